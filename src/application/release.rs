@@ -1,0 +1,65 @@
+//! A release as it is sent: its files with their digests, its image archives. Never holds more than
+//! what the manifest and the application's directory say; nothing about the host.
+
+use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+
+/// Everything of an application that goes to the host.
+#[derive(Clone, Debug, Default)]
+pub struct Release {
+    /// Path below the host directory → file. `.env` is one of them where there are variables.
+    pub files: BTreeMap<Utf8PathBuf, File>,
+    /// Compose files, in order, relative to the host directory.
+    pub compose_files: Vec<String>,
+    /// Image archives.
+    pub archives: Vec<Archive>,
+}
+
+/// One file of a release.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its content.
+    pub content: Content,
+    /// SHA-256 of the content; `None` where a secret it needs could not be resolved (offline).
+    pub sha256: Option<[u8; 32]>,
+    /// Permission bits: 0644, 0755 or 0600.
+    pub mode: u32,
+    /// Whether the content holds a secret: shown nowhere, stored only as a keyed digest.
+    pub secret: bool,
+    /// Whether it is sent once and then belongs to the host.
+    pub seed: bool,
+}
+
+/// Where a file's bytes are.
+#[derive(Clone)]
+pub enum Content {
+    /// Rendered: in memory.
+    Bytes(Vec<u8>),
+    /// As it stands on this machine.
+    Path(Utf8PathBuf),
+}
+
+/// One image made by `docker save`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// The image's name, `NAME:TAG`.
+    pub image: String,
+    /// The archive on this machine.
+    pub path: Utf8PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// The ids a Docker engine may give it once loaded: the config's digest, and the manifest's for
+    /// engines with the containerd image store. Each `sha256:HEX`. The first is the canonical one.
+    pub ids: Vec<String>,
+    /// Its architecture as Docker names it (`amd64`, `arm64`).
+    pub architecture: String,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Path(path) => write!(f, "Path({path})"),
+        }
+    }
+}

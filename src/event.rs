@@ -1,0 +1,262 @@
+//! Everything the engine and the commands say, as data. Nothing here is worded for a screen, and
+//! nothing here ever holds a secret.
+
+use crate::failure::Failure;
+use crate::state::{Kind, Stage};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// One thing that happened or is so.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Work on an environment that has no step of its own: connecting, waiting, observing.
+    Progress {
+        /// The environment.
+        environment: String,
+        /// What is going on, in a few words.
+        activity: String,
+    },
+    /// The whole plan.
+    Plan(PlanView),
+    /// A step began or ended.
+    Step(StepView),
+    /// One environment as it stands.
+    Environment(Box<EnvironmentView>),
+    /// One check of `deployer test`.
+    Check(CheckView),
+    /// Something that failed. Does not end the run by itself.
+    Failure(Failure),
+    /// Something worth knowing that changes no outcome.
+    Warning {
+        /// The environment, if one.
+        environment: Option<String>,
+        /// What.
+        message: String,
+    },
+    /// The output a command was asked for (a schema, a rendered file, a log line), as it stands.
+    Output(String),
+    /// A line for people about what was done (an entry written, an environment resumed).
+    Note(String),
+    /// The end of the run. Always the last event.
+    Result(ResultView),
+}
+
+/// A plan, as people and pipelines see it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PlanView {
+    /// How many steps do what.
+    pub summary: Summary,
+    /// The steps in the order they would be executed.
+    pub steps: Vec<PlannedStep>,
+    /// Age of the observation it rests on, in seconds; `None` where the hosts were just asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_seconds_ago: Option<u64>,
+    /// Environments that already are as wanted.
+    pub converged: Vec<String>,
+}
+
+/// Steps counted by action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Things that do not exist yet.
+    pub create: usize,
+    /// Things that differ.
+    pub update: usize,
+    /// Things that are made anew.
+    pub replace: usize,
+    /// Things that go.
+    pub remove: usize,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Make what is missing.
+    Create,
+    /// Change what differs.
+    Update,
+    /// Remove and make anew.
+    Replace,
+    /// Remove.
+    Remove,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedStep {
+    /// The environment.
+    pub environment: String,
+    /// The kind.
+    pub kind: Kind,
+    /// What it does.
+    pub action: Action,
+    /// Why: `missing`, `differs`, `drifted`, `follows files`, `unverified`, `forced`.
+    pub reason: String,
+    /// Whether it removes something that cannot be brought back.
+    pub destructive: bool,
+    /// Fact by fact.
+    pub changes: Vec<Change>,
+}
+
+/// One fact that a step changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The fact's name (`app/motd`, `docker`, `web`).
+    pub fact: String,
+    /// Its observed value; `None` where there is none.
+    pub from: Option<String>,
+    /// Its desired value; `None` where it goes.
+    pub to: Option<String>,
+    /// Unified diff of a text file's content, where it may be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+    /// A remark for the reader (`restarts web`, `secret, changed`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepState {
+    /// It began.
+    Started,
+    /// It changed something and the host then was as desired.
+    Applied,
+    /// Nothing was to do.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// It could not begin, since what it needs failed.
+    Blocked,
+}
+
+/// A step began or ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepView {
+    /// The environment.
+    pub environment: String,
+    /// The kind.
+    pub kind: Kind,
+    /// Where it is.
+    pub state: StepState,
+    /// How long it took, at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// How healthy the services are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// All services and gating checks are well.
+    Healthy,
+    /// Some are not well yet, none is bad.
+    Starting,
+    /// Some are bad.
+    Unhealthy,
+    /// There are no services, or they were not observed.
+    None,
+}
+
+/// One environment as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnvironmentView {
+    /// Its name.
+    pub name: String,
+    /// `registered` or `provisioned`.
+    pub target: &'static str,
+    /// The address it is reached at.
+    pub address: String,
+    /// Its lifecycle stage.
+    pub stage: Stage,
+    /// Its health.
+    pub health: Health,
+    /// The kinds that differ from the manifest.
+    pub drifted: Vec<Kind>,
+    /// What failed last, if nothing succeeded since.
+    pub failed: Option<FailedView>,
+    /// Who works on it now.
+    pub in_progress: Option<String>,
+    /// Whether it is left alone until resumed.
+    pub suspended: bool,
+    /// Whether it may not be destroyed.
+    pub protected: bool,
+    /// When it was last observed.
+    pub observed_at: Option<Timestamp>,
+    /// Published addresses (`http://…`, `tcp://…`).
+    pub endpoints: Vec<String>,
+    /// Service → its state on the host.
+    pub services: std::collections::BTreeMap<String, String>,
+    /// Why it could not be observed now, if it could not.
+    pub unreachable: Option<String>,
+}
+
+/// What failed last.
+#[derive(Clone, Debug, Serialize, serde::Deserialize, PartialEq, Eq)]
+pub struct FailedView {
+    /// The kind whose step failed.
+    pub kind: Option<Kind>,
+    /// The reason's code.
+    pub reason: String,
+    /// What failed.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+    /// The run it happened in.
+    pub run: String,
+}
+
+/// One check of `deployer test`.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckView {
+    /// The environment.
+    pub environment: String,
+    /// The check's name, or `service NAME`.
+    pub check: String,
+    /// Whether it passes.
+    pub passed: bool,
+    /// What was found.
+    pub found: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing was to do.
+    Converged,
+    /// Something was changed and all is as wanted.
+    Changed,
+    /// A plan was made and holds steps.
+    Planned,
+    /// The command did what it says.
+    Ok,
+    /// It failed.
+    Failed,
+    /// Some environments failed, others did not.
+    Partial,
+    /// It was refused before anything changed.
+    Refused,
+    /// No host could be reached.
+    Unreachable,
+    /// The command line or the manifest is wrong.
+    Invalid,
+    /// A signal ended it.
+    Interrupted,
+}
+
+/// The end of a run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ResultView {
+    /// The command.
+    pub command: &'static str,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The process's exit code.
+    pub exit_code: u8,
+}
+
+/// Where events go. Called from many tasks at once.
+pub type Sink = std::sync::Arc<dyn Fn(Event) + Send + Sync>;

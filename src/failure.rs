@@ -1,0 +1,165 @@
+//! What went wrong, on what, and what to do about it. Never worded twice: the table below is the one
+//! list of reasons, their exit codes and their hints, and the README's table is made from it.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($variant:ident $code:literal $exit:literal $meaning:literal, $hint:literal;)*) => {
+        /// Why something failed: a stable kebab-case code for scripts, an exit code and a hint.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $meaning] $variant,)* }
+
+        impl Reason {
+            /// Every reason, in the order of the README's table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable code, as `--json` prints it.
+            #[must_use]
+            pub const fn code(self) -> &'static str { match self { $(Self::$variant => $code,)* } }
+
+            /// The exit code of a run that failed for this reason alone.
+            #[must_use]
+            pub const fn exit(self) -> u8 { match self { $(Self::$variant => $exit,)* } }
+
+            /// One sentence for the README's table.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str { match self { $(Self::$variant => $meaning,)* } }
+
+            /// What to do, where the place of the failure has no better advice.
+            #[must_use]
+            pub const fn hint(self) -> &'static str { match self { $(Self::$variant => $hint,)* } }
+        }
+    };
+}
+
+reasons! {
+    Usage "usage" 64 "The command line is wrong", "Run deployer --help";
+    ManifestMissing "manifest-missing" 64 "There is no manifest at that path", "Run deployer init to write one, or name it with -f";
+    ManifestInvalid "manifest-invalid" 64 "The manifest is not valid", "Mend the place shown; deployer schema prints what is accepted";
+    ManifestUneditable "manifest-uneditable" 64 "The manifest cannot be edited without losing something", "Paste the printed entry under environments: by hand";
+    UnknownEnvironment "unknown-environment" 64 "No environment of that name", "deployer list shows the names";
+    ApplicationInvalid "application-invalid" 64 "The application's files cannot be released as they are", "Mend the file shown";
+    TemplateInvalid "template-invalid" 64 "A template does not render", "Every name a template uses must be a variable of the manifest";
+    ArchiveInvalid "archive-invalid" 64 "An image archive is not what the manifest says it is", "Make it with: docker save IMAGE -o FILE";
+    SecretUnresolved "secret-unresolved" 1 "A secret's source gives no value", "Set the environment variable, or mend the file or command it is read from";
+    StoreUnusable "store-unusable" 1 "The state store cannot be opened, read or written", "Check the path and its permissions; the host keeps its own record, so a lost store can be removed";
+    StoreNewer "store-newer" 1 "The state store was written by a newer deployer", "Use that newer version";
+    ToolMissing "tool-missing" 1 "A program that deployer starts is not installed", "Install it (openssh-client for ssh)";
+    NameResolution "name-resolution" 7 "The host's name does not resolve", "Check the address in the manifest and the resolver of this machine";
+    ConnectionRefused "connection-refused" 7 "The host refuses connections on the SSH port", "Check that sshd runs there and ssh.port is right";
+    ConnectionTimeout "connection-timeout" 7 "The host does not answer", "Check the address, the network and the firewalls between";
+    ConnectionLost "connection-lost" 7 "The connection broke while a command ran", "Run the same command again: it continues where the host is";
+    HostKeyUnknown "host-key-unknown" 7 "The host's key is not known yet", "Pin it with ssh.host_key, or pass --accept-new-host-keys once";
+    HostKeyChanged "host-key-changed" 7 "The host answers with another key than the known one", "If the host was replaced on purpose, remove the old key; else someone may be in between";
+    AuthenticationRejected "authentication-rejected" 7 "The host rejects the key or the user", "Check ssh.user and ssh.identity_file, and that the public key is in authorized_keys";
+    KeyUnusable "key-unusable" 7 "The private key cannot be used", "Check that the file exists, is a private key and only you can read it";
+    KeyPassphrase "key-passphrase" 7 "The private key has a passphrase and no agent holds it", "Run ssh-add FILE first";
+    SudoMissing "sudo-missing" 1 "The user is not root and the host has no usable sudo", "Install sudo and allow the user, or connect as root";
+    SudoPassword "sudo-password" 1 "sudo asks for a password", "Set ssh.sudo_password, or allow the user without one";
+    UnsupportedHost "unsupported-host" 1 "deployer cannot set up this operating system", "Install Docker and Compose v2 there yourself, or use Debian 12 or 13, Ubuntu 22.04, 24.04 or 26.04";
+    NoSystemd "no-systemd" 1 "The host does not run systemd, which this needs", "Start the Docker engine there by other means";
+    EngineMissing "engine-missing" 1 "The host has no good enough Docker engine and configure.engine.install is false", "Install it there, or allow deployer to";
+    EngineFailed "engine-failed" 1 "The Docker engine could not be installed or started", "Look at the output shown; the next apply continues";
+    DiskFull "disk-full" 1 "The host has too little free disk space", "Free some space there";
+    PortTaken "port-taken" 1 "A port the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
+    ArchitectureMismatch "architecture-mismatch" 1 "An image is made for another processor than the host's", "Build the image for the host's architecture";
+    ComposeInvalid "compose-invalid" 1 "Docker Compose rejects the application's files", "Mend the Compose file; nothing was stopped";
+    UploadFailed "upload-failed" 1 "Files could not be written on the host", "Look at the output shown; nothing was stopped";
+    ImageUnavailable "image-unavailable" 1 "An image could not be loaded or pulled", "Check the name, the registry and the host's network; nothing was stopped";
+    ServicesFailed "services-failed" 1 "Docker Compose could not start the services", "Look at the output shown, or at deployer logs ENV";
+    Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Look at deployer logs ENV; health.timeout sets the limit";
+    CheckFailed "check-failed" 1 "A check of the manifest does not pass", "Look at deployer logs ENV";
+    NotConverged "not-converged" 1 "The host still differs after the step", "Run deployer plan ENV to see what differs";
+    ProbeUnreadable "probe-unreadable" 1 "The host's answer could not be read", "Run with --verbose and report it";
+    CommandFailed "command-failed" 1 "A command on the host failed", "Look at the output shown";
+    MarkerMismatch "marker-mismatch" 6 "The host's directory belongs to another project or environment", "Choose another host_directory, or pass --take-over if it is really yours";
+    ConsentMissing "consent-missing" 6 "Destroying needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV";
+    Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";
+    ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, though some are recorded", "If that is meant, destroy them by name first; nothing was changed";
+    DependencyFailed "dependency-failed" 1 "An environment this one depends on is not healthy", "Mend that one first";
+    Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues where the host is";
+}
+
+/// A place in a file, 1-based, with the bytes a snippet underlines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file as the user named it (`-` for standard input).
+    pub file: String,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// Byte range in that file's text, where it is known.
+    pub span: Option<std::ops::Range<usize>>,
+    /// That file's text, for a snippet; never one that holds a secret.
+    pub source: Option<std::sync::Arc<str>>,
+}
+
+/// One failure, ready to be reported. Its message never holds a secret.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Why.
+    pub reason: Reason,
+    /// The environment it concerns, if one.
+    pub environment: Option<String>,
+    /// What failed, on what: sentence case, no trailing dot.
+    pub message: String,
+    /// What to do; the reason's own hint where `None`.
+    pub hint: Option<String>,
+    /// Where in which file.
+    pub location: Option<Location>,
+    /// Output that explains it (a container's last lines, a compiler's message).
+    pub details: Option<String>,
+}
+
+impl Failure {
+    /// A failure for `reason`, saying what failed and on what.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, environment: None, message: message.into(), hint: None, location: None, details: None }
+    }
+
+    /// Names the environment it concerns, unless a nearer place already did.
+    #[must_use]
+    pub fn on(mut self, environment: impl fmt::Display) -> Self {
+        self.environment.get_or_insert_with(|| environment.to_string());
+        self
+    }
+
+    /// Replaces the reason's general hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Points into a file.
+    #[must_use]
+    pub fn at(mut self, location: Location) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// Adds output that explains it; empty output is left out.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<String>) -> Self {
+        let details = details.into();
+        if !details.trim().is_empty() {
+            self.details = Some(details);
+        }
+        self
+    }
+
+    /// The advice to print.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        self.hint.as_deref().unwrap_or_else(|| self.reason.hint())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

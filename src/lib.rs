@@ -1,0 +1,36 @@
+//! deployer: one manifest, one engine.
+//!
+//! ```text
+//! deployment.yaml ─ manifest ─▶ State (desired)  ─┐
+//!                                                 ├─ diff ─▶ steps ─ plan (petgraph) ─ execute ─▶ events ─▶ render
+//! hosts ───────── observe ────▶ State (observed) ─┘                        │
+//!                                                                           └─▶ store (observed state, history)
+//! ```
+//!
+//! Invariants:
+//! - Never is anything but an observation saved as observed state.
+//! - Never does a step run that the plan did not show.
+//! - Never is a service stopped before its successor was validated.
+//! - Never is a file removed from a host that a release of ours did not put there.
+//! - Never does a secret's value reach the store, a plan, an event, a log or a process's arguments.
+//! - Never is a host key left unchecked.
+//! - Never is anything destroyed without consent by name.
+
+pub mod application;
+pub mod cli;
+pub mod diff;
+pub mod event;
+pub mod execute;
+pub mod failure;
+pub mod host;
+pub mod manifest;
+pub mod observe;
+pub mod plan;
+pub mod process;
+pub mod reconcile;
+pub mod render;
+pub mod secret;
+pub mod state;
+pub mod step;
+pub mod store;
+pub mod template;

@@ -1,0 +1,223 @@
+//! One environment as the engine sees it: merged with the defaults, checked, every path absolute.
+//! Never holds a secret's value, only where to read it.
+
+use crate::secret::SecretSource;
+use crate::state::Stage;
+use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A checked name: `[a-z]([a-z0-9-]{0,38}[a-z0-9])?`, no `--`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+/// One named thing that is deployed to.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Its name, unique in the manifest.
+    pub name: Name,
+    /// The project it belongs to; with the name, its identity on the host.
+    pub project: Name,
+    /// DNS name, IPv4 or IPv6 address of the registered host.
+    pub address: String,
+    /// How to reach it.
+    pub ssh: Ssh,
+    /// Further addresses under which the public reaches it.
+    pub public_addresses: Vec<IpAddr>,
+    /// Which Docker engine it needs.
+    pub engine: EngineWish,
+    /// What runs there, if anything.
+    pub application: Option<Compose>,
+    /// Checks of the running application.
+    pub checks: Vec<Check>,
+    /// How far its lifecycle is to go.
+    pub stage: Stage,
+    /// When `running` counts.
+    pub health: Health,
+    /// Environments that must be healthy first.
+    pub depends_on: Vec<Name>,
+}
+
+/// How to reach a host over SSH.
+#[derive(Clone, Debug)]
+pub struct Ssh {
+    /// TCP port; `None` leaves it to the user's ssh configuration (22).
+    pub port: Option<u16>,
+    /// Login name; `None` leaves it to the user's ssh configuration.
+    pub user: Option<String>,
+    /// The private key.
+    pub identity: Option<Identity>,
+    /// Pinned host keys, each `TYPE BASE64`; empty where none is pinned.
+    pub host_key: Vec<String>,
+    /// Jump host, as for `ssh -J`.
+    pub jump: Option<String>,
+    /// For a sudo that asks.
+    pub sudo_password: Option<SecretSource>,
+    /// Limit of one connection attempt.
+    pub connect_timeout: Duration,
+    /// How long refused and silent hosts are tried again.
+    pub wait: Duration,
+}
+
+/// A private key: a file, or a secret that holds the key itself.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// Path of a private key, `~` expanded.
+    File(Utf8PathBuf),
+    /// The key's text.
+    Secret(SecretSource),
+}
+
+/// Which Docker engine is wanted.
+#[derive(Clone, Debug)]
+pub struct EngineWish {
+    /// The lowest version that is good enough, major and minor.
+    pub minimum: (u32, u32),
+    /// Whether deployer may install it.
+    pub install: bool,
+    /// Where it is installed from.
+    pub source: EngineSource,
+    /// A mirror of Docker's apt repository, used instead of the original where `source` leads there.
+    pub repository: Option<EngineRepository>,
+}
+
+/// Where a Docker engine is installed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineSource {
+    /// The distribution's packages where they are new enough, else Docker's.
+    Auto,
+    /// The distribution's packages.
+    Distribution,
+    /// Docker's own apt repository.
+    Docker,
+}
+
+/// A mirror of Docker's apt repository.
+#[derive(Clone, Debug)]
+pub struct EngineRepository {
+    /// What stands in the sources entry, before the suite (`https://…/linux/debian`).
+    pub url: String,
+    /// The ASCII-armoured key that signs it, as text.
+    pub key: String,
+}
+
+/// A Docker Compose application.
+#[derive(Clone, Debug)]
+pub struct Compose {
+    /// Its directory on this machine.
+    pub directory: Utf8PathBuf,
+    /// Compose files, relative to the directory; empty: what docker compose would find there.
+    pub files: Vec<String>,
+    /// Whether `*.tera` files are rendered.
+    pub templates: bool,
+    /// Variables for interpolation and templates.
+    pub variables: BTreeMap<String, SecretSource>,
+    /// Image name → archive made by `docker save`, absolute.
+    pub archives: BTreeMap<String, Utf8PathBuf>,
+    /// Globs of files that are sent once and then belong to the host.
+    pub seed: Vec<String>,
+    /// Compose project name on the host.
+    pub project: String,
+    /// The directory on the host, absolute.
+    pub host_directory: Utf8PathBuf,
+}
+
+/// One check of the running application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name, unique in the environment.
+    pub name: String,
+    /// What is asked.
+    pub probe: CheckProbe,
+    /// From where.
+    pub from: Vantage,
+    /// Whether `running` waits for it.
+    pub gate: bool,
+}
+
+/// What a check asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckProbe {
+    /// An HTTP request.
+    Http {
+        /// TCP port on the host.
+        port: u16,
+        /// Path with query, beginning with `/`.
+        path: String,
+        /// The status that passes.
+        status: u16,
+        /// Text the body must hold.
+        contains: Option<String>,
+        /// Whether to speak TLS.
+        tls: bool,
+        /// `Host` header; the address where absent.
+        host: Option<String>,
+    },
+    /// A TCP connection that opens.
+    Tcp(u16),
+}
+
+/// Where a check runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Vantage {
+    /// On the host, against its loopback.
+    Host,
+    /// On the machine that runs deployer, against the environment's address.
+    Runner,
+}
+
+/// When `running` counts.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// How long services may take to become healthy.
+    pub timeout: Duration,
+    /// How long a service without a health check must be up without a restart.
+    pub stable_for: Duration,
+}
+
+impl Name {
+    /// Checks a name; the error says which rule it breaks.
+    ///
+    /// # Errors
+    /// The broken rule, as a sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let rule = if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            "a name starts with a lower-case letter"
+        } else if text.len() > 40 {
+            "a name has at most 40 characters"
+        } else if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            "a name holds lower-case letters, digits and dashes only"
+        } else if text.ends_with('-') {
+            "a name does not end with a dash"
+        } else if text.contains("--") {
+            "a name holds no double dash"
+        } else {
+            return Ok(Self(text.to_owned()));
+        };
+        Err(rule.to_owned())
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Environment {
+    /// `PROJECT--ENV`: its identity on the host.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{}--{}", self.project, self.name)
+    }
+}

@@ -1,0 +1,3 @@
+//! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
+
+pub mod environment;

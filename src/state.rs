@@ -1,0 +1,105 @@
+//! What is true of one environment, as facts by kind, and the lifecycle stage derived from them.
+//! Desired and observed state are two values of this one type; a stage is never stored.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One kind of facts, in lifecycle order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// We reach the host and it is marked as ours.
+    Access,
+    /// A good enough Docker engine runs.
+    Engine,
+    /// The release's files are on the host, as released.
+    Files,
+    /// The release's images are on the host.
+    Images,
+    /// The release's services run and are healthy.
+    Services,
+}
+
+/// How far an environment is in its lifecycle.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Torn down, or to be torn down.
+    Destroyed,
+    /// Declared; no contact yet.
+    Created,
+    /// There is a host, we reach it and it is marked as ours.
+    Provisioned,
+    /// It has what applications need.
+    Configured,
+    /// Files and images of the release are there and validated.
+    Released,
+    /// Its services run and are healthy.
+    Running,
+}
+
+/// The facts of one kind: fact name → normalised value, so that equality is meaning.
+pub type Facts = BTreeMap<String, String>;
+
+/// The facts of one environment. A kind that is absent was not observed (or is not wanted).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct State(pub BTreeMap<Kind, Facts>);
+
+impl Kind {
+    /// Every kind, in lifecycle order.
+    pub const ALL: [Self; 5] = [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Services];
+
+    /// The stage that is reached when this kind and all before it converged.
+    #[must_use]
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::Access => Stage::Provisioned,
+            Self::Engine => Stage::Configured,
+            Self::Files | Self::Images => Stage::Released,
+            Self::Services => Stage::Running,
+        }
+    }
+
+    /// Its name in plans and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Engine => "engine",
+            Self::Files => "files",
+            Self::Images => "images",
+            Self::Services => "services",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Stage {
+    /// Its name in manifests and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Destroyed => "destroyed",
+            Self::Created => "created",
+            Self::Provisioned => "provisioned",
+            Self::Configured => "configured",
+            Self::Released => "released",
+            Self::Running => "running",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
