@@ -1,0 +1,74 @@
+//! Scalars with a form of their own: durations, versions, ports, one-line texts. Never converts
+//! silently what YAML read as something else.
+
+use super::shown;
+use crate::manifest::report::Report;
+use crate::manifest::spec::Scalar;
+use crate::manifest::written::{Given, Written};
+use std::time::Duration;
+
+const UNITS: &str = "Write a number with its unit: 500ms, 10s, 3m, 1h";
+
+/// A duration of at most a day.
+pub fn duration(given: &Given<Scalar>, default: Duration, zero: bool, key: &str, report: &mut Report) -> Duration {
+    let Some(written) = &given.0 else { return default };
+    let Scalar::Text(text) = &written.value else {
+        report.fault(written.spot, format!("`{key}` has no unit"), UNITS);
+        return default;
+    };
+    match humantime::parse_duration(text) {
+        Ok(length) if length.is_zero() && !zero => {
+            report.fault(written.spot, format!("`{key}` must be longer than nothing"), UNITS);
+        }
+        Ok(length) if length > Duration::from_secs(24 * 60 * 60) => {
+            report.fault(written.spot, format!("`{key}` is longer than a day"), UNITS);
+        }
+        Ok(length) => return length,
+        Err(_) => report.fault(written.spot, format!("`{}` is not a duration", shown(text)), UNITS),
+    }
+    default
+}
+
+/// A version, `MAJOR.MINOR`.
+pub fn version(given: &Given<Scalar>, default: (u32, u32), key: &str, report: &mut Report) -> (u32, u32) {
+    let Some(written) = &given.0 else { return default };
+    let Scalar::Text(text) = &written.value else {
+        let bare = report.written(written.spot).to_owned();
+        let hint = format!("Quote it: \"{bare}\"; YAML reads a bare 24.10 as the number 24.1");
+        report.fault(written.spot, format!("`{key}` is a number, not a version"), hint);
+        return default;
+    };
+    let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+    if let (Some(major), Some(minor)) = (digits(major), digits(minor)) {
+        return (major, minor);
+    }
+    let message = format!("`{}` is not a version", shown(text));
+    report.fault(written.spot, message, "Write major and minor, quoted: \"24.0\"");
+    default
+}
+
+fn digits(text: &str) -> Option<u32> {
+    let plain = !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
+}
+
+/// A TCP port.
+pub fn port(written: &Written<i64>, report: &mut Report) -> u16 {
+    match u16::try_from(written.value) {
+        Ok(port) if port > 0 => port,
+        _ => {
+            let message = format!("{} is not a port", written.value);
+            report.fault(written.spot, message, "Ports go from 1 to 65535");
+            1
+        }
+    }
+}
+
+/// Text on one line that is not empty; faults name it `key`.
+pub fn line(written: &Written<String>, key: &str, report: &mut Report) {
+    if written.value.trim().is_empty() {
+        report.fault(written.spot, format!("`{key}` is empty"), "Give it a value, or leave the key out");
+    } else if written.value.contains(char::is_control) {
+        report.fault(written.spot, format!("`{key}` holds a line break or another control character"), "Remove it");
+    }
+}
