@@ -162,7 +162,7 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
 
 fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {
     let subject = session.prepared.subject();
-    let of = |state: step::State| state.0.get(&kind).cloned().unwrap_or_default();
+    let of = |state: crate::state::State| state.0.get(&kind).cloned().unwrap_or_default();
     (of(step::observed(&subject, &session.facts)), of(step::desired(&subject, &session.facts)))
 }
 

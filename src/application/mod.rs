@@ -6,7 +6,7 @@ pub mod release;
 
 mod builds;
 mod compose_files;
-mod image_name;
+pub mod image_name;
 mod seed;
 mod tarball;
 mod tree;

@@ -2,7 +2,7 @@
 //! whose image the host already has.
 
 use super::{Command, HostFacts, LONG, Subject, services};
-use crate::application::{archive::familiar, release::Archive};
+use crate::application::{image_name::familiar, release::Archive};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;

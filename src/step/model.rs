@@ -32,7 +32,6 @@ struct Service {
     ports: Vec<Port>,
     scale: Option<u32>,
     deploy: Option<Deploy>,
-    label_file: Option<Vec<Utf8PathBuf>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -101,9 +100,8 @@ impl Model {
             let mounts = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
             let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source)?.file.as_ref());
             let secrets = service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)?.file.as_ref());
-            let labels = service.label_file.iter().flatten();
             let mut reads: Vec<Utf8PathBuf> =
-                mounts.chain(configs).chain(secrets).chain(labels).flat_map(shipped).collect();
+                mounts.chain(configs).chain(secrets).flat_map(shipped).collect();
             reads.sort();
             reads.dedup();
             let deploy = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
