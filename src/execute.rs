@@ -113,6 +113,8 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
         at: (context.now)(),
         run: context.run.to_owned(),
     });
+    session.changed |= matches!(state, StepState::Applied);
+    session.failed.clone_from(&failed);
     let project = session.prepared.environment.project.to_string();
     let record = session.record((context.now)(), failed);
     context.store.save(&project, &planned.environment, &record).await?;

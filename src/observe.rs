@@ -38,6 +38,10 @@ pub struct Session {
     pub host: Host,
     /// What was last seen.
     pub facts: HostFacts,
+    /// What failed in this run.
+    pub failed: Option<FailedView>,
+    /// Whether a step of this run succeeded.
+    pub changed: bool,
 }
 
 impl Prepared {
@@ -161,6 +165,33 @@ impl Session {
             state,
         }
     }
+}
+
+/// The steps from what is recorded to what the manifest says, without contact. What was never recorded
+/// is unverified; secrets are not compared.
+#[must_use]
+pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage) -> Vec<PlannedStep> {
+    let subject = prepared.subject();
+    let mut facts = HostFacts::default();
+    let observed = record.map(|record| record.state.clone()).unwrap_or_default();
+    facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
+    let mut desired = step::desired(&subject, &facts);
+    for kind in [Kind::Images, Kind::Services] {
+        let seen = observed.0.get(&kind).into_iter().flatten();
+        let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(step::services::RELEASE));
+        let own = desired.0.entry(kind).or_default();
+        for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != step::services::RELEASE) {
+            own.entry(fact.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let known = |kind: Kind| observed.0.contains_key(&kind);
+    let nothing = |_: Kind, _: &BTreeMap<Kind, std::collections::BTreeSet<String>>| None;
+    let mut steps = diff::diff(prepared.name(), &subject.kinds(stage), &observed, &desired, &|_| false, &nothing);
+    for step in steps.iter_mut().filter(|step| record.is_none() || !known(step.kind)) {
+        step.action = crate::event::Action::Update;
+        "unverified".clone_into(&mut step.reason);
+    }
+    steps
 }
 
 /// The furthest stage whose things are really there.

@@ -14,10 +14,9 @@ use std::collections::BTreeMap;
 /// Text beyond this is not diffed (bytes).
 const LIMIT: usize = 64 << 10;
 
-/// Adds diffs and remarks to the steps of one environment. Asks the host once for the files that change.
-pub async fn annotate(session: &Session, steps: &mut [PlannedStep]) -> Result<(), Failure> {
-    let Some(step) = steps.iter_mut().find(|step| step.kind == Kind::Files && !step.destructive) else { return Ok(()) };
-    let Some(release) = &session.prepared.release else { return Ok(()) };
+/// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
+pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
+    let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
     let subject = session.prepared.subject();
     let file = |change: &Change| release.files.get(Utf8Path::new(&change.fact));
     let asked: Vec<Utf8PathBuf> = step

@@ -87,7 +87,7 @@ pub async fn observe(
         let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
         match connect(&prepared, &known, request, sink).await {
             Ok(host) => {
-                let mut session = Session { prepared, host, facts: step::HostFacts::default() };
+                let mut session = Session { prepared, host, facts: step::HostFacts::default(), failed: None, changed: false };
                 match session.observe().await {
                     Ok(()) => Ok(session),
                     Err(failure) => {
