@@ -24,6 +24,10 @@ impl Render for Json {
         self.out.write(&(line(event) + "\n"));
     }
 
+    fn can_ask(&self) -> bool {
+        false
+    }
+
     fn ask(&self, _question: &str) -> Option<String> {
         None
     }

@@ -19,6 +19,9 @@ pub trait Render: Send + Sync {
     /// Says one event.
     fn event(&self, event: &Event);
 
+    /// Whether somebody can be asked: there is a terminal to read from and to ask on.
+    fn can_ask(&self) -> bool;
+
     /// Asks the person at the terminal; `None` where there is none, or no answer. Blocks.
     fn ask(&self, question: &str) -> Option<String>;
 
@@ -73,7 +76,8 @@ pub fn sink(render: &Arc<dyn Render>) -> Sink {
     Arc::new(move |event| render.event(&event))
 }
 
-fn is_colored(choice: ColorChoice, stream: &impl anstream::stream::RawStream) -> bool {
+/// Whether a stream is to be coloured.
+pub fn is_colored(choice: ColorChoice, stream: &impl anstream::stream::RawStream) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,

@@ -12,9 +12,9 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_active) {
         Cow::Owned(text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
             if is_active(c) {
-                out.extend(c.escape_default())
+                out.extend(c.escape_default());
             } else {
-                out.push(c)
+                out.push(c);
             }
             out
         }))

@@ -9,7 +9,7 @@ use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
     SpanContents,
 };
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Lines shown before and after the place.
 const CONTEXT: usize = 2;
@@ -37,7 +37,7 @@ fn lines(failure: &Failure, look: Look) -> String {
     let mut out = format!("{} {}\n", look.paint(RED, "error:"), text::clean(&failure.message));
     let mut field = |name: &str, value: &str| {
         let value = text::indent(&text::clean(value), 4);
-        out += &format!("  {} {}\n", look.paint(BLUE, &format!("{name}:")), value.trim());
+        let _ = writeln!(out, "  {} {}", look.paint(BLUE, &format!("{name}:")), value.trim());
     };
     if let Some(environment) = &failure.environment {
         field("on", environment);

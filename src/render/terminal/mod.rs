@@ -134,8 +134,12 @@ impl Render for Terminal {
         }
     }
 
+    fn can_ask(&self) -> bool {
+        self.streams.interactive
+    }
+
     fn ask(&self, question: &str) -> Option<String> {
-        if !self.streams.interactive {
+        if !self.can_ask() {
             return None;
         }
         let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,7 +20,7 @@ pub(super) fn text(plan: &PlanView, look: Look) -> String {
     let mut out = String::new();
     if let Some(seconds) = plan.observed_seconds_ago {
         let age = text::duration(Duration::from_secs(seconds));
-        out += &format!("Compared with what was observed {age} ago; the hosts were not asked\n\n");
+        let _ = writeln!(out, "Compared with what was observed {age} ago; the hosts were not asked\n");
     }
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
     if !destructive.is_empty() {
