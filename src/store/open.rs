@@ -143,7 +143,7 @@ fn foreign(path: &Utf8Path) -> Failure {
     unusable(path, "it is a database of another program")
 }
 
-/// Words what SQLite says, by its primary result code.
+/// Words what the database says, by its primary result code.
 fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     let sqlx::Error::Database(database) = error else { return unusable(path, error) };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
