@@ -2,8 +2,8 @@
 //! value means.
 
 use super::spec::{
-    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec,
-    RepositorySpec, SshSpec,
+    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, HostKeys, RegisteredSpec,
+    RepositorySpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::EngineSource;
@@ -64,7 +64,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String bool i64 Stage EngineSource super::spec::Scalar super::spec::ValueSpec super::spec::HostKeys);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(

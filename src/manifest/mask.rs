@@ -6,7 +6,7 @@ use super::written::Spot;
 /// Keys whose value is a secret.
 const SECRET_KEYS: &[&str] = &["sudo_password", "identity"];
 
-/// `text` with what stands at `spots`, and what stands after a secret's key, replaced by asterisks.
+/// `text` with what stands at `spots`, after a secret's key, or as a URL's password, replaced by asterisks.
 /// The keys are looked for in the text because a file that does not parse has to be shown too.
 pub fn masked(text: &str, spots: &[Spot]) -> String {
     let mut bytes = text.as_bytes().to_vec();
@@ -18,6 +18,13 @@ pub fn masked(text: &str, spots: &[Spot]) -> String {
             if let Some((start, end)) = literal_after(text, at, key.len()) {
                 hide(&mut bytes, start, end);
             }
+        }
+    }
+    for (at, _) in text.match_indices("://") {
+        let authority = text[at + 3..].split(['/', ' ', '\n', '"', '\'']).next().unwrap_or_default();
+        if let Some((user, password)) = authority.rsplit_once('@').and_then(|(login, _)| login.split_once(':')) {
+            let start = at + 3 + user.len() + 1;
+            hide(&mut bytes, start, start + password.len());
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| "*".repeat(text.len()))
@@ -105,6 +112,7 @@ mod tests {
             ("sudo_password:\n  from_env: X\n", "sudo_password:\n  from_env: X\n"),
             ("  identity: |\n    KEY\n    MORE\n  user: a\n", "  identity: *\n    ***\n    ****\n  user: a\n"),
             ("identity_file: ~/.ssh/id\n", "identity_file: ~/.ssh/id\n"),
+            ("state: postgres://me:secret@host/db\n", "state: postgres://me:******@host/db\n"),
             ("my_identity: me\n", "my_identity: me\n"),
             ("sudo_password: \"never closed\n", "sudo_password: ****** ******\n"),
         ] {

@@ -7,7 +7,7 @@ use super::rules::{self, Reading};
 use super::spec::{ManifestSpec, ValueSpec};
 use super::written::{Given, Spot};
 use super::{Manifest, mask, yaml};
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Location, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::io::Read;
 use std::sync::Arc;
@@ -116,13 +116,16 @@ fn text_at(path: &str) -> Result<(String, Utf8PathBuf), Failure> {
         let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
         file.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
-        let line = before.matches('\n').count() + 1;
-        Failure::new(Reason::ManifestInvalid, format!("{path} is not UTF-8 in line {line}"))
-            .hint("Save the file as UTF-8")
-    })?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
     Ok((text, directory_of(path)?))
+}
+
+fn not_utf8(path: &str, error: &std::string::FromUtf8Error) -> Failure {
+    let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let line = before.matches('\n').count() + 1;
+    let place = Location { file: path.to_owned(), line, column, span: None, source: None };
+    Failure::new(Reason::ManifestInvalid, "The manifest is not UTF-8").hint("Save the file as UTF-8").at(place)
 }
 
 /// The directory of the file, absolute; for standard input the current one.

@@ -49,6 +49,11 @@ impl Report {
         self.source.get(start..start.saturating_add(spot.length as usize)).unwrap_or_default()
     }
 
+    /// The masked text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// How many faults were found so far.
     pub fn count(&self) -> usize {
         self.failures.len()

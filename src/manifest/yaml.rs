@@ -20,7 +20,8 @@ fn options() -> Options {
             max_aliases: 100_000,
             max_merge_keys: 100_000,
             max_total_scalar_bytes: LARGEST,
-            max_reader_input_bytes: Some(LARGEST),
+            // One anchor and ten thousand aliases are an ordinary manifest; expansion is bounded below.
+            enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 400_000,
@@ -30,6 +31,7 @@ fn options() -> Options {
         strict_booleans: true,
         no_schema: true,
         with_snippet: false,
+        emit_comments: false,
         reject_unsupported_tags: true,
     }
 }
@@ -39,7 +41,7 @@ pub fn read(text: &str, report: &mut Report) -> Option<ManifestSpec> {
     match serde_saphyr::from_str_with_options::<ManifestSpec>(text, options()) {
         Ok(spec) => Some(spec),
         Err(error) => {
-            let (spot, message, hint) = syntax::explain(error.without_snippet(), text);
+            let (spot, message, hint) = syntax::explain(error.without_snippet(), report.source());
             report.fault(spot, message, hint);
             None
         }

@@ -1,6 +1,7 @@
 //! Host addresses: DNS names, IPv4, IPv6. Never accepts what ssh could take for an option, and never
 //! resolves a name.
 
+use super::scalars::line;
 use super::shown;
 use crate::manifest::report::Report;
 use crate::manifest::written::Written;
@@ -8,6 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Checks a host's address.
 pub fn host(written: &Written<String>, report: &mut Report) {
+    if !line(written, "address", report) {
+        return;
+    }
     if let Err(hint) = plausible(&written.value) {
         report.fault(written.spot, format!("`{}` is not a host's address", shown(&written.value)), hint);
     }

@@ -1,5 +1,6 @@
 //! Rules of the `application` section. Never reads the application's files.
 
+use super::scalars::switch;
 use super::{Reading, paths, shown, values};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::Compose;
@@ -21,7 +22,7 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
     Some(Compose {
         files: files(compose, &directory, reading),
         directory,
-        templates: compose.templates.or_default(),
+        templates: switch(&compose.templates, false, "templates", reading.report),
         variables: variables(compose, reading),
         archives: archives(compose, reading),
         seed: seed(compose, reading.report),
@@ -36,16 +37,12 @@ fn directory(compose: &Written<ComposeSpec>, reading: &mut Reading<'_>) -> Utf8P
         reading.report.fault(compose.spot, message, "Add `directory: ./app`, where the Compose file is");
         return Utf8PathBuf::new();
     };
-    let path = reading.path(directory);
-    reading.claim(&path, Need::Directory, "The application's directory", directory.spot);
-    path
+    reading.existing(directory, Need::Directory, "The application's directory")
 }
 
 fn files(compose: &ComposeSpec, directory: &Utf8Path, reading: &mut Reading<'_>) -> Vec<String> {
     for file in compose.files.value().into_iter().flatten() {
-        let clean = reading.report.count();
-        paths::below(file, "Compose file", reading.report);
-        if clean == reading.report.count() {
+        if paths::below(file, "Compose file", reading.report) {
             reading.claim(&directory.join(&file.value), Need::File, "The Compose file", file.spot);
         }
     }
@@ -65,9 +62,7 @@ fn archives(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String
             let message = format!("`{}` is not an image's name", shown(&image.value));
             reading.report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
         }
-        let path = reading.path(file);
-        reading.claim(&path, Need::File, "The image archive", file.spot);
-        archives.insert(image.value.clone(), path);
+        archives.insert(image.value.clone(), reading.existing(file, Need::File, "The image archive"));
     }
     archives
 }

@@ -1,10 +1,10 @@
 //! Rules of the `checks` list. Never runs a check.
 
-use super::scalars::{line, port};
+use super::scalars::{line, port, switch, whole};
 use super::shown;
 use crate::manifest::environment::{Check, CheckProbe, Vantage};
 use crate::manifest::report::Report;
-use crate::manifest::spec::{CheckSpec, HttpSpec};
+use crate::manifest::spec::{CheckSpec, HttpSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub fn read(given: &Given<Vec<Written<CheckSpec>>>, report: &mut Report) -> Vec<
             name: name.value,
             probe: probe(spec, written.spot, report),
             from: spec.from.value().copied().unwrap_or(Vantage::Host),
-            gate: spec.gate.value().copied().unwrap_or(true),
+            gate: switch(&spec.gate, true, "gate", report),
         });
     }
     checks
@@ -44,7 +44,7 @@ fn name(check: &Written<CheckSpec>, report: &mut Report) -> Written<String> {
 fn probe(spec: &CheckSpec, spot: Spot, report: &mut Report) -> CheckProbe {
     match (&spec.http.0, &spec.tcp.0) {
         (Some(request), None) => http(request, report),
-        (None, Some(tcp)) => CheckProbe::Tcp(port(tcp, report)),
+        (None, Some(tcp)) => CheckProbe::Tcp(port(tcp, "tcp", report)),
         (Some(_), Some(_)) => {
             report.fault(spot, "A check has both `http` and `tcp`", "Make two checks of it");
             CheckProbe::Tcp(1)
@@ -76,21 +76,21 @@ fn http(request: &Written<HttpSpec>, report: &mut Report) -> CheckProbe {
         }
     }
     CheckProbe::Http {
-        port: spec.port.0.as_ref().map_or(1, |written| port(written, report)),
+        port: spec.port.0.as_ref().map_or(1, |written| port(written, "port", report)),
         path: spec.path.value().cloned().unwrap_or_else(|| "/".to_owned()),
         status: spec.status.0.as_ref().map_or(200, |written| status(written, report)),
         contains: spec.contains.value().cloned(),
-        tls: spec.tls.or_default(),
+        tls: switch(&spec.tls, false, "tls", report),
         host: spec.host.value().cloned(),
     }
 }
 
-fn status(written: &Written<i64>, report: &mut Report) -> u16 {
-    match u16::try_from(written.value) {
+fn status(written: &Written<Whole>, report: &mut Report) -> u16 {
+    let Some(number) = whole(written, "status", report) else { return 200 };
+    match u16::try_from(number) {
         Ok(status @ 100..=599) => status,
         _ => {
-            let message = format!("{} is not an HTTP status", written.value);
-            report.fault(written.spot, message, "They go from 100 to 599");
+            report.fault(written.spot, format!("{number} is not an HTTP status"), "They go from 100 to 599");
             200
         }
     }

@@ -1,6 +1,6 @@
 //! Rules of the `configure.engine` section. Never asks a repository anything.
 
-use super::scalars::{line, version};
+use super::scalars::{switch, version};
 use super::{Reading, shown};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{EngineRepository, EngineSource, EngineWish};
@@ -16,7 +16,7 @@ pub fn read(spec: &EngineSpec, reading: &mut Reading<'_>) -> EngineWish {
     }
     EngineWish {
         minimum: version(&spec.minimum, (24, 0), "minimum", reading.report),
-        install: spec.install.value().copied().unwrap_or(true),
+        install: switch(&spec.install, true, "install", reading.report),
         source,
         repository: spec.repository.0.as_ref().and_then(|written| repository(written, reading)),
     }
@@ -29,14 +29,12 @@ fn repository(written: &Written<RepositorySpec>, reading: &mut Reading<'_>) -> O
         reading.report.fault(written.spot, message, "Name the mirror and the key that signs it");
         return None;
     };
-    line(url, "url", reading.report);
     let web = url.value.starts_with("https://") || url.value.starts_with("http://");
     let host = url.value.split('/').nth(2).is_some_and(|host| !host.is_empty());
     if !web || !host || url.value.contains(|c: char| c.is_whitespace() || "[]\"'\\".contains(c)) {
         let message = format!("`{}` is not the URL of a package repository", shown(&url.value));
         reading.report.fault(url.spot, message, "Write what stands before the suite: https://HOST/linux/debian");
     }
-    let path = reading.path(key_file);
-    reading.claim(&path, Need::Key, "The repository's key", key_file.spot);
+    reading.existing(key_file, Need::Key, "The repository's key");
     Some(EngineRepository { url: url.value.trim_end_matches('/').to_owned(), key: String::new() })
 }

@@ -15,7 +15,7 @@ mod values;
 use super::claim::{Claim, Need};
 use super::environment::{Environment, Name};
 use super::report::Report;
-use super::spec::ManifestSpec;
+use super::spec::{ManifestSpec, Whole};
 use super::written::{Given, Spot, Written};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
@@ -69,6 +69,7 @@ pub fn apply(spec: ManifestSpec, reading: &mut Reading<'_>) -> Meaning {
     let defaults = spec.defaults.or_default();
     let mut placed = BTreeMap::new();
     for (name, body) in spec.environments.or_default() {
+        reading.report.concerning(None);
         let known = environment_name(&name, reading);
         reading.report.concerning(Some(&name.value));
         reading.environment = Some(known.clone());
@@ -88,20 +89,26 @@ impl Reading<'_> {
         self.claims.push(Claim { path, need, what, spot, environment });
     }
 
-    /// A path as written → absolute, with `~` expanded.
-    pub fn path(&mut self, written: &Written<String>) -> Utf8PathBuf {
-        paths::resolve(written, self)
+    /// A path as written → absolute, with `~` expanded; it has to be there when the manifest is loaded.
+    pub fn existing(&mut self, written: &Written<String>, need: Need, what: &'static str) -> Utf8PathBuf {
+        let faults = self.report.count();
+        let path = paths::resolve(written, self);
+        if faults == self.report.count() {
+            self.claim(&path, need, what, written.spot);
+        }
+        path
     }
 }
 
-fn version(version: &Given<i64>, top: Spot, reading: &mut Reading<'_>) {
-    match version.value() {
-        Some(1) => {}
-        Some(other) => reading.report.fault(
-            version.spot_or(top),
-            format!("Version {other} of the manifest is not known"),
-            "This deployer reads version 1",
-        ),
+fn version(version: &Given<Whole>, top: Spot, reading: &mut Reading<'_>) {
+    match &version.0 {
+        Some(written) => match scalars::whole(written, "version", reading.report) {
+            None | Some(1) => {}
+            Some(other) => {
+                let message = format!("Version {other} of the manifest is not known");
+                reading.report.fault(written.spot, message, "This deployer reads version 1");
+            }
+        },
         None => reading.report.fault(top, "The key `version` is missing", "Add `version: 1` at the top"),
     }
 }

@@ -74,14 +74,16 @@ pub fn resolve(written: &Written<String>, reading: &mut Reading<'_>) -> Utf8Path
     tidy(&reading.base.join(text))
 }
 
-/// A path below the application's directory, as written; `what` is what messages call it.
-pub fn below(written: &Written<String>, what: &str, report: &mut Report) {
-    let path = Utf8Path::new(&written.value);
-    let inside = path.components().all(|part| matches!(part, Utf8Component::Normal(_) | Utf8Component::CurDir));
-    if written.value.is_empty() || written.value.contains(char::is_control) || !inside {
+/// Whether a path as written leads below the application's directory; `what` is what messages call it.
+pub fn below(written: &Written<String>, what: &str, report: &mut Report) -> bool {
+    let path = tidy(Utf8Path::new(&written.value));
+    let inside = path.components().all(|part| matches!(part, Utf8Component::Normal(_))) && path != "";
+    if written.value.contains(char::is_control) || !inside {
         let message = format!("The {what} `{}` is not inside the application's directory", shown(&written.value));
         report.fault(written.spot, message, "Name it relative to application.compose.directory, without `..`");
+        return false;
     }
+    true
 }
 
 /// A directory on the host.
@@ -96,7 +98,9 @@ pub fn on_host(written: &Written<String>, report: &mut Report) -> Utf8PathBuf {
 fn host_rule(path: &Utf8Path) -> Option<(&'static str, &'static str)> {
     const HINT: &str = "Use a directory of the application's own, such as /opt/NAME or /srv/NAME";
     let tidied = tidy(path);
-    if !path.is_absolute() {
+    if path == "" {
+        Some(("is empty", HINT))
+    } else if !path.is_absolute() {
         Some(("is not an absolute path", HINT))
     } else if path.components().any(|part| part == Utf8Component::ParentDir) {
         Some(("holds `..`", "Write the path it leads to"))

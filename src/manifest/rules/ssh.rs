@@ -29,7 +29,7 @@ pub fn read(spec: &SshSpec, reading: &mut Reading<'_>) -> Ssh {
         jump_host(jump, reading.report);
     }
     Ssh {
-        port: spec.port.0.as_ref().map(|written| port(written, reading.report)),
+        port: spec.port.0.as_ref().map(|written| port(written, "port", reading.report)),
         user: spec.user.value().cloned(),
         identity: identity(spec, reading),
         host_key: host_keys(&spec.host_key, reading.report),
@@ -49,8 +49,7 @@ pub fn read(spec: &SshSpec, reading: &mut Reading<'_>) -> Ssh {
 /// What OpenSSH itself refuses in a login name, and what its option parser would stumble over.
 fn login(user: &Written<String>, report: &mut Report) {
     let refused = |c: char| c.is_whitespace() || c.is_control() || "'`\"\\;&<>|(){}$%#".contains(c);
-    line(user, "user", report);
-    if user.value.starts_with('-') || user.value.trim() == user.value && user.value.contains(refused) {
+    if line(user, "user", report) && (user.value.starts_with('-') || user.value.contains(refused)) {
         let message = format!("`{}` is not a login name", shown(&user.value));
         report.fault(user.spot, message, "No dash in front, no spaces, no shell characters");
     }
@@ -59,6 +58,9 @@ fn login(user: &Written<String>, report: &mut Report) {
 fn jump_host(jump: &Written<String>, report: &mut Report) {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@:[]/,".contains(c);
     let option = |hop: &str| hop.is_empty() || hop.starts_with('-') || hop.contains("@-") || hop.contains("//-");
+    if !line(jump, "jump", report) {
+        return;
+    }
     if jump.value.split(',').any(option) || !jump.value.chars().all(allowed) {
         let message = format!("`{}` is not a jump host", shown(&jump.value));
         report.fault(jump.spot, message, "Write [USER@]HOST[:PORT], as for ssh -J");
@@ -71,9 +73,7 @@ fn identity(spec: &SshSpec, reading: &mut Reading<'_>) -> Option<Identity> {
         reading.report.fault(second.spot, "`identity` and `identity_file` are both given", hint);
     }
     if let Some(file) = &spec.identity_file.0 {
-        let path = reading.path(file);
-        reading.claim(&path, Need::File, "The private key", file.spot);
-        return Some(Identity::File(path));
+        return Some(Identity::File(reading.existing(file, Need::File, "The private key")));
     }
     spec.identity.0.as_ref().map(|written| Identity::Secret(values::secret("identity", written, reading)))
 }

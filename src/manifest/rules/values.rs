@@ -1,9 +1,10 @@
 //! Values and secrets: literals and sources. Never reads a source, and never quotes a secret.
 
-use super::{Reading, shown};
+use super::scalars::switch;
+use super::{Reading, paths, shown};
 use crate::manifest::claim::Need;
 use crate::manifest::report::Report;
-use crate::manifest::spec::{Scalar, SourceSpec, ValueSpec};
+use crate::manifest::spec::{Scalar, SourceSpec, Switch, ValueSpec};
 use crate::manifest::written::{Given, Spot, Written};
 use crate::secret::SecretSource;
 
@@ -41,7 +42,7 @@ pub fn secret(key: &str, written: &Written<ValueSpec>, reading: &mut Reading<'_>
             SecretSource::Literal { value: String::new(), secret: true }
         }
         ValueSpec::Source(spec) => {
-            if let Some(open @ Written { value: false, .. }) = &spec.secret.0 {
+            if let Some(open @ Written { value: Switch(Scalar::Switch(false)), .. }) = &spec.secret.0 {
                 let message = format!("`{key}` is always a secret");
                 reading.report.fault(open.spot, message, "Remove `secret: false`");
             }
@@ -61,21 +62,21 @@ fn literal(text: &str, spot: Spot, report: &mut Report) {
     const LEGACY: &[&str] = &["yes", "no", "on", "off", "y", "n"];
     let bare = report.written(spot) == text;
     if bare && LEGACY.contains(&text.to_ascii_lowercase().as_str()) {
-        unquoted(&Scalar::Boolean, spot, report);
+        unquoted(&Scalar::Switch(true), spot, report);
     } else if text.contains('\0') {
         report.fault(spot, "A variable cannot hold a NUL character", "Remove it");
     }
 }
 
 fn unquoted(scalar: &Scalar, spot: Spot, report: &mut Report) {
-    let kind = if *scalar == Scalar::Number { "a number" } else { "true or false" };
+    let kind = if matches!(scalar, Scalar::Switch(_)) { "true or false" } else { "a number" };
     let bare = report.written(spot).to_owned();
     let message = format!("`{}` is read by YAML as {kind}, not as text", shown(&bare));
     report.fault(spot, message, format!("Quote it: \"{bare}\""));
 }
 
 fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSource {
-    let secret = spec.secret.value().copied().unwrap_or(true);
+    let secret = switch(&spec.secret, true, "secret", reading.report);
     match (&spec.from_env, &spec.from_file, &spec.from_command) {
         (Given(Some(name)), Given(None), Given(None)) => {
             if !is_variable(&name.value) {
@@ -85,10 +86,8 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
             SecretSource::Environment { name: name.value.clone(), secret }
         }
         (Given(None), Given(Some(file)), Given(None)) => {
-            let path = reading.path(file);
             let need = if secret { Need::Secret } else { Need::File };
-            reading.claim(&path, need, "The file that holds a value", file.spot);
-            SecretSource::File { path, secret }
+            SecretSource::File { path: reading.existing(file, need, "The file that holds a value"), secret }
         }
         (Given(None), Given(None), Given(Some(command))) => {
             SecretSource::Command { argv: argv(command, reading), secret }
@@ -105,7 +104,7 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
 fn argv(command: &Written<Vec<Written<String>>>, reading: &mut Reading<'_>) -> Vec<String> {
     let mut argv: Vec<String> = command.value.iter().map(|word| word.value.clone()).collect();
     match command.value.first() {
-        Some(program) if program.value.contains('/') => argv[0] = reading.path(program).into_string(),
+        Some(program) if program.value.contains('/') => argv[0] = paths::resolve(program, reading).into_string(),
         Some(program) if !program.value.trim().is_empty() => {}
         _ => reading.report.fault(command.spot, "`from_command` names no program", "Write [program, argument]"),
     }

@@ -1,6 +1,6 @@
 //! What runs in an environment, as written. Never looks at the application's files.
 
-use super::ValueSpec;
+use super::{Switch, ValueSpec};
 use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ pub struct ComposeSpec {
     /// Compose files, relative to the directory; default: what `docker compose` would find there.
     pub files: Given<Vec<Written<String>>>,
     /// Whether `*.tera` files are rendered before they are sent; default false.
-    pub templates: Given<bool>,
+    pub templates: Given<Switch>,
     /// Variables for interpolation and templates; they arrive byte for byte.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }))]
     pub variables: Given<BTreeMap<Written<String>, Written<ValueSpec>>>,

@@ -1,6 +1,6 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
-use super::{ApplicationSpec, CheckSpec, Scalar, SshSpec};
+use super::{ApplicationSpec, CheckSpec, SshSpec, Switch, Text};
 use crate::manifest::environment::EngineSource;
 use crate::manifest::written::{Given, Written};
 use crate::state::Stage;
@@ -54,9 +54,9 @@ pub struct ConfigureSpec {
 pub struct EngineSpec {
     /// The lowest version that is good enough, quoted; default "24.0".
     #[schemars(regex(pattern = r"^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
-    pub minimum: Given<Scalar>,
+    pub minimum: Given<Text>,
     /// Whether deployer may install it; default true.
-    pub install: Given<bool>,
+    pub install: Given<Switch>,
     /// Where it is installed from; default `auto`.
     pub source: Given<EngineSource>,
     /// A mirror of Docker's apt repository, used where `source` leads to Docker's packages.
@@ -81,8 +81,8 @@ pub struct RepositorySpec {
 pub struct HealthSpec {
     /// How long services may take to become healthy; default 3m.
     #[schemars(regex(pattern = r"^[0-9]"))]
-    pub timeout: Given<Scalar>,
+    pub timeout: Given<Text>,
     /// How long a service without a health check must be up without a restart; default 2s.
     #[schemars(regex(pattern = r"^[0-9]"))]
-    pub stable_for: Given<Scalar>,
+    pub stable_for: Given<Text>,
 }

@@ -13,6 +13,6 @@ pub use application::{ApplicationSpec, ComposeSpec};
 pub use check::{CheckSpec, HttpSpec};
 pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
 pub use root::ManifestSpec;
-pub use scalar::Scalar;
+pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};
 pub use value::{SourceSpec, ValueSpec};

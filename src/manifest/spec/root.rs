@@ -1,7 +1,7 @@
 //! The top level of the manifest. Written out by hand because keys that begin with `x-` are ignored;
 //! never uses serde's `flatten`, which would lose every place below it.
 
-use super::EnvironmentSpec;
+use super::{EnvironmentSpec, Whole};
 use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -19,7 +19,7 @@ use std::fmt;
 pub struct ManifestSpec {
     /// The format of this file: 1.
     #[schemars(range(min = 1, max = 1))]
-    pub version: Given<i64>,
+    pub version: Given<Whole>,
     /// Name of the project; with an environment's name it is that environment's identity on its host.
     #[schemars(regex(pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))]
     pub project: Given<String>,

@@ -1,6 +1,6 @@
 //! How a host is reached, as written. Never opens a connection.
 
-use super::{Scalar, ValueSpec};
+use super::{Text, ValueSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use std::fmt;
 pub struct SshSpec {
     /// TCP port.
     #[schemars(range(min = 1, max = 65535))]
-    pub port: Given<i64>,
+    pub port: Given<Whole>,
     /// Login name.
     #[schemars(length(min = 1))]
     pub user: Given<String>,
@@ -33,10 +33,10 @@ pub struct SshSpec {
     pub sudo_password: Given<ValueSpec>,
     /// Limit of one connection attempt; default 10s.
     #[schemars(regex(pattern = r"^[0-9]"))]
-    pub connect_timeout: Given<Scalar>,
+    pub connect_timeout: Given<Text>,
     /// How long refused and silent hosts are tried again; default 30s.
     #[schemars(regex(pattern = r"^[0-9]"))]
-    pub wait: Given<Scalar>,
+    pub wait: Given<Text>,
 }
 
 /// Host keys: a list, or one alone.

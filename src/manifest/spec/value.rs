@@ -1,6 +1,6 @@
 //! A value, or where it is read from: the environment, a file, a command. Never reads it.
 
-use super::Scalar;
+use super::{Scalar, Switch};
 use crate::manifest::written::{Given, Written};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -35,7 +35,7 @@ pub struct SourceSpec {
     #[schemars(length(min = 1))]
     pub from_command: Given<Vec<Written<String>>>,
     /// Whether the value is kept out of every output; default true.
-    pub secret: Given<bool>,
+    pub secret: Given<Switch>,
 }
 
 impl fmt::Debug for ValueSpec {
@@ -66,20 +66,20 @@ impl<'de> Visitor<'de> for LiteralOrSource {
         Ok(ValueSpec::Literal(Scalar::Text(text.to_owned())))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<ValueSpec, E> {
-        Ok(ValueSpec::Literal(Scalar::Boolean))
+    fn visit_bool<E: Error>(self, on: bool) -> Result<ValueSpec, E> {
+        Ok(ValueSpec::Literal(Scalar::Switch(on)))
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<ValueSpec, E> {
-        Ok(ValueSpec::Literal(Scalar::Number))
+        Ok(ValueSpec::Literal(Scalar::Decimal))
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<ValueSpec, E> {
-        Ok(ValueSpec::Literal(Scalar::Number))
+        Ok(ValueSpec::Literal(Scalar::Decimal))
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<ValueSpec, E> {
-        Ok(ValueSpec::Literal(Scalar::Number))
+        Ok(ValueSpec::Literal(Scalar::Decimal))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ValueSpec, A::Error> {
