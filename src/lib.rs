@@ -30,6 +30,7 @@ pub mod process;
 pub mod reconcile;
 pub mod render;
 pub mod secret;
+pub mod shell;
 pub mod state;
 pub mod step;
 pub mod store;
