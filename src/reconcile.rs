@@ -73,7 +73,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
     let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(secrets)), fallback_key })
+    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), fallback_key })
 }
 
 /// Connects and observes, several hosts at once. What fails is returned by environment.
@@ -116,6 +116,19 @@ pub async fn observe(
     }
     failures.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
     (sessions, failures)
+}
+
+/// What of the secrets that open the connection cannot be resolved.
+pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let key = match &environment.ssh.identity {
+        Some(Identity::Secret(source)) => Some(source),
+        _ => None,
+    };
+    for source in [environment.ssh.sudo_password.as_ref(), key].into_iter().flatten() {
+        failures.extend(secret::resolve(source).await.err());
+    }
+    failures
 }
 
 /// Opens the connection of one environment.

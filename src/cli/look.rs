@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 
 /// How hosts are looked at.
 #[must_use]
-pub fn request(accept_new_host_keys: bool) -> Request {
+pub fn request() -> Request {
     Request {
         to: Stage::Running,
         parallel: 10,
         patient: false,
-        accept_new_host_keys,
+        accept_new_host_keys: false,
         take_over: false,
         resume: false,
         destroy: false,
@@ -29,7 +29,7 @@ pub fn request(accept_new_host_keys: bool) -> Request {
 }
 
 /// The dry run: what apply would do, and why.
-pub async fn plan(context: &Context, names: &[String], offline: bool, accept_new: bool, take_over: bool) -> Result<Ending, Vec<Failure>> {
+pub async fn plan(context: &Context, names: &[String], offline: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(names, true)?;
     let prepared = pass.prepare(environments, offline).await;
@@ -37,7 +37,7 @@ pub async fn plan(context: &Context, names: &[String], offline: bool, accept_new
         let empty = recorded_plan(context, &pass, &prepared);
         return end(pass, Sessions::new(), if empty { Outcome::Converged } else { Outcome::Planned }).await;
     }
-    let request = Request { resume: !names.is_empty(), take_over, ..request(accept_new) };
+    let request = Request { resume: !names.is_empty(), ..request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
@@ -81,7 +81,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, true).await;
-    let (sessions, failed) = pass.observe(context, prepared, &request(false)).await;
+    let (sessions, failed) = pass.observe(context, prepared, &request()).await;
     let mut views = BTreeMap::new();
     for (name, session) in &sessions {
         let session = session.lock().await;
@@ -121,7 +121,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(names, false)?;
     let prepared = pass.prepare(environments, true).await;
-    let (sessions, _) = pass.observe(context, prepared, &request(false)).await;
+    let (sessions, _) = pass.observe(context, prepared, &request()).await;
     for (name, session) in &sessions {
         let session = session.lock().await;
         let subject = session.prepared.subject();

@@ -32,6 +32,8 @@ pub enum Keep {
     Always,
     /// It only looks: what it saw is saved where there is a store.
     IfThere,
+    /// It looks at this machine alone.
+    Never,
 }
 
 impl Pass {
@@ -46,6 +48,7 @@ impl Pass {
         let store = match keep {
             Keep::Always => Store::open(&url, &directory).await.map(Some),
             Keep::IfThere => Store::open_existing(&url, &directory).await,
+            Keep::Never => Ok(None),
         };
         let store = store.map_err(|failure| vec![failure])?;
         let records = match &store {

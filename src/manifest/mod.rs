@@ -15,6 +15,7 @@ mod yaml;
 
 pub use read::{load, load_text, parse};
 pub use report::Warning;
+pub use suggest::nearest;
 
 use crate::failure::Location;
 use camino::Utf8PathBuf;

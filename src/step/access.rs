@@ -172,6 +172,22 @@ mv "$state/marker.new" "$state/marker.json""#,
     }]
 }
 
+/// Writes the marker anew, suspended or not.
+#[must_use]
+pub fn mark(subject: &Subject<'_>, suspended: bool) -> Command {
+    let script = format!(
+        "umask 077\nprintf '%s\\n' {} > \"$state/marker.new\"\nmv \"$state/marker.new\" \"$state/marker.json\"",
+        quote(&marker_of(subject, suspended))
+    );
+    Command {
+        title: "write the marker".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    }
+}
+
 /// The marker of this environment, as JSON.
 #[must_use]
 pub fn marker_of(subject: &Subject<'_>, suspended: bool) -> String {
