@@ -249,3 +249,20 @@ fn files_that_include_each_other_are_read_once() {
     let failures = load(&application(&[("compose.yaml", one), ("two.yaml", two)])).unwrap_err();
     assert_eq!(failures.len(), 1);
 }
+
+#[test]
+fn links_that_lead_nowhere_or_in_a_circle_are_named() {
+    let directory = application(&[("compose.yaml", b"services: {}"), ("sub/file", b"")]);
+    for (target, link) in [("nowhere", "broken"), ("self", "self"), ("..", "sub/up")] {
+        std::os::unix::fs::symlink(target, directory.path().join(link)).unwrap();
+    }
+    let root = directory.path().to_str().unwrap();
+    let messages: Vec<String> =
+        load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
+    let expected = [
+        "APP/broken is a link that leads nowhere",
+        "APP/self is a link that leads nowhere",
+        "APP/sub/up is a link to APP, which holds it",
+    ];
+    assert_eq!(messages, expected);
+}
