@@ -216,3 +216,53 @@ fn every_element_of_the_compose_specification_loads() {
         }
     }
 }
+
+#[test]
+fn bombs_and_cycles_in_a_compose_file_cost_nothing() {
+    let mut bomb = "x-0: &a0 { build: . }\n".to_owned();
+    for level in 1..40 {
+        let below = level - 1;
+        writeln!(bomb, "x-{level}: &a{level} {{ <<: [*a{below}, *a{below}], list: [*a{below}, *a{below}] }}").unwrap();
+    }
+    bomb +=
+        "x-self: &self { <<: *self, again: [*self] }\nservices: { web: *a39, other: *self, one: { extends: one } }\n";
+    let directory = application(&[("compose.yaml", bomb.as_bytes())]);
+    let started = std::time::Instant::now();
+    let failures = load(&directory).unwrap_err();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].location.as_ref().map(|at| (at.line, at.column)), Some((1, 12)));
+    assert!(started.elapsed().as_millis() < 100, "{:?}", started.elapsed());
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_deep_nesting_is_not() {
+    let nested = |depth: usize| format!("x: {}{}\nservices: {{}}\n", "[".repeat(depth), "]".repeat(depth));
+    assert!(load(&application(&[("compose.yaml", nested(1000).as_bytes())])).is_ok());
+    let failures = load(&application(&[("compose.yaml", nested(100_000).as_bytes())])).unwrap_err();
+    assert!(failures[0].message.contains("is not YAML"), "{}", failures[0]);
+}
+
+#[test]
+fn files_that_include_each_other_are_read_once() {
+    let one = b"include: [two.yaml, ../outside.yaml, none.yaml]\nservices: {}\n";
+    let two = b"include: [compose.yaml]\nservices: { web: { build: . } }\n";
+    let failures = load(&application(&[("compose.yaml", one), ("two.yaml", two)])).unwrap_err();
+    assert_eq!(failures.len(), 1);
+}
+
+#[test]
+fn links_that_lead_nowhere_or_in_a_circle_are_named() {
+    let directory = application(&[("compose.yaml", b"services: {}"), ("sub/file", b"")]);
+    for (target, link) in [("nowhere", "broken"), ("self", "self"), ("..", "sub/up")] {
+        std::os::unix::fs::symlink(target, directory.path().join(link)).unwrap();
+    }
+    let root = directory.path().to_str().unwrap();
+    let messages: Vec<String> =
+        load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
+    let expected = [
+        "APP/broken is a link that leads nowhere",
+        "APP/self is a link that leads nowhere",
+        "APP/sub/up is a link to APP, which holds it",
+    ];
+    assert_eq!(messages, expected);
+}

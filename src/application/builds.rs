@@ -54,7 +54,7 @@ impl Scan<'_> {
             let Some(document) = self.document(path) else { continue };
             let tree = &document.tree;
             for &root in &tree.documents {
-                for (name, service) in self.services(tree, root, &mut sites) {
+                for (name, service) in services(tree, root, &mut sites) {
                     if let Some(site) = self.site(&document, base, service, &mut BTreeSet::new()) {
                         sites.insert(name, site);
                     }
@@ -71,26 +71,6 @@ impl Scan<'_> {
             let fresh: Vec<Utf8PathBuf> = paths.into_iter().filter(|path| !self.seen.contains(path)).collect();
             self.model(&fresh, &base);
         }
-    }
-
-    /// The services of one document; what it takes away from the files before it leaves `sites`.
-    fn services(&self, tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(String, Id)> {
-        let _ = self;
-        let Some((_, services)) = tree.get(root, "services") else { return Vec::new() };
-        if replaces(tree, services) {
-            sites.clear();
-        }
-        let mut kept = Vec::new();
-        for (name, (_, service)) in tree.entries(services) {
-            let build = tree.get(service, "build").map(|(_, value)| value);
-            if replaces(tree, service) || build.is_some_and(|build| replaces(tree, build)) {
-                sites.remove(name);
-            }
-            if !tree.has_tag(services, RESET) && !tree.has_tag(service, RESET) {
-                kept.push((name.to_owned(), service));
-            }
-        }
-        kept
     }
 
     /// Where a service, or the one it extends, says `build:`.
@@ -182,6 +162,25 @@ const RENDERED: &str = "The place is in the rendered text, which deployer render
 /// Whether a node takes the place of what the files before it said.
 fn replaces(tree: &Tree, id: Id) -> bool {
     tree.has_tag(id, RESET) || tree.has_tag(id, "!override")
+}
+
+/// The services of one document; what it takes away from the files before it leaves `sites`.
+fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(String, Id)> {
+    let Some((_, services)) = tree.get(root, "services") else { return Vec::new() };
+    if replaces(tree, services) {
+        sites.clear();
+    }
+    let mut kept = Vec::new();
+    for (name, (_, service)) in tree.entries(services) {
+        let build = tree.get(service, "build").map(|(_, value)| value);
+        if replaces(tree, service) || build.is_some_and(|build| replaces(tree, build)) {
+            sites.remove(name);
+        }
+        if !tree.has_tag(services, RESET) && !tree.has_tag(service, RESET) {
+            kept.push((name.to_owned(), service));
+        }
+    }
+    kept
 }
 
 /// The files of one `include:` entry, and the directory their paths are relative to.
