@@ -7,6 +7,7 @@ mod mask;
 mod read;
 mod report;
 mod rules;
+mod schema;
 mod spec;
 mod suggest;
 mod syntax;
@@ -15,6 +16,7 @@ mod yaml;
 
 pub use read::{load, load_text, parse};
 pub use report::Warning;
+pub use schema::{schema, schema_text};
 
 use crate::failure::Location;
 use camino::Utf8PathBuf;
