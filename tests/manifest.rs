@@ -4,6 +4,8 @@
 use camino::Utf8Path;
 use deployer::failure::Failure;
 use deployer::manifest;
+use deployer::manifest::edit::{self, Entry};
+use deployer::manifest::environment::Name;
 use std::fmt::Write;
 use std::fs;
 
@@ -159,4 +161,83 @@ fn the_schema_refuses_what_has_the_wrong_form() {
         let path = format!("{}/tests/cases/manifest/invalid/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
         assert_eq!(accepted_by_schema(&path), Some(false), "{name}");
     }
+}
+
+#[test]
+fn the_template_loads_beside_an_application() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = Utf8Path::from_path(folder.path()).unwrap();
+    fs::create_dir(base.join("app")).unwrap();
+    let text = manifest::template("shop");
+    assert!(text.starts_with("# yaml-language-server: $schema="));
+    let manifest =
+        manifest::load_text(&text, "deployment.yaml", base, None).unwrap_or_else(|it| panic!("{}", rendered(&it)));
+    assert_eq!(manifest.environments.len(), 1);
+    // Every example that is commented out is right too.
+    let shown: String = text
+        .lines()
+        .map(|line| {
+            let example = line.trim_start().strip_prefix("# ").filter(|rest| {
+                let key = rest.trim_start_matches(['-', ' ', '{']).split(':').next().unwrap_or_default();
+                rest.contains(':') && !key.contains(' ') && key != "yaml-language-server"
+            });
+            let indent = " ".repeat(line.len() - line.trim_start().len());
+            example.map_or(line.to_owned(), |rest| format!("{indent}{rest}")) + "\n"
+        })
+        .collect();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJhFwGYlbQ1QGAVYdJpRtUoSvIGOvzD8VFUBGJZAjxRk";
+    let whole =
+        parse(&shown.replace("ssh-ed25519 AAAA…", key)).unwrap_or_else(|it| panic!("{shown}\n{}", rendered(&it)));
+    let production = whole.environments.values().next().unwrap();
+    assert_eq!((production.checks.len(), production.ssh.port), (2, Some(22)));
+}
+
+fn entry() -> Entry {
+    Entry {
+        address: "2001:db8::7".into(),
+        port: Some(2222),
+        user: Some("deploy".into()),
+        identity_file: Some("~/.ssh/it's: \"mine\" #1".into()),
+        host_key: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJhFwGYlbQ1QGAVYdJpRtUoSvIGOvzD8VFUBGJZAjxRk".into()],
+        application: Some("./app".into()),
+    }
+}
+
+fn shown(edited: &Result<String, Failure>) -> String {
+    match edited {
+        Ok(text) => text.replace('\r', "␍"),
+        Err(failure) => {
+            let place = failure.location.as_ref().map(|at| format!("{}:{} ", at.line, at.column)).unwrap_or_default();
+            let details = failure.details.as_deref().unwrap_or_default();
+            format!("{place}{}\n{}\n{details}", failure.message, failure.advice())
+        }
+    }
+}
+
+#[test]
+fn edits_keep_everything_else() {
+    let (new, old) = (Name::parse("new").unwrap(), Name::parse("old").unwrap());
+    let mut wrong = Vec::new();
+    for (path, _) in cases("edit") {
+        let text = fs::read_to_string(format!("{path}.yaml")).unwrap();
+        let added = edit::add(&text, "deployment.yaml", &new, &entry());
+        let keyed = edit::set_host_keys(&text, &old, &entry().host_key);
+        let found = format!("=== add\n{}\n=== set host keys\n{}\n", shown(&added), shown(&keyed));
+        wrong.extend(expect(&format!("{path}.txt"), &found).err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_manifest_is_replaced_at_once_and_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = Utf8Path::from_path(folder.path()).unwrap().join("deployment.yaml");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    edit::write(&path, "old", "new").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(edit::write(&path, "old", "newer").is_err(), "someone else's change is overwritten");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

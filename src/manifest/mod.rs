@@ -1,6 +1,7 @@
 //! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
 
 mod claim;
+pub mod edit;
 pub mod environment;
 mod layer;
 mod mask;
@@ -11,12 +12,14 @@ mod schema;
 mod spec;
 mod suggest;
 mod syntax;
+mod template;
 mod written;
 mod yaml;
 
 pub use read::{load, load_text, parse};
 pub use report::Warning;
 pub use schema::{schema, schema_text};
+pub use template::template;
 
 use crate::failure::Location;
 use camino::Utf8PathBuf;
