@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub struct Manifest {
     /// Name of the project.
     pub project: Name,
-    /// URL of the store; a relative SQLite path counts from `directory`.
+    /// URL of the store; a relative path of `sqlite:` counts from `directory`.
     pub state: String,
     /// The environments, merged with the defaults.
     pub environments: BTreeMap<Name, Environment>,

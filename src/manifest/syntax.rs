@@ -159,7 +159,7 @@ struct Around<'a> {
     spot: Spot,
 }
 
-impl<'a> Around<'a> {
+impl Around<'_> {
     /// The key whose value the error is about, as the subject of a sentence.
     fn subject(self) -> String {
         let before = self.text.get(..self.spot.start as usize).unwrap_or_default().trim_end();
@@ -204,9 +204,8 @@ impl<'a> Around<'a> {
             Some('[') => "a list",
             Some('-') if rest[1..].starts_with([' ', '\n', '\r']) => "a list",
             Some('{') => "a mapping",
-            Some('~') => "nothing",
-            Some(_) if rest.starts_with("null") || nothing => "nothing",
-            None => "nothing",
+            None | Some('~') => "nothing",
+            Some(_) if nothing || rest.starts_with("null") => "nothing",
             // Block mappings have no text of their own.
             Some(_) if self.spot.length == 0 => "a mapping",
             Some(_) => "this",

@@ -2,7 +2,7 @@
 //! that YAML could read as anything but that text.
 
 use crate::manifest::environment::Name;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What `create` and `register` write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,22 +25,22 @@ impl Entry {
     /// The entry as a plain value.
     pub fn value(&self) -> Value {
         let mut entry = Map::new();
-        entry.insert("registered".into(), json!({ "address": self.address }));
+        entry.insert("registered".into(), serde_json::json!({ "address": self.address }));
         let ssh = self.ssh();
         if !ssh.is_empty() {
             entry.insert("ssh".into(), ssh.into_iter().collect::<Map<_, _>>().into());
         }
         if let Some(directory) = &self.application {
-            entry.insert("application".into(), json!({ "compose": { "directory": directory } }));
+            entry.insert("application".into(), serde_json::json!({ "compose": { "directory": directory } }));
         }
         entry.into()
     }
 
     fn ssh(&self) -> Vec<(String, Value)> {
-        let text = |value: &Option<String>| value.as_ref().map(|text| json!(text));
-        let keys = (!self.host_key.is_empty()).then(|| json!(self.host_key));
+        let text = |value: &Option<String>| value.as_ref().map(|text| serde_json::json!(text));
+        let keys = (!self.host_key.is_empty()).then(|| serde_json::json!(self.host_key));
         [
-            ("port", self.port.map(|port| json!(port))),
+            ("port", self.port.map(|port| serde_json::json!(port))),
             ("user", text(&self.user)),
             ("identity_file", text(&self.identity_file)),
             ("host_key", keys),
@@ -99,5 +99,13 @@ pub fn scalar(text: &str) -> String {
     if allowed && (first || home || ipv4) && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
         return text.to_owned();
     }
-    Value::from(text).to_string()
+    json(&Value::from(text))
+}
+
+/// A value as JSON that is YAML too: what YAML calls unprintable is escaped (YAML 1.2, section 5.1).
+pub fn json(value: &Value) -> String {
+    let printable =
+        |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let escaped = |c: char| if printable(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    value.to_string().chars().map(escaped).collect()
 }

@@ -95,7 +95,7 @@ fn in_lines(root: &Node) -> bool {
 
 /// An entry as it stands in braces; JSON, so that a JSON manifest stays one.
 fn json_entry(key: &str, value: &Value) -> String {
-    format!("{}: {value}", Value::from(key))
+    format!("{}: {}", Value::from(key), entry::json(value))
 }
 
 /// The new text, if it means the old one with `value` at `path`, and nothing else.
