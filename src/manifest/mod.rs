@@ -1,5 +1,6 @@
 //! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
 
+mod around;
 mod claim;
 pub mod edit;
 pub mod environment;
