@@ -101,7 +101,7 @@ impl<'a> Call<'a> {
         let timeout = ssh.connect_timeout.as_secs().max(1);
         // For every hop, jump hosts included; the first value of an option counts.
         let config = format!(
-            "BatchMode yes\nStrictHostKeyChecking yes\nNoHostAuthenticationForLocalhost no\nLogLevel ERROR\n\
+            "BatchMode yes\nStrictHostKeyChecking yes\nNoHostAuthenticationForLocalhost no\nLogLevel INFO\n\
              ConnectTimeout {timeout}\nConnectionAttempts 1\nServerAliveInterval 15\nServerAliveCountMax 4\n\
              ForwardAgent no\nForwardX11 no\nTunnel no\nPermitLocalCommand no\nUpdateHostKeys no\nCheckHostIP no\n\
              AddKeysToAgent no\nRemoteCommand none\nRequestTTY no\n\
@@ -149,11 +149,15 @@ impl<'a> Call<'a> {
     /// The same as `-J`, but what a jump host complains about is not lost.
     fn jump(&mut self, jump: &str) {
         let (before, last) = jump.rsplit_once(',').map_or((None, jump), |(before, last)| (Some(before), last));
-        let last = if last.starts_with("ssh://") { last.to_owned() } else { format!("ssh://{last}") };
-        let through = before.map(|hosts| format!("-J {} ", quote(hosts))).unwrap_or_default().replace('%', "%%");
-        let (config, log) = (self.path("config"), self.path("jump"));
-        let last = quote(&last).replace('%', "%%");
-        self.option(&format!("ProxyCommand=ssh -F {config} -E {log} {through}-W [%h]:%p -- {last}"));
+        let hop = Hop::read(last);
+        let mut argv = words(&["ssh", "-F", &self.path("config"), "-E", &self.path("jump"), "-W", "[%h]:%p"]);
+        for (option, value) in [("-J", before), ("-l", hop.user), ("-p", hop.port)] {
+            // A percent sign would be expanded.
+            argv.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.replace('%', "%%")]));
+        }
+        argv.extend(["--".to_owned(), hop.host.replace('%', "%%")]);
+        let line: Vec<_> = argv.iter().map(|word| quote(word)).collect();
+        self.option(&format!("ProxyCommand={}", line.join(" ")));
     }
 
     /// Puts the private key where ssh finds it under a name that needs no quotes.
@@ -184,13 +188,10 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Prepares to accept the key of a host that nobody knows yet; falls back to strict checking for a known one.
+    /// Prepares to accept the key of a host that nobody knows yet. Another key of a known host, of whatever type,
+    /// stays a changed one.
     async fn learn(&mut self) -> Result<(), Failure> {
         let settings = Settings::read(&self.options, self.way.address).await?;
-        if settings.knows_host().await {
-            self.trust = Trust::Known;
-            return Ok(());
-        }
         self.option("StrictHostKeyChecking=accept-new");
         let files = std::iter::once(self.path("known")).chain(settings.known_files).collect::<Vec<_>>();
         let quoted: Vec<_> = files.iter().map(|file| format!("\"{file}\"")).collect();
@@ -273,11 +274,13 @@ impl<'a> Call<'a> {
     /// One attempt. The flag of a failure says whether another attempt may help.
     async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
         let _ = fs::remove_file(self.path("offered"));
-        let _ = fs::remove_file(self.path("jump"));
+        for log in ["jump", "log"] {
+            let _ = fs::remove_file(self.path(log));
+        }
         // ControlPersist ends a master whose runner was killed: see `Host::held`.
         let argv = [
             words(&["ssh", "-M", "-f", "-N", "-o", "ControlPersist=2", "-S"]),
-            vec![self.path("master")],
+            vec![self.path("master"), "-E".to_owned(), self.path("log")],
             self.options.clone(),
             vec!["--".to_owned(), bare(self.way.address).to_owned()],
         ]
@@ -295,7 +298,10 @@ impl<'a> Call<'a> {
         if finished.status.success() {
             return Ok(self.offered());
         }
-        let said = String::from_utf8_lossy(&finished.stderr).replace(&self.path("identity"), &self.identity_name());
+        // The log holds what ssh says itself; the host's banner, which may say anything, went to standard error.
+        let said = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let said = if said.is_empty() { String::from_utf8_lossy(&finished.stderr).into_owned() } else { said };
+        let said = said.replace(&self.path("identity"), &self.identity_name());
         Err(self.refused(&said).await)
     }
 
@@ -347,15 +353,8 @@ impl<'a> Call<'a> {
             return changed("a key pinned in ssh.host_key");
         }
         if reason == Reason::HostKeyUnknown {
-            let others = match Settings::read(&self.options, self.way.address).await {
-                Ok(settings) => settings.knows_host().await,
-                Err(_) => false,
-            };
             if !self.way.known.is_empty() {
                 return changed("the key recorded at the first contact");
-            }
-            if others {
-                return changed("the key in known_hosts");
             }
             let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
             return offered.into_iter().fold(failure, Failure::details);
@@ -383,12 +382,31 @@ impl<'a> Call<'a> {
     }
 }
 
+/// One jump host, written `[ssh://][USER@]HOST[:PORT]`, an IPv6 address in brackets where a port follows.
+struct Hop<'a> {
+    user: Option<&'a str>,
+    host: &'a str,
+    port: Option<&'a str>,
+}
+
+impl<'a> Hop<'a> {
+    fn read(text: &'a str) -> Self {
+        let text = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
+        let (user, place) = text.rsplit_once('@').map_or((None, text), |(user, place)| (Some(user), place));
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None => match place.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (place, None),
+            },
+        };
+        Self { user, host, port }
+    }
+}
+
 /// What ssh would do for a host, as `ssh -G` tells.
 struct Settings {
-    /// The name its keys are looked up by.
-    name: String,
     known_files: Vec<String>,
-    global_files: Vec<String>,
     agent: Option<String>,
 }
 
@@ -403,25 +421,8 @@ impl Settings {
             let list = get(key).unwrap_or_default();
             list.split_whitespace().map(home).filter(|file| Path::new(file).exists()).collect::<Vec<_>>()
         };
-        let host = get("hostname").unwrap_or_else(|| bare(address).to_owned());
-        let name = match (get("hostkeyalias"), get("port")) {
-            (Some(alias), _) => alias,
-            (None, Some(port)) if port != "22" => format!("[{host}]:{port}"),
-            (None, _) => host,
-        };
         let agent = get("identityagent").filter(|agent| agent != "SSH_AUTH_SOCK").map(|agent| home(&agent));
-        Ok(Self { name, known_files: files("userknownhostsfile"), global_files: files("globalknownhostsfile"), agent })
-    }
-
-    /// Whether any known_hosts file holds a key of this host, of whatever type.
-    async fn knows_host(&self) -> bool {
-        for file in self.known_files.iter().chain(&self.global_files) {
-            let argv = words(&["ssh-keygen", "-F", &self.name, "-f", file]);
-            if process::run(&argv, b"", HELPER).await.is_ok_and(|finished| finished.status.success()) {
-                return true;
-            }
-        }
-        false
+        Ok(Self { known_files: files("userknownhostsfile"), agent })
     }
 }
 
@@ -478,4 +479,25 @@ fn words(words: &[&str]) -> Vec<String> {
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_jump_hosts() {
+        let cases = [
+            ("gate", (None, "gate", None)),
+            ("me@gate:2222", (Some("me"), "gate", Some("2222"))),
+            ("ssh://me@gate:2222/", (Some("me"), "gate", Some("2222"))),
+            ("me@[::1]:2222", (Some("me"), "::1", Some("2222"))),
+            ("[::1]", (None, "::1", None)),
+            ("fe80::1%eth0", (None, "fe80::1%eth0", None)),
+        ];
+        for (text, expected) in cases {
+            let hop = Hop::read(text);
+            assert_eq!((hop.user, hop.host, hop.port), expected, "{text}");
+        }
+    }
 }

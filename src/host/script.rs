@@ -162,3 +162,120 @@ impl Marks {
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const NONCE: &str = "0123456789abcdef";
+
+    fn sent(output: &[u8], code: i32) -> Vec<u8> {
+        let begin = format!("Welcome!\nlast login: neverdeployer-ready\ndeployer-begin {NONCE}\n");
+        [begin.as_bytes(), output, format!("\ndeployer-end {NONCE} {code}\nbye\n").as_bytes()].concat()
+    }
+
+    #[test]
+    fn command_line_is_read_alike_by_every_shell() {
+        for forbidden in ['\\', '!', '\n'] {
+            assert!(!command_line(false).contains(forbidden), "{forbidden:?}");
+        }
+        assert!(!CARRIER.contains('\'') && !READER.contains('\''));
+        assert_eq!(command_line(true).matches("sudo -S -p deployer-sudo-password: --").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn every_login_shell_runs_it() {
+        let shells = ["sh", "bash", "dash", "zsh", "fish", "tcsh", "busybox sh"];
+        for shell in shells {
+            let mut argv: Vec<String> = shell.split(' ').map(str::to_owned).collect();
+            argv.extend(["-c".to_owned(), command_line(false)]);
+            let script = "printf '%s|' \"$0\" \"$#\" 'it'\\''s \\ $x !'; cat; exit 7";
+            let input = [b"swallowed!\n".to_vec(), parcel(NONCE, 20, script)].concat();
+            let finished = process::run(&argv, &input, Duration::from_secs(20)).await;
+            let finished = finished.unwrap_or_else(|failure| panic!("{failure}: this test needs the package {shell}"));
+            let mut marks = Marks::new(NONCE);
+            marks.push(&finished.stdout);
+            assert!(marks.ready() && marks.begun(), "{shell}: {finished:?}");
+            assert_eq!(marks.status(), Some(7), "{shell}: {finished:?}");
+            let output = String::from_utf8(marks.into_held()).unwrap();
+            assert!(output.ends_with("|0|it's \\ $x !|"), "{shell}: {output}");
+        }
+    }
+
+    #[tokio::test]
+    async fn data_after_the_script_stays() {
+        let argv = ["sh", "-c", &command_line(false)].map(str::to_owned);
+        let data: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        for padding in [0, 4096, 2 << 20] {
+            let script = format!("cat # {}", "x".repeat(padding));
+            let input = [parcel(NONCE, 20, &script), data.clone()].concat();
+            let finished = process::run(&argv, &input, Duration::from_secs(60)).await.unwrap();
+            let mut marks = Marks::new(NONCE);
+            marks.push(&finished.stdout);
+            assert_eq!(marks.status(), Some(0));
+            assert!(marks.into_held() == data);
+        }
+    }
+
+    #[test]
+    fn reads_no_end_without_the_nonce() {
+        let mut marks = Marks::new(NONCE);
+        marks.push(b"deployer-begin other\n\ndeployer-end other 0\n");
+        assert!(!marks.begun());
+        marks.push(&sent(b"\ndeployer-end other 0\n", 1)[..]);
+        assert_eq!(marks.status(), Some(1));
+        assert_eq!(marks.into_held(), b"\ndeployer-end other 0\n");
+    }
+
+    #[test]
+    fn a_line_does_not_wait_for_the_next() {
+        let mut marks = Marks::new(NONCE);
+        marks.push(format!("deployer-begin {NONCE}\none\ntwo\n").as_bytes());
+        assert_eq!(marks.take_lines(), ["one", "two"]);
+        marks.push(b"\n");
+        assert!(marks.take_lines().is_empty());
+        marks.push(b"x");
+        assert_eq!(marks.take_lines(), [""]);
+        marks.push(b"y\n");
+        assert_eq!(marks.take_lines(), ["xy"]);
+    }
+
+    fn output() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..20),
+            Just(b"\n".to_vec()),
+            Just(b"\ndeployer-end ".to_vec()),
+            Just(format!("\ndeployer-end {NONCE}").into_bytes()),
+            "[a-z ]{0,9}".prop_map(String::into_bytes),
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_exactly_however_it_arrives(output in output(), sizes in proptest::collection::vec(1usize..9, 1..5)) {
+            // With a blank after it, the end mark would be real.
+            prop_assume!(!output.windows(NONCE.len() + 15).any(|part| part == format!("\ndeployer-end {NONCE} ").as_bytes()));
+            let (mut whole, mut lines) = (Marks::new(NONCE), Marks::new(NONCE));
+            let sent = sent(&output, 42);
+            let (mut rest, mut taken) = (sent.as_slice(), Vec::new());
+            for size in sizes.into_iter().cycle() {
+                if rest.is_empty() { break }
+                let (now, later) = rest.split_at(size.min(rest.len()));
+                rest = later;
+                whole.push(now);
+                lines.push(now);
+                taken.extend(lines.take_lines());
+            }
+            prop_assert_eq!((whole.status(), lines.status()), (Some(42), Some(42)));
+            prop_assert_eq!(&whole.into_held(), &output);
+            let text = String::from_utf8_lossy(&output).into_owned();
+            let mut expected: Vec<_> = text.split('\n').collect();
+            if expected.last() == Some(&"") { expected.pop(); }
+            prop_assert_eq!(taken, expected);
+        }
+    }
+}

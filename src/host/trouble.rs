@@ -28,6 +28,8 @@ const SSH: &[(&str, Reason, bool)] = &[
     ("No supported authentication methods", Reason::AuthenticationRejected, false),
     ("Authentication failed", Reason::AuthenticationRejected, false),
     ("account has expired", Reason::AuthenticationRejected, false),
+    ("Bad configuration option", Reason::ConnectionLost, false),
+    ("Bad owner or permissions on", Reason::ConnectionLost, false),
     ("Could not resolve hostname", Reason::NameResolution, false),
     ("hostname contains invalid characters", Reason::NameResolution, false),
     ("Unable to negotiate with", Reason::ConnectionRefused, false),
@@ -53,7 +55,7 @@ const SSH: &[(&str, Reason, bool)] = &[
     ("closed by remote host", Reason::ConnectionRefused, true),
 ];
 
-/// Why ssh did not connect, by what it wrote at `LogLevel ERROR`, and which line says so.
+/// Why ssh did not connect, by what it wrote in its log (which holds no banner), and which line says so.
 ///
 /// What no row knows is `ConnectionLost`: its line is shown as it is.
 pub(super) fn of_ssh(said: &str) -> (Trouble, String) {
@@ -67,9 +69,11 @@ pub(super) fn of_ssh(said: &str) -> (Trouble, String) {
     (Trouble { reason: Reason::ConnectionLost, passing: false }, plain(last))
 }
 
-/// A line without its banner of `@` and its trailing dot.
+/// A line without its banner of `@`, its trailing dot, and the address that the message names anyway.
 fn plain(line: &str) -> String {
-    line.trim_matches(|c: char| c == '@' || c.is_whitespace()).trim_end_matches(['.', '!']).to_owned()
+    let line = line.trim_matches(|c: char| c == '@' || c.is_whitespace()).trim_end_matches(['.', '!']);
+    let line = line.strip_prefix("connect to host ").and_then(|rest| Some(rest.rsplit_once(": ")?.1)).unwrap_or(line);
+    line.to_owned()
 }
 
 /// Phrases of sudo, sudo-rs and the shells that did not find it, under `LC_ALL=C`.
@@ -96,6 +100,7 @@ const SUDO: &[(&str, Reason)] = &[
     ("no new privileges", Reason::SudoMissing),
     ("account validation failure", Reason::SudoMissing),
     ("expired", Reason::SudoMissing),
+    ("afraid I can't do that", Reason::SudoMissing),
     ("no valid sudoers sources found", Reason::SudoMissing),
     ("unable to open /etc/sudoers", Reason::SudoMissing),
 ];
@@ -106,4 +111,56 @@ pub(super) fn of_sudo(said: &str) -> Option<(Reason, String)> {
         let line = said.lines().find(|line| line.contains(phrase))?;
         Some((*reason, line.replace(super::script::PROMPT, "").trim().trim_end_matches('.').to_owned()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// The cases of a directory: name, first line (what is expected), second line (the line cited), the text.
+    fn cases(directory: &str) -> Vec<(String, String, String, String)> {
+        let directory = format!("{}/tests/cases/{directory}", env!("CARGO_MANIFEST_DIR"));
+        let mut cases: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let text = fs::read_to_string(&path).unwrap();
+                let (expected, rest) = text.split_once('\n').unwrap();
+                let (cited, said) = rest.split_once('\n').unwrap();
+                (path.display().to_string(), expected.to_owned(), cited.to_owned(), said.to_owned())
+            })
+            .collect();
+        cases.sort();
+        assert!(cases.len() > 5);
+        cases
+    }
+
+    /// Reads every case and tells all that differ at once.
+    fn compare(directory: &str, read: impl Fn(&str) -> (String, String)) {
+        let wrong: Vec<_> = cases(directory)
+            .into_iter()
+            .filter_map(|(name, expected, cited, said)| {
+                let (found, line) = read(&said);
+                ((&found, &line) != (&expected, &cited)).then(|| format!("{name}\n{found}\n{line}\n"))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "these are read otherwise than expected:\n{}", wrong.concat());
+    }
+
+    #[test]
+    fn ssh_is_understood() {
+        compare("ssh", |said| {
+            let (trouble, line) = of_ssh(said);
+            (format!("{}, {}", trouble.reason.code(), if trouble.passing { "passing" } else { "lasting" }), line)
+        });
+    }
+
+    #[test]
+    fn sudo_is_understood() {
+        compare("sudo", |said| match of_sudo(said) {
+            Some((reason, line)) => (reason.code().to_owned(), line),
+            None => ("none".to_owned(), String::new()),
+        });
+    }
 }
