@@ -1,7 +1,7 @@
 //! `deployer apply`: one whole pass. Never applies what its plan did not show.
 
+use super::converge::{self, Asked};
 use super::{Context, Ending};
-use crate::failure::Failure;
 use crate::state::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -53,8 +53,25 @@ fn upward_stage() -> impl TypedValueParser<Value = Stage> {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "the engine is wired after the merge")]
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    let _ = args;
-    Err(super::not_wired(context))
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let to = args.to.unwrap_or(Stage::Running);
+    converge::run(context, &args.options.asked(context.command, args.environments, to)).await
+}
+
+impl Options {
+    /// These options as what is asked of a pass.
+    pub fn asked(self, command: &'static str, environments: Vec<String>, to: Stage) -> Asked {
+        Asked {
+            command,
+            environments,
+            to,
+            yes: self.yes,
+            parallel: usize::from(self.parallel),
+            allow_destroy: self.allow_destroy,
+            accept_new_host_keys: self.accept_new_host_keys,
+            take_over: self.take_over,
+            destroy: false,
+            purge: false,
+        }
+    }
 }

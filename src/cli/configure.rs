@@ -1,7 +1,6 @@
 //! `deployer configure`: apply up to the stage `configured`. Never tears down.
 
-use super::{Context, Ending, apply};
-use crate::failure::Failure;
+use super::{Context, Ending, apply, converge};
 use crate::state::Stage;
 
 /// Give hosts what applications need: a Docker engine
@@ -18,10 +17,6 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    apply::run(
-        context,
-        apply::Args { environments: args.environments, to: Some(Stage::Configured), options: args.options },
-    )
-    .await
+pub async fn run(context: &Context, args: Args) -> Ending {
+    converge::run(context, &args.options.asked(context.command, args.environments, Stage::Configured)).await
 }

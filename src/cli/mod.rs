@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod configure;
 mod context;
+mod converge;
 mod create;
 mod destroy;
 mod exit;
@@ -12,8 +13,10 @@ mod help;
 mod init;
 mod list;
 mod logs;
+mod look;
 mod man;
 mod new_host;
+mod pass;
 mod plan;
 mod register;
 mod release;
@@ -131,7 +134,7 @@ fn end(render: &dyn crate::render::Render, command: &'static str, ending: Ending
 fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
     match command {
         Command::Init(args) => init::run(context, &args),
-        Command::Schema(args) => schema::run(context, &args),
+        Command::Schema(args) => Ok(schema::run(context, &args)),
         Command::Completions(args) => Ok(completions::run(context, &args)),
         Command::Man(args) => man::run(context, &args),
         Command::Check(args) => block_on(check::run(context, args)),
@@ -154,7 +157,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
 }
 
 /// Runs a command that contacts something. Others start no threads.
-fn block_on(run: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
+fn block_on(run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -164,7 +167,7 @@ fn block_on(run: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending
     let ending = runtime.block_on(run);
     // A question that nobody answered must not keep the process.
     runtime.shutdown_background();
-    ending
+    Ok(ending)
 }
 
 /// What a command says until its engine is merged.

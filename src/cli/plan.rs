@@ -1,7 +1,8 @@
 //! `deployer plan`: the dry run. Never changes anything anywhere.
 
-use super::{Context, Ending};
-use crate::failure::Failure;
+use super::pass::refuse;
+use super::{Context, Ending, look};
+use crate::event::Outcome;
 
 /// Show what apply would do, and why
 #[derive(Debug, clap::Args)]
@@ -18,8 +19,12 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "the engine is wired after the merge")]
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    let _ = args;
-    Err(super::not_wired(context))
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let looked = look::plan(context, &args.environments, args.offline).await;
+    match looked.unwrap_or_else(|failures| refuse(context, &failures)) {
+        Ending { outcome: Outcome::Planned, exit_code: 0 } if args.detailed_exitcode => {
+            Ending { outcome: Outcome::Planned, exit_code: 2 }
+        }
+        ending => ending,
+    }
 }

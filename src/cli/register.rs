@@ -15,8 +15,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "the engine is wired after the merge")]
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
+pub async fn run(context: &Context, args: Args) -> Ending {
     let _ = args;
-    Err(super::not_wired(context))
+    super::pass::refuse(context, &[super::not_wired(context)])
 }

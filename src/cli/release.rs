@@ -1,7 +1,6 @@
 //! `deployer release`: apply up to the stage `released`. Never tears down.
 
-use super::{Context, Ending, apply};
-use crate::failure::Failure;
+use super::{Context, Ending, apply, converge};
 use crate::state::Stage;
 
 /// Bring an application's files and images to its hosts
@@ -18,10 +17,6 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    apply::run(
-        context,
-        apply::Args { environments: args.environments, to: Some(Stage::Released), options: args.options },
-    )
-    .await
+pub async fn run(context: &Context, args: Args) -> Ending {
+    converge::run(context, &args.options.asked(context.command, args.environments, Stage::Released)).await
 }

@@ -1,7 +1,6 @@
 //! `deployer run`: apply up to the stage `running`. Never tears down.
 
-use super::{Context, Ending, apply};
-use crate::failure::Failure;
+use super::{Context, Ending, apply, converge};
 use crate::state::Stage;
 
 /// Start an application and wait until it is healthy
@@ -18,10 +17,6 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    apply::run(
-        context,
-        apply::Args { environments: args.environments, to: Some(Stage::Running), options: args.options },
-    )
-    .await
+pub async fn run(context: &Context, args: Args) -> Ending {
+    converge::run(context, &args.options.asked(context.command, args.environments, Stage::Running)).await
 }

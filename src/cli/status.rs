@@ -1,7 +1,7 @@
 //! `deployer status`: environments as they stand. Never changes anything.
 
-use super::{Context, Ending};
-use crate::failure::Failure;
+use super::pass::refuse;
+use super::{Context, Ending, look};
 
 /// Show stage, health, drift and endpoints
 #[derive(Debug, clap::Args)]
@@ -18,8 +18,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "the engine is wired after the merge")]
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    let _ = args;
-    Err(super::not_wired(context))
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let looked = look::status(context, &args.environments, args.offline, args.exit_code).await;
+    looked.unwrap_or_else(|failures| refuse(context, &failures))
 }

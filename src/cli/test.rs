@@ -1,7 +1,7 @@
 //! `deployer test`: the declared checks, now. Never changes anything.
 
-use super::{Context, Ending};
-use crate::failure::Failure;
+use super::pass::refuse;
+use super::{Context, Ending, look};
 
 /// Run the checks that the manifest declares
 #[derive(Debug, clap::Args)]
@@ -12,8 +12,6 @@ pub struct Args {
 }
 
 /// Runs the command.
-#[expect(clippy::unused_async, reason = "the engine is wired after the merge")]
-pub async fn run(context: &Context, args: Args) -> Result<Ending, Failure> {
-    let _ = args;
-    Err(super::not_wired(context))
+pub async fn run(context: &Context, args: Args) -> Ending {
+    look::test(context, &args.environments).await.unwrap_or_else(|failures| refuse(context, &failures))
 }

@@ -1,3 +1,51 @@
 //! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
 
+mod claim;
 pub mod environment;
+mod layer;
+mod mask;
+mod read;
+mod report;
+mod rules;
+mod spec;
+mod suggest;
+mod syntax;
+mod written;
+mod yaml;
+
+pub use read::{load, load_text, parse};
+pub use report::Warning;
+pub use suggest::nearest;
+
+use crate::failure::Location;
+use camino::Utf8PathBuf;
+use environment::{Environment, Name};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A whole manifest, valid.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Name of the project.
+    pub project: Name,
+    /// URL of the store; a relative SQLite path counts from `directory`.
+    pub state: String,
+    /// The environments, merged with the defaults.
+    pub environments: BTreeMap<Name, Environment>,
+    /// What is worth knowing though it is not wrong.
+    pub warnings: Vec<Warning>,
+    /// The file as the user named it, `-` for standard input.
+    pub file: String,
+    /// Its text, byte for byte. For edits; snippets are cut from the masked text of a `Location`.
+    pub text: Arc<str>,
+    /// The directory its relative paths count from, absolute.
+    pub directory: Utf8PathBuf,
+    places: BTreeMap<Name, Location>,
+}
+
+impl Manifest {
+    /// Where an environment's name stands.
+    pub fn place(&self, environment: &Name) -> Option<&Location> {
+        self.places.get(environment)
+    }
+}

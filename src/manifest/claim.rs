@@ -1,0 +1,97 @@
+//! Paths the manifest names: looked at on this machine's disk, all at once. Never reads more than the
+//! signing key of a package repository.
+
+use super::environment::Name;
+use super::report::Report;
+use super::written::Spot;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::fs::Metadata;
+use std::io::ErrorKind;
+
+/// A path that must be there, and what it must be.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Absolute.
+    pub path: Utf8PathBuf,
+    /// What it must be.
+    pub need: Need,
+    /// What it is for, as messages say it.
+    pub what: &'static str,
+    /// Where it was written.
+    pub spot: Spot,
+    /// For whom.
+    pub environment: Option<Name>,
+}
+
+/// What a path must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A directory.
+    Directory,
+    /// A file.
+    File,
+    /// A file that only its owner should be able to read.
+    Secret,
+    /// A file with an ASCII-armoured key, which is read.
+    Key,
+}
+
+/// Looks at every path; returns the keys that were read, by environment.
+pub fn settle(claims: &[Claim], report: &mut Report) -> Vec<(Name, String)> {
+    let mut keys = Vec::new();
+    for claim in claims {
+        report.concerning(claim.environment.as_ref().map(Name::as_str));
+        if look(claim, report)
+            && claim.need == Need::Key
+            && let (Some(key), Some(environment)) = (key(claim, report), claim.environment.clone())
+        {
+            keys.push((environment, key));
+        }
+    }
+    report.concerning(None);
+    keys
+}
+
+fn look(claim: &Claim, report: &mut Report) -> bool {
+    let Claim { path, what, spot, .. } = claim;
+    let found = match std::fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) => {
+            let message = match error.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => format!("{what} does not exist"),
+                _ => format!("{what} cannot be read: {error}"),
+            };
+            report.fault(*spot, message, format!("Looked for {path}"));
+            return false;
+        }
+    };
+    let wanted = if claim.need == Need::Directory { "directory" } else { "file" };
+    if claim.need == Need::Directory && !found.is_dir() || claim.need != Need::Directory && found.is_dir() {
+        report.fault(*spot, format!("{what} is not a {wanted}"), format!("Looked at {path}"));
+        return false;
+    }
+    if claim.need == Need::Secret && others_can_read(&found) {
+        report.warn(*spot, format!("Others can read {path}; mend it with: chmod 600 {path}"));
+    }
+    true
+}
+
+fn others_can_read(found: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    found.is_file() && found.mode() & 0o044 != 0
+}
+
+fn key(claim: &Claim, report: &mut Report) -> Option<String> {
+    let text = read_small(&claim.path).filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
+    if text.is_none() {
+        let message = format!("{} is not an ASCII-armoured public key", claim.what);
+        let hint = "It begins with -----BEGIN PGP PUBLIC KEY BLOCK-----; gpg --armor --export writes one";
+        report.fault(claim.spot, message, hint);
+    }
+    text
+}
+
+fn read_small(path: &Utf8Path) -> Option<String> {
+    let small = std::fs::metadata(path).is_ok_and(|found| found.len() < 1024 * 1024);
+    if small { std::fs::read_to_string(path).ok() } else { None }
+}

@@ -1,0 +1,105 @@
+//! `defaults` under every environment: maps merge, lists and scalars replace. Never looks at what a
+//! value means.
+
+use super::spec::{
+    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, HostKeys, RegisteredSpec,
+    RepositorySpec, SshSpec, Switch, Text, ValueSpec, Whole,
+};
+use super::written::{Given, Written};
+use crate::manifest::environment::EngineSource;
+use crate::state::Stage;
+use std::collections::BTreeMap;
+
+/// Something that can lie over a default.
+pub trait Layer {
+    /// `self` where it says something, else `under`.
+    #[must_use]
+    fn over(self, under: &Self) -> Self;
+}
+
+impl<T: Layer + Clone> Layer for Given<T> {
+    fn over(self, under: &Self) -> Self {
+        match (self.0, &under.0) {
+            (None, under) => Self(under.clone()),
+            (Some(above), None) => Self(Some(above)),
+            (Some(above), Some(under)) => {
+                Self(Some(Written { value: above.value.over(&under.value), spot: above.spot }))
+            }
+        }
+    }
+}
+
+impl<V: Layer + Clone> Layer for BTreeMap<Written<String>, V> {
+    fn over(mut self, under: &Self) -> Self {
+        for (key, below) in under {
+            let value = match self.remove(key) {
+                Some(above) => above.over(below),
+                None => below.clone(),
+            };
+            self.insert(key.clone(), value);
+        }
+        self
+    }
+}
+
+impl<T> Layer for Vec<T> {
+    fn over(self, _: &Self) -> Self {
+        self
+    }
+}
+
+/// A value that replaces the default as a whole.
+impl<T> Layer for Written<T> {
+    fn over(self, _: &Self) -> Self {
+        self
+    }
+}
+
+macro_rules! replace {
+    ($($scalar:ty)*) => {$(
+        impl Layer for $scalar {
+            fn over(self, _: &Self) -> Self {
+                self
+            }
+        }
+    )*};
+}
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource);
+
+macro_rules! merge {
+    ($($map:ident { $($field:ident)* })*) => {$(
+        impl Layer for $map {
+            fn over(self, under: &Self) -> Self {
+                Self { $($field: self.$field.over(&under.$field),)* }
+            }
+        }
+    )*};
+}
+merge! {
+    RegisteredSpec { address }
+    ConfigureSpec { engine }
+    EngineSpec { minimum install source repository }
+    RepositorySpec { url key_file }
+    ApplicationSpec { compose }
+    ComposeSpec { directory files templates variables archives seed project host_directory }
+    HealthSpec { timeout stable_for }
+    EnvironmentSpec { registered ssh public_addresses configure application checks stage health depends_on }
+}
+
+impl Layer for SshSpec {
+    /// An identity of its own, in either form, replaces the default's.
+    fn over(self, under: &Self) -> Self {
+        let own = self.identity.0.is_some() || self.identity_file.0.is_some();
+        Self {
+            port: self.port.over(&under.port),
+            user: self.user.over(&under.user),
+            identity_file: if own { self.identity_file } else { under.identity_file.clone() },
+            identity: if own { self.identity } else { under.identity.clone() },
+            host_key: self.host_key.over(&under.host_key),
+            jump: self.jump.over(&under.jump),
+            sudo_password: self.sudo_password.over(&under.sudo_password),
+            connect_timeout: self.connect_timeout.over(&under.connect_timeout),
+            wait: self.wait.over(&under.wait),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! From a path or a text to a checked manifest. Never reads an environment variable: what `~` stands
+//! for is an argument.
+
+use super::claim::{self, Claim};
+use super::report::Report;
+use super::rules::{self, Reading};
+use super::spec::{ManifestSpec, ValueSpec};
+use super::written::{Given, Spot};
+use super::{Manifest, mask, yaml};
+use crate::failure::{Failure, Location, Reason};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::io::Read;
+use std::sync::Arc;
+
+/// Reads and checks the manifest at `path` (`-`: standard input), and that the files it names exist.
+pub fn load(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
+    let (text, base) = text_at(path).map_err(|failure| vec![failure])?;
+    load_text(&text, path, &base, home)
+}
+
+/// The same for a text that was already read.
+pub fn load_text(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
+    finish(draft(text, file, base, home), true)
+}
+
+/// Checks a text; pure, so whether the files it names exist stays open, and keys of package
+/// repositories stay empty.
+pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
+    finish(draft(text, file, base, home), false)
+}
+
+struct Draft {
+    report: Report,
+    manifest: Option<Manifest>,
+    claims: Vec<Claim>,
+}
+
+fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Draft {
+    let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut report = Report::new(file, mask::masked(bare, &[]).into());
+    if bare.len() > yaml::LARGEST {
+        let message = format!("The manifest is larger than {} MiB", yaml::LARGEST / 1024 / 1024);
+        report.fault(Spot::default(), message, "Split it into several projects");
+        return Draft { report, manifest: None, claims: Vec::new() };
+    }
+    let Some(spec) = yaml::read(bare, &mut report) else {
+        return Draft { report, manifest: None, claims: Vec::new() };
+    };
+    if spec.empty {
+        report.fault(Spot::default(), "The manifest is empty", "Run deployer init to write one to start from");
+        return Draft { report, manifest: None, claims: Vec::new() };
+    }
+    let mut report = Report::new(file, mask::masked(bare, &literals(&spec)).into());
+    let mut reading = Reading { report: &mut report, base, home, claims: Vec::new(), environment: None };
+    let meaning = rules::apply(spec, &mut reading);
+    let claims = reading.claims;
+    let (places, environments) = (meaning.environments.into_iter())
+        .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
+        .unzip::<_, _, Vec<_>, _>();
+    let manifest = Manifest {
+        project: meaning.project,
+        state: meaning.state,
+        environments,
+        warnings: Vec::new(),
+        file: file.to_owned(),
+        text: Arc::from(text),
+        directory: base.to_owned(),
+        places: places.into_iter().filter_map(|(name, place)| Some((name, place?))).collect(),
+    };
+    Draft { report, manifest: Some(manifest), claims }
+}
+
+fn finish(draft: Draft, settle: bool) -> Result<Manifest, Vec<Failure>> {
+    let Draft { mut report, manifest, claims } = draft;
+    let keys = if settle { claim::settle(&claims, &mut report) } else { Vec::new() };
+    let (failures, warnings) = report.finish();
+    let Some(mut manifest) = manifest.filter(|_| failures.is_empty()) else { return Err(failures) };
+    for (name, key) in keys {
+        let environment = manifest.environments.get_mut(&name);
+        if let Some(repository) = environment.and_then(|it| it.engine.repository.as_mut()) {
+            repository.key = key;
+        }
+    }
+    manifest.warnings = warnings;
+    Ok(manifest)
+}
+
+/// Where secrets were written as literals.
+fn literals(spec: &ManifestSpec) -> Vec<Spot> {
+    let environments = spec.environments.value().into_iter().flatten().map(|(_, body)| &body.value);
+    let secret = |given: &Given<ValueSpec>| {
+        given.0.as_ref().filter(|it| matches!(it.value, ValueSpec::Literal(_))).map(|it| it.spot)
+    };
+    environments
+        .chain(spec.defaults.value())
+        .filter_map(|environment| environment.ssh.value())
+        .flat_map(|ssh| [secret(&ssh.sudo_password), secret(&ssh.identity)])
+        .flatten()
+        .collect()
+}
+
+fn text_at(path: &str) -> Result<(String, Utf8PathBuf), Failure> {
+    let mut bytes = Vec::new();
+    let limit = yaml::LARGEST as u64 + 1;
+    if path == "-" {
+        std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|error| unreadable("Standard input", &error))?;
+    } else {
+        if std::fs::metadata(path).is_ok_and(|found| found.is_dir()) {
+            let hint = format!("Name the file: {}/deployment.yaml", path.trim_end_matches('/'));
+            return Err(Failure::new(Reason::ManifestMissing, format!("{path} is a directory")).hint(hint));
+        }
+        let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+        file.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    }
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+    Ok((text, directory_of(path)?))
+}
+
+fn not_utf8(path: &str, error: &std::string::FromUtf8Error) -> Failure {
+    let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let line = before.matches('\n').count() + 1;
+    let place = Location { file: path.to_owned(), line, column, span: None, source: None };
+    Failure::new(Reason::ManifestInvalid, "The manifest is not UTF-8").hint("Save the file as UTF-8").at(place)
+}
+
+/// The directory of the file, absolute; for standard input the current one.
+fn directory_of(path: &str) -> Result<Utf8PathBuf, Failure> {
+    let near = if path == "-" { Utf8Path::new("-") } else { Utf8Path::new(path) };
+    let whole = camino::absolute_utf8(near).map_err(|error| unreadable(path, &error))?;
+    Ok(whole.parent().unwrap_or(Utf8Path::new("/")).to_owned())
+}
+
+fn unreadable(path: &str, error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return Failure::new(Reason::ManifestMissing, format!("{path} does not exist"));
+    }
+    Failure::new(Reason::ManifestMissing, format!("{path} cannot be read: {error}")).hint("Check its permissions")
+}

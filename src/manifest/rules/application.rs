@@ -1,0 +1,101 @@
+//! Rules of the `application` section. Never reads the application's files.
+
+use super::scalars::switch;
+use super::{Reading, paths, shown, values};
+use crate::manifest::claim::Need;
+use crate::manifest::environment::Compose;
+use crate::manifest::report::Report;
+use crate::manifest::spec::{ApplicationSpec, ComposeSpec};
+use crate::manifest::written::Written;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeMap;
+
+/// Reads the section of the environment whose identity on the host is `identity`.
+pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Compose> {
+    let Some(compose) = &spec.value.compose.0 else {
+        let hint = "Add `compose: { directory: ./app }`, or remove `application`";
+        reading.report.fault(spec.spot, "`application` does not say what runs", hint);
+        return None;
+    };
+    let directory = directory(compose, reading);
+    let compose = &compose.value;
+    Some(Compose {
+        files: files(compose, &directory, reading),
+        directory,
+        templates: switch(&compose.templates, false, "templates", reading.report),
+        variables: variables(compose, reading),
+        archives: archives(compose, reading),
+        seed: seed(compose, reading.report),
+        project: project(compose, identity, reading.report),
+        host_directory: host_directory(compose, identity, reading.report),
+    })
+}
+
+fn directory(compose: &Written<ComposeSpec>, reading: &mut Reading<'_>) -> Utf8PathBuf {
+    let Some(directory) = &compose.value.directory.0 else {
+        let message = "`compose` has no directory";
+        reading.report.fault(compose.spot, message, "Add `directory: ./app`, where the Compose file is");
+        return Utf8PathBuf::new();
+    };
+    reading.existing(directory, Need::Directory, "The application's directory")
+}
+
+fn files(compose: &ComposeSpec, directory: &Utf8Path, reading: &mut Reading<'_>) -> Vec<String> {
+    for file in compose.files.value().into_iter().flatten() {
+        if paths::below(file, "Compose file", reading.report) {
+            reading.claim(&directory.join(&file.value), Need::File, "The Compose file", file.spot);
+        }
+    }
+    compose.files.value().into_iter().flatten().map(|file| file.value.clone()).collect()
+}
+
+fn variables(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String, crate::secret::SecretSource> {
+    let written = compose.variables.value().into_iter().flatten();
+    written.map(|(name, value)| (name.value.clone(), values::variable(name, value, reading))).collect()
+}
+
+fn archives(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String, Utf8PathBuf> {
+    let mut archives = BTreeMap::new();
+    for (image, file) in compose.archives.value().into_iter().flatten() {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+        if !image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) || !image.value.chars().all(allowed) {
+            let message = format!("`{}` is not an image's name", shown(&image.value));
+            reading.report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
+        }
+        archives.insert(image.value.clone(), reading.existing(file, Need::File, "The image archive"));
+    }
+    archives
+}
+
+fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
+    for glob in compose.seed.value().into_iter().flatten() {
+        paths::below(glob, "pattern", report);
+        if let Err(error) = globset::Glob::new(&glob.value) {
+            let message = format!("`{}` is not a pattern", shown(&glob.value));
+            report.fault(glob.spot, message, super::capitalised(&error.kind().to_string()));
+        }
+    }
+    compose.seed.value().into_iter().flatten().map(|glob| glob.value.clone()).collect()
+}
+
+fn project(compose: &ComposeSpec, identity: &str, report: &mut Report) -> String {
+    let Some(project) = &compose.project.0 else { return identity.to_owned() };
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    if !project.value.bytes().all(allowed) || project.value.is_empty() || project.value.starts_with(['-', '_']) {
+        let message = format!("`{}` is not a Compose project's name", shown(&project.value));
+        report.fault(
+            project.spot,
+            message,
+            "Lower-case letters, digits, dashes and underscores; a letter or digit first",
+        );
+    }
+    project.value.clone()
+}
+
+fn host_directory(compose: &ComposeSpec, identity: &str, report: &mut Report) -> Utf8PathBuf {
+    compose
+        .host_directory
+        .0
+        .as_ref()
+        .map_or_else(|| Utf8Path::new("/opt/deployer").join(identity), |written| paths::on_host(written, report))
+}

@@ -1,0 +1,72 @@
+//! One environment: its sections, merged with the defaults, become what the engine works with. Never
+//! looks at another environment.
+
+use super::scalars::duration;
+use super::{Placed, Reading, address, application, checks, engine, ssh};
+use crate::manifest::environment::{Environment, Health, Name};
+use crate::manifest::layer::Layer;
+use crate::manifest::spec::{EnvironmentSpec, HealthSpec};
+use crate::manifest::written::{Spot, Written};
+use crate::state::Stage;
+use std::time::Duration;
+
+/// Reads the environment `name`, written at `key`.
+pub fn read(
+    name: Name,
+    key: &Written<String>,
+    project: &Name,
+    body: EnvironmentSpec,
+    defaults: &EnvironmentSpec,
+    reading: &mut Reading<'_>,
+) -> Placed {
+    let spec = body.over(defaults);
+    let identity = format!("{project}--{name}");
+    let compose = spec.application.value().and_then(|application| application.compose.value());
+    let spot = |given: Option<Spot>| given.unwrap_or(key.spot);
+    let (own_project, own_directory) = (
+        spot(compose.and_then(|compose| compose.project.0.as_ref()).map(|written| written.spot)),
+        spot(compose.and_then(|compose| compose.host_directory.0.as_ref()).map(|written| written.spot)),
+    );
+    let depends_on = spec.depends_on.or_default();
+    let environment = Environment {
+        address: target(&spec, key.spot, reading),
+        ssh: ssh::read(&spec.ssh.or_default(), reading),
+        public_addresses: (spec.public_addresses.value().into_iter().flatten())
+            .filter_map(|written| address::public(written, reading.report))
+            .collect(),
+        engine: engine::read(&spec.configure.or_default().engine.or_default(), reading),
+        application: spec.application.0.as_ref().and_then(|it| application::read(it, &identity, reading)),
+        checks: checks::read(&spec.checks, reading.report),
+        stage: spec.stage.value().copied().unwrap_or(Stage::Running),
+        health: health(&spec.health.or_default(), reading),
+        depends_on: depends_on.iter().filter_map(|written| Name::parse(&written.value).ok()).collect(),
+        project: project.clone(),
+        name,
+    };
+    Placed { environment, key: key.spot, depends_on, project: own_project, host_directory: own_directory }
+}
+
+fn target(spec: &EnvironmentSpec, key: Spot, reading: &mut Reading<'_>) -> String {
+    let Some(registered) = &spec.registered.0 else {
+        let hint = "Add `registered: { address: HOST }`";
+        reading.report.fault(key, "The environment has no host", hint);
+        return String::new();
+    };
+    let Some(address) = &registered.value.address.0 else {
+        let hint = "Add `address: HOST`: a DNS name, an IPv4 or an IPv6 address";
+        reading.report.fault(registered.spot, "`registered` has no address", hint);
+        return String::new();
+    };
+    address::host(address, reading.report);
+    address.value.clone()
+}
+
+fn health(spec: &HealthSpec, reading: &mut Reading<'_>) -> Health {
+    let timeout = duration(&spec.timeout, Duration::from_secs(180), false, "timeout", reading.report);
+    let stable_for = duration(&spec.stable_for, Duration::from_secs(2), true, "stable_for", reading.report);
+    if let (true, Some(written)) = (stable_for >= timeout, spec.stable_for.0.as_ref().or(spec.timeout.0.as_ref())) {
+        let hint = "Make `health.timeout` longer than `health.stable_for`";
+        reading.report.fault(written.spot, "No service can be stable for that long within the timeout", hint);
+    }
+    Health { timeout, stable_for }
+}

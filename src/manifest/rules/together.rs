@@ -1,0 +1,126 @@
+//! Rules about several environments: who waits for whom, and who shares a host. Never compares every
+//! pair: ten thousand environments are read in one pass.
+
+use super::{Placed, address, shown};
+use crate::manifest::environment::Name;
+use crate::manifest::report::Report;
+use crate::manifest::suggest;
+use camino::Utf8Path;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks them all.
+pub fn check(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    known_dependencies(environments, report);
+    cycles(environments, report);
+    shared_hosts(environments, report);
+    report.concerning(None);
+}
+
+fn known_dependencies(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    for (name, placed) in environments {
+        report.concerning(Some(name.as_str()));
+        for dependency in &placed.depends_on {
+            if dependency.value == name.as_str() {
+                let message = format!("`{name}` depends on itself");
+                report.fault(dependency.spot, message, "Remove it from `depends_on`");
+            } else if !Name::parse(&dependency.value).is_ok_and(|known| environments.contains_key(&known)) {
+                let message = format!("`{name}` depends on `{}`, which is no environment", shown(&dependency.value));
+                let names: Vec<&str> = environments.keys().take(20).map(Name::as_str).collect();
+                let near = suggest::nearest(&dependency.value, environments.keys().map(Name::as_str));
+                let hint = near.map_or_else(
+                    || suggest::hint(&dependency.value, &names, "environments"),
+                    |near| format!("Did you mean `{near}`?"),
+                );
+                report.fault(dependency.spot, message, hint);
+            }
+        }
+    }
+}
+
+/// Walks every chain of dependencies once, without recursion: a chain may be as long as the file.
+fn cycles(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    let mut done: BTreeSet<&Name> = BTreeSet::new();
+    for start in environments.keys() {
+        let mut path: Vec<(&Name, usize)> = vec![(start, 0)];
+        while let Some((name, next)) = path.last_mut() {
+            let name = *name;
+            let wanted = environments.get(name).filter(|_| !done.contains(name));
+            let Some(dependency) = wanted.and_then(|placed| placed.environment.depends_on.get(*next)) else {
+                done.insert(name);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            if dependency == name {
+                continue;
+            }
+            if let Some(from) = path.iter().position(|(on_path, _)| *on_path == dependency) {
+                let names: Vec<&str> = path[from..].iter().map(|(name, _)| name.as_str()).collect();
+                cycle(&names, environments, report);
+            } else if !done.contains(dependency) {
+                path.push((dependency, 0));
+            }
+        }
+    }
+}
+
+fn cycle(names: &[&str], environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    let Some((first, last)) = names.first().zip(names.last()) else { return };
+    let placed = environments.iter().find(|(name, _)| name.as_str() == *last).map(|(_, placed)| placed);
+    let Some(placed) = placed else { return };
+    let closing = placed.depends_on.iter().find(|written| written.value == *first);
+    let spot = closing.map_or(placed.key, |written| written.spot);
+    report.concerning(None);
+    let message = format!("The environments wait for each other: {} → {first}", names.join(" → "));
+    report.fault(spot, message, "Remove one of these from `depends_on`");
+}
+
+/// Environments on one host must not share a Compose project or a directory.
+fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    let mut hosts: BTreeMap<(String, u16), Vec<(&Name, &Placed)>> = BTreeMap::new();
+    for (name, placed) in environments {
+        let address = &placed.environment.address;
+        if placed.environment.application.is_some() && !address.is_empty() {
+            let host = (address::normal(address), placed.environment.ssh.port.unwrap_or(22));
+            hosts.entry(host).or_default().push((name, placed));
+        }
+    }
+    for sharing in hosts.values().filter(|sharing| sharing.len() > 1) {
+        shared_projects(sharing, report);
+        shared_directories(sharing, report);
+    }
+}
+
+fn shared_projects(sharing: &[(&Name, &Placed)], report: &mut Report) {
+    let mut projects: BTreeMap<&str, &Name> = BTreeMap::new();
+    for (name, placed) in sharing {
+        let Some(compose) = &placed.environment.application else { continue };
+        if let Some(other) = projects.insert(&compose.project, name) {
+            report.concerning(Some(name.as_str()));
+            let message =
+                format!("`{name}` and `{other}` have one host and one Compose project, `{}`", shown(&compose.project));
+            report.fault(placed.project, message, "Give each a `project` of its own, or leave both out");
+        }
+    }
+}
+
+fn shared_directories(sharing: &[(&Name, &Placed)], report: &mut Report) {
+    let mut taken: BTreeMap<&Utf8Path, &Name> = BTreeMap::new();
+    for (name, placed) in sharing {
+        let Some(compose) = &placed.environment.application else { continue };
+        taken.entry(&compose.host_directory).or_insert(name);
+    }
+    for (name, placed) in sharing {
+        let Some(compose) = &placed.environment.application else { continue };
+        let around = compose
+            .host_directory
+            .ancestors()
+            .find_map(|directory| taken.get(directory).filter(|owner| *owner != name).map(|owner| (directory, *owner)));
+        if let Some((directory, owner)) = around {
+            report.concerning(Some(name.as_str()));
+            let relation = if directory == compose.host_directory { "share" } else { "nest in" };
+            let message = format!("`{name}` and `{owner}` have one host and {relation} one directory, `{directory}`");
+            report.fault(placed.host_directory, message, "Give each a `host_directory` of its own");
+        }
+    }
+}

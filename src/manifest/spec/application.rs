@@ -1,0 +1,41 @@
+//! What runs in an environment, as written. Never looks at the application's files.
+
+use super::{Switch, ValueSpec};
+use crate::manifest::written::{Given, Written};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// What runs there.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Application", deny_unknown_fields, default)]
+pub struct ApplicationSpec {
+    /// Any Docker Compose application.
+    pub compose: Given<ComposeSpec>,
+}
+
+/// A Docker Compose application.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Compose", deny_unknown_fields, default)]
+pub struct ComposeSpec {
+    /// Its directory on this machine.
+    #[schemars(length(min = 1))]
+    pub directory: Given<String>,
+    /// Compose files, relative to the directory; default: what `docker compose` would find there.
+    pub files: Given<Vec<Written<String>>>,
+    /// Whether `*.tera` files are rendered before they are sent; default false.
+    pub templates: Given<Switch>,
+    /// Variables for interpolation and templates; they arrive byte for byte.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }))]
+    pub variables: Given<BTreeMap<Written<String>, Written<ValueSpec>>>,
+    /// Image name to archive made by `docker save`: for hosts without a registry.
+    pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
+    /// Globs of files that are sent once and then belong to the host.
+    pub seed: Given<Vec<Written<String>>>,
+    /// Compose project name on the host; default `PROJECT--ENVIRONMENT`.
+    #[schemars(regex(pattern = "^[a-z0-9][a-z0-9_-]*$"))]
+    pub project: Given<String>,
+    /// The directory on the host; default `/opt/deployer/PROJECT--ENVIRONMENT`.
+    #[schemars(regex(pattern = "^/"))]
+    pub host_directory: Given<String>,
+}

@@ -1,0 +1,88 @@
+//! An environment as written, and its small sections. Never knows about the other environments.
+
+use super::{ApplicationSpec, CheckSpec, SshSpec, Switch, Text};
+use crate::manifest::environment::EngineSource;
+use crate::manifest::written::{Given, Written};
+use crate::state::Stage;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// One named thing that is deployed to.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Environment", deny_unknown_fields, default)]
+pub struct EnvironmentSpec {
+    /// An existing host.
+    pub registered: Given<RegisteredSpec>,
+    /// How to reach it.
+    pub ssh: Given<SshSpec>,
+    /// Further addresses under which the public reaches it.
+    pub public_addresses: Given<Vec<Written<String>>>,
+    /// What the host must have before the application comes.
+    pub configure: Given<ConfigureSpec>,
+    /// What runs there.
+    pub application: Given<ApplicationSpec>,
+    /// Checks of the running application; `running` waits for them.
+    pub checks: Given<Vec<Written<CheckSpec>>>,
+    /// How far its lifecycle is to go; default `running`.
+    pub stage: Given<Stage>,
+    /// When `running` counts.
+    pub health: Given<HealthSpec>,
+    /// Environments that must be healthy first.
+    pub depends_on: Given<Vec<Written<String>>>,
+}
+
+/// An existing host. It belongs to its owner: it is never destroyed.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Registered", deny_unknown_fields, default)]
+pub struct RegisteredSpec {
+    /// DNS name, IPv4 or IPv6 address.
+    #[schemars(length(min = 1))]
+    pub address: Given<String>,
+}
+
+/// What the host must have before the application comes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Configure", deny_unknown_fields, default)]
+pub struct ConfigureSpec {
+    /// The Docker engine.
+    pub engine: Given<EngineSpec>,
+}
+
+/// Which Docker engine is wanted.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Engine", deny_unknown_fields, default)]
+pub struct EngineSpec {
+    /// The lowest version that is good enough, quoted; default "24.0".
+    #[schemars(regex(pattern = r"^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
+    pub minimum: Given<Text>,
+    /// Whether deployer may install it; default true.
+    pub install: Given<Switch>,
+    /// Where it is installed from; default `auto`.
+    pub source: Given<EngineSource>,
+    /// A mirror of Docker's apt repository, used where `source` leads to Docker's packages.
+    pub repository: Given<RepositorySpec>,
+}
+
+/// A mirror of Docker's apt repository.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Repository", deny_unknown_fields, default)]
+pub struct RepositorySpec {
+    /// What stands in the sources entry before the suite: `https://mirror.example.com/linux/debian`.
+    #[schemars(regex(pattern = "^https?://"))]
+    pub url: Given<String>,
+    /// File with the ASCII-armoured key that signs it.
+    #[schemars(length(min = 1))]
+    pub key_file: Given<String>,
+}
+
+/// When `running` counts.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Health", deny_unknown_fields, default)]
+pub struct HealthSpec {
+    /// How long services may take to become healthy; default 3m.
+    #[schemars(regex(pattern = r"^[0-9]"))]
+    pub timeout: Given<Text>,
+    /// How long a service without a health check must be up without a restart; default 2s.
+    #[schemars(regex(pattern = r"^[0-9]"))]
+    pub stable_for: Given<Text>,
+}

@@ -1,0 +1,18 @@
+//! The manifest as written: its keys and their types, nothing else. Never resolves a path, applies a
+//! default or reads a secret.
+
+mod application;
+mod check;
+mod environment;
+mod root;
+mod scalar;
+mod ssh;
+mod value;
+
+pub use application::{ApplicationSpec, ComposeSpec};
+pub use check::{CheckSpec, HttpSpec};
+pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
+pub use root::ManifestSpec;
+pub use scalar::{Scalar, Switch, Text, Whole};
+pub use ssh::{HostKeys, SshSpec};
+pub use value::{SourceSpec, ValueSpec};

@@ -1,0 +1,74 @@
+//! The top level of the manifest. Written out by hand because keys that begin with `x-` are ignored;
+//! never uses serde's `flatten`, which would lose every place below it.
+
+use super::{EnvironmentSpec, Whole};
+use crate::manifest::written::{Given, Written};
+use schemars::JsonSchema;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The environments of one project, and how to reach, set up and check each of them.
+#[derive(Clone, Debug, Default, JsonSchema)]
+#[schemars(
+    rename = "deployment.yaml",
+    deny_unknown_fields,
+    default,
+    extend("required" = ["version", "project"], "patternProperties" = { "^x-": true })
+)]
+pub struct ManifestSpec {
+    /// The format of this file: 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: Given<Whole>,
+    /// Name of the project; with an environment's name it is that environment's identity on its host.
+    #[schemars(regex(pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))]
+    pub project: Given<String>,
+    /// Where observed state and history are kept; default `sqlite:.deployer/state.db`.
+    #[schemars(regex(pattern = "^sqlite:.+$"))]
+    pub state: Given<String>,
+    /// Lies under every environment: maps merge, lists and scalars replace.
+    pub defaults: Given<EnvironmentSpec>,
+    /// What is deployed, by name.
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$" }))]
+    pub environments: Given<BTreeMap<Written<String>, Written<EnvironmentSpec>>>,
+    /// Whether nothing at all was written.
+    #[schemars(skip)]
+    pub empty: bool,
+}
+
+const KEYS: &[&str] = &["version", "project", "state", "defaults", "environments"];
+
+impl<'de> Deserialize<'de> for ManifestSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("deployment.yaml", KEYS, TopLevel)
+    }
+}
+
+struct TopLevel;
+
+impl<'de> Visitor<'de> for TopLevel {
+    type Value = ManifestSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping with version, project and environments")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ManifestSpec, A::Error> {
+        let mut spec = ManifestSpec { empty: true, ..ManifestSpec::default() };
+        while let Some(key) = map.next_key::<String>()? {
+            spec.empty = false;
+            match key.as_str() {
+                "version" => spec.version = map.next_value()?,
+                "project" => spec.project = map.next_value()?,
+                "state" => spec.state = map.next_value()?,
+                "defaults" => spec.defaults = map.next_value()?,
+                "environments" => spec.environments = map.next_value()?,
+                ignored if ignored.starts_with("x-") => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                unknown => return Err(A::Error::unknown_field(unknown, KEYS)),
+            }
+        }
+        Ok(spec)
+    }
+}

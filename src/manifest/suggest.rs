@@ -1,0 +1,70 @@
+//! The nearest known name for a typo, and what to say about keys that later versions will know. Never
+//! guesses when nothing is near.
+
+/// Keys of the design that this version does not accept yet.
+const LATER: &[&str] = &[
+    "state_passphrase",
+    "registries",
+    "provisioned",
+    "firewall",
+    "security_updates",
+    "scripts",
+    "schedules",
+    "tracker",
+    "pull",
+    "before",
+    "protect",
+    "renamed_from",
+    "drift",
+    "rollback",
+    "keep_releases",
+    "smoke",
+];
+
+/// The known name nearest to `typed`, if one is near enough to be meant.
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = typed.to_lowercase();
+    let allowed = 1 + typed.chars().count() / 4;
+    known
+        .into_iter()
+        .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
+        .filter(|&(distance, name)| distance <= allowed && distance < name.chars().count())
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
+}
+
+/// The hint for a name that is not one of `known`; `what` is the plural of what they are.
+pub fn hint(typed: &str, known: &[&str], what: &str) -> String {
+    if let Some(name) = nearest(typed, known.iter().copied()) {
+        return format!("Did you mean `{name}`?");
+    }
+    if LATER.contains(&typed) {
+        return format!("`{typed}` is not supported by this version yet");
+    }
+    if known.is_empty() {
+        return format!("There are no {what} here");
+    }
+    format!("Known {what}: {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_name_that_was_meant() {
+        let known = ["version", "project", "state", "defaults", "environments"];
+        assert_eq!(nearest("enviroments", known), Some("environments"));
+        assert_eq!(nearest("Version", known), Some("version"));
+        assert_eq!(nearest("porject", known), Some("project"));
+        assert_eq!(nearest("protect", known), Some("project"));
+        assert_eq!(nearest("x", known), None);
+        assert_eq!(nearest("zzzzzzzz", known), None);
+    }
+
+    #[test]
+    fn names_a_key_of_a_later_version() {
+        assert_eq!(hint("firewall", &["engine"], "keys"), "`firewall` is not supported by this version yet");
+        assert_eq!(hint("zap", &["engine"], "keys"), "Known keys: engine");
+    }
+}

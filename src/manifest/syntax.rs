@@ -1,0 +1,230 @@
+//! What the YAML reader says, in the manifest's words. Never repeats a value that could be a secret.
+
+use super::rules::{capitalised, shown};
+use super::suggest;
+use super::written::Spot;
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Location, MessageFormatter, UserMessageFormatter};
+
+/// Where, what and what to do; `text` is the masked one.
+pub fn explain(error: &Error, text: &str) -> (Spot, String, String) {
+    let inner = match error {
+        Error::AliasError { error, .. } => error.without_snippet(),
+        plain => plain,
+    };
+    // A value that is wrong is mended where it is written; an expansion that is too much, where it is asked for.
+    let written = !matches!(inner, Error::AliasReplayLimitExceeded { .. } | Error::Budget { .. });
+    let place = inner.location().filter(|_| written).or_else(|| error.location());
+    let spot = place.map(|place| with_bytes(place, text)).unwrap_or_default();
+    let (message, hint) = worded(inner, Around { text, spot });
+    (spot, message, hint)
+}
+
+/// The spot of a location; its first byte is counted where the reader left it out.
+fn with_bytes(location: Location, text: &str) -> Spot {
+    let mut spot = Spot::from(location);
+    if location.span().byte_offset().is_none() && spot.line > 0 {
+        spot.start = u32::try_from(offset(text, spot)).unwrap_or(u32::MAX);
+    }
+    // A value that is not there is said to be at the colon after its key.
+    if spot.length == 0 && text.get(spot.start as usize..).is_some_and(|rest| rest.starts_with(':')) {
+        spot.start += 1;
+        spot.column += 1;
+    }
+    spot
+}
+
+fn offset(text: &str, spot: Spot) -> usize {
+    let line = text.split_inclusive('\n').take(spot.line as usize - 1).map(str::len).sum::<usize>();
+    let column = text[line..].chars().take(spot.column as usize - 1).map(char::len_utf8).sum::<usize>();
+    line + column
+}
+
+fn worded(error: &Error, around: Around<'_>) -> (String, String) {
+    match error {
+        Error::Unexpected { expected, .. } => around.mismatch(kind_expected(expected)),
+        Error::NullIntoString { .. } => around.mismatch("text"),
+        Error::SerdeInvalidType { unexpected, expected, .. }
+        | Error::SerdeInvalidValue { unexpected, expected, .. } => {
+            let found = kind_found(unexpected);
+            (format!("{} must be {expected}, not {found}", around.own_key()), format!("Write {expected}"))
+        }
+        Error::QuotingRequired { value, .. } => (
+            format!("YAML reads `{}` as a number, true, false or nothing; text is expected here", shown(value)),
+            format!("Quote it: \"{}\"", shown(value)),
+        ),
+        Error::SerdeUnknownField { field, expected, .. } => {
+            (format!("Unknown key `{}`", shown(field)), suggest::hint(field, expected, "keys"))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("{} cannot be `{}`", around.subject(), shown(variant)), suggest::hint(variant, expected, "values"))
+        }
+        Error::DuplicateMappingKey { key, .. } => (
+            key.as_ref()
+                .map_or("A key is given twice".into(), |key| format!("The key `{}` is given twice", shown(key))),
+            "Keep one of the two".into(),
+        ),
+        Error::Budget { breach, .. } => too_much(breach),
+        Error::ExternalMessage { msg, .. } => scanner(msg),
+        other => rest(other, around),
+    }
+}
+
+fn rest(error: &Error, around: Around<'_>) -> (String, String) {
+    let (message, hint) = match error {
+        Error::MultipleDocuments { .. } => {
+            ("The file holds more than one YAML document", "Remove the second `---` and what follows it")
+        }
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => {
+            ("The aliases expand to too much", "Use fewer aliases, or put what is common into `defaults`")
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("The alias refers to something that holds the alias itself", "Refer to something that stands before it")
+        }
+        Error::UnknownAnchor { .. } => {
+            let message = format!("There is no anchor for `{}`", around.word());
+            return (message, "Write `&NAME` at an earlier value".into());
+        }
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => {
+            ("`<<` merges mappings only", "Give it an alias of a mapping, or a list of such aliases")
+        }
+        Error::UnsupportedTag { tag, .. } => {
+            let message = format!("The tag `{}` is not known", shown(tag));
+            return (message, "Remove it; a value from elsewhere is written { from_env: NAME }".into());
+        }
+        Error::Eof { .. } => ("The manifest ends too early", "Complete it"),
+        other => {
+            let message = UserMessageFormatter.format_message(other);
+            return (capitalised(&message), "Mend the place shown".into());
+        }
+    };
+    (message.into(), hint.into())
+}
+
+fn too_much(breach: &BudgetBreach) -> (String, String) {
+    let message = match breach {
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => "The manifest holds more than two million values",
+        BudgetBreach::Depth { .. } => "The manifest is nested too deeply",
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::MergeKeys { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => "The manifest has too many anchors and aliases",
+        _ => "The manifest is too large",
+    };
+    (message.into(), "Split it into several projects, or put what is common into `defaults`".into())
+}
+
+/// Messages of the scanner, the common ones in plainer words.
+fn scanner(message: &str) -> (String, String) {
+    const PLAIN: &[(&str, &str, &str)] = &[
+        ("tabs disallowed", "A tab indents this line", "YAML is indented with spaces only"),
+        ("mapping values are not allowed", "A `:` is not allowed here", "Quote the value if the colon belongs to it"),
+        ("did not find expected key", "The indentation does not fit the lines before", "Align it with its neighbours"),
+        ("unclosed quote", "The quote is never closed", "Add the closing quote"),
+        ("unclosed bracket", "The bracket is never closed", "Add the closing bracket"),
+    ];
+    let plain = PLAIN.iter().find(|(start, ..)| message.contains(start));
+    plain.map_or_else(
+        || (format!("This is not YAML: {}", message.trim_end_matches('.')), "Mend the place shown".into()),
+        |(_, message, hint)| ((*message).into(), (*hint).into()),
+    )
+}
+
+fn kind_expected(expected: &str) -> &str {
+    match expected {
+        "mapping start" => "a mapping",
+        "sequence start" => "a list",
+        "string scalar" => "text",
+        other => other,
+    }
+}
+
+fn kind_found(unexpected: &str) -> &'static str {
+    match unexpected.split([' ', '`']).next().unwrap_or_default() {
+        "sequence" => "a list",
+        "map" => "a mapping",
+        "unit" | "null" | "Option" => "nothing",
+        _ => "this",
+    }
+}
+
+/// The text around an error.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    text: &'a str,
+    spot: Spot,
+}
+
+impl<'a> Around<'a> {
+    /// The key whose value the error is about, as the subject of a sentence.
+    fn subject(self) -> String {
+        let before = self.text.get(..self.spot.start as usize).unwrap_or_default().trim_end();
+        let quotes = ['"', '\''];
+        let key = before.strip_suffix(':').map(|before| before.trim_end().trim_end_matches(quotes));
+        let key = key.and_then(|before| before.rsplit(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).next());
+        match key.filter(|key| !key.is_empty()) {
+            Some(key) => format!("`{}`", shown(key)),
+            None if before.is_empty() => "The manifest".into(),
+            None => "This".into(),
+        }
+    }
+
+    /// The key the error points at, or the one before it.
+    fn own_key(self) -> String {
+        let end = self.spot.start as usize + self.spot.length as usize;
+        match (self.text.get(self.spot.start as usize..end), self.text.get(end..)) {
+            (Some(key), Some(rest)) if !key.is_empty() && rest.trim_start().starts_with(':') => {
+                format!("`{}`", shown(key))
+            }
+            _ => self.subject(),
+        }
+    }
+
+    /// The word that begins where the error is.
+    fn word(self) -> String {
+        let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
+        shown(rest.split([' ', '\n', '\r', ',', ']', '}']).next().unwrap_or_default())
+    }
+
+    fn found(self) -> String {
+        match self.kind() {
+            "this" => format!("`{}`", self.word()),
+            kind => kind.to_owned(),
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
+        let nothing = rest.trim_start_matches([' ', '\t']).starts_with(['\n', '\r', '#', ',', '}', ']']);
+        match rest.chars().next() {
+            Some('[') => "a list",
+            Some('-') if rest[1..].starts_with([' ', '\n', '\r']) => "a list",
+            Some('{') => "a mapping",
+            Some('~') => "nothing",
+            Some(_) if rest.starts_with("null") || nothing => "nothing",
+            None => "nothing",
+            // Block mappings have no text of their own.
+            Some(_) if self.spot.length == 0 => "a mapping",
+            Some(_) => "this",
+        }
+    }
+
+    fn mismatch(self, expected: &str) -> (String, String) {
+        if expected == "a mapping" && self.text.get(..self.spot.start as usize).is_some_and(|it| it.trim() == "---") {
+            return ("The manifest is empty".into(), "Run deployer init to write one to start from".into());
+        }
+        let hint = match (expected, self.kind()) {
+            ("a mapping", "nothing") => "Write {} for an empty one, or remove the key".into(),
+            ("a list", "nothing") => "Write [] for an empty one, or remove the key".into(),
+            (_, "nothing") => "Give it a value, or remove the key".into(),
+            ("a list", "this") => format!("Put it into brackets: [{}]", self.word()),
+            ("a mapping", _) => "Write `key: value` pairs".into(),
+            _ => "Write it in one line, in quotes if need be".into(),
+        };
+        (format!("{} must be {expected}, not {}", self.subject(), self.found()), hint)
+    }
+}

@@ -1,0 +1,56 @@
+//! YAML text → the typed manifest as written, within budgets. Never follows anything outside the text.
+
+use super::report::Report;
+use super::spec::ManifestSpec;
+use super::syntax;
+use serde::de::DeserializeOwned;
+use serde_saphyr::{DuplicateKeyPolicy, Options};
+
+/// The largest manifest that is read, in bytes.
+pub const LARGEST: usize = 16 * 1024 * 1024;
+
+/// How the manifest is read: no legacy booleans, no duplicate keys, no text where YAML reads a number,
+/// bounded in size, and in what aliases may expand to.
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: 2_000_000,
+            max_events: 6_000_000,
+            max_depth: 64,
+            max_aliases: 100_000,
+            max_merge_keys: 100_000,
+            max_total_scalar_bytes: LARGEST,
+            // One anchor and ten thousand aliases are an ordinary manifest; expansion is bounded below.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 400_000,
+            max_replay_stack_depth: 16,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        no_schema: true,
+        with_snippet: false,
+        emit_comments: false,
+        reject_unsupported_tags: true,
+    }
+}
+
+/// Reads `text` (without a byte order mark); what is wrong with it goes into the report.
+pub fn read(text: &str, report: &mut Report) -> Option<ManifestSpec> {
+    match serde_saphyr::from_str_with_options::<ManifestSpec>(text, options()) {
+        Ok(spec) => Some(spec),
+        Err(error) => {
+            let (spot, message, hint) = syntax::explain(error.without_snippet(), report.source());
+            report.fault(spot, message, hint);
+            None
+        }
+    }
+}
+
+/// Reads `text` as a plain value, for comparing two texts by their meaning.
+pub fn value<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+    let mut options = options();
+    options.no_schema = false;
+    serde_saphyr::from_str_with_options(text, options)
+}
