@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// What is named in the sources, and the only place that may name it.
 const FENCES: [(&str, &str); 6] = [
-    ("openssh::", "host.rs"),
+    ("openssh::", "host/mod.rs"),
     ("process::Command", "process.rs"),
     ("io::stdout()", "render/"),
     ("io::stderr()", "render/"),
