@@ -107,8 +107,7 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
 fn client(host: Option<&str>, address: &str, port: u16) -> reqwest::Result<reqwest::Client> {
     // A second installation fails harmlessly: the first one stands.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder =
-        reqwest::Client::builder().timeout(LIMIT).no_proxy().redirect(reqwest::redirect::Policy::none());
+    let mut builder = reqwest::Client::builder().timeout(LIMIT).no_proxy().redirect(reqwest::redirect::Policy::none());
     if let Some((host, ip)) = host.zip(address.parse::<std::net::IpAddr>().ok()) {
         builder = builder.resolve(host, (ip, port).into());
     }

@@ -36,7 +36,14 @@ pub fn diff(
             (Action::Update, if drifted(*kind) { "drifted" } else { "differs" }.to_owned())
         };
         changed.insert(*kind, changes.iter().map(|change| change.fact.clone()).collect());
-        steps.push(PlannedStep { environment: environment.to_owned(), kind: *kind, action, reason, destructive: false, changes });
+        steps.push(PlannedStep {
+            environment: environment.to_owned(),
+            kind: *kind,
+            action,
+            reason,
+            destructive: false,
+            changes,
+        });
     }
     steps
 }

@@ -62,10 +62,13 @@ impl Prepared {
     pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
         let subject = self.subject();
         let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
-        let asked = facts.files.current.as_ref().map(|record| &record.digest) != step::files::digest(&subject, facts).as_ref();
+        let asked =
+            facts.files.current.as_ref().map(|record| &record.digest) != step::files::digest(&subject, facts).as_ref();
         let drifted = |kind: Kind| kind > Kind::Engine && !asked;
         let follows = |kind: Kind, changed: &BTreeMap<Kind, std::collections::BTreeSet<String>>| match kind {
-            Kind::Images => changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files),
+            Kind::Images => {
+                changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)
+            }
             Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
             _ => None,
         };
@@ -78,7 +81,8 @@ impl Session {
     pub async fn observe(&mut self) -> Result<(), Failure> {
         let script = step::probe(&self.prepared.subject());
         let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
-        self.facts = step::parse(&output.stdout).map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr)))?;
+        self.facts = step::parse(&output.stdout)
+            .map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr)))?;
         let from_runner = check::from_runner(&self.prepared.environment).await;
         self.facts.services.checks.extend(from_runner);
         Ok(())
@@ -236,7 +240,9 @@ fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a Publ
     let address = if address.contains(':') { format!("[{address}]") } else { address };
     let scheme = |port: &PublishedPort| {
         let checked = environment.checks.iter().find_map(|check| match &check.probe {
-            CheckProbe::Http { port: number, tls, .. } if *number == port.port => Some(if *tls { "https" } else { "http" }),
+            CheckProbe::Http { port: number, tls, .. } if *number == port.port => {
+                Some(if *tls { "https" } else { "http" })
+            }
             _ => None,
         });
         checked.unwrap_or(port.protocol.as_str()).to_owned()
@@ -250,7 +256,12 @@ fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a Publ
 
 /// One environment as it is shown: what the record says, and what the manifest and a failed look add.
 #[must_use]
-pub fn view(environment: &Environment, record: Option<&Record>, drifted: Vec<Kind>, unreachable: Option<String>) -> EnvironmentView {
+pub fn view(
+    environment: &Environment,
+    record: Option<&Record>,
+    drifted: Vec<Kind>,
+    unreachable: Option<String>,
+) -> EnvironmentView {
     EnvironmentView {
         name: environment.name.to_string(),
         target: "registered",

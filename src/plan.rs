@@ -51,9 +51,12 @@ impl Plan {
             }
         }
         for (environment, first) in depends_on.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one))) {
-            for (&before, &after) in nodes.get(first).into_iter().flatten().flat_map(|a| {
-                nodes.get(environment).into_iter().flatten().map(move |b| (a, b))
-            }) {
+            for (&before, &after) in nodes
+                .get(first)
+                .into_iter()
+                .flatten()
+                .flat_map(|a| nodes.get(environment).into_iter().flatten().map(move |b| (a, b)))
+            {
                 let (from, to) = if graph[after].destructive { (after, before) } else { (before, after) };
                 graph.update_edge(from, to, ());
             }
@@ -71,7 +74,8 @@ impl Plan {
             .map(|node| (node, self.graph.neighbors_directed(node, Direction::Incoming).count()))
             .collect();
         let key = |node: NodeIndex| (self.graph[node].environment.as_str(), self.graph[node].kind, node);
-        let mut ready: BTreeSet<_> = waiting.iter().filter(|(_, count)| **count == 0).map(|(node, _)| key(*node)).collect();
+        let mut ready: BTreeSet<_> =
+            waiting.iter().filter(|(_, count)| **count == 0).map(|(node, _)| key(*node)).collect();
         let mut order = Vec::with_capacity(waiting.len());
         while let Some((_, _, node)) = ready.pop_first() {
             order.push(node);
@@ -129,12 +133,18 @@ mod tests {
     }
 
     fn order(plan: &Plan) -> Vec<String> {
-        plan.order().into_iter().map(|node| format!("{} {}", plan.step(node).environment, plan.step(node).kind)).collect()
+        plan.order()
+            .into_iter()
+            .map(|node| format!("{} {}", plan.step(node).environment, plan.step(node).kind))
+            .collect()
     }
 
     #[test]
     fn lifecycle_order_holds_whatever_the_order_of_steps() {
-        let plan = Plan::new(vec![step("a", Kind::Services), step("a", Kind::Access), step("a", Kind::Files)], &BTreeMap::new());
+        let plan = Plan::new(
+            vec![step("a", Kind::Services), step("a", Kind::Access), step("a", Kind::Files)],
+            &BTreeMap::new(),
+        );
         assert_eq!(order(&plan), ["a access", "a files", "a services"]);
     }
 

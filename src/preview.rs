@@ -47,8 +47,11 @@ fn note(
     readers: &BTreeMap<String, crate::step::record::ServiceRecord>,
     compose_files: &[String],
 ) -> Option<String> {
-    let names: Vec<&str> =
-        readers.iter().filter(|(_, service)| service.reads.iter().any(|read| read == path)).map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = readers
+        .iter()
+        .filter(|(_, service)| service.reads.iter().any(|read| read == path))
+        .map(|(name, _)| name.as_str())
+        .collect();
     let mut notes = Vec::new();
     if hidden {
         notes.push("secret, changed".to_owned());

@@ -39,6 +39,9 @@ pub struct Request {
     pub destroy: bool,
 }
 
+/// Asked whether an unknown host key is to be trusted.
+pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
+
 /// Resolves an environment's secrets and renders its release. Everything it reads is on this machine.
 pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared, Vec<Failure>> {
     let mut values = BTreeMap::new();
@@ -82,12 +85,14 @@ pub async fn observe(
     records: &BTreeMap<String, Record>,
     request: &Request,
     sink: &Sink,
+    vouch: Vouch<'_>,
 ) -> (Sessions, Vec<(Prepared, Failure)>) {
     let one = |prepared: Prepared| async move {
         let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
-        match connect(&prepared, &known, request, sink).await {
+        match connect(&prepared, &known, request, sink, vouch).await {
             Ok(host) => {
-                let mut session = Session { prepared, host, facts: step::HostFacts::default(), failed: None, changed: false };
+                let mut session =
+                    Session { prepared, host, facts: step::HostFacts::default(), failed: None, changed: false };
                 match session.observe().await {
                     Ok(()) => Ok(session),
                     Err(failure) => {
@@ -132,7 +137,15 @@ pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
 }
 
 /// Opens the connection of one environment.
-pub async fn connect(prepared: &Prepared, known: &[String], request: &Request, sink: &Sink) -> Result<Host, Failure> {
+///
+/// `vouch` is asked where a host's key is not known yet; its yes makes the key known.
+pub async fn connect(
+    prepared: &Prepared,
+    known: &[String],
+    request: &Request,
+    sink: &Sink,
+    vouch: Vouch<'_>,
+) -> Result<Host, Failure> {
     let environment = &prepared.environment;
     let resolve = async |source: Option<&secret::SecretSource>| match source {
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
@@ -142,7 +155,7 @@ pub async fn connect(prepared: &Prepared, known: &[String], request: &Request, s
         Some(Identity::Secret(source)) => Some(source),
         _ => None,
     };
-    let way = Way {
+    let mut way = Way {
         address: &environment.address,
         ssh: &environment.ssh,
         sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
@@ -154,7 +167,14 @@ pub async fn connect(prepared: &Prepared, known: &[String], request: &Request, s
     let waiting = |activity: &str| {
         sink(Event::Progress { environment: prepared.name().to_owned(), activity: activity.to_owned() });
     };
-    Host::connect(&way, wait, &waiting).await
+    match Host::connect(&way, wait, &waiting).await {
+        Err(failure) if failure.reason == Reason::HostKeyUnknown && vouch(&failure) => {
+            let key = failure.details.into_iter().collect::<Vec<_>>();
+            way.known = &key;
+            Host::connect(&way, wait, &waiting).await
+        }
+        connected => connected,
+    }
 }
 
 /// What is to be done, in order, and what is known to fail before anything is changed.

@@ -54,7 +54,7 @@ type Files = BTreeMap<Utf8PathBuf, File>;
 /// The files of the release, and which of them are Compose files.
 fn files(compose: &Compose, values: &BTreeMap<String, Variable>) -> Result<(Files, Vec<String>), Vec<Failure>> {
     let directory = &compose.directory;
-    let mut files = tree::walk(directory)?;
+    let mut files = tree::walk(directory, &compose.archives.values().map(Utf8PathBuf::as_path).collect())?;
     if compose.templates {
         render(directory, &mut files, values)?;
     }

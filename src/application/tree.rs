@@ -1,20 +1,20 @@
 //! The application's directory, read file by file. Never holds more than one block of a file in memory,
-//! and never leaves a file out but below `.git`.
+//! and never leaves a file out but those that are not the application's: `.git`, our own store, image archives.
 
 use super::release::{Content, File};
 use super::{Files, invalid};
 use crate::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 
-/// Every file below `directory`, links followed, by its path relative to it.
+/// Every file below `directory` but those in `except`, links followed, by its path relative to it.
 ///
 /// # Errors
 /// Everything that cannot be sent: broken links, loops, special files, names that are not UTF-8.
-pub fn walk(directory: &Utf8Path) -> Result<Files, Vec<Failure>> {
+pub fn walk(directory: &Utf8Path, except: &BTreeSet<&Utf8Path>) -> Result<Files, Vec<Failure>> {
     if !directory.is_dir() {
         let hint = "application.compose.directory is relative to the manifest";
         return Err(vec![invalid(format!("{directory} is not a directory")).hint(hint)]);
@@ -22,7 +22,11 @@ pub fn walk(directory: &Utf8Path) -> Result<Files, Vec<Failure>> {
     let mut files = BTreeMap::new();
     let mut failures = Vec::new();
     let entries = walkdir::WalkDir::new(directory).follow_links(true).sort_by_file_name().min_depth(1);
-    for entry in entries.into_iter().filter_entry(|entry| entry.file_name() != ".git") {
+    let kept = |entry: &walkdir::DirEntry| {
+        let ours = entry.file_name() == ".git" || entry.file_name() == ".deployer";
+        !ours && Utf8Path::from_path(entry.path()).is_none_or(|path| !except.contains(path))
+    };
+    for entry in entries.into_iter().filter_entry(kept) {
         match entry.map_err(|error| unreadable(directory, &error)).and_then(|entry| take(directory, &entry)) {
             Ok(Some((path, file))) => _ = files.insert(path, file),
             Ok(None) => {}

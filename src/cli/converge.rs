@@ -1,8 +1,8 @@
 //! One reconcile pass that changes hosts: plan, consent, execution, summary. `apply`, the lifecycle
 //! commands, `register` and `destroy` differ only in what they ask of it.
 
-use super::{Context, Ending};
 use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::execute::{self, Execution, Sessions};
 use crate::failure::{Failure, Reason};
@@ -45,7 +45,8 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
     let stop = AtomicBool::new(false);
     let code = AtomicU8::new(0);
     let signals = async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
             return std::future::pending().await;
         };
         for _ in 0..2 {
@@ -137,15 +138,23 @@ async fn agree(
         return Ok(false);
     }
     consent(context, sessions, doomed, asked).await?;
-    let answer = if doomed.is_empty() && !asked.yes { context.render.ask("Apply this plan? [y/N]") } else { None };
-    if answer.is_some_and(|answer| !matches!(answer.trim(), "y" | "Y" | "yes")) {
+    let ask = doomed.is_empty() && !asked.yes && context.render.can_ask();
+    let agreed = || {
+        context.render.ask("Apply this plan? [y/N]").is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
+    };
+    if ask && !agreed() {
         return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
     }
     Ok(true)
 }
 
 /// Destroying needs the environment's name: in the manifest as its stage, as an option, or typed.
-async fn consent(context: &Context, sessions: &Sessions, doomed: &BTreeSet<String>, asked: &Asked) -> Result<(), Failure> {
+async fn consent(
+    context: &Context,
+    sessions: &Sessions,
+    doomed: &BTreeSet<String>,
+    asked: &Asked,
+) -> Result<(), Failure> {
     for name in doomed {
         let declared = match sessions.get(name) {
             Some(session) => session.lock().await.prepared.environment.stage == Stage::Destroyed,
@@ -157,7 +166,8 @@ async fn consent(context: &Context, sessions: &Sessions, doomed: &BTreeSet<Strin
             answer.is_some_and(|answer| answer.trim() == name)
         };
         if !allowed && !typed() {
-            let failure = Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
+            let failure =
+                Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
             return Err(failure.on(name));
         }
     }

@@ -64,7 +64,11 @@ async fn forget(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
             Some(store) => store.forget(&project, name).await.map_err(|failure| vec![failure])?,
             None => false,
         };
-        context.say(Event::Note(if known { format!("{name} is forgotten") } else { format!("{name} was not recorded") }));
+        context.say(Event::Note(if known {
+            format!("{name} is forgotten")
+        } else {
+            format!("{name} was not recorded")
+        }));
     }
     Ok(pass.close(Sessions::new(), Outcome::Ok, false).await)
 }

@@ -3,13 +3,12 @@
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
-use crate::manifest::environment::Name;
+use crate::manifest::{self, environment::Name};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
-const TEMPLATE: &str = include_str!("init.yaml");
-/// The project in the template, replaced by the directory's name where that is a name.
-const PROJECT: &str = "project: shop";
+/// The project in the template where the directory's name is none.
+const PROJECT: &str = "shop";
 
 /// Write a commented manifest to start from
 #[derive(Debug, clap::Args)]
@@ -19,10 +18,8 @@ pub struct Args {}
 pub fn run(context: &Context, _args: &Args) -> Result<Ending, Failure> {
     let file = &context.file;
     let directory = context.manifest_directory();
-    let text = match directory.file_name().filter(|name| Name::parse(name).is_ok()) {
-        Some(project) => TEMPLATE.replacen(PROJECT, &format!("project: {project}"), 1),
-        None => TEMPLATE.to_owned(),
-    };
+    let project = directory.file_name().filter(|name| Name::parse(name).is_ok());
+    let text = manifest::template(project.unwrap_or(PROJECT));
     if file == "-" {
         context.say(Event::Output(text));
         return Ok(Ending::ok(Outcome::Ok));

@@ -47,7 +47,7 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
             let Some(compose) = &prepared.environment.application else {
                 return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
             };
-            let host = reconcile::connect(&prepared, &known, &look::request(), &context.sink).await?;
+            let host = reconcile::connect(&prepared, &known, &look::request(), &context.sink, &|_| false).await?;
             let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
             let script = format!(
                 "cd /\ndocker compose -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",

@@ -1,7 +1,7 @@
 //! The commands that only look: `plan`, `status`, `list` and `test`. Never changes a host.
 
-use super::{Context, Ending};
 use super::pass::{Keep, Pass};
+use super::{Context, Ending};
 use crate::check;
 use crate::event::{CheckView, Event, Health, Outcome, PlannedStep};
 use crate::execute::Sessions;
@@ -88,7 +88,8 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let environment = &session.prepared.environment;
         let record = pass.records.get(name);
         let suspended = record.is_some_and(|record| record.suspended);
-        let steps = session.prepared.steps(&session.facts, if suspended { Stage::Destroyed } else { environment.stage });
+        let steps =
+            session.prepared.steps(&session.facts, if suspended { Stage::Destroyed } else { environment.stage });
         let drifted = steps.into_iter().map(|step| step.kind).collect();
         views.insert(name.clone(), observe::view(environment, record, drifted, None));
     }
@@ -97,7 +98,8 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let why = Some(failure.message.clone());
         views.insert(prepared.name().to_owned(), observe::view(&prepared.environment, record, Vec::new(), why));
     }
-    let well = views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
+    let well =
+        views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
     views.into_values().for_each(|view| context.say(Event::Environment(Box::new(view))));
     if !judged {
         // A host that cannot be reached is part of the answer, not a failure of the question.
@@ -141,7 +143,12 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
             pass.fail(Failure::new(Reason::CheckFailed, "Nothing runs and nothing is checked").on(name));
         }
         for (check, passed, found) in views {
-            context.say(Event::Check(CheckView { environment: name.clone(), check: check.clone(), passed, found: found.clone() }));
+            context.say(Event::Check(CheckView {
+                environment: name.clone(),
+                check: check.clone(),
+                passed,
+                found: found.clone(),
+            }));
             if !passed {
                 pass.failures.push(Failure::new(Reason::CheckFailed, format!("{check}: {found}")).on(name));
             }

@@ -148,7 +148,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
-        Command::Create(args) => block_on(create::run(context, args)),
+        Command::Create(args) => Ok(create::run(context, &args)),
         Command::Register(args) => block_on(register::run(context, args)),
         Command::Configure(args) => block_on(configure::run(context, args)),
         Command::Release(args) => block_on(release::run(context, args)),
@@ -168,11 +168,6 @@ fn block_on(run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
     // A question that nobody answered must not keep the process.
     runtime.shutdown_background();
     Ok(ending)
-}
-
-/// What a command says until its engine is merged.
-fn not_wired(context: &Context) -> Failure {
-    Failure::new(Reason::CommandFailed, format!("The command {} is not wired yet", context.command))
 }
 
 impl Command {

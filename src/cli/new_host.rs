@@ -1,5 +1,10 @@
 //! The arguments of `create` and `register`: what an entry for an existing host needs. Never a secret.
 
+use super::Context;
+use crate::failure::{Failure, Reason};
+use crate::manifest;
+use crate::manifest::edit::{self, Entry};
+use crate::manifest::environment::{Environment, Name};
 use camino::Utf8PathBuf;
 
 /// A new environment on an existing host.
@@ -25,4 +30,51 @@ pub struct NewHost {
     /// The directory with the application's Compose files
     #[arg(long, value_name = "DIR")]
     pub application: Option<Utf8PathBuf>,
+}
+
+/// A manifest's text before and after an edit that is known to be valid.
+pub struct Edited {
+    /// As it stands in the file.
+    pub old: String,
+    /// As it is to be.
+    pub new: String,
+    /// The environment as the new text has it.
+    pub environment: Environment,
+}
+
+impl Edited {
+    /// Replaces the file in one step.
+    pub fn write(&self, context: &Context) -> Result<(), Failure> {
+        if self.old == self.new {
+            Ok(())
+        } else {
+            edit::write(&context.directory.join(&context.file), &self.old, &self.new)
+        }
+    }
+}
+
+impl NewHost {
+    /// The manifest with this entry in it, checked; nothing is written yet.
+    pub fn add(&self, context: &Context, host_key: &[String]) -> Result<Edited, Vec<Failure>> {
+        let one = |failure: Failure| vec![failure];
+        let name = Name::parse(&self.name)
+            .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
+        let file = context.file.as_str();
+        let old = std::fs::read_to_string(context.directory.join(file))
+            .map_err(|error| one(Failure::new(Reason::ManifestMissing, format!("{file} cannot be read: {error}"))))?;
+        let entry = Entry {
+            address: self.host.clone(),
+            port: self.ssh_port,
+            user: self.ssh_user.clone(),
+            identity_file: self.identity_file.as_ref().map(ToString::to_string),
+            host_key: host_key.to_vec(),
+            application: self.application.as_ref().map(ToString::to_string),
+        };
+        let new = edit::add(&old, file, &name, &entry).map_err(one)?;
+        let directory = context.manifest_directory();
+        let manifest = manifest::load_text(&new, file, &directory, context.home.as_deref())?;
+        let environment = manifest.environments.get(&name).cloned();
+        let lost = || one(Failure::new(Reason::ManifestUneditable, format!("{name} was not found after it was added")));
+        Ok(Edited { old, new, environment: environment.ok_or_else(lost)? })
+    }
 }

@@ -41,7 +41,8 @@ impl Pass {
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
         let manifest = manifest::load(context.file.as_str(), context.home.as_deref())?;
         for (location, message) in &manifest.warnings {
-            let place = location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+            let place =
+                location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
             context.say(Event::Warning { environment: None, message: format!("{place}{message}") });
         }
         let (url, directory) = context.store(Some(&manifest.state));
@@ -95,7 +96,8 @@ impl Pass {
 
     fn unknown(&self, name: &str) -> Failure {
         let names: Vec<&str> = self.manifest.environments.keys().map(Name::as_str).collect();
-        let failure = Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", self.manifest.file));
+        let failure =
+            Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", self.manifest.file));
         match manifest::nearest(name, names.iter().copied()) {
             Some(near) => failure.hint(format!("Did you mean `{near}`?")),
             None => failure.hint(format!("It has: {}", names.join(", "))),
@@ -127,8 +129,16 @@ impl Pass {
     }
 
     /// Connects and looks at every host, saves what was seen. What fails is said and returned by name.
-    pub async fn observe(&mut self, context: &Context, prepared: Vec<Prepared>, request: &Request) -> (Sessions, Vec<(Prepared, Failure)>) {
-        let (sessions, failed) = reconcile::observe(prepared, &self.records, request, &self.sink).await;
+    pub async fn observe(
+        &mut self,
+        context: &Context,
+        prepared: Vec<Prepared>,
+        request: &Request,
+    ) -> (Sessions, Vec<(Prepared, Failure)>) {
+        let (sessions, failed) = {
+            let vouch = |failure: &Failure| vouch(context, failure);
+            reconcile::observe(prepared, &self.records, request, &self.sink, &vouch).await
+        };
         for (_, failure) in &failed {
             self.fail(failure.clone());
         }
@@ -162,6 +172,12 @@ impl Pass {
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }
     }
+}
+
+/// Asks at the terminal whether a host's key is to be trusted; no elsewhere.
+pub fn vouch(context: &Context, failure: &Failure) -> bool {
+    let question = format!("{}. Trust it? [y/N]", failure.message);
+    context.render.ask(&question).is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Says failures that end a command at its beginning.

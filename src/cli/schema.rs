@@ -10,6 +10,6 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(context: &Context, _args: &Args) -> Ending {
-    context.say(Event::Output(format!("{:#}\n", serde_json::Value::Null)));
+    context.say(Event::Output(manifest::schema_text()));
     Ending::ok(Outcome::Ok)
 }

@@ -139,7 +139,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         let message = format!("A marker under {} on the host cannot be read", subject.state_directory());
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
-    let found = [&host.access.marker, &host.access.directory_marker].into_iter().flatten().find(|marker| !ours(marker))?;
+    let found =
+        [&host.access.marker, &host.access.directory_marker].into_iter().flatten().find(|marker| !ours(marker))?;
     let directory = environment.application.as_ref().map_or("", |compose| compose.host_directory.as_str());
     let message = if found.version > FORMAT {
         "The host was last written by a newer deployer".to_owned()

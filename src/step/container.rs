@@ -79,7 +79,8 @@ impl Container {
     /// Whether it ended for good and badly: waiting will not mend it.
     #[must_use]
     pub fn hopeless(&self) -> bool {
-        self.status == "dead" || (self.status == "exited" && self.exit != 0 && matches!(self.policy.as_str(), "" | "no"))
+        self.status == "dead"
+            || (self.status == "exited" && self.exit != 0 && matches!(self.policy.as_str(), "" | "no"))
     }
 }
 

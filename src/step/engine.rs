@@ -80,7 +80,8 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if !seen.client {
         return facts;
     }
-    let docker = seen.server.as_ref().map_or_else(|| "stopped".to_owned(), |v| judged(v, subject.environment.engine.minimum));
+    let docker =
+        seen.server.as_ref().map_or_else(|| "stopped".to_owned(), |v| judged(v, subject.environment.engine.minimum));
     facts.insert("docker".to_owned(), docker);
     if let Some(compose) = &seen.compose {
         facts.insert("compose".to_owned(), judged(compose, COMPOSE_MINIMUM));
@@ -173,7 +174,10 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     };
     let running = host.engine.server.is_some();
     if !host.access.systemd && !(running && means == Means::Start) {
-        return Some(Failure::new(Reason::NoSystemd, "The host has no running systemd to start the Docker engine with"));
+        return Some(Failure::new(
+            Reason::NoSystemd,
+            "The host has no running systemd to start the Docker engine with",
+        ));
     }
     let needed = 1 << 30;
     if means != Means::Start && host.access.free < needed {
@@ -189,7 +193,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let Ok(means) = means(subject, host) else { return Vec::new() };
     let install = match means {
         Means::Start => String::new(),
-        Means::Distribution(packages) => format!("{APT}apt update\napt install -y --no-install-recommends {packages}\n"),
+        Means::Distribution(packages) => {
+            format!("{APT}apt update\napt install -y --no-install-recommends {packages}\n")
+        }
         Means::Docker => from_docker(subject, host),
     };
     let title = match means {

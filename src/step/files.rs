@@ -223,7 +223,12 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
 /// others are placed anew, so that the services that read them are recreated.
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
-    let live = { Facts::from_iter(observed(subject, &HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() })) };
+    let live = {
+        Facts::from_iter(observed(
+            subject,
+            &HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() },
+        ))
+    };
     let placed = |path: &Utf8PathBuf, value: &String| {
         let recorded = host.files.recorded(path).filter(|record| record.value == *value);
         recorded.filter(|_| live.get(path.as_str()) == Some(value)).map_or(id, |record| &record.placed).to_owned()
@@ -296,7 +301,10 @@ mv "$state/staged.new" "$state/staged""#,
 #[must_use]
 pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     let files = files.iter().fold(String::new(), |text, file| text + " -f " + &quote(file));
-    format!("env -i PATH=\"$PATH\" HOME=/root docker compose -p {} --project-directory {directory}{files}", quote(project))
+    format!(
+        "env -i PATH=\"$PATH\" HOME=/root docker compose -p {} --project-directory {directory}{files}",
+        quote(project)
+    )
 }
 
 /// Shell that places the staged release's files and removes those that left it; can be repeated.

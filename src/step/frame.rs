@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn frames_survive_noise_and_a_missing_end() {
-        let output = b"banner\n@@deployer begin access\nos debian\n\n@@deployer end access\nnoise\n@@deployer begin engine\ncut";
+        let output =
+            b"banner\n@@deployer begin access\nos debian\n\n@@deployer end access\nnoise\n@@deployer begin engine\ncut";
         let frames = split(output);
         assert_eq!(frames.get("access"), Some(&&b"os debian\n"[..]));
         assert!(!frames.contains_key("engine"));

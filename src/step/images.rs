@@ -127,10 +127,16 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
             reason: Reason::ImageUnavailable,
         });
     }
-    let archived: BTreeSet<String> =
-        subject.release.into_iter().flat_map(|release| &release.archives).map(|archive| familiar(&archive.image)).collect();
-    let absent: Vec<String> =
-        named(subject, host).into_iter().filter(|image| !archived.contains(image) && find(host, image).is_none()).collect();
+    let archived: BTreeSet<String> = subject
+        .release
+        .into_iter()
+        .flat_map(|release| &release.archives)
+        .map(|archive| familiar(&archive.image))
+        .collect();
+    let absent: Vec<String> = named(subject, host)
+        .into_iter()
+        .filter(|image| !archived.contains(image) && find(host, image).is_none())
+        .collect();
     for image in absent {
         commands.push(Command {
             title: format!("pull image {image}"),

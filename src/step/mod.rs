@@ -179,7 +179,12 @@ pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<
 }
 
 /// What brings this kind from what was seen to what is wanted.
-pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, release_id: &str) -> Result<Vec<Command>, Failure> {
+pub fn commands(
+    kind: Kind,
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    release_id: &str,
+) -> Result<Vec<Command>, Failure> {
     match kind {
         Kind::Access => Ok(access::commands(subject)),
         Kind::Engine => Ok(engine::commands(subject, host)),

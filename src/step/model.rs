@@ -98,10 +98,11 @@ impl Model {
         };
         let record = |service: &Service| {
             let mounts = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
-            let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source)?.file.as_ref());
-            let secrets = service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)?.file.as_ref());
-            let mut reads: Vec<Utf8PathBuf> =
-                mounts.chain(configs).chain(secrets).flat_map(shipped).collect();
+            let configs =
+                service.configs.iter().filter_map(|reference| self.configs.get(&reference.source)?.file.as_ref());
+            let secrets =
+                service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)?.file.as_ref());
+            let mut reads: Vec<Utf8PathBuf> = mounts.chain(configs).chain(secrets).flat_map(shipped).collect();
             reads.sort();
             reads.dedup();
             let deploy = service.deploy.as_ref().and_then(|deploy| deploy.replicas);

@@ -91,7 +91,8 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(live) = [&host.files.swapping, &host.files.current].into_iter().flatten().next() else { return facts };
     if files::digest(subject, host).is_some() {
         let pending = host.files.staged.is_some() || host.files.swapping.is_some();
-        facts.insert(RELEASE.to_owned(), if pending { format!("{} pending", live.digest) } else { live.digest.clone() });
+        facts
+            .insert(RELEASE.to_owned(), if pending { format!("{} pending", live.digest) } else { live.digest.clone() });
     }
     let records = records(subject, host);
     for (name, record) in &records {
@@ -153,7 +154,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         Some((service, port))
     });
     taken.map(|(service, port)| {
-        let message = format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
+        let message =
+            format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
         Failure::new(Reason::PortTaken, message)
     })
 }
@@ -164,10 +166,16 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
     };
     let mut script = subject.preamble() + "umask 077\n";
-    script += &format!("printf '%s\\n' {} > \"$state/override.new\"\nmv \"$state/override.new\" \"$state/override.json\"\n", quote(&labels(&record)));
+    script += &format!(
+        "printf '%s\\n' {} > \"$state/override.new\"\nmv \"$state/override.new\" \"$state/override.json\"\n",
+        quote(&labels(&record))
+    );
     if host.files.staged.is_some() {
         let json = serde_json::to_string(&record).unwrap_or_default();
-        script += &format!("printf '%s\\n' {} > \"$state/swapping.new\"\nmv \"$state/swapping.new\" \"$state/swapping.json\"\n", quote(&json));
+        script += &format!(
+            "printf '%s\\n' {} > \"$state/swapping.new\"\nmv \"$state/swapping.new\" \"$state/swapping.json\"\n",
+            quote(&json)
+        );
         script += &files::switch(&record, host);
         script += &format!("printf '%s\\n' {} > \"$app/.deployer\"\n", quote(&access::marker_of(subject, false)));
     }

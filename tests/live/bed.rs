@@ -78,7 +78,8 @@ impl BedHost {
     /// The page that the application serves on a port, if it does.
     pub fn page(&self, port: u16) -> Option<String> {
         let url = format!("http://{}:{port}/", self.ipv4);
-        let output = Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
+        let output =
+            Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
@@ -123,7 +124,10 @@ impl Run {
 
     /// The outcome in its result line.
     pub fn outcome(&self) -> String {
-        self.of("result").last().map(|result| result["outcome"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
+        self.of("result")
+            .last()
+            .map(|result| result["outcome"].as_str().unwrap_or_default().to_owned())
+            .unwrap_or_default()
     }
 
     /// Asserts the exit code, showing everything where it differs.
