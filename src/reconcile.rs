@@ -15,7 +15,7 @@ use crate::step::record::DigestKey;
 use crate::step::{self, remove};
 use crate::store::Record;
 use futures::StreamExt as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -189,41 +189,57 @@ pub struct Proposal {
     pub refused: Vec<Failure>,
 }
 
-/// Diffs every session against its manifest.
+/// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
-    let (mut steps, mut depends_on) = (Vec::new(), BTreeMap::new());
-    let (mut converged, mut suspended, mut refused) = (Vec::new(), Vec::new(), Vec::<Failure>::new());
+    let mut proposal = Proposal { plan: Plan::default(), converged: Vec::new(), suspended: Vec::new(), refused: Vec::new() };
+    let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
+    let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
-        let marker = session.facts.access.marker.as_ref();
-        if marker.is_some_and(|marker| marker.suspended) && !request.resume && !request.destroy {
-            suspended.push(name.clone());
+        let suspended = session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended);
+        if suspended && !request.resume && !request.destroy {
+            proposal.suspended.push(name.clone());
             continue;
         }
-        let needs: Vec<String> = environment.depends_on.iter().map(ToString::to_string).collect();
-        if let Some(missing) = needs.iter().find(|need| unreachable.contains(need) && !request.destroy) {
-            let message = format!("{missing}, which {name} depends on, could not be observed");
-            refused.push(Failure::new(Reason::DependencyFailed, message).on(name));
-            continue;
-        }
-        let own = if request.destroy || environment.stage == Stage::Destroyed {
-            removal(&session)
-        } else {
-            session.prepared.steps(&session.facts, environment.stage.min(request.to))
-        };
+        let destroyed = request.destroy || environment.stage == Stage::Destroyed;
+        let stage = environment.stage.min(request.to);
+        let own = if destroyed { removal(&session) } else { session.prepared.steps(&session.facts, stage) };
+        depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         if own.is_empty() {
-            converged.push(name.clone());
-            continue;
+            proposal.converged.push(name.clone());
+        } else if let Some(failure) = foreseen(&session, &own, request) {
+            proposal.refused.push(failure.on(name));
+        } else {
+            steps.insert(name.clone(), own);
         }
-        if let Some(failure) = foreseen(&session, &own, request) {
-            refused.push(failure.on(name));
-            continue;
-        }
-        steps.extend(own);
-        depends_on.insert(name.clone(), needs);
     }
-    Proposal { plan: Plan::new(steps, &depends_on), converged, suspended, refused }
+    if !request.destroy {
+        block(&mut proposal, &mut steps, &depends_on, unreachable);
+    }
+    proposal.plan = Plan::new(steps.into_values().flatten().collect(), &depends_on);
+    proposal
+}
+
+/// Refuses what depends on an environment that will not become healthy in this pass.
+fn block(
+    proposal: &mut Proposal,
+    steps: &mut BTreeMap<String, Vec<PlannedStep>>,
+    depends_on: &BTreeMap<String, Vec<String>>,
+    unreachable: &[String],
+) {
+    loop {
+        let refused = proposal.refused.iter().filter_map(|failure| failure.environment.as_ref());
+        let lost: BTreeSet<&String> = refused.chain(unreachable).chain(&proposal.suspended).collect();
+        let blocked = steps.keys().find_map(|name| {
+            let need = depends_on.get(name)?.iter().find(|need| lost.contains(need))?;
+            Some((name.clone(), need.clone()))
+        });
+        let Some((name, need)) = blocked else { break };
+        steps.remove(&name);
+        let failure = Failure::new(Reason::DependencyFailed, format!("{name} depends on {need}, which is not healthy"));
+        proposal.refused.push(failure.on(name));
+    }
 }
 
 /// What is known to fail before anything is changed: another's directory, no room, no way to install.

@@ -40,9 +40,6 @@ pub struct Options {
     /// Take over a directory on the host that belongs to another project or environment
     #[arg(long)]
     pub take_over: bool,
-    /// Do every step of this environment, needed or not; may be given again
-    #[arg(long, value_name = "ENV")]
-    pub force: Vec<String>,
 }
 
 /// Every stage but `destroyed`: `--to` never descends.

@@ -221,11 +221,13 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
-        let failed = pass.records.get(name).and_then(|record| record.failed.clone());
-        let failed = session.failed.clone().or(failed).filter(|_| session.failed.is_some() || !session.changed);
-        let record = session.record((context.now)(), failed);
+        let before = pass.records.get(name).and_then(|record| record.failed.clone());
+        let mut record = session.record((context.now)(), session.failed.clone());
         let stage = if record.suspended { Stage::Destroyed } else { environment.stage.min(request.to) };
-        let drifted = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
+        let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
+        if !drifted.is_empty() {
+            record.failed = record.failed.or(before);
+        }
         context.say(Event::Environment(Box::new(observe::view(environment, Some(&record), drifted, None))));
         drop(session);
         pass.save(name, record).await;
