@@ -167,8 +167,6 @@ pub struct EnvironmentView {
     pub name: String,
     /// `registered` or `provisioned`.
     pub target: &'static str,
-    /// The address it is reached at.
-    pub address: String,
     /// Its lifecycle stage.
     pub stage: Stage,
     /// Its health.
@@ -185,6 +183,8 @@ pub struct EnvironmentView {
     pub protected: bool,
     /// When it was last observed.
     pub observed_at: Option<Timestamp>,
+    /// The address it is reached at.
+    pub address: String,
     /// Published addresses (`http://…`, `tcp://…`).
     pub endpoints: Vec<String>,
     /// Service → its state on the host.
@@ -245,6 +245,25 @@ pub enum Outcome {
     Invalid,
     /// A signal ended it.
     Interrupted,
+}
+
+impl Outcome {
+    /// Its name in events and in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::Changed => "changed",
+            Self::Planned => "planned",
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Invalid => "invalid",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// The end of a run.

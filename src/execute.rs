@@ -1,1 +1,240 @@
-//! (being written)
+//! Walks a plan: observes, journals, changes, observes again, saves what it saw. The only place that says
+//! a step was skipped. Never saves what it meant to do.
+
+use crate::event::{Action, Event, FailedView, PlannedStep, Sink, StepState, StepView};
+use crate::failure::{Failure, Reason};
+use crate::observe::Session;
+use crate::plan::Plan;
+use crate::state::{Facts, Kind};
+use crate::step::{self, Command, remove, services};
+use crate::store::Store;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use petgraph::graph::NodeIndex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// What an execution needs beside its plan.
+pub struct Execution<'a> {
+    /// Where observations and intents go.
+    pub store: &'a Store,
+    /// The run's id.
+    pub run: &'a str,
+    /// Id of releases that this run makes.
+    pub release: &'a str,
+    /// Where events go.
+    pub sink: &'a Sink,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// Whether what is taken off takes its data with it.
+    pub purge: bool,
+    /// How many environments are worked on at once.
+    pub parallel: usize,
+    /// Set by a signal: no further step starts.
+    pub stop: &'a AtomicBool,
+}
+
+/// How an execution ended.
+#[derive(Default)]
+pub struct Report {
+    /// Steps that changed something.
+    pub applied: usize,
+    /// Everything that failed.
+    pub failures: Vec<Failure>,
+}
+
+/// Sessions by environment.
+pub type Sessions = BTreeMap<String, Mutex<Session>>;
+
+/// Executes a plan. `failed` names environments that could not be observed: what depends on them is blocked.
+pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) -> Report {
+    let mut report = Report::default();
+    let mut waiting: Vec<NodeIndex> = plan.order();
+    let mut ended: BTreeMap<NodeIndex, bool> = BTreeMap::new();
+    let mut busy: BTreeSet<String> = BTreeSet::new();
+    let mut running = FuturesUnordered::new();
+    loop {
+        let mut later = Vec::new();
+        for node in waiting {
+            let planned = plan.step(node);
+            let needs: Vec<Option<bool>> = plan.needs(node).map(|need| ended.get(&need).copied()).collect();
+            if needs.contains(&Some(false)) {
+                say(context, planned, StepState::Blocked, None);
+                ended.insert(node, false);
+            } else if context.stop.load(Ordering::Relaxed) {
+                ended.insert(node, false);
+            } else if needs.contains(&None) || busy.contains(&planned.environment) || busy.len() >= context.parallel {
+                later.push(node);
+            } else if let Some(session) = sessions.get(&planned.environment) {
+                busy.insert(planned.environment.clone());
+                running.push(async move { (node, perform(planned, session, context).await) });
+            }
+        }
+        waiting = later;
+        let Some((node, result)) = running.next().await else { break };
+        busy.remove(&plan.step(node).environment);
+        ended.insert(node, result.is_ok());
+        match result {
+            Ok(changed) => report.applied += usize::from(changed),
+            Err(failure) => {
+                context.sink.as_ref()(Event::Failure(failure.clone()));
+                report.failures.push(failure);
+            }
+        }
+    }
+    report
+}
+
+fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: Option<Duration>) {
+    let duration_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let view = StepView { environment: planned.environment.clone(), kind: planned.kind, state, duration_ms };
+    context.sink.as_ref()(Event::Step(view));
+}
+
+/// One step, with its events, its journal entry and the record of what was seen after it.
+async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
+    let mut session = session.lock().await;
+    let started = Instant::now();
+    say(context, planned, StepState::Started, None);
+    let intent = context.store.intend(context.run, &planned.environment, planned.kind, (context.now)()).await?;
+    let result = change(planned, &mut session, context).await.map_err(|failure| failure.on(&planned.environment));
+    let state = match &result {
+        Ok(true) => StepState::Applied,
+        Ok(false) => StepState::Skipped,
+        Err(_) => StepState::Failed,
+    };
+    let failed = result.as_ref().err().map(|failure| FailedView {
+        kind: Some(planned.kind),
+        reason: failure.reason.code().to_owned(),
+        message: failure.message.clone(),
+        at: (context.now)(),
+        run: context.run.to_owned(),
+    });
+    session.changed |= matches!(state, StepState::Applied);
+    session.failed.clone_from(&failed);
+    let project = session.prepared.environment.project.to_string();
+    let record = session.record((context.now)(), failed);
+    context.store.save(&project, &planned.environment, &record).await?;
+    context.store.settle(intent, word(state), (context.now)()).await?;
+    say(context, planned, state, Some(started.elapsed()));
+    result
+}
+
+const fn word(state: StepState) -> &'static str {
+    match state {
+        StepState::Started => "started",
+        StepState::Applied => "applied",
+        StepState::Skipped => "skipped",
+        StepState::Failed => "failed",
+        StepState::Blocked => "blocked",
+    }
+}
+
+/// Brings one kind to its desired facts; true where something was changed.
+async fn change(planned: &PlannedStep, session: &mut Session, context: &Execution<'_>) -> Result<bool, Failure> {
+    if planned.action == Action::Remove && planned.destructive {
+        let subject = session.prepared.subject();
+        let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
+        run_all(session, &commands, context).await?;
+        session.observe().await?;
+        return Ok(true);
+    }
+    let kind = planned.kind;
+    let (observed, desired) = facts(session, kind);
+    if observed == desired {
+        return Ok(false);
+    }
+    let subject = session.prepared.subject();
+    if let Some(refused) = step::preflight(kind, &subject, &session.facts) {
+        return Err(refused);
+    }
+    let commands = step::commands(kind, &subject, &session.facts, context.release)?;
+    let ran = run_all(session, &commands, context).await;
+    if kind == Kind::Services {
+        return settle(session, ran, context).await.map(|()| true);
+    }
+    ran?;
+    session.observe().await?;
+    let (observed, desired) = facts(session, kind);
+    if observed == desired { Ok(true) } else { Err(not_converged(kind, &observed, &desired)) }
+}
+
+fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {
+    let subject = session.prepared.subject();
+    let of = |state: crate::state::State| state.0.get(&kind).cloned().unwrap_or_default();
+    (of(step::observed(&subject, &session.facts)), of(step::desired(&subject, &session.facts)))
+}
+
+fn not_converged(kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
+    let differing: Vec<String> = crate::diff::changes(observed, desired)
+        .into_iter()
+        .map(|change| {
+            let word = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
+            format!("{} is {} instead of {}", change.fact, word(change.from), word(change.to))
+        })
+        .collect();
+    Failure::new(Reason::NotConverged, format!("The {kind} step ran, yet {}", differing.join(", ")))
+}
+
+async fn run_all(session: &Session, commands: &[Command], context: &Execution<'_>) -> Result<(), Failure> {
+    for command in commands {
+        let environment = session.prepared.name().to_owned();
+        context.sink.as_ref()(Event::Progress { environment, activity: command.title.clone() });
+        session.run(command).await?;
+    }
+    Ok(())
+}
+
+/// Waits until all services are well, then records the release as converged. Ends early where waiting
+/// cannot help.
+async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
+    let limit = session.prepared.environment.health.timeout;
+    let (started, mut pause) = (Instant::now(), Duration::from_millis(200));
+    loop {
+        session.observe().await?;
+        let (observed, desired) = facts(session, Kind::Services);
+        if ran.is_ok() && services::settled(&observed, &desired) {
+            break;
+        }
+        if let Err(failure) = &ran {
+            return Err(failure.clone().details(join(failure.details.as_deref(), &session.last_words().await)));
+        }
+        if started.elapsed() >= limit || services::hopeless(&session.facts) {
+            let failure = unhealthy(&observed, &desired, started.elapsed());
+            return Err(failure.details(session.last_words().await));
+        }
+        let waits: Vec<String> = crate::diff::changes(&observed, &desired)
+            .into_iter()
+            .filter(|change| change.fact != services::RELEASE)
+            .map(|change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned())))
+            .collect();
+        let environment = session.prepared.name().to_owned();
+        context.sink.as_ref()(Event::Progress { environment, activity: format!("wait: {}", waits.join(", ")) });
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(2));
+    }
+    if let Some(command) = services::finish(&session.prepared.subject(), &session.facts) {
+        session.run(&command).await?;
+    }
+    session.observe().await?;
+    let (observed, desired) = facts(session, Kind::Services);
+    if observed == desired { Ok(()) } else { Err(not_converged(Kind::Services, &observed, &desired)) }
+}
+
+fn join(first: Option<&str>, second: &str) -> String {
+    [first.unwrap_or_default(), second].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("\n")
+}
+
+fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
+    let bad: Vec<String> = crate::diff::changes(observed, desired)
+        .into_iter()
+        .filter(|change| change.fact != services::RELEASE)
+        .map(|change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned())))
+        .collect();
+    let only_checks = bad.iter().all(|fact| fact.starts_with("check "));
+    let reason = if only_checks { Reason::CheckFailed } else { Reason::Unhealthy };
+    Failure::new(reason, format!("After {} s, {}", waited.as_secs(), bad.join(", ")))
+}

@@ -17,6 +17,7 @@
 //! - Never is anything destroyed without consent by name.
 
 pub mod application;
+pub mod check;
 pub mod cli;
 pub mod diff;
 pub mod event;
@@ -26,10 +27,12 @@ pub mod host;
 pub mod manifest;
 pub mod observe;
 pub mod plan;
+pub mod preview;
 pub mod process;
 pub mod reconcile;
 pub mod render;
 pub mod secret;
+pub mod shell;
 pub mod state;
 pub mod step;
 pub mod store;

@@ -1,1 +1,132 @@
-//! (being written)
+//! The only module that starts local processes. Never through a shell, never with an inherited standard input.
+
+use crate::failure::{Failure, Reason};
+use std::io::ErrorKind;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+/// How long output is still awaited after the process has ended: something it left behind may hold the pipes.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A process that ended by itself.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of its standard output.
+    pub stdout: Vec<u8>,
+    /// All of its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Runs a program with `input` as its standard input, for at most `limit`; then, or when the future is dropped,
+/// it is killed.
+///
+/// # Errors
+/// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started or runs out of time.
+/// An exit code other than zero is not an error here. The arguments are in no message.
+pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finished, Failure> {
+    let [program, arguments @ ..] = argv else {
+        return Err(Failure::new(Reason::CommandFailed, "An empty command cannot be run"));
+    };
+    #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
+    let started = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = started.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::new(Reason::ToolMissing, format!("The program {program} is not installed")),
+        _ => Failure::new(Reason::CommandFailed, format!("The program {program} cannot be started: {error}")),
+    })?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (out, err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A program that does not read its input is no failure: its exit code says what it thinks.
+            let _ = stdin.write_all(input).await;
+        }
+    };
+    let read = async { tokio::join!(collect(stdout, &out), collect(stderr, &err)) };
+    let ended = async {
+        tokio::pin!(feed, read);
+        let status = {
+            let talk = async { tokio::join!(&mut feed, &mut read) };
+            tokio::pin!(talk);
+            let wait = child.wait();
+            tokio::pin!(wait);
+            tokio::select! {
+                status = &mut wait => status,
+                _ = &mut talk => return wait.await,
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, read).await;
+        status
+    };
+    match tokio::time::timeout(limit, ended).await {
+        Err(_) => {
+            let message = format!("The program {program} did not end within {}", humantime::format_duration(limit));
+            Err(Failure::new(Reason::CommandFailed, message))
+        }
+        Ok(Err(error)) => {
+            Err(Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}")))
+        }
+        Ok(Ok(status)) => Ok(Finished { status, stdout: taken(out), stderr: taken(err) }),
+    }
+}
+
+/// Reads to the end into `into`, so that what came is there even if the end never comes.
+async fn collect(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Vec<u8>>) {
+    let Some(mut from) = from else { return };
+    let mut chunk = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..length]);
+    }
+}
+
+fn taken(from: Mutex<Vec<u8>>) -> Vec<u8> {
+    from.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test]
+    async fn passes_bytes_and_codes() {
+        let input: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        let finished = run(&argv(&["cat"]), &input, Duration::from_secs(20)).await.unwrap();
+        assert!(finished.status.success());
+        assert_eq!(finished.stdout, input);
+
+        let finished = run(&argv(&["sh", "-c", "echo no >&2; exit 3"]), &input, Duration::from_secs(20)).await.unwrap();
+        assert_eq!((finished.status.code(), finished.stderr), (Some(3), b"no\n".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn tells_missing_from_slow() {
+        let missing = run(&argv(&["no-such-program-here"]), b"", Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(missing.reason, Reason::ToolMissing);
+        let slow = run(&argv(&["sleep", "30"]), b"", Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!(slow.reason, Reason::CommandFailed);
+        assert!(slow.message.contains("sleep did not end within 100ms"), "{slow}");
+        assert_eq!(run(&[], b"", Duration::from_secs(5)).await.unwrap_err().reason, Reason::CommandFailed);
+    }
+
+    #[tokio::test]
+    async fn does_not_wait_for_what_was_left_behind() {
+        let begun = std::time::Instant::now();
+        let finished = run(&argv(&["sh", "-c", "sleep 30 & echo here"]), b"", Duration::from_secs(20)).await.unwrap();
+        assert_eq!(finished.stdout, b"here\n");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}

@@ -1,1 +1,251 @@
-//! (being written)
+//! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
+//! function cut at different lengths. Never prints, never reads the command line.
+
+use crate::application::{self, Variable};
+use crate::event::{Action, Event, PlannedStep, Sink};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::host::{Host, Way};
+use crate::manifest::environment::{Environment, Identity};
+use crate::observe::{Prepared, Session};
+use crate::plan::Plan;
+use crate::secret::{self, Redactor};
+use crate::state::{Kind, Stage};
+use crate::step::record::DigestKey;
+use crate::step::{self, remove};
+use crate::store::Record;
+use futures::StreamExt as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// How a pass treats the environments it is given.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// How far to go at most.
+    pub to: Stage,
+    /// How many hosts are worked on at once.
+    pub parallel: usize,
+    /// Whether refused and silent hosts are tried again for as long as `ssh.wait` says.
+    pub patient: bool,
+    /// Whether an unknown host key is recorded rather than refused.
+    pub accept_new_host_keys: bool,
+    /// Whether a directory marked as someone else's is taken.
+    pub take_over: bool,
+    /// Whether suspended environments are worked on (they were named).
+    pub resume: bool,
+    /// Whether everything of ours is taken off the hosts.
+    pub destroy: bool,
+}
+
+/// Asked whether an unknown host key is to be trusted.
+pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
+
+/// Resolves an environment's secrets and renders its release. Everything it reads is on this machine.
+pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared, Vec<Failure>> {
+    let mut values = BTreeMap::new();
+    let mut secrets = Vec::new();
+    let mut failures = Vec::new();
+    let variables = environment.application.as_ref().map(|compose| compose.variables.clone()).unwrap_or_default();
+    for (name, source) in variables {
+        match secret::resolve(&source).await {
+            Ok(value) => {
+                if value.secret {
+                    secrets.push(value.text.clone());
+                }
+                values.insert(name, Variable { value: Some(value.text), secret: value.secret });
+            }
+            Err(_) if offline => {
+                values.insert(name, Variable { value: None, secret: true });
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let release = match &environment.application {
+        Some(compose) if failures.is_empty() => match application::load(compose, &values) {
+            Ok(release) => Some(release),
+            Err(more) => {
+                failures.extend(more);
+                None
+            }
+        },
+        _ => None,
+    };
+    if !failures.is_empty() {
+        return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
+    }
+    let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
+    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), fallback_key })
+}
+
+/// Connects and observes, several hosts at once. What fails is returned by environment.
+pub async fn observe(
+    prepared: Vec<Prepared>,
+    records: &BTreeMap<String, Record>,
+    request: &Request,
+    sink: &Sink,
+    vouch: Vouch<'_>,
+) -> (Sessions, Vec<(Prepared, Failure)>) {
+    let one = |prepared: Prepared| async move {
+        let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
+        match connect(&prepared, &known, request, sink, vouch).await {
+            Ok(host) => {
+                let mut session =
+                    Session { prepared, host, facts: step::HostFacts::default(), failed: None, changed: false };
+                match session.observe().await {
+                    Ok(()) => Ok(session),
+                    Err(failure) => {
+                        let failure = failure.on(session.prepared.name());
+                        session.host.close().await;
+                        Err((session.prepared, failure))
+                    }
+                }
+            }
+            Err(failure) => {
+                let failure = failure.on(prepared.name());
+                Err((prepared, failure))
+            }
+        }
+    };
+    let results: Vec<_> =
+        futures::stream::iter(prepared.into_iter().map(one)).buffer_unordered(request.parallel.max(1)).collect().await;
+    let (mut sessions, mut failures) = (Sessions::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(session) => {
+                sessions.insert(session.prepared.name().to_owned(), Mutex::new(session));
+            }
+            Err(failed) => failures.push(failed),
+        }
+    }
+    failures.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+    (sessions, failures)
+}
+
+/// What of the secrets that open the connection cannot be resolved.
+pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let key = match &environment.ssh.identity {
+        Some(Identity::Secret(source)) => Some(source),
+        _ => None,
+    };
+    for source in [environment.ssh.sudo_password.as_ref(), key].into_iter().flatten() {
+        failures.extend(secret::resolve(source).await.err());
+    }
+    failures
+}
+
+/// Opens the connection of one environment.
+///
+/// `vouch` is asked where a host's key is not known yet; its yes makes the key known.
+pub async fn connect(
+    prepared: &Prepared,
+    known: &[String],
+    request: &Request,
+    sink: &Sink,
+    vouch: Vouch<'_>,
+) -> Result<Host, Failure> {
+    let environment = &prepared.environment;
+    let resolve = async |source: Option<&secret::SecretSource>| match source {
+        Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
+        None => Ok(None),
+    };
+    let key = match &environment.ssh.identity {
+        Some(Identity::Secret(source)) => Some(source),
+        _ => None,
+    };
+    let mut way = Way {
+        address: &environment.address,
+        ssh: &environment.ssh,
+        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
+        key_text: resolve(key).await?,
+        known,
+        accept_new: request.accept_new_host_keys,
+    };
+    let wait = if request.patient { environment.ssh.wait } else { Duration::ZERO };
+    let waiting = |activity: &str| {
+        sink(Event::Progress { environment: prepared.name().to_owned(), activity: activity.to_owned() });
+    };
+    match Host::connect(&way, wait, &waiting).await {
+        Err(failure) if failure.reason == Reason::HostKeyUnknown && vouch(&failure) => {
+            let key = failure.details.into_iter().collect::<Vec<_>>();
+            way.known = &key;
+            Host::connect(&way, wait, &waiting).await
+        }
+        connected => connected,
+    }
+}
+
+/// What is to be done, in order, and what is known to fail before anything is changed.
+pub struct Proposal {
+    /// The plan.
+    pub plan: Plan,
+    /// Environments of it that are already as wanted.
+    pub converged: Vec<String>,
+    /// Environments left out since they are suspended.
+    pub suspended: Vec<String>,
+    /// What is known to fail; its environment has no step in the plan.
+    pub refused: Vec<Failure>,
+}
+
+/// Diffs every session against its manifest.
+pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
+    let (mut steps, mut depends_on) = (Vec::new(), BTreeMap::new());
+    let (mut converged, mut suspended, mut refused) = (Vec::new(), Vec::new(), Vec::<Failure>::new());
+    for (name, session) in sessions {
+        let session = session.lock().await;
+        let environment = &session.prepared.environment;
+        let marker = session.facts.access.marker.as_ref();
+        if marker.is_some_and(|marker| marker.suspended) && !request.resume && !request.destroy {
+            suspended.push(name.clone());
+            continue;
+        }
+        let needs: Vec<String> = environment.depends_on.iter().map(ToString::to_string).collect();
+        if let Some(missing) = needs.iter().find(|need| unreachable.contains(need) && !request.destroy) {
+            let message = format!("{missing}, which {name} depends on, could not be observed");
+            refused.push(Failure::new(Reason::DependencyFailed, message).on(name));
+            continue;
+        }
+        let own = if request.destroy || environment.stage == Stage::Destroyed {
+            removal(&session)
+        } else {
+            session.prepared.steps(&session.facts, environment.stage.min(request.to))
+        };
+        if own.is_empty() {
+            converged.push(name.clone());
+            continue;
+        }
+        if let Some(failure) = foreseen(&session, &own, request) {
+            refused.push(failure.on(name));
+            continue;
+        }
+        steps.extend(own);
+        depends_on.insert(name.clone(), needs);
+    }
+    Proposal { plan: Plan::new(steps, &depends_on), converged, suspended, refused }
+}
+
+/// What is known to fail before anything is changed: another's directory, no room, no way to install.
+fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Option<Failure> {
+    let subject = session.prepared.subject();
+    let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.take_over);
+    access.or_else(|| {
+        let kinds = steps.iter().filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
+        kinds.into_iter().find_map(|kind| step::preflight(kind, &subject, &session.facts))
+    })
+}
+
+/// The steps that take an environment off its host.
+fn removal(session: &Session) -> Vec<PlannedStep> {
+    let present = |kind: &Kind| remove::present(*kind, &session.facts);
+    let step = |kind| PlannedStep {
+        environment: session.prepared.name().to_owned(),
+        kind,
+        action: Action::Remove,
+        reason: "destroyed".to_owned(),
+        destructive: true,
+        changes: Vec::new(),
+    };
+    remove::ORDER.into_iter().filter(present).map(step).collect()
+}

@@ -1,1 +1,178 @@
-//! (being written)
+//! Strict rendering of a set of templates. Never escapes what it inserts, never reads a file or the
+//! environment, and never lets a secret into an error.
+
+use crate::application::Variable;
+use crate::failure::{Failure, Location, Reason};
+use camino::Utf8Path;
+use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use tera::{Context, ErrorKind, ReportError, Tera};
+
+/// What the name of a template ends with.
+pub const SUFFIX: &str = ".tera";
+
+/// Whether a file of that name is a template.
+pub fn is_name(name: &str) -> bool {
+    name.len() > SUFFIX.len() && name.ends_with(SUFFIX)
+}
+
+/// What one template gives.
+pub struct Rendered {
+    /// The text; `None` where a value it needs is not known.
+    pub text: Option<String>,
+    /// Whether a secret variable had a part in it.
+    pub secret: bool,
+}
+
+/// Renders every template of `sources` (name → text). They may include and extend each other by name;
+/// `directory` is only where errors say they are.
+///
+/// A template is secret where it names a secret variable, even in a branch not taken, and where its
+/// output changes with one by whatever way.
+///
+/// # Errors
+/// Every template that does not parse, else every one that does not render.
+pub fn render(
+    directory: &Utf8Path,
+    sources: &BTreeMap<String, String>,
+    values: &BTreeMap<String, Variable>,
+) -> Result<BTreeMap<String, Rendered>, Vec<Failure>> {
+    let set = Set { directory, sources, tera: parse(directory, sources)? };
+    let mut rendered = BTreeMap::new();
+    let mut failures = Vec::new();
+    for name in sources.keys() {
+        match set.render(name, values) {
+            Ok(one) => _ = rendered.insert(name.clone(), one),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if failures.is_empty() { Ok(rendered) } else { Err(failures) }
+}
+
+/// Parsed templates.
+struct Set<'a> {
+    directory: &'a Utf8Path,
+    sources: &'a BTreeMap<String, String>,
+    tera: Tera,
+}
+
+fn parse(directory: &Utf8Path, sources: &BTreeMap<String, String>) -> Result<Tera, Vec<Failure>> {
+    let mut tera = Tera::new();
+    tera.autoescape_on(Vec::<&str>::new());
+    let Err(error) = tera.add_raw_templates(sources) else { return Ok(tera) };
+    // One at a time, so that every template with a syntax error is named; what only the whole set
+    // shows (a missing parent, an unknown filter) is in the first error.
+    let syntax: Vec<Failure> = sources
+        .iter()
+        .filter_map(|(name, text)| Tera::new().add_raw_template(name, text).err())
+        .filter(|error| matches!(error.kind(), ErrorKind::SyntaxError(_)))
+        .map(|error| failure(directory, sources, &error))
+        .collect();
+    Err(if syntax.is_empty() { vec![failure(directory, sources, &error)] } else { syntax })
+}
+
+impl Set<'_> {
+    fn render(&self, name: &str, values: &BTreeMap<String, Variable>) -> Result<Rendered, Failure> {
+        let named = self.tera.get_template_variables(name).map_err(|error| self.failure(&error))?;
+        let real = self.tera.render(name, &context(values, "1", |_| false));
+        let uses = |part: fn(&Variable) -> bool| {
+            let mut of_part = values.iter().filter(|(_, variable)| part(variable)).peekable();
+            of_part.peek().is_some()
+                && (of_part.any(|(name, _)| named.contains(name.as_str()))
+                    || self.tera.render(name, &context(values, STAND_IN, part)).ok() != real.as_ref().ok().cloned())
+        };
+        let secret = uses(|variable| variable.secret);
+        let unknown = uses(|variable| variable.value.is_none());
+        match real {
+            Ok(text) => Ok(Rendered { text: (!unknown).then_some(text), secret }),
+            // With a stand-in for a value, only a name that nobody defines is surely wrong.
+            Err(_) if unknown && named.iter().all(|name| values.contains_key(*name)) => {
+                Ok(Rendered { text: None, secret })
+            }
+            Err(error) if secret => Err(self.harmless(name, &error, values)),
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// The failure of a template that uses secrets: what the engine says may quote a value, so it is asked
+    /// again without them.
+    fn harmless(&self, name: &str, error: &tera::Error, values: &BTreeMap<String, Variable>) -> Failure {
+        if let Err(other) = self.tera.render(name, &context(values, STAND_IN, |variable| variable.secret)) {
+            return self.failure(&other);
+        }
+        let message = format!("{} does not render with the values of its secrets", self.directory.join(name));
+        let failure = Failure::new(Reason::TemplateInvalid, message).hint("Look at what it does with them");
+        match report(error) {
+            Some(report) => failure.at(location(self.directory, self.sources, report)),
+            None => failure,
+        }
+    }
+
+    fn failure(&self, error: &tera::Error) -> Failure {
+        failure(self.directory, self.sources, error)
+    }
+}
+
+const STAND_IN: &str = "placeholder";
+
+/// The variables, with a stand-in for every value that is hidden or not known.
+fn context(values: &BTreeMap<String, Variable>, stand_in: &str, hide: fn(&Variable) -> bool) -> Context {
+    let mut context = Context::new();
+    for (name, variable) in values {
+        let value = variable.value.as_ref().filter(|_| !hide(variable));
+        context.insert(name.clone(), value.map_or(stand_in, |value| value.expose_secret()));
+    }
+    context
+}
+
+fn report(error: &tera::Error) -> Option<&ReportError> {
+    match error.kind() {
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => Some(report),
+        _ => error.source().and_then(|source| source.downcast_ref()).and_then(report),
+    }
+}
+
+fn failure(directory: &Utf8Path, sources: &BTreeMap<String, String>, error: &tera::Error) -> Failure {
+    let Some(report) = report(error) else {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches('.');
+        let message = format!("The templates of {directory} do not go together: {}", uncapital(first));
+        let failure = Failure::new(Reason::TemplateInvalid, message).hint(LANGUAGE);
+        // Several findings come as one text, drawn by the engine.
+        return if text.contains('\n') { failure.details(text) } else { failure };
+    };
+    let file = directory.join(report.filename());
+    let (message, others) = match report.message().split_once(" is not defined.") {
+        Some((name, others)) => (format!("{name} is not defined"), Some(others.trim())),
+        None => (report.message().trim_end_matches('.').to_owned(), None),
+    };
+    let failure = Failure::new(Reason::TemplateInvalid, format!("{file} does not render: {}", uncapital(&message)))
+        .at(location(directory, sources, report));
+    let undefined = "Variables are defined in the manifest: application.compose.variables";
+    match others {
+        Some(others) if !others.is_empty() => failure.hint(format!("{undefined}. {}", others.trim_end_matches('.'))),
+        _ if message.ends_with(" is not defined") => failure.hint(undefined),
+        _ => failure.hint(LANGUAGE),
+    }
+}
+
+const LANGUAGE: &str = "Templates are written in Tera: https://keats.github.io/tera/docs/";
+
+fn uncapital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
+}
+
+fn location(directory: &Utf8Path, sources: &BTreeMap<String, String>, report: &ReportError) -> Location {
+    let span = report.span();
+    let source = sources.get(report.filename());
+    let whole = source.is_some_and(|text| text.get(span.range.clone()).is_some());
+    Location {
+        file: directory.join(report.filename()).into_string(),
+        line: span.start_line,
+        column: span.start_col + 1,
+        span: whole.then(|| span.range.clone()),
+        source: source.map(|text| text.as_str().into()),
+    }
+}

@@ -1,6 +1,235 @@
-//! The command line: one file a command; its doc comment is its help.
+//! The command line: one file a command; its doc comment is its help. Never does what the engine does.
 
-/// Parses the arguments and runs the command.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod apply;
+mod check;
+mod completions;
+mod configure;
+mod context;
+mod converge;
+mod create;
+mod destroy;
+mod exit;
+mod help;
+mod init;
+mod list;
+mod logs;
+mod look;
+mod man;
+mod new_host;
+mod pass;
+mod plan;
+mod register;
+mod release;
+mod render;
+mod resume;
+mod run;
+mod schema;
+mod show;
+mod status;
+mod test;
+mod usage;
+
+pub use context::Context;
+pub use exit::{Ending, exit_code};
+pub use help::command;
+
+use crate::event::{Event, ResultView};
+use crate::failure::{Failure, Reason};
+use camino::Utf8PathBuf;
+use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Declare environments in one file; deployer makes the hosts match it.
+#[derive(Debug, Parser)]
+#[command(name = "deployer", version, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The manifest; - reads standard input
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "DEPLOYER_FILE",
+        hide_env_values = true,
+        default_value = "deployment.yaml",
+        value_name = "FILE"
+    )]
+    file: Utf8PathBuf,
+    /// The state store, as sqlite:PATH; over the manifest's
+    #[arg(long, global = true, env = "DEPLOYER_STATE", hide_env_values = true, value_name = "URL")]
+    state: Option<String>,
+    /// Print JSON lines on standard output, and never ask
+    #[arg(long, global = true)]
+    json: bool,
+    /// Colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+    /// Say more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Status(status::Args),
+    List(list::Args),
+    Test(test::Args),
+    Show(show::Args),
+    Logs(logs::Args),
+    Render(render::Args),
+    Resume(resume::Args),
+    Destroy(destroy::Args),
+    Create(create::Args),
+    Register(register::Args),
+    Configure(configure::Args),
+    Release(release::Args),
+    Run(run::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Parses the arguments, runs the command and says how it ended.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let parsed = command().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => return usage::end(&error, &arguments),
+    };
+    let context = match Context::new(&cli.global, cli.command.name()) {
+        Ok(context) => context,
+        Err((render, failure)) => {
+            render.event(&Event::Failure(failure.clone()));
+            return end(render.as_ref(), cli.command.name(), Ending::of(&[failure], false));
+        }
+    };
+    let name = context.command;
+    let ending = dispatch(&context, cli.command).unwrap_or_else(|failure| {
+        context.render.event(&Event::Failure(failure.clone()));
+        Ending::of(&[failure], false)
+    });
+    end(context.render.as_ref(), name, ending)
+}
+
+/// Says the result. A result that could not be written down is a failure.
+fn end(render: &dyn crate::render::Render, command: &'static str, ending: Ending) -> ExitCode {
+    render.event(&Event::Result(ResultView { command, outcome: ending.outcome, exit_code: ending.exit_code }));
+    if ending.exit_code == 0 && render.lost() { ExitCode::FAILURE } else { ExitCode::from(ending.exit_code) }
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
+    match command {
+        Command::Init(args) => init::run(context, &args),
+        Command::Schema(args) => Ok(schema::run(context, &args)),
+        Command::Completions(args) => Ok(completions::run(context, &args)),
+        Command::Man(args) => man::run(context, &args),
+        Command::Check(args) => block_on(check::run(context, args)),
+        Command::Plan(args) => block_on(plan::run(context, args)),
+        Command::Apply(args) => block_on(apply::run(context, args)),
+        Command::Status(args) => block_on(status::run(context, args)),
+        Command::List(args) => block_on(list::run(context, args)),
+        Command::Test(args) => block_on(test::run(context, args)),
+        Command::Show(args) => block_on(show::run(context, args)),
+        Command::Logs(args) => block_on(logs::run(context, args)),
+        Command::Render(args) => block_on(render::run(context, args)),
+        Command::Resume(args) => block_on(resume::run(context, args)),
+        Command::Destroy(args) => block_on(destroy::run(context, args)),
+        Command::Create(args) => Ok(create::run(context, &args)),
+        Command::Register(args) => block_on(register::run(context, args)),
+        Command::Configure(args) => block_on(configure::run(context, args)),
+        Command::Release(args) => block_on(release::run(context, args)),
+        Command::Run(args) => block_on(run::run(context, args)),
+    }
+}
+
+/// Runs a command that contacts something. Others start no threads.
+fn block_on(run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
+    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
+    let ending = runtime.block_on(run);
+    // A question that nobody answered must not keep the process.
+    runtime.shutdown_background();
+    Ok(ending)
+}
+
+impl Command {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Check(_) => "check",
+            Self::Plan(_) => "plan",
+            Self::Apply(_) => "apply",
+            Self::Status(_) => "status",
+            Self::List(_) => "list",
+            Self::Test(_) => "test",
+            Self::Show(_) => "show",
+            Self::Logs(_) => "logs",
+            Self::Render(_) => "render",
+            Self::Resume(_) => "resume",
+            Self::Destroy(_) => "destroy",
+            Self::Create(_) => "create",
+            Self::Register(_) => "register",
+            Self::Configure(_) => "configure",
+            Self::Release(_) => "release",
+            Self::Run(_) => "run",
+            Self::Schema(_) => "schema",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Cli {
+        let matches = command().try_get_matches_from(arguments).expect("a command line");
+        Cli::from_arg_matches(&matches).expect("arguments")
+    }
+
+    #[test]
+    fn the_short_f_is_the_file_before_logs_and_follow_after_it() {
+        for arguments in
+            [["deployer", "-f", "a.yaml", "logs", "web", "-f"], ["deployer", "logs", "web", "-f", "--file", "a.yaml"]]
+        {
+            let cli = parsed(&arguments);
+            assert_eq!(cli.global.file, "a.yaml");
+            assert!(matches!(cli.command, Command::Logs(logs::Args { follow: true, .. })));
+        }
+        assert_eq!(parsed(&["deployer", "logs", "web"]).global.file, "deployment.yaml");
+        assert_eq!(parsed(&["deployer", "plan", "-f", "a.yaml"]).global.file, "a.yaml");
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_command_line() {
+        for name in command().get_subcommands().map(clap::Command::get_name) {
+            let more: &[&str] = match name {
+                "create" | "register" => &["web", "--host", "a"],
+                "render" => &["web", "-o", "out"],
+                "show" | "logs" | "resume" | "destroy" | "configure" | "release" | "run" => &["web"],
+                "completions" => &["bash"],
+                _ => &[],
+            };
+            assert_eq!(parsed(&[&["deployer", name], more].concat()).command.name(), name);
+        }
+    }
 }

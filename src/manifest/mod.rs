@@ -2,6 +2,7 @@
 
 mod around;
 mod claim;
+mod describe;
 pub mod edit;
 pub mod environment;
 mod layer;
@@ -17,9 +18,11 @@ mod template;
 mod written;
 mod yaml;
 
+pub use describe::describe;
 pub use read::{load, load_text, parse};
 pub use report::Warning;
 pub use schema::{schema, schema_text};
+pub use suggest::nearest;
 pub use template::template;
 
 use crate::failure::Location;

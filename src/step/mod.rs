@@ -1,1 +1,195 @@
-//! (being written)
+//! The rooms: one file a kind, each with the shell that reads (`probe`), what it says (`parse`), what is
+//! wanted (`desired`), and what changes the host, as data (`commands`). Rooms are pure: no room does IO.
+
+pub mod access;
+pub mod container;
+pub mod engine;
+pub mod files;
+pub mod frame;
+pub mod images;
+pub mod model;
+pub mod record;
+pub mod remove;
+pub mod services;
+
+use crate::application::release::Release;
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::manifest::environment::Environment;
+use crate::shell::quote;
+use crate::state::{Facts, Kind, Stage, State};
+use std::time::Duration;
+
+/// One environment as the rooms see it: what is declared, and what would be sent.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Its rendered release, if it has an application.
+    pub release: Option<&'a Release>,
+    /// Stands in for the host's digest key until there is one; random, of this run alone.
+    pub fallback_key: &'a record::DigestKey,
+}
+
+/// Everything the last observation read, room by room.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// System, marker, key.
+    pub access: access::Seen,
+    /// Docker and Compose.
+    pub engine: engine::Seen,
+    /// Files, live and staged.
+    pub files: files::Seen,
+    /// Images of the engine.
+    pub images: images::Seen,
+    /// Containers, ports, checks.
+    pub services: services::Seen,
+}
+
+/// One change of the host, as data.
+#[derive(Clone)]
+pub struct Command {
+    /// What it does, for progress (`install Docker`).
+    pub title: String,
+    /// POSIX shell, run as root with `set -eu`. Never holds a secret.
+    pub script: String,
+    /// What follows on its standard input; may hold secrets.
+    pub input: Input,
+    /// How long it may take.
+    pub limit: Duration,
+    /// Why, where it fails.
+    pub reason: Reason,
+}
+
+/// How long a command may take that only moves small things.
+pub const SHORT: Duration = Duration::from_secs(60);
+/// How long a command may take that downloads or installs.
+pub const LONG: Duration = Duration::from_secs(1800);
+
+impl Subject<'_> {
+    /// Where the host keeps its record of this environment (root, 0700).
+    #[must_use]
+    pub fn state_directory(&self) -> String {
+        format!("/var/lib/deployer/{}", self.environment.identity())
+    }
+
+    /// Shell assignments every script begins with: `$state`, and `$app` where there is an application.
+    #[must_use]
+    pub fn preamble(&self) -> String {
+        let mut text = format!(
+            "LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"\nexport LC_ALL PATH\nstate={}\n",
+            quote(&self.state_directory())
+        );
+        if let Some(compose) = &self.environment.application {
+            text += &format!("app={}\n", quote(compose.host_directory.as_str()));
+        }
+        text
+    }
+
+    /// The kinds that are to converge for `stage`.
+    #[must_use]
+    pub fn kinds(&self, stage: Stage) -> Vec<Kind> {
+        let application = self.environment.application.is_some();
+        let wanted = |kind: &Kind| kind.stage() <= stage && (application || *kind <= Kind::Engine);
+        Kind::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
+/// The whole script of a command: it ends at the first error and counts itself in the host's serial.
+#[must_use]
+pub fn script(command: &Command) -> String {
+    let count = r#"[ ! -s "$state/serial" ] || { echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"; mv "$state/serial.new" "$state/serial"; }"#;
+    format!("set -eu\n{}\n{count}\n", command.script)
+}
+
+/// One script that reads every room in one round trip.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    let mut script = subject.preamble();
+    for kind in Kind::ALL {
+        let fragment = match kind {
+            Kind::Access => access::probe(),
+            Kind::Engine => engine::probe(),
+            Kind::Files => files::probe(subject),
+            Kind::Images => images::probe(subject),
+            Kind::Services => services::probe(subject),
+        };
+        script += &frame::wrap(kind.name(), &fragment);
+    }
+    script
+}
+
+/// Reads a probe's output.
+pub fn parse(output: &[u8]) -> Result<HostFacts, Failure> {
+    let frames = frame::split(output);
+    let of = |kind: Kind| {
+        frames.get(kind.name()).copied().ok_or_else(|| unreadable(kind, "the host's answer ends before it"))
+    };
+    Ok(HostFacts {
+        access: access::parse(of(Kind::Access)?).map_err(|why| unreadable(Kind::Access, &why))?,
+        engine: engine::parse(of(Kind::Engine)?),
+        files: files::parse(of(Kind::Files)?).map_err(|why| unreadable(Kind::Files, &why))?,
+        images: images::parse(of(Kind::Images)?),
+        services: services::parse(of(Kind::Services)?).map_err(|why| unreadable(Kind::Services, &why))?,
+    })
+}
+
+fn unreadable(kind: Kind, why: &str) -> Failure {
+    Failure::new(Reason::ProbeUnreadable, format!("The {kind} probe cannot be read: {why}"))
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
+    state(subject, |kind| match kind {
+        Kind::Access => access::observed(subject, host),
+        Kind::Engine => engine::observed(subject, host),
+        Kind::Files => files::observed(subject, host),
+        Kind::Images => images::observed(subject, host),
+        Kind::Services => services::observed(subject, host),
+    })
+}
+
+/// The facts as they are to be.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
+    state(subject, |kind| match kind {
+        Kind::Access => access::desired(subject),
+        Kind::Engine => engine::desired(subject, host),
+        Kind::Files => files::desired(subject, host),
+        Kind::Images => images::desired(subject, host),
+        Kind::Services => services::desired(subject, host),
+    })
+}
+
+fn state(subject: &Subject<'_>, facts: impl Fn(Kind) -> Facts) -> State {
+    State(subject.kinds(Stage::Running).into_iter().map(|kind| (kind, facts(kind))).collect())
+}
+
+/// What is known to fail before anything is changed for this kind.
+#[must_use]
+pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    match kind {
+        Kind::Access => access::preflight(subject, host),
+        Kind::Engine => engine::preflight(subject, host),
+        Kind::Files => None,
+        Kind::Images => images::preflight(subject, host),
+        Kind::Services => services::preflight(subject, host),
+    }
+}
+
+/// What brings this kind from what was seen to what is wanted.
+pub fn commands(
+    kind: Kind,
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    release_id: &str,
+) -> Result<Vec<Command>, Failure> {
+    match kind {
+        Kind::Access => Ok(access::commands(subject)),
+        Kind::Engine => Ok(engine::commands(subject, host)),
+        Kind::Files => files::commands(subject, host, release_id),
+        Kind::Images => Ok(images::commands(subject, host)),
+        Kind::Services => services::commands(subject, host),
+    }
+}

@@ -1,0 +1,102 @@
+//! Which Compose files an application has: named, or found as docker compose finds them. Never reads one.
+
+use super::{Files, Variable, dotenv, invalid};
+use crate::failure::Failure;
+use crate::manifest::environment::Compose;
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+
+/// In the order docker compose prefers them.
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// The first of these is laid over the file found, whichever that is.
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+
+/// The files asked for: by the manifest, else by `COMPOSE_FILE` among the variables or in the
+/// application's own `.env`; empty where nobody names any.
+///
+/// # Errors
+/// A `COMPOSE_FILE` that only Compose could resolve.
+pub fn wanted(
+    compose: &Compose,
+    own_env: Option<&str>,
+    values: &BTreeMap<String, Variable>,
+) -> Result<Vec<String>, Vec<Failure>> {
+    if !compose.files.is_empty() {
+        return Ok(compose.files.clone());
+    }
+    let list = setting("COMPOSE_FILE", own_env, values).unwrap_or_default();
+    if list.contains('$') {
+        let failure = invalid("COMPOSE_FILE in the application's .env is made from other variables");
+        return Err(vec![failure.hint("Name the files in the manifest: application.compose.files")]);
+    }
+    let separator = setting("COMPOSE_PATH_SEPARATOR", own_env, values).filter(|text| !text.is_empty());
+    let separator = separator.unwrap_or_else(|| ":".to_owned());
+    Ok(list.split(&separator).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+/// The paths of the files asked for, or of those docker compose would take.
+///
+/// # Errors
+/// Every one that is not among the files of the release; none at all.
+pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files) -> Result<Vec<String>, Vec<Failure>> {
+    if wanted.is_empty() {
+        let first = |names: [&'static str; 4]| names.into_iter().find(|name| files.contains_key(Utf8Path::new(*name)));
+        let Some(base) = first(NAMES) else {
+            let failure = invalid(format!("{directory} holds no Compose file"));
+            let hint = "Add a compose.yaml, or name the files in the manifest: application.compose.files";
+            return Err(vec![failure.hint(hint)]);
+        };
+        return Ok([Some(base), first(OVERRIDES)].into_iter().flatten().map(str::to_owned).collect());
+    }
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    for name in wanted {
+        match within(Utf8Path::new(""), Utf8Path::new(name)) {
+            None => {
+                let failure = invalid(format!("The Compose file {name} is not below {directory}"));
+                failures.push(failure.hint("Paths are relative to the application's directory, which is what is sent"));
+            }
+            Some(path) if files.contains_key(&path) => found.push(path.into_string()),
+            Some(path) => {
+                let failure = invalid(format!("There is no Compose file {}", directory.join(path)));
+                let near: Vec<&str> = files.keys().map(|path| path.as_str()).filter(|path| is_yaml(path)).collect();
+                failures.push(match near.as_slice() {
+                    [] => failure,
+                    near => failure.hint(format!("There is {}", near.join(", "))),
+                });
+            }
+        }
+    }
+    if failures.is_empty() { Ok(found) } else { Err(failures) }
+}
+
+/// `path` as seen from `base`, without `.` and `..`; `None` where it leads out of the application.
+pub fn within(base: &Utf8Path, path: &Utf8Path) -> Option<Utf8PathBuf> {
+    let mut clean = Utf8PathBuf::new();
+    for part in base.join(path).components() {
+        match part {
+            Utf8Component::Normal(name) => clean.push(name),
+            Utf8Component::CurDir => {}
+            Utf8Component::ParentDir if clean.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(clean)
+}
+
+fn is_yaml(path: &str) -> bool {
+    matches!(Utf8Path::new(path).extension(), Some("yaml" | "yml"))
+}
+
+fn setting(key: &str, own_env: Option<&str>, values: &BTreeMap<String, Variable>) -> Option<String> {
+    if let Some(variable) = values.get(key) {
+        return variable.value.as_ref().map(|value| value.expose_secret().to_owned());
+    }
+    // One that does not parse is reported where it is merged, or by Compose.
+    let statements = dotenv::statements(own_env?).ok()?;
+    let last = statements.into_iter().rev().find(|statement| statement.key == key)?;
+    last.value.map(str::to_owned)
+}

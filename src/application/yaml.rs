@@ -1,0 +1,182 @@
+//! Any YAML as a tree that remembers where it stands. Never judges it: unknown tags, duplicate keys and
+//! several documents are all kept, and an alias is a second way to one node, so no bomb can grow.
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A node's number in its tree.
+pub type Id = usize;
+
+/// The documents of one file.
+#[derive(Debug, Default)]
+pub struct Tree {
+    nodes: Vec<Node>,
+    /// The root of each document.
+    pub documents: Vec<Id>,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Its tag as written (`!reset`), if it has a local one.
+    pub tag: Option<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where a node begins, and its bytes.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
+    /// Byte range.
+    pub span: Option<std::ops::Range<usize>>,
+}
+
+/// What a node is.
+#[derive(Debug)]
+pub enum Kind {
+    /// Text, and whether it stands there without quotes.
+    Scalar(String, bool),
+    /// A list.
+    Sequence(Vec<Id>),
+    /// Keys and values in the order they were written; merges (`<<`) not yet done.
+    Mapping(Vec<(Id, Id)>),
+}
+
+/// How deep collections may nest; far more than Compose's own parser needs for any real file.
+const DEPTH: usize = 2000;
+
+/// Reads a file.
+///
+/// # Errors
+/// Where it is not YAML.
+pub fn parse(text: &str) -> Result<Tree, ScanError> {
+    let options = granit_parser::options! {
+        emit_comments: false, flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH,
+        bom_inside_document_as_content: true,
+    };
+    let mut tree = Tree::default();
+    let mut anchors = BTreeMap::new();
+    // The open collections; of a mapping also the key that waits for its value.
+    let mut open: Vec<(Id, Option<Id>)> = Vec::new();
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event?;
+        let (id, opens) = match event {
+            Event::Alias(anchor) => (anchors.get(&anchor).copied().unwrap_or_default(), false),
+            Event::Scalar(text, style, anchor, tag) => {
+                let kind = Kind::Scalar(text.into_owned(), matches!(style, ScalarStyle::Plain));
+                (tree.add(kind, tag, &span, anchor, &mut anchors), false)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                (tree.add(Kind::Sequence(Vec::new()), tag, &span, anchor, &mut anchors), true)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                (tree.add(Kind::Mapping(Vec::new()), tag, &span, anchor, &mut anchors), true)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                open.pop();
+                continue;
+            }
+            _ => continue,
+        };
+        match open.last_mut() {
+            None => tree.documents.push(id),
+            Some((parent, key)) => match (&mut tree.nodes[*parent].kind, key.take()) {
+                (Kind::Mapping(entries), Some(key)) => entries.push((key, id)),
+                (Kind::Sequence(items), _) => items.push(id),
+                (_, None) => *key = Some(id),
+                (Kind::Scalar(..), _) => {}
+            },
+        }
+        if opens {
+            open.push((id, None));
+        }
+    }
+    Ok(tree)
+}
+
+impl Tree {
+    fn add(
+        &mut self,
+        kind: Kind,
+        tag: Option<Cow<'_, Tag>>,
+        span: &Span,
+        anchor: usize,
+        anchors: &mut BTreeMap<usize, Id>,
+    ) -> Id {
+        let tag = tag.map(|tag| tag.original());
+        let place = Place { line: span.start.line(), column: span.start.col() + 1, span: span.byte_range() };
+        self.nodes.push(Node { kind, tag, place });
+        let id = self.nodes.len() - 1;
+        if anchor != 0 {
+            anchors.insert(anchor, id);
+        }
+        id
+    }
+
+    /// A node.
+    pub fn node(&self, id: Id) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// A scalar's text.
+    pub fn text(&self, id: Id) -> Option<&str> {
+        match &self.nodes[id].kind {
+            Kind::Scalar(text, _) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether a node is null, as Compose sees it.
+    pub fn is_null(&self, id: Id) -> bool {
+        matches!(&self.nodes[id].kind, Kind::Scalar(text, true) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// Whether a node carries that tag.
+    pub fn has_tag(&self, id: Id, tag: &str) -> bool {
+        self.nodes[id].tag.as_deref() == Some(tag)
+    }
+
+    /// A list's nodes; of anything else the node itself.
+    pub fn items(&self, id: Id) -> Vec<Id> {
+        match &self.nodes[id].kind {
+            Kind::Sequence(items) => items.clone(),
+            _ => vec![id],
+        }
+    }
+
+    /// A mapping's keys and values, merges done: a key's own value stands before a merged one, an earlier
+    /// merge before a later. Empty for anything else.
+    pub fn entries(&self, id: Id) -> BTreeMap<&str, (Id, Id)> {
+        let mut found = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![id];
+        while let Some(next) = waiting.pop() {
+            let Kind::Mapping(entries) = &self.nodes[next].kind else { continue };
+            if !seen.insert(next) {
+                continue;
+            }
+            let mut merged = Vec::new();
+            for &(key, value) in entries {
+                match self.text(key) {
+                    Some("<<") => merged.extend(self.items(value)),
+                    Some(name) => _ = found.entry(name).or_insert((key, value)),
+                    None => {}
+                }
+            }
+            waiting.extend(merged.into_iter().rev());
+        }
+        found
+    }
+
+    /// The key and value of one entry.
+    pub fn get(&self, id: Id, name: &str) -> Option<(Id, Id)> {
+        self.entries(id).get(name).copied()
+    }
+}

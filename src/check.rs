@@ -1,0 +1,115 @@
+//! Checks of the running application: as shell for the host's own loopback, or from this machine. Never
+//! decides what a failed check means.
+
+use crate::manifest::environment::{Check, CheckProbe, Environment, Vantage};
+use crate::shell::quote;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What a check that passes has found.
+pub const PASSES: &str = "passes";
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Shell that performs the checks from the host: one line `check FOUND NAME` each. curl is used where the
+/// host has it, else bash's `/dev/tcp`; both are part of a usual Debian or Ubuntu.
+#[must_use]
+pub fn probe(checks: &[Check]) -> String {
+    let mut script = String::new();
+    for check in checks.iter().filter(|check| check.from == Vantage::Host) {
+        let name = quote(&check.name);
+        let _ = match &check.probe {
+            CheckProbe::Tcp(port) => writeln!(script, "check_tcp {name} {port}"),
+            CheckProbe::Http { port, path, status, contains, tls, host } => {
+                let scheme = if *tls { "https" } else { "http" };
+                let authority = host.as_deref().unwrap_or("localhost");
+                let needle = quote(contains.as_deref().unwrap_or(""));
+                let (authority, path) = (quote(authority), quote(path));
+                writeln!(script, "check_http {name} {port} {path} {status} {needle} {scheme} {authority}")
+            }
+        };
+    }
+    if script.is_empty() { script } else { format!("{FUNCTIONS}{script}wait\n") }
+}
+
+const FUNCTIONS: &str = r#"found() { printf 'check %s\t%s\n' "$2" "$1"; }
+check_tcp() {
+  if timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"' - "$2" 2>/dev/null; then found "$1" passes; else found "$1" 'connection refused'; fi
+}
+check_http() {
+  if command -v curl >/dev/null; then
+    [ "$7" = localhost ] && trust=-k || trust=
+    answer=$(curl -s $trust -m 5 --noproxy '*' --resolve "$7:$2:127.0.0.1" -w '\n%{http_code}' -- "$6://$7:$2$3" | tr -d '\000') || true
+    status=${answer##*
+}
+  elif [ "$6" = http ]; then
+    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" "$3" "$7" 2>/dev/null | tr -d '\000') || true
+    status=${answer#* }
+    status=${status%% *}
+  else
+    found "$1" 'cannot be asked: the host has no curl'
+    return
+  fi
+  case "$status" in '' | 000) found "$1" 'no answer'; return;; esac
+  if [ "$status" != "$4" ]; then found "$1" "status $status instead of $4"; return; fi
+  case "$answer" in *"$5"*) found "$1" passes;; *) found "$1" 'the text is missing';; esac
+}
+"#;
+
+/// Reads one line: what was found, and the check's name.
+#[must_use]
+pub fn parse(line: &str) -> Option<(String, String)> {
+    let (found, name) = line.split_once('\t')?;
+    Some((found.to_owned(), name.to_owned()))
+}
+
+/// Performs the checks that are asked from this machine: what was found, by name.
+pub async fn from_runner(environment: &Environment) -> Vec<(String, String)> {
+    let checks = environment.checks.iter().filter(|check| check.from == Vantage::Runner);
+    let ask = |check: &Check| {
+        let check = check.clone();
+        let address = environment.address.clone();
+        async move { (check.name.clone(), ask(&address, &check.probe).await.unwrap_or_else(|found| found)) }
+    };
+    futures::future::join_all(checks.map(ask)).await
+}
+
+async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
+    match probe {
+        CheckProbe::Tcp(port) => {
+            let connect = tokio::net::TcpStream::connect((address, *port));
+            match tokio::time::timeout(LIMIT, connect).await {
+                Ok(Ok(_)) => Ok(PASSES.to_owned()),
+                Ok(Err(error)) => Err(error.kind().to_string()),
+                Err(_) => Err("no answer".to_owned()),
+            }
+        }
+        CheckProbe::Http { port, path, status, contains, tls, host } => {
+            let scheme = if *tls { "https" } else { "http" };
+            let authority = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            let request = client(host.as_deref(), address, *port)
+                .map_err(|error| error.to_string())?
+                .get(format!("{scheme}://{}:{port}{path}", host.as_deref().unwrap_or(&authority)));
+            let answer = request.send().await.map_err(|_| "no answer".to_owned())?;
+            if answer.status().as_u16() != *status {
+                return Err(format!("status {} instead of {status}", answer.status().as_u16()));
+            }
+            let body = answer.text().await.map_err(|_| "the answer breaks off".to_owned())?;
+            match contains {
+                Some(text) if !body.contains(text) => Err("the text is missing".to_owned()),
+                _ => Ok(PASSES.to_owned()),
+            }
+        }
+    }
+}
+
+/// A client that follows no redirect, uses no proxy, and finds `host` at `address`.
+fn client(host: Option<&str>, address: &str, port: u16) -> reqwest::Result<reqwest::Client> {
+    // A second installation fails harmlessly: the first one stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder().timeout(LIMIT).no_proxy().redirect(reqwest::redirect::Policy::none());
+    if let Some((host, ip)) = host.zip(address.parse::<std::net::IpAddr>().ok()) {
+        builder = builder.resolve(host, (ip, port).into());
+    }
+    builder.build()
+}

@@ -1,0 +1,77 @@
+//! `deployer apply`: one whole pass. Never applies what its plan did not show.
+
+use super::converge::{self, Asked};
+use super::{Context, Ending};
+use crate::state::Stage;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// Make the hosts match the manifest
+///
+/// Shows the plan and asks at a terminal; elsewhere it goes on unless the plan destroys something.
+/// Run it again at any time: it continues where the hosts are.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Environments, with those they depend on; all where none is named
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// Go no further than this stage; never tears down
+    #[arg(long, value_name = "STAGE", value_parser = upward_stage())]
+    pub to: Option<Stage>,
+    /// How to apply.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// The options of `apply` and of the lifecycle commands.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Environments worked on at the same time
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: u16,
+    /// Consent to destroying what the plan destroys in this environment; may be given again
+    #[arg(long, value_name = "ENV")]
+    pub allow_destroy: Vec<String>,
+    /// Trust hosts whose keys are not known yet, and remember the keys
+    #[arg(long)]
+    pub accept_new_host_keys: bool,
+    /// Take over a directory on the host that belongs to another project or environment
+    #[arg(long)]
+    pub take_over: bool,
+    /// Do every step of this environment, needed or not; may be given again
+    #[arg(long, value_name = "ENV")]
+    pub force: Vec<String>,
+}
+
+/// Every stage but `destroyed`: `--to` never descends.
+fn upward_stage() -> impl TypedValueParser<Value = Stage> {
+    const STAGES: [Stage; 5] = [Stage::Created, Stage::Provisioned, Stage::Configured, Stage::Released, Stage::Running];
+    PossibleValuesParser::new(STAGES.map(Stage::name))
+        .try_map(|name| STAGES.into_iter().find(|stage| stage.name() == name).ok_or("not a stage"))
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let to = args.to.unwrap_or(Stage::Running);
+    converge::run(context, &args.options.asked(context.command, args.environments, to)).await
+}
+
+impl Options {
+    /// These options as what is asked of a pass.
+    pub fn asked(self, command: &'static str, environments: Vec<String>, to: Stage) -> Asked {
+        Asked {
+            command,
+            environments,
+            to,
+            yes: self.yes,
+            parallel: usize::from(self.parallel),
+            allow_destroy: self.allow_destroy,
+            accept_new_host_keys: self.accept_new_host_keys,
+            take_over: self.take_over,
+            destroy: false,
+            purge: false,
+        }
+    }
+}

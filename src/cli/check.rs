@@ -1,0 +1,72 @@
+//! `deployer check`: everything that can be known without contacting a host. Never contacts one.
+
+use super::pass::{Keep, Pass};
+use super::{Context, Ending};
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::reconcile;
+
+/// The form of what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// JSON lines.
+    Json,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
+
+/// Check the manifest, its files, keys and secrets; contacts no host
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Environments; all where none is named
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// The form of what is found; --json is the same as json
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let failures = match look(context, &args.environments).await {
+        Ok(failures) | Err(failures) => failures,
+    };
+    for failure in &failures {
+        match args.format {
+            Format::Github => context.say(Event::Output(annotation(failure))),
+            Format::Text | Format::Json => context.say(Event::Failure(failure.clone())),
+        }
+    }
+    Ending::of(&failures, false)
+}
+
+/// Everything that is wrong; nothing of it was said yet.
+async fn look(context: &Context, names: &[String]) -> Result<Vec<Failure>, Vec<Failure>> {
+    let pass = Pass::open(context, Keep::Never).await?;
+    let mut failures = Vec::new();
+    let mut well = Vec::new();
+    for environment in pass.select(names, false)? {
+        let mut own = reconcile::secrets_of_access(&environment).await;
+        let name = environment.name.clone();
+        own.extend(reconcile::prepare(environment, false).await.err().into_iter().flatten());
+        if own.is_empty() {
+            well.push(name.to_string());
+        }
+        failures.extend(own.into_iter().map(|failure| failure.on(&name)));
+    }
+    if failures.is_empty() {
+        context.say(Event::Note(format!("{} is valid: {}", context.file, well.join(", "))));
+    }
+    Ok(failures)
+}
+
+/// A workflow command of GitHub: an annotation at the place.
+fn annotation(failure: &Failure) -> String {
+    let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let place = failure.location.as_ref().map_or(String::new(), |at| {
+        format!(" file={},line={},col={}", escape(&at.file).replace(',', "%2C").replace(':', "%3A"), at.line, at.column)
+    });
+    format!("::error{place}::{}\n", escape(&format!("{}. {}", failure.message, failure.advice())))
+}

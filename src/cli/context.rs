@@ -1,0 +1,143 @@
+//! What every command is given: where to say things, which files, what time it is. Built once; no
+//! other part of the commands reads the process's environment.
+
+use super::Global;
+use crate::event::{Event, Sink};
+use crate::failure::{Failure, Reason};
+use crate::render::{self, Format, Render};
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// The state store where neither the command line nor the manifest names one.
+const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
+
+/// What every command is given.
+pub struct Context {
+    /// The command's name.
+    pub command: &'static str,
+    /// Where events go.
+    pub sink: Sink,
+    /// What prints them, for questions.
+    pub render: Arc<dyn Render>,
+    /// The manifest as the user named it; `-` is standard input.
+    pub file: Utf8PathBuf,
+    /// `--state` or `DEPLOYER_STATE`.
+    pub state: Option<String>,
+    /// The working directory, absolute.
+    pub directory: Utf8PathBuf,
+    /// The user's home directory, for `~`.
+    pub home: Option<Utf8PathBuf>,
+    /// Whether JSON lines are printed, and nothing is asked.
+    pub json: bool,
+    /// Whether to say more than is usual.
+    pub verbose: bool,
+    /// Who runs this, for leases and the history: `user@machine`.
+    pub by: String,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+impl Context {
+    /// Reads the process's surroundings. The error comes with what can print it.
+    pub(super) fn new(global: &Global, command: &'static str) -> Result<Self, (Arc<dyn Render>, Failure)> {
+        let render = render::open(render::Options {
+            format: if global.json { Format::Json } else { Format::Terminal },
+            color: global.color,
+            verbose: global.verbose,
+            dumb: variable("TERM").is_some_and(|terminal| terminal == "dumb"),
+        });
+        let directory = match std::env::current_dir().map(Utf8PathBuf::from_path_buf) {
+            Ok(Ok(directory)) => directory,
+            Ok(Err(_)) => {
+                return Err((render, Failure::new(Reason::Usage, "The working directory's path is not UTF-8")));
+            }
+            Err(error) => {
+                let message = format!("The working directory cannot be read: {error}");
+                return Err((render, Failure::new(Reason::Usage, message).hint("Change to a directory that exists")));
+            }
+        };
+        Ok(Self {
+            command,
+            sink: render::sink(&render),
+            render,
+            file: global.file.clone(),
+            state: global.state.clone(),
+            directory,
+            home: variable("HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from),
+            json: global.json,
+            verbose: global.verbose,
+            by: by(),
+            now: now(),
+        })
+    }
+
+    /// Says an event.
+    pub fn say(&self, event: Event) {
+        (self.sink)(event);
+    }
+
+    /// Asks the person at the terminal; `None` where there is none, or no answer. Other tasks go on.
+    pub async fn ask(&self, question: String) -> Option<String> {
+        let render = Arc::clone(&self.render);
+        tokio::task::spawn_blocking(move || render.ask(&question)).await.ok().flatten()
+    }
+
+    /// The directory that relative paths of the manifest start from.
+    #[must_use]
+    pub fn manifest_directory(&self) -> Utf8PathBuf {
+        match self.file.parent() {
+            Some(parent) if self.file != "-" => self.directory.join(parent),
+            _ => self.directory.clone(),
+        }
+    }
+
+    /// The store's URL and the directory its relative path starts from: the command line's, else the
+    /// manifest's, else the default.
+    #[must_use]
+    pub fn store(&self, manifest: Option<&str>) -> (String, Utf8PathBuf) {
+        let (url, directory) = match &self.state {
+            Some(url) => (url.as_str(), self.directory.clone()),
+            None => (manifest.unwrap_or(DEFAULT_STATE), self.manifest_directory()),
+        };
+        (expand(url, self.home.as_deref()), directory)
+    }
+}
+
+/// `sqlite:~/PATH` with the home directory in place of `~`.
+fn expand(url: &str, home: Option<&Utf8Path>) -> String {
+    match (url.strip_prefix("sqlite:~/"), home) {
+        (Some(rest), Some(home)) => format!("sqlite:{}", home.join(rest)),
+        _ => url.to_owned(),
+    }
+}
+
+fn by() -> String {
+    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match machine.trim() {
+        "" => user,
+        machine => format!("{user}@{machine}"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of the commands that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is taken")]
+const fn now() -> fn() -> Timestamp {
+    Timestamp::now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_directory_is_expanded_in_a_store_url() {
+        assert_eq!(expand("sqlite:~/s.db", Some("/home/u".into())), "sqlite:/home/u/s.db");
+        assert_eq!(expand("sqlite:a~/s.db", Some("/home/u".into())), "sqlite:a~/s.db");
+    }
+}

@@ -1,0 +1,233 @@
+//! One reconcile pass that changes hosts: plan, consent, execution, summary. `apply`, the lifecycle
+//! commands, `register` and `destroy` differ only in what they ask of it.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::execute::{self, Execution, Sessions};
+use crate::failure::{Failure, Reason};
+use crate::observe;
+use crate::preview;
+use crate::reconcile::{Proposal, Request};
+use crate::state::Stage;
+use crate::store::Run;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What is asked of a pass.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The command's name, for the record.
+    pub command: &'static str,
+    /// Environments named; none: all.
+    pub environments: Vec<String>,
+    /// How far to go at most.
+    pub to: Stage,
+    /// Do not ask at the terminal.
+    pub yes: bool,
+    /// How many hosts at once.
+    pub parallel: usize,
+    /// Environments that may be destroyed.
+    pub allow_destroy: Vec<String>,
+    /// Record unknown host keys.
+    pub accept_new_host_keys: bool,
+    /// Take directories marked as someone else's.
+    pub take_over: bool,
+    /// Take everything of ours off the hosts.
+    pub destroy: bool,
+    /// And its data.
+    pub purge: bool,
+}
+
+/// Runs the pass until its end or a second signal; what failed was already said.
+pub async fn run(context: &Context, asked: &Asked) -> Ending {
+    let stop = AtomicBool::new(false);
+    let code = AtomicU8::new(0);
+    let signals = async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return std::future::pending().await;
+        };
+        for _ in 0..2 {
+            let number = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
+            code.store(number, Ordering::Relaxed);
+            if !stop.swap(true, Ordering::Relaxed) {
+                let message = "Interrupted: what runs is finished, nothing else begins; a second signal ends it now";
+                context.say(Event::Warning { environment: None, message: message.to_owned() });
+            }
+        }
+    };
+    let ending = tokio::select! {
+        ended = reconcile(context, asked, &stop) => ended.unwrap_or_else(|failures| refuse(context, &failures)),
+        () = signals => Ending { outcome: Outcome::Interrupted, exit_code: 130 },
+    };
+    match code.load(Ordering::Relaxed) {
+        0 => ending,
+        exit_code => Ending { outcome: Outcome::Interrupted, exit_code },
+    }
+}
+
+async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::Always).await?;
+    let environments = pass.select(&asked.environments, !asked.destroy)?;
+    let request = Request {
+        to: asked.to,
+        parallel: asked.parallel,
+        patient: true,
+        accept_new_host_keys: asked.accept_new_host_keys,
+        take_over: asked.take_over,
+        resume: !asked.environments.is_empty(),
+        destroy: asked.destroy,
+    };
+    let prepared = pass.prepare(environments, asked.destroy).await;
+    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
+    let proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
+    for failure in &proposal.refused {
+        pass.fail(failure.clone());
+    }
+    say_suspended(context, &proposal);
+    let agreed = match show(context, &sessions, &proposal).await {
+        Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
+        Err(failure) => Err(failure),
+    };
+    let applied = match agreed {
+        Ok(true) => carry_out(context, &mut pass, &sessions, &proposal, asked, stop).await,
+        Ok(false) => 0,
+        Err(failure) => {
+            pass.fail(failure);
+            0
+        }
+    };
+    summarise(context, &mut pass, &sessions, &request).await;
+    let others = sessions.len() > pass.failed_environments();
+    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }, others).await)
+}
+
+/// Says which environments are left alone.
+pub fn say_suspended(context: &Context, proposal: &Proposal) {
+    for name in &proposal.suspended {
+        let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
+        context.say(Event::Warning { environment: Some(name.clone()), message });
+    }
+}
+
+/// Says the plan, with its diffs; returns the environments it destroys.
+pub async fn show(context: &Context, sessions: &Sessions, proposal: &Proposal) -> Result<BTreeSet<String>, Failure> {
+    let mut view = proposal.plan.view(proposal.converged.clone());
+    for step in view.steps.iter_mut().filter(|step| !step.destructive) {
+        if let Some(session) = sessions.get(&step.environment) {
+            preview::annotate(&*session.lock().await, step).await?;
+        }
+    }
+    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
+    context.say(Event::Plan(view));
+    Ok(doomed)
+}
+
+/// Whether there is something to do and it may be done.
+async fn agree(
+    context: &Context,
+    sessions: &Sessions,
+    proposal: &Proposal,
+    doomed: &BTreeSet<String>,
+    asked: &Asked,
+) -> Result<bool, Failure> {
+    if proposal.plan.is_empty() {
+        return Ok(false);
+    }
+    consent(context, sessions, doomed, asked).await?;
+    let ask = doomed.is_empty() && !asked.yes && context.render.can_ask();
+    let agreed = || {
+        context.render.ask("Apply this plan? [y/N]").is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
+    };
+    if ask && !agreed() {
+        return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
+    }
+    Ok(true)
+}
+
+/// Destroying needs the environment's name: in the manifest as its stage, as an option, or typed.
+async fn consent(
+    context: &Context,
+    sessions: &Sessions,
+    doomed: &BTreeSet<String>,
+    asked: &Asked,
+) -> Result<(), Failure> {
+    for name in doomed {
+        let declared = match sessions.get(name) {
+            Some(session) => session.lock().await.prepared.environment.stage == Stage::Destroyed,
+            None => false,
+        };
+        let allowed = declared || asked.allow_destroy.contains(name);
+        let typed = || {
+            let answer = context.render.ask(&format!("Type {name} to destroy it:"));
+            answer.is_some_and(|answer| answer.trim() == name)
+        };
+        if !allowed && !typed() {
+            let failure =
+                Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
+            return Err(failure.on(name));
+        }
+    }
+    Ok(())
+}
+
+async fn carry_out(
+    context: &Context,
+    pass: &mut Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+    asked: &Asked,
+    stop: &AtomicBool,
+) -> usize {
+    let Some(store) = &pass.store else { return 0 };
+    let started_at = (context.now)();
+    let id = uuid::Uuid::now_v7().to_string();
+    let release = format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), &id[id.len() - 4..]);
+    let run = Run {
+        id: id.clone(),
+        command: asked.command.to_owned(),
+        project: pass.manifest.project.to_string(),
+        started_at,
+        by: context.by.clone(),
+    };
+    if let Err(failure) = store.begin(&run).await {
+        pass.fail(failure);
+        return 0;
+    }
+    let execution = Execution {
+        store,
+        run: &id,
+        release: &release,
+        sink: &context.sink,
+        now: context.now,
+        purge: asked.purge,
+        parallel: asked.parallel,
+        stop,
+    };
+    let report = execute::execute(&proposal.plan, sessions, &execution).await;
+    let outcome = if report.failures.is_empty() { Outcome::Changed } else { Outcome::Failed };
+    if let Err(failure) = store.end(&id, outcome, (context.now)()).await {
+        pass.fail(failure);
+    }
+    pass.failures.extend(report.failures);
+    report.applied
+}
+
+/// How each environment stands at the end.
+async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, request: &Request) {
+    for (name, session) in sessions {
+        let session = session.lock().await;
+        let environment = &session.prepared.environment;
+        let failed = pass.records.get(name).and_then(|record| record.failed.clone());
+        let failed = session.failed.clone().or(failed).filter(|_| session.failed.is_some() || !session.changed);
+        let record = session.record((context.now)(), failed);
+        let stage = if record.suspended { Stage::Destroyed } else { environment.stage.min(request.to) };
+        let drifted = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
+        context.say(Event::Environment(Box::new(observe::view(environment, Some(&record), drifted, None))));
+        drop(session);
+        pass.save(name, record).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! How a command ends: its outcome and its exit code, from what failed. Never looks at what was said.
+
+use crate::event::Outcome;
+use crate::failure::{Failure, Reason};
+use std::collections::BTreeSet;
+
+/// Environments failed for different reasons.
+const DIFFERENT: u8 = 3;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// For `--json`.
+    pub outcome: Outcome,
+    /// For the shell.
+    pub exit_code: u8,
+}
+
+impl Ending {
+    /// It did what was asked.
+    #[must_use]
+    pub const fn ok(outcome: Outcome) -> Self {
+        Self { outcome, exit_code: 0 }
+    }
+
+    /// How a run with these failures ends; `others` says whether something else succeeded in it.
+    #[must_use]
+    pub fn of(failures: &[Failure], others: bool) -> Self {
+        let exit_code = exit_code(failures);
+        let outcome = match exit_code {
+            0 => Outcome::Ok,
+            130 | 143 => Outcome::Interrupted,
+            _ if others => Outcome::Partial,
+            64 => Outcome::Invalid,
+            6 => Outcome::Refused,
+            7 => Outcome::Unreachable,
+            _ => Outcome::Failed,
+        };
+        Self { outcome, exit_code }
+    }
+}
+
+/// The exit code of a run: the one that all failures share, else 3; 0 where nothing failed.
+///
+/// A signal outranks the rest, and an environment that waited in vain for another one counts only
+/// where nothing else failed: its cause is counted already.
+#[must_use]
+pub fn exit_code(failures: &[Failure]) -> u8 {
+    let reasons: BTreeSet<Reason> = failures.iter().map(|failure| failure.reason).collect();
+    if reasons.contains(&Reason::Interrupted) {
+        return Reason::Interrupted.exit();
+    }
+    let causes = reasons.iter().filter(|reason| **reason != Reason::DependencyFailed);
+    let codes: BTreeSet<u8> = causes.map(|reason| reason.exit()).collect();
+    match codes.len() {
+        0 => reasons.first().map_or(0, |reason| reason.exit()),
+        1 => codes.first().copied().unwrap_or_default(),
+        _ => DIFFERENT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(reasons: &[Reason]) -> u8 {
+        exit_code(&reasons.iter().map(|reason| Failure::new(*reason, "It failed")).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn failures_that_share_a_code_have_it() {
+        assert_eq!(code(&[]), 0);
+        assert_eq!(code(&[Reason::Unhealthy]), 1);
+        assert_eq!(code(&[Reason::Unhealthy, Reason::DiskFull]), 1);
+        assert_eq!(code(&[Reason::ConnectionRefused, Reason::HostKeyChanged]), 7);
+        assert_eq!(code(&[Reason::ConnectionRefused, Reason::MarkerMismatch]), 3);
+        assert_eq!(code(&[Reason::ManifestInvalid, Reason::ManifestInvalid]), 64);
+    }
+
+    #[test]
+    fn consequences_do_not_count_and_signals_come_first() {
+        assert_eq!(code(&[Reason::ConnectionRefused, Reason::DependencyFailed]), 7);
+        assert_eq!(code(&[Reason::DependencyFailed]), 1);
+        assert_eq!(code(&[Reason::ConnectionRefused, Reason::Interrupted]), 130);
+    }
+
+    #[test]
+    fn every_code_is_one_of_the_documented_ones() {
+        for reason in Reason::ALL {
+            assert!([1, 4, 5, 6, 7, 64, 130].contains(&reason.exit()), "{}", reason.code());
+        }
+    }
+
+    #[test]
+    fn outcomes_follow() {
+        let of = |reason, others| Ending::of(&[Failure::new(reason, "It failed")], others).outcome;
+        assert_eq!(of(Reason::ConsentMissing, false), Outcome::Refused);
+        assert_eq!(of(Reason::ConnectionTimeout, false), Outcome::Unreachable);
+        assert_eq!(of(Reason::ConnectionTimeout, true), Outcome::Partial);
+        assert_eq!(of(Reason::Usage, false), Outcome::Invalid);
+        assert_eq!(of(Reason::Interrupted, true), Outcome::Interrupted);
+    }
+}

@@ -1,0 +1,56 @@
+//! The help's list of commands, in groups. Never words a command: their own doc comments do.
+
+use super::Cli;
+use clap::CommandFactory;
+use std::fmt::Write;
+
+/// The groups, in the order in which a newcomer needs them.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Commands", &["init", "check", "plan", "apply", "status", "list", "destroy", "resume"]),
+    ("Looking closer", &["test", "show", "logs", "render"]),
+    ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),
+    ("For tools", &["schema", "completions", "man"]),
+];
+
+/// The whole command line, as clap knows it.
+#[must_use]
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let header = *command.get_styles().get_header();
+    let literal = *command.get_styles().get_literal();
+    let about = |name: &str| {
+        command.find_subcommand(name).and_then(clap::Command::get_about).map(ToString::to_string).unwrap_or_default()
+    };
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        let _ = writeln!(groups, "{header}{title}:{header:#}");
+        for name in names {
+            let _ = writeln!(groups, "  {literal}{name:12}{literal:#}{}", about(name));
+        }
+        groups.push('\n');
+    }
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    );
+    command.help_template(template).after_help("deployer COMMAND --help says more about a command")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        listed.sort_unstable();
+        let command = Cli::command();
+        let mut known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn clap_finds_no_mistake() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,44 @@
+//! `deployer init`: a manifest to start from. Never overwrites a file.
+
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::failure::{Failure, Reason};
+use crate::manifest::{self, environment::Name};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+
+/// The project in the template where the directory's name is none.
+const PROJECT: &str = "shop";
+
+/// Write a commented manifest to start from
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(context: &Context, _args: &Args) -> Result<Ending, Failure> {
+    let file = &context.file;
+    let directory = context.manifest_directory();
+    let project = directory.file_name().filter(|name| Name::parse(name).is_ok());
+    let text = manifest::template(project.unwrap_or(PROJECT));
+    if file == "-" {
+        context.say(Event::Output(text));
+        return Ok(Ending::ok(Outcome::Ok));
+    }
+    let path = context.directory.join(file);
+    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut new| {
+        new.write_all(text.as_bytes())?;
+        new.sync_all()
+    });
+    match written {
+        Ok(()) => {
+            context.say(Event::Note(format!("Wrote {file}; edit it, then run deployer check and deployer plan")));
+            Ok(Ending::ok(Outcome::Changed))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(Failure::new(Reason::Usage, format!("{file} is already there and stays as it is"))
+                .hint("Name another file with -f, or -f - to print the template"))
+        }
+        Err(error) => Err(Failure::new(Reason::Usage, format!("{file} cannot be written: {error}"))
+            .hint("Name a place that you can write to with -f")),
+    }
+}

@@ -1,0 +1,13 @@
+//! `deployer list`: one line an environment, as recorded. Never contacts a host.
+
+use super::pass::refuse;
+use super::{Context, Ending, look};
+
+/// List the environments, one a line
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub async fn run(context: &Context, _args: Args) -> Ending {
+    look::status(context, &[], true, false).await.unwrap_or_else(|failures| refuse(context, &failures))
+}

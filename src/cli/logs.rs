@@ -1,0 +1,71 @@
+//! `deployer logs`: what the services say. Never keeps any of it.
+
+use super::look;
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::reconcile;
+use crate::shell::quote;
+use std::time::Duration;
+
+/// Print the logs of services
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The service; all where none is named
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Go on as more is said
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only that many last lines of each service
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u32>,
+    /// The manifest; - reads standard input. After logs, -f is --follow
+    #[arg(long, env = "DEPLOYER_FILE", hide_env_values = true, default_value = "deployment.yaml", value_name = "FILE")]
+    pub file: camino::Utf8PathBuf,
+}
+
+/// How long following goes on at most.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    logs(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    for prepared in pass.prepare(environments, true).await {
+        let known = pass.records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
+        let result = async {
+            let Some(compose) = &prepared.environment.application else {
+                return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
+            };
+            let host = reconcile::connect(&prepared, &known, &look::request(), &context.sink, &|_| false).await?;
+            let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
+            let script = format!(
+                "cd /\ndocker compose -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",
+                quote(&compose.project),
+                if args.follow { " --follow" } else { "" },
+                args.service.as_deref().map_or(String::new(), quote),
+            );
+            let mut line = |line: &str| context.say(Event::Output(format!("{}\n", prepared.redactor.redact(line))));
+            let status = host.follow(&script, DAY, &mut line).await;
+            host.close().await;
+            match status? {
+                0 => Ok(()),
+                status => Err(Failure::new(Reason::CommandFailed, format!("docker compose logs ended with {status}"))),
+            }
+        };
+        if let Err(failure) = result.await {
+            pass.fail(failure.on(prepared.name()));
+        }
+    }
+    Ok(pass.close(Sessions::new(), Outcome::Ok, false).await)
+}

@@ -1,0 +1,163 @@
+//! The commands that only look: `plan`, `status`, `list` and `test`. Never changes a host.
+
+use super::pass::{Keep, Pass};
+use super::{Context, Ending};
+use crate::check;
+use crate::event::{CheckView, Event, Health, Outcome, PlannedStep};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Environment;
+use crate::observe::{self, Prepared};
+use crate::plan::Plan;
+use crate::reconcile::{self, Request};
+use crate::state::{Kind, Stage};
+use crate::step::{container, services};
+use std::collections::BTreeMap;
+
+/// How hosts are looked at.
+#[must_use]
+pub fn request() -> Request {
+    Request {
+        to: Stage::Running,
+        parallel: 10,
+        patient: false,
+        accept_new_host_keys: false,
+        take_over: false,
+        resume: false,
+        destroy: false,
+    }
+}
+
+/// The dry run: what apply would do, and why.
+pub async fn plan(context: &Context, names: &[String], offline: bool) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(names, true)?;
+    let prepared = pass.prepare(environments, offline).await;
+    if offline {
+        let empty = recorded_plan(context, &pass, &prepared);
+        return end(pass, Sessions::new(), if empty { Outcome::Converged } else { Outcome::Planned }).await;
+    }
+    let request = Request { resume: !names.is_empty(), ..request() };
+    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
+    let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
+    proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
+    super::converge::say_suspended(context, &proposal);
+    if let Err(failure) = super::converge::show(context, &sessions, &proposal).await {
+        pass.fail(failure);
+    }
+    let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
+    end(pass, sessions, outcome).await
+}
+
+/// The plan against what is recorded; true where it is empty.
+fn recorded_plan(context: &Context, pass: &Pass, prepared: &[Prepared]) -> bool {
+    let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
+    let mut oldest = None;
+    for one in prepared {
+        let record = pass.records.get(one.name());
+        let own = observe::recorded_steps(one, record, one.environment.stage);
+        if own.is_empty() {
+            converged.push(one.name().to_owned());
+        }
+        oldest = oldest.into_iter().chain(record.map(|record| record.observed_at)).min();
+        steps.extend(own);
+        depends_on.insert(one.name().to_owned(), one.environment.depends_on.iter().map(ToString::to_string).collect());
+    }
+    let mut view = Plan::new(steps, &depends_on).view(converged);
+    let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
+    view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
+    let empty = view.steps.is_empty();
+    context.say(Event::Plan(view));
+    empty
+}
+
+/// How each environment stands. `judged`: not healthy or not reachable is a failure.
+pub async fn status(context: &Context, names: &[String], offline: bool, judged: bool) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(names, false)?;
+    if offline {
+        list(context, &pass, &environments);
+        return end(pass, Sessions::new(), Outcome::Ok).await;
+    }
+    let prepared = pass.prepare(environments, true).await;
+    let (sessions, failed) = pass.observe(context, prepared, &request()).await;
+    let mut views = BTreeMap::new();
+    for (name, session) in &sessions {
+        let session = session.lock().await;
+        let environment = &session.prepared.environment;
+        let record = pass.records.get(name);
+        let suspended = record.is_some_and(|record| record.suspended);
+        let steps =
+            session.prepared.steps(&session.facts, if suspended { Stage::Destroyed } else { environment.stage });
+        let drifted = steps.into_iter().map(|step| step.kind).collect();
+        views.insert(name.clone(), observe::view(environment, record, drifted, None));
+    }
+    for (prepared, failure) in &failed {
+        let record = pass.records.get(prepared.name());
+        let why = Some(failure.message.clone());
+        views.insert(prepared.name().to_owned(), observe::view(&prepared.environment, record, Vec::new(), why));
+    }
+    let well =
+        views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
+    views.into_values().for_each(|view| context.say(Event::Environment(Box::new(view))));
+    if !judged {
+        // A host that cannot be reached is part of the answer, not a failure of the question.
+        pass.failures.retain(|failure| failure.reason.exit() != 7);
+    } else if !well && pass.failures.is_empty() {
+        pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("The table shows which"));
+    }
+    end(pass, sessions, Outcome::Ok).await
+}
+
+/// How each environment stood when it was last seen.
+pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
+    for environment in environments {
+        let record = pass.records.get(environment.name.as_str());
+        context.say(Event::Environment(Box::new(observe::view(environment, record, Vec::new(), None))));
+    }
+}
+
+/// The services and the declared checks, one by one.
+pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(names, false)?;
+    let prepared = pass.prepare(environments, true).await;
+    let (sessions, _) = pass.observe(context, prepared, &request()).await;
+    for (name, session) in &sessions {
+        let session = session.lock().await;
+        let subject = session.prepared.subject();
+        let observed = crate::step::observed(&subject, &session.facts);
+        let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
+        let services = services::records(&subject, &session.facts).into_keys().map(|service| {
+            let found = facts.get(&service).cloned().unwrap_or_else(|| "missing".to_owned());
+            (format!("service {service}"), container::good(&found), found)
+        });
+        let checks = session.prepared.environment.checks.iter().map(|one| {
+            let found = session.facts.services.checks.get(&one.name).cloned();
+            let found = found.unwrap_or_else(|| "was not asked".to_owned());
+            (one.name.clone(), found == check::PASSES, found)
+        });
+        let views: Vec<_> = services.chain(checks).collect();
+        if views.is_empty() {
+            pass.fail(Failure::new(Reason::CheckFailed, "Nothing runs and nothing is checked").on(name));
+        }
+        for (check, passed, found) in views {
+            context.say(Event::Check(CheckView {
+                environment: name.clone(),
+                check: check.clone(),
+                passed,
+                found: found.clone(),
+            }));
+            if !passed {
+                pass.failures.push(Failure::new(Reason::CheckFailed, format!("{check}: {found}")).on(name));
+            }
+        }
+    }
+    end(pass, sessions, Outcome::Ok).await
+}
+
+async fn end(pass: Pass, sessions: Sessions, outcome: Outcome) -> Result<Ending, Vec<Failure>> {
+    let others = !sessions.is_empty();
+    Ok(pass.close(sessions, outcome, others).await)
+}

@@ -1,0 +1,36 @@
+//! `deployer man`: manual pages made from the help. Never installs them.
+
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::failure::{Failure, Reason};
+use camino::Utf8PathBuf;
+
+/// Print the manual page, or write all of them into a directory
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Write a page for each command into this directory
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<Utf8PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
+    let failure = |what: &str, error: std::io::Error| {
+        Failure::new(Reason::CommandFailed, format!("The manual pages cannot be written{what}: {error}"))
+            .hint("Name a directory that you can write to")
+    };
+    match &args.output {
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(super::command()).render(&mut page).map_err(|error| failure("", error))?;
+            context.say(Event::Output(String::from_utf8_lossy(&page).into_owned()));
+        }
+        Some(directory) => {
+            std::fs::create_dir_all(directory)
+                .and_then(|()| clap_mangen::generate_to(super::command(), directory))
+                .map_err(|error| failure(&format!(" to {directory}"), error))?;
+            context.say(Event::Note(format!("Wrote the manual pages to {directory}")));
+        }
+    }
+    Ok(Ending::ok(Outcome::Ok))
+}

@@ -1,0 +1,187 @@
+//! What every command that looks at hosts begins with: the manifest, the store, the environments asked
+//! for, and one observation of each. Never changes a host.
+
+use super::{Context, Ending};
+use crate::event::{Event, Outcome, Sink};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::{Environment, Name};
+use crate::manifest::{self, Manifest};
+use crate::observe::Prepared;
+use crate::reconcile::{self, Request};
+use crate::store::{Record, Store};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Manifest, store and what is recorded.
+pub struct Pass {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The store; `None` where a looking command found none.
+    pub store: Option<Store>,
+    /// What is recorded of the project's environments.
+    pub records: BTreeMap<String, Record>,
+    /// What failed so far; each was already said.
+    pub failures: Vec<Failure>,
+    sink: Sink,
+}
+
+/// Whether a command may make the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It changes hosts: its journal must be writable before anything else.
+    Always,
+    /// It only looks: what it saw is saved where there is a store.
+    IfThere,
+    /// It looks at this machine alone.
+    Never,
+}
+
+impl Pass {
+    /// Reads the manifest, opens the store, says warnings.
+    pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
+        let manifest = manifest::load(context.file.as_str(), context.home.as_deref())?;
+        for (location, message) in &manifest.warnings {
+            let place =
+                location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+            context.say(Event::Warning { environment: None, message: format!("{place}{message}") });
+        }
+        let (url, directory) = context.store(Some(&manifest.state));
+        let store = match keep {
+            Keep::Always => Store::open(&url, &directory).await.map(Some),
+            Keep::IfThere => Store::open_existing(&url, &directory).await,
+            Keep::Never => Ok(None),
+        };
+        let store = store.map_err(|failure| vec![failure])?;
+        let records = match &store {
+            Some(store) => store.records(manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
+            None => BTreeMap::new(),
+        };
+        let pass = Self { manifest, store, records, failures: Vec::new(), sink: context.sink.clone() };
+        pass.orphans().map_err(|failure| vec![failure])?;
+        Ok(pass)
+    }
+
+    /// Warns of environments that are recorded and no longer in the file; a file without any is refused
+    /// while some are recorded.
+    fn orphans(&self) -> Result<(), Failure> {
+        if self.manifest.environments.is_empty() && !self.records.is_empty() {
+            let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
+            return Err(Failure::new(Reason::ManifestEmptied, message));
+        }
+        let known = |name: &str| self.manifest.environments.keys().any(|known| known.as_str() == name);
+        for name in self.records.keys().filter(|name| !known(name)) {
+            let message = "is recorded and no longer in the manifest; it is left as it is".to_owned();
+            (self.sink)(Event::Warning { environment: Some(name.clone()), message });
+        }
+        Ok(())
+    }
+
+    /// The environments named, or all, with those they depend on where `closed`.
+    pub fn select(&self, names: &[String], closed: bool) -> Result<Vec<Environment>, Vec<Failure>> {
+        let all = &self.manifest.environments;
+        let unknown = |name: &&String| !all.keys().any(|known| known.as_str() == name.as_str());
+        let failures: Vec<Failure> = names.iter().filter(unknown).map(|name| self.unknown(name)).collect();
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        let mut wanted: BTreeSet<&Name> =
+            all.keys().filter(|name| names.is_empty() || names.iter().any(|one| one == name.as_str())).collect();
+        let mut open: Vec<&Name> = wanted.iter().copied().filter(|_| closed).collect();
+        while let Some(name) = open.pop() {
+            open.extend(all.get(name).into_iter().flat_map(|one| &one.depends_on).filter(|need| wanted.insert(need)));
+        }
+        Ok(all.values().filter(|environment| wanted.contains(&environment.name)).cloned().collect())
+    }
+
+    fn unknown(&self, name: &str) -> Failure {
+        let names: Vec<&str> = self.manifest.environments.keys().map(Name::as_str).collect();
+        let failure =
+            Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", self.manifest.file));
+        match manifest::nearest(name, names.iter().copied()) {
+            Some(near) => failure.hint(format!("Did you mean `{near}`?")),
+            None => failure.hint(format!("It has: {}", names.join(", "))),
+        }
+    }
+
+    /// Says a failure and keeps it for the exit code.
+    pub fn fail(&mut self, failure: Failure) {
+        (self.sink)(Event::Failure(failure.clone()));
+        self.failures.push(failure);
+    }
+
+    /// How many environments something failed for.
+    #[must_use]
+    pub fn failed_environments(&self) -> usize {
+        self.failures.iter().filter_map(|failure| failure.environment.as_ref()).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Resolves secrets and renders releases; an environment that fails is left out and said.
+    pub async fn prepare(&mut self, environments: Vec<Environment>, offline: bool) -> Vec<Prepared> {
+        let mut prepared = Vec::new();
+        for environment in environments {
+            match reconcile::prepare(environment, offline).await {
+                Ok(one) => prepared.push(one),
+                Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
+            }
+        }
+        prepared
+    }
+
+    /// Connects and looks at every host, saves what was seen. What fails is said and returned by name.
+    pub async fn observe(
+        &mut self,
+        context: &Context,
+        prepared: Vec<Prepared>,
+        request: &Request,
+    ) -> (Sessions, Vec<(Prepared, Failure)>) {
+        let (sessions, failed) = {
+            let vouch = |failure: &Failure| vouch(context, failure);
+            reconcile::observe(prepared, &self.records, request, &self.sink, &vouch).await
+        };
+        for (_, failure) in &failed {
+            self.fail(failure.clone());
+        }
+        for (name, session) in &sessions {
+            let session = session.lock().await;
+            let before = self.records.get(name).and_then(|record| record.failed.clone());
+            let record = session.record((context.now)(), before);
+            drop(session);
+            self.save(name, record).await;
+        }
+        (sessions, failed)
+    }
+
+    /// Keeps a record, here and in the store where there is one.
+    pub async fn save(&mut self, name: &str, record: Record) {
+        if let Some(store) = &self.store
+            && let Err(failure) = store.save(self.manifest.project.as_str(), name, &record).await
+        {
+            self.fail(failure);
+        }
+        self.records.insert(name.to_owned(), record);
+    }
+
+    /// Closes connections and the store. `others` says whether something succeeded beside what failed.
+    pub async fn close(self, sessions: Sessions, outcome: Outcome, others: bool) -> Ending {
+        for session in sessions.into_values() {
+            session.into_inner().host.close().await;
+        }
+        if let Some(store) = self.store {
+            store.close().await;
+        }
+        if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }
+    }
+}
+
+/// Asks at the terminal whether a host's key is to be trusted; no elsewhere.
+pub fn vouch(context: &Context, failure: &Failure) -> bool {
+    let question = format!("{}. Trust it? [y/N]", failure.message);
+    context.render.ask(&question).is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Says failures that end a command at its beginning.
+pub fn refuse(context: &Context, failures: &[Failure]) -> Ending {
+    failures.iter().for_each(|failure| context.say(Event::Failure(failure.clone())));
+    Ending::of(failures, false)
+}

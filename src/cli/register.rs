@@ -1,0 +1,98 @@
+//! `deployer register`: contacts a host, then writes its entry with the key it showed, then marks it as
+//! ours. Never leaves a key unchecked, and writes nothing where the contact fails.
+
+use super::converge::{self, Asked};
+use super::new_host::{Edited, NewHost};
+use super::pass::{Keep, Pass, refuse, vouch};
+use super::{Context, Ending, look};
+use crate::event::Event;
+use crate::failure::{Failure, Reason};
+use crate::manifest::edit;
+use crate::manifest::environment::Environment;
+use crate::reconcile::{self, Request};
+use crate::state::Stage;
+
+/// Write an existing host into the manifest and contact it
+///
+/// The host's key is checked against --host-key or known_hosts, or shown and asked about, and written into
+/// the entry. Where the entry is there already (deployer create), only the contact is made.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The new environment.
+    #[command(flatten)]
+    pub host: NewHost,
+    /// Trust the host where its key is not known yet, and write the key into the entry
+    #[arg(long)]
+    pub accept_new_host_keys: bool,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    match register(context, &args).await {
+        Ok(()) => {
+            let asked = Asked {
+                command: context.command,
+                environments: vec![args.host.name],
+                to: Stage::Provisioned,
+                yes: true,
+                parallel: 1,
+                allow_destroy: Vec::new(),
+                accept_new_host_keys: false,
+                take_over: false,
+                destroy: false,
+                purge: false,
+            };
+            converge::run(context, &asked).await
+        }
+        Err(failures) => refuse(context, &failures),
+    }
+}
+
+async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
+    let one = |failure: Failure| vec![failure];
+    let host = &args.host;
+    let pass = Pass::open(context, Keep::Never).await?;
+    let known = pass.manifest.environments.values().find(|environment| environment.name.as_str() == host.name);
+    let environment = match known {
+        Some(known) if known.address == host.host => known.clone(),
+        Some(known) => {
+            let message = format!("{} is in {} with the address {}", known.name, context.file, known.address);
+            return Err(one(
+                Failure::new(Reason::Usage, message).hint("Choose another name, or change the entry by hand")
+            ));
+        }
+        None => host.add(context, &host.host_key)?.environment,
+    };
+    let keys = contact(context, args, environment).await.map_err(|failure| one(failure.on(&host.name)))?;
+    let edited = match known {
+        Some(known) if !known.ssh.host_key.is_empty() => return Ok(()),
+        Some(known) => {
+            let old = pass.manifest.text.to_string();
+            let new = edit::set_host_keys(&old, &known.name, &keys).map_err(one)?;
+            Edited { old, new, environment: known.clone() }
+        }
+        None => host.add(context, &keys)?,
+    };
+    edited.write(context).map_err(one)?;
+    context.say(Event::Note(format!("{} is written into {} with its host key", host.name, context.file)));
+    Ok(())
+}
+
+/// Connects and returns the host keys that were verified.
+async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
+    let request = Request { patient: true, accept_new_host_keys: args.accept_new_host_keys, ..look::request() };
+    let bare = Environment { application: None, ..environment };
+    let first = |failures: Vec<Failure>| failures.into_iter().next();
+    let prepared = match reconcile::prepare(bare, true).await {
+        Ok(prepared) => prepared,
+        Err(failures) => {
+            return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));
+        }
+    };
+    let connection =
+        reconcile::connect(&prepared, &[], &request, &context.sink, &|failure| vouch(context, failure)).await?;
+    let keys = connection.host_keys().to_vec();
+    let output = connection.run("id -u", crate::host::Input::Empty, crate::step::SHORT).await;
+    connection.close().await;
+    output.map(|_| keys)
+}

@@ -1,0 +1,81 @@
+//! What a private key's text tells before anything connects. Pure; never looks at the secret part.
+
+/// What a file given as private key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyForm {
+    /// Usable as it is.
+    Plain,
+    /// Needs a passphrase, or an agent that holds it.
+    Encrypted,
+    /// The public half: usable with an agent that holds the other.
+    Public,
+    /// A key of PuTTY.
+    Putty,
+    /// Something else.
+    Other,
+}
+
+/// `openssh-key-v1`, NUL, in base64; then comes the length and name of the cipher.
+const MAGIC: &str = "b3BlbnNzaC1rZXktdjEA";
+/// The length and name of the cipher `none`.
+const NO_CIPHER: &str = "AAAABG5vbmU";
+
+/// Tells what a key is by its armour and header.
+pub(super) fn form(text: &str) -> KeyForm {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let next = lines.next().unwrap_or_default();
+    match first.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix(" PRIVATE KEY-----")) {
+        Some("OPENSSH") => match next.strip_prefix(MAGIC) {
+            Some(rest) if rest.starts_with(NO_CIPHER) => KeyForm::Plain,
+            Some(_) => KeyForm::Encrypted,
+            None => KeyForm::Other,
+        },
+        Some("ENCRYPTED") => KeyForm::Encrypted,
+        Some(_) if next.starts_with("Proc-Type:") && next.contains("ENCRYPTED") => KeyForm::Encrypted,
+        Some("RSA" | "EC" | "DSA") => KeyForm::Plain,
+        // The armour of an unencrypted PKCS#8 key has no first word.
+        _ if first == "-----BEGIN PRIVATE KEY-----" => KeyForm::Plain,
+        _ if first.starts_with("PuTTY-User-Key-File") => KeyForm::Putty,
+        _ if public(first) => KeyForm::Public,
+        _ => KeyForm::Other,
+    }
+}
+
+fn public(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let kind = words.next().unwrap_or_default();
+    (kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-"))
+        && words.next().is_some_and(|blob| blob.starts_with("AAAA"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_forms_apart() {
+        let cases = [
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n", KeyForm::Plain),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\r\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\r\n", KeyForm::Plain),
+            (
+                "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0\n",
+                KeyForm::Encrypted,
+            ),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense\n", KeyForm::Other),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n", KeyForm::Plain),
+            ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n", KeyForm::Encrypted),
+            ("-----BEGIN EC PRIVATE KEY-----\nMHcC\n", KeyForm::Plain),
+            ("-----BEGIN PRIVATE KEY-----\nMIIE\n", KeyForm::Plain),
+            ("-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIE\n", KeyForm::Encrypted),
+            ("PuTTY-User-Key-File-3: ssh-ed25519\n", KeyForm::Putty),
+            ("ssh-ed25519 AAAAC3Nz me@here\n", KeyForm::Public),
+            ("-----BEGIN CERTIFICATE-----\nMIIE\n", KeyForm::Other),
+            ("ssh-nonsense\n", KeyForm::Other),
+            ("", KeyForm::Other),
+        ];
+        for (text, form_expected) in cases {
+            assert_eq!(form(text), form_expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! Starts the one connection to a host: options, host keys, the private key, and another try where that may help.
+//! Never is a host key left unchecked, and no password or passphrase is ever asked for at a terminal.
+
+use super::Way;
+use super::key::{self, KeyForm};
+use super::trouble::{self, Trouble};
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Identity;
+use crate::process;
+use crate::shell::quote;
+use camino::Utf8Path;
+use secrecy::ExposeSecret;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What authentication may take beyond the connection itself.
+const AUTHENTICATION: Duration = Duration::from_secs(30);
+/// Limit of the small local programs.
+const HELPER: Duration = Duration::from_secs(10);
+
+/// A running master: its socket is `master` in `directory`.
+pub(super) struct Master {
+    pub(super) directory: TempDir,
+    /// `TYPE BASE64` of the host key that was verified or learned.
+    pub(super) keys: Vec<String>,
+}
+
+/// Connects; refused and silent hosts are tried again for `wait`.
+pub(super) async fn start(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Master, Failure> {
+    let call = Call::prepare(way).await?;
+    let begun = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let (failure, passing) = match call.dial().await {
+            Ok(keys) => return Ok(call.finish(keys)),
+            Err(refused) => refused,
+        };
+        let left = wait.saturating_sub(begun.elapsed());
+        if !passing || left <= pause {
+            return Err(failure);
+        }
+        let what = match failure.reason {
+            Reason::ConnectionTimeout => "no answer",
+            _ => "connection refused",
+        };
+        waiting(&format!("{what}, trying again for {} s", left.as_secs()));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// How the host's key is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Only pinned keys.
+    Pinned,
+    /// Known to the user, or recorded by us.
+    Known,
+    /// Any key of a host that nobody knows yet.
+    Learn,
+}
+
+/// One prepared way to a host.
+struct Call<'a> {
+    way: &'a Way<'a>,
+    directory: TempDir,
+    trust: Trust,
+    /// Arguments that are the same for every question about this host.
+    options: Vec<String>,
+}
+
+impl<'a> Call<'a> {
+    async fn prepare(way: &'a Way<'a>) -> Result<Call<'a>, Failure> {
+        let directory = private_directory(way.key_text.is_some())?;
+        let trust = match (way.ssh.host_key.is_empty(), way.known.is_empty()) {
+            (false, _) => Trust::Pinned,
+            (true, true) if way.accept_new => Trust::Learn,
+            (true, _) => Trust::Known,
+        };
+        let mut call = Self { way, directory, trust, options: Vec::new() };
+        call.lay_out().map_err(|error| local(&error))?;
+        if call.trust == Trust::Learn {
+            call.learn().await?;
+        }
+        call.check_identity().await?;
+        Ok(call)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_string_lossy().into_owned()
+    }
+
+    /// Writes the files ssh reads and collects its options.
+    fn lay_out(&mut self) -> std::io::Result<()> {
+        let ssh = self.way.ssh;
+        let timeout = ssh.connect_timeout.as_secs().max(1);
+        // For every hop, jump hosts included; the first value of an option counts.
+        let config = format!(
+            "BatchMode yes\nStrictHostKeyChecking yes\nNoHostAuthenticationForLocalhost no\nLogLevel INFO\n\
+             ConnectTimeout {timeout}\nConnectionAttempts 1\nServerAliveInterval 15\nServerAliveCountMax 4\n\
+             ForwardAgent no\nForwardX11 no\nTunnel no\nPermitLocalCommand no\nUpdateHostKeys no\nCheckHostIP no\n\
+             AddKeysToAgent no\nRemoteCommand none\nRequestTTY no\n\
+             Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
+        );
+        fs::write(self.directory.path().join("config"), config)?;
+        let ours = if ssh.host_key.is_empty() { self.way.known } else { &ssh.host_key };
+        let known: String = ours.iter().fold(String::new(), |mut lines, key| {
+            let _ = writeln!(lines, "* {}", key.trim());
+            lines
+        });
+        fs::write(self.directory.path().join("known"), known)?;
+
+        self.options = ["-F".to_owned(), self.path("config")].to_vec();
+        if let Some(port) = ssh.port {
+            self.options.extend(["-p".to_owned(), port.to_string()]);
+        }
+        if let Some(user) = &ssh.user {
+            self.options.extend(["-l".to_owned(), user.clone()]);
+        }
+        self.option("ClearAllForwardings=yes");
+        // ssh tells which key it was offered: to record it, and to show its fingerprint.
+        self.option(&format!("KnownHostsCommand=/bin/sh -c 'echo \"%t %K\" >>{}'", self.path("offered")));
+        match self.trust {
+            Trust::Pinned => {
+                self.option(&format!("UserKnownHostsFile={}", self.path("known")));
+                self.option("GlobalKnownHostsFile=/dev/null");
+            }
+            Trust::Known if !ours.is_empty() => {
+                let files = format!("{} /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2", self.path("known"));
+                self.option(&format!("GlobalKnownHostsFile={files}"));
+            }
+            Trust::Known | Trust::Learn => {}
+        }
+        if let Some(jump) = &ssh.jump {
+            self.jump(jump);
+        }
+        self.place_identity()
+    }
+
+    fn option(&mut self, option: &str) {
+        self.options.extend(["-o".to_owned(), option.to_owned()]);
+    }
+
+    /// The same as `-J`, but what a jump host complains about is not lost.
+    fn jump(&mut self, jump: &str) {
+        let (before, last) = jump.rsplit_once(',').map_or((None, jump), |(before, last)| (Some(before), last));
+        let hop = Hop::read(last);
+        let mut argv = words(&["ssh", "-F", &self.path("config"), "-E", &self.path("jump"), "-W", "[%h]:%p"]);
+        for (option, value) in [("-J", before), ("-l", hop.user), ("-p", hop.port)] {
+            // A percent sign would be expanded.
+            argv.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.replace('%', "%%")]));
+        }
+        argv.extend(["--".to_owned(), hop.host.replace('%', "%%")]);
+        let line: Vec<_> = argv.iter().map(|word| quote(word)).collect();
+        self.option(&format!("ProxyCommand={}", line.join(" ")));
+    }
+
+    /// Puts the private key where ssh finds it under a name that needs no quotes.
+    fn place_identity(&mut self) -> std::io::Result<()> {
+        let Some(identity) = &self.way.ssh.identity else { return Ok(()) };
+        let here = self.directory.path().join("identity");
+        match (identity, &self.way.key_text) {
+            (Identity::File(path), _) => {
+                symlink(path, &here)?;
+                for suffix in [".pub", "-cert.pub"] {
+                    let beside = format!("{path}{suffix}");
+                    if Path::new(&beside).exists() {
+                        symlink(&beside, self.path(&format!("identity{suffix}")))?;
+                    }
+                }
+            }
+            (Identity::Secret(_), Some(text)) => {
+                use std::io::Write as _;
+                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here)?;
+                // OpenSSH refuses a key without its last newline, which resolving has dropped.
+                file.write_all(text.expose_secret().trim_end().as_bytes())?;
+                file.write_all(b"\n")?;
+            }
+            (Identity::Secret(_), None) => {}
+        }
+        self.options.extend(["-i".to_owned(), here.to_string_lossy().into_owned()]);
+        self.option("IdentitiesOnly=yes");
+        Ok(())
+    }
+
+    /// Prepares to accept the key of a host that nobody knows yet. Another key of a known host, of whatever type,
+    /// stays a changed one.
+    async fn learn(&mut self) -> Result<(), Failure> {
+        let settings = Settings::read(&self.options, self.way.address).await?;
+        self.option("StrictHostKeyChecking=accept-new");
+        let files = std::iter::once(self.path("known")).chain(settings.known_files).collect::<Vec<_>>();
+        let quoted: Vec<_> = files.iter().map(|file| format!("\"{file}\"")).collect();
+        self.option(&format!("UserKnownHostsFile={}", quoted.join(" ")));
+        Ok(())
+    }
+
+    /// Finds out before anything connects that the private key cannot be used.
+    async fn check_identity(&self) -> Result<(), Failure> {
+        let (text, name) = match (&self.way.ssh.identity, &self.way.key_text) {
+            (None, _) => return Ok(()),
+            (Some(Identity::File(path)), _) => (self.read_key(path)?, format!("The key file {path}")),
+            (Some(Identity::Secret(_)), Some(text)) => {
+                (text.expose_secret().to_owned(), "The key given as a secret".to_owned())
+            }
+            (Some(Identity::Secret(_)), None) => {
+                return Err(Failure::new(Reason::KeyUnusable, "The key given as a secret was not resolved"));
+            }
+        };
+        let form = key::form(&text);
+        drop(secrecy::SecretString::from(text));
+        let hint = match form {
+            KeyForm::Plain => return Ok(()),
+            KeyForm::Encrypted | KeyForm::Public if self.agent_holds_it().await => return Ok(()),
+            KeyForm::Encrypted => {
+                let failure =
+                    Failure::new(Reason::KeyPassphrase, format!("{name} has a passphrase, and no agent holds it"));
+                return Err(match &self.way.ssh.identity {
+                    Some(Identity::File(path)) => failure.hint(format!("Run ssh-add {} first", quote(path.as_str()))),
+                    _ => failure.hint("Give a key without a passphrase, or a file whose key ssh-agent holds"),
+                });
+            }
+            KeyForm::Public => {
+                return Err(Failure::new(
+                    Reason::KeyUnusable,
+                    format!("{name} is a public key, and no agent holds the private one"),
+                ));
+            }
+            KeyForm::Putty => "Convert it: puttygen KEY.ppk -O private-openssh -o KEY",
+            KeyForm::Other => "Name the private key itself, as ssh-keygen makes it",
+        };
+        Err(Failure::new(Reason::KeyUnusable, format!("{name} is not a private key that OpenSSH reads")).hint(hint))
+    }
+
+    fn read_key(&self, path: &Utf8Path) -> Result<String, Failure> {
+        let unusable = |what: String| Failure::new(Reason::KeyUnusable, format!("The key file {path} {what}"));
+        let about = fs::metadata(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
+        if !about.is_file() {
+            return Err(unusable("is not a file".into()));
+        }
+        let text = fs::read(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
+        let text = String::from_utf8(text).map_err(|_| unusable("is not a private key that OpenSSH reads".into()))?;
+        let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());
+        let mode = about.permissions().mode() & 0o777;
+        if own && mode & 0o077 != 0 && key::form(&text) != KeyForm::Public {
+            let failure = unusable(format!("can be read by others (mode {mode:04o}), so ssh refuses it"));
+            return Err(failure.hint(format!("Run chmod 600 {}", quote(path.as_str()))));
+        }
+        Ok(text)
+    }
+
+    /// Whether the agent that ssh would ask holds the key.
+    async fn agent_holds_it(&self) -> bool {
+        let Ok(settings) = Settings::read(&self.options, self.way.address).await else { return false };
+        let mut list = words(&["ssh-add", "-l"]);
+        if let Some(socket) = settings.agent {
+            list.splice(0..0, ["env".to_owned(), format!("SSH_AUTH_SOCK={socket}")]);
+        }
+        let print = [words(&["ssh-keygen", "-l", "-f"]), vec![self.path("identity")]].concat();
+        let (Ok(held), Ok(printed)) = (process::run(&list, b"", HELPER).await, process::run(&print, b"", HELPER).await)
+        else {
+            return false;
+        };
+        let fingerprint = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+        let wanted = String::from_utf8_lossy(&printed.stdout).lines().next().and_then(fingerprint);
+        let held: BTreeSet<_> = String::from_utf8_lossy(&held.stdout).lines().filter_map(fingerprint).collect();
+        wanted.is_some_and(|wanted| held.contains(&wanted))
+    }
+
+    /// One attempt. The flag of a failure says whether another attempt may help.
+    async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
+        let _ = fs::remove_file(self.path("offered"));
+        for log in ["jump", "log"] {
+            let _ = fs::remove_file(self.path(log));
+        }
+        // ControlPersist ends a master whose runner was killed: see `Host::held`.
+        let argv = [
+            words(&["ssh", "-M", "-f", "-N", "-o", "ControlPersist=2", "-S"]),
+            vec![self.path("master"), "-E".to_owned(), self.path("log")],
+            self.options.clone(),
+            vec!["--".to_owned(), bare(self.way.address).to_owned()],
+        ]
+        .concat();
+        let hops = if self.way.ssh.jump.is_some() { 2 } else { 1 };
+        let limit = self.way.ssh.connect_timeout * hops + AUTHENTICATION;
+        let finished = match process::run(&argv, b"", limit).await {
+            Ok(finished) => finished,
+            Err(failure) if failure.reason == Reason::ToolMissing => return Err((failure, false)),
+            Err(_) => {
+                let message = format!("{} does not finish the login", self.whom());
+                return Err((Failure::new(Reason::ConnectionTimeout, message), true));
+            }
+        };
+        if finished.status.success() {
+            return Ok(self.offered());
+        }
+        // The log holds what ssh says itself; the host's banner, which may say anything, went to standard error.
+        let said = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let said = if said.is_empty() { String::from_utf8_lossy(&finished.stderr).into_owned() } else { said };
+        let said = said.replace(&self.path("identity"), &self.identity_name());
+        Err(self.refused(&said).await)
+    }
+
+    /// Who is called, for messages.
+    fn whom(&self) -> String {
+        match self.way.ssh.port {
+            Some(port) => format!("{} port {port}", self.way.address),
+            None => self.way.address.to_owned(),
+        }
+    }
+
+    fn identity_name(&self) -> String {
+        match &self.way.ssh.identity {
+            Some(Identity::File(path)) => path.to_string(),
+            _ => "(secret)".to_owned(),
+        }
+    }
+
+    /// Makes a failure of what ssh said.
+    async fn refused(&self, said: &str) -> (Failure, bool) {
+        let jump = fs::read_to_string(self.path("jump")).unwrap_or_default();
+        if !jump.trim().is_empty() {
+            let (Trouble { reason, passing }, line) = trouble::of_ssh(&jump);
+            let name = self.way.ssh.jump.as_deref().unwrap_or_default();
+            let failure = Failure::new(reason, format!("Cannot get to {} through {name}: {line}", self.whom()));
+            return (failure.hint(format!("Try it by hand: ssh {}", quote(name))), passing);
+        }
+        let (Trouble { reason, passing }, line) = trouble::of_ssh(said);
+        let failure = match reason {
+            Reason::HostKeyUnknown | Reason::HostKeyChanged => self.distrusted(reason, said).await,
+            Reason::ConnectionLost => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom()))
+                .hint(format!("Try it by hand: ssh {}", quote(self.way.address))),
+            _ => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom())),
+        };
+        (failure, passing)
+    }
+
+    /// Words a host key that was not accepted. An unknown one stands in the details, as `TYPE BASE64`.
+    async fn distrusted(&self, reason: Reason, said: &str) -> Failure {
+        let offered = self.offered().pop();
+        let print = match &offered {
+            Some(key) => fingerprint(key).await.unwrap_or_else(|| key.clone()),
+            None => "a key that could not be read".to_owned(),
+        };
+        let changed = |known: &str| {
+            Failure::new(Reason::HostKeyChanged, format!("{} answers with {print}, which is not {known}", self.whom()))
+        };
+        if self.trust == Trust::Pinned {
+            return changed("a key pinned in ssh.host_key");
+        }
+        if reason == Reason::HostKeyUnknown {
+            if !self.way.known.is_empty() {
+                return changed("the key recorded at the first contact");
+            }
+            let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
+            return offered.into_iter().fold(failure, Failure::details);
+        }
+        let place = said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
+        match place {
+            Some((_, place)) if !place.starts_with(&self.path("known")) => changed(&format!("the one in {place}")),
+            Some(_) => changed("the key recorded at the first contact"),
+            None => changed("the known one"),
+        }
+    }
+
+    /// The keys the host showed in the last attempt, as `TYPE BASE64`. Certificates are not keys to record.
+    fn offered(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("offered")).unwrap_or_default();
+        let keys: BTreeSet<_> =
+            text.lines().filter(|line| !line.starts_with("NONE") && !line.contains("-cert-")).collect();
+        keys.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What stays once the master runs; a key's text does not.
+    fn finish(self, keys: Vec<String>) -> Master {
+        let _ = fs::remove_file(self.path("identity"));
+        Master { directory: self.directory, keys }
+    }
+}
+
+/// One jump host, written `[ssh://][USER@]HOST[:PORT]`, an IPv6 address in brackets where a port follows.
+struct Hop<'a> {
+    user: Option<&'a str>,
+    host: &'a str,
+    port: Option<&'a str>,
+}
+
+impl<'a> Hop<'a> {
+    fn read(text: &'a str) -> Self {
+        let text = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
+        let (user, place) = text.rsplit_once('@').map_or((None, text), |(user, place)| (Some(user), place));
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None => match place.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (place, None),
+            },
+        };
+        Self { user, host, port }
+    }
+}
+
+/// What ssh would do for a host, as `ssh -G` tells.
+struct Settings {
+    known_files: Vec<String>,
+    agent: Option<String>,
+}
+
+impl Settings {
+    async fn read(options: &[String], address: &str) -> Result<Self, Failure> {
+        let argv = [words(&["ssh", "-G"]), options.to_vec(), vec!["--".to_owned(), bare(address).to_owned()]].concat();
+        let finished = process::run(&argv, b"", HELPER).await?;
+        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        let get =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned);
+        let files = |key: &str| {
+            let list = get(key).unwrap_or_default();
+            list.split_whitespace().map(home).filter(|file| Path::new(file).exists()).collect::<Vec<_>>()
+        };
+        let agent = get("identityagent").filter(|agent| agent != "SSH_AUTH_SOCK").map(|agent| home(&agent));
+        Ok(Self { known_files: files("userknownhostsfile"), agent })
+    }
+}
+
+/// `TYPE SHA256:…` of a public key.
+async fn fingerprint(key: &str) -> Option<String> {
+    let finished =
+        process::run(&words(&["ssh-keygen", "-l", "-f", "-"]), format!("{key}\n").as_bytes(), HELPER).await.ok()?;
+    let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+    let print = text.split_whitespace().nth(1)?;
+    Some(format!("{} {print}", key.split_whitespace().next()?))
+}
+
+/// A directory only we can enter, short enough for a socket's path. A key's text goes to memory where there is
+/// a directory for that.
+fn private_directory(holds_key: bool) -> Result<TempDir, Failure> {
+    let bases = if holds_key { ["/dev/shm", "/tmp"].as_slice() } else { &["/tmp"] };
+    let own = std::env::temp_dir();
+    let mut trouble = None;
+    for base in bases.iter().map(Path::new).chain(std::iter::once(own.as_path())) {
+        match tempfile::Builder::new()
+            .prefix("deployer-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(base)
+        {
+            Ok(directory) => return Ok(directory),
+            Err(error) => trouble = Some(error),
+        }
+    }
+    Err(local(&trouble.unwrap_or_else(|| std::io::ErrorKind::NotFound.into())))
+}
+
+fn local(error: &std::io::Error) -> Failure {
+    Failure::new(Reason::CommandFailed, format!("Cannot prepare a temporary directory for ssh: {error}"))
+        .hint("Check that /tmp can be written")
+}
+
+/// An IPv6 address without its brackets.
+fn bare(address: &str) -> &str {
+    address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address)
+}
+
+fn home(path: &str) -> String {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest).to_string_lossy().into_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+/// The system's words without their number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_jump_hosts() {
+        let cases = [
+            ("gate", (None, "gate", None)),
+            ("me@gate:2222", (Some("me"), "gate", Some("2222"))),
+            ("ssh://me@gate:2222/", (Some("me"), "gate", Some("2222"))),
+            ("me@[::1]:2222", (Some("me"), "::1", Some("2222"))),
+            ("[::1]", (None, "::1", None)),
+            ("fe80::1%eth0", (None, "fe80::1%eth0", None)),
+        ];
+        for (text, expected) in cases {
+            let hop = Hop::read(text);
+            assert_eq!((hop.user, hop.host, hop.port), expected, "{text}");
+        }
+    }
+}

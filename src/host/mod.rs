@@ -1,0 +1,356 @@
+//! One SSH session: run scripts, send data, follow output. The only file that names `openssh`; it
+//! knows nothing about what the scripts do.
+
+mod key;
+mod master;
+mod script;
+mod trouble;
+
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Ssh;
+use openssh::{Session, Stdio};
+use script::Marks;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, Semaphore};
+use zeroize::Zeroizing;
+
+/// Scripts that run at once on one host: sshd's `MaxSessions` is 10, and others may use the rest.
+const CHANNELS: usize = 6;
+/// What a script may take beyond its limit: the host ends it, `timeout -k 5` adds five seconds.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long sudo may take to check a password.
+const SUDO: Duration = Duration::from_secs(30);
+
+/// Bytes that follow a script on its standard input.
+#[derive(Clone)]
+pub enum Input {
+    /// None.
+    Empty,
+    /// From memory; may hold secrets, never printed.
+    Bytes(Vec<u8>),
+    /// A file of this machine, streamed.
+    File(camino::Utf8PathBuf),
+}
+
+/// What a script left behind.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its own exit code.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, lossily decoded, with noise of sudo and the login banner.
+    pub stderr: String,
+}
+
+/// How to get to a host, with everything resolved.
+pub struct Way<'a> {
+    /// DNS name, IPv4 or IPv6 address, or an alias of the user's ssh configuration.
+    pub address: &'a str,
+    /// How the manifest says to reach it.
+    pub ssh: &'a Ssh,
+    /// For a sudo that asks.
+    pub sudo_password: Option<SecretString>,
+    /// The private key's text, where the identity is a secret.
+    pub key_text: Option<SecretString>,
+    /// Host keys recorded at an earlier contact, each `TYPE BASE64`.
+    pub known: &'a [String],
+    /// Whether the key of a host that nobody knows yet is accepted.
+    pub accept_new: bool,
+}
+
+/// A connection to one host; scripts run there as root.
+pub struct Host {
+    session: Session,
+    /// An idle connection to the master's socket. The master ends two seconds after its last one is closed, so it
+    /// lives as long as this process, however that ends.
+    held: UnixStream,
+    address: String,
+    command: String,
+    sudo_password: Option<SecretString>,
+    keys: Vec<String>,
+    channels: Semaphore,
+}
+
+impl Host {
+    /// Connects, trying refused and silent hosts again for `wait`; `waiting` hears why it takes long.
+    ///
+    /// # Errors
+    /// One reason for each way a connection can fail. That of `HostKeyUnknown` names the fingerprint, and its
+    /// details are the key, `TYPE BASE64`, to be passed as `known` once somebody vouches for it.
+    pub async fn connect(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Self, Failure> {
+        let master = master::start(way, wait, waiting).await?;
+        let held = UnixStream::connect(master.directory.path().join("master")).await;
+        let session = Session::new_native_mux(master.directory);
+        let held = held.map_err(|error| {
+            Failure::new(Reason::ConnectionLost, format!("The connection to {} broke at once: {error}", way.address))
+        })?;
+        Ok(Self {
+            session,
+            held,
+            address: way.address.to_owned(),
+            command: script::command_line(way.sudo_password.is_some()),
+            sudo_password: way.sudo_password.clone(),
+            keys: master.keys,
+            channels: Semaphore::new(CHANNELS),
+        })
+    }
+
+    /// The host keys that this connection verified or learned, `TYPE BASE64`.
+    pub fn host_keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Runs a script as root, with `input` as its standard input.
+    ///
+    /// # Errors
+    /// The script's own exit code is not an error. `CommandFailed` where it ran out of time, `ConnectionLost` where
+    /// its end is not known.
+    pub async fn run(&self, script: &str, input: Input, limit: Duration) -> Result<Output, Failure> {
+        let tail = match input {
+            Input::Empty => Tail::None,
+            Input::Bytes(bytes) => Tail::Bytes(bytes),
+            Input::File(path) => {
+                let file = tokio::fs::File::open(&path).await.map_err(|error| {
+                    Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
+                        .hint("Check that it exists and can be read")
+                })?;
+                Tail::File(file, path)
+            }
+        };
+        let (marks, status, stderr) = self.converse(script, tail, limit, &mut |_| {}).await?;
+        Ok(Output { status, stdout: marks.into_held(), stderr })
+    }
+
+    /// Runs a script as root and hands over its standard output line by line. The script has no standard input; it
+    /// ends with the connection, or when this future is dropped.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub async fn follow(
+        &self,
+        script: &str,
+        limit: Duration,
+        line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<i32, Failure> {
+        let mut each = |marks: &mut Marks| marks.take_lines().iter().for_each(|text| line(text));
+        let (_, status, _) = self.converse(&script::leashed(script), Tail::Open, limit, &mut each).await?;
+        Ok(status)
+    }
+
+    /// Ends the connection, and waits until ssh has gone.
+    pub async fn close(self) {
+        let Self { session, mut held, .. } = self;
+        let ended = async {
+            // Stops listening; the master goes when nobody is connected any more.
+            let directory = session.close().await;
+            let _ = held.shutdown().await;
+            let _ = held.read_to_end(&mut Vec::new()).await;
+            directory
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
+
+    /// One remote command: sends the script, cuts its output out of the noise, finds its end.
+    async fn converse(
+        &self,
+        script: &str,
+        tail: Tail,
+        limit: Duration,
+        arrived: &mut (dyn FnMut(&mut Marks) + Send),
+    ) -> Result<(Marks, i32, String), Failure> {
+        let _channel = self.channels.acquire().await.map_err(|_| self.lost(""))?;
+        let nonce = uuid::Uuid::now_v7().simple().to_string();
+        let mut command = self.session.raw_command(&self.command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().await.map_err(|error| self.lost(&error.to_string()))?;
+        let (Some(stdin), Some(mut stdout), Some(stderr)) =
+            (child.stdin().take(), child.stdout().take(), child.stderr().take())
+        else {
+            return Err(self.lost(""));
+        };
+
+        let mut marks = Marks::new(&nonce);
+        let turn = Turn::default();
+        let errors = Mutex::new(Vec::new());
+        let parcel = Zeroizing::new(script::parcel(&nonce, limit.as_secs(), script));
+        let begun = Instant::now();
+        let mut broken = None;
+        let ended = {
+            let listen = listen(stderr, &errors, &turn);
+            let talk = self.talk(stdin, &parcel, tail, &turn);
+            let hear = async {
+                let mut chunk = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
+                    marks.push(&chunk[..length]);
+                    turn.tell(&marks);
+                    arrived(&mut marks);
+                    if marks.status().is_some() {
+                        break;
+                    }
+                }
+            };
+            tokio::pin!(listen, talk, hear);
+            let (mut talked, mut listened) = (false, false);
+            let conversation = async {
+                loop {
+                    tokio::select! {
+                        () = &mut hear => break,
+                        () = &mut listen, if !listened => listened = true,
+                        result = &mut talk, if !talked => {
+                            talked = true;
+                            if let Err(failure) = result {
+                                broken = Some(failure);
+                                break;
+                            }
+                        }
+                    }
+                }
+                if !listened {
+                    // What a script left behind may hold its standard error for long.
+                    let _ = tokio::time::timeout(Duration::from_secs(1), &mut listen).await;
+                }
+            };
+            tokio::time::timeout(limit + GRACE, conversation).await
+        };
+        let stderr = String::from_utf8_lossy(&errors.into_inner().unwrap_or_else(PoisonError::into_inner)).into_owned();
+        if let Some(failure) = broken {
+            return Err(failure);
+        }
+        match marks.status() {
+            Some(124 | 137 | 143) if begun.elapsed() >= limit => Err(self.late(limit, &stderr)),
+            Some(status) => Ok((marks, status, stderr)),
+            None if ended.is_err() => Err(self.late(limit, &stderr)),
+            None if marks.begun() => Err(self.lost("")),
+            None => {
+                let code = tokio::time::timeout(Duration::from_secs(2), child.wait()).await;
+                let noise = String::from_utf8_lossy(&marks.into_held()).into_owned();
+                Err(self.unbegun(matches!(code, Ok(Ok(_) | Err(openssh::Error::Remote(_)))), &noise, &stderr))
+            }
+        }
+    }
+
+    /// Writes: a password for sudo, the script, what follows it. Each waits for its turn, because some programs
+    /// read more of their input than is theirs.
+    async fn talk(
+        &self,
+        mut stdin: openssh::ChildStdin,
+        parcel: &[u8],
+        tail: Tail,
+        turn: &Turn,
+    ) -> Result<(), Failure> {
+        if let Some(password) = &self.sudo_password {
+            let line = Zeroizing::new(format!("{}\n", password.expose_secret()));
+            let _ = stdin.write_all(line.as_bytes()).await;
+            let ready = tokio::time::timeout(SUDO, async {
+                tokio::select! { () = turn.ready.notified() => true, () = turn.rejected.notified() => false }
+            });
+            if !ready.await.unwrap_or(false) {
+                return Ok(());
+            }
+        }
+        // Writing fails when the script ends before it read everything: its exit code tells.
+        if stdin.write_all(parcel).await.is_err() {
+            return Ok(());
+        }
+        if !matches!(tail, Tail::None) {
+            turn.begun.notified().await;
+        }
+        match tail {
+            Tail::None => {}
+            Tail::Bytes(bytes) => {
+                let bytes = Zeroizing::new(bytes);
+                let _ = stdin.write_all(&bytes).await;
+            }
+            Tail::File(mut file, path) => {
+                let mut chunk = vec![0; 256 * 1024];
+                loop {
+                    let length = file.read(&mut chunk).await.map_err(|error| {
+                        Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
+                    })?;
+                    if length == 0 || stdin.write_all(&chunk[..length]).await.is_err() {
+                        break;
+                    }
+                }
+            }
+            Tail::Open => {
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&self, why: &str) -> Failure {
+        Failure::new(Reason::ConnectionLost, format!("The connection to {} broke while a command ran", self.address))
+            .details(why)
+    }
+
+    fn late(&self, limit: Duration, stderr: &str) -> Failure {
+        let limit = humantime::format_duration(limit);
+        Failure::new(Reason::CommandFailed, format!("A command on {} did not end within {limit}", self.address))
+            .details(stderr)
+    }
+
+    /// Why the script did not even begin.
+    fn unbegun(&self, ended: bool, noise: &str, stderr: &str) -> Failure {
+        if stderr.matches(script::PROMPT).count() > 1 {
+            let message = format!("sudo on {} rejects the password", self.address);
+            return Failure::new(Reason::SudoPassword, message).hint("Check ssh.sudo_password");
+        }
+        if let Some((reason, line)) = trouble::of_sudo(stderr) {
+            return Failure::new(reason, format!("Cannot become root on {}: {line}", self.address));
+        }
+        if !ended {
+            return self.lost(stderr);
+        }
+        let message = format!("The login shell on {} does not run commands", self.address);
+        Failure::new(Reason::CommandFailed, message)
+            .hint("Give the user a shell such as /bin/sh")
+            .details(format!("{noise}{stderr}"))
+    }
+}
+
+/// What follows a script on its standard input.
+enum Tail {
+    None,
+    Bytes(Vec<u8>),
+    File(tokio::fs::File, camino::Utf8PathBuf),
+    /// Nothing, but it stays open as long as somebody listens.
+    Open,
+}
+
+/// Whose turn it is to speak.
+#[derive(Default)]
+struct Turn {
+    ready: Notify,
+    rejected: Notify,
+    begun: Notify,
+}
+
+impl Turn {
+    fn tell(&self, marks: &Marks) {
+        if marks.ready() {
+            self.ready.notify_one();
+        }
+        if marks.begun() {
+            self.begun.notify_one();
+        }
+    }
+}
+
+/// Collects standard error; a second prompt of sudo means that the password was wrong.
+async fn listen(mut stderr: openssh::ChildStderr, into: &Mutex<Vec<u8>>, turn: &Turn) {
+    let mut chunk = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
+        let mut said = into.lock().unwrap_or_else(PoisonError::into_inner);
+        said.extend_from_slice(&chunk[..length]);
+        let prompt = script::PROMPT.as_bytes();
+        if said.len() < 64 * 1024 && said.windows(prompt.len()).filter(|window| *window == prompt).count() > 1 {
+            turn.rejected.notify_one();
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! One environment written out as a manifest would say it, every default filled in. Never writes a
+//! secret's value.
+
+use super::environment::{Check, CheckProbe, Environment, Identity, Vantage};
+use crate::secret::SecretSource;
+use serde_json::{Map, Value, json};
+
+/// The environment as a mapping in the manifest's own words.
+pub fn describe(environment: &Environment) -> Value {
+    let ssh = &environment.ssh;
+    let identity = match &ssh.identity {
+        Some(Identity::File(path)) => json!({ "identity_file": path }),
+        Some(Identity::Secret(source)) => json!({ "identity": value(source) }),
+        None => json!({}),
+    };
+    let engine = &environment.engine;
+    let (major, minor) = engine.minimum;
+    let mut told = json!({
+        "registered": { "address": environment.address },
+        "ssh": {
+            "port": ssh.port, "user": ssh.user, "host_key": ssh.host_key, "jump": ssh.jump,
+            "sudo_password": ssh.sudo_password.as_ref().map(value),
+            "connect_timeout": duration(ssh.connect_timeout), "wait": duration(ssh.wait),
+        },
+        "public_addresses": environment.public_addresses,
+        "configure": { "engine": {
+            "minimum": format!("{major}.{minor}"), "install": engine.install, "source": engine.source,
+            "repository": engine.repository.as_ref().map(|repository| json!({ "url": repository.url })),
+        } },
+        "application": environment.application.as_ref().map(|compose| json!({ "compose": {
+            "directory": compose.directory, "files": compose.files, "templates": compose.templates,
+            "variables": compose.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect::<Map<_, _>>(),
+            "archives": compose.archives, "seed": compose.seed,
+            "project": compose.project, "host_directory": compose.host_directory,
+        } })),
+        "checks": environment.checks.iter().map(check).collect::<Vec<_>>(),
+        "stage": environment.stage,
+        "health": { "timeout": duration(environment.health.timeout), "stable_for": duration(environment.health.stable_for) },
+        "depends_on": environment.depends_on,
+    });
+    if let (Some(ssh), Value::Object(identity)) = (told["ssh"].as_object_mut(), identity) {
+        ssh.extend(identity);
+    }
+    without_nothing(&mut told);
+    json!({ environment.name.as_str(): told })
+}
+
+fn value(source: &SecretSource) -> Value {
+    match source {
+        SecretSource::Literal { value, secret: false } => json!(value),
+        SecretSource::Literal { .. } => json!("(secret)"),
+        SecretSource::Environment { name, .. } => json!({ "from_env": name }),
+        SecretSource::File { path, .. } => json!({ "from_file": path }),
+        SecretSource::Command { argv, .. } => json!({ "from_command": argv }),
+    }
+}
+
+fn check(check: &Check) -> Value {
+    let mut told = match &check.probe {
+        CheckProbe::Tcp(port) => json!({ "tcp": port }),
+        CheckProbe::Http { port, path, status, contains, tls, host } => json!({ "http": {
+            "port": port, "path": path, "status": status, "contains": contains, "tls": tls, "host": host,
+        } }),
+    };
+    told["name"] = json!(check.name);
+    told["from"] = json!(if check.from == Vantage::Host { "host" } else { "runner" });
+    told["gate"] = json!(check.gate);
+    told
+}
+
+fn duration(duration: std::time::Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// Takes out what is not set, so that the rest can be pasted into a manifest.
+fn without_nothing(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.retain(|_, inner| {
+            without_nothing(inner);
+            let empty = inner.as_array().is_some_and(Vec::is_empty) || inner.as_object().is_some_and(Map::is_empty);
+            !inner.is_null() && !empty
+        });
+    }
+}

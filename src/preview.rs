@@ -1,0 +1,86 @@
+//! What a reader wants to see of a step before it runs: diffs of changed files, the services they
+//! restart. Never shows a secret's content.
+
+use crate::application::release::{Content, File};
+use crate::event::{Change, PlannedStep};
+use crate::failure::Failure;
+use crate::observe::Session;
+use crate::state::Kind;
+use crate::step::services;
+use camino::{Utf8Path, Utf8PathBuf};
+use similar::TextDiff;
+use std::collections::BTreeMap;
+
+/// Text beyond this is not diffed (bytes).
+const LIMIT: usize = 64 << 10;
+
+/// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
+pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
+    let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
+    let subject = session.prepared.subject();
+    let file = |change: &Change| release.files.get(Utf8Path::new(&change.fact));
+    let asked: Vec<Utf8PathBuf> = step
+        .changes
+        .iter()
+        .filter(|change| change.from.as_deref().is_some_and(|from| !secret(from)))
+        .filter(|change| file(change).is_none_or(|file| !file.secret && !file.seed))
+        .map(|change| Utf8PathBuf::from(&change.fact))
+        .collect();
+    let live = session.contents(&asked).await?;
+    let readers = services::records(&subject, &session.facts);
+    for change in &mut step.changes {
+        let path = Utf8Path::new(&change.fact);
+        let hidden = change.from.as_deref().is_some_and(secret) || file(change).is_some_and(|file| file.secret);
+        change.diff = if hidden { None } else { diff(path, &live, file(change)) };
+        change.note = note(path, hidden, &readers, &release.compose_files);
+    }
+    Ok(())
+}
+
+fn secret(value: &str) -> bool {
+    value.contains(" keyed:")
+}
+
+fn note(
+    path: &Utf8Path,
+    hidden: bool,
+    readers: &BTreeMap<String, crate::step::record::ServiceRecord>,
+    compose_files: &[String],
+) -> Option<String> {
+    let names: Vec<&str> = readers
+        .iter()
+        .filter(|(_, service)| service.reads.iter().any(|read| read == path))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut notes = Vec::new();
+    if hidden {
+        notes.push("secret, changed".to_owned());
+    }
+    if !names.is_empty() {
+        notes.push(format!("restarts {}", names.join(", ")));
+    } else if !readers.is_empty() && (path == ".env" || compose_files.iter().any(|file| path == file.as_str())) {
+        notes.push("may restart services".to_owned());
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+fn diff(path: &Utf8Path, live: &BTreeMap<Utf8PathBuf, String>, file: Option<&File>) -> Option<String> {
+    let old = live.get(path)?;
+    let new = match file {
+        None => String::new(),
+        Some(file) => text(file)?,
+    };
+    if *old == new {
+        return None;
+    }
+    let diff = TextDiff::from_lines(old.as_str(), new.as_str());
+    Some(diff.unified_diff().context_radius(2).to_string())
+}
+
+fn text(file: &File) -> Option<String> {
+    let bytes = match &file.content {
+        Content::Bytes(bytes) => bytes.clone(),
+        Content::Path(path) => std::fs::read(path).ok()?,
+    };
+    String::from_utf8(bytes).ok().filter(|text| text.len() <= LIMIT)
+}

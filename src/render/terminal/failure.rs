@@ -1,0 +1,189 @@
+//! Failures and warnings as text, with the place in the file where there is one. Never prints more of
+//! a file than the lines around that place.
+
+use super::Look;
+use crate::failure::{Failure, Location};
+use crate::render::text;
+use anstyle::{AnsiColor, Style};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
+    SpanContents,
+};
+use std::fmt::{self, Write};
+
+/// Lines shown before and after the place.
+const CONTEXT: usize = 2;
+/// Longer pieces of a file are not shown.
+const LONGEST: usize = 4096;
+pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
+const BLUE: Style = AnsiColor::Cyan.on_default();
+
+/// A failure: a report with the place in the file, else a few lines.
+pub(super) fn text(failure: &Failure, look: Look) -> String {
+    match failure.location.as_ref().and_then(Snippet::around) {
+        Some(snippet) => report(failure, snippet, look).unwrap_or_else(|_| lines(failure, look)),
+        None => lines(failure, look),
+    }
+}
+
+/// A warning on one line.
+pub(super) fn warning(environment: Option<&str>, message: &str, look: Look) -> String {
+    let word = look.paint(AnsiColor::Yellow.on_default().bold(), "warning:");
+    let on = environment.map(|environment| format!(" {environment}:")).unwrap_or_default();
+    format!("{word}{on} {}\n", text::clean(message))
+}
+
+fn lines(failure: &Failure, look: Look) -> String {
+    let mut out = format!("{} {}\n", look.paint(RED, "error:"), text::clean(&failure.message));
+    let mut field = |name: &str, value: &str| {
+        let value = text::indent(&text::clean(value), 4);
+        let _ = writeln!(out, "  {} {}", look.paint(BLUE, &format!("{name}:")), value.trim());
+    };
+    if let Some(environment) = &failure.environment {
+        field("on", environment);
+    }
+    if let Some(place) = &failure.location {
+        field("at", &format!("{}:{}:{}", place.file, place.line, place.column));
+    }
+    field("hint", failure.advice());
+    out + &details(failure)
+}
+
+fn details(failure: &Failure) -> String {
+    let details = failure.details.as_deref().unwrap_or_default();
+    text::indent(text::clean(details).trim_end(), 4)
+}
+
+fn report(failure: &Failure, snippet: Snippet, look: Look) -> Result<String, fmt::Error> {
+    let theme = if look.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let report = Report {
+        message: text::clean(&failure.message).into_owned(),
+        code: failure.reason.code(),
+        help: text::clean(failure.advice()).into_owned(),
+        snippet,
+    };
+    let mut out = String::new();
+    let mut handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(look.width.unwrap_or(80).clamp(40, 120))
+        .with_context_lines(CONTEXT)
+        .with_links(false);
+    if let Some(environment) = &failure.environment {
+        handler = handler.with_footer(format!("on: {environment}"));
+    }
+    handler.render_report(&mut out, &report)?;
+    Ok(out + &details(failure))
+}
+
+/// What miette needs of a failure.
+#[derive(Debug)]
+struct Report {
+    message: String,
+    code: &'static str,
+    help: String,
+    snippet: Snippet,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Report {}
+
+impl miette::Diagnostic for Report {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.snippet)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.snippet.span.clone();
+        Some(Box::new(std::iter::once(LabeledSpan::new(None, span.start, span.len()))))
+    }
+}
+
+/// The lines around a place, so that a large file costs nothing.
+#[derive(Debug)]
+struct Snippet {
+    file: String,
+    text: String,
+    /// Lines of the file before `text`.
+    above: usize,
+    /// The place, in `text`.
+    span: std::ops::Range<usize>,
+}
+
+impl Snippet {
+    /// `None` where there is nothing to show, or too much.
+    fn around(location: &Location) -> Option<Self> {
+        let source = location.source.as_deref()?;
+        let at = match &location.span {
+            Some(span) => span.clone(),
+            None => position(source, location)?,
+        };
+        let start = at.start.min(source.len());
+        let at = start..at.end.clamp(start, source.len());
+        let (before, after) = (source.get(..at.start)?, source.get(at.end..)?);
+        let first = before.rmatch_indices('\n').nth(CONTEXT).map_or(0, |(newline, _)| newline + 1);
+        let last = after.match_indices('\n').nth(CONTEXT).map_or(source.len(), |(newline, _)| at.end + newline + 1);
+        let piece = source.get(first..last).filter(|piece| piece.len() <= LONGEST)?;
+        Some(Self {
+            file: text::clean_line(&location.file),
+            text: quiet(piece),
+            above: location.line.checked_sub(1 + source.get(first..at.start)?.matches('\n').count())?,
+            span: at.start - first..at.end - first,
+        })
+    }
+}
+
+/// The byte that a line and a column name.
+fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>> {
+    let start = match location.line.checked_sub(2) {
+        Some(line) => source.match_indices('\n').nth(line)?.0 + 1,
+        None => 0,
+    };
+    let line = source[start..].lines().next().unwrap_or_default();
+    let (offset, c) = line.char_indices().nth(location.column.saturating_sub(1)).unwrap_or((line.len(), '\n'));
+    let end = if c == '\n' { offset } else { offset + c.len_utf8() };
+    Some(start + offset..start + end)
+}
+
+/// Puts question marks in place of what would drive the terminal; no byte moves.
+fn quiet(piece: &str) -> String {
+    let mut out = String::with_capacity(piece.len());
+    for c in piece.chars() {
+        if matches!(c, '\n' | '\t') || text::clean(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8() {
+            out.push(c);
+        } else {
+            out.extend(std::iter::repeat_n('?', c.len_utf8()));
+        }
+    }
+    out
+}
+
+impl SourceCode for Snippet {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let inner = self.text.as_str().read_span(span, before, after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.file.clone(),
+            inner.data(),
+            *inner.span(),
+            inner.line() + self.above,
+            inner.column(),
+            inner.line_count(),
+        )))
+    }
+}

@@ -1,0 +1,171 @@
+//! Events as text for people: results on standard output, the rest on standard error. Never says
+//! anything by colour alone.
+
+mod failure;
+mod plan;
+mod progress;
+mod table;
+
+use super::stream::Stream;
+use super::{Render, text};
+use crate::event::{CheckView, EnvironmentView, Event};
+use anstyle::Style;
+use progress::Progress;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How a stream shows text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    pub(super) color: bool,
+    /// Columns; `None` where a line may be as long as it is.
+    pub(super) width: Option<usize>,
+    pub(super) verbose: bool,
+}
+
+impl Look {
+    /// The text in that style, where there are colours.
+    fn paint(self, style: Style, text: &str) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// The two streams and what they can show.
+pub(super) struct Streams {
+    pub(super) out: Stream,
+    pub(super) err: Stream,
+    pub(super) stdout: Look,
+    pub(super) stderr: Look,
+    /// Whether `Event::Output` is escaped: at a terminal. A pipe gets it as it stands.
+    pub(super) escape_output: bool,
+    /// Whether there are spinners.
+    pub(super) animated: bool,
+    /// Whether somebody can answer.
+    pub(super) interactive: bool,
+}
+
+/// Prints text.
+pub(super) struct Terminal {
+    streams: Arc<Streams>,
+    state: Arc<Mutex<State>>,
+    /// Held while a question is open: one at a time.
+    asking: Mutex<()>,
+}
+
+/// What must be remembered between events.
+pub(super) struct State {
+    progress: Progress,
+    /// Printed as one table at the end.
+    environments: Vec<EnvironmentView>,
+    checks: Vec<CheckView>,
+    /// Events that wait for an answer at the prompt.
+    held: Option<Vec<Event>>,
+}
+
+impl Terminal {
+    pub(super) fn new(streams: Streams) -> Self {
+        let progress = Progress::new(streams.animated);
+        let state = State { progress, environments: Vec::new(), checks: Vec::new(), held: None };
+        Self { streams: Arc::new(streams), state: Arc::new(Mutex::new(state)), asking: Mutex::new(()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere must not silence what is still to be said.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, state: &mut State, event: &Event) {
+        let Streams { out, err, stdout, stderr, .. } = &*self.streams;
+        if !self.streams.animated && matches!(event, Event::Progress { .. } | Event::Step(_)) {
+            progress::heartbeat(&self.streams, &self.state, &mut state.progress);
+        }
+        match event {
+            Event::Progress { environment, activity } => state.progress.activity(environment, activity),
+            Event::Step(step) => {
+                if let Some(line) = state.progress.step(step, *stderr) {
+                    state.progress.above(|| err.write(&line));
+                }
+            }
+            Event::Plan(plan) => {
+                state.progress.clear();
+                state.progress.align(plan.steps.iter().map(|step| step.environment.as_str()));
+                out.write(&plan::text(plan, *stdout));
+            }
+            Event::Environment(environment) => {
+                state.progress.finish(&environment.name);
+                state.environments.push((**environment).clone());
+            }
+            Event::Check(check) => state.checks.push(check.clone()),
+            Event::Failure(failure) => {
+                if let Some(environment) = &failure.environment {
+                    state.progress.stop_activity(environment);
+                }
+                state.progress.above(|| err.write(&failure::text(failure, *stderr)));
+            }
+            Event::Warning { environment, message } => {
+                let text = failure::warning(environment.as_deref(), message, *stderr);
+                state.progress.above(|| err.write(&text));
+            }
+            Event::Output(output) => {
+                let mut output =
+                    if self.streams.escape_output { text::clean_but_colors(output) } else { output.clone() };
+                if !output.ends_with('\n') {
+                    output.push('\n');
+                }
+                state.progress.above(|| out.write(&output));
+            }
+            Event::Note(note) => state.progress.above(|| out.write(&format!("{}\n", text::clean(note)))),
+            Event::Result(result) => {
+                state.progress.clear();
+                let environments = std::mem::take(&mut state.environments);
+                let checks = std::mem::take(&mut state.checks);
+                out.write(&table::checks(&checks, *stdout));
+                out.write(&table::environments(&environments, result.command, *stdout));
+                if out.lost() {
+                    err.write(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));
+                }
+            }
+        }
+    }
+}
+
+impl Render for Terminal {
+    fn event(&self, event: &Event) {
+        let mut state = self.state();
+        match &mut state.held {
+            Some(held) => held.push(event.clone()),
+            None => self.say(&mut state, event),
+        }
+    }
+
+    fn can_ask(&self) -> bool {
+        self.streams.interactive
+    }
+
+    fn ask(&self, question: &str) -> Option<String> {
+        if !self.can_ask() {
+            return None;
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut state = self.state();
+            state.held.get_or_insert_default();
+            state.progress.pause();
+        }
+        self.streams.err.write(&format!("{} ", text::clean(question)));
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        let mut state = self.state();
+        state.progress.resume();
+        for event in state.held.take().unwrap_or_default() {
+            self.say(&mut state, &event);
+        }
+        (read.ok()? > 0).then(|| answer.trim().to_owned())
+    }
+
+    fn lost(&self) -> bool {
+        self.streams.out.lost()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! A plan as text. Never leaves out a step, a reason or a diff.
+
+use super::Look;
+use crate::event::{Action, Change, PlanView, PlannedStep};
+use crate::render::text;
+use anstyle::{AnsiColor, Style};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// More facts than this of something that is created are counted instead of listed.
+const LISTED: usize = 40;
+/// More converged environments than this are counted instead of named.
+const NAMED: usize = 8;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// The whole plan, what destroys first.
+pub(super) fn text(plan: &PlanView, look: Look) -> String {
+    let mut out = String::new();
+    if let Some(seconds) = plan.observed_seconds_ago {
+        let age = text::duration(Duration::from_secs(seconds));
+        let _ = writeln!(out, "Compared with what was observed {age} ago; the hosts were not asked\n");
+    }
+    let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
+    if !destructive.is_empty() {
+        let style = AnsiColor::Red.on_default().bold();
+        out += &look.paint(style, "These steps remove what cannot be brought back:");
+        out += "\n\n";
+        steps(&mut out, &destructive, look);
+        if !others.is_empty() {
+            out += &look.paint(BOLD, "The other steps:");
+            out += "\n\n";
+        }
+    }
+    steps(&mut out, &others, look);
+    out + &conclusion(plan, look)
+}
+
+fn conclusion(plan: &PlanView, look: Look) -> String {
+    let converged = names(&plan.converged);
+    if plan.steps.is_empty() {
+        let are = if plan.converged.len() == 1 { "is" } else { "are" };
+        return match plan.converged.len() {
+            0 => "No changes: there is no environment to compare\n".to_owned(),
+            _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
+        };
+    }
+    let mut out = String::new();
+    if !plan.converged.is_empty() {
+        let _ = writeln!(out, "No changes in {converged}");
+    }
+    let s = &plan.summary;
+    let counts =
+        format!("{} to create, {} to update, {} to replace, {} to remove", s.create, s.update, s.replace, s.remove);
+    let _ = writeln!(out, "{} {counts}", look.paint(BOLD, "Plan:"));
+    out
+}
+
+/// `a, b and c`, or a count where there are many.
+fn names(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        many if many.len() > NAMED => format!("{} environments", many.len()),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Steps grouped by environment, in the order of each one's first step.
+fn steps(out: &mut String, steps: &[&PlannedStep], look: Look) {
+    let mut order: Vec<&str> = Vec::new();
+    let mut groups: std::collections::BTreeMap<&str, Vec<&PlannedStep>> = std::collections::BTreeMap::new();
+    for step in steps {
+        groups.entry(&step.environment).or_insert_with(|| {
+            order.push(&step.environment);
+            Vec::new()
+        });
+        groups.entry(&step.environment).and_modify(|group| group.push(step));
+    }
+    for environment in order {
+        out.push_str(&look.paint(BOLD, environment));
+        out.push('\n');
+        for step in groups.get(environment).into_iter().flatten() {
+            one(out, step, look);
+        }
+        out.push('\n');
+    }
+}
+
+fn one(out: &mut String, step: &PlannedStep, look: Look) {
+    let (symbol, style) = match step.action {
+        Action::Create => ("+", AnsiColor::Green.on_default()),
+        Action::Update => ("~", AnsiColor::Yellow.on_default()),
+        Action::Replace => ("-/+", AnsiColor::Red.on_default()),
+        Action::Remove => ("-", AnsiColor::Red.on_default()),
+    };
+    let symbol = look.paint(style, &format!("{symbol:3}"));
+    let reason = look.paint(DIM, &text::clean_line(&step.reason));
+    let _ = writeln!(out, "  {symbol} {:8}  {reason}", step.kind);
+
+    let listed = match step.action {
+        Action::Create if !look.verbose && step.changes.len() > LISTED => LISTED / 2,
+        _ => step.changes.len(),
+    };
+    let shown = &step.changes[..listed];
+    let column = shown.iter().map(|change| text::clean_line(&change.fact).chars().count()).max().unwrap_or_default();
+    for change in shown {
+        fact(out, change, column, look);
+    }
+    if listed < step.changes.len() {
+        let _ = writeln!(out, "        … and {} more; --verbose lists them", step.changes.len() - listed);
+    }
+}
+
+fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
+    let (symbol, style, values) = match (&change.from, &change.to) {
+        (Some(from), Some(to)) => {
+            let (short_from, short_to) = (text::value(from), text::value(to));
+            // Two digests that begin alike must not look the same.
+            let alike = short_from == short_to && from != to;
+            let values = if alike { (text::clean_line(from), text::clean_line(to)) } else { (short_from, short_to) };
+            ("~", AnsiColor::Yellow.on_default(), format!("{} → {}", values.0, values.1))
+        }
+        (None, Some(to)) => ("+", AnsiColor::Green.on_default(), text::value(to)),
+        (Some(from), None) => ("-", AnsiColor::Red.on_default(), text::value(from)),
+        (None, None) => (" ", Style::new(), String::new()),
+    };
+    let mut line =
+        format!("        {} {:column$}  {values}", look.paint(style, symbol), text::clean_line(&change.fact));
+    if let Some(note) = &change.note {
+        line += &look.paint(DIM, &format!("  ({})", text::clean_line(note)));
+    }
+    out.push_str(line.trim_end());
+    out.push('\n');
+    if let Some(diff) = &change.diff {
+        for line in diff.lines() {
+            let style = match line.as_bytes().first() {
+                Some(b'+') => AnsiColor::Green.on_default(),
+                Some(b'-') => AnsiColor::Red.on_default(),
+                Some(b'@') => AnsiColor::Cyan.on_default(),
+                _ => Style::new(),
+            };
+            let _ = writeln!(out, "            {}", look.paint(style, &text::clean(line)));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What is under way: a spinner an environment at a terminal, one line an event elsewhere. Never
+//! leaves a long step without a sign of life.
+
+use super::{Look, State, Streams};
+use crate::event::{StepState, StepView};
+use crate::render::text;
+use crate::state::Kind;
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest silence on a running step.
+const SILENCE: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(100);
+
+/// Something under way.
+struct Running {
+    since: Instant,
+    said: Instant,
+    what: String,
+}
+
+/// Everything under way.
+pub(super) struct Progress {
+    /// By environment and kind; no kind for work that is no step.
+    running: BTreeMap<(String, Option<Kind>), Running>,
+    bars: BTreeMap<String, ProgressBar>,
+    multi: Option<MultiProgress>,
+    /// Width of the longest environment's name so far.
+    column: usize,
+    beating: bool,
+}
+
+impl Progress {
+    pub(super) fn new(animated: bool) -> Self {
+        let multi = animated.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+        Self { running: BTreeMap::new(), bars: BTreeMap::new(), multi, column: 0, beating: false }
+    }
+
+    /// Makes the first column wide enough for these names.
+    pub(super) fn align<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.column = names.map(str::len).fold(self.column, usize::max);
+    }
+
+    /// Work that is no step began; it ends with the environment's next event.
+    pub(super) fn activity(&mut self, environment: &str, what: &str) {
+        self.align([environment].into_iter());
+        self.start(environment, None, text::clean_line(what));
+        self.draw(environment);
+    }
+
+    /// A step began or ended; the line that says so, where one is due.
+    pub(super) fn step(&mut self, step: &StepView, look: Look) -> Option<String> {
+        let environment = &step.environment;
+        self.align([environment.as_str()].into_iter());
+        self.running.remove(&(environment.clone(), None));
+        let (word, style) = match step.state {
+            StepState::Started => ("started", Style::new().dimmed()),
+            StepState::Applied => ("applied", AnsiColor::Green.on_default()),
+            StepState::Skipped => ("skipped", Style::new().dimmed()),
+            StepState::Failed => ("failed", AnsiColor::Red.on_default().bold()),
+            StepState::Blocked => ("blocked", AnsiColor::Yellow.on_default()),
+        };
+        if step.state == StepState::Started {
+            self.start(environment, Some(step.kind), step.kind.name().to_owned());
+        } else {
+            self.running.remove(&(environment.clone(), Some(step.kind)));
+        }
+        self.draw(environment);
+        if step.state == StepState::Started && self.multi.is_some() {
+            return None;
+        }
+        let took = step.duration_ms.map(|ms| text::duration(Duration::from_millis(ms)));
+        Some(self.line(environment, step.kind.name(), &look.paint(style, word), word.len(), took.as_deref()))
+    }
+
+    /// An environment's work ended.
+    pub(super) fn finish(&mut self, environment: &str) {
+        self.running.retain(|(name, _), _| name != environment);
+        self.draw(environment);
+    }
+
+    /// An environment's work that is no step ended.
+    pub(super) fn stop_activity(&mut self, environment: &str) {
+        self.running.remove(&(environment.to_owned(), None));
+        self.draw(environment);
+    }
+
+    /// Nothing is under way any more.
+    pub(super) fn clear(&mut self) {
+        self.running.clear();
+        for (_, bar) in std::mem::take(&mut self.bars) {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Writes above the spinners.
+    pub(super) fn above(&self, write: impl FnOnce()) {
+        match &self.multi {
+            Some(multi) => multi.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Takes the spinners off the screen while somebody types.
+    pub(super) fn pause(&self) {
+        self.bars.values().for_each(ProgressBar::disable_steady_tick);
+        if let Some(multi) = &self.multi {
+            // The worst that can happen is a spinner left on the screen.
+            let _ = multi.clear();
+        }
+    }
+
+    /// Puts the spinners back.
+    pub(super) fn resume(&self) {
+        self.bars.values().for_each(|bar| bar.enable_steady_tick(TICK));
+    }
+
+    fn start(&mut self, environment: &str, kind: Option<Kind>, what: String) {
+        let now = Instant::now();
+        self.running.insert((environment.to_owned(), kind), Running { since: now, said: now, what });
+    }
+
+    fn line(&self, environment: &str, what: &str, word: &str, length: usize, took: Option<&str>) -> String {
+        let (column, word) = (self.column, format!("{word}{:pad$}", "", pad = 9_usize.saturating_sub(length)));
+        format!("{environment:column$}  {what:8}  {word}  {}", took.unwrap_or_default()).trim_end().to_owned() + "\n"
+    }
+
+    /// Brings the environment's spinner in line with what runs there.
+    fn draw(&mut self, environment: &str) {
+        let Some(multi) = &self.multi else { return };
+        let running =
+            self.running.range((environment.to_owned(), None)..).take_while(|((name, _), _)| name == environment);
+        let what: Vec<&str> = running.map(|(_, running)| running.what.as_str()).collect();
+        if what.is_empty() {
+            if let Some(bar) = self.bars.remove(environment) {
+                bar.finish_and_clear();
+                multi.remove(&bar);
+            }
+            return;
+        }
+        let bar = self.bars.entry(environment.to_owned()).or_insert_with(|| {
+            let bar = multi.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg} {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        bar.set_prefix(format!("{environment:column$}", column = self.column));
+        bar.set_message(what.join(", "));
+    }
+
+    /// A line for each step that has been silent for too long.
+    fn heartbeat(&mut self, now: Instant) -> String {
+        let mut lines = String::new();
+        let due: Vec<_> = self.running.iter().filter(|(_, running)| now - running.said >= SILENCE).collect();
+        for ((environment, _), running) in &due {
+            let elapsed = text::duration(now - running.since);
+            lines += &self.line(environment, &running.what, "running", 7, Some(&elapsed));
+        }
+        for running in self.running.values_mut().filter(|running| now - running.said >= SILENCE) {
+            running.said = now;
+        }
+        lines
+    }
+}
+
+/// Starts the thread that says what still runs, once. It ends with the renderer.
+pub(super) fn heartbeat(streams: &Arc<Streams>, state: &Arc<Mutex<State>>, progress: &mut Progress) {
+    if std::mem::replace(&mut progress.beating, true) {
+        return;
+    }
+    let (streams, state) = (Arc::downgrade(streams), Arc::downgrade(state));
+    let beat = move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let (Some(streams), Some(state)) = (streams.upgrade(), state.upgrade()) else { return };
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.held.is_none() {
+                let lines = state.progress.heartbeat(Instant::now());
+                streams.err.write(&lines);
+            }
+        }
+    };
+    // Without a thread to spare, the run goes on without heartbeats.
+    let _ = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(beat);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_step_gives_a_sign_of_life_every_ten_seconds() {
+        let mut progress = Progress::new(false);
+        let step = StepView {
+            environment: "production".to_owned(),
+            kind: Kind::Engine,
+            state: StepState::Started,
+            duration_ms: None,
+        };
+        assert_eq!(progress.step(&step, Look::default()).as_deref(), Some("production  engine    started\n"));
+        let began = progress.running.values().next().expect("it runs").since;
+        let after = |seconds| began + Duration::from_secs(seconds);
+        assert_eq!(progress.heartbeat(after(9)), "");
+        assert_eq!(progress.heartbeat(after(10)), "production  engine    running    10.0 s\n");
+        assert_eq!(progress.heartbeat(after(15)), "");
+        assert_eq!(progress.heartbeat(after(21)), "production  engine    running    21.0 s\n");
+        let done = StepView { state: StepState::Applied, duration_ms: Some(21_300), ..step };
+        assert_eq!(progress.step(&done, Look::default()).as_deref(), Some("production  engine    applied    21.3 s\n"));
+        assert_eq!(progress.heartbeat(after(60)), "");
+    }
+}

@@ -1,0 +1,130 @@
+//! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
+
+use super::Look;
+use crate::event::{CheckView, EnvironmentView, Health};
+use crate::render::text;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use std::fmt::Write;
+
+/// Environments: a summary after a run that changes, the full table elsewhere.
+pub(super) fn environments(environments: &[EnvironmentView], command: &str, look: Look) -> String {
+    if environments.is_empty() {
+        return String::new();
+    }
+    let is_summary = matches!(command, "apply" | "configure" | "release" | "run" | "destroy" | "resume");
+    let mut table = if is_summary {
+        table(&["Environment", "Stage", "Health", "Endpoints"], look)
+    } else {
+        table(&["Environment", "Target", "Stage", "Health", "Drifted", "Address", "Endpoint"], look)
+    };
+    for environment in environments {
+        let name = Cell::new(&environment.name);
+        let endpoints = or_dash(&environment.endpoints.iter().map(|e| text::clean_line(e)).collect::<Vec<_>>(), " ");
+        if is_summary {
+            table.add_row([name, stage(environment), health(environment.health), Cell::new(endpoints)]);
+        } else {
+            table.add_row([
+                name,
+                Cell::new(environment.target),
+                stage(environment),
+                health(environment.health),
+                Cell::new(or_dash(&environment.drifted, " ")),
+                Cell::new(text::clean_line(&environment.address)),
+                Cell::new(endpoints),
+            ]);
+        }
+    }
+    let remarks: String = environments.iter().map(remarks).collect();
+    let gap = if remarks.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{remarks}", print(&table))
+}
+
+/// The checks of `deployer test`.
+pub(super) fn checks(checks: &[CheckView], look: Look) -> String {
+    if checks.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["Environment", "Check", "Result", "Found"], look);
+    for check in checks {
+        let result = if check.passed {
+            Cell::new("passed").fg(Color::Green)
+        } else {
+            Cell::new("failed").fg(Color::Red).add_attribute(Attribute::Bold)
+        };
+        table.add_row([
+            Cell::new(&check.environment),
+            Cell::new(text::clean_line(&check.check)),
+            result,
+            Cell::new(text::clean_line(&check.found)),
+        ]);
+    }
+    print(&table)
+}
+
+fn table(header: &[&str], look: Look) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
+    if look.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    if let Some(width) = look.width.and_then(|width| u16::try_from(width).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+fn print(table: &Table) -> String {
+    let mut out = String::new();
+    for line in table.lines() {
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+fn stage(environment: &EnvironmentView) -> Cell {
+    Cell::new(environment.stage)
+}
+
+fn health(health: Health) -> Cell {
+    match health {
+        Health::Healthy => Cell::new("healthy").fg(Color::Green),
+        Health::Starting => Cell::new("starting").fg(Color::Yellow),
+        Health::Unhealthy => Cell::new("unhealthy").fg(Color::Red),
+        Health::None => Cell::new("-"),
+    }
+}
+
+fn or_dash<T: ToString>(values: &[T], separator: &str) -> String {
+    if values.is_empty() {
+        return "-".to_owned();
+    }
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// What does not fit into a column, a line each.
+fn remarks(environment: &EnvironmentView) -> String {
+    let name = &environment.name;
+    let mut out = String::new();
+    if let Some(why) = &environment.unreachable {
+        let since = environment.observed_at.map_or("never observed".to_owned(), |at| format!("as observed {at:.0}"));
+        let _ = writeln!(out, "{name}: not reached ({since}): {}", text::clean_line(why));
+    }
+    if let Some(failed) = &environment.failed {
+        let step = failed.kind.map(|kind| format!(" at {kind}")).unwrap_or_default();
+        let message = text::clean_line(&failed.message);
+        let _ = writeln!(out, "{name}: failed{step}: {message} ({}, {:.0})", failed.reason, failed.at);
+    }
+    if let Some(owner) = &environment.in_progress {
+        let _ = writeln!(out, "{name}: in progress, by {}", text::clean_line(owner));
+    }
+    if environment.suspended {
+        let _ = writeln!(out, "{name}: suspended; deployer resume {name} takes it up again");
+    }
+    out
+}

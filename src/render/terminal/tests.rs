@@ -1,0 +1,248 @@
+//! Snapshots of what people read, in plain text.
+
+use super::*;
+use crate::event::{Action, Change, Health, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary};
+use crate::failure::{Failure, Location, Reason};
+use crate::state::{Kind, Stage};
+use std::io::Write;
+
+/// A stream that can be read afterwards.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("a page").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Page {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("a page").clone()).expect("text")
+    }
+}
+
+/// What a pipe gets on standard output and on standard error.
+fn printed(events: &[Event], escape_output: bool) -> (String, String) {
+    let (out, err) = (Page::default(), Page::default());
+    let terminal = Terminal::new(Streams {
+        out: Stream::new(Box::new(out.clone())),
+        err: Stream::new(Box::new(err.clone())),
+        stdout: Look::default(),
+        stderr: Look::default(),
+        escape_output,
+        animated: false,
+        interactive: false,
+    });
+    for event in events {
+        terminal.event(event);
+    }
+    (out.text(), err.text())
+}
+
+fn step(environment: &str, kind: Kind, action: Action, reason: &str, changes: Vec<Change>) -> PlannedStep {
+    PlannedStep {
+        environment: environment.to_owned(),
+        kind,
+        action,
+        reason: reason.to_owned(),
+        destructive: action == Action::Remove,
+        changes,
+    }
+}
+
+fn change(fact: &str, from: Option<&str>, to: Option<&str>) -> Change {
+    Change { fact: fact.to_owned(), from: from.map(str::to_owned), to: to.map(str::to_owned), diff: None, note: None }
+}
+
+fn environment(name: &str) -> EnvironmentView {
+    EnvironmentView {
+        name: name.to_owned(),
+        target: "registered",
+        stage: Stage::Running,
+        health: Health::Healthy,
+        drifted: Vec::new(),
+        failed: None,
+        in_progress: None,
+        suspended: false,
+        protected: false,
+        observed_at: None,
+        address: "203.0.113.7".to_owned(),
+        endpoints: vec!["http://203.0.113.7:8080".to_owned()],
+        services: std::collections::BTreeMap::new(),
+        unreachable: None,
+    }
+}
+
+fn result(command: &'static str) -> Event {
+    Event::Result(ResultView { command, outcome: Outcome::Ok, exit_code: 0 })
+}
+
+fn plan() -> PlanView {
+    let digest = "0123456789abcdef".repeat(4);
+    let other = "fedcba9876543210".repeat(4);
+    let mut edited = change("app/motd", Some(&format!("{digest} 0644")), Some(&format!("{other} 0644")));
+    edited.diff = Some("@@ -1 +1 @@\n-hello\n+hello \u{1b}[2Jworld\n".to_owned());
+    edited.note = Some("restarts web".to_owned());
+    PlanView {
+        summary: Summary { create: 3, update: 1, replace: 0, remove: 1 },
+        steps: vec![
+            step("production", Kind::Engine, Action::Create, "missing", vec![change("docker", None, Some("26.1"))]),
+            step(
+                "production",
+                Kind::Files,
+                Action::Update,
+                "differs",
+                vec![edited, change("app/old.conf", Some(&digest), None), change("app/new", None, Some(&other))],
+            ),
+            step("production", Kind::Services, Action::Create, "missing", Vec::new()),
+            step("old", Kind::Services, Action::Remove, "differs", vec![change("web", Some("running"), None)]),
+            step("lab", Kind::Access, Action::Create, "unverified", Vec::new()),
+        ],
+        observed_seconds_ago: Some(310),
+        converged: vec!["staging".to_owned(), "tokyo".to_owned()],
+    }
+}
+
+#[test]
+fn a_plan() {
+    insta::assert_snapshot!(printed(&[Event::Plan(plan())], true).0);
+}
+
+#[test]
+fn a_plan_without_steps() {
+    let nothing = |names: &[&str]| {
+        let converged = names.iter().map(ToString::to_string).collect();
+        printed(&[Event::Plan(PlanView { converged, ..PlanView::default() })], true).0
+    };
+    assert_eq!(nothing(&["production"]), "No changes: production is as the manifest wants it\n");
+    assert_eq!(nothing(&["a", "b", "c"]), "No changes: a, b and c are as the manifest wants it\n");
+    assert_eq!(nothing(&["a"; 50]), "No changes: 50 environments are as the manifest wants it\n");
+    assert_eq!(nothing(&[]), "No changes: there is no environment to compare\n");
+}
+
+#[test]
+fn digests_that_begin_alike_do_not_look_the_same() {
+    let (one, two) = (format!("{}a", "0".repeat(63)), format!("{}b", "0".repeat(63)));
+    let steps = vec![step("a", Kind::Files, Action::Update, "differs", vec![change("f", Some(&one), Some(&two))])];
+    let text = printed(&[Event::Plan(PlanView { steps, ..PlanView::default() })], true).0;
+    assert!(text.contains(&format!("{one} → {two}")), "{text}");
+}
+
+#[test]
+fn a_run_that_changes_something() {
+    let step = |state, duration_ms| {
+        Event::Step(StepView { environment: "production".to_owned(), kind: Kind::Engine, state, duration_ms })
+    };
+    let events = [
+        Event::Progress { environment: "production".to_owned(), activity: "connecting".to_owned() },
+        step(StepState::Started, None),
+        step(StepState::Applied, Some(12_345)),
+        Event::Warning { environment: Some("production".to_owned()), message: "old engine".to_owned() },
+        Event::Environment(Box::new(environment("production"))),
+        result("apply"),
+    ];
+    let (out, err) = printed(&events, true);
+    insta::assert_snapshot!(format!("stdout\n{out}\nstderr\n{err}"));
+}
+
+#[test]
+fn status() {
+    let failed = EnvironmentView {
+        stage: Stage::Configured,
+        health: Health::None,
+        drifted: vec![Kind::Files, Kind::Services],
+        failed: Some(crate::event::FailedView {
+            kind: Some(Kind::Files),
+            reason: "disk-full".to_owned(),
+            message: "12 MB are free below /opt on lab, 40 MB are needed".to_owned(),
+            at: "2026-03-01T10:20:30.456Z".parse().expect("a time"),
+            run: "0197".to_owned(),
+        }),
+        endpoints: Vec::new(),
+        suspended: true,
+        ..environment("lab")
+    };
+    let lost = EnvironmentView {
+        unreachable: Some("tokyo.example.com refuses connections on port 22".to_owned()),
+        observed_at: Some("2026-03-01T10:20:30.456Z".parse().expect("a time")),
+        in_progress: Some("ci@runner".to_owned()),
+        ..environment("tokyo")
+    };
+    let events = [environment("production"), failed, lost].map(|e| Event::Environment(Box::new(e)));
+    let mut events = events.to_vec();
+    events.push(result("status"));
+    insta::assert_snapshot!(printed(&events, true).0);
+}
+
+#[test]
+fn checks() {
+    let check = |name: &str, passed, found: &str| {
+        Event::Check(CheckView {
+            environment: "production".to_owned(),
+            check: name.to_owned(),
+            passed,
+            found: found.to_owned(),
+        })
+    };
+    let events = [check("page", true, "200"), check("service db", false, "exited 1\r\u{1b}[1A"), result("test")];
+    insta::assert_snapshot!(printed(&events, true).0);
+}
+
+#[test]
+fn a_failure_on_a_host() {
+    let failure = Failure::new(Reason::ServicesFailed, "Docker Compose could not start web")
+        .on("production")
+        .hint("Look at deployer logs production")
+        .details("web-1  | panic: \u{1b}[31mno config\nweb-1  | exit 2\n");
+    insta::assert_snapshot!(printed(&[Event::Failure(failure)], true).1);
+}
+
+#[test]
+fn a_failure_in_a_file() {
+    let source =
+        "version: 1\nproject: shop\nenvironments:\n  production:\n    registred: { address: a }\n    x: \u{7}\n";
+    let start = source.find("registred").expect("there");
+    let at = Location {
+        file: "deployment.yaml".to_owned(),
+        line: 5,
+        column: 5,
+        span: Some(start..start + 9),
+        source: Some(source.into()),
+    };
+    let failure = |location| {
+        Failure::new(Reason::ManifestInvalid, "Environment production has no key registred; did you mean registered?")
+            .at(location)
+    };
+    let without_span = Location { span: None, ..at.clone() };
+    let without_source = Location { source: None, ..at.clone() };
+    let texts = [at, without_span, without_source].map(|at| printed(&[Event::Failure(failure(at))], true).1);
+    insta::assert_snapshot!(texts.join("\n----\n"));
+}
+
+#[test]
+fn places_at_the_edges_of_a_file() {
+    for (source, line, column, span) in [
+        ("", 1, 1, Some(0..0)),
+        ("", 9, 9, None),
+        ("a", 1, 2, Some(1..1)),
+        ("ü\n", 1, 2, None),
+        ("a", 1, 1, Some(5..9)),
+        ("ü", 1, 1, Some(1..2)),
+    ] {
+        let at = Location { file: "f".to_owned(), line, column, span, source: Some(source.into()) };
+        let text = printed(&[Event::Failure(Failure::new(Reason::ManifestInvalid, "Bad").at(at))], true).1;
+        assert!(text.contains("Bad"), "{text}");
+    }
+}
+
+#[test]
+fn output_reaches_a_pipe_as_it_stands_and_a_terminal_escaped() {
+    let output = [Event::Output("a\u{1b}[31mb\u{1b}[2J\n".to_owned()), Event::Output("line".to_owned())];
+    assert_eq!(printed(&output, false).0, "a\u{1b}[31mb\u{1b}[2J\nline\n");
+    assert_eq!(printed(&output, true).0, "a\u{1b}[31mb\\u{1b}[2J\nline\n");
+}

@@ -1,0 +1,203 @@
+//! Access: we reach the host, know its system, and it is marked as ours. Never changes anything but our
+//! own directory there.
+
+use super::record::{DigestKey, FORMAT, Marker};
+use super::{Command, HostFacts, SHORT, Subject};
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::shell::quote;
+use crate::state::Facts;
+
+/// What the host says of itself and of us.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// `ID` of os-release (`debian`).
+    pub os: String,
+    /// `VERSION_ID` (`13`).
+    pub version: String,
+    /// `VERSION_CODENAME` (`trixie`).
+    pub codename: String,
+    /// Processor as Docker names it (`amd64`).
+    pub architecture: String,
+    /// User and group of the SSH user.
+    pub owner: (u32, u32),
+    /// Whether systemd runs the host.
+    pub systemd: bool,
+    /// Seconds since 1970 by the host's clock.
+    pub now: i64,
+    /// Free bytes where images and releases are kept.
+    pub free: u64,
+    /// Our marker, if the host was claimed.
+    pub marker: Option<Marker>,
+    /// The digest key, if the host was claimed.
+    pub key: Option<DigestKey>,
+    /// Counts our changes of the host.
+    pub serial: u64,
+    /// The marker in the application's directory.
+    pub directory_marker: Option<Marker>,
+    /// A marker that cannot be read.
+    pub broken_marker: bool,
+}
+
+/// The shell that reads it.
+#[must_use]
+pub fn probe() -> String {
+    r#"( . /etc/os-release; printf 'os %s\nversion %s\ncodename %s\n' "${ID:-}" "${VERSION_ID:-}" "${VERSION_CODENAME:-}" )
+printf 'machine %s\n' "$(uname -m)"
+printf 'owner %s %s\n' "${SUDO_UID:-$(id -u)}" "${SUDO_GID:-$(id -g)}"
+[ ! -d /run/systemd/system ] || echo 'systemd yes'
+printf 'now %s\n' "$(date +%s)"
+for place in /var/lib/docker /var/lib; do
+  [ ! -d "$place" ] || { set -- $(df -Pk "$place" | tail -n 1); echo "free $4"; break; }
+done
+[ ! -e "$state/marker.json" ] || printf 'marker %s\n' "$(tr -d '\n' < "$state/marker.json")"
+[ ! -e "$state/key" ] || printf 'key %s\n' "$(cat "$state/key")"
+[ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
+[ -z "${app:-}" ] || [ ! -e "$app/.deployer" ] || printf 'directory %s\n' "$(tr -d '\n' < "$app/.deployer")""#
+        .to_owned()
+}
+
+/// Reads the probe's lines.
+pub fn parse(output: &[u8]) -> Result<Seen, String> {
+    let text = String::from_utf8_lossy(output);
+    let mut seen = Seen::default();
+    for line in text.lines() {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "os" => value.clone_into(&mut seen.os),
+            "version" => value.clone_into(&mut seen.version),
+            "codename" => value.clone_into(&mut seen.codename),
+            "machine" => seen.architecture = architecture(value).to_owned(),
+            "owner" => seen.owner = pair(value).ok_or_else(|| format!("owner is `{value}`"))?,
+            "systemd" => seen.systemd = true,
+            "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{value}`"))?,
+            "free" => seen.free = value.parse::<u64>().map_err(|_| format!("free space is `{value}`"))? * 1024,
+            "marker" => seen.marker = marker(value, &mut seen.broken_marker),
+            "key" => seen.key = DigestKey::from_hex(value),
+            "serial" => seen.serial = value.trim().parse().unwrap_or(0),
+            "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),
+            _ => {}
+        }
+    }
+    if seen.architecture.is_empty() { Err("the processor is missing".to_owned()) } else { Ok(seen) }
+}
+
+fn marker(json: &str, broken: &mut bool) -> Option<Marker> {
+    let marker = serde_json::from_str(json).ok();
+    *broken |= marker.is_none();
+    marker
+}
+
+fn pair(value: &str) -> Option<(u32, u32)> {
+    let (user, group) = value.split_once(' ')?;
+    Some((user.parse().ok()?, group.parse().ok()?))
+}
+
+/// The name Docker gives a machine that `uname -m` names.
+fn architecture(machine: &str) -> &str {
+    match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "armv7l" | "armv6l" => "arm",
+        "i686" | "i386" => "386",
+        other => other,
+    }
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::from([("reachable".to_owned(), "yes".to_owned())]);
+    let claimed = host.access.marker.as_ref().filter(|_| host.access.key.is_some());
+    if let Some(marker) = claimed {
+        facts.insert("marker".to_owned(), format!("{}/{}", marker.project, marker.environment));
+        if marker.suspended && subject.environment.stage != crate::state::Stage::Destroyed {
+            facts.insert("suspended".to_owned(), "yes".to_owned());
+        }
+    }
+    facts
+}
+
+/// The facts as they are to be.
+#[must_use]
+pub fn desired(subject: &Subject<'_>) -> Facts {
+    let environment = subject.environment;
+    Facts::from([
+        ("reachable".to_owned(), "yes".to_owned()),
+        ("marker".to_owned(), format!("{}/{}", environment.project, environment.name)),
+    ])
+}
+
+/// Refuses a directory that is someone else's.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let environment = subject.environment;
+    let ours = |marker: &Marker| {
+        marker.project == environment.project.as_str() && marker.environment == environment.name.as_str()
+    };
+    if host.access.broken_marker {
+        let message = format!("A marker under {} on the host cannot be read", subject.state_directory());
+        return Some(Failure::new(Reason::MarkerMismatch, message));
+    }
+    let found =
+        [&host.access.marker, &host.access.directory_marker].into_iter().flatten().find(|marker| !ours(marker))?;
+    let directory = environment.application.as_ref().map_or("", |compose| compose.host_directory.as_str());
+    let message = if found.version > FORMAT {
+        "The host was last written by a newer deployer".to_owned()
+    } else {
+        format!("{directory} on the host belongs to {}/{}", found.project, found.environment)
+    };
+    Some(Failure::new(Reason::MarkerMismatch, message))
+}
+
+/// Claims the host: our directory, the marker, the digest key, the serial.
+#[must_use]
+pub fn commands(subject: &Subject<'_>) -> Vec<Command> {
+    let marker = marker_of(subject, false);
+    let script = format!(
+        r#"umask 077
+mkdir -p "$state/releases"
+chmod 0700 "$state"
+[ -s "$state/key" ] || {{ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$state/key.new"; mv "$state/key.new" "$state/key"; }}
+[ -s "$state/serial" ] || echo 1 > "$state/serial"
+printf '%s\n' {} > "$state/marker.new"
+mv "$state/marker.new" "$state/marker.json""#,
+        quote(&marker)
+    );
+    vec![Command {
+        title: "mark the host as ours".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    }]
+}
+
+/// Writes the marker anew, suspended or not.
+#[must_use]
+pub fn mark(subject: &Subject<'_>, suspended: bool) -> Command {
+    let script = format!(
+        "umask 077\nprintf '%s\\n' {} > \"$state/marker.new\"\nmv \"$state/marker.new\" \"$state/marker.json\"",
+        quote(&marker_of(subject, suspended))
+    );
+    Command {
+        title: "write the marker".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    }
+}
+
+/// The marker of this environment, as JSON.
+#[must_use]
+pub fn marker_of(subject: &Subject<'_>, suspended: bool) -> String {
+    let environment = subject.environment;
+    let marker = Marker {
+        version: FORMAT,
+        project: environment.project.to_string(),
+        environment: environment.name.to_string(),
+        suspended,
+    };
+    serde_json::to_string(&marker).unwrap_or_default()
+}

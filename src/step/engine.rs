@@ -1,0 +1,250 @@
+//! Engine: a Docker engine with Compose v2 that is new enough, running, and started at boot. Never
+//! replaces an engine that is good enough, whoever installed it.
+
+use super::{Command, HostFacts, LONG, Subject};
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::manifest::environment::EngineSource;
+use crate::shell::quote;
+use crate::state::Facts;
+
+/// Docker's signing key for its apt repositories, fingerprint 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
+const DOCKER_KEY: &str = include_str!("../../templates/docker-apt-key.asc");
+/// The lowest Compose that is good enough: the first that writes what we read (`config --format json`).
+const COMPOSE_MINIMUM: (u32, u32) = (2, 17);
+
+/// What the host has of Docker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether a `docker` program is there.
+    pub client: bool,
+    /// The running engine's version.
+    pub server: Option<String>,
+    /// The Compose plugin's version.
+    pub compose: Option<String>,
+    /// Whether systemd starts it at boot.
+    pub enabled: bool,
+    /// Whether Docker's own packages (`docker-ce`) are installed.
+    pub docker_ce: bool,
+}
+
+/// The shell that reads it.
+#[must_use]
+pub fn probe() -> String {
+    r#"if command -v docker >/dev/null; then
+  echo client
+  v=$(timeout 10 docker version --format '{{.Server.Version}}') && printf 'server %s\n' "$v"
+  v=$(timeout 10 docker compose version --short) && printf 'compose %s\n' "$v"
+  [ ! -d /run/systemd/system ] || printf 'enabled %s\n' "$(systemctl is-enabled docker.service)"
+  [ ! -e /var/lib/dpkg/info/docker-ce.list ] || echo docker-ce
+fi"#
+    .to_owned()
+}
+
+/// Reads the probe's lines.
+#[must_use]
+pub fn parse(output: &[u8]) -> Seen {
+    let mut seen = Seen::default();
+    for line in String::from_utf8_lossy(output).lines() {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "client" => seen.client = true,
+            "server" => seen.server = Some(value.to_owned()),
+            "compose" => seen.compose = Some(value.trim_start_matches('v').to_owned()),
+            "enabled" => seen.enabled = value == "enabled",
+            "docker-ce" => seen.docker_ce = true,
+            _ => {}
+        }
+    }
+    seen
+}
+
+/// The facts as they are to be.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::from([
+        ("docker".to_owned(), at_least(subject.environment.engine.minimum)),
+        ("compose".to_owned(), at_least(COMPOSE_MINIMUM)),
+    ]);
+    if host.access.systemd {
+        facts.insert("boot".to_owned(), "enabled".to_owned());
+    }
+    facts
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let seen = &host.engine;
+    let mut facts = Facts::new();
+    if !seen.client {
+        return facts;
+    }
+    let docker =
+        seen.server.as_ref().map_or_else(|| "stopped".to_owned(), |v| judged(v, subject.environment.engine.minimum));
+    facts.insert("docker".to_owned(), docker);
+    if let Some(compose) = &seen.compose {
+        facts.insert("compose".to_owned(), judged(compose, COMPOSE_MINIMUM));
+    }
+    if host.access.systemd {
+        facts.insert("boot".to_owned(), if seen.enabled { "enabled" } else { "not enabled" }.to_owned());
+    }
+    facts
+}
+
+fn at_least((major, minor): (u32, u32)) -> String {
+    format!("{major}.{minor} or newer")
+}
+
+/// The wanted value where the version is new enough, so that equality is meaning; else the version.
+fn judged(version: &str, minimum: (u32, u32)) -> String {
+    if parse_version(version) >= Some(minimum) { at_least(minimum) } else { version.to_owned() }
+}
+
+/// The first two numbers of a version, packaging text ignored (`26.1.5+dfsg1` → 26.1).
+#[must_use]
+pub fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or(0)))
+}
+
+/// How the engine gets there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Means {
+    /// It is installed: start it and enable it.
+    Start,
+    /// The distribution's packages, by name.
+    Distribution(&'static str),
+    /// Docker's repository.
+    Docker,
+}
+
+/// What a distribution packages: its engine's version and the packages that bring it with Compose v2.
+fn packaged(os: &str, version: &str) -> Option<((u32, u32), &'static str)> {
+    match (os, version) {
+        ("debian", "13") => Some(((26, 1), "docker.io docker-cli docker-compose")),
+        ("ubuntu", "22.04" | "24.04") => Some(((27, 5), "docker.io docker-compose-v2")),
+        ("ubuntu", "26.04") => Some(((28, 2), "docker.io docker-compose-v2")),
+        _ => None,
+    }
+}
+
+fn means(subject: &Subject<'_>, host: &HostFacts) -> Result<Means, Failure> {
+    let wish = &subject.environment.engine;
+    let seen = &host.engine;
+    let (facts, wanted) = (observed(subject, host), desired(subject, host));
+    let good = |fact: &str| facts.get(fact) == wanted.get(fact) || facts.get(fact).is_some_and(|v| v == "stopped");
+    if seen.client && good("docker") && good("compose") {
+        return Ok(Means::Start);
+    }
+    if !wish.install {
+        let found = seen.server.as_deref().map_or("no running engine".to_owned(), |v| format!("Docker {v}"));
+        let compose = seen.compose.as_deref().map_or("no Compose v2".to_owned(), |v| format!("Compose {v}"));
+        let message = format!("The host has {found} and {compose}; {} is wanted", at_least(wish.minimum));
+        return Err(Failure::new(Reason::EngineMissing, message));
+    }
+    let access = &host.access;
+    let known = matches!(
+        (access.os.as_str(), access.version.as_str()),
+        ("debian", "12" | "13") | ("ubuntu", "22.04" | "24.04" | "26.04")
+    );
+    if !known {
+        let message = format!("The host runs {} {}", access.os, access.version);
+        return Err(Failure::new(Reason::UnsupportedHost, message));
+    }
+    let distribution = packaged(&access.os, &access.version).filter(|(version, _)| *version >= wish.minimum);
+    match (wish.source, distribution) {
+        _ if seen.docker_ce => Ok(Means::Docker),
+        (EngineSource::Docker, _) | (EngineSource::Auto, None) => Ok(Means::Docker),
+        (_, Some((_, packages))) => Ok(Means::Distribution(packages)),
+        (EngineSource::Distribution, None) => Err(Failure::new(
+            Reason::UnsupportedHost,
+            format!("{} {} packages no Docker {} with Compose v2", access.os, access.version, at_least(wish.minimum)),
+        )
+        .hint("Set configure.engine.source to auto or docker")),
+    }
+}
+
+/// Refuses what cannot be installed or started.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let means = match means(subject, host) {
+        Ok(means) => means,
+        Err(failure) => return Some(failure),
+    };
+    let running = host.engine.server.is_some();
+    if !host.access.systemd && !(running && means == Means::Start) {
+        return Some(Failure::new(
+            Reason::NoSystemd,
+            "The host has no running systemd to start the Docker engine with",
+        ));
+    }
+    let needed = 1 << 30;
+    if means != Means::Start && host.access.free < needed {
+        let message = format!("The host has {} MiB free; the Docker engine needs 1 GiB", host.access.free >> 20);
+        return Some(Failure::new(Reason::DiskFull, message));
+    }
+    None
+}
+
+/// Installs and starts it.
+#[must_use]
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
+    let Ok(means) = means(subject, host) else { return Vec::new() };
+    let install = match means {
+        Means::Start => String::new(),
+        Means::Distribution(packages) => {
+            format!("{APT}apt update\napt install -y --no-install-recommends {packages}\n")
+        }
+        Means::Docker => from_docker(subject, host),
+    };
+    let title = match means {
+        Means::Start => "start Docker",
+        Means::Distribution(_) => "install Docker from the distribution's packages",
+        Means::Docker => "install Docker from Docker's repository",
+    };
+    vec![Command {
+        title: title.to_owned(),
+        script: subject.preamble() + &install + START,
+        input: Input::Empty,
+        limit: LONG,
+        reason: Reason::EngineFailed,
+    }]
+}
+
+/// `apt` waits for others' locks and first finishes what a killed run began.
+const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
+apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
+dpkg --configure -a --force-confold </dev/null
+"#;
+
+const START: &str = r"systemctl enable --now docker.service </dev/null
+n=0
+until timeout 10 docker version >/dev/null 2>&1; do
+  n=$((n + 1))
+  [ $n -lt 60 ] || { journalctl -u docker.service -n 20 --no-pager >&2; exit 1; }
+  sleep 1
+done
+docker compose version >&2
+";
+
+fn from_docker(subject: &Subject<'_>, host: &HostFacts) -> String {
+    let repository = subject.environment.engine.repository.as_ref();
+    let original = format!("https://download.docker.com/linux/{}", host.access.os);
+    let (url, key) = repository.map_or((original.as_str(), DOCKER_KEY), |mirror| (&mirror.url, &mirror.key));
+    let source = format!(
+        "deb [arch={} signed-by=/etc/apt/keyrings/deployer-docker.asc] {url} {} stable",
+        host.access.architecture, host.access.codename
+    );
+    format!(
+        r"{APT}install -d -m 0755 /etc/apt/keyrings
+printf '%s\n' {} > /etc/apt/keyrings/deployer-docker.asc
+chmod 0644 /etc/apt/keyrings/deployer-docker.asc
+printf '%s\n' {} > /etc/apt/sources.list.d/deployer-docker.list
+apt update
+apt install -y --no-install-recommends docker-ce docker-ce-cli containerd.io docker-compose-plugin
+",
+        quote(key.trim_end()),
+        quote(&source)
+    )
+}

@@ -1,0 +1,116 @@
+//! What the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its
+//! digest key and the release that last converged. Never holds a secret, only keyed digests.
+
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The format these records are written in.
+pub const FORMAT: u32 = 1;
+
+/// Whose directory this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Format of everything beside it.
+    pub version: u32,
+    /// The project.
+    pub project: String,
+    /// The environment.
+    pub environment: String,
+    /// Whether it is left alone until resumed.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+/// A release as the host has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRecord {
+    /// Format.
+    pub version: u32,
+    /// Its id: sortable by time of making.
+    pub id: String,
+    /// Digest over everything it was made from; equal inputs have equal digests.
+    pub digest: String,
+    /// The host directory its files lie in.
+    pub directory: String,
+    /// Compose project.
+    pub project: String,
+    /// Compose files, relative to the directory.
+    pub compose_files: Vec<String>,
+    /// The files it owns.
+    pub files: BTreeMap<Utf8PathBuf, FileRecord>,
+    /// Its services; empty until it was validated.
+    #[serde(default)]
+    pub services: BTreeMap<String, ServiceRecord>,
+}
+
+/// One file of a release on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Mode and digest, as in the facts.
+    pub value: String,
+    /// The release that last wrote it. A service that reads it is recreated when this moves, also where
+    /// the content only came back to what it was.
+    pub placed: String,
+}
+
+/// One service of a release on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    /// Its image as the Compose file names it.
+    pub image: String,
+    /// Shipped files that it mounts or reads, below the directory.
+    pub reads: Vec<Utf8PathBuf>,
+    /// Host ports it publishes.
+    pub ports: Vec<PublishedPort>,
+    /// How many containers it has.
+    pub replicas: u32,
+    /// How it ended when the release converged: `healthy`, `running` or `completed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Compose's own digest of the definition of its containers, read from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// A port that Compose publishes on the host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Host address it binds; empty for all.
+    pub address: String,
+    /// Port on the host.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+/// Keys the digests of secrets, so that the store alone reveals nothing. Made on the host; held in
+/// memory only.
+#[derive(Clone)]
+pub struct DigestKey([u8; 32]);
+
+impl DigestKey {
+    /// A key from its 32 bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads 64 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text.trim()).ok().map(|hash| Self(*hash.as_bytes()))
+    }
+
+    /// The digest of secret content whose SHA-256 is given: keyed BLAKE3, first 16 bytes in hex.
+    #[must_use]
+    pub fn digest(&self, sha256: &[u8; 32]) -> String {
+        blake3::keyed_hash(&self.0, sha256).to_hex()[..32].to_owned()
+    }
+}
+
+impl std::fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DigestKey")
+    }
+}

@@ -1,0 +1,80 @@
+//! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
+//! and other data only where `purge` says so.
+
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, files};
+use crate::failure::Reason;
+use crate::host::Input;
+use crate::shell::quote;
+use crate::state::Kind;
+
+/// The kinds that are taken off, in order.
+pub const ORDER: [Kind; 4] = [Kind::Services, Kind::Images, Kind::Files, Kind::Access];
+
+/// Whether there is anything of this kind to take off.
+#[must_use]
+pub fn present(kind: Kind, host: &HostFacts) -> bool {
+    match kind {
+        Kind::Services => !host.services.containers.is_empty() || host.files.current.is_some(),
+        Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
+        Kind::Access => host.access.key.is_some(),
+        Kind::Engine => false,
+    }
+}
+
+/// What takes this kind off the host.
+#[must_use]
+pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
+    let (title, script, limit, reason) = match kind {
+        Kind::Services => ("stop and remove the services", services(subject, purge), LONG, Reason::ServicesFailed),
+        Kind::Images => ("remove the images we brought", IMAGES.to_owned(), LONG, Reason::CommandFailed),
+        Kind::Files => ("remove our files", remove_files(host, purge), SHORT, Reason::CommandFailed),
+        Kind::Access => ("let the host go", release(subject), SHORT, Reason::CommandFailed),
+        Kind::Engine => return Vec::new(),
+    };
+    let script = subject.preamble() + &script;
+    vec![Command { title: title.to_owned(), script, input: Input::Empty, limit, reason }]
+}
+
+fn services(subject: &Subject<'_>, purge: bool) -> String {
+    let Some(compose) = &subject.environment.application else { return String::new() };
+    let filter = format!("--filter label=com.docker.compose.project={}", quote(&compose.project));
+    let mut script = format!(
+        r"command -v docker >/dev/null || exit 0
+cd /
+docker compose -p {project} down --remove-orphans >&2 </dev/null
+docker ps -aq {filter} | xargs -r docker rm -f >&2
+docker network ls -q {filter} | xargs -r docker network rm >&2
+",
+        project = quote(&compose.project)
+    );
+    if purge {
+        script += &format!("docker volume ls -q {filter} | xargs -r docker volume rm >&2\n");
+    }
+    script
+}
+
+/// An image that something else on the host uses stays: Docker refuses to remove it.
+const IMAGES: &str = r#"[ ! -e "$state/images" ] || sort -u "$state/images" | while IFS= read -r image; do
+  docker image rm -- "$image" >&2 2>/dev/null </dev/null || true
+done
+rm -f "$state/images""#;
+
+fn remove_files(host: &HostFacts, purge: bool) -> String {
+    let owned = host.files.owned().into_iter().fold(String::new(), |text, path| text + path.as_str() + "\n");
+    let ours = format!(
+        "if [ -d \"$app\" ]; then\n{}rm -f \"$app/.deployer\"\nrmdir --ignore-fail-on-non-empty \"$app\"\nfi\n",
+        files::remove(&owned)
+    );
+    let purged = if purge { "rm -rf --one-file-system -- \"$app\"\n" } else { "" };
+    format!(
+        "{ours}{purged}rm -rf \"$state/releases\" \"$state/staged\" \"$state/current.json\" \"$state/swapping.json\" \
+         \"$state/override.json\" \"$state/owned\"\n"
+    )
+}
+
+fn release(subject: &Subject<'_>) -> String {
+    format!(
+        "umask 077\nprintf '%s\\n' {} > \"$state/marker.new\"\nmv \"$state/marker.new\" \"$state/marker.json\"\nrm -f \"$state/key\"\n",
+        quote(&access::marker_of(subject, true))
+    )
+}

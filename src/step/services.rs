@@ -1,0 +1,274 @@
+//! Services: the release's files are live, its services run as defined, are healthy, and the checks of
+//! the manifest pass. Never restarts a service whose definition and files did not change.
+
+pub use super::model::Model;
+use super::record::{ReleaseRecord, ServiceRecord};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, container, files};
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::manifest::environment::Check;
+use crate::shell::quote;
+use crate::state::Facts;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The fact that names the live release.
+pub const RELEASE: &str = "release";
+/// The value of a check that passes.
+const PASSES: &str = "passes";
+
+/// What runs on the host.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Containers of the Compose project.
+    pub containers: Vec<container::Container>,
+    /// Ports that something listens on, as (port, protocol).
+    pub listening: BTreeSet<(u16, String)>,
+    /// Check name → `passes`, or what was found.
+    pub checks: BTreeMap<String, String>,
+}
+
+/// The shell that reads it.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    let Some(compose) = &subject.environment.application else { return String::new() };
+    let mut script = format!(
+        r#"for protocol in tcp tcp6 udp udp6; do
+  while read -r _ local _ state _; do
+    case "$protocol $state" in tcp*0A|udp*07) echo "listening $protocol ${{local##*:}}";; esac
+  done < /proc/net/$protocol
+done
+if command -v docker >/dev/null; then
+  ids=$(timeout 20 docker ps -aq --no-trunc --filter label=com.docker.compose.project={})
+  [ -z "$ids" ] || timeout 20 docker inspect --format {} $ids
+fi
+"#,
+        quote(&compose.project),
+        quote(container::FORMAT),
+    );
+    script += &crate::check::probe(&subject.environment.checks);
+    script
+}
+
+/// Reads the probe's lines.
+pub fn parse(output: &[u8]) -> Result<Seen, String> {
+    let text = String::from_utf8_lossy(output);
+    let mut seen = Seen::default();
+    for line in text.lines() {
+        if let Some(listening) = line.strip_prefix("listening ") {
+            let Some((protocol, port)) = listening.split_once(' ') else { continue };
+            let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{port}`"))?;
+            seen.listening.insert((port, protocol.trim_end_matches('6').to_owned()));
+        } else if let Some(check) = line.strip_prefix("check ") {
+            if let Some((found, name)) = crate::check::parse(check) {
+                seen.checks.insert(name, found);
+            }
+        } else if line.starts_with('{') {
+            seen.containers.extend(container::parse(line));
+        }
+    }
+    Ok(seen)
+}
+
+/// The services of the release that waits or, where none does, that is live.
+#[must_use]
+pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, ServiceRecord> {
+    let live = || host.files.current.as_ref().map(|record| record.services.clone()).unwrap_or_default();
+    host.files.staged.as_ref().map_or_else(live, |staged| staged_records(subject, staged))
+}
+
+fn staged_records(subject: &Subject<'_>, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
+    let record = &staged.record;
+    // Compose resolved relative paths below the staging directory.
+    let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
+    staged.model.records(&[Utf8Path::new(&tree), Utf8Path::new(&record.directory)], record.files.keys())
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::new();
+    let Some(live) = [&host.files.swapping, &host.files.current].into_iter().flatten().next() else { return facts };
+    if files::digest(subject, host).is_some() {
+        let pending = host.files.staged.is_some() || host.files.swapping.is_some();
+        facts
+            .insert(RELEASE.to_owned(), if pending { format!("{} pending", live.digest) } else { live.digest.clone() });
+    }
+    let records = records(subject, host);
+    for (name, record) in &records {
+        let state = judge(subject, host, name, record);
+        if state != "missing" {
+            facts.insert(name.clone(), state);
+        }
+    }
+    let others = host.services.containers.iter().filter(|container| !records.contains_key(&container.service));
+    for other in others.filter(|container| !container.service.is_empty()) {
+        facts.insert(other.service.clone(), "not in the application".to_owned());
+    }
+    for check in gating(subject) {
+        if let Some(found) = host.services.checks.get(&check.name) {
+            facts.insert(format!("check {}", check.name), found.clone());
+        }
+    }
+    facts
+}
+
+fn judge(subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
+    let containers: Vec<_> = host.services.containers.iter().filter(|container| container.service == name).collect();
+    container::judge(record, &containers, host.access.now, subject.environment.health.stable_for)
+}
+
+fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {
+    subject.environment.checks.iter().filter(|check| check.gate)
+}
+
+/// The facts as they are to be: every service in a good state, whichever it is.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::new();
+    if subject.release.is_none() {
+        return facts;
+    }
+    if let Some(digest) = files::digest(subject, host) {
+        facts.insert(RELEASE.to_owned(), digest);
+    }
+    for (name, record) in records(subject, host) {
+        let state = judge(subject, host, &name, &record);
+        let wanted = record.end.unwrap_or_else(|| "running".to_owned());
+        facts.insert(name, if container::good(&state) { state } else { wanted });
+    }
+    facts.extend(gating(subject).map(|check| (format!("check {}", check.name), PASSES.to_owned())));
+    facts
+}
+
+/// Refuses ports that something else on the host holds.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(container::Container::ports).collect();
+    let records = records(subject, host);
+    let taken = records.iter().find_map(|(service, record)| {
+        let port = record.ports.iter().find(|port| {
+            host.services.listening.contains(&(port.port, port.protocol.clone()))
+                && !ours.contains(&(port.port, port.protocol.as_str()))
+        })?;
+        Some((service, port))
+    });
+    taken.map(|(service, port)| {
+        let message =
+            format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
+        Failure::new(Reason::PortTaken, message)
+    })
+}
+
+/// Puts the staged release's files in place, if one waits, and lets Compose bring the services to it.
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
+    let Some(record) = wanted_record(subject, host) else {
+        return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
+    };
+    let mut script = subject.preamble() + "umask 077\n";
+    script += &format!(
+        "printf '%s\\n' {} > \"$state/override.new\"\nmv \"$state/override.new\" \"$state/override.json\"\n",
+        quote(&labels(&record))
+    );
+    if host.files.staged.is_some() {
+        let json = serde_json::to_string(&record).unwrap_or_default();
+        script += &format!(
+            "printf '%s\\n' {} > \"$state/swapping.new\"\nmv \"$state/swapping.new\" \"$state/swapping.json\"\n",
+            quote(&json)
+        );
+        script += &files::switch(&record, host);
+        script += &format!("printf '%s\\n' {} > \"$app/.deployer\"\n", quote(&access::marker_of(subject, false)));
+    }
+    let up = format!(
+        "cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
+         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
+        compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
+    );
+    let limit = subject.environment.health.timeout + SHORT;
+    Ok(vec![Command {
+        title: "start the services".to_owned(),
+        script: script + &up,
+        input: Input::Empty,
+        limit,
+        reason: Reason::ServicesFailed,
+    }])
+}
+
+/// The record of the release that is to run: the staged one, else the live one.
+fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
+    let services = records(subject, host);
+    let staged = host.files.staged.as_ref().map(|staged| &staged.record);
+    let record = staged.or(host.files.swapping.as_ref()).or(host.files.current.as_ref())?;
+    Some(ReleaseRecord { services, ..record.clone() })
+}
+
+/// A Compose file that labels each service with the digest of the files it reads, so that Compose, which
+/// does not look into mounted files, recreates it when they change.
+fn labels(record: &ReleaseRecord) -> String {
+    let digest = |reads: &[Utf8PathBuf]| {
+        let mut hasher = blake3::Hasher::new();
+        for path in reads {
+            let file = record.files.get(path);
+            let (value, placed) = file.map_or(("", ""), |file| (file.value.as_str(), file.placed.as_str()));
+            hasher.update(format!("{path}\0{value}\0{placed}\0").as_bytes());
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    };
+    let services: BTreeMap<_, _> = record
+        .services
+        .iter()
+        .filter(|(_, service)| !service.reads.is_empty())
+        .map(|(name, service)| (name, serde_json::json!({ "labels": { "deployer.files": digest(&service.reads) } })))
+        .collect();
+    serde_json::json!({ "services": services }).to_string()
+}
+
+/// Whether all is as wanted but for the record, which [`finish`] writes.
+#[must_use]
+pub fn settled(observed: &Facts, desired: &Facts) -> bool {
+    desired.iter().all(|(fact, value)| fact == RELEASE || observed.get(fact) == Some(value))
+        && observed.keys().all(|fact| desired.contains_key(fact))
+}
+
+/// Containers that will not become healthy however long one waits.
+#[must_use]
+pub fn hopeless(host: &HostFacts) -> bool {
+    host.services.containers.iter().any(container::Container::hopeless)
+}
+
+/// Records the release as converged, with what was observed of its services, and lets old ones go.
+#[must_use]
+pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
+    let mut record = wanted_record(subject, host)?;
+    for (name, service) in &mut record.services {
+        let state = container_state(subject, host, name, service);
+        let hash = host.services.containers.iter().find(|container| container.service == *name);
+        service.end = Some(state);
+        service.hash = hash.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
+    }
+    let json = serde_json::to_string(&record).unwrap_or_default();
+    let owned = record.files.keys().fold(String::new(), |text, path| text + path.as_str() + "\n");
+    let script = format!(
+        r#"umask 077
+printf '%s\n' {} > "$state/current.new"
+mv "$state/current.new" "$state/current.json"
+cat > "$state/owned" <<'/.'
+{owned}/.
+rm -f "$state/staged" "$state/swapping.json"
+cd "$state/releases"
+ls | sort -r | tail -n +6 | grep -vxF -- {} | while IFS= read -r old; do rm -rf -- "$old"; done || true"#,
+        quote(&json),
+        quote(&record.id),
+    );
+    Some(Command {
+        title: "record the release".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: LONG,
+        reason: Reason::UploadFailed,
+    })
+}
+
+fn container_state(subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
+    judge(subject, host, name, &ServiceRecord { hash: None, end: None, ..record.clone() })
+}

@@ -1,0 +1,160 @@
+//! Opens the database, brings its tables up to date and says clearly why it cannot. Never changes a
+//! store that a newer deployer wrote, or a database that is not a store.
+
+use super::{Store, place};
+use crate::failure::{Failure, Reason};
+use camino::Utf8Path;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use std::fmt::Display;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations");
+
+/// How long another process may hold the store.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the first look at the tables shows.
+enum Tables {
+    Current,
+    Outdated,
+    Newer(i64),
+    Foreign,
+}
+
+impl Store {
+    /// Opens the store for writing and creates it where there is none. A relative path is one below
+    /// `directory`. A store that cannot be written is refused here, not in the middle of a run.
+    pub async fn open(url: &str, directory: &Utf8Path) -> Result<Self, Failure> {
+        let path = place::path(url, directory)?;
+        if !place::exists(&path).map_err(|error| unusable(&path, error))? {
+            place::create(&path).map_err(|error| unusable(&path, error))?;
+        }
+        let mut connection = connect(&path, false).await?;
+        bring_up_to_date(&mut connection, &path).await?;
+        let store = Self { path, connection: Mutex::new(connection) };
+        store.prune().await?;
+        Ok(store)
+    }
+
+    /// Opens the store for reading; `None` where there is none. Creates nothing, and reads a store
+    /// on a read-only file system too.
+    pub async fn open_existing(url: &str, directory: &Utf8Path) -> Result<Option<Self>, Failure> {
+        let path = place::path(url, directory)?;
+        if !place::exists(&path).map_err(|error| unusable(&path, error))? {
+            return Ok(None);
+        }
+        let connection = match read(&path, false).await {
+            // A read-only file system: no index of the write-ahead log can be made, so go without.
+            Err(failure) if failure.reason == Reason::StoreUnusable && is_at_rest(&path) => {
+                read(&path, true).await.map_err(|_| failure)?
+            }
+            other => other?,
+        };
+        Ok(Some(Self { path, connection: Mutex::new(connection) }))
+    }
+
+    /// Closes the store, so that its write-ahead log is folded into the one file.
+    pub async fn close(self) {
+        // What was written is on the disk already; there is nothing left that could be lost.
+        let _ = self.connection.into_inner().close().await;
+    }
+
+    pub(super) fn unusable(&self, error: impl Into<sqlx::Error>) -> Failure {
+        explain(&self.path, &error.into())
+    }
+}
+
+async fn read(path: &Utf8Path, immutable: bool) -> Result<SqliteConnection, Failure> {
+    let mut connection = connect(path, immutable).await?;
+    match look(&mut connection).await.map_err(|error| explain(path, &error))? {
+        Tables::Current => {}
+        Tables::Outdated => bring_up_to_date(&mut connection, path).await?,
+        Tables::Newer(version) => return Err(newer(path, version)),
+        Tables::Foreign => return Err(foreign(path)),
+    }
+    Ok(connection)
+}
+
+async fn connect(path: &Utf8Path, immutable: bool) -> Result<SqliteConnection, Failure> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE);
+    let options = if immutable {
+        options.immutable(true).read_only(true)
+    } else {
+        options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+    };
+    options.connect().await.map_err(|error| explain(path, &error))
+}
+
+/// Takes the write lock, which shows that the store can be written, and runs what is missing.
+async fn bring_up_to_date(connection: &mut SqliteConnection, path: &Utf8Path) -> Result<(), Failure> {
+    let explained = |error: sqlx::Error| explain(path, &error);
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explained)?;
+    match look(&mut transaction).await.map_err(explained)? {
+        Tables::Current => {}
+        Tables::Outdated => {
+            MIGRATOR.run_direct(None, &mut *transaction, false).await.map_err(|error| unusable(path, error))?;
+        }
+        Tables::Newer(version) => return Err(newer(path, version)),
+        Tables::Foreign => return Err(foreign(path)),
+    }
+    transaction.commit().await.map_err(explained)
+}
+
+/// Reads which migrations the database has seen, without changing anything.
+async fn look(connection: &mut SqliteConnection) -> Result<Tables, sqlx::Error> {
+    let (ours, any): (bool, bool) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE name = '_sqlx_migrations') > 0, count(*) > 0 FROM sqlite_schema WHERE type = 'table'",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !ours {
+        return Ok(if any { Tables::Foreign } else { Tables::Outdated });
+    }
+    let seen: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?;
+    let known = MIGRATOR.iter().map(|migration| migration.version).max();
+    Ok(match seen {
+        Some(version) if seen > known => Tables::Newer(version),
+        _ if seen == known => Tables::Current,
+        _ => Tables::Outdated,
+    })
+}
+
+/// Whether no write-ahead log waits beside the file, so that the file alone is the whole store.
+fn is_at_rest(path: &Utf8Path) -> bool {
+    std::fs::metadata(format!("{path}-wal")).map_or(true, |log| log.len() == 0)
+}
+
+fn unusable(path: &Utf8Path, error: impl Display) -> Failure {
+    Failure::new(Reason::StoreUnusable, format!("The state store {path} cannot be used: {error}"))
+}
+
+fn newer(path: &Utf8Path, version: i64) -> Failure {
+    Failure::new(
+        Reason::StoreNewer,
+        format!("The state store {path} has format {version}, which is newer than this deployer knows"),
+    )
+}
+
+fn foreign(path: &Utf8Path) -> Failure {
+    unusable(path, "it is a database of another program")
+}
+
+/// Words what the database says, by its primary result code.
+fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
+    let sqlx::Error::Database(database) = error else { return unusable(path, error) };
+    let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    match code & 0xff {
+        3 | 23 => unusable(path, "permission denied"),
+        5 | 6 => unusable(path, "another process holds it").hint("Wait until that process ends, then run this again"),
+        8 => unusable(path, "it is read-only"),
+        11 => unusable(path, "it is damaged").details(database.message()),
+        13 => unusable(path, "the disk is full"),
+        14 => unusable(path, "it cannot be opened"),
+        26 => unusable(path, "it is not a database"),
+        _ => unusable(path, database.message()),
+    }
+}

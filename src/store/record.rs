@@ -1,0 +1,101 @@
+//! The records: what was last observed of each environment. Never saves what was merely meant.
+
+use super::Store;
+use crate::event::{FailedView, Health};
+use crate::failure::{Failure, Reason};
+use crate::state::{Stage, State};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The format of a record's JSON. Raise it when an older deployer would misread a record.
+const FORMAT: i64 = 1;
+
+/// What was last observed of one environment. Fields added later need `#[serde(default)]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The facts, by kind.
+    pub state: State,
+    /// The stage derived from them when they were observed, for lists.
+    pub stage: Stage,
+    /// How healthy the services were.
+    pub health: Health,
+    /// The address the host was reached at.
+    pub address: String,
+    /// When the host was asked.
+    pub observed_at: Timestamp,
+    /// The host's serial at that time.
+    pub serial: u64,
+    /// Whether the environment is left alone until resumed.
+    pub suspended: bool,
+    /// What failed last, if nothing succeeded since.
+    pub failed: Option<FailedView>,
+    /// The host's keys, each `TYPE BASE64`.
+    pub host_keys: Vec<String>,
+    /// Published addresses (`http://…`, `tcp://…`).
+    pub endpoints: Vec<String>,
+    /// Service → its state on the host.
+    pub services: BTreeMap<String, String>,
+}
+
+impl Store {
+    /// Every record of a project, by environment.
+    pub async fn records(&self, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
+        let rows: Vec<(String, i64, String)> =
+            sqlx::query_as("SELECT environment, format, body FROM record WHERE project = ? ORDER BY environment")
+                .bind(project)
+                .fetch_all(&mut *self.connection.lock().await)
+                .await
+                .map_err(|error| self.unusable(error))?;
+        rows.into_iter().map(|(environment, format, body)| self.read(environment, format, &body)).collect()
+    }
+
+    /// Saves an observation in place of the previous one.
+    pub async fn save(&self, project: &str, environment: &str, record: &Record) -> Result<(), Failure> {
+        let body = serde_json::to_string(record).map_err(|error| self.unusable(sqlx::Error::Encode(error.into())))?;
+        sqlx::query(
+            "INSERT OR REPLACE INTO record (project, environment, format, stage, serial, observed_at, body) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(project)
+        .bind(environment)
+        .bind(FORMAT)
+        .bind(record.stage.name())
+        .bind(record.serial.cast_signed())
+        .bind(record.observed_at.as_millisecond())
+        .bind(body)
+        .execute(&mut *self.connection.lock().await)
+        .await
+        .map_err(|error| self.unusable(error))?;
+        Ok(())
+    }
+
+    /// Removes a record; false where there was none.
+    pub async fn forget(&self, project: &str, environment: &str) -> Result<bool, Failure> {
+        let done = sqlx::query("DELETE FROM record WHERE project = ? AND environment = ?")
+            .bind(project)
+            .bind(environment)
+            .execute(&mut *self.connection.lock().await)
+            .await
+            .map_err(|error| self.unusable(error))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    fn read(&self, environment: String, format: i64, body: &str) -> Result<(String, Record), Failure> {
+        if format > FORMAT {
+            return Err(Failure::new(
+                Reason::StoreNewer,
+                format!("The record of {environment} in {} was written by a newer deployer", self.path),
+            ));
+        }
+        match serde_json::from_str(body) {
+            Ok(record) => Ok((environment, record)),
+            Err(error) => Err(Failure::new(
+                Reason::StoreUnusable,
+                format!("The record of {environment} in {} cannot be read", self.path),
+            )
+            .on(environment)
+            .details(error.to_string())),
+        }
+    }
+}

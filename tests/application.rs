@@ -1,0 +1,268 @@
+//! From an application's directory to its release: one directory below `tests/cases/application` a case,
+//! with `case.yaml` (what the manifest says), `app/` and the expected release. Never needs Docker.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application::release::{Content, Release};
+use deployer::application::{self, Variable};
+use deployer::failure::Failure;
+use deployer::manifest::environment::Compose;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Case {
+    files: Vec<String>,
+    templates: bool,
+    seed: Vec<String>,
+    /// Shown freely.
+    variables: BTreeMap<String, String>,
+    /// Secret.
+    secrets: BTreeMap<String, String>,
+    /// Secret, and not resolved.
+    unknown: Vec<String>,
+}
+
+fn compose(directory: Utf8PathBuf, case: &Case) -> Compose {
+    Compose {
+        directory,
+        files: case.files.clone(),
+        templates: case.templates,
+        variables: BTreeMap::new(),
+        archives: BTreeMap::new(),
+        seed: case.seed.clone(),
+        project: "shop--production".to_owned(),
+        host_directory: "/opt/deployer/shop--production".into(),
+    }
+}
+
+fn values(case: &Case) -> BTreeMap<String, Variable> {
+    let mut values = BTreeMap::new();
+    for (secret, named) in [(false, &case.variables), (true, &case.secrets)] {
+        for (name, value) in named {
+            values.insert(name.clone(), Variable { value: Some(value.clone().into()), secret });
+        }
+    }
+    for name in &case.unknown {
+        values.insert(name.clone(), Variable { value: None, secret: true });
+    }
+    values
+}
+
+fn listing(release: &Release) -> String {
+    let mut text = format!("compose files: {}\n", release.compose_files.join(" "));
+    for (path, file) in &release.files {
+        let secret = if file.secret { " secret" } else { "" };
+        let seed = if file.seed { " seed" } else { "" };
+        let unknown = if file.sha256.is_none() { " unknown" } else { "" };
+        writeln!(text, "{:04o} {path}{secret}{seed}{unknown}", file.mode).unwrap();
+        if let Content::Bytes(bytes) = &file.content {
+            for line in String::from_utf8_lossy(bytes).lines() {
+                writeln!(text, "     | {line}").unwrap();
+            }
+        }
+    }
+    text
+}
+
+fn report(failures: &[Failure]) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        writeln!(text, "{}: {}", failure.reason.code(), failure.message).unwrap();
+        if let Some(at) = &failure.location {
+            let marked =
+                at.span.clone().and_then(|span| at.source.as_ref()?.get(span)).map(|text| format!(" `{text}`"));
+            writeln!(text, "  at {}:{}:{}{}", at.file, at.line, at.column, marked.unwrap_or_default()).unwrap();
+        }
+        for line in failure.details.iter().flat_map(|details| details.lines()) {
+            writeln!(text, "  | {line}").unwrap();
+        }
+        writeln!(text, "  hint: {}", failure.advice()).unwrap();
+    }
+    text
+}
+
+/// The directories of one kind of case, in order.
+fn cases(kind: &str) -> Vec<Utf8PathBuf> {
+    let mut cases: Vec<Utf8PathBuf> = Utf8Path::new("tests/cases")
+        .join(kind)
+        .read_dir_utf8()
+        .unwrap()
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty());
+    cases
+}
+
+#[test]
+fn applications_become_the_releases_that_are_written_beside_them() {
+    for directory in cases("application") {
+        let text = std::fs::read_to_string(directory.join("case.yaml")).unwrap();
+        let case: Case = serde_saphyr::from_str(&text).unwrap();
+        let shown = match application::load(&compose(directory.join("app"), &case), &values(&case)) {
+            Ok(release) => listing(&release),
+            Err(failures) => report(&failures),
+        };
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(directory.canonicalize_utf8().unwrap());
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!("release", shown));
+    }
+}
+
+/// Loads what stands in a directory made for one test.
+fn load(directory: &tempfile::TempDir) -> Result<Release, Vec<Failure>> {
+    let directory = Utf8Path::from_path(directory.path()).unwrap().to_owned();
+    application::load(&compose(directory, &Case::default()), &BTreeMap::new())
+}
+
+fn application(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_by_name_and_all_at_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let directory = application(&[("compose.yaml", b"services: {}"), ("a\nb", b""), (".git/config", b"")]);
+    let odd = std::ffi::OsStr::from_bytes(b"\xff.txt");
+    std::fs::write(directory.path().join(odd), "").unwrap();
+    std::fs::write(directory.path().join(".git").join(odd), "").unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
+    let messages: Vec<String> = load(&directory).unwrap_err().into_iter().map(|failure| failure.message).collect();
+    assert_eq!(messages.len(), 3, "{messages:?}");
+    assert!(messages[0].contains(r"a\nb") && messages[0].contains("line break"), "{messages:?}");
+    assert!(messages[1].ends_with("socket is neither a file nor a directory"), "{messages:?}");
+    assert!(messages[2].contains("is not UTF-8"), "{messages:?}");
+}
+
+#[test]
+fn a_missing_directory_is_said_so() {
+    let failures = application::load(&compose("/nowhere".into(), &Case::default()), &BTreeMap::new()).unwrap_err();
+    assert_eq!(failures[0].message, "/nowhere is not a directory");
+}
+
+#[test]
+fn a_rendered_secret_keeps_a_private_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = application(&[
+        ("compose.yaml", b"{}"),
+        ("a.tera", b"{{ TOKEN }}"),
+        ("b.tera", b"{{ TOKEN }}"),
+        ("c.tera", b""),
+    ]);
+    for name in ["a.tera", "c.tera"] {
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(directory.path().join(name), private).unwrap();
+    }
+    let case = Case { templates: true, secrets: [("TOKEN".into(), "x".into())].into(), ..Case::default() };
+    let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
+    let release = application::load(&compose(root, &case), &values(&case)).unwrap();
+    let mode = |name: &str| release.files[Utf8Path::new(name)].mode;
+    assert_eq!((mode("a"), mode("b"), mode("c")), (0o600, 0o644, 0o644));
+}
+
+#[test]
+fn a_tar_is_the_same_bytes_every_time_and_holds_what_was_chosen() {
+    let long = format!("deep/{}/file", "x".repeat(150));
+    let directory = application(&[("compose.yaml", b"services: {}"), (&long, b"long"), ("unchosen", b"")]);
+    let release = load(&directory).unwrap();
+    let chosen = [Utf8PathBuf::from("compose.yaml"), Utf8PathBuf::from(&long)].into();
+    let bytes = application::tar(&release, &chosen).unwrap();
+    assert_eq!(bytes, application::tar(&release, &chosen).unwrap());
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    let entries: Vec<(String, u32, u64)> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let header = entry.header();
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap()), (0, 0, 0));
+            (entry.path().unwrap().to_str().unwrap().to_owned(), header.mode().unwrap(), entry.size())
+        })
+        .collect();
+    let above = long.trim_end_matches("/file").to_owned();
+    assert_eq!(
+        entries,
+        [("compose.yaml".to_owned(), 0o644, 12), ("deep".to_owned(), 0o755, 0), (above, 0o755, 0), (long, 0o644, 4),]
+    );
+}
+
+#[test]
+fn a_file_that_changes_after_it_was_loaded_is_not_sent() {
+    let directory = application(&[("compose.yaml", b"services: {}")]);
+    let release = load(&directory).unwrap();
+    std::fs::write(directory.path().join("compose.yaml"), "services: []").unwrap();
+    let error = application::tar(&release, &["compose.yaml".into()].into()).unwrap_err();
+    assert_eq!(error.to_string(), "compose.yaml changed while it was being read");
+}
+
+#[test]
+fn every_element_of_the_compose_specification_loads() {
+    for directory in cases("compose-spec") {
+        let loaded = application::load(&compose(directory.clone(), &Case::default()), &BTreeMap::new());
+        if let Err(failures) = loaded {
+            panic!("{directory}: {}", report(&failures));
+        }
+    }
+}
+
+#[test]
+fn bombs_and_cycles_in_a_compose_file_cost_nothing() {
+    let mut bomb = "x-0: &a0 { build: . }\n".to_owned();
+    for level in 1..40 {
+        let below = level - 1;
+        writeln!(bomb, "x-{level}: &a{level} {{ <<: [*a{below}, *a{below}], list: [*a{below}, *a{below}] }}").unwrap();
+    }
+    bomb +=
+        "x-self: &self { <<: *self, again: [*self] }\nservices: { web: *a39, other: *self, one: { extends: one } }\n";
+    let directory = application(&[("compose.yaml", bomb.as_bytes())]);
+    let started = std::time::Instant::now();
+    let failures = load(&directory).unwrap_err();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].location.as_ref().map(|at| (at.line, at.column)), Some((1, 12)));
+    assert!(started.elapsed().as_millis() < 100, "{:?}", started.elapsed());
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_deep_nesting_is_not() {
+    let nested = |depth: usize| format!("x: {}{}\nservices: {{}}\n", "[".repeat(depth), "]".repeat(depth));
+    assert!(load(&application(&[("compose.yaml", nested(1000).as_bytes())])).is_ok());
+    let failures = load(&application(&[("compose.yaml", nested(100_000).as_bytes())])).unwrap_err();
+    assert!(failures[0].message.contains("is not YAML"), "{}", failures[0]);
+}
+
+#[test]
+fn files_that_include_each_other_are_read_once() {
+    let one = b"include: [two.yaml, ../outside.yaml, none.yaml]\nservices: {}\n";
+    let two = b"include: [compose.yaml]\nservices: { web: { build: . } }\n";
+    let failures = load(&application(&[("compose.yaml", one), ("two.yaml", two)])).unwrap_err();
+    assert_eq!(failures.len(), 1);
+}
+
+#[test]
+fn links_that_lead_nowhere_or_in_a_circle_are_named() {
+    let directory = application(&[("compose.yaml", b"services: {}"), ("sub/file", b"")]);
+    for (target, link) in [("nowhere", "broken"), ("self", "self"), ("..", "sub/up")] {
+        std::os::unix::fs::symlink(target, directory.path().join(link)).unwrap();
+    }
+    let root = directory.path().to_str().unwrap();
+    let messages: Vec<String> =
+        load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
+    let expected = [
+        "APP/broken is a link that leads nowhere",
+        "APP/self is a link that leads nowhere",
+        "APP/sub/up is a link to APP, which holds it",
+    ];
+    assert_eq!(messages, expected);
+}

@@ -1,0 +1,240 @@
+//! Bed hosts and a user's working directory for live tests. Never touches anything but the bed.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A host of the test bed, removed when dropped.
+pub struct BedHost {
+    pub name: String,
+    pub ipv4: String,
+    pub ipv6: String,
+}
+
+/// Runs `tests/bed` and returns what it printed; a failure fails the test.
+pub fn bed(arguments: &[&str]) -> String {
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("tests/bed starts");
+    assert!(output.status.success(), "tests/bed {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// One value of `tests/bed env`.
+pub fn bed_value(name: &str) -> PathBuf {
+    let prefix = format!("{name}=");
+    let line = bed(&["env"]).lines().find_map(|line| line.strip_prefix(&prefix).map(str::to_owned));
+    PathBuf::from(line.expect("the bed says it").trim_matches('\''))
+}
+
+/// The archive of a test image, such as `demo-1.tar`.
+pub fn image(name: &str) -> PathBuf {
+    bed_value("BED_IMAGES").join(name)
+}
+
+impl BedHost {
+    fn up(kind: &str) -> Self {
+        let line = bed(&["up", "1", kind]);
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let mut word = || words.next().expect("NAME IPV4 IPV6 KIND");
+        Self { name: word(), ipv4: word(), ipv6: word() }
+    }
+
+    /// A fresh Debian host without Docker.
+    pub fn bare() -> Self {
+        Self::up("--bare")
+    }
+
+    /// A fresh Debian host with Docker from Debian's packages.
+    pub fn docker() -> Self {
+        Self::up("--docker")
+    }
+
+    /// Runs a command on the host as root; a failure fails the test.
+    pub fn shell(&self, command: &str) -> String {
+        bed(&["shell", &self.name, "sh", "-c", command])
+    }
+
+    /// Whether a command on the host succeeds.
+    pub fn holds(&self, command: &str) -> bool {
+        self.shell(&format!("if {command}; then echo yes; else echo no; fi")).trim().ends_with("yes")
+    }
+
+    /// Breaks the host, or mends it.
+    pub fn fault(&self, kind: &str, more: &[&str]) {
+        let mut arguments = vec!["fault", &self.name, kind];
+        arguments.extend(more);
+        bed(&arguments);
+    }
+
+    /// The host's ed25519 key, as a manifest pins it.
+    pub fn host_key(&self) -> String {
+        let line = self.shell("cat /etc/ssh/ssh_host_ed25519_key.pub");
+        line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The page that the application serves on a port, if it does.
+    pub fn page(&self, port: u16) -> Option<String> {
+        let url = format!("http://{}:{port}/", self.ipv4);
+        let output =
+            Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for BedHost {
+    fn drop(&mut self) {
+        let _ = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+            .args(["remove", &self.name])
+            .stdin(Stdio::null())
+            .output();
+    }
+}
+
+/// A user's directory: a manifest, an application, a home of its own.
+pub struct Work {
+    pub directory: tempfile::TempDir,
+}
+
+/// How a run of deployer ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// The events of a `--json` run.
+    pub fn events(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// The events of one type.
+    pub fn of(&self, kind: &str) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// The reasons of its errors.
+    pub fn reasons(&self) -> Vec<String> {
+        self.of("error").iter().map(|error| error["reason"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The outcome in its result line.
+    pub fn outcome(&self) -> String {
+        self.of("result")
+            .last()
+            .map(|result| result["outcome"].as_str().unwrap_or_default().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Asserts the exit code, showing everything where it differs.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Work {
+    /// An empty directory.
+    pub fn empty() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join("home")).expect("a home");
+        Self { directory }
+    }
+
+    /// The usual application on a host: one service of `demo:1` that mounts a page, checked over HTTP.
+    pub fn demo(host: &BedHost) -> Self {
+        let work = Self::empty();
+        work.write("app/compose.yaml", DEMO);
+        work.write("app/html/index.html", "page one\n");
+        work.link("demo.tar", &image("demo-1.tar"));
+        work.manifest(host, "");
+        work
+    }
+
+    /// Writes the usual manifest; `more` is added to the environment, indented by four.
+    pub fn manifest(&self, host: &BedHost, more: &str) {
+        let text = format!(
+            "version: 1\nproject: shop\nenvironments:\n  production:\n    registered: {{ address: {} }}\n    ssh: {{ user: deploy, \
+             identity_file: {}, host_key: [\"{}\"], wait: 0s }}\n    health: {{ timeout: 30s, stable_for: 1s }}\n    application: {{ compose: {{ directory: ./app, archives: \
+             {{ \"demo:1\": ./demo.tar }} }} }}\n    checks: [ {{ name: page, http: {{ port: 8080, path: / }} }} ]\n{more}",
+            host.ipv4,
+            bed_value("BED_KEY").display(),
+            host.host_key(),
+        );
+        self.write("deployment.yaml", &text);
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+        std::fs::write(path, text).expect("written");
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("readable")
+    }
+
+    /// Replaces text in a file; fails where it is not there.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "{name} lacks {from:?}:\n{text}");
+        self.write(name, text.replace(from, to));
+    }
+
+    pub fn link(&self, name: &str, target: &Path) {
+        let _ = std::fs::remove_file(self.path(name));
+        std::os::unix::fs::symlink(target, self.path(name)).expect("a link");
+    }
+
+    /// deployer, in this directory, with a home of its own and nothing else of the environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", std::env::var("PATH").expect("a PATH"))
+            .env("HOME", self.path("home"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs deployer.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Self::finish(&mut self.command(arguments))
+    }
+
+    /// Runs a prepared command.
+    pub fn finish(command: &mut Command) -> Run {
+        let output = command.output().expect("deployer starts");
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// `deployer apply --json`.
+    pub fn apply(&self) -> Run {
+        self.run(&["apply", "--json"])
+    }
+}
+
+/// The Compose file of the usual application.
+pub const DEMO: &str = "services:
+  web:
+    image: demo:1
+    restart: unless-stopped
+    ports: [\"8080:8080\"]
+    volumes: [\"./html:/www:ro\"]
+    healthcheck: { test: [\"CMD\", \"wget\", \"-q\", \"-O\", \"-\", \"http://127.0.0.1:8080/\"], interval: 1s, timeout: 2s, retries: 10 }
+";

@@ -1,0 +1,5 @@
+//! Tests on real hosts of the test bed: `tests/bed` must be up. Built with `--features live` only, so that
+//! none is ever skipped and counted as passed.
+
+mod bed;
+mod main_job;
