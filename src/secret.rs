@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const SHORTEST: usize = 4;
 
 /// Where a value comes from, and whether it is secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// Written in the manifest: shown freely when `secret` is false.
     Literal {
@@ -44,6 +44,18 @@ pub enum SecretSource {
         /// False for `secret: false`.
         secret: bool,
     },
+}
+
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Literal { value, secret: false } => write!(f, "{value:?}"),
+            Self::Literal { .. } => f.write_str("(secret)"),
+            Self::Environment { name, .. } => write!(f, "from_env {name}"),
+            Self::File { path, .. } => write!(f, "from_file {path}"),
+            Self::Command { argv, .. } => write!(f, "from_command {argv:?}"),
+        }
+    }
 }
 
 /// A resolved value.

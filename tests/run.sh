@@ -115,18 +115,8 @@ scripts() {
 
 images() { tests/bed image && tests/bed images; }
 
-# One build serves all tests: the feature `live` adds test targets only, and those are named live*.
-units() {
-    local file
-    for file in tests/*.rs; do
-        file=${file##*/}
-        [[ $file == live* ]] || set -- "$@" --test "${file%.rs}"
-    done
-    cargo test --locked --all-features --no-fail-fast --lib --bins "$@"
-}
-
 live() {
-    cargo test --locked --all-features --no-fail-fast --test 'live*'
+    cargo test --locked --features live --no-fail-fast --test 'live*'
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 
@@ -180,8 +170,8 @@ beside &
 side=$!
 set +m
 suite fmt cargo fmt --check
-suite test units
-suite doctest cargo test --locked --all-features --doc
+suite test cargo test --locked --no-fail-fast --all-targets # without the feature `live`
+suite doctest cargo test --locked --doc
 suite clippy cargo clippy --locked --all-targets --all-features -- -D warnings
 suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --all-features --no-deps --document-private-items
 wait "$side" || fail "broke off beside cargo"
