@@ -80,6 +80,17 @@ reasons! {
     Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues where the host is";
 }
 
+/// The reasons as a Markdown table, for the README.
+#[must_use]
+pub fn table() -> String {
+    let rows = Reason::ALL.iter().map(|reason| {
+        format!("| `{}` | {} | {} | {} |\n", reason.code(), reason.exit(), reason.meaning(), reason.hint())
+    });
+    std::iter::once("| Reason | Exit code | Meaning | What to do |\n|---|---|---|---|\n".to_owned())
+        .chain(rows)
+        .collect()
+}
+
 /// A place in a file, 1-based, with the bytes a snippet underlines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {

@@ -42,7 +42,7 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 
 fn text(error: &clap::Error, format: Format, color: ColorChoice) -> String {
     let text = error.render();
-    let colored = format == Format::Terminal && render::is_colored(color, &std::io::stdout());
+    let colored = format == Format::Terminal && render::is_stdout_colored(color);
     if colored { text.ansi().to_string() } else { text.to_string() }
 }
 
@@ -51,19 +51,22 @@ fn failure(text: &str) -> Failure {
     let mut paragraphs = text.trim().split("\n\n");
     let first = paragraphs.next().unwrap_or_default();
     let message = first.strip_prefix("error: ").unwrap_or(first);
-    let mut letters = message.chars();
-    let message: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
-    let mut failure = Failure::new(Reason::Usage, message);
+    let mut failure = Failure::new(Reason::Usage, sentence(message));
     let mut details = String::new();
     for paragraph in paragraphs {
         let tips: Vec<&str> = paragraph.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
         if !tips.is_empty() {
-            failure = failure.hint(tips.join("\n"));
+            failure = failure.hint(sentence(&tips.join("\n")));
         } else if paragraph.starts_with("Usage:") {
             paragraph.clone_into(&mut details);
         }
     }
     failure.details(details)
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 #[cfg(test)]
@@ -77,7 +80,7 @@ mod tests {
              Usage: deployer <COMMAND>\n\nFor more information, try '--help'.\n",
         );
         assert_eq!(failure.message, "Unrecognized subcommand 'aply'");
-        assert_eq!(failure.advice(), "a similar subcommand exists: 'apply'");
+        assert_eq!(failure.advice(), "A similar subcommand exists: 'apply'");
         assert_eq!(failure.details.as_deref(), Some("Usage: deployer <COMMAND>"));
     }
 }

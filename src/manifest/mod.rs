@@ -1,21 +1,27 @@
 //! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
 
+mod around;
 mod claim;
+pub mod edit;
 pub mod environment;
 mod layer;
 mod mask;
 mod read;
 mod report;
 mod rules;
+mod schema;
 mod spec;
 mod suggest;
 mod syntax;
+mod template;
 mod written;
 mod yaml;
 
 pub use read::{load, load_text, parse};
 pub use report::Warning;
 pub use suggest::nearest;
+pub use schema::{schema, schema_text};
+pub use template::template;
 
 use crate::failure::Location;
 use camino::Utf8PathBuf;
@@ -28,7 +34,7 @@ use std::sync::Arc;
 pub struct Manifest {
     /// Name of the project.
     pub project: Name,
-    /// URL of the store; a relative SQLite path counts from `directory`.
+    /// URL of the store; a relative path of `sqlite:` counts from `directory`.
     pub state: String,
     /// The environments, merged with the defaults.
     pub environments: BTreeMap<Name, Environment>,

@@ -36,21 +36,21 @@ struct Draft {
 }
 
 fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Draft {
-    let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut report = Report::new(file, mask::masked(bare, &[]).into());
-    if bare.len() > yaml::LARGEST {
+    let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut report = Report::new(file, mask::masked(unmarked, &[]).into());
+    if unmarked.len() > yaml::LARGEST {
         let message = format!("The manifest is larger than {} MiB", yaml::LARGEST / 1024 / 1024);
         report.fault(Spot::default(), message, "Split it into several projects");
         return Draft { report, manifest: None, claims: Vec::new() };
     }
-    let Some(spec) = yaml::read(bare, &mut report) else {
+    let Some(spec) = yaml::read(unmarked, &mut report) else {
         return Draft { report, manifest: None, claims: Vec::new() };
     };
     if spec.empty {
         report.fault(Spot::default(), "The manifest is empty", "Run deployer init to write one to start from");
         return Draft { report, manifest: None, claims: Vec::new() };
     }
-    let mut report = Report::new(file, mask::masked(bare, &literals(&spec)).into());
+    let mut report = Report::new(file, mask::masked(unmarked, &literals(&spec)).into());
     let mut reading = Reading { report: &mut report, base, home, claims: Vec::new(), environment: None };
     let meaning = rules::apply(spec, &mut reading);
     let claims = reading.claims;

@@ -1,5 +1,6 @@
 //! What the YAML reader says, in the manifest's words. Never repeats a value that could be a secret.
 
+use super::around::Around;
 use super::rules::{capitalised, shown};
 use super::suggest;
 use super::written::Spot;
@@ -149,82 +150,5 @@ fn kind_found(unexpected: &str) -> &'static str {
         "map" => "a mapping",
         "unit" | "null" | "Option" => "nothing",
         _ => "this",
-    }
-}
-
-/// The text around an error.
-#[derive(Clone, Copy)]
-struct Around<'a> {
-    text: &'a str,
-    spot: Spot,
-}
-
-impl<'a> Around<'a> {
-    /// The key whose value the error is about, as the subject of a sentence.
-    fn subject(self) -> String {
-        let before = self.text.get(..self.spot.start as usize).unwrap_or_default().trim_end();
-        let quotes = ['"', '\''];
-        let key = before.strip_suffix(':').map(|before| before.trim_end().trim_end_matches(quotes));
-        let key = key.and_then(|before| before.rsplit(|c: char| !(c.is_alphanumeric() || "_-.".contains(c))).next());
-        match key.filter(|key| !key.is_empty()) {
-            Some(key) => format!("`{}`", shown(key)),
-            None if before.is_empty() => "The manifest".into(),
-            None => "This".into(),
-        }
-    }
-
-    /// The key the error points at, or the one before it.
-    fn own_key(self) -> String {
-        let end = self.spot.start as usize + self.spot.length as usize;
-        match (self.text.get(self.spot.start as usize..end), self.text.get(end..)) {
-            (Some(key), Some(rest)) if !key.is_empty() && rest.trim_start().starts_with(':') => {
-                format!("`{}`", shown(key))
-            }
-            _ => self.subject(),
-        }
-    }
-
-    /// The word that begins where the error is.
-    fn word(self) -> String {
-        let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
-        shown(rest.split([' ', '\n', '\r', ',', ']', '}']).next().unwrap_or_default())
-    }
-
-    fn found(self) -> String {
-        match self.kind() {
-            "this" => format!("`{}`", self.word()),
-            kind => kind.to_owned(),
-        }
-    }
-
-    fn kind(self) -> &'static str {
-        let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
-        let nothing = rest.trim_start_matches([' ', '\t']).starts_with(['\n', '\r', '#', ',', '}', ']']);
-        match rest.chars().next() {
-            Some('[') => "a list",
-            Some('-') if rest[1..].starts_with([' ', '\n', '\r']) => "a list",
-            Some('{') => "a mapping",
-            Some('~') => "nothing",
-            Some(_) if rest.starts_with("null") || nothing => "nothing",
-            None => "nothing",
-            // Block mappings have no text of their own.
-            Some(_) if self.spot.length == 0 => "a mapping",
-            Some(_) => "this",
-        }
-    }
-
-    fn mismatch(self, expected: &str) -> (String, String) {
-        if expected == "a mapping" && self.text.get(..self.spot.start as usize).is_some_and(|it| it.trim() == "---") {
-            return ("The manifest is empty".into(), "Run deployer init to write one to start from".into());
-        }
-        let hint = match (expected, self.kind()) {
-            ("a mapping", "nothing") => "Write {} for an empty one, or remove the key".into(),
-            ("a list", "nothing") => "Write [] for an empty one, or remove the key".into(),
-            (_, "nothing") => "Give it a value, or remove the key".into(),
-            ("a list", "this") => format!("Put it into brackets: [{}]", self.word()),
-            ("a mapping", _) => "Write `key: value` pairs".into(),
-            _ => "Write it in one line, in quotes if need be".into(),
-        };
-        (format!("{} must be {expected}, not {}", self.subject(), self.found()), hint)
     }
 }

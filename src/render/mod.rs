@@ -76,8 +76,12 @@ pub fn sink(render: &Arc<dyn Render>) -> Sink {
     Arc::new(move |event| render.event(&event))
 }
 
-/// Whether a stream is to be coloured.
-pub fn is_colored(choice: ColorChoice, stream: &impl anstream::stream::RawStream) -> bool {
+/// Whether text on standard output is to be coloured.
+pub fn is_stdout_colored(choice: ColorChoice) -> bool {
+    is_colored(choice, &io::stdout())
+}
+
+fn is_colored(choice: ColorChoice, stream: &impl anstream::stream::RawStream) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,

@@ -87,11 +87,9 @@ fn http(request: &Written<HttpSpec>, report: &mut Report) -> CheckProbe {
 
 fn status(written: &Written<Whole>, report: &mut Report) -> u16 {
     let Some(number) = whole(written, "status", report) else { return 200 };
-    match u16::try_from(number) {
-        Ok(status @ 100..=599) => status,
-        _ => {
-            report.fault(written.spot, format!("{number} is not an HTTP status"), "They go from 100 to 599");
-            200
-        }
+    let status = u16::try_from(number).ok().filter(|status| (100..=599).contains(status));
+    if status.is_none() {
+        report.fault(written.spot, format!("{number} is not an HTTP status"), "They go from 100 to 599");
     }
+    status.unwrap_or(200)
 }

@@ -62,7 +62,7 @@ fn target(spec: &EnvironmentSpec, key: Spot, reading: &mut Reading<'_>) -> Strin
 }
 
 fn health(spec: &HealthSpec, reading: &mut Reading<'_>) -> Health {
-    let timeout = duration(&spec.timeout, Duration::from_secs(180), false, "timeout", reading.report);
+    let timeout = duration(&spec.timeout, Duration::from_mins(3), false, "timeout", reading.report);
     let stable_for = duration(&spec.stable_for, Duration::from_secs(2), true, "stable_for", reading.report);
     if let (true, Some(written)) = (stable_for >= timeout, spec.stable_for.0.as_ref().or(spec.timeout.0.as_ref())) {
         let hint = "Make `health.timeout` longer than `health.stable_for`";

@@ -68,7 +68,7 @@ pub fn apply(spec: ManifestSpec, reading: &mut Reading<'_>) -> Meaning {
     let state = state(&spec.state, reading);
     let defaults = spec.defaults.or_default();
     let mut placed = BTreeMap::new();
-    for (name, body) in spec.environments.or_default() {
+    for (name, body) in spec.environments.0.map(|written| written.value).unwrap_or_default() {
         reading.report.concerning(None);
         let known = environment_name(&name, reading);
         reading.report.concerning(Some(&name.value));

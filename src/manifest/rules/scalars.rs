@@ -20,7 +20,7 @@ pub fn duration(given: &Given<Text>, default: Duration, zero: bool, key: &str, r
         Ok(length) if length.is_zero() && !zero => {
             report.fault(written.spot, format!("`{key}` must be longer than nothing"), UNITS);
         }
-        Ok(length) if length > Duration::from_secs(24 * 60 * 60) => {
+        Ok(length) if length > Duration::from_hours(24) => {
             report.fault(written.spot, format!("`{key}` is longer than a day"), UNITS);
         }
         Ok(length) => return length,

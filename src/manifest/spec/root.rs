@@ -72,3 +72,17 @@ impl<'de> Visitor<'de> for TopLevel {
         Ok(spec)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, ManifestSpec};
+
+    #[test]
+    fn the_reader_and_the_schema_know_the_same_keys() {
+        let schema = schemars::schema_for!(ManifestSpec);
+        let properties = schema.get("properties").and_then(|it| it.as_object()).expect("the schema has properties");
+        let mut keys = KEYS.to_vec();
+        keys.sort_unstable();
+        assert_eq!(properties.keys().collect::<Vec<_>>(), keys);
+    }
+}

@@ -15,7 +15,7 @@ use std::fmt::{self, Write};
 const CONTEXT: usize = 2;
 /// Longer pieces of a file are not shown.
 const LONGEST: usize = 4096;
-const RED: Style = AnsiColor::Red.on_default().bold();
+pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
 const BLUE: Style = AnsiColor::Cyan.on_default();
 
 /// A failure: a report with the place in the file, else a few lines.

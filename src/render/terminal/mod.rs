@@ -120,6 +120,9 @@ impl Terminal {
                 let checks = std::mem::take(&mut state.checks);
                 out.write(&table::checks(&checks, *stdout));
                 out.write(&table::environments(&environments, result.command, *stdout));
+                if out.lost() {
+                    err.write(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));
+                }
             }
         }
     }

@@ -179,8 +179,10 @@ pub(super) fn heartbeat(streams: &Arc<Streams>, state: &Arc<Mutex<State>>, progr
             std::thread::sleep(Duration::from_secs(1));
             let (Some(streams), Some(state)) = (streams.upgrade(), state.upgrade()) else { return };
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            let lines = state.progress.heartbeat(Instant::now());
-            streams.err.write(&lines);
+            if state.held.is_none() {
+                let lines = state.progress.heartbeat(Instant::now());
+                streams.err.write(&lines);
+            }
         }
     };
     // Without a thread to spare, the run goes on without heartbeats.

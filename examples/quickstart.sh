@@ -1,0 +1,134 @@
+#!/bin/bash
+# examples/quickstart.sh: from nothing to a running application, on a Debian machine, as root.
+#
+#   examples/quickstart.sh         build deployer, bring up a bare Debian host, deploy examples/quickstart to it
+#   examples/quickstart.sh down    take the host and everything else away again
+#
+# It needs the Rust toolchain and installs the rest from Debian's packages. The host is a container of the test bed
+# (tests/bed) on this machine, reached by SSH as any server. What is deployed is a copy, in quickstart-work: look at
+# it, change it, apply again. Run twice, the script goes on with the host and the copy that are there.
+set -euo pipefail
+shopt -s inherit_errexit
+
+checkout=$(cd "$(dirname "$0")/.." && pwd -P)
+bed=$checkout/tests/bed
+work=$checkout/quickstart-work
+doing='starting'
+
+say() { printf '\n==> %s\n' "$*"; }
+fail() { printf 'quickstart.sh: %s\n' "$*" >&2; doing=''; exit 1; }
+ended() {
+    local status=$?
+    [ $status = 0 ] || [ -z "$doing" ] ||
+        printf '\nquickstart.sh: failed while %s. Run it again to go on, or "%s down" to clean up.\n' "$doing" "$0" >&2
+}
+trap ended EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# field N: of the line that tests/bed prints for our host, NAME IPV4 IPV6 KIND.
+field() { "$bed" hosts | awk -v name="$(cat "$work/host" 2>/dev/null)" -v n="$1" '$1 == name { print $n }'; }
+
+down() {
+    doing='taking it down'
+    if [ -n "$(field 1)" ]; then "$bed" remove "$(field 1)"; fi
+    if [ -z "$("$bed" hosts)" ]; then "$bed" down; fi
+    rm -rf "$work"
+    echo "The host and quickstart-work are gone. What was built and cached stays."
+}
+
+install_packages() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v curl >/dev/null || missing+=(curl ca-certificates)
+    command -v ssh >/dev/null || missing+=(openssh-client)
+    [ ${#missing[@]} != 0 ] || return 0
+    say "Installing ${missing[*]}"
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends \
+        "${missing[@]}" >/dev/null
+}
+
+build() {
+    (cd "$checkout" && cargo build --locked --release)
+    PATH=$(realpath -m "${CARGO_TARGET_DIR:-$checkout/target}")/release:$PATH
+}
+
+bring_up() {
+    rm -rf "$work.new"
+    cp -r "$checkout/examples/quickstart" "$work.new"
+    "$bed" up 1 --bare | tee /dev/stderr | cut -d' ' -f1 >"$work.new/host"
+    rm -rf "$work"
+    mv "$work.new" "$work"
+}
+
+# The example as it would be written for this host: its address and key, our key, the image.
+write_manifest() {
+    local manifest=$work/deployment.yaml key
+    key=$(awk -v address="$address" 'index($1, address ",") == 1 && $2 == "ssh-ed25519" { print $2, $3 }' \
+        "$checkout/tests/.bed/known_hosts")
+    install -m 600 "$checkout/tests/.bed/key" "$work/key"
+    cp "$("$bed" images)/demo-1.tar" "$work"
+    sed -i -e "s|address: .*|address: $address|" -e "s|identity_file: .*|identity_file: ./key|" \
+        -e "s|host_key: .*|host_key: [\"$key\"]|" -e '2,${/^#/d}' -e '/<-/{s| *# <-.*||;/^$/d}' \
+        -e 's|\.\./\.\./schemas|../schemas|' "$manifest"
+    grep -A 8 '^environments:' "$manifest"
+}
+
+# run COMMAND...: as the reader would type it, in quickstart-work.
+run() {
+    doing="running $*"
+    printf '\n$ %s\n' "$*"
+    (cd "$work" && "$@")
+}
+
+case $* in
+'') ;;
+down) down && exit ;;
+*) sed -n '/^#   /s/^# *//p' "$0" >&2 && doing='' && exit 64 ;;
+esac
+
+[ "$(id -u)" = 0 ] || fail "needs root, since it starts containers: run it with sudo"
+grep -qx ID=debian /etc/os-release || fail "needs Debian. For a server of your own see examples/quickstart/deployment.yaml"
+command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo is not there (see https://rustup.rs)"
+
+doing='installing packages'
+install_packages
+
+doing='building deployer'
+say "Building deployer"
+build
+
+doing='bringing up a host'
+if [ -n "$(field 1)" ]; then
+    address=$(field 2)
+    say "The host is up already: $(field 1), $address"
+else
+    say "Bringing up a bare Debian host"
+    bring_up
+    address=$(field 2)
+    doing='writing the manifest'
+    say "quickstart-work/deployment.yaml, for this host"
+    write_manifest
+fi
+
+say "Deploying"
+run deployer apply -f deployment.yaml --yes
+run curl -fsS --max-time 10 "http://$address:8080/"
+say "A second apply has nothing to do"
+run deployer plan -f deployment.yaml --detailed-exitcode
+doing=''
+
+cat <<END
+
+==> Done in $SECONDS s. To look around:
+
+    cd $work
+    PATH=${PATH%%:*}:\$PATH
+    deployer status                                         # what runs there
+    deployer logs demo                                      # what it says
+    ssh -F $checkout/tests/.bed/ssh_config deploy@$address
+    \$EDITOR app/html/index.html.tera && deployer apply      # shows the change, then makes it
+
+To take it down: $checkout/examples/quickstart.sh down
+END

@@ -1,0 +1,111 @@
+//! An environment's entry as YAML text, in lines or in braces. Never writes a scalar without quotes
+//! that YAML could read as anything but that text.
+
+use crate::manifest::environment::Name;
+use serde_json::{Map, Value};
+
+/// What `create` and `register` write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// DNS name, IPv4 or IPv6 address.
+    pub address: String,
+    /// SSH port.
+    pub port: Option<u16>,
+    /// Login name.
+    pub user: Option<String>,
+    /// The private key's file, as the user wrote it.
+    pub identity_file: Option<String>,
+    /// Pinned host keys.
+    pub host_key: Vec<String>,
+    /// The Compose application's directory, as the user wrote it.
+    pub application: Option<String>,
+}
+
+impl Entry {
+    /// The entry as a plain value.
+    pub fn value(&self) -> Value {
+        let mut entry = Map::new();
+        entry.insert("registered".into(), serde_json::json!({ "address": self.address }));
+        let ssh = self.ssh();
+        if !ssh.is_empty() {
+            entry.insert("ssh".into(), ssh.into_iter().collect::<Map<_, _>>().into());
+        }
+        if let Some(directory) = &self.application {
+            entry.insert("application".into(), serde_json::json!({ "compose": { "directory": directory } }));
+        }
+        entry.into()
+    }
+
+    fn ssh(&self) -> Vec<(String, Value)> {
+        let text = |value: &Option<String>| value.as_ref().map(|text| serde_json::json!(text));
+        let keys = (!self.host_key.is_empty()).then(|| serde_json::json!(self.host_key));
+        [
+            ("port", self.port.map(|port| serde_json::json!(port))),
+            ("user", text(&self.user)),
+            ("identity_file", text(&self.identity_file)),
+            ("host_key", keys),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+        .collect()
+    }
+
+    /// The entry in lines, its name indented by `indent` spaces.
+    pub fn lines(&self, name: &Name, indent: usize) -> String {
+        let margin = " ".repeat(indent);
+        let mut text = format!("{margin}{}:\n", key(name));
+        let mut line = |depth: usize, line: &str| {
+            text.extend([&margin, &*"  ".repeat(depth), line, "\n"]);
+        };
+        line(1, &format!("registered: {{ address: {} }}", scalar(&self.address)));
+        let ssh = self.ssh();
+        if !ssh.is_empty() {
+            line(1, "ssh:");
+        }
+        for (key, value) in &ssh {
+            line(2, &format!("{key}: {}", inline(value)));
+        }
+        if let Some(directory) = &self.application {
+            line(1, "application:");
+            line(2, "compose:");
+            line(3, &format!("directory: {}", scalar(directory)));
+        }
+        text
+    }
+}
+
+/// A value in one line of YAML, in braces and brackets.
+pub fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => scalar(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// An environment's name as a key; a few of them would be read as true, false or null.
+pub fn key(name: &Name) -> String {
+    scalar(name.as_str())
+}
+
+/// Text as a scalar: bare where that is safe in lines and in braces, else quoted as JSON is.
+pub fn scalar(text: &str) -> String {
+    const WORDS: &[&str] = &["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/@-".contains(&b) || b == b'~');
+    let first =
+        text.starts_with(|c: char| c.is_ascii_alphabetic()) || text.starts_with(['/', '.']) && text.contains('/');
+    let home = text.starts_with("~/");
+    let ipv4 = text.parse::<std::net::Ipv4Addr>().is_ok();
+    if allowed && (first || home || ipv4) && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
+        return text.to_owned();
+    }
+    json(&Value::from(text))
+}
+
+/// A value as JSON that is YAML too: what YAML calls unprintable is escaped (YAML 1.2, section 5.1).
+pub fn json(value: &Value) -> String {
+    let printable =
+        |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let escaped = |c: char| if printable(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    value.to_string().chars().map(escaped).collect()
+}

@@ -1,0 +1,160 @@
+//! The real binary: what it prints where, and its exit code. Never contacts anything.
+
+use assert_cmd::Command;
+use std::fmt::Write;
+use std::fs;
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("cli").tempdir().expect("a folder")
+}
+
+fn deployer(folder: &TempDir, arguments: &[&str]) -> (String, String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
+}
+
+/// Everything that runs show, as one text.
+fn transcript(folder: &TempDir, runs: &[&[&str]]) -> String {
+    let mut page = String::new();
+    for arguments in runs {
+        let (out, err, code) = deployer(folder, arguments);
+        let _ = write!(page, "$ deployer {}\n{out}", arguments.join(" "));
+        let err: Vec<_> = err.lines().map(|line| format!("2> {line}\n")).collect();
+        let _ = write!(page, "{}exit {code}\n\n", err.concat());
+    }
+    page
+}
+
+#[test]
+fn help() {
+    insta::assert_snapshot!(transcript(
+        &folder(),
+        &[&["--help"], &["logs", "--help"], &["apply", "-h"], &["create", "-h"]]
+    ));
+}
+
+#[test]
+fn mistakes() {
+    insta::assert_snapshot!(transcript(
+        &folder(),
+        &[
+            &["aply"],
+            &["aply", "--json"],
+            &["apply", "--paralel", "3"],
+            &["apply", "--parallel", "0"],
+            &["apply", "--to", "destroyed"],
+            &["create", "web"],
+            &["destroy"],
+            &["--state"],
+        ],
+    ));
+}
+
+#[test]
+fn the_version() {
+    let version = format!("deployer {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(deployer(&folder(), &["--version"]), (version, String::new(), 0));
+}
+
+#[test]
+fn no_command_shows_the_help_and_fails() {
+    let (out, err, code) = deployer(&folder(), &[]);
+    assert_eq!((out.contains("Lifecycle commands:"), err.as_str(), code), (true, "", 64));
+}
+
+#[test]
+fn init_writes_once() {
+    let folder = folder();
+    insta::assert_snapshot!(transcript(
+        &folder,
+        &[&["init"], &["init"], &["init", "--json"], &["init", "-f", "no/such.yaml"]]
+    ));
+    let written = fs::read_to_string(folder.path().join("deployment.yaml")).expect("written");
+    assert_eq!(deployer(&folder, &["init", "-f", "-"]).0, written);
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 1);
+}
+
+#[test]
+fn init_names_the_project_after_the_directory() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("web-shop")).expect("made");
+    fs::create_dir(folder.path().join("Not_a_name")).expect("made");
+    let project = |file: &str| {
+        assert_eq!(deployer(&folder, &["init", "-f", file]).2, 0);
+        let text = fs::read_to_string(folder.path().join(file)).expect("written");
+        text.lines()
+            .find_map(|line| line.strip_prefix("project: "))
+            .map(|rest| rest.split(' ').next().unwrap_or_default().to_owned())
+    };
+    assert_eq!(project("web-shop/d.yaml").as_deref(), Some("web-shop"));
+    assert_eq!(project("Not_a_name/d.yaml").as_deref(), Some("shop"));
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (out, err, code) = deployer(&folder(), &["completions", shell]);
+        assert!(out.contains("register") && out.contains("allow-destroy"), "{shell}");
+        assert_eq!((err.as_str(), code), ("", 0));
+    }
+}
+
+#[test]
+fn a_manual_page_for_every_command() {
+    let folder = folder();
+    assert!(deployer(&folder, &["man"]).0.contains(".TH deployer 1"));
+    let (out, err, code) = deployer(&folder, &["man", "-o", "pages"]);
+    assert_eq!((out.as_str(), err.as_str(), code), ("Wrote the manual pages to pages\n", "", 0));
+    for page in ["deployer.1", "deployer-apply.1", "deployer-register.1"] {
+        assert!(folder.path().join("pages").join(page).exists(), "{page}");
+    }
+}
+
+#[test]
+fn json_ends_with_a_result_whatever_happens() {
+    for arguments in [
+        &["init", "--json"][..],
+        &["nonsense", "--json"],
+        &["--json", "--help"],
+        &["apply", "--json", "--to"],
+        &["--json"],
+    ] {
+        let (out, err, code) = deployer(&folder(), arguments);
+        let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let last = lines.last().expect("a line");
+        assert_eq!((&last["type"], &last["exit_code"]), (&"result".into(), &code.into()), "{arguments:?}: {out}");
+        assert_eq!(err, "");
+    }
+}
+
+#[test]
+fn colors_follow_the_user() {
+    let colored = |arguments: &[&str], variable: Option<(&str, &str)>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
+        let output = command.args(arguments).env_clear().envs(variable).output().expect("it starts");
+        String::from_utf8_lossy(&output.stderr).contains('\u{1b}')
+    };
+    assert!(!colored(&["aply"], None), "a pipe has none");
+    assert!(colored(&["aply", "--color", "always"], None));
+    assert!(colored(&["aply", "--color=always"], Some(("NO_COLOR", "1"))), "the argument comes first");
+    assert!(colored(&["aply"], Some(("CLICOLOR_FORCE", "1"))));
+    assert!(!colored(&["aply", "--color", "never"], Some(("CLICOLOR_FORCE", "1"))));
+}
+
+#[test]
+fn a_full_disk_is_a_failure_and_a_closed_pipe_is_not() {
+    let run = |redirection: &str| {
+        let script = format!("{} completions bash {redirection}", env!("CARGO_BIN_EXE_deployer"));
+        let output = Command::new("bash").args(["-o", "pipefail", "-c", &script]).output().expect("it starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run("> /dev/full"), (Some(1), "error: Standard output cannot be written\n".to_owned()));
+    assert_eq!(run("| true"), (Some(0), String::new()));
+}

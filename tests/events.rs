@@ -1,0 +1,183 @@
+//! The JSON contract: every event's line is as `schemas/events.schema.json` says, and the schema lists
+//! exactly what the code has. Never a test of the wording.
+
+use deployer::event::*;
+use deployer::failure::{Failure, Location, Reason};
+use deployer::render::line;
+use deployer::state::{Kind, Stage};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn schema() -> Value {
+    serde_json::from_str(include_str!("../schemas/events.schema.json")).expect("JSON")
+}
+
+fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>) -> Event {
+    Event::Environment(Box::new(EnvironmentView {
+        name: "production".to_owned(),
+        target: "registered",
+        stage: Stage::Running,
+        health: Health::Healthy,
+        drifted: vec![Kind::Files],
+        failed,
+        in_progress: None,
+        suspended: false,
+        protected: false,
+        observed_at,
+        address: "::1".to_owned(),
+        endpoints: vec!["http://[::1]:8080".to_owned()],
+        services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
+        unreachable: Some("it does not answer".to_owned()),
+    }))
+}
+
+/// At least one event of every type, with and without what is optional.
+fn events() -> Vec<Event> {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let change = Change {
+        fact: "app/motd".to_owned(),
+        from: None,
+        to: Some("x".to_owned()),
+        diff: Some("+x".to_owned()),
+        note: Some("restarts web".to_owned()),
+    };
+    let step = PlannedStep {
+        environment: "production".to_owned(),
+        kind: Kind::Files,
+        action: Action::Replace,
+        reason: "differs".to_owned(),
+        destructive: true,
+        changes: vec![
+            change.clone(),
+            Change { from: Some("x".to_owned()), to: None, diff: None, note: None, ..change },
+        ],
+    };
+    let place = Location {
+        file: "deployment.yaml".to_owned(),
+        line: 3,
+        column: 5,
+        span: Some(1..2),
+        source: Some("a\u{1b}".into()),
+    };
+    let failed = FailedView {
+        kind: None,
+        reason: "disk-full".to_owned(),
+        message: "Full".to_owned(),
+        at: now,
+        run: "r".to_owned(),
+    };
+    let mut events = vec![
+        Event::Progress { environment: "production".to_owned(), activity: "connecting".to_owned() },
+        Event::Plan(PlanView::default()),
+        Event::Plan(PlanView { steps: vec![step], observed_seconds_ago: Some(3), ..PlanView::default() }),
+        environment(None, None),
+        environment(Some(failed), Some(now)),
+        Event::Check(CheckView {
+            environment: "lab".to_owned(),
+            check: "page".to_owned(),
+            passed: true,
+            found: "200".to_owned(),
+        }),
+        Event::Failure(Failure::new(Reason::ManifestInvalid, "Bad \u{1b}[2J \"line\"\nnext").at(place)),
+        Event::Failure(Failure::new(Reason::Unhealthy, "Bad").on("lab").details("panic")),
+        Event::Warning { environment: None, message: "Old".to_owned() },
+        Event::Output("text\n".to_owned()),
+        Event::Note("Wrote it".to_owned()),
+    ];
+    for state in [StepState::Started, StepState::Applied, StepState::Skipped, StepState::Failed, StepState::Blocked] {
+        let duration_ms = (state != StepState::Started).then_some(5);
+        events.push(Event::Step(StepView { environment: "lab".to_owned(), kind: Kind::Access, state, duration_ms }));
+    }
+    events.extend(OUTCOMES.map(|outcome| Event::Result(ResultView { command: "apply", outcome, exit_code: 0 })));
+    events
+}
+
+const OUTCOMES: [Outcome; 10] = [
+    Outcome::Converged,
+    Outcome::Changed,
+    Outcome::Planned,
+    Outcome::Ok,
+    Outcome::Failed,
+    Outcome::Partial,
+    Outcome::Refused,
+    Outcome::Unreachable,
+    Outcome::Invalid,
+    Outcome::Interrupted,
+];
+
+/// The same schema, but nothing unlisted passes: for what we print, not for what others may read.
+fn strict() -> Value {
+    let mut schema = schema();
+    let definitions = schema["$defs"].as_object_mut().expect("definitions");
+    for definition in definitions.values_mut().filter(|definition| definition["type"] == "object") {
+        definition["additionalProperties"] = json!(false);
+    }
+    schema
+}
+
+#[test]
+fn every_event_is_one_line_that_the_schema_accepts() {
+    let validator = jsonschema::validator_for(&strict()).expect("a schema");
+    let mut types = BTreeSet::new();
+    for event in events() {
+        let line = line(&event);
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        if let Err(error) = validator.validate(&value) {
+            panic!("{line}\n{error}");
+        }
+        assert!(line.starts_with(r#"{"version":1,"type":""#), "{line}");
+        types.insert(value["type"].as_str().expect("a type").to_owned());
+    }
+    let schema = schema();
+    let listed = schema["allOf"].as_array().expect("types");
+    let listed =
+        listed.iter().map(|rule| rule["if"]["properties"]["type"]["const"].as_str().expect("a type").to_owned());
+    assert_eq!(types, listed.collect(), "an event of every type is tried");
+}
+
+#[test]
+fn the_schema_lists_what_the_code_has() {
+    let schema = schema();
+    let listed = |pointer: &str| -> Vec<String> {
+        let value = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is there"));
+        serde_json::from_value(value.clone()).expect("strings")
+    };
+    assert_eq!(listed("/$defs/reason/enum"), Reason::ALL.iter().map(|reason| reason.code()).collect::<Vec<_>>());
+    assert_eq!(listed("/$defs/kind/enum"), Kind::ALL.map(Kind::name));
+    let stages = <Stage as clap::ValueEnum>::value_variants();
+    assert_eq!(listed("/$defs/stage/enum"), stages.iter().map(|stage| stage.name()).collect::<Vec<_>>());
+    assert_eq!(listed("/$defs/result/properties/outcome/enum"), OUTCOMES.map(Outcome::name));
+}
+
+#[test]
+fn what_the_schema_refuses_is_refused() {
+    let validator = jsonschema::validator_for(&schema()).expect("a schema");
+    assert!(validator.is_valid(&json!({"version": 1, "type": "of-a-later-version", "x": 1})));
+    assert!(!validator.is_valid(&json!({"version": 2, "type": "note", "text": "x"})));
+    assert!(!validator.is_valid(&json!({"version": 1, "type": "note"})));
+    assert!(
+        !validator
+            .is_valid(&json!({"version": 1, "type": "result", "command": "x", "outcome": "fine", "exit_code": 0}))
+    );
+}
+
+#[test]
+fn the_fields_of_an_environment_are_in_the_documented_order() {
+    let line = line(&environment(None, None));
+    let fields = [
+        "name",
+        "target",
+        "stage",
+        "health",
+        "drifted",
+        "failed",
+        "in_progress",
+        "suspended",
+        "protected",
+        "observed_at",
+        "endpoints",
+    ];
+    let places: Vec<_> = fields.iter().map(|field| line.find(&format!("\"{field}\":")).expect("there")).collect();
+    assert!(places.is_sorted(), "{line}");
+}

@@ -1,0 +1,38 @@
+//! Each effect has one home in `src/`. Never a judgement of style: clippy has the rest.
+
+use std::path::Path;
+
+/// What is named in the sources, and the only place that may name it.
+const FENCES: [(&str, &str); 6] = [
+    ("openssh::", "host/mod.rs"),
+    ("process::Command", "process.rs"),
+    ("io::stdout()", "render/"),
+    ("io::stderr()", "render/"),
+    ("sqlx::", "store/"),
+    ("indicatif::", "render/"),
+];
+
+#[test]
+fn each_effect_has_one_home() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = 0;
+    for entry in walkdir::WalkDir::new(&sources) {
+        let entry = entry.expect("a source");
+        let path = entry.path().strip_prefix(&sources).expect("below src").to_string_lossy().into_owned();
+        if entry.path().extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        seen += 1;
+        let text = std::fs::read_to_string(entry.path()).expect("UTF-8");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            for (what, home) in FENCES {
+                assert!(
+                    !line.contains(what) || path.starts_with(home),
+                    "src/{path} names {what}, whose home is src/{home}: {line}"
+                );
+            }
+        }
+    }
+    assert!(seen > 20, "the sources were found");
+}

@@ -1,0 +1,65 @@
+//! What each valid manifest means, and what is said about each invalid one. Never looks at wording that
+//! is not in a case's file.
+
+use super::{HOME, cases, expect, parse, rendered};
+use camino::Utf8Path;
+use deployer::manifest;
+use std::fmt::Write;
+use std::fs;
+
+#[test]
+fn invalid_manifests_say_what_is_wrong() {
+    let mut wrong = Vec::new();
+    for (path, name) in cases("invalid") {
+        let failures = manifest::load(&format!("{path}.yaml"), Some(Utf8Path::new(HOME)))
+            .expect_err(&format!("{name} is accepted"));
+        wrong.extend(expect(&format!("{path}.txt"), &rendered(&failures)).err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn valid_manifests_mean_what_they_say() {
+    let root = format!("{}/tests/cases/manifest/valid", env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (path, name) in cases("valid") {
+        let manifest = manifest::load(&format!("{path}.yaml"), Some(Utf8Path::new(HOME)))
+            .unwrap_or_else(|failures| panic!("{name}: {}", rendered(&failures)));
+        let mut text = format!("{:#?}\n", manifest.environments);
+        for (place, warning) in &manifest.warnings {
+            let place = place.as_ref().map(|at| format!("{}:{}", at.line, at.column)).unwrap_or_default();
+            writeln!(text, "warning {place} {warning}").unwrap();
+        }
+        wrong.extend(expect(&format!("{path}.txt"), &text.replace(&root, "")).err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_template_loads_beside_an_application() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = Utf8Path::from_path(folder.path()).unwrap();
+    fs::create_dir(base.join("app")).unwrap();
+    let text = manifest::template("shop");
+    assert!(text.starts_with("# yaml-language-server: $schema="));
+    let manifest =
+        manifest::load_text(&text, "deployment.yaml", base, None).unwrap_or_else(|it| panic!("{}", rendered(&it)));
+    assert_eq!(manifest.environments.len(), 1);
+    // Every example that is commented out is right too.
+    let shown: String = text
+        .lines()
+        .map(|line| {
+            let example = line.trim_start().strip_prefix("# ").filter(|rest| {
+                let key = rest.trim_start_matches(['-', ' ', '{']).split(':').next().unwrap_or_default();
+                rest.contains(':') && !key.contains(' ') && key != "yaml-language-server"
+            });
+            let indent = " ".repeat(line.len() - line.trim_start().len());
+            example.map_or(line.to_owned(), |rest| format!("{indent}{rest}")) + "\n"
+        })
+        .collect();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJhFwGYlbQ1QGAVYdJpRtUoSvIGOvzD8VFUBGJZAjxRk";
+    let whole =
+        parse(&shown.replace("ssh-ed25519 AAAA…", key)).unwrap_or_else(|it| panic!("{shown}\n{}", rendered(&it)));
+    let production = whole.environments.values().next().unwrap();
+    assert_eq!((production.checks.len(), production.ssh.port), (2, Some(22)));
+}

@@ -1,0 +1,197 @@
+#!/bin/bash
+# tests/run.sh: the one test command. CI calls it.
+#
+#   tests/run.sh            everything
+#   tests/run.sh --quick    without what needs the test bed: the live tests and the quick start
+#
+# It needs the Rust toolchain and, on Debian, root: what else it needs it installs from Debian's packages. What is slow
+# to make is kept in ${XDG_CACHE_HOME:-~/.cache}/deployer-tests. A bed that is up already is used and stays up.
+# A suite that fails does not stop the others: its output is shown, and the exit status is 1.
+set -euo pipefail
+shopt -s inherit_errexit nullglob
+cd "$(dirname "$0")/.."
+
+cargo_deny=0.20.2
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/deployer-tests
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never
+
+fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
+
+case $* in
+'') quick='' ;;
+--quick) quick=1 ;;
+*) sed -n '/^#   /s/^# *//p' "$0" >&2 && exit 64 ;;
+esac
+
+# ---- what the tests need --------------------------------------------------------------------------------------------
+
+install_packages() {
+    local missing=()
+    command -v ssh >/dev/null || missing+=(openssh-client)
+    [ -x /usr/sbin/sshd ] || missing+=(openssh-server) # tests start one of their own, on the loopback interface
+    command -v shellcheck >/dev/null || missing+=(shellcheck)
+    command -v git >/dev/null || missing+=(git)
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    [ ${#missing[@]} != 0 ] || return 0
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then fail "needs these packages: ${missing[*]}"; fi
+    echo "installing ${missing[*]}"
+    { apt-get update && apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"; } \
+        >"$logs/apt" 2>&1 </dev/null || { cat "$logs/apt" && fail "cannot install ${missing[*]}"; }
+}
+
+# A fresh clone need not build all dependencies again: they are kept beside the other slow things. A checkout that has
+# a target directory, or a machine that names one, keeps to that; so does a second run at the same time.
+choose_target() {
+    local shared
+    shared=$cache/target/$(rustc -vV | sha256sum | cut -c1-16)
+    if [ -z "${CARGO_TARGET_DIR-}" ] && [ ! -e target ]; then
+        mkdir -p "$shared"
+        touch "$shared"
+        exec 8>"$shared/.lock"
+        if flock -n 8; then
+            export CARGO_TARGET_DIR=$shared CARGO_INCREMENTAL=0
+            cargo clean --quiet --package deployer # that of other clones
+        fi
+    fi
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+}
+
+# ---- suites ---------------------------------------------------------------------------------------------------------
+
+# suite NAME COMMAND...: a line when it has ended, its output if it failed. Never call it in a condition: its command
+# would run on after an error.
+suite() {
+    local name=$1 log=$logs/$1 begin=$SECONDS verdict passed failed ignored
+    shift
+    set +e
+    (set -e && "$@") >"$log" 2>&1 </dev/null 7>&- 8>&-
+    verdict=$?
+    set -e
+    [ $verdict = 0 ] && verdict=ok || verdict=FAILED
+    read -r passed failed ignored < <(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p+0, f+0, i+0 }' "$log")
+    # A suite without tests of its own counts as one.
+    if [ $((passed + failed)) = 0 ]; then passed=$([ $verdict = ok ] && echo 1 || echo 0); fi
+    if [ $verdict = FAILED ] && [ "$failed" = 0 ]; then failed=1; fi
+    {
+        flock 9
+        [ $verdict = ok ] || { printf '\n---- %s\n' "$name" && cat "$log" && printf '----\n\n'; }
+        printf '%-6s  %-10s %5d s  %4d passed, %d failed' "$verdict" "$name" $((SECONDS - begin)) "$passed" "$failed"
+        [ "$ignored" = 0 ] || printf ', %d ignored' "$ignored"
+        echo
+        echo "$name $passed $failed" >>"$logs/results"
+    } 9>"$logs/lock"
+}
+
+install_cargo_deny() {
+    local made
+    [ ! -x "$cache/bin/cargo-deny-$cargo_deny" ] || return 0
+    made=$(mktemp -d)
+    # Unoptimised: it is run once for a second, and its release profile takes minutes to build.
+    CARGO_TARGET_DIR=$made/target CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=none \
+        cargo install --debug --locked --quiet --no-track --root "$made" --version "$cargo_deny" cargo-deny
+    mkdir -p "$cache/bin"
+    mv "$made/bin/cargo-deny" "$cache/bin/cargo-deny-$cargo_deny"
+    rm -rf "$made"
+}
+
+deny() {
+    install_cargo_deny
+    touch "$cache/bin/cargo-deny-$cargo_deny"
+    "$cache/bin/cargo-deny-$cargo_deny" --all-features --locked check --hide-inclusion-graph bans licenses sources
+}
+
+# The files of the checkout, as they are now.
+files() { git ls-files -z --cached --others --exclude-standard "$@"; }
+
+# Every shell script but those that are input of a test.
+scripts() {
+    local file line
+    files ':!tests/cases' | while IFS= read -rd '' file; do
+        line=''
+        [ ! -f "$file" ] || IFS= read -r line <"$file" || true
+        if [[ $line == '#!'*sh || $line == '# shellcheck shell='* ]]; then printf '%s\0' "$file"; fi
+    done 2>/dev/null | xargs -0 -t shellcheck
+}
+
+images() { tests/bed image && tests/bed images; }
+
+# One build serves all tests: the feature `live` adds test targets only, and those are named live*.
+units() {
+    local file
+    for file in tests/*.rs; do
+        file=${file##*/}
+        [[ $file == live* ]] || set -- "$@" --test "${file%.rs}"
+    done
+    cargo test --locked --all-features --no-fail-fast --lib --bins "$@"
+}
+
+live() {
+    cargo test --locked --all-features --no-fail-fast --test 'live*'
+    grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
+}
+
+# In a fresh copy, with a bed of its own, as a newcomer has it. Twice: the second time it finds its host again.
+quickstart() {
+    local copy status=0
+    copy=$(mktemp -d)
+    files | tar --null -T - --ignore-failed-read -c | tar -x -C "$copy"
+    { "$copy/examples/quickstart.sh" && "$copy/examples/quickstart.sh"; } || status=1
+    "$copy/examples/quickstart.sh" down || status=1
+    "$copy/tests/bed" down || status=1
+    rm -rf "$copy"
+    return $status
+}
+
+# Beside cargo, which keeps both cores busy: what mostly waits.
+beside() {
+    [ -n "$quick" ] || suite images images
+    suite shellcheck scripts
+    suite deny deny
+}
+
+# ---- the run --------------------------------------------------------------------------------------------------------
+
+logs=$(mktemp -d)
+bed_was_up=''
+[ ! -e tests/.bed ] || bed_was_up=1
+side=''
+
+tidy() {
+    trap - EXIT INT TERM
+    [ -z "$side" ] || kill -- "-$side" 2>/dev/null
+    [ -n "$quick$bed_was_up" ] || tests/bed down
+    rm -rf "$logs"
+}
+trap tidy EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo is not there"
+{ cargo fmt --version && cargo clippy --version || rustup component add rustfmt clippy; } >/dev/null 2>&1 ||
+    fail "needs rustfmt and clippy: rustup component add rustfmt clippy"
+[ -n "$quick" ] || [ "$(id -u)" = 0 ] || fail "needs root for the test bed: run it with sudo, or with --quick"
+exec 7<tests/run.sh
+flock -n 7 || fail "is running in this checkout already"
+install_packages
+choose_target
+
+set -m # a process group of its own, to be stopped as one
+beside &
+side=$!
+set +m
+suite fmt cargo fmt --check
+suite test units
+suite doctest cargo test --locked --all-features --doc
+suite clippy cargo clippy --locked --all-targets --all-features -- -D warnings
+suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --all-features --no-deps --document-private-items
+wait "$side" || fail "broke off beside cargo"
+side=''
+if [ -z "$quick" ]; then
+    suite live live
+    suite quickstart quickstart
+fi
+
+echo
+[ -n "$quick" ] || awk '$1 == "live" { print $2 + $3 " live tests run on hosts of the test bed" }' "$logs/results"
+[ -z "$quick" ] || echo "left out: the live tests and the quick start, which need the test bed"
+awk '{ p += $2; f += $3 } END { print p " passed, " f " failed"; exit f > 0 }' "$logs/results"

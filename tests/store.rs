@@ -1,0 +1,343 @@
+//! The store on real files: what it creates, keeps, refuses and survives. Never against a mock.
+
+use camino::Utf8Path;
+use deployer::event::{FailedView, Health, Outcome};
+use deployer::failure::{Failure, Reason};
+use deployer::state::{Kind, Stage, State};
+use deployer::store::{Record, Run, Store};
+use jiff::Timestamp;
+use sqlx::{ConnectOptions, Connection, Executor};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::str::FromStr;
+use tempfile::TempDir;
+
+const URL: &str = "sqlite:.deployer/state.db";
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
+}
+
+fn record(serial: u64) -> Record {
+    let facts = [("docker".to_owned(), "26.1".to_owned()), ("quoted".to_owned(), "'\"\n\u{e9}".to_owned())];
+    Record {
+        state: State(BTreeMap::from([(Kind::Engine, BTreeMap::from(facts))])),
+        stage: Stage::Configured,
+        health: Health::None,
+        address: "203.0.113.7".to_owned(),
+        observed_at: at(0),
+        serial,
+        suspended: false,
+        failed: Some(FailedView {
+            kind: Some(Kind::Services),
+            reason: "unhealthy".to_owned(),
+            message: "web did not become healthy".to_owned(),
+            at: at(1),
+            run: "r1".to_owned(),
+        }),
+        host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
+        endpoints: vec!["http://203.0.113.7:8080".to_owned()],
+        services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
+    }
+}
+
+fn run(id: &str, started_at: Timestamp) -> Run {
+    let text = str::to_owned;
+    Run { id: text(id), command: text("apply"), project: text("shop"), started_at, by: text("ci@runner") }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn path(folder: &TempDir) -> &Utf8Path {
+    Utf8Path::from_path(folder.path()).expect("UTF-8")
+}
+
+async fn opened(folder: &TempDir) -> Store {
+    Store::open(URL, path(folder)).await.expect("a store")
+}
+
+async fn refused(url: &str, folder: &TempDir) -> Failure {
+    Store::open(url, path(folder)).await.expect_err("it is refused")
+}
+
+fn mode(path: &Utf8Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+/// The file by other means than ours.
+async fn sql(file: &Utf8Path, statements: &'static str) {
+    let options = sqlx::sqlite::SqliteConnectOptions::from_str(&format!("sqlite:{file}")).expect("a path");
+    let mut connection = options.create_if_missing(true).connect().await.expect("it opens");
+    connection.execute(statements).await.expect("it runs");
+    connection.close().await.expect("it closes");
+}
+
+#[tokio::test]
+async fn a_new_store_is_private_and_hidden_from_git() {
+    let folder = folder();
+    let own = path(&folder).join(".deployer");
+    assert!(Store::open_existing(URL, path(&folder)).await.expect("no failure").is_none());
+    assert!(!own.exists(), "reading creates nothing");
+    opened(&folder).await.close().await;
+    assert_eq!(mode(&own), 0o700);
+    assert_eq!(mode(&own.join("state.db")), 0o600);
+    assert_eq!(fs::read_to_string(own.join(".gitignore")).expect("there"), "*\n");
+    Store::open("sqlite:other/deep/s.db", path(&folder)).await.expect("a store").close().await;
+    assert!(!path(&folder).join("other/deep/.gitignore").exists(), "only our own folder hides itself");
+}
+
+#[tokio::test]
+async fn records_come_back_as_they_were_saved() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    for serial in [0, 7, u64::MAX] {
+        store.save("shop", "production", &record(serial)).await.expect("saved");
+        assert_eq!(store.records("shop").await.expect("read")["production"], record(serial));
+    }
+    store.save("other", "production", &record(1)).await.expect("saved");
+    store.close().await;
+    let store = Store::open_existing(URL, path(&folder)).await.expect("no failure").expect("a store");
+    assert_eq!(store.records("shop").await.expect("read").len(), 1);
+    assert!(store.forget("shop", "production").await.expect("forgotten"));
+    assert!(!store.forget("shop", "production").await.expect("nothing there"));
+    assert_eq!(store.records("other").await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_settled_is_in_doubt() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    store.begin(&run("r1", at(0))).await.expect("begun");
+    let engine = store.intend("r1", "production", Kind::Engine, at(1)).await.expect("written");
+    let files = store.intend("r1", "production", Kind::Files, at(2)).await.expect("written");
+    store.settle(engine, "applied", at(3)).await.expect("settled");
+    let doubts = store.in_doubt("shop").await.expect("read");
+    assert_eq!(
+        doubts.iter().map(|d| (d.intent, d.kind, d.at)).collect::<Vec<_>>(),
+        [(files, Some(Kind::Files), at(2))]
+    );
+    assert!(store.in_doubt("other").await.expect("read").is_empty());
+    store.settle(files, "observed", at(4)).await.expect("settled");
+    assert!(store.in_doubt("shop").await.expect("read").is_empty());
+    store.end("r1", Outcome::Changed, at(5)).await.expect("ended");
+}
+
+#[tokio::test]
+async fn old_entries_are_pruned_and_doubts_are_not() {
+    const DAY: i64 = 86_400;
+    let folder = folder();
+    let store = opened(&folder).await;
+    for (id, day) in [("old", 0), ("doubt", 1), ("new", 100)] {
+        store.begin(&run(id, at(day * DAY))).await.expect("begun");
+        store.log(id, at(day * DAY), "{}").await.expect("logged");
+    }
+    store.intend("doubt", "production", Kind::Engine, at(DAY)).await.expect("written");
+    store.close().await;
+    let store = opened(&folder).await;
+    assert_eq!(store.in_doubt("shop").await.expect("read").len(), 1);
+    store.close().await;
+    let file = path(&folder).join(".deployer/state.db");
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).connect().await.expect("it opens");
+    let runs: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM run ORDER BY id").fetch_all(&mut connection).await.expect("rows");
+    let events: Vec<String> =
+        sqlx::query_scalar("SELECT run FROM event").fetch_all(&mut connection).await.expect("rows");
+    assert_eq!((runs, events), (vec!["doubt".to_owned(), "new".to_owned()], vec!["new".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_store_of_format_1_keeps_loading() {
+    let folder = folder();
+    let file = path(&folder).join("v1.db");
+    sql(&file, include_str!("cases/store/v1.sql")).await;
+    let store = Store::open("sqlite:v1.db", path(&folder)).await.expect("a store");
+    assert_eq!(store.records("shop").await.expect("read")["production"], record(7));
+    assert_eq!(store.in_doubt("shop").await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn urls_that_are_no_store_are_usage_errors() {
+    let folder = folder();
+    for url in
+        ["postgres://u@h/db", "postgresql://h/db", "mysql:x", "state.db", "sqlite:", "sqlite:dir/", "sqlite::memory:"]
+    {
+        let failure = refused(url, &folder).await;
+        assert_eq!(failure.reason, Reason::Usage, "{url}: {failure}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    let absolute = format!("sqlite://{}/a.db", path(&folder));
+    Store::open(&absolute, "/nowhere".into()).await.expect("a store").close().await;
+    assert!(folder.path().join("a.db").exists());
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_left_alone() {
+    let folder = folder();
+    let garbage = "garbage ".repeat(1000);
+    fs::write(path(&folder).join("garbage.db"), &garbage).expect("written");
+    fs::create_dir(path(&folder).join("directory.db")).expect("made");
+    fs::write(path(&folder).join("file"), "").expect("written");
+    sql(&path(&folder).join("foreign.db"), "CREATE TABLE theirs (a)").await;
+    assert!(assert_cmd::Command::new("mkfifo").arg(path(&folder).join("fifo.db")).ok().is_ok());
+    for (name, says) in [
+        ("garbage.db", "it is not a database"),
+        ("directory.db", "it is a directory"),
+        ("file/state.db", "Not a directory"),
+        ("foreign.db", "another program"),
+        ("fifo.db", "not a regular file"),
+    ] {
+        let failure = refused(&format!("sqlite:{name}"), &folder).await;
+        assert_eq!(failure.reason, Reason::StoreUnusable, "{failure}");
+        assert!(failure.message.contains(says) && failure.message.contains(name), "{failure}");
+    }
+    assert_eq!(fs::read_to_string(path(&folder).join("garbage.db")).expect("there"), garbage);
+}
+
+#[tokio::test]
+async fn a_damaged_store_says_so() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    store.save("shop", "production", &record(1)).await.expect("saved");
+    store.close().await;
+    let file = path(&folder).join(".deployer/state.db");
+    let mut bytes = fs::read(&file).expect("read");
+    bytes[4096..].fill(0xa5);
+    fs::write(&file, bytes).expect("written");
+    let failure = refused(URL, &folder).await;
+    assert_eq!(failure.reason, Reason::StoreUnusable);
+    assert!(failure.message.contains("damaged"), "{failure}");
+    fs::write(&file, "").expect("emptied");
+    opened(&folder).await.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_store_is_refused_unchanged() {
+    let folder = folder();
+    opened(&folder).await.close().await;
+    let file = path(&folder).join(".deployer/state.db");
+    sql(&file, "INSERT INTO _sqlx_migrations VALUES (9999, 'later', '2030-01-01', TRUE, x'00', 1)").await;
+    let before = fs::read(&file).expect("read");
+    let failure = refused(URL, &folder).await;
+    assert_eq!(failure.reason, Reason::StoreNewer);
+    assert!(failure.message.contains("state.db") && failure.message.contains("9999"), "{failure}");
+    let failure = Store::open_existing(URL, path(&folder)).await.expect_err("it is refused");
+    assert_eq!(failure.reason, Reason::StoreNewer);
+    assert_eq!(fs::read(&file).expect("read"), before);
+}
+
+#[tokio::test]
+async fn a_newer_record_is_refused() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    store.save("shop", "production", &record(1)).await.expect("saved");
+    store.close().await;
+    sql(&path(&folder).join(".deployer/state.db"), "UPDATE record SET format = 2").await;
+    let store = opened(&folder).await;
+    assert_eq!(store.records("shop").await.expect_err("it is refused").reason, Reason::StoreNewer);
+}
+
+/// A folder that nobody can write to, not even root; writable again when dropped.
+struct ReadOnly<'a>(&'a Utf8Path, bool);
+
+impl<'a> ReadOnly<'a> {
+    fn new(folder: &'a Utf8Path) -> Self {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o555)).expect("a mode");
+        let is_root = fs::write(folder.join("probe"), "").is_ok();
+        if is_root {
+            fs::remove_file(folder.join("probe")).expect("removed");
+            let mount = |arguments: &[&str]| {
+                assert_cmd::Command::new("mount").args(arguments).arg(folder).ok().expect("root can mount");
+            };
+            mount(&["--bind", folder.as_str()]);
+            mount(&["-o", "remount,ro,bind"]);
+        }
+        Self(folder, is_root)
+    }
+}
+
+impl Drop for ReadOnly<'_> {
+    fn drop(&mut self) {
+        if self.1 {
+            assert_cmd::Command::new("umount").arg(self.0).ok().expect("unmounted");
+        }
+        fs::set_permissions(self.0, fs::Permissions::from_mode(0o700)).expect("a mode");
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_store_is_refused_for_writing_at_once_and_can_be_read() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    store.save("shop", "production", &record(3)).await.expect("saved");
+    store.close().await;
+    let own = path(&folder).join(".deployer");
+    let read_only = ReadOnly::new(&own);
+    let failure = refused(URL, &folder).await;
+    assert_eq!(failure.reason, Reason::StoreUnusable);
+    assert!(failure.message.contains("state.db"), "{failure}");
+    let failure = refused("sqlite:.deployer/other.db", &folder).await;
+    assert_eq!(failure.reason, Reason::StoreUnusable);
+    let store = Store::open_existing(URL, path(&folder)).await.expect("no failure").expect("a store");
+    assert_eq!(store.records("shop").await.expect("read")["production"].serial, 3);
+    store.close().await;
+    drop(read_only);
+    opened(&folder).await.close().await;
+}
+
+#[test]
+fn many_open_a_new_store_at_once() {
+    let folder = folder();
+    let open = |number: u64| {
+        let directory = path(&folder).to_owned();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let store = Store::open(URL, &directory).await.expect("a store");
+                store.save("shop", &format!("e{number}"), &record(number)).await.expect("saved");
+                store.close().await;
+            });
+        }
+    };
+    std::thread::scope(|scope| (0..8).for_each(|number| drop(scope.spawn(open(number)))));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { assert_eq!(opened(&folder).await.records("shop").await.expect("read").len(), 8) });
+}
+
+/// The process that `what_was_saved_survives_kill` kills: saves until then, and says what it saved.
+#[tokio::test]
+#[ignore = "started by what_was_saved_survives_kill"]
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it is its own program")]
+async fn saves_until_killed() {
+    let directory = std::env::var("STORE_DIRECTORY").expect("started by the other test");
+    let store = Store::open(URL, directory.as_str().into()).await.expect("a store");
+    store.begin(&run("r1", at(0))).await.expect("begun");
+    for serial in 1.. {
+        store.intend("r1", "production", Kind::Files, at(0)).await.expect("written");
+        store.save("shop", "production", &record(serial)).await.expect("saved");
+        println!("saved {serial}");
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a process to kill")]
+async fn what_was_saved_survives_kill() {
+    use std::io::{BufRead, BufReader};
+    let folder = folder();
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["saves_until_killed", "--exact", "--ignored", "--nocapture"])
+        .env("STORE_DIRECTORY", path(&folder))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let said = |line: String| line.rsplit_once("saved ").and_then(|(_, serial)| serial.parse::<u64>().ok());
+    let serial = lines.map_while(Result::ok).filter_map(said).find(|serial| *serial >= 25).expect("it saves");
+    child.kill().expect("SIGKILL");
+    child.wait().expect("it ended");
+    let store = opened(&folder).await;
+    assert!(store.records("shop").await.expect("read")["production"].serial >= serial);
+    assert!(store.in_doubt("shop").await.expect("read").len() as u64 >= serial);
+}
