@@ -3,3 +3,4 @@
 
 mod bed;
 mod main_job;
+mod session;
