@@ -94,7 +94,6 @@ fn taken(from: Mutex<Vec<u8>>) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 mod tests {
     use super::*;
 

@@ -20,23 +20,51 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// Where a pass leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// To each environment's own stage, and no further than this one.
+    Reach(Stage),
+    /// Everything of ours comes off the hosts.
+    Destroy {
+        /// And its data.
+        purge: bool,
+    },
+}
+
+/// What is taken on trust.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trust {
+    /// An unknown host key is recorded rather than refused.
+    pub new_host_keys: bool,
+    /// A directory marked as someone else's is taken.
+    pub foreign_directories: bool,
+}
+
 /// How a pass treats the environments it is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// How far to go at most.
-    pub to: Stage,
+    /// Where it leads.
+    pub goal: Goal,
     /// How many hosts are worked on at once.
     pub parallel: usize,
     /// Whether refused and silent hosts are tried again for as long as `ssh.wait` says.
     pub patient: bool,
-    /// Whether an unknown host key is recorded rather than refused.
-    pub accept_new_host_keys: bool,
-    /// Whether a directory marked as someone else's is taken.
-    pub take_over: bool,
     /// Whether suspended environments are worked on (they were named).
     pub resume: bool,
-    /// Whether everything of ours is taken off the hosts.
-    pub destroy: bool,
+    /// What is taken on trust.
+    pub trust: Trust,
+}
+
+impl Goal {
+    /// The stage this pass brings an environment to; `None` where it is taken off its host.
+    #[must_use]
+    pub fn stage(self, environment: &Environment) -> Option<Stage> {
+        match self {
+            Self::Reach(limit) if environment.stage != Stage::Destroyed => Some(environment.stage.min(limit)),
+            _ => None,
+        }
+    }
 }
 
 /// Asked whether an unknown host key is to be trusted.
@@ -161,7 +189,7 @@ pub async fn connect(
         sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
         key_text: resolve(key).await?,
         known,
-        accept_new: request.accept_new_host_keys,
+        accept_new: request.trust.new_host_keys,
     };
     let wait = if request.patient { environment.ssh.wait } else { Duration::ZERO };
     let waiting = |activity: &str| {
@@ -191,20 +219,22 @@ pub struct Proposal {
 
 /// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
-    let mut proposal = Proposal { plan: Plan::default(), converged: Vec::new(), suspended: Vec::new(), refused: Vec::new() };
+    let mut proposal =
+        Proposal { plan: Plan::default(), converged: Vec::new(), suspended: Vec::new(), refused: Vec::new() };
     let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
     let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
         let suspended = session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended);
-        if suspended && !request.resume && !request.destroy {
+        if suspended && !request.resume && matches!(request.goal, Goal::Reach(_)) {
             proposal.suspended.push(name.clone());
             continue;
         }
-        let destroyed = request.destroy || environment.stage == Stage::Destroyed;
-        let stage = environment.stage.min(request.to);
-        let own = if destroyed { removal(&session) } else { session.prepared.steps(&session.facts, stage) };
+        let own = match request.goal.stage(environment) {
+            Some(stage) => session.prepared.steps(&session.facts, stage),
+            None => removal(&session),
+        };
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         if own.is_empty() {
             proposal.converged.push(name.clone());
@@ -214,7 +244,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             steps.insert(name.clone(), own);
         }
     }
-    if !request.destroy {
+    if matches!(request.goal, Goal::Reach(_)) {
         block(&mut proposal, &mut steps, &depends_on, unreachable);
     }
     proposal.plan = Plan::new(steps.into_values().flatten().collect(), &depends_on);
@@ -245,7 +275,7 @@ fn block(
 /// What is known to fail before anything is changed: another's directory, no room, no way to install.
 fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Option<Failure> {
     let subject = session.prepared.subject();
-    let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.take_over);
+    let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.trust.foreign_directories);
     access.or_else(|| {
         let kinds = steps.iter().filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
         kinds.into_iter().find_map(|kind| step::preflight(kind, &subject, &session.facts))

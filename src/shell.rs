@@ -14,7 +14,6 @@ pub fn quote(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 mod tests {
     use super::quote;
     use crate::process;

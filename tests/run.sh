@@ -30,6 +30,9 @@ install_packages() {
     command -v ssh >/dev/null || missing+=(openssh-client)
     [ -x /usr/sbin/sshd ] || missing+=(openssh-server) # tests start one of their own, on the loopback interface
     command -v shellcheck >/dev/null || missing+=(shellcheck)
+    command -v busybox >/dev/null || missing+=(busybox)
+    local shell # login shells that hosts may have
+    for shell in zsh fish tcsh; do command -v $shell >/dev/null || missing+=("$shell"); done
     command -v git >/dev/null || missing+=(git)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} != 0 ] || return 0
@@ -74,7 +77,7 @@ suite() {
     if [ $verdict = FAILED ] && [ "$failed" = 0 ]; then failed=1; fi
     {
         flock 9
-        [ $verdict = ok ] || { printf '\n---- %s\n' "$name" && cat "$log" && printf '----\n\n'; }
+        [ $verdict = ok ] || { echo "---- $name" && cat "$log" && echo ----; }
         printf '%-6s  %-10s %5d s  %4d passed, %d failed' "$verdict" "$name" $((SECONDS - begin)) "$passed" "$failed"
         [ "$ignored" = 0 ] || printf ', %d ignored' "$ignored"
         echo

@@ -2,6 +2,7 @@
 
 use super::converge::{self, Asked};
 use super::{Context, Ending};
+use crate::reconcile::{Goal, Trust};
 use crate::state::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -61,14 +62,11 @@ impl Options {
         Asked {
             command,
             environments,
-            to,
+            goal: Goal::Reach(to),
             yes: self.yes,
             parallel: usize::from(self.parallel),
             allow_destroy: self.allow_destroy,
-            accept_new_host_keys: self.accept_new_host_keys,
-            take_over: self.take_over,
-            destroy: false,
-            purge: false,
+            trust: Trust { new_host_keys: self.accept_new_host_keys, foreign_directories: self.take_over },
         }
     }
 }

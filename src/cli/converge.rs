@@ -8,8 +8,8 @@ use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
 use crate::observe;
 use crate::preview;
+use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
-use crate::reconcile::{Proposal, Request};
 use crate::state::Stage;
 use crate::store::{Run, Store};
 use std::collections::BTreeSet;
@@ -24,22 +24,16 @@ pub struct Asked {
     pub command: &'static str,
     /// Environments named; none: all.
     pub environments: Vec<String>,
-    /// How far to go at most.
-    pub to: Stage,
+    /// Where it leads.
+    pub goal: Goal,
     /// Do not ask at the terminal.
     pub yes: bool,
     /// How many hosts at once.
     pub parallel: usize,
     /// Environments that may be destroyed.
     pub allow_destroy: Vec<String>,
-    /// Record unknown host keys.
-    pub accept_new_host_keys: bool,
-    /// Take directories marked as someone else's.
-    pub take_over: bool,
-    /// Take everything of ours off the hosts.
-    pub destroy: bool,
-    /// And its data.
-    pub purge: bool,
+    /// What is taken on trust.
+    pub trust: Trust,
 }
 
 /// Runs the pass until its end or a second signal; what failed was already said.
@@ -72,17 +66,16 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
 
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
-    let environments = pass.select(&asked.environments, !asked.destroy)?;
+    let destroy = matches!(asked.goal, Goal::Destroy { .. });
+    let environments = pass.select(&asked.environments, !destroy)?;
     let request = Request {
-        to: asked.to,
+        goal: asked.goal,
         parallel: asked.parallel,
         patient: true,
-        accept_new_host_keys: asked.accept_new_host_keys,
-        take_over: asked.take_over,
         resume: !asked.environments.is_empty(),
-        destroy: asked.destroy,
+        trust: asked.trust,
     };
-    let prepared = pass.prepare(environments, asked.destroy).await;
+    let prepared = pass.prepare(environments, destroy).await;
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     doubts(context, &mut pass, &sessions).await;
@@ -244,7 +237,8 @@ async fn journalled(
     });
     let work = async {
         let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
-        let (run, purge, parallel) = (run.id.as_str(), asked.purge, asked.parallel);
+        let (run, parallel) = (run.id.as_str(), asked.parallel);
+        let purge = asked.goal == Goal::Destroy { purge: true };
         let execution = Execution { store, run, release: &release, sink: &sink, now, purge, parallel, stop };
         let report = execute::execute(&proposal.plan, sessions, &execution).await;
         drop(sink);
@@ -269,7 +263,7 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let environment = &session.prepared.environment;
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
         let mut record = session.record((context.now)(), session.failed.clone());
-        let stage = if record.suspended { Stage::Destroyed } else { environment.stage.min(request.to) };
+        let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
         let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
         if !drifted.is_empty() {
             record.failed = record.failed.or(before);

@@ -164,7 +164,6 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 mod tests {
     use super::*;
     use crate::process;

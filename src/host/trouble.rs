@@ -114,7 +114,6 @@ pub(super) fn of_sudo(said: &str) -> Option<(Reason, String)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 mod tests {
     use super::*;
     use std::fs;
