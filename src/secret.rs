@@ -48,13 +48,26 @@ pub enum SecretSource {
 
 impl std::fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Literal { value, secret: false } => write!(f, "{value:?}"),
-            Self::Literal { .. } => f.write_str("(secret)"),
-            Self::Environment { name, .. } => write!(f, "from_env {name}"),
-            Self::File { path, .. } => write!(f, "from_file {path}"),
-            Self::Command { argv, .. } => write!(f, "from_command {argv:?}"),
-        }
+        let secret = match self {
+            Self::Literal { value, secret: false } => return write!(f, "{value:?}"),
+            Self::Literal { secret, .. } => {
+                f.write_str("literal")?;
+                secret
+            }
+            Self::Environment { name, secret } => {
+                write!(f, "from_env {name}")?;
+                secret
+            }
+            Self::File { path, secret } => {
+                write!(f, "from_file {path}")?;
+                secret
+            }
+            Self::Command { argv, secret } => {
+                write!(f, "from_command {argv:?}")?;
+                secret
+            }
+        };
+        if *secret { f.write_str(" (secret)") } else { Ok(()) }
     }
 }
 
