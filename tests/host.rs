@@ -70,7 +70,10 @@ impl Sshd {
             std::thread::sleep(Duration::from_millis(20));
         }
         // The knock above must not be counted.
-        std::thread::sleep(Duration::from_millis(50));
+        while !self.log().contains("Connection from") {
+            assert!(begun.elapsed() < SOON, "sshd does not log: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         fs::write(self.path("log"), "").unwrap();
     }
 
