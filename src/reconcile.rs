@@ -1,7 +1,7 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::application::{self, Variable};
+use crate::application;
 use crate::event::{Action, Event, PlannedStep, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
@@ -9,7 +9,7 @@ use crate::host::{Host, Way};
 use crate::manifest::environment::{Environment, Identity};
 use crate::observe::{Prepared, Session};
 use crate::plan::Plan;
-use crate::secret::{self, Redactor};
+use crate::secret::{self, Redactor, Variable};
 use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
 use crate::step::{self, remove};

@@ -46,6 +46,15 @@ pub enum SecretSource {
     },
 }
 
+/// The value of one variable of the manifest.
+#[derive(Clone)]
+pub struct Variable {
+    /// The value; `None` where its source was not asked or gave none (offline, check).
+    pub value: Option<SecretString>,
+    /// Whether it must not be shown.
+    pub secret: bool,
+}
+
 impl std::fmt::Debug for SecretSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let secret = match self {

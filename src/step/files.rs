@@ -36,7 +36,7 @@ pub struct Staged {
     /// Its record.
     pub record: ReleaseRecord,
     /// Compose's resolved model of it. Holds secrets: never stored, never printed.
-    pub model: super::services::Model,
+    pub model: super::model::Model,
 }
 
 /// One file on the host.
@@ -106,7 +106,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "staged" => staged = Some(release_record(word, value)?),
             "model" => {
                 if let Some(record) = staged.take() {
-                    seen.staged = Some(Staged { record, model: super::services::Model::parse(value)? });
+                    seen.staged = Some(Staged { record, model: super::model::Model::parse(value)? });
                 }
             }
             sum if sum.len() == 64 => {
