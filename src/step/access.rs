@@ -106,7 +106,7 @@ fn architecture(machine: &str) -> &str {
 /// The facts as they are.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
-    let mut facts = Facts::from([("reachable".to_owned(), "yes".to_owned())]);
+    let mut facts = Facts::new();
     let claimed = host.access.marker.as_ref().filter(|_| host.access.key.is_some());
     if let Some(marker) = claimed {
         facts.insert("marker".to_owned(), format!("{}/{}", marker.project, marker.environment));
@@ -121,10 +121,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 #[must_use]
 pub fn desired(subject: &Subject<'_>) -> Facts {
     let environment = subject.environment;
-    Facts::from([
-        ("reachable".to_owned(), "yes".to_owned()),
-        ("marker".to_owned(), format!("{}/{}", environment.project, environment.name)),
-    ])
+    Facts::from([("marker".to_owned(), format!("{}/{}", environment.project, environment.name))])
 }
 
 /// Refuses a directory that is someone else's.
