@@ -154,6 +154,7 @@ impl Session {
         let subject = self.prepared.subject();
         let state = step::observed(&subject, &self.facts);
         let services = step::services::records(&subject, &self.facts);
+        let live = self.facts.files.current.is_some() || self.facts.files.swapping.is_some();
         let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
         let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
         Record {
@@ -165,7 +166,10 @@ impl Session {
             suspended: self.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
             failed,
             host_keys: self.host.host_keys().to_vec(),
-            endpoints: endpoints(&self.prepared.environment, services.values().flat_map(|service| &service.ports)),
+            endpoints: endpoints(
+                &self.prepared.environment,
+                services.values().filter(|_| live).flat_map(|service| &service.ports),
+            ),
             services: of_services,
             state,
         }

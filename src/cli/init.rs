@@ -7,7 +7,6 @@ use crate::manifest;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
-
 /// Write a commented manifest to start from
 #[derive(Debug, clap::Args)]
 pub struct Args {}
