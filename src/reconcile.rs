@@ -207,17 +207,19 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             refused.push(Failure::new(Reason::DependencyFailed, message).on(name));
             continue;
         }
-        let own = if request.destroy || environment.stage == Stage::Destroyed {
+        let remove = request.destroy || environment.stage == Stage::Destroyed;
+        let own = if remove {
             removal(&session)
         } else {
             session.prepared.steps(&session.facts, environment.stage.min(request.to))
         };
-        if own.is_empty() {
-            converged.push(name.clone());
+        // Also where nothing is to do: another's directory may hold the same files as ours.
+        if let Some(failure) = foreseen(&session, &own, request).filter(|_| !(remove && own.is_empty())) {
+            refused.push(failure.on(name));
             continue;
         }
-        if let Some(failure) = foreseen(&session, &own, request) {
-            refused.push(failure.on(name));
+        if own.is_empty() {
+            converged.push(name.clone());
             continue;
         }
         steps.extend(own);

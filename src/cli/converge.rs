@@ -101,8 +101,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         }
     };
     summarise(context, &mut pass, &sessions, &request).await;
-    let others = sessions.len() > pass.failed_environments();
-    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }, others).await)
+    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
 }
 
 /// Says which environments are left alone.
@@ -204,6 +203,7 @@ async fn carry_out(
         sink: &context.sink,
         now: context.now,
         purge: asked.purge,
+        take_over: asked.take_over,
         parallel: asked.parallel,
         stop,
     };
