@@ -5,7 +5,7 @@ use super::{Command, HostFacts, LONG, SHORT, Subject, access, files};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::shell::quote;
-use crate::state::Kind;
+use crate::state::{Kind, Stage};
 
 /// The kinds that are taken off, in order.
 pub const ORDER: [Kind; 4] = [Kind::Services, Kind::Images, Kind::Files, Kind::Access];
@@ -72,9 +72,11 @@ fn remove_files(host: &HostFacts, purge: bool) -> String {
     )
 }
 
+/// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
 fn release(subject: &Subject<'_>) -> String {
+    let suspended = subject.environment.stage != Stage::Destroyed;
     format!(
         "umask 077\nprintf '%s\\n' {} > \"$state/marker.new\"\nmv \"$state/marker.new\" \"$state/marker.json\"\nrm -f \"$state/key\"\n",
-        quote(&access::marker_of(subject, true))
+        quote(&access::marker_of(subject, suspended))
     )
 }
