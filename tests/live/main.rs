@@ -2,4 +2,12 @@
 //! none is ever skipped and counted as passed.
 
 mod bed;
+mod depends;
+mod destroy;
+mod drift;
+mod edits;
+mod lifecycle;
+mod looking;
 mod main_job;
+mod ownership;
+mod scene;
