@@ -31,8 +31,6 @@ pub struct Execution<'a> {
     pub now: fn() -> Timestamp,
     /// Whether what is taken off takes its data with it.
     pub purge: bool,
-    /// Whether a directory marked as someone else's is taken.
-    pub take_over: bool,
     /// How many environments are worked on at once.
     pub parallel: usize,
     /// Set by a signal: no further step starts.
@@ -150,8 +148,9 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
         return Ok(false);
     }
     let subject = session.prepared.subject();
-    let taken_over = kind == Kind::Access && context.take_over;
-    if let Some(refused) = step::preflight(kind, &subject, &session.facts).filter(|_| !taken_over) {
+    // Whose host it is was decided with the plan: `--take-over` may have said so.
+    let refused = step::preflight(kind, &subject, &session.facts).filter(|_| kind != Kind::Access);
+    if let Some(refused) = refused {
         return Err(refused);
     }
     let commands = step::commands(kind, &subject, &session.facts, context.release)?;

@@ -36,7 +36,7 @@ pub struct Staged {
     /// Its record.
     pub record: ReleaseRecord,
     /// Compose's resolved model of it. Holds secrets: never stored, never printed.
-    pub model: super::services::Model,
+    pub model: super::model::Model,
 }
 
 /// One file on the host.
@@ -75,11 +75,14 @@ fi
     if let Some(release) = subject.release {
         let _ = write!(
             script,
-            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{}{END}\n}}\n{}",
-            lines(release.files.keys()),
-            r"paths | sort -u | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
+            r#"cd "$app" || exit 0
+paths() {{ [ ! -e "$state/owned" ] || cat "$state/owned"; cat <<'{END}'
+{}{END}
+}}
+paths | sort -u | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
 paths | sort -u | tr '\n' '\0' | xargs -0 -r sha256sum -z --
-"
+"#,
+            lines(release.files.keys())
         );
     }
     script
@@ -103,8 +106,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "staged" => staged = Some(release_record(word, value)?),
             "model" => {
                 if let Some(record) = staged.take() {
-                    let model = super::services::Model::parse(value)?;
-                    seen.staged = Some(Staged { record, model });
+                    seen.staged = Some(Staged { record, model: super::model::Model::parse(value)? });
                 }
             }
             sum if sum.len() == 64 => {

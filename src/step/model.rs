@@ -89,7 +89,7 @@ impl Model {
     pub fn records<'a>(
         &self,
         roots: &[&Utf8Path],
-        files: impl Iterator<Item = &'a Utf8PathBuf> + Clone,
+        files: &(impl Iterator<Item = &'a Utf8PathBuf> + Clone),
     ) -> BTreeMap<String, ServiceRecord> {
         let shipped = |path: &Utf8PathBuf| {
             let below = roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
@@ -150,7 +150,7 @@ mod tests {
         )
         .expect("valid");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
-        let records = model.records(&[Utf8Path::new("/s")], files.iter());
+        let records = model.records(&[Utf8Path::new("/s")], &files.iter());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));
         assert_eq!(records["web"].ports.iter().map(|p| p.port).collect::<Vec<_>>(), [8080, 8081]);
     }
