@@ -216,6 +216,8 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
         Stage::Configured
     } else if facts.access.key.is_some() {
         Stage::Provisioned
+    } else if facts.access.marker.is_some() {
+        Stage::Destroyed
     } else {
         Stage::Created
     }

@@ -97,8 +97,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         }
     };
     summarise(context, &mut pass, &sessions, &request).await;
-    let others = sessions.len() > pass.failed_environments();
-    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }, others).await)
+    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
 }
 
 /// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.

@@ -313,6 +313,11 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
 #[must_use]
 pub fn switch(record: &ReleaseRecord, host: &HostFacts) -> String {
     let (seeds, files): (Vec<_>, Vec<_>) = record.files.iter().partition(|(_, file)| file.value == SEED);
+    // What the host already had once is its own, also where it was deleted there.
+    let had = |(path, _): &(&Utf8PathBuf, &FileRecord)| {
+        host.files.current.as_ref().and_then(|record| record.files.get(*path)).is_some_and(|file| file.value == SEED)
+    };
+    let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
     let gone = lines(host.files.owned().into_iter().filter(|path| {
         !record.files.contains_key(*path) && host.files.recorded(path).is_some_and(|file| file.value != SEED)
@@ -321,7 +326,8 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts) -> String {
     let (user, group) = host.access.owner;
     format!(
         r#"tree="$state/releases/"{id}/tree
-if [ ! -d "$app" ]; then mkdir -p "$(dirname "$app")"; mkdir -m 0700 "$app"; chown {user}:{group} "$app"; fi
+lost=
+if [ ! -d "$app" ]; then mkdir -p "$(dirname "$app")"; mkdir -m 0700 "$app"; chown {user}:{group} "$app"; lost=yes; fi
 cat > "$state/owned.new" <<'{END}'
 {owned}{END}
 mv "$state/owned.new" "$state/owned"
@@ -336,11 +342,14 @@ while IFS= read -r path; do place "$path"; done <<'{END}'
 {files}{END}
 while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
 {seeds}{END}
+[ -z "$lost" ] || while IFS= read -r path; do place "$path"; done <<'{END}'
+{sent}{END}
 {remove}"#,
         id = quote(&record.id),
         owned = lines(owned),
         files = of(files),
         seeds = of(seeds),
+        sent = of(sent),
         remove = remove(&gone),
     )
 }

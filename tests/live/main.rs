@@ -4,5 +4,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
 mod bed;
+mod depends;
+mod destroy;
+mod drift;
+mod edits;
+mod lifecycle;
+mod looking;
 mod main_job;
+mod ownership;
+mod scene;
 mod session;
