@@ -77,8 +77,9 @@ fi
             script,
             "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{}{END}\n}}\n{}",
             lines(release.files.keys()),
-            r"paths | sort -u | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
-paths | sort -u | tr '\n' '\0' | xargs -0 -r sha256sum -z --
+            // `./`: a lone dash would be standard input.
+            r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
+paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
 "
         );
     }
@@ -98,24 +99,22 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         let Ok(record) = std::str::from_utf8(record) else { continue };
         let Some((word, value)) = record.split_once(' ') else { continue };
         match word {
-            "current" => seen.current = Some(release_record(word, value)?),
-            "swapping" => seen.swapping = Some(release_record(word, value)?),
-            "staged" => staged = Some(release_record(word, value)?),
+            "current" => seen.current = release_record(word, value)?,
+            "swapping" => seen.swapping = release_record(word, value)?,
+            "staged" => staged = release_record(word, value)?,
             "model" => {
-                if let Some(record) = staged.take() {
-                    let model = super::services::Model::parse(value)?;
-                    seen.staged = Some(Staged { record, model });
-                }
+                let model = super::services::Model::parse(value).ok();
+                seen.staged = staged.take().zip(model).map(|(record, model)| Staged { record, model });
             }
             sum if sum.len() == 64 => {
-                let path = Utf8PathBuf::from(value.get(1..).unwrap_or_default());
+                let path = below(value.get(1..).unwrap_or_default());
                 if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
                     seen.live.insert(path, OnHost { mode, sha256: *hash.as_bytes() });
                 }
             }
             mode => {
                 if let Ok(mode) = u32::from_str_radix(mode, 8) {
-                    modes.insert(Utf8PathBuf::from(value), mode);
+                    modes.insert(below(value), mode);
                 }
             }
         }
@@ -123,9 +122,18 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     Ok(seen)
 }
 
-fn release_record(name: &str, json: &str) -> Result<ReleaseRecord, String> {
-    let record: ReleaseRecord = serde_json::from_str(json).map_err(|error| format!("{name}.json: {error}"))?;
-    if record.version > FORMAT { Err(format!("{name}.json is of format {}", record.version)) } else { Ok(record) }
+/// A path as a release has it.
+fn below(path: &str) -> Utf8PathBuf {
+    Utf8PathBuf::from(path.strip_prefix("./").unwrap_or(path))
+}
+
+/// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to
+/// replace.
+fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, String> {
+    match serde_json::from_str::<ReleaseRecord>(json) {
+        Ok(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
+        record => Ok(record.ok()),
+    }
 }
 
 /// Mode and digest in one word, keyed where the content is secret.
@@ -189,6 +197,12 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (_, None) => None,
         };
         facts.extend(found.map(|value| (path.to_string(), value)));
+    }
+    if host.files.current.is_none() && host.files.swapping.is_none() {
+        // Files that stand there without a release of ours are still to be released, even where they are equal.
+        facts.retain(|path, value| {
+            release.files.get(Utf8Path::new(path)).and_then(|file| wanted(file, key)).as_ref() != Some(value)
+        });
     }
     facts
 }
