@@ -24,25 +24,25 @@ pub fn diff(
     let mut steps = Vec::new();
     for kind in kinds {
         let (from, to) = (observed.0.get(kind).unwrap_or(&none), desired.0.get(kind).unwrap_or(&none));
-        let changes = changes(from, to);
-        let (action, reason) = if changes.is_empty() {
+        let differences = changes(from, to);
+        let (action, reason) = if differences.is_empty() {
             let Some(leader) = follows(*kind, &changed) else { continue };
             (Action::Update, format!("follows {leader}"))
         } else if from.is_empty() {
             (Action::Create, "missing".to_owned())
-        } else if changes.iter().all(|change| change.to.is_none()) {
+        } else if differences.iter().all(|change| change.to.is_none()) {
             (Action::Remove, if drifted(*kind) { "drifted" } else { "differs" }.to_owned())
         } else {
             (Action::Update, if drifted(*kind) { "drifted" } else { "differs" }.to_owned())
         };
-        changed.insert(*kind, changes.iter().map(|change| change.fact.clone()).collect());
+        changed.insert(*kind, differences.iter().map(|change| change.fact.clone()).collect());
         steps.push(PlannedStep {
             environment: environment.to_owned(),
             kind: *kind,
             action,
             reason,
             destructive: false,
-            changes,
+            changes: differences,
         });
     }
     steps

@@ -16,6 +16,7 @@ use crate::store::Record;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// An environment read from the manifest, its secrets resolved, its release rendered.
@@ -139,7 +140,7 @@ impl Session {
             let script = format!("docker logs --tail 20 {} 2>&1", crate::shell::quote(&container.id));
             if let Ok(output) = self.host.run(&script, Input::Empty, step::SHORT).await {
                 let state = states.get(&container.service).map_or("", String::as_str);
-                text += &format!("{} is {state}; its last lines:\n", container.service);
+                let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
                 text += self.prepared.redactor.redact(&String::from_utf8_lossy(&output.stdout)).trim_end();
                 text.push('\n');
             }

@@ -1,7 +1,7 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::application::{self, Variable};
+use crate::application;
 use crate::event::{Action, Event, PlannedStep, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
@@ -9,34 +9,62 @@ use crate::host::{Host, Way};
 use crate::manifest::environment::{Environment, Identity};
 use crate::observe::{Prepared, Session};
 use crate::plan::Plan;
-use crate::secret::{self, Redactor};
+use crate::secret::{self, Redactor, Variable};
 use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
 use crate::step::{self, remove};
 use crate::store::Record;
 use futures::StreamExt as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// Where a pass leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// To each environment's own stage, and no further than this one.
+    Reach(Stage),
+    /// Everything of ours comes off the hosts.
+    Destroy {
+        /// And its data.
+        purge: bool,
+    },
+}
+
+/// What is taken on trust.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trust {
+    /// An unknown host key is recorded rather than refused.
+    pub new_host_keys: bool,
+    /// A directory marked as someone else's is taken.
+    pub foreign_directories: bool,
+}
+
 /// How a pass treats the environments it is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// How far to go at most.
-    pub to: Stage,
+    /// Where it leads.
+    pub goal: Goal,
     /// How many hosts are worked on at once.
     pub parallel: usize,
     /// Whether refused and silent hosts are tried again for as long as `ssh.wait` says.
     pub patient: bool,
-    /// Whether an unknown host key is recorded rather than refused.
-    pub accept_new_host_keys: bool,
-    /// Whether a directory marked as someone else's is taken.
-    pub take_over: bool,
     /// Whether suspended environments are worked on (they were named).
     pub resume: bool,
-    /// Whether everything of ours is taken off the hosts.
-    pub destroy: bool,
+    /// What is taken on trust.
+    pub trust: Trust,
+}
+
+impl Goal {
+    /// The stage this pass brings an environment to; `None` where it is taken off its host.
+    #[must_use]
+    pub fn stage(self, environment: &Environment) -> Option<Stage> {
+        match self {
+            Self::Reach(limit) if environment.stage != Stage::Destroyed => Some(environment.stage.min(limit)),
+            _ => None,
+        }
+    }
 }
 
 /// Asked whether an unknown host key is to be trusted.
@@ -161,7 +189,7 @@ pub async fn connect(
         sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
         key_text: resolve(key).await?,
         known,
-        accept_new: request.accept_new_host_keys,
+        accept_new: request.trust.new_host_keys,
     };
     let wait = if request.patient { environment.ssh.wait } else { Duration::ZERO };
     let waiting = |activity: &str| {
@@ -189,47 +217,65 @@ pub struct Proposal {
     pub refused: Vec<Failure>,
 }
 
-/// Diffs every session against its manifest.
+/// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
-    let (mut steps, mut depends_on) = (Vec::new(), BTreeMap::new());
-    let (mut converged, mut suspended, mut refused) = (Vec::new(), Vec::new(), Vec::<Failure>::new());
+    let mut proposal =
+        Proposal { plan: Plan::default(), converged: Vec::new(), suspended: Vec::new(), refused: Vec::new() };
+    let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
+    let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
-        let marker = session.facts.access.marker.as_ref();
-        if marker.is_some_and(|marker| marker.suspended) && !request.resume && !request.destroy {
-            suspended.push(name.clone());
+        let suspended = session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended);
+        if suspended && !request.resume && matches!(request.goal, Goal::Reach(_)) {
+            proposal.suspended.push(name.clone());
             continue;
         }
-        let needs: Vec<String> = environment.depends_on.iter().map(ToString::to_string).collect();
-        if let Some(missing) = needs.iter().find(|need| unreachable.contains(need) && !request.destroy) {
-            let message = format!("{missing}, which {name} depends on, could not be observed");
-            refused.push(Failure::new(Reason::DependencyFailed, message).on(name));
-            continue;
-        }
-        let own = if request.destroy || environment.stage == Stage::Destroyed {
-            removal(&session)
-        } else {
-            session.prepared.steps(&session.facts, environment.stage.min(request.to))
+        let own = match request.goal.stage(environment) {
+            Some(stage) => session.prepared.steps(&session.facts, stage),
+            None => removal(&session),
         };
+        depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         if own.is_empty() {
-            converged.push(name.clone());
-            continue;
+            proposal.converged.push(name.clone());
+        } else if let Some(failure) = foreseen(&session, &own, request) {
+            proposal.refused.push(failure.on(name));
+        } else {
+            steps.insert(name.clone(), own);
         }
-        if let Some(failure) = foreseen(&session, &own, request) {
-            refused.push(failure.on(name));
-            continue;
-        }
-        steps.extend(own);
-        depends_on.insert(name.clone(), needs);
     }
-    Proposal { plan: Plan::new(steps, &depends_on), converged, suspended, refused }
+    if matches!(request.goal, Goal::Reach(_)) {
+        block(&mut proposal, &mut steps, &depends_on, unreachable);
+    }
+    proposal.plan = Plan::new(steps.into_values().flatten().collect(), &depends_on);
+    proposal
+}
+
+/// Refuses what depends on an environment that will not become healthy in this pass.
+fn block(
+    proposal: &mut Proposal,
+    steps: &mut BTreeMap<String, Vec<PlannedStep>>,
+    depends_on: &BTreeMap<String, Vec<String>>,
+    unreachable: &[String],
+) {
+    loop {
+        let refused = proposal.refused.iter().filter_map(|failure| failure.environment.as_ref());
+        let lost: BTreeSet<&String> = refused.chain(unreachable).chain(&proposal.suspended).collect();
+        let blocked = steps.keys().find_map(|name| {
+            let need = depends_on.get(name)?.iter().find(|need| lost.contains(need))?;
+            Some((name.clone(), need.clone()))
+        });
+        let Some((name, need)) = blocked else { break };
+        steps.remove(&name);
+        let failure = Failure::new(Reason::DependencyFailed, format!("{name} depends on {need}, which is not healthy"));
+        proposal.refused.push(failure.on(name));
+    }
 }
 
 /// What is known to fail before anything is changed: another's directory, no room, no way to install.
 fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Option<Failure> {
     let subject = session.prepared.subject();
-    let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.take_over);
+    let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.trust.foreign_directories);
     access.or_else(|| {
         let kinds = steps.iter().filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
         kinds.into_iter().find_map(|kind| step::preflight(kind, &subject, &session.facts))

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const SHORTEST: usize = 4;
 
 /// Where a value comes from, and whether it is secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// Written in the manifest: shown freely when `secret` is false.
     Literal {
@@ -44,6 +44,40 @@ pub enum SecretSource {
         /// False for `secret: false`.
         secret: bool,
     },
+}
+
+/// The value of one variable of the manifest.
+#[derive(Clone)]
+pub struct Variable {
+    /// The value; `None` where its source was not asked or gave none (offline, check).
+    pub value: Option<SecretString>,
+    /// Whether it must not be shown.
+    pub secret: bool,
+}
+
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let secret = match self {
+            Self::Literal { value, secret: false } => return write!(f, "{value:?}"),
+            Self::Literal { secret, .. } => {
+                f.write_str("literal")?;
+                secret
+            }
+            Self::Environment { name, secret } => {
+                write!(f, "from_env {name}")?;
+                secret
+            }
+            Self::File { path, secret } => {
+                write!(f, "from_file {path}")?;
+                secret
+            }
+            Self::Command { argv, secret } => {
+                write!(f, "from_command {argv:?}")?;
+                secret
+            }
+        };
+        if *secret { f.write_str(" (secret)") } else { Ok(()) }
+    }
 }
 
 /// A resolved value.

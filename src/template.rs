@@ -1,8 +1,8 @@
 //! Strict rendering of a set of templates. Never escapes what it inserts, never reads a file or the
 //! environment, and never lets a secret into an error.
 
-use crate::application::Variable;
 use crate::failure::{Failure, Location, Reason};
+use crate::secret::Variable;
 use camino::Utf8Path;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;

@@ -4,10 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application;
 use deployer::application::release::{Content, Release};
-use deployer::application::{self, Variable};
 use deployer::failure::Failure;
 use deployer::manifest::environment::Compose;
+use deployer::secret::Variable;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

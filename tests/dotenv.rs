@@ -1,10 +1,8 @@
 //! Laws of the `.env` file: what Compose reads back is what the manifest says, byte for byte. Never needs
 //! Compose: `read` below is a reader of its format, written from its description.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
-
-use deployer::application::Variable;
 use deployer::application::dotenv::{Problem, merge, quoted, statements};
+use deployer::secret::Variable;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

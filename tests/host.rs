@@ -2,6 +2,7 @@
 //! skips: it needs root and Debian's openssh-server.
 
 #![expect(clippy::disallowed_methods, reason = "the test starts its own sshd and makes its own keys")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use camino::Utf8PathBuf;
 use deployer::failure::{Failure, Reason};
@@ -69,7 +70,10 @@ impl Sshd {
             std::thread::sleep(Duration::from_millis(20));
         }
         // The knock above must not be counted.
-        std::thread::sleep(Duration::from_millis(50));
+        while !self.log().contains("Connection from") {
+            assert!(begun.elapsed() < SOON, "sshd does not log: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         fs::write(self.path("log"), "").unwrap();
     }
 
@@ -345,7 +349,7 @@ async fn hostile_words_arrive_unharmed() {
         "\x7f\u{1}",
     ];
     let script = format!("printf '%s\\0' {}", words.map(deployer::shell::quote).join(" "));
-    let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
+    let expected = words.join("\0") + "\0";
     assert_eq!(String::from_utf8(run(&host, &script).await.stdout).unwrap(), expected);
 }
 
@@ -537,7 +541,7 @@ async fn keys_are_judged_before_anything_connects() {
 async fn a_rejected_key_is_not_tried_again() {
     let sshd = Sshd::start("");
     let begun = Instant::now();
-    let ssh = Ssh { identity: Some(Identity::File(sshd.path("other"))), wait: Duration::from_secs(60), ..sshd.ssh() };
+    let ssh = Ssh { identity: Some(Identity::File(sshd.path("other"))), wait: Duration::from_mins(1), ..sshd.ssh() };
     let failure = refusal(&way(&ssh)).await;
     assert_eq!(failure.reason, Reason::AuthenticationRejected);
     assert!(begun.elapsed() < Duration::from_secs(10));

@@ -30,6 +30,9 @@ install_packages() {
     command -v ssh >/dev/null || missing+=(openssh-client)
     [ -x /usr/sbin/sshd ] || missing+=(openssh-server) # tests start one of their own, on the loopback interface
     command -v shellcheck >/dev/null || missing+=(shellcheck)
+    command -v busybox >/dev/null || missing+=(busybox)
+    local shell # login shells that hosts may have
+    for shell in zsh fish tcsh; do command -v $shell >/dev/null || missing+=("$shell"); done
     command -v git >/dev/null || missing+=(git)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} != 0 ] || return 0
@@ -74,7 +77,7 @@ suite() {
     if [ $verdict = FAILED ] && [ "$failed" = 0 ]; then failed=1; fi
     {
         flock 9
-        [ $verdict = ok ] || { printf '\n---- %s\n' "$name" && cat "$log" && printf '----\n\n'; }
+        [ $verdict = ok ] || { echo "---- $name" && cat "$log" && echo ----; }
         printf '%-6s  %-10s %5d s  %4d passed, %d failed' "$verdict" "$name" $((SECONDS - begin)) "$passed" "$failed"
         [ "$ignored" = 0 ] || printf ', %d ignored' "$ignored"
         echo
@@ -115,18 +118,8 @@ scripts() {
 
 images() { tests/bed image && tests/bed images; }
 
-# One build serves all tests: the feature `live` adds test targets only, and those are named live*.
-units() {
-    local file
-    for file in tests/*.rs; do
-        file=${file##*/}
-        [[ $file == live* ]] || set -- "$@" --test "${file%.rs}"
-    done
-    cargo test --locked --all-features --no-fail-fast --lib --bins "$@"
-}
-
 live() {
-    cargo test --locked --all-features --no-fail-fast --test 'live*'
+    cargo test --locked --features live --no-fail-fast --test 'live*'
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 
@@ -180,8 +173,8 @@ beside &
 side=$!
 set +m
 suite fmt cargo fmt --check
-suite test units
-suite doctest cargo test --locked --all-features --doc
+suite test cargo test --locked --no-fail-fast --all-targets # without the feature `live`
+suite doctest cargo test --locked --doc
 suite clippy cargo clippy --locked --all-targets --all-features -- -D warnings
 suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --all-features --no-deps --document-private-items
 wait "$side" || fail "broke off beside cargo"

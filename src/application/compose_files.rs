@@ -1,8 +1,9 @@
 //! Which Compose files an application has: named, or found as docker compose finds them. Never reads one.
 
-use super::{Files, Variable, dotenv, invalid};
+use super::{Files, dotenv, invalid};
 use crate::failure::Failure;
 use crate::manifest::environment::Compose;
+use crate::secret::Variable;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;

@@ -4,8 +4,9 @@
 //! The grammar is that of compose-go's `dotenv` package: `[export] KEY=VALUE` or `KEY: VALUE`, a value
 //! bare (to the end of the line), in single or in double quotes (over several lines), or `KEY` alone.
 
-use super::{Variable, invalid};
+use super::invalid;
 use crate::failure::{Failure, Location};
+use crate::secret::Variable;
 use camino::Utf8Path;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;

@@ -16,19 +16,11 @@ pub use tarball::tar;
 
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Compose;
+use crate::secret::Variable;
 use crate::template;
 use camino::{Utf8Path, Utf8PathBuf};
 use release::{Content, File, Release};
 use std::collections::BTreeMap;
-
-/// The value of one variable of the manifest.
-#[derive(Clone)]
-pub struct Variable {
-    /// The value; `None` where its source was not asked or gave none (offline, check).
-    pub value: Option<secrecy::SecretString>,
-    /// Whether it may be shown.
-    pub secret: bool,
-}
 
 /// Reads an application: its files as they will be on the host, its Compose files, its image archives.
 ///

@@ -2,6 +2,7 @@
 
 use super::converge::{self, Asked};
 use super::{Context, Ending};
+use crate::reconcile::{Goal, Trust};
 use crate::state::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -40,9 +41,6 @@ pub struct Options {
     /// Take over a directory on the host that belongs to another project or environment
     #[arg(long)]
     pub take_over: bool,
-    /// Do every step of this environment, needed or not; may be given again
-    #[arg(long, value_name = "ENV")]
-    pub force: Vec<String>,
 }
 
 /// Every stage but `destroyed`: `--to` never descends.
@@ -64,14 +62,11 @@ impl Options {
         Asked {
             command,
             environments,
-            to,
+            goal: Goal::Reach(to),
             yes: self.yes,
             parallel: usize::from(self.parallel),
             allow_destroy: self.allow_destroy,
-            accept_new_host_keys: self.accept_new_host_keys,
-            take_over: self.take_over,
-            destroy: false,
-            purge: false,
+            trust: Trust { new_host_keys: self.accept_new_host_keys, foreign_directories: self.take_over },
         }
     }
 }

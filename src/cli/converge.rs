@@ -3,15 +3,17 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::execute::{self, Execution, Sessions};
+use crate::event::{Event, Outcome, Sink};
+use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
 use crate::observe;
 use crate::preview;
-use crate::reconcile::{Proposal, Request};
+use crate::reconcile::{Goal, Proposal, Request, Trust};
+use crate::render;
 use crate::state::Stage;
-use crate::store::Run;
+use crate::store::{Run, Store};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,22 +24,16 @@ pub struct Asked {
     pub command: &'static str,
     /// Environments named; none: all.
     pub environments: Vec<String>,
-    /// How far to go at most.
-    pub to: Stage,
+    /// Where it leads.
+    pub goal: Goal,
     /// Do not ask at the terminal.
     pub yes: bool,
     /// How many hosts at once.
     pub parallel: usize,
     /// Environments that may be destroyed.
     pub allow_destroy: Vec<String>,
-    /// Record unknown host keys.
-    pub accept_new_host_keys: bool,
-    /// Take directories marked as someone else's.
-    pub take_over: bool,
-    /// Take everything of ours off the hosts.
-    pub destroy: bool,
-    /// And its data.
-    pub purge: bool,
+    /// What is taken on trust.
+    pub trust: Trust,
 }
 
 /// Runs the pass until its end or a second signal; what failed was already said.
@@ -70,19 +66,19 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
 
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
-    let environments = pass.select(&asked.environments, !asked.destroy)?;
+    let destroy = matches!(asked.goal, Goal::Destroy { .. });
+    let environments = pass.select(&asked.environments, !destroy)?;
     let request = Request {
-        to: asked.to,
+        goal: asked.goal,
         parallel: asked.parallel,
         patient: true,
-        accept_new_host_keys: asked.accept_new_host_keys,
-        take_over: asked.take_over,
         resume: !asked.environments.is_empty(),
-        destroy: asked.destroy,
+        trust: asked.trust,
     };
-    let prepared = pass.prepare(environments, asked.destroy).await;
+    let prepared = pass.prepare(environments, destroy).await;
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
+    doubts(context, &mut pass, &sessions).await;
     let proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
@@ -103,6 +99,25 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     summarise(context, &mut pass, &sessions, &request).await;
     let others = sessions.len() > pass.failed_environments();
     Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }, others).await)
+}
+
+/// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.
+async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
+    let Some(store) = &pass.store else { return };
+    let settled = async {
+        for doubt in store.in_doubt(pass.manifest.project.as_str()).await? {
+            if sessions.contains_key(&doubt.environment) {
+                store.settle(doubt.intent, "observed again", (context.now)()).await?;
+                let kind = doubt.kind.map_or("a", |kind| kind.name());
+                let message = format!("An earlier run broke off in the {kind} step; its host was observed again");
+                context.say(Event::Warning { environment: Some(doubt.environment), message });
+            }
+        }
+        Ok(())
+    };
+    if let Err(failure) = settled.await {
+        pass.fail(failure);
+    }
 }
 
 /// Says which environments are left alone.
@@ -183,37 +198,62 @@ async fn carry_out(
     stop: &AtomicBool,
 ) -> usize {
     let Some(store) = &pass.store else { return 0 };
-    let started_at = (context.now)();
-    let id = uuid::Uuid::now_v7().to_string();
-    let release = format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), &id[id.len() - 4..]);
     let run = Run {
-        id: id.clone(),
+        id: uuid::Uuid::now_v7().to_string(),
         command: asked.command.to_owned(),
         project: pass.manifest.project.to_string(),
-        started_at,
+        started_at: (context.now)(),
         by: context.by.clone(),
     };
-    if let Err(failure) = store.begin(&run).await {
-        pass.fail(failure);
-        return 0;
-    }
-    let execution = Execution {
-        store,
-        run: &id,
-        release: &release,
-        sink: &context.sink,
-        now: context.now,
-        purge: asked.purge,
-        parallel: asked.parallel,
-        stop,
-    };
-    let report = execute::execute(&proposal.plan, sessions, &execution).await;
-    let outcome = if report.failures.is_empty() { Outcome::Changed } else { Outcome::Failed };
-    if let Err(failure) = store.end(&id, outcome, (context.now)()).await {
+    let (report, kept) = journalled(context, store, &run, sessions, proposal, asked, stop).await;
+    if let Err(failure) = kept {
         pass.fail(failure);
     }
     pass.failures.extend(report.failures);
     report.applied
+}
+
+/// Executes the plan as a run of the store, with its events.
+async fn journalled(
+    context: &Context,
+    store: &Store,
+    run: &Run,
+    sessions: &Sessions,
+    proposal: &Proposal,
+    asked: &Asked,
+    stop: &AtomicBool,
+) -> (Report, Result<(), Failure>) {
+    if let Err(failure) = store.begin(run).await {
+        return (Report::default(), Err(failure));
+    }
+    let (send, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let (told, now) = (context.sink.clone(), context.now);
+    let sink: Sink = Arc::new(move |event| {
+        if matches!(event, Event::Step(_) | Event::Failure(_)) {
+            // A run whose history cannot be kept goes on.
+            let _ = send.send((now(), render::line(&event)));
+        }
+        told(event);
+    });
+    let work = async {
+        let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
+        let (run, parallel) = (run.id.as_str(), asked.parallel);
+        let purge = asked.goal == Goal::Destroy { purge: true };
+        let execution = Execution { store, run, release: &release, sink: &sink, now, purge, parallel, stop };
+        let report = execute::execute(&proposal.plan, sessions, &execution).await;
+        drop(sink);
+        report
+    };
+    let keep = async {
+        while let Some((at, line)) = said.recv().await {
+            store.log(&run.id, at, &line).await?;
+        }
+        Ok(())
+    };
+    let (report, kept) = tokio::join!(work, keep);
+    let outcome = if report.failures.is_empty() { Outcome::Changed } else { Outcome::Failed };
+    let ended = store.end(&run.id, outcome, now()).await;
+    (report, kept.and(ended))
 }
 
 /// How each environment stands at the end.
@@ -221,11 +261,13 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
-        let failed = pass.records.get(name).and_then(|record| record.failed.clone());
-        let failed = session.failed.clone().or(failed).filter(|_| session.failed.is_some() || !session.changed);
-        let record = session.record((context.now)(), failed);
-        let stage = if record.suspended { Stage::Destroyed } else { environment.stage.min(request.to) };
-        let drifted = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
+        let before = pass.records.get(name).and_then(|record| record.failed.clone());
+        let mut record = session.record((context.now)(), session.failed.clone());
+        let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
+        let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
+        if !drifted.is_empty() {
+            record.failed = record.failed.or(before);
+        }
         context.say(Event::Environment(Box::new(observe::view(environment, Some(&record), drifted, None))));
         drop(session);
         pass.save(name, record).await;

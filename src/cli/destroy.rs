@@ -6,7 +6,7 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::state::Stage;
+use crate::reconcile::{Goal, Trust};
 
 /// Tear environments down; asks for each name
 #[derive(Debug, clap::Args)]
@@ -36,14 +36,11 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     let asked = Asked {
         command: context.command,
         environments: args.environments,
-        to: Stage::Running,
+        goal: Goal::Destroy { purge: args.purge },
         yes: args.yes,
         parallel: 10,
         allow_destroy: args.allow_destroy,
-        accept_new_host_keys: false,
-        take_over: false,
-        destroy: true,
-        purge: args.purge,
+        trust: Trust::default(),
     };
     converge::run(context, &asked).await
 }

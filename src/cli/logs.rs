@@ -31,7 +31,7 @@ pub struct Args {
 }
 
 /// How long following goes on at most.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::observe::{self, Prepared};
 use crate::plan::Plan;
-use crate::reconcile::{self, Request};
+use crate::reconcile::{self, Goal, Request, Trust};
 use crate::state::{Kind, Stage};
 use crate::step::{container, services};
 use std::collections::BTreeMap;
@@ -17,15 +17,7 @@ use std::collections::BTreeMap;
 /// How hosts are looked at.
 #[must_use]
 pub fn request() -> Request {
-    Request {
-        to: Stage::Running,
-        parallel: 10,
-        patient: false,
-        accept_new_host_keys: false,
-        take_over: false,
-        resume: false,
-        destroy: false,
-    }
+    Request { goal: Goal::Reach(Stage::Running), parallel: 10, patient: false, resume: false, trust: Trust::default() }
 }
 
 /// The dry run: what apply would do, and why.
@@ -100,7 +92,9 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     }
     let well =
         views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
-    views.into_values().for_each(|view| context.say(Event::Environment(Box::new(view))));
+    for view in views.into_values() {
+        context.say(Event::Environment(Box::new(view)));
+    }
     if !judged {
         // A host that cannot be reached is part of the answer, not a failure of the question.
         pass.failures.retain(|failure| failure.reason.exit() != 7);

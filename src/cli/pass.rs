@@ -182,6 +182,8 @@ pub fn vouch(context: &Context, failure: &Failure) -> bool {
 
 /// Says failures that end a command at its beginning.
 pub fn refuse(context: &Context, failures: &[Failure]) -> Ending {
-    failures.iter().for_each(|failure| context.say(Event::Failure(failure.clone())));
+    for failure in failures {
+        context.say(Event::Failure(failure.clone()));
+    }
     Ending::of(failures, false)
 }

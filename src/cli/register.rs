@@ -9,12 +9,12 @@ use crate::event::Event;
 use crate::failure::{Failure, Reason};
 use crate::manifest::edit;
 use crate::manifest::environment::Environment;
-use crate::reconcile::{self, Request};
+use crate::reconcile::{self, Goal, Request, Trust};
 use crate::state::Stage;
 
 /// Write an existing host into the manifest and contact it
 ///
-/// The host's key is checked against --host-key or known_hosts, or shown and asked about, and written into
+/// The host's key is checked against --host-key or `known_hosts`, or shown and asked about, and written into
 /// the entry. Where the entry is there already (deployer create), only the contact is made.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -33,14 +33,11 @@ pub async fn run(context: &Context, args: Args) -> Ending {
             let asked = Asked {
                 command: context.command,
                 environments: vec![args.host.name],
-                to: Stage::Provisioned,
+                goal: Goal::Reach(Stage::Provisioned),
                 yes: true,
                 parallel: 1,
                 allow_destroy: Vec::new(),
-                accept_new_host_keys: false,
-                take_over: false,
-                destroy: false,
-                purge: false,
+                trust: Trust::default(),
             };
             converge::run(context, &asked).await
         }
@@ -80,7 +77,8 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
 
 /// Connects and returns the host keys that were verified.
 async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
-    let request = Request { patient: true, accept_new_host_keys: args.accept_new_host_keys, ..look::request() };
+    let trust = Trust { new_host_keys: args.accept_new_host_keys, ..Trust::default() };
+    let request = Request { patient: true, trust, ..look::request() };
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
     let prepared = match reconcile::prepare(bare, true).await {

@@ -9,7 +9,7 @@ pub(super) enum KeyForm {
     Encrypted,
     /// The public half: usable with an agent that holds the other.
     Public,
-    /// A key of PuTTY.
+    /// A key of `PuTTY`.
     Putty,
     /// Something else.
     Other,

@@ -2,26 +2,22 @@
 //! Never is a host key left unchecked, and no password or passphrase is ever asked for at a terminal.
 
 use super::Way;
-use super::key::{self, KeyForm};
+use super::settings::{Settings, bare, fingerprint, words};
 use super::trouble::{self, Trouble};
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Identity;
 use crate::process;
 use crate::shell::quote;
-use camino::Utf8Path;
-use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What authentication may take beyond the connection itself.
 const AUTHENTICATION: Duration = Duration::from_secs(30);
-/// Limit of the small local programs.
-const HELPER: Duration = Duration::from_secs(10);
 
 /// A running master: its socket is `master` in `directory`.
 pub(super) struct Master {
@@ -66,12 +62,12 @@ enum Trust {
 }
 
 /// One prepared way to a host.
-struct Call<'a> {
-    way: &'a Way<'a>,
-    directory: TempDir,
+pub(super) struct Call<'a> {
+    pub(super) way: &'a Way<'a>,
+    pub(super) directory: TempDir,
     trust: Trust,
     /// Arguments that are the same for every question about this host.
-    options: Vec<String>,
+    pub(super) options: Vec<String>,
 }
 
 impl<'a> Call<'a> {
@@ -91,7 +87,7 @@ impl<'a> Call<'a> {
         Ok(call)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.directory.path().join(name).to_string_lossy().into_owned()
     }
 
@@ -142,7 +138,7 @@ impl<'a> Call<'a> {
         self.place_identity()
     }
 
-    fn option(&mut self, option: &str) {
+    pub(super) fn option(&mut self, option: &str) {
         self.options.extend(["-o".to_owned(), option.to_owned()]);
     }
 
@@ -160,34 +156,6 @@ impl<'a> Call<'a> {
         self.option(&format!("ProxyCommand={}", line.join(" ")));
     }
 
-    /// Puts the private key where ssh finds it under a name that needs no quotes.
-    fn place_identity(&mut self) -> std::io::Result<()> {
-        let Some(identity) = &self.way.ssh.identity else { return Ok(()) };
-        let here = self.directory.path().join("identity");
-        match (identity, &self.way.key_text) {
-            (Identity::File(path), _) => {
-                symlink(path, &here)?;
-                for suffix in [".pub", "-cert.pub"] {
-                    let beside = format!("{path}{suffix}");
-                    if Path::new(&beside).exists() {
-                        symlink(&beside, self.path(&format!("identity{suffix}")))?;
-                    }
-                }
-            }
-            (Identity::Secret(_), Some(text)) => {
-                use std::io::Write as _;
-                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here)?;
-                // OpenSSH refuses a key without its last newline, which resolving has dropped.
-                file.write_all(text.expose_secret().trim_end().as_bytes())?;
-                file.write_all(b"\n")?;
-            }
-            (Identity::Secret(_), None) => {}
-        }
-        self.options.extend(["-i".to_owned(), here.to_string_lossy().into_owned()]);
-        self.option("IdentitiesOnly=yes");
-        Ok(())
-    }
-
     /// Prepares to accept the key of a host that nobody knows yet. Another key of a known host, of whatever type,
     /// stays a changed one.
     async fn learn(&mut self) -> Result<(), Failure> {
@@ -197,78 +165,6 @@ impl<'a> Call<'a> {
         let quoted: Vec<_> = files.iter().map(|file| format!("\"{file}\"")).collect();
         self.option(&format!("UserKnownHostsFile={}", quoted.join(" ")));
         Ok(())
-    }
-
-    /// Finds out before anything connects that the private key cannot be used.
-    async fn check_identity(&self) -> Result<(), Failure> {
-        let (text, name) = match (&self.way.ssh.identity, &self.way.key_text) {
-            (None, _) => return Ok(()),
-            (Some(Identity::File(path)), _) => (self.read_key(path)?, format!("The key file {path}")),
-            (Some(Identity::Secret(_)), Some(text)) => {
-                (text.expose_secret().to_owned(), "The key given as a secret".to_owned())
-            }
-            (Some(Identity::Secret(_)), None) => {
-                return Err(Failure::new(Reason::KeyUnusable, "The key given as a secret was not resolved"));
-            }
-        };
-        let form = key::form(&text);
-        drop(secrecy::SecretString::from(text));
-        let hint = match form {
-            KeyForm::Plain => return Ok(()),
-            KeyForm::Encrypted | KeyForm::Public if self.agent_holds_it().await => return Ok(()),
-            KeyForm::Encrypted => {
-                let failure =
-                    Failure::new(Reason::KeyPassphrase, format!("{name} has a passphrase, and no agent holds it"));
-                return Err(match &self.way.ssh.identity {
-                    Some(Identity::File(path)) => failure.hint(format!("Run ssh-add {} first", quote(path.as_str()))),
-                    _ => failure.hint("Give a key without a passphrase, or a file whose key ssh-agent holds"),
-                });
-            }
-            KeyForm::Public => {
-                return Err(Failure::new(
-                    Reason::KeyUnusable,
-                    format!("{name} is a public key, and no agent holds the private one"),
-                ));
-            }
-            KeyForm::Putty => "Convert it: puttygen KEY.ppk -O private-openssh -o KEY",
-            KeyForm::Other => "Name the private key itself, as ssh-keygen makes it",
-        };
-        Err(Failure::new(Reason::KeyUnusable, format!("{name} is not a private key that OpenSSH reads")).hint(hint))
-    }
-
-    fn read_key(&self, path: &Utf8Path) -> Result<String, Failure> {
-        let unusable = |what: String| Failure::new(Reason::KeyUnusable, format!("The key file {path} {what}"));
-        let about = fs::metadata(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
-        if !about.is_file() {
-            return Err(unusable("is not a file".into()));
-        }
-        let text = fs::read(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
-        let text = String::from_utf8(text).map_err(|_| unusable("is not a private key that OpenSSH reads".into()))?;
-        let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());
-        let mode = about.permissions().mode() & 0o777;
-        if own && mode & 0o077 != 0 && key::form(&text) != KeyForm::Public {
-            let failure = unusable(format!("can be read by others (mode {mode:04o}), so ssh refuses it"));
-            return Err(failure.hint(format!("Run chmod 600 {}", quote(path.as_str()))));
-        }
-        Ok(text)
-    }
-
-    /// Whether the agent that ssh would ask holds the key.
-    async fn agent_holds_it(&self) -> bool {
-        let Ok(settings) = Settings::read(&self.options, self.way.address).await else { return false };
-        let mut list = words(&["ssh-add", "-l"]);
-        if let Some(socket) = settings.agent {
-            list.splice(0..0, ["env".to_owned(), format!("SSH_AUTH_SOCK={socket}")]);
-        }
-        let print = [words(&["ssh-keygen", "-l", "-f"]), vec![self.path("identity")]].concat();
-        let (Ok(held), Ok(printed)) = (process::run(&list, b"", HELPER).await, process::run(&print, b"", HELPER).await)
-        else {
-            return false;
-        };
-        let fingerprint = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
-        let wanted = String::from_utf8_lossy(&printed.stdout).lines().next().and_then(fingerprint);
-        let held: BTreeSet<_> = String::from_utf8_lossy(&held.stdout).lines().filter_map(fingerprint).collect();
-        wanted.is_some_and(|wanted| held.contains(&wanted))
     }
 
     /// One attempt. The flag of a failure says whether another attempt may help.
@@ -404,37 +300,6 @@ impl<'a> Hop<'a> {
     }
 }
 
-/// What ssh would do for a host, as `ssh -G` tells.
-struct Settings {
-    known_files: Vec<String>,
-    agent: Option<String>,
-}
-
-impl Settings {
-    async fn read(options: &[String], address: &str) -> Result<Self, Failure> {
-        let argv = [words(&["ssh", "-G"]), options.to_vec(), vec!["--".to_owned(), bare(address).to_owned()]].concat();
-        let finished = process::run(&argv, b"", HELPER).await?;
-        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-        let get =
-            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned);
-        let files = |key: &str| {
-            let list = get(key).unwrap_or_default();
-            list.split_whitespace().map(home).filter(|file| Path::new(file).exists()).collect::<Vec<_>>()
-        };
-        let agent = get("identityagent").filter(|agent| agent != "SSH_AUTH_SOCK").map(|agent| home(&agent));
-        Ok(Self { known_files: files("userknownhostsfile"), agent })
-    }
-}
-
-/// `TYPE SHA256:…` of a public key.
-async fn fingerprint(key: &str) -> Option<String> {
-    let finished =
-        process::run(&words(&["ssh-keygen", "-l", "-f", "-"]), format!("{key}\n").as_bytes(), HELPER).await.ok()?;
-    let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-    let print = text.split_whitespace().nth(1)?;
-    Some(format!("{} {print}", key.split_whitespace().next()?))
-}
-
 /// A directory only we can enter, short enough for a socket's path. A key's text goes to memory where there is
 /// a directory for that.
 fn private_directory(holds_key: bool) -> Result<TempDir, Failure> {
@@ -457,28 +322,6 @@ fn private_directory(holds_key: bool) -> Result<TempDir, Failure> {
 fn local(error: &std::io::Error) -> Failure {
     Failure::new(Reason::CommandFailed, format!("Cannot prepare a temporary directory for ssh: {error}"))
         .hint("Check that /tmp can be written")
-}
-
-/// An IPv6 address without its brackets.
-fn bare(address: &str) -> &str {
-    address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address)
-}
-
-fn home(path: &str) -> String {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest).to_string_lossy().into_owned(),
-        _ => path.to_owned(),
-    }
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(ToString::to_string).collect()
-}
-
-/// The system's words without their number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

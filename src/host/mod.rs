@@ -1,9 +1,11 @@
 //! One SSH session: run scripts, send data, follow output. The only file that names `openssh`; it
 //! knows nothing about what the scripts do.
 
+mod identity;
 mod key;
 mod master;
 mod script;
+mod settings;
 mod trouble;
 
 use crate::failure::{Failure, Reason};
@@ -105,7 +107,8 @@ impl Host {
         &self.keys
     }
 
-    /// Runs a script as root, with `input` as its standard input.
+    /// Runs a script as root, with `input` as its standard input. It does not end with the connection, nor when this
+    /// future is dropped, but at its own end or its limit.
     ///
     /// # Errors
     /// The script's own exit code is not an error. `CommandFailed` where it ran out of time, `ConnectionLost` where
@@ -179,46 +182,21 @@ impl Host {
         let errors = Mutex::new(Vec::new());
         let parcel = Zeroizing::new(script::parcel(&nonce, limit.as_secs(), script));
         let begun = Instant::now();
-        let mut broken = None;
-        let ended = {
-            let listen = listen(stderr, &errors, &turn);
-            let talk = self.talk(stdin, &parcel, tail, &turn);
-            let hear = async {
-                let mut chunk = vec![0; 64 * 1024];
-                while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
-                    marks.push(&chunk[..length]);
-                    turn.tell(&marks);
-                    arrived(&mut marks);
-                    if marks.status().is_some() {
-                        break;
-                    }
+        let hear = async {
+            let mut chunk = vec![0; 64 * 1024];
+            while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
+                marks.push(&chunk[..length]);
+                turn.tell(&marks);
+                arrived(&mut marks);
+                if marks.status().is_some() {
+                    break;
                 }
-            };
-            tokio::pin!(listen, talk, hear);
-            let (mut talked, mut listened) = (false, false);
-            let conversation = async {
-                loop {
-                    tokio::select! {
-                        () = &mut hear => break,
-                        () = &mut listen, if !listened => listened = true,
-                        result = &mut talk, if !talked => {
-                            talked = true;
-                            if let Err(failure) = result {
-                                broken = Some(failure);
-                                break;
-                            }
-                        }
-                    }
-                }
-                if !listened {
-                    // What a script left behind may hold its standard error for long.
-                    let _ = tokio::time::timeout(Duration::from_secs(1), &mut listen).await;
-                }
-            };
-            tokio::time::timeout(limit + GRACE, conversation).await
+            }
         };
+        let exchange = exchange(hear, self.talk(stdin, &parcel, tail, &turn), listen(stderr, &errors, &turn));
+        let ended = tokio::time::timeout(limit + GRACE, exchange).await;
         let stderr = String::from_utf8_lossy(&errors.into_inner().unwrap_or_else(PoisonError::into_inner)).into_owned();
-        if let Some(failure) = broken {
+        if let Ok(Err(failure)) = ended {
             return Err(failure);
         }
         match marks.status() {
@@ -340,6 +318,31 @@ impl Turn {
             self.begun.notify_one();
         }
     }
+}
+
+/// Speaks and listens at once, until everything is heard or what is to be said cannot be read.
+async fn exchange(
+    hear: impl Future<Output = ()>,
+    talk: impl Future<Output = Result<(), Failure>>,
+    listen: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    tokio::pin!(hear, talk, listen);
+    let (mut talked, mut listened) = (false, false);
+    loop {
+        tokio::select! {
+            () = &mut hear => break,
+            () = &mut listen, if !listened => listened = true,
+            result = &mut talk, if !talked => {
+                result?;
+                talked = true;
+            }
+        }
+    }
+    if !listened {
+        // What a script left behind may hold its standard error for long.
+        let _ = tokio::time::timeout(Duration::from_secs(1), listen).await;
+    }
+    Ok(())
 }
 
 /// Collects standard error; a second prompt of sudo means that the password was wrong.

@@ -212,7 +212,7 @@ mod tests {
         for padding in [0, 4096, 2 << 20] {
             let script = format!("cat # {}", "x".repeat(padding));
             let input = [parcel(NONCE, 20, &script), data.clone()].concat();
-            let finished = process::run(&argv, &input, Duration::from_secs(60)).await.unwrap();
+            let finished = process::run(&argv, &input, Duration::from_secs(59)).await.unwrap();
             let mut marks = Marks::new(NONCE);
             marks.push(&finished.stdout);
             assert_eq!(marks.status(), Some(0));

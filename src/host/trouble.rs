@@ -65,7 +65,7 @@ pub(super) fn of_ssh(said: &str) -> (Trouble, String) {
             return (Trouble { reason: *reason, passing: *passing }, plain(line));
         }
     }
-    let last = lines().last().unwrap_or("ssh ended without a word");
+    let last = lines().next_back().unwrap_or("ssh ended without a word");
     (Trouble { reason: Reason::ConnectionLost, passing: false }, plain(last))
 }
 

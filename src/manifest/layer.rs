@@ -23,7 +23,7 @@ impl<T: Layer + Clone> Layer for Given<T> {
             (None, under) => Self(under.clone()),
             (Some(above), None) => Self(Some(above)),
             (Some(above), Some(under)) => {
-                Self(Some(Written { value: above.value.over(&under.value), spot: above.spot }))
+                Self(Some(Box::new(Written { value: above.value.over(&under.value), spot: above.spot })))
             }
         }
     }

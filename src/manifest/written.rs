@@ -29,9 +29,9 @@ pub struct Written<T> {
     pub spot: Spot,
 }
 
-/// A key that may be left out, but not be null.
+/// A key that may be left out, but not be null. Boxed, because most keys of most sections are left out.
 #[derive(Clone, Debug)]
-pub struct Given<T>(pub Option<Written<T>>);
+pub struct Given<T>(pub Option<Box<Written<T>>>);
 
 impl<T> Given<T> {
     /// The value, if the key was written.
@@ -79,7 +79,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Written::deserialize(deserializer).map(|written| Self(Some(written)))
+        Written::deserialize(deserializer).map(|written| Self(Some(Box::new(written))))
     }
 }
 

@@ -2,10 +2,9 @@
 //! own directory there.
 
 use super::record::{DigestKey, FORMAT, Marker};
-use super::{Command, HostFacts, SHORT, Subject};
+use super::{Command, HostFacts, SHORT, Subject, keep};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
-use crate::shell::quote;
 use crate::state::Facts;
 
 /// What the host says of itself and of us.
@@ -67,7 +66,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "os" => value.clone_into(&mut seen.os),
             "version" => value.clone_into(&mut seen.version),
             "codename" => value.clone_into(&mut seen.codename),
-            "machine" => seen.architecture = architecture(value).to_owned(),
+            "machine" => architecture(value).clone_into(&mut seen.architecture),
             "owner" => seen.owner = pair(value).ok_or_else(|| format!("owner is `{value}`"))?,
             "systemd" => seen.systemd = true,
             "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{value}`"))?,
@@ -154,16 +153,14 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 /// Claims the host: our directory, the marker, the digest key, the serial.
 #[must_use]
 pub fn commands(subject: &Subject<'_>) -> Vec<Command> {
-    let marker = marker_of(subject, false);
     let script = format!(
         r#"umask 077
 mkdir -p "$state/releases"
 chmod 0700 "$state"
 grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || {{ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$state/key.new"; mv "$state/key.new" "$state/key"; }}
 [ -s "$state/serial" ] || echo 1 > "$state/serial"
-printf '%s\n' {} > "$state/marker.new"
-mv "$state/marker.new" "$state/marker.json""#,
-        quote(&marker)
+{}"#,
+        keep("marker.json", &marker_of(subject, false))
     );
     vec![Command {
         title: "mark the host as ours".to_owned(),
@@ -177,10 +174,7 @@ mv "$state/marker.new" "$state/marker.json""#,
 /// Writes the marker anew, suspended or not.
 #[must_use]
 pub fn mark(subject: &Subject<'_>, suspended: bool) -> Command {
-    let script = format!(
-        "umask 077\nprintf '%s\\n' {} > \"$state/marker.new\"\nmv \"$state/marker.new\" \"$state/marker.json\"",
-        quote(&marker_of(subject, suspended))
-    );
+    let script = format!("umask 077\n{}", keep("marker.json", &marker_of(subject, suspended)));
     Command {
         title: "write the marker".to_owned(),
         script: subject.preamble() + &script,

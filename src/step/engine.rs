@@ -173,7 +173,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         Err(failure) => return Some(failure),
     };
     let running = host.engine.server.is_some();
-    if !host.access.systemd && !(running && means == Means::Start) {
+    let nothing_to_start = running && means == Means::Start;
+    if !host.access.systemd && !nothing_to_start {
         return Some(Failure::new(
             Reason::NoSystemd,
             "The host has no running systemd to start the Docker engine with",

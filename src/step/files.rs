@@ -17,6 +17,11 @@ const END: &str = "/.";
 /// The value of a file that is sent once and then the host's own.
 const SEED: &str = "seed";
 
+/// Mode and digest of each path. `./`: a lone dash would be standard input.
+const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
+paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
+";
+
 /// What the host has of our releases.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -36,7 +41,7 @@ pub struct Staged {
     /// Its record.
     pub record: ReleaseRecord,
     /// Compose's resolved model of it. Holds secrets: never stored, never printed.
-    pub model: super::services::Model,
+    pub model: super::model::Model,
 }
 
 /// One file on the host.
@@ -73,14 +78,10 @@ fi
 "#
     .to_owned();
     if let Some(release) = subject.release {
+        let paths = lines(release.files.keys());
         let _ = write!(
             script,
-            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{}{END}\n}}\n{}",
-            lines(release.files.keys()),
-            // `./`: a lone dash would be standard input.
-            r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
-paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
-"
+            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{paths}{END}\n}}\n{READ}"
         );
     }
     script
@@ -103,8 +104,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "swapping" => seen.swapping = release_record(word, value)?,
             "staged" => staged = release_record(word, value)?,
             "model" => {
-                let model = super::services::Model::parse(value).ok();
-                seen.staged = staged.take().zip(model).map(|(record, model)| Staged { record, model });
+                let read = super::model::Model::parse(value).ok();
+                seen.staged = staged.take().zip(read).map(|(record, model)| Staged { record, model });
             }
             sum if sum.len() == 64 => {
                 let path = below(value.get(1..).unwrap_or_default());

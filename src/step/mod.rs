@@ -18,6 +18,7 @@ use crate::host::Input;
 use crate::manifest::environment::Environment;
 use crate::shell::quote;
 use crate::state::{Facts, Kind, Stage, State};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// One environment as the rooms see it: what is declared, and what would be sent.
@@ -62,9 +63,9 @@ pub struct Command {
 }
 
 /// How long a command may take that only moves small things.
-pub const SHORT: Duration = Duration::from_secs(60);
+pub const SHORT: Duration = Duration::from_mins(1);
 /// How long a command may take that downloads or installs.
-pub const LONG: Duration = Duration::from_secs(1800);
+pub const LONG: Duration = Duration::from_mins(30);
 
 impl Subject<'_> {
     /// Where the host keeps its record of this environment (root, 0700).
@@ -81,7 +82,7 @@ impl Subject<'_> {
             quote(&self.state_directory())
         );
         if let Some(compose) = &self.environment.application {
-            text += &format!("app={}\n", quote(compose.host_directory.as_str()));
+            let _ = writeln!(text, "app={}", quote(compose.host_directory.as_str()));
         }
         text
     }
@@ -93,6 +94,11 @@ impl Subject<'_> {
         let wanted = |kind: &Kind| kind.stage() <= stage && (application || *kind <= Kind::Engine);
         Kind::ALL.into_iter().filter(wanted).collect()
     }
+}
+
+/// Shell that writes one of our small files on the host in one step.
+fn keep(name: &str, content: &str) -> String {
+    format!("printf '%s\\n' {} > \"$state/{name}.new\"\nmv \"$state/{name}.new\" \"$state/{name}\"\n", quote(content))
 }
 
 /// The whole script of a command: it ends at the first error and counts itself in the host's serial.

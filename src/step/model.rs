@@ -96,7 +96,7 @@ impl Model {
     pub fn records<'a>(
         &self,
         roots: &[&Utf8Path],
-        files: impl Iterator<Item = &'a Utf8PathBuf> + Clone,
+        files: &(impl Iterator<Item = &'a Utf8PathBuf> + Clone),
         variable: &dyn Fn(&str) -> Option<[u8; 32]>,
         keyed: &dyn Fn([u8; 32]) -> String,
     ) -> BTreeMap<String, ServiceRecord> {
@@ -181,7 +181,7 @@ mod tests {
         )
         .expect("valid");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
-        let records = model.records(&[Utf8Path::new("/s")], files.iter(), &|_| None, &|_| String::new());
+        let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));
         assert_eq!(records["web"].ports.iter().map(|p| p.port).collect::<Vec<_>>(), [8080, 8081]);
     }

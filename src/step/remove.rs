@@ -1,11 +1,12 @@
 //! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
 //! and other data only where `purge` says so.
 
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, files};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::shell::quote;
 use crate::state::Kind;
+use std::fmt::Write as _;
 
 /// The kinds that are taken off, in order.
 pub const ORDER: [Kind; 4] = [Kind::Services, Kind::Images, Kind::Files, Kind::Access];
@@ -48,7 +49,7 @@ docker network ls -q {filter} | xargs -r docker network rm >&2
         project = quote(&compose.project)
     );
     if purge {
-        script += &format!("docker volume ls -q {filter} | xargs -r docker volume rm >&2\n");
+        let _ = writeln!(script, "docker volume ls -q {filter} | xargs -r docker volume rm >&2");
     }
     script
 }
@@ -73,8 +74,5 @@ fn remove_files(host: &HostFacts, purge: bool) -> String {
 }
 
 fn release(subject: &Subject<'_>) -> String {
-    format!(
-        "umask 077\nprintf '%s\\n' {} > \"$state/marker.new\"\nmv \"$state/marker.new\" \"$state/marker.json\"\nrm -f \"$state/key\"\n",
-        quote(&access::marker_of(subject, true))
-    )
+    format!("umask 077\n{}rm -f \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, true)))
 }

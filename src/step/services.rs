@@ -3,7 +3,7 @@
 
 pub use super::model::Model;
 use super::record::{ReleaseRecord, ServiceRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, container, files};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, container, files, keep};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Check;
@@ -11,6 +11,7 @@ use crate::shell::quote;
 use crate::state::Facts;
 use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// The fact that names the live release.
 pub const RELEASE: &str = "release";
@@ -84,7 +85,7 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     let roots = [Utf8Path::new(&tree), Utf8Path::new(&record.directory)];
     let keyed = |digest| files::key(subject, host).digest(&digest);
     let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
-    staged.model.records(&roots, record.files.keys(), &variable, &keyed)
+    staged.model.records(&roots, &record.files.keys(), &variable, &keyed)
 }
 
 /// The facts as they are.
@@ -168,19 +169,12 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     let Some(record) = wanted_record(subject, host) else {
         return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
     };
-    let mut script = subject.preamble() + "umask 077\n";
-    script += &format!(
-        "printf '%s\\n' {} > \"$state/override.new\"\nmv \"$state/override.new\" \"$state/override.json\"\n",
-        quote(&labels(&record))
-    );
+    let mut script = subject.preamble() + "umask 077\n" + &keep("override.json", &labels(&record));
     if host.files.staged.is_some() {
         let json = serde_json::to_string(&record).unwrap_or_default();
-        script += &format!(
-            "printf '%s\\n' {} > \"$state/swapping.new\"\nmv \"$state/swapping.new\" \"$state/swapping.json\"\n",
-            quote(&json)
-        );
+        script += &keep("swapping.json", &json);
         script += &files::switch(&record, host);
-        script += &format!("printf '%s\\n' {} > \"$app/.deployer\"\n", quote(&access::marker_of(subject, false)));
+        let _ = writeln!(script, "printf '%s\\n' {} > \"$app/.deployer\"", quote(&access::marker_of(subject, false)));
     }
     let up = format!(
         "cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
@@ -254,14 +248,12 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let owned = record.files.keys().fold(String::new(), |text, path| text + path.as_str() + "\n");
     let script = format!(
         r#"umask 077
-printf '%s\n' {} > "$state/current.new"
-mv "$state/current.new" "$state/current.json"
-cat > "$state/owned" <<'/.'
+{}cat > "$state/owned" <<'/.'
 {owned}/.
 rm -f "$state/staged" "$state/swapping.json"
 cd "$state/releases"
 ls | sort -r | tail -n +6 | grep -vxF -- {} | while IFS= read -r old; do rm -rf -- "$old"; done || true"#,
-        quote(&json),
+        keep("current.json", &json),
         quote(&record.id),
     );
     Some(Command {

@@ -3,6 +3,7 @@
 
 use super::{HOME, cases, expect, parse, rendered};
 use camino::Utf8Path;
+use deployer::failure::Reason;
 use deployer::manifest;
 use std::fmt::Write;
 use std::fs;
@@ -33,6 +34,27 @@ fn valid_manifests_mean_what_they_say() {
         wrong.extend(expect(&format!("{path}.txt"), &text.replace(&root, "")).err());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_path_that_is_no_file_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = Utf8Path::from_path(folder.path()).unwrap();
+    let missing = manifest::load(base.join("none.yaml").as_str(), None).unwrap_err();
+    assert_eq!(missing[0].reason, Reason::ManifestMissing);
+    assert!(missing[0].message.ends_with("none.yaml does not exist"), "{missing:?}");
+    let directory = manifest::load(base.as_str(), None).unwrap_err();
+    assert_eq!(directory[0].reason, Reason::ManifestMissing);
+    assert_eq!(directory[0].advice(), format!("Name the file: {base}/deployment.yaml"));
+}
+
+#[test]
+fn a_secret_in_the_manifest_is_shown_nowhere() {
+    let text = "version: 1\nproject: shop\nx-password: &p hunter2\nenvironments:\n  a:\n    registered: { address: 'a b' }\n    \
+                ssh: { sudo_password: *p }\n";
+    let failures = parse(text).unwrap_err();
+    let source = failures[0].location.as_ref().and_then(|at| at.source.clone()).unwrap();
+    assert!(!source.contains("hunter2") && source.len() == text.len(), "{source}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What a case gives: the manifest, its application, and a recording. Never reads an image archive.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application;
 use deployer::application::release::{Archive, Release};
-use deployer::application::{self, Variable};
 use deployer::manifest;
 use deployer::manifest::environment::Environment;
-use deployer::secret::SecretSource;
+use deployer::secret::{SecretSource, Variable};
 use deployer::step::record::DigestKey;
 use deployer::step::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
@@ -111,9 +111,9 @@ fn release(environment: &Environment, case: &Case) -> Release {
             let below = entry.path().strip_prefix(&compose.directory).unwrap();
             let to = directory.as_std_path().join(below);
             if entry.file_type().is_dir() {
-                fs::create_dir_all(to).unwrap()
+                fs::create_dir_all(to).unwrap();
             } else {
-                _ = fs::copy(entry.path(), to).unwrap()
+                fs::copy(entry.path(), to).unwrap();
             }
         }
         case.files.iter().for_each(|(path, text)| fs::write(directory.join(path), text).unwrap());

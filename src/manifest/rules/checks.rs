@@ -38,7 +38,7 @@ fn name(check: &Written<CheckSpec>, report: &mut Report) -> Written<String> {
     if name.value.chars().count() > 60 {
         report.fault(name.spot, "A check's name is longer than 60 characters", "Shorten it");
     }
-    name.clone()
+    name.as_ref().clone()
 }
 
 fn probe(spec: &CheckSpec, spot: Spot, report: &mut Report) -> CheckProbe {

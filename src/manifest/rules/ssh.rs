@@ -79,7 +79,8 @@ fn identity(spec: &SshSpec, reading: &mut Reading<'_>) -> Option<Identity> {
 }
 
 fn host_keys(given: &Given<HostKeys>, report: &mut Report) -> Vec<String> {
-    let Some(Written { value: HostKeys(keys), spot }) = &given.0 else { return Vec::new() };
+    let Some(written) = &given.0 else { return Vec::new() };
+    let Written { value: HostKeys(keys), spot } = &**written;
     if keys.is_empty() {
         report.fault(*spot, "`host_key` pins no key", "List at least one, or leave the key out");
     }

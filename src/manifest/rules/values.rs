@@ -42,7 +42,8 @@ pub fn secret(key: &str, written: &Written<ValueSpec>, reading: &mut Reading<'_>
             SecretSource::Literal { value: String::new(), secret: true }
         }
         ValueSpec::Source(spec) => {
-            if let Some(open @ Written { value: Switch(Scalar::Switch(false)), .. }) = &spec.secret.0 {
+            let open = spec.secret.0.as_ref().filter(|it| it.value == Switch(Scalar::Switch(false)));
+            if let Some(open) = open {
                 let message = format!("`{key}` is always a secret");
                 reading.report.fault(open.spot, message, "Remove `secret: false`");
             }
