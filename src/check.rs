@@ -50,7 +50,7 @@ check_http() {
     found "$1" 'cannot be asked: the host has no curl'
     return
   fi
-  case "$status" in '' | 000) found "$1" 'no answer'; return;; esac
+  case "$status" in '' | 000 | *[!0-9]*) found "$1" 'no answer'; return;; esac
   if [ "$status" != "$4" ]; then found "$1" "status $status instead of $4"; return; fi
   case "$answer" in *"$5"*) found "$1" passes;; *) found "$1" 'the text is missing';; esac
 }

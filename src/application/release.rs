@@ -1,7 +1,7 @@
 //! A release as it is sent: its files with their digests, its image archives. Never holds more than
 //! what the manifest and the application's directory say; nothing about the host.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
 /// Everything of an application that goes to the host.
@@ -13,6 +13,20 @@ pub struct Release {
     pub compose_files: Vec<String>,
     /// Image archives.
     pub archives: Vec<Archive>,
+}
+
+impl Release {
+    /// Digest of a variable's value as the release's `.env` gives it. A value that is made from others stands for all
+    /// of them.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<[u8; 32]> {
+        let Content::Bytes(bytes) = &self.files.get(Utf8Path::new(".env"))?.content else { return None };
+        let text = std::str::from_utf8(bytes).ok()?;
+        let statements = super::dotenv::statements(text).ok()?;
+        let value = statements.iter().rev().find(|statement| statement.key == name)?.value?;
+        let whole = value.replace("\\$", "").contains('$');
+        Some(*blake3::hash(if whole { bytes } else { value.as_bytes() }).as_bytes())
+    }
 }
 
 /// One file of a release.

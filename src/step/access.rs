@@ -135,13 +135,14 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         let message = format!("A marker under {} on the host cannot be read", subject.state_directory());
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
-    let found =
-        [&host.access.marker, &host.access.directory_marker].into_iter().flatten().find(|marker| !ours(marker))?;
-    let directory = environment.application.as_ref().map_or("", |compose| compose.host_directory.as_str());
-    let message = if found.version > FORMAT {
+    let found = || [&host.access.marker, &host.access.directory_marker].into_iter().flatten();
+    let newer = found().any(|marker| marker.version > FORMAT);
+    let message = if newer {
         "The host was last written by a newer deployer".to_owned()
     } else {
-        format!("{directory} on the host belongs to {}/{}", found.project, found.environment)
+        let other = found().find(|marker| !ours(marker))?;
+        let directory = environment.application.as_ref().map_or("", |compose| compose.host_directory.as_str());
+        format!("{directory} on the host belongs to {}/{}", other.project, other.environment)
     };
     Some(Failure::new(Reason::MarkerMismatch, message))
 }
@@ -153,7 +154,7 @@ pub fn commands(subject: &Subject<'_>) -> Vec<Command> {
         r#"umask 077
 mkdir -p "$state/releases"
 chmod 0700 "$state"
-[ -s "$state/key" ] || {{ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$state/key.new"; mv "$state/key.new" "$state/key"; }}
+grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || {{ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$state/key.new"; mv "$state/key.new" "$state/key"; }}
 [ -s "$state/serial" ] || echo 1 > "$state/serial"
 {}"#,
         keep("marker.json", &marker_of(subject, false))

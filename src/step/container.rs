@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What is read of each container: one JSON object a line. `Id` and `index` make Docker take its raw answer,
-/// in which a container without a health check has no `Health` at all.
-pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with index .State "Health"}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}}}"#;
+/// What is read of each container: one JSON object a line. `.Id` is no field of the engine's own type, so Docker
+/// always fills this from the raw answer, where a container without a health check has no `Health`.
+pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

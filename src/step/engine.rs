@@ -195,7 +195,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let install = match means {
         Means::Start => String::new(),
         Means::Distribution(packages) => {
-            format!("{APT}apt update\napt install -y --no-install-recommends {packages}\n")
+            format!("{APT}apt update\napt install -y --no-remove --no-install-recommends {packages}\n")
         }
         Means::Docker => from_docker(subject, host),
     };
@@ -213,7 +213,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     }]
 }
 
-/// `apt` waits for others' locks and first finishes what a killed run began.
+/// `apt` waits for others' locks and first finishes what a killed run began. It removes nothing (`--no-remove`): what
+/// is in the way of Docker's packages is the owner's.
 const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 dpkg --configure -a --force-confold </dev/null
@@ -243,7 +244,7 @@ printf '%s\n' {} > /etc/apt/keyrings/deployer-docker.asc
 chmod 0644 /etc/apt/keyrings/deployer-docker.asc
 printf '%s\n' {} > /etc/apt/sources.list.d/deployer-docker.list
 apt update
-apt install -y --no-install-recommends docker-ce docker-ce-cli containerd.io docker-compose-plugin
+apt install -y --no-remove --no-install-recommends docker-ce docker-ce-cli containerd.io docker-compose-plugin
 ",
         quote(key.trim_end()),
         quote(&source)

@@ -17,6 +17,11 @@ const END: &str = "/.";
 /// The value of a file that is sent once and then the host's own.
 const SEED: &str = "seed";
 
+/// Mode and digest of each path. `./`: a lone dash would be standard input.
+const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
+paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
+";
+
 /// What the host has of our releases.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -73,16 +78,10 @@ fi
 "#
     .to_owned();
     if let Some(release) = subject.release {
+        let paths = lines(release.files.keys());
         let _ = write!(
             script,
-            r#"cd "$app" || exit 0
-paths() {{ [ ! -e "$state/owned" ] || cat "$state/owned"; cat <<'{END}'
-{}{END}
-}}
-paths | sort -u | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
-paths | sort -u | tr '\n' '\0' | xargs -0 -r sha256sum -z --
-"#,
-            lines(release.files.keys())
+            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{paths}{END}\n}}\n{READ}"
         );
     }
     script
@@ -101,23 +100,22 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         let Ok(record) = std::str::from_utf8(record) else { continue };
         let Some((word, value)) = record.split_once(' ') else { continue };
         match word {
-            "current" => seen.current = Some(release_record(word, value)?),
-            "swapping" => seen.swapping = Some(release_record(word, value)?),
-            "staged" => staged = Some(release_record(word, value)?),
+            "current" => seen.current = release_record(word, value)?,
+            "swapping" => seen.swapping = release_record(word, value)?,
+            "staged" => staged = release_record(word, value)?,
             "model" => {
-                if let Some(record) = staged.take() {
-                    seen.staged = Some(Staged { record, model: super::model::Model::parse(value)? });
-                }
+                let read = super::model::Model::parse(value).ok();
+                seen.staged = staged.take().zip(read).map(|(record, model)| Staged { record, model });
             }
             sum if sum.len() == 64 => {
-                let path = Utf8PathBuf::from(value.get(1..).unwrap_or_default());
+                let path = below(value.get(1..).unwrap_or_default());
                 if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
                     seen.live.insert(path, OnHost { mode, sha256: *hash.as_bytes() });
                 }
             }
             mode => {
                 if let Ok(mode) = u32::from_str_radix(mode, 8) {
-                    modes.insert(Utf8PathBuf::from(value), mode);
+                    modes.insert(below(value), mode);
                 }
             }
         }
@@ -125,9 +123,18 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     Ok(seen)
 }
 
-fn release_record(name: &str, json: &str) -> Result<ReleaseRecord, String> {
-    let record: ReleaseRecord = serde_json::from_str(json).map_err(|error| format!("{name}.json: {error}"))?;
-    if record.version > FORMAT { Err(format!("{name}.json is of format {}", record.version)) } else { Ok(record) }
+/// A path as a release has it.
+fn below(path: &str) -> Utf8PathBuf {
+    Utf8PathBuf::from(path.strip_prefix("./").unwrap_or(path))
+}
+
+/// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to
+/// replace.
+fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, String> {
+    match serde_json::from_str::<ReleaseRecord>(json) {
+        Ok(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
+        record => Ok(record.ok()),
+    }
 }
 
 /// Mode and digest in one word, keyed where the content is secret.
@@ -191,6 +198,12 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (_, None) => None,
         };
         facts.extend(found.map(|value| (path.to_string(), value)));
+    }
+    if host.files.current.is_none() && host.files.swapping.is_none() {
+        // Files that stand there without a release of ours are still to be released, even where they are equal.
+        facts.retain(|path, value| {
+            release.files.get(Utf8Path::new(path)).and_then(|file| wanted(file, key)).as_ref() != Some(value)
+        });
     }
     facts
 }

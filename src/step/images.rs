@@ -42,7 +42,8 @@ pub fn parse(output: &[u8]) -> Seen {
 
 /// The images that the application's services name, as far as Compose resolved them.
 fn named(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
-    services::records(subject, host).values().map(|service| familiar(&service.image)).collect()
+    let records = services::records(subject, host);
+    records.values().filter(|service| !service.image.is_empty()).map(|service| familiar(&service.image)).collect()
 }
 
 /// The facts as they are to be.
@@ -140,7 +141,12 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     for image in absent {
         commands.push(Command {
             title: format!("pull image {image}"),
-            script: format!("{}docker pull -q {} >&2 </dev/null{}", subject.preamble(), quote(&image), brought(&image)),
+            script: format!(
+                "{}docker pull -q -- {} >&2 </dev/null{}",
+                subject.preamble(),
+                quote(&image),
+                brought(&image)
+            ),
             input: Input::Empty,
             limit: LONG,
             reason: Reason::ImageUnavailable,

@@ -3,7 +3,7 @@
 
 use super::record::{PublishedPort, ServiceRecord};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 /// The services of a release, with absolute paths still in their reads.
@@ -32,12 +32,14 @@ struct Service {
     ports: Vec<Port>,
     scale: Option<u32>,
     deploy: Option<Deploy>,
+    provider: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Mount {
     r#type: String,
+    #[serde(deserialize_with = "path")]
     source: Utf8PathBuf,
 }
 
@@ -50,7 +52,11 @@ struct Reference {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Source {
+    #[serde(deserialize_with = "file")]
     file: Option<Utf8PathBuf>,
+    #[serde(deserialize_with = "content")]
+    content: Option<[u8; 32]>,
+    environment: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,12 +90,15 @@ impl Model {
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets })
     }
 
-    /// The services as records. A file that one reads below any of `roots` is a path of the release.
+    /// The services as records. A file that one reads below any of `roots` is a path of the release; `variable` gives
+    /// the digest of a variable's value, `keyed` makes one digest of several.
     #[must_use]
     pub fn records<'a>(
         &self,
         roots: &[&Utf8Path],
         files: &(impl Iterator<Item = &'a Utf8PathBuf> + Clone),
+        variable: &dyn Fn(&str) -> Option<[u8; 32]>,
+        keyed: &dyn Fn([u8; 32]) -> String,
     ) -> BTreeMap<String, ServiceRecord> {
         let shipped = |path: &Utf8PathBuf| {
             let below = roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
@@ -98,25 +107,47 @@ impl Model {
         };
         let record = |service: &Service| {
             let mounts = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
-            let configs =
-                service.configs.iter().filter_map(|reference| self.configs.get(&reference.source)?.file.as_ref());
-            let secrets =
-                service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)?.file.as_ref());
-            let mut reads: Vec<Utf8PathBuf> = mounts.chain(configs).chain(secrets).flat_map(shipped).collect();
+            let sources: Vec<&Source> = self.sources(service).collect();
+            let given = sources.iter().filter_map(|source| source.file.as_ref());
+            let mut reads: Vec<Utf8PathBuf> = mounts.chain(given).flat_map(shipped).collect();
             reads.sort();
             reads.dedup();
+            let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
+            let inline: Vec<[u8; 32]> = sources.iter().filter_map(value).collect();
             let deploy = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
             ServiceRecord {
                 image: service.image.clone(),
                 reads,
+                inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
                 ports: service.ports.iter().flat_map(ports).collect(),
-                replicas: service.scale.or(deploy).unwrap_or(1),
+                // What a provider brings has no container.
+                replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
                 end: None,
                 hash: None,
             }
         };
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
     }
+
+    /// The configs and secrets of a service.
+    fn sources(&self, service: &Service) -> impl Iterator<Item = &Source> {
+        let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source));
+        configs.chain(service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)))
+    }
+}
+
+/// A path as it is: Compose doubles every dollar of what it prints.
+fn path<'de, D: Deserializer<'de>>(json: D) -> Result<Utf8PathBuf, D::Error> {
+    String::deserialize(json).map(|text| text.replace("$$", "$").into())
+}
+
+fn file<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Utf8PathBuf>, D::Error> {
+    path(json).map(Some)
+}
+
+/// Only the digest of a content is kept: it may hold a secret.
+fn content<'de, D: Deserializer<'de>>(json: D) -> Result<Option<[u8; 32]>, D::Error> {
+    String::deserialize(json).map(|text| Some(*blake3::hash(text.as_bytes()).as_bytes()))
 }
 
 /// Every host port of one entry; a range is all its ports, an absent one is Docker's to choose.
@@ -150,7 +181,7 @@ mod tests {
         )
         .expect("valid");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
-        let records = model.records(&[Utf8Path::new("/s")], &files.iter());
+        let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));
         assert_eq!(records["web"].ports.iter().map(|p| p.port).collect::<Vec<_>>(), [8080, 8081]);
     }

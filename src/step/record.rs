@@ -61,6 +61,10 @@ pub struct ServiceRecord {
     pub image: String,
     /// Shipped files that it mounts or reads, below the directory.
     pub reads: Vec<Utf8PathBuf>,
+    /// Keyed digest of what Compose itself writes into its containers: configs and secrets that stand in the Compose
+    /// file or in a variable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
     /// Host ports it publishes.
     pub ports: Vec<PublishedPort>,
     /// How many containers it has.

@@ -9,7 +9,7 @@ use crate::host::Input;
 use crate::manifest::environment::Check;
 use crate::shell::quote;
 use crate::state::Facts;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -75,14 +75,17 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
 #[must_use]
 pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, ServiceRecord> {
     let live = || host.files.current.as_ref().map(|record| record.services.clone()).unwrap_or_default();
-    host.files.staged.as_ref().map_or_else(live, |staged| staged_records(subject, staged))
+    host.files.staged.as_ref().map_or_else(live, |staged| staged_records(subject, host, staged))
 }
 
-fn staged_records(subject: &Subject<'_>, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
+fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
     let record = &staged.record;
     // Compose resolved relative paths below the staging directory.
     let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
-    staged.model.records(&[Utf8Path::new(&tree), Utf8Path::new(&record.directory)], &record.files.keys())
+    let roots = [Utf8Path::new(&tree), Utf8Path::new(&record.directory)];
+    let keyed = |digest| files::key(subject, host).digest(&digest);
+    let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
+    staged.model.records(&roots, &record.files.keys(), &variable, &keyed)
 }
 
 /// The facts as they are.
@@ -196,23 +199,24 @@ fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecor
     Some(ReleaseRecord { services, ..record.clone() })
 }
 
-/// A Compose file that labels each service with the digest of the files it reads, so that Compose, which
-/// does not look into mounted files, recreates it when they change.
+/// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
+/// Compose, which does not look into them, recreates it when they change.
 fn labels(record: &ReleaseRecord) -> String {
-    let digest = |reads: &[Utf8PathBuf]| {
+    let digest = |service: &ServiceRecord| {
         let mut hasher = blake3::Hasher::new();
-        for path in reads {
+        for path in &service.reads {
             let file = record.files.get(path);
             let (value, placed) = file.map_or(("", ""), |file| (file.value.as_str(), file.placed.as_str()));
             hasher.update(format!("{path}\0{value}\0{placed}\0").as_bytes());
         }
+        hasher.update(service.inline.as_deref().unwrap_or_default().as_bytes());
         hasher.finalize().to_hex()[..16].to_owned()
     };
     let services: BTreeMap<_, _> = record
         .services
         .iter()
-        .filter(|(_, service)| !service.reads.is_empty())
-        .map(|(name, service)| (name, serde_json::json!({ "labels": { "deployer.files": digest(&service.reads) } })))
+        .filter(|(_, service)| !service.reads.is_empty() || service.inline.is_some())
+        .map(|(name, service)| (name, serde_json::json!({ "labels": { "deployer.files": digest(service) } })))
         .collect();
     serde_json::json!({ "services": services }).to_string()
 }

@@ -1,0 +1,108 @@
+//! One recording a case: `tests/cases/step/ROOM/NAME.txt`, and beside it what the room makes of it. Frames that a
+//! recording leaves out are those of `converged.txt`.
+
+use crate::given::{Given, given, root};
+use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application::release::Release;
+use deployer::diff;
+use deployer::host::Input;
+use deployer::state::Kind;
+use deployer::step::{self, Command};
+use std::fmt::Write as _;
+
+#[test]
+fn each_recording_becomes_the_facts_and_commands_beside_it() {
+    let mut seen = 0;
+    for kind in Kind::ALL {
+        let directory = root().join(kind.name());
+        for path in recordings(&directory) {
+            let shown = match given(&path) {
+                Ok(given) => shown(kind, &given),
+                Err(message) => format!("unreadable: {message}\n"),
+            };
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path(&directory);
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings.bind(|| insta::assert_snapshot!(path.file_stem().unwrap(), shown));
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "only {seen} cases were found");
+}
+
+fn recordings(directory: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let entries = directory.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
+    let mut paths: Vec<_> = entries.filter(|path| path.extension() == Some("txt")).collect();
+    paths.sort();
+    paths
+}
+
+fn shown(kind: Kind, given: &Given) -> String {
+    let subject = given.subject();
+    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    let of = |state: &deployer::state::State| state.0.get(&kind).cloned().unwrap_or_default();
+    let mut text = String::new();
+    for (fact, value) in of(&observed) {
+        writeln!(text, "{fact}: {value}").unwrap();
+    }
+    let changes = diff::changes(&of(&observed), &of(&desired));
+    for change in &changes {
+        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        writeln!(text, "differs: {}: {} -> {}", change.fact, word(&change.from), word(&change.to)).unwrap();
+    }
+    if let Some(failure) = step::preflight(kind, &subject, &given.facts) {
+        writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message).unwrap();
+        return text;
+    }
+    if changes.is_empty() {
+        return text + "as wanted\n";
+    }
+    match step::commands(kind, &subject, &given.facts, "NEW") {
+        Ok(commands) => commands.iter().for_each(|command| text += &command_text(command, &subject.preamble())),
+        Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message).unwrap(),
+    }
+    if let Some(last) = step::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
+        text += &command_text(&last, &subject.preamble());
+    }
+    text
+}
+
+fn command_text(command: &Command, preamble: &str) -> String {
+    let Command { title, script, input, limit, reason } = command;
+    let script = script.strip_prefix(preamble).unwrap();
+    let lines = script.lines().fold(String::new(), |text, line| text + "  | " + line + "\n").replace("| \n", "|\n");
+    format!("\n{title} (within {} s, else {})\n{lines}{}", limit.as_secs(), reason.code(), input_text(input))
+}
+
+fn input_text(input: &Input) -> String {
+    match input {
+        Input::Empty => String::new(),
+        Input::File(path) => format!("  < {path}\n"),
+        Input::Bytes(bytes) => {
+            let mut archive = tar::Archive::new(bytes.as_slice());
+            let line = |entry: tar::Entry<'_, &[u8]>| {
+                let header = entry.header();
+                format!(
+                    "  < {:04o} {} ({} bytes)\n",
+                    header.mode().unwrap(),
+                    entry.path().unwrap().display(),
+                    entry.size()
+                )
+            };
+            archive.entries().unwrap().map(|entry| line(entry.unwrap())).collect()
+        }
+    }
+}
+
+/// The release of a case is used by the laws too.
+#[test]
+fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
+    let given = given(&root().join("converged.txt")).unwrap();
+    let subject = given.subject();
+    assert_eq!(step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    let probe = step::probe(&subject);
+    let Release { files, .. } = given.release.as_ref().unwrap();
+    assert!(files.keys().all(|path| probe.contains(&format!("\n{path}\n"))), "{probe}");
+    assert!(!probe.contains("s3cret-token"), "a secret in the probe");
+}

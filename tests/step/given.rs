@@ -1,0 +1,146 @@
+//! What a case gives: the manifest, its application, and a recording. Never reads an image archive.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application;
+use deployer::application::release::{Archive, Release};
+use deployer::manifest;
+use deployer::manifest::environment::Environment;
+use deployer::secret::{SecretSource, Variable};
+use deployer::step::record::DigestKey;
+use deployer::step::{self, HostFacts, Subject};
+use std::collections::BTreeMap;
+use std::fs;
+
+/// What a case says beside its manifest, under `x-case`.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Case {
+    /// The images whose archives are shipped; that of the recording where absent.
+    archives: Option<Vec<Shipped>>,
+    /// Files whose content the case changes.
+    files: BTreeMap<Utf8PathBuf, String>,
+    /// Whether the secrets cannot be resolved.
+    offline: bool,
+    /// Whether its recording stands alone, not over the converged host's.
+    alone: bool,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shipped {
+    image: String,
+    ids: Vec<String>,
+    architecture: String,
+    bytes: u64,
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Extra {
+    #[serde(default, rename = "x-case")]
+    case: Case,
+}
+
+/// Everything a room is given.
+pub struct Given {
+    pub environment: Environment,
+    pub release: Option<Release>,
+    pub facts: HostFacts,
+    key: DigestKey,
+}
+
+impl Given {
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { environment: &self.environment, release: self.release.as_ref(), fallback_key: &self.key }
+    }
+}
+
+pub fn root() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/step")
+}
+
+/// The recording of the converged host, with the frames of `recording` in place of its own.
+pub fn output(recording: &str) -> Vec<u8> {
+    let converged = fs::read_to_string(root().join("converged.txt")).unwrap();
+    let frame = |text: &str, name: &str| {
+        let (begin, end) = (format!("@@deployer begin {name}\n"), format!("\n@@deployer end {name}\n"));
+        let from = text.find(&begin)?;
+        Some(text[from..from + text[from..].find(&end)? + end.len()].to_owned())
+    };
+    let rooms = ["access", "engine", "files", "images", "services"];
+    let text: String = rooms.map(|name| frame(recording, name).or_else(|| frame(&converged, name)).unwrap()).concat();
+    bytes(&text)
+}
+
+/// A recording's bytes: a NUL is written as its picture.
+pub fn bytes(text: &str) -> Vec<u8> {
+    text.replace('␀', "\0").into_bytes()
+}
+
+/// The case of a recording at `path`, with the manifest beside it where there is one.
+pub fn given(path: &Utf8Path) -> Result<Given, String> {
+    let own = path.with_extension("yaml");
+    let manifest = if own.exists() { own } else { root().join("deployment.yaml") };
+    let text = fs::read_to_string(&manifest).unwrap();
+    let case = serde_saphyr::from_str::<Extra>(&text).unwrap().case;
+    let environment = manifest::load_text(&text, manifest.as_str(), &root(), None)
+        .unwrap_or_else(|failures| panic!("{manifest}: {failures:?}"))
+        .environments
+        .into_values()
+        .next()
+        .unwrap();
+    let release = environment.application.is_some().then(|| release(&environment, &case));
+    let recording = fs::read_to_string(path).unwrap();
+    let output = if case.alone { bytes(&recording) } else { output(&recording) };
+    let facts = step::parse(&output).map_err(|failure| failure.message)?;
+    Ok(Given { environment, release, facts, key: DigestKey::new([7; 32]) })
+}
+
+fn release(environment: &Environment, case: &Case) -> Release {
+    let compose = environment.application.as_ref().unwrap();
+    let variable = |source: &SecretSource| match source {
+        SecretSource::Literal { value, secret } => Variable { value: Some(value.clone().into()), secret: *secret },
+        _ if case.offline => Variable { value: None, secret: true },
+        _ => Variable { value: Some("s3cret-token".into()), secret: true },
+    };
+    let values = compose.variables.iter().map(|(name, source)| (name.clone(), variable(source))).collect();
+    let mut compose = compose.clone();
+    let changed = tempfile::tempdir().unwrap();
+    if !case.files.is_empty() {
+        let directory = Utf8Path::from_path(changed.path()).unwrap();
+        for entry in walkdir::WalkDir::new(&compose.directory).into_iter().map(Result::unwrap) {
+            let below = entry.path().strip_prefix(&compose.directory).unwrap();
+            let to = directory.as_std_path().join(below);
+            if entry.file_type().is_dir() {
+                fs::create_dir_all(to).unwrap();
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+        case.files.iter().for_each(|(path, text)| fs::write(directory.join(path), text).unwrap());
+        compose.directory = directory.to_owned();
+    }
+    let mut release = application::load(&compose, &values).unwrap_or_else(|failures| panic!("{failures:?}"));
+    for file in release.files.values_mut() {
+        if let application::release::Content::Path(path) = &file.content {
+            file.content = application::release::Content::Bytes(fs::read(path).unwrap());
+        }
+    }
+    release.archives = case.archives.as_deref().map_or_else(|| vec![demo()], |all| all.iter().map(archive).collect());
+    release
+}
+
+/// The archive of the recording.
+fn demo() -> Archive {
+    archive(&Shipped {
+        image: "demo:1".to_owned(),
+        ids: vec!["sha256:961e45afc8ab652505120e4df4b1de391934c0af3f87df85a62dd2e0c1c2e5c5".to_owned()],
+        architecture: "amd64".to_owned(),
+        bytes: 2_000_000,
+    })
+}
+
+fn archive(shipped: &Shipped) -> Archive {
+    let Shipped { image, ids, architecture, bytes } = shipped;
+    let path = format!("{}.tar", image.replace(['/', ':'], "-")).into();
+    Archive { image: image.clone(), path, bytes: *bytes, ids: ids.clone(), architecture: architecture.clone() }
+}

@@ -1,0 +1,158 @@
+//! What holds for every input: of the diff, of the plan, of frames and of parsing.
+
+use crate::given::{given, output, root};
+use camino::Utf8PathBuf;
+use deployer::diff::{changes, diff};
+use deployer::event::{Action, PlannedStep};
+use deployer::plan::Plan;
+use deployer::state::{Facts, Kind, State};
+use deployer::step::{self, frame};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn facts() -> impl Strategy<Value = Facts> {
+    btree_map("[a-e]{1,2}", "[x-z]{0,2}", 0..6)
+}
+
+fn states() -> impl Strategy<Value = State> {
+    btree_map((0..5_usize).prop_map(|index| Kind::ALL[index]), facts(), 0..5).prop_map(State)
+}
+
+fn steps(observed: &State, desired: &State) -> Vec<String> {
+    let steps = diff("env", &Kind::ALL, observed, desired, &|kind| kind > Kind::Engine, &|_, _| None);
+    steps.iter().map(|step| serde_json::to_string(step).unwrap()).collect()
+}
+
+fn planned(environment: usize, kind: usize) -> PlannedStep {
+    PlannedStep {
+        environment: format!("e{environment}"),
+        kind: Kind::ALL[kind],
+        action: Action::Update,
+        reason: "differs".to_owned(),
+        destructive: false,
+        changes: Vec::new(),
+    }
+}
+
+/// Environment `n` may depend on those before it only: no cycles.
+fn dependencies() -> impl Strategy<Value = BTreeMap<String, Vec<String>>> {
+    vec((0..6_usize, 0..6_usize), 0..8).prop_map(|pairs| {
+        let mut all = BTreeMap::<String, Vec<String>>::new();
+        for (a, b) in pairs.into_iter().filter(|(a, b)| a > b) {
+            all.entry(format!("e{a}")).or_default().push(format!("e{b}"));
+        }
+        all
+    })
+}
+
+fn order(plan: &Plan) -> Vec<(String, Kind)> {
+    plan.order().into_iter().map(|node| (plan.step(node).environment.clone(), plan.step(node).kind)).collect()
+}
+
+proptest! {
+    #[test]
+    fn nothing_differs_from_itself(state in states()) {
+        prop_assert!(steps(&state, &state).is_empty());
+    }
+
+    #[test]
+    fn the_same_states_differ_in_the_same_way(a in states(), b in states()) {
+        prop_assert_eq!(steps(&a, &b), steps(&a.clone(), &b.clone()));
+    }
+
+    #[test]
+    fn the_changes_lead_from_one_to_the_other(from in facts(), to in facts()) {
+        let mut result = from.clone();
+        for change in changes(&from, &to) {
+            prop_assert_eq!(change.from.as_ref(), from.get(&change.fact));
+            prop_assert!(change.from != change.to);
+            match change.to {
+                Some(value) => _ = result.insert(change.fact, value),
+                None => _ = result.remove(&change.fact),
+            }
+        }
+        prop_assert_eq!(result, to);
+    }
+
+    #[test]
+    fn a_plan_keeps_every_need_whatever_the_order_of_its_steps(
+        chosen in proptest::collection::btree_set((0..6_usize, 0..5_usize), 0..20),
+        depends in dependencies(),
+        shuffle in any::<u64>(),
+    ) {
+        let all: Vec<PlannedStep> = chosen.iter().map(|(environment, kind)| planned(*environment, *kind)).collect();
+        let mut other = all.clone();
+        other.sort_by_key(|step| blake3::hash(format!("{shuffle}{}{}", step.environment, step.kind).as_bytes()).to_hex());
+        let (plan, shuffled) = (Plan::new(all, &depends), Plan::new(other, &depends));
+        let order = order(&plan);
+        prop_assert_eq!(order.len(), chosen.len());
+        prop_assert_eq!(&order, &self::order(&shuffled));
+        let position = |environment: &str, kind: Kind| order.iter().position(|(e, k)| e == environment && *k == kind);
+        for (environment, kind) in &order {
+            let own = position(environment, *kind);
+            for before in Kind::ALL.into_iter().filter(|before| before < kind) {
+                // Kinds are in lifecycle order, and every later one needs all before it.
+                prop_assert!(position(environment, before) < own);
+            }
+            for first in depends.get(environment).into_iter().flatten() {
+                prop_assert!(Kind::ALL.into_iter().all(|kind| position(first, kind) < own));
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..400)) {
+        _ = step::parse(&bytes);
+        _ = step::access::parse(&bytes);
+        _ = step::engine::parse(&bytes);
+        _ = step::files::parse(&bytes);
+        _ = step::images::parse(&bytes);
+        _ = step::services::parse(&bytes);
+        _ = frame::split(&bytes);
+    }
+
+    #[test]
+    fn a_damaged_answer_is_read_or_refused_and_never_breaks_a_room(
+        spots in vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+    ) {
+        let staged = std::fs::read_to_string(root().join("services/staged.txt")).unwrap();
+        let mut bytes = output(&staged);
+        for (spot, byte) in spots {
+            let at = spot.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if !whole {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let mut given = given(&root().join("converged.txt")).unwrap();
+        if let Ok(facts) = step::parse(&bytes) {
+            given.facts = facts;
+            let subject = given.subject();
+            _ = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+            for kind in Kind::ALL {
+                _ = step::preflight(kind, &subject, &given.facts);
+                _ = step::commands(kind, &subject, &given.facts, "NEW");
+            }
+        }
+    }
+
+    /// A release's names hold no line break: the application refuses them.
+    #[test]
+    fn no_file_name_forges_a_frame_or_another_file(names in vec("[^\\n\\x00/]{1,30}|@@deployer (begin|end) (files|access)|[0-7]{3} x|current \\{\\}|-|[a-f0-9]{64}  y", 1..6)) {
+        let record = |name: &String| format!("644 ./{name}\0");
+        let sum = |name: &String| format!("{}  ./{name}\0", "ab".repeat(32));
+        let body: String = names.iter().map(record).chain(names.iter().map(sum)).collect();
+        let answer = format!("noise\n@@deployer begin files\n{body}\n@@deployer end files\n");
+        let frames = frame::split(answer.as_bytes());
+        prop_assert_eq!(frames.keys().copied().collect::<Vec<_>>(), ["files"]);
+        let seen = step::files::parse(frames["files"]).unwrap();
+        let mut wanted: Vec<Utf8PathBuf> = names.iter().map(Utf8PathBuf::from).collect();
+        wanted.sort();
+        wanted.dedup();
+        prop_assert_eq!(seen.live.into_keys().collect::<Vec<_>>(), wanted);
+        prop_assert!(seen.current.is_none() && seen.staged.is_none());
+    }
+}

@@ -1,0 +1,8 @@
+//! The rooms as files: raw probe output → facts, facts → commands; and the laws they keep. Never needs a host.
+#![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
+mod cases;
+mod given;
+mod laws;
+mod models;
+mod shell;

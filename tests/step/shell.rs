@@ -1,0 +1,74 @@
+//! The scripts of the files room as `sh` really runs them, in directories of this machine. Never as root's own.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployer::process;
+use deployer::step::{self, frame};
+use std::fs;
+use std::time::Duration;
+
+/// Names that a shell, xargs, stat, sha256sum or a careless parser would take for something else.
+const HOSTILE: [&str; 24] = [
+    "-",
+    "--",
+    "-rf",
+    "-n",
+    "a b",
+    " lead",
+    "trail ",
+    "tab\there",
+    "'",
+    "\"",
+    "\\",
+    "\\n",
+    "$HOME",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "; touch pwned",
+    "%s%n",
+    "*",
+    "?",
+    "~",
+    "é漢🦀",
+    "sub/-/deep",
+    "@@deployer end files",
+    "644 x",
+];
+
+async fn run(script: &str) -> Vec<u8> {
+    let argv = ["sh", "-c", script].map(str::to_owned);
+    let finished = process::run(&argv, b"", Duration::from_secs(30)).await.unwrap();
+    assert!(finished.status.success(), "{script}\n{finished:?}");
+    finished.stdout
+}
+
+/// A probe with its two directories moved below `root`.
+fn moved(script: &str, root: &Utf8Path) -> String {
+    script.replace("/var/lib/deployer", root.join("state").as_str()).replace("/opt/deployer", root.join("app").as_str())
+}
+
+#[tokio::test]
+async fn the_probe_reads_hostile_names_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(directory.path()).unwrap();
+    let mut given = crate::given::given(&crate::given::root().join("converged.txt")).unwrap();
+    let compose = given.environment.application.as_ref().unwrap();
+    let app = root.join("app").join(compose.host_directory.file_name().unwrap());
+    let release = given.release.as_mut().unwrap();
+    let file = release.files[Utf8Path::new("compose.yaml")].clone();
+    for name in HOSTILE {
+        fs::create_dir_all(app.join(name).parent().unwrap()).unwrap();
+        fs::write(app.join(name), name).unwrap();
+        release.files.insert(Utf8PathBuf::from(name), file.clone());
+    }
+    let subject = given.subject();
+    let script = subject.preamble() + &frame::wrap("files", &step::files::probe(&subject));
+    let output = run(&moved(&script, root)).await;
+    let seen = step::files::parse(frame::split(&output)["files"]).unwrap();
+    for name in HOSTILE {
+        let found = seen.live.get(Utf8Path::new(name)).unwrap_or_else(|| panic!("{name:?} is not seen"));
+        let wanted: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(name.as_bytes()).into();
+        assert_eq!(found.sha256, wanted, "{name:?}");
+    }
+    assert_eq!(seen.live.len(), HOSTILE.len());
+    assert!(!fs::exists("pwned").unwrap() && !app.join("pwned").exists());
+}
