@@ -89,11 +89,23 @@ impl Session {
         Ok(())
     }
 
+    /// Waits until what a broken-off run left running on the host has ended, and looks again.
+    pub async fn outlast(&mut self) -> Result<(), Failure> {
+        let script = step::alone(&self.prepared.subject());
+        self.host.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
+        self.observe().await
+    }
+
     /// Runs one command; its own failure carries its last lines.
     pub async fn run(&self, command: &Command) -> Result<Output, Failure> {
-        let output = self.host.run(&step::script(command), command.input.clone(), command.limit).await?;
+        let script = step::script(&self.prepared.subject(), command);
+        let output = self.host.run(&script, command.input.clone(), command.limit + step::PATIENCE).await?;
         if output.status == 0 {
             return Ok(output);
+        }
+        if self.host.gone().await {
+            let message = format!("The connection broke while the host was to {}", command.title);
+            return Err(Failure::new(Reason::ConnectionLost, message));
         }
         let stderr = self.prepared.redactor.redact(&output.stderr);
         let last: Vec<&str> = stderr.trim_end().lines().rev().take(20).collect();

@@ -105,7 +105,8 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     let Some(store) = &pass.store else { return };
     let settled = async {
         for doubt in store.in_doubt(pass.manifest.project.as_str()).await? {
-            if sessions.contains_key(&doubt.environment) {
+            if let Some(session) = sessions.get(&doubt.environment) {
+                session.lock().await.outlast().await.map_err(|failure| failure.on(&doubt.environment))?;
                 store.settle(doubt.intent, "observed again", (context.now)()).await?;
                 let kind = doubt.kind.map_or("a", |kind| kind.name());
                 let message = format!("An earlier run broke off in the {kind} step; its host was observed again");

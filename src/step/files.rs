@@ -2,7 +2,7 @@
 //! switched. Never touches a path that no release of ours holds.
 
 use super::record::{DigestKey, FORMAT, FileRecord, ReleaseRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access};
 use crate::application::{self, release::File};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 /// Ends the list of paths in a script; no relative path can look like it.
 const END: &str = "/.";
 /// The value of a file that is sent once and then the host's own.
-const SEED: &str = "seed";
+pub(super) const SEED: &str = "seed";
 
 /// Mode and digest of each path. `./`: a lone dash would be standard input.
 const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
@@ -31,6 +31,9 @@ pub struct Seen {
     pub swapping: Option<ReleaseRecord>,
     /// The release that is staged and validated, waiting for its switch.
     pub staged: Option<Staged>,
+    /// What releases put there, as the switch notes it before it begins: also those of a release whose
+    /// own record a later one replaced before its files were gone.
+    pub noted: BTreeSet<Utf8PathBuf>,
     /// Regular files in the application's directory, of the paths asked for.
     pub live: BTreeMap<Utf8PathBuf, OnHost>,
 }
@@ -57,7 +60,8 @@ impl Seen {
     /// Every path that a release of ours put there.
     #[must_use]
     pub fn owned(&self) -> BTreeSet<&Utf8PathBuf> {
-        [&self.current, &self.swapping].into_iter().flatten().flat_map(|record| record.files.keys()).collect()
+        let records = [&self.current, &self.swapping].into_iter().flatten();
+        records.flat_map(|record| record.files.keys()).chain(&self.noted).collect()
     }
 
     fn recorded(&self, path: &Utf8Path) -> Option<&FileRecord> {
@@ -71,6 +75,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"for name in current swapping; do
   [ ! -e "$state/$name.json" ] || { printf '%s ' $name; cat "$state/$name.json"; printf '\0'; }
 done
+[ ! -e "$state/owned" ] || { printf 'owned '; cat "$state/owned"; printf '\0'; }
 if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
   printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
@@ -102,6 +107,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         match word {
             "current" => seen.current = release_record(word, value)?,
             "swapping" => seen.swapping = release_record(word, value)?,
+            "owned" => seen.noted = value.lines().map(Utf8PathBuf::from).collect(),
             "staged" => staged = release_record(word, value)?,
             "model" => {
                 let read = super::model::Model::parse(value).ok();
@@ -192,7 +198,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (Some(file), live) if file.seed => (seeded || live.is_some()).then(|| SEED.to_owned()),
             (None, _) if seeded => None,
             (file, Some(live)) => {
-                let secret = file.map_or_else(|| recorded.is_some_and(is_keyed), |file| file.secret);
+                let secret = file.map_or_else(|| recorded.is_none_or(is_keyed), |file| file.secret);
                 Some(value(live.mode, &live.sha256, secret.then_some(key)))
             }
             (_, None) => None,
@@ -238,12 +244,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
 /// others are placed anew, so that the services that read them are recreated.
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
-    let live = {
-        Facts::from_iter(observed(
-            subject,
-            &HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() },
-        ))
-    };
+    let live = observed(subject, &unstaged(host));
     let placed = |path: &Utf8PathBuf, value: &String| {
         let recorded = host.files.recorded(path).filter(|record| record.value == *value);
         recorded.filter(|_| live.get(path.as_str()) == Some(value)).map_or(id, |record| &record.placed).to_owned()
@@ -262,6 +263,37 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         files: release.files.iter().filter_map(file).collect(),
         services: BTreeMap::new(),
     })
+}
+
+/// Refuses a release for which there is no room where it is staged.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let need = size(subject.release?.files.values());
+    access::crowded(&subject.state_directory(), host.access.room.state, need, "the files need")
+}
+
+/// Refuses a release for which there is no room where it goes live: the old files go after the new ones came.
+#[must_use]
+pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
+    let (live, wanted) = (observed(subject, &unstaged(host)), desired(subject, host));
+    let differs = |path: &Utf8PathBuf| live.get(path.as_str()) != wanted.get(path.as_str());
+    let differing: Vec<&File> = release.files.iter().filter(|(path, _)| differs(path)).map(|(_, file)| file).collect();
+    if differing.is_empty() {
+        return None;
+    }
+    let need = size(differing.into_iter());
+    access::crowded(compose.host_directory.as_str(), host.access.room.application, need, "the files need")
+}
+
+/// What files take up on a disk: whole blocks, and some room for what stands beside them.
+fn size<'a>(files: impl Iterator<Item = &'a File>) -> u64 {
+    files.map(|file| file.bytes.next_multiple_of(4096)).sum::<u64>() + (1 << 20)
+}
+
+/// The host as it is without what is staged.
+fn unstaged(host: &HostFacts) -> HostFacts {
+    HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() }
 }
 
 /// Uploads the release to its staging directory and lets Compose validate it there.
@@ -333,9 +365,17 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts) -> String {
     let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
     let gone = lines(host.files.owned().into_iter().filter(|path| {
-        !record.files.contains_key(*path) && host.files.recorded(path).is_some_and(|file| file.value != SEED)
+        !record.files.contains_key(*path) && host.files.recorded(path).is_none_or(|file| file.value != SEED)
     }));
-    let owned: BTreeSet<&Utf8PathBuf> = host.files.owned().into_iter().chain(record.files.keys()).collect();
+    let seed = |path: &Utf8Path| {
+        [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|record| record.files.get(path))
+            .is_some_and(|file| file.value == SEED)
+    };
+    let owned: BTreeSet<&Utf8PathBuf> =
+        host.files.owned().into_iter().chain(record.files.keys()).filter(|path| !seed(path)).collect();
     let (user, group) = host.access.owner;
     format!(
         r#"tree="$state/releases/"{id}/tree
@@ -345,7 +385,10 @@ cat > "$state/owned.new" <<'{END}'
 {owned}{END}
 mv "$state/owned.new" "$state/owned"
 place() {{
-  [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && return 0
+  [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && {{
+    [ ! -e "$app/$1.deployer-new" ] || rm -f "$app/$1.deployer-new"
+    return 0
+  }}
   (umask 022; mkdir -p "$(dirname "$app/$1")")
   cp -p "$tree/$1" "$app/$1.deployer-new"
   chown {user}:{group} "$app/$1.deployer-new"
@@ -372,7 +415,7 @@ while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
 pub fn remove(paths: &str) -> String {
     format!(
         r#"while IFS= read -r path; do
-  rm -f -- "$app/$path"
+  rm -f -- "$app/$path" "$app/$path.deployer-new"
   parent=$(dirname -- "$path")
   [ "$parent" = . ] || (cd "$app" && rmdir -p --ignore-fail-on-non-empty -- "$parent" 2>/dev/null) || true
 done <<'{END}'
