@@ -16,6 +16,10 @@ use std::fmt::Write as _;
 const END: &str = "/.";
 /// The value of a file that is sent once and then the host's own.
 const SEED: &str = "seed";
+/// The fact that another release is wanted; no file has such a path.
+const RELEASE: &str = "release/";
+/// Marks a file that no release of ours put there.
+const FOREIGN: &str = " (not ours)";
 
 /// What the host has of our releases.
 #[derive(Clone, Debug, Default)]
@@ -158,15 +162,37 @@ pub fn key<'a>(subject: &'a Subject<'_>, host: &'a HostFacts) -> &'a DigestKey {
 /// The facts as they are to be. A file whose secret could not be resolved is not compared.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = wanted_files(subject, host);
+    facts.extend(other_release(subject, host).map(|(_, wanted)| (RELEASE.to_owned(), wanted)));
+    facts
+}
+
+/// The facts as they are: of the staged release where one waits, else of the live files.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = seen_files(subject, host);
+    facts.extend(other_release(subject, host).map(|(seen, _)| (RELEASE.to_owned(), seen)));
+    facts
+}
+
+/// The digests of the release on the host and of the wanted one, where they differ though no file does: another
+/// order of the Compose files, another archive, a seed less. It has to be staged all the same.
+fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, String)> {
+    let wanted = digest(subject, host)?;
+    let files = &host.files;
+    let staged = files.staged.as_ref().map(|staged| &staged.record);
+    let seen = &staged.or(files.swapping.as_ref()).or(files.current.as_ref())?.digest;
+    (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
+}
+
+fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let key = key(subject, host);
     let fact = |(path, file): (&Utf8PathBuf, &File)| Some((path.to_string(), wanted(file, key)?));
     release.files.iter().filter_map(fact).collect()
 }
 
-/// The facts as they are: of the staged release where one waits, else of the live files.
-#[must_use]
-pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let unresolved = |path: &Utf8Path| release.files.get(path).is_some_and(|file| file.sha256.is_none() && !file.seed);
     if let Some(staged) = &host.files.staged {
@@ -186,7 +212,9 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (None, _) if seeded => None,
             (file, Some(live)) => {
                 let secret = file.map_or_else(|| recorded.is_some_and(is_keyed), |file| file.secret);
-                Some(value(live.mode, &live.sha256, secret.then_some(key)))
+                let value = value(live.mode, &live.sha256, secret.then_some(key));
+                // Also where it is as wanted: a release has to take it over before it counts.
+                Some(if recorded.is_some() { value } else { value + FOREIGN })
             }
             (_, None) => None,
         };
@@ -226,7 +254,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
     let live = {
-        Facts::from_iter(observed(
+        Facts::from_iter(seen_files(
             subject,
             &HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() },
         ))
@@ -333,6 +361,8 @@ cat > "$state/owned.new" <<'{END}'
 mv "$state/owned.new" "$state/owned"
 place() {{
   [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && return 0
+  # Docker makes an empty directory where a file to be mounted is missing.
+  [ -L "$app/$1" ] || [ ! -d "$app/$1" ] || rmdir "$app/$1"
   (umask 022; mkdir -p "$(dirname "$app/$1")")
   cp -p "$tree/$1" "$app/$1.deployer-new"
   chown {user}:{group} "$app/$1.deployer-new"
