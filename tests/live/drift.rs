@@ -76,7 +76,7 @@ fn what_the_engine_and_our_own_records_lose_comes_back() {
 
     host.shell("docker rm -f $(docker ps -aq); docker image rm demo:1");
     let plan = work.run(&["plan", "--json"]).expect(0);
-    assert_eq!(summary(&plan), ["images update drifted", "services update drifted"]);
+    assert_eq!(summary(&plan), ["images create missing", "services update drifted"]);
     assert_eq!(work.apply().expect(0).outcome(), "changed");
     assert_eq!(host.page(8081).as_deref(), Some("side one\n"));
 
