@@ -21,6 +21,10 @@ pub(super) const SEED: &str = "seed";
 const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
 paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
 ";
+/// The fact that another release is wanted; no file has such a path.
+const RELEASE: &str = "release/";
+/// Marks a file that no release of ours put there.
+const FOREIGN: &str = " (not ours)";
 
 /// What the host has of our releases.
 #[derive(Clone, Debug, Default)]
@@ -171,15 +175,37 @@ pub fn key<'a>(subject: &'a Subject<'_>, host: &'a HostFacts) -> &'a DigestKey {
 /// The facts as they are to be. A file whose secret could not be resolved is not compared.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = wanted_files(subject, host);
+    facts.extend(other_release(subject, host).map(|(_, wanted)| (RELEASE.to_owned(), wanted)));
+    facts
+}
+
+/// The facts as they are: of the staged release where one waits, else of the live files.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = seen_files(subject, host);
+    facts.extend(other_release(subject, host).map(|(seen, _)| (RELEASE.to_owned(), seen)));
+    facts
+}
+
+/// The digests of the release on the host and of the wanted one, where they differ though no file does: another
+/// order of the Compose files, another archive, a seed less. It has to be staged all the same.
+fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, String)> {
+    let wanted = digest(subject, host)?;
+    let files = &host.files;
+    let staged = files.staged.as_ref().map(|staged| &staged.record);
+    let seen = &staged.or(files.swapping.as_ref()).or(files.current.as_ref())?.digest;
+    (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
+}
+
+fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let key = key(subject, host);
     let fact = |(path, file): (&Utf8PathBuf, &File)| Some((path.to_string(), wanted(file, key)?));
     release.files.iter().filter_map(fact).collect()
 }
 
-/// The facts as they are: of the staged release where one waits, else of the live files.
-#[must_use]
-pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let unresolved = |path: &Utf8Path| release.files.get(path).is_some_and(|file| file.sha256.is_none() && !file.seed);
     if let Some(staged) = &host.files.staged {
@@ -199,17 +225,13 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (None, _) if seeded => None,
             (file, Some(live)) => {
                 let secret = file.map_or_else(|| recorded.is_none_or(is_keyed), |file| file.secret);
-                Some(value(live.mode, &live.sha256, secret.then_some(key)))
+                let value = value(live.mode, &live.sha256, secret.then_some(key));
+                // Also where it is as wanted: a release has to take it over before it counts.
+                Some(if recorded.is_some() { value } else { value + FOREIGN })
             }
             (_, None) => None,
         };
         facts.extend(found.map(|value| (path.to_string(), value)));
-    }
-    if host.files.current.is_none() && host.files.swapping.is_none() {
-        // Files that stand there without a release of ours are still to be released, even where they are equal.
-        facts.retain(|path, value| {
-            release.files.get(Utf8Path::new(path)).and_then(|file| wanted(file, key)).as_ref() != Some(value)
-        });
     }
     facts
 }
@@ -244,7 +266,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
 /// others are placed anew, so that the services that read them are recreated.
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
-    let live = observed(subject, &unstaged(host));
+    let live = seen_files(subject, &unstaged(host));
     let placed = |path: &Utf8PathBuf, value: &String| {
         let recorded = host.files.recorded(path).filter(|record| record.value == *value);
         recorded.filter(|_| live.get(path.as_str()) == Some(value)).map_or(id, |record| &record.placed).to_owned()
@@ -389,6 +411,8 @@ place() {{
     [ ! -e "$app/$1.deployer-new" ] || rm -f "$app/$1.deployer-new"
     return 0
   }}
+  # Docker makes an empty directory where a file to be mounted is missing.
+  [ -L "$app/$1" ] || [ ! -d "$app/$1" ] || rmdir "$app/$1"
   (umask 022; mkdir -p "$(dirname "$app/$1")")
   cp -p "$tree/$1" "$app/$1.deployer-new"
   chown {user}:{group} "$app/$1.deployer-new"
