@@ -4,5 +4,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
 mod bed;
+mod engine;
 mod main_job;
 mod session;
