@@ -19,7 +19,8 @@ fn repository() -> &'static Path {
 }
 
 fn make_repository() -> PathBuf {
-    let directory = bed_value("BED_CACHE").join(format!("repository/{}", &blake3::hash(RECIPE.as_bytes()).to_hex()[..16]));
+    let directory =
+        bed_value("BED_CACHE").join(format!("repository/{}", &blake3::hash(RECIPE.as_bytes()).to_hex()[..16]));
     if !directory.exists() {
         let host = BedHost::docker();
         let made = tempfile::tempdir_in(bed_value("BED_CACHE")).expect("a directory");
