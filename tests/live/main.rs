@@ -4,7 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
 mod bed;
+mod canary;
 mod compose_spec;
 mod engine;
+mod hostile;
 mod main_job;
 mod session;
