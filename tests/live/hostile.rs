@@ -129,7 +129,7 @@ fn hostile(host: &BedHost) -> Work {
          {{ name: third, tcp: 8080 }}, {{ name: fourth, gate: false, http: {{ port: 8080, contains: {3} }} }}, {{ name: fifth, from: runner, http: {{ port: 8080, contains: {1} }} }} ]",
         quoted(&format!("it's {touch} `id` %s -n")),
         quoted(&format!("'\"; {touch} `id` %s \\ é")),
-        quoted(&format!("/'$(touch${{IFS}}{CANARY})`id`%25s[1-9]{a,b};\"")),
+        quoted(&format!("/'$(touch${{IFS}}{CANARY})`id`%25s[1-9]{{a,b}};\"")),
         quoted(&format!("*{touch}")),
     );
     work.edit("deployment.yaml", "checks: [ { name: page, http: { port: 8080, path: / } } ]", &checks);
