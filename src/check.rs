@@ -39,7 +39,7 @@ check_tcp() {
 check_http() {
   if command -v curl >/dev/null; then
     [ "$7" = localhost ] && trust=-k || trust=
-    answer=$(curl -s $trust -m 5 --noproxy '*' --resolve "$7:$2:127.0.0.1" -w '\n%{http_code}' -- "$6://$7:$2$3" | tr -d '\000') || true
+    answer=$(curl -gs $trust -m 5 --noproxy '*' --resolve "$7:$2:127.0.0.1" -w '\n%{http_code}' -- "$6://$7:$2$3" | tr -d '\000') || true
     status=${answer##*
 }
   elif [ "$6" = http ]; then

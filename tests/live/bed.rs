@@ -1,6 +1,7 @@
 //! Bed hosts and a user's working directory for live tests. Never touches anything but the bed.
 
 use serde_json::Value;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -55,6 +56,30 @@ impl BedHost {
     /// Runs a command on the host as root; a failure fails the test.
     pub fn shell(&self, command: &str) -> String {
         bed(&["shell", &self.name, "sh", "-c", command])
+    }
+
+    /// Runs a script on the host as root, from its standard input: it stands in no argument.
+    pub fn script(&self, text: &str) -> String {
+        let mut shell = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+            .args(["shell", &self.name, "sh", "-s"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/bed starts");
+        shell.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+        let output = shell.wait_with_output().expect("an end");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Puts a directory of this machine in place of one on the host.
+    pub fn send(&self, directory: &Path, to: &str) {
+        let packed = Command::new("tar").arg("-C").arg(directory).args(["-c", "."]).stdout(Stdio::piped()).spawn();
+        let unpacked = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+            .args(["shell", &self.name, "sh", "-c", &format!("rm -rf {to} && mkdir -p {to} && tar -x -C {to}")])
+            .stdin(packed.expect("tar starts").stdout.expect("a pipe"))
+            .status();
+        assert!(unpacked.expect("tests/bed starts").success());
     }
 
     /// Whether a command on the host succeeds.

@@ -4,10 +4,14 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
 mod bed;
+mod canary;
+mod compose_spec;
 mod depends;
 mod destroy;
 mod drift;
 mod edits;
+mod engine;
+mod hostile;
 mod lifecycle;
 mod looking;
 mod main_job;

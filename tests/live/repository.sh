@@ -31,7 +31,7 @@ repack() {
     [ ! -e "$name/DEBIAN/conffiles" ] || find "$name/etc" -type f 2>/dev/null | sed "s|^$name||" >"$name/DEBIAN/conffiles"
     printf 'Package: %s\nVersion: %s\nArchitecture: %s\nMaintainer: The test bed <bed@example.com>\nDescription: repacked for tests\n%b' \
         "$name" "$version" "$architecture" "$lines" >"$name/DEBIAN/control"
-    dpkg-deb -Zxz -z0 -b "$name" "repository/$pool/$name.deb" >&2
+    dpkg-deb -Zgzip -z1 -b "$name" "repository/$pool/$name.deb" >&2
 }
 repack containerd.io 'Provides: containerd, runc\nConflicts: containerd, runc\nReplaces: containerd, runc\nDepends: libc6, libseccomp2\n' containerd runc
 repack docker-ce-cli 'Conflicts: docker-cli, docker.io\nReplaces: docker-cli\nDepends: libc6\n' docker-cli

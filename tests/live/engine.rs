@@ -1,0 +1,134 @@
+//! The engine room against Docker's own apt repository: a local one, laid out and signed as Docker's, made of Debian's
+//! packages under Docker's names.
+
+use crate::bed::{BedHost, Work, bed, bed_value};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const RECIPE: &str = include_str!("repository.sh");
+
+/// The repository's directory in the bed's cache, made now if it is not there.
+fn repository() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(make_repository)
+}
+
+fn make_repository() -> PathBuf {
+    let directory =
+        bed_value("BED_CACHE").join(format!("repository/{}", &blake3::hash(RECIPE.as_bytes()).to_hex()[..16]));
+    if !directory.exists() {
+        let host = BedHost::docker();
+        let made = tempfile::tempdir_in(bed_value("BED_CACHE")).expect("a directory");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/repository.sh");
+        let mut make = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+            .args(["shell", &host.name, "sh", "-s"])
+            .stdin(fs::File::open(script).expect("the recipe"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/bed starts");
+        let packed: OwnedFd = make.stdout.take().expect("a pipe").into();
+        let unpack = Command::new("tar").arg("-x").current_dir(made.path()).stdin(packed).status().expect("tar starts");
+        assert!(make.wait().expect("an end").success() && unpack.success());
+        fs::create_dir_all(directory.parent().expect("a parent")).expect("a directory");
+        let _ = fs::rename(made.keep(), &directory);
+    }
+    directory
+}
+
+/// Serves a directory to the hosts of the bed for as long as the tests run; where.
+fn serve(directory: &Path, host: &BedHost) -> String {
+    let (net, _) = host.ipv4.rsplit_once('.').expect("an IPv4 address");
+    let listener = TcpListener::bind((format!("{net}.1"), 0)).expect("the bridge's address");
+    let address = listener.local_addr().expect("an address");
+    let directory = directory.to_owned();
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let directory = directory.clone();
+            std::thread::spawn(move || answer(&connection, &directory));
+        }
+    });
+    format!("http://{address}/linux/debian")
+}
+
+fn answer(connection: &TcpStream, directory: &Path) -> Option<()> {
+    let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
+    let request = lines.next()?;
+    while !lines.next()?.is_empty() {}
+    let path = request.split(' ').nth(1)?.strip_prefix("/linux/debian/").filter(|path| !path.contains(".."))?;
+    let mut out = connection;
+    match fs::read(directory.join(path)) {
+        Ok(body) => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            out.write_all(&[head.as_bytes(), &body].concat()).ok()
+        }
+        Err(_) => out.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").ok(),
+    }
+}
+
+fn wish(work: &Work, host: &BedHost, engine: &str) {
+    work.manifest(host, &format!("    configure: {{ engine: {{ {engine} }} }}\n"));
+}
+
+#[test]
+fn dockers_own_repository_is_trusted_by_its_key_alone() {
+    let repository = repository();
+    let host = BedHost::bare();
+    let url = serve(repository, &host);
+    let work = Work::demo(&host);
+    for key in ["signer.asc", "nobody.asc"] {
+        work.write(key, fs::read(repository.join(key)).expect("a key"));
+    }
+    let from = |key: &str| format!("source: docker, repository: {{ url: \"{url}\", key_file: ./{key} }}");
+
+    wish(&work, &host, &from("nobody.asc"));
+    let refused = work.apply().expect(1);
+    assert_eq!(refused.reasons(), ["engine-failed"]);
+    let details = refused.of("error")[0]["details"].as_str().unwrap_or_default().to_lowercase();
+    assert!(details.contains("inrelease") && details.contains("key"), "{details}");
+    assert!(!host.holds("command -v docker"));
+
+    wish(&work, &host, &from("signer.asc"));
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert!(host.shell("dpkg-query -W -f '${Version}' docker-ce").starts_with("5:28.0.0"));
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    // Good enough, so left alone, wherever another would come from.
+    let installed = host.shell("wc -l < /var/log/dpkg.log");
+    for other in ["source: distribution", "minimum: \"26.0\"", "install: false"] {
+        wish(&work, &host, other);
+        assert_eq!(work.apply().expect(0).outcome(), "converged", "{other}");
+    }
+    assert_eq!(host.shell("wc -l < /var/log/dpkg.log"), installed);
+
+    wish(&work, &host, "minimum: \"99.0\", install: false");
+    let refused = work.apply().expect(1);
+    assert_eq!(refused.reasons(), ["engine-missing"]);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+}
+
+#[test]
+fn an_engine_of_the_owner_is_not_removed_for_dockers() {
+    let repository = repository();
+    let host = BedHost::docker();
+    let url = serve(repository, &host);
+    let work = Work::demo(&host);
+    work.write("signer.asc", fs::read(repository.join("signer.asc")).expect("a key"));
+    wish(&work, &host, &format!("minimum: \"27.0\", repository: {{ url: \"{url}\", key_file: ./signer.asc }}"));
+    let refused = work.apply().expect(1);
+    assert_eq!(refused.reasons(), ["engine-failed"]);
+    let details = refused.of("error")[0]["details"].as_str().unwrap_or_default().to_owned();
+    assert!(details.contains("remove"), "{details}");
+    assert!(host.holds("docker version"));
+    assert!(host.shell("dpkg-query -W -f '${Status}' docker.io").contains("ok installed"));
+
+    // The same host with its own engine is good enough for less.
+    wish(&work, &host, "minimum: \"24.0\"");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert!(bed(&["hosts"]).contains(&host.name));
+}
