@@ -194,7 +194,13 @@ impl Session {
 pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage) -> Vec<PlannedStep> {
     let subject = prepared.subject();
     let mut facts = HostFacts::default();
-    let observed = record.map(|record| record.state.clone()).unwrap_or_default();
+    let mut observed = record.map(|record| record.state.clone()).unwrap_or_default();
+    // What holds a secret that was not resolved is not compared.
+    let compared = |path: &String| {
+        let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
+        file.is_none_or(|file| file.seed || file.sha256.is_some())
+    };
+    observed.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| compared(path)));
     facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
     let mut desired = step::desired(&subject, &facts);
     for kind in [Kind::Images, Kind::Services] {
@@ -204,6 +210,11 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
         for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != step::services::RELEASE) {
             own.entry(fact.clone()).or_insert_with(|| value.clone());
         }
+    }
+    if let Some(services) = observed.0.get_mut(&Kind::Services)
+        && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(step::services::RELEASE))
+    {
+        services.remove(step::services::RELEASE);
     }
     let known = |kind: Kind| observed.0.contains_key(&kind);
     let nothing = |_: Kind, _: &BTreeMap<Kind, std::collections::BTreeSet<String>>| None;
