@@ -89,11 +89,23 @@ impl Session {
         Ok(())
     }
 
+    /// Waits until what a broken-off run left running on the host has ended, and looks again.
+    pub async fn outlast(&mut self) -> Result<(), Failure> {
+        let script = step::alone(&self.prepared.subject());
+        self.host.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
+        self.observe().await
+    }
+
     /// Runs one command; its own failure carries its last lines.
     pub async fn run(&self, command: &Command) -> Result<Output, Failure> {
-        let output = self.host.run(&step::script(command), command.input.clone(), command.limit).await?;
+        let script = step::script(&self.prepared.subject(), command);
+        let output = self.host.run(&script, command.input.clone(), command.limit + step::PATIENCE).await?;
         if output.status == 0 {
             return Ok(output);
+        }
+        if self.host.gone().await {
+            let message = format!("The connection broke while the host was to {}", command.title);
+            return Err(Failure::new(Reason::ConnectionLost, message));
         }
         let stderr = self.prepared.redactor.redact(&output.stderr);
         let last: Vec<&str> = stderr.trim_end().lines().rev().take(20).collect();
@@ -154,6 +166,7 @@ impl Session {
         let subject = self.prepared.subject();
         let state = step::observed(&subject, &self.facts);
         let services = step::services::records(&subject, &self.facts);
+        let live = self.facts.files.current.is_some() || self.facts.files.swapping.is_some();
         let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
         let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
         Record {
@@ -165,7 +178,10 @@ impl Session {
             suspended: self.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
             failed,
             host_keys: self.host.host_keys().to_vec(),
-            endpoints: endpoints(&self.prepared.environment, services.values().flat_map(|service| &service.ports)),
+            endpoints: endpoints(
+                &self.prepared.environment,
+                services.values().filter(|_| live).flat_map(|service| &service.ports),
+            ),
             services: of_services,
             state,
         }
@@ -212,6 +228,8 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
         Stage::Configured
     } else if facts.access.key.is_some() {
         Stage::Provisioned
+    } else if facts.access.marker.is_some() {
+        Stage::Destroyed
     } else {
         Stage::Created
     }

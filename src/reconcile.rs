@@ -235,11 +235,13 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             Some(stage) => session.prepared.steps(&session.facts, stage),
             None => removal(&session),
         };
+        let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
-        if own.is_empty() {
-            proposal.converged.push(name.clone());
-        } else if let Some(failure) = foreseen(&session, &own, request) {
+        // Also where nothing is to do: another's directory may hold the same files as ours.
+        if let Some(failure) = foreseen(&session, &own, request).filter(|_| !torn_down) {
             proposal.refused.push(failure.on(name));
+        } else if own.is_empty() {
+            proposal.converged.push(name.clone());
         } else {
             steps.insert(name.clone(), own);
         }

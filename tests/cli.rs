@@ -158,3 +158,61 @@ fn a_full_disk_is_a_failure_and_a_closed_pipe_is_not() {
     assert_eq!(run("> /dev/full"), (Some(1), "error: Standard output cannot be written\n".to_owned()));
     assert_eq!(run("| true"), (Some(0), String::new()));
 }
+
+/// The errors of a `--json` run, each of the shape that the contract names.
+fn errors(out: &str) -> Vec<serde_json::Value> {
+    let lines = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let errors: Vec<_> = lines.filter(|line| line["type"] == "error").collect();
+    for error in &errors {
+        for field in ["reason", "message", "hint"] {
+            assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {error}");
+        }
+        let place = &error["location"];
+        let at = |field: &str| place[field].as_u64().is_some_and(|number| number > 0);
+        assert!(place.is_null() || place["file"].is_string() && at("line") && at("column"), "{error}");
+        assert!(error.as_object().expect("an object").contains_key("environment"), "{error}");
+    }
+    errors
+}
+
+#[test]
+fn what_is_wrong_with_a_manifest_is_64_for_every_command() {
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/manifest/invalid");
+    let files = fs::read_dir(cases).expect("cases").map(|entry| entry.expect("a case").path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+    assert!(files.len() > 30);
+    let folder = folder();
+    for file in files {
+        let name = file.to_str().expect("text");
+        let (out, _, code) = deployer(&folder, &["check", "--json", "-f", name]);
+        assert_eq!(code, 64, "{name}: {out}");
+        let errors = errors(&out);
+        assert!(
+            !errors.is_empty() && errors.iter().all(|error| error["reason"] == "manifest-invalid"),
+            "{name}: {out}"
+        );
+    }
+    let broken = format!("{cases}/duplicate-key.yaml");
+    for command in ["apply", "plan", "status", "list", "check"] {
+        for (file, reason) in [("none.yaml", "manifest-missing"), (broken.as_str(), "manifest-invalid")] {
+            let (out, _, code) = deployer(&folder, &[command, "--json", "-f", file]);
+            assert_eq!((code, &errors(&out)[0]["reason"]), (64, &reason.into()), "{command} {file}: {out}");
+        }
+    }
+    assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 0, "no store was made");
+}
+
+#[test]
+fn ten_thousand_environments_are_checked() {
+    let folder = folder();
+    let mut text = "version: 1\nproject: shop\nenvironments:\n".to_owned();
+    for number in 0..10_000 {
+        let _ = writeln!(text, "  web-{number}: {{ registered: {{ address: web-{number}.example.com }} }}");
+    }
+    fs::write(folder.path().join("deployment.yaml"), text).expect("written");
+    for arguments in [["check", "--json"], ["plan", "--offline"], ["list", "--json"]] {
+        let (out, err, code) = deployer(&folder, &arguments);
+        assert_eq!((code, err.contains("error")), (0, false), "{err}");
+        assert!(out.contains("web-9999"), "{arguments:?}");
+    }
+}

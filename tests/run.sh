@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 cargo_deny=0.20.2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/deployer-tests
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
 fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -61,6 +61,9 @@ choose_target() {
 
 # ---- suites ---------------------------------------------------------------------------------------------------------
 
+# What nobody reads when something else failed.
+noise='^ +(Compiling|Checking|Download(ed|ing)|Documenting) |^test .* \.\.\. ok$'
+
 # suite NAME COMMAND...: a line when it has ended, its output if it failed. Never call it in a condition: its command
 # would run on after an error.
 suite() {
@@ -77,7 +80,7 @@ suite() {
     if [ $verdict = FAILED ] && [ "$failed" = 0 ]; then failed=1; fi
     {
         flock 9
-        [ $verdict = ok ] || { echo "---- $name" && cat "$log" && echo ----; }
+        [ $verdict = ok ] || { echo "---- $name" && { grep -vE "$noise" "$log" || true; } && echo ----; }
         printf '%-6s  %-10s %5d s  %4d passed, %d failed' "$verdict" "$name" $((SECONDS - begin)) "$passed" "$failed"
         [ "$ignored" = 0 ] || printf ', %d ignored' "$ignored"
         echo
@@ -172,7 +175,7 @@ set -m # a process group of its own, to be stopped as one
 beside &
 side=$!
 set +m
-suite fmt cargo fmt --check
+suite fmt cargo fmt --check -- --color never
 suite test cargo test --locked --no-fail-fast --all-targets # without the feature `live`
 suite doctest cargo test --locked --doc
 suite clippy cargo clippy --locked --all-targets --all-features -- -D warnings

@@ -143,7 +143,8 @@ fn private(template: &Utf8Path) -> bool {
 /// A file held in memory; one without text could not be made for want of a value.
 fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     let sha256 = text.as_deref().map(|text| tree::digest(text.as_bytes()));
-    File { content: Content::Bytes(text.unwrap_or_default().into_bytes()), sha256, mode, secret, seed: false }
+    let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
+    File { content: Content::Bytes(text.unwrap_or_default().into_bytes()), sha256, bytes, mode, secret, seed: false }
 }
 
 /// The `.env` of the release: the manifest's variables over the application's own file.

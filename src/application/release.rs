@@ -36,6 +36,8 @@ pub struct File {
     pub content: Content,
     /// SHA-256 of the content; `None` where a secret it needs could not be resolved (offline).
     pub sha256: Option<[u8; 32]>,
+    /// Its length in bytes.
+    pub bytes: u64,
     /// Permission bits: 0644, 0755 or 0600.
     pub mode: u32,
     /// Whether the content holds a secret: shown nowhere, stored only as a keyed digest.

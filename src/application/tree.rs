@@ -73,12 +73,13 @@ fn take(directory: &Utf8Path, entry: &walkdir::DirEntry) -> Result<Option<(Utf8P
     }
     let failed = |error: io::Error| invalid(format!("{full} cannot be read")).details(error.to_string());
     let file = std::fs::File::open(full).map_err(failed)?;
-    let executable = file.metadata().map_err(failed)?.permissions().mode() & 0o111 != 0;
+    let about = file.metadata().map_err(failed)?;
+    let (bytes, executable) = (about.len(), about.permissions().mode() & 0o111 != 0);
     let sha256 = digest_of(file).map_err(failed)?;
     let path = full.strip_prefix(directory).unwrap_or(full).to_owned();
     let mode = if executable { 0o755 } else { 0o644 };
     let content = Content::Path(full.to_owned());
-    Ok(Some((path, File { content, sha256: Some(sha256), mode, secret: false, seed: false })))
+    Ok(Some((path, File { content, sha256: Some(sha256), bytes, mode, secret: false, seed: false })))
 }
 
 fn unreadable(directory: &Utf8Path, error: &walkdir::Error) -> Failure {

@@ -4,6 +4,7 @@
 use super::Global;
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Name;
 use crate::render::{self, Format, Render};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -90,6 +91,13 @@ impl Context {
             Some(parent) if self.file != "-" => self.directory.join(parent),
             _ => self.directory.clone(),
         }
+    }
+
+    /// The name of a new project: the directory's, where that is a name.
+    #[must_use]
+    pub fn project(&self) -> String {
+        let directory = self.manifest_directory();
+        directory.file_name().filter(|name| Name::parse(name).is_ok()).unwrap_or("shop").to_owned()
     }
 
     /// The store's URL and the directory its relative path starts from: the command line's, else the

@@ -97,8 +97,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         }
     };
     summarise(context, &mut pass, &sessions, &request).await;
-    let others = sessions.len() > pass.failed_environments();
-    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }, others).await)
+    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
 }
 
 /// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.
@@ -106,7 +105,8 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     let Some(store) = &pass.store else { return };
     let settled = async {
         for doubt in store.in_doubt(pass.manifest.project.as_str()).await? {
-            if sessions.contains_key(&doubt.environment) {
+            if let Some(session) = sessions.get(&doubt.environment) {
+                session.lock().await.outlast().await.map_err(|failure| failure.on(&doubt.environment))?;
                 store.settle(doubt.intent, "observed again", (context.now)()).await?;
                 let kind = doubt.kind.map_or("a", |kind| kind.name());
                 let message = format!("An earlier run broke off in the {kind} step; its host was observed again");

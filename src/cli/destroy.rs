@@ -67,5 +67,5 @@ async fn forget(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
             format!("{name} was not recorded")
         }));
     }
-    Ok(pass.close(Sessions::new(), Outcome::Ok, false).await)
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }

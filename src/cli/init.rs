@@ -3,12 +3,9 @@
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
-use crate::manifest::{self, environment::Name};
+use crate::manifest;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-
-/// The project in the template where the directory's name is none.
-const PROJECT: &str = "shop";
 
 /// Write a commented manifest to start from
 #[derive(Debug, clap::Args)]
@@ -17,9 +14,7 @@ pub struct Args {}
 /// Runs the command.
 pub fn run(context: &Context, _args: &Args) -> Result<Ending, Failure> {
     let file = &context.file;
-    let directory = context.manifest_directory();
-    let project = directory.file_name().filter(|name| Name::parse(name).is_ok());
-    let text = manifest::template(project.unwrap_or(PROJECT));
+    let text = manifest::template(&context.project());
     if file == "-" {
         context.say(Event::Output(text));
         return Ok(Ending::ok(Outcome::Ok));

@@ -67,5 +67,5 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
             pass.fail(failure.on(prepared.name()));
         }
     }
-    Ok(pass.close(Sessions::new(), Outcome::Ok, false).await)
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }

@@ -152,6 +152,5 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
 }
 
 async fn end(pass: Pass, sessions: Sessions, outcome: Outcome) -> Result<Ending, Vec<Failure>> {
-    let others = !sessions.is_empty();
-    Ok(pass.close(sessions, outcome, others).await)
+    Ok(pass.close(sessions, outcome).await)
 }

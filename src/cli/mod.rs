@@ -18,6 +18,7 @@ mod man;
 mod new_host;
 mod pass;
 mod plan;
+mod probe;
 mod register;
 mod release;
 mod render;
@@ -100,6 +101,8 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
@@ -153,6 +156,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Configure(args) => block_on(configure::run(context, args)),
         Command::Release(args) => block_on(release::run(context, args)),
         Command::Run(args) => block_on(run::run(context, args)),
+        Command::Probe(args) => block_on(probe::run(context, args)),
     }
 }
 
@@ -193,6 +197,7 @@ impl Command {
             Self::Schema(_) => "schema",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
+            Self::Probe(_) => "probe",
         }
     }
 }
@@ -225,7 +230,7 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "resume" | "destroy" | "configure" | "release" | "run" => &["web"],
+                "show" | "logs" | "probe" | "resume" | "destroy" | "configure" | "release" | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

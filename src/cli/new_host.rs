@@ -6,6 +6,8 @@ use crate::manifest;
 use crate::manifest::edit::{self, Entry};
 use crate::manifest::environment::{Environment, Name};
 use camino::Utf8PathBuf;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 
 /// A new environment on an existing host.
 #[derive(Debug, clap::Args)]
@@ -34,22 +36,38 @@ pub struct NewHost {
 
 /// A manifest's text before and after an edit that is known to be valid.
 pub struct Edited {
-    /// As it stands in the file.
-    pub old: String,
+    /// As it stands in the file; `None` where there is none yet.
+    pub old: Option<String>,
     /// As it is to be.
     pub new: String,
     /// The environment as the new text has it.
     pub environment: Environment,
 }
 
+/// The manifest's text; `None` where there is no file yet.
+pub fn text(context: &Context) -> Result<Option<String>, Failure> {
+    if context.file == "-" {
+        return Err(Failure::new(Reason::Usage, "Standard input cannot be edited").hint("Name a file with -f"));
+    }
+    match std::fs::read_to_string(context.directory.join(&context.file)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::new(Reason::ManifestMissing, format!("{} cannot be read: {error}", context.file))),
+    }
+}
+
 impl Edited {
-    /// Replaces the file in one step.
+    /// Replaces the file in one step, or makes it where there was none.
     pub fn write(&self, context: &Context) -> Result<(), Failure> {
-        if self.old == self.new {
-            Ok(())
-        } else {
-            edit::write(&context.directory.join(&context.file), &self.old, &self.new)
-        }
+        let path = context.directory.join(&context.file);
+        let Some(old) = &self.old else {
+            let made = OpenOptions::new().write(true).create_new(true).open(&path);
+            let written = made.and_then(|mut file| file.write_all(self.new.as_bytes()).and_then(|()| file.sync_all()));
+            return written.map_err(|error| {
+                Failure::new(Reason::ManifestUneditable, format!("{} cannot be written: {error}", context.file))
+            });
+        };
+        edit::write(&path, old, &self.new)
     }
 }
 
@@ -60,8 +78,9 @@ impl NewHost {
         let name = Name::parse(&self.name)
             .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
         let file = context.file.as_str();
-        let old = std::fs::read_to_string(context.directory.join(file))
-            .map_err(|error| one(Failure::new(Reason::ManifestMissing, format!("{file} cannot be read: {error}"))))?;
+        let old = text(context).map_err(one)?;
+        let project = context.project();
+        let start = || format!("version: 1\nproject: {project}\n\nenvironments:\n");
         let entry = Entry {
             address: self.host.clone(),
             port: self.ssh_port,
@@ -70,7 +89,7 @@ impl NewHost {
             host_key: host_key.to_vec(),
             application: self.application.as_ref().map(ToString::to_string),
         };
-        let new = edit::add(&old, file, &name, &entry).map_err(one)?;
+        let new = edit::add(&old.clone().unwrap_or_else(start), file, &name, &entry).map_err(one)?;
         let directory = context.manifest_directory();
         let manifest = manifest::load_text(&new, file, &directory, context.home.as_deref())?;
         let environment = manifest.environments.get(&name).cloned();

@@ -110,10 +110,10 @@ impl Pass {
         self.failures.push(failure);
     }
 
-    /// How many environments something failed for.
-    #[must_use]
-    pub fn failed_environments(&self) -> usize {
-        self.failures.iter().filter_map(|failure| failure.environment.as_ref()).collect::<BTreeSet<_>>().len()
+    /// Whether something went well beside what failed.
+    fn spared(&self, sessions: &Sessions) -> bool {
+        let failed = |name: &String| self.failures.iter().any(|failure| failure.environment.as_ref() == Some(name));
+        !sessions.keys().all(failed)
     }
 
     /// Resolves secrets and renders releases; an environment that fails is left out and said.
@@ -162,8 +162,9 @@ impl Pass {
         self.records.insert(name.to_owned(), record);
     }
 
-    /// Closes connections and the store. `others` says whether something succeeded beside what failed.
-    pub async fn close(self, sessions: Sessions, outcome: Outcome, others: bool) -> Ending {
+    /// Closes connections and the store; `outcome` holds where nothing failed.
+    pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
+        let others = self.spared(&sessions);
         for session in sessions.into_values() {
             session.into_inner().host.close().await;
         }

@@ -2,7 +2,7 @@
 //! ours. Never leaves a key unchecked, and writes nothing where the contact fails.
 
 use super::converge::{self, Asked};
-use super::new_host::{Edited, NewHost};
+use super::new_host::{self, Edited, NewHost};
 use super::pass::{Keep, Pass, refuse, vouch};
 use super::{Context, Ending, look};
 use crate::event::Event;
@@ -48,8 +48,12 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     let one = |failure: Failure| vec![failure];
     let host = &args.host;
-    let pass = Pass::open(context, Keep::Never).await?;
-    let known = pass.manifest.environments.values().find(|environment| environment.name.as_str() == host.name);
+    let pass = match new_host::text(context).map_err(one)? {
+        Some(_) => Some(Pass::open(context, Keep::Never).await?),
+        None => None,
+    };
+    let all = pass.iter().flat_map(|pass| pass.manifest.environments.values());
+    let known = all.into_iter().find(|environment| environment.name.as_str() == host.name);
     let environment = match known {
         Some(known) if known.address == host.host => known.clone(),
         Some(known) => {
@@ -64,8 +68,8 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     let edited = match known {
         Some(known) if !known.ssh.host_key.is_empty() => return Ok(()),
         Some(known) => {
-            let old = pass.manifest.text.to_string();
-            let new = edit::set_host_keys(&old, &known.name, &keys).map_err(one)?;
+            let old = new_host::text(context).map_err(one)?;
+            let new = edit::set_host_keys(old.as_deref().unwrap_or_default(), &known.name, &keys).map_err(one)?;
             Edited { old, new, environment: known.clone() }
         }
         None => host.add(context, &keys)?,

@@ -41,7 +41,7 @@ async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
         }
         context.say(Event::Note(format!("{written} files written to {}", args.output)));
     }
-    Ok(pass.close(Sessions::new(), Outcome::Ok, false).await)
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
 fn write(target: &Utf8Path, file: &File) -> std::io::Result<()> {

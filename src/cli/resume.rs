@@ -48,6 +48,5 @@ async fn resume(context: &Context, names: &[String]) -> Result<Ending, Vec<Failu
         }
     }
     let outcome = if resumed == 0 { Outcome::Converged } else { Outcome::Changed };
-    let others = sessions.len() > pass.failed_environments();
-    Ok(pass.close(sessions, outcome, others).await)
+    Ok(pass.close(sessions, outcome).await)
 }

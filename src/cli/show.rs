@@ -31,5 +31,5 @@ async fn show(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
         })?;
         context.say(Event::Output(text));
     }
-    Ok(pass.close(Sessions::new(), Outcome::Ok, false).await)
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }

@@ -98,7 +98,7 @@ impl<'a> Call<'a> {
         // For every hop, jump hosts included; the first value of an option counts.
         let config = format!(
             "BatchMode yes\nStrictHostKeyChecking yes\nNoHostAuthenticationForLocalhost no\nLogLevel INFO\n\
-             ConnectTimeout {timeout}\nConnectionAttempts 1\nServerAliveInterval 15\nServerAliveCountMax 4\n\
+             ConnectTimeout {timeout}\nConnectionAttempts 1\nServerAliveInterval 10\nServerAliveCountMax 3\n\
              ForwardAgent no\nForwardX11 no\nTunnel no\nPermitLocalCommand no\nUpdateHostKeys no\nCheckHostIP no\n\
              AddKeysToAgent no\nRemoteCommand none\nRequestTTY no\n\
              Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"

@@ -145,6 +145,21 @@ impl Host {
         Ok(status)
     }
 
+    /// Whether the connection is lost, or will be within a second: a host that goes down lets some commands fail
+    /// first.
+    pub async fn gone(&self) -> bool {
+        let ended = async {
+            while self.held.readable().await.is_ok() {
+                match self.held.try_read(&mut [0; 64]) {
+                    Ok(1..) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Ok(0) | Err(_) => break,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), ended).await.is_ok()
+    }
+
     /// Ends the connection, and waits until ssh has gone.
     pub async fn close(self) {
         let Self { session, mut held, .. } = self;
@@ -204,6 +219,7 @@ impl Host {
             Some(status) => Ok((marks, status, stderr)),
             None if ended.is_err() => Err(self.late(limit, &stderr)),
             None if marks.begun() => Err(self.lost("")),
+            None if self.gone().await => Err(self.lost(&stderr)),
             None => {
                 let code = tokio::time::timeout(Duration::from_secs(2), child.wait()).await;
                 let noise = String::from_utf8_lossy(&marks.into_held()).into_owned();

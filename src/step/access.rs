@@ -24,8 +24,8 @@ pub struct Seen {
     pub systemd: bool,
     /// Seconds since 1970 by the host's clock.
     pub now: i64,
-    /// Free bytes where images and releases are kept.
-    pub free: u64,
+    /// Free bytes where something of ours is kept.
+    pub room: Room,
     /// Our marker, if the host was claimed.
     pub marker: Option<Marker>,
     /// The digest key, if the host was claimed.
@@ -38,6 +38,25 @@ pub struct Seen {
     pub broken_marker: bool,
 }
 
+/// Free bytes, place by place; `None` where the host did not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Where the engine keeps its images, or will.
+    pub engine: Option<u64>,
+    /// Where releases are staged.
+    pub state: Option<u64>,
+    /// Where the application lies.
+    pub application: Option<u64>,
+}
+
+/// What there is too little room for: `need` bytes at `place`.
+#[must_use]
+pub fn crowded(place: &str, free: Option<u64>, need: u64, what: &str) -> Option<Failure> {
+    let free = free.filter(|free| *free < need)?;
+    let message = format!("The host has {} MiB free at {place}; {what} {} MiB", free >> 20, need.div_ceil(1 << 20));
+    Some(Failure::new(Reason::DiskFull, message))
+}
+
 /// The shell that reads it.
 #[must_use]
 pub fn probe() -> String {
@@ -46,9 +65,15 @@ printf 'machine %s\n' "$(uname -m)"
 printf 'owner %s %s\n' "${SUDO_UID:-$(id -u)}" "${SUDO_GID:-$(id -g)}"
 [ ! -d /run/systemd/system ] || echo 'systemd yes'
 printf 'now %s\n' "$(date +%s)"
-for place in /var/lib/docker /var/lib; do
-  [ ! -d "$place" ] || { set -- $(df -Pk "$place" | tail -n 1); echo "free $4"; break; }
-done
+room() {
+  place=$2
+  until [ -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
+  set -- "$1" $(df -Pk "$place" | tail -n 1)
+  echo "room $1 $5"
+}
+room engine /var/lib/docker
+room state "$state"
+[ -z "${app:-}" ] || room application "$app"
 [ ! -e "$state/marker.json" ] || printf 'marker %s\n' "$(tr -d '\n' < "$state/marker.json")"
 [ ! -e "$state/key" ] || printf 'key %s\n' "$(cat "$state/key")"
 [ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
@@ -70,7 +95,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "owner" => seen.owner = pair(value).ok_or_else(|| format!("owner is `{value}`"))?,
             "systemd" => seen.systemd = true,
             "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{value}`"))?,
-            "free" => seen.free = value.parse::<u64>().map_err(|_| format!("free space is `{value}`"))? * 1024,
+            "room" => read_room(&mut seen.room, value),
             "marker" => seen.marker = marker(value, &mut seen.broken_marker),
             "key" => seen.key = DigestKey::from_hex(value),
             "serial" => seen.serial = value.trim().parse().unwrap_or(0),
@@ -79,6 +104,17 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         }
     }
     if seen.architecture.is_empty() { Err("the processor is missing".to_owned()) } else { Ok(seen) }
+}
+
+/// `df` of a file system that does not count its blocks says `-`.
+fn read_room(room: &mut Room, value: &str) {
+    let (place, free) = value.split_once(' ').unwrap_or((value, ""));
+    let free = free.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024));
+    match place {
+        "engine" => room.engine = free,
+        "state" => room.state = free,
+        _ => room.application = free,
+    }
 }
 
 fn marker(json: &str, broken: &mut bool) -> Option<Marker> {
@@ -106,7 +142,7 @@ fn architecture(machine: &str) -> &str {
 /// The facts as they are.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
-    let mut facts = Facts::from([("reachable".to_owned(), "yes".to_owned())]);
+    let mut facts = Facts::new();
     let claimed = host.access.marker.as_ref().filter(|_| host.access.key.is_some());
     if let Some(marker) = claimed {
         facts.insert("marker".to_owned(), format!("{}/{}", marker.project, marker.environment));
@@ -121,10 +157,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 #[must_use]
 pub fn desired(subject: &Subject<'_>) -> Facts {
     let environment = subject.environment;
-    Facts::from([
-        ("reachable".to_owned(), "yes".to_owned()),
-        ("marker".to_owned(), format!("{}/{}", environment.project, environment.name)),
-    ])
+    Facts::from([("marker".to_owned(), format!("{}/{}", environment.project, environment.name))])
 }
 
 /// Refuses a directory that is someone else's.

@@ -48,7 +48,7 @@ pub fn parse(line: &str) -> Option<Container> {
 impl Container {
     /// The ports it holds on the host, as (port, protocol).
     pub fn ports(&self) -> impl Iterator<Item = (u16, &str)> {
-        let running = self.status == "running";
+        let running = matches!(self.status.as_str(), "running" | "paused" | "restarting");
         self.ports.iter().flatten().filter(move |_| running).flat_map(|(target, bindings)| {
             let protocol = target.split_once('/').map_or("tcp", |(_, protocol)| protocol);
             bindings.iter().flatten().filter_map(move |binding| Some((binding.port.parse().ok()?, protocol)))

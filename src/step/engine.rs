@@ -1,7 +1,7 @@
 //! Engine: a Docker engine with Compose v2 that is new enough, running, and started at boot. Never
 //! replaces an engine that is good enough, whoever installed it.
 
-use super::{Command, HostFacts, LONG, Subject};
+use super::{Command, HostFacts, LONG, Subject, access};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::EngineSource;
@@ -180,12 +180,10 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
             "The host has no running systemd to start the Docker engine with",
         ));
     }
-    let needed = 1 << 30;
-    if means != Means::Start && host.access.free < needed {
-        let message = format!("The host has {} MiB free; the Docker engine needs 1 GiB", host.access.free >> 20);
-        return Some(Failure::new(Reason::DiskFull, message));
+    if means == Means::Start {
+        return None;
     }
-    None
+    access::crowded("/var/lib/docker", host.access.room.engine, 1 << 30, "the Docker engine needs")
 }
 
 /// Installs and starts it.
@@ -213,11 +211,16 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     }]
 }
 
-/// `apt` waits for others' locks and first finishes what a killed run began. It removes nothing (`--no-remove`): what
-/// is in the way of Docker's packages is the owner's.
+/// `apt` waits for others' locks and first finishes what a killed run began, once that run's own processes are
+/// gone. It removes nothing (`--no-remove`): what is in the way of Docker's packages is the owner's.
 const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
-dpkg --configure -a --force-confold </dev/null
+n=0
+until said=$(dpkg --configure -a --force-confold </dev/null 2>&1); do
+  n=$((n + 1))
+  case "$said" in *' lock '*) [ $n -lt 600 ] ;; *) false ;; esac || { printf '%s\n' "$said" >&2; exit 1; }
+  sleep 1
+done
 "#;
 
 const START: &str = r"systemctl enable --now docker.service </dev/null

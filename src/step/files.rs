@@ -2,7 +2,7 @@
 //! switched. Never touches a path that no release of ours holds.
 
 use super::record::{DigestKey, FORMAT, FileRecord, ReleaseRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access};
 use crate::application::{self, release::File};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -15,12 +15,16 @@ use std::fmt::Write as _;
 /// Ends the list of paths in a script; no relative path can look like it.
 const END: &str = "/.";
 /// The value of a file that is sent once and then the host's own.
-const SEED: &str = "seed";
+pub(super) const SEED: &str = "seed";
 
 /// Mode and digest of each path. `./`: a lone dash would be standard input.
 const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
 paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
 ";
+/// The fact that another release is wanted; no file has such a path.
+const RELEASE: &str = "release/";
+/// Marks a file that no release of ours put there.
+const FOREIGN: &str = " (not ours)";
 
 /// What the host has of our releases.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +35,9 @@ pub struct Seen {
     pub swapping: Option<ReleaseRecord>,
     /// The release that is staged and validated, waiting for its switch.
     pub staged: Option<Staged>,
+    /// What releases put there, as the switch notes it before it begins: also those of a release whose
+    /// own record a later one replaced before its files were gone.
+    pub noted: BTreeSet<Utf8PathBuf>,
     /// Regular files in the application's directory, of the paths asked for.
     pub live: BTreeMap<Utf8PathBuf, OnHost>,
 }
@@ -57,7 +64,8 @@ impl Seen {
     /// Every path that a release of ours put there.
     #[must_use]
     pub fn owned(&self) -> BTreeSet<&Utf8PathBuf> {
-        [&self.current, &self.swapping].into_iter().flatten().flat_map(|record| record.files.keys()).collect()
+        let records = [&self.current, &self.swapping].into_iter().flatten();
+        records.flat_map(|record| record.files.keys()).chain(&self.noted).collect()
     }
 
     fn recorded(&self, path: &Utf8Path) -> Option<&FileRecord> {
@@ -71,6 +79,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"for name in current swapping; do
   [ ! -e "$state/$name.json" ] || { printf '%s ' $name; cat "$state/$name.json"; printf '\0'; }
 done
+[ ! -e "$state/owned" ] || { printf 'owned '; cat "$state/owned"; printf '\0'; }
 if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
   printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
@@ -102,6 +111,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         match word {
             "current" => seen.current = release_record(word, value)?,
             "swapping" => seen.swapping = release_record(word, value)?,
+            "owned" => seen.noted = value.lines().map(Utf8PathBuf::from).collect(),
             "staged" => staged = release_record(word, value)?,
             "model" => {
                 let read = super::model::Model::parse(value).ok();
@@ -165,15 +175,37 @@ pub fn key<'a>(subject: &'a Subject<'_>, host: &'a HostFacts) -> &'a DigestKey {
 /// The facts as they are to be. A file whose secret could not be resolved is not compared.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = wanted_files(subject, host);
+    facts.extend(other_release(subject, host).map(|(_, wanted)| (RELEASE.to_owned(), wanted)));
+    facts
+}
+
+/// The facts as they are: of the staged release where one waits, else of the live files.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = seen_files(subject, host);
+    facts.extend(other_release(subject, host).map(|(seen, _)| (RELEASE.to_owned(), seen)));
+    facts
+}
+
+/// The digests of the release on the host and of the wanted one, where they differ though no file does: another
+/// order of the Compose files, another archive, a seed less. It has to be staged all the same.
+fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, String)> {
+    let wanted = digest(subject, host)?;
+    let files = &host.files;
+    let staged = files.staged.as_ref().map(|staged| &staged.record);
+    let seen = &staged.or(files.swapping.as_ref()).or(files.current.as_ref())?.digest;
+    (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
+}
+
+fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let key = key(subject, host);
     let fact = |(path, file): (&Utf8PathBuf, &File)| Some((path.to_string(), wanted(file, key)?));
     release.files.iter().filter_map(fact).collect()
 }
 
-/// The facts as they are: of the staged release where one waits, else of the live files.
-#[must_use]
-pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let unresolved = |path: &Utf8Path| release.files.get(path).is_some_and(|file| file.sha256.is_none() && !file.seed);
     if let Some(staged) = &host.files.staged {
@@ -192,18 +224,14 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (Some(file), live) if file.seed => (seeded || live.is_some()).then(|| SEED.to_owned()),
             (None, _) if seeded => None,
             (file, Some(live)) => {
-                let secret = file.map_or_else(|| recorded.is_some_and(is_keyed), |file| file.secret);
-                Some(value(live.mode, &live.sha256, secret.then_some(key)))
+                let secret = file.map_or_else(|| recorded.is_none_or(is_keyed), |file| file.secret);
+                let value = value(live.mode, &live.sha256, secret.then_some(key));
+                // Also where it is as wanted: a release has to take it over before it counts.
+                Some(if recorded.is_some() { value } else { value + FOREIGN })
             }
             (_, None) => None,
         };
         facts.extend(found.map(|value| (path.to_string(), value)));
-    }
-    if host.files.current.is_none() && host.files.swapping.is_none() {
-        // Files that stand there without a release of ours are still to be released, even where they are equal.
-        facts.retain(|path, value| {
-            release.files.get(Utf8Path::new(path)).and_then(|file| wanted(file, key)).as_ref() != Some(value)
-        });
     }
     facts
 }
@@ -238,12 +266,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
 /// others are placed anew, so that the services that read them are recreated.
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
-    let live = {
-        Facts::from_iter(observed(
-            subject,
-            &HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() },
-        ))
-    };
+    let live = seen_files(subject, &unstaged(host));
     let placed = |path: &Utf8PathBuf, value: &String| {
         let recorded = host.files.recorded(path).filter(|record| record.value == *value);
         recorded.filter(|_| live.get(path.as_str()) == Some(value)).map_or(id, |record| &record.placed).to_owned()
@@ -262,6 +285,37 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         files: release.files.iter().filter_map(file).collect(),
         services: BTreeMap::new(),
     })
+}
+
+/// Refuses a release for which there is no room where it is staged.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let need = size(subject.release?.files.values());
+    access::crowded(&subject.state_directory(), host.access.room.state, need, "the files need")
+}
+
+/// Refuses a release for which there is no room where it goes live: the old files go after the new ones came.
+#[must_use]
+pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
+    let (live, wanted) = (observed(subject, &unstaged(host)), desired(subject, host));
+    let differs = |path: &Utf8PathBuf| live.get(path.as_str()) != wanted.get(path.as_str());
+    let differing: Vec<&File> = release.files.iter().filter(|(path, _)| differs(path)).map(|(_, file)| file).collect();
+    if differing.is_empty() {
+        return None;
+    }
+    let need = size(differing.into_iter());
+    access::crowded(compose.host_directory.as_str(), host.access.room.application, need, "the files need")
+}
+
+/// What files take up on a disk: whole blocks, and some room for what stands beside them.
+fn size<'a>(files: impl Iterator<Item = &'a File>) -> u64 {
+    files.map(|file| file.bytes.next_multiple_of(4096)).sum::<u64>() + (1 << 20)
+}
+
+/// The host as it is without what is staged.
+fn unstaged(host: &HostFacts) -> HostFacts {
+    HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() }
 }
 
 /// Uploads the release to its staging directory and lets Compose validate it there.
@@ -326,20 +380,39 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
 #[must_use]
 pub fn switch(record: &ReleaseRecord, host: &HostFacts) -> String {
     let (seeds, files): (Vec<_>, Vec<_>) = record.files.iter().partition(|(_, file)| file.value == SEED);
+    // What the host already had once is its own, also where it was deleted there.
+    let had = |(path, _): &(&Utf8PathBuf, &FileRecord)| {
+        host.files.current.as_ref().and_then(|record| record.files.get(*path)).is_some_and(|file| file.value == SEED)
+    };
+    let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
     let gone = lines(host.files.owned().into_iter().filter(|path| {
-        !record.files.contains_key(*path) && host.files.recorded(path).is_some_and(|file| file.value != SEED)
+        !record.files.contains_key(*path) && host.files.recorded(path).is_none_or(|file| file.value != SEED)
     }));
-    let owned: BTreeSet<&Utf8PathBuf> = host.files.owned().into_iter().chain(record.files.keys()).collect();
+    let seed = |path: &Utf8Path| {
+        [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|record| record.files.get(path))
+            .is_some_and(|file| file.value == SEED)
+    };
+    let owned: BTreeSet<&Utf8PathBuf> =
+        host.files.owned().into_iter().chain(record.files.keys()).filter(|path| !seed(path)).collect();
     let (user, group) = host.access.owner;
     format!(
         r#"tree="$state/releases/"{id}/tree
-if [ ! -d "$app" ]; then mkdir -p "$(dirname "$app")"; mkdir -m 0700 "$app"; chown {user}:{group} "$app"; fi
+lost=
+if [ ! -d "$app" ]; then mkdir -p "$(dirname "$app")"; mkdir -m 0700 "$app"; chown {user}:{group} "$app"; lost=yes; fi
 cat > "$state/owned.new" <<'{END}'
 {owned}{END}
 mv "$state/owned.new" "$state/owned"
 place() {{
-  [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && return 0
+  [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && {{
+    [ ! -e "$app/$1.deployer-new" ] || rm -f "$app/$1.deployer-new"
+    return 0
+  }}
+  # Docker makes an empty directory where a file to be mounted is missing.
+  [ -L "$app/$1" ] || [ ! -d "$app/$1" ] || rmdir "$app/$1"
   (umask 022; mkdir -p "$(dirname "$app/$1")")
   cp -p "$tree/$1" "$app/$1.deployer-new"
   chown {user}:{group} "$app/$1.deployer-new"
@@ -349,11 +422,14 @@ while IFS= read -r path; do place "$path"; done <<'{END}'
 {files}{END}
 while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
 {seeds}{END}
+[ -z "$lost" ] || while IFS= read -r path; do place "$path"; done <<'{END}'
+{sent}{END}
 {remove}"#,
         id = quote(&record.id),
         owned = lines(owned),
         files = of(files),
         seeds = of(seeds),
+        sent = of(sent),
         remove = remove(&gone),
     )
 }
@@ -363,7 +439,7 @@ while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
 pub fn remove(paths: &str) -> String {
     format!(
         r#"while IFS= read -r path; do
-  rm -f -- "$app/$path"
+  rm -f -- "$app/$path" "$app/$path.deployer-new"
   parent=$(dirname -- "$path")
   [ "$parent" = . ] || (cd "$app" && rmdir -p --ignore-fail-on-non-empty -- "$parent" 2>/dev/null) || true
 done <<'{END}'

@@ -1,7 +1,7 @@
 //! Images: every image of the release is on the host. Never pulls what is there, never sends an archive
 //! whose image the host already has.
 
-use super::{Command, HostFacts, LONG, Subject, services};
+use super::{Command, HostFacts, LONG, Subject, access, services};
 use crate::application::{image_name::familiar, release::Archive};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -107,10 +107,10 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     }
     // The engine unpacks while it receives: the archive's size and some room to run in.
     let needed = missing.iter().map(|archive| archive.bytes).sum::<u64>() + (64 << 20);
-    (!missing.is_empty() && host.access.free < needed).then(|| {
-        let message = format!("The host has {} MiB free; the images need {} MiB", host.access.free >> 20, needed >> 20);
-        Failure::new(Reason::DiskFull, message)
-    })
+    if missing.is_empty() {
+        return None;
+    }
+    access::crowded("/var/lib/docker", host.access.room.engine, needed, "the images need")
 }
 
 /// Loads the archives that the host lacks, then lets Compose pull what is still missing.

@@ -96,6 +96,24 @@ impl Subject<'_> {
     }
 }
 
+/// How long a command waits for one that an earlier run left behind on the host.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Shell that makes everything after it wait for what an earlier run, cut off or killed, left running for
+/// this environment; the lock ends with the last process that holds it.
+#[must_use]
+pub fn alone(subject: &Subject<'_>) -> String {
+    format!(
+        r"if [ -d {state} ] && command -v flock >/dev/null; then
+  exec 9> {state}/lock
+  timeout {limit} flock 9 || {{ echo 'a command of an earlier run still works on this host' >&2; exit 75; }}
+fi
+",
+        state = quote(&subject.state_directory()),
+        limit = PATIENCE.as_secs(),
+    )
+}
+
 /// Shell that writes one of our small files on the host in one step.
 fn keep(name: &str, content: &str) -> String {
     format!("printf '%s\\n' {} > \"$state/{name}.new\"\nmv \"$state/{name}.new\" \"$state/{name}\"\n", quote(content))
@@ -103,9 +121,10 @@ fn keep(name: &str, content: &str) -> String {
 
 /// The whole script of a command: it ends at the first error and counts itself in the host's serial.
 #[must_use]
-pub fn script(command: &Command) -> String {
+pub fn script(subject: &Subject<'_>, command: &Command) -> String {
+    let alone = alone(subject);
     let count = r#"[ ! -s "$state/serial" ] || { echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"; mv "$state/serial.new" "$state/serial"; }"#;
-    format!("set -eu\n{}\n{count}\n", command.script)
+    format!("set -eu\n{alone}{}\n{count}\n", command.script)
 }
 
 /// One script that reads every room in one round trip.
@@ -178,7 +197,7 @@ pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<
     match kind {
         Kind::Access => access::preflight(subject, host),
         Kind::Engine => engine::preflight(subject, host),
-        Kind::Files => None,
+        Kind::Files => files::preflight(subject, host),
         Kind::Images => images::preflight(subject, host),
         Kind::Services => services::preflight(subject, host),
     }

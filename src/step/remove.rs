@@ -5,7 +5,7 @@ use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::shell::quote;
-use crate::state::Kind;
+use crate::state::{Kind, Stage};
 use std::fmt::Write as _;
 
 /// The kinds that are taken off, in order.
@@ -73,6 +73,8 @@ fn remove_files(host: &HostFacts, purge: bool) -> String {
     )
 }
 
+/// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
 fn release(subject: &Subject<'_>) -> String {
-    format!("umask 077\n{}rm -f \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, true)))
+    let suspended = subject.environment.stage != Stage::Destroyed;
+    format!("umask 077\n{}rm -f \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, suspended)))
 }

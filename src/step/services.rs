@@ -145,7 +145,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Refuses ports that something else on the host holds.
+/// Refuses ports that something else on the host holds, and files that find no room.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(container::Container::ports).collect();
@@ -157,11 +157,12 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         })?;
         Some((service, port))
     });
-    taken.map(|(service, port)| {
+    let taken = taken.map(|(service, port)| {
         let message =
             format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
         Failure::new(Reason::PortTaken, message)
-    })
+    });
+    taken.or_else(|| files::live_preflight(subject, host))
 }
 
 /// Puts the staged release's files in place, if one waits, and lets Compose bring the services to it.
@@ -177,8 +178,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         let _ = writeln!(script, "printf '%s\\n' {} > \"$app/.deployer\"", quote(&access::marker_of(subject, false)));
     }
     let up = format!(
-        "cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
+        "{unfinished}cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
          {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
+        unfinished = unfinished(&record.project),
         compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
     );
     let limit = subject.environment.health.timeout + SHORT;
@@ -189,6 +191,21 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         limit,
         reason: Reason::ServicesFailed,
     }])
+}
+
+/// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name
+/// `ID_NAME`, removes the old one, and renames: the next `up` would stumble over such a name.
+fn unfinished(project: &str) -> String {
+    format!(
+        r#"docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
+  --format '{{{{.ID}}}} {{{{.Names}}}}' | while read -r id name; do
+  old=${{name#*_}}
+  case "${{name%%_*}}" in *[!0-9a-f]* | "$name") continue ;; ????????????) ;; *) continue ;; esac
+  if docker container inspect "$old" >/dev/null 2>&1; then docker rm "$id"; else docker rename "$id" "$old"; fi >&2 </dev/null
+done
+"#,
+        project = quote(project)
+    )
 }
 
 /// The record of the release that is to run: the staged one, else the live one.
@@ -245,7 +262,8 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
         service.hash = hash.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
     }
     let json = serde_json::to_string(&record).unwrap_or_default();
-    let owned = record.files.keys().fold(String::new(), |text, path| text + path.as_str() + "\n");
+    let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);
+    let owned = ours.fold(String::new(), |text, path| text + path.as_str() + "\n");
     let script = format!(
         r#"umask 077
 {}cat > "$state/owned" <<'/.'

@@ -132,9 +132,16 @@ pub struct Run {
 }
 
 impl Run {
-    /// The events of a `--json` run.
+    /// The events of a `--json` run, each as the shipped schema says.
     pub fn events(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+        let events: Vec<Value> =
+            self.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
+        let schema = serde_json::from_str(include_str!("../../schemas/events.schema.json")).expect("a JSON file");
+        let schema = jsonschema::validator_for(&schema).expect("a schema");
+        for event in &events {
+            schema.validate(event).unwrap_or_else(|error| panic!("{event} is not in the contract: {error}"));
+        }
+        events
     }
 
     /// The events of one type.
@@ -147,12 +154,11 @@ impl Run {
         self.of("error").iter().map(|error| error["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// The outcome in its result line.
+    /// The outcome in its last line, which every run ends with.
     pub fn outcome(&self) -> String {
-        self.of("result")
-            .last()
-            .map(|result| result["outcome"].as_str().unwrap_or_default().to_owned())
-            .unwrap_or_default()
+        let last = self.events().pop().unwrap_or_default();
+        assert_eq!((&last["type"], &last["exit_code"]), (&"result".into(), &self.code.into()), "{last}");
+        last["outcome"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Asserts the exit code, showing everything where it differs.

@@ -1,0 +1,30 @@
+//! `deployer probe`: the script that reads a host, for benchmarks and the curious. Never runs it.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::execute::Sessions;
+use crate::failure::Failure;
+use crate::step;
+
+/// Print the script that an observation runs on the host
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    probe(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn probe(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::Never).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    for prepared in pass.prepare(environments, true).await {
+        context.say(Event::Output(step::probe(&prepared.subject())));
+    }
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}

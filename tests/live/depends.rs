@@ -1,0 +1,83 @@
+//! Several environments: what one depends on comes first and is included, and its failure is the cause.
+
+use crate::bed::{BedHost, Run, Work};
+use crate::scene::{containers, entry, several, steps};
+
+/// Where in a run a step of an environment was in a state.
+fn position(run: &Run, environment: &str, kind: &str, state: &str) -> Option<usize> {
+    run.of("step")
+        .iter()
+        .position(|step| step["environment"] == environment && step["kind"] == kind && step["state"] == state)
+}
+
+fn two(host: &BedHost, base: &str) -> Work {
+    let work = Work::empty();
+    let entries = entry(host, &work, "web", 8081, "    depends_on: [base]\n") + &entry(host, &work, "base", 8080, base);
+    several(host, &work, &entries);
+    work
+}
+
+#[test]
+fn a_dependency_comes_first_and_is_included() {
+    let host = BedHost::docker();
+    let work = two(&host, "");
+    let run = work.run(&["apply", "web", "--json"]).expect(0);
+    let environments: Vec<_> = steps(&run).iter().map(|step| step["environment"].as_str().map(str::to_owned)).collect();
+    assert_eq!(environments.first(), Some(&Some("base".to_owned())));
+    assert!(position(&run, "base", "services", "applied") < position(&run, "web", "services", "started"));
+    assert_eq!((host.page(8080).as_deref(), host.page(8081).as_deref()), (Some("base\n"), Some("web\n")));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    // Only the dependency changed: only it is worked on, and what depends on it is left in peace.
+    let before = host.shell("docker inspect -f '{{.State.StartedAt}}' shop--web-web-1");
+    work.write("base/html/index.html", "base two\n");
+    let run = work.run(&["apply", "web", "--json"]).expect(0);
+    assert!(steps(&run).iter().all(|step| step["environment"] == "base"));
+    assert_eq!(host.shell("docker inspect -f '{{.State.StartedAt}}' shop--web-web-1"), before);
+    assert_eq!(host.page(8080).as_deref(), Some("base two\n"));
+}
+
+#[test]
+fn a_failing_dependency_blocks_and_its_cause_is_the_exit_code() {
+    let host = BedHost::docker();
+    let check = "    health: { timeout: 3s }\n    checks: [ { name: page, http: { port: 8080, path: /, contains: something else } } ]\n";
+    let work = two(&host, check);
+    let run = work.apply().expect(1);
+    assert_eq!(run.reasons(), ["check-failed"]);
+    assert!(position(&run, "web", "services", "blocked").is_some());
+    assert_eq!(position(&run, "web", "services", "started"), None);
+    assert_eq!(host.page(8081), None);
+    work.edit("deployment.yaml", "something else", "base");
+    work.apply().expect(0);
+    assert_eq!(host.page(8081).as_deref(), Some("web\n"));
+
+    let text = work.read("deployment.yaml");
+    let (web, base) = text.split_once("  base:\n").expect("a base");
+    work.write(
+        "deployment.yaml",
+        format!("{web}  base:\n{}", base.replace("application:", "ssh: { port: 9 }\n    application:")),
+    );
+    work.write("web/html/index.html", "web two\n");
+    let run = work.apply().expect(7);
+    assert_eq!(run.reasons(), ["connection-refused", "dependency-failed"]);
+    assert_eq!(host.page(8081).as_deref(), Some("web\n"));
+}
+
+#[test]
+fn two_environments_share_a_host_and_part_again() {
+    let host = BedHost::docker();
+    let work = Work::empty();
+    let entries = entry(&host, &work, "one", 8080, "") + &entry(&host, &work, "two", 8081, "");
+    several(&host, &work, &entries);
+    work.apply().expect(0);
+    assert_eq!((host.page(8080).as_deref(), host.page(8081).as_deref()), (Some("one\n"), Some("two\n")));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    let before = host.shell("docker inspect -f '{{.Id}} {{.State.StartedAt}}' shop--two-web-1; find /opt/deployer/shop--two -printf '%p %T@\\n'");
+    work.run(&["destroy", "one", "--allow-destroy", "one", "--json"]).expect(0);
+    assert_eq!(containers(&host).len(), 1);
+    let after = host.shell("docker inspect -f '{{.Id}} {{.State.StartedAt}}' shop--two-web-1; find /opt/deployer/shop--two -printf '%p %T@\\n'");
+    assert_eq!(after, before);
+    assert!(host.holds("docker image inspect demo:1 >/dev/null"));
+    assert_eq!(work.run(&["apply", "two", "--json"]).expect(0).outcome(), "converged");
+}

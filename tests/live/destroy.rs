@@ -1,0 +1,112 @@
+//! Tearing down: by name and with consent, exactly what we put there, and not coming back by itself.
+
+use crate::bed::{BedHost, Work, image};
+use crate::scene::{APP, STATE, containers, everything};
+use serde_json::Value;
+
+const DESTROY: [&str; 5] = ["destroy", "production", "--allow-destroy", "production", "--json"];
+
+fn suspended(work: &Work) -> Value {
+    work.run(&["status", "--json"]).expect(0).of("environment")[0]["suspended"].clone()
+}
+
+#[test]
+fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
+    let host = BedHost::docker();
+    host.shell("mkdir -p /opt/deployer; echo theirs >/opt/deployer/theirs; docker network create theirs");
+    let theirs = image("demo-2.tar");
+    let loaded = std::process::Command::new("sh")
+        .args(["-c", "\"$0\" shell \"$1\" docker load <\"$2\""])
+        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"), &host.name])
+        .arg(theirs)
+        .output();
+    assert!(loaded.expect("sh starts").status.success());
+    host.shell("docker run -d --name theirs demo:2");
+    let untouched = "dpkg-query -f '${Package} ${Status}\\n' -W 'docker*' containerd; cat /opt/deployer/theirs; \
+                     docker inspect -f '{{.Id}} {{.State.StartedAt}}' theirs; docker images -q demo:2; docker network ls -q --filter name=theirs";
+    let before = host.shell(untouched);
+
+    let work = Work::demo(&host);
+    work.apply().expect(0);
+    let running = everything(&host);
+    for refused in [&["destroy", "production", "--json"][..], &["destroy", "production", "--yes", "--json"]] {
+        let run = work.run(refused).expect(6);
+        assert_eq!((run.reasons(), run.outcome()), (vec!["consent-missing".to_owned()], "refused".to_owned()));
+    }
+    let another = work.run(&["destroy", "production", "--allow-destroy", "other", "--json"]).expect(6);
+    assert_eq!(another.reasons(), ["consent-missing"]);
+    assert_eq!(everything(&host), running);
+
+    let run = work.run(&DESTROY).expect(0);
+    assert_eq!(run.outcome(), "changed");
+    assert!(run.of("plan")[0]["steps"].as_array().expect("steps").iter().all(|step| step["destructive"] == true));
+    assert_eq!(host.shell(untouched), before);
+    assert_eq!(host.shell("docker ps -aq --filter label=com.docker.compose.project"), "");
+    assert_eq!(host.shell("docker images -q demo:1"), "");
+    assert_eq!(host.shell("docker network ls --format '{{.Name}}' | grep -c production || :"), "0\n");
+    assert!(host.holds(&format!("[ ! -e {APP} ]")));
+    let marker: Value = serde_json::from_str(&host.shell(&format!("cat {STATE}/marker.json"))).expect("a marker");
+    assert_eq!(marker["suspended"], true);
+    assert_eq!(host.shell(&format!("find {STATE} -type f -printf '%f\\n' | sort")), "marker.json\nserial\n");
+    assert_eq!(work.run(&DESTROY).expect(0).outcome(), "converged");
+}
+
+#[test]
+fn what_was_destroyed_stays_away_until_it_is_resumed_or_named() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    work.apply().expect(0);
+    work.run(&DESTROY).expect(0);
+    assert_eq!(suspended(&work), true);
+    let before = everything(&host);
+    for lost in [false, true] {
+        if lost {
+            std::fs::remove_dir_all(work.path(".deployer")).expect("a store");
+        }
+        let run = work.apply().expect(0);
+        assert_eq!(run.outcome(), "converged");
+        assert!(run.of("warning")[0]["message"].as_str().expect("text").contains("deployer resume production"));
+        assert_eq!(everything(&host), before);
+    }
+    assert_eq!(work.run(&["resume", "production", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(suspended(&work), false);
+    assert_eq!(work.run(&["resume", "production", "--json"]).expect(0).outcome(), "converged");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+
+    work.run(&DESTROY).expect(0);
+    assert_eq!(work.run(&["apply", "production", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    assert_eq!(suspended(&work), false);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+}
+
+#[test]
+fn a_declared_destruction_is_consent_and_ends_with_its_declaration() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    work.manifest(&host, "    stage: running\n");
+    work.apply().expect(0);
+    work.edit("deployment.yaml", "stage: running", "stage: destroyed");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(containers(&host).len(), 0);
+    assert!(host.holds(&format!("[ ! -e {APP} ]")));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    work.edit("deployment.yaml", "stage: destroyed", "stage: running");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+}
+
+#[test]
+fn a_host_that_is_gone_is_forgotten_by_name() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    work.apply().expect(0);
+    host.fault("sshd-stop", &[]);
+    assert_eq!(work.run(&DESTROY).expect(7).reasons(), ["connection-refused"]);
+    assert_eq!(work.run(&["destroy", "production", "--forget", "--json"]).expect(6).reasons(), ["consent-missing"]);
+    assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["stage"], "running");
+    work.run(&["destroy", "production", "--forget", "--allow-destroy", "production", "--json"]).expect(0);
+    assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["stage"], "created");
+}

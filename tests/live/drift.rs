@@ -1,0 +1,96 @@
+//! Edits of the host by hand: seen as drift, corrected, nothing else touched.
+
+use crate::bed::{BedHost, Work};
+use crate::scene::{APP, STATE, change, containers, duo, summary};
+
+/// Breaks a converged host by `hand`, sees the plan name it, applies, sees it mended and the other service at peace.
+#[track_caller]
+fn corrected(host: &BedHost, work: &Work, hand: &str, planned: &[&str]) {
+    let before = containers(host);
+    host.shell(hand);
+    let plan = work.run(&["plan", "--json", "--detailed-exitcode"]).expect(2);
+    assert_eq!(summary(&plan), planned, "{hand}");
+    assert_eq!(work.apply().expect(0).outcome(), "changed", "{hand}");
+    let after = containers(host);
+    assert_eq!(after["web"], before["web"], "{hand}");
+    assert!(after.contains_key("side"), "{hand}");
+    assert_eq!(host.page(8081).as_deref(), Some("side one\n"), "{hand}");
+    assert_eq!(work.apply().expect(0).outcome(), "converged", "{hand}");
+}
+
+#[test]
+fn files_changed_by_hand_are_corrected_and_read_again() {
+    let host = BedHost::docker();
+    let work = duo(&host);
+    work.apply().expect(0);
+    let side = containers(&host)["side"].clone();
+
+    host.shell(&format!("echo hacked >{APP}/side/index.html"));
+    let plan = work.run(&["plan", "--json"]).expect(0);
+    let hacked = change(&plan, "side/index.html");
+    assert_eq!(
+        (&hacked["diff"], &hacked["note"]),
+        (&"@@ -1 +1 @@\n-hacked\n+side one\n".into(), &"restarts side".into())
+    );
+    let drifted = work.run(&["status", "--json"]).expect(0).of("environment")[0]["drifted"].clone();
+    assert_eq!(drifted[0], "files");
+    corrected(&host, &work, ":", &["files update drifted", "services update follows files"]);
+    assert_ne!(containers(&host)["side"], side);
+
+    let files = ["files update drifted", "services update follows files"];
+    corrected(&host, &work, &format!("rm {APP}/side/index.html"), &files);
+    corrected(&host, &work, &format!("chmod 600 {APP}/side/index.html"), &files);
+    assert_eq!(host.shell(&format!("stat -c %a {APP}/side/index.html")), "644\n");
+    corrected(
+        &host,
+        &work,
+        &format!("mv {APP}/side/index.html {APP}/i; ln -s ../i {APP}/side/index.html; echo no >{APP}/i"),
+        &files,
+    );
+    assert!(host.holds(&format!("[ ! -L {APP}/side/index.html ]")));
+    corrected(&host, &work, &format!("rm {APP}/side/index.html; mkdir {APP}/side/index.html"), &files);
+    corrected(&host, &work, &format!("rm -r {APP}/side"), &files);
+}
+
+#[test]
+fn containers_changed_by_hand_are_corrected() {
+    let host = BedHost::docker();
+    let work = duo(&host);
+    work.apply().expect(0);
+    let side = "$(docker ps -aq --filter label=com.docker.compose.service=side)";
+    let drifted = ["services update drifted"];
+    corrected(&host, &work, &format!("docker stop -t 0 {side}"), &drifted);
+    corrected(&host, &work, &format!("docker kill {side}"), &drifted);
+    corrected(&host, &work, &format!("docker rm -f {side}"), &drifted);
+    corrected(&host, &work, &format!("docker pause {side}"), &drifted);
+    assert_eq!(containers(&host).len(), 2);
+}
+
+#[test]
+fn what_the_engine_and_our_own_records_lose_comes_back() {
+    let host = BedHost::docker();
+    let work = duo(&host);
+    work.apply().expect(0);
+
+    host.shell("docker rm -f $(docker ps -aq); docker image rm demo:1");
+    let plan = work.run(&["plan", "--json"]).expect(0);
+    assert_eq!(summary(&plan), ["images create missing", "services update drifted"]);
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8081).as_deref(), Some("side one\n"));
+
+    host.shell("systemctl stop docker.socket docker.service");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    host.shell("systemctl disable docker.service");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.shell("systemctl is-enabled docker.service"), "enabled\n");
+
+    host.shell(&format!("rm -r {STATE}"));
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    host.shell(&format!("rm -r {APP}"));
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+}

@@ -1,0 +1,116 @@
+//! What is whose: another's directory is refused, data of the application is never drift, seeds belong to the
+//! host once they were sent.
+
+use crate::bed::{BedHost, Work};
+use crate::scene::{APP, containers, everything, summary};
+
+#[test]
+fn a_directory_of_another_project_or_environment_is_refused_unless_taken_over() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    work.edit("deployment.yaml", "directory: ./app,", "directory: ./app, host_directory: /srv/shop,");
+    work.apply().expect(0);
+    let before = everything(&host) + &host.shell("find /srv/shop -printf '%p %T@\\n'");
+
+    let text = work.read("deployment.yaml");
+    let others = [text.replace("project: shop\n", "project: other\n"), text.replace("  production:\n", "  staging:\n")];
+    for other in &others {
+        work.write("deployment.yaml", other);
+        let _ = std::fs::remove_dir_all(work.path(".deployer"));
+        for command in ["plan", "apply"] {
+            let refused = work.run(&[command, "--json"]).expect(6);
+            assert_eq!(refused.reasons(), ["marker-mismatch"]);
+            assert_eq!(refused.outcome(), "refused");
+        }
+    }
+    assert_eq!(everything(&host) + &host.shell("find /srv/shop -printf '%p %T@\\n'"), before);
+
+    // The owner's containers hold the port: taken over are the directory and, by its name, the stack.
+    work.edit("deployment.yaml", "host_directory: /srv/shop,", "host_directory: /srv/shop, project: shop--production,");
+    assert_eq!(work.run(&["apply", "--take-over", "--json"]).expect(0).outcome(), "changed");
+    assert!(host.shell("cat /srv/shop/.deployer").contains("staging"));
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    // Now it is the first owner's turn to be refused.
+    work.write("deployment.yaml", text.replace("./app,", "./app, files: [compose.yaml],"));
+    work.write("app/html/index.html", "page two\n");
+    assert_eq!(work.apply().expect(6).reasons(), ["marker-mismatch"]);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+}
+
+/// The usual application, which writes below its directory and into a volume.
+fn with_data(host: &BedHost) -> Work {
+    let work = Work::demo(host);
+    work.edit(
+        "app/compose.yaml",
+        "volumes: [\"./html:/www:ro\"]\n",
+        "volumes: [\"./html:/www:ro\", \"./data:/data\", \"store:/store\"]\n",
+    );
+    work.edit("app/compose.yaml", "services:\n", "volumes: { store: {} }\nservices:\n");
+    work
+}
+
+fn kept(host: &BedHost) -> String {
+    host.shell(&format!("cat {APP}/data/rows {APP}/data/deep/more {APP}/ours.txt; docker run --rm -v shop--production_store:/s demo:1 cat /s/rows"))
+}
+
+#[test]
+fn data_is_never_drift_and_goes_with_purge_alone() {
+    let host = BedHost::docker();
+    let work = with_data(&host);
+    work.apply().expect(0);
+    host.shell("docker exec $(docker ps -q) sh -c 'mkdir /data/deep; echo one >/data/rows; echo two >/data/deep/more; echo three >/store/rows'");
+    host.shell(&format!("echo four >{APP}/ours.txt"));
+    assert_eq!(kept(&host), "one\ntwo\nfour\nthree\n");
+    let before = containers(&host);
+    assert_eq!(work.run(&["plan", "--json"]).expect(0).outcome(), "converged");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    assert_eq!(containers(&host), before);
+
+    work.write("app/html/index.html", "page two\n");
+    work.apply().expect(0);
+    assert_eq!(kept(&host), "one\ntwo\nfour\nthree\n");
+
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--json"]).expect(0);
+    assert_eq!(containers(&host).len(), 0);
+    let left = host.shell(&format!("cd {APP}; find . -type f | sort"));
+    assert_eq!(left, "./data/deep/more\n./data/rows\n./ours.txt\n");
+    assert!(host.shell("docker volume ls -q").contains("shop--production_store"));
+
+    work.run(&["apply", "production", "--json"]).expect(0);
+    assert_eq!(kept(&host), "one\ntwo\nfour\nthree\n");
+
+    work.run(&["destroy", "production", "--purge", "--allow-destroy", "production", "--json"]).expect(0);
+    assert!(host.holds(&format!("[ ! -e {APP} ]")));
+    assert_eq!(host.shell("docker volume ls -q"), "");
+}
+
+#[test]
+fn seeds_are_sent_once_and_then_the_hosts() {
+    let host = BedHost::docker();
+    let work = with_data(&host);
+    work.write("app/data/first", "seed one\n");
+    work.write("app/data/second", "seed two\n");
+    work.edit("deployment.yaml", "directory: ./app,", "directory: ./app, seed: [\"data/**\"],");
+    work.apply().expect(0);
+    assert_eq!(host.shell(&format!("cat {APP}/data/first {APP}/data/second")), "seed one\nseed two\n");
+    let before = containers(&host);
+
+    host.shell(&format!("echo edited >{APP}/data/first; rm {APP}/data/second"));
+    work.write("app/data/first", "seed three\n");
+    assert_eq!(summary(&work.run(&["plan", "--json"]).expect(0)), Vec::<String>::new());
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    assert_eq!(containers(&host), before);
+
+    work.write("app/html/index.html", "page two\n");
+    work.apply().expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page two\n"));
+    assert_eq!(host.shell(&format!("cat {APP}/data/first; ls {APP}/data")), "edited\nfirst\n");
+
+    // A seed that leaves the application stays on the host.
+    std::fs::remove_file(work.path("app/data/second")).expect("removed");
+    work.edit("deployment.yaml", "seed: [\"data/**\"],", "seed: [\"data/*\"],");
+    work.apply().expect(0);
+    assert!(host.holds(&format!("[ -e {APP}/data/first ]")));
+}
