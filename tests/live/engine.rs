@@ -25,15 +25,15 @@ fn make_repository() -> PathBuf {
         let host = BedHost::docker();
         let made = tempfile::tempdir_in(bed_value("BED_CACHE")).expect("a directory");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/repository.sh");
-        let mut make = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+        let mut packing = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
             .args(["shell", &host.name, "sh", "-s"])
             .stdin(fs::File::open(script).expect("the recipe"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("tests/bed starts");
-        let packed: OwnedFd = make.stdout.take().expect("a pipe").into();
+        let packed: OwnedFd = packing.stdout.take().expect("a pipe").into();
         let unpack = Command::new("tar").arg("-x").current_dir(made.path()).stdin(packed).status().expect("tar starts");
-        assert!(make.wait().expect("an end").success() && unpack.success());
+        assert!(packing.wait().expect("an end").success() && unpack.success());
         fs::create_dir_all(directory.parent().expect("a parent")).expect("a directory");
         let _ = fs::rename(made.keep(), &directory);
     }
