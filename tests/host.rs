@@ -322,11 +322,11 @@ async fn helper_that_is_killed() {
 async fn nothing_of_a_script_is_in_any_argument() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
-    let look = "c=canary; c=$c-script; : canary-script; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null; echo; done";
-    let output = host.run(look, Input::Bytes(b"canary-input".to_vec()), SOON).await.unwrap();
+    let look = "c=zaunkoenig; c=$c-script; : zaunkoenig-script; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null; echo; done";
+    let output = host.run(look, Input::Bytes(b"zaunkoenig-input".to_vec()), SOON).await.unwrap();
     let seen = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(seen.contains("deployer-begin"), "the carrier is seen: {seen}");
-    assert!(!seen.contains("canary"), "{seen}");
+    assert!(!seen.contains("zaunkoenig"), "{seen}");
 }
 
 #[tokio::test]

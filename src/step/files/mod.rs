@@ -1,7 +1,15 @@
 //! Files: every path of the release is on the host as released: staged first, live once the services were
 //! switched. Never touches a path that no release of ours holds.
 
-use super::record::{DigestKey, FORMAT, FileRecord, ReleaseRecord};
+mod digest;
+mod probe;
+mod switch;
+
+pub use digest::{digest, key};
+pub use probe::{parse, probe};
+pub use switch::{compose, remove, switch};
+
+use super::record::{FORMAT, FileRecord, ReleaseRecord};
 use super::{Command, HostFacts, LONG, SHORT, Subject, access};
 use crate::application::{self, release::File};
 use crate::failure::{Failure, Reason};
@@ -9,18 +17,14 @@ use crate::host::Input;
 use crate::shell::quote;
 use crate::state::Facts;
 use camino::{Utf8Path, Utf8PathBuf};
+use digest::{is_keyed, value, wanted};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// Ends the list of paths in a script; no relative path can look like it.
 const END: &str = "/.";
 /// The value of a file that is sent once and then the host's own.
 pub(super) const SEED: &str = "seed";
 
-/// Mode and digest of each path. `./`: a lone dash would be standard input.
-const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
-paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
-";
 /// The fact that another release is wanted; no file has such a path.
 const RELEASE: &str = "release/";
 /// Marks a file that no release of ours put there.
@@ -73,103 +77,9 @@ impl Seen {
     }
 }
 
-/// The shell that reads it: records, each ended by NUL.
-#[must_use]
-pub fn probe(subject: &Subject<'_>) -> String {
-    let mut script = r#"for name in current swapping; do
-  [ ! -e "$state/$name.json" ] || { printf '%s ' $name; cat "$state/$name.json"; printf '\0'; }
-done
-[ ! -e "$state/owned" ] || { printf 'owned '; cat "$state/owned"; printf '\0'; }
-if [ -e "$state/staged" ]; then
-  staged="$state/releases/$(cat "$state/staged")"
-  printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
-fi
-"#
-    .to_owned();
-    if let Some(release) = subject.release {
-        let paths = lines(release.files.keys());
-        let _ = write!(
-            script,
-            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{paths}{END}\n}}\n{READ}"
-        );
-    }
-    script
-}
-
+/// Paths as lines of a script's list.
 fn lines<'a>(paths: impl IntoIterator<Item = &'a Utf8PathBuf>) -> String {
     paths.into_iter().fold(String::new(), |text, path| text + path.as_str() + "\n")
-}
-
-/// Reads the probe's records.
-pub fn parse(output: &[u8]) -> Result<Seen, String> {
-    let mut seen = Seen::default();
-    let mut modes = BTreeMap::new();
-    let mut staged = None;
-    for record in output.split(|byte| *byte == 0) {
-        let Ok(record) = std::str::from_utf8(record) else { continue };
-        let Some((word, value)) = record.split_once(' ') else { continue };
-        match word {
-            "current" => seen.current = release_record(word, value)?,
-            "swapping" => seen.swapping = release_record(word, value)?,
-            "owned" => seen.noted = value.lines().map(Utf8PathBuf::from).collect(),
-            "staged" => staged = release_record(word, value)?,
-            "model" => {
-                let read = super::model::Model::parse(value).ok();
-                seen.staged = staged.take().zip(read).map(|(record, model)| Staged { record, model });
-            }
-            sum if sum.len() == 64 => {
-                let path = below(value.get(1..).unwrap_or_default());
-                if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
-                    seen.live.insert(path, OnHost { mode, sha256: *hash.as_bytes() });
-                }
-            }
-            mode => {
-                if let Ok(mode) = u32::from_str_radix(mode, 8) {
-                    modes.insert(below(value), mode);
-                }
-            }
-        }
-    }
-    Ok(seen)
-}
-
-/// A path as a release has it.
-fn below(path: &str) -> Utf8PathBuf {
-    Utf8PathBuf::from(path.strip_prefix("./").unwrap_or(path))
-}
-
-/// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to
-/// replace.
-fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, String> {
-    match serde_json::from_str::<ReleaseRecord>(json) {
-        Ok(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
-        record => Ok(record.ok()),
-    }
-}
-
-/// Mode and digest in one word, keyed where the content is secret.
-fn value(mode: u32, sha256: &[u8; 32], key: Option<&DigestKey>) -> String {
-    key.map_or_else(
-        || format!("{mode:04o} sha256:{}", &hex(sha256)[..32]),
-        |key| format!("{mode:04o} keyed:{}", key.digest(sha256)),
-    )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-fn wanted(file: &File, key: &DigestKey) -> Option<String> {
-    if file.seed {
-        return Some(SEED.to_owned());
-    }
-    file.sha256.map(|sha256| value(file.mode, &sha256, file.secret.then_some(key)))
-}
-
-/// The key that digests of this environment's secrets are made with.
-#[must_use]
-pub fn key<'a>(subject: &'a Subject<'_>, host: &'a HostFacts) -> &'a DigestKey {
-    host.access.key.as_ref().unwrap_or(subject.fallback_key)
 }
 
 /// The facts as they are to be. A file whose secret could not be resolved is not compared.
@@ -234,32 +144,6 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         facts.extend(found.map(|value| (path.to_string(), value)));
     }
     facts
-}
-
-fn is_keyed(record: &FileRecord) -> bool {
-    record.value.contains(" keyed:")
-}
-
-/// Digest over everything a release is made from. `None` where a secret could not be resolved.
-#[must_use]
-pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
-    let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
-    let mut hasher = blake3::Hasher::new();
-    let mut feed = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-    };
-    feed(&compose.project);
-    feed(compose.host_directory.as_str());
-    release.compose_files.iter().for_each(|file| feed(file));
-    for (path, file) in &release.files {
-        feed(path.as_str());
-        feed(&wanted(file, key(subject, host))?);
-    }
-    for archive in &release.archives {
-        feed(&archive.image);
-        feed(archive.ids.first()?);
-    }
-    Some(hasher.finalize().to_hex()[..16].to_owned())
 }
 
 /// The record of the release that is wanted. A file that is live as wanted keeps its placement; all
@@ -364,86 +248,4 @@ mv "$state/staged.new" "$state/staged""#,
             reason: Reason::ComposeInvalid,
         },
     ])
-}
-
-/// `docker compose` for this project in `directory` (already quoted), free of the host's own variables.
-#[must_use]
-pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
-    let files = files.iter().fold(String::new(), |text, file| text + " -f " + &quote(file));
-    format!(
-        "env -i PATH=\"$PATH\" HOME=/root docker compose -p {} --project-directory {directory}{files}",
-        quote(project)
-    )
-}
-
-/// Shell that places the staged release's files and removes those that left it; can be repeated.
-#[must_use]
-pub fn switch(record: &ReleaseRecord, host: &HostFacts) -> String {
-    let (seeds, files): (Vec<_>, Vec<_>) = record.files.iter().partition(|(_, file)| file.value == SEED);
-    // What the host already had once is its own, also where it was deleted there.
-    let had = |(path, _): &(&Utf8PathBuf, &FileRecord)| {
-        host.files.current.as_ref().and_then(|record| record.files.get(*path)).is_some_and(|file| file.value == SEED)
-    };
-    let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
-    let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
-    let gone = lines(host.files.owned().into_iter().filter(|path| {
-        !record.files.contains_key(*path) && host.files.recorded(path).is_none_or(|file| file.value != SEED)
-    }));
-    let seed = |path: &Utf8Path| {
-        [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]
-            .into_iter()
-            .flatten()
-            .find_map(|record| record.files.get(path))
-            .is_some_and(|file| file.value == SEED)
-    };
-    let owned: BTreeSet<&Utf8PathBuf> =
-        host.files.owned().into_iter().chain(record.files.keys()).filter(|path| !seed(path)).collect();
-    let (user, group) = host.access.owner;
-    format!(
-        r#"tree="$state/releases/"{id}/tree
-lost=
-if [ ! -d "$app" ]; then mkdir -p "$(dirname "$app")"; mkdir -m 0700 "$app"; chown {user}:{group} "$app"; lost=yes; fi
-cat > "$state/owned.new" <<'{END}'
-{owned}{END}
-mv "$state/owned.new" "$state/owned"
-place() {{
-  [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && {{
-    [ ! -e "$app/$1.deployer-new" ] || rm -f "$app/$1.deployer-new"
-    return 0
-  }}
-  # Docker makes an empty directory where a file to be mounted is missing.
-  [ -L "$app/$1" ] || [ ! -d "$app/$1" ] || rmdir "$app/$1"
-  (umask 022; mkdir -p "$(dirname "$app/$1")")
-  cp -p "$tree/$1" "$app/$1.deployer-new"
-  chown {user}:{group} "$app/$1.deployer-new"
-  mv -f -T "$app/$1.deployer-new" "$app/$1"
-}}
-while IFS= read -r path; do place "$path"; done <<'{END}'
-{files}{END}
-while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
-{seeds}{END}
-[ -z "$lost" ] || while IFS= read -r path; do place "$path"; done <<'{END}'
-{sent}{END}
-{remove}"#,
-        id = quote(&record.id),
-        owned = lines(owned),
-        files = of(files),
-        seeds = of(seeds),
-        sent = of(sent),
-        remove = remove(&gone),
-    )
-}
-
-/// Shell that removes paths and the directories that become empty with them.
-#[must_use]
-pub fn remove(paths: &str) -> String {
-    format!(
-        r#"while IFS= read -r path; do
-  rm -f -- "$app/$path" "$app/$path.deployer-new"
-  parent=$(dirname -- "$path")
-  [ "$parent" = . ] || (cd "$app" && rmdir -p --ignore-fail-on-non-empty -- "$parent" 2>/dev/null) || true
-done <<'{END}'
-{paths}{END}
-"#
-    )
 }

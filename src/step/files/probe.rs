@@ -1,0 +1,85 @@
+//! What the host has of our releases, read: the records, the staged release, the live files. Never judges
+//! what it reads.
+
+use super::{END, OnHost, Seen, Staged, lines};
+use crate::step::Subject;
+use crate::step::model::Model;
+use crate::step::record::{FORMAT, ReleaseRecord};
+use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Mode and digest of each path. `./`: a lone dash would be standard input.
+const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
+paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
+";
+
+/// The shell that reads it: records, each ended by NUL.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    let mut script = r#"for name in current swapping; do
+  [ ! -e "$state/$name.json" ] || { printf '%s ' $name; cat "$state/$name.json"; printf '\0'; }
+done
+[ ! -e "$state/owned" ] || { printf 'owned '; cat "$state/owned"; printf '\0'; }
+if [ -e "$state/staged" ]; then
+  staged="$state/releases/$(cat "$state/staged")"
+  printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
+fi
+"#
+    .to_owned();
+    if let Some(release) = subject.release {
+        let paths = lines(release.files.keys());
+        let _ = write!(
+            script,
+            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{paths}{END}\n}}\n{READ}"
+        );
+    }
+    script
+}
+
+/// Reads the probe's records.
+pub fn parse(output: &[u8]) -> Result<Seen, String> {
+    let mut seen = Seen::default();
+    let mut modes = BTreeMap::new();
+    let mut staged = None;
+    for record in output.split(|byte| *byte == 0) {
+        let Ok(record) = std::str::from_utf8(record) else { continue };
+        let Some((word, value)) = record.split_once(' ') else { continue };
+        match word {
+            "current" => seen.current = release_record(word, value)?,
+            "swapping" => seen.swapping = release_record(word, value)?,
+            "owned" => seen.noted = value.lines().map(Utf8PathBuf::from).collect(),
+            "staged" => staged = release_record(word, value)?,
+            "model" => {
+                let read = Model::parse(value).ok();
+                seen.staged = staged.take().zip(read).map(|(record, model)| Staged { record, model });
+            }
+            sum if sum.len() == 64 => {
+                let path = below(value.get(1..).unwrap_or_default());
+                if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
+                    seen.live.insert(path, OnHost { mode, sha256: *hash.as_bytes() });
+                }
+            }
+            mode => {
+                if let Ok(mode) = u32::from_str_radix(mode, 8) {
+                    modes.insert(below(value), mode);
+                }
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// A path as a release has it.
+fn below(path: &str) -> Utf8PathBuf {
+    Utf8PathBuf::from(path.strip_prefix("./").unwrap_or(path))
+}
+
+/// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to
+/// replace.
+fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, String> {
+    match serde_json::from_str::<ReleaseRecord>(json) {
+        Ok(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
+        record => Ok(record.ok()),
+    }
+}
