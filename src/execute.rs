@@ -5,6 +5,7 @@ use crate::event::{Action, Event, FailedView, PlannedStep, Sink, StepState, Step
 use crate::failure::{Failure, Reason};
 use crate::observe::Session;
 use crate::plan::Plan;
+use crate::standing;
 use crate::state::{Facts, Kind};
 use crate::step::{self, Command, remove, services};
 use crate::store::Store;
@@ -116,7 +117,7 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
     session.changed |= matches!(state, StepState::Applied);
     session.failed.clone_from(&failed);
     let project = session.prepared.environment.project.to_string();
-    let record = session.record((context.now)(), failed);
+    let record = standing::record(&session, (context.now)(), failed);
     context.store.save(&project, &planned.environment, &record).await?;
     context.store.settle(intent, word(state), (context.now)()).await?;
     say(context, planned, state, Some(started.elapsed()));

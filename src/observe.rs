@@ -1,35 +1,16 @@
 //! One environment under observation: its connection, what was last seen, what is to be saved and shown.
 //! Never changes a host.
 
-use crate::application::release::Release;
 use crate::check;
-use crate::diff;
-use crate::event::{EnvironmentView, FailedView, Health, PlannedStep};
+use crate::event::FailedView;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input, Output};
-use crate::manifest::environment::Environment;
-use crate::secret::Redactor;
-use crate::state::{Kind, Stage, State};
-use crate::step::record::{DigestKey, PublishedPort};
-use crate::step::{self, Command, HostFacts, Subject};
-use crate::store::Record;
+use crate::prepare::Prepared;
+use crate::state::Kind;
+use crate::step::{self, Command, HostFacts};
 use camino::Utf8PathBuf;
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
-
-/// An environment read from the manifest, its secrets resolved, its release rendered.
-pub struct Prepared {
-    /// What the manifest says.
-    pub environment: Environment,
-    /// What would be sent.
-    pub release: Option<Release>,
-    /// Hides the environment's secrets in what hosts print.
-    pub redactor: Arc<Redactor>,
-    /// See [`Subject::fallback_key`].
-    pub fallback_key: DigestKey,
-}
 
 /// A prepared environment with a connection and an observation.
 pub struct Session {
@@ -43,38 +24,6 @@ pub struct Session {
     pub failed: Option<FailedView>,
     /// Whether a step of this run succeeded.
     pub changed: bool,
-}
-
-impl Prepared {
-    /// The environment as the rooms see it.
-    #[must_use]
-    pub fn subject(&self) -> Subject<'_> {
-        Subject { environment: &self.environment, release: self.release.as_ref(), fallback_key: &self.fallback_key }
-    }
-
-    /// The environment's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.environment.name.as_str()
-    }
-
-    /// The steps from an observed state to the desired one, up to `stage`.
-    #[must_use]
-    pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
-        let subject = self.subject();
-        let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
-        let asked =
-            facts.files.current.as_ref().map(|record| &record.digest) != step::files::digest(&subject, facts).as_ref();
-        let drifted = |kind: Kind| kind > Kind::Engine && !asked;
-        let follows = |kind: Kind, changed: &BTreeMap<Kind, std::collections::BTreeSet<String>>| match kind {
-            Kind::Images => {
-                changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)
-            }
-            Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
-            _ => None,
-        };
-        diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows)
-    }
 }
 
 impl Session {
@@ -158,154 +107,5 @@ impl Session {
             }
         }
         text
-    }
-
-    /// What is to be saved of this observation.
-    #[must_use]
-    pub fn record(&self, now: Timestamp, failed: Option<FailedView>) -> Record {
-        let subject = self.prepared.subject();
-        let state = step::observed(&subject, &self.facts);
-        let services = step::services::records(&subject, &self.facts);
-        let live = self.facts.files.current.is_some() || self.facts.files.swapping.is_some();
-        let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
-        let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
-        Record {
-            stage: stage(&subject, &self.facts, &state),
-            health: health(&state),
-            address: self.prepared.environment.address.clone(),
-            observed_at: now,
-            serial: self.facts.access.serial,
-            suspended: self.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
-            failed,
-            host_keys: self.host.host_keys().to_vec(),
-            endpoints: endpoints(
-                &self.prepared.environment,
-                services.values().filter(|_| live).flat_map(|service| &service.ports),
-            ),
-            services: of_services,
-            state,
-        }
-    }
-}
-
-/// The steps from what is recorded to what the manifest says, without contact. What was never recorded
-/// is unverified; secrets are not compared.
-#[must_use]
-pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage) -> Vec<PlannedStep> {
-    let subject = prepared.subject();
-    let mut facts = HostFacts::default();
-    let mut observed = record.map(|record| record.state.clone()).unwrap_or_default();
-    // What holds a secret that was not resolved is not compared.
-    let compared = |path: &String| {
-        let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
-        file.is_none_or(|file| file.seed || file.sha256.is_some())
-    };
-    observed.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| compared(path)));
-    facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
-    let mut desired = step::desired(&subject, &facts);
-    for kind in [Kind::Images, Kind::Services] {
-        let seen = observed.0.get(&kind).into_iter().flatten();
-        let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(step::services::RELEASE));
-        let own = desired.0.entry(kind).or_default();
-        for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != step::services::RELEASE) {
-            own.entry(fact.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    if let Some(services) = observed.0.get_mut(&Kind::Services)
-        && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(step::services::RELEASE))
-    {
-        services.remove(step::services::RELEASE);
-    }
-    let known = |kind: Kind| observed.0.contains_key(&kind);
-    let nothing = |_: Kind, _: &BTreeMap<Kind, std::collections::BTreeSet<String>>| None;
-    let mut steps = diff::diff(prepared.name(), &subject.kinds(stage), &observed, &desired, &|_| false, &nothing);
-    for step in steps.iter_mut().filter(|step| record.is_none() || !known(step.kind)) {
-        step.action = crate::event::Action::Update;
-        "unverified".clone_into(&mut step.reason);
-    }
-    steps
-}
-
-/// The furthest stage whose things are really there.
-fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
-    let desired = step::desired(subject, facts);
-    let same = |kind: Kind| state.0.get(&kind) == desired.0.get(&kind);
-    let files = &facts.files;
-    if health(state) == Health::Healthy && files.current.is_some() {
-        Stage::Running
-    } else if files.current.is_some() || (files.staged.is_some() && same(Kind::Images)) {
-        Stage::Released
-    } else if same(Kind::Engine) {
-        Stage::Configured
-    } else if facts.access.key.is_some() {
-        Stage::Provisioned
-    } else if facts.access.marker.is_some() {
-        Stage::Destroyed
-    } else {
-        Stage::Created
-    }
-}
-
-fn health(state: &State) -> Health {
-    let facts = state.0.get(&Kind::Services);
-    let mut states = facts.into_iter().flatten().filter(|(name, _)| *name != step::services::RELEASE).peekable();
-    let good = |(name, value): (&String, &String)| {
-        if name.starts_with("check ") { value == check::PASSES } else { step::container::good(value) }
-    };
-    if states.peek().is_none() {
-        return Health::None;
-    }
-    let bad: Vec<_> = states.filter(|fact| !good(*fact)).collect();
-    match bad.iter().all(|(_, value)| matches!(value.as_str(), "starting" | "created")) {
-        true if bad.is_empty() => Health::Healthy,
-        true => Health::Starting,
-        false => Health::Unhealthy,
-    }
-}
-
-/// Where the public reaches what the services publish; ports bound to loopback are left out.
-fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
-    use crate::manifest::environment::CheckProbe;
-    let address = environment.public_addresses.first().map_or_else(|| environment.address.clone(), ToString::to_string);
-    let address = if address.contains(':') { format!("[{address}]") } else { address };
-    let scheme = |port: &PublishedPort| {
-        let checked = environment.checks.iter().find_map(|check| match &check.probe {
-            CheckProbe::Http { port: number, tls, .. } if *number == port.port => {
-                Some(if *tls { "https" } else { "http" })
-            }
-            _ => None,
-        });
-        checked.unwrap_or(port.protocol.as_str()).to_owned()
-    };
-    let public = ports.filter(|port| !port.address.starts_with("127.") && port.address != "::1");
-    let mut endpoints: Vec<String> = public.map(|port| format!("{}://{address}:{}", scheme(port), port.port)).collect();
-    endpoints.sort();
-    endpoints.dedup();
-    endpoints
-}
-
-/// One environment as it is shown: what the record says, and what the manifest and a failed look add.
-#[must_use]
-pub fn view(
-    environment: &Environment,
-    record: Option<&Record>,
-    drifted: Vec<Kind>,
-    unreachable: Option<String>,
-) -> EnvironmentView {
-    EnvironmentView {
-        name: environment.name.to_string(),
-        target: "registered",
-        address: environment.address.clone(),
-        stage: record.map_or(Stage::Created, |record| record.stage),
-        health: record.map_or(Health::None, |record| record.health),
-        drifted,
-        failed: record.and_then(|record| record.failed.clone()),
-        in_progress: None,
-        suspended: record.is_some_and(|record| record.suspended),
-        protected: false,
-        observed_at: record.map(|record| record.observed_at),
-        endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
-        services: record.map(|record| record.services.clone()).unwrap_or_default(),
-        unreachable,
     }
 }

@@ -1,22 +1,20 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::application;
 use crate::event::{Action, Event, PlannedStep, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Way};
 use crate::manifest::environment::{Environment, Identity};
-use crate::observe::{Prepared, Session};
+use crate::observe::Session;
 use crate::plan::Plan;
-use crate::secret::{self, Redactor, Variable};
+use crate::prepare::Prepared;
+use crate::secret::{self};
 use crate::state::{Kind, Stage};
-use crate::step::record::DigestKey;
 use crate::step::{self, remove};
 use crate::store::Record;
 use futures::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -70,43 +68,6 @@ impl Goal {
 /// Asked whether an unknown host key is to be trusted.
 pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
 
-/// Resolves an environment's secrets and renders its release. Everything it reads is on this machine.
-pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared, Vec<Failure>> {
-    let mut values = BTreeMap::new();
-    let mut secrets = Vec::new();
-    let mut failures = Vec::new();
-    let variables = environment.application.as_ref().map(|compose| compose.variables.clone()).unwrap_or_default();
-    for (name, source) in variables {
-        match secret::resolve(&source).await {
-            Ok(value) => {
-                if value.secret {
-                    secrets.push(value.text.clone());
-                }
-                values.insert(name, Variable { value: Some(value.text), secret: value.secret });
-            }
-            Err(_) if offline => {
-                values.insert(name, Variable { value: None, secret: true });
-            }
-            Err(failure) => failures.push(failure),
-        }
-    }
-    let release = match &environment.application {
-        Some(compose) if failures.is_empty() => match application::load(compose, &values) {
-            Ok(release) => Some(release),
-            Err(more) => {
-                failures.extend(more);
-                None
-            }
-        },
-        _ => None,
-    };
-    if !failures.is_empty() {
-        return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
-    }
-    let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), fallback_key })
-}
-
 /// Connects and observes, several hosts at once. What fails is returned by environment.
 pub async fn observe(
     prepared: Vec<Prepared>,
@@ -149,19 +110,6 @@ pub async fn observe(
     }
     failures.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
     (sessions, failures)
-}
-
-/// What of the secrets that open the connection cannot be resolved.
-pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
-    let mut failures = Vec::new();
-    let key = match &environment.ssh.identity {
-        Some(Identity::Secret(source)) => Some(source),
-        _ => None,
-    };
-    for source in [environment.ssh.sudo_password.as_ref(), key].into_iter().flatten() {
-        failures.extend(secret::resolve(source).await.err());
-    }
-    failures
 }
 
 /// Opens the connection of one environment.

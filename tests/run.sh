@@ -122,7 +122,7 @@ scripts() {
 images() { tests/bed image && tests/bed images; }
 
 live() {
-    cargo test --locked --features live --no-fail-fast --test 'live*'
+    timeout 1800 cargo test --locked --features live --no-fail-fast --test 'live*' # a hang is shown, too
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 
@@ -176,7 +176,7 @@ beside &
 side=$!
 set +m
 suite fmt cargo fmt --check -- --color never
-suite test cargo test --locked --no-fail-fast --all-targets # without the feature `live`
+suite test timeout 1800 cargo test --locked --no-fail-fast --all-targets # without the feature `live`
 suite doctest cargo test --locked --doc
 suite clippy cargo clippy --locked --all-targets --all-features -- -D warnings
 suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --all-features --no-deps --document-private-items

@@ -4,7 +4,7 @@ use super::pass::{Keep, Pass};
 use super::{Context, Ending};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::reconcile;
+use crate::prepare;
 
 /// The form of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,9 +48,9 @@ async fn look(context: &Context, names: &[String]) -> Result<Vec<Failure>, Vec<F
     let mut failures = Vec::new();
     let mut well = Vec::new();
     for environment in pass.select(names, false)? {
-        let mut own = reconcile::secrets_of_access(&environment).await;
+        let mut own = prepare::secrets_of_access(&environment).await;
         let name = environment.name.clone();
-        own.extend(reconcile::prepare(environment, false).await.err().into_iter().flatten());
+        own.extend(prepare::prepare(environment, false).await.err().into_iter().flatten());
         if own.is_empty() {
             well.push(name.to_string());
         }

@@ -6,10 +6,10 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
-use crate::observe;
 use crate::preview;
 use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
+use crate::standing;
 use crate::state::Stage;
 use crate::store::{Run, Store};
 use std::collections::BTreeSet;
@@ -262,13 +262,13 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let session = session.lock().await;
         let environment = &session.prepared.environment;
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
-        let mut record = session.record((context.now)(), session.failed.clone());
+        let mut record = standing::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
         let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
         if !drifted.is_empty() {
             record.failed = record.failed.or(before);
         }
-        context.say(Event::Environment(Box::new(observe::view(environment, Some(&record), drifted, None))));
+        context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, None))));
         drop(session);
         pass.save(name, record).await;
     }

@@ -7,9 +7,10 @@ use crate::event::{CheckView, Event, Health, Outcome, PlannedStep};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
-use crate::observe::{self, Prepared};
 use crate::plan::Plan;
+use crate::prepare::{self, Prepared};
 use crate::reconcile::{self, Goal, Request, Trust};
+use crate::standing;
 use crate::state::{Kind, Stage};
 use crate::step::{container, services};
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ fn recorded_plan(context: &Context, pass: &Pass, prepared: &[Prepared]) -> bool 
     let mut oldest = None;
     for one in prepared {
         let record = pass.records.get(one.name());
-        let own = observe::recorded_steps(one, record, one.environment.stage);
+        let own = prepare::recorded_steps(one, record, one.environment.stage);
         if own.is_empty() {
             converged.push(one.name().to_owned());
         }
@@ -83,12 +84,12 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let steps =
             session.prepared.steps(&session.facts, if suspended { Stage::Destroyed } else { environment.stage });
         let drifted = steps.into_iter().map(|step| step.kind).collect();
-        views.insert(name.clone(), observe::view(environment, record, drifted, None));
+        views.insert(name.clone(), standing::view(environment, record, drifted, None));
     }
     for (prepared, failure) in &failed {
         let record = pass.records.get(prepared.name());
         let why = Some(failure.message.clone());
-        views.insert(prepared.name().to_owned(), observe::view(&prepared.environment, record, Vec::new(), why));
+        views.insert(prepared.name().to_owned(), standing::view(&prepared.environment, record, Vec::new(), why));
     }
     let well =
         views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
@@ -108,7 +109,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
 pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
     for environment in environments {
         let record = pass.records.get(environment.name.as_str());
-        context.say(Event::Environment(Box::new(observe::view(environment, record, Vec::new(), None))));
+        context.say(Event::Environment(Box::new(standing::view(environment, record, Vec::new(), None))));
     }
 }
 

@@ -7,8 +7,9 @@ use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
-use crate::observe::Prepared;
+use crate::prepare::{self, Prepared};
 use crate::reconcile::{self, Request};
+use crate::standing;
 use crate::store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,7 +121,7 @@ impl Pass {
     pub async fn prepare(&mut self, environments: Vec<Environment>, offline: bool) -> Vec<Prepared> {
         let mut prepared = Vec::new();
         for environment in environments {
-            match reconcile::prepare(environment, offline).await {
+            match prepare::prepare(environment, offline).await {
                 Ok(one) => prepared.push(one),
                 Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
             }
@@ -145,7 +146,7 @@ impl Pass {
         for (name, session) in &sessions {
             let session = session.lock().await;
             let before = self.records.get(name).and_then(|record| record.failed.clone());
-            let record = session.record((context.now)(), before);
+            let record = standing::record(&session, (context.now)(), before);
             drop(session);
             self.save(name, record).await;
         }

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Reason};
 use crate::manifest::edit;
 use crate::manifest::environment::Environment;
+use crate::prepare;
 use crate::reconcile::{self, Goal, Request, Trust};
 use crate::state::Stage;
 
@@ -85,7 +86,7 @@ async fn contact(context: &Context, args: &Args, environment: Environment) -> Re
     let request = Request { patient: true, trust, ..look::request() };
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared = match reconcile::prepare(bare, true).await {
+    let prepared = match prepare::prepare(bare, true).await {
         Ok(prepared) => prepared,
         Err(failures) => {
             return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));

@@ -5,6 +5,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::Failure;
+use crate::standing;
 use crate::step::access;
 
 /// Take up suspended environments again
@@ -39,7 +40,7 @@ async fn resume(context: &Context, names: &[String]) -> Result<Ending, Vec<Failu
         };
         match done {
             Ok(()) => {
-                let record = session.record((context.now)(), None);
+                let record = standing::record(&session, (context.now)(), None);
                 pass.save(name, record).await;
                 resumed += 1;
                 context.say(Event::Note(format!("{name} is resumed; deployer apply brings it to its stage")));

@@ -1,0 +1,148 @@
+//! An environment made ready on this machine: its secrets resolved, its release rendered, its steps
+//! found. Never contacts a host.
+
+use crate::application;
+use crate::application::release::Release;
+use crate::diff;
+use crate::event::PlannedStep;
+use crate::failure::Failure;
+use crate::manifest::environment::{Environment, Identity};
+use crate::secret::{self, Redactor, Variable};
+use crate::state::{Kind, Stage};
+use crate::step::record::DigestKey;
+use crate::step::{self, HostFacts, Subject};
+use crate::store::Record;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// An environment read from the manifest, its secrets resolved, its release rendered.
+pub struct Prepared {
+    /// What the manifest says.
+    pub environment: Environment,
+    /// What would be sent.
+    pub release: Option<Release>,
+    /// Hides the environment's secrets in what hosts print.
+    pub redactor: Arc<Redactor>,
+    /// See [`Subject::fallback_key`].
+    pub fallback_key: DigestKey,
+}
+
+impl Prepared {
+    /// The environment as the rooms see it.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject { environment: &self.environment, release: self.release.as_ref(), fallback_key: &self.fallback_key }
+    }
+
+    /// The environment's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.environment.name.as_str()
+    }
+
+    /// The steps from an observed state to the desired one, up to `stage`.
+    #[must_use]
+    pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
+        let subject = self.subject();
+        let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
+        let asked =
+            facts.files.current.as_ref().map(|record| &record.digest) != step::files::digest(&subject, facts).as_ref();
+        let drifted = |kind: Kind| kind > Kind::Engine && !asked;
+        let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
+            Kind::Images => {
+                changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)
+            }
+            Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
+            _ => None,
+        };
+        diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows)
+    }
+}
+
+/// The steps from what is recorded to what the manifest says, without contact. What was never recorded
+/// is unverified; secrets are not compared.
+#[must_use]
+pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage) -> Vec<PlannedStep> {
+    let subject = prepared.subject();
+    let mut facts = HostFacts::default();
+    let mut observed = record.map(|record| record.state.clone()).unwrap_or_default();
+    // What holds a secret that was not resolved is not compared.
+    let compared = |path: &String| {
+        let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
+        file.is_none_or(|file| file.seed || file.sha256.is_some())
+    };
+    observed.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| compared(path)));
+    facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
+    let mut desired = step::desired(&subject, &facts);
+    for kind in [Kind::Images, Kind::Services] {
+        let seen = observed.0.get(&kind).into_iter().flatten();
+        let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(step::services::RELEASE));
+        let own = desired.0.entry(kind).or_default();
+        for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != step::services::RELEASE) {
+            own.entry(fact.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    if let Some(services) = observed.0.get_mut(&Kind::Services)
+        && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(step::services::RELEASE))
+    {
+        services.remove(step::services::RELEASE);
+    }
+    let known = |kind: Kind| observed.0.contains_key(&kind);
+    let nothing = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
+    let mut steps = diff::diff(prepared.name(), &subject.kinds(stage), &observed, &desired, &|_| false, &nothing);
+    for step in steps.iter_mut().filter(|step| record.is_none() || !known(step.kind)) {
+        step.action = crate::event::Action::Update;
+        "unverified".clone_into(&mut step.reason);
+    }
+    steps
+}
+
+/// Resolves an environment's secrets and renders its release. Everything it reads is on this machine.
+pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared, Vec<Failure>> {
+    let mut values = BTreeMap::new();
+    let mut secrets = Vec::new();
+    let mut failures = Vec::new();
+    let variables = environment.application.as_ref().map(|compose| compose.variables.clone()).unwrap_or_default();
+    for (name, source) in variables {
+        match secret::resolve(&source).await {
+            Ok(value) => {
+                if value.secret {
+                    secrets.push(value.text.clone());
+                }
+                values.insert(name, Variable { value: Some(value.text), secret: value.secret });
+            }
+            Err(_) if offline => {
+                values.insert(name, Variable { value: None, secret: true });
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let release = match &environment.application {
+        Some(compose) if failures.is_empty() => match application::load(compose, &values) {
+            Ok(release) => Some(release),
+            Err(more) => {
+                failures.extend(more);
+                None
+            }
+        },
+        _ => None,
+    };
+    if !failures.is_empty() {
+        return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
+    }
+    let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
+    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), fallback_key })
+}
+
+/// What of the secrets that open the connection cannot be resolved.
+pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let key = match &environment.ssh.identity {
+        Some(Identity::Secret(source)) => Some(source),
+        _ => None,
+    };
+    for source in [environment.ssh.sudo_password.as_ref(), key].into_iter().flatten() {
+        failures.extend(secret::resolve(source).await.err());
+    }
+    failures
+}

@@ -1,0 +1,123 @@
+//! How an environment stands: its stage, health and endpoints, derived from one observation. Never asks
+//! a host.
+
+use crate::check;
+use crate::event::{EnvironmentView, FailedView, Health};
+use crate::manifest::environment::Environment;
+use crate::observe::Session;
+use crate::state::{Kind, Stage, State};
+use crate::step::record::PublishedPort;
+use crate::step::{self, HostFacts, Subject};
+use crate::store::Record;
+use jiff::Timestamp;
+
+/// What is to be saved of this observation.
+#[must_use]
+pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
+    let subject = session.prepared.subject();
+    let state = step::observed(&subject, &session.facts);
+    let services = step::services::records(&subject, &session.facts);
+    let live = session.facts.files.current.is_some() || session.facts.files.swapping.is_some();
+    let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
+    let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
+    Record {
+        stage: stage(&subject, &session.facts, &state),
+        health: health(&state),
+        address: session.prepared.environment.address.clone(),
+        observed_at: now,
+        serial: session.facts.access.serial,
+        suspended: session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
+        failed,
+        host_keys: session.host.host_keys().to_vec(),
+        endpoints: endpoints(
+            &session.prepared.environment,
+            services.values().filter(|_| live).flat_map(|service| &service.ports),
+        ),
+        services: of_services,
+        state,
+    }
+}
+
+/// The furthest stage whose things are really there.
+fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
+    let desired = step::desired(subject, facts);
+    let same = |kind: Kind| state.0.get(&kind) == desired.0.get(&kind);
+    let files = &facts.files;
+    if health(state) == Health::Healthy && files.current.is_some() {
+        Stage::Running
+    } else if files.current.is_some() || (files.staged.is_some() && same(Kind::Images)) {
+        Stage::Released
+    } else if same(Kind::Engine) {
+        Stage::Configured
+    } else if facts.access.key.is_some() {
+        Stage::Provisioned
+    } else if facts.access.marker.is_some() {
+        Stage::Destroyed
+    } else {
+        Stage::Created
+    }
+}
+
+fn health(state: &State) -> Health {
+    let facts = state.0.get(&Kind::Services);
+    let mut states = facts.into_iter().flatten().filter(|(name, _)| *name != step::services::RELEASE).peekable();
+    let good = |(name, value): (&String, &String)| {
+        if name.starts_with("check ") { value == check::PASSES } else { step::container::good(value) }
+    };
+    if states.peek().is_none() {
+        return Health::None;
+    }
+    let bad: Vec<_> = states.filter(|fact| !good(*fact)).collect();
+    match bad.iter().all(|(_, value)| matches!(value.as_str(), "starting" | "created")) {
+        true if bad.is_empty() => Health::Healthy,
+        true => Health::Starting,
+        false => Health::Unhealthy,
+    }
+}
+
+/// Where the public reaches what the services publish; ports bound to loopback are left out.
+fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
+    use crate::manifest::environment::CheckProbe;
+    let address = environment.public_addresses.first().map_or_else(|| environment.address.clone(), ToString::to_string);
+    let address = if address.contains(':') { format!("[{address}]") } else { address };
+    let scheme = |port: &PublishedPort| {
+        let checked = environment.checks.iter().find_map(|check| match &check.probe {
+            CheckProbe::Http { port: number, tls, .. } if *number == port.port => {
+                Some(if *tls { "https" } else { "http" })
+            }
+            _ => None,
+        });
+        checked.unwrap_or(port.protocol.as_str()).to_owned()
+    };
+    let public = ports.filter(|port| !port.address.starts_with("127.") && port.address != "::1");
+    let mut endpoints: Vec<String> = public.map(|port| format!("{}://{address}:{}", scheme(port), port.port)).collect();
+    endpoints.sort();
+    endpoints.dedup();
+    endpoints
+}
+
+/// One environment as it is shown: what the record says, and what the manifest and a failed look add.
+#[must_use]
+pub fn view(
+    environment: &Environment,
+    record: Option<&Record>,
+    drifted: Vec<Kind>,
+    unreachable: Option<String>,
+) -> EnvironmentView {
+    EnvironmentView {
+        name: environment.name.to_string(),
+        target: "registered",
+        address: environment.address.clone(),
+        stage: record.map_or(Stage::Created, |record| record.stage),
+        health: record.map_or(Health::None, |record| record.health),
+        drifted,
+        failed: record.and_then(|record| record.failed.clone()),
+        in_progress: None,
+        suspended: record.is_some_and(|record| record.suspended),
+        protected: false,
+        observed_at: record.map(|record| record.observed_at),
+        endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
+        services: record.map(|record| record.services.clone()).unwrap_or_default(),
+        unreachable,
+    }
+}
