@@ -1,8 +1,9 @@
 #!/bin/bash
-# tests/bench-noop.sh [RUNS]: what it costs to find that nothing is to do.
+# tests/bench-noop.sh [RUNS [PROGRAM]]: what it costs to find that nothing is to do.
 #
 # On one converged host of the test bed: wall-time medians of `deployer apply`, of the same probe script piped through
-# plain ssh, and of `ssh HOST true`, RUNS (10) of each in turn, and the ratios. The budget is 1.2 times the probe script.
+# plain ssh, and of `ssh HOST true`, RUNS (10) of each in turn, and the ratios. The budget is 1.2 times the probe script. PROGRAM
+# is another build to measure; without it the release build is made.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -11,13 +12,13 @@ runs=${1:-10}
 work=$(mktemp -d)
 host=
 cleanup() {
-    rm -rf "$work"
+    cd / && rm -rf "$work"
     [ -z "$host" ] || "$checkout/tests/bed" remove "$host"
 }
 trap cleanup EXIT
 
-cargo build --quiet --release --manifest-path "$checkout/Cargo.toml"
-deployer=${CARGO_TARGET_DIR:-$checkout/target}/release/deployer
+deployer=${2:-${CARGO_TARGET_DIR:-$checkout/target}/release/deployer}
+[ $# -gt 1 ] || cargo build --quiet --release --manifest-path "$checkout/Cargo.toml"
 read -r host address _ < <("$checkout/tests/bed" up 1 --docker)
 images=$("$checkout/tests/bed" images)
 settings=$("$checkout/tests/bed" env)

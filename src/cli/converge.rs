@@ -11,7 +11,7 @@ use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
 use crate::standing;
 use crate::state::Stage;
-use crate::store::{Run, Store};
+use crate::store::{Record, Run, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -270,6 +270,10 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         }
         context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, None))));
         drop(session);
-        pass.save(name, record).await;
+        // Where no step ran, the observation is on the disk already.
+        let kept = pass.records.get(name).map(|kept| Record { observed_at: record.observed_at, ..kept.clone() });
+        if kept.as_ref() != Some(&record) {
+            pass.save(name, record).await;
+        }
     }
 }
