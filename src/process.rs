@@ -1,6 +1,8 @@
 //! The only module that starts local processes. Never through a shell, never with an inherited standard input.
 
 use crate::failure::{Failure, Reason};
+use futures::FutureExt as _;
+use futures::future::FusedFuture as _;
 use std::io::ErrorKind;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -52,7 +54,7 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
             let _ = stdin.write_all(input).await;
         }
     };
-    let read = async { tokio::join!(collect(stdout, &out), collect(stderr, &err)) };
+    let read = async { tokio::join!(collect(stdout, &out), collect(stderr, &err)) }.fuse();
     let ended = async {
         tokio::pin!(feed, read);
         let status = {
@@ -65,7 +67,10 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
                 _ = &mut talk => return wait.await,
             }
         };
-        let _ = tokio::time::timeout(LINGER, read).await;
+        // It may have come to its end in the turn in which the program did.
+        if !read.is_terminated() {
+            let _ = tokio::time::timeout(LINGER, read).await;
+        }
         status
     };
     match tokio::time::timeout(limit, ended).await {
