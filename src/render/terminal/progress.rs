@@ -20,6 +20,8 @@ struct Running {
     since: Instant,
     said: Instant,
     what: String,
+    /// What a step does just now.
+    detail: Option<String>,
 }
 
 /// Everything under way.
@@ -33,6 +35,12 @@ pub(super) struct Progress {
     beating: bool,
 }
 
+impl Running {
+    fn words(&self) -> String {
+        self.detail.as_ref().map_or_else(|| self.what.clone(), |detail| format!("{}: {detail}", self.what))
+    }
+}
+
 impl Progress {
     pub(super) fn new(animated: bool) -> Self {
         let multi = animated.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
@@ -44,10 +52,15 @@ impl Progress {
         self.column = names.map(str::len).fold(self.column, usize::max);
     }
 
-    /// Work that is no step began; it ends with the environment's next event.
+    /// What goes on in the environment's step; where none runs, work of its own, which ends with the
+    /// environment's next event.
     pub(super) fn activity(&mut self, environment: &str, what: &str) {
         self.align([environment].into_iter());
-        self.start(environment, None, text::clean_line(what));
+        let steps = self.running.iter_mut().filter(|((name, kind), _)| name == environment && kind.is_some());
+        match steps.map(|(_, running)| running).last() {
+            Some(step) => step.detail = Some(text::clean_line(what)),
+            None => self.start(environment, None, text::clean_line(what)),
+        }
         self.draw(environment);
     }
 
@@ -120,7 +133,7 @@ impl Progress {
 
     fn start(&mut self, environment: &str, kind: Option<Kind>, what: String) {
         let now = Instant::now();
-        self.running.insert((environment.to_owned(), kind), Running { since: now, said: now, what });
+        self.running.insert((environment.to_owned(), kind), Running { since: now, said: now, what, detail: None });
     }
 
     fn line(&self, environment: &str, what: &str, word: &str, length: usize, took: Option<&str>) -> String {
@@ -133,7 +146,7 @@ impl Progress {
         let Some(multi) = &self.multi else { return };
         let running =
             self.running.range((environment.to_owned(), None)..).take_while(|((name, _), _)| name == environment);
-        let what: Vec<&str> = running.map(|(_, running)| running.what.as_str()).collect();
+        let what: Vec<String> = running.map(|(_, running)| running.words()).collect();
         if what.is_empty() {
             if let Some(bar) = self.bars.remove(environment) {
                 bar.finish_and_clear();
@@ -159,6 +172,7 @@ impl Progress {
         let due: Vec<_> = self.running.iter().filter(|(_, running)| now - running.said >= SILENCE).collect();
         for ((environment, _), running) in &due {
             let elapsed = text::duration(now - running.since);
+            let elapsed = running.detail.as_ref().map_or(elapsed.clone(), |detail| format!("{elapsed:8}  {detail}"));
             lines += &self.line(environment, &running.what, "running", 7, Some(&elapsed));
         }
         for running in self.running.values_mut().filter(|running| now - running.said >= SILENCE) {
@@ -208,7 +222,8 @@ mod tests {
         assert_eq!(progress.heartbeat(after(9)), "");
         assert_eq!(progress.heartbeat(after(10)), "production  engine    running    10.0 s\n");
         assert_eq!(progress.heartbeat(after(15)), "");
-        assert_eq!(progress.heartbeat(after(21)), "production  engine    running    21.0 s\n");
+        progress.activity("production", "install Docker");
+        assert_eq!(progress.heartbeat(after(21)), "production  engine    running    21.0 s    install Docker\n");
         let done = StepView { state: StepState::Applied, duration_ms: Some(21_300), ..step };
         assert_eq!(progress.step(&done, Look::default()).as_deref(), Some("production  engine    applied    21.3 s\n"));
         assert_eq!(progress.heartbeat(after(60)), "");
