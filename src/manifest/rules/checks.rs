@@ -70,9 +70,9 @@ fn http(request: &Written<HttpSpec>, report: &mut Report) -> CheckProbe {
     }
     if let Some(host) = &spec.host.0 {
         line(host, "host", report);
-        if host.value.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '@')) {
+        if host.value.contains(|c: char| c.is_whitespace() || matches!(c, '/' | '@' | ':')) {
             let message = format!("`{}` is not a Host header", shown(&host.value));
-            report.fault(host.spot, message, "Write a host's name, with `:PORT` if need be");
+            report.fault(host.spot, message, "Write a host's name; the port is the check's own");
         }
     }
     CheckProbe::Http {
