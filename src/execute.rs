@@ -1,7 +1,7 @@
 //! Walks a plan: observes, journals, changes, observes again, saves what it saw. The only place that says
 //! a step was skipped. Never saves what it meant to do.
 
-use crate::event::{Action, Event, FailedView, PlannedStep, Sink, StepState, StepView};
+use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::failure::{Failure, Reason};
 use crate::observe::Session;
 use crate::plan::Plan;
@@ -209,13 +209,11 @@ async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execu
             let failure = unhealthy(&observed, &desired, started.elapsed());
             return Err(failure.details(session.last_words().await));
         }
-        let waits: Vec<String> = crate::diff::changes(&observed, &desired)
-            .into_iter()
-            .filter(|change| change.fact != services::RELEASE)
-            .map(|change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned())))
-            .collect();
         let environment = session.prepared.name().to_owned();
-        context.sink.as_ref()(Event::Progress { environment, activity: format!("wait: {}", waits.join(", ")) });
+        context.sink.as_ref()(Event::Progress {
+            environment,
+            activity: format!("wait: {}", unwell(&observed, &desired).join(", ")),
+        });
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(Duration::from_secs(2));
     }
@@ -231,12 +229,15 @@ fn join(first: Option<&str>, second: &str) -> String {
     [first.unwrap_or_default(), second].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("\n")
 }
 
+/// What is not as wanted, one phrase a fact; the release's record, which is written last, left out.
+fn unwell(observed: &Facts, desired: &Facts) -> Vec<String> {
+    let changes = crate::diff::changes(observed, desired).into_iter();
+    let phrase = |change: Change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned()));
+    changes.filter(|change| change.fact != services::RELEASE).map(phrase).collect()
+}
+
 fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
-    let bad: Vec<String> = crate::diff::changes(observed, desired)
-        .into_iter()
-        .filter(|change| change.fact != services::RELEASE)
-        .map(|change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned())))
-        .collect();
+    let bad = unwell(observed, desired);
     let only_checks = bad.iter().all(|fact| fact.starts_with("check "));
     let reason = if only_checks { Reason::CheckFailed } else { Reason::Unhealthy };
     Failure::new(reason, format!("After {} s, {}", waited.as_secs(), bad.join(", ")))
