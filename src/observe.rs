@@ -27,7 +27,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects nothing: takes a connection and reads everything in one round trip.
+    /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
         let script = step::probe(&self.prepared.subject());
         let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
@@ -69,7 +69,7 @@ impl Session {
         if paths.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let list = paths.iter().fold(String::new(), |text, path| text + path.as_str() + "\n");
+        let list = step::files::lines(paths);
         let script = self.prepared.subject().preamble()
             + "cd \"$app\" || exit 0\nwhile IFS= read -r path; do\n  [ -f \"$path\" ] || continue\n  \
                size=$(head -c 65537 -- \"$path\" | wc -c)\n  [ \"$size\" -le 65536 ] || continue\n  \

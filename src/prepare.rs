@@ -6,7 +6,7 @@ use crate::application::release::Release;
 use crate::diff;
 use crate::event::PlannedStep;
 use crate::failure::Failure;
-use crate::manifest::environment::{Environment, Identity};
+use crate::manifest::environment::Environment;
 use crate::secret::{self, Redactor, Variable};
 use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
@@ -137,11 +137,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
 /// What of the secrets that open the connection cannot be resolved.
 pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
     let mut failures = Vec::new();
-    let key = match &environment.ssh.identity {
-        Some(Identity::Secret(source)) => Some(source),
-        _ => None,
-    };
-    for source in [environment.ssh.sudo_password.as_ref(), key].into_iter().flatten() {
+    for source in [environment.ssh.sudo_password.as_ref(), environment.ssh.key_source()].into_iter().flatten() {
         failures.extend(secret::resolve(source).await.err());
     }
     failures

@@ -5,7 +5,7 @@ use crate::event::{Action, Event, PlannedStep, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Way};
-use crate::manifest::environment::{Environment, Identity};
+use crate::manifest::environment::Environment;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
@@ -127,15 +127,11 @@ pub async fn connect(
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
         None => Ok(None),
     };
-    let key = match &environment.ssh.identity {
-        Some(Identity::Secret(source)) => Some(source),
-        _ => None,
-    };
     let mut way = Way {
         address: &environment.address,
         ssh: &environment.ssh,
         sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
-        key_text: resolve(key).await?,
+        key_text: resolve(environment.ssh.key_source()).await?,
         known,
         accept_new: request.trust.new_host_keys,
     };

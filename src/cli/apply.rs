@@ -23,6 +23,24 @@ pub struct Args {
     pub options: Options,
 }
 
+/// What the lifecycle commands take: environments by name, and the options of `apply`.
+#[derive(Debug, clap::Args)]
+pub struct Named {
+    /// Environments, with those they depend on
+    #[arg(value_name = "ENV", required = true)]
+    pub environments: Vec<String>,
+    /// How to apply.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+impl Named {
+    /// These arguments as what is asked of a pass.
+    pub fn asked(self, command: &'static str, to: Stage) -> Asked {
+        self.options.asked(command, self.environments, to)
+    }
+}
+
 /// The options of `apply` and of the lifecycle commands.
 #[derive(Debug, clap::Args)]
 pub struct Options {

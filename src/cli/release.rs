@@ -8,15 +8,12 @@ use crate::state::Stage;
 /// The same as apply ENV… --to released.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Environments, with those they depend on
-    #[arg(value_name = "ENV", required = true)]
-    pub environments: Vec<String>,
-    /// How to apply.
+    /// What is brought to that stage, and how.
     #[command(flatten)]
-    pub options: apply::Options,
+    pub named: apply::Named,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    converge::run(context, &args.options.asked(context.command, args.environments, Stage::Released)).await
+    converge::run(context, &args.named.asked(context.command, Stage::Released)).await
 }

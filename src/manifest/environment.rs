@@ -221,6 +221,17 @@ impl std::fmt::Display for Name {
     }
 }
 
+impl Ssh {
+    /// Where the private key's text is read from, where the identity is a secret.
+    #[must_use]
+    pub fn key_source(&self) -> Option<&SecretSource> {
+        match &self.identity {
+            Some(Identity::Secret(source)) => Some(source),
+            _ => None,
+        }
+    }
+}
+
 impl Environment {
     /// `PROJECT--ENV`: its identity on the host.
     #[must_use]

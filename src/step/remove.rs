@@ -61,7 +61,7 @@ done
 rm -f "$state/images""#;
 
 fn remove_files(host: &HostFacts, purge: bool) -> String {
-    let owned = host.files.owned().into_iter().fold(String::new(), |text, path| text + path.as_str() + "\n");
+    let owned = files::lines(host.files.owned());
     let ours = format!(
         "if [ -d \"$app\" ]; then\n{}rm -f \"$app/.deployer\"\nrmdir --ignore-fail-on-non-empty \"$app\"\nfi\n",
         files::remove(&owned)

@@ -15,8 +15,6 @@ use std::fmt::Write as _;
 
 /// The fact that names the live release.
 pub const RELEASE: &str = "release";
-/// The value of a check that passes.
-const PASSES: &str = "passes";
 
 /// What runs on the host.
 #[derive(Clone, Debug, Default)]
@@ -92,7 +90,7 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
-    let Some(live) = [&host.files.swapping, &host.files.current].into_iter().flatten().next() else { return facts };
+    let Some(live) = host.files.begun().next() else { return facts };
     if files::digest(subject, host).is_some() {
         let pending = host.files.staged.is_some() || host.files.swapping.is_some();
         facts
@@ -141,7 +139,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         let wanted = record.end.unwrap_or_else(|| "running".to_owned());
         facts.insert(name, if container::good(&state) { state } else { wanted });
     }
-    facts.extend(gating(subject).map(|check| (format!("check {}", check.name), PASSES.to_owned())));
+    facts.extend(gating(subject).map(|check| (format!("check {}", check.name), crate::check::PASSES.to_owned())));
     facts
 }
 
@@ -211,9 +209,7 @@ done
 /// The record of the release that is to run: the staged one, else the live one.
 fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
     let services = records(subject, host);
-    let staged = host.files.staged.as_ref().map(|staged| &staged.record);
-    let record = staged.or(host.files.swapping.as_ref()).or(host.files.current.as_ref())?;
-    Some(ReleaseRecord { services, ..record.clone() })
+    Some(ReleaseRecord { services, ..host.files.newest()?.clone() })
 }
 
 /// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
@@ -263,7 +259,7 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     }
     let json = serde_json::to_string(&record).unwrap_or_default();
     let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);
-    let owned = ours.fold(String::new(), |text, path| text + path.as_str() + "\n");
+    let owned = files::lines(ours);
     let script = format!(
         r#"umask 077
 {}cat > "$state/owned" <<'/.'

@@ -68,17 +68,27 @@ impl Seen {
     /// Every path that a release of ours put there.
     #[must_use]
     pub fn owned(&self) -> BTreeSet<&Utf8PathBuf> {
-        let records = [&self.current, &self.swapping].into_iter().flatten();
-        records.flat_map(|record| record.files.keys()).chain(&self.noted).collect()
+        self.begun().flat_map(|record| record.files.keys()).chain(&self.noted).collect()
+    }
+
+    /// The releases whose switch began: the newer one first.
+    pub fn begun(&self) -> impl Iterator<Item = &ReleaseRecord> {
+        [&self.swapping, &self.current].into_iter().flatten()
+    }
+
+    /// The release that was staged last.
+    #[must_use]
+    pub fn newest(&self) -> Option<&ReleaseRecord> {
+        self.staged.as_ref().map(|staged| &staged.record).or_else(|| self.begun().next())
     }
 
     fn recorded(&self, path: &Utf8Path) -> Option<&FileRecord> {
-        [&self.swapping, &self.current].into_iter().flatten().find_map(|record| record.files.get(path))
+        self.begun().find_map(|record| record.files.get(path))
     }
 }
 
 /// Paths as lines of a script's list.
-fn lines<'a>(paths: impl IntoIterator<Item = &'a Utf8PathBuf>) -> String {
+pub fn lines<'a>(paths: impl IntoIterator<Item = &'a Utf8PathBuf>) -> String {
     paths.into_iter().fold(String::new(), |text, path| text + path.as_str() + "\n")
 }
 
@@ -102,9 +112,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// order of the Compose files, another archive, a seed less. It has to be staged all the same.
 fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, String)> {
     let wanted = digest(subject, host)?;
-    let files = &host.files;
-    let staged = files.staged.as_ref().map(|staged| &staged.record);
-    let seen = &staged.or(files.swapping.as_ref()).or(files.current.as_ref())?.digest;
+    let seen = &host.files.newest()?.digest;
     (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
 }
 
