@@ -33,6 +33,9 @@ pub struct Args {
 /// How long following goes on at most.
 const DAY: Duration = Duration::from_hours(24);
 
+/// What some versions of Compose begin each line with, told or not that nobody watches.
+const CLEAR: &str = "\u{1b}[2K";
+
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
     logs(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
@@ -55,7 +58,10 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
                 if args.follow { " --follow" } else { "" },
                 args.service.as_deref().map_or(String::new(), quote),
             );
-            let mut line = |line: &str| context.say(Event::Output(format!("{}\n", prepared.redactor.redact(line))));
+            let mut line = |line: &str| {
+                let line = line.trim_start_matches(CLEAR);
+                context.say(Event::Output(format!("{}\n", prepared.redactor.redact(line))));
+            };
             let status = host.follow(&script, DAY, &mut line).await;
             host.close().await;
             match status? {

@@ -59,7 +59,8 @@ fn status_list_test_logs_show_and_render_tell_what_is() {
     let checks = work.run(&["test", "--json"]).expect(0).of("check");
     assert_eq!(checks.iter().map(|check| check["passed"] == true).collect::<Vec<_>>(), [true, true]);
     assert!(!work.run(&["logs", "production", "--json"]).expect(0).of("output").is_empty());
-    assert!(!work.run(&["logs", "production", "web", "--tail", "1"]).expect(0).stdout.is_empty());
+    let said = work.run(&["logs", "production", "web", "--tail", "1"]).expect(0).stdout;
+    assert!(said.starts_with("web-1") && !said.contains('\u{1b}'), "{said:?}");
     assert!(work.run(&["show", "production"]).expect(0).stdout.contains("stable_for: 1s"));
     work.run(&["render", "production", "-o", "out", "--json"]).expect(0);
     assert_eq!(
