@@ -176,9 +176,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         let _ = writeln!(script, "printf '%s\\n' {} > \"$app/.deployer\"", quote(&access::marker_of(subject, false)));
     }
     let up = format!(
-        "{unfinished}cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
-         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
+        "{unfinished}{thaw}cd \"$app\"\n{compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
         unfinished = unfinished(&record.project),
+        thaw = thaw(&record.project),
         compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
     );
     let limit = subject.environment.health.timeout + SHORT;
@@ -189,6 +189,17 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         limit,
         reason: Reason::ServicesFailed,
     }])
+}
+
+/// Lets paused containers run on, which `up` cannot; one that will not is made anew.
+fn thaw(project: &str) -> String {
+    format!(
+        r#"docker ps -q --filter status=paused --filter label=com.docker.compose.project={project} | while read -r id; do
+  docker unpause "$id" >&2 </dev/null || docker rm -f "$id" >&2 </dev/null
+done
+"#,
+        project = quote(project)
+    )
 }
 
 /// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name
