@@ -243,11 +243,28 @@ pub enum Outcome {
     Unreachable,
     /// The command line or the manifest is wrong.
     Invalid,
+    /// It failed, and what was there before came back.
+    RolledBack,
     /// A signal ended it.
     Interrupted,
 }
 
 impl Outcome {
+    /// Every outcome, in the order of the schema.
+    pub const ALL: [Self; 11] = [
+        Self::Converged,
+        Self::Changed,
+        Self::Planned,
+        Self::Ok,
+        Self::Failed,
+        Self::Partial,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Invalid,
+        Self::RolledBack,
+        Self::Interrupted,
+    ];
+
     /// Its name in events and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -261,6 +278,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Invalid => "invalid",
+            Self::RolledBack => "rolled-back",
             Self::Interrupted => "interrupted",
         }
     }

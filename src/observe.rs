@@ -7,6 +7,7 @@ use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input, Output};
 use crate::prepare::Prepared;
 use crate::state::Kind;
+use crate::step::record::ReleaseRecord;
 use crate::step::{self, Command, HostFacts};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
@@ -24,9 +25,48 @@ pub struct Session {
     pub failed: Option<FailedView>,
     /// Whether a step of this run succeeded.
     pub changed: bool,
+    /// The release to go back to, where that was asked for.
+    pub target: Option<ReleaseRecord>,
 }
 
 impl Session {
+    /// A connection to the host of a prepared environment, before the first look.
+    #[must_use]
+    pub fn new(prepared: Prepared, host: Host) -> Self {
+        Self { prepared, host, facts: HostFacts::default(), failed: None, changed: false, target: None }
+    }
+
+    /// The releases that the host keeps and that converged once, the newest first.
+    pub async fn releases(&self) -> Result<Vec<ReleaseRecord>, Failure> {
+        let script = self.prepared.subject().preamble() + step::files::LIST;
+        let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
+        Ok(step::files::parse_list(&output.stdout))
+    }
+
+    /// Chooses the release to go back to: the one named, else the one before the live one.
+    pub async fn choose(&mut self, named: Option<&str>) -> Result<(), Failure> {
+        let releases = self.releases().await?;
+        let live = self.facts.files.begun().next().map(|live| live.id.as_str());
+        let found = releases.iter().find(|release| match named {
+            Some(id) => release.id == id,
+            None => live.is_some_and(|live| release.id.as_str() < live),
+        });
+        self.target = match (found, named) {
+            (Some(release), _) => Some(release.clone()).filter(|release| live != Some(release.id.as_str())),
+            (None, Some(id)) => {
+                let message = format!("There is no release {id} to go back to");
+                let ids: Vec<&str> = releases.iter().map(|release| release.id.as_str()).collect();
+                return Err(
+                    Failure::new(Reason::ReleaseUnknown, message).hint(format!("The host has {}", ids.join(", ")))
+                );
+            }
+            (None, None) => {
+                let message = "There is no release before the live one to go back to";
+                return Err(Failure::new(Reason::ReleaseUnknown, message));
+            }
+        };
+        Ok(())
+    }
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
         let script = step::probe(&self.prepared.subject());

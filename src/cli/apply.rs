@@ -53,6 +53,9 @@ pub struct Options {
     /// Consent to destroying what the plan destroys in this environment; may be given again
     #[arg(long, value_name = "ENV")]
     pub allow_destroy: Vec<String>,
+    /// Try releases again that were rolled back
+    #[arg(long)]
+    pub retry: bool,
     /// Trust hosts whose keys are not known yet, and remember the keys
     #[arg(long)]
     pub accept_new_host_keys: bool,
@@ -78,13 +81,12 @@ impl Options {
     /// These options as what is asked of a pass.
     pub fn asked(self, command: &'static str, environments: Vec<String>, to: Stage) -> Asked {
         Asked {
-            command,
-            environments,
-            goal: Goal::Reach(to),
+            retry: self.retry,
             yes: self.yes,
             parallel: usize::from(self.parallel),
             allow_destroy: self.allow_destroy,
             trust: Trust { new_host_keys: self.accept_new_host_keys, foreign_directories: self.take_over },
+            ..Asked::new(command, environments, Goal::Reach(to))
         }
     }
 }

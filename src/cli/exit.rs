@@ -34,6 +34,7 @@ impl Ending {
             64 => Outcome::Invalid,
             6 => Outcome::Refused,
             7 => Outcome::Unreachable,
+            _ if failures.iter().any(|failure| failure.reason == Reason::RolledBack) => Outcome::RolledBack,
             _ => Outcome::Failed,
         };
         Self { outcome, exit_code }

@@ -23,6 +23,7 @@ mod register;
 mod release;
 mod render;
 mod resume;
+mod rollback;
 mod run;
 mod schema;
 mod show;
@@ -92,6 +93,7 @@ enum Command {
     Logs(logs::Args),
     Render(render::Args),
     Resume(resume::Args),
+    Rollback(rollback::Args),
     Destroy(destroy::Args),
     Create(create::Args),
     Register(register::Args),
@@ -150,6 +152,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Logs(args) => block_on(logs::run(context, args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
+        Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
         Command::Register(args) => block_on(register::run(context, args)),
@@ -188,6 +191,7 @@ impl Command {
             Self::Logs(_) => "logs",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
+            Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
             Self::Create(_) => "create",
             Self::Register(_) => "register",
@@ -230,7 +234,9 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "probe" | "resume" | "destroy" | "configure" | "release" | "run" => &["web"],
+                "show" | "logs" | "probe" | "resume" | "rollback" | "destroy" | "configure" | "release" | "run" => {
+                    &["web"]
+                }
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -28,6 +28,8 @@ pub struct Subject<'a> {
     pub environment: &'a Environment,
     /// Its rendered release, if it has an application.
     pub release: Option<&'a Release>,
+    /// Whether inputs that were rejected are tried again.
+    pub retry: bool,
     /// Stands in for the host's digest key until there is one; random, of this run alone.
     pub fallback_key: &'a record::DigestKey,
 }
