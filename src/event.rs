@@ -243,6 +243,8 @@ pub enum Outcome {
     Unreachable,
     /// The command line or the manifest is wrong.
     Invalid,
+    /// Another run works on what it was to work on.
+    Busy,
     /// It failed, and what was there before came back.
     RolledBack,
     /// A signal ended it.
@@ -251,7 +253,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the schema.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Converged,
         Self::Changed,
         Self::Planned,
@@ -261,6 +263,7 @@ impl Outcome {
         Self::Refused,
         Self::Unreachable,
         Self::Invalid,
+        Self::Busy,
         Self::RolledBack,
         Self::Interrupted,
     ];
@@ -278,6 +281,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Invalid => "invalid",
+            Self::Busy => "busy",
             Self::RolledBack => "rolled-back",
             Self::Interrupted => "interrupted",
         }

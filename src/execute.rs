@@ -3,6 +3,7 @@
 
 use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::failure::{Failure, Reason};
+use crate::lease::Claim;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::standing;
@@ -29,6 +30,8 @@ pub struct Execution<'a> {
     pub release: &'a str,
     /// Where events go.
     pub sink: &'a Sink,
+    /// As whom and how patiently leases are taken.
+    pub claim: &'a Claim,
     /// The clock.
     pub now: fn() -> Timestamp,
     /// Whether what is taken off takes its data with it.
@@ -100,7 +103,18 @@ fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: O
 async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
     let mut session = session.lock().await;
     let started = Instant::now();
+    let project = session.prepared.environment.project.to_string();
+    let floor = context.store.token(&project, &planned.environment).await?;
+    if let Err(failure) = session.own(context.claim, floor, context.sink).await {
+        say(context, planned, StepState::Failed, Some(started.elapsed()));
+        return Err(failure.on(&planned.environment));
+    }
     say(context, planned, StepState::Started, None);
+    let token = session.lease.as_ref().map(|lease| lease.token);
+    if let Some(token) = token {
+        let holder = &context.claim.holder;
+        context.store.take(&project, &planned.environment, token, holder, (context.now)()).await?;
+    }
     let intent = context.store.intend(context.run, &planned.environment, planned.kind, (context.now)()).await?;
     let result = change(planned, &mut session, context).await.map_err(|failure| failure.on(&planned.environment));
     let state = match &result {
@@ -117,9 +131,8 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
     });
     session.changed |= matches!(state, StepState::Applied);
     session.failed.clone_from(&failed);
-    let project = session.prepared.environment.project.to_string();
     let record = standing::record(&session, (context.now)(), failed);
-    context.store.save(&project, &planned.environment, &record).await?;
+    context.store.save(&project, &planned.environment, &record, token).await?;
     context.store.settle(intent, word(state), (context.now)()).await?;
     say(context, planned, state, Some(started.elapsed()));
     result

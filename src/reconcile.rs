@@ -89,8 +89,7 @@ pub async fn observe(
                     Ok(()) => Ok(session),
                     Err(failure) => {
                         let failure = failure.on(session.prepared.name());
-                        session.host.close().await;
-                        Err((session.prepared, failure))
+                        Err((session.close().await, failure))
                     }
                 }
             }

@@ -17,6 +17,7 @@ use crate::store::{Record, Run, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What is asked of a pass.
@@ -38,9 +39,14 @@ pub struct Asked {
     pub parallel: usize,
     /// Environments that may be destroyed.
     pub allow_destroy: Vec<String>,
+    /// How long to wait for another run that works on the same environment.
+    pub wait: Duration,
     /// What is taken on trust.
     pub trust: Trust,
 }
+
+/// How long to wait for another run: longer than the lease of one that died.
+pub const WAIT: Duration = Duration::from_secs(90);
 
 impl Asked {
     /// A pass that asks at a terminal, trusts nothing and destroys nothing, ten hosts at once.
@@ -55,6 +61,7 @@ impl Asked {
             yes: false,
             parallel: 10,
             allow_destroy: Vec::new(),
+            wait: WAIT,
             trust: Trust::default(),
         }
     }
@@ -100,7 +107,9 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         trust: asked.trust,
     };
     let mut prepared = pass.prepare(environments, destroy).await;
-    prepared.iter_mut().for_each(|one| one.retry = asked.retry);
+    for one in &mut prepared {
+        one.retry = asked.retry;
+    }
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     doubts(context, &mut pass, &sessions).await;
@@ -276,7 +285,9 @@ async fn journalled(
         let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
         let (run, parallel) = (run.id.as_str(), asked.parallel);
         let purge = asked.goal == Goal::Destroy { purge: true };
-        let execution = Execution { store, run, release: &release, sink: &sink, now, purge, parallel, stop };
+        let claim = context.claim(asked.wait);
+        let execution =
+            Execution { store, run, release: &release, sink: &sink, claim: &claim, now, purge, parallel, stop };
         let report = execute::execute(&proposal.plan, sessions, &execution).await;
         drop(sink);
         report

@@ -29,6 +29,7 @@ mod schema;
 mod show;
 mod status;
 mod test;
+mod unlock;
 mod usage;
 
 pub use context::Context;
@@ -94,6 +95,7 @@ enum Command {
     Render(render::Args),
     Resume(resume::Args),
     Rollback(rollback::Args),
+    Unlock(unlock::Args),
     Destroy(destroy::Args),
     Create(create::Args),
     Register(register::Args),
@@ -152,6 +154,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Logs(args) => block_on(logs::run(context, args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
+        Command::Unlock(args) => block_on(unlock::run(context, args)),
         Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
@@ -191,6 +194,7 @@ impl Command {
             Self::Logs(_) => "logs",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
+            Self::Unlock(_) => "unlock",
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
             Self::Create(_) => "create",
@@ -234,9 +238,8 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "probe" | "resume" | "rollback" | "destroy" | "configure" | "release" | "run" => {
-                    &["web"]
-                }
+                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "destroy" | "configure" | "release"
+                | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -1,13 +1,14 @@
 //! `deployer rollback`: back to an earlier release, files and images together. Never touches volumes and
 //! other data.
 
+use super::apply::Trusted;
 use super::converge::{self, Asked};
 use super::{Context, Ending};
-use crate::reconcile::{Goal, Trust};
+use crate::reconcile::Goal;
 
 /// Go back to an earlier release, its files and images together
 ///
-/// The host keeps the last releases (keep_releases in the manifest). The environment then stays at that release until
+/// The host keeps the last releases (`keep_releases` in the manifest). The environment then stays at that release until
 /// its application or its variables change, or apply is given --retry. Volumes and other data are not rolled back.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,9 +21,9 @@ pub struct Args {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
-    /// Trust hosts whose keys are not known yet, and remember the keys
-    #[arg(long)]
-    pub accept_new_host_keys: bool,
+    /// What is taken on trust.
+    #[command(flatten)]
+    pub trust: Trusted,
 }
 
 /// Runs the command.
@@ -30,7 +31,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     let asked = Asked {
         release: args.to,
         yes: args.yes,
-        trust: Trust { new_host_keys: args.accept_new_host_keys, foreign_directories: false },
+        trust: args.trust.into(),
         ..Asked::new(context.command, vec![args.environment], Goal::RollBack)
     };
     converge::run(context, &asked).await

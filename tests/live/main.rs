@@ -12,6 +12,7 @@ mod drift;
 mod edits;
 mod engine;
 mod hostile;
+mod lease;
 mod lifecycle;
 mod looking;
 mod main_job;

@@ -95,8 +95,8 @@ fn somebody_goes_back_by_name_and_stays_there_until_something_changes() {
     work.write("app/html/index.html", "page three\n");
     assert_eq!(work.apply().expect(0).outcome(), "changed");
     assert_eq!(host.page(8080).as_deref(), Some("page three\n"));
-    let named = work.run(&["rollback", "production", "--to", &first, "--yes", "--json"]).expect(0);
-    assert_eq!(named.outcome(), "changed");
+    let again = work.run(&["rollback", "production", "--to", &first, "--yes", "--json"]).expect(0);
+    assert_eq!(again.outcome(), "changed");
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
 
     // Four more releases: the third newest goes, and with it the image that only it ran.

@@ -77,12 +77,10 @@ fn keep_releases(given: &Given<Whole>, reading: &mut Reading<'_>) -> usize {
     const DEFAULT: usize = 5;
     let Some(written) = &given.0 else { return DEFAULT };
     let Some(number) = whole(written, "keep_releases", reading.report) else { return DEFAULT };
-    match usize::try_from(number) {
-        Ok(number @ 1..=100) => number,
-        _ => {
-            let hint = "Write a number from 1 to 100";
-            reading.report.fault(written.spot, format!("{number} releases cannot be kept"), hint);
-            DEFAULT
-        }
+    if let Ok(kept @ 1..=100) = usize::try_from(number) {
+        return kept;
     }
+    let message = format!("{number} releases cannot be kept");
+    reading.report.fault(written.spot, message, "Write a number from 1 to 100");
+    DEFAULT
 }
