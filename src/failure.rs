@@ -79,6 +79,7 @@ reasons! {
     LeaseLost "lease-lost" 4 "This run stood still for so long that its lease on the environment expired", "Run the same command again: it continues where the host is";
     MarkerMismatch "marker-mismatch" 6 "The host's directory belongs to another project or environment", "Choose another host_directory, or pass --take-over if it is really yours";
     ConsentMissing "consent-missing" 6 "Destroying needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV";
+    Protected "protected" 6 "The environment is protected from being destroyed", "Lift it by an apply of a manifest that holds the environment with protect: false";
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";
     ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, though some are recorded", "If that is meant, destroy them by name first; nothing was changed";
     DependencyFailed "dependency-failed" 1 "An environment this one depends on is not healthy", "Mend that one first";

@@ -29,6 +29,7 @@ pub mod host;
 pub mod lease;
 pub mod manifest;
 pub mod observe;
+pub mod orphan;
 pub mod plan;
 pub mod prepare;
 pub mod preview;

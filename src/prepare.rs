@@ -127,7 +127,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         }
     }
     let release = match &environment.application {
-        Some(compose) if failures.is_empty() => match application::load(compose, &values) {
+        Some(compose) if failures.is_empty() && !environment.orphaned => match application::load(compose, &values) {
             Ok(release) => Some(release),
             Err(more) => {
                 failures.extend(more);

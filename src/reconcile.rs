@@ -153,6 +153,11 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
         if matches!(request.goal, Goal::Reach(_)) {
             hold(&session, &mut proposal);
         }
+        if request.goal.stage(environment).is_none() && !own.is_empty() && protected(&session) {
+            let failure = Failure::new(Reason::Protected, "It is protected and not destroyed");
+            proposal.refused.push(failure.on(name));
+            continue;
+        }
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         // Also where nothing is to do: another's directory may hold the same files as ours.
@@ -169,6 +174,10 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
     }
     proposal.plan = Plan::new(steps.into_values().flatten().collect(), &depends_on);
     proposal
+}
+
+fn protected(session: &Session) -> bool {
+    step::access::protected(&session.prepared.subject(), &session.facts)
 }
 
 /// Says which release is held back. What is live is kept as it is all the same.

@@ -3,12 +3,12 @@
 
 use crate::check;
 use crate::event::{EnvironmentView, FailedView, Health};
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::{Compose, Environment, Identity};
 use crate::observe::Session;
 use crate::state::{Kind, Stage, State};
 use crate::step::record::PublishedPort;
 use crate::step::{self, HostFacts, Subject};
-use crate::store::Record;
+use crate::store::{Reach, Record};
 use jiff::Timestamp;
 
 /// What is to be saved of this observation.
@@ -27,6 +27,8 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         observed_at: now,
         serial: session.facts.access.serial,
         suspended: session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
+        protected: step::access::protected(&subject, &session.facts),
+        reach: Some(reach(&session.prepared.environment)),
         in_progress: others(session),
         failed,
         host_keys: session.host.host_keys().to_vec(),
@@ -36,6 +38,23 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         ),
         services: of_services,
         state,
+    }
+}
+
+/// What is to be kept of the way to an environment, for when its entry is gone.
+fn reach(environment: &Environment) -> Reach {
+    let identity_file = match &environment.ssh.identity {
+        Some(Identity::File(path)) => Some(path.to_string()),
+        _ => None,
+    };
+    let place = |compose: &Compose| (compose.project.clone(), compose.host_directory.to_string());
+    Reach {
+        port: environment.ssh.port,
+        user: environment.ssh.user.clone(),
+        identity_file,
+        jump: environment.ssh.jump.clone(),
+        renamed_from: environment.renamed_from.as_ref().map(ToString::to_string),
+        application: environment.application.as_ref().map(place),
     }
 }
 
@@ -123,7 +142,7 @@ pub fn view(
         failed: record.and_then(|record| record.failed.clone()),
         in_progress: record.and_then(|record| record.in_progress.clone()),
         suspended: record.is_some_and(|record| record.suspended),
-        protected: false,
+        protected: environment.protect == Some(true) || record.is_some_and(|record| record.protected),
         observed_at: record.map(|record| record.observed_at),
         endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
         services: record.map(|record| record.services.clone()).unwrap_or_default(),

@@ -30,6 +30,8 @@ fn record(serial: u64) -> Record {
         serial,
         suspended: false,
         in_progress: None,
+        protected: false,
+        reach: None,
         failed: Some(FailedView {
             kind: Some(Kind::Services),
             reason: "unhealthy".to_owned(),

@@ -98,7 +98,14 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let destroy = matches!(asked.goal, Goal::Destroy { .. });
-    let environments = pass.select(&asked.environments, !destroy)?;
+    let orphans = pass.orphaned(if destroy { &asked.environments } else { &asked.allow_destroy });
+    let gone = |name: &&String| destroy && orphans.iter().any(|orphan| orphan.name.as_str() == name.as_str());
+    let known: Vec<String> = asked.environments.iter().filter(|name| !gone(name)).cloned().collect();
+    let mut environments = Vec::new();
+    if !known.is_empty() || asked.environments.is_empty() {
+        environments = pass.select(&known, !destroy)?;
+    }
+    environments.extend(orphans);
     let request = Request {
         goal: asked.goal,
         parallel: asked.parallel,
@@ -218,7 +225,10 @@ async fn consent(
 ) -> Result<(), Failure> {
     for name in doomed {
         let declared = match sessions.get(name) {
-            Some(session) => session.lock().await.prepared.environment.stage == Stage::Destroyed,
+            Some(session) => {
+                let environment = &session.lock().await.prepared.environment;
+                environment.stage == Stage::Destroyed && !environment.orphaned
+            }
             None => false,
         };
         let allowed = declared || asked.allow_destroy.contains(name);
@@ -318,8 +328,14 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
             record.failed = record.failed.or(before);
         }
         context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, None))));
+        let off = environment.orphaned
+            && step::remove::ORDER.iter().all(|kind| !step::remove::present(*kind, &session.facts));
         drop(session);
         // Where no step ran, the observation is on the disk already.
+        if off {
+            pass.forget(name).await;
+            continue;
+        }
         let kept = pass.records.get(name).map(|kept| Record { observed_at: record.observed_at, ..kept.clone() });
         if kept.as_ref() != Some(&record) {
             pass.save(name, record).await;

@@ -6,6 +6,7 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Environment;
 use crate::reconcile::Goal;
 
 /// Tear environments down; asks for each name
@@ -51,6 +52,14 @@ async fn forget(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
         if !consent {
             let message = format!("{name} is not forgotten without consent by its name");
             pass.fail(Failure::new(Reason::ConsentMissing, message).on(name));
+            continue;
+        }
+        let lifted =
+            |environment: &Environment| environment.name.as_str() == name && environment.protect == Some(false);
+        let protected = pass.records.get(name).is_some_and(|record| record.protected);
+        if protected && !pass.manifest.environments.values().any(lifted) {
+            let message = "It is protected and not forgotten";
+            pass.fail(Failure::new(Reason::Protected, message).on(name));
             continue;
         }
         let project = pass.manifest.project.to_string();

@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 /// The groups, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Commands", &["init", "check", "plan", "apply", "status", "list", "rollback", "destroy", "resume", "unlock"]),
+    (
+        "Commands",
+        &["init", "check", "plan", "apply", "status", "list", "rollback", "destroy", "suspend", "resume", "unlock"],
+    ),
     ("Looking closer", &["test", "show", "logs", "render"]),
     ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),
     ("For tools", &["schema", "completions", "man"]),

@@ -28,6 +28,7 @@ mod run;
 mod schema;
 mod show;
 mod status;
+mod suspend;
 mod test;
 mod unlock;
 mod usage;
@@ -96,6 +97,7 @@ enum Command {
     Resume(resume::Args),
     Rollback(rollback::Args),
     Unlock(unlock::Args),
+    Suspend(suspend::Args),
     Destroy(destroy::Args),
     Create(create::Args),
     Register(register::Args),
@@ -154,6 +156,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Logs(args) => block_on(logs::run(context, args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
+        Command::Suspend(args) => block_on(suspend::run(context, args)),
         Command::Unlock(args) => block_on(unlock::run(context, args)),
         Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
@@ -194,6 +197,7 @@ impl Command {
             Self::Logs(_) => "logs",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
+            Self::Suspend(_) => "suspend",
             Self::Unlock(_) => "unlock",
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
@@ -238,8 +242,8 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "destroy" | "configure" | "release"
-                | "run" => &["web"],
+                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend" | "destroy" | "configure"
+                | "release" | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

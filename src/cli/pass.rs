@@ -7,9 +7,11 @@ use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
+use crate::orphan;
 use crate::prepare::{self, Prepared};
 use crate::reconcile::{self, Request};
 use crate::standing;
+use crate::step::access;
 use crate::store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +56,7 @@ impl Pass {
         };
         let store = store.map_err(|failure| vec![failure])?;
         let records = match &store {
-            Some(store) => recorded(store, manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
+            Some(store) => recorded(store, &manifest).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
         let pass = Self { manifest, store, records, failures: Vec::new(), sink: context.sink.clone() };
@@ -72,7 +74,9 @@ impl Pass {
         }
         let known = |name: &str| self.manifest.environments.keys().any(|known| known.as_str() == name);
         for name in self.records.keys().filter(|name| !known(name)) {
-            let message = "is recorded and no longer in the manifest; it is left as it is".to_owned();
+            let message = format!(
+                "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} takes it off its host"
+            );
             (self.sink)(Event::Warning { environment: Some(name.clone()), message });
         }
         Ok(())
@@ -93,6 +97,13 @@ impl Pass {
             open.extend(all.get(name).into_iter().flat_map(|one| &one.depends_on).filter(|need| wanted.insert(need)));
         }
         Ok(all.values().filter(|environment| wanted.contains(&environment.name)).cloned().collect())
+    }
+
+    /// Environments of these names that left the manifest, as far as they are recorded.
+    pub fn orphaned<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Environment> {
+        let left = |name: &&String| !self.manifest.environments.keys().any(|known| known.as_str() == name.as_str());
+        let known = |name: &String| orphan::environment(&self.manifest.project, name, self.records.get(name)?);
+        names.into_iter().filter(left).filter_map(known).collect()
     }
 
     fn unknown(&self, name: &str) -> Failure {
@@ -147,8 +158,15 @@ impl Pass {
             let session = session.lock().await;
             let before = self.records.get(name).and_then(|record| record.failed.clone());
             let record = standing::record(&session, (context.now)(), before);
+            let marker = session.facts.access.marker.as_ref();
+            let ours = marker.is_none_or(|marker| access::ours(&session.prepared.environment, marker));
             drop(session);
-            self.save(name, record).await;
+            if ours {
+                self.save(name, record).await;
+            } else {
+                // Another's: seen, but not kept as if it were this one's.
+                self.records.insert(name.clone(), record);
+            }
         }
         (sessions, failed)
     }
@@ -171,6 +189,16 @@ impl Pass {
         }
     }
 
+    /// Drops what is recorded of an environment.
+    pub async fn forget(&mut self, name: &str) {
+        if let Some(store) = &self.store
+            && let Err(failure) = store.forget(self.manifest.project.as_str(), name).await
+        {
+            self.fail(failure);
+        }
+        self.records.remove(name);
+    }
+
     /// Closes connections and the store; `outcome` holds where nothing failed.
     pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
         let others = self.spared(&sessions);
@@ -190,9 +218,18 @@ impl Pass {
     }
 }
 
-/// What is recorded of a project, with who works on it now.
-async fn recorded(store: &Store, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
+/// What is recorded of a project, under the names its environments have now, with who works on them.
+async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String, Record>, Failure> {
+    let project = manifest.project.as_str();
     let (mut records, holders) = (store.records(project).await?, store.holders(project).await?);
+    let former = |environment: &Environment| Some((environment.renamed_from.clone()?, environment.name.to_string()));
+    for (from, to) in manifest.environments.values().filter_map(former) {
+        if let Some(record) = records.remove(from.as_str()) {
+            // A store that can only be read keeps the old name; the record counts under the new one all the same.
+            let _ = store.rename(project, from.as_str(), &to).await;
+            records.entry(to).or_insert(record);
+        }
+    }
     for (name, record) in &mut records {
         let holder = holders.get(name).filter(|holder| !holder.gone());
         record.in_progress = holder.map(ToString::to_string).or(record.in_progress.take());

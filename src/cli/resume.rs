@@ -5,6 +5,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::Failure;
+use crate::observe::Session;
 use crate::standing;
 use crate::step::access;
 use std::time::Duration;
@@ -19,41 +20,49 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    resume(context, &args.environments).await.unwrap_or_else(|failures| refuse(context, &failures))
+    mark(context, &args.environments, false).await.unwrap_or_else(|failures| refuse(context, &failures))
 }
 
-async fn resume(context: &Context, names: &[String]) -> Result<Ending, Vec<Failure>> {
+/// Marks environments on their hosts as suspended or not.
+pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let environments = pass.select(names, false)?;
     let prepared = pass.prepare(environments, true).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
-    let mut resumed = 0;
+    let mut outcome = Outcome::Converged;
     for (name, session) in &sessions {
         let mut session = session.lock().await;
-        if !session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended) {
-            context.say(Event::Note(format!("{name} is not suspended")));
+        let was = session.facts.access.marker.as_ref().map(|marker| marker.suspended);
+        let already = match (was, suspended) {
+            (None, true) => Some("is not deployed, so there is nothing to suspend"),
+            (Some(true), true) => Some("is suspended already"),
+            (None | Some(false), false) => Some("is not suspended"),
+            _ => None,
+        };
+        if let Some(already) = already {
+            context.say(Event::Note(format!("{name} {already}")));
             continue;
         }
-        let command = access::mark(&session.prepared.subject(), false);
         let floor = pass.token(name).await;
-        let done = match session.own(&context.claim(Duration::ZERO), floor).await {
-            Ok(()) => session.run(&command).await,
-            Err(failure) => Err(failure),
-        };
-        let done = match done {
-            Ok(_) => session.observe().await,
-            Err(failure) => Err(failure),
-        };
-        match done {
+        match write(context, &mut session, floor, suspended).await {
             Ok(()) => {
                 let record = standing::record(&session, (context.now)(), None);
                 pass.save(name, record).await;
-                resumed += 1;
-                context.say(Event::Note(format!("{name} is resumed; deployer apply brings it to its stage")));
+                outcome = Outcome::Changed;
+                context.say(Event::Note(match suspended {
+                    true => format!("{name} is suspended: apply and watch leave it alone until deployer resume {name}"),
+                    false => format!("{name} is resumed; deployer apply brings it to its stage"),
+                }));
             }
             Err(failure) => pass.fail(failure.on(name)),
         }
     }
-    let outcome = if resumed == 0 { Outcome::Converged } else { Outcome::Changed };
     Ok(pass.close(sessions, outcome).await)
+}
+
+async fn write(context: &Context, session: &mut Session, floor: u64, suspended: bool) -> Result<(), Failure> {
+    session.own(&context.claim(Duration::ZERO), floor).await?;
+    let command = access::mark(&session.prepared.subject(), &session.facts, suspended);
+    session.run(&command).await?;
+    session.observe().await
 }

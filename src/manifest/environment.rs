@@ -36,6 +36,12 @@ pub struct Environment {
     pub stage: Stage,
     /// When `running` counts.
     pub health: Health,
+    /// Whether it may be destroyed; `None` leaves that as it is.
+    pub protect: Option<bool>,
+    /// The name it had before, under which it lies on the host.
+    pub renamed_from: Option<Name>,
+    /// Whether it is no longer in the manifest, known only from what is recorded.
+    pub orphaned: bool,
     /// What becomes of a release that does not become healthy.
     pub rollback: Rollback,
     /// How many releases stay on the host, the live one among them.
@@ -247,9 +253,9 @@ impl Ssh {
 }
 
 impl Environment {
-    /// `PROJECT--ENV`: its identity on the host.
+    /// `PROJECT--ENV`: its identity on the host. A new name does not move what lies there.
     #[must_use]
     pub fn identity(&self) -> String {
-        format!("{}--{}", self.project, self.name)
+        format!("{}--{}", self.project, self.renamed_from.as_ref().unwrap_or(&self.name))
     }
 }

@@ -83,7 +83,7 @@ merge! {
     ApplicationSpec { compose }
     ComposeSpec { directory files templates variables archives seed project host_directory }
     HealthSpec { timeout stable_for }
-    EnvironmentSpec { registered ssh public_addresses configure application checks stage health rollback keep_releases depends_on }
+    EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on }
 }
 
 impl Layer for SshSpec {

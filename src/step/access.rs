@@ -5,6 +5,7 @@ use super::record::{DigestKey, FORMAT, Marker};
 use super::{Command, HostFacts, SHORT, Subject, keep, lease};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
+use crate::manifest::environment::Environment;
 use crate::state::Facts;
 
 /// What the host says of itself and of us.
@@ -159,24 +160,43 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         if marker.suspended && subject.environment.stage != crate::state::Stage::Destroyed {
             facts.insert("suspended".to_owned(), "yes".to_owned());
         }
+        if marker.protect {
+            facts.insert("protect".to_owned(), "yes".to_owned());
+        }
     }
     facts
 }
 
 /// The facts as they are to be.
 #[must_use]
-pub fn desired(subject: &Subject<'_>) -> Facts {
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let environment = subject.environment;
-    Facts::from([("marker".to_owned(), format!("{}/{}", environment.project, environment.name))])
+    let mut facts = Facts::from([("marker".to_owned(), format!("{}/{}", environment.project, environment.name))]);
+    if protected(subject, host) {
+        facts.insert("protect".to_owned(), "yes".to_owned());
+    }
+    facts
+}
+
+/// Whether the environment may not be destroyed: as the manifest says or, where it says nothing, as the host remembers.
+#[must_use]
+pub fn protected(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    let remembered = host.access.marker.as_ref().is_some_and(|marker| marker.protect);
+    subject.environment.protect.unwrap_or(remembered)
+}
+
+/// Whether a marker is this environment's, under its name or its former one.
+#[must_use]
+pub fn ours(environment: &Environment, marker: &Marker) -> bool {
+    let names = [Some(&environment.name), environment.renamed_from.as_ref()];
+    marker.project == environment.project.as_str()
+        && names.into_iter().flatten().any(|name| marker.environment == name.as_str())
 }
 
 /// Refuses a directory that is someone else's.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let environment = subject.environment;
-    let ours = |marker: &Marker| {
-        marker.project == environment.project.as_str() && marker.environment == environment.name.as_str()
-    };
     if host.access.broken_marker {
         let message = format!("A marker under {} on the host cannot be read", subject.state_directory());
         return Some(Failure::new(Reason::MarkerMismatch, message));
@@ -186,7 +206,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let message = if newer {
         "The host was last written by a newer deployer".to_owned()
     } else {
-        let other = found().find(|marker| !ours(marker))?;
+        let other = found().find(|marker| !ours(environment, marker))?;
         let directory = environment.application.as_ref().map_or("", |compose| compose.host_directory.as_str());
         format!("{directory} on the host belongs to {}/{}", other.project, other.environment)
     };
@@ -195,7 +215,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 
 /// Claims the host: our directory, the marker, the digest key, the serial.
 #[must_use]
-pub fn commands(subject: &Subject<'_>) -> Vec<Command> {
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let script = format!(
         r#"umask 077
 mkdir -p "$state/releases"
@@ -203,7 +223,7 @@ chmod 0700 "$state"
 grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || {{ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$state/key.new"; mv "$state/key.new" "$state/key"; }}
 [ -s "$state/serial" ] || echo 1 > "$state/serial"
 {}"#,
-        keep("marker.json", &marker_of(subject, false))
+        keep("marker.json", &marker_of(subject, host, false))
     );
     vec![Command {
         title: "mark the host as ours".to_owned(),
@@ -216,8 +236,8 @@ grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || {{ head -c 32 /dev/urandom | od -An 
 
 /// Writes the marker anew, suspended or not.
 #[must_use]
-pub fn mark(subject: &Subject<'_>, suspended: bool) -> Command {
-    let script = format!("umask 077\n{}", keep("marker.json", &marker_of(subject, suspended)));
+pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command {
+    let script = format!("umask 077\n{}", keep("marker.json", &marker_of(subject, host, suspended)));
     Command {
         title: "write the marker".to_owned(),
         script: subject.preamble() + &script,
@@ -229,13 +249,14 @@ pub fn mark(subject: &Subject<'_>, suspended: bool) -> Command {
 
 /// The marker of this environment, as JSON.
 #[must_use]
-pub fn marker_of(subject: &Subject<'_>, suspended: bool) -> String {
+pub fn marker_of(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> String {
     let environment = subject.environment;
     let marker = Marker {
         version: FORMAT,
         project: environment.project.to_string(),
         environment: environment.name.to_string(),
         suspended,
+        protect: protected(subject, host),
     };
     serde_json::to_string(&marker).unwrap_or_default()
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 const MARK: &str = "@@deployer";
 
-/// A fragment in its own subshell, between its marks. Its errors do not end the script.
+/// A fragment, which may be empty, in its own subshell, between its marks. Its errors do not end the script.
 #[must_use]
 pub fn wrap(name: &str, fragment: &str) -> String {
-    format!("printf '{MARK} begin {name}\\n'\n(\n{fragment}\n) 2>/dev/null\nprintf '\\n{MARK} end {name}\\n'\n")
+    format!("printf '{MARK} begin {name}\\n'\n(\n:\n{fragment}\n) 2>/dev/null\nprintf '\\n{MARK} end {name}\\n'\n")
 }
 
 /// The frames of an output by name; a frame without its end is left out.

@@ -193,7 +193,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
     state(subject, |kind| match kind {
-        Kind::Access => access::desired(subject),
+        Kind::Access => access::desired(subject, host),
         Kind::Engine => engine::desired(subject, host),
         Kind::Files => files::desired(subject, host),
         Kind::Images => images::desired(subject, host),
@@ -225,7 +225,7 @@ pub fn commands(
     release_id: &str,
 ) -> Result<Vec<Command>, Failure> {
     match kind {
-        Kind::Access => Ok(access::commands(subject)),
+        Kind::Access => Ok(access::commands(subject, host)),
         Kind::Engine => Ok(engine::commands(subject, host)),
         Kind::Files => files::commands(subject, host, release_id),
         Kind::Images => Ok(images::commands(subject, host)),

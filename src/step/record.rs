@@ -20,6 +20,9 @@ pub struct Marker {
     /// Whether it is left alone until resumed.
     #[serde(default)]
     pub suspended: bool,
+    /// Whether it may not be destroyed.
+    #[serde(default)]
+    pub protect: bool,
 }
 
 /// A release as the host has it.

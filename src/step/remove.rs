@@ -29,7 +29,7 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
         Kind::Services => ("stop and remove the services", services(subject, purge), LONG, Reason::ServicesFailed),
         Kind::Images => ("remove the images we brought", IMAGES.to_owned(), LONG, Reason::CommandFailed),
         Kind::Files => ("remove our files", remove_files(host, purge), SHORT, Reason::CommandFailed),
-        Kind::Access => ("let the host go", release(subject), SHORT, Reason::CommandFailed),
+        Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
         Kind::Engine => return Vec::new(),
     };
     let script = subject.preamble() + &script;
@@ -77,7 +77,7 @@ fn remove_files(host: &HostFacts, purge: bool) -> String {
 }
 
 /// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
-fn release(subject: &Subject<'_>) -> String {
+fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
-    format!("umask 077\n{}rm -f \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, suspended)))
+    format!("umask 077\n{}rm -f \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, host, suspended)))
 }

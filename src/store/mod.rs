@@ -8,7 +8,7 @@ mod place;
 mod record;
 
 pub use journal::{InDoubt, Run};
-pub use record::Record;
+pub use record::{Reach, Record};
 
 use camino::Utf8PathBuf;
 use sqlx::sqlite::SqliteConnection;

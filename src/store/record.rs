@@ -28,6 +28,12 @@ pub struct Record {
     pub serial: u64,
     /// Whether the environment is left alone until resumed.
     pub suspended: bool,
+    /// Whether it may not be destroyed.
+    #[serde(default)]
+    pub protected: bool,
+    /// How to reach it and what of it to take off once it left the manifest.
+    #[serde(default)]
+    pub reach: Option<Reach>,
     /// Who worked on it then, if another did.
     #[serde(default)]
     pub in_progress: Option<String>,
@@ -41,7 +47,34 @@ pub struct Record {
     pub services: BTreeMap<String, String>,
 }
 
+/// How an environment is reached, without secrets, for when its entry is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// SSH port.
+    pub port: Option<u16>,
+    /// Login name.
+    pub user: Option<String>,
+    /// Path of the private key.
+    pub identity_file: Option<String>,
+    /// Jump host.
+    pub jump: Option<String>,
+    /// The name under which it lies on the host, where that is a former one.
+    pub renamed_from: Option<String>,
+    /// Compose project and directory on the host, where it has an application.
+    pub application: Option<(String, String)>,
+}
+
 impl Store {
+    /// Gives a record to the environment's new name.
+    pub async fn rename(&self, project: &str, from: &str, to: &str) -> Result<(), Failure> {
+        for table in ["record", "lease"] {
+            let statement =
+                format!("UPDATE OR IGNORE {table} SET environment = ? WHERE project = ? AND environment = ?");
+            self.execute(sqlx::query(sqlx::AssertSqlSafe(statement)).bind(to).bind(project).bind(from)).await?;
+        }
+        Ok(())
+    }
+
     /// Every record of a project, by environment.
     pub async fn records(&self, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
         let rows: Vec<(String, i64, String)> =

@@ -17,6 +17,7 @@ mod lifecycle;
 mod looking;
 mod main_job;
 mod ownership;
+mod protection;
 mod rollback;
 mod scene;
 mod session;

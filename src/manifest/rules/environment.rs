@@ -1,8 +1,8 @@
 //! One environment: its sections, merged with the defaults, become what the engine works with. Never
 //! looks at another environment.
 
-use super::scalars::{duration, whole};
-use super::{Placed, Reading, address, application, checks, engine, ssh};
+use super::scalars::{duration, switch, whole};
+use super::{Placed, Reading, address, application, capitalised, checks, engine, shown, ssh};
 use crate::manifest::environment::{Environment, Health, Name, Rollback};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
@@ -20,7 +20,8 @@ pub fn read(
     reading: &mut Reading<'_>,
 ) -> Placed {
     let spec = body.over(defaults);
-    let identity = format!("{project}--{name}");
+    let renamed_from = renamed_from(&spec.renamed_from, reading);
+    let identity = format!("{project}--{}", renamed_from.as_ref().unwrap_or(&name));
     let compose = spec.application.value().and_then(|application| application.compose.value());
     let spot = |given: Option<Spot>| given.unwrap_or(key.spot);
     let (own_project, own_directory) = (
@@ -39,6 +40,9 @@ pub fn read(
         checks: checks::read(&spec.checks, reading.report),
         stage: spec.stage.value().copied().unwrap_or(Stage::Running),
         health: health(&spec.health.or_default(), reading),
+        protect: spec.protect.0.is_some().then(|| switch(&spec.protect, true, "protect", reading.report)),
+        renamed_from,
+        orphaned: false,
         rollback: spec.rollback.value().copied().unwrap_or(Rollback::OnFailure),
         keep_releases: keep_releases(&spec.keep_releases, reading),
         depends_on: depends_on.iter().filter_map(|written| Name::parse(&written.value).ok()).collect(),
@@ -71,6 +75,18 @@ fn health(spec: &HealthSpec, reading: &mut Reading<'_>) -> Health {
         reading.report.fault(written.spot, "No service can be stable for that long within the timeout", hint);
     }
     Health { timeout, stable_for }
+}
+
+fn renamed_from(given: &Given<String>, reading: &mut Reading<'_>) -> Option<Name> {
+    let written = given.0.as_ref()?;
+    match Name::parse(&written.value) {
+        Ok(name) => Some(name),
+        Err(rule) => {
+            let message = format!("`{}` was no environment's name", shown(&written.value));
+            reading.report.fault(written.spot, message, capitalised(&rule));
+            None
+        }
+    }
 }
 
 fn keep_releases(given: &Given<Whole>, reading: &mut Reading<'_>) -> usize {

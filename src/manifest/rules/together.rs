@@ -12,8 +12,23 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn check(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     known_dependencies(environments, report);
     cycles(environments, report);
+    renames(environments, report);
     shared_hosts(environments, report);
     report.concerning(None);
+}
+
+/// A former name is one environment's alone: it says where that one lies on its host.
+fn renames(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    let mut claimed: BTreeMap<&Name, &Name> = BTreeMap::new();
+    for (name, placed) in environments {
+        let Some(former) = &placed.environment.renamed_from else { continue };
+        report.concerning(Some(name.as_str()));
+        let other = environments.get_key_value(former).map(|(other, _)| other);
+        if let Some(other) = other.or_else(|| claimed.insert(former, name)) {
+            let message = format!("`{name}` was renamed from `{former}`, which `{other}` is or was too");
+            report.fault(placed.key, message, "Remove `renamed_from` where it is not true");
+        }
+    }
 }
 
 fn known_dependencies(environments: &BTreeMap<Name, Placed>, report: &mut Report) {

@@ -27,6 +27,13 @@ pub struct EnvironmentSpec {
     pub stage: Given<Stage>,
     /// When `running` counts.
     pub health: Given<HealthSpec>,
+    /// Whether it may not be destroyed. Remembered on the host and in the store also where the environment leaves the
+    /// file; lifted by an apply with `protect: false`.
+    pub protect: Given<Switch>,
+    /// Its name before: it keeps its place on the host, its Compose project and its data. Stays in the file as long as
+    /// the environment does.
+    #[schemars(regex(pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))]
+    pub renamed_from: Given<String>,
     /// What becomes of a release that does not become healthy: the last healthy one comes back (`on_failure`, the
     /// default), or it stays (`never`).
     pub rollback: Given<Rollback>,

@@ -56,7 +56,7 @@ fn up(subject: &Subject<'_>, record: &ReleaseRecord, title: String, begin: &str)
 /// Journals a release as the one being switched to and puts its files in place.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
-    let marker = quote(&access::marker_of(subject, false));
+    let marker = quote(&access::marker_of(subject, host, false));
     keep("swapping.json", &json)
         + &files::switch(record, host)
         + &format!("printf '%s\\n' {marker} > \"$app/.deployer\"\n")

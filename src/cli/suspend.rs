@@ -1,0 +1,19 @@
+//! `deployer suspend`: an environment is left alone until it is resumed. Never stops anything on the host.
+
+use super::pass::refuse;
+use super::{Context, Ending, resume};
+
+/// Leave environments alone: apply and watch pass over them until they are resumed
+///
+/// What runs there goes on. The host remembers it, so it holds for every runner.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Environments
+    #[arg(value_name = "ENV", required = true)]
+    pub environments: Vec<String>,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    resume::mark(context, &args.environments, true).await.unwrap_or_else(|failures| refuse(context, &failures))
+}

@@ -1,0 +1,54 @@
+//! An environment that is recorded and no longer in the manifest, as far as the record knows it: enough to take it
+//! off its host. Never brought anywhere else.
+
+use crate::manifest::environment::{
+    Compose, EngineSource, EngineWish, Environment, Health, Identity, Name, Rollback, Ssh,
+};
+use crate::state::Stage;
+use crate::store::Record;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The environment that `record` is of; `None` where the record does not say how to reach it.
+#[must_use]
+pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Environment> {
+    let reach = record.reach.as_ref()?;
+    let application = reach.application.as_ref().map(|(project, directory)| Compose {
+        directory: directory.into(),
+        files: Vec::new(),
+        templates: false,
+        variables: BTreeMap::new(),
+        archives: BTreeMap::new(),
+        seed: Vec::new(),
+        project: project.clone(),
+        host_directory: directory.into(),
+    });
+    let ssh = Ssh {
+        port: reach.port,
+        user: reach.user.clone(),
+        identity: reach.identity_file.as_ref().map(|path| Identity::File(path.into())),
+        host_key: record.host_keys.clone(),
+        jump: reach.jump.clone(),
+        sudo_password: None,
+        connect_timeout: Duration::from_secs(10),
+        wait: Duration::ZERO,
+    };
+    Some(Environment {
+        name: Name::parse(name).ok()?,
+        project: project.clone(),
+        address: record.address.clone(),
+        ssh,
+        public_addresses: Vec::new(),
+        engine: EngineWish { minimum: (0, 0), install: false, source: EngineSource::Auto, repository: None },
+        application,
+        checks: Vec::new(),
+        stage: Stage::Destroyed,
+        health: Health { timeout: Duration::from_mins(3), stable_for: Duration::from_secs(2) },
+        protect: None,
+        renamed_from: reach.renamed_from.as_deref().and_then(|former| Name::parse(former).ok()),
+        orphaned: true,
+        rollback: Rollback::Never,
+        keep_releases: 1,
+        depends_on: Vec::new(),
+    })
+}
