@@ -2,13 +2,14 @@
 //! commands, `register` and `destroy` differ only in what they ask of it.
 
 use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending};
-use crate::event::{Event, Outcome, Sink};
+use super::{Context, Ending, saved};
+use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
 use crate::preview;
 use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
+use crate::saved::SavedPlan;
 use crate::standing;
 use crate::state::Stage;
 use crate::store::{Record, Run, Store};
@@ -34,6 +35,8 @@ pub struct Asked {
     pub allow_destroy: Vec<String>,
     /// What is taken on trust.
     pub trust: Trust,
+    /// The saved plan that is to be executed as it stands.
+    pub saved: Option<SavedPlan>,
 }
 
 /// Runs the pass until its end or a second signal; what failed was already said.
@@ -67,24 +70,40 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let destroy = matches!(asked.goal, Goal::Destroy { .. });
-    let environments = pass.select(&asked.environments, !destroy)?;
+    let names = asked.saved.as_ref().map_or_else(|| asked.environments.clone(), SavedPlan::names);
+    if let Some(saved) = &asked.saved {
+        saved::fits(saved, pass.manifest.project.as_str(), &|name| pass.knows(name))?;
+    }
+    let environments = pass.select(&names, !destroy)?;
     let request = Request {
         goal: asked.goal,
         parallel: asked.parallel,
         patient: true,
-        resume: !asked.environments.is_empty(),
+        resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |saved| saved.named),
         trust: asked.trust,
     };
     let prepared = pass.prepare(environments, destroy).await;
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     doubts(context, &mut pass, &sessions).await;
+    if asked.saved.is_some() {
+        pass.derive_keys(&sessions).await;
+    }
     let proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
     say_suspended(context, &proposal);
-    let agreed = match show(context, &sessions, &proposal).await {
+    if let Some(saved) = &asked.saved {
+        for failure in saved::stale(context, saved, &sessions, &proposal).await {
+            pass.fail(failure);
+        }
+        // A saved plan is executed as a whole or not at all.
+        if !pass.failures.is_empty() {
+            return Ok(pass.close(sessions, Outcome::Stale).await);
+        }
+    }
+    let agreed = match show(context, &pass, &sessions, &proposal).await {
         Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
         Err(failure) => Err(failure),
     };
@@ -129,16 +148,27 @@ pub fn say_suspended(context: &Context, proposal: &Proposal) {
 }
 
 /// Says the plan, with its diffs; returns the environments it destroys.
-pub async fn show(context: &Context, sessions: &Sessions, proposal: &Proposal) -> Result<BTreeSet<String>, Failure> {
-    let mut view = proposal.plan.view(proposal.converged.clone());
+async fn show(
+    context: &Context,
+    pass: &Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+) -> Result<BTreeSet<String>, Failure> {
+    let view = view(pass, sessions, proposal).await?;
+    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
+    context.say(Event::Plan(view));
+    Ok(doomed)
+}
+
+/// The plan as it is shown, with its diffs.
+pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
+    let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
         if let Some(session) = sessions.get(&step.environment) {
             preview::annotate(&*session.lock().await, step).await?;
         }
     }
-    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
-    context.say(Event::Plan(view));
-    Ok(doomed)
+    Ok(view)
 }
 
 /// Whether there is something to do and it may be done.

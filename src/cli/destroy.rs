@@ -41,6 +41,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
         parallel: 10,
         allow_destroy: args.allow_destroy,
         trust: Trust::default(),
+        saved: None,
     };
     converge::run(context, &asked).await
 }

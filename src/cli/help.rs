@@ -7,7 +7,7 @@ use std::fmt::Write;
 /// The groups, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Commands", &["init", "check", "plan", "apply", "status", "list", "destroy", "resume"]),
-    ("Looking closer", &["test", "show", "logs", "render"]),
+    ("Looking closer", &["test", "show", "graph", "logs", "render"]),
     ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),
     ("For tools", &["schema", "completions", "man"]),
 ];

@@ -2,16 +2,18 @@
 //! for, and one observation of each. Never changes a host.
 
 use super::{Context, Ending};
-use crate::event::{Event, Outcome, Sink};
+use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
 use crate::prepare::{self, Prepared};
 use crate::reconcile::{self, Request};
+use crate::render::Render;
 use crate::standing;
 use crate::store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Manifest, store and what is recorded.
 pub struct Pass {
@@ -24,6 +26,7 @@ pub struct Pass {
     /// What failed so far; each was already said.
     pub failures: Vec<Failure>,
     sink: Sink,
+    render: Arc<dyn Render>,
 }
 
 /// Whether a command may make the store.
@@ -57,7 +60,8 @@ impl Pass {
             Some(store) => store.records(manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
-        let pass = Self { manifest, store, records, failures: Vec::new(), sink: context.sink.clone() };
+        let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
+        let pass = Self { manifest, store, records, failures: Vec::new(), sink, render };
         pass.orphans().map_err(|failure| vec![failure])?;
         Ok(pass)
     }
@@ -81,8 +85,8 @@ impl Pass {
     /// The environments named, or all, with those they depend on where `closed`.
     pub fn select(&self, names: &[String], closed: bool) -> Result<Vec<Environment>, Vec<Failure>> {
         let all = &self.manifest.environments;
-        let unknown = |name: &&String| !all.keys().any(|known| known.as_str() == name.as_str());
-        let failures: Vec<Failure> = names.iter().filter(unknown).map(|name| self.unknown(name)).collect();
+        let failures: Vec<Failure> =
+            names.iter().filter(|name| !self.knows(name)).map(|name| unknown(&self.manifest, name)).collect();
         if !failures.is_empty() {
             return Err(failures);
         }
@@ -95,13 +99,26 @@ impl Pass {
         Ok(all.values().filter(|environment| wanted.contains(&environment.name)).cloned().collect())
     }
 
-    fn unknown(&self, name: &str) -> Failure {
-        let names: Vec<&str> = self.manifest.environments.keys().map(Name::as_str).collect();
-        let failure =
-            Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", self.manifest.file));
-        match manifest::nearest(name, names.iter().copied()) {
-            Some(near) => failure.hint(format!("Did you mean `{near}`?")),
-            None => failure.hint(format!("It has: {}", names.join(", "))),
+    /// Whether the manifest has an environment of that name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.manifest.environments.keys().any(|known| known.as_str() == name)
+    }
+
+    /// The plan with the project's name, and where its environments stand.
+    pub fn named(&self, mut view: PlanView) -> PlanView {
+        view.project = self.manifest.project.to_string();
+        let names = self.manifest.environments.keys();
+        let place = |name: &Name| Some((name.to_string(), self.manifest.place(name)?.clone()));
+        view.places = names.filter_map(place).collect();
+        view
+    }
+
+    /// Gives every session a key that a later run finds again; what fails is said.
+    pub async fn derive_keys(&mut self, sessions: &Sessions) {
+        for (name, session) in sessions {
+            if let Err(failure) = session.lock().await.derive_key().await {
+                self.fail(failure.on(name));
+            }
         }
     }
 
@@ -121,8 +138,14 @@ impl Pass {
     pub async fn prepare(&mut self, environments: Vec<Environment>, offline: bool) -> Vec<Prepared> {
         let mut prepared = Vec::new();
         for environment in environments {
+            if self.render.masks() && !offline {
+                self.render.mask(&prepare::known_of_access(&environment).await);
+            }
             match prepare::prepare(environment, offline).await {
-                Ok(one) => prepared.push(one),
+                Ok(one) => {
+                    self.render.mask(&one.redactor);
+                    prepared.push(one);
+                }
                 Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
             }
         }
@@ -173,6 +196,16 @@ impl Pass {
             store.close().await;
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }
+    }
+}
+
+/// The failure of a name that the manifest does not have.
+pub fn unknown(manifest: &Manifest, name: &str) -> Failure {
+    let names: Vec<&str> = manifest.environments.keys().map(Name::as_str).collect();
+    let failure = Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", manifest.file));
+    match manifest::nearest(name, names.iter().copied()) {
+        Some(near) => failure.hint(format!("Did you mean `{near}`?")),
+        None => failure.hint(format!("It has: {}", names.join(", "))),
     }
 }
 

@@ -39,6 +39,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
                 parallel: 1,
                 allow_destroy: Vec::new(),
                 trust: Trust::default(),
+                saved: None,
             };
             converge::run(context, &asked).await
         }
