@@ -47,6 +47,8 @@ pub struct SavedPlan {
 /// What the plan of one environment rests on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
+    /// Tells the key of the digests from others: a host gets its own when it is claimed.
+    pub key: String,
     /// Every input → its digest, made with the host's key.
     pub inputs: BTreeMap<String, String>,
     /// The host's serial.
@@ -107,7 +109,9 @@ impl SavedPlan {
     pub fn bind(&self, prepared: &Prepared, facts: &HostFacts, directory: &Utf8Path) -> Bound {
         let mut seen = step::observed(&prepared.subject(), facts);
         seen.0.retain(|kind, _| self.plans(prepared.name(), *kind));
-        Bound { inputs: inputs(prepared, facts, directory), serial: facts.access.serial, facts: seen }
+        let subject = prepared.subject();
+        let key = files::key(&subject, facts).digest(blake3::hash(b"key").as_bytes());
+        Bound { key, inputs: inputs(prepared, facts, directory), serial: facts.access.serial, facts: seen }
     }
 
     /// Everything that moved under one environment since the plan was made, as phrases. `steps` are those that the
@@ -118,7 +122,11 @@ impl SavedPlan {
         let Some(then) = self.environments.get(environment) else { return self.other_steps(environment, steps) };
         let mut moved = Vec::new();
         if self.names().iter().any(|name| name == environment) {
-            moved.extend(other_inputs(&then.inputs, &now.inputs));
+            if then.key == now.key {
+                moved.extend(other_inputs(&then.inputs, &now.inputs));
+            } else if then.serial == now.serial {
+                moved.push("the host has another digest key".to_owned());
+            }
             if then.serial != now.serial {
                 moved.push(format!("the host's serial went from {} to {}", then.serial, now.serial));
             }
@@ -290,7 +298,7 @@ mod tests {
             state.0.entry(*kind).or_default().insert((*fact).to_owned(), (*value).to_owned());
         }
         let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Bound { inputs, serial, facts: state }
+        Bound { key: "0".repeat(32), inputs, serial, facts: state }
     }
 
     #[test]
@@ -336,6 +344,10 @@ mod tests {
         assert_eq!(plan.moved("a", &then, &[]), ["the step for files is not needed any more"]);
         let other = PlannedStep { environment: "b".to_owned(), ..step(Kind::Access) };
         assert_eq!(plan.moved("b", &then, &[other]), ["a step for access is needed that the plan does not hold"]);
+        let claimed = Bound { key: "1".to_owned(), serial: 8, ..now.clone() };
+        assert_eq!(plan.moved("a", &claimed, &[])[0], "the host's serial went from 7 to 8");
+        let rekeyed = Bound { key: "1".to_owned(), ..then.clone() };
+        assert_eq!(plan.moved("a", &rekeyed, &[]), ["the host has another digest key"]);
         let failure = stale("a", &vec!["x moved".to_owned(); 8]);
         assert!(failure.message.ends_with("; and 2 more") && failure.details.is_some());
     }

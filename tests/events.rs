@@ -197,7 +197,8 @@ fn a_saved_plan_is_as_its_schema_says() {
     let plan = events().into_iter().filter_map(|event| if let Event::Plan(plan) = event { Some(plan) } else { None });
     for plan in plan {
         let facts = State([(Kind::Files, [("x".to_owned(), "0644".to_owned())].into())].into());
-        let bound = Bound { inputs: [("file x".to_owned(), "0".repeat(32))].into(), serial: 7, facts };
+        let bound =
+            Bound { key: "0".repeat(32), inputs: [("file x".to_owned(), "0".repeat(32))].into(), serial: 7, facts };
         let saved = SavedPlan {
             made_at: jiff::Timestamp::UNIX_EPOCH,
             by: "u@m".to_owned(),

@@ -177,15 +177,16 @@ impl Render for Actions {
             Event::Failure(failure) => state.failures.push(failure.clone()),
             _ => {}
         }
+        let defused = github::defused(event);
         if !self.plain {
             self.inner.event(event);
         } else if matches!(event, Event::Environment(_) | Event::Result(_)) {
-            let said = state.groups.end();
-            self.say(said);
-            self.inner.event(event);
+            let waiting = state.groups.end();
+            self.say(waiting);
+            self.inner.event(&defused);
         } else {
-            let said = state.groups.take(event);
-            self.say(said);
+            let now = state.groups.take(&defused);
+            self.say(now);
         }
         match event {
             Event::Failure(failure) if self.plain => self.err.write(&github::failure(failure)),

@@ -1,7 +1,7 @@
 //! Workflow commands of GitHub: annotations at their places. Never lets a value end its line or its property.
 
 use super::text;
-use crate::event::{PlanView, PlannedStep};
+use crate::event::{Event, PlanView, PlannedStep};
 use crate::failure::{Failure, Location};
 use std::collections::BTreeMap;
 
@@ -57,9 +57,50 @@ pub(super) fn plan(plan: &PlanView) -> String {
     out
 }
 
+/// The event with nothing in it that a workflow's log would take for a command: what hosts, containers and diffs say.
+pub(super) fn defused(event: &Event) -> Event {
+    let mut event = event.clone();
+    let mend = |text: &mut String| {
+        if text.contains("::") || text.contains("##[") {
+            *text = plain(text);
+        }
+    };
+    match &mut event {
+        Event::Plan(plan) => {
+            let changes = plan.steps.iter_mut().flat_map(|step| &mut step.changes);
+            changes.filter_map(|change| change.diff.as_mut()).for_each(mend);
+        }
+        Event::Failure(failure) => {
+            mend(&mut failure.message);
+            failure.details.iter_mut().for_each(mend);
+        }
+        Event::Warning { message: text, .. } | Event::Note(text) | Event::Output(text) => mend(text),
+        _ => {}
+    }
+    event
+}
+
+/// A command begins a line, blanks aside; one of the old form may stand anywhere in it.
+fn plain(text: &str) -> String {
+    let line = |line: &str| {
+        let begin = line.trim_start();
+        let blanks = &line[..line.len() - begin.len()];
+        let mark = if begin.starts_with("::") { "\\" } else { "" };
+        format!("{blanks}{mark}{}", begin.replace("##[", "##\\["))
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_say_is_no_command() {
+        let text = "a::b\n  ::add-mask::x\n+ ::y\n##[error]z\n".to_owned();
+        let Event::Output(mended) = defused(&Event::Output(text)) else { panic!("another event") };
+        assert_eq!(mended, "a::b\n  \\::add-mask::x\n+ ::y\n##\\[error]z\n");
+    }
     use crate::failure::Reason;
 
     #[test]
