@@ -1,13 +1,17 @@
 //! Saved plans: a plan as a file, bound to the inputs and the facts it was made from. Never holds a secret: what is
 //! compared later is kept as digests made with a key of the host.
 
+mod inputs;
+
+pub use inputs::settings;
+
 use crate::event::{PlanView, PlannedStep};
 use crate::failure::{Failure, Reason};
-use crate::manifest;
 use crate::prepare::Prepared;
 use crate::state::{Facts, Kind, State};
 use crate::step::{self, HostFacts, container, files, services};
 use camino::Utf8Path;
+use inputs::{inputs, other_inputs};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,16 +22,6 @@ pub const FORMAT: u64 = 1;
 
 /// More things that moved than this are counted in the message and listed below it.
 const NAMED: usize = 6;
-
-/// Settings that say where things lie on this machine: what lies there is bound by its content.
-const PLACES: [&str; 6] = [
-    "ssh.identity",
-    "ssh.identity_file",
-    "application.compose.directory",
-    "application.compose.files",
-    "application.compose.archives",
-    "application.compose.variables",
-];
 
 /// A plan and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,86 +148,20 @@ impl SavedPlan {
             (Some(_), None) => Some(format!("the step for {kind} is not needed any more")),
             (then, now) => (then != now).then(|| format!("the step for {kind} would do something else")),
         };
-        kinds.iter().filter_map(|kind| phrase(kind)).collect()
+        kinds.iter().filter_map(phrase).collect()
     }
 }
 
 /// The failure that names what moved.
 #[must_use]
 pub fn stale(environment: &str, moved: &[String]) -> Failure {
-    let mut named = moved.iter().take(NAMED).cloned().collect::<Vec<_>>().join("; ");
+    let mut named: Vec<String> = moved.iter().take(NAMED).cloned().collect();
     if moved.len() > NAMED {
-        named += &format!("; and {} more", moved.len() - NAMED);
+        named.push(format!("and {} more", moved.len() - NAMED));
     }
+    let named = named.join("; ");
     let all = if moved.len() > NAMED { moved.join("\n") } else { String::new() };
     Failure::new(Reason::PlanStale, format!("The saved plan is stale: {named}")).on(environment).details(all)
-}
-
-/// Everything of this machine that a release and its steps are made from, each under a digest that only the holder
-/// of the host's key can compare with a guess.
-fn inputs(prepared: &Prepared, facts: &HostFacts, directory: &Utf8Path) -> BTreeMap<String, String> {
-    let subject = prepared.subject();
-    let key = files::key(&subject, facts);
-    let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
-    let mut inputs = BTreeMap::new();
-    let told = manifest::describe(&prepared.environment);
-    for (name, value) in settings(&told[prepared.name()], directory, &PLACES) {
-        inputs.insert(format!("setting {name}"), seal(&value));
-    }
-    let wanted = step::desired(&subject, facts);
-    for (kind, facts) in
-        wanted.0.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
-    {
-        inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
-    }
-    let Some(release) = &prepared.release else { return inputs };
-    inputs.insert("order of the Compose files".to_owned(), seal(&release.compose_files.join("\n")));
-    for (path, file) in &release.files {
-        let sha256 = file.sha256.unwrap_or_default();
-        inputs
-            .insert(format!("file {path}"), seal(&format!("{:o} {} {} {sha256:?}", file.mode, file.secret, file.seed)));
-    }
-    for archive in &release.archives {
-        inputs.insert(format!("archive of {}", archive.image), seal(&archive.ids.join(" ")));
-    }
-    let variables = prepared.environment.application.iter().flat_map(|compose| compose.variables.keys());
-    for name in variables {
-        inputs.extend(release.variable(name).map(|digest| (format!("variable {name}"), key.digest(&digest))));
-    }
-    inputs
-}
-
-/// The entry's settings by their path (`health.timeout`). Paths below the manifest's directory count from there: a
-/// plan may be made in one checkout and applied in another.
-pub fn settings(entry: &Value, directory: &Utf8Path, without: &[&str]) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![(String::new(), entry)];
-    while let Some((path, value)) = open.pop() {
-        if without.contains(&path.as_str()) {
-            continue;
-        }
-        if let Value::Object(map) = value {
-            let name = |key: &String| if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            open.extend(map.iter().map(|(key, inner)| (name(key), inner)));
-        } else {
-            found.insert(path, value.to_string().replace(&format!("\"{directory}/"), "\"./"));
-        }
-    }
-    found
-}
-
-fn other_inputs(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
-    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
-    let differs = |name: &&&String| then.get(**name) != now.get(**name);
-    let moved: Vec<&String> = names.iter().filter(differs).copied().collect();
-    let variable = moved.iter().any(|name| name.starts_with("variable "));
-    let phrase = |name: &&String| match (then.contains_key(*name), now.contains_key(*name)) {
-        (false, _) => format!("{name} was added here"),
-        (_, false) => format!("{name} is gone here"),
-        _ => format!("{name} changed here"),
-    };
-    // What the variables are written to says nothing beside them.
-    moved.iter().filter(|name| !(variable && **name == "file .env")).map(phrase).collect()
 }
 
 fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
@@ -267,106 +195,4 @@ fn digest(body: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::Action;
-
-    fn step(kind: Kind) -> PlannedStep {
-        PlannedStep {
-            environment: "a".to_owned(),
-            kind,
-            action: Action::Update,
-            reason: "differs".to_owned(),
-            destructive: false,
-            changes: Vec::new(),
-        }
-    }
-
-    fn saved(bound: Bound) -> SavedPlan {
-        SavedPlan {
-            made_at: Timestamp::UNIX_EPOCH,
-            by: "u@m".to_owned(),
-            named: false,
-            environments: BTreeMap::from([("a".to_owned(), bound)]),
-            plan: PlanView { steps: vec![step(Kind::Files)], ..PlanView::default() },
-        }
-    }
-
-    fn bound(inputs: &[(&str, &str)], serial: u64, facts: &[(Kind, &str, &str)]) -> Bound {
-        let mut state = State::default();
-        for (kind, fact, value) in facts {
-            state.0.entry(*kind).or_default().insert((*fact).to_owned(), (*value).to_owned());
-        }
-        let inputs = inputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Bound { key: "0".repeat(32), inputs, serial, facts: state }
-    }
-
-    #[test]
-    fn a_file_reads_back_and_a_damaged_or_newer_one_is_refused() {
-        let plan = saved(bound(&[("file x", "1")], 7, &[(Kind::Files, "x", "0644")]));
-        let text = plan.text();
-        let path = Utf8Path::new("p.plan");
-        assert_eq!(SavedPlan::parse(&text, path).expect("whole"), plan);
-        for (from, to, words) in [
-            ("\"serial\": 7", "\"serial\": 8", "digest"),
-            ("\"format\": 1", "\"format\": 2", "newer deployer (format 2"),
-            ("\"format\": 1", "\"form\": 1", "names no format"),
-            ("\"body\"", "body", "not a whole saved plan"),
-        ] {
-            assert!(text.contains(from), "{from}");
-            let failure = SavedPlan::parse(&text.replace(from, to), path).expect_err("refused");
-            assert_eq!(failure.reason, Reason::PlanInvalid);
-            assert!(failure.message.contains(words), "{failure}");
-        }
-        for cut in 0..text.len() - 2 {
-            assert!(SavedPlan::parse(&text[..cut], path).is_err(), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn everything_that_moved_is_named() {
-        let then = bound(&[("file x", "1"), ("file .env", "1"), ("variable T", "1")], 7, &[(Kind::Files, "x", "a")]);
-        let plan = saved(then.clone());
-        assert_eq!(plan.moved("a", &then, &[step(Kind::Files)]), Vec::<String>::new());
-        let now = bound(&[("file y", "1"), ("file .env", "2"), ("variable T", "2")], 8, &[(Kind::Files, "x", "b")]);
-        assert_eq!(
-            plan.moved("a", &now, &[]),
-            [
-                "file x is gone here",
-                "file y was added here",
-                "variable T changed here",
-                "the host's serial went from 7 to 8",
-                "x on the host went from a to b",
-            ]
-        );
-        let more = [step(Kind::Files), step(Kind::Engine)];
-        assert_eq!(plan.moved("a", &then, &more), ["a step for engine is needed that the plan does not hold"]);
-        assert_eq!(plan.moved("a", &then, &[]), ["the step for files is not needed any more"]);
-        let other = PlannedStep { environment: "b".to_owned(), ..step(Kind::Access) };
-        assert_eq!(plan.moved("b", &then, &[other]), ["a step for access is needed that the plan does not hold"]);
-        let claimed = Bound { key: "1".to_owned(), serial: 8, ..now.clone() };
-        assert_eq!(plan.moved("a", &claimed, &[])[0], "the host's serial went from 7 to 8");
-        let rekeyed = Bound { key: "1".to_owned(), ..then.clone() };
-        assert_eq!(plan.moved("a", &rekeyed, &[]), ["the host has another digest key"]);
-        let failure = stale("a", &vec!["x moved".to_owned(); 8]);
-        assert!(failure.message.ends_with("; and 2 more") && failure.details.is_some());
-    }
-
-    #[test]
-    fn services_that_are_unwell_in_another_way_did_not_move() {
-        let facts = |value: &str| Facts::from([("web".to_owned(), value.to_owned())]);
-        assert!(other_facts(Kind::Services, &facts("restarting"), &facts("exited 1")).is_empty());
-        assert_eq!(other_facts(Kind::Services, &facts("healthy"), &facts("exited 1")).len(), 1);
-        assert_eq!(other_facts(Kind::Files, &facts("restarting"), &facts("exited 1")).len(), 1);
-    }
-
-    #[test]
-    fn settings_are_named_by_their_path_and_count_from_the_manifest() {
-        let entry = serde_json::json!({"ssh": {"identity_file": "/x", "port": 22}, "checks": ["/w/dir/a", "/other"]});
-        let found = settings(&entry, Utf8Path::new("/w/dir"), &PLACES);
-        assert_eq!(
-            found.into_iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>(),
-            ["checks [\"./a\",\"/other\"]", "ssh.port 22"]
-        );
-    }
-}
+mod tests;

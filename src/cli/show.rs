@@ -18,9 +18,10 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    let shown = match saved::is_file(&args.environment) {
-        true => show_plan(context, &args.environment).map_err(|failure| vec![failure]),
-        false => show(context, &args).await,
+    let shown = if saved::is_file(&args.environment) {
+        show_plan(context, &args.environment).map_err(|failure| vec![failure])
+    } else {
+        show(context, &args).await
     };
     shown.unwrap_or_else(|failures| refuse(context, &failures))
 }

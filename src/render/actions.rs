@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -212,7 +213,10 @@ impl Render for Actions {
     }
 
     fn mask(&self, secrets: &Redactor) {
-        let masks: String = secrets.lines().map(|line| format!("::add-mask::{}\n", github::data(line))).collect();
+        let mut masks = String::new();
+        for line in secrets.lines() {
+            let _ = writeln!(masks, "::add-mask::{}", github::data(line));
+        }
         self.err.write(&masks);
     }
 }

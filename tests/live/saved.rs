@@ -97,8 +97,8 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
 
     // What the plan holds no step for is relied on as far as it needs none.
     host.shell("systemctl disable docker 2>/dev/null");
-    let more = stale(&host, &work, TOKEN);
-    assert!(more.contains("a step for engine is needed that the plan does not hold"), "{more}");
+    let needed = stale(&host, &work, TOKEN);
+    assert!(needed.contains("a step for engine is needed that the plan does not hold"), "{needed}");
     host.shell("systemctl enable docker 2>/dev/null");
     assert_eq!(run(&work, &["apply", "p.plan", "--json"]).expect(0).outcome(), "changed");
     assert_eq!(host.page(8080).as_deref(), Some("page two\n"));
