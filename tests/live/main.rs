@@ -5,6 +5,7 @@
 
 mod bed;
 mod canary;
+mod ci;
 mod compose_spec;
 mod depends;
 mod destroy;
