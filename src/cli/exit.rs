@@ -34,8 +34,10 @@ impl Ending {
             5 => Outcome::Stale,
             _ if others => Outcome::Partial,
             64 => Outcome::Invalid,
+            4 => Outcome::Busy,
             6 => Outcome::Refused,
             7 => Outcome::Unreachable,
+            _ if failures.iter().any(|failure| failure.reason == Reason::RolledBack) => Outcome::RolledBack,
             _ => Outcome::Failed,
         };
         Self { outcome, exit_code }

@@ -39,7 +39,7 @@ pub async fn plan(context: &Context, args: &super::plan::Args) -> Result<Ending,
     }
     let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
-    super::converge::say_suspended(context, &proposal);
+    super::converge::say_left(context, &proposal);
     match super::converge::view(&pass, &sessions, &proposal).await {
         Ok(view) => {
             context.say(Event::Plan(view.clone()));

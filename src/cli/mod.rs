@@ -25,12 +25,14 @@ mod register;
 mod release;
 mod render;
 mod resume;
+mod rollback;
 mod run;
 mod saved;
 mod schema;
 mod show;
 mod status;
 mod test;
+mod unlock;
 mod usage;
 
 pub use context::Context;
@@ -97,6 +99,8 @@ enum Command {
     Logs(logs::Args),
     Render(render::Args),
     Resume(resume::Args),
+    Rollback(rollback::Args),
+    Unlock(unlock::Args),
     Destroy(destroy::Args),
     Create(create::Args),
     Register(register::Args),
@@ -156,6 +160,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Logs(args) => block_on(logs::run(context, args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
+        Command::Unlock(args) => block_on(unlock::run(context, args)),
+        Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
         Command::Register(args) => block_on(register::run(context, args)),
@@ -206,6 +212,8 @@ impl Command {
             Self::Logs(_) => "logs",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
+            Self::Unlock(_) => "unlock",
+            Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
             Self::Create(_) => "create",
             Self::Register(_) => "register",
@@ -248,7 +256,8 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "probe" | "resume" | "destroy" | "configure" | "release" | "run" => &["web"],
+                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "destroy" | "configure" | "release"
+                | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -5,6 +5,7 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::lease::Claim;
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
 use crate::prepare::{self, Prepared};
@@ -57,7 +58,7 @@ impl Pass {
         };
         let store = store.map_err(|failure| vec![failure])?;
         let records = match &store {
-            Some(store) => store.records(manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
+            Some(store) => recorded(store, manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
@@ -122,6 +123,22 @@ impl Pass {
         }
     }
 
+    /// Takes the lease of every host, and looks at it again; what fails is said.
+    pub async fn own(&mut self, claim: &Claim, sessions: &Sessions) {
+        let project = self.manifest.project.to_string();
+        for (name, session) in sessions {
+            let floor = match &self.store {
+                Some(store) => store.token(&project, name).await,
+                None => Ok(0),
+            };
+            let owned = match floor {
+                Ok(floor) => session.lock().await.own(claim, floor, &self.sink).await,
+                Err(failure) => Err(failure),
+            };
+            owned.unwrap_or_else(|failure| self.fail(failure.on(name)));
+        }
+    }
+
     /// Says a failure and keeps it for the exit code.
     pub fn fail(&mut self, failure: Failure) {
         (self.sink)(Event::Failure(failure.clone()));
@@ -179,18 +196,32 @@ impl Pass {
     /// Keeps a record, here and in the store where there is one.
     pub async fn save(&mut self, name: &str, record: Record) {
         if let Some(store) = &self.store
-            && let Err(failure) = store.save(self.manifest.project.as_str(), name, &record).await
+            && let Err(failure) = store.save(self.manifest.project.as_str(), name, &record, None).await
         {
             self.fail(failure);
         }
         self.records.insert(name.to_owned(), record);
     }
 
+    /// The last token that is known here of an environment's lease.
+    pub async fn token(&self, name: &str) -> u64 {
+        match &self.store {
+            Some(store) => store.token(self.manifest.project.as_str(), name).await.unwrap_or_default(),
+            None => 0,
+        }
+    }
+
     /// Closes connections and the store; `outcome` holds where nothing failed.
     pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
         let others = self.spared(&sessions);
-        for session in sessions.into_values() {
-            session.into_inner().host.close().await;
+        for (name, session) in sessions {
+            let session = session.into_inner();
+            let token = session.lease.as_ref().map(|lease| lease.token);
+            session.close().await;
+            if let (Some(store), Some(token)) = (&self.store, token) {
+                // The host was told already, and it decides.
+                let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;
+            }
         }
         if let Some(store) = self.store {
             store.close().await;
@@ -207,6 +238,16 @@ pub fn unknown(manifest: &Manifest, name: &str) -> Failure {
         Some(near) => failure.hint(format!("Did you mean `{near}`?")),
         None => failure.hint(format!("It has: {}", names.join(", "))),
     }
+}
+
+/// What is recorded of a project, with who works on it now.
+async fn recorded(store: &Store, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
+    let (mut records, holders) = (store.records(project).await?, store.holders(project).await?);
+    for (name, record) in &mut records {
+        let holder = holders.get(name).filter(|holder| !holder.gone());
+        record.in_progress = holder.map(ToString::to_string).or(record.in_progress.take());
+    }
+    Ok(records)
 }
 
 /// Asks at the terminal whether a host's key is to be trusted; no elsewhere.

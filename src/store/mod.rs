@@ -2,6 +2,7 @@
 //! were about to do. Never holds a secret's value, and never anything but an observation as a record.
 
 mod journal;
+mod lease;
 mod open;
 mod place;
 mod record;
