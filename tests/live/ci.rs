@@ -276,11 +276,11 @@ fn gitlab() -> (String, Notes) {
     let url = format!("http://{}/api/v4", listener.local_addr().expect("an address"));
     let notes = Notes::default();
     let shared = Arc::clone(&notes);
-    std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(stream, &shared)));
+    std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(&stream, &shared)));
     (url, notes)
 }
 
-fn answer(stream: TcpStream, notes: &Notes) {
+fn answer(stream: &TcpStream, notes: &Notes) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let (mut head, mut line) = (Vec::new(), String::new());
     while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
@@ -312,7 +312,8 @@ fn answer(stream: TcpStream, notes: &Notes) {
         notes.iter().enumerate().map(|(id, body)| serde_json::json!({ "id": id, "body": body })).collect();
     let page = Value::from(all).to_string();
     let length = page.len();
-    let _ = write!(&stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}");
+    let mut stream = stream;
+    let _ = write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}");
 }
 
 fn decoded(text: &str) -> String {
