@@ -113,7 +113,7 @@ async fn side(
         let own = state.0.entry(kind_of(&setting)).or_default();
         own.insert(format!("{SETTING}{setting}"), value);
     }
-    let texts = texts(&prepared, state.0.entry(Kind::Files).or_default());
+    let texts = texts(&prepared, directory, state.0.entry(Kind::Files).or_default());
     Ok(Side { prepared, state, texts })
 }
 
@@ -146,13 +146,21 @@ fn kind_of(setting: &str) -> Kind {
 
 /// The texts of files that may be shown. A file that waits for a secret is compared, and shown, as the template that it
 /// is made from.
-fn texts(prepared: &Prepared, facts: &mut crate::state::Facts) -> BTreeMap<Utf8PathBuf, String> {
+///
+/// What a link leads to outside of the application and the manifest's directory is not shown: whoever wrote the link need
+/// not be one who may read it.
+fn texts(prepared: &Prepared, directory: &Utf8Path, facts: &mut crate::state::Facts) -> BTreeMap<Utf8PathBuf, String> {
     let mut texts = BTreeMap::new();
     let Some((release, compose)) = prepared.release.as_ref().zip(prepared.environment.application.as_ref()) else {
         return texts;
     };
+    let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
+    let roots: Vec<Utf8PathBuf> = [directory, &compose.directory].into_iter().filter_map(real).collect();
+    let leaves = |name: &str| {
+        real(&compose.directory.join(name)).is_some_and(|real| !roots.iter().any(|root| real.starts_with(root)))
+    };
     for (path, file) in &release.files {
-        if file.seed {
+        if file.seed || leaves(path.as_str()) || leaves(&format!("{path}{TEMPLATE}")) {
             continue;
         }
         if file.sha256.is_some() {

@@ -289,6 +289,22 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
     assert!(out.contains(r#""outcome":"converged""#), "{out}");
 
+    // A link that leads out of the repository shows nothing of what it leads to.
+    fs::remove_file(folder.path().join("sub/app/page.html")).expect("removed");
+    std::os::unix::fs::symlink("/etc/os-release", folder.path().join("sub/app/page.html")).expect("a link");
+    let (out, _, code) = deployer(&folder, &with(&["--against", "HEAD", "--json"]));
+    assert_eq!((code, out.contains("page.html"), out.contains("NAME=")), (0, true, false), "{out}");
+
+    // What tears down stands apart.
+    fs::write(
+        folder.path().join("sub/deployment.yaml"),
+        text.replace("    checks:", "    stage: destroyed\n    checks:"),
+    )
+    .expect("written");
+    let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--format", "markdown", "production"]));
+    assert!(out.contains("### These steps remove what cannot be brought back\n"), "{out}");
+    assert_eq!((out.contains("The other steps"), err.as_str(), code), (false, "", 0), "{out}");
+
     let elsewhere = self::folder();
     fs::write(elsewhere.path().join("deployment.yaml"), text).expect("written");
     let (out, _, code) = deployer(&elsewhere, &["plan", "--against", "one", "--json"]);
