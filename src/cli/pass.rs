@@ -132,7 +132,7 @@ impl Pass {
                 None => Ok(0),
             };
             let owned = match floor {
-                Ok(floor) => session.lock().await.own(claim, floor, &self.sink).await,
+                Ok(floor) => session.lock().await.own(claim, floor).await,
                 Err(failure) => Err(failure),
             };
             owned.unwrap_or_else(|failure| self.fail(failure.on(name)));
