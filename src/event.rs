@@ -1,10 +1,11 @@
 //! Everything the engine and the commands say, as data. Nothing here is worded for a screen, and
 //! nothing here ever holds a secret.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Location};
 use crate::state::{Kind, Stage};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One thing that happened or is so.
 #[derive(Clone, Debug)]
@@ -42,21 +43,32 @@ pub enum Event {
 }
 
 /// A plan, as people and pipelines see it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanView {
+    /// The project.
+    pub project: String,
     /// How many steps do what.
     pub summary: Summary,
     /// The steps in the order they would be executed.
     pub steps: Vec<PlannedStep>,
+    /// Which step needs which: pairs of indices into `steps`, the one that comes first first. What follows from others
+    /// is left out.
+    pub edges: Vec<(usize, usize)>,
     /// Age of the observation it rests on, in seconds; `None` where the hosts were just asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_seconds_ago: Option<u64>,
+    /// The Git ref it compares with; `None` where it compares with hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
     /// Environments that already are as wanted.
     pub converged: Vec<String>,
+    /// Where the environments stand in the manifest, for annotations.
+    #[serde(skip)]
+    pub places: BTreeMap<String, Location>,
 }
 
 /// Steps counted by action.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Things that do not exist yet.
     pub create: usize,
@@ -69,7 +81,7 @@ pub struct Summary {
 }
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Make what is missing.
@@ -83,7 +95,7 @@ pub enum Action {
 }
 
 /// One step of a plan.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
     /// The environment.
     pub environment: String,
@@ -100,7 +112,7 @@ pub struct PlannedStep {
 }
 
 /// One fact that a step changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The fact's name (`app/motd`, `docker`, `web`).
     pub fact: String,
@@ -109,10 +121,10 @@ pub struct Change {
     /// Its desired value; `None` where it goes.
     pub to: Option<String>,
     /// Unified diff of a text file's content, where it may be shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
     /// A remark for the reader (`restarts web`, `secret, changed`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
@@ -147,7 +159,7 @@ pub struct StepView {
 }
 
 /// How healthy the services are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// All services and gating checks are well.
@@ -188,13 +200,13 @@ pub struct EnvironmentView {
     /// Published addresses (`http://…`, `tcp://…`).
     pub endpoints: Vec<String>,
     /// Service → its state on the host.
-    pub services: std::collections::BTreeMap<String, String>,
+    pub services: BTreeMap<String, String>,
     /// Why it could not be observed now, if it could not.
     pub unreachable: Option<String>,
 }
 
 /// What failed last.
-#[derive(Clone, Debug, Serialize, serde::Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct FailedView {
     /// The kind whose step failed.
     pub kind: Option<Kind>,
@@ -239,6 +251,8 @@ pub enum Outcome {
     Partial,
     /// It was refused before anything changed.
     Refused,
+    /// A saved plan was not applied: what it rests on moved.
+    Stale,
     /// No host could be reached.
     Unreachable,
     /// The command line or the manifest is wrong.
@@ -253,7 +267,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the schema.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Converged,
         Self::Changed,
         Self::Planned,
@@ -261,6 +275,7 @@ impl Outcome {
         Self::Failed,
         Self::Partial,
         Self::Refused,
+        Self::Stale,
         Self::Unreachable,
         Self::Invalid,
         Self::Busy,
@@ -279,6 +294,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Partial => "partial",
             Self::Refused => "refused",
+            Self::Stale => "stale",
             Self::Unreachable => "unreachable",
             Self::Invalid => "invalid",
             Self::Busy => "busy",

@@ -41,6 +41,9 @@ reasons! {
     ApplicationInvalid "application-invalid" 64 "The application's files cannot be released as they are", "Mend the file shown";
     TemplateInvalid "template-invalid" 64 "A template does not render", "Every name a template uses must be a variable of the manifest";
     ArchiveInvalid "archive-invalid" 64 "An image archive is not what the manifest says it is", "Make it with: docker save IMAGE -o FILE";
+    PlanInvalid "plan-invalid" 64 "A saved plan cannot be read", "Make it anew: deployer plan --out FILE";
+    PlanStale "plan-stale" 5 "What a saved plan rests on moved since it was made", "Make a new plan and look at it; nothing was changed";
+    RefUnknown "ref-unknown" 64 "What the plan is to be compared with is not in the Git repository", "Fetch it first (in a workflow: fetch-depth: 0)";
     SecretUnresolved "secret-unresolved" 1 "A secret's source gives no value", "Set the environment variable, or mend the file or command it is read from";
     StoreUnusable "store-unusable" 1 "The state store cannot be opened, read or written", "Check the path and its permissions; the host keeps its own record, so a lost store can be removed";
     StoreNewer "store-newer" 1 "The state store was written by a newer deployer", "Use that newer version";

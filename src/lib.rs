@@ -16,6 +16,7 @@
 //! - Never is a host key left unchecked.
 //! - Never is anything destroyed without consent by name.
 
+pub mod against;
 pub mod application;
 pub mod check;
 pub mod cli;
@@ -36,6 +37,7 @@ pub mod preview;
 pub mod process;
 pub mod reconcile;
 pub mod render;
+pub mod saved;
 pub mod secret;
 pub mod shell;
 pub mod standing;

@@ -8,7 +8,7 @@ use crate::host::{Host, Input};
 use crate::lease::Lease;
 use crate::prepare::Prepared;
 use crate::state::Kind;
-use crate::step::record::ReleaseRecord;
+use crate::step::record::{DigestKey, ReleaseRecord};
 use crate::step::{self, HostFacts};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
@@ -82,6 +82,7 @@ impl Session {
         };
         Ok(())
     }
+
     /// Gives the lease back and closes the connection.
     pub async fn close(mut self) -> Prepared {
         self.disown().await;
@@ -119,6 +120,24 @@ impl Session {
         let script = step::alone(&self.prepared.subject());
         self.host.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
         self.observe().await
+    }
+
+    /// Where the host has no digest key yet, gives this session one that every runner with access derives alike: what
+    /// it rests on is readable by the host's root only. For plans that are compared in a later run.
+    pub async fn derive_key(&mut self) -> Result<(), Failure> {
+        if self.facts.access.key.is_some() {
+            return Ok(());
+        }
+        let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
+        let output = self.host.run(script, Input::Empty, step::SHORT).await?;
+        let digest = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        // The digest of nothing is no secret.
+        if digest.len() != 64 || digest.starts_with("e3b0c44298fc1c14") {
+            let message = "The host has neither a machine id nor host keys to make a saved plan's digests with";
+            return Err(Failure::new(Reason::CommandFailed, message).hint("Apply once without a saved plan"));
+        }
+        self.prepared.fallback_key = DigestKey::new(blake3::derive_key("deployer saved plan v1", digest.as_bytes()));
+        Ok(())
     }
 
     /// The live content of text files, as far as they are small (64 KiB) and valid UTF-8.

@@ -111,7 +111,8 @@ impl Plan {
     /// The plan for people and pipelines.
     #[must_use]
     pub fn view(&self, converged: Vec<String>) -> PlanView {
-        let steps: Vec<PlannedStep> = self.order().into_iter().map(|node| self.graph[node].clone()).collect();
+        let order = self.order();
+        let steps: Vec<PlannedStep> = order.iter().map(|node| self.graph[*node].clone()).collect();
         let count = |action| steps.iter().filter(|step| step.action == action).count();
         let summary = Summary {
             create: count(Action::Create),
@@ -119,7 +120,22 @@ impl Plan {
             replace: count(Action::Replace),
             remove: count(Action::Remove),
         };
-        PlanView { summary, steps, observed_seconds_ago: None, converged }
+        PlanView { summary, edges: self.edges(&order), steps, converged, ..PlanView::default() }
+    }
+
+    /// Which step of `order` comes right before which: an edge that two others imply is left out.
+    fn edges(&self, order: &[NodeIndex]) -> Vec<(usize, usize)> {
+        let place: BTreeMap<NodeIndex, usize> = order.iter().enumerate().map(|(at, node)| (*node, at)).collect();
+        let before = |node: &NodeIndex| {
+            let places: BTreeSet<usize> = self.needs(*node).filter_map(|need| place.get(&need).copied()).collect();
+            places
+        };
+        let before: Vec<BTreeSet<usize>> = order.iter().map(before).collect();
+        let direct = |(after, needs): (usize, &BTreeSet<usize>)| {
+            let implied = |need: &usize| needs.iter().any(|between| before[*between].contains(need));
+            needs.iter().filter(|need| !implied(need)).map(|need| (*need, after)).collect::<Vec<_>>()
+        };
+        before.iter().enumerate().flat_map(direct).collect()
     }
 }
 
@@ -146,6 +162,14 @@ mod tests {
             &BTreeMap::new(),
         );
         assert_eq!(order(&plan), ["a access", "a files", "a services"]);
+    }
+
+    #[test]
+    fn edges_that_follow_from_others_are_left_out() {
+        let depends = BTreeMap::from([("a".to_owned(), vec!["z".to_owned()])]);
+        let own = [step("a", Kind::Access), step("a", Kind::Engine), step("a", Kind::Files), step("z", Kind::Access)];
+        let view = Plan::new(own.to_vec(), &depends).view(Vec::new());
+        assert_eq!(view.edges, [(0, 1), (1, 2), (2, 3)]);
     }
 
     #[test]

@@ -143,6 +143,15 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
     Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), retry: false, fallback_key })
 }
 
+/// The secrets that open the connection, as far as they can be resolved.
+pub async fn known_of_access(environment: &Environment) -> Redactor {
+    let mut known = Vec::new();
+    for source in [environment.ssh.sudo_password.as_ref(), environment.ssh.key_source()].into_iter().flatten() {
+        known.extend(secret::resolve(source).await.ok().map(|value| value.text));
+    }
+    Redactor::new(&known)
+}
+
 /// What of the secrets that open the connection cannot be resolved.
 pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
     let mut failures = Vec::new();

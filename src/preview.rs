@@ -73,11 +73,18 @@ fn diff(path: &Utf8Path, live: &BTreeMap<Utf8PathBuf, String>, file: Option<&Fil
     if *old == new {
         return None;
     }
-    let diff = TextDiff::from_lines(old.as_str(), new.as_str());
-    Some(diff.unified_diff().context_radius(2).to_string())
+    Some(unified(old, &new))
 }
 
-fn text(file: &File) -> Option<String> {
+/// The unified diff of two texts.
+#[must_use]
+pub fn unified(old: &str, new: &str) -> String {
+    TextDiff::from_lines(old, new).unified_diff().context_radius(2).to_string()
+}
+
+/// A file's content where it is text and small enough to be diffed. It may be a secret.
+#[must_use]
+pub fn text(file: &File) -> Option<String> {
     let bytes = match &file.content {
         Content::Bytes(bytes) => bytes.clone(),
         Content::Path(path) => std::fs::read(path).ok()?,

@@ -165,6 +165,11 @@ impl Redactor {
         Self { values }
     }
 
+    /// The values that stand on one line, for a keeper of logs that hides what it was told. They must reach nobody else.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(ExposeSecret::expose_secret).filter(|value| !value.contains('\n'))
+    }
+
     /// The text with `***` in place of every secret.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {

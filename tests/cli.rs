@@ -216,3 +216,190 @@ fn ten_thousand_environments_are_checked() {
         assert!(out.contains("web-9999"), "{arguments:?}");
     }
 }
+
+/// A repository whose first commit, `one`, holds an application, and whose files then changed.
+fn repository() -> TempDir {
+    let folder = folder();
+    let put = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    let manifest = |secret: &str, more: &str| {
+        format!(
+            "version: 1\nproject: shop\nenvironments:\n  production: # the one\n    registered: {{ address: a.example }}\n    ssh: {{ host_key: \
+             [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAa33Xtpvzp2qb79CHmeTtxKO89Nab3we0Yte35fTrrh\"] }}\n    application: {{ compose: {{ directory: \
+             ./app, templates: true, variables: {{ TAG: \"1\", TOKEN: {{ {secret} }} }}, archives: {{ \"demo:1\": ./not-here.tar }} }} }}\n{more}"
+        )
+    };
+    put("sub/deployment.yaml", &manifest("from_env: SHOP_TOKEN", "  old:\n    registered: { address: b.example }\n"));
+    put("sub/app/compose.yaml", "services:\n  web:\n    image: demo:1\n");
+    put("sub/app/page.html", "one\ntwo\n");
+    put("sub/app/secret.conf.tera", "token={{ TOKEN }}\nlevel=1\n");
+    put(".gitattributes", "sub/app/page.html export-ignore\n");
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        let who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
+        command.args(who).args(arguments).current_dir(&folder).assert().success();
+    };
+    git(&["init", "-q"]);
+    git(&["commit", "-q", "--allow-empty", "-m", "empty"]);
+    git(&["tag", "empty"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "one"]);
+    git(&["tag", "one"]);
+    let more = "    checks: [ { name: db, tcp: 5432 } ]\n  lab:\n    registered: { address: c.example }\n";
+    let fails = "from_command: [touch, ran]";
+    put("sub/deployment.yaml", &manifest(fails, more).replace("# the one", "# another comment"));
+    put("sub/app/page.html", "one\n2\n");
+    put("sub/app/secret.conf.tera", "token={{ TOKEN }}\nlevel=2\n");
+    folder
+}
+
+#[test]
+fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
+    let folder = repository();
+    let file = ["-f", "sub/deployment.yaml"];
+    let with = |more: &[&'static str]| [&["plan"], &file[..], more].concat();
+    let page = transcript(
+        &folder,
+        &[
+            &with(&["--against", "one"]),
+            &with(&["--against", "one", "--detailed-exitcode", "lab"]),
+            &with(&["--against", "empty", "lab"]),
+            &with(&["--against", "nothing", "lab"]),
+            &with(&["--against", "--all"]),
+            &with(&["--against", "one", "--offline"]),
+            &with(&["--against", "one", "no-such"]),
+        ],
+    );
+    // Git words its own message, and the folder has another name each time.
+    let here = folder.path().to_string_lossy().into_owned();
+    insta::assert_snapshot!(page.replace(&here, "FOLDER"));
+    assert!(!folder.path().join("ran").exists() && !folder.path().join("sub/ran").exists(), "no command was run");
+    assert!(!folder.path().join("sub/.deployer").exists());
+
+    // A comment, and the secret's source of a file that is not compared, aside: nothing differs from what is committed.
+    let text = fs::read_to_string(folder.path().join("sub/deployment.yaml")).expect("readable");
+    for arguments in [&["add", "."][..], &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "two"]] {
+        Command::new("git").args(arguments).current_dir(&folder).assert().success();
+    }
+    fs::write(folder.path().join("sub/deployment.yaml"), text.replace("# another comment", "")).expect("written");
+    let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--detailed-exitcode", "--json"]));
+    assert_eq!((err.as_str(), code), ("", 0), "{out}");
+    assert!(out.contains(r#""outcome":"converged""#), "{out}");
+
+    // A link that leads out of the repository shows nothing of what it leads to.
+    fs::remove_file(folder.path().join("sub/app/page.html")).expect("removed");
+    std::os::unix::fs::symlink("/etc/os-release", folder.path().join("sub/app/page.html")).expect("a link");
+    let (out, _, code) = deployer(&folder, &with(&["--against", "HEAD", "--json"]));
+    assert_eq!((code, out.contains("page.html"), out.contains("NAME=")), (0, true, false), "{out}");
+
+    // What tears down stands apart.
+    fs::write(
+        folder.path().join("sub/deployment.yaml"),
+        text.replace("    checks:", "    stage: destroyed\n    checks:"),
+    )
+    .expect("written");
+    let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--format", "markdown", "production"]));
+    assert!(out.contains("### These steps remove what cannot be brought back\n"), "{out}");
+    assert_eq!((out.contains("The other steps"), err.as_str(), code), (false, "", 0), "{out}");
+
+    let elsewhere = self::folder();
+    fs::write(elsewhere.path().join("deployment.yaml"), text).expect("written");
+    let (out, _, code) = deployer(&elsewhere, &["plan", "--against", "one", "--json"]);
+    assert_eq!((code, out.contains(r#""reason":"ref-unknown""#)), (64, true), "{out}");
+    let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
+        .args(with(&["--against", "one", "--json"]))
+        .current_dir(&folder)
+        .env("PATH", "/nowhere")
+        .output()
+        .expect("it starts");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains(r#""reason":"tool-missing""#), "{out}");
+}
+
+#[test]
+fn a_plan_in_every_form() {
+    let folder = repository();
+    let with = |more: &[&'static str]| [&["plan", "-f", "sub/deployment.yaml", "--against", "one"], more].concat();
+    insta::assert_snapshot!(transcript(
+        &folder,
+        &[
+            &with(&["--format", "markdown", "--detailed-exitcode"]),
+            &with(&["--format", "github", "--detailed-exitcode"]),
+            &with(&["--format", "markdown", "--json"]),
+            &["plan", "--format", "markdown", "-f", "no:such,file.yaml"],
+            &["plan", "--format", "github", "-f", "no:such,file.yaml"],
+            &["check", "--format", "json", "-f", "none.yaml"],
+        ]
+    ));
+    let (out, _, code) = deployer(&folder, &with(&["--json", "--detailed-exitcode"]));
+    assert_eq!((code, out.contains(r#""against":"one""#)), (2, true), "{out}");
+}
+
+#[test]
+fn a_graph_without_contact() {
+    let folder = repository();
+    let text = "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: a.example }\n    depends_on: [db]\n  \
+                db:\n    registered: { address: b.example }\n";
+    fs::write(folder.path().join("deployment.yaml"), text).expect("written");
+    insta::assert_snapshot!(transcript(&folder, &[&["graph"], &["graph", "db", "--format", "mermaid"]]));
+    let svg = deployer(&folder, &["graph", "--format", "svg"]);
+    assert_eq!((svg.2, svg.0.starts_with("<svg "), svg.0.matches("<rect").count()), (0, true, 4));
+    assert_eq!(svg, deployer(&folder, &["graph", "--format", "svg"]));
+}
+
+#[test]
+fn a_file_that_is_no_saved_plan_is_refused() {
+    let folder = folder();
+    fs::write(folder.path().join("newer.plan"), "{\"format\": 2}").expect("written");
+    fs::write(folder.path().join("damaged.plan"), "{\"format\": 1, \"digest\": \"0\", \"body\": {}}").expect("written");
+    fs::write(folder.path().join("binary.plan"), b"\xff\xfe").expect("written");
+    insta::assert_snapshot!(transcript(
+        &folder,
+        &[
+            &["apply", "newer.plan"],
+            &["show", "damaged.plan"],
+            &["apply", "./none"],
+            &["apply", "binary.plan"],
+            &["apply", "damaged.plan", "production"],
+            &["apply", "damaged.plan", "--to", "released"],
+        ]
+    ));
+}
+
+#[test]
+fn a_workflow_gets_a_summary_outputs_and_annotations() {
+    let folder = repository();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
+            .args(arguments)
+            .current_dir(&folder)
+            .env_clear()
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", folder.path().join("summary"))
+            .env("GITHUB_OUTPUT", folder.path().join("output"))
+            .output()
+            .expect("it starts");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
+    };
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("written");
+    fs::write(folder.path().join("output"), "before=1\n").expect("written");
+    let plan = ["plan", "-f", "sub/deployment.yaml", "--against", "one", "--detailed-exitcode"];
+    let (out, err, code) = run(&plan);
+    assert_eq!((code, out.contains("::")), (2, false), "{out}{err}");
+    assert_eq!(read("output"), "before=1\noutcome=planned\nexit-code=2\nchanges=4\n");
+    let summary = read("summary");
+    assert!(summary.starts_with("<!-- deployer-plan shop -->\n"), "{summary}");
+    assert!(summary.contains("deployer <code>plan</code>: planned, exit code 2"), "{summary}");
+
+    let (out, err, code) = run(&["plan", "-f", "no\nsuch.yaml"]);
+    assert_eq!((out.as_str(), code), ("", 64));
+    assert!(err.contains("::error::no%0Asuch.yaml does not exist"), "{err}");
+    // Nothing but JSON lines beside `--json`, on either stream.
+    let (out, err, _) = run(&["plan", "-f", "none.yaml", "--json"]);
+    assert!(out.lines().all(|line| line.starts_with('{')), "{out}");
+    assert_eq!(err, "");
+}

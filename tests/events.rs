@@ -69,7 +69,13 @@ fn events() -> Vec<Event> {
     let mut events = vec![
         Event::Progress { environment: "production".to_owned(), activity: "connecting".to_owned() },
         Event::Plan(PlanView::default()),
-        Event::Plan(PlanView { steps: vec![step], observed_seconds_ago: Some(3), ..PlanView::default() }),
+        Event::Plan(PlanView {
+            steps: vec![step],
+            edges: vec![(0, 1)],
+            observed_seconds_ago: Some(3),
+            against: Some("main".to_owned()),
+            ..PlanView::default()
+        }),
         environment(None, None),
         environment(Some(failed), Some(now)),
         Event::Check(CheckView {
@@ -167,4 +173,45 @@ fn the_fields_of_an_environment_are_in_the_documented_order() {
     ];
     let places: Vec<_> = fields.iter().map(|field| line.find(&format!("\"{field}\":")).expect("there")).collect();
     assert!(places.is_sorted(), "{line}");
+}
+
+#[test]
+fn a_saved_plan_is_as_its_schema_says() {
+    use deployer::saved::{Bound, SavedPlan};
+    use deployer::state::State;
+    let schema: Value = serde_json::from_str(include_str!("../schemas/plan.schema.json")).expect("JSON");
+    let plan = events().into_iter().filter_map(|event| if let Event::Plan(plan) = event { Some(plan) } else { None });
+    for plan in plan {
+        let facts = State([(Kind::Files, [("x".to_owned(), "0644".to_owned())].into())].into());
+        let bound =
+            Bound { key: "0".repeat(32), inputs: [("file x".to_owned(), "0".repeat(32))].into(), serial: 7, facts };
+        let saved = SavedPlan {
+            made_at: jiff::Timestamp::UNIX_EPOCH,
+            by: "u@m".to_owned(),
+            named: true,
+            environments: [("production".to_owned(), bound)].into(),
+            plan,
+        };
+        let value: Value = serde_json::from_str(&saved.text()).expect("JSON");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        validator.validate(&value).unwrap_or_else(|error| panic!("{value}\n{error}"));
+        assert_eq!(value["format"], deployer::saved::FORMAT);
+        let mut other = value;
+        other["body"]["environments"]["production"]["inputs"]["file x"] = "a secret".into();
+        assert!(!validator.is_valid(&other));
+    }
+}
+
+#[test]
+fn the_schemas_agree_on_what_both_hold() {
+    let saved: Value = serde_json::from_str(include_str!("../schemas/plan.schema.json")).expect("JSON");
+    let (events, own) = (schema(), saved["$defs"].as_object().expect("definitions").clone());
+    let shared = own.iter().filter(|(name, _)| events["$defs"].get(*name).is_some() && *name != "plan");
+    assert!(shared.clone().count() >= 3);
+    for (name, definition) in shared {
+        assert_eq!(*definition, events["$defs"][name], "{name}");
+    }
+    for (name, property) in own["plan"]["properties"].as_object().expect("properties") {
+        assert_eq!(*property, events["$defs"]["plan"]["properties"][name], "{name}");
+    }
 }

@@ -34,6 +34,8 @@ install_packages() {
     local shell # login shells that hosts may have
     for shell in zsh fish tcsh; do command -v $shell >/dev/null || missing+=("$shell"); done
     command -v git >/dev/null || missing+=(git)
+    local tool # of the pipelines of examples/ci
+    for tool in curl jq; do command -v $tool >/dev/null || missing+=("$tool"); done
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} != 0 ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then fail "needs these packages: ${missing[*]}"; fi

@@ -1,7 +1,9 @@
 //! `deployer apply`: one whole pass. Never applies what its plan did not show.
 
 use super::converge::{self, Asked};
-use super::{Context, Ending};
+use super::pass::refuse;
+use super::{Context, Ending, saved};
+use crate::failure::{Failure, Reason};
 use crate::reconcile::{Goal, Trust};
 use crate::state::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -13,8 +15,9 @@ use std::time::Duration;
 /// Run it again at any time: it continues where the hosts are.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Environments, with those they depend on; all where none is named
-    #[arg(value_name = "ENV")]
+    /// Environments, with those they depend on; all where none is named. Or a plan saved by plan --out: it has a dot or
+    /// a slash in its name
+    #[arg(value_name = "PLAN | ENV")]
     pub environments: Vec<String>,
     /// Go no further than this stage; never tears down
     #[arg(long, value_name = "STAGE", value_parser = upward_stage())]
@@ -91,8 +94,25 @@ fn upward_stage() -> impl TypedValueParser<Value = Stage> {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
+    match asked(context, args) {
+        Ok(asked) => converge::run(context, &asked).await,
+        Err(failure) => refuse(context, &[failure]),
+    }
+}
+
+fn asked(context: &Context, args: Args) -> Result<Asked, Failure> {
     let to = args.to.unwrap_or(Stage::Running);
-    converge::run(context, &args.options.asked(context.command, args.environments, to)).await
+    let Some(file) = args.environments.iter().find(|argument| saved::is_file(argument)) else {
+        return Ok(args.options.asked(context.command, args.environments, to));
+    };
+    if args.environments.len() > 1 || args.to.is_some() {
+        let message = format!("{file} is a saved plan: it says by itself which environments, and how far");
+        return Err(Failure::new(Reason::Usage, message).hint("Leave out the other environments and --to"));
+    }
+    let saved = Some(saved::read(file)?);
+    // Whoever applies a saved plan has seen it.
+    let options = Options { yes: true, ..args.options };
+    Ok(Asked { saved, ..options.asked(context.command, Vec::new(), to) })
 }
 
 impl Options {

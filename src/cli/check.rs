@@ -34,10 +34,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
         Ok(failures) | Err(failures) => failures,
     };
     for failure in &failures {
-        match args.format {
-            Format::Github => context.say(Event::Output(annotation(failure))),
-            Format::Text | Format::Json => context.say(Event::Failure(failure.clone())),
-        }
+        context.say(Event::Failure(failure.clone()));
     }
     Ending::of(&failures, false)
 }
@@ -60,13 +57,4 @@ async fn look(context: &Context, names: &[String]) -> Result<Vec<Failure>, Vec<F
         context.say(Event::Note(format!("{} is valid: {}", context.file, well.join(", "))));
     }
     Ok(failures)
-}
-
-/// A workflow command of GitHub: an annotation at the place.
-fn annotation(failure: &Failure) -> String {
-    let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let place = failure.location.as_ref().map_or(String::new(), |at| {
-        format!(" file={},line={},col={}", escape(&at.file).replace(',', "%2C").replace(':', "%3A"), at.line, at.column)
-    });
-    format!("::error{place}::{}\n", escape(&format!("{}. {}", failure.message, failure.advice())))
 }

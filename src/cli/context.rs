@@ -45,12 +45,18 @@ pub struct Context {
 
 impl Context {
     /// Reads the process's surroundings. The error comes with what can print it.
-    pub(super) fn new(global: &Global, command: &'static str) -> Result<Self, (Arc<dyn Render>, Failure)> {
+    pub(super) fn new(
+        global: &Global,
+        command: &'static str,
+        format: Format,
+    ) -> Result<Self, (Arc<dyn Render>, Failure)> {
+        let format = if global.json { Format::Json } else { format };
         let render = render::open(render::Options {
-            format: if global.json { Format::Json } else { Format::Terminal },
+            format,
             color: global.color,
             verbose: global.verbose,
             dumb: variable("TERM").is_some_and(|terminal| terminal == "dumb"),
+            workflow: workflow(),
         });
         let directory = match std::env::current_dir().map(Utf8PathBuf::from_path_buf) {
             Ok(Ok(directory)) => directory,
@@ -70,7 +76,7 @@ impl Context {
             state: global.state.clone(),
             directory,
             home: variable("HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from),
-            json: global.json,
+            json: format == Format::Json,
             verbose: global.verbose,
             by: by(),
             ci: ci(),
@@ -129,6 +135,13 @@ fn expand(url: &str, home: Option<&Utf8Path>) -> String {
         (Some(rest), Some(home)) => format!("sqlite:{}", home.join(rest)),
         _ => url.to_owned(),
     }
+}
+
+/// The files of a GitHub workflow's step, where this is one.
+fn workflow() -> Option<render::Files> {
+    let path = |name| variable(name).filter(|path| !path.is_empty()).map(Utf8PathBuf::from);
+    let files = || render::Files { summary: path("GITHUB_STEP_SUMMARY"), output: path("GITHUB_OUTPUT") };
+    variable("GITHUB_ACTIONS").is_some_and(|value| value == "true").then(files)
 }
 
 /// The address of the run, as GitHub, GitLab and Jenkins tell it.

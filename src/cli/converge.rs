@@ -2,13 +2,14 @@
 //! commands, `register` and `destroy` differ only in what they ask of it.
 
 use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending};
-use crate::event::{Event, Outcome, Sink};
+use super::{Context, Ending, saved};
+use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
 use crate::preview;
 use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
+use crate::saved::SavedPlan;
 use crate::standing;
 use crate::state::Stage;
 use crate::step;
@@ -43,6 +44,8 @@ pub struct Asked {
     pub wait: Duration,
     /// What is taken on trust.
     pub trust: Trust,
+    /// The saved plan that is to be executed as it stands.
+    pub saved: Option<SavedPlan>,
 }
 
 /// How long to wait for another run: longer than the lease of one that died.
@@ -63,6 +66,7 @@ impl Asked {
             allow_destroy: Vec::new(),
             wait: WAIT,
             trust: Trust::default(),
+            saved: None,
         }
     }
 }
@@ -98,19 +102,16 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let destroy = matches!(asked.goal, Goal::Destroy { .. });
-    let orphans = pass.orphaned(if destroy { &asked.environments } else { &asked.allow_destroy });
-    let gone = |name: &&String| destroy && orphans.iter().any(|orphan| orphan.name.as_str() == name.as_str());
-    let known: Vec<String> = asked.environments.iter().filter(|name| !gone(name)).cloned().collect();
-    let mut environments = Vec::new();
-    if !known.is_empty() || asked.environments.is_empty() {
-        environments = pass.select(&known, !destroy)?;
+    let names = asked.saved.as_ref().map_or_else(|| asked.environments.clone(), SavedPlan::names);
+    if let Some(saved) = &asked.saved {
+        saved::fits(saved, pass.manifest.project.as_str(), &|name| pass.knows(name))?;
     }
-    environments.extend(orphans);
+    let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy)?;
     let request = Request {
         goal: asked.goal,
         parallel: asked.parallel,
         patient: true,
-        resume: !asked.environments.is_empty(),
+        resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |saved| saved.named),
         trust: asked.trust,
     };
     let mut prepared = pass.prepare(environments, destroy).await;
@@ -120,6 +121,9 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     doubts(context, &mut pass, &sessions).await;
+    if asked.saved.is_some() {
+        pass.derive_keys(&sessions).await;
+    }
     if asked.goal == Goal::RollBack {
         for (name, session) in &sessions {
             if let Err(failure) = session.lock().await.choose(asked.release.as_deref()).await {
@@ -127,12 +131,19 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
             }
         }
     }
-    let proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
+    let mut proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
     say_left(context, &proposal);
-    let agreed = match show(context, &sessions, &proposal).await {
+    if let Some(saved) = &asked.saved {
+        proposal = unmoved(context, &mut pass, saved, &sessions, (asked, &request), proposal).await;
+        // A saved plan is executed as a whole or not at all.
+        if !pass.failures.is_empty() {
+            return Ok(pass.close(sessions, Outcome::Stale).await);
+        }
+    }
+    let agreed = match show(context, &pass, &sessions, &proposal).await {
         Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
         Err(failure) => Err(failure),
     };
@@ -146,6 +157,32 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     };
     summarise(context, &mut pass, &sessions, &request).await;
     Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
+}
+
+/// Says what moved since a saved plan was made; returns what is to be done now. A plan that is stale at the first look
+/// leaves no trace on a host; then nobody else may change one, and everything is looked at again.
+async fn unmoved(
+    context: &Context,
+    pass: &mut Pass,
+    saved: &SavedPlan,
+    sessions: &Sessions,
+    (asked, request): (&Asked, &Request),
+    proposal: Proposal,
+) -> Proposal {
+    for failure in saved::stale(context, saved, sessions, &proposal).await {
+        pass.fail(failure);
+    }
+    if !pass.failures.is_empty() || proposal.plan.is_empty() {
+        return proposal;
+    }
+    pass.own(&context.claim(asked.wait), sessions).await;
+    let proposal = crate::reconcile::propose(sessions, &[], request).await;
+    if pass.failures.is_empty() {
+        for failure in saved::stale(context, saved, sessions, &proposal).await {
+            pass.fail(failure);
+        }
+    }
+    proposal
 }
 
 /// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.
@@ -182,16 +219,27 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
 }
 
 /// Says the plan, with its diffs; returns the environments it destroys.
-pub async fn show(context: &Context, sessions: &Sessions, proposal: &Proposal) -> Result<BTreeSet<String>, Failure> {
-    let mut view = proposal.plan.view(proposal.converged.clone());
+async fn show(
+    context: &Context,
+    pass: &Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+) -> Result<BTreeSet<String>, Failure> {
+    let view = view(pass, sessions, proposal).await?;
+    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
+    context.say(Event::Plan(view));
+    Ok(doomed)
+}
+
+/// The plan as it is shown, with its diffs.
+pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
+    let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
         if let Some(session) = sessions.get(&step.environment) {
             preview::annotate(&*session.lock().await, step).await?;
         }
     }
-    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
-    context.say(Event::Plan(view));
-    Ok(doomed)
+    Ok(view)
 }
 
 /// Whether there is something to do and it may be done.

@@ -30,6 +30,8 @@ impl Ending {
         let outcome = match exit_code {
             0 => Outcome::Ok,
             130 | 143 => Outcome::Interrupted,
+            // Then nothing was changed anywhere.
+            5 => Outcome::Stale,
             _ if others => Outcome::Partial,
             64 => Outcome::Invalid,
             4 => Outcome::Busy,
@@ -99,6 +101,7 @@ mod tests {
         assert_eq!(of(Reason::ConsentMissing, false), Outcome::Refused);
         assert_eq!(of(Reason::ConnectionTimeout, false), Outcome::Unreachable);
         assert_eq!(of(Reason::ConnectionTimeout, true), Outcome::Partial);
+        assert_eq!(of(Reason::PlanStale, true), Outcome::Stale);
         assert_eq!(of(Reason::Usage, false), Outcome::Invalid);
         assert_eq!(of(Reason::Interrupted, true), Outcome::Interrupted);
     }

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Commands",
         &["init", "check", "plan", "apply", "status", "list", "rollback", "destroy", "suspend", "resume", "unlock"],
     ),
-    ("Looking closer", &["test", "show", "logs", "render"]),
+    ("Looking closer", &["test", "show", "graph", "logs", "render"]),
     ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),
     ("For tools", &["schema", "completions", "man"]),
 ];

@@ -3,7 +3,7 @@
 use super::pass::{Keep, Pass};
 use super::{Context, Ending};
 use crate::check;
-use crate::event::{CheckView, Event, Health, Outcome, PlannedStep};
+use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
@@ -22,22 +22,34 @@ pub fn request() -> Request {
 }
 
 /// The dry run: what apply would do, and why.
-pub async fn plan(context: &Context, names: &[String], offline: bool) -> Result<Ending, Vec<Failure>> {
+pub async fn plan(context: &Context, args: &super::plan::Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(names, true)?;
-    let prepared = pass.prepare(environments, offline).await;
-    if offline {
+    let environments = pass.select(&args.environments, true)?;
+    let prepared = pass.prepare(environments, args.offline).await;
+    if args.offline {
         let empty = recorded_plan(context, &pass, &prepared);
         return end(pass, Sessions::new(), if empty { Outcome::Converged } else { Outcome::Planned }).await;
     }
-    let request = Request { resume: !names.is_empty(), ..request() };
+    let named = !args.environments.is_empty();
+    let request = Request { resume: named, ..request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
+    if args.out.is_some() {
+        pass.derive_keys(&sessions).await;
+    }
     let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
     super::converge::say_left(context, &proposal);
-    if let Err(failure) = super::converge::show(context, &sessions, &proposal).await {
-        pass.fail(failure);
+    match super::converge::view(&pass, &sessions, &proposal).await {
+        Ok(view) => {
+            context.say(Event::Plan(view.clone()));
+            // A plan that leaves something out is not one to apply.
+            if let Some(path) = args.out.as_ref().filter(|_| pass.failures.is_empty()) {
+                let saved = super::saved::write(context, path, named, &sessions, view).await;
+                saved.unwrap_or_else(|failure| pass.fail(failure));
+            }
+        }
+        Err(failure) => pass.fail(failure),
     }
     let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
     end(pass, sessions, outcome).await
@@ -45,6 +57,14 @@ pub async fn plan(context: &Context, names: &[String], offline: bool) -> Result<
 
 /// The plan against what is recorded; true where it is empty.
 fn recorded_plan(context: &Context, pass: &Pass, prepared: &[Prepared]) -> bool {
+    let view = recorded_view(context, pass, prepared);
+    let empty = view.steps.is_empty();
+    context.say(Event::Plan(view));
+    empty
+}
+
+/// The plan from what is recorded to what the manifest says.
+pub fn recorded_view(context: &Context, pass: &Pass, prepared: &[Prepared]) -> PlanView {
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
     let mut oldest = None;
     for one in prepared {
@@ -57,12 +77,10 @@ fn recorded_plan(context: &Context, pass: &Pass, prepared: &[Prepared]) -> bool 
         steps.extend(own);
         depends_on.insert(one.name().to_owned(), one.environment.depends_on.iter().map(ToString::to_string).collect());
     }
-    let mut view = Plan::new(steps, &depends_on).view(converged);
+    let mut view = pass.named(Plan::new(steps, &depends_on).view(converged));
     let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
     view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
-    let empty = view.steps.is_empty();
-    context.say(Event::Plan(view));
-    empty
+    view
 }
 
 /// How each environment stands. `judged`: not healthy or not reachable is a failure.

@@ -1,5 +1,6 @@
 //! The command line: one file a command; its doc comment is its help. Never does what the engine does.
 
+mod against;
 mod apply;
 mod check;
 mod completions;
@@ -9,6 +10,7 @@ mod converge;
 mod create;
 mod destroy;
 mod exit;
+mod graph;
 mod help;
 mod init;
 mod list;
@@ -25,6 +27,7 @@ mod render;
 mod resume;
 mod rollback;
 mod run;
+mod saved;
 mod schema;
 mod show;
 mod status;
@@ -39,6 +42,7 @@ pub use help::command;
 
 use crate::event::{Event, ResultView};
 use crate::failure::{Failure, Reason};
+use crate::render::Format;
 use camino::Utf8PathBuf;
 use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -92,6 +96,7 @@ enum Command {
     List(list::Args),
     Test(test::Args),
     Show(show::Args),
+    Graph(graph::Args),
     Logs(logs::Args),
     Render(render::Args),
     Resume(resume::Args),
@@ -119,7 +124,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::end(&error, &arguments),
     };
-    let context = match Context::new(&cli.global, cli.command.name()) {
+    let context = match Context::new(&cli.global, cli.command.name(), cli.command.format()) {
         Ok(context) => context,
         Err((render, failure)) => {
             render.event(&Event::Failure(failure.clone()));
@@ -153,6 +158,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::List(args) => block_on(list::run(context, args)),
         Command::Test(args) => block_on(test::run(context, args)),
         Command::Show(args) => block_on(show::run(context, args)),
+        Command::Graph(args) => block_on(graph::run(context, args)),
         Command::Logs(args) => block_on(logs::run(context, args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
@@ -184,6 +190,17 @@ fn block_on(run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
 }
 
 impl Command {
+    /// The form of what is printed, where the command has one of its own.
+    const fn format(&self) -> Format {
+        match self {
+            Self::Plan(plan::Args { format: plan::Format::Markdown, .. }) => Format::Markdown,
+            Self::Plan(plan::Args { format: plan::Format::Github, .. })
+            | Self::Check(check::Args { format: check::Format::Github, .. }) => Format::Github,
+            Self::Check(check::Args { format: check::Format::Json, .. }) => Format::Json,
+            _ => Format::Terminal,
+        }
+    }
+
     const fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
@@ -194,6 +211,7 @@ impl Command {
             Self::List(_) => "list",
             Self::Test(_) => "test",
             Self::Show(_) => "show",
+            Self::Graph(_) => "graph",
             Self::Logs(_) => "logs",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",

@@ -2,18 +2,21 @@
 //! for, and one observation of each. Never changes a host.
 
 use super::{Context, Ending};
-use crate::event::{Event, Outcome, Sink};
+use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::lease::Claim;
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
 use crate::orphan;
 use crate::prepare::{self, Prepared};
 use crate::reconcile::{self, Request};
+use crate::render::Render;
 use crate::standing;
 use crate::step::access;
 use crate::store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Manifest, store and what is recorded.
 pub struct Pass {
@@ -26,6 +29,7 @@ pub struct Pass {
     /// What failed so far; each was already said.
     pub failures: Vec<Failure>,
     sink: Sink,
+    render: Arc<dyn Render>,
 }
 
 /// Whether a command may make the store.
@@ -59,7 +63,8 @@ impl Pass {
             Some(store) => recorded(store, &manifest).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
-        let pass = Self { manifest, store, records, failures: Vec::new(), sink: context.sink.clone() };
+        let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
+        let pass = Self { manifest, store, records, failures: Vec::new(), sink, render };
         pass.orphans().map_err(|failure| vec![failure])?;
         Ok(pass)
     }
@@ -85,8 +90,8 @@ impl Pass {
     /// The environments named, or all, with those they depend on where `closed`.
     pub fn select(&self, names: &[String], closed: bool) -> Result<Vec<Environment>, Vec<Failure>> {
         let all = &self.manifest.environments;
-        let unknown = |name: &&String| !all.keys().any(|known| known.as_str() == name.as_str());
-        let failures: Vec<Failure> = names.iter().filter(unknown).map(|name| self.unknown(name)).collect();
+        let failures: Vec<Failure> =
+            names.iter().filter(|name| !self.knows(name)).map(|name| unknown(&self.manifest, name)).collect();
         if !failures.is_empty() {
             return Err(failures);
         }
@@ -99,20 +104,61 @@ impl Pass {
         Ok(all.values().filter(|environment| wanted.contains(&environment.name)).cloned().collect())
     }
 
-    /// Environments of these names that left the manifest, as far as they are recorded.
-    pub fn orphaned<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Environment> {
-        let left = |name: &&String| !self.manifest.environments.keys().any(|known| known.as_str() == name.as_str());
-        let known = |name: &String| orphan::environment(&self.manifest.project, name, self.records.get(name)?);
-        names.into_iter().filter(left).filter_map(known).collect()
+    /// As [`Pass::select`], for a command that changes hosts: also what left the manifest and is to be destroyed by name.
+    pub fn select_to_change(
+        &self,
+        names: &[String],
+        allowed: &[String],
+        destroy: bool,
+    ) -> Result<Vec<Environment>, Vec<Failure>> {
+        let left = |name: &&String| !self.knows(name);
+        let recorded = |name: &String| orphan::environment(&self.manifest.project, name, self.records.get(name)?);
+        let orphans: Vec<Environment> =
+            (if destroy { names } else { allowed }).iter().filter(left).filter_map(recorded).collect();
+        let gone = |name: &&String| destroy && orphans.iter().any(|orphan| orphan.name.as_str() == name.as_str());
+        let known: Vec<String> = names.iter().filter(|name| !gone(name)).cloned().collect();
+        let none = known.is_empty() && !names.is_empty();
+        let mut environments = if none { Vec::new() } else { self.select(&known, !destroy)? };
+        environments.extend(orphans);
+        Ok(environments)
     }
 
-    fn unknown(&self, name: &str) -> Failure {
-        let names: Vec<&str> = self.manifest.environments.keys().map(Name::as_str).collect();
-        let failure =
-            Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", self.manifest.file));
-        match manifest::nearest(name, names.iter().copied()) {
-            Some(near) => failure.hint(format!("Did you mean `{near}`?")),
-            None => failure.hint(format!("It has: {}", names.join(", "))),
+    /// Whether the manifest has an environment of that name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.manifest.environments.keys().any(|known| known.as_str() == name)
+    }
+
+    /// The plan with the project's name, and where its environments stand.
+    pub fn named(&self, mut view: PlanView) -> PlanView {
+        view.project = self.manifest.project.to_string();
+        let names = self.manifest.environments.keys();
+        let place = |name: &Name| Some((name.to_string(), self.manifest.place(name)?.clone()));
+        view.places = names.filter_map(place).collect();
+        view
+    }
+
+    /// Gives every session a key that a later run finds again; what fails is said.
+    pub async fn derive_keys(&mut self, sessions: &Sessions) {
+        for (name, session) in sessions {
+            if let Err(failure) = session.lock().await.derive_key().await {
+                self.fail(failure.on(name));
+            }
+        }
+    }
+
+    /// Takes the lease of every host, and looks at it again; what fails is said.
+    pub async fn own(&mut self, claim: &Claim, sessions: &Sessions) {
+        let project = self.manifest.project.to_string();
+        for (name, session) in sessions {
+            let floor = match &self.store {
+                Some(store) => store.token(&project, name).await,
+                None => Ok(0),
+            };
+            let owned = match floor {
+                Ok(floor) => session.lock().await.own(claim, floor).await,
+                Err(failure) => Err(failure),
+            };
+            owned.unwrap_or_else(|failure| self.fail(failure.on(name)));
         }
     }
 
@@ -132,8 +178,14 @@ impl Pass {
     pub async fn prepare(&mut self, environments: Vec<Environment>, offline: bool) -> Vec<Prepared> {
         let mut prepared = Vec::new();
         for environment in environments {
+            if self.render.masks() && !offline {
+                self.render.mask(&prepare::known_of_access(&environment).await);
+            }
             match prepare::prepare(environment, offline).await {
-                Ok(one) => prepared.push(one),
+                Ok(one) => {
+                    self.render.mask(&one.redactor);
+                    prepared.push(one);
+                }
                 Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
             }
         }
@@ -215,6 +267,16 @@ impl Pass {
             store.close().await;
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }
+    }
+}
+
+/// The failure of a name that the manifest does not have.
+pub fn unknown(manifest: &Manifest, name: &str) -> Failure {
+    let names: Vec<&str> = manifest.environments.keys().map(Name::as_str).collect();
+    let failure = Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", manifest.file));
+    match manifest::nearest(name, names.iter().copied()) {
+        Some(near) => failure.hint(format!("Did you mean `{near}`?")),
+        None => failure.hint(format!("It has: {}", names.join(", "))),
     }
 }
 

@@ -1,8 +1,20 @@
-//! `deployer plan`: the dry run. Never changes anything anywhere.
+//! `deployer plan`: the dry run. Never changes anything on a host.
 
 use super::pass::refuse;
-use super::{Context, Ending, look};
+use super::{Context, Ending, against, look};
 use crate::event::Outcome;
+use camino::Utf8PathBuf;
+
+/// The form of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people at a terminal.
+    Terminal,
+    /// For a comment on a pull request: under 60,000 characters.
+    Markdown,
+    /// Annotations of a GitHub workflow.
+    Github,
+}
 
 /// Show what apply would do, and why
 #[derive(Debug, clap::Args)]
@@ -13,6 +25,15 @@ pub struct Args {
     /// Compare with what was recorded last; contacts no host and reads no secret
     #[arg(long)]
     pub offline: bool,
+    /// Compare with the manifest and the files at this Git ref; contacts no host and reads no secret
+    #[arg(long, value_name = "REF", conflicts_with = "offline")]
+    pub against: Option<String>,
+    /// Save the plan, for deployer apply FILE
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["offline", "against"])]
+    pub out: Option<Utf8PathBuf>,
+    /// The form of the plan
+    #[arg(long, value_name = "FORMAT", default_value = "terminal", conflicts_with = "json")]
+    pub format: Format,
     /// Exit with 2 where there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -20,7 +41,10 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    let looked = look::plan(context, &args.environments, args.offline).await;
+    let looked = match &args.against {
+        Some(reference) => against::plan(context, &args.environments, reference).await,
+        None => look::plan(context, &args).await,
+    };
     match looked.unwrap_or_else(|failures| refuse(context, &failures)) {
         Ending { outcome: Outcome::Planned, exit_code: 0 } if args.detailed_exitcode => {
             Ending { outcome: Outcome::Planned, exit_code: 2 }

@@ -1,23 +1,43 @@
 //! `deployer show`: one environment as the engine sees it. Never shows a secret.
 
 use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending};
+use super::{Context, Ending, saved};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest;
+use crate::saved::SavedPlan;
 
-/// Print an environment of the manifest, merged with the defaults
+/// Print an environment of the manifest, merged with the defaults; or a saved plan
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The environment
-    #[arg(value_name = "ENV")]
+    /// The environment; or a plan saved by plan --out: it has a dot or a slash in its name
+    #[arg(value_name = "PLAN | ENV")]
     pub environment: String,
 }
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    show(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+    let shown = if saved::is_file(&args.environment) {
+        show_plan(context, &args.environment).map_err(|failure| vec![failure])
+    } else {
+        show(context, &args).await
+    };
+    shown.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+/// A saved plan needs neither its manifest nor its hosts.
+fn show_plan(context: &Context, path: &str) -> Result<Ending, Failure> {
+    let SavedPlan { made_at, by, environments, plan, .. } = saved::read(path)?;
+    let serials = environments.iter().map(|(name, bound)| format!("{name} at serial {}", bound.serial));
+    let on = serials.collect::<Vec<_>>().join(", ");
+    context.say(Event::Note(format!(
+        "Plan of {}, made by {by} at {}, on {on}\n",
+        plan.project,
+        made_at.strftime("%F %T %Z")
+    )));
+    context.say(Event::Plan(plan));
+    Ok(Ending::ok(Outcome::Ok))
 }
 
 async fn show(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {

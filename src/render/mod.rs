@@ -1,14 +1,23 @@
 //! The only place that prints: events to a terminal's text or to JSON lines. Never decides anything.
 
+mod actions;
+mod formed;
+mod github;
+pub mod graph;
 mod json;
+pub mod markdown;
 mod stream;
 mod terminal;
 mod text;
 
+pub use actions::Files;
 pub use json::line;
 
 use crate::event::{Event, Sink};
+use crate::secret::Redactor;
+use actions::Actions;
 use clap::ColorChoice;
+use formed::{Form, Formed};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use stream::Stream;
@@ -27,6 +36,14 @@ pub trait Render: Send + Sync {
 
     /// Whether something could not be written, a closed pipe aside.
     fn lost(&self) -> bool;
+
+    /// Whether the log's keeper is to be told the secrets, so that it hides them.
+    fn masks(&self) -> bool {
+        false
+    }
+
+    /// Tells the log's keeper secrets, where it wants them.
+    fn mask(&self, _secrets: &Redactor) {}
 }
 
 /// The form of what is printed.
@@ -36,10 +53,14 @@ pub enum Format {
     Terminal,
     /// One JSON object a line, on standard output only.
     Json,
+    /// Text, and the plan as a comment's Markdown.
+    Markdown,
+    /// Text, and the plan and what failed as annotations of a GitHub workflow.
+    Github,
 }
 
 /// How to print.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The form.
     pub format: Format,
@@ -49,14 +70,27 @@ pub struct Options {
     pub verbose: bool,
     /// Whether the terminal cannot move its cursor (`TERM=dumb`).
     pub dumb: bool,
+    /// Where a GitHub workflow takes a step's summary and outputs from; `None` elsewhere.
+    pub workflow: Option<Files>,
 }
 
 /// Opens standard output and standard error for printing.
 pub fn open(options: Options) -> Arc<dyn Render> {
-    let out = Stream::new(Box::new(io::stdout()));
-    if options.format == Format::Json {
-        return Arc::new(json::Json::new(out));
+    let render: Arc<dyn Render> = match options.format {
+        Format::Json => Arc::new(json::Json::new(Stream::new(Box::new(io::stdout())))),
+        Format::Terminal => terminal(&options),
+        Format::Markdown => Arc::new(Formed::new(terminal(&options), Form::Markdown)),
+        Format::Github => Arc::new(Formed::new(terminal(&options), Form::Github)),
+    };
+    let plain = matches!(options.format, Format::Terminal | Format::Markdown);
+    match options.workflow {
+        Some(files) => Arc::new(Actions::new(render, Stream::new(Box::new(io::stderr())), files, plain)),
+        None => render,
     }
+}
+
+fn terminal(options: &Options) -> Arc<dyn Render> {
+    let out = Stream::new(Box::new(io::stdout()));
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let look = |color, width| Look { color, width, verbose: options.verbose };
     Arc::new(Terminal::new(terminal::Streams {

@@ -1,5 +1,6 @@
 //! Small pieces of text: escaped, shortened, timed. Never lets a host or a manifest drive the terminal.
 
+use crate::event::Action;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -88,6 +89,16 @@ pub(super) fn duration(duration: Duration) -> String {
         3_600..86_400 => format!("{} h {:02} min", seconds / 3_600, seconds % 3_600 / 60),
         86_400..172_800 => "1 day".to_owned(),
         _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// What an action is called.
+pub(super) const fn word(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update => "update",
+        Action::Replace => "replace",
+        Action::Remove => "remove",
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bed;
 mod canary;
+mod ci;
 mod compose_spec;
 mod depends;
 mod destroy;
@@ -19,6 +20,7 @@ mod main_job;
 mod ownership;
 mod protection;
 mod rollback;
+mod saved;
 mod scene;
 mod session;
 mod trouble;

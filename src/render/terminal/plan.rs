@@ -18,6 +18,9 @@ const DIM: Style = Style::new().dimmed();
 /// The whole plan, what destroys first.
 pub(super) fn text(plan: &PlanView, look: Look) -> String {
     let mut out = String::new();
+    if let Some(reference) = &plan.against {
+        let _ = writeln!(out, "Compared with {}; no host was asked\n", text::clean_line(reference));
+    }
     if let Some(seconds) = plan.observed_seconds_ago {
         let age = text::duration(Duration::from_secs(seconds));
         let _ = writeln!(out, "Compared with what was observed {age} ago; the hosts were not asked\n");
@@ -41,6 +44,9 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
     let converged = names(&plan.converged);
     if plan.steps.is_empty() {
         let are = if plan.converged.len() == 1 { "is" } else { "are" };
+        if let Some(reference) = plan.against.as_ref().filter(|_| !plan.converged.is_empty()) {
+            return format!("No changes in {converged} since {}\n", text::clean_line(reference));
+        }
         return match plan.converged.len() {
             0 => "No changes: there is no environment to compare\n".to_owned(),
             _ => format!("No changes: {converged} {are} as the manifest wants it\n"),

@@ -105,6 +105,7 @@ fn plan() -> PlanView {
         ],
         observed_seconds_ago: Some(310),
         converged: vec!["staging".to_owned(), "tokyo".to_owned()],
+        ..PlanView::default()
     }
 }
 

@@ -1,0 +1,51 @@
+//! `deployer graph`: the plan as a picture of what waits for what. Never contacts a host.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending, look};
+use crate::event::{Event, Outcome};
+use crate::execute::Sessions;
+use crate::failure::Failure;
+use crate::render::graph;
+
+/// The form of the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For Graphviz.
+    Dot,
+    /// For Markdown that shows Mermaid.
+    Mermaid,
+    /// A picture.
+    Svg,
+}
+
+/// Print the graph of the steps, against what was recorded last
+///
+/// What was never recorded shows its whole lifecycle.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Environments; all where none is named
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// The form of the graph
+    #[arg(long, value_name = "FORMAT", default_value = "dot")]
+    pub format: Format,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    draw(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn draw(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(&args.environments, true)?;
+    let prepared = pass.prepare(environments, true).await;
+    let view = look::recorded_view(context, &pass, &prepared);
+    let text = match args.format {
+        Format::Dot => graph::dot(&view),
+        Format::Mermaid => graph::mermaid(&view),
+        Format::Svg => graph::svg(&view),
+    };
+    context.say(Event::Output(text));
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}

@@ -1,0 +1,294 @@
+//! What a GitHub workflow gets beside the usual: groups, masks and annotations on standard error, a summary and outputs
+//! in its files. Never puts a secret anywhere but into a mask.
+
+use super::stream::Stream;
+use super::{Render, github, markdown};
+use crate::event::{EnvironmentView, Event, PlanView, ResultView, StepState};
+use crate::failure::Failure;
+use crate::secret::Redactor;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The files that a workflow gives a step.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// `GITHUB_STEP_SUMMARY`.
+    pub summary: Option<Utf8PathBuf>,
+    /// `GITHUB_OUTPUT`.
+    pub output: Option<Utf8PathBuf>,
+}
+
+/// Says events to `inner`, and the rest to the workflow.
+pub(super) struct Actions {
+    inner: Arc<dyn Render>,
+    err: Stream,
+    files: Files,
+    /// Whether groups and annotations are written: not beside JSON lines, nor beside annotations.
+    plain: bool,
+    state: Mutex<State>,
+}
+
+/// What must be remembered until the end.
+#[derive(Default)]
+struct State {
+    plan: Option<PlanView>,
+    environments: Vec<EnvironmentView>,
+    failures: Vec<Failure>,
+    groups: Groups,
+}
+
+/// One group at a time: what other environments say meanwhile waits for its own.
+#[derive(Default)]
+struct Groups {
+    open: Option<String>,
+    /// Steps of each environment that have not ended.
+    left: BTreeMap<String, usize>,
+    held: BTreeMap<String, Vec<Event>>,
+}
+
+/// What is to be written next.
+enum Said {
+    Command(String),
+    Event(Box<Event>),
+}
+
+impl Groups {
+    fn plan(&mut self, plan: &PlanView) {
+        self.left.clear();
+        for step in &plan.steps {
+            *self.left.entry(step.environment.clone()).or_default() += 1;
+        }
+    }
+
+    /// What to write for an event, now that it was said.
+    fn take(&mut self, event: &Event) -> Vec<Said> {
+        let environment = match event {
+            Event::Progress { environment, .. } => Some(environment),
+            Event::Step(step) => Some(&step.environment),
+            _ => None,
+        };
+        let mut said = Vec::new();
+        match environment.filter(|name| self.left.contains_key(*name)) {
+            None => said.push(Said::Event(Box::new(event.clone()))),
+            Some(name) if self.open.as_ref().is_some_and(|open| open != name) => {
+                self.held.entry(name.clone()).or_default().push(event.clone());
+            }
+            Some(name) => self.write(name, event.clone(), &mut said),
+        }
+        while self.open.is_none() {
+            let Some((name, events)) = self.held.pop_first() else { break };
+            for event in events {
+                self.write(&name, event, &mut said);
+            }
+        }
+        said
+    }
+
+    fn write(&mut self, name: &str, event: Event, said: &mut Vec<Said>) {
+        if self.open.is_none() {
+            self.open = Some(name.to_owned());
+            said.push(Said::Command(format!("::group::{}\n", github::data(name))));
+        }
+        let ended = matches!(&event, Event::Step(step) if step.state != StepState::Started);
+        said.push(Said::Event(Box::new(event)));
+        let Some(left) = self.left.get_mut(name).filter(|_| ended) else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.left.remove(name);
+            said.push(self.close());
+        }
+    }
+
+    fn close(&mut self) -> Said {
+        self.open = None;
+        Said::Command("::endgroup::\n".to_owned())
+    }
+
+    /// Everything that still waits: nothing more comes.
+    fn end(&mut self) -> Vec<Said> {
+        let mut said = Vec::new();
+        loop {
+            if self.open.is_some() {
+                said.push(self.close());
+            }
+            let Some((name, events)) = self.held.pop_first() else { return said };
+            for event in events {
+                self.write(&name, event, &mut said);
+            }
+        }
+    }
+}
+
+impl Actions {
+    pub(super) fn new(inner: Arc<dyn Render>, err: Stream, files: Files, plain: bool) -> Self {
+        Self { inner, err, files, plain, state: Mutex::new(State::default()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, said: Vec<Said>) {
+        for one in said {
+            match one {
+                Said::Command(text) => self.err.write(&text),
+                Said::Event(event) => self.inner.event(&event),
+            }
+        }
+    }
+
+    /// Writes the summary and the outputs.
+    fn end(&self, state: &State, result: &ResultView) {
+        let mut page = String::new();
+        if let Some(plan) = &state.plan {
+            page += &markdown::plan(Some(plan), &[]);
+            page.push('\n');
+        }
+        if !page.is_empty() || !state.environments.is_empty() || !state.failures.is_empty() {
+            page += &markdown::result(&state.environments, &state.failures, result);
+            self.append(self.files.summary.as_deref(), &page);
+        }
+        let changes = state.plan.as_ref().map_or(0, |plan| plan.steps.len());
+        let outputs = format!("outcome={}\nexit-code={}\nchanges={changes}\n", result.outcome.name(), result.exit_code);
+        self.append(self.files.output.as_deref(), &outputs);
+    }
+
+    fn append(&self, path: Option<&Utf8Path>, text: &str) {
+        let Some(path) = path else { return };
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+            let message = format!("{path} of the workflow cannot be written: {error}");
+            self.inner.event(&Event::Warning { environment: None, message });
+        }
+    }
+}
+
+impl Render for Actions {
+    fn event(&self, event: &Event) {
+        let mut state = self.state();
+        match event {
+            Event::Plan(plan) => {
+                state.plan = Some(plan.clone());
+                state.groups.plan(plan);
+            }
+            Event::Environment(view) => state.environments.push(view.as_ref().clone()),
+            Event::Failure(failure) => state.failures.push(failure.clone()),
+            _ => {}
+        }
+        let defused = github::defused(event);
+        if !self.plain {
+            self.inner.event(event);
+        } else if matches!(event, Event::Environment(_) | Event::Result(_)) {
+            let waiting = state.groups.end();
+            self.say(waiting);
+            self.inner.event(&defused);
+        } else {
+            let now = state.groups.take(&defused);
+            self.say(now);
+        }
+        match event {
+            Event::Failure(failure) if self.plain => self.err.write(&github::failure(failure)),
+            Event::Result(result) => self.end(&state, result),
+            _ => {}
+        }
+    }
+
+    fn can_ask(&self) -> bool {
+        self.inner.can_ask()
+    }
+
+    fn ask(&self, question: &str) -> Option<String> {
+        self.inner.ask(question)
+    }
+
+    fn lost(&self) -> bool {
+        self.inner.lost()
+    }
+
+    fn masks(&self) -> bool {
+        true
+    }
+
+    fn mask(&self, secrets: &Redactor) {
+        let mut masks = String::new();
+        for line in secrets.lines() {
+            let _ = writeln!(masks, "::add-mask::{}", github::data(line));
+        }
+        self.err.write(&masks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Action, PlannedStep, StepView};
+    use crate::state::Kind;
+
+    fn planned(environment: &str) -> PlannedStep {
+        PlannedStep {
+            environment: environment.to_owned(),
+            kind: Kind::Access,
+            action: Action::Create,
+            reason: "missing".to_owned(),
+            destructive: false,
+            changes: Vec::new(),
+        }
+    }
+
+    fn step(environment: &str, state: StepState) -> Event {
+        Event::Step(StepView { environment: environment.to_owned(), kind: Kind::Access, state, duration_ms: None })
+    }
+
+    fn words(said: Vec<Said>) -> Vec<String> {
+        let word = |one| match one {
+            Said::Command(text) => text.trim_end().to_owned(),
+            Said::Event(event) => match *event {
+                Event::Step(step) => format!("{} {:?}", step.environment, step.state),
+                _ => "other".to_owned(),
+            },
+        };
+        said.into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn groups_never_mix_and_nothing_is_lost() {
+        use StepState::{Applied, Blocked, Failed, Started};
+        let mut groups = Groups::default();
+        let steps = vec![planned("a"), planned("b"), planned("b"), planned("c")];
+        groups.plan(&PlanView { steps, ..PlanView::default() });
+        let mut said = Vec::new();
+        for event in [
+            step("a", Started),
+            step("b", Started),
+            step("b", Applied),
+            Event::Note("x".to_owned()),
+            step("a", Failed),
+            step("c", Started),
+            step("b", Blocked),
+        ] {
+            said.extend(words(groups.take(&event)));
+        }
+        said.extend(words(groups.end()));
+        assert_eq!(
+            said,
+            [
+                "::group::a",
+                "a Started",
+                "other",
+                "a Failed",
+                "::endgroup::",
+                "::group::b",
+                "b Started",
+                "b Applied",
+                "b Blocked",
+                "::endgroup::",
+                "::group::c",
+                "c Started",
+                "::endgroup::"
+            ]
+        );
+    }
+}

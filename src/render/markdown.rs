@@ -1,0 +1,283 @@
+//! A plan, and how a run ended, as Markdown for a comment or a job's summary. Never longer than a comment may be, and
+//! never lets a value be anything but text.
+
+use super::{graph, text};
+use crate::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
+use crate::failure::Failure;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// A comment is shorter than this (bytes, so that it holds however characters are counted).
+pub const LIMIT: usize = 60_000;
+/// A graph of more steps helps nobody.
+const GRAPH: usize = 40;
+/// At most this many failures are worded, and steps that destroy named where only counts are left.
+const FEW: usize = 10;
+/// At most this many environments are counted one by one where only counts are left.
+const COUNTED: usize = 60;
+
+/// How much is shown; what is least important goes first.
+#[derive(Clone, Copy)]
+struct Level {
+    /// Lines of each diff.
+    diff: usize,
+    /// Facts of each step.
+    facts: usize,
+    /// Whether steps are listed, or counted.
+    steps: bool,
+    graph: bool,
+}
+
+const ALL: usize = usize::MAX;
+const LEVELS: [Level; 7] = [
+    Level { diff: ALL, facts: ALL, steps: true, graph: true },
+    Level { diff: 60, facts: ALL, steps: true, graph: true },
+    Level { diff: 15, facts: ALL, steps: true, graph: true },
+    Level { diff: 0, facts: ALL, steps: true, graph: true },
+    Level { diff: 0, facts: 20, steps: true, graph: true },
+    Level { diff: 0, facts: 0, steps: true, graph: false },
+    Level { diff: 0, facts: 0, steps: false, graph: false },
+];
+
+/// What a level leaves out.
+#[derive(Default)]
+struct Omitted {
+    diffs: usize,
+    facts: usize,
+    steps: usize,
+    graph: bool,
+}
+
+/// The plan as a comment on a pull request, with what failed beside it. `None`: there is no plan, only failures.
+#[must_use]
+pub fn plan(plan: Option<&PlanView>, failures: &[Failure]) -> String {
+    let mut page = String::new();
+    for level in LEVELS {
+        page = at(level, plan, failures);
+        if page.len() < LIMIT {
+            break;
+        }
+    }
+    page
+}
+
+/// How a run ended: what stands where, and what failed.
+#[must_use]
+pub fn result(environments: &[EnvironmentView], failures: &[Failure], result: &ResultView) -> String {
+    let outcome = result.outcome.name();
+    let mut out = format!("### deployer {}: {outcome}, exit code {}\n\n", code(result.command), result.exit_code);
+    if !environments.is_empty() {
+        out += "| Environment | Stage | Health | Endpoints |\n|---|---|---|---|\n";
+    }
+    for one in environments.iter().take(COUNTED) {
+        let endpoints = one.endpoints.iter().take(FEW).map(|endpoint| code(endpoint)).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(out, "| {} | {} | {} | {endpoints} |", code(&one.name), one.stage, health(one));
+    }
+    if environments.len() > COUNTED {
+        let _ = writeln!(out, "\n… and {} more", environments.len() - COUNTED);
+    }
+    out.push('\n');
+    out + &failed(failures)
+}
+
+fn health(one: &EnvironmentView) -> &'static str {
+    use crate::event::Health;
+    match one.health {
+        Health::Healthy => "healthy",
+        Health::Starting => "starting",
+        Health::Unhealthy => "unhealthy",
+        Health::None => "",
+    }
+}
+
+fn at(level: Level, plan: Option<&PlanView>, failures: &[Failure]) -> String {
+    let project = plan.map_or("", |plan| plan.project.as_str());
+    let mut out = marker(project) + "\n";
+    let Some(plan) = plan else { return out + "## There is no plan\n\n" + &failed(failures) };
+    out += &head(plan);
+    out += &failed(failures);
+    let mut omitted = Omitted::default();
+    let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
+    if !destructive.is_empty() {
+        out += "### These steps remove what cannot be brought back\n\n";
+        groups(&mut out, &destructive, level, &mut omitted);
+        if !others.is_empty() {
+            out += "### The other steps\n\n";
+        }
+    }
+    groups(&mut out, &others, level, &mut omitted);
+    if plan.steps.len() > 1 && level.graph && plan.steps.len() <= GRAPH {
+        let _ = write!(out, "```mermaid\n{}```\n\n", graph::mermaid_of_steps(plan));
+    } else {
+        omitted.graph = plan.steps.len() > 1;
+    }
+    out + &left_out(&omitted)
+}
+
+/// The hidden line by which a comment is found again. A comment's text holds no `--`.
+fn marker(project: &str) -> String {
+    let name: String = project.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(60).collect();
+    let name = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+    if name.is_empty() { "<!-- deployer-plan -->".to_owned() } else { format!("<!-- deployer-plan {name} -->") }
+}
+
+fn head(plan: &PlanView) -> String {
+    let s = &plan.summary;
+    let counts =
+        format!("{} to create, {} to update, {} to replace, {} to remove", s.create, s.update, s.replace, s.remove);
+    let title = if plan.steps.is_empty() { "no changes" } else { &counts };
+    let mut out = format!("## Plan of {}: {title}\n\n", code(&cut(&plan.project, 40)));
+    if let Some(reference) = &plan.against {
+        let _ = writeln!(out, "Compared with {}; no host was asked\n", code(&cut(reference, 100)));
+    }
+    if let Some(seconds) = plan.observed_seconds_ago {
+        let age = text::duration(std::time::Duration::from_secs(seconds));
+        let _ = writeln!(out, "Compared with what was observed {age} ago; the hosts were not asked\n");
+    }
+    match plan.converged.len() {
+        0 => {}
+        1..=8 => {
+            let names = plan.converged.iter().map(|name| code(&cut(name, 40))).collect::<Vec<_>>().join(", ");
+            let _ = writeln!(out, "No changes in {names}\n");
+        }
+        many => {
+            let _ = writeln!(out, "No changes in {many} environments\n");
+        }
+    }
+    out
+}
+
+fn failed(failures: &[Failure]) -> String {
+    let mut out = String::new();
+    if !failures.is_empty() {
+        out += "### What failed\n\n";
+    }
+    for failure in failures.iter().take(FEW) {
+        let on = failure.environment.as_ref().map_or(String::new(), |name| code(&cut(name, 40)) + ": ");
+        let place = failure.location.as_ref().map(|at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+        let message = cut(&(place.unwrap_or_default() + &failure.message), 200);
+        let _ = writeln!(out, "- {on}{} (<code>{}</code>)", code(&message), failure.reason.code());
+    }
+    if failures.len() > FEW {
+        let _ = writeln!(out, "- … and {} more", failures.len() - FEW);
+    }
+    if !failures.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// The steps by environment, each in a fold of its own.
+fn groups(out: &mut String, steps: &[&PlannedStep], level: Level, omitted: &mut Omitted) {
+    let mut groups: BTreeMap<&str, Vec<&PlannedStep>> = BTreeMap::new();
+    for step in steps {
+        groups.entry(&step.environment).or_default().push(step);
+    }
+    if !level.steps {
+        omitted.steps += steps.len();
+        for (name, own) in groups.iter().take(COUNTED) {
+            let _ = writeln!(out, "- {}: {}", code(&cut(name, 40)), count(own.len(), "step"));
+        }
+        if groups.len() > COUNTED {
+            let _ = writeln!(out, "- … and {} environments more", groups.len() - COUNTED);
+        }
+        out.push('\n');
+        return;
+    }
+    for (name, own) in groups {
+        let title = format!("{}: {}", code(&cut(name, 40)), count(own.len(), "step"));
+        let _ = write!(out, "<details><summary>{title}</summary>\n\n");
+        for step in &own {
+            one(out, step, level, omitted);
+        }
+        out.push('\n');
+        for change in own.iter().flat_map(|step| &step.changes) {
+            diff(out, change, level, omitted);
+        }
+        out.push_str("</details>\n\n");
+    }
+}
+
+fn one(out: &mut String, step: &PlannedStep, level: Level, omitted: &mut Omitted) {
+    let _ = writeln!(out, "- **{}** {}: {}", text::word(step.action), step.kind, code(&cut(&step.reason, 60)));
+    omitted.facts += step.changes.len().saturating_sub(level.facts);
+    for change in step.changes.iter().take(level.facts) {
+        let fact = code(&cut(&change.fact, 200));
+        let value = |value: &str| code(&text::value(value));
+        let values = match (&change.from, &change.to) {
+            (Some(from), Some(to)) => format!("{} → {}", value(from), value(to)),
+            (None, Some(to)) => format!("new, {}", value(to)),
+            (Some(from), None) => format!("goes, was {}", value(from)),
+            (None, None) => String::new(),
+        };
+        let note = change.note.as_ref().map_or(String::new(), |note| format!(" ({})", code(&cut(note, 200))));
+        let _ = writeln!(out, "  - {fact}: {values}{note}");
+    }
+}
+
+fn diff(out: &mut String, change: &Change, level: Level, omitted: &mut Omitted) {
+    let Some(diff) = change.diff.as_ref().map(|diff| text::clean(diff)) else { return };
+    if level.diff == 0 {
+        omitted.diffs += 1;
+        return;
+    }
+    let lines: Vec<&str> = diff.lines().take(level.diff).collect();
+    let more = diff.lines().count() - lines.len();
+    let body = lines.join("\n");
+    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    let _ = write!(out, "{}\n\n{fence}diff\n{body}\n{fence}\n\n", code(&cut(&change.fact, 200)));
+    if more > 0 {
+        let _ = writeln!(out, "… and {more} more line{}\n", if more == 1 { "" } else { "s" });
+    }
+}
+
+fn left_out(omitted: &Omitted) -> String {
+    let mut parts = Vec::new();
+    if omitted.diffs > 0 {
+        parts.push(format!("the diffs of {}", count(omitted.diffs, "file")));
+    }
+    if omitted.facts > 0 {
+        parts.push(count(omitted.facts, "change"));
+    }
+    if omitted.steps > 0 {
+        parts.push(format!(
+            "what {} in detail",
+            if omitted.steps == 1 { "1 step does".into() } else { format!("{} steps do", omitted.steps) }
+        ));
+    }
+    if omitted.graph {
+        parts.push("the graph".to_owned());
+    }
+    if parts.is_empty() { String::new() } else { format!("Left out for its length: {}\n", parts.join(", ")) }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let line = text::clean_line(text);
+    match line.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+/// Text as code, every character of it that could mean something written as an entity: so it stands in a list, a table,
+/// a summary alike, and mentions nobody.
+fn code(text: &str) -> String {
+    let line = text::clean_line(text);
+    let mut out = String::from("<code>");
+    for c in line.chars() {
+        if c.is_ascii_alphanumeric() || !c.is_ascii() || matches!(c, ' ' | '-' | '.' | '/' | ',' | '(' | ')' | '=') {
+            out.push(c);
+        } else {
+            let _ = write!(out, "&#{};", u32::from(c));
+        }
+    }
+    out + "</code>"
+}
+
+#[cfg(test)]
+mod tests;

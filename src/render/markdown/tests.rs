@@ -1,0 +1,161 @@
+use super::*;
+use crate::event::{Action, Outcome};
+use crate::failure::Reason;
+use crate::state::Kind;
+use proptest::prelude::*;
+
+fn step(environment: &str, reason: &str, destructive: bool, changes: Vec<Change>) -> PlannedStep {
+    let kind = Kind::Files;
+    let action = if destructive { Action::Remove } else { Action::Update };
+    PlannedStep { environment: environment.into(), kind, action, reason: reason.into(), destructive, changes }
+}
+
+fn change(fact: &str, value: &str, diff: Option<String>) -> Change {
+    Change { fact: fact.into(), from: Some(value.into()), to: Some("new".into()), diff, note: Some(value.into()) }
+}
+
+/// Reads the page as GitHub would as far as it matters here: what stands outside of fences and of our own tags is plain,
+/// folds are balanced, and every fence is one of ours.
+fn sound(page: &str) {
+    assert!(page.len() < LIMIT, "{} bytes", page.len());
+    let (mut fence, mut folds) = (0, 0_i32);
+    for line in page.lines() {
+        let ticks = line.len() - line.trim_start_matches('`').len();
+        if fence > 0 {
+            if ticks >= fence && line.len() == ticks {
+                fence = 0;
+            }
+            continue;
+        }
+        if ticks >= 3 {
+            assert!(matches!(&line[ticks..], "diff" | "mermaid"), "{line}");
+            fence = ticks;
+            continue;
+        }
+        folds += i32::from(line.contains("<details>")) - i32::from(line.contains("</details>"));
+        assert!((0..=1).contains(&folds), "{line}");
+        let mut plain = line.to_owned();
+        if line.starts_with("<!-- deployer-plan") {
+            let inside = line.strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->")).expect("one comment");
+            assert!(!inside.contains("--") && !inside.contains('>'), "{line}");
+            continue;
+        }
+        for tag in ["<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>"] {
+            plain = plain.replace(tag, "");
+        }
+        assert!(!plain.contains(['<', '>', '`', '|', '[', ']', '@', '\\', '!']), "{line}");
+        assert_eq!(line.matches("<code>").count(), line.matches("</code>").count(), "{line}");
+    }
+    assert_eq!((fence, folds), (0, 0), "all is closed");
+}
+
+#[test]
+fn a_plan() {
+    let diff = "@@ -1 +1 @@\n-one\n+``` two </details>\n".to_owned();
+    let mut view = PlanView {
+        project: "shop".into(),
+        steps: vec![
+            step("old", "destroyed", true, Vec::new()),
+            step("production", "differs", false, vec![change("html/index.html", "0644 sha256:1", Some(diff))]),
+        ],
+        edges: vec![(0, 1)],
+        converged: vec!["lab".into()],
+        ..PlanView::default()
+    };
+    view.summary.update = 1;
+    view.summary.remove = 1;
+    let failure = Failure::new(Reason::ConnectionRefused, "tokyo refuses | connections").on("tokyo");
+    let page = plan(Some(&view), &[failure]);
+    sound(&page);
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn a_plan_without_steps_and_none_at_all() {
+    let converged = vec!["a".to_owned(), "b".to_owned()];
+    let page = plan(Some(&PlanView { project: "shop".into(), converged, ..PlanView::default() }), &[]);
+    assert!(page.starts_with("<!-- deployer-plan shop -->\n## Plan of <code>shop</code>: no changes\n"), "{page}");
+    let page = plan(None, &[Failure::new(Reason::ManifestMissing, "No such file")]);
+    assert!(page.contains("There is no plan") && page.contains("manifest-missing"), "{page}");
+    sound(&page);
+}
+
+#[test]
+fn what_is_least_important_goes_first_and_is_said() {
+    let lines = |count: usize| "+a line of some length, to fill the page\n".repeat(count);
+    let view = |environments: usize, facts: usize, diff: Option<usize>| PlanView {
+        steps: (0..environments)
+            .map(|at| {
+                let facts = (0..facts).map(|fact| change(&format!("f{fact}"), "old", diff.map(lines))).collect();
+                step(&format!("e{at}"), "differs", false, facts)
+            })
+            .collect(),
+        ..PlanView::default()
+    };
+    for (environments, facts, diff, said) in [
+        (2, 5, Some(20), ""),
+        (2, 5, Some(1000), "… and 940 more lines"),
+        (2, 150, Some(1000), "Left out for its length: the diffs of 300 files"),
+        (2, 2000, None, "Left out for its length: 3960 changes"),
+        (300, 100, None, "Left out for its length: 30000 changes, the graph"),
+        (10_000, 3, None, "Left out for its length: what 10000 steps do in detail, the graph"),
+    ] {
+        let page = plan(Some(&view(environments, facts, diff)), &[]);
+        sound(&page);
+        assert!(page.contains(said), "{said}:\n{}", &page[page.len().saturating_sub(300)..]);
+        assert_eq!(page.contains("Left out"), said.contains("Left out"));
+    }
+}
+
+#[test]
+fn a_result() {
+    let result = super::result(&[], &[], &ResultView { command: "apply", outcome: Outcome::Changed, exit_code: 0 });
+    assert_eq!(result, "### deployer <code>apply</code>: changed, exit code 0\n\n\n");
+}
+
+/// Text that tries to be more than text.
+fn hostile() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "```",
+        "`",
+        "</details>",
+        "<!--",
+        "-->",
+        "|",
+        "\n",
+        "\r",
+        "@team",
+        "[x](y)",
+        "~~~",
+        "<b>",
+        "&lt;",
+        "\u{202e}",
+        "    ",
+        "# ",
+        "x",
+        "$(x)",
+        "\\",
+        "é",
+    ]);
+    prop_oneof![prop::collection::vec(pieces, 0..40).prop_map(|all| all.concat()), any::<String>()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_value_is_more_than_text_and_no_page_too_long(
+        project in hostile(),
+        steps in prop::collection::vec((hostile(), hostile(), any::<bool>(), hostile(), prop::option::of(hostile()), 1..200_usize), 0..50),
+        converged in prop::collection::vec(hostile(), 0..12),
+        messages in prop::collection::vec(hostile(), 0..20),
+    ) {
+        let steps = steps.into_iter().map(|(environment, reason, destructive, fact, diff, times)| {
+            let changes = vec![change(&fact, &reason, diff.map(|diff| diff.repeat(times))); 1 + times / 50];
+            step(&environment, &reason, destructive, changes)
+        }).collect();
+        let view = PlanView { project, steps, converged, against: messages.first().cloned(), ..PlanView::default() };
+        let failures: Vec<_> = messages.iter().map(|message| Failure::new(Reason::Usage, message).on(message)).collect();
+        sound(&plan(Some(&view), &failures));
+    }
+}
