@@ -5,6 +5,7 @@ use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepSta
 use crate::failure::{Failure, Reason};
 use crate::observe::Session;
 use crate::plan::Plan;
+use crate::proof;
 use crate::standing;
 use crate::state::{Facts, Kind};
 use crate::step::{self, Command, remove, services};
@@ -140,6 +141,9 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
         let subject = session.prepared.subject();
         let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
         run_all(session, &commands, context).await?;
+        if planned.kind == Kind::Firewall {
+            proof::firewall(session, context.sink).await?;
+        }
         session.observe().await?;
         return Ok(true);
     }
@@ -157,12 +161,28 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
     let commands = step::commands(kind, &subject, &session.facts, context.release)?;
     let ran = run_all(session, &commands, context).await;
     if kind == Kind::Services {
-        return settle(session, ran, context).await.map(|()| true);
+        settle(session, ran, context).await?;
+        return close_old_ports(session, context).await.map(|()| true);
     }
     ran?;
+    if kind == Kind::Firewall {
+        proof::firewall(session, context.sink).await?;
+    }
     session.observe().await?;
     let (observed, desired) = facts(session, kind);
     if observed == desired { Ok(true) } else { Err(not_converged(kind, &observed, &desired)) }
+}
+
+/// What the old release alone had open stays so until the new one runs: were it rolled back, it would need it.
+async fn close_old_ports(session: &mut Session, context: &Execution<'_>) -> Result<(), Failure> {
+    let subject = session.prepared.subject();
+    if !step::firewall::outlived(&subject, &session.facts) {
+        return Ok(());
+    }
+    let commands = step::firewall::commands(&subject, &session.facts);
+    run_all(session, &commands, context).await?;
+    proof::firewall(session, context.sink).await?;
+    session.observe().await
 }
 
 fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {

@@ -30,6 +30,7 @@ pub mod plan;
 pub mod prepare;
 pub mod preview;
 pub mod process;
+pub mod proof;
 pub mod reconcile;
 pub mod render;
 pub mod secret;

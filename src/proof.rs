@@ -1,0 +1,97 @@
+//! Proves that a host can still be reached after its firewall changed: over a connection made anew, since an old one
+//! lives on whatever the new rules say. Never undoes anything itself: that is the host's own watchdog.
+
+use crate::event::{Event, Sink};
+use crate::failure::{Failure, Reason};
+use crate::host::{Host, Output};
+use crate::observe::Session;
+use crate::reconcile::{self, Goal, Request, Trust};
+use crate::state::Stage;
+use crate::step::{self, firewall};
+use std::time::{Duration, Instant};
+
+/// What is left of the watchdog's time for a proof that began late.
+const MARGIN: Duration = Duration::from_secs(5);
+/// How long a host may take to be reached again once its watchdog acted.
+const RETURN: Duration = Duration::from_secs(60);
+
+/// Keeps the rules that were just loaded, or waits until the host has its former ones back.
+///
+/// # Errors
+/// `RolledBack` where no new connection could be made in time.
+pub async fn firewall(session: &mut Session, sink: &Sink) -> Result<(), Failure> {
+    let loaded = Instant::now();
+    say(session, sink, "prove that the host can still be reached");
+    let trouble = loop {
+        let left = (firewall::WATCHDOG - MARGIN).saturating_sub(loaded.elapsed());
+        let trouble = match tokio::time::timeout(left, attempt(session, sink)).await {
+            Ok(Ok(output)) => return judge(session, &output),
+            Ok(Err(failure)) => Some(failure),
+            Err(_) => None,
+        };
+        if left <= MARGIN {
+            break trouble;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    say(session, sink, "wait for the former firewall rules");
+    tokio::time::sleep((firewall::WATCHDOG + Duration::from_secs(1)).saturating_sub(loaded.elapsed())).await;
+    again(session, sink).await?;
+    let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message);
+    Err(undone().details(why))
+}
+
+fn undone() -> Failure {
+    let message = "No new connection reached the host with its new firewall rules; it has its former ones back";
+    Failure::new(Reason::RolledBack, message).hint("Allow the port that SSH comes in by under configure.firewall.allow")
+}
+
+fn say(session: &Session, sink: &Sink, activity: &str) {
+    sink(Event::Progress { environment: session.prepared.name().to_owned(), activity: activity.to_owned() });
+}
+
+fn judge(session: &Session, output: &Output) -> Result<(), Failure> {
+    match output.status {
+        0 => Ok(()),
+        firewall::UNDONE => Err(undone()),
+        other => {
+            let message = format!("The firewall's new rules could not be kept: exit {other}");
+            Err(Failure::new(Reason::FirewallFailed, message).details(session.prepared.redactor.redact(&output.stderr)))
+        }
+    }
+}
+
+async fn attempt(session: &Session, sink: &Sink) -> Result<Output, Failure> {
+    let subject = session.prepared.subject();
+    let command = firewall::proof(&subject);
+    let host = connect(session, sink).await?;
+    let output = host.run(&step::script(&subject, &command), command.input, command.limit).await;
+    host.close().await;
+    output
+}
+
+/// A connection of its own: each has its own master.
+async fn connect(session: &Session, sink: &Sink) -> Result<Host, Failure> {
+    let goal = Goal::Reach(Stage::Running);
+    let request = Request { goal, parallel: 1, patient: false, resume: false, trust: Trust::default() };
+    reconcile::connect(&session.prepared, session.host.host_keys(), &request, sink, &|_| false).await
+}
+
+/// Observes again, over a new connection where the old one is lost.
+async fn again(session: &mut Session, sink: &Sink) -> Result<(), Failure> {
+    let begun = Instant::now();
+    loop {
+        let observed = if session.host.gone().await { None } else { Some(session.observe().await) };
+        let late = begun.elapsed() > RETURN;
+        match observed {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(failure)) if late => return Err(failure),
+            _ => {}
+        }
+        match connect(session, sink).await {
+            Ok(host) => session.host = host,
+            Err(failure) if late => return Err(failure),
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+# Keeps the change of $id: whoever runs this came in over a connection made after it. After host.sh.
+exec 8> /var/lib/deployer/firewall.lock
+timeout 60 flock 8
+if [ "$(cat "$firewall/pending/owner" 2>/dev/null)" = "$id" ]; then
+  systemctl stop deployer-firewall-undo.timer
+  if [ -e "$firewall/pending/fragment" ]; then
+    mv "$firewall/pending/fragment" "$firewall/fragments/$id"
+  else
+    rm -f "$firewall/fragments/$id"
+  fi
+  mv "$firewall/pending/rules.nft" "$firewall/rules.nft"
+  loaded > "$firewall/active"
+  echo nftables > "$firewall/way"
+  rm -rf "$firewall/pending" "$firewall/undo"
+  umask 022
+  boot > "$unit.new"
+  mv "$unit.new" "$unit"
+  systemctl daemon-reload
+  systemctl enable -q deployer-firewall.service
+  for other in ufw firewalld; do give_back $other </dev/null; done
+elif [ "$(cat "$firewall/undone" 2>/dev/null)" = "$id" ]; then
+  exit 75
+fi
