@@ -61,7 +61,7 @@ reasons! {
     EngineMissing "engine-missing" 1 "The host has no good enough Docker engine and configure.engine.install is false", "Install it there, or allow deployer to";
     EngineFailed "engine-failed" 1 "The Docker engine could not be installed or started", "Look at the output shown; the next apply continues";
     FirewallFailed "firewall-failed" 1 "The host's firewall could not be changed", "Look at the output shown; the next apply continues";
-    RolledBack "rolled-back" 1 "A change cut the host off or did no good, and was undone", "Look at what failed, mend it, and apply again";
+    RolledBack "rolled-back" 1 "A firewall change cut the host off and was undone", "Allow the port that SSH comes in by under configure.firewall.allow";
     DiskFull "disk-full" 1 "The host has too little free disk space", "Free some space there";
     PortTaken "port-taken" 1 "A port the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
     ArchitectureMismatch "architecture-mismatch" 1 "An image is made for another processor than the host's", "Build the image for the host's architecture";

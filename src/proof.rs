@@ -43,7 +43,7 @@ pub async fn firewall(session: &mut Session, sink: &Sink) -> Result<(), Failure>
 
 fn undone() -> Failure {
     let message = "No new connection reached the host with its new firewall rules; it has its former ones back";
-    Failure::new(Reason::RolledBack, message).hint("Allow the port that SSH comes in by under configure.firewall.allow")
+    Failure::new(Reason::RolledBack, message)
 }
 
 fn say(session: &Session, sink: &Sink, activity: &str) {

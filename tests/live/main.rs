@@ -11,6 +11,7 @@ mod destroy;
 mod drift;
 mod edits;
 mod engine;
+mod firewall;
 mod hostile;
 mod lifecycle;
 mod looking;
