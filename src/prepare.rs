@@ -87,8 +87,8 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
         }
     }
     let seen = observed.0.get(&Kind::Firewall).filter(|_| prepared.environment.firewall.is_some());
-    for (fact, value) in seen.into_iter().flatten().filter(|(fact, _)| step::firewall::OF_THE_HOST.contains(&fact.as_str())) {
-        desired.0.entry(Kind::Firewall).or_default().insert(fact.clone(), value.clone());
+    if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+        step::firewall::as_recorded(seen, desired.0.entry(Kind::Firewall).or_default());
     }
     if let Some(services) = observed.0.get_mut(&Kind::Services)
         && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(step::services::RELEASE))

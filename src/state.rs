@@ -53,8 +53,7 @@ pub struct State(pub BTreeMap<Kind, Facts>);
 
 impl Kind {
     /// Every kind, in lifecycle order.
-    pub const ALL: [Self; 6] =
-        [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Firewall, Self::Services];
+    pub const ALL: [Self; 6] = [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Firewall, Self::Services];
 
     /// The stage that this kind belongs to.
     #[must_use]

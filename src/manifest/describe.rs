@@ -63,7 +63,11 @@ fn firewall(wish: &FirewallWish) -> Value {
         }
         told
     };
-    if wish.allow.is_empty() { json!(true) } else { json!({ "allow": wish.allow.iter().map(entry).collect::<Vec<_>>() }) }
+    if wish.allow.is_empty() {
+        json!(true)
+    } else {
+        json!({ "allow": wish.allow.iter().map(entry).collect::<Vec<_>>() })
+    }
 }
 
 fn check(check: &Check) -> Value {

@@ -49,7 +49,10 @@ fn only_what_is_wanted_can_be_reached_from_a_second_host() {
     host.shell("nft add table inet owner; nft add chain inet owner input '{ type filter hook input priority 5; }'; nft add rule inet owner input tcp dport 7 drop");
     let owners = host.shell("nft list table inet owner");
     let work = Work::demo(&host);
-    let allow = format!("    configure: {{ firewall: {{ allow: [ {{ port: 9001, from: [{}, \"{}\"] }} ] }} }}\n", peer.ipv4, peer.ipv6);
+    let allow = format!(
+        "    configure: {{ firewall: {{ allow: [ {{ port: 9001, from: [{}, \"{}\"] }} ] }} }}\n",
+        peer.ipv4, peer.ipv6
+    );
     work.manifest(&host, &allow);
     assert_eq!(reaches(Some(&peer), &host, 9000), OPEN);
     let plan = work.run(&["plan", "--json"]).expect(0);
@@ -100,6 +103,7 @@ fn only_what_is_wanted_can_be_reached_from_a_second_host() {
 #[test]
 fn two_projects_share_one_firewall_without_blocking_each_other() {
     let host = BedHost::docker();
+    host.shell("dpkg --purge --force-depends nftables >/dev/null 2>&1; ! command -v nft");
     host.shell(STRAY);
     let (one, two) = (Work::empty(), Work::empty());
     let on = "    configure: { firewall: true }\n";
@@ -107,7 +111,9 @@ fn two_projects_share_one_firewall_without_blocking_each_other() {
     several(&host, &two, &entry(&host, &two, "red", 8082, on));
     two.edit("deployment.yaml", "project: shop", "project: other");
     let both = || {
-        std::thread::scope(|scope| [&one, &two].map(|work| scope.spawn(|| work.apply())).map(|run| run.join().expect("an end")))
+        std::thread::scope(|scope| {
+            [&one, &two].map(|work| scope.spawn(|| work.apply())).map(|run| run.join().expect("an end"))
+        })
     };
     for run in both() {
         assert_eq!(run.expect(0).outcome(), "changed");
@@ -146,9 +152,14 @@ fn rules_that_cut_us_off_are_undone() {
     work.manifest(&host, "    configure: { firewall: true }\n");
     work.edit("deployment.yaml", "user: deploy,", "user: deploy, port: 2222,");
     let begun = Instant::now();
-    let mut apply = work.command(&["apply", "--json"]).stdout(std::process::Stdio::piped()).spawn().expect("deployer starts");
+    let mut apply =
+        work.command(&["apply", "--json"]).stdout(std::process::Stdio::piped()).spawn().expect("deployer starts");
     let cut = loop {
-        if reaches(None, &host, 2222).0 { std::thread::sleep(Duration::from_millis(200)) } else { break Instant::now() }
+        if reaches(None, &host, 2222).0 {
+            std::thread::sleep(Duration::from_millis(200))
+        } else {
+            break Instant::now();
+        }
         assert!(begun.elapsed() < Duration::from_secs(60), "the new rules are never loaded");
     };
     while !reaches(None, &host, 2222).0 {
@@ -156,7 +167,11 @@ fn rules_that_cut_us_off_are_undone() {
     }
     let mut said = String::new();
     std::io::Read::read_to_string(&mut apply.stdout.take().expect("a pipe"), &mut said).expect("text");
-    let run = crate::bed::Run { code: apply.wait().expect("an end").code().unwrap_or(-1), stdout: said, stderr: String::new() };
+    let run = crate::bed::Run {
+        code: apply.wait().expect("an end").code().unwrap_or(-1),
+        stdout: said,
+        stderr: String::new(),
+    };
     let run = run.expect(1);
     assert_eq!((run.reasons(), run.outcome()), (vec!["rolled-back".to_owned()], "failed".to_owned()));
     assert!(cut.elapsed() < Duration::from_secs(60));
@@ -166,7 +181,8 @@ fn rules_that_cut_us_off_are_undone() {
     assert_eq!((&failed["kind"], &failed["reason"]), (&"firewall".into(), &"rolled-back".into()));
 
     // A runner that dies before it came back: the host helps itself, and the next run waits for that.
-    let mut apply = work.command(&["apply", "--json"]).stdout(std::process::Stdio::null()).spawn().expect("deployer starts");
+    let mut apply =
+        work.command(&["apply", "--json"]).stdout(std::process::Stdio::null()).spawn().expect("deployer starts");
     while reaches(None, &host, 2222).0 {
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -181,7 +197,7 @@ fn rules_that_cut_us_off_are_undone() {
 }
 
 #[test]
-fn an_active_ufw_is_used_and_its_owners_rules_stay() {
+fn an_active_ufw_or_firewalld_is_used_and_its_owners_rules_stay() {
     let host = BedHost::docker();
     host.shell(STRAY);
     host.shell(
@@ -197,7 +213,9 @@ fn an_active_ufw_is_used_and_its_owners_rules_stay() {
     work.apply().expect(0);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     let rules = host.shell("ufw show added");
-    for rule in ["8080/tcp", "from 192.0.2.0/24 to any port 9001 proto tcp", "from 2001:db8::/32 to any port 9001 proto tcp"] {
+    for rule in
+        ["8080/tcp", "from 192.0.2.0/24 to any port 9001 proto tcp", "from 2001:db8::/32 to any port 9001 proto tcp"]
+    {
         assert!(rules.contains(&format!("ufw allow {rule}\n")), "{rules}");
     }
     assert!(!host.holds("nft list table inet deployer 2>/dev/null"));
@@ -219,4 +237,28 @@ fn an_active_ufw_is_used_and_its_owners_rules_stay() {
     work.apply().expect(0);
     assert_eq!(host.shell("ufw show added"), owners);
     assert!(host.shell("ufw status").starts_with("Status: active"));
+
+    // The same with firewalld in its place.
+    host.shell(
+        "ufw --force disable; apt-get purge -y -qq ufw >/dev/null 2>&1; apt-get install -y -qq firewalld >/dev/null 2>&1
+         systemctl start firewalld; firewall-cmd -q --permanent --add-port=9000/tcp; firewall-cmd -q --add-port=9000/tcp",
+    );
+    let list = || {
+        host.shell("for now in --permanent ''; do firewall-cmd $now --list-ports; firewall-cmd $now --list-rich-rules | sort; done")
+    };
+    let owners = list();
+    work.manifest(&host, on);
+    work.apply().expect(0);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    let rules = list();
+    assert_eq!(rules.matches("8080/tcp").count(), 2, "{rules}");
+    assert_eq!(
+        rules.matches(r#"source address="2001:db8::/32" port port="9001" protocol="tcp" accept"#).count(),
+        2,
+        "{rules}"
+    );
+    work.edit("deployment.yaml", on.trim_end(), "");
+    work.apply().expect(0);
+    assert_eq!(list(), owners);
+    assert!(host.holds("firewall-cmd --state -q"));
 }

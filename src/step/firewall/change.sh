@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
 # Brings the firewall to what $id wants: the openings in $wanted, or none where $id leaves it. After host.sh.
 
 # Holds the host's firewall until this script ends. A change of another that is not proven yet is waited for; one
@@ -53,12 +54,14 @@ rm -rf "$firewall/pending"
     sh "$firewall/undo"
   mv "$new" "$firewall/pending"
   nft -f "$firewall/pending/rules.nft"
+  loaded > "$firewall/pending/active"
 }
 
 umask 077
 mkdir -p "$firewall/fragments"
 turn
-if [ "$leaves" = yes ] && [ -z "$(ls "$firewall/fragments" | grep -vxF -- "$id")" ]; then
+others=$(find "$firewall/fragments" -type f ! -name "$id")
+if [ "$leaves" = yes ] && [ -z "$others" ]; then
   for other in ufw firewalld; do give_back $other </dev/null; done
   drop_table
   rm -rf "$firewall"
@@ -66,8 +69,8 @@ elif [ "$(way)" = nftables ]; then
   load
 else
   if [ "$leaves" = yes ]; then rm -f "$firewall/fragments/$id"; else
-    printf '%s' "$wanted" > "$firewall/fragments/$id.new"
-    mv "$firewall/fragments/$id.new" "$firewall/fragments/$id"
+    printf '%s' "$wanted" > "$firewall/fragment.new"
+    mv "$firewall/fragment.new" "$firewall/fragments/$id"
   fi
   way=$(way)
   openings | sort -u | ask_for "$way"

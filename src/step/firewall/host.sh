@@ -1,3 +1,6 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2046,SC2086 # openings are split into words on purpose
+# shellcheck disable=SC2005,SC2012,SC2059
 # Functions that the probe and the changes of the firewall share. POSIX sh; nothing runs by itself.
 firewall=/var/lib/deployer/firewall
 unit=/etc/systemd/system/deployer-firewall.service
@@ -56,7 +59,7 @@ rules() {
 # pass `forward` with their address rewritten, so it looks at the original port; on IPv6 they may come through
 # `input` to docker-proxy. Established traffic, and what containers send, is nobody's opening.
 table() {
-  wanted=$(sort -u)
+  every=$(sort -u)
   cat <<'/.'
 table inet deployer
 delete table inet deployer
@@ -70,7 +73,7 @@ table inet deployer {
     ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
 /.
   for port in $1; do echo "    tcp dport $port accept comment \"ssh\""; done
-  printf '%s\n' "$wanted" | rules '%s dport %s accept'
+  printf '%s\n' "$every" | rules '%s dport %s accept'
   cat <<'/.'
   }
   chain forward {
@@ -78,7 +81,7 @@ table inet deployer {
     ct state established,related accept
     iifname { "docker0", "br-*" } accept
 /.
-  printf '%s\n' "$wanted" | rules 'ct status dnat meta l4proto %s ct original proto-dst %s accept'
+  printf '%s\n' "$every" | rules 'ct status dnat meta l4proto %s ct original proto-dst %s accept'
   cat <<'/.'
     ct status dnat drop
   }
@@ -120,22 +123,30 @@ ufw_rule() {
   case "$3" in any) echo "$ports/$1" ;; *) echo "from $3 to any port $ports proto $1" ;; esac
 }
 
-# One opening as an option of firewall-cmd, after its `add`, `remove` or `query`.
+# One opening as an option of firewall-cmd, after its `add-`, `remove-` or `query-`; written as it lists them.
 firewalld_rule() {
-  case "$3" in
-    any) echo "port=$2/$1" ;;
-    *:*) echo "rich-rule=rule family=ipv6 source address=$3 port port=$2 protocol=$1 accept" ;;
-    *) echo "rich-rule=rule family=ipv4 source address=$3 port port=$2 protocol=$1 accept" ;;
-  esac
+  case "$3" in any) echo "port=$2/$1"; return ;; *:*) family=ipv6 ;; *) family=ipv4 ;; esac
+  echo "rich-rule=rule family=\"$family\" source address=\"$3\" port port=\"$2\" protocol=\"$1\" accept"
+}
+firewalld_list() {
+  firewall-cmd "$@" --list-ports | tr ' ' '\n'
+  firewall-cmd "$@" --list-rich-rules
 }
 
-# Whether an opening is there: $1 the way, then PROTOCOL PORTS FROM.
+# Whether an opening is there: $1 the firewall, then PROTOCOL PORTS FROM. Each program is asked for its list once.
 there() {
-  case "$1" in
-    ufw) shift; ufw show added | sed "s/ comment '.*'\$//" | grep -qxF -- "ufw allow $(ufw_rule "$@")" ;;
+  firewall_program=$1
+  shift
+  case "$firewall_program" in
+    ufw)
+      : "${ufw_added=$(ufw show added | sed "s/ comment '.*'\$//")}"
+      printf '%s\n' "$ufw_added" | grep -qxF -- "ufw allow $(ufw_rule "$@")"
+      ;;
     firewalld)
-      shift
-      firewall-cmd -q --permanent "--query-$(firewalld_rule "$@")" && firewall-cmd -q "--query-$(firewalld_rule "$@")"
+      : "${firewalld_now=$(firewalld_list)}" "${firewalld_kept=$(firewalld_list --permanent)}"
+      rule=$(firewalld_rule "$@")
+      { printf '%s\n' "$firewalld_now" | grep -qxF -- "${rule#*=}" || firewall-cmd -q "--query-$rule"; } &&
+        { printf '%s\n' "$firewalld_kept" | grep -qxF -- "${rule#*=}" || firewall-cmd -q --permanent "--query-$rule"; }
       ;;
   esac
 }

@@ -97,7 +97,10 @@ fn listening(value: &str) -> Option<(u16, String)> {
     let (address, port) = socket.split_once(':')?;
     let loopback = match address.len() {
         8 => address.ends_with("7F"),
-        _ => address == "00000000000000000000000001000000" || address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"),
+        _ => {
+            address == "00000000000000000000000001000000"
+                || address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F")
+        }
     };
     let port = u16::from_str_radix(port, 16).ok()?;
     (!loopback).then(|| (port, protocol.to_owned()))
@@ -112,7 +115,9 @@ fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Opening> {
     let public = published
         .flat_map(|service| &service.ports)
         .filter(|port| !port.address.starts_with("127.") && port.address != "::1")
-        .filter(|port| !wish.allow.iter().any(|allow| (allow.port, allow.protocol.name()) == (port.port, &port.protocol)));
+        .filter(|port| {
+            !wish.allow.iter().any(|allow| (allow.port, allow.protocol.name()) == (port.port, &port.protocol))
+        });
     let one = |port, protocol: &str, from| Opening { from, protocol: protocol.to_owned(), first: port, last: port };
     let mut single: BTreeSet<_> = public.map(|port| one(port.port, &port.protocol, None)).collect();
     for allow in &wish.allow {
@@ -157,8 +162,20 @@ fn facts(seen: &Seen) -> Facts {
     facts
 }
 
-/// Facts that only the host tells; what is compared with a recorded observation takes them from there.
-pub const OF_THE_HOST: [&str; 5] = ["through", "rules", "ssh", "boot", "open"];
+/// What is wanted, as far as a recorded observation can be compared with it: what only the host tells is as it was
+/// seen, and what it had open as its release published it is still wanted.
+pub fn as_recorded(seen: &Facts, wanted: &mut Facts) {
+    let mut open = opening::of_fact(seen.get("open"));
+    let more = opening::of_fact(wanted.get("open"));
+    if !more.iter().all(|more| open.iter().any(|seen| seen.holds(more))) {
+        open.extend(more);
+    }
+    wanted.extend(opening::facts(&opening::joined(open)));
+    let told = ["through", "rules", "ssh", "boot"]
+        .into_iter()
+        .filter_map(|fact| Some((fact.to_owned(), seen.get(fact)?.clone())));
+    wanted.extend(told);
+}
 
 /// Whether the manifest or the release asks for another part than the host has: nothing drifted then.
 #[must_use]
@@ -171,11 +188,8 @@ pub fn asked(subject: &Subject<'_>, host: &HostFacts) -> bool {
 pub fn outlived(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let seen = &host.firewall;
     let wanted = wanted(subject, host);
-    let covered = |opening: &Opening| {
-        let wider = |own: &&Opening| own.from == opening.from && own.covers(opening.first, &opening.protocol);
-        seen.own.iter().find(wider).is_some_and(|own| own.last >= opening.last)
-    };
-    subject.environment.firewall.is_some() && seen.on && seen.own != wanted && wanted.iter().all(covered)
+    let held = |opening: &Opening| seen.own.iter().any(|own| own.holds(opening));
+    subject.environment.firewall.is_some() && seen.on && seen.own != wanted && wanted.iter().all(held)
 }
 
 /// Refuses a host where rules could not be loaded safely.
@@ -187,7 +201,9 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     }
     if !host.access.systemd {
         let message = "The host has no running systemd, so nothing would undo firewall rules that cut us off";
-        return Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.firewall, or give the host systemd"));
+        return Some(
+            Failure::new(Reason::NoSystemd, message).hint("Remove configure.firewall, or give the host systemd"),
+        );
     }
     if !seen.nft && !seen.apt {
         let failure = Failure::new(Reason::UnsupportedHost, "The host has no nft, and no apt to install it with");
@@ -205,20 +221,26 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     }
     let mut commands = Vec::new();
     if host.firewall.way == NFTABLES && !host.firewall.nft {
-        commands.push(Command {
-            title: "install nftables from the distribution's packages".to_owned(),
-            script: format!(
-                "{}{}apt update\napt install -y --no-remove --no-install-recommends nftables\n",
-                subject.preamble(),
-                engine::APT
-            ),
-            input: Input::Empty,
-            limit: LONG,
-            reason: Reason::FirewallFailed,
-        });
+        commands.push(install(subject));
     }
     commands.push(change(subject, "load the firewall's rules", Some(&wanted(subject, host))));
     commands
+}
+
+/// Two environments of one host may come here at once, and `apt update` waits for nobody.
+fn install(subject: &Subject<'_>) -> Command {
+    let script = format!(
+        "exec 8> /var/lib/deployer/firewall.lock\nflock 8\n{}apt update\n\
+         apt install -y --no-remove --no-install-recommends nftables\n",
+        engine::APT
+    );
+    Command {
+        title: "install nftables from the distribution's packages".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: LONG,
+        reason: Reason::FirewallFailed,
+    }
 }
 
 /// Takes this environment's part out of the host's rules, and all that is ours with the last one.
@@ -270,7 +292,8 @@ fn closed(subject: &Subject<'_>, host: &HostFacts) -> Vec<String> {
         return Vec::new();
     }
     let wanted = wanted(subject, host);
-    let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(super::container::Container::ports).collect();
+    let ours: BTreeSet<(u16, &str)> =
+        host.services.containers.iter().flat_map(super::container::Container::ports).collect();
     let open = |port: u16, protocol: &str| {
         wanted.iter().chain(&seen.others).any(|opening| opening.covers(port, protocol))
             || ours.contains(&(port, protocol))

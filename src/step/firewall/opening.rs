@@ -39,6 +39,12 @@ impl Opening {
         self.protocol == protocol && (self.first..=self.last).contains(&port)
     }
 
+    /// Whether it lets through all that another does.
+    #[must_use]
+    pub fn holds(&self, other: &Self) -> bool {
+        self.from == other.from && self.covers(other.first, &other.protocol) && self.last >= other.last
+    }
+
     fn ports(&self) -> String {
         if self.first == self.last { self.first.to_string() } else { format!("{}-{}", self.first, self.last) }
     }
@@ -87,19 +93,34 @@ pub fn facts(openings: &BTreeSet<Opening>) -> Facts {
     groups.into_iter().map(|(name, ports)| (name, ports.join(", "))).collect()
 }
 
+/// What the fact `open` says.
+#[must_use]
+pub fn of_fact(open: Option<&String>) -> BTreeSet<Opening> {
+    let words = open.into_iter().flat_map(|open| open.split(", ")).filter_map(|word| word.split_once('/'));
+    words.filter_map(|(ports, protocol)| Opening::parse(&format!("{protocol} {ports} any"))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lines_are_read_back_and_neighbours_joined() {
-        let text = ["tcp 80 any", "tcp 81 any", "tcp 83 any", "udp 81 any", "tcp 82 10.0.0.0/8", "udp 5-9 2001:db8::/32"];
+        let text =
+            ["tcp 80 any", "tcp 81 any", "tcp 83 any", "udp 81 any", "tcp 82 10.0.0.0/8", "udp 5-9 2001:db8::/32"];
         let all: BTreeSet<_> = text.iter().map(|line| Opening::parse(line).expect("a line")).collect();
         let joined = joined(all);
         assert_eq!(lines(&joined), "tcp 80-81 any\ntcp 83 any\nudp 81 any\ntcp 82 10.0.0.0/8\nudp 5-9 2001:db8::/32\n");
         assert_eq!(lines(&joined).lines().filter_map(Opening::parse).collect::<BTreeSet<_>>(), joined);
         assert_eq!(facts(&joined)["open"], "80-81/tcp, 83/tcp, 81/udp");
         assert_eq!(facts(&joined)["open to 10.0.0.0/8"], "82/tcp");
+        let open = joined.iter().filter(|opening| opening.from.is_none()).cloned().collect();
+        assert_eq!(of_fact(facts(&joined).get("open")), open);
+        let held = |line: &str| joined.iter().any(|opening| opening.holds(&Opening::parse(line).expect("a line")));
+        assert_eq!(
+            ["tcp 81 any", "tcp 80-82 any", "udp 6-9 any", "udp 6-9 2001:db8::/32"].map(held),
+            [true, false, false, true]
+        );
     }
 
     #[test]

@@ -1,4 +1,10 @@
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
 # Reads what the firewall of this host is for the environment $id. After host.sh.
+# Others may be changing it: this waits for what they do, not for its proof.
+if [ -e /var/lib/deployer/firewall.lock ]; then
+  exec 8< /var/lib/deployer/firewall.lock
+  timeout 30 flock -s 8
+fi
 now=$(way)
 echo "way $now"
 echo "ssh $(ssh_ports)"
@@ -14,7 +20,7 @@ echo "used $used"
 case "$used" in
   nftables)
     if ! nft list table inet deployer >/dev/null; then echo 'rules missing'
-    elif [ "$(loaded)" != "$(cat "$firewall/active")" ]; then echo 'rules changed by hand'
+    elif ! cat "$firewall/active" "$firewall/pending/active" | grep -qxF -- "$(loaded)"; then echo 'rules changed by hand'
     elif [ "$(openings | table "$(ruled_ssh)")" != "$(cat "$firewall/rules.nft")" ]; then echo 'rules outdated'
     else echo 'rules in force'
     fi

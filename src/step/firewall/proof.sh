@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
 # Keeps the change of $id: whoever runs this came in over a connection made after it. After host.sh.
 exec 8> /var/lib/deployer/firewall.lock
 timeout 60 flock 8
@@ -9,7 +10,7 @@ if [ "$(cat "$firewall/pending/owner" 2>/dev/null)" = "$id" ]; then
     rm -f "$firewall/fragments/$id"
   fi
   mv "$firewall/pending/rules.nft" "$firewall/rules.nft"
-  loaded > "$firewall/active"
+  mv "$firewall/pending/active" "$firewall/active"
   echo nftables > "$firewall/way"
   rm -rf "$firewall/pending" "$firewall/undo"
   umask 022
