@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What is left of the watchdog's time for a proof that began late.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long a host may take to be reached again once its watchdog acted.
-const RETURN: Duration = Duration::from_secs(60);
+const RETURN: Duration = Duration::from_mins(1);
 
 /// Keeps the rules that were just loaded, or waits until the host has its former ones back.
 ///
@@ -23,7 +23,7 @@ pub async fn firewall(session: &mut Session, sink: &Sink) -> Result<(), Failure>
     let loaded = Instant::now();
     say(session, sink, "prove that the host can still be reached");
     let trouble = loop {
-        let left = (firewall::WATCHDOG - MARGIN).saturating_sub(loaded.elapsed());
+        let left = firewall::WATCHDOG.saturating_sub(MARGIN + loaded.elapsed());
         let trouble = match tokio::time::timeout(left, attempt(session, sink)).await {
             Ok(Ok(output)) => return judge(session, &output),
             Ok(Err(failure)) => Some(failure),

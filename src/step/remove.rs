@@ -17,7 +17,7 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
     match kind {
         Kind::Services => !host.services.containers.is_empty() || host.files.current.is_some(),
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
-        Kind::Firewall => host.firewall.on,
+        Kind::Firewall => host.firewall.own.is_some(),
         Kind::Access => host.access.key.is_some(),
         Kind::Engine => false,
     }

@@ -91,5 +91,5 @@ async fn the_hosts_openings_become_one_table() {
     };
     settings.bind(|| insta::assert_snapshot!("the-table", output));
     let none = format!("set -eu\n{functions}\ntable '22' </dev/null | grep accept");
-    assert_eq!(run(&none).await.iter().filter(|byte| **byte == b'\n').count(), 9);
+    assert_eq!(String::from_utf8(run(&none).await).unwrap().lines().count(), 9);
 }

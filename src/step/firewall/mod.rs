@@ -2,11 +2,14 @@
 //! Never touches a table, rule or zone that we did not make, and never leaves a host that cannot be reached.
 
 mod opening;
+mod probe;
+mod remark;
 
 pub use opening::Opening;
+pub use probe::{Seen, parse, probe};
+pub use remark::remark;
 
 use super::{Command, HostFacts, LONG, SHORT, Subject, engine, services};
-use crate::event::Change;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
@@ -24,87 +27,6 @@ pub const UNDONE: i32 = 75;
 const IN_FORCE: &str = "in force";
 /// Our own table, where neither ufw nor firewalld rules the host.
 const NFTABLES: &str = "nftables";
-
-/// What the host has of firewalls.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// `nftables`, `ufw` or `firewalld`: what is to be used.
-    pub way: String,
-    /// What was used last.
-    pub used: String,
-    /// Whether this environment has a part in the host's rules.
-    pub on: bool,
-    /// That part.
-    pub own: BTreeSet<Opening>,
-    /// The parts of other environments.
-    pub others: BTreeSet<Opening>,
-    /// How the host's rules stand; empty where there are none.
-    pub rules: String,
-    /// The ports sshd listens on.
-    pub ssh: BTreeSet<u16>,
-    /// The ports of SSH that the rules let through.
-    pub ruled_ssh: BTreeSet<u16>,
-    /// Whether the rules come back at boot.
-    pub boot: bool,
-    /// Whether there is an `nft`.
-    pub nft: bool,
-    /// Whether packages can be installed.
-    pub apt: bool,
-    /// Ports that something listens on beyond loopback, as (port, protocol).
-    pub listening: BTreeSet<(u16, String)>,
-}
-
-/// The shell that reads it; on a host without rules of ours, only where they are wanted.
-#[must_use]
-pub fn probe(subject: &Subject<'_>) -> String {
-    let wanted = if subject.environment.firewall.is_some() { "yes" } else { "" };
-    format!(
-        "id={}\nif [ -n \"{wanted}\" ] || [ -e \"/var/lib/deployer/firewall/fragments/$id\" ]; then\n{HOST}\n{}fi",
-        quote(&subject.environment.identity()),
-        include_str!("probe.sh")
-    )
-}
-
-/// Reads the probe's lines.
-#[must_use]
-pub fn parse(output: &[u8]) -> Seen {
-    let mut seen = Seen::default();
-    let ports = |value: &str| value.split(' ').filter_map(|port| port.parse().ok()).collect();
-    for line in String::from_utf8_lossy(output).lines() {
-        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
-        match word {
-            "way" => value.clone_into(&mut seen.way),
-            "used" => value.clone_into(&mut seen.used),
-            "on" => seen.on = true,
-            "own" => seen.own.extend(Opening::parse(value)),
-            "other" => seen.others.extend(Opening::parse(value)),
-            "rules" => value.clone_into(&mut seen.rules),
-            "ssh" => seen.ssh = ports(value),
-            "ruled" => seen.ruled_ssh = ports(value),
-            "boot" => seen.boot = true,
-            "nft" => seen.nft = true,
-            "apt" => seen.apt = true,
-            "listening" => seen.listening.extend(listening(value)),
-            _ => {}
-        }
-    }
-    seen
-}
-
-/// A line of the kernel's list of sockets: `tcp ADDRESS:PORT` in hexadecimal; loopback is left out.
-fn listening(value: &str) -> Option<(u16, String)> {
-    let (protocol, socket) = value.split_once(' ')?;
-    let (address, port) = socket.split_once(':')?;
-    let loopback = match address.len() {
-        8 => address.ends_with("7F"),
-        _ => {
-            address == "00000000000000000000000001000000"
-                || address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F")
-        }
-    };
-    let port = u16::from_str_radix(port, 16).ok()?;
-    (!loopback).then(|| (port, protocol.to_owned()))
-}
 
 /// What this environment wants open: what the release that waits and those that began publish, and what is allowed. An
 /// entry of `allow` speaks for a published port, so that not everybody need reach it.
@@ -136,7 +58,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let seen = &host.firewall;
     facts(&Seen {
         used: seen.way.clone(),
-        own: wanted(subject, host),
+        own: Some(wanted(subject, host)),
         rules: IN_FORCE.to_owned(),
         ruled_ssh: seen.ssh.clone(),
         boot: true,
@@ -147,11 +69,11 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// The facts as they are.
 #[must_use]
 pub fn observed(host: &HostFacts) -> Facts {
-    if host.firewall.on { facts(&host.firewall) } else { Facts::new() }
+    if host.firewall.own.is_some() { facts(&host.firewall) } else { Facts::new() }
 }
 
 fn facts(seen: &Seen) -> Facts {
-    let mut facts = opening::facts(&seen.own);
+    let mut facts = seen.own.as_ref().map(opening::facts).unwrap_or_default();
     facts.insert("through".to_owned(), seen.used.clone());
     facts.insert("rules".to_owned(), if seen.rules.is_empty() { "missing".to_owned() } else { seen.rules.clone() });
     if seen.used == NFTABLES {
@@ -180,16 +102,15 @@ pub fn as_recorded(seen: &Facts, wanted: &mut Facts) {
 /// Whether the manifest or the release asks for another part than the host has: nothing drifted then.
 #[must_use]
 pub fn asked(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    !host.firewall.on || host.firewall.own != wanted(subject, host)
+    host.firewall.own != Some(wanted(subject, host))
 }
 
 /// Whether all that differs is what an older release had open.
 #[must_use]
 pub fn outlived(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    let seen = &host.firewall;
+    let Some(own) = host.firewall.own.as_ref().filter(|_| subject.environment.firewall.is_some()) else { return false };
     let wanted = wanted(subject, host);
-    let held = |opening: &Opening| seen.own.iter().any(|own| own.holds(opening));
-    subject.environment.firewall.is_some() && seen.on && seen.own != wanted && wanted.iter().all(held)
+    *own != wanted && wanted.iter().all(|opening| own.iter().any(|own| own.holds(opening)))
 }
 
 /// Refuses a host where rules could not be loaded safely.
@@ -270,36 +191,4 @@ fn command(subject: &Subject<'_>, title: &str, script: &str) -> Command {
         limit: SHORT * 3,
         reason: Reason::FirewallFailed,
     }
-}
-
-/// Adds to the changes of a step what its reader should know: what it closes, and what it cannot close.
-pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
-    let closed = closed(subject, host);
-    let about = ["rules", "open"].into_iter().find(|fact| changes.iter().any(|change| change.fact == *fact));
-    for change in changes {
-        if change.fact == "through" && change.to.as_deref().is_some_and(|to| to != NFTABLES) {
-            change.note = change.to.as_ref().map(|way| format!("ports that Docker publishes pass by {way}"));
-        } else if Some(change.fact.as_str()) == about && !closed.is_empty() {
-            change.note = Some(format!("closes {}", closed.join(", ")));
-        }
-    }
-}
-
-/// Ports that something listens on and that will not be reached any more. Those of UDP clients are left out.
-fn closed(subject: &Subject<'_>, host: &HostFacts) -> Vec<String> {
-    let seen = &host.firewall;
-    if seen.way != NFTABLES || subject.environment.firewall.is_none() {
-        return Vec::new();
-    }
-    let wanted = wanted(subject, host);
-    let ours: BTreeSet<(u16, &str)> =
-        host.services.containers.iter().flat_map(super::container::Container::ports).collect();
-    let open = |port: u16, protocol: &str| {
-        wanted.iter().chain(&seen.others).any(|opening| opening.covers(port, protocol))
-            || ours.contains(&(port, protocol))
-            || (protocol == "tcp" && seen.ssh.contains(&port))
-            || (protocol == "udp" && (matches!(port, 68 | 546) || port >= 32768))
-    };
-    let closed = seen.listening.iter().filter(|(port, protocol)| !open(*port, protocol));
-    closed.map(|(port, protocol)| format!("{port}/{protocol}")).collect()
 }
