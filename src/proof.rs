@@ -25,6 +25,7 @@ pub async fn firewall(session: &mut Session, sink: &Sink) -> Result<(), Failure>
     let trouble = loop {
         let left = firewall::WATCHDOG.saturating_sub(MARGIN + loaded.elapsed());
         let trouble = match tokio::time::timeout(left, attempt(session, sink)).await {
+            Ok(Ok(output)) if output.status == firewall::UNDONE => break None,
             Ok(Ok(output)) => return judge(session, &output),
             Ok(Err(failure)) => Some(failure),
             Err(_) => None,
@@ -38,12 +39,8 @@ pub async fn firewall(session: &mut Session, sink: &Sink) -> Result<(), Failure>
     tokio::time::sleep((firewall::WATCHDOG + Duration::from_secs(1)).saturating_sub(loaded.elapsed())).await;
     again(session, sink).await?;
     let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message);
-    Err(undone().details(why))
-}
-
-fn undone() -> Failure {
     let message = "No new connection reached the host with its new firewall rules; it has its former ones back";
-    Failure::new(Reason::RolledBack, message)
+    Err(Failure::new(Reason::RolledBack, message).details(why))
 }
 
 fn say(session: &Session, sink: &Sink, activity: &str) {
@@ -51,14 +48,11 @@ fn say(session: &Session, sink: &Sink, activity: &str) {
 }
 
 fn judge(session: &Session, output: &Output) -> Result<(), Failure> {
-    match output.status {
-        0 => Ok(()),
-        firewall::UNDONE => Err(undone()),
-        other => {
-            let message = format!("The firewall's new rules could not be kept: exit {other}");
-            Err(Failure::new(Reason::FirewallFailed, message).details(session.prepared.redactor.redact(&output.stderr)))
-        }
+    if output.status == 0 {
+        return Ok(());
     }
+    let message = format!("The firewall's new rules could not be kept: exit {}", output.status);
+    Err(Failure::new(Reason::FirewallFailed, message).details(session.prepared.redactor.redact(&output.stderr)))
 }
 
 async fn attempt(session: &Session, sink: &Sink) -> Result<Output, Failure> {

@@ -44,10 +44,9 @@ firewall=/var/lib/deployer/firewall
 [ -n "${held:-}" ] || { exec 8> /var/lib/deployer/firewall.lock; flock 8; }
 [ -e "$firewall/pending" ] || exit 0
 nft -f "$firewall/pending/before.nft"
-mv "$firewall/pending/owner" "$firewall/undone"
+mv "$firewall/pending/owner" "$firewall/undone.$(cat "$firewall/pending/owner")"
 rm -rf "$firewall/pending"
 /.
-  rm -f "$firewall/undone"
   systemctl stop deployer-firewall-undo.timer 2>/dev/null || :
   systemctl reset-failed deployer-firewall-undo.timer deployer-firewall-undo.service 2>/dev/null || :
   systemd-run -q --collect --unit=deployer-firewall-undo --on-active=30 --timer-property=AccuracySec=100ms \
@@ -60,6 +59,7 @@ rm -rf "$firewall/pending"
 umask 077
 mkdir -p "$firewall/fragments"
 turn
+rm -f "$firewall/undone.$id"
 others=$(find "$firewall/fragments" -type f ! -name "$id")
 if [ "$leaves" = yes ] && [ -z "$others" ]; then
   for other in ufw firewalld; do give_back $other </dev/null; done

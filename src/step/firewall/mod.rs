@@ -74,7 +74,9 @@ pub fn observed(host: &HostFacts) -> Facts {
 
 fn facts(seen: &Seen) -> Facts {
     let mut facts = seen.own.as_ref().map(opening::facts).unwrap_or_default();
-    facts.insert("through".to_owned(), seen.used.clone());
+    if !seen.used.is_empty() {
+        facts.insert("through".to_owned(), seen.used.clone());
+    }
     facts.insert("rules".to_owned(), if seen.rules.is_empty() { "missing".to_owned() } else { seen.rules.clone() });
     if seen.used == NFTABLES {
         let ssh: Vec<String> = seen.ruled_ssh.iter().map(|port| format!("{port}/tcp")).collect();
@@ -190,5 +192,25 @@ fn command(subject: &Subject<'_>, title: &str, script: &str) -> Command {
         input: Input::Empty,
         limit: SHORT * 3,
         reason: Reason::FirewallFailed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_observation_tells_what_only_the_host_knows() {
+        let facts = |pairs: &[(&str, &str)]| -> Facts {
+            pairs.iter().map(|(fact, value)| ((*fact).to_owned(), (*value).to_owned())).collect()
+        };
+        let seen =
+            facts(&[("open", "8080/tcp, 9100/tcp"), ("rules", "in force"), ("ssh", "22/tcp"), ("through", "ufw")]);
+        let mut same = facts(&[("open", "9100/tcp"), ("rules", "in force")]);
+        as_recorded(&seen, &mut same);
+        assert_eq!(same, seen);
+        let mut more = facts(&[("open", "9101/tcp"), ("open to 10.0.0.0/8", "5/udp")]);
+        as_recorded(&seen, &mut more);
+        assert_eq!((more["open"].as_str(), more["open to 10.0.0.0/8"].as_str()), ("8080/tcp, 9100-9101/tcp", "5/udp"));
     }
 }

@@ -19,6 +19,6 @@ if [ "$(cat "$firewall/pending/owner" 2>/dev/null)" = "$id" ]; then
   systemctl daemon-reload
   systemctl enable -q deployer-firewall.service
   for other in ufw firewalld; do give_back $other </dev/null; done
-elif [ "$(cat "$firewall/undone" 2>/dev/null)" = "$id" ]; then
+elif [ -e "$firewall/undone.$id" ]; then
   exit 75
 fi
