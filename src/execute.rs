@@ -6,6 +6,7 @@ use crate::failure::{Failure, Reason};
 use crate::lease::Claim;
 use crate::observe::Session;
 use crate::plan::Plan;
+use crate::proof;
 use crate::standing;
 use crate::state::{Facts, Kind};
 use crate::step::record::{Rejected, Rejection, ReleaseRecord};
@@ -154,6 +155,9 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
         let subject = session.prepared.subject();
         let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
         run_all(session, &commands).await?;
+        if planned.kind == Kind::Firewall {
+            proof::firewall(session).await?;
+        }
         session.observe().await?;
         return Ok(true);
     }
@@ -177,9 +181,24 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
         return settle(session, ran, context).await.map(|()| true);
     }
     ran?;
+    if kind == Kind::Firewall {
+        proof::firewall(session).await?;
+    }
     session.observe().await?;
     let (observed, desired) = facts(session, kind);
     if observed == desired { Ok(true) } else { Err(not_converged(kind, &observed, &desired)) }
+}
+
+/// What the old release alone had open stays so until the new one runs: were it rolled back, it would need it.
+async fn close_old_ports(session: &mut Session) -> Result<(), Failure> {
+    let subject = session.prepared.subject();
+    if !step::firewall::outlived(&subject, &session.facts) {
+        return Ok(());
+    }
+    let commands = step::firewall::commands(&subject, &session.facts);
+    run_all(session, &commands).await?;
+    proof::firewall(session).await?;
+    session.observe().await
 }
 
 fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {
@@ -239,14 +258,17 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
     }
 }
 
-/// Records the release that is live as the one that converged.
+/// Records the release that is live as the one that converged, and closes what only another one had open.
 async fn finish(session: &mut Session) -> Result<(), Failure> {
     if let Some(command) = services::finish(&session.prepared.subject(), &session.facts) {
         session.run(&command).await?;
     }
     session.observe().await?;
     let (observed, desired) = facts(session, Kind::Services);
-    if observed == desired { Ok(()) } else { Err(not_converged(Kind::Services, &observed, &desired)) }
+    if observed != desired {
+        return Err(not_converged(Kind::Services, &observed, &desired));
+    }
+    close_old_ports(session).await
 }
 
 /// Brings the last healthy release back where there is one and the manifest does not forbid it; says how that went.

@@ -63,6 +63,7 @@ reasons! {
     NoSystemd "no-systemd" 1 "The host does not run systemd, which this needs", "Start the Docker engine there by other means";
     EngineMissing "engine-missing" 1 "The host has no good enough Docker engine and configure.engine.install is false", "Install it there, or allow deployer to";
     EngineFailed "engine-failed" 1 "The Docker engine could not be installed or started", "Look at the output shown; the next apply continues";
+    FirewallFailed "firewall-failed" 1 "The host's firewall could not be changed", "Look at the output shown; the next apply continues";
     DiskFull "disk-full" 1 "The host has too little free disk space", "Free some space there";
     PortTaken "port-taken" 1 "A port the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
     ArchitectureMismatch "architecture-mismatch" 1 "An image is made for another processor than the host's", "Build the image for the host's architecture";

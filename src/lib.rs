@@ -13,6 +13,7 @@
 //! - Never is a service stopped before its successor was validated.
 //! - Never is a file removed from a host that a release of ours did not put there.
 //! - Never does a secret's value reach the store, a plan, an event, a log or a process's arguments.
+//! - Never does a firewall change outlast a host that could not be reached anew after it.
 //! - Never is a host key left unchecked.
 //! - Never is anything destroyed without consent by name.
 
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod prepare;
 pub mod preview;
 pub mod process;
+pub mod proof;
 pub mod reconcile;
 pub mod render;
 pub mod saved;

@@ -92,19 +92,28 @@ impl Session {
         self.prepared
     }
 
+    async fn look(&self) -> Result<HostFacts, Failure> {
+        let script = step::probe(&self.prepared.subject());
+        let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
+        match step::parse(&output.stdout) {
+            // A host that goes down lets parts of the probe fail first.
+            Err(_) if self.host.gone().await => {
+                Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was looked at"))
+            }
+            facts => facts.map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr))),
+        }
+    }
+
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
-        let script = step::probe(&self.prepared.subject());
-        let output = match self.host.run(&script, Input::Empty, step::SHORT).await {
+        self.facts = match self.look().await {
             // Once something was begun, a broken connection is worth another one.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
                 self.reconnect().await.map_err(|_| lost)?;
-                self.host.run(&script, Input::Empty, step::SHORT).await?
+                self.look().await?
             }
-            output => output?,
+            facts => facts?,
         };
-        self.facts = step::parse(&output.stdout)
-            .map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr)))?;
         let from_runner = check::from_runner(&self.prepared.environment).await;
         self.facts.services.checks.extend(from_runner);
         Ok(())

@@ -40,6 +40,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         ssh,
         public_addresses: Vec::new(),
         engine: EngineWish { minimum: (0, 0), install: false, source: EngineSource::Auto, repository: None },
+        firewall: None,
         application,
         checks: Vec::new(),
         stage: Stage::Destroyed,

@@ -20,7 +20,8 @@ const fn needs(kind: Kind) -> &'static [Kind] {
         Kind::Engine => &[Kind::Access],
         Kind::Files => &[Kind::Access, Kind::Engine],
         Kind::Images => &[Kind::Engine, Kind::Files],
-        Kind::Services => &[Kind::Files, Kind::Images],
+        Kind::Firewall => &[Kind::Files, Kind::Images],
+        Kind::Services => &[Kind::Files, Kind::Images, Kind::Firewall],
     }
 }
 

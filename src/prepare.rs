@@ -56,9 +56,13 @@ impl Prepared {
         let asked = !held
             && facts.files.current.as_ref().map(|record| &record.digest)
                 != step::files::digest(&subject, facts).as_ref();
-        let drifted = |kind: Kind| kind > Kind::Engine && !asked;
+        let drifted = |kind: Kind| match kind {
+            Kind::Firewall => !step::firewall::asked(&subject, facts),
+            _ => kind > Kind::Engine && !asked,
+        };
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
-            Kind::Images => {
+            Kind::Firewall if self.environment.firewall.is_none() => None,
+            Kind::Images | Kind::Firewall => {
                 changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)
             }
             Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
@@ -90,6 +94,10 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
         for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != step::services::RELEASE) {
             own.entry(fact.clone()).or_insert_with(|| value.clone());
         }
+    }
+    let seen = observed.0.get(&Kind::Firewall).filter(|_| prepared.environment.firewall.is_some());
+    if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+        step::firewall::as_recorded(seen, desired.0.entry(Kind::Firewall).or_default());
     }
     if let Some(services) = observed.0.get_mut(&Kind::Services)
         && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(step::services::RELEASE))

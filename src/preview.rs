@@ -16,6 +16,9 @@ const LIMIT: usize = 64 << 10;
 
 /// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
 pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
+    if step.kind == Kind::Firewall {
+        crate::step::firewall::remark(&session.prepared.subject(), &session.facts, &mut step.changes);
+    }
     let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
     let subject = session.prepared.subject();
     let file = |change: &Change| release.files.get(Utf8Path::new(&change.fact));

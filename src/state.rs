@@ -17,6 +17,8 @@ pub enum Kind {
     Files,
     /// The release's images are on the host.
     Images,
+    /// Only what is wanted of the host can be reached. It follows the release, which says what that is.
+    Firewall,
     /// The release's services run and are healthy.
     Services,
 }
@@ -51,14 +53,14 @@ pub struct State(pub BTreeMap<Kind, Facts>);
 
 impl Kind {
     /// Every kind, in lifecycle order.
-    pub const ALL: [Self; 5] = [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Services];
+    pub const ALL: [Self; 6] = [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Firewall, Self::Services];
 
-    /// The stage that is reached when this kind and all before it converged.
+    /// The stage that this kind belongs to.
     #[must_use]
     pub const fn stage(self) -> Stage {
         match self {
             Self::Access => Stage::Provisioned,
-            Self::Engine => Stage::Configured,
+            Self::Engine | Self::Firewall => Stage::Configured,
             Self::Files | Self::Images => Stage::Released,
             Self::Services => Stage::Running,
         }
@@ -72,6 +74,7 @@ impl Kind {
             Self::Engine => "engine",
             Self::Files => "files",
             Self::Images => "images",
+            Self::Firewall => "firewall",
             Self::Services => "services",
         }
     }

@@ -1,7 +1,7 @@
 //! One environment written out as a manifest would say it, every default filled in. Never writes a
 //! secret's value.
 
-use super::environment::{Check, CheckProbe, Environment, Identity, Vantage};
+use super::environment::{Allow, Check, CheckProbe, Environment, FirewallWish, Identity, Vantage};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ pub fn describe(environment: &Environment) -> Value {
         "configure": { "engine": {
             "minimum": format!("{major}.{minor}"), "install": engine.install, "source": engine.source,
             "repository": engine.repository.as_ref().map(|repository| json!({ "url": repository.url })),
-        } },
+        }, "firewall": environment.firewall.as_ref().map(firewall) },
         "application": environment.application.as_ref().map(|compose| json!({ "compose": {
             "directory": compose.directory, "files": compose.files, "templates": compose.templates,
             "variables": compose.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect::<Map<_, _>>(),
@@ -56,6 +56,21 @@ fn value(source: &SecretSource) -> Value {
         SecretSource::Environment { name, .. } => json!({ "from_env": name }),
         SecretSource::File { path, .. } => json!({ "from_file": path }),
         SecretSource::Command { argv, .. } => json!({ "from_command": argv }),
+    }
+}
+
+fn firewall(wish: &FirewallWish) -> Value {
+    let entry = |allow: &Allow| {
+        let mut told = json!({ "port": allow.port, "protocol": allow.protocol });
+        if !allow.from.is_empty() {
+            told["from"] = allow.from.iter().map(ToString::to_string).collect();
+        }
+        told
+    };
+    if wish.allow.is_empty() {
+        json!(true)
+    } else {
+        json!({ "allow": wish.allow.iter().map(entry).collect::<Vec<_>>() })
     }
 }
 

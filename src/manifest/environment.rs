@@ -1,6 +1,7 @@
 //! One environment as the engine sees it: merged with the defaults, checked, every path absolute.
 //! Never holds a secret's value, only where to read it.
 
+pub use super::network::Network;
 use crate::secret::SecretSource;
 use crate::state::Stage;
 use camino::Utf8PathBuf;
@@ -28,6 +29,8 @@ pub struct Environment {
     pub public_addresses: Vec<IpAddr>,
     /// Which Docker engine it needs.
     pub engine: EngineWish,
+    /// What its host's firewall is to allow beside the usual; `None` where it is to have none from us.
+    pub firewall: Option<FirewallWish>,
     /// What runs there, if anything.
     pub application: Option<Compose>,
     /// Checks of the running application.
@@ -122,6 +125,36 @@ pub struct EngineRepository {
     pub url: String,
     /// The ASCII-armoured key that signs it, as text.
     pub key: String,
+}
+
+/// What a host's firewall is to allow beside SSH and what the application publishes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirewallWish {
+    /// Further ports, and ports of the application that not everybody may reach.
+    pub allow: Vec<Allow>,
+}
+
+/// One port that may be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allow {
+    /// The port on the host.
+    pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Who may reach it; empty: everybody.
+    pub from: Vec<Network>,
+}
+
+/// A protocol with ports.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 /// A Docker Compose application.
@@ -238,6 +271,17 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+impl Protocol {
+    /// Its name as manifests and firewalls write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
     }
 }
 

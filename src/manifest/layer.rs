@@ -2,8 +2,8 @@
 //! value means.
 
 use super::spec::{
-    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, HostKeys, RegisteredSpec,
-    RepositorySpec, SshSpec, Switch, Text, ValueSpec, Whole,
+    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, FirewallSpec, HealthSpec, HostKeys,
+    RegisteredSpec, RepositorySpec, RulesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{EngineSource, Rollback};
@@ -77,7 +77,8 @@ macro_rules! merge {
 }
 merge! {
     RegisteredSpec { address }
-    ConfigureSpec { engine }
+    ConfigureSpec { engine firewall }
+    RulesSpec { allow }
     EngineSpec { minimum install source repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose }
@@ -100,6 +101,16 @@ impl Layer for SshSpec {
             sudo_password: self.sudo_password.over(&under.sudo_password),
             connect_timeout: self.connect_timeout.over(&under.connect_timeout),
             wait: self.wait.over(&under.wait),
+        }
+    }
+}
+
+impl Layer for FirewallSpec {
+    /// A switch replaces; rules merge.
+    fn over(self, under: &Self) -> Self {
+        match (self, under) {
+            (Self::Rules(above), Self::Rules(under)) => Self::Rules(above.over(under)),
+            (above, _) => above,
         }
     }
 }

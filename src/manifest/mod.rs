@@ -7,6 +7,7 @@ pub mod edit;
 pub mod environment;
 mod layer;
 mod mask;
+pub mod network;
 mod read;
 mod report;
 mod rules;

@@ -6,7 +6,6 @@ const LATER: &[&str] = &[
     "state_passphrase",
     "registries",
     "provisioned",
-    "firewall",
     "security_updates",
     "scripts",
     "schedules",
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn names_a_key_of_a_later_version() {
-        assert_eq!(hint("firewall", &["engine"], "keys"), "`firewall` is not supported by this version yet");
+        assert_eq!(hint("provisioned", &["engine"], "keys"), "`provisioned` is not supported by this version yet");
         assert_eq!(hint("zap", &["engine"], "keys"), "Known keys: engine");
     }
 }

@@ -213,7 +213,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
 
 /// `apt` waits for others' locks and first finishes what a killed run began, once that run's own processes are
 /// gone. It removes nothing (`--no-remove`): what is in the way of Docker's packages is the owner's.
-const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
+pub(super) const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 n=0
 until said=$(dpkg --configure -a --force-confold </dev/null 2>&1); do

@@ -5,6 +5,7 @@ pub mod access;
 pub mod container;
 pub mod engine;
 pub mod files;
+pub mod firewall;
 pub mod frame;
 pub mod images;
 pub mod lease;
@@ -46,6 +47,8 @@ pub struct HostFacts {
     pub files: files::Seen,
     /// Images of the engine.
     pub images: images::Seen,
+    /// Rules, and what listens.
+    pub firewall: firewall::Seen,
     /// Containers, ports, checks.
     pub services: services::Seen,
 }
@@ -94,7 +97,7 @@ impl Subject<'_> {
     #[must_use]
     pub fn kinds(&self, stage: Stage) -> Vec<Kind> {
         let application = self.environment.application.is_some();
-        let wanted = |kind: &Kind| kind.stage() <= stage && (application || *kind <= Kind::Engine);
+        let wanted = |kind: &Kind| kind.stage() <= stage && (application || kind.stage() <= Stage::Configured);
         Kind::ALL.into_iter().filter(wanted).collect()
     }
 }
@@ -151,6 +154,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
             Kind::Engine => engine::probe(),
             Kind::Files => files::probe(subject),
             Kind::Images => images::probe(subject),
+            Kind::Firewall => firewall::probe(subject),
             Kind::Services => services::probe(subject),
         };
         script += &frame::wrap(kind.name(), &fragment);
@@ -169,6 +173,7 @@ pub fn parse(output: &[u8]) -> Result<HostFacts, Failure> {
         engine: engine::parse(of(Kind::Engine)?),
         files: files::parse(of(Kind::Files)?).map_err(|why| unreadable(Kind::Files, &why))?,
         images: images::parse(of(Kind::Images)?),
+        firewall: firewall::parse(of(Kind::Firewall)?),
         services: services::parse(of(Kind::Services)?).map_err(|why| unreadable(Kind::Services, &why))?,
     })
 }
@@ -185,6 +190,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
         Kind::Engine => engine::observed(subject, host),
         Kind::Files => files::observed(subject, host),
         Kind::Images => images::observed(subject, host),
+        Kind::Firewall => firewall::observed(host),
         Kind::Services => services::observed(subject, host),
     })
 }
@@ -197,6 +203,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
         Kind::Engine => engine::desired(subject, host),
         Kind::Files => files::desired(subject, host),
         Kind::Images => images::desired(subject, host),
+        Kind::Firewall => firewall::desired(subject, host),
         Kind::Services => services::desired(subject, host),
     })
 }
@@ -213,6 +220,7 @@ pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<
         Kind::Engine => engine::preflight(subject, host),
         Kind::Files => files::preflight(subject, host),
         Kind::Images => images::preflight(subject, host),
+        Kind::Firewall => firewall::preflight(subject, host),
         Kind::Services => services::preflight(subject, host),
     }
 }
@@ -229,6 +237,7 @@ pub fn commands(
         Kind::Engine => Ok(engine::commands(subject, host)),
         Kind::Files => files::commands(subject, host, release_id),
         Kind::Images => Ok(images::commands(subject, host)),
+        Kind::Firewall => Ok(firewall::commands(subject, host)),
         Kind::Services => services::commands(subject, host),
     }
 }

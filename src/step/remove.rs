@@ -1,7 +1,7 @@
 //! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
 //! and other data only where `purge` says so.
 
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, keep};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::shell::quote;
@@ -9,7 +9,7 @@ use crate::state::{Kind, Stage};
 use std::fmt::Write as _;
 
 /// The kinds that are taken off, in order.
-pub const ORDER: [Kind; 4] = [Kind::Services, Kind::Images, Kind::Files, Kind::Access];
+pub const ORDER: [Kind; 5] = [Kind::Services, Kind::Firewall, Kind::Images, Kind::Files, Kind::Access];
 
 /// Whether there is anything of this kind to take off.
 #[must_use]
@@ -17,6 +17,7 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
     match kind {
         Kind::Services => !host.services.containers.is_empty() || host.files.current.is_some(),
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
+        Kind::Firewall => host.firewall.own.is_some(),
         Kind::Access => host.access.key.is_some(),
         Kind::Engine => false,
     }
@@ -30,6 +31,7 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
         Kind::Images => ("remove the images we brought", IMAGES.to_owned(), LONG, Reason::CommandFailed),
         Kind::Files => ("remove our files", remove_files(host, purge), SHORT, Reason::CommandFailed),
         Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
+        Kind::Firewall => return firewall::remove(subject),
         Kind::Engine => return Vec::new(),
     };
     let script = subject.preamble() + &script;

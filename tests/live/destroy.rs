@@ -47,7 +47,10 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     assert!(host.holds(&format!("[ ! -e {APP} ]")));
     let marker: Value = serde_json::from_str(&host.shell(&format!("cat {STATE}/marker.json"))).expect("a marker");
     assert_eq!(marker["suspended"], true);
-    assert_eq!(host.shell(&format!("find {STATE} -type f -printf '%f\\n' | sort")), "last\nlease.lock\nlock\nmarker.json\nserial\ntoken\n");
+    assert_eq!(
+        host.shell(&format!("find {STATE} -type f -printf '%f\\n' | sort")),
+        "last\nlease.lock\nlock\nmarker.json\nserial\ntoken\n"
+    );
     assert_eq!(work.run(&DESTROY).expect(0).outcome(), "converged");
 }
 

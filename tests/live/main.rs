@@ -12,6 +12,7 @@ mod destroy;
 mod drift;
 mod edits;
 mod engine;
+mod firewall;
 mod hostile;
 mod lease;
 mod lifecycle;

@@ -65,12 +65,30 @@ fn shown(kind: Kind, given: &Given) -> String {
     if let Some(last) = step::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
         text += &command_text(&last, &subject.preamble());
     }
+    if kind == Kind::Firewall {
+        let mut changes = changes;
+        step::firewall::remark(&subject, &given.facts, &mut changes);
+        changes
+            .iter()
+            .filter_map(|change| change.note.as_ref())
+            .for_each(|note| writeln!(text, "\nnote: {note}").unwrap());
+    }
     text
 }
 
+/// Scripts that stand in files of their own are named, not shown.
+const FILES: [(&str, &str); 3] = [
+    ("host.sh", include_str!("../../src/step/firewall/host.sh")),
+    ("change.sh", include_str!("../../src/step/firewall/change.sh")),
+    ("proof.sh", include_str!("../../src/step/firewall/proof.sh")),
+];
+
 fn command_text(command: &Command, preamble: &str) -> String {
     let Command { title, script, input, limit, reason } = command;
-    let script = script.strip_prefix(preamble).unwrap();
+    let mut script = script.strip_prefix(preamble).unwrap().to_owned();
+    for (name, text) in FILES {
+        script = script.replace(text, &format!("# {name}\n"));
+    }
     let lines = script.lines().fold(String::new(), |text, line| text + "  | " + line + "\n").replace("| \n", "|\n");
     format!("\n{title} (within {} s, else {})\n{lines}{}", limit.as_secs(), reason.code(), input_text(input))
 }

@@ -6,6 +6,7 @@ use deployer::application::release::{Archive, Release};
 use deployer::manifest;
 use deployer::manifest::environment::Environment;
 use deployer::secret::{SecretSource, Variable};
+use deployer::state::Kind;
 use deployer::step::record::DigestKey;
 use deployer::step::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
@@ -71,8 +72,10 @@ pub fn output(recording: &str) -> Vec<u8> {
         let from = text.find(&begin)?;
         Some(text[from..from + text[from..].find(&end)? + end.len()].to_owned())
     };
-    let rooms = ["access", "engine", "files", "images", "services"];
-    let text: String = rooms.map(|name| frame(recording, name).or_else(|| frame(&converged, name)).unwrap()).concat();
+    let empty = |name: &str| format!("@@deployer begin {name}\n\n@@deployer end {name}\n");
+    let rooms = Kind::ALL.map(Kind::name);
+    let of = |name| frame(recording, name).or_else(|| frame(&converged, name)).unwrap_or_else(|| empty(name));
+    let text: String = rooms.map(of).concat();
     bytes(&text)
 }
 

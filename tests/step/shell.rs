@@ -72,3 +72,24 @@ async fn the_probe_reads_hostile_names_as_they_are() {
     assert_eq!(seen.live.len(), HOSTILE.len());
     assert!(!fs::exists("pwned").unwrap() && !app.join("pwned").exists());
 }
+
+/// One table for every environment's openings, whatever order they come in and however often.
+#[tokio::test]
+async fn the_hosts_openings_become_one_table() {
+    let functions = include_str!("../../src/step/firewall/host.sh");
+    let script = format!(
+        "set -eu\n{functions}\ntable '22 2222' <<'/.'\ntcp 8080 any\nudp 6000-6010 2001:db8::/32\ntcp 443 any\ntcp 8080 any\n\
+         sctp 9 203.0.113.0/24\n/.\nboot"
+    );
+    let output = String::from_utf8(run(&script).await).unwrap();
+    let settings = {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(crate::given::root().join("firewall"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings
+    };
+    settings.bind(|| insta::assert_snapshot!("the-table", output));
+    let none = format!("set -eu\n{functions}\ntable '22' </dev/null | grep accept");
+    assert_eq!(String::from_utf8(run(&none).await).unwrap().lines().count(), 9);
+}

@@ -2,7 +2,7 @@
 //! looks at another environment.
 
 use super::scalars::{duration, switch, whole};
-use super::{Placed, Reading, address, application, capitalised, checks, engine, shown, ssh};
+use super::{Placed, Reading, address, application, capitalised, checks, engine, firewall, shown, ssh};
 use crate::manifest::environment::{Environment, Health, Name, Rollback};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
@@ -36,6 +36,7 @@ pub fn read(
             .filter_map(|written| address::public(written, reading.report))
             .collect(),
         engine: engine::read(&spec.configure.or_default().engine.or_default(), reading),
+        firewall: firewall::read(&spec.configure.or_default().firewall, reading.report),
         application: spec.application.0.as_ref().and_then(|it| application::read(it, &identity, reading)),
         checks: checks::read(&spec.checks, reading.report),
         stage: spec.stage.value().copied().unwrap_or(Stage::Running),

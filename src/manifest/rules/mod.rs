@@ -6,6 +6,7 @@ mod application;
 mod checks;
 mod engine;
 mod environment;
+mod firewall;
 mod paths;
 mod scalars;
 mod ssh;

@@ -1,6 +1,6 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
-use super::{ApplicationSpec, CheckSpec, SshSpec, Switch, Text, Whole};
+use super::{ApplicationSpec, CheckSpec, FirewallSpec, SshSpec, Switch, Text, Whole};
 use crate::manifest::environment::{EngineSource, Rollback};
 use crate::manifest::written::{Given, Written};
 use crate::state::Stage;
@@ -59,6 +59,8 @@ pub struct RegisteredSpec {
 pub struct ConfigureSpec {
     /// The Docker engine.
     pub engine: Given<EngineSpec>,
+    /// Closes the host but for SSH, what the application publishes and what is allowed here; default off.
+    pub firewall: Given<FirewallSpec>,
 }
 
 /// Which Docker engine is wanted.

@@ -4,6 +4,7 @@
 mod application;
 mod check;
 mod environment;
+mod firewall;
 mod root;
 mod scalar;
 mod ssh;
@@ -12,6 +13,7 @@ mod value;
 pub use application::{ApplicationSpec, ComposeSpec};
 pub use check::{CheckSpec, HttpSpec};
 pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
+pub use firewall::{AllowSpec, FirewallSpec, RulesSpec};
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};

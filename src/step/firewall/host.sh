@@ -1,0 +1,198 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2046,SC2086 # openings are split into words on purpose
+# shellcheck disable=SC2005,SC2012,SC2059
+# Functions that the probe and the changes of the firewall share. POSIX sh; nothing runs by itself.
+firewall=/var/lib/deployer/firewall
+unit=/etc/systemd/system/deployer-firewall.service
+
+# Which firewall rules this host: ufw or firewalld where one is active, else nftables.
+way() {
+  if [ -e /etc/ufw/ufw.conf ] && command -v ufw >/dev/null && timeout 20 ufw status 2>/dev/null | grep -qx 'Status: active'; then
+    echo ufw
+  elif command -v firewall-cmd >/dev/null && timeout 20 firewall-cmd --state >/dev/null 2>&1; then
+    echo firewalld
+  else
+    echo nftables
+  fi
+}
+
+# The ports sshd listens on. A session listens too where it forwards; its parent is an sshd, the listener's is not.
+# Where none listens itself (inetd, another server), the port that this connection came in by.
+ssh_ports() {
+  inodes=' '
+  for process in /proc/[0-9]*; do
+    read -r name < "$process/comm" || continue
+    [ "$name" = sshd ] || continue
+    read -r above < "/proc/$(sed -n 's/^PPid:[[:blank:]]*//p' "$process/status")/comm" || above=
+    [ "$above" != sshd ] || continue
+    inodes="$inodes$(ls -l "$process/fd" | sed -n 's/.*socket:\[\([0-9]*\)\]$/\1/p' | tr '\n' ' ')"
+  done 2>/dev/null
+  found=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    sed -n 's/^ *[0-9]*: [^ ]*:\([^ ]*\) [^ ]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* \([0-9]*\) .*/\1 \2/p' |
+    while read -r port inode; do
+      case "$inodes" in *" $inode "*) echo $((0x$port)) ;; esac
+    done | sort -nu)
+  process=$$
+  while [ -z "$found" ] && [ "${process:-0}" -gt 1 ]; do
+    found=$(tr '\0' '\n' < "/proc/$process/environ" | sed -n 's/^SSH_CONNECTION=.* //p')
+    process=$(sed -n 's/^PPid:[[:blank:]]*//p' "/proc/$process/status") || process=
+  done 2>/dev/null
+  echo $found
+}
+
+# What the environments of this host want open, but for the one named in $1.
+openings() {
+  ls "$firewall/fragments" 2>/dev/null | while IFS= read -r name; do
+    [ "$name" = "${1:-}" ] || cat "$firewall/fragments/$name"
+  done
+}
+
+# Rules for the openings on standard input, in the form $1 for protocol and ports.
+rules() {
+  while read -r protocol ports from; do
+    case "$from" in '') continue ;; any) source= ;; *:*) source="ip6 saddr $from " ;; *) source="ip saddr $from " ;; esac
+    printf "    $source$1\n" "$protocol" "$ports"
+  done
+}
+
+# The one table of this host, for the openings on standard input and the ssh ports in $1. Docker's published ports
+# pass `forward` with their address rewritten, so it looks at the original port; on IPv6 they may come through
+# `input` to docker-proxy. Established traffic, and what containers send, is nobody's opening.
+table() {
+  every=$(sort -u)
+  cat <<'/.'
+table inet deployer
+delete table inet deployer
+table inet deployer {
+  chain input {
+    type filter hook input priority filter - 1; policy drop;
+    ct state established,related accept
+    iifname "lo" accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    udp sport 67 udp dport 68 accept
+    ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
+/.
+  for port in $1; do echo "    tcp dport $port accept comment \"ssh\""; done
+  printf '%s\n' "$every" | rules '%s dport %s accept'
+  cat <<'/.'
+  }
+  chain forward {
+    type filter hook forward priority filter - 1; policy accept;
+    ct state established,related accept
+    iifname { "docker0", "br-*" } accept
+/.
+  printf '%s\n' "$every" | rules 'ct status dnat meta l4proto %s ct original proto-dst %s accept'
+  cat <<'/.'
+    ct status dnat drop
+  }
+}
+/.
+}
+
+# The ssh ports in the rules that were loaded last.
+ruled_ssh() { echo $(sed -n 's/^ *tcp dport \([0-9]*\) accept comment "ssh"$/\1/p' "$firewall/rules.nft" 2>/dev/null); }
+
+# The table as it is loaded, as one digest.
+loaded() { nft -s list table inet deployer 2>/dev/null | sha256sum; }
+
+# The unit that loads the rules at boot, before the network and Docker.
+boot() {
+  cat <</.
+[Unit]
+Description=Firewall rules of deployer
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/deployer
+After=nftables.service
+Wants=network-pre.target
+Before=network-pre.target docker.service shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=$(command -v nft) -f $firewall/rules.nft
+
+[Install]
+WantedBy=sysinit.target
+/.
+}
+
+# One opening as an argument list of ufw: $1 PROTOCOL, $2 PORTS, $3 FROM.
+ufw_rule() {
+  ports=$(echo "$2" | tr - :)
+  case "$3" in any) echo "$ports/$1" ;; *) echo "from $3 to any port $ports proto $1" ;; esac
+}
+
+# One opening as an option of firewall-cmd, after its `add-`, `remove-` or `query-`; written as it lists them.
+firewalld_rule() {
+  case "$3" in any) echo "port=$2/$1"; return ;; *:*) family=ipv6 ;; *) family=ipv4 ;; esac
+  echo "rich-rule=rule family=\"$family\" source address=\"$3\" port port=\"$2\" protocol=\"$1\" accept"
+}
+firewalld_list() {
+  firewall-cmd "$@" --list-ports | tr ' ' '\n'
+  firewall-cmd "$@" --list-rich-rules
+}
+
+# Whether an opening is there: $1 the firewall, then PROTOCOL PORTS FROM. Each program is asked for its list once.
+there() {
+  firewall_program=$1
+  shift
+  case "$firewall_program" in
+    ufw)
+      : "${ufw_added=$(ufw show added | sed "s/ comment '.*'\$//")}"
+      printf '%s\n' "$ufw_added" | grep -qxF -- "ufw allow $(ufw_rule "$@")"
+      ;;
+    firewalld)
+      : "${firewalld_now=$(firewalld_list)}" "${firewalld_kept=$(firewalld_list --permanent)}"
+      rule=$(firewalld_rule "$@")
+      { printf '%s\n' "$firewalld_now" | grep -qxF -- "${rule#*=}" || firewall-cmd -q "--query-$rule"; } &&
+        { printf '%s\n' "$firewalld_kept" | grep -qxF -- "${rule#*=}" || firewall-cmd -q --permanent "--query-$rule"; }
+      ;;
+  esac
+}
+
+# Asks the firewall $1 for the openings on standard input that it lacks, and notes which were added.
+ask_for() {
+  while read -r opening; do
+    if there "$1" $opening; then continue; fi
+    grep -qxF -- "$opening" "$firewall/added.$1" 2>/dev/null || echo "$opening" >> "$firewall/added.$1"
+    case "$1" in
+      ufw) ufw allow $(ufw_rule $opening) >&2 ;;
+      firewalld)
+        firewall-cmd -q --permanent "--add-$(firewalld_rule $opening)"
+        firewall-cmd -q "--add-$(firewalld_rule $opening)"
+        ;;
+    esac </dev/null
+  done
+}
+
+# Takes back from the firewall $1 what was added there, but for the openings on standard input.
+give_back() {
+  keep=$(cat)
+  [ -e "$firewall/added.$1" ] || return 0
+  rm -f "$firewall/added.new"
+  while read -r opening; do
+    if printf '%s\n' "$keep" | grep -qxF -- "$opening"; then
+      echo "$opening" >> "$firewall/added.new"
+    elif there "$1" $opening; then
+      case "$1" in
+        ufw) ufw delete allow $(ufw_rule $opening) >&2 ;;
+        firewalld)
+          firewall-cmd -q --permanent "--remove-$(firewalld_rule $opening)"
+          firewall-cmd -q "--remove-$(firewalld_rule $opening)"
+          ;;
+      esac </dev/null
+    fi
+  done < "$firewall/added.$1"
+  rm -f "$firewall/added.$1"
+  [ ! -e "$firewall/added.new" ] || mv "$firewall/added.new" "$firewall/added.$1"
+}
+
+# Takes our own table away, and the unit that restores it.
+drop_table() {
+  [ -e "$firewall/rules.nft" ] || [ -e "$unit" ] || return 0
+  nft delete table inet deployer 2>/dev/null || :
+  systemctl disable -q deployer-firewall.service 2>/dev/null || :
+  rm -f "$unit" "$firewall/rules.nft" "$firewall/active"
+  systemctl daemon-reload
+}

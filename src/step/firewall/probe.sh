@@ -1,0 +1,36 @@
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
+# Reads what the firewall of this host is for the environment $id. After host.sh.
+# Others may be changing it: this waits for what they do, not for its proof.
+if [ -e /var/lib/deployer/firewall.lock ]; then
+  exec 8< /var/lib/deployer/firewall.lock
+  timeout 30 flock -s 8
+fi
+now=$(way)
+echo "way $now"
+echo "ssh $(ssh_ports)"
+! command -v nft >/dev/null || echo nft
+! command -v apt-get >/dev/null || echo apt
+if [ -e "$firewall/fragments/$id" ]; then
+  echo on
+  sed 's/^/own /' "$firewall/fragments/$id"
+fi
+openings "$id" | sed 's/^/other /'
+used=$(cat "$firewall/way")
+echo "used $used"
+case "$used" in
+  nftables)
+    if ! nft list table inet deployer >/dev/null; then echo 'rules missing'
+    elif ! cat "$firewall/active" "$firewall/pending/active" | grep -qxF -- "$(loaded)"; then echo 'rules changed by hand'
+    elif [ "$(openings | table "$(ruled_ssh)")" != "$(cat "$firewall/rules.nft")" ]; then echo 'rules outdated'
+    else echo 'rules in force'
+    fi
+    echo "ruled $(ruled_ssh)"
+    [ "$(cat "$unit")" != "$(boot)" ] || ! systemctl is-enabled -q deployer-firewall.service || echo boot
+    ;;
+  ufw | firewalld)
+    missing=$(openings | sort -u | while read -r opening; do there "$used" $opening || echo missing; done)
+    if [ -n "$missing" ]; then echo 'rules missing'; else echo 'rules in force'; fi
+    ;;
+esac
+sed -n 's/^ *[0-9]*: \([^ ]*\) [^ ]* 0A .*/listening tcp \1/p' /proc/net/tcp /proc/net/tcp6
+sed -n 's/^ *[0-9]*: \([^ ]*\) [^ ]* 07 .*/listening udp \1/p' /proc/net/udp /proc/net/udp6

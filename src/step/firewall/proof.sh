@@ -1,0 +1,24 @@
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
+# Keeps the change of $id: whoever runs this came in over a connection made after it. After host.sh.
+exec 8> /var/lib/deployer/firewall.lock
+timeout 60 flock 8
+if [ "$(cat "$firewall/pending/owner" 2>/dev/null)" = "$id" ]; then
+  systemctl stop deployer-firewall-undo.timer
+  if [ -e "$firewall/pending/fragment" ]; then
+    mv "$firewall/pending/fragment" "$firewall/fragments/$id"
+  else
+    rm -f "$firewall/fragments/$id"
+  fi
+  mv "$firewall/pending/rules.nft" "$firewall/rules.nft"
+  mv "$firewall/pending/active" "$firewall/active"
+  echo nftables > "$firewall/way"
+  rm -rf "$firewall/pending" "$firewall/undo"
+  umask 022
+  boot > "$unit.new"
+  mv "$unit.new" "$unit"
+  systemctl daemon-reload
+  systemctl enable -q deployer-firewall.service
+  for other in ufw firewalld; do give_back $other </dev/null; done
+elif [ -e "$firewall/undone.$id" ]; then
+  exit 75
+fi
