@@ -18,9 +18,11 @@ const fn needs(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Access => &[],
         Kind::Engine => &[Kind::Access],
+        Kind::Updates | Kind::Scripts => &[Kind::Engine],
         Kind::Files => &[Kind::Access, Kind::Engine],
         Kind::Images => &[Kind::Engine, Kind::Files],
-        Kind::Services => &[Kind::Files, Kind::Images],
+        Kind::Services => &[Kind::Scripts, Kind::Files, Kind::Images],
+        Kind::Schedules => &[Kind::Scripts, Kind::Services],
     }
 }
 

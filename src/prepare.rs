@@ -47,7 +47,12 @@ impl Prepared {
         let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
         let asked =
             facts.files.current.as_ref().map(|record| &record.digest) != step::files::digest(&subject, facts).as_ref();
-        let drifted = |kind: Kind| kind > Kind::Engine && !asked;
+        let drifted = |kind: Kind| match kind {
+            Kind::Updates => step::updates::drifted(&subject, facts),
+            Kind::Scripts => step::scripts::drifted(&subject, facts),
+            Kind::Schedules => step::schedules::drifted(&subject, facts),
+            _ => kind > Kind::Engine && !asked,
+        };
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
             Kind::Images => {
                 changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)

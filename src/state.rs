@@ -13,12 +13,18 @@ pub enum Kind {
     Access,
     /// A good enough Docker engine runs.
     Engine,
+    /// The host installs security updates by itself, as asked.
+    Updates,
+    /// The checks of the user's own scripts pass.
+    Scripts,
     /// The release's files are on the host, as released.
     Files,
     /// The release's images are on the host.
     Images,
     /// The release's services run and are healthy.
     Services,
+    /// The timers are installed and enabled as wanted.
+    Schedules,
 }
 
 /// How far an environment is in its lifecycle.
@@ -51,16 +57,25 @@ pub struct State(pub BTreeMap<Kind, Facts>);
 
 impl Kind {
     /// Every kind, in lifecycle order.
-    pub const ALL: [Self; 5] = [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Services];
+    pub const ALL: [Self; 8] = [
+        Self::Access,
+        Self::Engine,
+        Self::Updates,
+        Self::Scripts,
+        Self::Files,
+        Self::Images,
+        Self::Services,
+        Self::Schedules,
+    ];
 
     /// The stage that is reached when this kind and all before it converged.
     #[must_use]
     pub const fn stage(self) -> Stage {
         match self {
             Self::Access => Stage::Provisioned,
-            Self::Engine => Stage::Configured,
+            Self::Engine | Self::Updates | Self::Scripts => Stage::Configured,
             Self::Files | Self::Images => Stage::Released,
-            Self::Services => Stage::Running,
+            Self::Services | Self::Schedules => Stage::Running,
         }
     }
 
@@ -70,9 +85,12 @@ impl Kind {
         match self {
             Self::Access => "access",
             Self::Engine => "engine",
+            Self::Updates => "updates",
+            Self::Scripts => "scripts",
             Self::Files => "files",
             Self::Images => "images",
             Self::Services => "services",
+            Self::Schedules => "schedules",
         }
     }
 }

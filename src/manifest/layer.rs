@@ -3,7 +3,7 @@
 
 use super::spec::{
     ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, HostKeys, RegisteredSpec,
-    RepositorySpec, SshSpec, Switch, Text, ValueSpec, Whole,
+    RepositorySpec, SecurityUpdatesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::EngineSource;
@@ -77,7 +77,8 @@ macro_rules! merge {
 }
 merge! {
     RegisteredSpec { address }
-    ConfigureSpec { engine }
+    ConfigureSpec { engine security_updates scripts schedules }
+    SecurityUpdatesSpec { reboot_at }
     EngineSpec { minimum install source repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose }

@@ -1,7 +1,7 @@
 //! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
 //! and other data only where `purge` says so.
 
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep, schedules, scripts, updates};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::shell::quote;
@@ -9,7 +9,8 @@ use crate::state::{Kind, Stage};
 use std::fmt::Write as _;
 
 /// The kinds that are taken off, in order.
-pub const ORDER: [Kind; 4] = [Kind::Services, Kind::Images, Kind::Files, Kind::Access];
+pub const ORDER: [Kind; 7] =
+    [Kind::Schedules, Kind::Services, Kind::Images, Kind::Files, Kind::Scripts, Kind::Updates, Kind::Access];
 
 /// Whether there is anything of this kind to take off.
 #[must_use]
@@ -18,6 +19,9 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
         Kind::Services => !host.services.containers.is_empty() || host.files.current.is_some(),
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
         Kind::Access => host.access.key.is_some(),
+        Kind::Updates => host.updates.ours.is_some(),
+        Kind::Scripts => !host.scripts.applied.is_empty(),
+        Kind::Schedules => !host.schedules.units.is_empty(),
         Kind::Engine => false,
     }
 }
@@ -30,6 +34,12 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
         Kind::Images => ("remove the images we brought", IMAGES.to_owned(), LONG, Reason::CommandFailed),
         Kind::Files => ("remove our files", remove_files(host, purge), SHORT, Reason::CommandFailed),
         Kind::Access => ("let the host go", release(subject), SHORT, Reason::CommandFailed),
+        Kind::Schedules => {
+            let names: Vec<&String> = host.schedules.units.keys().collect();
+            ("take off the schedules", schedules::take_off(subject, &names), SHORT, Reason::CommandFailed)
+        }
+        Kind::Updates => return vec![updates::removal(subject)],
+        Kind::Scripts => return scripts::removal(subject, host),
         Kind::Engine => return Vec::new(),
     };
     let script = subject.preamble() + &script;

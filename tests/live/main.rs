@@ -16,6 +16,7 @@ mod lifecycle;
 mod looking;
 mod main_job;
 mod ownership;
+mod rooms;
 mod scene;
 mod session;
 mod trouble;

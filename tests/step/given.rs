@@ -6,6 +6,7 @@ use deployer::application::release::{Archive, Release};
 use deployer::manifest;
 use deployer::manifest::environment::Environment;
 use deployer::secret::{SecretSource, Variable};
+use deployer::state::Kind;
 use deployer::step::record::DigestKey;
 use deployer::step::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ pub fn output(recording: &str) -> Vec<u8> {
         let from = text.find(&begin)?;
         Some(text[from..from + text[from..].find(&end)? + end.len()].to_owned())
     };
-    let rooms = ["access", "engine", "files", "images", "services"];
+    let rooms = Kind::ALL.map(Kind::name);
     let text: String = rooms.map(|name| frame(recording, name).or_else(|| frame(&converged, name)).unwrap()).concat();
     bytes(&text)
 }

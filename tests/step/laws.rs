@@ -16,7 +16,7 @@ fn facts() -> impl Strategy<Value = Facts> {
 }
 
 fn states() -> impl Strategy<Value = State> {
-    btree_map((0..5_usize).prop_map(|index| Kind::ALL[index]), facts(), 0..5).prop_map(State)
+    btree_map((0..Kind::ALL.len()).prop_map(|index| Kind::ALL[index]), facts(), 0..5).prop_map(State)
 }
 
 fn steps(observed: &State, desired: &State) -> Vec<String> {
@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn a_plan_keeps_every_need_whatever_the_order_of_its_steps(
-        chosen in proptest::collection::btree_set((0..6_usize, 0..5_usize), 0..20),
+        chosen in proptest::collection::btree_set((0..6_usize, 0..Kind::ALL.len()), 0..20),
         depends in dependencies(),
         shuffle in any::<u64>(),
     ) {
@@ -109,6 +109,9 @@ proptest! {
         _ = step::files::parse(&bytes);
         _ = step::images::parse(&bytes);
         _ = step::services::parse(&bytes);
+        _ = step::updates::parse(&bytes);
+        _ = step::scripts::parse(&bytes);
+        _ = step::schedules::parse(&bytes);
         _ = frame::split(&bytes);
     }
 

@@ -1,6 +1,6 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
-use super::{ApplicationSpec, CheckSpec, SshSpec, Switch, Text};
+use super::{ApplicationSpec, CheckSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text};
 use crate::manifest::environment::EngineSource;
 use crate::manifest::written::{Given, Written};
 use crate::state::Stage;
@@ -46,6 +46,12 @@ pub struct RegisteredSpec {
 pub struct ConfigureSpec {
     /// The Docker engine.
     pub engine: Given<EngineSpec>,
+    /// Security updates, installed by the host itself; default: as the host's owner has it.
+    pub security_updates: Given<SecurityUpdatesSpec>,
+    /// Idempotent steps of your own, in this order.
+    pub scripts: Given<Vec<Written<ScriptSpec>>>,
+    /// What the host does at certain times.
+    pub schedules: Given<Vec<Written<ScheduleSpec>>>,
 }
 
 /// Which Docker engine is wanted.

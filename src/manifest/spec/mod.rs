@@ -3,6 +3,7 @@
 
 mod application;
 mod check;
+mod configure;
 mod environment;
 mod root;
 mod scalar;
@@ -11,6 +12,7 @@ mod value;
 
 pub use application::{ApplicationSpec, ComposeSpec};
 pub use check::{CheckSpec, HttpSpec};
+pub use configure::{ScheduleSpec, ScriptSpec, SecurityUpdatesSpec};
 pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
