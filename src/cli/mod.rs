@@ -8,9 +8,14 @@ mod context;
 mod converge;
 mod create;
 mod destroy;
+mod environments;
+mod exec;
 mod exit;
+mod hand_over;
 mod help;
+mod history;
 mod init;
+mod inventory;
 mod list;
 mod logs;
 mod look;
@@ -22,10 +27,12 @@ mod probe;
 mod register;
 mod release;
 mod render;
+mod restart;
 mod resume;
 mod run;
 mod schema;
 mod show;
+mod ssh;
 mod status;
 mod test;
 mod usage;
@@ -90,6 +97,11 @@ enum Command {
     Test(test::Args),
     Show(show::Args),
     Logs(logs::Args),
+    History(history::Args),
+    Exec(exec::Args),
+    Restart(restart::Args),
+    Ssh(ssh::Args),
+    Inventory(inventory::Args),
     Render(render::Args),
     Resume(resume::Args),
     Destroy(destroy::Args),
@@ -101,6 +113,8 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Environments(environments::Args),
     #[command(hide = true)]
     Probe(probe::Args),
 }
@@ -148,6 +162,12 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Test(args) => block_on(test::run(context, args)),
         Command::Show(args) => block_on(show::run(context, args)),
         Command::Logs(args) => block_on(logs::run(context, args)),
+        Command::History(args) => block_on(history::run(context, args)),
+        Command::Exec(args) => block_on(exec::run(context, args)),
+        Command::Restart(args) => block_on(restart::run(context, args)),
+        Command::Ssh(args) => block_on(ssh::run(context, args)),
+        Command::Inventory(args) => block_on(inventory::run(context, args)),
+        Command::Environments(args) => Ok(environments::run(context, &args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
@@ -186,6 +206,12 @@ impl Command {
             Self::Test(_) => "test",
             Self::Show(_) => "show",
             Self::Logs(_) => "logs",
+            Self::History(_) => "history",
+            Self::Exec(_) => "exec",
+            Self::Restart(_) => "restart",
+            Self::Ssh(_) => "ssh",
+            Self::Inventory(_) => "inventory",
+            Self::Environments(_) => "environments",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
             Self::Destroy(_) => "destroy",
@@ -230,7 +256,9 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "probe" | "resume" | "destroy" | "configure" | "release" | "run" => &["web"],
+                "exec" => &["web", "app", "--", "true"],
+                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "destroy" | "configure" | "release"
+                | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

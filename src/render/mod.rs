@@ -29,6 +29,12 @@ pub trait Render: Send + Sync {
     fn lost(&self) -> bool;
 }
 
+/// Whether a person types and reads: standard input and output both are a terminal.
+#[must_use]
+pub fn at_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
 /// The form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
