@@ -3,12 +3,12 @@
 
 /// Shell that waits until no other environment's command changes what the whole host shares: its packages, its
 /// settings, what scripts of the user's own set up. The lock ends with the command.
-pub const HOST: &str = r#"[ -d /var/lib/deployer ] || install -d -m 0700 /var/lib/deployer
+pub const HOST: &str = r"[ -d /var/lib/deployer ] || install -d -m 0700 /var/lib/deployer
 if command -v flock >/dev/null; then
   exec 8>> /var/lib/deployer/host.lock
   timeout 900 flock 8 || { echo 'a command for another environment still works on this host' >&2; exit 75; }
 fi
-"#;
+";
 
 /// Closes both locks for what a script of the user's own starts: it may go on for ever.
 pub const UNLOCKED: &str = "8>&- 9>&-";

@@ -185,14 +185,14 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 pub fn commands(subject: &Subject<'_>) -> Vec<Command> {
     let Some(wish) = &subject.environment.security_updates else { return vec![removal(subject)] };
     let script = format!(
-        r#"{apt}[ -x /usr/bin/unattended-upgrade ] || {{ apt update; apt install -y --no-remove --no-install-recommends unattended-upgrades; }}
+        r"{apt}[ -x /usr/bin/unattended-upgrade ] || {{ apt update; apt install -y --no-remove --no-install-recommends unattended-upgrades; }}
 umask 077
 {keep}printf '%s' {content} > {FILE}.dpkg-new
 chmod 0644 {FILE}.dpkg-new
 mv {FILE}.dpkg-new {FILE}
 systemctl unmask -q apt-daily.timer apt-daily-upgrade.timer </dev/null
 systemctl enable -q --now apt-daily.timer apt-daily-upgrade.timer </dev/null
-"#,
+",
         apt = exclusive::apt(),
         keep = keep("updates", time(wish)),
         content = quote(&content(time(wish))),
