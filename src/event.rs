@@ -275,11 +275,31 @@ pub enum Outcome {
     Unreachable,
     /// The command line or the manifest is wrong.
     Invalid,
+    /// Another run works on what it was to work on.
+    Busy,
+    /// It failed, and what was there before came back.
+    RolledBack,
     /// A signal ended it.
     Interrupted,
 }
 
 impl Outcome {
+    /// Every outcome, in the order of the schema.
+    pub const ALL: [Self; 12] = [
+        Self::Converged,
+        Self::Changed,
+        Self::Planned,
+        Self::Ok,
+        Self::Failed,
+        Self::Partial,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Invalid,
+        Self::Busy,
+        Self::RolledBack,
+        Self::Interrupted,
+    ];
+
     /// Its name in events and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -293,6 +313,8 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Invalid => "invalid",
+            Self::Busy => "busy",
+            Self::RolledBack => "rolled-back",
             Self::Interrupted => "interrupted",
         }
     }

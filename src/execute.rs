@@ -3,10 +3,12 @@
 
 use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::failure::{Failure, Reason};
+use crate::lease::Claim;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::standing;
 use crate::state::{Facts, Kind};
+use crate::step::record::{Rejected, Rejection, ReleaseRecord};
 use crate::step::{self, Command, remove, services};
 use crate::store::Store;
 use futures::StreamExt as _;
@@ -28,6 +30,8 @@ pub struct Execution<'a> {
     pub release: &'a str,
     /// Where events go.
     pub sink: &'a Sink,
+    /// As whom and how patiently leases are taken.
+    pub claim: &'a Claim,
     /// The clock.
     pub now: fn() -> Timestamp,
     /// Whether what is taken off takes its data with it.
@@ -99,7 +103,18 @@ fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: O
 async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
     let mut session = session.lock().await;
     let started = Instant::now();
+    let project = session.prepared.environment.project.to_string();
+    let floor = context.store.token(&project, &planned.environment).await?;
+    if let Err(failure) = session.own(context.claim, floor, context.sink).await {
+        say(context, planned, StepState::Failed, Some(started.elapsed()));
+        return Err(failure.on(&planned.environment));
+    }
     say(context, planned, StepState::Started, None);
+    let token = session.lease.as_ref().map(|lease| lease.token);
+    if let Some(token) = token {
+        let holder = &context.claim.holder;
+        context.store.take(&project, &planned.environment, token, holder, (context.now)()).await?;
+    }
     let intent = context.store.intend(context.run, &planned.environment, planned.kind, (context.now)()).await?;
     let result = change(planned, &mut session, context).await.map_err(|failure| failure.on(&planned.environment));
     let state = match &result {
@@ -116,9 +131,8 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
     });
     session.changed |= matches!(state, StepState::Applied);
     session.failed.clone_from(&failed);
-    let project = session.prepared.environment.project.to_string();
     let record = standing::record(&session, (context.now)(), failed);
-    context.store.save(&project, &planned.environment, &record).await?;
+    context.store.save(&project, &planned.environment, &record, token).await?;
     context.store.settle(intent, word(state), (context.now)()).await?;
     say(context, planned, state, Some(started.elapsed()));
     result
@@ -145,6 +159,9 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
     }
     let kind = planned.kind;
     let (observed, desired) = facts(session, kind);
+    if let Some(target) = session.target.take() {
+        return go_back(session, &target, context).await.map(|()| true);
+    }
     if observed == desired {
         return Ok(false);
     }
@@ -182,25 +199,36 @@ fn not_converged(kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
     Failure::new(Reason::NotConverged, format!("The {kind} step ran, yet {}", differing.join(", ")))
 }
 
+fn progress(session: &Session, context: &Execution<'_>, activity: String) {
+    context.sink.as_ref()(Event::Progress { environment: session.prepared.name().to_owned(), activity });
+}
+
 async fn run_all(session: &Session, commands: &[Command], context: &Execution<'_>) -> Result<(), Failure> {
     for command in commands {
-        let environment = session.prepared.name().to_owned();
-        context.sink.as_ref()(Event::Progress { environment, activity: command.title.clone() });
+        progress(session, context, command.title.clone());
         session.run(command).await?;
     }
     Ok(())
 }
 
-/// Waits until all services are well, then records the release as converged. Ends early where waiting
-/// cannot help.
+/// Waits until all services are well, then records the release as converged. One that does not become well gives way
+/// to the last one that was.
 async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
+    match well(session, ran, context).await {
+        Ok(()) => finish(session).await,
+        Err(failure) => Err(roll_back(session, failure, context).await),
+    }
+}
+
+/// Waits until all services are well. Ends early where waiting cannot help.
+async fn well(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
     let limit = session.prepared.environment.health.timeout;
     let (started, mut pause) = (Instant::now(), Duration::from_millis(200));
     loop {
         session.observe().await?;
         let (observed, desired) = facts(session, Kind::Services);
         if ran.is_ok() && services::settled(&observed, &desired) {
-            break;
+            return Ok(());
         }
         if let Err(failure) = &ran {
             return Err(failure.clone().details(join(failure.details.as_deref(), &session.last_words().await)));
@@ -209,20 +237,73 @@ async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execu
             let failure = unhealthy(&observed, &desired, started.elapsed());
             return Err(failure.details(session.last_words().await));
         }
-        let environment = session.prepared.name().to_owned();
-        context.sink.as_ref()(Event::Progress {
-            environment,
-            activity: format!("wait: {}", unwell(&observed, &desired).join(", ")),
-        });
+        progress(session, context, format!("wait: {}", unwell(&observed, &desired).join(", ")));
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(Duration::from_secs(2));
     }
+}
+
+/// Records the release that is live as the one that converged.
+async fn finish(session: &mut Session) -> Result<(), Failure> {
     if let Some(command) = services::finish(&session.prepared.subject(), &session.facts) {
         session.run(&command).await?;
     }
     session.observe().await?;
     let (observed, desired) = facts(session, Kind::Services);
     if observed == desired { Ok(()) } else { Err(not_converged(Kind::Services, &observed, &desired)) }
+}
+
+/// Brings the last healthy release back where there is one and the manifest does not forbid it; says how that went.
+async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<'_>) -> Failure {
+    let subject = session.prepared.subject();
+    let Some((bad, good)) = services::fallback(&subject, &session.facts, failure.reason) else { return failure };
+    let rejected = Rejected {
+        digest: bad.digest.clone(),
+        release: bad.id.clone(),
+        by: Rejection::Health,
+        message: failure.message.clone(),
+        at: (context.now)(),
+    };
+    let (bad, good) = (bad.id.clone(), good.clone());
+    match restore(session, &good, &[rejected], context).await {
+        Ok(()) => {
+            let message = format!("Release {bad} was rolled back to {}: {}", good.id, failure.message);
+            Failure::new(Reason::RolledBack, message).details(failure.details.unwrap_or_default())
+        }
+        Err(again) => failure.hint(format!("Going back to release {} failed too: {}", good.id, again.message)),
+    }
+}
+
+/// Goes back to a release because somebody asked for it: what was live and what the manifest wants is not tried again.
+async fn go_back(session: &mut Session, target: &ReleaseRecord, context: &Execution<'_>) -> Result<(), Failure> {
+    let subject = session.prepared.subject();
+    let live = session.facts.files.begun().next();
+    let digests = live.map(|live| live.digest.clone()).into_iter().chain(step::files::digest(&subject, &session.facts));
+    let rejected: Vec<Rejected> = digests
+        .map(|digest| Rejected {
+            digest,
+            release: live.map(|live| live.id.clone()).unwrap_or_default(),
+            by: Rejection::Hand,
+            message: format!("rolled back to {}", target.id),
+            at: (context.now)(),
+        })
+        .collect();
+    restore(session, target, &rejected, context).await
+}
+
+/// Brings a release back that the host still has, and waits until it is well.
+async fn restore(
+    session: &mut Session,
+    target: &ReleaseRecord,
+    rejected: &[Rejected],
+    context: &Execution<'_>,
+) -> Result<(), Failure> {
+    let command = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
+    let ran = run_all(session, &[command], context).await;
+    // From here on the rejected inputs count as such, also where they were just tried again.
+    session.prepared.retry = false;
+    well(session, ran, context).await?;
+    finish(session).await
 }
 
 fn join(first: Option<&str>, second: &str) -> String {

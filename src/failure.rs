@@ -72,9 +72,14 @@ reasons! {
     ServicesFailed "services-failed" 1 "Docker Compose could not start the services", "Look at the output shown, or at deployer logs ENV";
     Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Look at deployer logs ENV; health.timeout sets the limit";
     CheckFailed "check-failed" 1 "A check of the manifest does not pass", "Look at deployer logs ENV";
+    RolledBack "rolled-back" 1 "The change did not hold and what was there before came back", "Look at the output shown; a release is not tried again until its inputs change or --retry is given";
+    ReleaseRejected "release-rejected" 1 "The release was rolled back before and its inputs did not change since", "Change the application or its variables, or pass --retry";
+    ReleaseUnknown "release-unknown" 1 "The host has no such release to go back to", "deployer history ENV lists them";
     NotConverged "not-converged" 1 "The host still differs after the step", "Run deployer plan ENV to see what differs";
     ProbeUnreadable "probe-unreadable" 1 "The host's answer could not be read", "Run with --verbose and report it";
     CommandFailed "command-failed" 1 "A command on the host failed", "Look at the output shown";
+    LeaseHeld "lease-held" 4 "Another run works on the environment", "Wait for it, or longer with --wait; a run that died lets go within a minute";
+    LeaseLost "lease-lost" 4 "This run stood still for so long that its lease on the environment expired", "Run the same command again: it continues where the host is";
     MarkerMismatch "marker-mismatch" 6 "The host's directory belongs to another project or environment", "Choose another host_directory, or pass --take-over if it is really yours";
     ConsentMissing "consent-missing" 6 "Destroying needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV";
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";

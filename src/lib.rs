@@ -24,6 +24,7 @@ pub mod event;
 pub mod execute;
 pub mod failure;
 pub mod host;
+pub mod lease;
 pub mod manifest;
 pub mod observe;
 pub mod plan;

@@ -23,6 +23,8 @@ pub struct Prepared {
     pub release: Option<Release>,
     /// Hides the environment's secrets in what hosts print.
     pub redactor: Arc<Redactor>,
+    /// See [`Subject::retry`].
+    pub retry: bool,
     /// See [`Subject::fallback_key`].
     pub fallback_key: DigestKey,
 }
@@ -31,7 +33,12 @@ impl Prepared {
     /// The environment as the rooms see it.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
-        Subject { environment: &self.environment, release: self.release.as_ref(), fallback_key: &self.fallback_key }
+        Subject {
+            environment: &self.environment,
+            release: self.release.as_ref(),
+            retry: self.retry,
+            fallback_key: &self.fallback_key,
+        }
     }
 
     /// The environment's name.
@@ -45,8 +52,10 @@ impl Prepared {
     pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
         let subject = self.subject();
         let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
-        let asked =
-            facts.files.current.as_ref().map(|record| &record.digest) != step::files::digest(&subject, facts).as_ref();
+        let held = step::files::held(&subject, facts).is_some();
+        let asked = !held
+            && facts.files.current.as_ref().map(|record| &record.digest)
+                != step::files::digest(&subject, facts).as_ref();
         let drifted = |kind: Kind| match kind {
             Kind::Updates => step::updates::drifted(&subject, facts),
             Kind::Scripts => step::scripts::drifted(&subject, facts),
@@ -136,7 +145,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
     let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), fallback_key })
+    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), retry: false, fallback_key })
 }
 
 /// What of the secrets that open the connection cannot be resolved.

@@ -1,7 +1,7 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::event::{Action, Event, PlannedStep, Sink};
+use crate::event::{Action, Change, Event, PlannedStep, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Way};
@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::secret::{self};
 use crate::state::{Kind, Stage};
+use crate::step::record::{Rejected, Rejection, ReleaseRecord};
 use crate::step::{self, remove};
 use crate::store::Record;
 use futures::StreamExt as _;
@@ -23,6 +24,8 @@ use tokio::sync::Mutex;
 pub enum Goal {
     /// To each environment's own stage, and no further than this one.
     Reach(Stage),
+    /// Back to the release that each session names as its target.
+    RollBack,
     /// Everything of ours comes off the hosts.
     Destroy {
         /// And its data.
@@ -60,7 +63,8 @@ impl Goal {
     pub fn stage(self, environment: &Environment) -> Option<Stage> {
         match self {
             Self::Reach(limit) if environment.stage != Stage::Destroyed => Some(environment.stage.min(limit)),
-            _ => None,
+            Self::RollBack => Some(environment.stage),
+            Self::Reach(_) | Self::Destroy { .. } => None,
         }
     }
 }
@@ -80,14 +84,12 @@ pub async fn observe(
         let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
         match connect(&prepared, &known, request, sink, vouch).await {
             Ok(host) => {
-                let mut session =
-                    Session { prepared, host, facts: step::HostFacts::default(), failed: None, changed: false };
+                let mut session = Session::new(prepared, host);
                 match session.observe().await {
                     Ok(()) => Ok(session),
                     Err(failure) => {
                         let failure = failure.on(session.prepared.name());
-                        session.host.close().await;
-                        Err((session.prepared, failure))
+                        Err((session.close().await, failure))
                     }
                 }
             }
@@ -157,14 +159,21 @@ pub struct Proposal {
     pub converged: Vec<String>,
     /// Environments left out since they are suspended.
     pub suspended: Vec<String>,
+    /// Environments that stay at the release somebody rolled them back to, with that rejection.
+    pub pinned: Vec<(String, Rejected)>,
     /// What is known to fail; its environment has no step in the plan.
     pub refused: Vec<Failure>,
 }
 
 /// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
-    let mut proposal =
-        Proposal { plan: Plan::default(), converged: Vec::new(), suspended: Vec::new(), refused: Vec::new() };
+    let mut proposal = Proposal {
+        plan: Plan::default(),
+        converged: Vec::new(),
+        suspended: Vec::new(),
+        pinned: Vec::new(),
+        refused: Vec::new(),
+    };
     let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
     let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
@@ -176,9 +185,13 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             continue;
         }
         let own = match request.goal.stage(environment) {
+            Some(_) if request.goal == Goal::RollBack => way_back(&session),
             Some(stage) => session.prepared.steps(&session.facts, stage),
             None => removal(&session),
         };
+        if matches!(request.goal, Goal::Reach(_)) {
+            hold(&session, &mut proposal);
+        }
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         // Also where nothing is to do: another's directory may hold the same files as ours.
@@ -195,6 +208,38 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
     }
     proposal.plan = Plan::new(steps.into_values().flatten().collect(), &depends_on);
     proposal
+}
+
+/// Says which release is held back. What is live is kept as it is all the same.
+fn hold(session: &Session, proposal: &mut Proposal) {
+    let Some(rejected) = step::files::held(&session.prepared.subject(), &session.facts) else { return };
+    let name = session.prepared.name();
+    match rejected.by {
+        Rejection::Hand => proposal.pinned.push((name.to_owned(), rejected.clone())),
+        Rejection::Health => {
+            let message = format!("Release {} is not tried again: {}", rejected.release, rejected.message);
+            proposal.refused.push(Failure::new(Reason::ReleaseRejected, message).on(name));
+        }
+    }
+}
+
+/// The step back to the release that the session names.
+fn way_back(session: &Session) -> Vec<PlannedStep> {
+    let step = |target: &ReleaseRecord| PlannedStep {
+        environment: session.prepared.name().to_owned(),
+        kind: Kind::Services,
+        action: Action::Update,
+        reason: "rollback".to_owned(),
+        destructive: false,
+        changes: vec![Change {
+            fact: step::services::RELEASE.to_owned(),
+            from: session.facts.files.begun().next().map(|live| live.id.clone()),
+            to: Some(target.id.clone()),
+            diff: None,
+            note: None,
+        }],
+    };
+    session.target.as_ref().map(step).into_iter().collect()
 }
 
 /// Refuses what depends on an environment that will not become healthy in this pass.

@@ -27,6 +27,7 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         observed_at: now,
         serial: session.facts.access.serial,
         suspended: session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
+        in_progress: others(session),
         failed,
         host_keys: session.host.host_keys().to_vec(),
         endpoints: endpoints(
@@ -36,6 +37,14 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         services: of_services,
         state,
     }
+}
+
+/// Who else works on it.
+fn others(session: &Session) -> Option<String> {
+    let ours = session.lease.as_ref().map(|lease| lease.token);
+    let held = session.facts.access.lease.as_ref().filter(|held| Some(held.token) != ours)?;
+    let holder = held.holder.as_ref().filter(|holder| !holder.gone())?;
+    Some(holder.to_string())
 }
 
 /// The furthest stage whose things are really there.
@@ -112,7 +121,7 @@ pub fn view(
         health: record.map_or(Health::None, |record| record.health),
         drifted,
         failed: record.and_then(|record| record.failed.clone()),
-        in_progress: None,
+        in_progress: record.and_then(|record| record.in_progress.clone()),
         suspended: record.is_some_and(|record| record.suspended),
         protected: false,
         observed_at: record.map(|record| record.observed_at),

@@ -29,6 +29,7 @@ fn record(serial: u64) -> Record {
         observed_at: at(0),
         serial,
         suspended: false,
+        in_progress: None,
         failed: Some(FailedView {
             kind: Some(Kind::Services),
             reason: "unhealthy".to_owned(),
@@ -94,10 +95,10 @@ async fn records_come_back_as_they_were_saved() {
     let folder = folder();
     let store = opened(&folder).await;
     for serial in [0, 7, u64::MAX] {
-        store.save("shop", "production", &record(serial)).await.expect("saved");
+        store.save("shop", "production", &record(serial), None).await.expect("saved");
         assert_eq!(store.records("shop").await.expect("read")["production"], record(serial));
     }
-    store.save("other", "production", &record(1)).await.expect("saved");
+    store.save("other", "production", &record(1), None).await.expect("saved");
     store.close().await;
     let store = Store::open_existing(URL, path(&folder)).await.expect("no failure").expect("a store");
     assert_eq!(store.records("shop").await.expect("read").len(), 1);
@@ -200,7 +201,7 @@ async fn what_is_no_database_is_refused_and_left_alone() {
 async fn a_damaged_store_says_so() {
     let folder = folder();
     let store = opened(&folder).await;
-    store.save("shop", "production", &record(1)).await.expect("saved");
+    store.save("shop", "production", &record(1), None).await.expect("saved");
     store.close().await;
     let file = path(&folder).join(".deployer/state.db");
     let mut bytes = fs::read(&file).expect("read");
@@ -232,7 +233,7 @@ async fn a_newer_store_is_refused_unchanged() {
 async fn a_newer_record_is_refused() {
     let folder = folder();
     let store = opened(&folder).await;
-    store.save("shop", "production", &record(1)).await.expect("saved");
+    store.save("shop", "production", &record(1), None).await.expect("saved");
     store.close().await;
     sql(&path(&folder).join(".deployer/state.db"), "UPDATE record SET format = 2").await;
     let store = opened(&folder).await;
@@ -271,7 +272,7 @@ impl Drop for ReadOnly<'_> {
 async fn a_read_only_store_is_refused_for_writing_at_once_and_can_be_read() {
     let folder = folder();
     let store = opened(&folder).await;
-    store.save("shop", "production", &record(3)).await.expect("saved");
+    store.save("shop", "production", &record(3), None).await.expect("saved");
     store.close().await;
     let own = path(&folder).join(".deployer");
     let read_only = ReadOnly::new(&own);
@@ -296,7 +297,7 @@ fn many_open_a_new_store_at_once() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let store = Store::open(URL, &directory).await.expect("a store");
-                store.save("shop", &format!("e{number}"), &record(number)).await.expect("saved");
+                store.save("shop", &format!("e{number}"), &record(number), None).await.expect("saved");
                 store.close().await;
             });
         }
@@ -316,7 +317,7 @@ async fn saves_until_killed() {
     store.begin(&run("r1", at(0))).await.expect("begun");
     for serial in 1.. {
         store.intend("r1", "production", Kind::Files, at(0)).await.expect("written");
-        store.save("shop", "production", &record(serial)).await.expect("saved");
+        store.save("shop", "production", &record(serial), None).await.expect("saved");
         println!("saved {serial}");
     }
 }

@@ -5,6 +5,7 @@ use super::{Context, Ending};
 use crate::reconcile::{Goal, Trust};
 use crate::state::Stage;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::time::Duration;
 
 /// Make the hosts match the manifest
 ///
@@ -53,12 +54,32 @@ pub struct Options {
     /// Consent to destroying what the plan destroys in this environment; may be given again
     #[arg(long, value_name = "ENV")]
     pub allow_destroy: Vec<String>,
+    /// Try releases again that were rolled back
+    #[arg(long)]
+    pub retry: bool,
+    /// How long to wait for another run that works on the same environment
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
+    pub wait: Duration,
+    /// What is taken on trust.
+    #[command(flatten)]
+    pub trust: Trusted,
+}
+
+/// What is taken on trust.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Trusted {
     /// Trust hosts whose keys are not known yet, and remember the keys
     #[arg(long)]
-    pub accept_new_host_keys: bool,
+    accept_new_host_keys: bool,
     /// Take over a directory on the host that belongs to another project or environment
     #[arg(long)]
-    pub take_over: bool,
+    take_over: bool,
+}
+
+impl From<Trusted> for Trust {
+    fn from(trusted: Trusted) -> Self {
+        Self { new_host_keys: trusted.accept_new_host_keys, foreign_directories: trusted.take_over }
+    }
 }
 
 /// Every stage but `destroyed`: `--to` never descends.
@@ -78,13 +99,13 @@ impl Options {
     /// These options as what is asked of a pass.
     pub fn asked(self, command: &'static str, environments: Vec<String>, to: Stage) -> Asked {
         Asked {
-            command,
-            environments,
-            goal: Goal::Reach(to),
+            retry: self.retry,
             yes: self.yes,
             parallel: usize::from(self.parallel),
             allow_destroy: self.allow_destroy,
-            trust: Trust { new_host_keys: self.accept_new_host_keys, foreign_directories: self.take_over },
+            wait: self.wait,
+            trust: self.trust.into(),
+            ..Asked::new(command, environments, Goal::Reach(to))
         }
     }
 }

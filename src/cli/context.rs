@@ -4,11 +4,13 @@
 use super::Global;
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
+use crate::lease::{Claim, Holder};
 use crate::manifest::environment::Name;
 use crate::render::{self, Format, Render};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The state store where neither the command line nor the manifest names one.
 const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
@@ -35,6 +37,8 @@ pub struct Context {
     pub verbose: bool,
     /// Who runs this, for leases and the history: `user@machine`.
     pub by: String,
+    /// Address of the CI run this is, if it is one.
+    pub ci: Option<String>,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -69,8 +73,15 @@ impl Context {
             json: global.json,
             verbose: global.verbose,
             by: by(),
+            ci: ci(),
             now: now(),
         })
+    }
+
+    /// As whom and how patiently this command takes leases.
+    #[must_use]
+    pub fn claim(&self, wait: Duration) -> Claim {
+        Claim { holder: Holder::here(&self.by, self.command, self.ci.clone()), wait }
     }
 
     /// Says an event.
@@ -118,6 +129,15 @@ fn expand(url: &str, home: Option<&Utf8Path>) -> String {
         (Some(rest), Some(home)) => format!("sqlite:{}", home.join(rest)),
         _ => url.to_owned(),
     }
+}
+
+/// The address of the run, as GitHub, GitLab and Jenkins tell it.
+fn ci() -> Option<String> {
+    let github = || {
+        let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
+        Some(format!("{server}/{repository}/actions/runs/{}", variable("GITHUB_RUN_ID")?))
+    };
+    github().or_else(|| variable("CI_JOB_URL")).or_else(|| variable("BUILD_URL"))
 }
 
 fn by() -> String {

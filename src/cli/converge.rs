@@ -11,10 +11,13 @@ use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
 use crate::standing;
 use crate::state::Stage;
+use crate::step;
+use crate::step::record::Rejection;
 use crate::store::{Record, Run, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What is asked of a pass.
@@ -26,14 +29,42 @@ pub struct Asked {
     pub environments: Vec<String>,
     /// Where it leads.
     pub goal: Goal,
+    /// The release to go back to, where one is named.
+    pub release: Option<String>,
+    /// Whether releases that were rolled back are tried again.
+    pub retry: bool,
     /// Do not ask at the terminal.
     pub yes: bool,
     /// How many hosts at once.
     pub parallel: usize,
     /// Environments that may be destroyed.
     pub allow_destroy: Vec<String>,
+    /// How long to wait for another run that works on the same environment.
+    pub wait: Duration,
     /// What is taken on trust.
     pub trust: Trust,
+}
+
+/// How long to wait for another run: longer than the lease of one that died.
+pub const WAIT: Duration = Duration::from_secs(90);
+
+impl Asked {
+    /// A pass that asks at a terminal, trusts nothing and destroys nothing, ten hosts at once.
+    #[must_use]
+    pub fn new(command: &'static str, environments: Vec<String>, goal: Goal) -> Self {
+        Self {
+            command,
+            environments,
+            goal,
+            release: None,
+            retry: false,
+            yes: false,
+            parallel: 10,
+            allow_destroy: Vec::new(),
+            wait: WAIT,
+            trust: Trust::default(),
+        }
+    }
 }
 
 /// Runs the pass until its end or a second signal; what failed was already said.
@@ -75,15 +106,25 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         resume: !asked.environments.is_empty(),
         trust: asked.trust,
     };
-    let prepared = pass.prepare(environments, destroy).await;
+    let mut prepared = pass.prepare(environments, destroy).await;
+    for one in &mut prepared {
+        one.retry = asked.retry;
+    }
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     doubts(context, &mut pass, &sessions).await;
+    if asked.goal == Goal::RollBack {
+        for (name, session) in &sessions {
+            if let Err(failure) = session.lock().await.choose(asked.release.as_deref()).await {
+                pass.fail(failure.on(name));
+            }
+        }
+    }
     let proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
-    say_suspended(context, &proposal);
+    say_left(context, &proposal);
     let agreed = match show(context, &sessions, &proposal).await {
         Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
         Err(failure) => Err(failure),
@@ -120,10 +161,15 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     }
 }
 
-/// Says which environments are left alone.
-pub fn say_suspended(context: &Context, proposal: &Proposal) {
+/// Says which environments are left alone, or kept at a release.
+pub fn say_left(context: &Context, proposal: &Proposal) {
     for name in &proposal.suspended {
         let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
+        context.say(Event::Warning { environment: Some(name.clone()), message });
+    }
+    for (name, rejected) in &proposal.pinned {
+        let message =
+            format!("stays as it is, {}; a change of its application or apply --retry ends that", rejected.message);
         context.say(Event::Warning { environment: Some(name.clone()), message });
     }
 }
@@ -239,7 +285,9 @@ async fn journalled(
         let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
         let (run, parallel) = (run.id.as_str(), asked.parallel);
         let purge = asked.goal == Goal::Destroy { purge: true };
-        let execution = Execution { store, run, release: &release, sink: &sink, now, purge, parallel, stop };
+        let claim = context.claim(asked.wait);
+        let execution =
+            Execution { store, run, release: &release, sink: &sink, claim: &claim, now, purge, parallel, stop };
         let report = execute::execute(&proposal.plan, sessions, &execution).await;
         drop(sink);
         report
@@ -265,7 +313,8 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let mut record = standing::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
         let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
-        if !drifted.is_empty() {
+        let held = step::files::held(&session.prepared.subject(), &session.facts);
+        if !drifted.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
             record.failed = record.failed.or(before);
         }
         context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, None))));

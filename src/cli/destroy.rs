@@ -6,7 +6,7 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::reconcile::{Goal, Trust};
+use crate::reconcile::Goal;
 
 /// Tear environments down; asks for each name
 #[derive(Debug, clap::Args)]
@@ -33,14 +33,11 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     if args.forget {
         return forget(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures));
     }
+    let goal = Goal::Destroy { purge: args.purge };
     let asked = Asked {
-        command: context.command,
-        environments: args.environments,
-        goal: Goal::Destroy { purge: args.purge },
         yes: args.yes,
-        parallel: 10,
         allow_destroy: args.allow_destroy,
-        trust: Trust::default(),
+        ..Asked::new(context.command, args.environments, goal)
     };
     converge::run(context, &asked).await
 }

@@ -32,8 +32,10 @@ impl Ending {
             130 | 143 => Outcome::Interrupted,
             _ if others => Outcome::Partial,
             64 => Outcome::Invalid,
+            4 => Outcome::Busy,
             6 => Outcome::Refused,
             7 => Outcome::Unreachable,
+            _ if failures.iter().any(|failure| failure.reason == Reason::RolledBack) => Outcome::RolledBack,
             _ => Outcome::Failed,
         };
         Self { outcome, exit_code }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The groups, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Commands", &["init", "check", "plan", "apply", "status", "list", "destroy", "resume"]),
+    ("Commands", &["init", "check", "plan", "apply", "status", "list", "rollback", "destroy", "resume", "unlock"]),
     ("Looking closer", &["test", "show", "logs", "history", "render"]),
     ("On the hosts", &["exec", "restart", "ssh"]),
     ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),

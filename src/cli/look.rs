@@ -35,7 +35,7 @@ pub async fn plan(context: &Context, names: &[String], offline: bool) -> Result<
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
-    super::converge::say_suspended(context, &proposal);
+    super::converge::say_left(context, &proposal);
     if let Err(failure) = super::converge::show(context, &sessions, &proposal).await {
         pass.fail(failure);
     }

@@ -29,12 +29,14 @@ mod release;
 mod render;
 mod restart;
 mod resume;
+mod rollback;
 mod run;
 mod schema;
 mod show;
 mod ssh;
 mod status;
 mod test;
+mod unlock;
 mod usage;
 
 pub use context::Context;
@@ -104,6 +106,8 @@ enum Command {
     Inventory(inventory::Args),
     Render(render::Args),
     Resume(resume::Args),
+    Rollback(rollback::Args),
+    Unlock(unlock::Args),
     Destroy(destroy::Args),
     Create(create::Args),
     Register(register::Args),
@@ -170,6 +174,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Environments(args) => Ok(environments::run(context, &args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
+        Command::Unlock(args) => block_on(unlock::run(context, args)),
+        Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
         Command::Register(args) => block_on(register::run(context, args)),
@@ -214,6 +220,8 @@ impl Command {
             Self::Environments(_) => "environments",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
+            Self::Unlock(_) => "unlock",
+            Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
             Self::Create(_) => "create",
             Self::Register(_) => "register",
@@ -257,7 +265,8 @@ mod tests {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
                 "exec" => &["web", "app", "--", "true"],
-                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "destroy" | "configure" | "release"
+                "restart" | "ssh" => &["web"],
+                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "destroy" | "configure" | "release"
                 | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],

@@ -54,7 +54,7 @@ impl Pass {
         };
         let store = store.map_err(|failure| vec![failure])?;
         let records = match &store {
-            Some(store) => store.records(manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
+            Some(store) => recorded(store, manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
         let pass = Self { manifest, store, records, failures: Vec::new(), sink: context.sink.clone() };
@@ -156,24 +156,48 @@ impl Pass {
     /// Keeps a record, here and in the store where there is one.
     pub async fn save(&mut self, name: &str, record: Record) {
         if let Some(store) = &self.store
-            && let Err(failure) = store.save(self.manifest.project.as_str(), name, &record).await
+            && let Err(failure) = store.save(self.manifest.project.as_str(), name, &record, None).await
         {
             self.fail(failure);
         }
         self.records.insert(name.to_owned(), record);
     }
 
+    /// The last token that is known here of an environment's lease.
+    pub async fn token(&self, name: &str) -> u64 {
+        match &self.store {
+            Some(store) => store.token(self.manifest.project.as_str(), name).await.unwrap_or_default(),
+            None => 0,
+        }
+    }
+
     /// Closes connections and the store; `outcome` holds where nothing failed.
     pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
         let others = self.spared(&sessions);
-        for session in sessions.into_values() {
-            session.into_inner().host.close().await;
+        for (name, session) in sessions {
+            let session = session.into_inner();
+            let token = session.lease.as_ref().map(|lease| lease.token);
+            session.close().await;
+            if let (Some(store), Some(token)) = (&self.store, token) {
+                // The host was told already, and it decides.
+                let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;
+            }
         }
         if let Some(store) = self.store {
             store.close().await;
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }
     }
+}
+
+/// What is recorded of a project, with who works on it now.
+async fn recorded(store: &Store, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
+    let (mut records, holders) = (store.records(project).await?, store.holders(project).await?);
+    for (name, record) in &mut records {
+        let holder = holders.get(name).filter(|holder| !holder.gone());
+        record.in_progress = holder.map(ToString::to_string).or(record.in_progress.take());
+    }
+    Ok(records)
 }
 
 /// Asks at the terminal whether a host's key is to be trusted; no elsewhere.

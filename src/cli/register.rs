@@ -31,15 +31,8 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Ending {
     match register(context, &args).await {
         Ok(()) => {
-            let asked = Asked {
-                command: context.command,
-                environments: vec![args.host.name],
-                goal: Goal::Reach(Stage::Provisioned),
-                yes: true,
-                parallel: 1,
-                allow_destroy: Vec::new(),
-                trust: Trust::default(),
-            };
+            let goal = Goal::Reach(Stage::Provisioned);
+            let asked = Asked { yes: true, ..Asked::new(context.command, vec![args.host.name], goal) };
             converge::run(context, &asked).await
         }
         Err(failures) => refuse(context, &failures),

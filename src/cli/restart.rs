@@ -24,6 +24,9 @@ pub struct Args {
     /// The service; all where none is named
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
+    /// How long to wait for another run that works on the same environment
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "90s")]
+    pub wait: Duration,
 }
 
 /// Runs the command.
@@ -39,7 +42,7 @@ async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     for (name, session) in &sessions {
         let mut session = session.lock().await;
         let started = Instant::now();
-        let begun = begin(context, &pass, &session, args).await;
+        let begun = begin(context, &pass, &mut session, args).await;
         let (command, run, intent) = match begun {
             Ok(begun) => begun,
             Err(failure) => {
@@ -82,10 +85,13 @@ fn say(context: &Context, name: &str, state: StepState, took: Option<Duration>) 
 async fn begin(
     context: &Context,
     pass: &Pass,
-    session: &Session,
+    session: &mut Session,
     args: &Args,
 ) -> Result<(Command, String, Option<i64>), Failure> {
     let command = command(session, args.service.as_deref())?;
+    let name = session.prepared.name().to_owned();
+    let claim = context.claim(args.wait);
+    session.own(&claim, pass.token(&name).await, &context.sink).await?;
     let run = Run {
         id: uuid::Uuid::now_v7().to_string(),
         command: "restart".to_owned(),
@@ -95,7 +101,10 @@ async fn begin(
     };
     let Some(store) = &pass.store else { return Ok((command, run.id, None)) };
     store.begin(&run).await?;
-    let intent = store.intend(&run.id, session.prepared.name(), Kind::Services, (context.now)()).await?;
+    if let Some(lease) = &session.lease {
+        store.take(&run.project, &name, lease.token, &claim.holder, (context.now)()).await?;
+    }
+    let intent = store.intend(&run.id, &name, Kind::Services, (context.now)()).await?;
     Ok((command, run.id, Some(intent)))
 }
 

@@ -7,6 +7,7 @@ use crate::event::{Event, Outcome};
 use crate::failure::Failure;
 use crate::standing;
 use crate::step::access;
+use std::time::Duration;
 
 /// Take up suspended environments again
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,12 @@ async fn resume(context: &Context, names: &[String]) -> Result<Ending, Vec<Failu
             continue;
         }
         let command = access::mark(&session.prepared.subject(), false);
-        let done = match session.run(&command).await {
+        let floor = pass.token(name).await;
+        let done = match session.own(&context.claim(Duration::ZERO), floor, &context.sink).await {
+            Ok(()) => session.run(&command).await,
+            Err(failure) => Err(failure),
+        };
+        let done = match done {
             Ok(_) => session.observe().await,
             Err(failure) => Err(failure),
         };

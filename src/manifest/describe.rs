@@ -37,6 +37,8 @@ pub fn describe(environment: &Environment) -> Value {
         "checks": environment.checks.iter().map(check).collect::<Vec<_>>(),
         "stage": environment.stage,
         "health": { "timeout": duration(environment.health.timeout), "stable_for": duration(environment.health.stable_for) },
+        "rollback": environment.rollback,
+        "keep_releases": environment.keep_releases,
         "depends_on": environment.depends_on,
     });
     if let (Some(ssh), Value::Object(identity)) = (told["ssh"].as_object_mut(), identity) {

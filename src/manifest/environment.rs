@@ -42,8 +42,22 @@ pub struct Environment {
     pub stage: Stage,
     /// When `running` counts.
     pub health: Health,
+    /// What becomes of a release that does not become healthy.
+    pub rollback: Rollback,
+    /// How many releases stay on the host, the live one among them.
+    pub keep_releases: usize,
     /// Environments that must be healthy first.
     pub depends_on: Vec<Name>,
+}
+
+/// What becomes of a release that does not become healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rollback {
+    /// The last healthy one comes back.
+    OnFailure,
+    /// It stays as it is.
+    Never,
 }
 
 /// How to reach a host over SSH.

@@ -6,7 +6,7 @@ use super::spec::{
     RepositorySpec, SecurityUpdatesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
-use crate::manifest::environment::EngineSource;
+use crate::manifest::environment::{EngineSource, Rollback};
 use crate::state::Stage;
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Rollback);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(
@@ -84,7 +84,7 @@ merge! {
     ApplicationSpec { compose }
     ComposeSpec { directory files templates variables archives seed project host_directory }
     HealthSpec { timeout stable_for }
-    EnvironmentSpec { registered ssh public_addresses configure application checks stage health depends_on }
+    EnvironmentSpec { registered ssh public_addresses configure application checks stage health rollback keep_releases depends_on }
 }
 
 impl Layer for SshSpec {

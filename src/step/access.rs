@@ -2,7 +2,7 @@
 //! own directory there.
 
 use super::record::{DigestKey, FORMAT, Marker};
-use super::{Command, HostFacts, SHORT, Subject, keep};
+use super::{Command, HostFacts, SHORT, Subject, keep, lease};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::state::Facts;
@@ -32,6 +32,8 @@ pub struct Seen {
     pub key: Option<DigestKey>,
     /// Counts our changes of the host.
     pub serial: u64,
+    /// Who works on it now.
+    pub lease: Option<lease::Held>,
     /// The marker in the application's directory.
     pub directory_marker: Option<Marker>,
     /// A marker that cannot be read.
@@ -77,8 +79,10 @@ room state "$state"
 [ ! -e "$state/marker.json" ] || printf 'marker %s\n' "$(tr -d '\n' < "$state/marker.json")"
 [ ! -e "$state/key" ] || printf 'key %s\n' "$(cat "$state/key")"
 [ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
-[ -z "${app:-}" ] || [ ! -e "$app/.deployer" ] || printf 'directory %s\n' "$(tr -d '\n' < "$app/.deployer")""#
-        .to_owned()
+[ -z "${app:-}" ] || [ ! -e "$app/.deployer" ] || printf 'directory %s\n' "$(tr -d '\n' < "$app/.deployer")"
+"#
+    .to_owned()
+        + &lease::look()
 }
 
 /// Reads the probe's lines.
@@ -99,6 +103,12 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "marker" => seen.marker = marker(value, &mut seen.broken_marker),
             "key" => seen.key = DigestKey::from_hex(value),
             "serial" => seen.serial = value.trim().parse().unwrap_or(0),
+            "held" => {
+                seen.lease = match lease::parse(line.as_bytes()) {
+                    Some(lease::Answer::Held(held)) => Some(held),
+                    _ => None,
+                }
+            }
             "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),
             _ => {}
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What is read of each container: one JSON object a line. `.Id` is no field of the engine's own type, so Docker
 /// always fills this from the raw answer, where a container without a health check has no `Health`.
-pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}}}"#;
+pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Container {
     restarts: u64,
     policy: String,
     started: Timestamp,
+    /// Its image's id.
+    #[serde(default)]
+    pub image: String,
     #[serde(default)]
     ports: Option<std::collections::BTreeMap<String, Option<Vec<Binding>>>>,
 }

@@ -1,7 +1,7 @@
 //! Images: every image of the release is on the host. Never pulls what is there, never sends an archive
 //! whose image the host already has.
 
-use super::{Command, HostFacts, LONG, Subject, access, services};
+use super::{Command, HostFacts, LONG, Subject, access, files, services};
 use crate::application::{image_name::familiar, release::Archive};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -46,12 +46,17 @@ fn named(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
     records.values().filter(|service| !service.image.is_empty()).map(|service| familiar(&service.image)).collect()
 }
 
+/// The archives that the wanted release brings; none of those of a release that is held back.
+fn archives<'a>(subject: &Subject<'a>, host: &HostFacts) -> &'a [Archive] {
+    let release = subject.release.filter(|_| files::held(subject, host).is_none());
+    release.map_or(&[], |release| &release.archives)
+}
+
 /// The facts as they are to be.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
-    let Some(release) = subject.release else { return Facts::new() };
     let mut facts: Facts = named(subject, host).into_iter().map(|image| (image, "present".to_owned())).collect();
-    for archive in &release.archives {
+    for archive in archives(subject, host) {
         facts.insert(familiar(&archive.image), archive.ids.first().cloned().unwrap_or_default());
     }
     facts
@@ -60,14 +65,13 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// The facts as they are. An id that the engine may give an archive's image reads as the archive's own.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
-    let Some(release) = subject.release else { return Facts::new() };
     let mut facts = Facts::new();
     for image in named(subject, host) {
         if find(host, &image).is_some() {
             facts.insert(image, "present".to_owned());
         }
     }
-    for archive in &release.archives {
+    for archive in archives(subject, host) {
         let name = familiar(&archive.image);
         facts.remove(&name);
         if let Some(id) = find(host, &name) {
@@ -87,13 +91,13 @@ fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
     host.images.0.get(without_tag.as_deref().unwrap_or(image))
 }
 
-fn missing<'a>(subject: &'a Subject<'_>, host: &HostFacts) -> Vec<&'a Archive> {
+fn missing<'a>(subject: &Subject<'a>, host: &HostFacts) -> Vec<&'a Archive> {
     let (facts, wanted) = (observed(subject, host), desired(subject, host));
     let differs = |archive: &&Archive| {
         let name = familiar(&archive.image);
         facts.get(&name) != wanted.get(&name)
     };
-    subject.release.map_or_else(Vec::new, |release| release.archives.iter().filter(differs).collect())
+    archives(subject, host).iter().filter(differs).collect()
 }
 
 /// Refuses archives for another processor, or larger than the disk.
@@ -116,7 +120,12 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 /// Loads the archives that the host lacks, then lets Compose pull what is still missing.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
-    let brought = |image: &str| format!("\nprintf '%s\\n' {} >> \"$state/images\"", quote(image));
+    let brought = |image: &str| {
+        format!(
+            "\nprintf '%s\\n' {image} >> \"$state/images\"\ndocker image inspect -f '{{{{.Id}}}}' -- {image} >> \"$state/brought\"",
+            image = quote(image)
+        )
+    };
     let mut commands: Vec<Command> = Vec::new();
     for archive in missing(subject, host) {
         let image = familiar(&archive.image);
@@ -128,12 +137,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
             reason: Reason::ImageUnavailable,
         });
     }
-    let archived: BTreeSet<String> = subject
-        .release
-        .into_iter()
-        .flat_map(|release| &release.archives)
-        .map(|archive| familiar(&archive.image))
-        .collect();
+    let archived: BTreeSet<String> = archives(subject, host).iter().map(|archive| familiar(&archive.image)).collect();
     let absent: Vec<String> = named(subject, host)
         .into_iter()
         .filter(|image| !archived.contains(image) && find(host, image).is_none())

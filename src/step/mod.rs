@@ -8,6 +8,7 @@ mod exclusive;
 pub mod files;
 pub mod frame;
 pub mod images;
+pub mod lease;
 pub mod model;
 pub mod record;
 pub mod remove;
@@ -32,6 +33,8 @@ pub struct Subject<'a> {
     pub environment: &'a Environment,
     /// Its rendered release, if it has an application.
     pub release: Option<&'a Release>,
+    /// Whether inputs that were rejected are tried again.
+    pub retry: bool,
     /// Stands in for the host's digest key until there is one; random, of this run alone.
     pub fallback_key: &'a record::DigestKey,
 }
@@ -131,10 +134,10 @@ fn keep(name: &str, content: &str) -> String {
     format!("printf '%s\\n' {} > \"$state/{name}.new\"\nmv \"$state/{name}.new\" \"$state/{name}\"\n", quote(content))
 }
 
-/// The whole script of a command: it ends at the first error and counts itself in the host's serial.
+/// The whole script of a command: it waits for its turn, goes on only under its lease, ends at the first error and counts itself in the host's serial.
 #[must_use]
-pub fn script(subject: &Subject<'_>, command: &Command) -> String {
-    let alone = alone(subject);
+pub fn script(subject: &Subject<'_>, command: &Command, token: u64) -> String {
+    let alone = alone(subject) + &format!("state={}\n", quote(&subject.state_directory())) + &lease::guard(token);
     let count = r#"[ ! -s "$state/serial" ] || { echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"; mv "$state/serial.new" "$state/serial"; }"#;
     format!("set -eu\n{alone}{}\n{count}\n", command.script)
 }

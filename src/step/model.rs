@@ -124,6 +124,7 @@ impl Model {
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
                 end: None,
                 hash: None,
+                image_id: None,
             }
         };
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()

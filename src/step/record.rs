@@ -44,6 +44,14 @@ pub struct ReleaseRecord {
     pub services: BTreeMap<String, ServiceRecord>,
 }
 
+impl ReleaseRecord {
+    /// Whether it converged once, so that the host knows all it takes to run it again.
+    #[must_use]
+    pub fn restorable(&self) -> bool {
+        self.services.values().any(|service| service.end.is_some())
+    }
+}
+
 /// One file of a release on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
@@ -75,6 +83,34 @@ pub struct ServiceRecord {
     /// Compose's own digest of the definition of its containers, read from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// The image's id on the host, read from its containers: what its name led to when the release converged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+}
+
+/// Inputs that are not to be tried again until they change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Digest of the inputs, as in [`ReleaseRecord::digest`].
+    pub digest: String,
+    /// The release that was made of them.
+    pub release: String,
+    /// Who turned it down.
+    pub by: Rejection,
+    /// Why, for people.
+    pub message: String,
+    /// When.
+    pub at: jiff::Timestamp,
+}
+
+/// Who turned a release down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rejection {
+    /// It did not become healthy.
+    Health,
+    /// Somebody rolled it back by name.
+    Hand,
 }
 
 /// A port that Compose publishes on the host.

@@ -68,7 +68,10 @@ docker network ls -q {filter} | xargs -r docker network rm >&2
 const IMAGES: &str = r#"[ ! -e "$state/images" ] || sort -u "$state/images" | while IFS= read -r image; do
   docker image rm -- "$image" >&2 2>/dev/null </dev/null || true
 done
-rm -f "$state/images""#;
+[ ! -e "$state/brought" ] || sort -u "$state/brought" | while IFS= read -r image; do
+  docker image rm -- "$image" >&2 2>/dev/null </dev/null || true
+done
+rm -f "$state/images" "$state/brought""#;
 
 fn remove_files(host: &HostFacts, purge: bool) -> String {
     let owned = files::lines(host.files.owned());
@@ -79,7 +82,7 @@ fn remove_files(host: &HostFacts, purge: bool) -> String {
     let purged = if purge { "rm -rf --one-file-system -- \"$app\"\n" } else { "" };
     format!(
         "{ours}{purged}rm -rf \"$state/releases\" \"$state/staged\" \"$state/current.json\" \"$state/swapping.json\" \
-         \"$state/override.json\" \"$state/owned\"\n"
+         \"$state/override.json\" \"$state/owned\" \"$state/rejected.json\"\n"
     )
 }
 

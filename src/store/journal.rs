@@ -143,7 +143,7 @@ impl Store {
         Ok(())
     }
 
-    async fn execute(
+    pub(super) async fn execute(
         &self,
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<sqlx::sqlite::SqliteQueryResult, Failure> {

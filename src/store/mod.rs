@@ -3,6 +3,7 @@
 
 mod history;
 mod journal;
+mod lease;
 mod open;
 mod place;
 mod record;

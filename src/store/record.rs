@@ -28,6 +28,9 @@ pub struct Record {
     pub serial: u64,
     /// Whether the environment is left alone until resumed.
     pub suspended: bool,
+    /// Who worked on it then, if another did.
+    #[serde(default)]
+    pub in_progress: Option<String>,
     /// What failed last, if nothing succeeded since.
     pub failed: Option<FailedView>,
     /// The host's keys, each `TYPE BASE64`.
@@ -50,12 +53,22 @@ impl Store {
         rows.into_iter().map(|(environment, format, body)| self.read(environment, format, &body)).collect()
     }
 
-    /// Saves an observation in place of the previous one.
-    pub async fn save(&self, project: &str, environment: &str, record: &Record) -> Result<(), Failure> {
+    /// Saves an observation in place of the previous one. `token` is the lease it was made under, if one was.
+    ///
+    /// # Errors
+    /// `LeaseLost` where another run had the lease since.
+    pub async fn save(
+        &self,
+        project: &str,
+        environment: &str,
+        record: &Record,
+        token: Option<u64>,
+    ) -> Result<(), Failure> {
         let body = serde_json::to_string(record).map_err(|error| self.unusable(sqlx::Error::Encode(error.into())))?;
-        sqlx::query(
+        let done = sqlx::query(
             "INSERT OR REPLACE INTO record (project, environment, format, stage, serial, observed_at, body) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS \
+             (SELECT 1 FROM lease WHERE project = ?1 AND environment = ?2 AND token > ?8)",
         )
         .bind(project)
         .bind(environment)
@@ -64,9 +77,13 @@ impl Store {
         .bind(record.serial.cast_signed())
         .bind(record.observed_at.as_millisecond())
         .bind(body)
+        .bind(token.map_or(i64::MAX, u64::cast_signed))
         .execute(&mut *self.connection.lock().await)
         .await
         .map_err(|error| self.unusable(error))?;
+        if done.rows_affected() == 0 {
+            return Err(Failure::new(Reason::LeaseLost, "Another run took the environment over").on(environment));
+        }
         Ok(())
     }
 

@@ -88,6 +88,7 @@ fn crashing(work: &Work) {
     work.edit("app/compose.yaml", "image: demo:1", "image: demo:crash");
     work.edit("deployment.yaml", ARCHIVE, "\"demo:crash\": ./crash.tar");
     work.edit("deployment.yaml", "timeout: 30s", "timeout: 5s");
+    work.edit("deployment.yaml", "    checks:", "    rollback: never\n    checks:");
 }
 
 #[test]
@@ -115,6 +116,7 @@ fn a_check_that_fails_gates_running_and_files_of_a_failed_release_do_not_stay() 
     let (host, work) = running();
     work.edit("deployment.yaml", "path: /", "path: /, contains: \"page two\"");
     work.edit("deployment.yaml", "timeout: 30s", "timeout: 4s");
+    work.edit("deployment.yaml", "    checks:", "    rollback: never\n    checks:");
     work.write("app/only-in-the-failed-one.txt", "soon gone\n");
     fails(work.apply(), "check-failed", 1, "page");
     assert!(host.holds("[ -e /opt/deployer/shop--production/only-in-the-failed-one.txt ]"));

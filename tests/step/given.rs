@@ -51,7 +51,12 @@ pub struct Given {
 
 impl Given {
     pub fn subject(&self) -> Subject<'_> {
-        Subject { environment: &self.environment, release: self.release.as_ref(), fallback_key: &self.key }
+        Subject {
+            environment: &self.environment,
+            release: self.release.as_ref(),
+            retry: false,
+            fallback_key: &self.key,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! One environment: its sections, merged with the defaults, become what the engine works with. Never
 //! looks at another environment.
 
-use super::scalars::duration;
+use super::scalars::{duration, whole};
 use super::{Placed, Reading, address, application, checks, configure, engine, ssh};
-use crate::manifest::environment::{Environment, Health, Name};
+use crate::manifest::environment::{Environment, Health, Name, Rollback};
 use crate::manifest::layer::Layer;
-use crate::manifest::spec::{EnvironmentSpec, HealthSpec};
-use crate::manifest::written::{Spot, Written};
+use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
+use crate::manifest::written::{Given, Spot, Written};
 use crate::state::Stage;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub fn read(
         checks: checks::read(&spec.checks, reading.report),
         stage: spec.stage.value().copied().unwrap_or(Stage::Running),
         health: health(&spec.health.or_default(), reading),
+        rollback: spec.rollback.value().copied().unwrap_or(Rollback::OnFailure),
+        keep_releases: keep_releases(&spec.keep_releases, reading),
         depends_on: depends_on.iter().filter_map(|written| Name::parse(&written.value).ok()).collect(),
         project: project.clone(),
         name,
@@ -80,4 +82,16 @@ fn health(spec: &HealthSpec, reading: &mut Reading<'_>) -> Health {
         reading.report.fault(written.spot, "No service can be stable for that long within the timeout", hint);
     }
     Health { timeout, stable_for }
+}
+
+fn keep_releases(given: &Given<Whole>, reading: &mut Reading<'_>) -> usize {
+    const DEFAULT: usize = 5;
+    let Some(written) = &given.0 else { return DEFAULT };
+    let Some(number) = whole(written, "keep_releases", reading.report) else { return DEFAULT };
+    if let Ok(kept @ 1..=100) = usize::try_from(number) {
+        return kept;
+    }
+    let message = format!("{number} releases cannot be kept");
+    reading.report.fault(written.spot, message, "Write a number from 1 to 100");
+    DEFAULT
 }

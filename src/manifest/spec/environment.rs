@@ -1,7 +1,7 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
-use super::{ApplicationSpec, CheckSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text};
-use crate::manifest::environment::EngineSource;
+use super::{ApplicationSpec, CheckSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text, Whole};
+use crate::manifest::environment::{EngineSource, Rollback};
 use crate::manifest::written::{Given, Written};
 use crate::state::Stage;
 use schemars::JsonSchema;
@@ -27,6 +27,12 @@ pub struct EnvironmentSpec {
     pub stage: Given<Stage>,
     /// When `running` counts.
     pub health: Given<HealthSpec>,
+    /// What becomes of a release that does not become healthy: the last healthy one comes back (`on_failure`, the
+    /// default), or it stays (`never`).
+    pub rollback: Given<Rollback>,
+    /// How many releases stay on the host to roll back to, the live one among them; default 5.
+    #[schemars(range(min = 1, max = 100))]
+    pub keep_releases: Given<Whole>,
     /// Environments that must be healthy first.
     pub depends_on: Given<Vec<Written<String>>>,
 }

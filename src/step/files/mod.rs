@@ -6,11 +6,11 @@ mod probe;
 mod switch;
 
 pub use digest::{digest, key};
-pub use probe::{parse, probe};
+pub use probe::{LIST, parse, parse_list, probe};
 pub use switch::{compose, remove, switch};
 
-use super::record::{FORMAT, FileRecord, ReleaseRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access};
+use super::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, keep};
 use crate::application::{self, release::File};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -39,6 +39,8 @@ pub struct Seen {
     pub swapping: Option<ReleaseRecord>,
     /// The release that is staged and validated, waiting for its switch.
     pub staged: Option<Staged>,
+    /// Inputs that are not to be tried again.
+    pub rejected: Vec<Rejected>,
     /// What releases put there, as the switch notes it before it begins: also those of a release whose
     /// own record a later one replaced before its files were gone.
     pub noted: BTreeSet<Utf8PathBuf>,
@@ -87,6 +89,19 @@ impl Seen {
     }
 }
 
+/// The rejection that stands in the way of what the manifest wants; the live release is kept instead.
+#[must_use]
+pub fn held<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Rejected> {
+    host.files.begun().next().filter(|_| !subject.retry)?;
+    let wanted = digest(subject, host)?;
+    host.files.rejected.iter().find(|rejected| rejected.digest == wanted)
+}
+
+/// The live release, where the wanted one is held back.
+pub(super) fn kept<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a ReleaseRecord> {
+    host.files.begun().next().filter(|_| held(subject, host).is_some())
+}
+
 /// Paths as lines of a script's list.
 pub fn lines<'a>(paths: impl IntoIterator<Item = &'a Utf8PathBuf>) -> String {
     paths.into_iter().fold(String::new(), |text, path| text + path.as_str() + "\n")
@@ -95,6 +110,9 @@ pub fn lines<'a>(paths: impl IntoIterator<Item = &'a Utf8PathBuf>) -> String {
 /// The facts as they are to be. A file whose secret could not be resolved is not compared.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    if let Some(kept) = kept(subject, host) {
+        return kept.files.iter().map(|(path, file)| (path.to_string(), file.value.clone())).collect();
+    }
     let mut facts = wanted_files(subject, host);
     facts.extend(other_release(subject, host).map(|(_, wanted)| (RELEASE.to_owned(), wanted)));
     facts
@@ -103,6 +121,9 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// The facts as they are: of the staged release where one waits, else of the live files.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    if let Some(kept) = kept(subject, host) {
+        return kept_files(subject, host, kept);
+    }
     let mut facts = seen_files(subject, host);
     facts.extend(other_release(subject, host).map(|(seen, _)| (RELEASE.to_owned(), seen)));
     facts
@@ -114,6 +135,19 @@ fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, Str
     let wanted = digest(subject, host)?;
     let seen = &host.files.newest()?.digest;
     (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
+}
+
+/// What is live of a release that is kept.
+fn kept_files(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord) -> Facts {
+    let key = key(subject, host);
+    let found = |path: &Utf8PathBuf| match kept.files.get(path) {
+        Some(file) if file.value == SEED => Some(SEED.to_owned()),
+        file => {
+            let keyed = file.is_none_or(is_keyed).then_some(key);
+            host.files.live.get(path).map(|live| value(live.mode, &live.sha256, keyed))
+        }
+    };
+    host.files.owned().into_iter().filter_map(|path| Some((path.to_string(), found(path)?))).collect()
 }
 
 fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
@@ -182,6 +216,9 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
 /// Refuses a release for which there is no room where it is staged.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if held(subject, host).is_some() {
+        return None;
+    }
     let need = size(subject.release?.files.values());
     access::crowded(&subject.state_directory(), host.access.room.state, need, "the files need")
 }
@@ -189,6 +226,9 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 /// Refuses a release for which there is no room where it goes live: the old files go after the new ones came.
 #[must_use]
 pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if held(subject, host).is_some() {
+        return None;
+    }
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
     let (live, wanted) = (observed(subject, &unstaged(host)), desired(subject, host));
     let differs = |path: &Utf8PathBuf| live.get(path.as_str()) != wanted.get(path.as_str());
@@ -210,8 +250,36 @@ fn unstaged(host: &HostFacts) -> HostFacts {
     HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() }
 }
 
+/// Puts the files of a kept release back in place, from what the host has of it. They count as placed by `id`, so that
+/// the services that read them are recreated.
+fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &str) -> Command {
+    let live = kept_files(subject, host, kept);
+    let mut record = kept.clone();
+    for (path, file) in &mut record.files {
+        if live.get(path.as_str()) != Some(&file.value) {
+            id.clone_into(&mut file.placed);
+            // What reads it gets another label, so another definition.
+            let readers = record.services.values_mut().filter(|service| service.reads.contains(path));
+            readers.for_each(|service| service.hash = None);
+        }
+    }
+    Command {
+        title: format!("put back the files of release {}", kept.id),
+        script: subject.preamble()
+            + "umask 077\n"
+            + &keep("swapping.json", &serde_json::to_string(&record).unwrap_or_default())
+            + &switch(&record, host),
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    }
+}
+
 /// Uploads the release to its staging directory and lets Compose validate it there.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Result<Vec<Command>, Failure> {
+    if let Some(kept) = kept(subject, host) {
+        return Ok(vec![put_back(subject, host, kept, id)]);
+    }
     let (Some(release), Some(record)) = (subject.release, record(subject, host, id)) else { return Ok(Vec::new()) };
     let paths = release.files.keys().cloned().collect();
     let tar = application::tar(release, &paths).map_err(|error| {

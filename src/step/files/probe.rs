@@ -20,6 +20,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"for name in current swapping; do
   [ ! -e "$state/$name.json" ] || { printf '%s ' $name; cat "$state/$name.json"; printf '\0'; }
 done
+[ ! -e "$state/rejected.json" ] || { printf 'rejected '; cat "$state/rejected.json"; printf '\0'; }
 [ ! -e "$state/owned" ] || { printf 'owned '; cat "$state/owned"; printf '\0'; }
 if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
@@ -48,6 +49,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         match word {
             "current" => seen.current = release_record(word, value)?,
             "swapping" => seen.swapping = release_record(word, value)?,
+            // One that cannot be read rejects nothing: the release is tried again.
+            "rejected" => seen.rejected = serde_json::from_str(value).unwrap_or_default(),
             "owned" => seen.noted = value.lines().map(Utf8PathBuf::from).collect(),
             "staged" => staged = release_record(word, value)?,
             "model" => {
@@ -82,4 +85,19 @@ fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, Strin
         Ok(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
         record => Ok(record.ok()),
     }
+}
+
+/// The shell that reads the records of all releases on the host, each ended by NUL.
+pub const LIST: &str = r#"for record in "$state/releases"/*/release.json; do
+  [ ! -e "$record" ] || { cat "$record"; printf '\0'; }
+done"#;
+
+/// Reads [`LIST`]: the releases that converged, the newest first.
+#[must_use]
+pub fn parse_list(output: &[u8]) -> Vec<ReleaseRecord> {
+    let records = output.split(|byte| *byte == 0).filter_map(|json| serde_json::from_slice(json).ok());
+    let mut records: Vec<ReleaseRecord> =
+        records.filter(|record: &ReleaseRecord| record.version <= FORMAT && record.restorable()).collect();
+    records.sort_by(|a, b| b.id.cmp(&a.id));
+    records
 }

@@ -1,17 +1,18 @@
 //! Services: the release's files are live, its services run as defined, are healthy, and the checks of
 //! the manifest pass. Never restarts a service whose definition and files did not change.
 
-pub use super::model::Model;
+mod change;
+
+pub use change::{commands, finish, restore};
+
 use super::record::{ReleaseRecord, ServiceRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, container, files, keep};
+use super::{HostFacts, Subject, container, files};
 use crate::failure::{Failure, Reason};
-use crate::host::Input;
-use crate::manifest::environment::Check;
+use crate::manifest::environment::{Check, Rollback};
 use crate::shell::quote;
 use crate::state::Facts;
 use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// The fact that names the live release.
 pub const RELEASE: &str = "release";
@@ -72,7 +73,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
 /// The services of the release that waits or, where none does, that is live.
 #[must_use]
 pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, ServiceRecord> {
-    let live = || host.files.current.as_ref().map(|record| record.services.clone()).unwrap_or_default();
+    let live = || host.files.begun().next().map(|record| record.services.clone()).unwrap_or_default();
     host.files.staged.as_ref().map_or_else(live, |staged| staged_records(subject, host, staged))
 }
 
@@ -131,7 +132,8 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if subject.release.is_none() {
         return facts;
     }
-    if let Some(digest) = files::digest(subject, host) {
+    let kept = files::kept(subject, host).map(|kept| kept.digest.clone());
+    if let Some(digest) = kept.or_else(|| files::digest(subject, host)) {
         facts.insert(RELEASE.to_owned(), digest);
     }
     for (name, record) in records(subject, host) {
@@ -163,77 +165,6 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     taken.or_else(|| files::live_preflight(subject, host))
 }
 
-/// Puts the staged release's files in place, if one waits, and lets Compose bring the services to it.
-pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
-    let Some(record) = wanted_record(subject, host) else {
-        return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
-    };
-    let mut script = subject.preamble() + "umask 077\n" + &keep("override.json", &labels(&record));
-    if host.files.staged.is_some() {
-        let json = serde_json::to_string(&record).unwrap_or_default();
-        script += &keep("swapping.json", &json);
-        script += &files::switch(&record, host);
-        let _ = writeln!(script, "printf '%s\\n' {} > \"$app/.deployer\"", quote(&access::marker_of(subject, false)));
-    }
-    let up = format!(
-        "{unfinished}cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
-         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
-        unfinished = unfinished(&record.project),
-        compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
-    );
-    let limit = subject.environment.health.timeout + SHORT;
-    Ok(vec![Command {
-        title: "start the services".to_owned(),
-        script: script + &up,
-        input: Input::Empty,
-        limit,
-        reason: Reason::ServicesFailed,
-    }])
-}
-
-/// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name
-/// `ID_NAME`, removes the old one, and renames: the next `up` would stumble over such a name.
-fn unfinished(project: &str) -> String {
-    format!(
-        r#"docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
-  --format '{{{{.ID}}}} {{{{.Names}}}}' | while read -r id name; do
-  old=${{name#*_}}
-  case "${{name%%_*}}" in *[!0-9a-f]* | "$name") continue ;; ????????????) ;; *) continue ;; esac
-  if docker container inspect "$old" >/dev/null 2>&1; then docker rm "$id"; else docker rename "$id" "$old"; fi >&2 </dev/null
-done
-"#,
-        project = quote(project)
-    )
-}
-
-/// The record of the release that is to run: the staged one, else the live one.
-fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
-    let services = records(subject, host);
-    Some(ReleaseRecord { services, ..host.files.newest()?.clone() })
-}
-
-/// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
-/// Compose, which does not look into them, recreates it when they change.
-fn labels(record: &ReleaseRecord) -> String {
-    let digest = |service: &ServiceRecord| {
-        let mut hasher = blake3::Hasher::new();
-        for path in &service.reads {
-            let file = record.files.get(path);
-            let (value, placed) = file.map_or(("", ""), |file| (file.value.as_str(), file.placed.as_str()));
-            hasher.update(format!("{path}\0{value}\0{placed}\0").as_bytes());
-        }
-        hasher.update(service.inline.as_deref().unwrap_or_default().as_bytes());
-        hasher.finalize().to_hex()[..16].to_owned()
-    };
-    let services: BTreeMap<_, _> = record
-        .services
-        .iter()
-        .filter(|(_, service)| !service.reads.is_empty() || service.inline.is_some())
-        .map(|(name, service)| (name, serde_json::json!({ "labels": { "deployer.files": digest(service) } })))
-        .collect();
-    serde_json::json!({ "services": services }).to_string()
-}
-
 /// Whether all is as wanted but for the record, which [`finish`] writes.
 #[must_use]
 pub fn settled(observed: &Facts, desired: &Facts) -> bool {
@@ -241,44 +172,21 @@ pub fn settled(observed: &Facts, desired: &Facts) -> bool {
         && observed.keys().all(|fact| desired.contains_key(fact))
 }
 
+/// The release that did not become healthy and the last one that was, where that one is to come back.
+#[must_use]
+pub fn fallback<'a>(
+    subject: &Subject<'_>,
+    host: &'a HostFacts,
+    reason: Reason,
+) -> Option<(&'a ReleaseRecord, &'a ReleaseRecord)> {
+    let its_own = matches!(reason, Reason::ServicesFailed | Reason::Unhealthy | Reason::CheckFailed);
+    let (bad, good) = (host.files.swapping.as_ref()?, host.files.current.as_ref()?);
+    let wanted = its_own && subject.environment.rollback == Rollback::OnFailure && bad.digest != good.digest;
+    (wanted && good.restorable()).then_some((bad, good))
+}
+
 /// Containers that will not become healthy however long one waits.
 #[must_use]
 pub fn hopeless(host: &HostFacts) -> bool {
     host.services.containers.iter().any(container::Container::hopeless)
-}
-
-/// Records the release as converged, with what was observed of its services, and lets old ones go.
-#[must_use]
-pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
-    let mut record = wanted_record(subject, host)?;
-    for (name, service) in &mut record.services {
-        let state = container_state(subject, host, name, service);
-        let hash = host.services.containers.iter().find(|container| container.service == *name);
-        service.end = Some(state);
-        service.hash = hash.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
-    }
-    let json = serde_json::to_string(&record).unwrap_or_default();
-    let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);
-    let owned = files::lines(ours);
-    let script = format!(
-        r#"umask 077
-{}cat > "$state/owned" <<'/.'
-{owned}/.
-rm -f "$state/staged" "$state/swapping.json"
-cd "$state/releases"
-ls | sort -r | tail -n +6 | grep -vxF -- {} | while IFS= read -r old; do rm -rf -- "$old"; done || true"#,
-        keep("current.json", &json),
-        quote(&record.id),
-    );
-    Some(Command {
-        title: "record the release".to_owned(),
-        script: subject.preamble() + &script,
-        input: Input::Empty,
-        limit: LONG,
-        reason: Reason::UploadFailed,
-    })
-}
-
-fn container_state(subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
-    judge(subject, host, name, &ServiceRecord { hash: None, end: None, ..record.clone() })
 }

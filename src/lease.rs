@@ -1,0 +1,181 @@
+//! Taking, keeping and giving back the lease of an environment: one owner at a time. Never keeps a lease whose
+//! heartbeat stopped: the host lets it expire, and refuses what comes late.
+
+use crate::event::{Event, Sink};
+use crate::failure::{Failure, Reason};
+use crate::host::{Host, Input};
+use crate::observe::Session;
+use crate::step::lease::{self, Answer, Held};
+use crate::step::{SHORT, frame};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// How often the host hears that the holder is still there.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// Who works on an environment, for those who wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// `user@machine`.
+    pub by: String,
+    /// The process there.
+    pub pid: u32,
+    /// The command.
+    pub command: String,
+    /// Address of the CI run, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci: Option<String>,
+    /// Names the process beyond doubt: the machine's start, the process's namespace and its own start.
+    pub process: String,
+}
+
+/// How to take leases: as whom, and how long to wait for another's.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// As whom.
+    pub holder: Holder,
+    /// How long to wait.
+    pub wait: Duration,
+}
+
+/// A lease that we have, with its heartbeat.
+#[derive(Debug)]
+pub struct Lease {
+    /// The fencing token.
+    pub token: u64,
+    heart: JoinHandle<()>,
+}
+
+impl Holder {
+    /// This process. What `/proc` does not tell is left empty: such a holder is never taken for gone.
+    #[must_use]
+    pub fn here(by: &str, command: &str, ci: Option<String>) -> Self {
+        let pid = std::process::id();
+        Self { by: by.to_owned(), pid, command: command.to_owned(), ci, process: process(pid).unwrap_or_default() }
+    }
+
+    /// Whether it was a process of this machine that lives no more.
+    #[must_use]
+    pub fn gone(&self) -> bool {
+        let place = |process: &str| process.rsplit_once('/').map(|(place, _)| place.to_owned());
+        let here = process(std::process::id());
+        let same_place = here.as_deref().and_then(place).is_some_and(|here| place(&self.process) == Some(here));
+        same_place && process(self.pid).is_none_or(|now| now != self.process)
+    }
+
+    /// As one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads that line.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "deployer {} of {} (pid {})", self.command, self.by, self.pid)?;
+        self.ci.as_ref().map_or(Ok(()), |ci| write!(f, ", {ci}"))
+    }
+}
+
+/// Start of the machine, process namespace, and start of the process in ticks since then (`proc(5)`, field 22).
+fn process(pid: u32) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let begun = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned();
+    Some(format!("{}/{}/{begun}", boot.trim(), namespace.display()))
+}
+
+impl Session {
+    /// Takes the lease of this environment, under a token above `floor`, unless it is ours already, and looks at the host again once it is.
+    ///
+    /// # Errors
+    /// `LeaseHeld` where another has it for longer than the claim waits.
+    pub async fn own(&mut self, claim: &Claim, floor: u64, sink: &Sink) -> Result<(), Failure> {
+        if self.lease.is_some() {
+            return Ok(());
+        }
+        let (begun, mut told) = (Instant::now(), false);
+        let mut over = None;
+        loop {
+            let held = match self.ask(&claim.holder, over, floor).await? {
+                Answer::Ours(token) => {
+                    self.keep(token);
+                    return self.observe().await;
+                }
+                Answer::Held(held) => held,
+            };
+            if over != Some(held.token) && held.holder.as_ref().is_some_and(Holder::gone) {
+                over = Some(held.token);
+                continue;
+            }
+            if begun.elapsed() >= claim.wait {
+                return Err(busy(&held).on(self.prepared.name()));
+            }
+            if !told {
+                let environment = self.prepared.name().to_owned();
+                sink(Event::Progress { environment, activity: format!("wait for {}", held.whose()) });
+                told = true;
+            }
+            tokio::time::sleep(Duration::from_secs(1).min(claim.wait)).await;
+        }
+    }
+
+    /// Takes the lease from its holder, alive or not.
+    pub async fn seize(&mut self, claim: &Claim, floor: u64, held: &Held) -> Result<(), Failure> {
+        match self.ask(&claim.holder, Some(held.token), floor).await? {
+            Answer::Ours(token) => {
+                self.keep(token);
+                Ok(())
+            }
+            Answer::Held(held) => Err(busy(&held)),
+        }
+    }
+
+    async fn ask(&self, holder: &Holder, over: Option<u64>, floor: u64) -> Result<Answer, Failure> {
+        let script = self.prepared.subject().preamble() + &frame::wrap("lease", &lease::acquire(holder, over, floor));
+        let output = self.host.run(&script, Input::Empty, SHORT).await?;
+        let answer = frame::split(&output.stdout).get("lease").and_then(|answer| lease::parse(answer));
+        answer.ok_or_else(|| {
+            let message = format!("No lease can be kept under {}", self.prepared.subject().state_directory());
+            Failure::new(Reason::UploadFailed, message).details(output.stderr)
+        })
+    }
+
+    /// Holds a lease that the host gave us, by a heartbeat beside whatever else runs.
+    fn keep(&mut self, token: u64) {
+        let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(token);
+        let heart = tokio::spawn(beat(Arc::clone(&self.host), script));
+        self.lease = Some(Lease { token, heart });
+    }
+
+    /// Gives the lease back, if we have one. One that is lost already is another's business.
+    pub async fn disown(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        lease.heart.abort();
+        let _ = lease.heart.await;
+        let script = self.prepared.subject().preamble() + "set -e\n" + &lease::release(lease.token);
+        let _ = self.host.run(&script, Input::Empty, SHORT).await;
+    }
+}
+
+async fn beat(host: Arc<Host>, script: String) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        // A beat that is lost is noticed by the next command: the host refuses it.
+        let _ = host.run(&script, Input::Empty, SHORT).await;
+    }
+}
+
+fn busy(held: &Held) -> Failure {
+    let message = format!("It is worked on by {}, last heard {} s ago", held.whose(), held.age);
+    Failure::new(Reason::LeaseHeld, message)
+}

@@ -1,0 +1,199 @@
+//! What changes the services: the switch to a staged release, the way back to an earlier one, and the record
+//! of what converged. Never stops a service whose definition and files did not change.
+
+use super::judge;
+use super::records;
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::shell::quote;
+use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// How many rejected inputs are remembered.
+const REJECTED: usize = 20;
+
+/// Puts the staged release's files in place, if one waits, and lets Compose bring the services to it.
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
+    let Some(record) = wanted_record(subject, host) else {
+        return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
+    };
+    let begin = if host.files.staged.is_some() {
+        switch(subject, host, &record)
+    } else if files::held(subject, host).is_some() {
+        tags(&record)
+    } else {
+        String::new()
+    };
+    Ok(vec![up(subject, &record, "start the services".to_owned(), &begin)])
+}
+
+/// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
+/// again. Broken off at any place, the next pass either tries those inputs again or goes on with this.
+#[must_use]
+pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Command {
+    let reject = rejection(host, rejected, &target.digest);
+    let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
+    up(subject, target, format!("go back to release {}", target.id), &begin)
+}
+
+/// Lets Compose bring the services to `record`, after `begin`.
+fn up(subject: &Subject<'_>, record: &ReleaseRecord, title: String, begin: &str) -> Command {
+    let script = format!(
+        "{preamble}umask 077\n{labels}{begin}{unfinished}{thaw}cd \"$app\"\n\
+         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
+        preamble = subject.preamble(),
+        labels = keep("override.json", &labels(record)),
+        unfinished = unfinished(&record.project),
+        thaw = thaw(&record.project),
+        compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
+    );
+    let limit = subject.environment.health.timeout + SHORT;
+    Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
+}
+
+/// Journals a release as the one being switched to and puts its files in place.
+fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
+    let json = serde_json::to_string(record).unwrap_or_default();
+    let marker = quote(&access::marker_of(subject, false));
+    keep("swapping.json", &json)
+        + &files::switch(record, host)
+        + &format!("printf '%s\\n' {marker} > \"$app/.deployer\"\n")
+}
+
+/// Lets each image's name lead to the image that the release ran with.
+fn tags(record: &ReleaseRecord) -> String {
+    let named = record.services.values().filter(|service| !service.image.contains('@'));
+    named.fold(String::new(), |mut text, service| {
+        if let Some(id) = service.image_id.as_deref() {
+            let _ = writeln!(text, "docker tag {} {} >&2 </dev/null", quote(id), quote(&service.image));
+        }
+        text
+    })
+}
+
+/// Keeps the list of rejected inputs, with more of them, without `accepted`.
+fn rejection(host: &HostFacts, more: &[Rejected], accepted: &str) -> String {
+    let old = host.files.rejected.iter().filter(|old| more.iter().all(|new| new.digest != old.digest));
+    let all: Vec<&Rejected> = more.iter().chain(old).filter(|one| one.digest != accepted).take(REJECTED).collect();
+    keep("rejected.json", &serde_json::to_string(&all).unwrap_or_default())
+}
+
+/// Lets paused containers run on, which `up` cannot; one that will not is made anew.
+fn thaw(project: &str) -> String {
+    format!(
+        r#"docker ps -q --filter status=paused --filter label=com.docker.compose.project={project} | while read -r id; do
+  docker unpause "$id" >&2 </dev/null || docker rm -f "$id" >&2 </dev/null
+done
+"#,
+        project = quote(project)
+    )
+}
+
+/// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name
+/// `ID_NAME`, removes the old one, and renames: the next `up` would stumble over such a name.
+fn unfinished(project: &str) -> String {
+    format!(
+        r#"docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
+  --format '{{{{.ID}}}} {{{{.Names}}}}' | while read -r id name; do
+  old=${{name#*_}}
+  case "${{name%%_*}}" in *[!0-9a-f]* | "$name") continue ;; ????????????) ;; *) continue ;; esac
+  if docker container inspect "$old" >/dev/null 2>&1; then docker rm "$id"; else docker rename "$id" "$old"; fi >&2 </dev/null
+done
+"#,
+        project = quote(project)
+    )
+}
+
+/// The record of the release that is to run: the staged one, else the live one.
+fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
+    let services = records(subject, host);
+    Some(ReleaseRecord { services, ..host.files.newest()?.clone() })
+}
+
+/// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
+/// Compose, which does not look into them, recreates it when they change.
+fn labels(record: &ReleaseRecord) -> String {
+    let digest = |service: &ServiceRecord| {
+        let mut hasher = blake3::Hasher::new();
+        for path in &service.reads {
+            let file = record.files.get(path);
+            let (value, placed) = file.map_or(("", ""), |file| (file.value.as_str(), file.placed.as_str()));
+            hasher.update(format!("{path}\0{value}\0{placed}\0").as_bytes());
+        }
+        hasher.update(service.inline.as_deref().unwrap_or_default().as_bytes());
+        hasher.finalize().to_hex()[..16].to_owned()
+    };
+    let services: BTreeMap<_, _> = record
+        .services
+        .iter()
+        .filter(|(_, service)| !service.reads.is_empty() || service.inline.is_some())
+        .map(|(name, service)| (name, serde_json::json!({ "labels": { "deployer.files": digest(service) } })))
+        .collect();
+    serde_json::json!({ "services": services }).to_string()
+}
+
+/// Removes the images that we brought, no release on the host runs with and the manifest does not name. One that something else uses stays: Docker
+/// refuses to remove it.
+const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
+  { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
+  sort -u "$state/brought" | grep -vxF -f "$state/used" | while IFS= read -r id; do
+    docker image rm -- "$id" >/dev/null 2>&1 </dev/null || true
+  done
+  sort -u "$state/brought" | grep -xF -f "$state/used" > "$state/brought.new" || true
+  mv "$state/brought.new" "$state/brought"
+  rm -f "$state/used"
+fi"#;
+
+/// Records the release as converged, with what was observed of its services, and lets old ones go.
+#[must_use]
+pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
+    let mut record = wanted_record(subject, host)?;
+    for (name, service) in &mut record.services {
+        let state = container_state(subject, host, name, service);
+        let container = host.services.containers.iter().find(|container| container.service == *name);
+        service.end = Some(state);
+        service.hash = container.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
+        service.image_id = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
+    }
+    let json = serde_json::to_string(&record).unwrap_or_default();
+    let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);
+    let accepted = host.files.rejected.iter().any(|rejected| rejected.digest == record.digest);
+    let script = format!(
+        r#"umask 077
+{current}{rejected}cat > "$state/owned" <<'/.'
+{owned}/.
+rm -f "$state/staged" "$state/swapping.json"
+cd "$state/releases"
+[ ! -d {id} ] || cp "$state/current.json" {id}/release.json
+ls | sort -r | grep -vxF -- {id} | tail -n +{keep} | while IFS= read -r old; do rm -rf -- "$old"; done
+wanted() {{
+  cat <<'/.'
+{wanted}/.
+}}
+{UNUSED}"#,
+        wanted = subject
+            .release
+            .into_iter()
+            .flat_map(|release| &release.archives)
+            .flat_map(|archive| &archive.ids)
+            .fold(String::new(), |text, id| text + id + "\n"),
+        current = keep("current.json", &json),
+        rejected = if accepted { rejection(host, &[], &record.digest) } else { String::new() },
+        owned = files::lines(ours),
+        id = quote(&record.id),
+        keep = subject.environment.keep_releases,
+    );
+    Some(Command {
+        title: "record the release".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: LONG,
+        reason: Reason::UploadFailed,
+    })
+}
+
+fn container_state(subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
+    judge(subject, host, name, &ServiceRecord { hash: None, end: None, ..record.clone() })
+}

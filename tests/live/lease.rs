@@ -1,0 +1,81 @@
+//! One owner at a time: whoever comes second waits or is told who works there, whoever died lets go, and whoever comes
+//! late is refused.
+
+use crate::bed::Work;
+use crate::scene::containers;
+use crate::trouble::Point::{Began, Waiting};
+use crate::trouble::{Underway, finished, running, write_page};
+
+/// The same application and manifest in another directory, with a store of its own: another runner.
+fn another(work: &Work) -> Work {
+    let other = Work::empty();
+    for file in ["deployment.yaml", "app/compose.yaml", "app/html/index.html"] {
+        other.write(file, work.read(file));
+    }
+    other.link("demo.tar", &std::fs::read_link(work.path("demo.tar")).expect("a link"));
+    other
+}
+
+#[test]
+fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
+    let (host, work) = running();
+    write_page(&work, "page two");
+    let other = another(&work);
+
+    let mut first = Underway::apply(&work);
+    assert!(first.reach(Began("files", 0)));
+    first.signal("-STOP");
+    let busy = other.run(&["apply", "--json", "--wait", "0s"]).expect(4);
+    assert_eq!((busy.outcome().as_str(), busy.reasons()), ("busy", vec!["lease-held".to_owned()]));
+    let status = other.run(&["status", "--json"]).expect(0).of("environment").remove(0);
+    let owner = status["in_progress"].as_str().expect("an owner").to_owned();
+    assert!(owner.contains("deployer apply of") && owner.contains("(pid "), "{owner}");
+    first.signal("-CONT");
+    first.end().expect(0);
+    assert_eq!(other.apply().expect(0).outcome(), "converged");
+
+    // Past the lease, while it waits for its services: the second takes over, the first is refused.
+    work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
+    let mut first = Underway::apply(&work);
+    assert!(first.reach(Waiting));
+    first.signal("-STOP");
+    let begun = std::time::Instant::now();
+    let second = other.run(&["apply", "--json", "--wait", "3m"]).expect(0);
+    assert_eq!(second.outcome(), "changed");
+    assert!(begun.elapsed().as_secs() > 40, "taken over after {:?}", begun.elapsed());
+    let serving = containers(&host);
+    first.signal("-CONT");
+    let late = first.end().expect(4);
+    assert_eq!(late.reasons(), ["lease-lost"], "{}", late.stdout);
+    assert_eq!(containers(&host), serving);
+    finished(&host, &other, "page two");
+
+    // Both at once, each for its own page: they take turns, and the host is as one of them wants it.
+    work.write("app/compose.yaml", other.read("app/compose.yaml"));
+    write_page(&work, "page of one");
+    write_page(&other, "page of the other");
+    let mut one = Underway::apply(&work);
+    assert!(one.reach(Began("files", 0)));
+    other.apply().expect(0);
+    one.end().expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page of the other\n"));
+    assert_eq!(containers(&host).len(), 1);
+}
+
+#[test]
+fn a_lease_can_be_taken_away() {
+    let (host, work) = running();
+    write_page(&work, "page two");
+    let other = another(&work);
+    assert!(other.run(&["unlock", "production", "--json"]).expect(0).stdout.contains("Nobody works on production"));
+
+    let mut first = Underway::apply(&work);
+    assert!(first.reach(Began("files", 0)));
+    first.signal("-STOP");
+    assert_eq!(other.run(&["unlock", "production", "--json"]).expect(6).reasons(), ["consent-missing"]);
+    assert_eq!(other.run(&["unlock", "production", "--yes", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(other.apply().expect(0).outcome(), "changed");
+    first.signal("-CONT");
+    assert_eq!(first.end().expect(4).reasons(), ["lease-lost"]);
+    finished(&host, &other, "page two");
+}
