@@ -23,8 +23,8 @@ pub struct Session {
     pub host: Arc<Host>,
     /// Our lease, once something is to be changed.
     pub lease: Option<Lease>,
-    /// What was last seen.
-    pub facts: HostFacts,
+    /// What was last seen; boxed, because it is large and sessions are moved about.
+    pub facts: Box<HostFacts>,
     /// What failed in this run.
     pub failed: Option<FailedView>,
     /// Whether a step of this run succeeded.
@@ -41,7 +41,7 @@ impl Session {
             prepared,
             host: Arc::new(host),
             lease: None,
-            facts: HostFacts::default(),
+            facts: Box::default(),
             failed: None,
             changed: false,
             target: None,
@@ -92,7 +92,7 @@ impl Session {
     pub async fn observe(&mut self) -> Result<(), Failure> {
         let script = step::probe(&self.prepared.subject());
         let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
-        self.facts = step::parse(&output.stdout)
+        *self.facts = step::parse(&output.stdout)
             .map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr)))?;
         let from_runner = check::from_runner(&self.prepared.environment).await;
         self.facts.services.checks.extend(from_runner);

@@ -265,9 +265,8 @@ mod tests {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
                 "exec" => &["web", "app", "--", "true"],
-                "restart" | "ssh" => &["web"],
-                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "destroy" | "configure" | "release"
-                | "run" => &["web"],
+                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "destroy"
+                | "configure" | "release" | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };
