@@ -105,7 +105,7 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
     let started = Instant::now();
     let project = session.prepared.environment.project.to_string();
     let floor = context.store.token(&project, &planned.environment).await?;
-    if let Err(failure) = session.own(context.claim, floor, context.sink).await {
+    if let Err(failure) = session.own(context.claim, floor).await {
         say(context, planned, StepState::Failed, Some(started.elapsed()));
         return Err(failure.on(&planned.environment));
     }
@@ -153,7 +153,7 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
     if planned.action == Action::Remove && planned.destructive {
         let subject = session.prepared.subject();
         let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
-        run_all(session, &commands, context).await?;
+        run_all(session, &commands).await?;
         session.observe().await?;
         return Ok(true);
     }
@@ -172,7 +172,7 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
         return Err(refused);
     }
     let commands = step::commands(kind, &subject, &session.facts, context.release)?;
-    let ran = run_all(session, &commands, context).await;
+    let ran = run_all(session, &commands).await;
     if kind == Kind::Services {
         return settle(session, ran, context).await.map(|()| true);
     }
@@ -199,13 +199,9 @@ fn not_converged(kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
     Failure::new(Reason::NotConverged, format!("The {kind} step ran, yet {}", differing.join(", ")))
 }
 
-fn progress(session: &Session, context: &Execution<'_>, activity: String) {
-    context.sink.as_ref()(Event::Progress { environment: session.prepared.name().to_owned(), activity });
-}
-
-async fn run_all(session: &Session, commands: &[Command], context: &Execution<'_>) -> Result<(), Failure> {
+async fn run_all(session: &mut Session, commands: &[Command]) -> Result<(), Failure> {
     for command in commands {
-        progress(session, context, command.title.clone());
+        session.progress(command.title.clone());
         session.run(command).await?;
     }
     Ok(())
@@ -214,14 +210,14 @@ async fn run_all(session: &Session, commands: &[Command], context: &Execution<'_
 /// Waits until all services are well, then records the release as converged. One that does not become well gives way
 /// to the last one that was.
 async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
-    match well(session, ran, context).await {
+    match well(session, ran).await {
         Ok(()) => finish(session).await,
         Err(failure) => Err(roll_back(session, failure, context).await),
     }
 }
 
 /// Waits until all services are well. Ends early where waiting cannot help.
-async fn well(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
+async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Failure> {
     let limit = session.prepared.environment.health.timeout;
     let (started, mut pause) = (Instant::now(), Duration::from_millis(200));
     loop {
@@ -237,7 +233,7 @@ async fn well(session: &mut Session, ran: Result<(), Failure>, context: &Executi
             let failure = unhealthy(&observed, &desired, started.elapsed());
             return Err(failure.details(session.last_words().await));
         }
-        progress(session, context, format!("wait: {}", unwell(&observed, &desired).join(", ")));
+        session.progress(format!("wait: {}", unwell(&observed, &desired).join(", ")));
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(Duration::from_secs(2));
     }
@@ -265,7 +261,7 @@ async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<
         at: (context.now)(),
     };
     let (bad, good) = (bad.id.clone(), good.clone());
-    match restore(session, &good, &[rejected], context).await {
+    match restore(session, &good, &[rejected]).await {
         Ok(()) => {
             let message = format!("Release {bad} was rolled back to {}: {}", good.id, failure.message);
             Failure::new(Reason::RolledBack, message).details(failure.details.unwrap_or_default())
@@ -288,21 +284,16 @@ async fn go_back(session: &mut Session, target: &ReleaseRecord, context: &Execut
             at: (context.now)(),
         })
         .collect();
-    restore(session, target, &rejected, context).await
+    restore(session, target, &rejected).await
 }
 
 /// Brings a release back that the host still has, and waits until it is well.
-async fn restore(
-    session: &mut Session,
-    target: &ReleaseRecord,
-    rejected: &[Rejected],
-    context: &Execution<'_>,
-) -> Result<(), Failure> {
+async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Rejected]) -> Result<(), Failure> {
     let command = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
-    let ran = run_all(session, &[command], context).await;
+    let ran = run_all(session, &[command]).await;
     // From here on the rejected inputs count as such, also where they were just tried again.
     session.prepared.retry = false;
-    well(session, ran, context).await?;
+    well(session, ran).await?;
     finish(session).await
 }
 

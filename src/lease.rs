@@ -1,7 +1,6 @@
 //! Taking, keeping and giving back the lease of an environment: one owner at a time. Never keeps a lease whose
 //! heartbeat stopped: the host lets it expire, and refuses what comes late.
 
-use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input};
 use crate::observe::Session;
@@ -45,6 +44,7 @@ pub struct Claim {
 pub struct Lease {
     /// The fencing token.
     pub token: u64,
+    holder: Holder,
     heart: JoinHandle<()>,
 }
 
@@ -99,7 +99,7 @@ impl Session {
     ///
     /// # Errors
     /// `LeaseHeld` where another has it for longer than the claim waits.
-    pub async fn own(&mut self, claim: &Claim, floor: u64, sink: &Sink) -> Result<(), Failure> {
+    pub async fn own(&mut self, claim: &Claim, floor: u64) -> Result<(), Failure> {
         if self.lease.is_some() {
             return Ok(());
         }
@@ -108,7 +108,7 @@ impl Session {
         loop {
             let held = match self.ask(&claim.holder, over, floor).await? {
                 Answer::Ours(token) => {
-                    self.keep(token);
+                    self.keep(token, claim.holder.clone());
                     return self.observe().await;
                 }
                 Answer::Held(held) => held,
@@ -121,8 +121,7 @@ impl Session {
                 return Err(busy(&held).on(self.prepared.name()));
             }
             if !told {
-                let environment = self.prepared.name().to_owned();
-                sink(Event::Progress { environment, activity: format!("wait for {}", held.whose()) });
+                self.progress(format!("wait for {}", held.whose()));
                 told = true;
             }
             tokio::time::sleep(Duration::from_secs(1).min(claim.wait)).await;
@@ -133,7 +132,20 @@ impl Session {
     pub async fn seize(&mut self, claim: &Claim, floor: u64, held: &Held) -> Result<(), Failure> {
         match self.ask(&claim.holder, Some(held.token), floor).await? {
             Answer::Ours(token) => {
-                self.keep(token);
+                self.keep(token, claim.holder.clone());
+                Ok(())
+            }
+            Answer::Held(held) => Err(busy(&held)),
+        }
+    }
+
+    /// Takes our own lease up again over a new connection, also where it expired meanwhile; not where another took it.
+    pub(crate) async fn renew(&mut self) -> Result<(), Failure> {
+        let Some(lease) = self.lease.take() else { return Ok(()) };
+        lease.heart.abort();
+        match self.ask(&lease.holder, Some(lease.token), lease.token).await? {
+            Answer::Ours(token) => {
+                self.keep(token, lease.holder);
                 Ok(())
             }
             Answer::Held(held) => Err(busy(&held)),
@@ -151,10 +163,10 @@ impl Session {
     }
 
     /// Holds a lease that the host gave us, by a heartbeat beside whatever else runs.
-    fn keep(&mut self, token: u64) {
+    fn keep(&mut self, token: u64, holder: Holder) {
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(token);
         let heart = tokio::spawn(beat(Arc::clone(&self.host), script));
-        self.lease = Some(Lease { token, heart });
+        self.lease = Some(Lease { token, holder, heart });
     }
 
     /// Gives the lease back, if we have one. One that is lost already is another's business.

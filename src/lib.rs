@@ -19,6 +19,8 @@
 pub mod application;
 pub mod check;
 pub mod cli;
+pub mod command;
+pub mod connect;
 pub mod diff;
 pub mod event;
 pub mod execute;

@@ -2,14 +2,14 @@
 //! Never changes a host.
 
 use crate::check;
-use crate::event::FailedView;
+use crate::event::{Event, FailedView, Sink};
 use crate::failure::{Failure, Reason};
-use crate::host::{Host, Input, Output};
+use crate::host::{Host, Input};
 use crate::lease::Lease;
 use crate::prepare::Prepared;
 use crate::state::Kind;
 use crate::step::record::ReleaseRecord;
-use crate::step::{self, Command, HostFacts};
+use crate::step::{self, HostFacts};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,12 +31,14 @@ pub struct Session {
     pub changed: bool,
     /// The release to go back to, where that was asked for.
     pub target: Option<ReleaseRecord>,
+    /// Where it says what it waits for.
+    pub sink: Sink,
 }
 
 impl Session {
     /// A connection to the host of a prepared environment, before the first look.
     #[must_use]
-    pub fn new(prepared: Prepared, host: Host) -> Self {
+    pub fn new(prepared: Prepared, host: Host, sink: Sink) -> Self {
         Self {
             prepared,
             host: Arc::new(host),
@@ -45,6 +47,7 @@ impl Session {
             failed: None,
             changed: false,
             target: None,
+            sink,
         }
     }
 
@@ -91,7 +94,14 @@ impl Session {
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
         let script = step::probe(&self.prepared.subject());
-        let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
+        let output = match self.host.run(&script, Input::Empty, step::SHORT).await {
+            // Once something was begun, a broken connection is worth another one.
+            Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
+                self.reconnect().await.map_err(|_| lost)?;
+                self.host.run(&script, Input::Empty, step::SHORT).await?
+            }
+            output => output?,
+        };
         *self.facts = step::parse(&output.stdout)
             .map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr)))?;
         let from_runner = check::from_runner(&self.prepared.environment).await;
@@ -99,38 +109,16 @@ impl Session {
         Ok(())
     }
 
+    /// Says what is going on.
+    pub fn progress(&self, activity: impl Into<String>) {
+        (self.sink)(Event::Progress { environment: self.prepared.name().to_owned(), activity: activity.into() });
+    }
+
     /// Waits until what a broken-off run left running on the host has ended, and looks again.
     pub async fn outlast(&mut self) -> Result<(), Failure> {
         let script = step::alone(&self.prepared.subject());
         self.host.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
         self.observe().await
-    }
-
-    /// Runs one command; its own failure carries its last lines.
-    pub async fn run(&self, command: &Command) -> Result<Output, Failure> {
-        let Some(lease) = &self.lease else {
-            let message = format!("Nothing is changed without a lease, so not: {}", command.title);
-            return Err(Failure::new(Reason::LeaseLost, message));
-        };
-        let script = step::script(&self.prepared.subject(), command, lease.token);
-        let output = self.host.run(&script, command.input.clone(), command.limit + step::PATIENCE).await?;
-        if output.status == 0 {
-            return Ok(output);
-        }
-        if output.status == step::lease::LOST.0 && output.stderr.contains(step::lease::LOST.1) {
-            let message = format!("The lease was lost before the host was to {}", command.title);
-            return Err(Failure::new(Reason::LeaseLost, message));
-        }
-        if self.host.gone().await {
-            let message = format!("The connection broke while the host was to {}", command.title);
-            return Err(Failure::new(Reason::ConnectionLost, message));
-        }
-        let stderr = self.prepared.redactor.redact(&output.stderr);
-        let last: Vec<&str> = stderr.trim_end().lines().rev().take(20).collect();
-        let details = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-        let reason = if details.contains("No space left on device") { Reason::DiskFull } else { command.reason };
-        let message = format!("Cannot {}: exit {}", command.title, output.status);
-        Err(Failure::new(reason, message).details(details))
     }
 
     /// The live content of text files, as far as they are small (64 KiB) and valid UTF-8.

@@ -1,15 +1,14 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::event::{Action, Change, Event, PlannedStep, Sink};
+use crate::connect::{self, Vouch};
+use crate::event::{Action, Change, PlannedStep, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::host::{Host, Way};
 use crate::manifest::environment::Environment;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::prepare::Prepared;
-use crate::secret::{self};
 use crate::state::{Kind, Stage};
 use crate::step::record::{Rejected, Rejection, ReleaseRecord};
 use crate::step::{self, remove};
@@ -69,9 +68,6 @@ impl Goal {
     }
 }
 
-/// Asked whether an unknown host key is to be trusted.
-pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
-
 /// Connects and observes, several hosts at once. What fails is returned by environment.
 pub async fn observe(
     prepared: Vec<Prepared>,
@@ -82,9 +78,11 @@ pub async fn observe(
 ) -> (Sessions, Vec<(Prepared, Failure)>) {
     let one = |prepared: Prepared| async move {
         let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
-        match connect(&prepared, &known, request, sink, vouch).await {
+        let wait = if request.patient { prepared.environment.ssh.wait } else { Duration::ZERO };
+        let opened = connect::open(&prepared, &known, request.trust.new_host_keys, wait, sink, vouch).await;
+        match opened {
             Ok(host) => {
-                let mut session = Session::new(prepared, host);
+                let mut session = Session::new(prepared, host, sink.clone());
                 match session.observe().await {
                     Ok(()) => Ok(session),
                     Err(failure) => {
@@ -112,43 +110,6 @@ pub async fn observe(
     }
     failures.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
     (sessions, failures)
-}
-
-/// Opens the connection of one environment.
-///
-/// `vouch` is asked where a host's key is not known yet; its yes makes the key known.
-pub async fn connect(
-    prepared: &Prepared,
-    known: &[String],
-    request: &Request,
-    sink: &Sink,
-    vouch: Vouch<'_>,
-) -> Result<Host, Failure> {
-    let environment = &prepared.environment;
-    let resolve = async |source: Option<&secret::SecretSource>| match source {
-        Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
-        None => Ok(None),
-    };
-    let mut way = Way {
-        address: &environment.address,
-        ssh: &environment.ssh,
-        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
-        key_text: resolve(environment.ssh.key_source()).await?,
-        known,
-        accept_new: request.trust.new_host_keys,
-    };
-    let wait = if request.patient { environment.ssh.wait } else { Duration::ZERO };
-    let waiting = |activity: &str| {
-        sink(Event::Progress { environment: prepared.name().to_owned(), activity: activity.to_owned() });
-    };
-    match Host::connect(&way, wait, &waiting).await {
-        Err(failure) if failure.reason == Reason::HostKeyUnknown && vouch(&failure) => {
-            let key = failure.details.into_iter().collect::<Vec<_>>();
-            way.known = &key;
-            Host::connect(&way, wait, &waiting).await
-        }
-        connected => connected,
-    }
 }
 
 /// What is to be done, in order, and what is known to fail before anything is changed.

@@ -54,7 +54,7 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
     let words: Vec<String> = std::iter::once(&args.service).chain(&args.command).map(|word| quote(word)).collect();
     let tty = if terminal { "" } else { " -T" };
     let script = format!("cd / && exec docker compose -p {} exec{tty} -- {}", quote(&compose.project), words.join(" "));
-    let host = hand_over::connect(context, pass, prepared).await?;
+    let host = hand_over::reach(context, pass, prepared).await?;
     // A sudo that asks can only be answered by a person, or over our own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
     let code = if context.json || asks {

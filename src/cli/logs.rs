@@ -1,12 +1,11 @@
 //! `deployer logs`: what the services say. Never keeps any of it.
 
-use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
+use crate::connect;
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::reconcile;
 use crate::shell::quote;
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
             let Some(compose) = &prepared.environment.application else {
                 return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
             };
-            let host = reconcile::connect(&prepared, &known, &look::request(), &context.sink, &|_| false).await?;
+            let host = connect::open(&prepared, &known, false, Duration::ZERO, &context.sink, &|_| false).await?;
             let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
             let script = format!(
                 "cd /\ndocker compose --ansi never -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",

@@ -4,13 +4,14 @@
 use super::converge::{self, Asked};
 use super::new_host::{self, Edited, NewHost};
 use super::pass::{Keep, Pass, refuse, vouch};
-use super::{Context, Ending, look};
+use super::{Context, Ending};
+use crate::connect;
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
 use crate::manifest::edit;
 use crate::manifest::environment::Environment;
 use crate::prepare;
-use crate::reconcile::{self, Goal, Request, Trust};
+use crate::reconcile::Goal;
 use crate::state::Stage;
 
 /// Write an existing host into the manifest and contact it
@@ -75,8 +76,6 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
 
 /// Connects and returns the host keys that were verified.
 async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
-    let trust = Trust { new_host_keys: args.accept_new_host_keys, ..Trust::default() };
-    let request = Request { patient: true, trust, ..look::request() };
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
     let prepared = match prepare::prepare(bare, true).await {
@@ -85,8 +84,15 @@ async fn contact(context: &Context, args: &Args, environment: Environment) -> Re
             return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));
         }
     };
-    let connection =
-        reconcile::connect(&prepared, &[], &request, &context.sink, &|failure| vouch(context, failure)).await?;
+    let connection = connect::open(
+        &prepared,
+        &[],
+        args.accept_new_host_keys,
+        prepared.environment.ssh.wait,
+        &context.sink,
+        &|failure| vouch(context, failure),
+    )
+    .await?;
     let keys = connection.host_keys().to_vec();
     let output = connection.run("id -u", crate::host::Input::Empty, crate::step::SHORT).await;
     connection.close().await;

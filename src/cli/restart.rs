@@ -51,7 +51,7 @@ async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
             }
         };
         say(context, name, StepState::Started, None);
-        let done = carry_out(context, &mut session, &command, args.service.as_deref()).await;
+        let done = carry_out(&mut session, &command, args.service.as_deref()).await;
         let done = done.map_err(|failure| failure.on(name));
         let state = if done.is_ok() { StepState::Applied } else { StepState::Failed };
         let failed = done.as_ref().err().map(|failure| FailedView {
@@ -91,7 +91,7 @@ async fn begin(
     let command = command(session, args.service.as_deref())?;
     let name = session.prepared.name().to_owned();
     let claim = context.claim(args.wait);
-    session.own(&claim, pass.token(&name).await, &context.sink).await?;
+    session.own(&claim, pass.token(&name).await).await?;
     let run = Run {
         id: uuid::Uuid::now_v7().to_string(),
         command: "restart".to_owned(),
@@ -144,16 +144,8 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
 }
 
 /// Restarts, and observes until what was restarted is as well as apply left it.
-async fn carry_out(
-    context: &Context,
-    session: &mut Session,
-    command: &Command,
-    service: Option<&str>,
-) -> Result<(), Failure> {
-    let progress = |session: &Session, activity: String| {
-        context.say(Event::Progress { environment: session.prepared.name().to_owned(), activity });
-    };
-    progress(session, command.title.clone());
+async fn carry_out(session: &mut Session, command: &Command, service: Option<&str>) -> Result<(), Failure> {
+    session.progress(command.title.clone());
     session.run(command).await?;
     let (started, limit) = (Instant::now(), session.prepared.environment.health.timeout);
     let mut pause = Duration::from_millis(200);
@@ -167,7 +159,7 @@ async fn carry_out(
             let message = format!("After {} s, {}", started.elapsed().as_secs(), unwell.join(", "));
             return Err(Failure::new(Reason::Unhealthy, message).details(session.last_words().await));
         }
-        progress(session, format!("wait: {}", unwell.join(", ")));
+        session.progress(format!("wait: {}", unwell.join(", ")));
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(Duration::from_secs(2));
     }

@@ -36,7 +36,7 @@ async fn resume(context: &Context, names: &[String]) -> Result<Ending, Vec<Failu
         }
         let command = access::mark(&session.prepared.subject(), false);
         let floor = pass.token(name).await;
-        let done = match session.own(&context.claim(Duration::ZERO), floor, &context.sink).await {
+        let done = match session.own(&context.claim(Duration::ZERO), floor).await {
             Ok(()) => session.run(&command).await,
             Err(failure) => Err(failure),
         };

@@ -35,7 +35,7 @@ async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
     let command = (!words.is_empty()).then(|| words.join(" "));
     for prepared in pass.prepare(environments, true).await {
-        let code = match hand_over::connect(context, &pass, &prepared).await {
+        let code = match hand_over::reach(context, &pass, &prepared).await {
             Ok(host) => {
                 let code = host.shell(render::at_terminal(), command.as_deref()).await;
                 host.close().await;

@@ -134,12 +134,23 @@ fn keep(name: &str, content: &str) -> String {
     format!("printf '%s\\n' {} > \"$state/{name}.new\"\nmv \"$state/{name}.new\" \"$state/{name}\"\n", quote(content))
 }
 
-/// The whole script of a command: it waits for its turn, goes on only under its lease, ends at the first error and counts itself in the host's serial.
+/// The whole script of a command: it waits for its turn, goes on only under its lease, notes that `id` began and how
+/// it ended, ends at the first error and counts itself in the host's serial.
 #[must_use]
-pub fn script(subject: &Subject<'_>, command: &Command, token: u64) -> String {
+pub fn script(subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
     let alone = alone(subject) + &format!("state={}\n", quote(&subject.state_directory())) + &lease::guard(token);
     let count = r#"[ ! -s "$state/serial" ] || { echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"; mv "$state/serial.new" "$state/serial"; }"#;
-    format!("set -eu\n{alone}{}\n{count}\n", command.script)
+    let note =
+        format!("echo '{id} begun' > \"$state/last\"\ntrap 'code=$?; echo \"{id} $code\" > \"$state/last\"' EXIT\n");
+    format!("set -eu\n{alone}{note}{}\n{count}\n", command.script)
+}
+
+/// Shell that waits until no command works on this environment any more, for at most `limit`, and tells how the last
+/// one ended: `ID CODE`, or `ID begun` where it was killed.
+#[must_use]
+pub fn last(subject: &Subject<'_>, limit: Duration) -> String {
+    let state = quote(&subject.state_directory());
+    format!("exec 9> {state}/lock\ntimeout {} flock 9\ncat {state}/last 2>/dev/null || true\n", limit.as_secs())
 }
 
 /// One script that reads every room in one round trip.

@@ -1,7 +1,7 @@
 //! An apply that does not get to its end although nobody killed it: interrupted by a signal, its host
 //! rebooted, its network cut. The next apply goes on where the host is.
 
-use crate::bed::image;
+use crate::bed::{BedHost, Work, image};
 use crate::trouble::Point::{Began, Waiting};
 use crate::trouble::{Underway, finished, finishes, in_doubt, running, use_demo_2, write_page};
 
@@ -79,4 +79,29 @@ fn a_network_cut_in_the_middle_is_noticed_and_taken_up() {
     assert_eq!(run.of("step").last().expect("a step")["state"], "failed");
     finishes(&host, &work, "page two");
     finished(&host, &work, "page two");
+}
+
+#[test]
+fn a_broken_connection_is_made_again_and_nothing_is_begun_twice() {
+    let host = BedHost::bare();
+    let work = Work::demo(&host);
+    work.edit("deployment.yaml", "wait: 0s", "wait: 30s");
+    let cut = || host.shell("pgrep -u deploy sshd | xargs -r kill");
+    let mut apply = Underway::apply(&work);
+    for point in [Began("engine", 3000), Began("files", 0), Began("images", 50), Began("services", 100)] {
+        assert!(apply.reach(point), "{point:?}");
+        cut();
+    }
+    assert!(apply.reach(Waiting));
+    cut();
+    let run = apply.end().expect(0);
+    assert!(run.stdout.contains("wait for the host to install Docker"), "{}", run.stdout);
+    let installs = "grep -c '^Commandline:.* install .*docker' /var/log/apt/history.log";
+    assert_eq!(
+        host.shell(installs).trim(),
+        "1",
+        "Docker was installed once: {}",
+        host.shell("cat /var/log/apt/history.log")
+    );
+    finishes(&host, &work, "page one");
 }

@@ -1,0 +1,50 @@
+//! The connection to an environment's host: its secrets resolved, its key judged. Never knows what is to be done
+//! there.
+
+use crate::event::{Event, Sink};
+use crate::failure::{Failure, Reason};
+use crate::host::{Host, Way};
+use crate::prepare::Prepared;
+use crate::secret;
+use std::time::Duration;
+
+/// Asked whether an unknown host key is to be trusted.
+pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
+
+/// Opens the connection of one environment; `known` are host keys of an earlier contact. Refused and silent
+/// hosts are tried again for `wait`.
+///
+/// `vouch` is asked where a host's key is not known yet; its yes makes the key known.
+pub async fn open(
+    prepared: &Prepared,
+    known: &[String],
+    accept_new: bool,
+    wait: Duration,
+    sink: &Sink,
+    vouch: Vouch<'_>,
+) -> Result<Host, Failure> {
+    let environment = &prepared.environment;
+    let resolve = async |source: Option<&secret::SecretSource>| match source {
+        Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
+        None => Ok(None),
+    };
+    let mut way = Way {
+        address: &environment.address,
+        ssh: &environment.ssh,
+        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
+        key_text: resolve(environment.ssh.key_source()).await?,
+        known,
+        accept_new,
+    };
+    let waiting = |activity: &str| {
+        sink(Event::Progress { environment: prepared.name().to_owned(), activity: activity.to_owned() });
+    };
+    match Host::connect(&way, wait, &waiting).await {
+        Err(failure) if failure.reason == Reason::HostKeyUnknown && vouch(&failure) => {
+            let key = failure.details.into_iter().collect::<Vec<_>>();
+            way.known = &key;
+            Host::connect(&way, wait, &waiting).await
+        }
+        connected => connected,
+    }
+}
