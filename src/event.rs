@@ -25,6 +25,8 @@ pub enum Event {
     Environment(Box<EnvironmentView>),
     /// One check of `deployer test`.
     Check(CheckView),
+    /// One run of the past.
+    Run(RunView),
     /// Something that failed. Does not end the run by itself.
     Failure(Failure),
     /// Something worth knowing that changes no outcome.
@@ -231,6 +233,36 @@ pub struct CheckView {
     pub passed: bool,
     /// What was found.
     pub found: String,
+}
+
+/// One run of the past, as `deployer history` lists it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunView {
+    /// Its unique id.
+    pub id: String,
+    /// The command.
+    pub command: String,
+    /// Who started it.
+    pub by: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took; `None` where it is under way or was killed.
+    pub duration_ms: Option<u64>,
+    /// How it ended; `None` where it is under way or was killed.
+    pub outcome: Option<String>,
+    /// The environments it worked on.
+    pub environments: Vec<String>,
+    /// The steps that failed.
+    pub failed: Vec<FailedStep>,
+}
+
+/// A step of a past run that failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailedStep {
+    /// The environment.
+    pub environment: String,
+    /// The kind's name; of any version.
+    pub kind: String,
 }
 
 /// How a run ended.

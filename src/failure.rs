@@ -64,6 +64,9 @@ reasons! {
     EngineMissing "engine-missing" 1 "The host has no good enough Docker engine and configure.engine.install is false", "Install it there, or allow deployer to";
     EngineFailed "engine-failed" 1 "The Docker engine could not be installed or started", "Look at the output shown; the next apply continues";
     FirewallFailed "firewall-failed" 1 "The host's firewall could not be changed", "Look at the output shown; the next apply continues";
+    UpdatesFailed "updates-failed" 1 "Security updates could not be turned on as asked", "Look at the output shown; the next apply continues";
+    ScriptFailed "script-failed" 1 "A script of configure.scripts failed, or what undoes it", "Look at the output shown and mend the script; the next apply runs it again";
+    ScheduleInvalid "schedule-invalid" 1 "A schedule's time is none that systemd understands", "Try it with: systemd-analyze calendar TIME; nothing was changed";
     DiskFull "disk-full" 1 "The host has too little free disk space", "Free some space there";
     PortTaken "port-taken" 1 "A port the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
     ArchitectureMismatch "architecture-mismatch" 1 "An image is made for another processor than the host's", "Build the image for the host's architecture";

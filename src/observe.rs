@@ -23,8 +23,8 @@ pub struct Session {
     pub host: Arc<Host>,
     /// Our lease, once something is to be changed.
     pub lease: Option<Lease>,
-    /// What was last seen.
-    pub facts: HostFacts,
+    /// What was last seen; boxed, because it is large and sessions are moved about.
+    pub facts: Box<HostFacts>,
     /// What failed in this run.
     pub failed: Option<FailedView>,
     /// Whether a step of this run succeeded.
@@ -43,7 +43,7 @@ impl Session {
             prepared,
             host: Arc::new(host),
             lease: None,
-            facts: HostFacts::default(),
+            facts: Box::default(),
             failed: None,
             changed: false,
             target: None,
@@ -106,7 +106,7 @@ impl Session {
 
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
-        self.facts = match self.look().await {
+        *self.facts = match self.look().await {
             // Once something was begun, a broken connection is worth another one.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
                 self.reconnect().await.map_err(|_| lost)?;

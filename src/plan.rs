@@ -18,10 +18,12 @@ const fn needs(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Access => &[],
         Kind::Engine => &[Kind::Access],
+        Kind::Updates | Kind::Scripts => &[Kind::Engine],
         Kind::Files => &[Kind::Access, Kind::Engine],
         Kind::Images => &[Kind::Engine, Kind::Files],
         Kind::Firewall => &[Kind::Files, Kind::Images],
-        Kind::Services => &[Kind::Files, Kind::Images, Kind::Firewall],
+        Kind::Services => &[Kind::Scripts, Kind::Files, Kind::Images, Kind::Firewall],
+        Kind::Schedules => &[Kind::Scripts, Kind::Services],
     }
 }
 

@@ -58,6 +58,9 @@ impl Prepared {
                 != step::files::digest(&subject, facts).as_ref();
         let drifted = |kind: Kind| match kind {
             Kind::Firewall => !step::firewall::asked(&subject, facts),
+            Kind::Updates => step::updates::drifted(&subject, facts),
+            Kind::Scripts => step::scripts::drifted(&subject, facts),
+            Kind::Schedules => step::schedules::drifted(&subject, facts),
             _ => kind > Kind::Engine && !asked,
         };
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {

@@ -1,4 +1,5 @@
-//! The only module that starts local processes. Never through a shell, never with an inherited standard input.
+//! The only module that starts local processes. Never through a shell, with an inherited standard
+//! input only where a person is handed over to a program.
 
 use crate::failure::{Failure, Reason};
 use futures::FutureExt as _;
@@ -41,10 +42,7 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
-    let mut child = started.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::new(Reason::ToolMissing, format!("The program {program} is not installed")),
-        _ => Failure::new(Reason::CommandFailed, format!("The program {program} cannot be started: {error}")),
-    })?;
+    let mut child = started.map_err(|error| unstarted(program, &error))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (out, err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
 
@@ -82,6 +80,29 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
             Err(Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}")))
         }
         Ok(Ok(status)) => Ok(Finished { status, stdout: taken(out), stderr: taken(err) }),
+    }
+}
+
+/// Runs a program with our own standard streams until it ends by itself.
+///
+/// # Errors
+/// As [`run`]; there is no limit.
+pub async fn hand_over(argv: &[String]) -> Result<ExitStatus, Failure> {
+    let [program, arguments @ ..] = argv else {
+        return Err(Failure::new(Reason::CommandFailed, "An empty command cannot be run"));
+    };
+    #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
+    let started = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).spawn();
+    let mut child = started.map_err(|error| unstarted(program, &error))?;
+    child.wait().await.map_err(|error| {
+        Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}"))
+    })
+}
+
+fn unstarted(program: &str, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => Failure::new(Reason::ToolMissing, format!("The program {program} is not installed")),
+        _ => Failure::new(Reason::CommandFailed, format!("The program {program} cannot be started: {error}")),
     }
 }
 

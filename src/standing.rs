@@ -75,7 +75,7 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
         Stage::Running
     } else if files.current.is_some() || (files.staged.is_some() && same(Kind::Images)) {
         Stage::Released
-    } else if same(Kind::Engine) {
+    } else if Kind::ALL.into_iter().filter(|kind| kind.stage() == Stage::Configured).all(same) {
         Stage::Configured
     } else if facts.access.key.is_some() {
         Stage::Provisioned

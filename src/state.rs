@@ -13,6 +13,10 @@ pub enum Kind {
     Access,
     /// A good enough Docker engine runs.
     Engine,
+    /// The host installs security updates by itself, as asked.
+    Updates,
+    /// The checks of the user's own scripts pass.
+    Scripts,
     /// The release's files are on the host, as released.
     Files,
     /// The release's images are on the host.
@@ -21,6 +25,8 @@ pub enum Kind {
     Firewall,
     /// The release's services run and are healthy.
     Services,
+    /// The timers are installed and enabled as wanted.
+    Schedules,
 }
 
 /// How far an environment is in its lifecycle.
@@ -53,16 +59,26 @@ pub struct State(pub BTreeMap<Kind, Facts>);
 
 impl Kind {
     /// Every kind, in lifecycle order.
-    pub const ALL: [Self; 6] = [Self::Access, Self::Engine, Self::Files, Self::Images, Self::Firewall, Self::Services];
+    pub const ALL: [Self; 9] = [
+        Self::Access,
+        Self::Engine,
+        Self::Updates,
+        Self::Scripts,
+        Self::Files,
+        Self::Images,
+        Self::Firewall,
+        Self::Services,
+        Self::Schedules,
+    ];
 
     /// The stage that this kind belongs to.
     #[must_use]
     pub const fn stage(self) -> Stage {
         match self {
             Self::Access => Stage::Provisioned,
-            Self::Engine | Self::Firewall => Stage::Configured,
+            Self::Engine | Self::Updates | Self::Scripts | Self::Firewall => Stage::Configured,
             Self::Files | Self::Images => Stage::Released,
-            Self::Services => Stage::Running,
+            Self::Services | Self::Schedules => Stage::Running,
         }
     }
 
@@ -72,10 +88,13 @@ impl Kind {
         match self {
             Self::Access => "access",
             Self::Engine => "engine",
+            Self::Updates => "updates",
+            Self::Scripts => "scripts",
             Self::Files => "files",
             Self::Images => "images",
             Self::Firewall => "firewall",
             Self::Services => "services",
+            Self::Schedules => "schedules",
         }
     }
 }

@@ -106,6 +106,92 @@ fn completions_for_every_shell() {
     }
 }
 
+const TWO: &str = "version: 1\nproject: web-shop\nenvironments:\n  production:\n    registered: { address: \"2001:db8::7\" }\n    \
+                   ssh: { port: 2222, user: deploy, identity_file: ./a key, jump: me@gate }\n  \
+                   preview: { registered: { address: preview.example.com } }\n";
+
+/// A folder with the manifest of two environments, and a key.
+fn two() -> TempDir {
+    let folder = folder();
+    fs::write(folder.path().join("deployment.yaml"), TWO).expect("written");
+    fs::write(folder.path().join("a key"), "").expect("written");
+    folder
+}
+
+#[test]
+fn bash_completes_the_names_of_environments() {
+    let folder = two();
+    let path = folder.path().join("elsewhere.yaml");
+    fs::write(&path, TWO.replace("production", "prod-2")).expect("written");
+    fs::write(folder.path().join("broken.yaml"), "version: 1\n").expect("written");
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_deployer")).parent().expect("a directory");
+    let complete = |line: &str| {
+        let script = format!(
+            "source <(deployer completions bash); read -r -a COMP_WORDS <<<'{line}'; [[ '{line}' != *' ' ]] || COMP_WORDS+=('')
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}
+             function=$(complete -p deployer | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+             $function deployer \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; echo \"${{COMPREPLY[*]}}\""
+        );
+        let path = format!("{}:/usr/bin:/bin", binary.display());
+        let mut bash = Command::new("bash");
+        let output = bash
+            .args(["-c", &script])
+            .current_dir(&folder)
+            .env_clear()
+            .env("PATH", path)
+            .output()
+            .expect("bash starts");
+        assert!(output.stderr.is_empty(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(complete("deployer apply "), "preview production");
+    assert_eq!(complete("deployer apply production pre"), "preview");
+    assert_eq!(complete("deployer --json plan pro"), "production");
+    assert_eq!(complete("deployer -f elsewhere.yaml logs p"), "preview prod-2");
+    assert_eq!(complete("deployer destroy --allow-destroy pro"), "production");
+    assert_eq!(complete("deployer -f broken.yaml apply p"), "");
+    assert!(complete("deployer apply --par").contains("--parallel"));
+    assert!(complete("deployer sta").contains("status"));
+    for line in ["deployer logs production ", "deployer exec production web -- p", "deployer apply --state p"] {
+        assert!(!complete(line).contains("preview"), "{line}");
+    }
+}
+
+#[test]
+fn an_inventory_in_every_form() {
+    let folder = two();
+    let runs =
+        [&["inventory"][..], &["inventory", "--format", "ini"], &["inventory", "--format", "json", "production"]];
+    let page =
+        transcript(&folder, &runs).replace(&fs::canonicalize(&folder).expect("a path").display().to_string(), "/here");
+    insta::assert_snapshot!(page);
+    assert_eq!(deployer(&folder, &["inventory", "nowhere"]).2, 64);
+}
+
+#[test]
+fn a_history_that_is_not_there_is_said_so() {
+    let folder = two();
+    insta::assert_snapshot!(transcript(
+        &folder,
+        &[&["history"], &["history", "production", "--json"], &["history", "prodction"], &["history", "--limit", "0"]]
+    ));
+    assert!(!folder.path().join(".deployer").exists());
+}
+
+#[test]
+fn what_goes_to_a_host_by_hand_needs_its_arguments() {
+    let folder = two();
+    insta::assert_snapshot!(transcript(
+        &folder,
+        &[
+            &["exec", "production", "web"],
+            &["ssh", "production", "--json"],
+            &["restart"],
+            &["exec", "preview", "web", "--", "ls"]
+        ]
+    ));
+}
+
 #[test]
 fn a_manual_page_for_every_command() {
     let folder = folder();

@@ -344,3 +344,30 @@ async fn what_was_saved_survives_kill() {
     assert!(store.records("shop").await.expect("read")["production"].serial >= serial);
     assert!(store.in_doubt("shop").await.expect("read").len() as u64 >= serial);
 }
+
+#[tokio::test]
+async fn the_history_is_of_a_project_and_of_an_environment_the_newest_first() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    for (id, project, environment, second) in
+        [("r1", "shop", "production", 0), ("r2", "shop", "staging", 10), ("r3", "other", "production", 20)]
+    {
+        store.begin(&Run { project: project.to_owned(), ..run(id, at(second)) }).await.expect("begun");
+        let engine = store.intend(id, environment, Kind::Engine, at(second)).await.expect("written");
+        store.intend(id, environment, Kind::Files, at(second + 1)).await.expect("written");
+        store.settle(engine, "failed", at(second + 1)).await.expect("settled");
+    }
+    store.end("r1", Outcome::Failed, at(5)).await.expect("ended");
+    let ids = async |environment: Option<&str>, most| {
+        let runs = store.history("shop", environment, most).await.expect("a history");
+        runs.into_iter().map(|past| past.run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, 9).await, ["r2", "r1"]);
+    assert_eq!(ids(None, 1).await, ["r2"]);
+    assert_eq!(ids(Some("production"), 1).await, ["r1"]);
+    assert!(ids(Some("nowhere"), 9).await.is_empty());
+    let past = store.history("shop", Some("production"), 9).await.expect("a history").remove(0);
+    assert_eq!((past.outcome.as_deref(), past.ended_at), (Some("failed"), Some(at(5))));
+    let steps: Vec<_> = past.steps.iter().map(|step| (step.kind.as_str(), step.outcome.as_deref())).collect();
+    assert_eq!(steps, [("engine", Some("failed")), ("files", None)]);
+}

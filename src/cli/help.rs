@@ -5,14 +5,15 @@ use clap::CommandFactory;
 use std::fmt::Write;
 
 /// The groups, in the order in which a newcomer needs them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Commands",
         &["init", "check", "plan", "apply", "status", "list", "rollback", "destroy", "suspend", "resume", "unlock"],
     ),
-    ("Looking closer", &["test", "show", "graph", "logs", "render"]),
+    ("Looking closer", &["test", "show", "graph", "logs", "history", "render"]),
+    ("On the hosts", &["exec", "restart", "ssh"]),
     ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),
-    ("For tools", &["schema", "completions", "man"]),
+    ("For tools", &["inventory", "schema", "completions", "man"]),
 ];
 
 /// The whole command line, as clap knows it.

@@ -9,10 +9,15 @@ mod context;
 mod converge;
 mod create;
 mod destroy;
+mod environments;
+mod exec;
 mod exit;
 mod graph;
+mod hand_over;
 mod help;
+mod history;
 mod init;
+mod inventory;
 mod list;
 mod logs;
 mod look;
@@ -24,12 +29,14 @@ mod probe;
 mod register;
 mod release;
 mod render;
+mod restart;
 mod resume;
 mod rollback;
 mod run;
 mod saved;
 mod schema;
 mod show;
+mod ssh;
 mod status;
 mod suspend;
 mod test;
@@ -98,6 +105,11 @@ enum Command {
     Show(show::Args),
     Graph(graph::Args),
     Logs(logs::Args),
+    History(history::Args),
+    Exec(exec::Args),
+    Restart(restart::Args),
+    Ssh(ssh::Args),
+    Inventory(inventory::Args),
     Render(render::Args),
     Resume(resume::Args),
     Rollback(rollback::Args),
@@ -112,6 +124,8 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(hide = true)]
+    Environments(environments::Args),
     #[command(hide = true)]
     Probe(probe::Args),
 }
@@ -160,6 +174,12 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Show(args) => block_on(show::run(context, args)),
         Command::Graph(args) => block_on(graph::run(context, args)),
         Command::Logs(args) => block_on(logs::run(context, args)),
+        Command::History(args) => block_on(history::run(context, args)),
+        Command::Exec(args) => block_on(exec::run(context, args)),
+        Command::Restart(args) => block_on(restart::run(context, args)),
+        Command::Ssh(args) => block_on(ssh::run(context, args)),
+        Command::Inventory(args) => block_on(inventory::run(context, args)),
+        Command::Environments(args) => Ok(environments::run(context, &args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
         Command::Suspend(args) => block_on(suspend::run(context, args)),
@@ -213,6 +233,12 @@ impl Command {
             Self::Show(_) => "show",
             Self::Graph(_) => "graph",
             Self::Logs(_) => "logs",
+            Self::History(_) => "history",
+            Self::Exec(_) => "exec",
+            Self::Restart(_) => "restart",
+            Self::Ssh(_) => "ssh",
+            Self::Inventory(_) => "inventory",
+            Self::Environments(_) => "environments",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
             Self::Suspend(_) => "suspend",
@@ -260,8 +286,9 @@ mod tests {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
                 "render" => &["web", "-o", "out"],
-                "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend" | "destroy" | "configure"
-                | "release" | "run" => &["web"],
+                "exec" => &["web", "app", "--", "true"],
+                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend"
+                | "destroy" | "configure" | "release" | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -1,6 +1,7 @@
 //! One SSH session: run scripts, send data, follow output. The only file that names `openssh`; it
 //! knows nothing about what the scripts do.
 
+mod hand_over;
 mod identity;
 mod key;
 mod master;

@@ -1,10 +1,11 @@
-//! Paths the manifest names: looked at on this machine's disk, all at once. Never reads more than the
-//! signing key of a package repository.
+//! Paths the manifest names: looked at on this machine's disk, all at once. Never reads more than
+//! signing keys of package repositories and scripts for hosts.
 
 use super::environment::Name;
 use super::report::Report;
 use super::written::Spot;
 use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::ErrorKind;
 
@@ -34,22 +35,35 @@ pub enum Need {
     Secret,
     /// A file with an ASCII-armoured key, which is read.
     Key,
+    /// A text file that is run on a host, which is read.
+    Script,
 }
 
-/// Looks at every path; returns the keys that were read, by environment.
-pub fn settle(claims: &[Claim], report: &mut Report) -> Vec<(Name, String)> {
-    let mut keys = Vec::new();
+/// What was read of the files.
+#[derive(Default)]
+pub struct Texts {
+    /// Keys, by environment.
+    pub keys: Vec<(Name, String)>,
+    /// Scripts, by path.
+    pub scripts: BTreeMap<Utf8PathBuf, String>,
+}
+
+/// Looks at every path, and reads those that are to be read.
+pub fn settle(claims: &[Claim], report: &mut Report) -> Texts {
+    let mut texts = Texts::default();
     for claim in claims {
         report.concerning(claim.environment.as_ref().map(Name::as_str));
-        if look(claim, report)
-            && claim.need == Need::Key
-            && let (Some(key), Some(environment)) = (key(claim, report), claim.environment.clone())
-        {
-            keys.push((environment, key));
+        if texts.scripts.contains_key(&claim.path) && claim.need == Need::Script || !look(claim, report) {
+            continue;
+        }
+        match claim.need {
+            Need::Key => texts.keys.extend(claim.environment.clone().zip(key(claim, report))),
+            Need::Script => texts.scripts.extend(script(claim, report).map(|text| (claim.path.clone(), text))),
+            Need::Directory | Need::File | Need::Secret => {}
         }
     }
     report.concerning(None);
-    keys
+    texts
 }
 
 fn look(claim: &Claim, report: &mut Report) -> bool {
@@ -87,6 +101,15 @@ fn key(claim: &Claim, report: &mut Report) -> Option<String> {
         let message = format!("{} is not an ASCII-armoured public key", claim.what);
         let hint = "It begins with -----BEGIN PGP PUBLIC KEY BLOCK-----; gpg --armor --export writes one";
         report.fault(claim.spot, message, hint);
+    }
+    text
+}
+
+fn script(claim: &Claim, report: &mut Report) -> Option<String> {
+    let text = read_small(&claim.path).filter(|text| !text.trim().is_empty() && !text.contains('\0'));
+    if text.is_none() {
+        let hint = "Name a text file of at most 1 MiB that is not empty";
+        report.fault(claim.spot, format!("{} is not a script", claim.what), hint);
     }
     text
 }

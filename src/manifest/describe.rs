@@ -1,7 +1,7 @@
 //! One environment written out as a manifest would say it, every default filled in. Never writes a
 //! secret's value.
 
-use super::environment::{Allow, Check, CheckProbe, Environment, FirewallWish, Identity, Vantage};
+use super::environment::{Allow, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Vantage};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,10 @@ pub fn describe(environment: &Environment) -> Value {
         "configure": { "engine": {
             "minimum": format!("{major}.{minor}"), "install": engine.install, "source": engine.source,
             "repository": engine.repository.as_ref().map(|repository| json!({ "url": repository.url })),
-        }, "firewall": environment.firewall.as_ref().map(firewall) },
+        }, "firewall": environment.firewall.as_ref().map(firewall),
+            "security_updates": environment.security_updates.as_ref().map(|wish| json!({ "reboot_at": wish.reboot_at })),
+            "scripts": environment.scripts.iter().map(script).collect::<Vec<_>>(),
+            "schedules": environment.schedules.iter().map(schedule).collect::<Vec<_>>() },
         "application": environment.application.as_ref().map(|compose| json!({ "compose": {
             "directory": compose.directory, "files": compose.files, "templates": compose.templates,
             "variables": compose.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect::<Map<_, _>>(),
@@ -46,6 +49,11 @@ pub fn describe(environment: &Environment) -> Value {
         ssh.extend(identity);
     }
     without_nothing(&mut told);
+    // Also where it is an empty section, which says: on.
+    if let Some(updates) = &environment.security_updates {
+        let reboot_at = updates.reboot_at.as_ref().map(|at| ("reboot_at".to_owned(), json!(at)));
+        told["configure"]["security_updates"] = Value::Object(reboot_at.into_iter().collect());
+    }
     json!({ environment.name.as_str(): told })
 }
 
@@ -72,6 +80,15 @@ fn firewall(wish: &FirewallWish) -> Value {
     } else {
         json!({ "allow": wish.allow.iter().map(entry).collect::<Vec<_>>() })
     }
+}
+
+fn script(script: &Script) -> Value {
+    let run = script.file.is_none().then_some(&script.run);
+    json!({ "name": script.name, "check": script.check, "run": run, "file": script.file, "undo": script.undo })
+}
+
+fn schedule(schedule: &Schedule) -> Value {
+    json!({ "name": schedule.name, "at": schedule.at, "run": schedule.run })
 }
 
 fn check(check: &Check) -> Value {

@@ -31,6 +31,12 @@ pub struct Environment {
     pub engine: EngineWish,
     /// What its host's firewall is to allow beside the usual; `None` where it is to have none from us.
     pub firewall: Option<FirewallWish>,
+    /// The security updates that the host is to install by itself, if it was asked to.
+    pub security_updates: Option<SecurityUpdates>,
+    /// Idempotent steps of the user's own, in their order.
+    pub scripts: Vec<Script>,
+    /// What the host does at certain times.
+    pub schedules: Vec<Schedule>,
     /// What runs there, if anything.
     pub application: Option<Compose>,
     /// Checks of the running application.
@@ -155,6 +161,39 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+/// Security updates that a host installs by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityUpdates {
+    /// When it may restart for them, `HH:MM` of its own clock; `None`: never by itself.
+    pub reboot_at: Option<String>,
+}
+
+/// An idempotent step of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Its name, unique in the environment.
+    pub name: Name,
+    /// Shell that exits 0 when nothing is to be done.
+    pub check: String,
+    /// What does it; a file's text is filled in when the manifest is loaded.
+    pub run: String,
+    /// The file it is read from, absolute.
+    pub file: Option<Utf8PathBuf>,
+    /// Shell that takes it back.
+    pub undo: Option<String>,
+}
+
+/// Something a host does at certain times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its name, unique in the environment.
+    pub name: Name,
+    /// When, as systemd's `OnCalendar` says it.
+    pub at: String,
+    /// Shell that does it.
+    pub run: String,
 }
 
 /// A Docker Compose application.

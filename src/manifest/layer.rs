@@ -3,7 +3,7 @@
 
 use super::spec::{
     ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, FirewallSpec, HealthSpec, HostKeys,
-    RegisteredSpec, RepositorySpec, RulesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
+    RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{EngineSource, Rollback};
@@ -77,8 +77,9 @@ macro_rules! merge {
 }
 merge! {
     RegisteredSpec { address }
-    ConfigureSpec { engine firewall }
+    ConfigureSpec { engine firewall security_updates scripts schedules }
     RulesSpec { allow }
+    SecurityUpdatesSpec { reboot_at }
     EngineSpec { minimum install source repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose }

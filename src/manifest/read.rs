@@ -24,7 +24,7 @@ pub fn load_text(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path
 }
 
 /// Checks a text; pure, so whether the files it names exist stays open, and keys of package
-/// repositories stay empty.
+/// repositories and scripts from files stay empty.
 pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     finish(draft(text, file, base, home), false)
 }
@@ -79,10 +79,15 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
 
 fn finish(draft: Draft, settle: bool) -> Result<Manifest, Vec<Failure>> {
     let Draft { mut report, manifest, claims } = draft;
-    let keys = if settle { claim::settle(&claims, &mut report) } else { Vec::new() };
+    let texts = if settle { claim::settle(&claims, &mut report) } else { claim::Texts::default() };
     let (failures, warnings) = report.finish();
     let Some(mut manifest) = manifest.filter(|_| failures.is_empty()) else { return Err(failures) };
-    for (name, key) in keys {
+    for script in manifest.environments.values_mut().flat_map(|environment| &mut environment.scripts) {
+        if let Some(text) = script.file.as_ref().and_then(|file| texts.scripts.get(file)) {
+            script.run.clone_from(text);
+        }
+    }
+    for (name, key) in texts.keys {
         let environment = manifest.environments.get_mut(&name);
         if let Some(repository) = environment.and_then(|it| it.engine.repository.as_mut()) {
             repository.key = key;

@@ -46,6 +46,12 @@ pub trait Render: Send + Sync {
     fn mask(&self, _secrets: &Redactor) {}
 }
 
+/// Whether a person types and reads: standard input and output both are a terminal.
+#[must_use]
+pub fn at_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
 /// The form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -1,7 +1,7 @@
 //! Engine: a Docker engine with Compose v2 that is new enough, running, and started at boot. Never
 //! replaces an engine that is good enough, whoever installed it.
 
-use super::{Command, HostFacts, LONG, Subject, access};
+use super::{Command, HostFacts, LONG, Subject, access, exclusive};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::EngineSource;
@@ -193,7 +193,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let install = match means {
         Means::Start => String::new(),
         Means::Distribution(packages) => {
-            format!("{APT}apt update\napt install -y --no-remove --no-install-recommends {packages}\n")
+            let apt = exclusive::apt();
+            format!("{apt}apt update\napt install -y --no-remove --no-install-recommends {packages}\n")
         }
         Means::Docker => from_docker(subject, host),
     };
@@ -210,18 +211,6 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         reason: Reason::EngineFailed,
     }]
 }
-
-/// `apt` waits for others' locks and first finishes what a killed run began, once that run's own processes are
-/// gone. It removes nothing (`--no-remove`): what is in the way of Docker's packages is the owner's.
-pub(super) const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
-apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
-n=0
-until said=$(dpkg --configure -a --force-confold </dev/null 2>&1); do
-  n=$((n + 1))
-  case "$said" in *' lock '*) [ $n -lt 600 ] ;; *) false ;; esac || { printf '%s\n' "$said" >&2; exit 1; }
-  sleep 1
-done
-"#;
 
 const START: &str = r"systemctl enable --now docker.service </dev/null
 n=0
@@ -242,13 +231,14 @@ fn from_docker(subject: &Subject<'_>, host: &HostFacts) -> String {
         host.access.architecture, host.access.codename
     );
     format!(
-        r"{APT}install -d -m 0755 /etc/apt/keyrings
+        r"{}install -d -m 0755 /etc/apt/keyrings
 printf '%s\n' {} > /etc/apt/keyrings/deployer-docker.asc
 chmod 0644 /etc/apt/keyrings/deployer-docker.asc
 printf '%s\n' {} > /etc/apt/sources.list.d/deployer-docker.list
 apt update
 apt install -y --no-remove --no-install-recommends docker-ce docker-ce-cli containerd.io docker-compose-plugin
 ",
+        exclusive::apt(),
         quote(key.trim_end()),
         quote(&source)
     )

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod container;
 pub mod engine;
+mod exclusive;
 pub mod files;
 pub mod firewall;
 pub mod frame;
@@ -12,7 +13,10 @@ pub mod lease;
 pub mod model;
 pub mod record;
 pub mod remove;
+pub mod schedules;
+pub mod scripts;
 pub mod services;
+pub mod updates;
 
 use crate::application::release::Release;
 use crate::failure::{Failure, Reason};
@@ -43,6 +47,10 @@ pub struct HostFacts {
     pub access: access::Seen,
     /// Docker and Compose.
     pub engine: engine::Seen,
+    /// Automatic updates.
+    pub updates: updates::Seen,
+    /// Checks of scripts, and what ran.
+    pub scripts: scripts::Seen,
     /// Files, live and staged.
     pub files: files::Seen,
     /// Images of the engine.
@@ -51,6 +59,8 @@ pub struct HostFacts {
     pub firewall: firewall::Seen,
     /// Containers, ports, checks.
     pub services: services::Seen,
+    /// Timers.
+    pub schedules: schedules::Seen,
 }
 
 /// One change of the host, as data.
@@ -97,7 +107,9 @@ impl Subject<'_> {
     #[must_use]
     pub fn kinds(&self, stage: Stage) -> Vec<Kind> {
         let application = self.environment.application.is_some();
-        let wanted = |kind: &Kind| kind.stage() <= stage && (application || kind.stage() <= Stage::Configured);
+        let wanted = |kind: &Kind| {
+            kind.stage() <= stage && (application || !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
+        };
         Kind::ALL.into_iter().filter(wanted).collect()
     }
 }
@@ -152,10 +164,13 @@ pub fn probe(subject: &Subject<'_>) -> String {
         let fragment = match kind {
             Kind::Access => access::probe(),
             Kind::Engine => engine::probe(),
+            Kind::Updates => updates::probe(subject),
+            Kind::Scripts => scripts::probe(subject),
             Kind::Files => files::probe(subject),
             Kind::Images => images::probe(subject),
             Kind::Firewall => firewall::probe(subject),
             Kind::Services => services::probe(subject),
+            Kind::Schedules => schedules::probe(subject),
         };
         script += &frame::wrap(kind.name(), &fragment);
     }
@@ -171,10 +186,13 @@ pub fn parse(output: &[u8]) -> Result<HostFacts, Failure> {
     Ok(HostFacts {
         access: access::parse(of(Kind::Access)?).map_err(|why| unreadable(Kind::Access, &why))?,
         engine: engine::parse(of(Kind::Engine)?),
+        updates: updates::parse(of(Kind::Updates)?),
+        scripts: scripts::parse(of(Kind::Scripts)?),
         files: files::parse(of(Kind::Files)?).map_err(|why| unreadable(Kind::Files, &why))?,
         images: images::parse(of(Kind::Images)?),
         firewall: firewall::parse(of(Kind::Firewall)?),
         services: services::parse(of(Kind::Services)?).map_err(|why| unreadable(Kind::Services, &why))?,
+        schedules: schedules::parse(of(Kind::Schedules)?),
     })
 }
 
@@ -188,10 +206,13 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
     state(subject, |kind| match kind {
         Kind::Access => access::observed(subject, host),
         Kind::Engine => engine::observed(subject, host),
+        Kind::Updates => updates::observed(subject, host),
+        Kind::Scripts => scripts::observed(subject, host),
         Kind::Files => files::observed(subject, host),
         Kind::Images => images::observed(subject, host),
         Kind::Firewall => firewall::observed(host),
         Kind::Services => services::observed(subject, host),
+        Kind::Schedules => schedules::observed(host),
     })
 }
 
@@ -201,10 +222,13 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
     state(subject, |kind| match kind {
         Kind::Access => access::desired(subject, host),
         Kind::Engine => engine::desired(subject, host),
+        Kind::Updates => updates::desired(subject),
+        Kind::Scripts => scripts::desired(subject),
         Kind::Files => files::desired(subject, host),
         Kind::Images => images::desired(subject, host),
         Kind::Firewall => firewall::desired(subject, host),
         Kind::Services => services::desired(subject, host),
+        Kind::Schedules => schedules::desired(subject),
     })
 }
 
@@ -218,10 +242,13 @@ pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<
     match kind {
         Kind::Access => access::preflight(subject, host),
         Kind::Engine => engine::preflight(subject, host),
+        Kind::Updates => updates::preflight(subject, host),
+        Kind::Scripts => None,
         Kind::Files => files::preflight(subject, host),
         Kind::Images => images::preflight(subject, host),
         Kind::Firewall => firewall::preflight(subject, host),
         Kind::Services => services::preflight(subject, host),
+        Kind::Schedules => schedules::preflight(subject, host),
     }
 }
 
@@ -235,9 +262,12 @@ pub fn commands(
     match kind {
         Kind::Access => Ok(access::commands(subject, host)),
         Kind::Engine => Ok(engine::commands(subject, host)),
+        Kind::Updates => Ok(updates::commands(subject)),
+        Kind::Scripts => Ok(scripts::commands(subject, host)),
         Kind::Files => files::commands(subject, host, release_id),
         Kind::Images => Ok(images::commands(subject, host)),
         Kind::Firewall => Ok(firewall::commands(subject, host)),
         Kind::Services => services::commands(subject, host),
+        Kind::Schedules => Ok(schedules::commands(subject, host)),
     }
 }

@@ -1,7 +1,7 @@
 //! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
 //! and other data only where `purge` says so.
 
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, keep};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, keep, schedules, scripts, updates};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::shell::quote;
@@ -9,7 +9,16 @@ use crate::state::{Kind, Stage};
 use std::fmt::Write as _;
 
 /// The kinds that are taken off, in order.
-pub const ORDER: [Kind; 5] = [Kind::Services, Kind::Firewall, Kind::Images, Kind::Files, Kind::Access];
+pub const ORDER: [Kind; 8] = [
+    Kind::Schedules,
+    Kind::Services,
+    Kind::Firewall,
+    Kind::Images,
+    Kind::Files,
+    Kind::Scripts,
+    Kind::Updates,
+    Kind::Access,
+];
 
 /// Whether there is anything of this kind to take off.
 #[must_use]
@@ -19,6 +28,9 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
         Kind::Firewall => host.firewall.own.is_some(),
         Kind::Access => host.access.key.is_some(),
+        Kind::Updates => host.updates.ours.is_some(),
+        Kind::Scripts => !host.scripts.applied.is_empty(),
+        Kind::Schedules => !host.schedules.units.is_empty(),
         Kind::Engine => false,
     }
 }
@@ -32,6 +44,12 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
         Kind::Files => ("remove our files", remove_files(host, purge), SHORT, Reason::CommandFailed),
         Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
         Kind::Firewall => return firewall::remove(subject),
+        Kind::Schedules => {
+            let names: Vec<&String> = host.schedules.units.keys().collect();
+            ("take off the schedules", schedules::take_off(subject, &names), SHORT, Reason::CommandFailed)
+        }
+        Kind::Updates => return vec![updates::removal(subject)],
+        Kind::Scripts => return scripts::removal(subject, host),
         Kind::Engine => return Vec::new(),
     };
     let script = subject.preamble() + &script;

@@ -1,12 +1,14 @@
 //! The state store: what was last observed of each environment, which runs there were and what they
 //! were about to do. Never holds a secret's value, and never anything but an observation as a record.
 
+mod history;
 mod journal;
 mod lease;
 mod open;
 mod place;
 mod record;
 
+pub use history::{Past, PastStep};
 pub use journal::{InDoubt, Run};
 pub use record::{Reach, Record};
 

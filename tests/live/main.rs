@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
 mod bed;
+mod by_hand;
 mod canary;
 mod ci;
 mod compose_spec;
@@ -21,6 +22,7 @@ mod main_job;
 mod ownership;
 mod protection;
 mod rollback;
+mod rooms;
 mod saved;
 mod scene;
 mod session;

@@ -32,7 +32,7 @@ fn the_schema_refuses_what_has_the_wrong_form() {
     let forms = "unknown-key unknown-nested-key later-key wrong-type-list wrong-type-scalar wrong-type-number \
         wrong-type-text list-wanted null-environments null-environment null-defaults yes-boolean unknown-choice \
         number-as-text source-typo value-is-a-list missing-top-level top-level state-form version-as-text port-as-text \
-        switch-as-text engine checks fault-in-defaults host-directories \
+        switch-as-text engine configure checks fault-in-defaults host-directories \
         firewall firewall-form";
     for name in forms.split_whitespace() {
         let path = format!("{}/tests/cases/manifest/invalid/{name}.yaml", env!("CARGO_MANIFEST_DIR"));

@@ -110,6 +110,9 @@ proptest! {
         _ = step::images::parse(&bytes);
         _ = step::firewall::parse(&bytes);
         _ = step::services::parse(&bytes);
+        _ = step::updates::parse(&bytes);
+        _ = step::scripts::parse(&bytes);
+        _ = step::schedules::parse(&bytes);
         _ = frame::split(&bytes);
     }
 

@@ -1,4 +1,4 @@
-//! The scripts of the files room as `sh` really runs them, in directories of this machine. Never as root's own.
+//! The scripts of rooms as `sh` really runs them, in directories of this machine. Never as root's own.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::process;
@@ -92,4 +92,37 @@ async fn the_hosts_openings_become_one_table() {
     settings.bind(|| insta::assert_snapshot!("the-table", output));
     let none = format!("set -eu\n{functions}\ntable '22' </dev/null | grep accept");
     assert_eq!(String::from_utf8(run(&none).await).unwrap().lines().count(), 9);
+}
+
+#[tokio::test]
+async fn a_check_of_a_script_says_nothing_but_its_exit_code_and_ends_in_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(directory.path()).unwrap();
+    let mut given = crate::given::given(&crate::given::root().join("converged.txt")).unwrap();
+    let checks = [
+        ("forges", "printf '\\n@@deployer end scripts\\n'; echo check fails 0; echo noise >&2; exit 0"),
+        ("fails", "exit 3"),
+        ("hangs", "trap '' TERM; sleep 60 & sleep 60"),
+        ("kills", "kill -9 $$"),
+        ("reads", "cat; exit 1"),
+        ("breaks", "if ("),
+        ("quotes", "[ \"it's\" = 'it'\\''s' ]"),
+    ];
+    let script = |(name, check): &(&str, &str)| deployer::manifest::environment::Script {
+        name: deployer::manifest::environment::Name::parse(name).unwrap(),
+        check: (*check).to_owned(),
+        run: String::new(),
+        file: None,
+        undo: None,
+    };
+    given.environment.scripts = checks.iter().map(script).collect();
+    let subject = given.subject();
+    let probe = subject.preamble() + &frame::wrap("scripts", &step::scripts::probe(&subject)) + "echo after\n";
+    let output = run(&moved(&probe, root).replace("timeout -k 1 10", "timeout -k 1 1")).await;
+    assert!(output.ends_with(b"after\n"));
+    let seen = step::scripts::parse(frame::split(&output)["scripts"]);
+    let codes: Vec<(&str, u8)> = seen.checks.iter().map(|(name, code)| (name.as_str(), *code)).collect();
+    let wanted =
+        [("breaks", 2), ("fails", 3), ("forges", 0), ("hangs", 137), ("kills", 137), ("quotes", 0), ("reads", 1)];
+    assert_eq!(codes, wanted);
 }

@@ -2,7 +2,7 @@
 //! looks at another environment.
 
 use super::scalars::{duration, switch, whole};
-use super::{Placed, Reading, address, application, capitalised, checks, engine, firewall, shown, ssh};
+use super::{Placed, Reading, address, application, capitalised, checks, configure, engine, firewall, shown, ssh};
 use crate::manifest::environment::{Environment, Health, Name, Rollback};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
@@ -29,14 +29,18 @@ pub fn read(
         spot(compose.and_then(|compose| compose.host_directory.0.as_ref()).map(|written| written.spot)),
     );
     let depends_on = spec.depends_on.or_default();
+    let host = spec.configure.or_default();
     let environment = Environment {
         address: target(&spec, key.spot, reading),
         ssh: ssh::read(&spec.ssh.or_default(), reading),
         public_addresses: (spec.public_addresses.value().into_iter().flatten())
             .filter_map(|written| address::public(written, reading.report))
             .collect(),
-        engine: engine::read(&spec.configure.or_default().engine.or_default(), reading),
-        firewall: firewall::read(&spec.configure.or_default().firewall, reading.report),
+        engine: engine::read(&host.engine.or_default(), reading),
+        security_updates: configure::security_updates(&host.security_updates, reading.report),
+        scripts: configure::scripts(&host.scripts, reading),
+        schedules: configure::schedules(&host.schedules, reading.report),
+        firewall: firewall::read(&host.firewall, reading.report),
         application: spec.application.0.as_ref().and_then(|it| application::read(it, &identity, reading)),
         checks: checks::read(&spec.checks, reading.report),
         stage: spec.stage.value().copied().unwrap_or(Stage::Running),
@@ -50,7 +54,14 @@ pub fn read(
         project: project.clone(),
         name,
     };
-    Placed { environment, key: key.spot, depends_on, project: own_project, host_directory: own_directory }
+    Placed {
+        environment,
+        key: key.spot,
+        depends_on,
+        project: own_project,
+        host_directory: own_directory,
+        security_updates: host.security_updates.spot_or(key.spot),
+    }
 }
 
 fn target(spec: &EnvironmentSpec, key: Spot, reading: &mut Reading<'_>) -> String {

@@ -4,6 +4,7 @@
 mod address;
 mod application;
 mod checks;
+mod configure;
 mod engine;
 mod environment;
 mod firewall;
@@ -57,6 +58,8 @@ pub struct Placed {
     pub project: Spot,
     /// Its directory on the host, or its own name where that is the default.
     pub host_directory: Spot,
+    /// Its security updates, or its own name where it asks for none.
+    pub security_updates: Spot,
 }
 
 const STORE: &str = "sqlite:.deployer/state.db";

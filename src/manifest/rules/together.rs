@@ -2,7 +2,7 @@
 //! pair: ten thousand environments are read in one pass.
 
 use super::{Placed, address, shown};
-use crate::manifest::environment::Name;
+use crate::manifest::environment::{Name, SecurityUpdates};
 use crate::manifest::report::Report;
 use crate::manifest::suggest;
 use camino::Utf8Path;
@@ -14,6 +14,7 @@ pub fn check(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     cycles(environments, report);
     renames(environments, report);
     shared_hosts(environments, report);
+    shared_updates(environments, report);
     report.concerning(None);
 }
 
@@ -94,15 +95,39 @@ fn cycle(names: &[&str], environments: &BTreeMap<Name, Placed>, report: &mut Rep
 fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     let mut hosts: BTreeMap<(String, u16), Vec<(&Name, &Placed)>> = BTreeMap::new();
     for (name, placed) in environments {
-        let address = &placed.environment.address;
-        if placed.environment.application.is_some() && !address.is_empty() {
-            let host = (address::normal(address), placed.environment.ssh.port.unwrap_or(22));
-            hosts.entry(host).or_default().push((name, placed));
+        if placed.environment.application.is_some() && !placed.environment.address.is_empty() {
+            hosts.entry(host_of(placed)).or_default().push((name, placed));
         }
     }
     for sharing in hosts.values().filter(|sharing| sharing.len() > 1) {
         shared_projects(sharing, report);
         shared_directories(sharing, report);
+    }
+}
+
+/// What tells one host from another: its address and its port.
+fn host_of(placed: &Placed) -> (String, u16) {
+    (address::normal(&placed.environment.address), placed.environment.ssh.port.unwrap_or(22))
+}
+
+/// A host has one way to update itself: environments on it that ask for it must ask alike.
+fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
+    let mut first: BTreeMap<(String, u16), (&Name, &SecurityUpdates)> = BTreeMap::new();
+    for (name, placed) in environments {
+        let Some(wish) = &placed.environment.security_updates else { continue };
+        if placed.environment.address.is_empty() {
+            continue;
+        }
+        let (other, asked) = *first.entry(host_of(placed)).or_insert((name, wish));
+        if asked != wish {
+            report.concerning(Some(name.as_str()));
+            let message = format!("`{name}` and `{other}` have one host and ask for different security updates");
+            report.fault(
+                placed.security_updates,
+                message,
+                "Give both the same `reboot_at`, or leave it to one of them",
+            );
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
-use super::{ApplicationSpec, CheckSpec, FirewallSpec, SshSpec, Switch, Text, Whole};
+use super::{
+    ApplicationSpec, CheckSpec, FirewallSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text,
+    Whole,
+};
 use crate::manifest::environment::{EngineSource, Rollback};
 use crate::manifest::written::{Given, Written};
 use crate::state::Stage;
@@ -61,6 +64,12 @@ pub struct ConfigureSpec {
     pub engine: Given<EngineSpec>,
     /// Closes the host but for SSH, what the application publishes and what is allowed here; default off.
     pub firewall: Given<FirewallSpec>,
+    /// Security updates, installed by the host itself; default: as the host's owner has it.
+    pub security_updates: Given<SecurityUpdatesSpec>,
+    /// Idempotent steps of your own, in this order.
+    pub scripts: Given<Vec<Written<ScriptSpec>>>,
+    /// What the host does at certain times.
+    pub schedules: Given<Vec<Written<ScheduleSpec>>>,
 }
 
 /// Which Docker engine is wanted.

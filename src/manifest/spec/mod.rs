@@ -3,6 +3,7 @@
 
 mod application;
 mod check;
+mod configure;
 mod environment;
 mod firewall;
 mod root;
@@ -12,6 +13,7 @@ mod value;
 
 pub use application::{ApplicationSpec, ComposeSpec};
 pub use check::{CheckSpec, HttpSpec};
+pub use configure::{ScheduleSpec, ScriptSpec, SecurityUpdatesSpec};
 pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
 pub use firewall::{AllowSpec, FirewallSpec, RulesSpec};
 pub use root::ManifestSpec;

@@ -8,7 +8,7 @@ mod table;
 
 use super::stream::Stream;
 use super::{Render, text};
-use crate::event::{CheckView, EnvironmentView, Event};
+use crate::event::{CheckView, EnvironmentView, Event, RunView};
 use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,7 @@ pub(super) struct State {
     /// Printed as one table at the end.
     environments: Vec<EnvironmentView>,
     checks: Vec<CheckView>,
+    runs: Vec<RunView>,
     /// Events that wait for an answer at the prompt.
     held: Option<Vec<Event>>,
 }
@@ -64,7 +65,7 @@ pub(super) struct State {
 impl Terminal {
     pub(super) fn new(streams: Streams) -> Self {
         let progress = Progress::new(streams.animated);
-        let state = State { progress, environments: Vec::new(), checks: Vec::new(), held: None };
+        let state = State { progress, environments: Vec::new(), checks: Vec::new(), runs: Vec::new(), held: None };
         Self { streams: Arc::new(streams), state: Arc::new(Mutex::new(state)), asking: Mutex::new(()) }
     }
 
@@ -95,6 +96,7 @@ impl Terminal {
                 state.environments.push((**environment).clone());
             }
             Event::Check(check) => state.checks.push(check.clone()),
+            Event::Run(run) => state.runs.push(run.clone()),
             Event::Failure(failure) => {
                 if let Some(environment) = &failure.environment {
                     state.progress.stop_activity(environment);
@@ -119,6 +121,7 @@ impl Terminal {
                 let environments = std::mem::take(&mut state.environments);
                 let checks = std::mem::take(&mut state.checks);
                 out.write(&table::checks(&checks, *stdout));
+                out.write(&table::runs(&std::mem::take(&mut state.runs), *stdout));
                 out.write(&table::environments(&environments, result.command, *stdout));
                 if out.lost() {
                     err.write(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));

@@ -1,17 +1,18 @@
 //! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
 
 use super::Look;
-use crate::event::{CheckView, EnvironmentView, Health};
+use crate::event::{CheckView, EnvironmentView, Health, RunView};
 use crate::render::text;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Environments: a summary after a run that changes, the full table elsewhere.
 pub(super) fn environments(environments: &[EnvironmentView], command: &str, look: Look) -> String {
     if environments.is_empty() {
         return String::new();
     }
-    let is_summary = matches!(command, "apply" | "configure" | "release" | "run" | "destroy" | "resume");
+    let is_summary = matches!(command, "apply" | "configure" | "release" | "run" | "destroy" | "resume" | "restart");
     let mut table = if is_summary {
         table(&["Environment", "Stage", "Health", "Endpoints"], look)
     } else {
@@ -37,6 +38,34 @@ pub(super) fn environments(environments: &[EnvironmentView], command: &str, look
     let remarks: String = environments.iter().map(remarks).collect();
     let gap = if remarks.is_empty() { "" } else { "\n" };
     format!("{}{gap}{remarks}", print(&table))
+}
+
+/// The runs of `deployer history`.
+pub(super) fn runs(runs: &[RunView], look: Look) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["Started", "Command", "Outcome", "Took", "By", "Environments", "Failed"], look);
+    for run in runs {
+        let outcome = match run.outcome.as_deref() {
+            Some("failed") => Cell::new("failed").fg(Color::Red).add_attribute(Attribute::Bold),
+            Some(outcome) => Cell::new(text::clean_line(outcome)),
+            None => Cell::new("not ended").fg(Color::Yellow),
+        };
+        let took = run.duration_ms.map_or_else(|| "-".to_owned(), |ms| text::duration(Duration::from_millis(ms)));
+        let failed: Vec<String> =
+            run.failed.iter().map(|step| text::clean_line(&format!("{} {}", step.environment, step.kind))).collect();
+        table.add_row([
+            Cell::new(run.started_at.strftime("%Y-%m-%d %H:%M:%SZ")),
+            Cell::new(text::clean_line(&run.command)),
+            outcome,
+            Cell::new(took),
+            Cell::new(text::clean_line(&run.by)),
+            Cell::new(or_dash(&run.environments.iter().map(|e| text::clean_line(e)).collect::<Vec<_>>(), " ")),
+            Cell::new(or_dash(&failed, ", ")),
+        ]);
+    }
+    print(&table)
 }
 
 /// The checks of `deployer test`.

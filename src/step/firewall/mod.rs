@@ -9,7 +9,7 @@ pub use opening::Opening;
 pub use probe::{Seen, parse, probe};
 pub use remark::remark;
 
-use super::{Command, HostFacts, LONG, SHORT, Subject, engine, services};
+use super::{Command, HostFacts, LONG, SHORT, Subject, exclusive, services};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
@@ -150,13 +150,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     commands
 }
 
-/// Two environments of one host may come here at once, and `apt update` waits for nobody.
 fn install(subject: &Subject<'_>) -> Command {
-    let script = format!(
-        "exec 8> /var/lib/deployer/firewall.lock\nflock 8\n{}apt update\n\
-         apt install -y --no-remove --no-install-recommends nftables\n",
-        engine::APT
-    );
+    let script = exclusive::apt() + "apt update\napt install -y --no-remove --no-install-recommends nftables\n";
     Command {
         title: "install nftables from the distribution's packages".to_owned(),
         script: subject.preamble() + &script,

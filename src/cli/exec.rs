@@ -1,0 +1,68 @@
+//! `deployer exec`: a command in a running container of a service. Never keeps any of what it says.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending, hand_over};
+use crate::event::Event;
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::prepare::Prepared;
+use crate::render;
+use crate::shell::quote;
+use std::time::Duration;
+
+/// Run a command in a service's container
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The service
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// How long a command may take that nobody watches.
+const DAY: Duration = Duration::from_hours(24);
+
+/// Runs the command; its exit code is ours.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    exec(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn exec(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    let mut ended = None;
+    for prepared in pass.prepare(environments, true).await {
+        match within(context, &pass, &prepared, args).await {
+            Ok(code) => ended = Some(hand_over::ending(code)),
+            Err(failure) => pass.fail(failure.on(prepared.name())),
+        }
+    }
+    let failed = pass.close(Sessions::new(), crate::event::Outcome::Ok).await;
+    Ok(ended.unwrap_or(failed))
+}
+
+async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
+    let Some(compose) = &prepared.environment.application else {
+        return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
+    };
+    let terminal = render::at_terminal() && !context.json;
+    let words: Vec<String> = std::iter::once(&args.service).chain(&args.command).map(|word| quote(word)).collect();
+    let tty = if terminal { "" } else { " -T" };
+    let script = format!("cd / && exec docker compose -p {} exec{tty} -- {}", quote(&compose.project), words.join(" "));
+    let host = hand_over::reach(context, pass, prepared).await?;
+    // A sudo that asks can only be answered by a person, or over our own session.
+    let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
+    let code = if context.json || asks {
+        let mut line = |line: &str| context.say(Event::Output(format!("{}\n", prepared.redactor.redact(line))));
+        host.follow(&format!("{{ {script}; }} 2>&1 </dev/null\n"), DAY, &mut line).await
+    } else {
+        host.ssh(terminal, &script).await
+    };
+    host.close().await;
+    code
+}

@@ -1,0 +1,98 @@
+//! `deployer inventory`: the hosts as Ansible reads them. Never prints a secret, and never contacts a host.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::{Environment, Identity};
+use crate::shell::quote;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+/// Print the environments' hosts as an Ansible inventory
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Environments; all where none is named
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// The form: json is that of an inventory script
+    #[arg(long, value_name = "FORMAT", default_value = "yaml")]
+    pub format: Form,
+}
+
+/// A form of Ansible's inventories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// YAML.
+    Yaml,
+    /// INI.
+    Ini,
+    /// JSON, as inventory scripts print it.
+    Json,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    inventory(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn inventory(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let pass = Pass::open(context, Keep::Never).await?;
+    let environments = pass.select(&args.environments, false)?;
+    // Ansible takes no dashes in the name of a group.
+    let group = pass.manifest.project.as_str().replace('-', "_");
+    let hosts: Vec<(String, Map<String, Value>)> =
+        environments.iter().map(|environment| (environment.name.to_string(), variables(environment))).collect();
+    let text = match args.format {
+        Form::Yaml => yaml(&group, hosts).map_err(|failure| vec![failure])?,
+        Form::Ini => ini(&group, &hosts),
+        Form::Json => json(&group, hosts),
+    };
+    context.say(Event::Output(text));
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}
+
+/// What Ansible needs to reach a host. What is left out comes from the user's ssh configuration, as for deployer.
+fn variables(environment: &Environment) -> Map<String, Value> {
+    let ssh = &environment.ssh;
+    let mut all = Map::from_iter([("ansible_host".to_owned(), json!(environment.address))]);
+    let mut set = |name: &str, value: Option<Value>| all.extend(value.map(|value| (name.to_owned(), value)));
+    set("ansible_port", ssh.port.map(|port| json!(port)));
+    set("ansible_user", ssh.user.as_ref().map(|user| json!(user)));
+    if let Some(Identity::File(path)) = &ssh.identity {
+        set("ansible_ssh_private_key_file", Some(json!(path)));
+    }
+    set("ansible_ssh_common_args", ssh.jump.as_ref().map(|jump| json!(format!("-J {jump}"))));
+    all
+}
+
+fn yaml(group: &str, hosts: Vec<(String, Map<String, Value>)>) -> Result<String, Failure> {
+    let hosts: Map<String, Value> = hosts.into_iter().map(|(name, all)| (name, Value::Object(all))).collect();
+    let tree = json!({ "all": { "children": { group: { "hosts": hosts } } } });
+    serde_saphyr::to_string(&tree)
+        .map_err(|error| Failure::new(Reason::CommandFailed, format!("The inventory cannot be written: {error}")))
+}
+
+fn ini(group: &str, hosts: &[(String, Map<String, Value>)]) -> String {
+    let mut text = format!("[{group}]\n");
+    for (name, variables) in hosts {
+        let words = variables.iter().map(|(key, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!(" {key}={}", quote(&value))
+        });
+        let _ = writeln!(text, "{name}{}", words.collect::<String>());
+    }
+    text
+}
+
+fn json(group: &str, hosts: Vec<(String, Map<String, Value>)>) -> String {
+    let names: Vec<String> = hosts.iter().map(|(name, _)| name.clone()).collect();
+    let variables: Map<String, Value> = hosts.into_iter().map(|(name, all)| (name, Value::Object(all))).collect();
+    let tree = json!({
+        "_meta": { "hostvars": variables },
+        "all": { "children": [group] },
+        group: { "hosts": names },
+    });
+    format!("{tree:#}\n")
+}

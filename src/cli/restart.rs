@@ -1,0 +1,182 @@
+//! `deployer restart`: the services once more, as they are, until they are well. Never changes what runs.
+
+use super::look;
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{Event, FailedView, Outcome, StepState, StepView};
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::manifest;
+use crate::observe::Session;
+use crate::shell::quote;
+use crate::standing;
+use crate::state::Kind;
+use crate::step::{self, Command, container, services};
+use crate::store::Run;
+use std::time::{Duration, Instant};
+
+/// Restart services, and wait until they are well
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The service; all where none is named
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// How long to wait for another run that works on the same environment
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "90s")]
+    pub wait: Duration,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    restart(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::Always).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    let prepared = pass.prepare(environments, true).await;
+    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    for (name, session) in &sessions {
+        let mut session = session.lock().await;
+        let started = Instant::now();
+        let begun = begin(context, &pass, &mut session, args).await;
+        let (command, run, intent) = match begun {
+            Ok(begun) => begun,
+            Err(failure) => {
+                pass.fail(failure.on(name));
+                continue;
+            }
+        };
+        say(context, name, StepState::Started, None);
+        let done = carry_out(&mut session, &command, args.service.as_deref()).await;
+        let done = done.map_err(|failure| failure.on(name));
+        let state = if done.is_ok() { StepState::Applied } else { StepState::Failed };
+        let failed = done.as_ref().err().map(|failure| FailedView {
+            kind: Some(Kind::Services),
+            reason: failure.reason.code().to_owned(),
+            message: failure.message.clone(),
+            at: (context.now)(),
+            run: run.clone(),
+        });
+        let record = standing::record(&session, (context.now)(), failed);
+        let view = standing::view(&session.prepared.environment, Some(&record), Vec::new(), None);
+        pass.save(name, record).await;
+        if let Err(failure) = settle(context, &pass, &run, intent, done.is_ok()).await {
+            pass.fail(failure);
+        }
+        say(context, name, state, Some(started.elapsed()));
+        if let Err(failure) = done {
+            pass.fail(failure);
+        }
+        context.say(Event::Environment(Box::new(view)));
+    }
+    Ok(pass.close(sessions, Outcome::Changed).await)
+}
+
+fn say(context: &Context, name: &str, state: StepState, took: Option<Duration>) {
+    let duration_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    context.say(Event::Step(StepView { environment: name.to_owned(), kind: Kind::Services, state, duration_ms }));
+}
+
+/// What is to be run, and its place in the journal: written before anything changes.
+async fn begin(
+    context: &Context,
+    pass: &Pass,
+    session: &mut Session,
+    args: &Args,
+) -> Result<(Command, String, Option<i64>), Failure> {
+    let command = command(session, args.service.as_deref())?;
+    let name = session.prepared.name().to_owned();
+    let claim = context.claim(args.wait);
+    session.own(&claim, pass.token(&name).await).await?;
+    let run = Run {
+        id: uuid::Uuid::now_v7().to_string(),
+        command: "restart".to_owned(),
+        project: pass.manifest.project.to_string(),
+        started_at: (context.now)(),
+        by: context.by.clone(),
+    };
+    let Some(store) = &pass.store else { return Ok((command, run.id, None)) };
+    store.begin(&run).await?;
+    if let Some(lease) = &session.lease {
+        store.take(&run.project, &name, lease.token, &claim.holder, (context.now)()).await?;
+    }
+    let intent = store.intend(&run.id, &name, Kind::Services, (context.now)()).await?;
+    Ok((command, run.id, Some(intent)))
+}
+
+async fn settle(context: &Context, pass: &Pass, run: &str, intent: Option<i64>, well: bool) -> Result<(), Failure> {
+    let (Some(store), Some(intent)) = (&pass.store, intent) else { return Ok(()) };
+    store.settle(intent, if well { "applied" } else { "failed" }, (context.now)()).await?;
+    store.end(run, if well { Outcome::Changed } else { Outcome::Failed }, (context.now)()).await
+}
+
+fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure> {
+    let subject = session.prepared.subject();
+    if let Some(refused) = step::preflight(Kind::Access, &subject, &session.facts) {
+        return Err(refused);
+    }
+    let services = services::records(&subject, &session.facts);
+    let (Some(compose), false) = (&session.prepared.environment.application, services.is_empty()) else {
+        return Err(Failure::new(Reason::CommandFailed, "Nothing runs there").hint("Run deployer apply first"));
+    };
+    if let Some(service) = service.filter(|service| !services.contains_key(*service)) {
+        let names: Vec<&str> = services.keys().map(String::as_str).collect();
+        let hint = manifest::nearest(service, names.iter().copied())
+            .map_or_else(|| format!("It has: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
+        return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
+    }
+    let script = format!(
+        "cd /\ndocker compose -p {} restart {} >&2 </dev/null\n",
+        quote(&compose.project),
+        service.map_or_else(String::new, quote)
+    );
+    Ok(Command {
+        title: service.map_or_else(|| "restart the services".to_owned(), |service| format!("restart {service}")),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: session.prepared.environment.health.timeout + step::SHORT,
+        reason: Reason::ServicesFailed,
+    })
+}
+
+/// Restarts, and observes until what was restarted is as well as apply left it.
+async fn carry_out(session: &mut Session, command: &Command, service: Option<&str>) -> Result<(), Failure> {
+    session.progress(command.title.clone());
+    session.run(command).await?;
+    let (started, limit) = (Instant::now(), session.prepared.environment.health.timeout);
+    let mut pause = Duration::from_millis(200);
+    loop {
+        session.observe().await?;
+        let unwell = unwell(session, service);
+        if unwell.is_empty() {
+            return Ok(());
+        }
+        if started.elapsed() >= limit || services::hopeless(&session.facts) {
+            let message = format!("After {} s, {}", started.elapsed().as_secs(), unwell.join(", "));
+            return Err(Failure::new(Reason::Unhealthy, message).details(session.last_words().await));
+        }
+        session.progress(format!("wait: {}", unwell.join(", ")));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(2));
+    }
+}
+
+/// Services that are not well; checks too, where all were restarted.
+fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
+    let subject = session.prepared.subject();
+    let observed = step::observed(&subject, &session.facts);
+    let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
+    let concerned = |name: &str| match service {
+        Some(service) => name == service,
+        None => name != services::RELEASE,
+    };
+    let well = |name: &str, state: &str| {
+        if name.starts_with("check ") { state == crate::check::PASSES } else { container::good(state) }
+    };
+    let bad = facts.iter().filter(|(name, state)| concerned(name) && !well(name, state));
+    bad.map(|(name, state)| format!("{name} is {state}")).collect()
+}

@@ -1,0 +1,53 @@
+//! `deployer ssh`: a shell on the host, as the manifest says to reach it. Never becomes root by itself.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending, hand_over};
+use crate::event::Outcome;
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::render;
+use crate::shell::quote;
+
+/// Open a shell on an environment's host, or run a command there
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// A command and its arguments, instead of a shell
+    #[arg(value_name = "COMMAND", last = true)]
+    pub command: Vec<String>,
+}
+
+/// Runs the command; the exit code of ssh is ours.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    ssh(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    if context.json {
+        let failure = Failure::new(Reason::Usage, "deployer ssh hands over to ssh, which prints no JSON");
+        return Err(vec![failure.hint("Leave out --json, or use deployer exec")]);
+    }
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    let mut ended = None;
+    let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
+    let command = (!words.is_empty()).then(|| words.join(" "));
+    for prepared in pass.prepare(environments, true).await {
+        let code = match hand_over::reach(context, &pass, &prepared).await {
+            Ok(host) => {
+                let code = host.shell(render::at_terminal(), command.as_deref()).await;
+                host.close().await;
+                code
+            }
+            Err(failure) => Err(failure),
+        };
+        match code {
+            Ok(code) => ended = Some(hand_over::ending(code)),
+            Err(failure) => pass.fail(failure.on(prepared.name())),
+        }
+    }
+    let failed = pass.close(Sessions::new(), Outcome::Ok).await;
+    Ok(ended.unwrap_or(failed))
+}
