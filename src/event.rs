@@ -53,6 +53,36 @@ pub struct PlanView {
     pub observed_seconds_ago: Option<u64>,
     /// Environments that already are as wanted.
     pub converged: Vec<String>,
+    /// Drift that is left as it is.
+    pub left: Vec<Left>,
+}
+
+/// Differences of one kind that nobody asked for and that are left as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// The environment.
+    pub environment: String,
+    /// The kind.
+    pub kind: Kind,
+    /// Who left it.
+    pub why: Why,
+    /// Their reason, where there is one beyond that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Fact by fact.
+    pub changes: Vec<Change>,
+}
+
+/// Who leaves drift as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The manifest's policy is to detect.
+    Detect,
+    /// The manifest ignores the fact.
+    Ignored,
+    /// Watch corrected the fact again and again.
+    Quarantined,
 }
 
 /// Steps counted by action.
@@ -132,6 +162,11 @@ pub enum StepState {
     Blocked,
 }
 
+impl Why {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Detect, Self::Ignored, Self::Quarantined];
+}
+
 /// A step began or ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepView {
@@ -173,6 +208,8 @@ pub struct EnvironmentView {
     pub health: Health,
     /// The kinds that differ from the manifest.
     pub drifted: Vec<Kind>,
+    /// Those of the differences that are left as they are, and those that are ignored.
+    pub left: Vec<Left>,
     /// What failed last, if nothing succeeded since.
     pub failed: Option<FailedView>,
     /// Who works on it now.

@@ -119,7 +119,7 @@ impl Plan {
             replace: count(Action::Replace),
             remove: count(Action::Remove),
         };
-        PlanView { summary, steps, observed_seconds_ago: None, converged }
+        PlanView { summary, steps, observed_seconds_ago: None, converged, left: Vec::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::event::{Action, Event, PlannedStep, Sink};
+use crate::event::{Action, Event, Left, PlannedStep, Sink, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Way};
@@ -150,6 +150,7 @@ pub async fn connect(
 }
 
 /// What is to be done, in order, and what is known to fail before anything is changed.
+#[derive(Default)]
 pub struct Proposal {
     /// The plan.
     pub plan: Plan,
@@ -159,12 +160,13 @@ pub struct Proposal {
     pub suspended: Vec<String>,
     /// What is known to fail; its environment has no step in the plan.
     pub refused: Vec<Failure>,
+    /// Drift that is left as it is.
+    pub left: Vec<Left>,
 }
 
 /// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
-    let mut proposal =
-        Proposal { plan: Plan::default(), converged: Vec::new(), suspended: Vec::new(), refused: Vec::new() };
+    let mut proposal = Proposal::default();
     let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
     let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
@@ -175,17 +177,19 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.suspended.push(name.clone());
             continue;
         }
-        let own = match request.goal.stage(environment) {
-            Some(stage) => session.prepared.steps(&session.facts, stage),
-            None => removal(&session),
+        let (own, left) = match request.goal.stage(environment) {
+            Some(stage) => session.prepared.steps_and_rest(&session.facts, stage),
+            None => (removal(&session), Vec::new()),
         };
+        let as_wanted = left.iter().all(|left| left.why == Why::Ignored);
+        proposal.left.extend(left);
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         // Also where nothing is to do: another's directory may hold the same files as ours.
         if let Some(failure) = foreseen(&session, &own, request).filter(|_| !torn_down) {
             proposal.refused.push(failure.on(name));
         } else if own.is_empty() {
-            proposal.converged.push(name.clone());
+            proposal.converged.extend(as_wanted.then(|| name.clone()));
         } else {
             steps.insert(name.clone(), own);
         }

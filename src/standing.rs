@@ -2,7 +2,7 @@
 //! a host.
 
 use crate::check;
-use crate::event::{EnvironmentView, FailedView, Health};
+use crate::event::{EnvironmentView, FailedView, Health, Left};
 use crate::manifest::environment::Environment;
 use crate::observe::Session;
 use crate::state::{Kind, Stage, State};
@@ -10,6 +10,7 @@ use crate::step::record::PublishedPort;
 use crate::step::{self, HostFacts, Subject};
 use crate::store::Record;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// What is to be saved of this observation.
 #[must_use]
@@ -34,8 +35,20 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
             services.values().filter(|_| live).flat_map(|service| &service.ports),
         ),
         services: of_services,
+        met: met(session, &state),
         state,
     }
+}
+
+/// What was asked for of the kinds that are as wanted; of the others, what was when they last were.
+fn met(session: &Session, state: &State) -> BTreeMap<Kind, String> {
+    let subject = session.prepared.subject();
+    let desired = step::desired(&subject, &session.facts);
+    let wishes = step::drift::wishes(&subject, &session.facts).into_iter();
+    let now = wishes.filter(|(kind, _)| state.0.get(kind) == desired.0.get(kind));
+    let mut met = session.prepared.met.clone();
+    met.extend(now);
+    met
 }
 
 /// The furthest stage whose things are really there.
@@ -102,6 +115,7 @@ pub fn view(
     environment: &Environment,
     record: Option<&Record>,
     drifted: Vec<Kind>,
+    left: Vec<Left>,
     unreachable: Option<String>,
 ) -> EnvironmentView {
     EnvironmentView {
@@ -111,6 +125,7 @@ pub fn view(
         stage: record.map_or(Stage::Created, |record| record.stage),
         health: record.map_or(Health::None, |record| record.health),
         drifted,
+        left,
         failed: record.and_then(|record| record.failed.clone()),
         in_progress: None,
         suspended: record.is_some_and(|record| record.suspended),

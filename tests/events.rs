@@ -19,6 +19,7 @@ fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>)
         stage: Stage::Running,
         health: Health::Healthy,
         drifted: vec![Kind::Files],
+        left: Why::ALL.map(left).to_vec(),
         failed,
         in_progress: None,
         suspended: false,
@@ -29,6 +30,12 @@ fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>)
         services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
         unreachable: Some("it does not answer".to_owned()),
     }))
+}
+
+fn left(why: Why) -> Left {
+    let change = Change { fact: "boot".to_owned(), from: None, to: Some("enabled".to_owned()), diff: None, note: None };
+    let reason = (why != Why::Detect).then(|| "the owner's".to_owned());
+    Left { environment: "production".to_owned(), kind: Kind::Engine, why, reason, changes: vec![change] }
 }
 
 /// At least one event of every type, with and without what is optional.
@@ -69,7 +76,12 @@ fn events() -> Vec<Event> {
     let mut events = vec![
         Event::Progress { environment: "production".to_owned(), activity: "connecting".to_owned() },
         Event::Plan(PlanView::default()),
-        Event::Plan(PlanView { steps: vec![step], observed_seconds_ago: Some(3), ..PlanView::default() }),
+        Event::Plan(PlanView {
+            steps: vec![step],
+            observed_seconds_ago: Some(3),
+            left: vec![left(Why::Ignored)],
+            ..PlanView::default()
+        }),
         environment(None, None),
         environment(Some(failed), Some(now)),
         Event::Check(CheckView {
@@ -147,6 +159,8 @@ fn the_schema_lists_what_the_code_has() {
     assert_eq!(listed("/$defs/kind/enum"), Kind::ALL.map(Kind::name));
     let stages = <Stage as clap::ValueEnum>::value_variants();
     assert_eq!(listed("/$defs/stage/enum"), stages.iter().map(|stage| stage.name()).collect::<Vec<_>>());
+    let why: Vec<Value> = Why::ALL.iter().map(|why| json!(why)).collect();
+    assert_eq!(schema.pointer("/$defs/left/properties/why/enum"), Some(&json!(why)));
     assert_eq!(listed("/$defs/result/properties/outcome/enum"), OUTCOMES.map(Outcome::name));
 }
 

@@ -3,9 +3,10 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, Outcome, Sink};
+use crate::event::{Event, Outcome, Sink, Why};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
+use crate::prepare::Prepared;
 use crate::preview;
 use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
@@ -84,6 +85,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         pass.fail(failure.clone());
     }
     say_suspended(context, &proposal);
+    say_left(context, &proposal);
     let agreed = match show(context, &sessions, &proposal).await {
         Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
         Err(failure) => Err(failure),
@@ -128,9 +130,19 @@ pub fn say_suspended(context: &Context, proposal: &Proposal) {
     }
 }
 
+/// Says what has drifted and is not corrected.
+fn say_left(context: &Context, proposal: &Proposal) {
+    for left in proposal.left.iter().filter(|left| left.why == Why::Detect) {
+        let facts = left.changes.iter().map(|change| change.fact.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("has drifted and is left as it is (drift.policy is detect): {} {facts}", left.kind);
+        context.say(Event::Warning { environment: Some(left.environment.clone()), message });
+    }
+}
+
 /// Says the plan, with its diffs; returns the environments it destroys.
 pub async fn show(context: &Context, sessions: &Sessions, proposal: &Proposal) -> Result<BTreeSet<String>, Failure> {
     let mut view = proposal.plan.view(proposal.converged.clone());
+    view.left.clone_from(&proposal.left);
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
         if let Some(session) = sessions.get(&step.environment) {
             preview::annotate(&*session.lock().await, step).await?;
@@ -264,11 +276,12 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
         let mut record = standing::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
-        let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
-        if !drifted.is_empty() {
+        let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
+        if !steps.is_empty() {
             record.failed = record.failed.or(before);
         }
-        context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, None))));
+        let drifted = Prepared::differing(&steps, &left);
+        context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, left, None))));
         drop(session);
         // Where no step ran, the observation is on the disk already.
         let kept = pass.records.get(name).map(|kept| Record { observed_at: record.observed_at, ..kept.clone() });

@@ -122,7 +122,10 @@ impl Pass {
         let mut prepared = Vec::new();
         for environment in environments {
             match prepare::prepare(environment, offline).await {
-                Ok(one) => prepared.push(one),
+                Ok(mut one) => {
+                    one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
+                    prepared.push(one);
+                }
                 Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
             }
         }

@@ -37,6 +37,12 @@ pub fn describe(environment: &Environment) -> Value {
         "stage": environment.stage,
         "health": { "timeout": duration(environment.health.timeout), "stable_for": duration(environment.health.stable_for) },
         "depends_on": environment.depends_on,
+        "drift": {
+            "policy": environment.drift.policy,
+            "ignore": environment.drift.ignore.iter().map(|ignore| json!({
+                "fact": format!("{}:{}", ignore.kind, ignore.fact), "reason": ignore.reason,
+            })).collect::<Vec<_>>(),
+        },
     });
     if let (Some(ssh), Value::Object(identity)) = (told["ssh"].as_object_mut(), identity) {
         ssh.extend(identity);

@@ -2,11 +2,11 @@
 //! value means.
 
 use super::spec::{
-    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, HostKeys, RegisteredSpec,
-    RepositorySpec, SshSpec, Switch, Text, ValueSpec, Whole,
+    ApplicationSpec, ComposeSpec, ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, HostKeys,
+    RegisteredSpec, RepositorySpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
-use crate::manifest::environment::EngineSource;
+use crate::manifest::environment::{DriftPolicy, EngineSource};
 use crate::state::Stage;
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource DriftPolicy);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(
@@ -83,7 +83,8 @@ merge! {
     ApplicationSpec { compose }
     ComposeSpec { directory files templates variables archives seed project host_directory }
     HealthSpec { timeout stable_for }
-    EnvironmentSpec { registered ssh public_addresses configure application checks stage health depends_on }
+    DriftSpec { policy ignore }
+    EnvironmentSpec { registered ssh public_addresses configure application checks stage health depends_on drift }
 }
 
 impl Layer for SshSpec {

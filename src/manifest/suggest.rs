@@ -15,7 +15,6 @@ const LATER: &[&str] = &[
     "before",
     "protect",
     "renamed_from",
-    "drift",
     "rollback",
     "keep_releases",
     "smoke",

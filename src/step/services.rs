@@ -3,7 +3,7 @@
 
 pub use super::model::Model;
 use super::record::{ReleaseRecord, ServiceRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, container, files, keep};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, container, drift, files, keep};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Check;
@@ -172,14 +172,15 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     if host.files.staged.is_some() {
         let json = serde_json::to_string(&record).unwrap_or_default();
         script += &keep("swapping.json", &json);
-        script += &files::switch(&record, host);
+        script += &files::switch(&record, host, &drift::kept_files(subject, host));
         let _ = writeln!(script, "printf '%s\\n' {} > \"$app/.deployer\"", quote(&access::marker_of(subject, false)));
     }
     let up = format!(
         "{unfinished}cd \"$app\"\n{compose} -f \"$state/override.json\" unpause >/dev/null 2>&1 </dev/null || true\n\
-         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
+         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{named} >&2 </dev/null\n",
         unfinished = unfinished(&record.project),
         compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
+        named = named(&record, &drift::kept_services(subject, host)),
     );
     let limit = subject.environment.health.timeout + SHORT;
     Ok(vec![Command {
@@ -189,6 +190,12 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         limit,
         reason: Reason::ServicesFailed,
     }])
+}
+
+/// The services to be started by name, where some are to be left as they are.
+fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
+    let others = record.services.keys().filter(|name| !kept.is_empty() && !kept.contains(*name));
+    others.fold(String::new(), |text, name| text + " " + &quote(name))
 }
 
 /// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name

@@ -2,7 +2,7 @@
 //! looks at another environment.
 
 use super::scalars::duration;
-use super::{Placed, Reading, address, application, checks, engine, ssh};
+use super::{Placed, Reading, address, application, checks, drift, engine, ssh};
 use crate::manifest::environment::{Environment, Health, Name};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec};
@@ -40,6 +40,7 @@ pub fn read(
         stage: spec.stage.value().copied().unwrap_or(Stage::Running),
         health: health(&spec.health.or_default(), reading),
         depends_on: depends_on.iter().filter_map(|written| Name::parse(&written.value).ok()).collect(),
+        drift: drift::read(&spec.drift.or_default(), reading.report),
         project: project.clone(),
         name,
     };

@@ -4,6 +4,7 @@
 mod address;
 mod application;
 mod checks;
+mod drift;
 mod engine;
 mod environment;
 mod paths;

@@ -11,7 +11,9 @@ mod value;
 
 pub use application::{ApplicationSpec, ComposeSpec};
 pub use check::{CheckSpec, HttpSpec};
-pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
+pub use environment::{
+    ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, IgnoreSpec, RegisteredSpec, RepositorySpec,
+};
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};
