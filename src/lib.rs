@@ -39,3 +39,4 @@ pub mod state;
 pub mod step;
 pub mod store;
 pub mod template;
+pub mod watch;

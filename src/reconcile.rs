@@ -50,6 +50,8 @@ pub struct Request {
     pub patient: bool,
     /// Whether suspended environments are worked on (they were named).
     pub resume: bool,
+    /// Whether what cannot be brought back may be planned at all.
+    pub destructive: bool,
     /// What is taken on trust.
     pub trust: Trust,
 }
@@ -162,6 +164,8 @@ pub struct Proposal {
     pub refused: Vec<Failure>,
     /// Drift that is left as it is.
     pub left: Vec<Left>,
+    /// Environments left out since something of theirs would be destroyed, and that was not asked for.
+    pub spared: Vec<String>,
 }
 
 /// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
@@ -181,6 +185,10 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             Some(stage) => session.prepared.steps_and_rest(&session.facts, stage),
             None => (removal(&session), Vec::new()),
         };
+        if !request.destructive && own.iter().any(|step| step.destructive) {
+            proposal.spared.push(name.clone());
+            continue;
+        }
         let as_wanted = left.iter().all(|left| left.why == Why::Ignored);
         proposal.left.extend(left);
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
@@ -210,7 +218,7 @@ fn block(
 ) {
     loop {
         let refused = proposal.refused.iter().filter_map(|failure| failure.environment.as_ref());
-        let lost: BTreeSet<&String> = refused.chain(unreachable).chain(&proposal.suspended).collect();
+        let lost: BTreeSet<&String> = refused.chain(unreachable).chain(&proposal.suspended).chain(&proposal.spared).collect();
         let blocked = steps.keys().find_map(|name| {
             let need = depends_on.get(name)?.iter().find(|need| lost.contains(need))?;
             Some((name.clone(), need.clone()))

@@ -96,6 +96,10 @@ fn events() -> Vec<Event> {
         Event::Output("text\n".to_owned()),
         Event::Note("Wrote it".to_owned()),
     ];
+    events.extend(Happening::ALL.map(|event| {
+        let environment = (event == Happening::Reconciled).then(|| "lab".to_owned());
+        Event::Watch(WatchView { at: now, event, environment, message: "So it is".to_owned() })
+    }));
     for state in [StepState::Started, StepState::Applied, StepState::Skipped, StepState::Failed, StepState::Blocked] {
         let duration_ms = (state != StepState::Started).then_some(5);
         events.push(Event::Step(StepView { environment: "lab".to_owned(), kind: Kind::Access, state, duration_ms }));
@@ -159,6 +163,8 @@ fn the_schema_lists_what_the_code_has() {
     assert_eq!(listed("/$defs/kind/enum"), Kind::ALL.map(Kind::name));
     let stages = <Stage as clap::ValueEnum>::value_variants();
     assert_eq!(listed("/$defs/stage/enum"), stages.iter().map(|stage| stage.name()).collect::<Vec<_>>());
+    let happenings: Vec<Value> = Happening::ALL.iter().map(|one| json!(one)).collect();
+    assert_eq!(schema.pointer("/$defs/watch/properties/event/enum"), Some(&json!(happenings)));
     let why: Vec<Value> = Why::ALL.iter().map(|why| json!(why)).collect();
     assert_eq!(schema.pointer("/$defs/left/properties/why/enum"), Some(&json!(why)));
     assert_eq!(listed("/$defs/result/properties/outcome/enum"), OUTCOMES.map(Outcome::name));

@@ -14,6 +14,7 @@ use std::sync::Arc;
 const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
 
 /// What every command is given.
+#[derive(Clone)]
 pub struct Context {
     /// The command's name.
     pub command: &'static str,
@@ -43,7 +44,12 @@ impl Context {
     /// Reads the process's surroundings. The error comes with what can print it.
     pub(super) fn new(global: &Global, command: &'static str) -> Result<Self, (Arc<dyn Render>, Failure)> {
         let render = render::open(render::Options {
-            format: if global.json { Format::Json } else { Format::Terminal },
+            format: match command {
+                _ if global.json => Format::Json,
+                "watch" => Format::Log,
+                _ => Format::Terminal,
+            },
+            now: now(),
             color: global.color,
             verbose: global.verbose,
             dumb: variable("TERM").is_some_and(|terminal| terminal == "dumb"),
@@ -135,7 +141,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the clock is taken")]
-const fn now() -> fn() -> Timestamp {
+pub(super) const fn now() -> fn() -> Timestamp {
     Timestamp::now
 }
 

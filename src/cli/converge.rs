@@ -2,6 +2,7 @@
 //! commands, `register` and `destroy` differ only in what they ask of it.
 
 use super::pass::{Keep, Pass, refuse};
+use super::signals::{self, Stop};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome, Sink, Why};
 use crate::execute::{self, Execution, Report, Sessions};
@@ -15,8 +16,7 @@ use crate::state::Stage;
 use crate::store::{Record, Run, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::atomic::AtomicBool;
 
 /// What is asked of a pass.
 #[derive(Clone, Debug)]
@@ -39,30 +39,10 @@ pub struct Asked {
 
 /// Runs the pass until its end or a second signal; what failed was already said.
 pub async fn run(context: &Context, asked: &Asked) -> Ending {
-    let stop = AtomicBool::new(false);
-    let code = AtomicU8::new(0);
-    let signals = async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return std::future::pending().await;
-        };
-        for _ in 0..2 {
-            let number = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
-            code.store(number, Ordering::Relaxed);
-            if !stop.swap(true, Ordering::Relaxed) {
-                let message = "Interrupted: what runs is finished, nothing else begins; a second signal ends it now";
-                context.say(Event::Warning { environment: None, message: message.to_owned() });
-            }
-        }
+    let work = async |stop: Arc<Stop>| {
+        reconcile(context, asked, &stop.flag).await.unwrap_or_else(|failures| refuse(context, &failures))
     };
-    let ending = tokio::select! {
-        ended = reconcile(context, asked, &stop) => ended.unwrap_or_else(|failures| refuse(context, &failures)),
-        () = signals => Ending { outcome: Outcome::Interrupted, exit_code: 130 },
-    };
-    match code.load(Ordering::Relaxed) {
-        0 => ending,
-        exit_code => Ending { outcome: Outcome::Interrupted, exit_code },
-    }
+    signals::heed(context, work).await
 }
 
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
@@ -74,32 +54,59 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         parallel: asked.parallel,
         patient: true,
         resume: !asked.environments.is_empty(),
+        destructive: true,
         trust: asked.trust,
     };
     let prepared = pass.prepare(environments, destroy).await;
-    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    let (sessions, proposal) = propose(context, &mut pass, prepared, &request).await;
+    let applied = carry_on(context, &mut pass, &sessions, &proposal, &request, asked, stop).await;
+    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
+}
+
+/// The first half of a pass: hosts are observed, doubts settled, steps found. Changes nothing on any host.
+pub async fn propose(
+    context: &Context,
+    pass: &mut Pass,
+    prepared: Vec<Prepared>,
+    request: &Request,
+) -> (Sessions, Proposal) {
+    let (sessions, failed) = pass.observe(context, prepared, request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
-    doubts(context, &mut pass, &sessions).await;
-    let proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
+    doubts(context, pass, &sessions).await;
+    let proposal = crate::reconcile::propose(&sessions, &unreachable, request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
     say_suspended(context, &proposal);
     say_left(context, &proposal);
-    let agreed = match show(context, &sessions, &proposal).await {
-        Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
+    (sessions, proposal)
+}
+
+/// The second half: the plan is shown, agreed to and carried out, and its outcome shown. How many steps changed
+/// something.
+pub async fn carry_on(
+    context: &Context,
+    pass: &mut Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+    request: &Request,
+    asked: &Asked,
+    stop: &AtomicBool,
+) -> usize {
+    let agreed = match show(context, sessions, proposal).await {
+        Ok(doomed) => agree(context, sessions, proposal, &doomed, asked).await,
         Err(failure) => Err(failure),
     };
     let applied = match agreed {
-        Ok(true) => carry_out(context, &mut pass, &sessions, &proposal, asked, stop).await,
+        Ok(true) => carry_out(context, pass, sessions, proposal, asked, stop).await,
         Ok(false) => 0,
         Err(failure) => {
             pass.fail(failure);
             0
         }
     };
-    summarise(context, &mut pass, &sessions, &request).await;
-    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
+    summarise(context, pass, sessions, request).await;
+    applied
 }
 
 /// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.

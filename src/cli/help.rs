@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The groups, in the order in which a newcomer needs them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Commands", &["init", "check", "plan", "apply", "status", "list", "destroy", "resume"]),
+    ("Commands", &["init", "check", "plan", "apply", "watch", "status", "list", "destroy", "resume"]),
     ("Looking closer", &["test", "show", "logs", "render"]),
     ("Lifecycle commands", &["create", "register", "configure", "release", "run"]),
     ("For tools", &["schema", "completions", "man"]),

@@ -18,7 +18,14 @@ use std::collections::BTreeMap;
 /// How hosts are looked at.
 #[must_use]
 pub fn request() -> Request {
-    Request { goal: Goal::Reach(Stage::Running), parallel: 10, patient: false, resume: false, trust: Trust::default() }
+    Request {
+        goal: Goal::Reach(Stage::Running),
+        parallel: 10,
+        patient: false,
+        resume: false,
+        destructive: true,
+        trust: Trust::default(),
+    }
 }
 
 /// The dry run: what apply would do, and why.

@@ -26,9 +26,13 @@ mod resume;
 mod run;
 mod schema;
 mod show;
+mod signals;
 mod status;
 mod test;
 mod usage;
+mod watch;
+mod watch_pass;
+mod watching;
 
 pub use context::Context;
 pub use exit::{Ending, exit_code};
@@ -85,6 +89,7 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Apply(apply::Args),
+    Watch(watch::Args),
     Status(status::Args),
     List(list::Args),
     Test(test::Args),
@@ -143,6 +148,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Check(args) => block_on(check::run(context, args)),
         Command::Plan(args) => block_on(plan::run(context, args)),
         Command::Apply(args) => block_on(apply::run(context, args)),
+        Command::Watch(args) => block_on(watch::run(context, args)),
         Command::Status(args) => block_on(status::run(context, args)),
         Command::List(args) => block_on(list::run(context, args)),
         Command::Test(args) => block_on(test::run(context, args)),
@@ -181,6 +187,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
+            Self::Watch(_) => "watch",
             Self::Status(_) => "status",
             Self::List(_) => "list",
             Self::Test(_) => "test",

@@ -12,13 +12,14 @@ use crate::reconcile::{self, Request};
 use crate::standing;
 use crate::store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Manifest, store and what is recorded.
 pub struct Pass {
     /// The manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// The store; `None` where a looking command found none.
-    pub store: Option<Store>,
+    pub store: Option<Arc<Store>>,
     /// What is recorded of the project's environments.
     pub records: BTreeMap<String, Record>,
     /// What failed so far; each was already said.
@@ -41,11 +42,6 @@ impl Pass {
     /// Reads the manifest, opens the store, says warnings.
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
         let manifest = manifest::load(context.file.as_str(), context.home.as_deref())?;
-        for (location, message) in &manifest.warnings {
-            let place =
-                location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
-            context.say(Event::Warning { environment: None, message: format!("{place}{message}") });
-        }
         let (url, directory) = context.store(Some(&manifest.state));
         let store = match keep {
             Keep::Always => Store::open(&url, &directory).await.map(Some),
@@ -57,14 +53,31 @@ impl Pass {
             Some(store) => store.records(manifest.project.as_str()).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
+        let (manifest, store) = (Arc::new(manifest), store.map(Arc::new));
         let pass = Self { manifest, store, records, failures: Vec::new(), sink: context.sink.clone() };
+        pass.say_warnings(context);
         pass.orphans().map_err(|failure| vec![failure])?;
         Ok(pass)
     }
 
+    /// Says what is worth knowing of the manifest though it is not wrong.
+    pub fn say_warnings(&self, context: &Context) {
+        for (location, message) in &self.manifest.warnings {
+            let place =
+                location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+            context.say(Event::Warning { environment: None, message: format!("{place}{message}") });
+        }
+    }
+
+    /// A pass over what is open already.
+    pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
+        let records = store.records(manifest.project.as_str()).await?;
+        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), sink: context.sink.clone() })
+    }
+
     /// Warns of environments that are recorded and no longer in the file; a file without any is refused
     /// while some are recorded.
-    fn orphans(&self) -> Result<(), Failure> {
+    pub fn orphans(&self) -> Result<(), Failure> {
         if self.manifest.environments.is_empty() && !self.records.is_empty() {
             let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
@@ -172,7 +185,7 @@ impl Pass {
         for session in sessions.into_values() {
             session.into_inner().host.close().await;
         }
-        if let Some(store) = self.store {
+        if let Some(store) = self.store.and_then(Arc::into_inner) {
             store.close().await;
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }

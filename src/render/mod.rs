@@ -1,6 +1,7 @@
 //! The only place that prints: events to a terminal's text or to JSON lines. Never decides anything.
 
 mod json;
+mod log;
 mod stream;
 mod terminal;
 mod text;
@@ -34,6 +35,8 @@ pub trait Render: Send + Sync {
 pub enum Format {
     /// Text for people.
     Terminal,
+    /// One line an event, with its time, for a service's log.
+    Log,
     /// One JSON object a line, on standard output only.
     Json,
 }
@@ -47,6 +50,8 @@ pub struct Options {
     pub color: ColorChoice,
     /// Whether to say more than is usual.
     pub verbose: bool,
+    /// The clock, for logs.
+    pub now: fn() -> jiff::Timestamp,
     /// Whether the terminal cannot move its cursor (`TERM=dumb`).
     pub dumb: bool,
 }
@@ -56,6 +61,9 @@ pub fn open(options: Options) -> Arc<dyn Render> {
     let out = Stream::new(Box::new(io::stdout()));
     if options.format == Format::Json {
         return Arc::new(json::Json::new(out));
+    }
+    if options.format == Format::Log {
+        return Arc::new(log::Log::new(out, options.now, options.verbose));
     }
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let look = |color, width| Look { color, width, verbose: options.verbose };
