@@ -246,8 +246,8 @@ impl<'a> Watching<'a> {
                 Ok(good) => {
                     let message = format!("the manifest changed: {} to look at", count(good.environments.len()));
                     self.mended();
-                    say(self.context, Happening::ManifestChanged, None, message);
-                    return self.follow(good);
+                    self.follow(good);
+                    return say(self.context, Happening::ManifestChanged, None, message);
                 }
                 Err(failures) => self.keep(&failures),
             }
@@ -280,10 +280,10 @@ impl<'a> Watching<'a> {
         if self.invalid.as_ref() == Some(&why) {
             return;
         }
-        failures.iter().for_each(|failure| self.context.say(Event::Failure(failure.clone())));
-        say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
         self.board_mut().invalid = Some(why.clone());
         self.invalid = Some(why);
+        failures.iter().for_each(|failure| self.context.say(Event::Failure(failure.clone())));
+        say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
     }
 
     fn mended(&mut self) {
