@@ -218,7 +218,8 @@ fn block(
 ) {
     loop {
         let refused = proposal.refused.iter().filter_map(|failure| failure.environment.as_ref());
-        let lost: BTreeSet<&String> = refused.chain(unreachable).chain(&proposal.suspended).chain(&proposal.spared).collect();
+        let lost: BTreeSet<&String> =
+            refused.chain(unreachable).chain(&proposal.suspended).chain(&proposal.spared).collect();
         let blocked = steps.keys().find_map(|name| {
             let need = depends_on.get(name)?.iter().find(|need| lost.contains(need))?;
             Some((name.clone(), need.clone()))

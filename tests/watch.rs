@@ -51,8 +51,9 @@ impl Watch {
         let schema = serde_json::from_str(include_str!("../schemas/events.schema.json")).expect("JSON");
         let schema = jsonschema::validator_for(&schema).expect("a schema");
         let mut watch = Self { folder, child, events, schema, address: String::new() };
-        let said = watch.hear("listening")["message"].as_str().expect("text").to_owned();
-        watch.address = said.split('/').nth(2).expect("an address").to_owned();
+        let said = watch.hear("listening");
+        let address = said["message"].as_str().and_then(|text| text.split('/').nth(2)).expect("an address");
+        address.clone_into(&mut watch.address);
         watch
     }
 
@@ -216,7 +217,10 @@ fn what_cannot_be_watched_is_refused() {
     assert_eq!(refused(&["nobody"], &nothing), (64, "unknown-environment".to_owned()));
     assert_eq!(refused(&["--interval", "10"], &nothing), (64, "usage".to_owned()));
     assert_eq!(refused(&["--listen", "9640"], &nothing), (64, "usage".to_owned()));
-    assert_eq!(refused(&[], &|folder| save(folder, "deployment.yaml", "version: 2\n")), (64, "manifest-invalid".to_owned()));
+    assert_eq!(
+        refused(&[], &|folder| save(folder, "deployment.yaml", "version: 2\n")),
+        (64, "manifest-invalid".to_owned())
+    );
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     assert_eq!(refused(&["--listen", &address], &nothing), (1, "listen-failed".to_owned()));

@@ -1,9 +1,9 @@
 //! `deployer watch`: the pass of `apply`, again and again, one environment at a time. Never destroys anything, and
 //! never takes up what is suspended.
 
-use super::watching::{self, Watching};
 use super::pass::refuse;
 use super::signals::{self, Stop};
+use super::watching::{self, Watching};
 use super::{Context, Ending};
 use crate::event::{Event, Happening, Outcome, WatchView};
 use crate::failure::{Failure, Reason};
@@ -58,7 +58,9 @@ fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen::Off);
     }
-    text.parse().map(Listen::At).map_err(|_| "write ADDRESS:PORT, as in 127.0.0.1:9640 or [::1]:9640, or off".to_owned())
+    text.parse()
+        .map(Listen::At)
+        .map_err(|_| "write ADDRESS:PORT, as in 127.0.0.1:9640 or [::1]:9640, or off".to_owned())
 }
 
 /// Runs the command.

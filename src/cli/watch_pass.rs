@@ -1,10 +1,10 @@
 //! One pass of a watch over one environment: that of `apply`, said more quietly. Never waits for a host, and never says
 //! twice in a row what did not change.
 
+use super::Context;
 use super::converge::{self, Asked};
 use super::pass::Pass;
 use super::signals::Stop;
-use super::Context;
 use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::manifest::Manifest;
@@ -115,8 +115,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
         allow_destroy: Vec::new(),
         trust,
     };
-    let applied =
-        converge::carry_on(context, &mut pass, &sessions, &proposal, &request, &asked, &job.stop.flag).await;
+    let applied = converge::carry_on(context, &mut pass, &sessions, &proposal, &request, &asked, &job.stop.flag).await;
     let end = match () {
         () if !pass.failures.is_empty() => End::Failed,
         () if !proposal.suspended.is_empty() || !proposal.spared.is_empty() => End::Held,

@@ -1,11 +1,11 @@
 //! The loop of `deployer watch`: hears of changes, keeps the last good manifest, starts passes when they are due.
 //! Never reconciles itself, and never decides when: that is the schedule's.
 
+use super::Context;
 use super::pass::Pass;
 use super::signals::Stop;
 use super::watch::{Args, say};
 use super::watch_pass::{self, Done, Job, Said};
-use super::Context;
 use crate::event::{Event, Happening};
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Ignore};
@@ -119,9 +119,8 @@ impl<'a> Watching<'a> {
         let every = humantime::format_duration(self.args.interval);
         let message = format!("watching {}: {}, every {every}", self.context.file, count(self.environments.len()));
         say(self.context, Happening::Started, None, message);
-        let mut hangup = signal(SignalKind::hangup()).map_err(|error| {
-            Failure::new(Reason::CommandFailed, format!("Signals cannot be listened for: {error}"))
-        })?;
+        let mut hangup = signal(SignalKind::hangup())
+            .map_err(|error| Failure::new(Reason::CommandFailed, format!("Signals cannot be listened for: {error}")))?;
         let pulling = Arc::new(AtomicBool::new(false));
         let mut pulls = self.pulls(&pulling);
         let mut lost: Option<String> = None;
@@ -211,7 +210,8 @@ impl<'a> Watching<'a> {
         let Some(done) = done else { return };
         for (kind, fact) in &done.corrected {
             if self.quarantine.corrected(&name, *kind, fact, now) {
-                let message = format!("{kind}:{fact} was corrected 3 times in an hour; it is left alone until something changes");
+                let message =
+                    format!("{kind}:{fact} was corrected 3 times in an hour; it is left alone until something changes");
                 say(self.context, Happening::Quarantined, Some(&name), message);
             }
         }
@@ -282,7 +282,9 @@ impl<'a> Watching<'a> {
         }
         self.board_mut().invalid = Some(why.clone());
         self.invalid = Some(why);
-        failures.iter().for_each(|failure| self.context.say(Event::Failure(failure.clone())));
+        for failure in failures {
+            self.context.say(Event::Failure(failure.clone()));
+        }
         say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
     }
 
@@ -312,7 +314,8 @@ impl<'a> Watching<'a> {
     /// The environments whose files are not what they were.
     fn changed(&mut self) -> Vec<String> {
         let (prints, environments) = (&mut self.prints, &self.environments);
-        let digest = |(name, environment): (&String, &Environment)| (name.clone(), prints.digest(&sources::of(environment)));
+        let digest =
+            |(name, environment): (&String, &Environment)| (name.clone(), prints.digest(&sources::of(environment)));
         let digests = tokio::task::block_in_place(|| environments.iter().map(digest).collect());
         let before = std::mem::replace(&mut self.digests, digests);
         let differs = |name: &&String| before.get(*name).is_some_and(|digest| self.digests.get(*name) != Some(digest));

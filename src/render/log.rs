@@ -1,9 +1,9 @@
 //! Events as a log: one line each, with its time, on standard output. Never animates, asks or colours, and never keeps
 //! anything until the end: there may be none for months.
 
+use super::Render;
 use super::stream::Stream;
 use super::text::{clean_line, duration, value};
-use super::Render;
 use crate::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
 use crate::failure::Failure;
 use jiff::Timestamp;
@@ -47,7 +47,9 @@ fn lines(event: &Event, verbose: bool) -> Vec<String> {
     match event {
         Event::Progress { environment, activity } if verbose => vec![format!("{environment}: {activity}")],
         Event::Progress { .. } | Event::Check(_) => Vec::new(),
-        Event::Plan(plan) => plan.steps.iter().map(planned).chain(plan.left.iter().filter_map(|it| left(it, verbose))).collect(),
+        Event::Plan(plan) => {
+            plan.steps.iter().map(planned).chain(plan.left.iter().filter_map(|it| left(it, verbose))).collect()
+        }
         Event::Step(step) => vec![ended(step)],
         Event::Environment(view) => vec![standing(view)],
         Event::Failure(failure) => failed(failure),
@@ -102,18 +104,14 @@ fn ended(step: &StepView) -> String {
 
 fn standing(view: &EnvironmentView) -> String {
     let health = format!("{:?}", view.health).to_lowercase();
-    let mut line = format!("{}: {}, health {health}", view.name, view.stage);
-    if !view.drifted.is_empty() {
-        let kinds: Vec<String> = view.drifted.iter().map(ToString::to_string).collect();
-        line += &format!(", differs: {}", kinds.join(" "));
-    }
-    if view.suspended {
-        line += ", suspended";
-    }
-    if let Some(why) = &view.unreachable {
-        line += &format!(", not reached: {why}");
-    }
-    line
+    let kinds: Vec<String> = view.drifted.iter().map(ToString::to_string).collect();
+    let parts = [
+        Some(format!("{}: {}, health {health}", view.name, view.stage)),
+        (!kinds.is_empty()).then(|| format!("differs: {}", kinds.join(" "))),
+        view.suspended.then(|| "suspended".to_owned()),
+        view.unreachable.as_ref().map(|why| format!("not reached: {why}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn failed(failure: &Failure) -> Vec<String> {

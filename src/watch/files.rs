@@ -42,8 +42,8 @@ impl Watch {
                 let _ = changed.send(());
             }
         };
-        let debouncer =
-            new_debouncer_opt(SETTLE, None, hears, NoCache::new(), notify::Config::default()).map_err(|it| it.to_string())?;
+        let debouncer = new_debouncer_opt(SETTLE, None, hears, NoCache::new(), notify::Config::default())
+            .map_err(|it| it.to_string())?;
         Ok(Self { debouncer, watched: BTreeMap::new() })
     }
 

@@ -57,7 +57,8 @@ async fn git(directory: &Utf8Path, arguments: &[&str], what: &str) -> Result<Str
 }
 
 async fn run(directory: &Utf8Path, arguments: &[&str]) -> Result<process::Finished, Failure> {
-    let words = ["env", "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "SSH_ASKPASS_REQUIRE=never", "git", "-C", directory.as_str()];
+    let words =
+        ["env", "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "SSH_ASKPASS_REQUIRE=never", "git", "-C", directory.as_str()];
     let argv: Vec<String> = words.iter().chain(arguments).map(ToString::to_string).collect();
     process::run(&argv, b"", LIMIT).await
 }
@@ -71,8 +72,10 @@ mod tests {
     use super::*;
 
     async fn sh(directory: &Utf8Path, script: &str) {
-        let script = format!("set -e; cd '{directory}'; export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b \
-             GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; {script}");
+        let script = format!(
+            "set -e; cd '{directory}'; export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b \
+             GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; {script}"
+        );
         let argv = ["sh", "-c", &script].map(str::to_owned);
         let finished = process::run(&argv, b"", LIMIT).await.unwrap();
         assert!(finished.status.success(), "{script}: {}", String::from_utf8_lossy(&finished.stderr));

@@ -31,12 +31,18 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 pub async fn serve(listener: TcpListener, board: Shared) {
     let router = Router::new()
         .route("/healthz", get(healthz))
-        .route("/metrics", get(|State(board): State<Shared>| async move {
-            ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text(&read(&board)))
-        }))
-        .route("/status", get(|State(board): State<Shared>| async move {
-            ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], status(&read(&board)))
-        }))
+        .route(
+            "/metrics",
+            get(|State(board): State<Shared>| async move {
+                ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text(&read(&board)))
+            }),
+        )
+        .route(
+            "/status",
+            get(|State(board): State<Shared>| async move {
+                ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], status(&read(&board)))
+            }),
+        )
         .with_state(board);
     // It ends only with an error of the listener itself: then nobody is answered any more, and `healthz` shows it.
     let _ = axum::serve(listener, router).await;

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicU64;
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(&'static str, String)>;
+type Sum = fn(&Entry) -> u64;
 type Real = Gauge<f64, AtomicU64>;
 
 /// All metrics as text.
@@ -25,7 +26,8 @@ pub fn text(board: &Board) -> String {
     let of = |name: &str| vec![("environment", name.to_owned())];
     let seen = || board.environments.iter().filter_map(|(name, entry)| Some((name, entry.view.as_ref()?)));
 
-    let standing = seen().map(|(_, view)| vec![("stage", view.stage.to_string()), ("health", word(view.health).to_owned())]);
+    let standing =
+        seen().map(|(_, view)| vec![("stage", view.stage.to_string()), ("health", word(view.health).to_owned())]);
     counted(&mut registry, "environments", "Environments by stage and health", standing);
     let unreachable = seen().filter(|(_, view)| view.unreachable.is_some()).map(|(name, _)| of(name));
     counted(&mut registry, "unreachable", "Environments whose host did not answer last time", unreachable);
@@ -47,7 +49,7 @@ pub fn text(board: &Board) -> String {
     gauges(&mut registry, "last_reconcile_timestamp_seconds", "When the last pass ended", at);
     let took = measured(|entry| entry.at.map(|_| entry.took.as_secs_f64()));
     gauges(&mut registry, "last_reconcile_duration_seconds", "How long the last pass took", took);
-    let sums: [(&str, &str, fn(&Entry) -> u64); 3] = [
+    let sums: [(&str, &str, Sum); 3] = [
         ("reconciles", "Passes that ended", |entry| entry.passes),
         ("reconcile_failures", "Passes that failed", |entry| entry.failures),
         ("corrections", "Facts that had drifted and were put right", |entry| entry.corrections),

@@ -34,15 +34,23 @@ struct Entry {
     needs: Vec<String>,
     /// When, since the start.
     due: Duration,
-    running: bool,
-    /// Whether something changed while it ran.
-    again: bool,
+    /// What its pass does, if one runs.
+    run: Option<Run>,
     /// Failures in a row.
     failures: u32,
     /// Whether its last pass ended well and nothing was asked of it since.
     well: bool,
-    /// Whether it left the manifest while it ran.
-    gone: bool,
+}
+
+/// A pass that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// It ends, and then waits for its time.
+    Once,
+    /// Something changed meanwhile: another one follows at once.
+    Again,
+    /// Its environment left the manifest meanwhile.
+    Gone,
 }
 
 impl Schedule {
@@ -54,19 +62,17 @@ impl Schedule {
 
     /// A new manifest: its environments, each with those it depends on, are due at once and have not failed yet.
     pub fn renew(&mut self, environments: &BTreeMap<String, Vec<String>>, now: Duration) {
-        self.entries.retain(|name, entry| entry.running || environments.contains_key(name));
-        for (name, entry) in &mut self.entries {
-            entry.gone = !environments.contains_key(name);
+        self.entries.retain(|name, entry| entry.run.is_some() || environments.contains_key(name));
+        for (_, entry) in self.entries.iter_mut().filter(|(name, _)| !environments.contains_key(*name)) {
+            entry.run = Some(Run::Gone);
         }
         for (name, needs) in environments {
             let entry = self.entries.entry(name.clone()).or_insert_with(|| Entry {
                 needs: Vec::new(),
                 due: now,
-                running: false,
-                again: false,
+                run: None,
                 failures: 0,
                 well: false,
-                gone: false,
             });
             entry.needs.clone_from(needs);
             entry.ask(now);
@@ -75,7 +81,7 @@ impl Schedule {
 
     /// Something that this environment is made from changed: it is due at once.
     pub fn touch(&mut self, name: &str, now: Duration) {
-        if let Some(entry) = self.entries.get_mut(name) {
+        if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.run != Some(Run::Gone)) {
             entry.ask(now);
         }
     }
@@ -84,7 +90,7 @@ impl Schedule {
     pub fn force(&mut self, now: Duration) {
         for entry in self.entries.values_mut() {
             entry.due = entry.due.min(now);
-            entry.again |= entry.running;
+            entry.run = entry.run.map(Run::again);
         }
     }
 
@@ -96,7 +102,7 @@ impl Schedule {
         let due = self.ready().filter(|(_, entry)| entry.due <= now).min_by_key(|(name, entry)| (entry.due, *name));
         let name = due.map(|(name, _)| name.clone())?;
         if let Some(entry) = self.entries.get_mut(&name) {
-            entry.running = true;
+            entry.run = Some(Run::Once);
         }
         Some(name)
     }
@@ -104,15 +110,17 @@ impl Schedule {
     /// A pass ended. `chance` is between 0 and 1. Returns the time until the next one.
     pub fn ended(&mut self, name: &str, end: End, now: Duration, chance: f64) -> Option<Duration> {
         let entry = self.entries.get_mut(name)?;
-        if entry.gone {
-            self.entries.remove(name);
-            return None;
-        }
-        entry.running = false;
-        if std::mem::take(&mut entry.again) {
-            entry.due = now;
-            entry.well &= end == End::Well;
-            return Some(Duration::ZERO);
+        match entry.run.take() {
+            Some(Run::Gone) => {
+                self.entries.remove(name);
+                return None;
+            }
+            Some(Run::Again) => {
+                entry.due = now;
+                entry.well &= end == End::Well;
+                return Some(Duration::ZERO);
+            }
+            Some(Run::Once) | None => {}
         }
         entry.well = end == End::Well;
         entry.failures = if end == End::Failed { entry.failures.saturating_add(1) } else { 0 };
@@ -134,31 +142,41 @@ impl Schedule {
     /// How many run.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.entries.values().filter(|entry| entry.running).count()
+        self.entries.values().filter(|entry| entry.run.is_some()).count()
     }
 
     /// The environments that are due and the one that each waits for.
     #[must_use]
     pub fn waiting(&self, now: Duration) -> Vec<(&str, &str)> {
-        let idle = self.entries.iter().filter(|(_, entry)| !entry.running && entry.due <= now);
+        let idle = self.entries.iter().filter(|(_, entry)| entry.run.is_none() && entry.due <= now);
         idle.filter_map(|(name, entry)| Some((name.as_str(), self.missing(entry)?))).collect()
     }
 
     fn ready(&self) -> impl Iterator<Item = (&String, &Entry)> {
-        self.entries.iter().filter(|(_, entry)| !entry.running && self.missing(entry).is_none())
+        self.entries.iter().filter(|(_, entry)| entry.run.is_none() && self.missing(entry).is_none())
     }
 
     /// What an environment waits for: one that it depends on and that is not well.
     fn missing<'a>(&'a self, entry: &'a Entry) -> Option<&'a str> {
-        let lacks = |need: &&String| self.entries.get(*need).is_some_and(|need| need.running || !need.well);
+        let lacks = |need: &&String| self.entries.get(*need).is_some_and(|need| need.run.is_some() || !need.well);
         entry.needs.iter().find(lacks).map(String::as_str)
+    }
+}
+
+impl Run {
+    /// The same with another one after it, where there is still something to run over.
+    const fn again(self) -> Self {
+        match self {
+            Self::Gone => Self::Gone,
+            Self::Once | Self::Again => Self::Again,
+        }
     }
 }
 
 impl Entry {
     fn ask(&mut self, now: Duration) {
         self.due = now;
-        self.again = self.running;
+        self.run = self.run.map(|_| Run::Again);
         self.failures = 0;
         self.well = false;
     }

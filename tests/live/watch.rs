@@ -17,7 +17,8 @@ struct Watch {
 impl Watch {
     fn start(work: &Work, interval: &str) -> Self {
         let arguments = ["watch", "--json", "--listen", "127.0.0.1:0", "--interval", interval];
-        let mut child = work.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut child =
+            work.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let events = Arc::new(Mutex::new(Vec::new()));
         let (lines, into) = (BufReader::new(child.stdout.take().expect("a pipe")).lines(), Arc::clone(&events));
         std::thread::spawn(move || {
@@ -53,7 +54,8 @@ impl Watch {
         let said = events.iter().find(|event| event["event"] == "listening").expect("it listens");
         let address = said["message"].as_str().expect("text").split('/').nth(2).expect("an address");
         let url = format!("http://{address}{path}");
-        let output = Command::new("curl").args(["-s", "-m", "5", "--noproxy", "*", "-w", "\n%{http_code}", &url]).output();
+        let output =
+            Command::new("curl").args(["-s", "-m", "5", "--noproxy", "*", "-w", "\n%{http_code}", &url]).output();
         let text = String::from_utf8(output.expect("curl starts").stdout).expect("text");
         let (body, status) = text.rsplit_once('\n').expect("a status");
         (status.parse().expect("a number"), body.to_owned())
@@ -90,7 +92,11 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     watch.until("a changed file", 30, |_| serves(&host, "side two"));
     watch.until("its end", 30, |watch| watch.count("reconciled") == 2);
     let (web, side) = (containers(&host)["web"].clone(), containers(&host)["side"].clone());
-    work.edit("deployment.yaml", "directory: ./app", "directory: ./app, variables: { NOTE: { from_env: HOME, secret: false } }");
+    work.edit(
+        "deployment.yaml",
+        "directory: ./app",
+        "directory: ./app, variables: { NOTE: { from_env: HOME, secret: false } }",
+    );
     watch.until("a changed manifest", 30, |watch| watch.count("reconciled") == 3);
     assert!(host.holds(&format!("grep -q ^NOTE= {APP}/.env")));
     assert_eq!((containers(&host)["web"].clone(), containers(&host)["side"].clone()), (web, side));
@@ -130,7 +136,10 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     watch.until("the end of patience", 10, |watch| watch.count("quarantined") > 0);
     host.shell(&edit);
     watch.until("its mark", 20, |watch| {
-        watch.get("/metrics").1.contains(r#"deployer_quarantined{environment="production",fact="files:side/index.html"} 1"#)
+        watch
+            .get("/metrics")
+            .1
+            .contains(r#"deployer_quarantined{environment="production",fact="files:side/index.html"} 1"#)
     });
     assert!(watch.get("/status").1.contains(r#""why":"quarantined""#));
     std::thread::sleep(Duration::from_secs(7));

@@ -18,11 +18,10 @@ fn environments(list: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
 fn all_run_at_once_and_then_after_the_interval() {
     let mut schedule = Schedule::new(INTERVAL, 2);
     schedule.renew(&environments(&[("a", &[]), ("b", &[]), ("c", &[])]), seconds(0));
-    assert_eq!([schedule.start(seconds(0)), schedule.start(seconds(0)), schedule.start(seconds(0))], [
-        Some("a".to_owned()),
-        Some("b".to_owned()),
-        None
-    ]);
+    assert_eq!(
+        [schedule.start(seconds(0)), schedule.start(seconds(0)), schedule.start(seconds(0))],
+        [Some("a".to_owned()), Some("b".to_owned()), None]
+    );
     assert_eq!(schedule.ended("a", End::Well, seconds(1), 0.5), Some(INTERVAL));
     assert_eq!(schedule.start(seconds(1)).as_deref(), Some("c"));
     assert_eq!(schedule.start(seconds(300)), None);
@@ -140,7 +139,7 @@ proptest! {
                 }
                 Happens::Force => {
                     schedule.force(now);
-                    earliest.values_mut().for_each(|at| *at = now.min(*at));
+                    earliest = earliest.into_iter().map(|(name, at)| (name, now.min(at))).collect();
                 }
                 Happens::Wait(length) => now += seconds(u64::from(length)),
                 Happens::Start => {
