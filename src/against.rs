@@ -103,7 +103,8 @@ async fn side(
         release = Some(application::load(compose, &values(&compose.variables).await)?);
     }
     let redactor = Arc::new(Redactor::default());
-    let prepared = Prepared { environment, release, redactor, fallback_key: key.clone(), retry: false };
+    let prepared =
+        Prepared { environment, release, redactor, fallback_key: key.clone(), retry: false, met: BTreeMap::new() };
     // What every supported host has.
     let mut facts = HostFacts::default();
     facts.access.systemd = true;

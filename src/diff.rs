@@ -5,6 +5,15 @@ use crate::event::{Action, Change, PlannedStep};
 use crate::state::{Facts, Kind, State};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The reason of a difference that nobody asked for.
+pub const DRIFTED: &str = "drifted";
+
+/// The reason of a step that only another one's change makes necessary.
+#[must_use]
+pub fn follows(leader: Kind) -> String {
+    format!("follows {leader}")
+}
+
 /// How a kind follows from others that change.
 pub type Follows<'a> = &'a dyn Fn(Kind, &BTreeMap<Kind, BTreeSet<String>>) -> Option<Kind>;
 
@@ -27,13 +36,13 @@ pub fn diff(
         let differences = changes(from, to);
         let (action, reason) = if differences.is_empty() {
             let Some(leader) = follows(*kind, &changed) else { continue };
-            (Action::Update, format!("follows {leader}"))
+            (Action::Update, self::follows(leader))
         } else if from.is_empty() {
             (Action::Create, "missing".to_owned())
         } else if differences.iter().all(|change| change.to.is_none()) {
-            (Action::Remove, if drifted(*kind) { "drifted" } else { "differs" }.to_owned())
+            (Action::Remove, if drifted(*kind) { DRIFTED } else { "differs" }.to_owned())
         } else {
-            (Action::Update, if drifted(*kind) { "drifted" } else { "differs" }.to_owned())
+            (Action::Update, if drifted(*kind) { DRIFTED } else { "differs" }.to_owned())
         };
         changed.insert(*kind, differences.iter().map(|change| change.fact.clone()).collect());
         steps.push(PlannedStep {

@@ -40,8 +40,68 @@ pub enum Event {
     Output(String),
     /// A line for people about what was done (an entry written, an environment resumed).
     Note(String),
+    /// Something that happened to a watch.
+    Watch(WatchView),
     /// The end of the run. Always the last event.
     Result(ResultView),
+}
+
+/// Something that happened to a watch.
+#[derive(Clone, Debug, Serialize)]
+pub struct WatchView {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Happening,
+    /// The environment, if one.
+    pub environment: Option<String>,
+    /// The same for people.
+    pub message: String,
+}
+
+/// What happens to a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happening {
+    /// It began.
+    Started,
+    /// It answers over HTTP.
+    Listening,
+    /// The Git checkout moved forward.
+    Pulled,
+    /// The manifest is another one.
+    ManifestChanged,
+    /// The manifest cannot be used; the last good one is kept.
+    ManifestInvalid,
+    /// The manifest can be used again.
+    ManifestMended,
+    /// Files that an environment is made from changed.
+    FilesChanged,
+    /// An environment waits for one that it depends on.
+    Waiting,
+    /// A pass over an environment ended that changed something or failed.
+    Reconciled,
+    /// A fact was corrected again and again and is given up.
+    Quarantined,
+    /// It ends.
+    Stopping,
+}
+
+impl Happening {
+    /// Each of them.
+    pub const ALL: [Self; 11] = [
+        Self::Started,
+        Self::Listening,
+        Self::Pulled,
+        Self::ManifestChanged,
+        Self::ManifestInvalid,
+        Self::ManifestMended,
+        Self::FilesChanged,
+        Self::Waiting,
+        Self::Reconciled,
+        Self::Quarantined,
+        Self::Stopping,
+    ];
 }
 
 /// A plan, as people and pipelines see it.
@@ -67,6 +127,37 @@ pub struct PlanView {
     /// Where the environments stand in the manifest, for annotations.
     #[serde(skip)]
     pub places: BTreeMap<String, Location>,
+    /// Drift that is left as it is.
+    #[serde(default)]
+    pub left: Vec<Left>,
+}
+
+/// Differences of one kind that nobody asked for and that are left as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The environment.
+    pub environment: String,
+    /// The kind.
+    pub kind: Kind,
+    /// Who left it.
+    pub why: Why,
+    /// Their reason, where there is one beyond that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Fact by fact.
+    pub changes: Vec<Change>,
+}
+
+/// Who leaves drift as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The manifest's policy is to detect.
+    Detect,
+    /// The manifest ignores the fact.
+    Ignored,
+    /// Watch corrected the fact again and again.
+    Quarantined,
 }
 
 /// Steps counted by action.
@@ -146,6 +237,11 @@ pub enum StepState {
     Blocked,
 }
 
+impl Why {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Detect, Self::Ignored, Self::Quarantined];
+}
+
 /// A step began or ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepView {
@@ -187,6 +283,8 @@ pub struct EnvironmentView {
     pub health: Health,
     /// The kinds that differ from the manifest.
     pub drifted: Vec<Kind>,
+    /// Those of the differences that are left as they are, and those that are ignored.
+    pub left: Vec<Left>,
     /// What failed last, if nothing succeeded since.
     pub failed: Option<FailedView>,
     /// Who works on it now.

@@ -90,6 +90,8 @@ reasons! {
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";
     ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, though some are recorded", "If that is meant, destroy them by name first; nothing was changed";
     DependencyFailed "dependency-failed" 1 "An environment this one depends on is not healthy", "Mend that one first";
+    GitPull "git-pull" 1 "The Git checkout cannot follow its upstream", "Look at the output shown; what is checked out is kept";
+    ListenFailed "listen-failed" 1 "The address for metrics and health cannot be listened on", "Name another with --listen, or off";
     Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues where the host is";
 }
 

@@ -47,3 +47,4 @@ pub mod state;
 pub mod step;
 pub mod store;
 pub mod template;
+pub mod watch;

@@ -2,7 +2,7 @@
 //! off its host. Never brought anywhere else.
 
 use crate::manifest::environment::{
-    Compose, EngineSource, EngineWish, Environment, Health, Identity, Name, Rollback, Ssh,
+    Compose, Drift, DriftPolicy, EngineSource, EngineWish, Environment, Health, Identity, Name, Rollback, Ssh,
 };
 use crate::state::Stage;
 use crate::store::Record;
@@ -54,5 +54,6 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         rollback: Rollback::Never,
         keep_releases: 1,
         depends_on: Vec::new(),
+        drift: Drift { policy: DriftPolicy::Correct, ignore: Vec::new() },
     })
 }

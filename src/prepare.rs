@@ -4,13 +4,13 @@
 use crate::application;
 use crate::application::release::Release;
 use crate::diff;
-use crate::event::PlannedStep;
+use crate::event::{Left, PlannedStep, Why};
 use crate::failure::Failure;
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::{DriftPolicy, Environment};
 use crate::secret::{self, Redactor, Variable};
 use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
-use crate::step::{self, HostFacts, Subject};
+use crate::step::{self, HostFacts, Subject, drift};
 use crate::store::Record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct Prepared {
     pub retry: bool,
     /// See [`Subject::fallback_key`].
     pub fallback_key: DigestKey,
+    /// What the manifest asked for when each kind was last seen as wanted, as [`drift::wishes`] tells it.
+    pub met: BTreeMap<Kind, String>,
 }
 
 impl Prepared {
@@ -52,17 +54,7 @@ impl Prepared {
     pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
         let subject = self.subject();
         let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
-        let held = step::files::held(&subject, facts).is_some();
-        let asked = !held
-            && facts.files.current.as_ref().map(|record| &record.digest)
-                != step::files::digest(&subject, facts).as_ref();
-        let drifted = |kind: Kind| match kind {
-            Kind::Firewall => !step::firewall::asked(&subject, facts),
-            Kind::Updates => step::updates::drifted(&subject, facts),
-            Kind::Scripts => step::scripts::drifted(&subject, facts),
-            Kind::Schedules => step::schedules::drifted(&subject, facts),
-            _ => kind > Kind::Engine && !asked,
-        };
+        let drifted = |kind: Kind| drift::drifted(kind, &subject, facts, &self.met);
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
             Kind::Firewall if self.environment.firewall.is_none() => None,
             Kind::Images | Kind::Firewall => {
@@ -72,6 +64,36 @@ impl Prepared {
             _ => None,
         };
         diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows)
+    }
+
+    /// The same, apart from the drift that is left as it is.
+    #[must_use]
+    pub fn steps_and_rest(&self, facts: &HostFacts, stage: Stage) -> (Vec<PlannedStep>, Vec<Left>) {
+        let detect = self.environment.drift.policy == DriftPolicy::Detect && !drift::is_between_releases(facts);
+        let (mut rest, mut steps) =
+            self.steps(facts, stage).into_iter().partition::<Vec<_>, _>(|step| detect && step.reason == diff::DRIFTED);
+        let follows = |step: &PlannedStep| rest.iter().any(|left| step.reason == diff::follows(left.kind));
+        steps.retain(|step| !follows(step));
+        let left =
+            |kind, why, reason, changes| Left { environment: self.name().to_owned(), kind, why, reason, changes };
+        let detected = rest.drain(..).map(|step| left(step.kind, Why::Detect, None, step.changes)).collect::<Vec<_>>();
+        let subject = self.subject();
+        let kinds = subject.kinds(stage);
+        let ignored = drift::ignored(&subject, facts).into_iter().filter(|(kind, ..)| kinds.contains(kind));
+        let ignored = ignored.map(|(kind, change, rule)| {
+            let why = if rule.quarantined { Why::Quarantined } else { Why::Ignored };
+            left(kind, why, Some(rule.reason.clone()), vec![change])
+        });
+        let rest = detected.into_iter().chain(ignored).collect();
+        (steps, rest)
+    }
+
+    /// The kinds that differ from the manifest, whoever is to mend that; what is ignored does not count.
+    #[must_use]
+    pub fn differing(steps: &[PlannedStep], left: &[Left]) -> Vec<Kind> {
+        let left = left.iter().filter(|left| left.why != Why::Ignored).map(|left| left.kind);
+        let kinds: BTreeSet<Kind> = steps.iter().map(|step| step.kind).chain(left).collect();
+        kinds.into_iter().collect()
     }
 }
 
@@ -106,6 +128,13 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
         && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(step::services::RELEASE))
     {
         services.remove(step::services::RELEASE);
+    }
+    // Whether an ignored fact drifted cannot be told without the host: it is left out.
+    for (kind, facts) in &mut observed.0 {
+        let wanted = desired.0.entry(*kind).or_default();
+        let ignored = |fact: &str| prepared.environment.drift.ignore.iter().any(|rule| rule.covers(*kind, fact));
+        facts.retain(|fact, _| !ignored(fact));
+        wanted.retain(|fact, _| !ignored(fact));
     }
     let known = |kind: Kind| observed.0.contains_key(&kind);
     let nothing = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
@@ -151,7 +180,14 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
     let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor: Arc::new(Redactor::new(&secrets)), retry: false, fallback_key })
+    Ok(Prepared {
+        environment,
+        release,
+        redactor: Arc::new(Redactor::new(&secrets)),
+        retry: false,
+        fallback_key,
+        met: BTreeMap::new(),
+    })
 }
 
 /// The secrets that open the connection, as far as they can be resolved.

@@ -2,7 +2,7 @@
 //! function cut at different lengths. Never prints, never reads the command line.
 
 use crate::connect::{self, Vouch};
-use crate::event::{Action, Change, PlannedStep, Sink};
+use crate::event::{Action, Change, Left, PlannedStep, Sink, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
@@ -52,6 +52,8 @@ pub struct Request {
     pub patient: bool,
     /// Whether suspended environments are worked on (they were named).
     pub resume: bool,
+    /// Whether what cannot be brought back may be planned at all.
+    pub destructive: bool,
     /// What is taken on trust.
     pub trust: Trust,
 }
@@ -113,6 +115,7 @@ pub async fn observe(
 }
 
 /// What is to be done, in order, and what is known to fail before anything is changed.
+#[derive(Default)]
 pub struct Proposal {
     /// The plan.
     pub plan: Plan,
@@ -124,17 +127,15 @@ pub struct Proposal {
     pub pinned: Vec<(String, Rejected)>,
     /// What is known to fail; its environment has no step in the plan.
     pub refused: Vec<Failure>,
+    /// Drift that is left as it is.
+    pub left: Vec<Left>,
+    /// Environments left out since something of theirs would be destroyed, and that was not asked for.
+    pub spared: Vec<String>,
 }
 
 /// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
-    let mut proposal = Proposal {
-        plan: Plan::default(),
-        converged: Vec::new(),
-        suspended: Vec::new(),
-        pinned: Vec::new(),
-        refused: Vec::new(),
-    };
+    let mut proposal = Proposal::default();
     let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
     let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
@@ -145,11 +146,15 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.suspended.push(name.clone());
             continue;
         }
-        let own = match request.goal.stage(environment) {
-            Some(_) if request.goal == Goal::RollBack => way_back(&session),
-            Some(stage) => session.prepared.steps(&session.facts, stage),
-            None => removal(&session),
+        let (own, left) = match request.goal.stage(environment) {
+            Some(_) if request.goal == Goal::RollBack => (way_back(&session), Vec::new()),
+            Some(stage) => session.prepared.steps_and_rest(&session.facts, stage),
+            None => (removal(&session), Vec::new()),
         };
+        if !request.destructive && own.iter().any(|step| step.destructive) {
+            proposal.spared.push(name.clone());
+            continue;
+        }
         if matches!(request.goal, Goal::Reach(_)) {
             hold(&session, &mut proposal);
         }
@@ -158,13 +163,15 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.refused.push(failure.on(name));
             continue;
         }
+        let as_wanted = left.iter().all(|left| left.why == Why::Ignored);
+        proposal.left.extend(left);
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         // Also where nothing is to do: another's directory may hold the same files as ours.
         if let Some(failure) = foreseen(&session, &own, request).filter(|_| !torn_down) {
             proposal.refused.push(failure.on(name));
         } else if own.is_empty() {
-            proposal.converged.push(name.clone());
+            proposal.converged.extend(as_wanted.then(|| name.clone()));
         } else {
             steps.insert(name.clone(), own);
         }
@@ -221,7 +228,8 @@ fn block(
 ) {
     loop {
         let refused = proposal.refused.iter().filter_map(|failure| failure.environment.as_ref());
-        let lost: BTreeSet<&String> = refused.chain(unreachable).chain(&proposal.suspended).collect();
+        let lost: BTreeSet<&String> =
+            refused.chain(unreachable).chain(&proposal.suspended).chain(&proposal.spared).collect();
         let blocked = steps.keys().find_map(|name| {
             let need = depends_on.get(name)?.iter().find(|need| lost.contains(need))?;
             Some((name.clone(), need.clone()))

@@ -2,7 +2,7 @@
 //! a host.
 
 use crate::check;
-use crate::event::{EnvironmentView, FailedView, Health};
+use crate::event::{EnvironmentView, FailedView, Health, Left};
 use crate::manifest::environment::{Compose, Environment, Identity};
 use crate::observe::Session;
 use crate::state::{Kind, Stage, State};
@@ -10,6 +10,7 @@ use crate::step::record::PublishedPort;
 use crate::step::{self, HostFacts, Subject};
 use crate::store::{Reach, Record};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// What is to be saved of this observation.
 #[must_use]
@@ -37,6 +38,7 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
             services.values().filter(|_| live).flat_map(|service| &service.ports),
         ),
         services: of_services,
+        met: met(session, &state),
         state,
     }
 }
@@ -64,6 +66,17 @@ fn others(session: &Session) -> Option<String> {
     let held = session.facts.access.lease.as_ref().filter(|held| Some(held.token) != ours)?;
     let holder = held.holder.as_ref().filter(|holder| !holder.gone())?;
     Some(holder.to_string())
+}
+
+/// What was asked for of the kinds that are as wanted; of the others, what was when they last were.
+fn met(session: &Session, state: &State) -> BTreeMap<Kind, String> {
+    let subject = session.prepared.subject();
+    let desired = step::desired(&subject, &session.facts);
+    let wishes = step::drift::wishes(&subject, &session.facts).into_iter();
+    let now = wishes.filter(|(kind, _)| state.0.get(kind) == desired.0.get(kind));
+    let mut met = session.prepared.met.clone();
+    met.extend(now);
+    met
 }
 
 /// The furthest stage whose things are really there.
@@ -130,6 +143,7 @@ pub fn view(
     environment: &Environment,
     record: Option<&Record>,
     drifted: Vec<Kind>,
+    left: Vec<Left>,
     unreachable: Option<String>,
 ) -> EnvironmentView {
     EnvironmentView {
@@ -139,6 +153,7 @@ pub fn view(
         stage: record.map_or(Stage::Created, |record| record.stage),
         health: record.map_or(Health::None, |record| record.health),
         drifted,
+        left,
         failed: record.and_then(|record| record.failed.clone()),
         in_progress: record.and_then(|record| record.in_progress.clone()),
         suspended: record.is_some_and(|record| record.suspended),

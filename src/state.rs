@@ -82,6 +82,12 @@ impl Kind {
         }
     }
 
+    /// Whether its facts come from the release, whose digest says what was asked for.
+    #[must_use]
+    pub const fn is_of_release(self) -> bool {
+        matches!(self, Self::Files | Self::Images | Self::Services)
+    }
+
     /// Its name in plans and events.
     #[must_use]
     pub const fn name(self) -> &'static str {

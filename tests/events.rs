@@ -19,6 +19,7 @@ fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>)
         stage: Stage::Running,
         health: Health::Healthy,
         drifted: vec![Kind::Files],
+        left: Why::ALL.map(left).to_vec(),
         failed,
         in_progress: None,
         suspended: false,
@@ -29,6 +30,12 @@ fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>)
         services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
         unreachable: Some("it does not answer".to_owned()),
     }))
+}
+
+fn left(why: Why) -> Left {
+    let change = Change { fact: "boot".to_owned(), from: None, to: Some("enabled".to_owned()), diff: None, note: None };
+    let reason = (why != Why::Detect).then(|| "the owner's".to_owned());
+    Left { environment: "production".to_owned(), kind: Kind::Engine, why, reason, changes: vec![change] }
 }
 
 /// At least one event of every type, with and without what is optional.
@@ -74,6 +81,7 @@ fn events() -> Vec<Event> {
             edges: vec![(0, 1)],
             observed_seconds_ago: Some(3),
             against: Some("main".to_owned()),
+            left: vec![left(Why::Ignored)],
             ..PlanView::default()
         }),
         environment(None, None),
@@ -100,6 +108,10 @@ fn events() -> Vec<Event> {
         Event::Output("text\n".to_owned()),
         Event::Note("Wrote it".to_owned()),
     ];
+    events.extend(Happening::ALL.map(|event| {
+        let environment = (event == Happening::Reconciled).then(|| "lab".to_owned());
+        Event::Watch(WatchView { at: now, event, environment, message: "So it is".to_owned() })
+    }));
     for state in [StepState::Started, StepState::Applied, StepState::Skipped, StepState::Failed, StepState::Blocked] {
         let duration_ms = (state != StepState::Started).then_some(5);
         events.push(Event::Step(StepView { environment: "lab".to_owned(), kind: Kind::Access, state, duration_ms }));
@@ -150,6 +162,10 @@ fn the_schema_lists_what_the_code_has() {
     assert_eq!(listed("/$defs/kind/enum"), Kind::ALL.map(Kind::name));
     let stages = <Stage as clap::ValueEnum>::value_variants();
     assert_eq!(listed("/$defs/stage/enum"), stages.iter().map(|stage| stage.name()).collect::<Vec<_>>());
+    let happenings: Vec<Value> = Happening::ALL.iter().map(|one| json!(one)).collect();
+    assert_eq!(schema.pointer("/$defs/watch/properties/event/enum"), Some(&json!(happenings)));
+    let why: Vec<Value> = Why::ALL.iter().map(|why| json!(why)).collect();
+    assert_eq!(schema.pointer("/$defs/left/properties/why/enum"), Some(&json!(why)));
     assert_eq!(listed("/$defs/result/properties/outcome/enum"), Outcome::ALL.map(Outcome::name));
 }
 

@@ -3,13 +3,16 @@
 use std::path::Path;
 
 /// What is named in the sources, and the only place that may name it.
-const FENCES: [(&str, &str); 6] = [
+const FENCES: [(&str, &str); 9] = [
     ("openssh::", "host/mod.rs"),
     ("process::Command", "process.rs"),
     ("io::stdout()", "render/"),
     ("io::stderr()", "render/"),
     ("sqlx::", "store/"),
     ("indicatif::", "render/"),
+    ("axum::", "watch/http.rs"),
+    ("notify::", "watch/files.rs"),
+    ("prometheus_client::", "watch/metrics.rs"),
 ];
 
 #[test]

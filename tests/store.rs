@@ -42,6 +42,7 @@ fn record(serial: u64) -> Record {
         host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
         endpoints: vec!["http://203.0.113.7:8080".to_owned()],
         services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
+        met: BTreeMap::from([(Kind::Engine, "ab".to_owned())]),
     }
 }
 
@@ -157,7 +158,7 @@ async fn a_store_of_format_1_keeps_loading() {
     let file = path(&folder).join("v1.db");
     sql(&file, include_str!("cases/store/v1.sql")).await;
     let store = Store::open("sqlite:v1.db", path(&folder)).await.expect("a store");
-    assert_eq!(store.records("shop").await.expect("read")["production"], record(7));
+    assert_eq!(store.records("shop").await.expect("read")["production"], Record { met: BTreeMap::new(), ..record(7) });
     assert_eq!(store.in_doubt("shop").await.expect("read").len(), 1);
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
 
 /// What every command is given.
+#[derive(Clone)]
 pub struct Context {
     /// The command's name.
     pub command: &'static str,
@@ -53,6 +54,7 @@ impl Context {
         let format = if global.json { Format::Json } else { format };
         let render = render::open(render::Options {
             format,
+            now: now(),
             color: global.color,
             verbose: global.verbose,
             dumb: variable("TERM").is_some_and(|terminal| terminal == "dumb"),
@@ -168,7 +170,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the clock is taken")]
-const fn now() -> fn() -> Timestamp {
+pub(super) const fn now() -> fn() -> Timestamp {
     Timestamp::now
 }
 

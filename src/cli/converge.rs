@@ -2,10 +2,12 @@
 //! commands, `register` and `destroy` differ only in what they ask of it.
 
 use super::pass::{Keep, Pass, refuse};
+use super::signals::{self, Stop};
 use super::{Context, Ending, saved};
-use crate::event::{Event, Outcome, PlanView, Sink};
+use crate::event::{Event, Outcome, PlanView, Sink, Why};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::{Failure, Reason};
+use crate::prepare::Prepared;
 use crate::preview;
 use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
@@ -17,9 +19,8 @@ use crate::step::record::Rejection;
 use crate::store::{Record, Run, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What is asked of a pass.
 #[derive(Clone, Debug)]
@@ -73,30 +74,10 @@ impl Asked {
 
 /// Runs the pass until its end or a second signal; what failed was already said.
 pub async fn run(context: &Context, asked: &Asked) -> Ending {
-    let stop = AtomicBool::new(false);
-    let code = AtomicU8::new(0);
-    let signals = async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return std::future::pending().await;
-        };
-        for _ in 0..2 {
-            let number = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
-            code.store(number, Ordering::Relaxed);
-            if !stop.swap(true, Ordering::Relaxed) {
-                let message = "Interrupted: what runs is finished, nothing else begins; a second signal ends it now";
-                context.say(Event::Warning { environment: None, message: message.to_owned() });
-            }
-        }
+    let work = async |stop: Arc<Stop>| {
+        reconcile(context, asked, &stop.flag).await.unwrap_or_else(|failures| refuse(context, &failures))
     };
-    let ending = tokio::select! {
-        ended = reconcile(context, asked, &stop) => ended.unwrap_or_else(|failures| refuse(context, &failures)),
-        () = signals => Ending { outcome: Outcome::Interrupted, exit_code: 130 },
-    };
-    match code.load(Ordering::Relaxed) {
-        0 => ending,
-        exit_code => Ending { outcome: Outcome::Interrupted, exit_code },
-    }
+    signals::heed(context, work).await
 }
 
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
@@ -112,15 +93,36 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         parallel: asked.parallel,
         patient: true,
         resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |saved| saved.named),
+        destructive: true,
         trust: asked.trust,
     };
-    let mut prepared = pass.prepare(environments, destroy).await;
+    let prepared = pass.prepare(environments, destroy).await;
+    let (sessions, mut proposal) = propose(context, &mut pass, prepared, &request, asked).await;
+    if let Some(saved) = &asked.saved {
+        proposal = unmoved(context, &mut pass, saved, &sessions, (asked, &request), proposal).await;
+        // A saved plan is executed as a whole or not at all.
+        if !pass.failures.is_empty() {
+            return Ok(pass.close(sessions, Outcome::Stale).await);
+        }
+    }
+    let applied = carry_on(context, &mut pass, &sessions, &proposal, &request, asked, stop).await;
+    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
+}
+
+/// The first half of a pass: hosts are observed, doubts settled, steps found. Changes nothing on any host.
+pub async fn propose(
+    context: &Context,
+    pass: &mut Pass,
+    mut prepared: Vec<Prepared>,
+    request: &Request,
+    asked: &Asked,
+) -> (Sessions, Proposal) {
     for one in &mut prepared {
         one.retry = asked.retry;
     }
-    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    let (sessions, failed) = pass.observe(context, prepared, request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
-    doubts(context, &mut pass, &sessions).await;
+    doubts(context, pass, &sessions).await;
     if asked.saved.is_some() {
         pass.derive_keys(&sessions).await;
     }
@@ -131,32 +133,39 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
             }
         }
     }
-    let mut proposal = crate::reconcile::propose(&sessions, &unreachable, &request).await;
+    let proposal = crate::reconcile::propose(&sessions, &unreachable, request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
     say_left(context, &proposal);
-    if let Some(saved) = &asked.saved {
-        proposal = unmoved(context, &mut pass, saved, &sessions, (asked, &request), proposal).await;
-        // A saved plan is executed as a whole or not at all.
-        if !pass.failures.is_empty() {
-            return Ok(pass.close(sessions, Outcome::Stale).await);
-        }
-    }
-    let agreed = match show(context, &pass, &sessions, &proposal).await {
-        Ok(doomed) => agree(context, &sessions, &proposal, &doomed, asked).await,
+    (sessions, proposal)
+}
+
+/// The second half: the plan is shown, agreed to and carried out, and its outcome shown. How many steps changed
+/// something.
+pub async fn carry_on(
+    context: &Context,
+    pass: &mut Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+    request: &Request,
+    asked: &Asked,
+    stop: &AtomicBool,
+) -> usize {
+    let agreed = match show(context, pass, sessions, proposal).await {
+        Ok(doomed) => agree(context, sessions, proposal, &doomed, asked).await,
         Err(failure) => Err(failure),
     };
     let applied = match agreed {
-        Ok(true) => carry_out(context, &mut pass, &sessions, &proposal, asked, stop).await,
+        Ok(true) => carry_out(context, pass, sessions, proposal, asked, stop).await,
         Ok(false) => 0,
         Err(failure) => {
             pass.fail(failure);
             0
         }
     };
-    summarise(context, &mut pass, &sessions, &request).await;
-    Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
+    summarise(context, pass, sessions, request).await;
+    applied
 }
 
 /// Says what moved since a saved plan was made; returns what is to be done now. A plan that is stale at the first look
@@ -205,7 +214,7 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     }
 }
 
-/// Says which environments are left alone, or kept at a release.
+/// Says which environments are left alone or kept at a release, and which drift is not corrected.
 pub fn say_left(context: &Context, proposal: &Proposal) {
     for name in &proposal.suspended {
         let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
@@ -215,6 +224,11 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
         let message =
             format!("stays as it is, {}; a change of its application or apply --retry ends that", rejected.message);
         context.say(Event::Warning { environment: Some(name.clone()), message });
+    }
+    for left in proposal.left.iter().filter(|left| left.why == Why::Detect) {
+        let facts = left.changes.iter().map(|change| change.fact.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("has drifted and is left as it is (drift.policy is detect): {} {facts}", left.kind);
+        context.say(Event::Warning { environment: Some(left.environment.clone()), message });
     }
 }
 
@@ -234,6 +248,7 @@ async fn show(
 /// The plan as it is shown, with its diffs.
 pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
     let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
+    view.left.clone_from(&proposal.left);
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
         if let Some(session) = sessions.get(&step.environment) {
             preview::annotate(&*session.lock().await, step).await?;
@@ -370,12 +385,13 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
         let mut record = standing::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
-        let drifted: Vec<_> = session.prepared.steps(&session.facts, stage).into_iter().map(|step| step.kind).collect();
+        let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
         let held = step::files::held(&session.prepared.subject(), &session.facts);
-        if !drifted.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
+        if !steps.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
             record.failed = record.failed.or(before);
         }
-        context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, None))));
+        let drifted = Prepared::differing(&steps, &left);
+        context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, left, None))));
         let off = environment.orphaned
             && step::remove::ORDER.iter().all(|kind| !step::remove::present(*kind, &session.facts));
         drop(session);

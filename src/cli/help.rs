@@ -8,7 +8,10 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Commands",
-        &["init", "check", "plan", "apply", "status", "list", "rollback", "destroy", "suspend", "resume", "unlock"],
+        &[
+            "init", "check", "plan", "apply", "watch", "status", "list", "rollback", "destroy", "suspend", "resume",
+            "unlock",
+        ],
     ),
     ("Looking closer", &["test", "show", "graph", "logs", "history", "render"]),
     ("On the hosts", &["exec", "restart", "ssh"]),

@@ -18,7 +18,14 @@ use std::collections::BTreeMap;
 /// How hosts are looked at.
 #[must_use]
 pub fn request() -> Request {
-    Request { goal: Goal::Reach(Stage::Running), parallel: 10, patient: false, resume: false, trust: Trust::default() }
+    Request {
+        goal: Goal::Reach(Stage::Running),
+        parallel: 10,
+        patient: false,
+        resume: false,
+        destructive: true,
+        trust: Trust::default(),
+    }
 }
 
 /// The dry run: what apply would do, and why.
@@ -99,15 +106,18 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let environment = &session.prepared.environment;
         let record = pass.records.get(name);
         let suspended = record.is_some_and(|record| record.suspended);
-        let steps =
-            session.prepared.steps(&session.facts, if suspended { Stage::Destroyed } else { environment.stage });
-        let drifted = steps.into_iter().map(|step| step.kind).collect();
-        views.insert(name.clone(), standing::view(environment, record, drifted, None));
+        let stage = if suspended { Stage::Destroyed } else { environment.stage };
+        let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
+        let drifted = Prepared::differing(&steps, &left);
+        views.insert(name.clone(), standing::view(environment, record, drifted, left, None));
     }
     for (prepared, failure) in &failed {
         let record = pass.records.get(prepared.name());
         let why = Some(failure.message.clone());
-        views.insert(prepared.name().to_owned(), standing::view(&prepared.environment, record, Vec::new(), why));
+        views.insert(
+            prepared.name().to_owned(),
+            standing::view(&prepared.environment, record, Vec::new(), Vec::new(), why),
+        );
     }
     let well =
         views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
@@ -127,7 +137,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
 pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
     for environment in environments {
         let record = pass.records.get(environment.name.as_str());
-        context.say(Event::Environment(Box::new(standing::view(environment, record, Vec::new(), None))));
+        context.say(Event::Environment(Box::new(standing::view(environment, record, Vec::new(), Vec::new(), None))));
     }
 }
 

@@ -36,12 +36,16 @@ mod run;
 mod saved;
 mod schema;
 mod show;
+mod signals;
 mod ssh;
 mod status;
 mod suspend;
 mod test;
 mod unlock;
 mod usage;
+mod watch;
+mod watch_pass;
+mod watching;
 
 pub use context::Context;
 pub use exit::{Ending, exit_code};
@@ -99,6 +103,7 @@ enum Command {
     Check(check::Args),
     Plan(plan::Args),
     Apply(apply::Args),
+    Watch(watch::Args),
     Status(status::Args),
     List(list::Args),
     Test(test::Args),
@@ -168,6 +173,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Check(args) => block_on(check::run(context, args)),
         Command::Plan(args) => block_on(plan::run(context, args)),
         Command::Apply(args) => block_on(apply::run(context, args)),
+        Command::Watch(args) => block_on(watch::run(context, args)),
         Command::Status(args) => block_on(status::run(context, args)),
         Command::List(args) => block_on(list::run(context, args)),
         Command::Test(args) => block_on(test::run(context, args)),
@@ -217,6 +223,7 @@ impl Command {
             Self::Plan(plan::Args { format: plan::Format::Github, .. })
             | Self::Check(check::Args { format: check::Format::Github, .. }) => Format::Github,
             Self::Check(check::Args { format: check::Format::Json, .. }) => Format::Json,
+            Self::Watch(_) => Format::Log,
             _ => Format::Terminal,
         }
     }
@@ -227,6 +234,7 @@ impl Command {
             Self::Check(_) => "check",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
+            Self::Watch(_) => "watch",
             Self::Status(_) => "status",
             Self::List(_) => "list",
             Self::Test(_) => "test",

@@ -21,9 +21,9 @@ use std::sync::Arc;
 /// Manifest, store and what is recorded.
 pub struct Pass {
     /// The manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// The store; `None` where a looking command found none.
-    pub store: Option<Store>,
+    pub store: Option<Arc<Store>>,
     /// What is recorded of the project's environments.
     pub records: BTreeMap<String, Record>,
     /// What failed so far; each was already said.
@@ -47,11 +47,6 @@ impl Pass {
     /// Reads the manifest, opens the store, says warnings.
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
         let manifest = manifest::load(context.file.as_str(), context.home.as_deref())?;
-        for (location, message) in &manifest.warnings {
-            let place =
-                location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
-            context.say(Event::Warning { environment: None, message: format!("{place}{message}") });
-        }
         let (url, directory) = context.store(Some(&manifest.state));
         let store = match keep {
             Keep::Always => Store::open(&url, &directory).await.map(Some),
@@ -63,15 +58,33 @@ impl Pass {
             Some(store) => recorded(store, &manifest).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
+        let (manifest, store) = (Arc::new(manifest), store.map(Arc::new));
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
         let pass = Self { manifest, store, records, failures: Vec::new(), sink, render };
+        pass.say_warnings(context);
         pass.orphans().map_err(|failure| vec![failure])?;
         Ok(pass)
     }
 
+    /// Says what is worth knowing of the manifest though it is not wrong.
+    pub fn say_warnings(&self, context: &Context) {
+        for (location, message) in &self.manifest.warnings {
+            let place =
+                location.as_ref().map_or(String::new(), |at| format!("{}:{}:{}: ", at.file, at.line, at.column));
+            context.say(Event::Warning { environment: None, message: format!("{place}{message}") });
+        }
+    }
+
+    /// A pass over what is open already.
+    pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
+        let records = recorded(&store, &manifest).await?;
+        let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
+        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), sink, render })
+    }
+
     /// Warns of environments that are recorded and no longer in the file; a file without any is refused
     /// while some are recorded.
-    fn orphans(&self) -> Result<(), Failure> {
+    pub fn orphans(&self) -> Result<(), Failure> {
         if self.manifest.environments.is_empty() && !self.records.is_empty() {
             let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
@@ -182,8 +195,9 @@ impl Pass {
                 self.render.mask(&prepare::known_of_access(&environment).await);
             }
             match prepare::prepare(environment, offline).await {
-                Ok(one) => {
+                Ok(mut one) => {
                     self.render.mask(&one.redactor);
+                    one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
                     prepared.push(one);
                 }
                 Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
@@ -263,7 +277,7 @@ impl Pass {
                 let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;
             }
         }
-        if let Some(store) = self.store {
+        if let Some(store) = self.store.and_then(Arc::into_inner) {
             store.close().await;
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }

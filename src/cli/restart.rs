@@ -62,7 +62,7 @@ async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
             run: run.clone(),
         });
         let record = standing::record(&session, (context.now)(), failed);
-        let view = standing::view(&session.prepared.environment, Some(&record), Vec::new(), None);
+        let view = standing::view(&session.prepared.environment, Some(&record), Vec::new(), Vec::new(), None);
         pass.save(name, record).await;
         if let Err(failure) = settle(context, &pass, &run, intent, done.is_ok()).await {
             pass.fail(failure);

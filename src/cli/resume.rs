@@ -49,9 +49,10 @@ pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Resul
                 let record = standing::record(&session, (context.now)(), None);
                 pass.save(name, record).await;
                 outcome = Outcome::Changed;
-                context.say(Event::Note(match suspended {
-                    true => format!("{name} is suspended: apply and watch leave it alone until deployer resume {name}"),
-                    false => format!("{name} is resumed; deployer apply brings it to its stage"),
+                context.say(Event::Note(if suspended {
+                    format!("{name} is suspended: apply and watch leave it alone until deployer resume {name}")
+                } else {
+                    format!("{name} is resumed; deployer apply brings it to its stage")
                 }));
             }
             Err(failure) => pass.fail(failure.on(name)),

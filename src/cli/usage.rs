@@ -21,7 +21,8 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         _ => ColorChoice::Auto,
     };
     let format = if flags().any(|flag| flag == "--json") { Format::Json } else { Format::Terminal };
-    let render = render::open(render::Options { format, color, verbose: false, dumb: true, workflow: None });
+    let now = super::context::now();
+    let render = render::open(render::Options { format, color, verbose: false, now, dumb: true, workflow: None });
     let ending = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             render.event(&Event::Output(text(error, format, color)));

@@ -44,6 +44,12 @@ pub fn describe(environment: &Environment) -> Value {
         "rollback": environment.rollback,
         "keep_releases": environment.keep_releases,
         "depends_on": environment.depends_on,
+        "drift": {
+            "policy": environment.drift.policy,
+            "ignore": environment.drift.ignore.iter().map(|ignore| json!({
+                "fact": format!("{}:{}", ignore.kind, ignore.fact), "reason": ignore.reason,
+            })).collect::<Vec<_>>(),
+        },
     });
     if let (Some(ssh), Value::Object(identity)) = (told["ssh"].as_object_mut(), identity) {
         ssh.extend(identity);

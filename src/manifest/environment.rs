@@ -3,7 +3,7 @@
 
 pub use super::network::Network;
 use crate::secret::SecretSource;
-use crate::state::Stage;
+use crate::state::{Kind, Stage};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -57,6 +57,8 @@ pub struct Environment {
     pub keep_releases: usize,
     /// Environments that must be healthy first.
     pub depends_on: Vec<Name>,
+    /// What happens to differences that nobody asked for.
+    pub drift: Drift,
 }
 
 /// What becomes of a release that does not become healthy.
@@ -269,6 +271,47 @@ pub struct Health {
     pub timeout: Duration,
     /// How long a service without a health check must be up without a restart.
     pub stable_for: Duration,
+}
+
+/// What happens to differences that nobody asked for in the manifest.
+#[derive(Clone, Debug)]
+pub struct Drift {
+    /// Whether they are corrected.
+    pub policy: DriftPolicy,
+    /// Facts that are left as they are on the host.
+    pub ignore: Vec<Ignore>,
+}
+
+/// Whether drift is corrected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DriftPolicy {
+    /// Apply and watch put things back.
+    Correct,
+    /// It is shown and left as it is.
+    Detect,
+}
+
+/// A fact that is left as it is on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignore {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name; a `*` at the end stands for any rest.
+    pub fact: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it was watch that gave it up, not the manifest.
+    pub quarantined: bool,
+}
+
+impl Ignore {
+    /// Whether it is about this fact.
+    #[must_use]
+    pub fn covers(&self, kind: Kind, fact: &str) -> bool {
+        let named = || self.fact.strip_suffix('*').map_or(self.fact == fact, |start| fact.starts_with(start));
+        self.kind == kind && named()
+    }
 }
 
 impl Name {

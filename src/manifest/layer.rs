@@ -2,11 +2,11 @@
 //! value means.
 
 use super::spec::{
-    ApplicationSpec, ComposeSpec, ConfigureSpec, EngineSpec, EnvironmentSpec, FirewallSpec, HealthSpec, HostKeys,
-    RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
+    ApplicationSpec, ComposeSpec, ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, FirewallSpec, HealthSpec,
+    HostKeys, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
-use crate::manifest::environment::{EngineSource, Rollback};
+use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
 use crate::state::Stage;
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Rollback);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Rollback DriftPolicy);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(
@@ -85,7 +85,8 @@ merge! {
     ApplicationSpec { compose }
     ComposeSpec { directory files templates variables archives seed project host_directory }
     HealthSpec { timeout stable_for }
-    EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on }
+    DriftSpec { policy ignore }
+    EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }
 }
 
 impl Layer for SshSpec {

@@ -11,7 +11,6 @@ const LATER: &[&str] = &[
     "before",
     "protect",
     "renamed_from",
-    "drift",
     "rollback",
     "keep_releases",
     "smoke",

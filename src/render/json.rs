@@ -95,6 +95,7 @@ pub fn line(event: &Event) -> String {
         }
         Event::Output(text) => object("output", Text { text }),
         Event::Note(text) => object("note", Text { text }),
+        Event::Watch(watch) => object("watch", watch),
         Event::Result(result) => object("result", result),
     }
 }

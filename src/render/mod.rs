@@ -5,6 +5,7 @@ mod formed;
 mod github;
 pub mod graph;
 mod json;
+mod log;
 pub mod markdown;
 mod stream;
 mod terminal;
@@ -57,6 +58,8 @@ pub fn at_terminal() -> bool {
 pub enum Format {
     /// Text for people.
     Terminal,
+    /// One line an event, with its time, for a service's log.
+    Log,
     /// One JSON object a line, on standard output only.
     Json,
     /// Text, and the plan as a comment's Markdown.
@@ -74,6 +77,8 @@ pub struct Options {
     pub color: ColorChoice,
     /// Whether to say more than is usual.
     pub verbose: bool,
+    /// The clock, for logs.
+    pub now: fn() -> jiff::Timestamp,
     /// Whether the terminal cannot move its cursor (`TERM=dumb`).
     pub dumb: bool,
     /// Where a GitHub workflow takes a step's summary and outputs from; `None` elsewhere.
@@ -85,6 +90,7 @@ pub fn open(options: Options) -> Arc<dyn Render> {
     let render: Arc<dyn Render> = match options.format {
         Format::Json => Arc::new(json::Json::new(Stream::new(Box::new(io::stdout())))),
         Format::Terminal => terminal(&options),
+        Format::Log => Arc::new(log::Log::new(Stream::new(Box::new(io::stdout())), options.now, options.verbose)),
         Format::Markdown => Arc::new(Formed::new(terminal(&options), Form::Markdown)),
         Format::Github => Arc::new(Formed::new(terminal(&options), Form::Github)),
     };

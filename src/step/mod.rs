@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod container;
+pub mod drift;
 pub mod engine;
 mod exclusive;
 pub mod files;
@@ -216,10 +217,16 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
     })
 }
 
-/// The facts as they are to be.
+/// The facts as they are to be. Drift that is ignored is as it is to be.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
-    state(subject, |kind| match kind {
+    let mut desired = state(subject, |kind| wanted(kind, subject, host));
+    drift::ignore(subject, host, &mut desired);
+    desired
+}
+
+fn wanted(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    match kind {
         Kind::Access => access::desired(subject, host),
         Kind::Engine => engine::desired(subject, host),
         Kind::Updates => updates::desired(subject),
@@ -229,7 +236,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
         Kind::Firewall => firewall::desired(subject, host),
         Kind::Services => services::desired(subject, host),
         Kind::Schedules => schedules::desired(subject),
-    })
+    }
 }
 
 fn state(subject: &Subject<'_>, facts: impl Fn(Kind) -> Facts) -> State {

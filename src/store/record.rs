@@ -3,7 +3,7 @@
 use super::Store;
 use crate::event::{FailedView, Health};
 use crate::failure::{Failure, Reason};
-use crate::state::{Stage, State};
+use crate::state::{Kind, Stage, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +45,9 @@ pub struct Record {
     pub endpoints: Vec<String>,
     /// Service → its state on the host.
     pub services: BTreeMap<String, String>,
+    /// What was asked of each kind when it was last seen as wanted, as a digest.
+    #[serde(default)]
+    pub met: BTreeMap<Kind, String>,
 }
 
 /// How an environment is reached, without secrets, for when its entry is gone.

@@ -94,3 +94,50 @@ fn what_the_engine_and_our_own_records_lose_comes_back() {
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 }
+
+#[test]
+fn what_is_left_to_the_host_stays_and_what_is_asked_for_comes() {
+    let host = BedHost::docker();
+    let work = duo(&host);
+    work.manifest(&host, "    drift: { policy: detect }\n");
+    work.apply().expect(0);
+    let edit = format!("echo hacked >{APP}/side/index.html; systemctl disable -q docker.service");
+    host.shell(&edit);
+    let plan = work.run(&["plan", "--json", "--detailed-exitcode"]).expect(0);
+    let left = |run: &crate::bed::Run| {
+        let left = run.of("plan")[0]["left"].as_array().expect("a list").clone();
+        left.iter().map(|it| format!("{} {}", it["why"], it["kind"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    assert_eq!((summary(&plan).len(), left(&plan)), (0, vec!["detect engine".to_owned(), "detect files".to_owned()]));
+    let status = work.run(&["status", "--json"]).expect(0).of("environment")[0].clone();
+    assert_eq!(status["drifted"], serde_json::json!(["engine", "files"]));
+    let apply = work.apply().expect(0);
+    assert_eq!((apply.outcome().as_str(), apply.of("warning").len()), ("converged", 2));
+    assert_eq!(host.page(8081).as_deref(), Some("hacked\n"));
+
+    // Another release is asked for; the engine still only drifted.
+    work.write("app/html/index.html", "page two\n");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8081).as_deref(), Some("side one\n"));
+    assert!(!host.holds("systemctl -q is-enabled docker.service"));
+
+    // The owner's own page stays, also when another release comes; everything else is put right.
+    let ignore = "    drift: { ignore: [ { fact: \"files:side/*\", reason: the owner's } ] }\n";
+    work.manifest(&host, ignore);
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert!(host.holds("systemctl -q is-enabled docker.service"));
+    host.shell(&format!("echo mine >{APP}/side/index.html; echo hacked >{APP}/html/index.html"));
+    let side = containers(&host)["side"].clone();
+    assert_eq!(left(&work.run(&["plan", "--json"]).expect(0)), ["ignored files"]);
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!((host.page(8080).as_deref(), host.page(8081).as_deref()), (Some("page two\n"), Some("mine\n")));
+    work.write("app/html/index.html", "page three\n");
+    work.write("app/side/index.html", "side three\n");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!((host.page(8080).as_deref(), host.page(8081).as_deref()), (Some("page three\n"), Some("mine\n")));
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    work.manifest(&host, "");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.page(8081).as_deref(), Some("side three\n"));
+    assert_ne!(containers(&host)["side"], side);
+}

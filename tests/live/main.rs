@@ -33,3 +33,4 @@ mod trouble_interruption;
 mod trouble_kill;
 mod trouble_release;
 mod trouble_store;
+mod watch;

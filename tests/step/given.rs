@@ -46,7 +46,7 @@ pub struct Given {
     pub environment: Environment,
     pub release: Option<Release>,
     pub facts: HostFacts,
-    key: DigestKey,
+    pub key: DigestKey,
 }
 
 impl Given {

@@ -2,7 +2,9 @@
 //! looks at another environment.
 
 use super::scalars::{duration, switch, whole};
-use super::{Placed, Reading, address, application, capitalised, checks, configure, engine, firewall, shown, ssh};
+use super::{
+    Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
+};
 use crate::manifest::environment::{Environment, Health, Name, Rollback};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
@@ -51,6 +53,7 @@ pub fn read(
         rollback: spec.rollback.value().copied().unwrap_or(Rollback::OnFailure),
         keep_releases: keep_releases(&spec.keep_releases, reading),
         depends_on: depends_on.iter().filter_map(|written| Name::parse(&written.value).ok()).collect(),
+        drift: drift::read(&spec.drift.or_default(), reading.report),
         project: project.clone(),
         name,
     };

@@ -5,6 +5,7 @@ mod address;
 mod application;
 mod checks;
 mod configure;
+mod drift;
 mod engine;
 mod environment;
 mod firewall;

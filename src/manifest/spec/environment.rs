@@ -4,7 +4,7 @@ use super::{
     ApplicationSpec, CheckSpec, FirewallSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text,
     Whole,
 };
-use crate::manifest::environment::{EngineSource, Rollback};
+use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
 use crate::manifest::written::{Given, Written};
 use crate::state::Stage;
 use schemars::JsonSchema;
@@ -45,6 +45,8 @@ pub struct EnvironmentSpec {
     pub keep_releases: Given<Whole>,
     /// Environments that must be healthy first.
     pub depends_on: Given<Vec<Written<String>>>,
+    /// What happens to differences that nobody asked for here.
+    pub drift: Given<DriftSpec>,
 }
 
 /// An existing host. It belongs to its owner: it is never destroyed.
@@ -109,4 +111,26 @@ pub struct HealthSpec {
     /// How long a service without a health check must be up without a restart; default 2s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub stable_for: Given<Text>,
+}
+
+/// What happens to differences that nobody asked for in the manifest.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Drift", deny_unknown_fields, default)]
+pub struct DriftSpec {
+    /// Whether apply and watch correct them, or only show them; default `correct`.
+    pub policy: Given<DriftPolicy>,
+    /// Facts that belong to the host: once they differ there, they are never corrected.
+    pub ignore: Given<Vec<Written<IgnoreSpec>>>,
+}
+
+/// A fact that belongs to the host.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Ignore", deny_unknown_fields, default)]
+pub struct IgnoreSpec {
+    /// `KIND:FACT` as plans name them (`files:app/motd`); a `*` at its end stands for any rest.
+    #[schemars(regex(pattern = r"^[a-z]+:."))]
+    pub fact: Given<String>,
+    /// Why, for those who read the plan.
+    #[schemars(length(min = 1))]
+    pub reason: Given<String>,
 }

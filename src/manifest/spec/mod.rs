@@ -14,7 +14,9 @@ mod value;
 pub use application::{ApplicationSpec, ComposeSpec};
 pub use check::{CheckSpec, HttpSpec};
 pub use configure::{ScheduleSpec, ScriptSpec, SecurityUpdatesSpec};
-pub use environment::{ConfigureSpec, EngineSpec, EnvironmentSpec, HealthSpec, RegisteredSpec, RepositorySpec};
+pub use environment::{
+    ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, IgnoreSpec, RegisteredSpec, RepositorySpec,
+};
 pub use firewall::{AllowSpec, FirewallSpec, RulesSpec};
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};

@@ -115,6 +115,8 @@ impl Terminal {
                 }
                 state.progress.above(|| out.write(&output));
             }
+            // A watch writes a log instead.
+            Event::Watch(watch) => state.progress.above(|| err.write(&format!("{}\n", text::clean(&watch.message)))),
             Event::Note(note) => state.progress.above(|| out.write(&format!("{}\n", text::clean(note)))),
             Event::Result(result) => {
                 state.progress.clear();

@@ -1,7 +1,7 @@
 //! A plan as text. Never leaves out a step, a reason or a diff.
 
 use super::Look;
-use crate::event::{Action, Change, PlanView, PlannedStep};
+use crate::event::{Action, Change, Left, PlanView, PlannedStep, Why};
 use crate::render::text;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
@@ -37,7 +37,39 @@ pub(super) fn text(plan: &PlanView, look: Look) -> String {
         }
     }
     steps(&mut out, &others, look);
+    out += &left(&plan.left, look);
     out + &conclusion(plan, look)
+}
+
+/// Drift that is left as it is; what is ignored only where more is to be said.
+fn left(left: &[Left], look: Look) -> String {
+    let shown = left.iter().filter(|left| look.verbose || left.why != Why::Ignored);
+    let as_step = |left: &Left| PlannedStep {
+        environment: left.environment.clone(),
+        kind: left.kind,
+        action: Action::Update,
+        reason: why(left),
+        destructive: false,
+        changes: left.changes.clone(),
+    };
+    let shown: Vec<PlannedStep> = shown.map(as_step).collect();
+    let mut out = String::new();
+    if !shown.is_empty() {
+        out += &look.paint(BOLD, "Left as it is:");
+        out += "\n\n";
+        steps(&mut out, &shown.iter().collect::<Vec<_>>(), look);
+    }
+    out
+}
+
+/// Who leaves it, and why.
+pub(super) fn why(left: &Left) -> String {
+    let who = match left.why {
+        Why::Detect => "drifted; drift.policy is detect",
+        Why::Ignored => "ignored",
+        Why::Quarantined => "quarantined",
+    };
+    left.reason.as_ref().map_or_else(|| who.to_owned(), |reason| format!("{who}: {reason}"))
 }
 
 fn conclusion(plan: &PlanView, look: Look) -> String {
@@ -48,6 +80,9 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
             return format!("No changes in {converged} since {}\n", text::clean_line(reference));
         }
         return match plan.converged.len() {
+            0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
+                "No changes: what differs is left as it is\n".to_owned()
+            }
             0 => "No changes: there is no environment to compare\n".to_owned(),
             _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
         };

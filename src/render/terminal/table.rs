@@ -1,7 +1,7 @@
 //! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
 
 use super::Look;
-use crate::event::{CheckView, EnvironmentView, Health, RunView};
+use crate::event::{CheckView, EnvironmentView, Health, RunView, Why};
 use crate::render::text;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::fmt::Write;
@@ -35,7 +35,7 @@ pub(super) fn environments(environments: &[EnvironmentView], command: &str, look
             ]);
         }
     }
-    let remarks: String = environments.iter().map(remarks).collect();
+    let remarks: String = environments.iter().map(|environment| remarks(environment, look)).collect();
     let gap = if remarks.is_empty() { "" } else { "\n" };
     format!("{}{gap}{remarks}", print(&table))
 }
@@ -137,7 +137,7 @@ fn or_dash<T: ToString>(values: &[T], separator: &str) -> String {
 }
 
 /// What does not fit into a column, a line each.
-fn remarks(environment: &EnvironmentView) -> String {
+fn remarks(environment: &EnvironmentView, look: Look) -> String {
     let name = &environment.name;
     let mut out = String::new();
     if let Some(why) = &environment.unreachable {
@@ -151,6 +151,15 @@ fn remarks(environment: &EnvironmentView) -> String {
     }
     if let Some(owner) = &environment.in_progress {
         let _ = writeln!(out, "{name}: in progress, by {}", text::clean_line(owner));
+    }
+    for left in environment.left.iter().filter(|left| look.verbose || left.why != Why::Ignored) {
+        let facts = left.changes.iter().map(|change| text::clean_line(&change.fact)).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            out,
+            "{name}: left as it is: {} {facts} ({})",
+            left.kind,
+            text::clean_line(&super::plan::why(left))
+        );
     }
     if environment.suspended {
         let _ = writeln!(out, "{name}: suspended; deployer resume {name} takes it up again");

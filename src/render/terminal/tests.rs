@@ -1,7 +1,9 @@
 //! Snapshots of what people read, in plain text.
 
 use super::*;
-use crate::event::{Action, Change, Health, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary};
+use crate::event::{
+    Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
+};
 use crate::failure::{Failure, Location, Reason};
 use crate::state::{Kind, Stage};
 use std::io::Write;
@@ -59,6 +61,12 @@ fn change(fact: &str, from: Option<&str>, to: Option<&str>) -> Change {
     Change { fact: fact.to_owned(), from: from.map(str::to_owned), to: to.map(str::to_owned), diff: None, note: None }
 }
 
+fn left(why: Why, reason: Option<&str>) -> Left {
+    let changes = vec![change("app/motd", Some("0644 sha256:aa"), Some("0644 sha256:bb"))];
+    let (environment, reason) = ("lab".to_owned(), reason.map(str::to_owned));
+    Left { environment, kind: Kind::Files, why, reason, changes }
+}
+
 fn environment(name: &str) -> EnvironmentView {
     EnvironmentView {
         name: name.to_owned(),
@@ -66,6 +74,7 @@ fn environment(name: &str) -> EnvironmentView {
         stage: Stage::Running,
         health: Health::Healthy,
         drifted: Vec::new(),
+        left: Vec::new(),
         failed: None,
         in_progress: None,
         suspended: false,
@@ -105,6 +114,7 @@ fn plan() -> PlanView {
         ],
         observed_seconds_ago: Some(310),
         converged: vec!["staging".to_owned(), "tokyo".to_owned()],
+        left: vec![left(Why::Detect, None), left(Why::Ignored, Some("edited by the owner"))],
         ..PlanView::default()
     }
 }
@@ -157,6 +167,7 @@ fn status() {
         stage: Stage::Configured,
         health: Health::None,
         drifted: vec![Kind::Files, Kind::Services],
+        left: vec![left(Why::Detect, None), left(Why::Ignored, Some("edited by the owner"))],
         failed: Some(crate::event::FailedView {
             kind: Some(Kind::Files),
             reason: "disk-full".to_owned(),

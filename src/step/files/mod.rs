@@ -10,7 +10,7 @@ pub use probe::{LIST, parse, parse_list, probe};
 pub use switch::{compose, remove, switch};
 
 use super::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, keep};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, keep};
 use crate::application::{self, release::File};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -154,7 +154,30 @@ fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
     let key = key(subject, host);
     let fact = |(path, file): (&Utf8PathBuf, &File)| Some((path.to_string(), wanted(file, key)?));
-    release.files.iter().filter_map(fact).collect()
+    let mut facts: Facts = release.files.iter().filter_map(fact).collect();
+    // A release that waits holds all of its files; where none does, what the host keeps is wanted as it is.
+    let kept = if host.files.staged.is_some() { BTreeSet::new() } else { drift::kept_files(subject, host) };
+    if !kept.is_empty() {
+        let seen = seen_files(subject, host);
+        for path in kept {
+            match seen.get(path.as_str()) {
+                Some(value) => facts.insert(path.into_string(), value.clone()),
+                None => facts.remove(path.as_str()),
+            };
+        }
+    }
+    facts
+}
+
+/// Whether a file is neither as the last release put it there nor as one that is on its way does.
+pub(super) fn changed_by_hand(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path) -> bool {
+    let live = host.files.live.get(path);
+    let mut records = host.files.begun().filter_map(|record| record.files.get(path)).peekable();
+    let same = |record: &FileRecord| {
+        let key = is_keyed(record).then(|| key(subject, host));
+        record.value == SEED || live.map(|live| value(live.mode, &live.sha256, key)).as_ref() == Some(&record.value)
+    };
+    records.peek().is_some() && !records.any(same)
 }
 
 fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
@@ -193,9 +216,11 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
     let live = seen_files(subject, &unstaged(host));
+    let kept = drift::kept_files(subject, host);
     let placed = |path: &Utf8PathBuf, value: &String| {
         let recorded = host.files.recorded(path).filter(|record| record.value == *value);
-        recorded.filter(|_| live.get(path.as_str()) == Some(value)).map_or(id, |record| &record.placed).to_owned()
+        let stays = live.get(path.as_str()) == Some(value) || kept.contains(path);
+        recorded.filter(|_| stays).map_or(id, |record| &record.placed).to_owned()
     };
     let file = |(path, file): (&Utf8PathBuf, &File)| {
         let value = wanted(file, key(subject, host))?;
@@ -268,7 +293,7 @@ fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &
         script: subject.preamble()
             + "umask 077\n"
             + &keep("swapping.json", &serde_json::to_string(&record).unwrap_or_default())
-            + &switch(&record, host),
+            + &switch(&record, host, &BTreeSet::new()),
         input: Input::Empty,
         limit: SHORT,
         reason: Reason::UploadFailed,

@@ -18,10 +18,12 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     )
 }
 
-/// Shell that places the staged release's files and removes those that left it; can be repeated.
+/// Shell that places the staged release's files, but those in `kept`, and removes those that left it; can be
+/// repeated.
 #[must_use]
-pub fn switch(record: &ReleaseRecord, host: &HostFacts) -> String {
-    let (seeds, files): (Vec<_>, Vec<_>) = record.files.iter().partition(|(_, file)| file.value == SEED);
+pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
+    let sent = record.files.iter().filter(|(path, _)| !kept.contains(*path));
+    let (seeds, files): (Vec<_>, Vec<_>) = sent.partition(|(_, file)| file.value == SEED);
     // What the host already had once is its own, also where it was deleted there.
     let had = |(path, _): &(&Utf8PathBuf, &FileRecord)| {
         host.files.current.as_ref().and_then(|record| record.files.get(*path)).is_some_and(|file| file.value == SEED)

@@ -7,8 +7,8 @@ use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, files, keep};
-use std::collections::BTreeMap;
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, keep};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// How many rejected inputs are remembered.
@@ -26,7 +26,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     } else {
         String::new()
     };
-    Ok(vec![up(subject, &record, "start the services".to_owned(), &begin)])
+    let kept = drift::kept_services(subject, host);
+    Ok(vec![up(subject, &record, &kept, "start the services".to_owned(), &begin)])
 }
 
 /// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
@@ -35,22 +36,29 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Command {
     let reject = rejection(host, rejected, &target.digest);
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
-    up(subject, target, format!("go back to release {}", target.id), &begin)
+    up(subject, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin)
 }
 
-/// Lets Compose bring the services to `record`, after `begin`.
-fn up(subject: &Subject<'_>, record: &ReleaseRecord, title: String, begin: &str) -> Command {
+/// Lets Compose bring the services to `record`, after `begin`; those that are `kept` stay as they are.
+fn up(subject: &Subject<'_>, record: &ReleaseRecord, kept: &BTreeSet<String>, title: String, begin: &str) -> Command {
     let script = format!(
         "{preamble}umask 077\n{labels}{begin}{unfinished}{thaw}cd \"$app\"\n\
-         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull >&2 </dev/null\n",
+         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{named} >&2 </dev/null\n",
         preamble = subject.preamble(),
         labels = keep("override.json", &labels(record)),
         unfinished = unfinished(&record.project),
         thaw = thaw(&record.project),
         compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
+        named = named(record, kept),
     );
     let limit = subject.environment.health.timeout + SHORT;
     Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
+}
+
+/// The services to be started by name, where some are to be left as they are.
+fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
+    let others = record.services.keys().filter(|name| !kept.is_empty() && !kept.contains(*name));
+    others.fold(String::new(), |text, name| text + " " + &quote(name))
 }
 
 /// Journals a release as the one being switched to and puts its files in place.
@@ -58,7 +66,7 @@ fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> St
     let json = serde_json::to_string(record).unwrap_or_default();
     let marker = quote(&access::marker_of(subject, host, false));
     keep("swapping.json", &json)
-        + &files::switch(record, host)
+        + &files::switch(record, host, &drift::kept_files(subject, host))
         + &format!("printf '%s\\n' {marker} > \"$app/.deployer\"\n")
 }
 

@@ -1,0 +1,107 @@
+//! `deployer watch`: the pass of `apply`, again and again, one environment at a time. Never destroys anything, and
+//! never takes up what is suspended.
+
+use super::pass::refuse;
+use super::signals::{self, Stop};
+use super::watching::{self, Watching};
+use super::{Context, Ending};
+use crate::event::{Event, Happening, Outcome, WatchView};
+use crate::failure::{Failure, Reason};
+use crate::watch::http;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keep the hosts as the manifest wants them, until a signal ends it
+///
+/// Environments are reconciled when the manifest or a file they are made from changes, and again after each interval,
+/// which finds drift and puts it right as drift.policy says. A manifest that turns invalid is not followed until it is
+/// mended. SIGHUP reconciles everything now; SIGTERM and SIGINT finish the steps that run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Environments, with those they depend on; all where none is named
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// How long after a pass the next one begins, a fifth more or less
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub interval: Duration,
+    /// Fetch the Git checkout that holds the manifest this often, and move it forward
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub git_pull: Option<Duration>,
+    /// Where /healthz, /metrics and /status are served, or off
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9640", value_parser = listen)]
+    pub listen: Listen,
+    /// Environments worked on at the same time
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: u16,
+}
+
+/// Where to serve HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(length) if length < Duration::from_secs(1) => Err("it must be a second or longer".to_owned()),
+        Ok(length) if length > Duration::from_hours(24) => Err("it is longer than a day".to_owned()),
+        Ok(length) => Ok(length),
+        Err(_) => Err("write a number with its unit: 30s, 5m, 1h".to_owned()),
+    }
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen::Off);
+    }
+    text.parse()
+        .map(Listen::At)
+        .map_err(|_| "write ADDRESS:PORT, as in 127.0.0.1:9640 or [::1]:9640, or off".to_owned())
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let work = async |stop: Arc<Stop>| match watch(context, &args, &stop).await {
+        Ok(()) => Ending::ok(Outcome::Ok),
+        Err(failures) => refuse(context, &failures),
+    };
+    signals::heed(context, work).await
+}
+
+async fn watch(context: &Context, args: &Args, stop: &Arc<Stop>) -> Result<(), Vec<Failure>> {
+    if context.file == "-" {
+        let failure = Failure::new(Reason::Usage, "Standard input cannot be watched").hint("Name a file with -f");
+        return Err(vec![failure]);
+    }
+    let mut watching = Watching::open(context, args, stop).await?;
+    let server = match args.listen {
+        Listen::Off => None,
+        Listen::At(address) => {
+            let listener = http::listen(address).await.map_err(|failure| vec![failure])?;
+            // The port is the system's choice where 0 was asked for.
+            let address = listener.local_addr().unwrap_or(address);
+            if !address.ip().is_loopback() {
+                let message = format!("{address} is open to others: they can read the state of every environment");
+                context.say(Event::Warning { environment: None, message });
+            }
+            say(context, Happening::Listening, None, format!("http://{address}/healthz, /metrics and /status answer"));
+            Some(tokio::spawn(http::serve(listener, watching.board())))
+        }
+    };
+    let watched = watching.run().await;
+    if let Some(server) = server {
+        server.abort();
+    }
+    watching::close(watching).await;
+    watched.map_err(|failure| vec![failure])
+}
+
+/// Says what happened to the watch.
+pub fn say(context: &Context, event: Happening, environment: Option<&str>, message: impl Into<String>) {
+    let environment = environment.map(str::to_owned);
+    context.say(Event::Watch(WatchView { at: (context.now)(), event, environment, message: message.into() }));
+}

@@ -1,0 +1,406 @@
+//! The loop of `deployer watch`: hears of changes, keeps the last good manifest, starts passes when they are due.
+//! Never reconciles itself, and never decides when: that is the schedule's.
+
+use super::Context;
+use super::pass::Pass;
+use super::signals::Stop;
+use super::watch::{Args, say};
+use super::watch_pass::{self, Done, Job, Said};
+use crate::event::{Event, Happening};
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::{Environment, Ignore};
+use crate::manifest::{self, Manifest};
+use crate::store::Store;
+use crate::watch::board::Board;
+use crate::watch::files;
+use crate::watch::git::{self, Followed};
+use crate::watch::http::Shared;
+use crate::watch::quarantine::Quarantine;
+use crate::watch::schedule::{End, Schedule};
+use crate::watch::sources::{self, Prints, Sources};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{Id, JoinError, JoinSet};
+
+/// The longest sleep: whoever asks for our health sees that the loop comes round.
+const TURN: Duration = Duration::from_secs(10);
+/// How often files are looked at though nothing was heard: not every file system tells.
+const LOOK: Duration = Duration::from_mins(1);
+/// The same while something cannot be watched.
+const LOOK_OFTEN: Duration = Duration::from_secs(2);
+
+/// Everything the loop knows.
+pub struct Watching<'a> {
+    context: &'a Context,
+    args: &'a Args,
+    stop: &'a Arc<Stop>,
+    begun: Instant,
+    /// The last good manifest and the environments of it that are watched.
+    manifest: Arc<Manifest>,
+    environments: BTreeMap<String, Environment>,
+    store: Arc<Store>,
+    /// Why the manifest as it is now is not followed.
+    invalid: Option<String>,
+    /// Files: what is watched, whether all of it is, when to look next, what was seen.
+    watch: Option<files::Watch>,
+    armed: bool,
+    look: Instant,
+    prints: Prints,
+    digests: BTreeMap<String, blake3::Hash>,
+    changes: (UnboundedSender<()>, UnboundedReceiver<()>),
+    /// Passes.
+    schedule: Schedule,
+    quarantine: Quarantine,
+    jobs: JoinSet<Option<Done>>,
+    names: BTreeMap<Id, String>,
+    said: BTreeMap<String, Said>,
+    waiting: BTreeSet<(String, String)>,
+    board: Shared,
+}
+
+/// What is read of a manifest that can be followed.
+struct Good {
+    manifest: Arc<Manifest>,
+    environments: BTreeMap<String, Environment>,
+    store: Arc<Store>,
+}
+
+impl<'a> Watching<'a> {
+    /// Reads the manifest, which must be good now, and opens the store.
+    pub async fn open(context: &'a Context, args: &'a Args, stop: &'a Arc<Stop>) -> Result<Self, Vec<Failure>> {
+        let good = read(context, args, None).await?;
+        let (url, directory) = context.store(Some(&good.manifest.state));
+        let own = url.strip_prefix("sqlite:").map(|path| directory.join(path.trim_start_matches("//")));
+        let changes = unbounded_channel();
+        let watch = files::Watch::start(changes.0.clone(), own.into_iter().collect());
+        let watch = watch.map_err(|why| {
+            let message = format!("Files cannot be watched, so they are looked at now and then instead: {why}");
+            context.say(Event::Warning { environment: None, message });
+        });
+        let now = Instant::now();
+        let mut watching = Self {
+            context,
+            args,
+            stop,
+            begun: now,
+            manifest: Arc::clone(&good.manifest),
+            environments: BTreeMap::new(),
+            store: Arc::clone(&good.store),
+            invalid: None,
+            watch: watch.ok(),
+            armed: false,
+            look: now,
+            prints: Prints::default(),
+            digests: BTreeMap::new(),
+            changes,
+            schedule: Schedule::new(args.interval, usize::from(args.parallel)),
+            quarantine: Quarantine::default(),
+            jobs: JoinSet::new(),
+            names: BTreeMap::new(),
+            said: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            board: Arc::new(Mutex::new(Board::new(now))),
+        };
+        watching.follow(good);
+        Ok(watching)
+    }
+
+    /// What others may read.
+    pub fn board(&self) -> Shared {
+        Arc::clone(&self.board)
+    }
+
+    /// Works until a signal comes; passes that run then are waited for.
+    pub async fn run(&mut self) -> Result<(), Failure> {
+        let every = humantime::format_duration(self.args.interval);
+        let message = format!("watching {}: {}, every {every}", self.context.file, count(self.environments.len()));
+        say(self.context, Happening::Started, None, message);
+        let mut hangup = signal(SignalKind::hangup())
+            .map_err(|error| Failure::new(Reason::CommandFailed, format!("Signals cannot be listened for: {error}")))?;
+        let pulling = Arc::new(AtomicBool::new(false));
+        let mut pulls = self.pulls(&pulling);
+        let mut lost: Option<String> = None;
+        loop {
+            let sleep = self.turn();
+            tokio::select! {
+                () = self.stop.wait() => break,
+                _ = hangup.recv() => self.schedule.force(self.begun.elapsed()),
+                Some(ended) = self.jobs.join_next_with_id() => self.ended(ended),
+                Some(pulled) = pulls.recv() => {
+                    self.pulled(pulled, &mut lost);
+                    self.refresh().await;
+                }
+                Some(()) = self.changes.1.recv() => {
+                    while self.changes.1.try_recv().is_ok() {}
+                    // A checkout that moves is looked at when it has moved.
+                    if !pulling.load(Ordering::Relaxed) {
+                        self.refresh().await;
+                    }
+                }
+                () = tokio::time::sleep(sleep) => if Instant::now() >= self.look {
+                    self.refresh().await;
+                }
+            }
+        }
+        say(self.context, Happening::Stopping, None, "stopping when the steps that run have ended");
+        while let Some(ended) = self.jobs.join_next_with_id().await {
+            self.ended(ended);
+        }
+        Ok(())
+    }
+
+    fn board_mut(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts what is due; returns how long to sleep.
+    fn turn(&mut self) -> Duration {
+        let now = self.begun.elapsed();
+        self.board_mut().turned = Instant::now();
+        while let Some(name) = self.schedule.start(now) {
+            self.start(&name);
+        }
+        let waiting: BTreeSet<(String, String)> =
+            self.schedule.waiting(now).into_iter().map(|(name, need)| (name.to_owned(), need.to_owned())).collect();
+        for (name, need) in waiting.difference(&self.waiting) {
+            say(self.context, Happening::Waiting, Some(name), format!("waits for {need}, which it depends on"));
+        }
+        self.waiting = waiting;
+        let due = self.schedule.next().map_or(TURN, |due| due.saturating_sub(now));
+        due.min(TURN).min(self.look.saturating_duration_since(Instant::now())).max(Duration::from_millis(1))
+    }
+
+    fn start(&mut self, name: &str) {
+        let Some(mut environment) = self.environments.get(name).cloned() else { return };
+        let given_up = self.quarantine.of(name).map(|(kind, fact)| Ignore {
+            kind: *kind,
+            fact: fact.clone(),
+            reason: "corrected again and again".to_owned(),
+            quarantined: true,
+        });
+        environment.drift.ignore.extend(given_up);
+        let job = Job {
+            context: self.context.clone(),
+            manifest: Arc::clone(&self.manifest),
+            store: Arc::clone(&self.store),
+            environment,
+            said: self.said.get(name).cloned().unwrap_or_default(),
+            stop: Arc::clone(self.stop),
+        };
+        let task = self.jobs.spawn(watch_pass::run(job));
+        self.names.insert(task.id(), name.to_owned());
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Option<Done>), JoinError>) {
+        let (id, done) = match ended {
+            Ok((id, done)) => (id, done),
+            Err(error) => {
+                let failure = Failure::new(Reason::CommandFailed, format!("A pass broke off: {error}"));
+                self.context.say(Event::Failure(failure));
+                (error.id(), None)
+            }
+        };
+        let Some(name) = self.names.remove(&id) else { return };
+        let now = self.begun.elapsed();
+        let pause = self.schedule.ended(&name, done.as_ref().map_or(End::Failed, |done| done.end), now, chance());
+        let Some(done) = done else { return };
+        for (kind, fact) in &done.corrected {
+            if self.quarantine.corrected(&name, *kind, fact, now) {
+                let message =
+                    format!("{kind}:{fact} was corrected 3 times in an hour; it is left alone until something changes");
+                say(self.context, Happening::Quarantined, Some(&name), message);
+            }
+        }
+        if let Some(entry) = self.board_mut().environments.get_mut(&name) {
+            entry.at = Some((self.context.now)());
+            entry.took = done.took;
+            entry.passes += 1;
+            entry.failures += u64::from(done.end == End::Failed);
+            entry.corrections += done.corrected.len() as u64;
+            entry.view = done.view.or(entry.view.take());
+        }
+        self.said.insert(name.clone(), done.said);
+        let took = done.took.as_secs_f64();
+        let next = pause.map_or(0, |pause| pause.as_secs());
+        let message = match done.end {
+            End::Failed => format!("failed after {took:.1} s; tried again in {next} s"),
+            _ if done.applied > 0 => format!("reconciled in {took:.1} s, steps applied: {}", done.applied),
+            _ if self.context.verbose => format!("looked at in {took:.1} s; nothing to do; next in {next} s"),
+            _ => return,
+        };
+        say(self.context, Happening::Reconciled, Some(&name), message);
+    }
+
+    /// Looks at the manifest and at every file that environments are made from.
+    async fn refresh(&mut self) {
+        self.arm();
+        let now = Instant::now();
+        self.look = now + if self.armed { LOOK.min(self.args.interval) } else { LOOK_OFTEN };
+        let same = std::fs::read(&self.context.file).is_ok_and(|text| text == self.manifest.text.as_bytes());
+        if !same {
+            match read(self.context, self.args, Some((&self.manifest, &self.store))).await {
+                Ok(good) => {
+                    let message = format!("the manifest changed: {} to look at", count(good.environments.len()));
+                    self.mended();
+                    self.follow(good);
+                    return say(self.context, Happening::ManifestChanged, None, message);
+                }
+                Err(failures) => self.keep(&failures),
+            }
+        } else if self.invalid.is_some() {
+            self.mended();
+        }
+        for name in self.changed() {
+            say(self.context, Happening::FilesChanged, Some(&name), "files that it is made from changed");
+            self.quarantine.lift(&name);
+            self.schedule.touch(&name, self.begun.elapsed());
+        }
+    }
+
+    /// Follows this manifest from now on.
+    fn follow(&mut self, good: Good) {
+        (self.manifest, self.environments, self.store) = (good.manifest, good.environments, good.store);
+        self.arm();
+        self.changed();
+        let needs = |environment: &Environment| environment.depends_on.iter().map(ToString::to_string).collect();
+        let needs = self.environments.iter().map(|(name, environment)| (name.clone(), needs(environment))).collect();
+        self.schedule.renew(&needs, self.begun.elapsed());
+        self.quarantine.lift_all();
+        self.said.clear();
+        self.board_mut().renew(self.environments.keys().map(String::as_str));
+    }
+
+    /// Keeps the last good manifest, and says once why.
+    fn keep(&mut self, failures: &[Failure]) {
+        let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
+        if self.invalid.as_ref() == Some(&why) {
+            return;
+        }
+        self.board_mut().invalid = Some(why.clone());
+        self.invalid = Some(why);
+        for failure in failures {
+            self.context.say(Event::Failure(failure.clone()));
+        }
+        say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
+    }
+
+    fn mended(&mut self) {
+        if self.invalid.take().is_some() {
+            self.board_mut().invalid = None;
+            say(self.context, Happening::ManifestMended, None, "the manifest can be used again");
+        }
+    }
+
+    fn sources(&self) -> Sources {
+        let mut all = Sources::default();
+        all.files.insert(self.context.directory.join(&self.context.file));
+        for environment in self.environments.values() {
+            let own = sources::of(environment);
+            all.files.extend(own.files);
+            all.trees.extend(own.trees);
+        }
+        all
+    }
+
+    fn arm(&mut self) {
+        let sources = self.sources();
+        self.armed = self.watch.as_mut().is_some_and(|watch| watch.arm(&sources));
+    }
+
+    /// The environments whose files are not what they were.
+    fn changed(&mut self) -> Vec<String> {
+        let (prints, environments) = (&mut self.prints, &self.environments);
+        let digest =
+            |(name, environment): (&String, &Environment)| (name.clone(), prints.digest(&sources::of(environment)));
+        let digests = tokio::task::block_in_place(|| environments.iter().map(digest).collect());
+        let before = std::mem::replace(&mut self.digests, digests);
+        let differs = |name: &&String| before.get(*name).is_some_and(|digest| self.digests.get(*name) != Some(digest));
+        self.digests.keys().filter(differs).cloned().collect()
+    }
+
+    /// Follows the Git checkout where that is wanted; hears what came of it.
+    fn pulls(&self, pulling: &Arc<AtomicBool>) -> UnboundedReceiver<Result<Followed, Failure>> {
+        let (send, receive) = unbounded_channel();
+        if let Some(every) = self.args.git_pull {
+            let (directory, pulling) = (self.context.manifest_directory(), Arc::clone(pulling));
+            tokio::spawn(async move {
+                loop {
+                    pulling.store(true, Ordering::Relaxed);
+                    let pulled = git::follow(&directory).await;
+                    pulling.store(false, Ordering::Relaxed);
+                    if send.send(pulled).is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(every).await;
+                }
+            });
+        }
+        receive
+    }
+
+    /// Says what came of a pull, and what keeps it from working once.
+    fn pulled(&self, pulled: Result<Followed, Failure>, lost: &mut Option<String>) {
+        match pulled {
+            Ok(followed) => {
+                if lost.take().is_some() {
+                    say(self.context, Happening::Pulled, None, "the Git checkout follows its upstream again");
+                }
+                if let Followed::Moved(commit) = followed {
+                    let message = format!("the Git checkout moved forward to {}", commit.get(..12).unwrap_or(&commit));
+                    say(self.context, Happening::Pulled, None, message);
+                }
+            }
+            Err(failure) => {
+                if lost.as_ref() != Some(&failure.message) {
+                    self.context.say(Event::Failure(failure.clone()));
+                }
+                *lost = Some(failure.message);
+            }
+        }
+    }
+}
+
+/// Closes the store, so that its log is folded into the one file.
+pub async fn close(watching: Watching<'_>) {
+    if let Some(store) = Arc::into_inner(watching.store) {
+        store.close().await;
+    }
+}
+
+/// Reads the manifest as it is now. `before` is the one that is followed, whose store is kept where it is the same.
+async fn read(
+    context: &Context,
+    args: &Args,
+    before: Option<(&Arc<Manifest>, &Arc<Store>)>,
+) -> Result<Good, Vec<Failure>> {
+    let home = context.home.as_deref();
+    let manifest = tokio::task::block_in_place(|| manifest::load(context.file.as_str(), home))?;
+    let manifest = Arc::new(manifest);
+    let (url, directory) = context.store(Some(&manifest.state));
+    let store = match before {
+        Some((before, store)) if context.store(Some(&before.state)) == (url.clone(), directory.clone()) => {
+            Arc::clone(store)
+        }
+        _ => Arc::new(Store::open(&url, &directory).await.map_err(|failure| vec![failure])?),
+    };
+    let pass = Pass::over(context, Arc::clone(&manifest), Arc::clone(&store)).await.map_err(|failure| vec![failure])?;
+    pass.orphans().map_err(|failure| vec![failure])?;
+    let selected = pass.select(&args.environments, true)?;
+    pass.say_warnings(context);
+    let environments = selected.into_iter().map(|environment| (environment.name.to_string(), environment)).collect();
+    Ok(Good { manifest, environments, store })
+}
+
+fn count(environments: usize) -> String {
+    if environments == 1 { "1 environment".to_owned() } else { format!("{environments} environments") }
+}
+
+/// A number between 0 and 1.
+fn chance() -> f64 {
+    let (_, number, ..) = uuid::Uuid::new_v4().as_fields();
+    f64::from(number) / f64::from(u16::MAX)
+}

@@ -1,0 +1,188 @@
+//! The files of this machine that environments are made from, and one digest of their content. Never reads a file
+//! again whose times, size and inode are those of the last look.
+
+use crate::manifest::environment::{Environment, Identity};
+use crate::secret::SecretSource;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+/// Folders inside an application that change by our own doing, or Git's.
+const OURS: [&str; 2] = [".git", ".deployer"];
+
+/// Files and directories that something is made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Single files.
+    pub files: BTreeSet<Utf8PathBuf>,
+    /// Directories with everything in them.
+    pub trees: BTreeSet<Utf8PathBuf>,
+}
+
+/// What an environment is made from, beside the manifest.
+#[must_use]
+pub fn of(environment: &Environment) -> Sources {
+    let mut sources = Sources::default();
+    let identity = environment.ssh.identity.as_ref().and_then(|identity| match identity {
+        Identity::Secret(source) => Some(source),
+        Identity::File(_) => None,
+    });
+    let mut secrets: Vec<&SecretSource> = identity.into_iter().chain(&environment.ssh.sudo_password).collect();
+    if let Some(compose) = &environment.application {
+        sources.trees.insert(compose.directory.clone());
+        sources.files.extend(compose.archives.values().cloned());
+        secrets.extend(compose.variables.values());
+    }
+    sources.files.extend(secrets.into_iter().filter_map(|source| match source {
+        SecretSource::File { path, .. } => Some(path.clone()),
+        _ => None,
+    }));
+    sources
+}
+
+/// Whether a change there may be one of what somebody wrote, not of what we or Git keep for ourselves.
+#[must_use]
+pub fn matters(path: &Utf8Path) -> bool {
+    !path.components().any(|part| OURS.contains(&part.as_str()))
+}
+
+/// What is remembered of the files that were read.
+#[derive(Debug, Default)]
+pub struct Prints {
+    known: BTreeMap<Utf8PathBuf, (Look, blake3::Hash)>,
+}
+
+/// What tells that a file was not touched since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Look {
+    fn from(data: &Metadata) -> Self {
+        Self {
+            device: data.dev(),
+            inode: data.ino(),
+            size: data.size(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+        }
+    }
+}
+
+impl Prints {
+    /// One digest of names, executable bits and contents. What is not there counts as that.
+    pub fn digest(&mut self, sources: &Sources) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for file in &sources.files {
+            self.feed(&mut hasher, file);
+        }
+        for tree in &sources.trees {
+            let entries = walkdir::WalkDir::new(tree).follow_links(true).sort_by_file_name().min_depth(1);
+            let kept = |entry: &walkdir::DirEntry| !OURS.iter().any(|name| entry.file_name() == *name);
+            for entry in entries.into_iter().filter_entry(kept) {
+                let path = match &entry {
+                    Ok(entry) if entry.file_type().is_dir() => continue,
+                    Ok(entry) => Some(entry.path()),
+                    // A broken link or a loop: its name is all there is.
+                    Err(error) => error.path(),
+                };
+                if let Some(path) = path.and_then(Utf8Path::from_path) {
+                    self.feed(&mut hasher, path);
+                }
+            }
+        }
+        hasher.finalize()
+    }
+
+    fn feed(&mut self, hasher: &mut blake3::Hasher, path: &Utf8Path) {
+        hasher.update(&(path.as_str().len() as u64).to_le_bytes()).update(path.as_str().as_bytes());
+        let data = std::fs::metadata(path).ok().filter(Metadata::is_file);
+        let content = data.as_ref().and_then(|data| self.content(path, data));
+        let executable = data.is_some_and(|data| data.mode() & 0o111 != 0);
+        hasher.update(&[u8::from(content.is_some()), u8::from(executable)]);
+        hasher.update(content.as_ref().map_or(&[0; 32], |hash| hash.as_bytes()));
+    }
+
+    fn content(&mut self, path: &Utf8Path, data: &Metadata) -> Option<blake3::Hash> {
+        let look = Look::from(data);
+        if let Some((known, hash)) = self.known.get(path)
+            && *known == look
+        {
+            return Some(*hash);
+        }
+        let hash = read(path).ok()?;
+        self.known.insert(path.to_owned(), (look, hash));
+        Some(hash)
+    }
+}
+
+fn read(path: &Utf8Path) -> std::io::Result<blake3::Hash> {
+    let (mut file, mut hasher, mut block) = (std::fs::File::open(path)?, blake3::Hasher::new(), vec![0; 128 * 1024]);
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(hasher.finalize()),
+            length => hasher.update(&block[..length]),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn only_content_names_and_executable_bits_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = Utf8Path::from_path(folder.path()).unwrap();
+        let app = base.join("app");
+        fs::create_dir(&app).unwrap();
+        fs::write(app.join("page"), "one").unwrap();
+        fs::write(base.join("image.tar"), "layers").unwrap();
+        let sources = Sources { files: [base.join("image.tar")].into(), trees: [app.clone()].into() };
+        let mut prints = Prints::default();
+        let first = prints.digest(&sources);
+        assert_eq!(prints.digest(&sources), first);
+
+        // Saved again with the same content, by an editor that renames.
+        fs::write(app.join("new"), "one").unwrap();
+        fs::rename(app.join("new"), app.join("page")).unwrap();
+        // What we and Git keep there.
+        fs::create_dir(app.join(".git")).unwrap();
+        fs::write(app.join(".git/index"), "x").unwrap();
+        assert_eq!(prints.digest(&sources), first);
+
+        let mut differs = |what: &str| assert_ne!(prints.digest(&sources), first, "{what}");
+        fs::write(app.join("page"), "two").unwrap();
+        differs("content");
+        fs::write(app.join("page"), "one").unwrap();
+        fs::set_permissions(app.join("page"), fs::Permissions::from_mode(0o755)).unwrap();
+        differs("mode");
+        fs::set_permissions(app.join("page"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(app.join("more"), "").unwrap();
+        differs("another file");
+        fs::rename(app.join("more"), app.join("else")).unwrap();
+        symlink("nowhere", app.join("else2")).unwrap();
+        differs("a broken link");
+        fs::remove_file(app.join("else")).unwrap();
+        fs::remove_file(app.join("else2")).unwrap();
+        fs::write(base.join("image.tar"), "other").unwrap();
+        differs("an archive");
+        fs::write(base.join("image.tar"), "layers").unwrap();
+
+        // Another directory in its place, with the same in it.
+        fs::rename(&app, base.join("old")).unwrap();
+        differs("no directory");
+        fs::create_dir(&app).unwrap();
+        fs::write(app.join("page"), "one").unwrap();
+        assert_eq!(prints.digest(&sources), first);
+    }
+}

@@ -1,0 +1,92 @@
+#!/bin/bash
+# tests/bench-watch.sh [ENVIRONMENTS [MINUTES [PROGRAM]]]: what `deployer watch` costs while nothing happens.
+#
+# ENVIRONMENTS (50) over two hosts of the test bed, all converged, are watched for MINUTES (10) at the usual interval of
+# 5 minutes. Printed is the processor time of the watch and of every process it started, ssh included, as a part of one
+# core; the budget is 1 %. PROGRAM is another build to measure; without it the release build is made.
+set -euo pipefail
+shopt -s inherit_errexit
+
+checkout=$(cd "$(dirname "$0")/.." && pwd -P)
+environments=${1:-50}
+minutes=${2:-10}
+work=$(mktemp -d)
+hosts=() addresses=()
+space=
+cleanup() {
+    cd /
+    [ -z "$space" ] || kill -KILL "$space" 2>/dev/null || true
+    rm -rf "$work"
+    [ ${#hosts[@]} = 0 ] || "$checkout/tests/bed" remove "${hosts[@]}"
+}
+trap cleanup EXIT
+
+deployer=${3:-${CARGO_TARGET_DIR:-$checkout/target}/release/deployer}
+[ $# -gt 2 ] || cargo build --quiet --release --manifest-path "$checkout/Cargo.toml"
+while read -r host address _; do
+    hosts+=("$host")
+    addresses+=("$address")
+done < <("$checkout/tests/bed" up 2 --docker)
+images=$("$checkout/tests/bed" images)
+settings=$("$checkout/tests/bed" env)
+eval "$settings"
+# shellcheck disable=SC2154 # set by the bed
+{
+    key=$BED_KEY known=$BED_KNOWN_HOSTS
+}
+
+cd "$work"
+printf 'version: 1\nproject: bench\nenvironments:\n' >deployment.yaml
+for ((number = 0; number < environments; number++)); do
+    address=${addresses[number % ${#addresses[@]}]}
+    pin=$(awk -v host="$address," 'index($1, host) == 1 && $2 == "ssh-ed25519" { print $2, $3; exit }' "$known")
+    mkdir -p "app$number/html"
+    echo "page $number" >"app$number/html/index.html"
+    # On Docker's own bridge: there are not addresses enough for a network each.
+    printf 'services:\n  web:\n    image: demo:1\n    network_mode: bridge\n    volumes: ["./html:/www:ro"]\n' \
+        >"app$number/compose.yaml"
+    cat >>deployment.yaml <<END
+  e$number:
+    registered: { address: $address }
+    ssh: { user: deploy, identity_file: $key, host_key: ["$pin"] }
+    application: { compose: { directory: ./app$number, archives: { "demo:1": $images/demo-1.tar } } }
+END
+done
+"$deployer" apply --json --parallel 4 >log || { tail -n 5 log >&2; exit 1; }
+
+# In a PID namespace of its own, whose first process inherits every ssh that outlives its parent: so none is missed.
+cat >first.sh <<'END'
+"$1" watch --json --listen 127.0.0.1:0 >watched 2>&1 &
+wait
+END
+unshare --fork --pid --kill-child bash first.sh "$deployer" &
+space=$!
+until grep -q '"listening"' watched 2>/dev/null; do sleep 0.1; done
+first=$(pgrep -P "$space")
+watch=$(pgrep -P "$first")
+served=$(sed -n 's,.*http://\([^/]*\)/healthz.*,\1,p' watched)
+metric() {
+    curl -sf --noproxy '*' "http://$served/metrics" |
+        awk -v name="$1" 'index($1, name "{") == 1 { sum += $2 } END { print sum + 0 }'
+}
+# used: clock ticks of the watch, of the children it waited for, and of those that the first process inherited.
+used() {
+    cat "/proc/$watch/stat" "/proc/$first/stat" | sed 's/.*) //' |
+        awk 'NR == 1 { sum = $12 + $13 + $14 + $15 } NR == 2 { sum += $14 + $15 } END { print sum }'
+}
+
+# The first passes come all at once: they are not what is measured.
+until [ "$(metric deployer_reconciles_total)" -ge "$environments" ]; do sleep 1; done
+sleep 5
+passes=$(metric deployer_reconciles_total) begun=${EPOCHREALTIME/./} before=$(used)
+sleep "$((minutes * 60))"
+after=$(used) took=$((${EPOCHREALTIME/./} - begun)) passes=$(($(metric deployer_reconciles_total) - passes))
+[ "$(metric deployer_reconcile_failures_total)" = 0 ] || { tail -n 5 watched >&2; exit 1; }
+memory=$(awk '/^VmHWM/ { printf "%.0f", $2 / 1024 }' "/proc/$watch/status")
+awk -v used="$((after - before))" -v hertz="$(getconf CLK_TCK)" -v took="$took" -v passes="$passes" \
+    -v all="$environments" -v memory="$memory" 'BEGIN {
+    seconds = took / 1e6
+    printf "%d environments watched for %.0f s: %d passes, at most %d MB\n", all, seconds, passes, memory
+    printf "processor time, ssh included: %.1f s, %.0f ms a pass\n", used / hertz, passes ? 1000 * used / hertz / passes : 0
+    printf "of one core: %.2f %% (budget 1 %%)\n", 100 * used / hertz / seconds
+}'

@@ -1,0 +1,102 @@
+//! What of drift is corrected and what is left, from recordings. Never needs a host.
+
+use crate::given::{Given, given, root};
+use deployer::event::{Left, Why};
+use deployer::manifest::environment::{DriftPolicy, Ignore};
+use deployer::prepare::Prepared;
+use deployer::secret::Redactor;
+use deployer::state::{Kind, Stage};
+use deployer::step::drift;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The environment of a recording, prepared, and with its wishes met.
+fn prepared(given: &Given, policy: DriftPolicy) -> Prepared {
+    let mut environment = given.environment.clone();
+    environment.drift.policy = policy;
+    Prepared {
+        environment,
+        release: given.release.clone(),
+        redactor: Arc::new(Redactor::new(&[])),
+        retry: false,
+        fallback_key: given.key.clone(),
+        met: drift::wishes(&given.subject(), &given.facts),
+    }
+}
+
+/// `KIND REASON` of the steps, and `WHY KIND: FACTS` of what is left.
+fn outcome(prepared: &Prepared, given: &Given) -> (Vec<String>, Vec<String>) {
+    let (steps, left) = prepared.steps_and_rest(&given.facts, Stage::Running);
+    let facts = |left: &Left| left.changes.iter().map(|change| change.fact.clone()).collect::<Vec<_>>().join(" ");
+    (
+        steps.iter().map(|step| format!("{} {}", step.kind, step.reason)).collect(),
+        left.iter().map(|left| format!("{:?} {}: {}", left.why, left.kind, facts(left))).collect(),
+    )
+}
+
+fn recorded(name: &str) -> Given {
+    given(&root().join(format!("{name}.txt"))).unwrap()
+}
+
+#[test]
+fn what_only_drifted_is_corrected_or_left_as_the_policy_says() {
+    let cases = [
+        ("files/drifted", &["files drifted", "services follows files"][..], &["Detect files: html/index.html"][..]),
+        ("services/stopped-by-hand", &["services drifted"], &["Detect services: worker"]),
+        ("engine/stopped", &["engine drifted"], &["Detect engine: docker"]),
+    ];
+    for (name, corrected, left) in cases {
+        let given = recorded(name);
+        assert_eq!(outcome(&prepared(&given, DriftPolicy::Correct), &given), (owned(corrected), Vec::new()), "{name}");
+        assert_eq!(outcome(&prepared(&given, DriftPolicy::Detect), &given), (Vec::new(), owned(left)), "{name}");
+    }
+}
+
+#[test]
+fn what_the_manifest_asks_for_is_applied_whatever_the_policy() {
+    for (name, steps) in [
+        ("files/changed-and-new", &["files differs", "services differs"][..]),
+        ("files/compose-file-changed", &["files differs", "images follows files", "services differs"]),
+        // A release that did not get through is not left half way.
+        ("files/staged", &["files drifted", "services drifted"]),
+    ] {
+        let given = recorded(name);
+        let (applied, left) = outcome(&prepared(&given, DriftPolicy::Detect), &given);
+        assert_eq!((applied, left), (owned(steps), Vec::new()), "{name}");
+    }
+    // Nothing is known of what was asked of the engine before: it may be the manifest that changed.
+    let given = recorded("engine/stopped");
+    let unknown = Prepared { met: BTreeMap::new(), ..prepared(&given, DriftPolicy::Detect) };
+    assert_eq!(outcome(&unknown, &given), (owned(&["engine differs"]), Vec::new()));
+    let mut asked = prepared(&given, DriftPolicy::Detect);
+    asked.environment.engine.minimum = (99, 0);
+    assert_eq!(outcome(&asked, &given), (owned(&["engine differs"]), Vec::new()));
+}
+
+#[test]
+fn ignored_facts_are_left_and_the_others_corrected() {
+    let given = recorded("services/nothing-runs");
+    let mut one = prepared(&given, DriftPolicy::Correct);
+    let rule = |kind, fact: &str, quarantined| Ignore {
+        kind,
+        fact: fact.to_owned(),
+        reason: "the owner's".to_owned(),
+        quarantined,
+    };
+    one.environment.drift.ignore = vec![rule(Kind::Services, "work*", false), rule(Kind::Services, "web", true)];
+    let (steps, left) = one.steps_and_rest(&given.facts, Stage::Running);
+    assert_eq!(Prepared::differing(&steps, &left), [Kind::Services]);
+    assert!(steps[0].changes.iter().all(|change| change.fact != "worker" && change.fact != "web"), "{steps:?}");
+    assert_eq!(
+        left.iter().map(|left| (left.why, left.changes[0].fact.as_str())).collect::<Vec<_>>(),
+        [(Why::Quarantined, "web"), (Why::Ignored, "worker")]
+    );
+    // Of what is alone, nothing is left to be done; only the quarantined one still counts as a difference.
+    one.environment.drift.ignore = vec![rule(Kind::Services, "*", false)];
+    let (steps, left) = one.steps_and_rest(&given.facts, Stage::Running);
+    assert_eq!((steps.len(), Prepared::differing(&steps, &left)), (0, Vec::new()));
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
