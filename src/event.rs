@@ -27,6 +27,8 @@ pub enum Event {
     Check(CheckView),
     /// One run of the past.
     Run(RunView),
+    /// One release that a host keeps.
+    Release(ReleaseView),
     /// Something that failed. Does not end the run by itself.
     Failure(Failure),
     /// Something worth knowing that changes no outcome.
@@ -331,6 +333,21 @@ pub struct CheckView {
     pub passed: bool,
     /// What was found.
     pub found: String,
+}
+
+/// One release that a host keeps, or one that it turned down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReleaseView {
+    /// The environment.
+    pub environment: String,
+    /// Its id, which begins with the time it was made.
+    pub release: String,
+    /// Whether it is the live one.
+    pub live: bool,
+    /// Whether it can be rolled back to: it converged once, and the host has its files.
+    pub kept: bool,
+    /// Why it is not tried again, where it was turned down.
+    pub rejected: Option<String>,
 }
 
 /// One run of the past, as `deployer history` lists it.

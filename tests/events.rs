@@ -92,6 +92,13 @@ fn events() -> Vec<Event> {
             passed: true,
             found: "200".to_owned(),
         }),
+        Event::Release(ReleaseView {
+            environment: "production".to_owned(),
+            release: "20261122T170032Z-655f".to_owned(),
+            live: true,
+            kept: true,
+            rejected: Some("web is exited (1)".to_owned()),
+        }),
         Event::Run(RunView {
             id: "r".to_owned(),
             command: "apply".to_owned(),

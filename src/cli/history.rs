@@ -1,14 +1,19 @@
-//! `deployer history`: what was done, when and by whom, as the store has it. Never contacts a host.
+//! `deployer history`: what was done, when and by whom, as the store has it; and which releases a host keeps. Never
+//! changes anything.
 
+use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, FailedStep, Outcome, RunView};
+use crate::event::{Event, FailedStep, Outcome, ReleaseView, RunView};
 use crate::execute::Sessions;
 use crate::failure::Failure;
 use crate::store::Past;
 use std::collections::BTreeSet;
 
-/// List the runs that changed something, the newest first
+/// List the runs that changed something, and the releases that an environment can go back to
+///
+/// Runs are read from the state store, the newest first. Where an environment is named, its host is asked which releases
+/// it keeps, unless --offline is given.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only runs that worked on this environment
@@ -17,6 +22,9 @@ pub struct Args {
     /// Only that many of the newest
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// Contact no host
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Runs the command.
@@ -25,7 +33,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 }
 
 async fn history(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    let pass = Pass::open(context, Keep::IfThere).await?;
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
     let project = pass.manifest.project.as_str();
     let runs = match &pass.store {
         Some(store) => {
@@ -43,7 +51,38 @@ async fn history(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     for past in &runs {
         context.say(Event::Run(view(past)));
     }
-    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+    let named = args.environment.iter().filter(|name| !args.offline && pass.knows(name)).cloned().collect::<Vec<_>>();
+    let sessions = if named.is_empty() { Sessions::new() } else { releases(context, &mut pass, &named).await? };
+    Ok(pass.close(sessions, Outcome::Ok).await)
+}
+
+/// Says which releases the hosts of these environments keep, and which they turned down.
+async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Result<Sessions, Vec<Failure>> {
+    let environments = pass.select(names, false)?;
+    let prepared = pass.prepare(environments, true).await;
+    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    for (name, session) in &sessions {
+        let session = session.lock().await;
+        let kept = match session.releases().await {
+            Ok(kept) => kept,
+            Err(failure) => {
+                pass.fail(failure.on(name));
+                continue;
+            }
+        };
+        let files = &session.facts.files;
+        let live = files.current.as_ref().map(|live| live.id.clone());
+        let why = |id: &str| files.rejected.iter().find(|one| one.release == id).map(|one| one.message.clone());
+        let gone = files.rejected.iter().map(|one| &one.release).filter(|id| kept.iter().all(|one| one.id != **id));
+        let gone: BTreeSet<String> = gone.cloned().collect();
+        let all = kept.iter().map(|one| (one.id.clone(), true)).chain(gone.into_iter().map(|id| (id, false)));
+        for (release, kept) in all {
+            let (live, rejected) = (live.as_ref() == Some(&release), why(&release));
+            let environment = name.clone();
+            context.say(Event::Release(ReleaseView { environment, release, live, kept, rejected }));
+        }
+    }
+    Ok(sessions)
 }
 
 fn view(past: &Past) -> RunView {

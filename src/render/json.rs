@@ -89,6 +89,7 @@ pub fn line(event: &Event) -> String {
         Event::Environment(environment) => object("environment", environment),
         Event::Check(check) => object("check", check),
         Event::Run(run) => object("run", run),
+        Event::Release(release) => object("release", release),
         Event::Failure(failure) => object("error", error(failure)),
         Event::Warning { environment, message } => {
             object("warning", Warning { environment: environment.as_deref(), message })

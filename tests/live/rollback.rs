@@ -86,6 +86,11 @@ fn somebody_goes_back_by_name_and_stays_there_until_something_changes() {
     assert_eq!(host.shell("docker image inspect -f '{{.Id}}' demo:1"), names, "the image came back with the files");
     assert_ne!(containers(&host)["side"], side);
 
+    let history = work.run(&["history", "production", "--json"]).expect(0).of("release");
+    assert_eq!((history.len(), &history[1]["release"]), (2, &first.as_str().into()), "{history:?}");
+    assert_eq!((&history[1]["live"], &history[0]["live"]), (&true.into(), &false.into()));
+    assert!(history[0]["rejected"].as_str().is_some_and(|why| why.contains("rolled back to")), "{history:?}");
+
     let pinned = containers(&host);
     let run = work.apply().expect(0);
     assert_eq!(run.outcome(), "converged", "{}", run.stdout);

@@ -8,7 +8,7 @@ mod table;
 
 use super::stream::Stream;
 use super::{Render, text};
-use crate::event::{CheckView, EnvironmentView, Event, RunView};
+use crate::event::{CheckView, EnvironmentView, Event, ReleaseView, RunView};
 use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +58,7 @@ pub(super) struct State {
     environments: Vec<EnvironmentView>,
     checks: Vec<CheckView>,
     runs: Vec<RunView>,
+    releases: Vec<ReleaseView>,
     /// Events that wait for an answer at the prompt.
     held: Option<Vec<Event>>,
 }
@@ -65,7 +66,14 @@ pub(super) struct State {
 impl Terminal {
     pub(super) fn new(streams: Streams) -> Self {
         let progress = Progress::new(streams.animated);
-        let state = State { progress, environments: Vec::new(), checks: Vec::new(), runs: Vec::new(), held: None };
+        let state = State {
+            progress,
+            environments: Vec::new(),
+            checks: Vec::new(),
+            runs: Vec::new(),
+            releases: Vec::new(),
+            held: None,
+        };
         Self { streams: Arc::new(streams), state: Arc::new(Mutex::new(state)), asking: Mutex::new(()) }
     }
 
@@ -97,6 +105,7 @@ impl Terminal {
             }
             Event::Check(check) => state.checks.push(check.clone()),
             Event::Run(run) => state.runs.push(run.clone()),
+            Event::Release(release) => state.releases.push(release.clone()),
             Event::Failure(failure) => {
                 if let Some(environment) = &failure.environment {
                     state.progress.stop_activity(environment);
@@ -124,6 +133,7 @@ impl Terminal {
                 let checks = std::mem::take(&mut state.checks);
                 out.write(&table::checks(&checks, *stdout));
                 out.write(&table::runs(&std::mem::take(&mut state.runs), *stdout));
+                out.write(&table::releases(&std::mem::take(&mut state.releases), *stdout));
                 out.write(&table::environments(&environments, result.command, *stdout));
                 if out.lost() {
                     err.write(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));

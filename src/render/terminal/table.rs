@@ -1,7 +1,7 @@
 //! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
 
 use super::Look;
-use crate::event::{CheckView, EnvironmentView, Health, RunView, Why};
+use crate::event::{CheckView, EnvironmentView, Health, ReleaseView, RunView, Why};
 use crate::render::text;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::fmt::Write;
@@ -66,6 +66,28 @@ pub(super) fn runs(runs: &[RunView], look: Look) -> String {
         ]);
     }
     print(&table)
+}
+
+/// The releases of `deployer history ENV`.
+pub(super) fn releases(releases: &[ReleaseView], look: Look) -> String {
+    if releases.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["Release", "Environment", "State", "Remark"], look);
+    for release in releases {
+        let state = match release {
+            ReleaseView { live: true, .. } => "live",
+            ReleaseView { kept: true, .. } => "kept",
+            _ => "rejected",
+        };
+        table.add_row([
+            Cell::new(text::clean_line(&release.release)),
+            Cell::new(text::clean_line(&release.environment)),
+            Cell::new(state),
+            Cell::new(release.rejected.as_deref().map(text::clean_line).unwrap_or_default()),
+        ]);
+    }
+    format!("\n{}", print(&table))
 }
 
 /// The checks of `deployer test`.
