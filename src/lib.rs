@@ -27,6 +27,7 @@ pub mod diff;
 pub mod event;
 pub mod execute;
 pub mod failure;
+pub mod holder;
 pub mod host;
 pub mod lease;
 pub mod manifest;

@@ -4,7 +4,8 @@
 use super::Global;
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
-use crate::lease::{Claim, Holder};
+use crate::holder::Holder;
+use crate::lease::Claim;
 use crate::manifest::environment::Name;
 use crate::render::{self, Format, Render};
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,4 +1,4 @@
-//! The commands that only look: `plan`, `status`, `list` and `test`. Never changes a host.
+//! What the commands that only look have in common, and `status`, `list` and `test`. Never changes a host.
 
 use super::pass::{Keep, Pass};
 use super::{Context, Ending};
@@ -9,7 +9,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
-use crate::reconcile::{self, Goal, Request, Trust};
+use crate::reconcile::{Goal, Request, Trust};
 use crate::standing;
 use crate::state::{Kind, Stage};
 use crate::step::{container, services};
@@ -26,48 +26,6 @@ pub fn request() -> Request {
         destructive: true,
         trust: Trust::default(),
     }
-}
-
-/// The dry run: what apply would do, and why.
-pub async fn plan(context: &Context, args: &super::plan::Args) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(&args.environments, true)?;
-    let prepared = pass.prepare(environments, args.offline).await;
-    if args.offline {
-        let empty = recorded_plan(context, &pass, &prepared);
-        return end(pass, Sessions::new(), if empty { Outcome::Converged } else { Outcome::Planned }).await;
-    }
-    let named = !args.environments.is_empty();
-    let request = Request { resume: named, ..request() };
-    let (sessions, failed) = pass.observe(context, prepared, &request).await;
-    let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
-    if args.out.is_some() {
-        pass.derive_keys(&sessions).await;
-    }
-    let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
-    proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
-    super::converge::say_left(context, &proposal);
-    match super::converge::view(&pass, &sessions, &proposal).await {
-        Ok(view) => {
-            context.say(Event::Plan(view.clone()));
-            // A plan that leaves something out is not one to apply.
-            if let Some(path) = args.out.as_ref().filter(|_| pass.failures.is_empty()) {
-                let saved = super::saved::write(context, path, named, &sessions, view).await;
-                saved.unwrap_or_else(|failure| pass.fail(failure));
-            }
-        }
-        Err(failure) => pass.fail(failure),
-    }
-    let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
-    end(pass, sessions, outcome).await
-}
-
-/// The plan against what is recorded; true where it is empty.
-fn recorded_plan(context: &Context, pass: &Pass, prepared: &[Prepared]) -> bool {
-    let view = recorded_view(context, pass, prepared);
-    let empty = view.steps.is_empty();
-    context.say(Event::Plan(view));
-    empty
 }
 
 /// The plan from what is recorded to what the manifest says.

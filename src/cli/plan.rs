@@ -1,8 +1,11 @@
 //! `deployer plan`: the dry run. Never changes anything on a host.
 
-use super::pass::refuse;
-use super::{Context, Ending, against, look};
-use crate::event::Outcome;
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending, against, converge, look, saved};
+use crate::event::{Event, Outcome};
+use crate::execute::Sessions;
+use crate::failure::Failure;
+use crate::reconcile::{self, Request};
 use camino::Utf8PathBuf;
 
 /// The form of the plan.
@@ -43,7 +46,7 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Ending {
     let looked = match &args.against {
         Some(reference) => against::plan(context, &args.environments, reference).await,
-        None => look::plan(context, &args).await,
+        None => plan(context, &args).await,
     };
     match looked.unwrap_or_else(|failures| refuse(context, &failures)) {
         Ending { outcome: Outcome::Planned, exit_code: 0 } if args.detailed_exitcode => {
@@ -51,4 +54,39 @@ pub async fn run(context: &Context, args: Args) -> Ending {
         }
         ending => ending,
     }
+}
+
+async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(&args.environments, true)?;
+    let prepared = pass.prepare(environments, args.offline).await;
+    if args.offline {
+        let view = look::recorded_view(context, &pass, &prepared);
+        let outcome = if view.steps.is_empty() { Outcome::Converged } else { Outcome::Planned };
+        context.say(Event::Plan(view));
+        return Ok(pass.close(Sessions::new(), outcome).await);
+    }
+    let named = !args.environments.is_empty();
+    let request = Request { resume: named, ..look::request() };
+    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
+    if args.out.is_some() {
+        pass.derive_keys(&sessions).await;
+    }
+    let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
+    proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
+    converge::say_left(context, &proposal);
+    match converge::view(&pass, &sessions, &proposal).await {
+        Ok(view) => {
+            context.say(Event::Plan(view.clone()));
+            // A plan that leaves something out is not one to apply.
+            if let Some(path) = args.out.as_ref().filter(|_| pass.failures.is_empty()) {
+                let saved = saved::write(context, path, named, &sessions, view).await;
+                saved.unwrap_or_else(|failure| pass.fail(failure));
+            }
+        }
+        Err(failure) => pass.fail(failure),
+    }
+    let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
+    Ok(pass.close(sessions, outcome).await)
 }

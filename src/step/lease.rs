@@ -2,7 +2,7 @@
 //! was last heard. The host issues tokens, and its own clock since it started decides what has expired, so that no
 //! runner's clock matters. Never does a script change the host under a token that another one followed.
 
-use crate::lease::Holder;
+use crate::holder::Holder;
 use crate::shell::quote;
 
 /// After how many seconds without a beat a lease has expired.

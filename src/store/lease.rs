@@ -3,7 +3,7 @@
 
 use super::Store;
 use crate::failure::Failure;
-use crate::lease::Holder;
+use crate::holder::Holder;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -1,0 +1,65 @@
+//! Who works on an environment: a process of some machine, which can be told from any other. Never takes or gives a lease.
+
+use serde::{Deserialize, Serialize};
+
+/// Who works on an environment, for those who wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// `user@machine`.
+    pub by: String,
+    /// The process there.
+    pub pid: u32,
+    /// The command.
+    pub command: String,
+    /// Address of the CI run, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci: Option<String>,
+    /// Names the process beyond doubt: the machine's start, the process's namespace and its own start.
+    pub process: String,
+}
+
+impl Holder {
+    /// This process. What `/proc` does not tell is left empty: such a holder is never taken for gone.
+    #[must_use]
+    pub fn here(by: &str, command: &str, ci: Option<String>) -> Self {
+        let pid = std::process::id();
+        Self { by: by.to_owned(), pid, command: command.to_owned(), ci, process: process(pid).unwrap_or_default() }
+    }
+
+    /// Whether it was a process of this machine that lives no more.
+    #[must_use]
+    pub fn gone(&self) -> bool {
+        let place = |process: &str| process.rsplit_once('/').map(|(place, _)| place.to_owned());
+        let here = process(std::process::id());
+        let same_place = here.as_deref().and_then(place).is_some_and(|here| place(&self.process) == Some(here));
+        same_place && process(self.pid).is_none_or(|now| now != self.process)
+    }
+
+    /// As one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads that line.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "deployer {} of {} (pid {})", self.command, self.by, self.pid)?;
+        self.ci.as_ref().map_or(Ok(()), |ci| write!(f, ", {ci}"))
+    }
+}
+
+/// Start of the machine, process namespace, and start of the process in ticks since then (`proc(5)`, field 22).
+fn process(pid: u32) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let begun = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned();
+    Some(format!("{}/{}/{begun}", boot.trim(), namespace.display()))
+}
