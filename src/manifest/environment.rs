@@ -211,6 +211,8 @@ pub struct Compose {
     pub archives: BTreeMap<String, Utf8PathBuf>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Vec<String>,
+    /// Services that run once and end before the old containers are stopped, in their order.
+    pub before: Vec<String>,
     /// Compose project name on the host.
     pub project: String,
     /// The directory on the host, absolute.

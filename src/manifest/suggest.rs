@@ -8,7 +8,6 @@ const LATER: &[&str] = &[
     "provisioned",
     "tracker",
     "pull",
-    "before",
     "protect",
     "renamed_from",
     "drift",

@@ -83,7 +83,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
+pub(super) fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
     let without_tag = image.split_once('@').map(|(name, digest)| {
         let base = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(base, _)| base);
         format!("{base}@{digest}")
