@@ -21,6 +21,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         archives: BTreeMap::new(),
         seed: Vec::new(),
         before: Vec::new(),
+        registries: BTreeMap::new(),
         project: project.clone(),
         host_directory: directory.into(),
     });

@@ -4,7 +4,6 @@
 /// Keys of the design that this version does not accept yet.
 const LATER: &[&str] = &[
     "state_passphrase",
-    "registries",
     "provisioned",
     "tracker",
     "pull",

@@ -22,6 +22,7 @@ mod looking;
 mod main_job;
 mod ownership;
 mod protection;
+mod registry;
 mod rollback;
 mod rooms;
 mod saved;

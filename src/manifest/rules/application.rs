@@ -27,6 +27,7 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
         archives: archives(compose, reading),
         seed: seed(compose, reading.report),
         before: before(compose, reading.report),
+        registries: BTreeMap::new(),
         project: project(compose, identity, reading.report),
         host_directory: host_directory(compose, identity, reading.report),
     })
