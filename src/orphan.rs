@@ -20,6 +20,8 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         seed: Vec::new(),
+        before: Vec::new(),
+        registries: BTreeMap::new(),
         project: project.clone(),
         host_directory: directory.into(),
     });

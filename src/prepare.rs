@@ -2,7 +2,7 @@
 //! found. Never contacts a host.
 
 use crate::application;
-use crate::application::release::Release;
+use crate::application::release::{Login, Release};
 use crate::diff;
 use crate::event::{Left, PlannedStep, Why};
 use crate::failure::Failure;
@@ -166,9 +166,20 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
             Err(failure) => failures.push(failure),
         }
     }
+    let mut logins = BTreeMap::new();
+    for (host, registry) in environment.application.iter().flat_map(|compose| &compose.registries) {
+        match secret::resolve(&registry.password).await {
+            Ok(value) => {
+                secrets.push(value.text.clone());
+                logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
+            }
+            Err(_) if offline => {}
+            Err(failure) => failures.push(failure),
+        }
+    }
     let release = match &environment.application {
         Some(compose) if failures.is_empty() && !environment.orphaned => match application::load(compose, &values) {
-            Ok(release) => Some(release),
+            Ok(release) => Some(Release { logins, ..release }),
             Err(more) => {
                 failures.extend(more);
                 None

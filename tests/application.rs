@@ -34,6 +34,8 @@ fn compose(directory: Utf8PathBuf, case: &Case) -> Compose {
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         seed: case.seed.clone(),
+        before: Vec::new(),
+        registries: BTreeMap::new(),
         project: "shop--production".to_owned(),
         host_directory: "/opt/deployer/shop--production".into(),
     }

@@ -16,13 +16,34 @@ pub fn familiar(name: &str) -> String {
     if own { format!("{rest}{tag}") } else { format!("{domain}/{rest}{tag}") }
 }
 
+/// The host of the registry that an image is pulled from.
+pub fn registry(name: &str) -> &str {
+    match name.split_once('/') {
+        Some((first, _)) if is_domain(first) && first != "index.docker.io" => first,
+        _ => "docker.io",
+    }
+}
+
 fn is_domain(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::familiar;
+    use super::{familiar, registry};
+
+    #[test]
+    fn an_image_is_pulled_from_the_registry_that_it_names() {
+        for (written, host) in [
+            ("demo", "docker.io"),
+            ("torrust/tracker:3", "docker.io"),
+            ("index.docker.io/a/b", "docker.io"),
+            ("ghcr.io/a/b:v1", "ghcr.io"),
+            ("127.0.0.1:5000/demo@sha256:00", "127.0.0.1:5000"),
+        ] {
+            assert_eq!(registry(written), host, "{written}");
+        }
+    }
 
     #[test]
     fn names_are_read_as_docker_reads_them() {

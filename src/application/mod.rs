@@ -37,7 +37,11 @@ pub fn load(compose: &Compose, values: &BTreeMap<String, Variable>) -> Result<Re
             return Err(failures);
         }
     };
-    if failures.is_empty() { Ok(Release { files, compose_files, archives }) } else { Err(failures) }
+    if failures.is_empty() {
+        Ok(Release { files, compose_files, archives, logins: BTreeMap::new() })
+    } else {
+        Err(failures)
+    }
 }
 
 /// Path below the host directory → file.

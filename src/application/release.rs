@@ -2,6 +2,7 @@
 //! what the manifest and the application's directory say; nothing about the host.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 
 /// Everything of an application that goes to the host.
@@ -13,6 +14,8 @@ pub struct Release {
     pub compose_files: Vec<String>,
     /// Image archives.
     pub archives: Vec<Archive>,
+    /// Logins at registries, by host, as far as their passwords are known.
+    pub logins: BTreeMap<String, Login>,
 }
 
 impl Release {
@@ -27,6 +30,15 @@ impl Release {
         let whole = value.replace("\\$", "").contains('$');
         Some(*blake3::hash(if whole { bytes } else { value.as_bytes() }).as_bytes())
     }
+}
+
+/// A login at a registry.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user there.
+    pub username: String,
+    /// The password; prints as nothing.
+    pub password: SecretString,
 }
 
 /// One file of a release.

@@ -33,7 +33,7 @@ pub fn describe(environment: &Environment) -> Value {
         "application": environment.application.as_ref().map(|compose| json!({ "compose": {
             "directory": compose.directory, "files": compose.files, "templates": compose.templates,
             "variables": compose.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect::<Map<_, _>>(),
-            "archives": compose.archives, "seed": compose.seed,
+            "archives": compose.archives, "seed": compose.seed, "before": compose.before,
             "project": compose.project, "host_directory": compose.host_directory,
         } })),
         "checks": environment.checks.iter().map(check).collect::<Vec<_>>(),

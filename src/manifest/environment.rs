@@ -198,6 +198,15 @@ pub struct Schedule {
     pub run: String,
 }
 
+/// A login at a registry of images.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// The user there.
+    pub username: String,
+    /// The password or token.
+    pub password: SecretSource,
+}
+
 /// A Docker Compose application.
 #[derive(Clone, Debug)]
 pub struct Compose {
@@ -213,6 +222,10 @@ pub struct Compose {
     pub archives: BTreeMap<String, Utf8PathBuf>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Vec<String>,
+    /// Services that run once and end before the old containers are stopped, in their order.
+    pub before: Vec<String>,
+    /// Logins at registries, by host.
+    pub registries: BTreeMap<String, Registry>,
     /// Compose project name on the host.
     pub project: String,
     /// The directory on the host, absolute.

@@ -83,7 +83,7 @@ merge! {
     EngineSpec { minimum install source repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose }
-    ComposeSpec { directory files templates variables archives seed project host_directory }
+    ComposeSpec { directory files templates variables archives seed before project host_directory }
     HealthSpec { timeout stable_for }
     DriftSpec { policy ignore }
     EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }

@@ -4,11 +4,9 @@
 /// Keys of the design that this version does not accept yet.
 const LATER: &[&str] = &[
     "state_passphrase",
-    "registries",
     "provisioned",
     "tracker",
     "pull",
-    "before",
     "protect",
     "renamed_from",
     "rollback",

@@ -2,11 +2,13 @@
 //! whose image the host already has.
 
 use super::{Command, HostFacts, LONG, Subject, access, files, services};
-use crate::application::{image_name::familiar, release::Archive};
+use crate::application::image_name::{familiar, registry};
+use crate::application::release::Archive;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
 use crate::state::Facts;
+use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Image name → id, as the engine lists them.
@@ -83,7 +85,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
+pub(super) fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
     let without_tag = image.split_once('@').map(|(name, digest)| {
         let base = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(base, _)| base);
         format!("{base}@{digest}")
@@ -143,20 +145,45 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         .filter(|image| !archived.contains(image) && find(host, image).is_none())
         .collect();
     for image in absent {
+        let login = login(subject, &image);
         commands.push(Command {
             title: format!("pull image {image}"),
-            script: format!(
-                "{}docker pull -q -- {} >&2 </dev/null{}",
-                subject.preamble(),
-                quote(&image),
-                brought(&image)
-            ),
-            input: Input::Empty,
+            script: subject.preamble() + &pull(&image, login.is_some()) + &brought(&image),
+            input: login.map_or(Input::Empty, Input::Bytes),
             limit: LONG,
             reason: Reason::ImageUnavailable,
         });
     }
     commands
+}
+
+/// Shell that pulls an image. With a login, its client has a configuration of its own, read from standard input and
+/// kept in memory for as long as the pull takes.
+fn pull(image: &str, login: bool) -> String {
+    let image = quote(image);
+    if !login {
+        return format!("docker pull -q -- {image} >&2 </dev/null");
+    }
+    format!(
+        r#"(
+umask 077
+config=$(mktemp -d /run/deployer.XXXXXX)
+trap 'rm -rf "$config"' EXIT
+trap 'exit 143' HUP INT TERM
+cat > "$config/config.json"
+docker --config "$config" pull -q -- {image} >&2 </dev/null
+)"#
+    )
+}
+
+/// The client's configuration for the registry of an image, where the manifest has a login for it.
+fn login(subject: &Subject<'_>, image: &str) -> Option<Vec<u8>> {
+    let host = registry(image);
+    let login = subject.release?.logins.get(host)?;
+    // Source: the Docker client's configuration file; this is how it calls its own registry.
+    let name = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+    let entry = serde_json::json!({ "username": login.username, "password": login.password.expose_secret() });
+    Some(serde_json::json!({ "auths": { name: entry } }).to_string().into_bytes())
 }
 
 /// Whether a changed file may change which images are needed.

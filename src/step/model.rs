@@ -41,6 +41,20 @@ struct Mount {
     r#type: String,
     #[serde(deserialize_with = "path")]
     source: Utf8PathBuf,
+    #[serde(deserialize_with = "path")]
+    target: Utf8PathBuf,
+    read_only: bool,
+}
+
+/// A directory or file of the host itself that a service mounts from below the application's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnMount {
+    /// Its path below the application's directory.
+    pub path: Utf8PathBuf,
+    /// Where the container has it.
+    pub target: Utf8PathBuf,
+    /// Whether the container may only read it.
+    pub read_only: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -122,12 +136,26 @@ impl Model {
                 ports: service.ports.iter().flat_map(ports).collect(),
                 // What a provider brings has no container.
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
+                before: false,
                 end: None,
                 hash: None,
                 image_id: None,
             }
         };
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
+    }
+
+    /// What a service mounts from below `tree` that holds none of the `sent` files: data, which only the live directory
+    /// has.
+    #[must_use]
+    pub fn own_mounts(&self, service: &str, tree: &Utf8Path, sent: &[&Utf8PathBuf]) -> Vec<OwnMount> {
+        let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
+        let own = |mount: &Mount| {
+            let path = mount.source.strip_prefix(tree).ok()?.to_owned();
+            let ours = mount.r#type != "bind" || sent.iter().any(|file| file.starts_with(&path));
+            (!ours).then(|| OwnMount { path, target: mount.target.clone(), read_only: mount.read_only })
+        };
+        mounts.filter_map(own).collect()
     }
 
     /// The configs and secrets of a service.

@@ -80,6 +80,9 @@ pub struct ServiceRecord {
     pub ports: Vec<PublishedPort>,
     /// How many containers it has.
     pub replicas: u32,
+    /// Whether it only runs before the switch to its release.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     /// How it ended when the release converged: `healthy`, `running` or `completed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,

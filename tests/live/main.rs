@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
 mod bed;
+mod before;
 mod by_hand;
 mod canary;
 mod ci;
@@ -21,6 +22,7 @@ mod looking;
 mod main_job;
 mod ownership;
 mod protection;
+mod registry;
 mod rollback;
 mod rooms;
 mod saved;

@@ -97,6 +97,7 @@ fn input_text(input: &Input) -> String {
     match input {
         Input::Empty => String::new(),
         Input::File(path) => format!("  < {path}\n"),
+        Input::Bytes(bytes) if bytes.starts_with(b"{") => format!("  < {}\n", String::from_utf8_lossy(bytes)),
         Input::Bytes(bytes) => {
             let mut archive = tar::Archive::new(bytes.as_slice());
             let line = |entry: tar::Entry<'_, &[u8]>| {

@@ -2,9 +2,9 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::application;
-use deployer::application::release::{Archive, Release};
+use deployer::application::release::{Archive, Login, Release};
 use deployer::manifest;
-use deployer::manifest::environment::Environment;
+use deployer::manifest::environment::{Environment, Registry};
 use deployer::secret::{SecretSource, Variable};
 use deployer::state::Kind;
 use deployer::step::record::DigestKey;
@@ -133,6 +133,11 @@ fn release(environment: &Environment, case: &Case) -> Release {
             file.content = application::release::Content::Bytes(fs::read(path).unwrap());
         }
     }
+    let login = |(host, registry): (&String, &Registry)| {
+        let password = "s3cret-password".into();
+        (host.clone(), Login { username: registry.username.clone(), password })
+    };
+    release.logins = compose.registries.iter().map(login).collect();
     release.archives = case.archives.as_deref().map_or_else(|| vec![demo()], |all| all.iter().map(archive).collect());
     release
 }

@@ -26,6 +26,8 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
         variables: variables(compose, reading),
         archives: archives(compose, reading),
         seed: seed(compose, reading.report),
+        before: before(compose, reading.report),
+        registries: BTreeMap::new(),
         project: project(compose, identity, reading.report),
         host_directory: host_directory(compose, identity, reading.report),
     })
@@ -76,6 +78,22 @@ fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
         }
     }
     compose.seed.value().into_iter().flatten().map(|glob| glob.value.clone()).collect()
+}
+
+fn before(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in compose.before.value().into_iter().flatten() {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if !name.value.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.value.chars().all(allowed) {
+            let message = format!("`{}` is not a service's name", shown(&name.value));
+            report.fault(name.spot, message, "Write it as the Compose file does");
+        } else if names.contains(&name.value) {
+            let message = format!("The service {} is listed twice", name.value);
+            report.fault(name.spot, message, "It runs once a release; remove one of them");
+        }
+        names.push(name.value.clone());
+    }
+    names
 }
 
 fn project(compose: &ComposeSpec, identity: &str, report: &mut Report) -> String {

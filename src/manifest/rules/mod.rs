@@ -10,6 +10,7 @@ mod engine;
 mod environment;
 mod firewall;
 mod paths;
+mod registries;
 mod scalars;
 mod ssh;
 mod together;
@@ -71,6 +72,7 @@ pub fn apply(spec: ManifestSpec, reading: &mut Reading<'_>) -> Meaning {
     version(&spec.version, top, reading);
     let project = project(&spec.project, top, reading);
     let state = state(&spec.state, reading);
+    let registries = registries::read(&spec.registries, reading);
     let defaults = spec.defaults.or_default();
     let mut placed = BTreeMap::new();
     for (name, body) in spec.environments.0.map(|written| written.value).unwrap_or_default() {
@@ -78,7 +80,10 @@ pub fn apply(spec: ManifestSpec, reading: &mut Reading<'_>) -> Meaning {
         let known = environment_name(&name, reading);
         reading.report.concerning(Some(&name.value));
         reading.environment = Some(known.clone());
-        let read = environment::read(known.clone(), &name, &project, body.value, &defaults, reading);
+        let mut read = environment::read(known.clone(), &name, &project, body.value, &defaults, reading);
+        if let Some(application) = &mut read.environment.application {
+            application.registries.clone_from(&registries);
+        }
         placed.insert(known, read);
     }
     reading.report.concerning(None);

@@ -32,6 +32,8 @@ pub struct ComposeSpec {
     pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Given<Vec<Written<String>>>,
+    /// Services that run once and end, with the new images, before the old containers are stopped: migrations.
+    pub before: Given<Vec<Written<String>>>,
     /// Compose project name on the host; default `PROJECT--ENVIRONMENT`.
     #[schemars(regex(pattern = "^[a-z0-9][a-z0-9_-]*$"))]
     pub project: Given<String>,

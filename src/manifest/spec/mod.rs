@@ -6,6 +6,7 @@ mod check;
 mod configure;
 mod environment;
 mod firewall;
+mod registry;
 mod root;
 mod scalar;
 mod ssh;
@@ -18,6 +19,7 @@ pub use environment::{
     ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, IgnoreSpec, RegisteredSpec, RepositorySpec,
 };
 pub use firewall::{AllowSpec, FirewallSpec, RulesSpec};
+pub use registry::RegistrySpec;
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};

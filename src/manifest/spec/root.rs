@@ -1,7 +1,7 @@
 //! The top level of the manifest. Written out by hand because keys that begin with `x-` are ignored;
 //! never uses serde's `flatten`, which would lose every place below it.
 
-use super::{EnvironmentSpec, Whole};
+use super::{EnvironmentSpec, RegistrySpec, Whole};
 use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -26,6 +26,9 @@ pub struct ManifestSpec {
     /// Where observed state and history are kept; default `sqlite:.deployer/state.db`.
     #[schemars(regex(pattern = "^sqlite:.+$"))]
     pub state: Given<String>,
+    /// Logins at registries of images, by host (`ghcr.io`, `127.0.0.1:5000`); used for the time of a pull only.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9.\\[\\]:-]+$" }))]
+    pub registries: Given<BTreeMap<Written<String>, Written<RegistrySpec>>>,
     /// Lies under every environment: maps merge, lists and scalars replace.
     pub defaults: Given<EnvironmentSpec>,
     /// What is deployed, by name.
@@ -36,7 +39,7 @@ pub struct ManifestSpec {
     pub empty: bool,
 }
 
-const KEYS: &[&str] = &["version", "project", "state", "defaults", "environments"];
+const KEYS: &[&str] = &["version", "project", "state", "registries", "defaults", "environments"];
 
 impl<'de> Deserialize<'de> for ManifestSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -61,6 +64,7 @@ impl<'de> Visitor<'de> for TopLevel {
                 "version" => spec.version = map.next_value()?,
                 "project" => spec.project = map.next_value()?,
                 "state" => spec.state = map.next_value()?,
+                "registries" => spec.registries = map.next_value()?,
                 "defaults" => spec.defaults = map.next_value()?,
                 "environments" => spec.environments = map.next_value()?,
                 ignored if ignored.starts_with("x-") => {

@@ -55,5 +55,9 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
         feed(&archive.image);
         feed(archive.ids.first()?);
     }
+    if !compose.before.is_empty() {
+        feed("before");
+        compose.before.iter().for_each(|service| feed(service));
+    }
     Some(hasher.finalize().to_hex()[..16].to_owned())
 }

@@ -1,13 +1,15 @@
 //! What changes the services: the switch to a staged release, the way back to an earlier one, and the record
 //! of what converged. Never stops a service whose definition and files did not change.
 
+use super::before;
 use super::judge;
 use super::records;
+use crate::application::image_name::familiar;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, keep};
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, images, keep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -27,7 +29,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         String::new()
     };
     let kept = drift::kept_services(subject, host);
-    Ok(vec![up(subject, &record, &kept, "start the services".to_owned(), &begin)])
+    let mut commands = before::commands(subject, host, &record, &labels(&record), &begin);
+    commands.push(up(subject, &record, &kept, "start the services".to_owned(), &begin));
+    Ok(commands)
 }
 
 /// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
@@ -133,11 +137,12 @@ fn labels(record: &ReleaseRecord) -> String {
         hasher.update(service.inline.as_deref().unwrap_or_default().as_bytes());
         hasher.finalize().to_hex()[..16].to_owned()
     };
+    let label = |service| serde_json::json!({ "labels": { "deployer.files": digest(service) } });
     let services: BTreeMap<_, _> = record
         .services
         .iter()
-        .filter(|(_, service)| !service.reads.is_empty() || service.inline.is_some())
-        .map(|(name, service)| (name, serde_json::json!({ "labels": { "deployer.files": digest(service) } })))
+        .filter(|(_, service)| service.before || !service.reads.is_empty() || service.inline.is_some())
+        .map(|(name, service)| (name, if service.before { before::none() } else { label(service) }))
         .collect();
     serde_json::json!({ "services": services }).to_string()
 }
@@ -163,7 +168,9 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
         let container = host.services.containers.iter().find(|container| container.service == *name);
         service.end = Some(state);
         service.hash = container.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
-        service.image_id = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
+        let image = || images::find(host, &familiar(&service.image)).cloned();
+        let own = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
+        service.image_id = own.or_else(|| image().filter(|_| service.before));
     }
     let json = serde_json::to_string(&record).unwrap_or_default();
     let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);

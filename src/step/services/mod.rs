@@ -1,6 +1,7 @@
 //! Services: the release's files are live, its services run as defined, are healthy, and the checks of
 //! the manifest pass. Never restarts a service whose definition and files did not change.
 
+mod before;
 mod change;
 
 pub use change::{commands, finish, restore};
@@ -84,7 +85,9 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     let roots = [Utf8Path::new(&tree), Utf8Path::new(&record.directory)];
     let keyed = |digest| files::key(subject, host).digest(&digest);
     let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
-    staged.model.records(&roots, &record.files.keys(), &variable, &keyed)
+    let mut records = staged.model.records(&roots, &record.files.keys(), &variable, &keyed);
+    before::mark(subject, &mut records);
+    records
 }
 
 /// The facts as they are.
@@ -148,6 +151,9 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// Refuses ports that something else on the host holds, and files that find no room.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if let Some(unknown) = before::unknown(subject, host) {
+        return Some(unknown);
+    }
     let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(container::Container::ports).collect();
     let records = records(subject, host);
     let taken = records.iter().find_map(|(service, record)| {
