@@ -8,7 +8,7 @@ use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::plan::Plan;
-use crate::prepare::{self, Prepared};
+use crate::prepare;
 use crate::reconcile::{self, Goal, Request, Trust};
 use crate::standing;
 use crate::state::{Kind, Stage};
@@ -25,11 +25,13 @@ pub fn request() -> Request {
 pub async fn plan(context: &Context, args: &super::plan::Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(&args.environments, true)?;
-    let prepared = pass.prepare(environments, args.offline).await;
     if args.offline {
-        let empty = recorded_plan(context, &pass, &prepared);
+        let view = recorded_view(context, &mut pass, environments).await;
+        let empty = view.steps.is_empty();
+        context.say(Event::Plan(view));
         return end(pass, Sessions::new(), if empty { Outcome::Converged } else { Outcome::Planned }).await;
     }
+    let prepared = pass.prepare(environments, false).await;
     let named = !args.environments.is_empty();
     let request = Request { resume: named, ..request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
@@ -55,29 +57,25 @@ pub async fn plan(context: &Context, args: &super::plan::Args) -> Result<Ending,
     end(pass, sessions, outcome).await
 }
 
-/// The plan against what is recorded; true where it is empty.
-fn recorded_plan(context: &Context, pass: &Pass, prepared: &[Prepared]) -> bool {
-    let view = recorded_view(context, pass, prepared);
-    let empty = view.steps.is_empty();
-    context.say(Event::Plan(view));
-    empty
-}
-
-/// The plan from what is recorded to what the manifest says.
-pub fn recorded_view(context: &Context, pass: &Pass, prepared: &[Prepared]) -> PlanView {
+/// The plan from what is recorded to what the manifest says. Each environment is let go, with its record, once its steps
+/// are known: there may be ten thousand.
+pub async fn recorded_view(context: &Context, pass: &mut Pass, environments: Vec<Environment>) -> PlanView {
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
     let mut oldest = None;
-    for one in prepared {
-        let record = pass.records.get(one.name());
-        let own = prepare::recorded_steps(one, record, one.environment.stage);
-        if own.is_empty() {
-            converged.push(one.name().to_owned());
+    for environment in environments {
+        for one in pass.prepare(vec![environment], true).await {
+            let record = pass.records.remove(one.name());
+            let own = prepare::recorded_steps(&one, record.as_ref(), one.environment.stage);
+            if own.is_empty() {
+                converged.push(one.name().to_owned());
+            }
+            oldest = oldest.into_iter().chain(record.map(|record| record.observed_at)).min();
+            steps.extend(own);
+            let needs = one.environment.depends_on.iter().map(ToString::to_string).collect();
+            depends_on.insert(one.name().to_owned(), needs);
         }
-        oldest = oldest.into_iter().chain(record.map(|record| record.observed_at)).min();
-        steps.extend(own);
-        depends_on.insert(one.name().to_owned(), one.environment.depends_on.iter().map(ToString::to_string).collect());
     }
-    let mut view = pass.named(Plan::new(steps, &depends_on).view(converged));
+    let mut view = pass.named(Plan::new(steps, &depends_on).into_view(converged));
     let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
     view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
     view
