@@ -131,7 +131,7 @@ impl Plan {
             replace: count(Action::Replace),
             remove: count(Action::Remove),
         };
-        PlanView { summary, edges, steps, converged, ..PlanView::default() }
+        PlanView { summary, steps, edges, converged, ..PlanView::default() }
     }
 
     /// Which step of `order` comes right before which: an edge that two others imply is left out.
