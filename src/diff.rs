@@ -65,5 +65,8 @@ pub fn changes(observed: &Facts, desired: &Facts) -> Vec<Change> {
         let (from, to) = (observed.get(name).cloned(), desired.get(name).cloned());
         (from != to).then(|| Change { fact: name.clone(), from, to, diff: None, note: None })
     };
-    names.into_iter().filter_map(change).collect()
+    let mut changes: Vec<Change> = names.into_iter().filter_map(change).collect();
+    // Most are one, and there may be a hundred thousand steps.
+    changes.shrink_to_fit();
+    changes
 }

@@ -114,8 +114,16 @@ impl Plan {
     /// The plan for people and pipelines.
     #[must_use]
     pub fn view(&self, converged: Vec<String>) -> PlanView {
+        self.clone().into_view(converged)
+    }
+
+    /// The same, where the plan itself is not needed any more.
+    #[must_use]
+    pub fn into_view(self, converged: Vec<String>) -> PlanView {
         let order = self.order();
-        let steps: Vec<PlannedStep> = order.iter().map(|node| self.graph[*node].clone()).collect();
+        let edges = self.edges(&order);
+        let mut nodes: Vec<_> = self.graph.into_nodes_edges().0.into_iter().map(|node| Some(node.weight)).collect();
+        let steps: Vec<PlannedStep> = order.iter().filter_map(|node| nodes[node.index()].take()).collect();
         let count = |action| steps.iter().filter(|step| step.action == action).count();
         let summary = Summary {
             create: count(Action::Create),
@@ -123,7 +131,7 @@ impl Plan {
             replace: count(Action::Replace),
             remove: count(Action::Remove),
         };
-        PlanView { summary, edges: self.edges(&order), steps, converged, ..PlanView::default() }
+        PlanView { summary, steps, edges, converged, ..PlanView::default() }
     }
 
     /// Which step of `order` comes right before which: an edge that two others imply is left out.

@@ -173,7 +173,12 @@ fn a_history_that_is_not_there_is_said_so() {
     let folder = two();
     insta::assert_snapshot!(transcript(
         &folder,
-        &[&["history"], &["history", "production", "--json"], &["history", "prodction"], &["history", "--limit", "0"]]
+        &[
+            &["history"],
+            &["history", "production", "--offline", "--json"],
+            &["history", "prodction"],
+            &["history", "--limit", "0"]
+        ]
     ));
     assert!(!folder.path().join(".deployer").exists());
 }

@@ -28,21 +28,25 @@ pub fn request() -> Request {
     }
 }
 
-/// The plan from what is recorded to what the manifest says.
-pub fn recorded_view(context: &Context, pass: &Pass, prepared: &[Prepared]) -> PlanView {
+/// The plan from what is recorded to what the manifest says. Each environment is let go, with its record, once its steps
+/// are known: there may be ten thousand.
+pub async fn recorded_view(context: &Context, pass: &mut Pass, environments: Vec<Environment>) -> PlanView {
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
     let mut oldest = None;
-    for one in prepared {
-        let record = pass.records.get(one.name());
-        let own = prepare::recorded_steps(one, record, one.environment.stage);
-        if own.is_empty() {
-            converged.push(one.name().to_owned());
+    for environment in environments {
+        for one in pass.prepare(vec![environment], true).await {
+            let record = pass.records.remove(one.name());
+            let own = prepare::recorded_steps(&one, record.as_ref(), one.environment.stage);
+            if own.is_empty() {
+                converged.push(one.name().to_owned());
+            }
+            oldest = oldest.into_iter().chain(record.map(|record| record.observed_at)).min();
+            steps.extend(own);
+            let needs = one.environment.depends_on.iter().map(ToString::to_string).collect();
+            depends_on.insert(one.name().to_owned(), needs);
         }
-        oldest = oldest.into_iter().chain(record.map(|record| record.observed_at)).min();
-        steps.extend(own);
-        depends_on.insert(one.name().to_owned(), one.environment.depends_on.iter().map(ToString::to_string).collect());
     }
-    let mut view = pass.named(Plan::new(steps, &depends_on).view(converged));
+    let mut view = pass.named(Plan::new(steps, &depends_on).into_view(converged));
     let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
     view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
     view

@@ -4,6 +4,7 @@ use super::Store;
 use crate::event::{FailedView, Health};
 use crate::failure::{Failure, Reason};
 use crate::state::{Kind, Stage, State};
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,13 +81,18 @@ impl Store {
 
     /// Every record of a project, by environment.
     pub async fn records(&self, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
-        let rows: Vec<(String, i64, String)> =
-            sqlx::query_as("SELECT environment, format, body FROM record WHERE project = ? ORDER BY environment")
-                .bind(project)
-                .fetch_all(&mut *self.connection.lock().await)
-                .await
-                .map_err(|error| self.unusable(error))?;
-        rows.into_iter().map(|(environment, format, body)| self.read(environment, format, &body)).collect()
+        let mut connection = self.connection.lock().await;
+        let mut rows = sqlx::query_as::<_, (String, i64, String)>(
+            "SELECT environment, format, body FROM record WHERE project = ? ORDER BY environment",
+        )
+        .bind(project)
+        .fetch(&mut *connection);
+        let mut records = BTreeMap::new();
+        while let Some((environment, format, body)) = rows.try_next().await.map_err(|error| self.unusable(error))? {
+            let (environment, record) = self.read(environment, format, &body)?;
+            records.insert(environment, record);
+        }
+        Ok(records)
     }
 
     /// Saves an observation in place of the previous one. `token` is the lease it was made under, if one was.

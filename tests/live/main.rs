@@ -16,6 +16,7 @@ mod edits;
 mod engine;
 mod firewall;
 mod hostile;
+mod kill_schedule;
 mod lease;
 mod lifecycle;
 mod looking;

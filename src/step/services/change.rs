@@ -159,7 +159,8 @@ const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   rm -f "$state/used"
 fi"#;
 
-/// Records the release as converged, with what was observed of its services, and lets old ones go.
+/// Records the release as converged, with what was observed of its services, and lets old ones go: first those that
+/// never converged, which a killed run left and which would crowd out those to go back to.
 #[must_use]
 pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let mut record = wanted_record(subject, host)?;
@@ -182,6 +183,7 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
 rm -f "$state/staged" "$state/swapping.json"
 cd "$state/releases"
 [ ! -d {id} ] || cp "$state/current.json" {id}/release.json
+ls | grep -vxF -- {id} | while IFS= read -r old; do grep -qs '"end":"' "$old/release.json" || rm -rf -- "$old"; done
 ls | sort -r | grep -vxF -- {id} | tail -n +{keep} | while IFS= read -r old; do rm -rf -- "$old"; done
 wanted() {{
   cat <<'/.'

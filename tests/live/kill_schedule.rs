@@ -1,0 +1,15 @@
+//! A sample of the kill schedule. Never looks at hosts itself: the script does, and says what it found.
+
+use std::process::{Command, Stdio};
+
+#[test]
+fn runners_killed_at_random_points_leave_what_the_next_apply_mends() {
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill-schedule.sh"))
+        .args(["10", env!("CARGO_BIN_EXE_deployer")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script starts");
+    let (said, trouble) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{trouble}");
+    assert_eq!(said.lines().last(), Some("runs 10, converged 10, doubled 0, lost 0"));
+}
