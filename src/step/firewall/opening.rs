@@ -20,7 +20,7 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// Reads a line of [`lines`].
+    /// Reads one line of the list that the host keeps.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let [protocol, ports, from] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
