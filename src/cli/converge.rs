@@ -3,12 +3,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::signals::{self, Stop};
-use super::{Context, Ending, saved};
-use crate::event::{Event, Outcome, PlanView, Sink, Why};
+use super::{Context, Ending, consent, saved};
+use crate::event::{Event, Outcome, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::prepare::Prepared;
-use crate::preview;
 use crate::reconcile::{Goal, Proposal, Request, Trust};
 use crate::render;
 use crate::saved::SavedPlan;
@@ -17,7 +16,6 @@ use crate::state::Stage;
 use crate::step;
 use crate::step::record::Rejection;
 use crate::store::{Record, Run, Store};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -137,7 +135,7 @@ pub async fn propose(
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
-    say_left(context, &proposal);
+    consent::say_left(context, &proposal);
     (sessions, proposal)
 }
 
@@ -152,8 +150,8 @@ pub async fn carry_on(
     asked: &Asked,
     stop: &AtomicBool,
 ) -> usize {
-    let agreed = match show(context, pass, sessions, proposal).await {
-        Ok(doomed) => agree(context, sessions, proposal, &doomed, asked).await,
+    let agreed = match consent::show(context, pass, sessions, proposal).await {
+        Ok(doomed) => consent::agree(context, sessions, proposal, &doomed, (asked.yes, &asked.allow_destroy)).await,
         Err(failure) => Err(failure),
     };
     let applied = match agreed {
@@ -212,100 +210,6 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     if let Err(failure) = settled.await {
         pass.fail(failure);
     }
-}
-
-/// Says which environments are left alone or kept at a release, and which drift is not corrected.
-pub fn say_left(context: &Context, proposal: &Proposal) {
-    for name in &proposal.suspended {
-        let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
-        context.say(Event::Warning { environment: Some(name.clone()), message });
-    }
-    for (name, rejected) in &proposal.pinned {
-        let message =
-            format!("stays as it is, {}; a change of its application or apply --retry ends that", rejected.message);
-        context.say(Event::Warning { environment: Some(name.clone()), message });
-    }
-    for left in proposal.left.iter().filter(|left| left.why == Why::Detect) {
-        let facts = left.changes.iter().map(|change| change.fact.as_str()).collect::<Vec<_>>().join(", ");
-        let message = format!("has drifted and is left as it is (drift.policy is detect): {} {facts}", left.kind);
-        context.say(Event::Warning { environment: Some(left.environment.clone()), message });
-    }
-}
-
-/// Says the plan, with its diffs; returns the environments it destroys.
-async fn show(
-    context: &Context,
-    pass: &Pass,
-    sessions: &Sessions,
-    proposal: &Proposal,
-) -> Result<BTreeSet<String>, Failure> {
-    let view = view(pass, sessions, proposal).await?;
-    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
-    context.say(Event::Plan(view));
-    Ok(doomed)
-}
-
-/// The plan as it is shown, with its diffs.
-pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
-    let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
-    view.left.clone_from(&proposal.left);
-    for step in view.steps.iter_mut().filter(|step| !step.destructive) {
-        if let Some(session) = sessions.get(&step.environment) {
-            preview::annotate(&*session.lock().await, step).await?;
-        }
-    }
-    Ok(view)
-}
-
-/// Whether there is something to do and it may be done.
-async fn agree(
-    context: &Context,
-    sessions: &Sessions,
-    proposal: &Proposal,
-    doomed: &BTreeSet<String>,
-    asked: &Asked,
-) -> Result<bool, Failure> {
-    if proposal.plan.is_empty() {
-        return Ok(false);
-    }
-    consent(context, sessions, doomed, asked).await?;
-    let ask = doomed.is_empty() && !asked.yes && context.render.can_ask();
-    let agreed = || {
-        context.render.ask("Apply this plan? [y/N]").is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
-    };
-    if ask && !agreed() {
-        return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
-    }
-    Ok(true)
-}
-
-/// Destroying needs the environment's name: in the manifest as its stage, as an option, or typed.
-async fn consent(
-    context: &Context,
-    sessions: &Sessions,
-    doomed: &BTreeSet<String>,
-    asked: &Asked,
-) -> Result<(), Failure> {
-    for name in doomed {
-        let declared = match sessions.get(name) {
-            Some(session) => {
-                let environment = &session.lock().await.prepared.environment;
-                environment.stage == Stage::Destroyed && !environment.orphaned
-            }
-            None => false,
-        };
-        let allowed = declared || asked.allow_destroy.contains(name);
-        let typed = || {
-            let answer = context.render.ask(&format!("Type {name} to destroy it:"));
-            answer.is_some_and(|answer| answer.trim() == name)
-        };
-        if !allowed && !typed() {
-            let failure =
-                Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
-            return Err(failure.on(name));
-        }
-    }
-    Ok(())
 }
 
 async fn carry_out(

@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod completions;
 mod configure;
+mod consent;
 mod context;
 mod converge;
 mod create;

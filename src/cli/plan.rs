@@ -1,7 +1,7 @@
 //! `deployer plan`: the dry run. Never changes anything on a host.
 
 use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, against, converge, look, saved};
+use super::{Context, Ending, against, consent, look, saved};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::Failure;
@@ -75,8 +75,8 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     }
     let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
-    converge::say_left(context, &proposal);
-    match converge::view(&pass, &sessions, &proposal).await {
+    consent::say_left(context, &proposal);
+    match consent::view(&pass, &sessions, &proposal).await {
         Ok(view) => {
             context.say(Event::Plan(view.clone()));
             // A plan that leaves something out is not one to apply.

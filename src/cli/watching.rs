@@ -1,15 +1,17 @@
 //! The loop of `deployer watch`: hears of changes, keeps the last good manifest, starts passes when they are due.
 //! Never reconciles itself, and never decides when: that is the schedule's.
 
+mod followed;
+
+use self::followed::{count, read};
 use super::Context;
-use super::pass::Pass;
 use super::signals::Stop;
 use super::watch::{Args, say};
 use super::watch_pass::{self, Done, Job, Said};
 use crate::event::{Event, Happening};
 use crate::failure::{Failure, Reason};
+use crate::manifest::Manifest;
 use crate::manifest::environment::{Environment, Ignore};
-use crate::manifest::{self, Manifest};
 use crate::store::Store;
 use crate::watch::board::Board;
 use crate::watch::files;
@@ -17,7 +19,7 @@ use crate::watch::git::{self, Followed};
 use crate::watch::http::Shared;
 use crate::watch::quarantine::Quarantine;
 use crate::watch::schedule::{End, Schedule};
-use crate::watch::sources::{self, Prints, Sources};
+use crate::watch::sources::Prints;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -235,93 +237,6 @@ impl<'a> Watching<'a> {
         say(self.context, Happening::Reconciled, Some(&name), message);
     }
 
-    /// Looks at the manifest and at every file that environments are made from.
-    async fn refresh(&mut self) {
-        self.arm();
-        let now = Instant::now();
-        self.look = now + if self.armed { LOOK.min(self.args.interval) } else { LOOK_OFTEN };
-        let same = std::fs::read(&self.context.file).is_ok_and(|text| text == self.manifest.text.as_bytes());
-        if !same {
-            match read(self.context, self.args, Some((&self.manifest, &self.store))).await {
-                Ok(good) => {
-                    let message = format!("the manifest changed: {} to look at", count(good.environments.len()));
-                    self.mended();
-                    self.follow(good);
-                    return say(self.context, Happening::ManifestChanged, None, message);
-                }
-                Err(failures) => self.keep(&failures),
-            }
-        } else if self.invalid.is_some() {
-            self.mended();
-        }
-        for name in self.changed() {
-            say(self.context, Happening::FilesChanged, Some(&name), "files that it is made from changed");
-            self.quarantine.lift(&name);
-            self.schedule.touch(&name, self.begun.elapsed());
-        }
-    }
-
-    /// Follows this manifest from now on.
-    fn follow(&mut self, good: Good) {
-        (self.manifest, self.environments, self.store) = (good.manifest, good.environments, good.store);
-        self.arm();
-        self.changed();
-        let needs = |environment: &Environment| environment.depends_on.iter().map(ToString::to_string).collect();
-        let needs = self.environments.iter().map(|(name, environment)| (name.clone(), needs(environment))).collect();
-        self.schedule.renew(&needs, self.begun.elapsed());
-        self.quarantine.lift_all();
-        self.said.clear();
-        self.board_mut().renew(self.environments.keys().map(String::as_str));
-    }
-
-    /// Keeps the last good manifest, and says once why.
-    fn keep(&mut self, failures: &[Failure]) {
-        let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
-        if self.invalid.as_ref() == Some(&why) {
-            return;
-        }
-        self.board_mut().invalid = Some(why.clone());
-        self.invalid = Some(why);
-        for failure in failures {
-            self.context.say(Event::Failure(failure.clone()));
-        }
-        say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
-    }
-
-    fn mended(&mut self) {
-        if self.invalid.take().is_some() {
-            self.board_mut().invalid = None;
-            say(self.context, Happening::ManifestMended, None, "the manifest can be used again");
-        }
-    }
-
-    fn sources(&self) -> Sources {
-        let mut all = Sources::default();
-        all.files.insert(self.context.directory.join(&self.context.file));
-        for environment in self.environments.values() {
-            let own = sources::of(environment);
-            all.files.extend(own.files);
-            all.trees.extend(own.trees);
-        }
-        all
-    }
-
-    fn arm(&mut self) {
-        let sources = self.sources();
-        self.armed = self.watch.as_mut().is_some_and(|watch| watch.arm(&sources));
-    }
-
-    /// The environments whose files are not what they were.
-    fn changed(&mut self) -> Vec<String> {
-        let (prints, environments) = (&mut self.prints, &self.environments);
-        let digest =
-            |(name, environment): (&String, &Environment)| (name.clone(), prints.digest(&sources::of(environment)));
-        let digests = tokio::task::block_in_place(|| environments.iter().map(digest).collect());
-        let before = std::mem::replace(&mut self.digests, digests);
-        let differs = |name: &&String| before.get(*name).is_some_and(|digest| self.digests.get(*name) != Some(digest));
-        self.digests.keys().filter(differs).cloned().collect()
-    }
-
     /// Follows the Git checkout where that is wanted; hears what came of it.
     fn pulls(&self, pulling: &Arc<AtomicBool>) -> UnboundedReceiver<Result<Followed, Failure>> {
         let (send, receive) = unbounded_channel();
@@ -369,34 +284,6 @@ pub async fn close(watching: Watching<'_>) {
     if let Some(store) = Arc::into_inner(watching.store) {
         store.close().await;
     }
-}
-
-/// Reads the manifest as it is now. `before` is the one that is followed, whose store is kept where it is the same.
-async fn read(
-    context: &Context,
-    args: &Args,
-    before: Option<(&Arc<Manifest>, &Arc<Store>)>,
-) -> Result<Good, Vec<Failure>> {
-    let home = context.home.as_deref();
-    let manifest = tokio::task::block_in_place(|| manifest::load(context.file.as_str(), home))?;
-    let manifest = Arc::new(manifest);
-    let (url, directory) = context.store(Some(&manifest.state));
-    let store = match before {
-        Some((before, store)) if context.store(Some(&before.state)) == (url.clone(), directory.clone()) => {
-            Arc::clone(store)
-        }
-        _ => Arc::new(Store::open(&url, &directory).await.map_err(|failure| vec![failure])?),
-    };
-    let pass = Pass::over(context, Arc::clone(&manifest), Arc::clone(&store)).await.map_err(|failure| vec![failure])?;
-    pass.orphans().map_err(|failure| vec![failure])?;
-    let selected = pass.select(&args.environments, true)?;
-    pass.say_warnings(context);
-    let environments = selected.into_iter().map(|environment| (environment.name.to_string(), environment)).collect();
-    Ok(Good { manifest, environments, store })
-}
-
-fn count(environments: usize) -> String {
-    if environments == 1 { "1 environment".to_owned() } else { format!("{environments} environments") }
 }
 
 /// A number between 0 and 1.

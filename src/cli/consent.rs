@@ -1,0 +1,106 @@
+//! Before anything changes: what is left alone is said, the plan is shown, and agreed to. Never takes the absence of a
+//! terminal as consent to destroying.
+
+use super::Context;
+use super::pass::Pass;
+use crate::event::{Event, PlanView, Why};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::preview;
+use crate::reconcile::Proposal;
+use crate::state::Stage;
+use std::collections::BTreeSet;
+
+/// Says which environments are left alone or kept at a release, and which drift is not corrected.
+pub fn say_left(context: &Context, proposal: &Proposal) {
+    for name in &proposal.suspended {
+        let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
+        context.say(Event::Warning { environment: Some(name.clone()), message });
+    }
+    for (name, rejected) in &proposal.pinned {
+        let message =
+            format!("stays as it is, {}; a change of its application or apply --retry ends that", rejected.message);
+        context.say(Event::Warning { environment: Some(name.clone()), message });
+    }
+    for left in proposal.left.iter().filter(|left| left.why == Why::Detect) {
+        let facts = left.changes.iter().map(|change| change.fact.as_str()).collect::<Vec<_>>().join(", ");
+        let message = format!("has drifted and is left as it is (drift.policy is detect): {} {facts}", left.kind);
+        context.say(Event::Warning { environment: Some(left.environment.clone()), message });
+    }
+}
+
+/// Says the plan, with its diffs; returns the environments it destroys.
+pub async fn show(
+    context: &Context,
+    pass: &Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+) -> Result<BTreeSet<String>, Failure> {
+    let view = view(pass, sessions, proposal).await?;
+    let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
+    context.say(Event::Plan(view));
+    Ok(doomed)
+}
+
+/// The plan as it is shown, with its diffs.
+pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
+    let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
+    view.left.clone_from(&proposal.left);
+    for step in view.steps.iter_mut().filter(|step| !step.destructive) {
+        if let Some(session) = sessions.get(&step.environment) {
+            preview::annotate(&*session.lock().await, step).await?;
+        }
+    }
+    Ok(view)
+}
+
+/// Whether there is something to do and it may be done: `yes` asks nothing, `allowed` may be destroyed.
+pub async fn agree(
+    context: &Context,
+    sessions: &Sessions,
+    proposal: &Proposal,
+    doomed: &BTreeSet<String>,
+    (yes, allowed): (bool, &[String]),
+) -> Result<bool, Failure> {
+    if proposal.plan.is_empty() {
+        return Ok(false);
+    }
+    consent(context, sessions, doomed, allowed).await?;
+    let ask = doomed.is_empty() && !yes && context.render.can_ask();
+    let agreed = || {
+        context.render.ask("Apply this plan? [y/N]").is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
+    };
+    if ask && !agreed() {
+        return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
+    }
+    Ok(true)
+}
+
+/// Destroying needs the environment's name: in the manifest as its stage, as an option, or typed.
+async fn consent(
+    context: &Context,
+    sessions: &Sessions,
+    doomed: &BTreeSet<String>,
+    allowed: &[String],
+) -> Result<(), Failure> {
+    for name in doomed {
+        let declared = match sessions.get(name) {
+            Some(session) => {
+                let environment = &session.lock().await.prepared.environment;
+                environment.stage == Stage::Destroyed && !environment.orphaned
+            }
+            None => false,
+        };
+        let consented = declared || allowed.contains(name);
+        let typed = || {
+            let answer = context.render.ask(&format!("Type {name} to destroy it:"));
+            answer.is_some_and(|answer| answer.trim() == name)
+        };
+        if !consented && !typed() {
+            let failure =
+                Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
+            return Err(failure.on(name));
+        }
+    }
+    Ok(())
+}

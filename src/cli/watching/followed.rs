@@ -1,0 +1,132 @@
+//! What a watch follows: the manifest and the files that environments are made from. Never starts a pass: it says
+//! what changed, and what is due then is the schedule's.
+
+use super::{Good, LOOK, LOOK_OFTEN, Watching};
+use crate::cli::Context;
+use crate::cli::pass::Pass;
+use crate::cli::watch::{Args, say};
+use crate::event::{Event, Happening};
+use crate::failure::Failure;
+use crate::manifest::environment::Environment;
+use crate::manifest::{self, Manifest};
+use crate::store::Store;
+use crate::watch::sources::{self, Sources};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Watching<'_> {
+    /// Looks at the manifest and at every file that environments are made from.
+    pub(super) async fn refresh(&mut self) {
+        self.arm();
+        let now = Instant::now();
+        self.look = now + if self.armed { LOOK.min(self.args.interval) } else { LOOK_OFTEN };
+        let same = std::fs::read(&self.context.file).is_ok_and(|text| text == self.manifest.text.as_bytes());
+        if !same {
+            match read(self.context, self.args, Some((&self.manifest, &self.store))).await {
+                Ok(good) => {
+                    let message = format!("the manifest changed: {} to look at", count(good.environments.len()));
+                    self.mended();
+                    self.follow(good);
+                    return say(self.context, Happening::ManifestChanged, None, message);
+                }
+                Err(failures) => self.keep(&failures),
+            }
+        } else if self.invalid.is_some() {
+            self.mended();
+        }
+        for name in self.changed() {
+            say(self.context, Happening::FilesChanged, Some(&name), "files that it is made from changed");
+            self.quarantine.lift(&name);
+            self.schedule.touch(&name, self.begun.elapsed());
+        }
+    }
+
+    /// Follows this manifest from now on.
+    pub(super) fn follow(&mut self, good: Good) {
+        (self.manifest, self.environments, self.store) = (good.manifest, good.environments, good.store);
+        self.arm();
+        self.changed();
+        let needs = |environment: &Environment| environment.depends_on.iter().map(ToString::to_string).collect();
+        let needs = self.environments.iter().map(|(name, environment)| (name.clone(), needs(environment))).collect();
+        self.schedule.renew(&needs, self.begun.elapsed());
+        self.quarantine.lift_all();
+        self.said.clear();
+        self.board_mut().renew(self.environments.keys().map(String::as_str));
+    }
+
+    /// Keeps the last good manifest, and says once why.
+    fn keep(&mut self, failures: &[Failure]) {
+        let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
+        if self.invalid.as_ref() == Some(&why) {
+            return;
+        }
+        self.board_mut().invalid = Some(why.clone());
+        self.invalid = Some(why);
+        for failure in failures {
+            self.context.say(Event::Failure(failure.clone()));
+        }
+        say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
+    }
+
+    fn mended(&mut self) {
+        if self.invalid.take().is_some() {
+            self.board_mut().invalid = None;
+            say(self.context, Happening::ManifestMended, None, "the manifest can be used again");
+        }
+    }
+
+    fn sources(&self) -> Sources {
+        let mut all = Sources::default();
+        all.files.insert(self.context.directory.join(&self.context.file));
+        for environment in self.environments.values() {
+            let own = sources::of(environment);
+            all.files.extend(own.files);
+            all.trees.extend(own.trees);
+        }
+        all
+    }
+
+    pub(super) fn arm(&mut self) {
+        let sources = self.sources();
+        self.armed = self.watch.as_mut().is_some_and(|watch| watch.arm(&sources));
+    }
+
+    /// The environments whose files are not what they were.
+    pub(super) fn changed(&mut self) -> Vec<String> {
+        let (prints, environments) = (&mut self.prints, &self.environments);
+        let digest =
+            |(name, environment): (&String, &Environment)| (name.clone(), prints.digest(&sources::of(environment)));
+        let digests = tokio::task::block_in_place(|| environments.iter().map(digest).collect());
+        let before = std::mem::replace(&mut self.digests, digests);
+        let differs = |name: &&String| before.get(*name).is_some_and(|digest| self.digests.get(*name) != Some(digest));
+        self.digests.keys().filter(differs).cloned().collect()
+    }
+}
+
+/// Reads the manifest as it is now. `before` is the one that is followed, whose store is kept where it is the same.
+pub(super) async fn read(
+    context: &Context,
+    args: &Args,
+    before: Option<(&Arc<Manifest>, &Arc<Store>)>,
+) -> Result<Good, Vec<Failure>> {
+    let home = context.home.as_deref();
+    let manifest = tokio::task::block_in_place(|| manifest::load(context.file.as_str(), home))?;
+    let manifest = Arc::new(manifest);
+    let (url, directory) = context.store(Some(&manifest.state));
+    let store = match before {
+        Some((before, store)) if context.store(Some(&before.state)) == (url.clone(), directory.clone()) => {
+            Arc::clone(store)
+        }
+        _ => Arc::new(Store::open(&url, &directory).await.map_err(|failure| vec![failure])?),
+    };
+    let pass = Pass::over(context, Arc::clone(&manifest), Arc::clone(&store)).await.map_err(|failure| vec![failure])?;
+    pass.orphans().map_err(|failure| vec![failure])?;
+    let selected = pass.select(&args.environments, true)?;
+    pass.say_warnings(context);
+    let environments = selected.into_iter().map(|environment| (environment.name.to_string(), environment)).collect();
+    Ok(Good { manifest, environments, store })
+}
+
+pub(super) fn count(environments: usize) -> String {
+    if environments == 1 { "1 environment".to_owned() } else { format!("{environments} environments") }
+}

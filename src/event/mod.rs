@@ -1,0 +1,62 @@
+//! Everything the engine and the commands say, as data. Nothing here is worded for a screen, and
+//! nothing here ever holds a secret.
+
+mod outcome;
+mod past;
+mod plan;
+mod standing;
+mod step;
+mod watch;
+
+pub use outcome::{Outcome, ResultView};
+pub use past::{FailedStep, ReleaseView, RunView};
+pub use plan::{Action, Change, Left, PlanView, PlannedStep, Summary, Why};
+pub use standing::{CheckView, EnvironmentView, FailedView, Health};
+pub use step::{StepState, StepView};
+pub use watch::{Happening, WatchView};
+
+use crate::failure::Failure;
+
+/// One thing that happened or is so.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Work on an environment that has no step of its own: connecting, waiting, observing.
+    Progress {
+        /// The environment.
+        environment: String,
+        /// What is going on, in a few words.
+        activity: String,
+    },
+    /// The whole plan.
+    Plan(PlanView),
+    /// A step began or ended.
+    Step(StepView),
+    /// One environment as it stands.
+    Environment(Box<EnvironmentView>),
+    /// One check of `deployer test`.
+    Check(CheckView),
+    /// One run of the past.
+    Run(RunView),
+    /// One release that a host keeps.
+    Release(ReleaseView),
+    /// Something that failed. Does not end the run by itself.
+    Failure(Failure),
+    /// Something worth knowing that changes no outcome.
+    Warning {
+        /// The environment, if one.
+        environment: Option<String>,
+        /// What.
+        message: String,
+    },
+    /// The output a command was asked for (a schema, a rendered file, a log line), as it stands.
+    Output(String),
+    /// A line for people about what was done (an entry written, an environment resumed).
+    Note(String),
+    /// Something that happened to a watch.
+    Watch(WatchView),
+    /// The end of the run. Always the last event.
+    Result(ResultView),
+}
+
+/// Where events go. Called from many tasks at once.
+pub type Sink = std::sync::Arc<dyn Fn(Event) + Send + Sync>;

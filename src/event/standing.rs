@@ -1,0 +1,84 @@
+//! How environments stand. Never worded here.
+
+use super::Left;
+use crate::state::{Kind, Stage};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How healthy the services are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// All services and gating checks are well.
+    Healthy,
+    /// Some are not well yet, none is bad.
+    Starting,
+    /// Some are bad.
+    Unhealthy,
+    /// There are no services, or they were not observed.
+    None,
+}
+
+/// One environment as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct EnvironmentView {
+    /// Its name.
+    pub name: String,
+    /// `registered` or `provisioned`.
+    pub target: &'static str,
+    /// Its lifecycle stage.
+    pub stage: Stage,
+    /// Its health.
+    pub health: Health,
+    /// The kinds that differ from the manifest.
+    pub drifted: Vec<Kind>,
+    /// Those of the differences that are left as they are, and those that are ignored.
+    pub left: Vec<Left>,
+    /// What failed last, if nothing succeeded since.
+    pub failed: Option<FailedView>,
+    /// Who works on it now.
+    pub in_progress: Option<String>,
+    /// Whether it is left alone until resumed.
+    pub suspended: bool,
+    /// Whether it may not be destroyed.
+    pub protected: bool,
+    /// When it was last observed.
+    pub observed_at: Option<Timestamp>,
+    /// The address it is reached at.
+    pub address: String,
+    /// Published addresses (`http://…`, `tcp://…`).
+    pub endpoints: Vec<String>,
+    /// Service → its state on the host.
+    pub services: BTreeMap<String, String>,
+    /// Why it could not be observed now, if it could not.
+    pub unreachable: Option<String>,
+}
+
+/// What failed last.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct FailedView {
+    /// The kind whose step failed.
+    pub kind: Option<Kind>,
+    /// The reason's code.
+    pub reason: String,
+    /// What failed.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+    /// The run it happened in.
+    pub run: String,
+}
+
+/// One check of `deployer test`.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckView {
+    /// The environment.
+    pub environment: String,
+    /// The check's name, or `service NAME`.
+    pub check: String,
+    /// Whether it passes.
+    pub passed: bool,
+    /// What was found.
+    pub found: String,
+}
