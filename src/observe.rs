@@ -61,11 +61,12 @@ impl Session {
     /// Chooses the release to go back to: the one named, else the one before the live one.
     pub async fn choose(&mut self, named: Option<&str>) -> Result<(), Failure> {
         let releases = self.releases().await?;
-        let live = self.facts.files.begun().next().map(|live| live.id.as_str());
+        let live = self.facts.files.begun().next();
         let found = releases.iter().find(|release| match named {
             Some(id) => release.id == id,
-            None => live.is_some_and(|live| release.id.as_str() < live),
+            None => live.is_some_and(|live| release.age() < live.age()),
         });
+        let live = live.map(|live| live.id.as_str());
         self.target = match (found, named) {
             (Some(release), _) => Some(release.clone()).filter(|release| live != Some(release.id.as_str())),
             (None, Some(id)) => {

@@ -34,6 +34,7 @@ install_packages() {
     local shell # login shells that hosts may have
     for shell in zsh fish tcsh; do command -v $shell >/dev/null || missing+=("$shell"); done
     command -v git >/dev/null || missing+=(git)
+    command -v faketime >/dev/null || missing+=(faketime) # a runner whose clock is wrong
     local tool # of the pipelines of examples/ci
     for tool in curl jq; do command -v $tool >/dev/null || missing+=("$tool"); done
     command -v cc >/dev/null || missing+=(gcc libc6-dev)

@@ -30,8 +30,11 @@ pub struct Marker {
 pub struct ReleaseRecord {
     /// Format.
     pub version: u32,
-    /// Its id: sortable by time of making.
+    /// Its id; begins with the time of making, by its maker's clock.
     pub id: String,
+    /// The host's serial when it was made: a later release has a higher one, whatever the clocks of its makers say.
+    #[serde(default)]
+    pub order: u64,
     /// Digest over everything it was made from; equal inputs have equal digests.
     pub digest: String,
     /// The host directory its files lie in.
@@ -48,6 +51,12 @@ pub struct ReleaseRecord {
 }
 
 impl ReleaseRecord {
+    /// Its place among the releases of a host, for sorting.
+    #[must_use]
+    pub fn age(&self) -> (u64, &str) {
+        (self.order, &self.id)
+    }
+
     /// Whether it converged once, so that the host knows all it takes to run it again.
     #[must_use]
     pub fn restorable(&self) -> bool {

@@ -1,7 +1,7 @@
 //! One owner at a time: whoever comes second waits or is told who works there, whoever died lets go, and whoever comes
 //! late is refused.
 
-use crate::bed::Work;
+use crate::bed::{Run, Work};
 use crate::scene::containers;
 use crate::trouble::Point::{Began, Waiting};
 use crate::trouble::{Underway, finished, running, write_page};
@@ -78,4 +78,40 @@ fn a_lease_can_be_taken_away() {
     first.signal("-CONT");
     assert_eq!(first.end().expect(4).reasons(), ["lease-lost"]);
     finished(&host, &other, "page two");
+}
+
+/// deployer of a runner whose clock is an hour behind.
+fn behind(work: &Work, arguments: &[&str]) -> Run {
+    let mut command = std::process::Command::new("faketime");
+    command
+        .args(["-f", "-3600s", env!("CARGO_BIN_EXE_deployer")])
+        .args(arguments)
+        .current_dir(work.directory.path())
+        .env_clear()
+        .env("PATH", std::env::var("PATH").expect("a PATH"))
+        .env("HOME", work.path("home"))
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .stdin(std::process::Stdio::null());
+    Work::finish(&mut command)
+}
+
+#[test]
+fn runners_whose_clocks_are_an_hour_apart_agree() {
+    let (host, work) = running();
+    let other = another(&work);
+    assert_eq!(behind(&other, &["apply", "--json"]).expect(0).outcome(), "converged");
+    write_page(&other, "page two");
+    assert_eq!(behind(&other, &["apply", "--json"]).expect(0).outcome(), "changed");
+    finished(&host, &other, "page two");
+
+    // The release before is the one that the host had before, whatever its name says of the time.
+    work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    write_page(&work, "page three");
+    work.edit("deployment.yaml", "    health:", "    keep_releases: 2\n    health:");
+    work.apply().expect(0);
+    let kept = work.run(&["history", "production", "--json"]).expect(0).of("release");
+    assert_eq!(kept.iter().filter(|release| release["kept"] == true).count(), 2, "{kept:?}");
+    assert_eq!(behind(&other, &["rollback", "production", "--yes", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(host.page(8080).as_deref(), Some("page two\n"), "the newer of the two before");
 }

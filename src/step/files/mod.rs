@@ -229,6 +229,7 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
     Some(ReleaseRecord {
         version: FORMAT,
         id: id.to_owned(),
+        order: host.access.serial,
         digest: digest(subject, host)?,
         directory: compose.host_directory.to_string(),
         project: compose.project.clone(),

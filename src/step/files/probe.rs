@@ -98,6 +98,24 @@ pub fn parse_list(output: &[u8]) -> Vec<ReleaseRecord> {
     let records = output.split(|byte| *byte == 0).filter_map(|json| serde_json::from_slice(json).ok());
     let mut records: Vec<ReleaseRecord> =
         records.filter(|record: &ReleaseRecord| record.version <= FORMAT && record.restorable()).collect();
-    records.sort_by(|a, b| b.id.cmp(&a.id));
+    records.sort_by(|a, b| b.age().cmp(&a.age()));
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_in_the_order_the_host_saw_them_whatever_their_makers_clocks_said() {
+        let record = |id: &str, order: u64| {
+            let service = r#"{"image":"demo:1","reads":[],"ports":[],"replicas":1,"end":"running"}"#;
+            format!(
+                r#"{{"version":1,"id":"{id}","order":{order},"digest":"","directory":"/a","project":"p","compose_files":[],"files":{{}},"services":{{"web":{service}}}}}"#
+            )
+        };
+        let list = [record("20261122T190000Z-a", 3), record("20261122T180000Z-b", 9), record("20261122T200000Z-c", 6)];
+        let ids: Vec<String> = parse_list(list.join("\0").as_bytes()).into_iter().map(|record| record.id).collect();
+        assert_eq!(ids, ["20261122T180000Z-b", "20261122T200000Z-c", "20261122T190000Z-a"]);
+    }
 }

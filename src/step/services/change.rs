@@ -184,7 +184,10 @@ rm -f "$state/staged" "$state/swapping.json"
 cd "$state/releases"
 [ ! -d {id} ] || cp "$state/current.json" {id}/release.json
 ls | grep -vxF -- {id} | while IFS= read -r old; do grep -qs '"end":"' "$old/release.json" || rm -rf -- "$old"; done
-ls | sort -r | grep -vxF -- {id} | tail -n +{keep} | while IFS= read -r old; do rm -rf -- "$old"; done
+ls | grep -vxF -- {id} | while IFS= read -r old; do
+  order=$(grep -os '"order":[0-9]*' "$old/release.json" | head -n 1 | cut -d : -f 2)
+  printf '%s %s\n' "${{order:-0}}" "$old"
+done | sort -k 1,1nr -k 2,2r | tail -n +{keep} | while read -r _ old; do rm -rf -- "$old"; done
 wanted() {{
   cat <<'/.'
 {wanted}/.
