@@ -125,7 +125,7 @@ scripts() {
 images() { tests/bed image && tests/bed images; }
 
 live() {
-    timeout 2700 cargo test --locked --features live --no-fail-fast --test 'live*' # a hang is shown, too
+    timeout 3600 cargo test --locked --features live --no-fail-fast --test 'live*' # a hang is shown, too
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 
