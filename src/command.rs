@@ -18,7 +18,7 @@ impl Session {
     /// The command's own reason where it failed, `LeaseLost` where another run took over, `ConnectionLost` where the
     /// connection broke and could not be had again within `ssh.wait`.
     pub async fn run(&mut self, command: &Command) -> Result<Output, Failure> {
-        let mut broken = broken_off(command);
+        let mut broken = broken_off(&self.prepared.environment.address, command);
         for _ in 0..TRIES {
             let Some(lease) = &self.lease else {
                 let message = format!("Nothing is changed without a lease, so not: {}", command.title);
@@ -38,7 +38,9 @@ impl Session {
                 Err(failure) if failure.reason == Reason::ConnectionLost => broken = failure,
                 Err(failure) => return Err(failure),
             }
-            let Ok(last) = self.again(command).await else { return Err(broken_off(command).details(said(&broken))) };
+            let Ok(last) = self.again(command).await else {
+                return Err(broken_off(&self.prepared.environment.address, command).details(said(&broken)));
+            };
             if last == format!("{id} 0") {
                 return Ok(Output { status: 0, stdout: Vec::new(), stderr: String::new() });
             }
@@ -76,8 +78,8 @@ impl Session {
     }
 }
 
-fn broken_off(command: &Command) -> Failure {
-    let message = format!("The connection broke while the host was to {}", command.title);
+fn broken_off(address: &str, command: &Command) -> Failure {
+    let message = format!("The connection to {address} broke while the host was to {}", command.title);
     Failure::new(Reason::ConnectionLost, message)
 }
 

@@ -97,8 +97,9 @@ fn a_switch_killed_on_the_host_itself_is_taken_up() {
         "n=0; until [ -e /opt/deployer/shop--production/html/020.txt ] || [ $n -gt 1000 ]; do n=$((n + 1)); sleep 0.01; done; \
          pkill -9 -f 'deployer-begi[n]'",
     );
-    let run = apply.end();
-    assert_ne!(run.code, 0, "{}", run.stdout);
+    // That looks like a broken connection: the same run learns that the command died, and begins it anew.
+    let run = apply.end().expect(0);
+    assert!(run.stdout.contains("connecting again"), "{}", run.stdout);
     finishes(&host, &work, "page two");
     assert!(host.holds("[ \"$(cat /opt/deployer/shop--production/html/299.txt)\" = 299 ]"));
 }
