@@ -130,7 +130,6 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
         at: (context.now)(),
         run: context.run.to_owned(),
     });
-    session.changed |= matches!(state, StepState::Applied);
     session.failed.clone_from(&failed);
     let record = standing::record(&session, (context.now)(), failed);
     context.store.save(&project, &planned.environment, &record, token).await?;

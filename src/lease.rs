@@ -33,7 +33,8 @@ pub struct Lease {
 }
 
 impl Session {
-    /// Takes the lease of this environment, under a token above `floor`, unless it is ours already, and looks at the host again once it is.
+    /// Takes the lease of this environment, under a token above `floor`, unless it is ours already, and looks at the host
+    /// again once it is.
     ///
     /// # Errors
     /// `LeaseHeld` where another has it for longer than the claim waits.

@@ -27,8 +27,6 @@ pub struct Session {
     pub facts: Box<HostFacts>,
     /// What failed in this run.
     pub failed: Option<FailedView>,
-    /// Whether a step of this run succeeded.
-    pub changed: bool,
     /// The release to go back to, where that was asked for.
     pub target: Option<ReleaseRecord>,
     /// Where it says what it waits for.
@@ -39,16 +37,7 @@ impl Session {
     /// A connection to the host of a prepared environment, before the first look.
     #[must_use]
     pub fn new(prepared: Prepared, host: Host, sink: Sink) -> Self {
-        Self {
-            prepared,
-            host: Arc::new(host),
-            lease: None,
-            facts: Box::default(),
-            failed: None,
-            changed: false,
-            target: None,
-            sink,
-        }
+        Self { prepared, host: Arc::new(host), lease: None, facts: Box::default(), failed: None, target: None, sink }
     }
 
     /// The releases that the host keeps and that converged once, the newest first.

@@ -67,10 +67,7 @@ pub async fn agree(
     }
     consent(context, sessions, doomed, allowed).await?;
     let ask = doomed.is_empty() && !yes && context.render.can_ask();
-    let agreed = || {
-        context.render.ask("Apply this plan? [y/N]").is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
-    };
-    if ask && !agreed() {
+    if ask && !context.confirm("Apply this plan?") {
         return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
     }
     Ok(true)

@@ -98,6 +98,13 @@ impl Context {
         (self.sink)(event);
     }
 
+    /// Whether the person at the terminal says yes; no where there is none.
+    #[must_use]
+    pub fn confirm(&self, question: &str) -> bool {
+        let answer = self.render.ask(&format!("{question} [y/N]"));
+        answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
     /// Asks the person at the terminal; `None` where there is none, or no answer. Other tasks go on.
     pub async fn ask(&self, question: String) -> Option<String> {
         let render = Arc::clone(&self.render);

@@ -315,8 +315,7 @@ async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String,
 
 /// Asks at the terminal whether a host's key is to be trusted; no elsewhere.
 pub fn vouch(context: &Context, failure: &Failure) -> bool {
-    let question = format!("{}. Trust it? [y/N]", failure.message);
-    context.render.ask(&question).is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
+    context.confirm(&format!("{}. Trust it?", failure.message))
 }
 
 /// Says failures that end a command at its beginning.

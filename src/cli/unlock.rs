@@ -38,9 +38,8 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
             context.say(Event::Note(format!("Nobody works on {name}")));
             continue;
         };
-        let question = format!("{name} is worked on by {}. Take it away? [y/N]", held.whose());
-        let agreed = || context.render.ask(&question).is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"));
-        if !args.yes && !agreed() {
+        let question = format!("{name} is worked on by {}. Take it away?", held.whose());
+        if !args.yes && !context.confirm(&question) {
             let message = format!("It is worked on by {}, and taking it away was not confirmed", held.whose());
             let failure = Failure::new(Reason::ConsentMissing, message).hint("Pass --yes");
             pass.fail(failure.on(name));

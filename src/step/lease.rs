@@ -5,8 +5,6 @@
 use crate::holder::Holder;
 use crate::shell::quote;
 
-/// After how many seconds without a beat a lease has expired.
-pub const EXPIRY: u64 = 60;
 /// What a script says and how it ends whose lease is lost.
 pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
 
@@ -38,7 +36,8 @@ pub enum Answer {
     Held(Held),
 }
 
-/// Reads the lease into `$token`, `$beat`, `$boot`, `$holder`, `$age`; `$fresh` is empty unless it holds. A lease of
+/// Reads the lease into `$token`, `$beat`, `$boot`, `$holder`, `$age`; `$fresh` is empty unless it holds: it
+/// expires 60 seconds after its last beat. A lease of
 /// before the host last started holds no more: what its holder began there has ended too.
 const READ: &str = r#"token= beat= boot= holder= fresh=
 [ ! -s "$state/lease" ] || IFS=' ' read -r token beat boot holder < "$state/lease" || true
