@@ -158,8 +158,12 @@ fn a_secret_is_found_only_where_it_belongs() {
         host.shell("stat -c %a /opt/deployer/shop--production/.env /var/lib/deployer").split_whitespace().next(),
         Some("600")
     );
+    // The engine itself hands a health check's process, environment included, to its runtime in a file that only root
+    // may read and that lives for a moment.
+    let left_out = "--exclude='runc-process*'";
     for path in ["/tmp", "/home/deploy", "/root", "/run/user"] {
-        assert_eq!(host.shell(&format!("grep -arlFf /run/canaries-kept {path} 2>/dev/null || true")), "", "{path}");
+        let found = host.shell(&format!("grep -arlFf /run/canaries-kept {left_out} {path} 2>/dev/null || true"));
+        assert_eq!(found, "", "{path}");
     }
     let ours = work.path(".deployer");
     assert!(ours.join("state.db").exists());
