@@ -1,7 +1,9 @@
 //! One environment written out as a manifest would say it, every default filled in. Never writes a
 //! secret's value.
 
-use super::environment::{Allow, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Vantage};
+use super::environment::{
+    Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Source, Vantage,
+};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
@@ -30,12 +32,7 @@ pub fn describe(environment: &Environment) -> Value {
             "security_updates": environment.security_updates.as_ref().map(|wish| json!({ "reboot_at": wish.reboot_at })),
             "scripts": environment.scripts.iter().map(script).collect::<Vec<_>>(),
             "schedules": environment.schedules.iter().map(schedule).collect::<Vec<_>>() },
-        "application": environment.application.as_ref().map(|compose| json!({ "compose": {
-            "directory": compose.directory, "files": compose.files, "templates": compose.templates,
-            "variables": compose.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect::<Map<_, _>>(),
-            "archives": compose.archives, "seed": compose.seed, "before": compose.before,
-            "project": compose.project, "host_directory": compose.host_directory,
-        } })),
+        "application": environment.application.as_ref().map(application),
         "checks": environment.checks.iter().map(check).collect::<Vec<_>>(),
         "stage": environment.stage,
         "health": { "timeout": duration(environment.health.timeout), "stable_for": duration(environment.health.stable_for) },
@@ -51,9 +48,7 @@ pub fn describe(environment: &Environment) -> Value {
             })).collect::<Vec<_>>(),
         },
     });
-    if let (Some(ssh), Value::Object(identity)) = (told["ssh"].as_object_mut(), identity) {
-        ssh.extend(identity);
-    }
+    extend(&mut told["ssh"], identity);
     without_nothing(&mut told);
     // Also where it is an empty section, which says: on.
     if let Some(updates) = &environment.security_updates {
@@ -61,6 +56,32 @@ pub fn describe(environment: &Environment) -> Value {
         told["configure"]["security_updates"] = Value::Object(reboot_at.into_iter().collect());
     }
     json!({ environment.name.as_str(): told })
+}
+
+fn application(application: &Application) -> Value {
+    let variables: Map<_, _> =
+        application.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect();
+    let mut told = json!({
+        "archives": application.archives, "before": application.before,
+        "project": application.project, "host_directory": application.host_directory,
+    });
+    match &application.source {
+        Source::Compose(compose) => {
+            let own = json!({
+                "directory": compose.directory, "files": compose.files, "templates": compose.templates,
+                "variables": variables, "seed": compose.seed,
+            });
+            extend(&mut told, own);
+            json!({ "compose": told })
+        }
+    }
+}
+
+/// Adds the entries of one mapping to another.
+fn extend(told: &mut Value, more: Value) {
+    if let (Some(told), Value::Object(more)) = (told.as_object_mut(), more) {
+        told.extend(more);
+    }
 }
 
 fn value(source: &SecretSource) -> Value {

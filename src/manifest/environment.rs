@@ -4,7 +4,7 @@
 pub use super::network::Network;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Environment {
     /// What the host does at certain times.
     pub schedules: Vec<Schedule>,
     /// What runs there, if anything.
-    pub application: Option<Compose>,
+    pub application: Option<Application>,
     /// Checks of the running application.
     pub checks: Vec<Check>,
     /// How far its lifecycle is to go.
@@ -207,6 +207,32 @@ pub struct Registry {
     pub password: SecretSource,
 }
 
+/// What runs in an environment: services that Docker Compose runs, wherever their files come from.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// Where its files come from.
+    pub source: Source,
+    /// Variables for interpolation and templates.
+    pub variables: BTreeMap<String, SecretSource>,
+    /// Image name → archive made by `docker save`, absolute.
+    pub archives: BTreeMap<String, Utf8PathBuf>,
+    /// Services that run once and end before the old containers are stopped, in their order.
+    pub before: Vec<String>,
+    /// Logins at registries, by host.
+    pub registries: BTreeMap<String, Registry>,
+    /// Compose project name on the host.
+    pub project: String,
+    /// The directory on the host, absolute.
+    pub host_directory: Utf8PathBuf,
+}
+
+/// Where the files of an application come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A directory of the user's own.
+    Compose(Compose),
+}
+
 /// A Docker Compose application.
 #[derive(Clone, Debug)]
 pub struct Compose {
@@ -216,20 +242,17 @@ pub struct Compose {
     pub files: Vec<String>,
     /// Whether `*.tera` files are rendered.
     pub templates: bool,
-    /// Variables for interpolation and templates.
-    pub variables: BTreeMap<String, SecretSource>,
-    /// Image name → archive made by `docker save`, absolute.
-    pub archives: BTreeMap<String, Utf8PathBuf>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Vec<String>,
-    /// Services that run once and end before the old containers are stopped, in their order.
-    pub before: Vec<String>,
-    /// Logins at registries, by host.
-    pub registries: BTreeMap<String, Registry>,
-    /// Compose project name on the host.
-    pub project: String,
-    /// The directory on the host, absolute.
-    pub host_directory: Utf8PathBuf,
+}
+
+impl Application {
+    /// The directory on this machine that its files come from, where they do.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Utf8Path> {
+        let Source::Compose(compose) = &self.source;
+        Some(&compose.directory)
+    }
 }
 
 /// One check of the running application.

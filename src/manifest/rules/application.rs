@@ -3,15 +3,15 @@
 use super::scalars::switch;
 use super::{Reading, paths, shown, values};
 use crate::manifest::claim::Need;
-use crate::manifest::environment::Compose;
+use crate::manifest::environment::{Application, Compose, Source};
 use crate::manifest::report::Report;
 use crate::manifest::spec::{ApplicationSpec, ComposeSpec};
-use crate::manifest::written::Written;
+use crate::manifest::written::{Given, Written};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
 /// Reads the section of the environment whose identity on the host is `identity`.
-pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Compose> {
+pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Application> {
     let Some(compose) = &spec.value.compose.0 else {
         let hint = "Add `compose: { directory: ./app }`, or remove `application`";
         reading.report.fault(spec.spot, "`application` does not say what runs", hint);
@@ -19,17 +19,20 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
     };
     let directory = directory(compose, reading);
     let compose = &compose.value;
-    Some(Compose {
+    let source = Source::Compose(Compose {
         files: files(compose, &directory, reading),
         directory,
         templates: switch(&compose.templates, false, "templates", reading.report),
-        variables: variables(compose, reading),
-        archives: archives(compose, reading),
         seed: seed(compose, reading.report),
+    });
+    Some(Application {
+        source,
+        variables: variables(compose, reading),
+        archives: archives(&compose.archives, reading),
         before: before(compose, reading.report),
         registries: BTreeMap::new(),
-        project: project(compose, identity, reading.report),
-        host_directory: host_directory(compose, identity, reading.report),
+        project: project(&compose.project, identity, reading.report),
+        host_directory: host_directory(&compose.host_directory, identity, reading.report),
     })
 }
 
@@ -56,9 +59,12 @@ fn variables(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<Strin
     written.map(|(name, value)| (name.value.clone(), values::variable(name, value, reading))).collect()
 }
 
-fn archives(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String, Utf8PathBuf> {
+fn archives(
+    given: &Given<BTreeMap<Written<String>, Written<String>>>,
+    reading: &mut Reading<'_>,
+) -> BTreeMap<String, Utf8PathBuf> {
     let mut archives = BTreeMap::new();
-    for (image, file) in compose.archives.value().into_iter().flatten() {
+    for (image, file) in given.value().into_iter().flatten() {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
         if !image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) || !image.value.chars().all(allowed) {
             let message = format!("`{}` is not an image's name", shown(&image.value));
@@ -96,8 +102,8 @@ fn before(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
     names
 }
 
-fn project(compose: &ComposeSpec, identity: &str, report: &mut Report) -> String {
-    let Some(project) = &compose.project.0 else { return identity.to_owned() };
+fn project(given: &Given<String>, identity: &str, report: &mut Report) -> String {
+    let Some(project) = &given.0 else { return identity.to_owned() };
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     if !project.value.bytes().all(allowed) || project.value.is_empty() || project.value.starts_with(['-', '_']) {
         let message = format!("`{}` is not a Compose project's name", shown(&project.value));
@@ -110,9 +116,8 @@ fn project(compose: &ComposeSpec, identity: &str, report: &mut Report) -> String
     project.value.clone()
 }
 
-fn host_directory(compose: &ComposeSpec, identity: &str, report: &mut Report) -> Utf8PathBuf {
-    compose
-        .host_directory
+fn host_directory(given: &Given<String>, identity: &str, report: &mut Report) -> Utf8PathBuf {
+    given
         .0
         .as_ref()
         .map_or_else(|| Utf8Path::new("/opt/deployer").join(identity), |written| paths::on_host(written, report))
