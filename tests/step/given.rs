@@ -137,7 +137,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
         let password = "s3cret-password".into();
         (host.clone(), Login { username: registry.username.clone(), password })
     };
-    release.logins = compose.registries.iter().map(login).collect();
+    release.logins = wanted.registries.iter().map(login).collect();
     release.archives = case.archives.as_deref().map_or_else(|| vec![demo()], |all| all.iter().map(archive).collect());
     release
 }
