@@ -10,6 +10,7 @@ mod compose_files;
 pub mod image_name;
 mod seed;
 mod tarball;
+mod tracker;
 mod tree;
 mod yaml;
 
@@ -30,8 +31,14 @@ use std::collections::BTreeMap;
 /// Everything that keeps the application from being released, not only the first thing.
 pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> Result<Release, Vec<Failure>> {
     let (archives, mut failures) = archives(&application.archives);
-    let Source::Compose(compose) = &application.source;
-    let (files, compose_files) = match compose::files(compose, application, values) {
+    let found = match &application.source {
+        Source::Compose(compose) => {
+            compose::files(compose, application, values).map(|(files, names)| (files, names, BTreeMap::new()))
+        }
+        Source::Tracker(tracker) => tracker::files(tracker, application, values)
+            .map(|(files, directories)| (files, vec![tracker::COMPOSE.to_owned()], directories)),
+    };
+    let (files, compose_files, directories) = match found {
         Ok(found) => found,
         Err(several) => {
             failures.extend(several);
@@ -39,7 +46,7 @@ pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> R
         }
     };
     if failures.is_empty() {
-        Ok(Release { files, compose_files, archives, logins: BTreeMap::new() })
+        Ok(Release { files, compose_files, archives, directories, logins: BTreeMap::new() })
     } else {
         Err(failures)
     }
@@ -74,4 +81,10 @@ fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     let sha256 = text.as_deref().map(|text| tree::digest(text.as_bytes()));
     let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
     File { content: Content::Bytes(text.unwrap_or_default().into_bytes()), sha256, bytes, mode, secret, seed: false }
+}
+
+/// A file that is sent as it is.
+fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
+    let (sha256, length) = (tree::digest(&bytes), bytes.len() as u64);
+    File { content: Content::Bytes(bytes), sha256: Some(sha256), bytes: length, mode, secret: false, seed: false }
 }

@@ -4,6 +4,9 @@
 use super::environment::{
     Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Source, Vantage,
 };
+use super::tracker::{
+    API_TOKEN, DATABASE_PASSWORD, Database, Endpoint, GRAFANA_PASSWORD, Issuer, ROOT_PASSWORD, Tls, Tracker,
+};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
@@ -74,7 +77,52 @@ fn application(application: &Application) -> Value {
             extend(&mut told, own);
             json!({ "compose": told })
         }
+        Source::Tracker(tracker) => {
+            extend(&mut told, stack(tracker, &variables));
+            json!({ "tracker": told })
+        }
     }
+}
+
+fn stack(tracker: &Tracker, secrets: &Map<String, Value>) -> Value {
+    let seconds = |count: u64| duration(std::time::Duration::from_secs(count));
+    let database = match &tracker.database {
+        Database::Sqlite { file } => json!({ "sqlite": { "file": file } }),
+        Database::Mysql { user, database, host, port, .. } => json!({ "mysql": {
+            "user": user, "password": secrets.get(DATABASE_PASSWORD), "database": database, "host": host,
+            "port": host.as_ref().map(|_| port), "root_password": secrets.get(ROOT_PASSWORD),
+        } }),
+    };
+    let with = |one: &Endpoint, more: Value| {
+        let mut told = endpoint(one);
+        extend(&mut told, more);
+        told
+    };
+    let issuer = |tls: &Tls| match &tls.issuer {
+        Issuer::Letsencrypt => json!("letsencrypt"),
+        Issuer::LetsencryptStaging => json!("letsencrypt-staging"),
+        Issuer::Internal => json!("internal"),
+        Issuer::Acme { url, root, .. } => json!({ "acme": url, "root": root }),
+    };
+    json!({
+        "private": tracker.private, "listed": tracker.listed, "database": database,
+        "udp": tracker.udp.iter().map(|one| json!({ "port": one.port, "bind": one.bind, "domain": one.domain })).collect::<Vec<_>>(),
+        "http": tracker.http.iter().map(endpoint).collect::<Vec<_>>(),
+        "api": tracker.api.as_ref().map(|api| with(api, json!({ "token": secrets.get(API_TOKEN) }))),
+        "health_api": with(&tracker.health_api, json!({ "publish": tracker.health_api.published })),
+        "announce": { "interval": seconds(tracker.announce_interval), "minimum": seconds(tracker.announce_minimum) },
+        "persistent_completed": tracker.persistent_completed, "log": tracker.log,
+        "prometheus": tracker.prometheus.as_ref().map(|it| json!({ "scrape_interval": seconds(it.scrape_interval) })),
+        "grafana": tracker.grafana.as_ref().map(|grafana| with(&grafana.endpoint, json!({
+            "user": grafana.user, "password": secrets.get(GRAFANA_PASSWORD),
+        }))),
+        "tls": tracker.tls.as_ref().map(|tls| json!({ "email": tls.email, "issuer": issuer(tls) })),
+        "ipv6": tracker.ipv6, "images": tracker.images,
+    })
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    json!({ "port": endpoint.port, "bind": endpoint.bind, "domain": endpoint.domain, "tls": endpoint.tls })
 }
 
 /// Adds the entries of one mapping to another.

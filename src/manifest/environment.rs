@@ -2,6 +2,7 @@
 //! Never holds a secret's value, only where to read it.
 
 pub use super::network::Network;
+use super::tracker::Tracker;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -231,6 +232,8 @@ pub struct Application {
 pub enum Source {
     /// A directory of the user's own.
     Compose(Compose),
+    /// The Torrust tracker stack, made from its section; boxed, because it is large.
+    Tracker(Box<Tracker>),
 }
 
 /// A Docker Compose application.
@@ -250,8 +253,10 @@ impl Application {
     /// The directory on this machine that its files come from, where they do.
     #[must_use]
     pub fn directory(&self) -> Option<&Utf8Path> {
-        let Source::Compose(compose) = &self.source;
-        Some(&compose.directory)
+        match &self.source {
+            Source::Compose(compose) => Some(&compose.directory),
+            Source::Tracker(_) => None,
+        }
     }
 }
 

@@ -111,7 +111,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
         _ => Variable { value: Some("s3cret-token".into()), secret: true },
     };
     let values = wanted.variables.iter().map(|(name, source)| (name.clone(), variable(source))).collect();
-    let Source::Compose(compose) = &mut wanted.source;
+    let Source::Compose(compose) = &mut wanted.source else { panic!("a directory is wanted") };
     let changed = tempfile::tempdir().unwrap();
     if !case.files.is_empty() {
         let directory = Utf8Path::from_path(changed.path()).unwrap();

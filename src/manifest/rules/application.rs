@@ -1,22 +1,48 @@
 //! Rules of the `application` section. Never reads the application's files.
 
 use super::scalars::switch;
-use super::{Reading, paths, shown, values};
+use super::{Reading, paths, shown, tracker, values};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Application, Compose, Source};
 use crate::manifest::report::Report;
-use crate::manifest::spec::{ApplicationSpec, ComposeSpec};
+use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
 use crate::manifest::written::{Given, Written};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
 /// Reads the section of the environment whose identity on the host is `identity`.
 pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Application> {
-    let Some(compose) = &spec.value.compose.0 else {
-        let hint = "Add `compose: { directory: ./app }`, or remove `application`";
-        reading.report.fault(spec.spot, "`application` does not say what runs", hint);
-        return None;
-    };
+    match (&spec.value.compose.0, &spec.value.tracker.0) {
+        (Some(compose), None) => Some(of_directory(compose, identity, reading)),
+        (None, Some(tracker)) => Some(of_tracker(tracker, identity, reading)),
+        (None, None) => {
+            let hint = "Add `compose: { directory: ./app }` or `tracker: { … }`, or remove `application`";
+            reading.report.fault(spec.spot, "`application` does not say what runs", hint);
+            None
+        }
+        (Some(_), Some(tracker)) => {
+            let message = "`application` has both `compose` and `tracker`";
+            reading.report.fault(tracker.spot, message, "Make two environments of it, which may share a host");
+            None
+        }
+    }
+}
+
+fn of_tracker(written: &Written<TrackerSpec>, identity: &str, reading: &mut Reading<'_>) -> Application {
+    let spec = &written.value;
+    let (tracker, secrets) = tracker::read(written, reading);
+    Application {
+        source: Source::Tracker(Box::new(tracker)),
+        variables: secrets,
+        archives: archives(&spec.archives, reading),
+        before: Vec::new(),
+        registries: BTreeMap::new(),
+        project: project(&spec.project, identity, reading.report),
+        host_directory: host_directory(&spec.host_directory, identity, reading.report),
+    }
+}
+
+fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Reading<'_>) -> Application {
     let directory = directory(compose, reading);
     let compose = &compose.value;
     let source = Source::Compose(Compose {
@@ -25,7 +51,7 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
         templates: switch(&compose.templates, false, "templates", reading.report),
         seed: seed(compose, reading.report),
     });
-    Some(Application {
+    Application {
         source,
         variables: variables(compose, reading),
         archives: archives(&compose.archives, reading),
@@ -33,7 +59,7 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
         registries: BTreeMap::new(),
         project: project(&compose.project, identity, reading.report),
         host_directory: host_directory(&compose.host_directory, identity, reading.report),
-    })
+    }
 }
 
 fn directory(compose: &Written<ComposeSpec>, reading: &mut Reading<'_>) -> Utf8PathBuf {
@@ -65,14 +91,21 @@ fn archives(
 ) -> BTreeMap<String, Utf8PathBuf> {
     let mut archives = BTreeMap::new();
     for (image, file) in given.value().into_iter().flatten() {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-        if !image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) || !image.value.chars().all(allowed) {
-            let message = format!("`{}` is not an image's name", shown(&image.value));
-            reading.report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
-        }
+        image_name(image, reading.report);
         archives.insert(image.value.clone(), reading.existing(file, Need::File, "The image archive"));
     }
     archives
+}
+
+/// Whether this is the name of an image.
+pub(super) fn image_name(image: &Written<String>, report: &mut Report) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let valid = image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.value.chars().all(allowed);
+    if !valid {
+        let message = format!("`{}` is not an image's name", shown(&image.value));
+        report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
+    }
+    valid
 }
 
 fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {

@@ -55,6 +55,10 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
         feed(&archive.image);
         feed(archive.ids.first()?);
     }
+    for (path, owner) in &release.directories {
+        feed(path.as_str());
+        feed(&format!("{owner:?}"));
+    }
     if !application.before.is_empty() {
         feed("before");
         application.before.iter().for_each(|service| feed(service));

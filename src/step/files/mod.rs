@@ -234,6 +234,7 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         directory: application.host_directory.to_string(),
         project: application.project.clone(),
         compose_files: release.compose_files.clone(),
+        directories: release.directories.clone(),
         files: release.files.iter().filter_map(file).collect(),
         services: BTreeMap::new(),
     })
