@@ -26,15 +26,18 @@ literal() { # a string in SQL
     text=${text//$'\n'/\\n}
     printf "'%s'" "${text//\'/\\\'}"
 }
-name() { printf '`%s`' "${1//\`/\`\`}"; } # an identifier in SQL
+name() { echo "\`${1//\`/\`\`}\`"; } # an identifier in SQL
 pattern() { local text=${1//_/\\_}; name "${text//%/\\%}"; } # a database in GRANT
 
-sql() { mariadb --no-defaults --protocol=socket --socket="$socket" --user=root --password="$MYSQL_ROOT_PASSWORD" --comments "$@"; }
+sql() { MYSQL_PWD=$MYSQL_ROOT_PASSWORD mariadb --no-defaults --protocol=socket --socket="$socket" --user=root --comments "$@"; }
 
 # accounts: the statements that make them.
 accounts() {
     local host
-    echo "SET @@SESSION.SQL_LOG_BIN = 0;"
+    # MariaDB makes more of them, without a password.
+    echo "DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';"
+    echo "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';"
+    echo "FLUSH PRIVILEGES;"
     if [ -n "$MYSQL_ROOT_HOST" ] && [ "$MYSQL_ROOT_HOST" != localhost ]; then
         host=$(literal "$MYSQL_ROOT_HOST")
         echo "CREATE USER 'root'@$host IDENTIFIED BY $(literal "$MYSQL_ROOT_PASSWORD");"
