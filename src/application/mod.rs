@@ -35,8 +35,7 @@ pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> R
         Source::Compose(compose) => {
             compose::files(compose, application, values).map(|(files, names)| (files, names, BTreeMap::new()))
         }
-        Source::Tracker(tracker) => tracker::files(tracker, application, values)
-            .map(|(files, directories)| (files, vec![tracker::COMPOSE.to_owned()], directories)),
+        Source::Tracker(tracker) => tracker::files(tracker, application, values),
     };
     let (files, compose_files, directories) = match found {
         Ok(found) => found,
