@@ -1,7 +1,7 @@
 //! One check, asked until it works or its time is over. Never takes longer than it was given.
 
 use super::{Check, Found, Judgement, Note, Probe, Trouble, Verdict};
-use super::{dns, grafana, http, http_tracker, metrics, prometheus, tls, udp_tracker};
+use super::{dns, grafana, http, http_tracker, metrics, prometheus, swarm, tls, udp_tracker};
 use crate::secret::Redactor;
 use futures::StreamExt;
 use std::time::Duration;
@@ -18,13 +18,31 @@ pub async fn ask_all(checks: &[Check], deadline: Duration, pause: Duration) -> V
 /// Asks one check, and again after each `pause` where that may help, until it works or `deadline` is over.
 pub async fn ask(check: &Check, deadline: Duration, pause: Duration) -> Verdict {
     let begun = Instant::now();
-    let found = persist(&check.probe, begun + deadline, pause).await;
-    let (judgement, detail) = match found {
-        Ok(Note { judgement, detail }) => (judgement, detail),
-        Err(trouble) => (Judgement::Failed, trouble.detail),
+    let (judgement, detail) = if out_of_reach(&check.probe).await {
+        (Judgement::Skipped, "this machine has no IPv6".to_owned())
+    } else {
+        match persist(&check.probe, begun + deadline, pause).await {
+            Ok(Note { judgement, detail }) => (judgement, detail),
+            Err(trouble) => (Judgement::Failed, trouble.detail),
+        }
     };
     let detail = one_line(&redactor(&check.probe).redact(&detail));
     Verdict { name: check.name.clone(), vantage: check.vantage, judgement, detail, took: begun.elapsed() }
+}
+
+/// Whether this machine has no way to such an address at all, which says nothing about the stack.
+async fn out_of_reach(probe: &Probe) -> bool {
+    let address = match probe {
+        Probe::Http { site, .. }
+        | Probe::HttpTracker { site, .. }
+        | Probe::Prometheus { site, .. }
+        | Probe::Grafana { site, .. }
+        | Probe::Metrics { site, .. } => site.connect,
+        Probe::UdpTracker { address, .. } => *address,
+        Probe::Tls { connect, .. } => *connect,
+        Probe::Dns { .. } => return false,
+    };
+    address.is_ipv6() && swarm::source(address).await.is_none()
 }
 
 async fn persist(probe: &Probe, until: Instant, pause: Duration) -> Found {

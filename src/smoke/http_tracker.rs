@@ -46,10 +46,10 @@ pub(super) async fn round_trip(
 impl Tracker<'_> {
     /// Torrust answers `{"status":"Ok"}`.
     async fn health(&self) -> Result<(), Trouble> {
-        let (status, body) = self.site.get(&format!("{}/health_check", self.prefix), self.until).await?;
+        let path = format!("{}/health_check", self.prefix);
+        let (status, body) = self.site.get(&path, self.until).await.map_err(|trouble| named("health", trouble))?;
         if status != 200 {
-            let trouble = unwanted(status, 200, &body);
-            return Err(Trouble { detail: format!("health: {}", trouble.detail), ..trouble });
+            return Err(named("health", unwanted(status, 200, &body)));
         }
         let health = serde_json::from_slice::<serde_json::Value>(&body).ok();
         match health.as_ref().and_then(|health| health.get("status")?.as_str()) {

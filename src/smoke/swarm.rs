@@ -115,7 +115,7 @@ fn inner(address: IpAddr) -> bool {
     }
 }
 
-/// The address this machine sends from to reach another one; nothing is sent.
+/// The address this machine sends from to reach another one; `None` where it has no way there. Nothing is sent.
 pub(super) async fn source(address: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if address.is_ipv6() { [0_u16; 8].into() } else { [0_u8; 4].into() };
     let socket = tokio::net::UdpSocket::bind((any, 0)).await.ok()?;
