@@ -69,5 +69,8 @@ pub fn why(error: &reqwest::Error) -> String {
     if inner.is::<reqwest::Error>() {
         return "the request cannot be made".to_owned();
     }
-    inner.to_string()
+    match inner.downcast_ref::<std::io::Error>() {
+        Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
+        _ => inner.to_string(),
+    }
 }

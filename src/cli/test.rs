@@ -10,7 +10,7 @@ pub enum Format {
     Text,
     /// JSON lines.
     Json,
-    /// A report for pipelines: JUnit's XML, a suite an environment.
+    /// A report for pipelines: XML as `JUnit` writes it, a suite an environment.
     Junit,
 }
 

@@ -1,4 +1,4 @@
-//! Checks as JUnit's XML, for pipelines that show test reports: a suite an environment. Never leaves out a failure that
+//! Checks as XML of the kind that `JUnit` writes, for pipelines that show reports: a suite an environment. Never leaves out a failure that
 //! is not a check's own.
 
 use crate::event::{CheckView, VerdictView};
@@ -41,7 +41,9 @@ pub fn text(checks: &[CheckView], verdicts: &[VerdictView], failures: &[Failure]
     let mut out = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites{}>\n", totals("deployer", &cases));
     for (environment, cases) in &suites {
         let _ = writeln!(out, "  <testsuite{}>", totals(environment, &cases.iter().collect::<Vec<_>>()));
-        cases.iter().for_each(|case| write_case(&mut out, case));
+        for case in cases {
+            write_case(&mut out, case);
+        }
         out += "  </testsuite>\n";
     }
     out + "</testsuites>\n"

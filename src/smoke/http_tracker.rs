@@ -87,8 +87,8 @@ impl Tracker<'_> {
     }
 }
 
-fn named(what: &str, trouble: Trouble) -> Trouble {
-    Trouble { detail: format!("{what}: {}", trouble.detail), ..trouble }
+fn named(what: &str, Trouble { detail, again }: Trouble) -> Trouble {
+    Trouble { detail: format!("{what}: {detail}"), again }
 }
 
 fn refused(what: &str, why: Refusal) -> Trouble {

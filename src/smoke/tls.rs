@@ -37,7 +37,7 @@ pub(super) async fn certificate(domain: &str, connect: SocketAddr, roots: &Roots
     let shaken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (shaken, seen) {
-        (Ok(_), Some(seen)) => good(&seen),
+        (Ok(_), Some(seen)) => Ok(good(&seen)),
         (Ok(_), None) => Err(Trouble::lasting("no certificate was shown")),
         (Err(error), seen) => Err(bad(domain, &error, seen.as_ref())),
     }
@@ -75,12 +75,10 @@ impl Seen {
     }
 }
 
-fn good(seen: &Seen) -> Found {
-    let Some((issuer, left)) = seen.read() else {
-        return Ok(Note::warned("trusted, but its end cannot be read"));
-    };
+fn good(seen: &Seen) -> Note {
+    let Some((issuer, left)) = seen.read() else { return Note::warned("trusted, but its end cannot be read") };
     let detail = format!("valid for {}, issued by {issuer}", span(left));
-    Ok(if left < SOON * DAY { Note::warned(detail) } else { Note::passed(detail) })
+    if left < SOON * DAY { Note::warned(detail) } else { Note::passed(detail) }
 }
 
 fn bad(domain: &str, error: &std::io::Error, seen: Option<&Seen>) -> Trouble {

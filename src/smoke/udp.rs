@@ -140,9 +140,9 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 /// `[::]` for both.
 pub fn peers(bytes: &[u8], over_ipv6: bool) -> Result<Vec<SocketAddr>, &'static str> {
     const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-    if !over_ipv6 && bytes.len() % 18 == 0 && bytes.starts_with(&MAPPED) {
-        return Err("has IPv6 addresses (::ffff:…) in answer to IPv4, which clients misread: bind the tracker to an \
-                    IPv4 address");
+    if !over_ipv6 && bytes.len().is_multiple_of(18) && bytes.starts_with(&MAPPED) {
+        return Err("has IPv6 addresses (::ffff:…) in answer to IPv4, which clients misread: bind one \
+                    socket to 0.0.0.0 and one to [::], with net.ipv6.bindv6only=1");
     }
     compact(bytes, if over_ipv6 { 16 } else { 4 }).ok_or("has peers of a wrong length")
 }

@@ -41,7 +41,7 @@ async fn the_script_runs_here_and_says_something_of_each_kind() {
     let subject =
         Subject { projects: ["no--such".to_owned()].into(), directory: directory.path().display().to_string() };
     let argv = ["sh".to_owned(), "-c".to_owned(), script(&subject)];
-    let limit = std::time::Duration::from_secs(60);
+    let limit = std::time::Duration::from_mins(1);
     #[expect(clippy::disallowed_methods, reason = "the clock that the script reads, too")]
     let sent = Timestamp::now();
     let finished = deployer::process::run(&argv, b"", limit).await.unwrap();

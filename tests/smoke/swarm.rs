@@ -33,8 +33,11 @@ pub enum Manner {
 }
 
 /// Peer id → where it is, and what it still wants.
+type Peers = BTreeMap<Vec<u8>, (SocketAddr, u64)>;
+
+/// The peers of a stand-in.
 #[derive(Clone, Default)]
-pub struct Swarm(Arc<Mutex<BTreeMap<Vec<u8>, (SocketAddr, u64)>>>);
+pub struct Swarm(Arc<Mutex<Peers>>);
 
 impl Swarm {
     pub fn announce(&self, id: &[u8], at: SocketAddr, left: u64, stopped: bool) -> Vec<SocketAddr> {

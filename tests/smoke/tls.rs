@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// An authority, as Caddy makes one for itself.
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
@@ -29,7 +29,7 @@ async fn server(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str, days: i3
     let span = DAY * days.unsigned_abs();
     let end = if days < 0 { SystemTime::now() - span } else { SystemTime::now() + span };
     params.not_before = (SystemTime::now() - 100 * DAY).into();
-    params.not_after = (end + Duration::from_secs(60)).into();
+    params.not_after = (end + Duration::from_mins(1)).into();
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));

@@ -16,9 +16,9 @@ pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
     }
     let finding = |(mount, (percent, free)): (&str, (u64, u64))| {
         let judgement = match percent {
-            0..=WARNED => Passed,
-            ..=FAILED => Warned,
-            _ => Failed,
+            percent if percent > FAILED => Failed,
+            percent if percent > WARNED => Warned,
+            _ => Passed,
         };
         // Kibibytes; a tenth of a gibibyte is enough to tell.
         let tenths = free * 10 / (1 << 20);

@@ -17,9 +17,9 @@ pub(super) fn conntrack(lines: &[Vec<&str>]) -> Finding {
     };
     let percent = count.saturating_mul(100) / most;
     let judgement = match percent {
-        0..WARNED => Passed,
-        ..FAILED => Warned,
-        _ => Failed,
+        percent if percent > FAILED => Failed,
+        percent if percent > WARNED => Warned,
+        _ => Passed,
     };
     Finding::new("conntrack", judgement, format!("{count} of {most} entries, {percent} %"))
 }
