@@ -86,7 +86,7 @@ pub async fn compare(old: Option<&Manifest>, new: &Manifest, names: &BTreeSet<St
 
 /// Whether the archive of an image is on this machine: it need not be in the repository.
 fn exists(environment: &Environment, image: &String) -> bool {
-    let archives = environment.application.as_ref().map(|compose| &compose.archives);
+    let archives = environment.application.as_ref().map(|application| &application.archives);
     archives.and_then(|archives| archives.get(image)).is_none_or(|path| path.exists())
 }
 
@@ -98,9 +98,9 @@ async fn side(
 ) -> Result<Side, Vec<Failure>> {
     let mut environment = environment.clone();
     let mut release = None;
-    if let Some(compose) = &mut environment.application {
-        compose.archives.retain(|image, _| shared(image));
-        release = Some(application::load(compose, &values(&compose.variables).await)?);
+    if let Some(own) = &mut environment.application {
+        own.archives.retain(|image, _| shared(image));
+        release = Some(application::load(own, &values(&own.variables).await)?);
     }
     let redactor = Arc::new(Redactor::default());
     let prepared =
@@ -152,21 +152,21 @@ fn kind_of(setting: &str) -> Kind {
 /// not be one who may read it.
 fn texts(prepared: &Prepared, directory: &Utf8Path, facts: &mut crate::state::Facts) -> BTreeMap<Utf8PathBuf, String> {
     let mut texts = BTreeMap::new();
-    let Some((release, compose)) = prepared.release.as_ref().zip(prepared.environment.application.as_ref()) else {
+    let Some((release, application)) = prepared.release.as_ref().zip(prepared.environment.application.as_ref()) else {
         return texts;
     };
+    let own = application.directory().unwrap_or(directory);
     let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
-    let roots: Vec<Utf8PathBuf> = [directory, &compose.directory].into_iter().filter_map(real).collect();
-    let leaves = |name: &str| {
-        real(&compose.directory.join(name)).is_some_and(|real| !roots.iter().any(|root| real.starts_with(root)))
-    };
+    let roots: Vec<Utf8PathBuf> = [directory, own].into_iter().filter_map(real).collect();
+    let leaves =
+        |name: &str| real(&own.join(name)).is_some_and(|real| !roots.iter().any(|root| real.starts_with(root)));
     for (path, file) in &release.files {
         if file.seed || leaves(path.as_str()) || leaves(&format!("{path}{TEMPLATE}")) {
             continue;
         }
         if file.sha256.is_some() {
             texts.extend(preview::text(file).filter(|_| !file.secret).map(|text| (path.clone(), text)));
-        } else if let Ok(text) = std::fs::read_to_string(compose.directory.join(format!("{path}{TEMPLATE}"))) {
+        } else if let Ok(text) = std::fs::read_to_string(own.join(format!("{path}{TEMPLATE}"))) {
             let digest = blake3::hash(text.as_bytes()).to_hex();
             facts.insert(path.to_string(), format!("{:04o} template {}", file.mode, &digest[..32]));
             texts.insert(path.clone(), text);

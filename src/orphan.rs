@@ -2,7 +2,8 @@
 //! off its host. Never brought anywhere else.
 
 use crate::manifest::environment::{
-    Compose, Drift, DriftPolicy, EngineSource, EngineWish, Environment, Health, Identity, Name, Rollback, Ssh,
+    Application, Compose, Drift, DriftPolicy, EngineSource, EngineWish, Environment, Health, Identity, Name, Rollback,
+    Source, Ssh,
 };
 use crate::state::Stage;
 use crate::store::Record;
@@ -13,13 +14,15 @@ use std::time::Duration;
 #[must_use]
 pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Environment> {
     let reach = record.reach.as_ref()?;
-    let application = reach.application.as_ref().map(|(project, directory)| Compose {
-        directory: directory.into(),
-        files: Vec::new(),
-        templates: false,
+    let application = reach.application.as_ref().map(|(project, directory)| Application {
+        source: Source::Compose(Compose {
+            directory: directory.into(),
+            files: Vec::new(),
+            templates: false,
+            seed: Vec::new(),
+        }),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
-        seed: Vec::new(),
         before: Vec::new(),
         registries: BTreeMap::new(),
         project: project.clone(),

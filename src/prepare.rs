@@ -151,7 +151,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
     let mut values = BTreeMap::new();
     let mut secrets = Vec::new();
     let mut failures = Vec::new();
-    let variables = environment.application.as_ref().map(|compose| compose.variables.clone()).unwrap_or_default();
+    let variables = environment.application.as_ref().map(|it| it.variables.clone()).unwrap_or_default();
     for (name, source) in variables {
         match secret::resolve(&source).await {
             Ok(value) => {
@@ -167,7 +167,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         }
     }
     let mut logins = BTreeMap::new();
-    for (host, registry) in environment.application.iter().flat_map(|compose| &compose.registries) {
+    for (host, registry) in environment.application.iter().flat_map(|it| &it.registries) {
         match secret::resolve(&registry.password).await {
             Ok(value) => {
                 secrets.push(value.text.clone());
@@ -178,13 +178,15 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         }
     }
     let release = match &environment.application {
-        Some(compose) if failures.is_empty() && !environment.orphaned => match application::load(compose, &values) {
-            Ok(release) => Some(Release { logins, ..release }),
-            Err(more) => {
-                failures.extend(more);
-                None
+        Some(application) if failures.is_empty() && !environment.orphaned => {
+            match application::load(application, &values) {
+                Ok(release) => Some(Release { logins, ..release }),
+                Err(more) => {
+                    failures.extend(more);
+                    None
+                }
             }
-        },
+        }
         _ => None,
     };
     if !failures.is_empty() {

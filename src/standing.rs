@@ -3,7 +3,7 @@
 
 use crate::check;
 use crate::event::{EnvironmentView, FailedView, Health, Left};
-use crate::manifest::environment::{Compose, Environment, Identity};
+use crate::manifest::environment::{Application, Environment, Identity};
 use crate::observe::Session;
 use crate::state::{Kind, Stage, State};
 use crate::step::record::PublishedPort;
@@ -49,7 +49,7 @@ fn reach(environment: &Environment) -> Reach {
         Some(Identity::File(path)) => Some(path.to_string()),
         _ => None,
     };
-    let place = |compose: &Compose| (compose.project.clone(), compose.host_directory.to_string());
+    let place = |application: &Application| (application.project.clone(), application.host_directory.to_string());
     Reach {
         port: environment.ssh.port,
         user: environment.ssh.user.clone(),

@@ -50,6 +50,33 @@ pub fn render(
     if failures.is_empty() { Ok(rendered) } else { Err(failures) }
 }
 
+/// Renders some of the templates with a view that holds no secret. They may include each other by name.
+///
+/// # Errors
+/// Every template that does not parse, else every one that does not render.
+pub fn render_plain(
+    directory: &Utf8Path,
+    sources: &BTreeMap<String, String>,
+    names: &[&str],
+    view: &impl serde::Serialize,
+) -> Result<BTreeMap<String, String>, Vec<Failure>> {
+    let set = Set { directory, sources, tera: parse(directory, sources)? };
+    let context = Context::from_serialize(view).map_err(|error| vec![set.failure(&error)])?;
+    let (mut rendered, mut failures) = (BTreeMap::new(), Vec::new());
+    for name in names {
+        match set.tera.render(name, &context) {
+            Ok(text) => _ = rendered.insert((*name).to_owned(), text),
+            Err(error) => failures.push(set.failure(&error)),
+        }
+    }
+    if failures.is_empty() { Ok(rendered) } else { Err(failures) }
+}
+
+/// Text as a string of YAML or JSON in which Compose finds no variable.
+fn quote(text: &str, _: tera::Kwargs, _: &tera::State<'_>) -> String {
+    serde_json::json!(text).to_string().replace('$', "$$")
+}
+
 /// Parsed templates.
 struct Set<'a> {
     directory: &'a Utf8Path,
@@ -60,6 +87,7 @@ struct Set<'a> {
 fn parse(directory: &Utf8Path, sources: &BTreeMap<String, String>) -> Result<Tera, Vec<Failure>> {
     let mut tera = Tera::new();
     tera.autoescape_on(Vec::<&str>::new());
+    tera.register_filter("quote", quote);
     let Err(error) = tera.add_raw_templates(sources) else { return Ok(tera) };
     // One at a time, so that every template with a syntax error is named; what only the whole set
     // shows (a missing parent, an unknown filter) is in the first error.

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployer::application;
 use deployer::application::release::{Content, Release};
 use deployer::failure::Failure;
-use deployer::manifest::environment::Compose;
+use deployer::manifest::environment::{Application, Compose, Source};
 use deployer::secret::Variable;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -26,14 +26,12 @@ struct Case {
     unknown: Vec<String>,
 }
 
-fn compose(directory: Utf8PathBuf, case: &Case) -> Compose {
-    Compose {
-        directory,
-        files: case.files.clone(),
-        templates: case.templates,
+fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
+    let (files, templates, seed) = (case.files.clone(), case.templates, case.seed.clone());
+    Application {
+        source: Source::Compose(Compose { directory, files, templates, seed }),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
-        seed: case.seed.clone(),
         before: Vec::new(),
         registries: BTreeMap::new(),
         project: "shop--production".to_owned(),

@@ -1,10 +1,11 @@
 //! Refuses services that are to be built, until deployer builds them. Never judges anything else of a
 //! Compose file: that is for `docker compose config` on the host.
 
+use super::compose::text;
 use super::compose_files::within;
 use super::release::{Content, File};
 use super::yaml::{self, Id, Place, Tree};
-use super::{Files, invalid, text};
+use super::{Files, invalid};
 use crate::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,20 +5,21 @@ pub mod dotenv;
 pub mod release;
 
 mod builds;
+mod compose;
 mod compose_files;
 pub mod image_name;
 mod seed;
 mod tarball;
+mod tracker;
 mod tree;
 mod yaml;
 
 pub use tarball::tar;
 
 use crate::failure::{Failure, Reason};
-use crate::manifest::environment::Compose;
+use crate::manifest::environment::{Application, Source};
 use crate::secret::Variable;
-use crate::template;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use release::{Content, File, Release};
 use std::collections::BTreeMap;
 
@@ -28,9 +29,15 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// Everything that keeps the application from being released, not only the first thing.
-pub fn load(compose: &Compose, values: &BTreeMap<String, Variable>) -> Result<Release, Vec<Failure>> {
-    let (archives, mut failures) = archives(&compose.archives);
-    let (files, compose_files) = match files(compose, values) {
+pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> Result<Release, Vec<Failure>> {
+    let (archives, mut failures) = archives(&application.archives);
+    let found = match &application.source {
+        Source::Compose(compose) => {
+            compose::files(compose, application, values).map(|(files, names)| (files, names, BTreeMap::new()))
+        }
+        Source::Tracker(tracker) => tracker::files(tracker, application, values),
+    };
+    let (files, compose_files, directories) = match found {
         Ok(found) => found,
         Err(several) => {
             failures.extend(several);
@@ -38,7 +45,7 @@ pub fn load(compose: &Compose, values: &BTreeMap<String, Variable>) -> Result<Re
         }
     };
     if failures.is_empty() {
-        Ok(Release { files, compose_files, archives, logins: BTreeMap::new() })
+        Ok(Release { files, compose_files, archives, directories, logins: BTreeMap::new() })
     } else {
         Err(failures)
     }
@@ -46,37 +53,6 @@ pub fn load(compose: &Compose, values: &BTreeMap<String, Variable>) -> Result<Re
 
 /// Path below the host directory → file.
 type Files = BTreeMap<Utf8PathBuf, File>;
-
-/// The files of the release, and which of them are Compose files.
-fn files(compose: &Compose, values: &BTreeMap<String, Variable>) -> Result<(Files, Vec<String>), Vec<Failure>> {
-    let directory = &compose.directory;
-    let mut files = tree::walk(directory, &compose.archives.values().map(Utf8PathBuf::as_path).collect())?;
-    if compose.templates {
-        render(directory, &mut files, values)?;
-    }
-    let own_env = files.remove(Utf8Path::new(ENV));
-    let known = own_env.as_ref().is_none_or(|file| file.sha256.is_some());
-    let own_env = own_env.map(|file| text(directory, Utf8Path::new(ENV), &file)).transpose().map_err(|f| vec![f])?;
-    let mut failures = Vec::new();
-    if !values.is_empty() || own_env.is_some() {
-        match env_text(directory, own_env.as_deref(), values) {
-            Ok(text) => {
-                let secret = own_env.is_some() || values.values().any(|variable| variable.secret);
-                files.insert(ENV.into(), in_memory(text.filter(|_| known), 0o600, secret));
-            }
-            Err(several) => failures.extend(several),
-        }
-    }
-    let wanted = compose_files::wanted(compose, own_env.as_deref(), values);
-    match wanted.and_then(|wanted| compose_files::find(directory, &wanted, &files)) {
-        Ok(compose_files) => {
-            failures.extend(builds::refuse(directory, &compose_files, &files));
-            failures.extend(seed::mark(&compose.seed, &compose_files, &mut files));
-            if failures.is_empty() { Ok((files, compose_files)) } else { Err(failures) }
-        }
-        Err(several) => Err(failures.into_iter().chain(several).collect()),
-    }
-}
 
 /// What the archives hold, and what is wrong with those that hold nothing of use.
 fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<release::Archive>, Vec<Failure>) {
@@ -99,51 +75,6 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Reason::ApplicationInvalid, message)
 }
 
-/// A file's content as text.
-fn text(directory: &Utf8Path, path: &Utf8Path, file: &File) -> Result<String, Failure> {
-    let full = directory.join(path);
-    let bytes = match &file.content {
-        Content::Bytes(bytes) => bytes.clone(),
-        Content::Path(source) => std::fs::read(source)
-            .map_err(|error| invalid(format!("{full} cannot be read")).details(error.to_string()))?,
-    };
-    String::from_utf8(bytes).map_err(|_| invalid(format!("{full} is not UTF-8 text")))
-}
-
-/// Replaces every `NAME.tera` by the `NAME` it renders to.
-fn render(directory: &Utf8Path, files: &mut Files, values: &BTreeMap<String, Variable>) -> Result<(), Vec<Failure>> {
-    let names: Vec<Utf8PathBuf> =
-        files.keys().filter(|path| path.file_name().is_some_and(template::is_name)).cloned().collect();
-    let mut sources = BTreeMap::new();
-    let mut modes = BTreeMap::new();
-    for path in names {
-        let Some(file) = files.remove(&path) else { continue };
-        sources.insert(path.to_string(), text(directory, &path, &file).map_err(|f| vec![f])?);
-        modes.insert(path.to_string(), file.mode);
-    }
-    let mut failures = Vec::new();
-    for (name, rendered) in template::render(directory, &sources, values)? {
-        let path = Utf8PathBuf::from(name.strip_suffix(template::SUFFIX).unwrap_or(&name));
-        if let Some(other) = files.keys().find(|other| other.starts_with(&path) || path.starts_with(other)) {
-            failures.push(
-                invalid(format!("{} and {} become the same file", directory.join(&name), directory.join(other)))
-                    .hint("Remove or rename one of them"),
-            );
-            continue;
-        }
-        let mode = modes.get(&name).copied().unwrap_or(0o644);
-        let mode = if rendered.secret && private(&directory.join(&name)) { 0o600 } else { mode };
-        files.insert(path, in_memory(rendered.text, mode, rendered.secret));
-    }
-    if failures.is_empty() { Ok(()) } else { Err(failures) }
-}
-
-/// Whether a template is kept so that only its owner reads it.
-fn private(template: &Utf8Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(template).is_ok_and(|data| data.permissions().mode() & 0o777 & !0o600 == 0)
-}
-
 /// A file held in memory; one without text could not be made for want of a value.
 fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     let sha256 = text.as_deref().map(|text| tree::digest(text.as_bytes()));
@@ -151,14 +82,8 @@ fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     File { content: Content::Bytes(text.unwrap_or_default().into_bytes()), sha256, bytes, mode, secret, seed: false }
 }
 
-/// The `.env` of the release: the manifest's variables over the application's own file.
-fn env_text(
-    directory: &Utf8Path,
-    own: Option<&str>,
-    values: &BTreeMap<String, Variable>,
-) -> Result<Option<String>, Vec<Failure>> {
-    dotenv::merge(own.unwrap_or_default(), values).map_err(|problems| {
-        let own = directory.join(ENV);
-        problems.into_iter().map(|problem| problem.into_failure(&own)).collect()
-    })
+/// A file that is sent as it is.
+fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
+    let (sha256, length) = (tree::digest(&bytes), bytes.len() as u64);
+    File { content: Content::Bytes(bytes), sha256: Some(sha256), bytes: length, mode, secret: false, seed: false }
 }

@@ -3,6 +3,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything of an application that goes to the host.
@@ -14,8 +15,45 @@ pub struct Release {
     pub compose_files: Vec<String>,
     /// Image archives.
     pub archives: Vec<Archive>,
+    /// Directories that the services write to, below the host directory.
+    pub directories: Directories,
     /// Logins at registries, by host, as far as their passwords are known.
     pub logins: BTreeMap<String, Login>,
+}
+
+/// Directories that are made once, and whose they are then.
+pub type Directories = BTreeMap<Utf8PathBuf, Owner>;
+
+/// Whose a directory is on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// The user that deployer logs in as; 1000 where that is root.
+    User,
+    /// A user and a group by their numbers.
+    Ids(u32, u32),
+}
+
+impl Owner {
+    /// Reads `user` or `UID:GID`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "user" {
+            return Some(Self::User);
+        }
+        let (user, group) = text.split_once(':')?;
+        Some(Self::Ids(user.parse().ok()?, group.parse().ok()?))
+    }
+
+    /// Its user and group on a host where `login` are those that deployer logs in as.
+    #[must_use]
+    pub const fn ids(self, login: (u32, u32)) -> (u32, u32) {
+        match (self, login) {
+            (Self::Ids(user, group), _) => (user, group),
+            (Self::User, (0, _)) => (1000, 1000),
+            (Self::User, login) => login,
+        }
+    }
 }
 
 impl Release {

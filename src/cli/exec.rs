@@ -47,13 +47,14 @@ async fn exec(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
 }
 
 async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
-    let Some(compose) = &prepared.environment.application else {
+    let Some(application) = &prepared.environment.application else {
         return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
     };
     let terminal = render::at_terminal() && !context.json;
     let words: Vec<String> = std::iter::once(&args.service).chain(&args.command).map(|word| quote(word)).collect();
     let tty = if terminal { "" } else { " -T" };
-    let script = format!("cd / && exec docker compose -p {} exec{tty} -- {}", quote(&compose.project), words.join(" "));
+    let script =
+        format!("cd / && exec docker compose -p {} exec{tty} -- {}", quote(&application.project), words.join(" "));
     let host = hand_over::reach(context, pass, prepared).await?;
     // A sudo that asks can only be answered by a person, or over our own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;

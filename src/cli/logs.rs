@@ -46,14 +46,14 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     for prepared in pass.prepare(environments, true).await {
         let known = pass.records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
         let result = async {
-            let Some(compose) = &prepared.environment.application else {
+            let Some(application) = &prepared.environment.application else {
                 return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
             };
             let host = connect::open(&prepared, &known, false, Duration::ZERO, &context.sink, &|_| false).await?;
             let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
             let script = format!(
                 "cd /\ndocker compose --ansi never -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",
-                quote(&compose.project),
+                quote(&application.project),
                 if args.follow { " --follow" } else { "" },
                 args.service.as_deref().map_or(String::new(), quote),
             );

@@ -120,7 +120,7 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
         return Err(refused);
     }
     let services = services::records(&subject, &session.facts);
-    let (Some(compose), false) = (&session.prepared.environment.application, services.is_empty()) else {
+    let (Some(application), false) = (&session.prepared.environment.application, services.is_empty()) else {
         return Err(Failure::new(Reason::CommandFailed, "Nothing runs there").hint("Run deployer apply first"));
     };
     if let Some(service) = service.filter(|service| !services.contains_key(*service)) {
@@ -131,7 +131,7 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     }
     let script = format!(
         "cd /\ndocker compose -p {} restart {} >&2 </dev/null\n",
-        quote(&compose.project),
+        quote(&application.project),
         service.map_or_else(String::new, quote)
     );
     Ok(Command {

@@ -1,7 +1,12 @@
 //! One environment written out as a manifest would say it, every default filled in. Never writes a
 //! secret's value.
 
-use super::environment::{Allow, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Vantage};
+use super::environment::{
+    Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Source, Vantage,
+};
+use super::tracker::{
+    API_TOKEN, DATABASE_PASSWORD, Database, Endpoint, GRAFANA_PASSWORD, Issuer, ROOT_PASSWORD, Tls, Tracker,
+};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
@@ -30,12 +35,7 @@ pub fn describe(environment: &Environment) -> Value {
             "security_updates": environment.security_updates.as_ref().map(|wish| json!({ "reboot_at": wish.reboot_at })),
             "scripts": environment.scripts.iter().map(script).collect::<Vec<_>>(),
             "schedules": environment.schedules.iter().map(schedule).collect::<Vec<_>>() },
-        "application": environment.application.as_ref().map(|compose| json!({ "compose": {
-            "directory": compose.directory, "files": compose.files, "templates": compose.templates,
-            "variables": compose.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect::<Map<_, _>>(),
-            "archives": compose.archives, "seed": compose.seed, "before": compose.before,
-            "project": compose.project, "host_directory": compose.host_directory,
-        } })),
+        "application": environment.application.as_ref().map(application),
         "checks": environment.checks.iter().map(check).collect::<Vec<_>>(),
         "stage": environment.stage,
         "health": { "timeout": duration(environment.health.timeout), "stable_for": duration(environment.health.stable_for) },
@@ -51,9 +51,7 @@ pub fn describe(environment: &Environment) -> Value {
             })).collect::<Vec<_>>(),
         },
     });
-    if let (Some(ssh), Value::Object(identity)) = (told["ssh"].as_object_mut(), identity) {
-        ssh.extend(identity);
-    }
+    extend(&mut told["ssh"], identity);
     without_nothing(&mut told);
     // Also where it is an empty section, which says: on.
     if let Some(updates) = &environment.security_updates {
@@ -61,6 +59,77 @@ pub fn describe(environment: &Environment) -> Value {
         told["configure"]["security_updates"] = Value::Object(reboot_at.into_iter().collect());
     }
     json!({ environment.name.as_str(): told })
+}
+
+fn application(application: &Application) -> Value {
+    let variables: Map<_, _> =
+        application.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect();
+    let mut told = json!({
+        "archives": application.archives, "before": application.before,
+        "project": application.project, "host_directory": application.host_directory,
+    });
+    match &application.source {
+        Source::Compose(compose) => {
+            let own = json!({
+                "directory": compose.directory, "files": compose.files, "templates": compose.templates,
+                "variables": variables, "seed": compose.seed,
+            });
+            extend(&mut told, own);
+            json!({ "compose": told })
+        }
+        Source::Tracker(tracker) => {
+            extend(&mut told, stack(tracker, &variables));
+            json!({ "tracker": told })
+        }
+    }
+}
+
+fn stack(tracker: &Tracker, secrets: &Map<String, Value>) -> Value {
+    let seconds = |count: u64| duration(std::time::Duration::from_secs(count));
+    let database = match &tracker.database {
+        Database::Sqlite { file } => json!({ "sqlite": { "file": file } }),
+        Database::Mysql { user, database, host, port, .. } => json!({ "mysql": {
+            "user": user, "password": secrets.get(DATABASE_PASSWORD), "database": database, "host": host,
+            "port": host.as_ref().map(|_| port), "root_password": secrets.get(ROOT_PASSWORD),
+        } }),
+    };
+    let with = |one: &Endpoint, more: Value| {
+        let mut told = endpoint(one);
+        extend(&mut told, more);
+        told
+    };
+    let issuer = |tls: &Tls| match &tls.issuer {
+        Issuer::Letsencrypt => json!("letsencrypt"),
+        Issuer::LetsencryptStaging => json!("letsencrypt-staging"),
+        Issuer::Internal => json!("internal"),
+        Issuer::Acme { url, root, .. } => json!({ "acme": url, "root": root }),
+    };
+    json!({
+        "private": tracker.private, "listed": tracker.listed, "database": database,
+        "udp": tracker.udp.iter().map(|one| json!({ "port": one.port, "bind": one.bind, "domain": one.domain })).collect::<Vec<_>>(),
+        "http": tracker.http.iter().map(endpoint).collect::<Vec<_>>(),
+        "api": tracker.api.as_ref().map(|api| with(api, json!({ "token": secrets.get(API_TOKEN) }))),
+        "health_api": with(&tracker.health_api, json!({ "publish": tracker.health_api.published })),
+        "announce": { "interval": seconds(tracker.announce_interval), "minimum": seconds(tracker.announce_minimum) },
+        "persistent_completed": tracker.persistent_completed, "log": tracker.log,
+        "prometheus": tracker.prometheus.as_ref().map(|it| json!({ "scrape_interval": seconds(it.scrape_interval) })),
+        "grafana": tracker.grafana.as_ref().map(|grafana| with(&grafana.endpoint, json!({
+            "user": grafana.user, "password": secrets.get(GRAFANA_PASSWORD),
+        }))),
+        "tls": tracker.tls.as_ref().map(|tls| json!({ "email": tls.email, "issuer": issuer(tls) })),
+        "ipv6": tracker.ipv6, "images": tracker.images,
+    })
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    json!({ "port": endpoint.port, "bind": endpoint.bind, "domain": endpoint.domain, "tls": endpoint.tls })
+}
+
+/// Adds the entries of one mapping to another.
+fn extend(told: &mut Value, more: Value) {
+    if let (Some(told), Value::Object(more)) = (told.as_object_mut(), more) {
+        told.extend(more);
+    }
 }
 
 fn value(source: &SecretSource) -> Value {

@@ -2,9 +2,10 @@
 //! Never holds a secret's value, only where to read it.
 
 pub use super::network::Network;
+use super::tracker::Tracker;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub struct Environment {
     /// What the host does at certain times.
     pub schedules: Vec<Schedule>,
     /// What runs there, if anything.
-    pub application: Option<Compose>,
+    pub application: Option<Application>,
     /// Checks of the running application.
     pub checks: Vec<Check>,
     /// How far its lifecycle is to go.
@@ -207,6 +208,34 @@ pub struct Registry {
     pub password: SecretSource,
 }
 
+/// What runs in an environment: services that Docker Compose runs, wherever their files come from.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// Where its files come from.
+    pub source: Source,
+    /// Variables for interpolation and templates.
+    pub variables: BTreeMap<String, SecretSource>,
+    /// Image name → archive made by `docker save`, absolute.
+    pub archives: BTreeMap<String, Utf8PathBuf>,
+    /// Services that run once and end before the old containers are stopped, in their order.
+    pub before: Vec<String>,
+    /// Logins at registries, by host.
+    pub registries: BTreeMap<String, Registry>,
+    /// Compose project name on the host.
+    pub project: String,
+    /// The directory on the host, absolute.
+    pub host_directory: Utf8PathBuf,
+}
+
+/// Where the files of an application come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A directory of the user's own.
+    Compose(Compose),
+    /// The Torrust tracker stack, made from its section; boxed, because it is large.
+    Tracker(Box<Tracker>),
+}
+
 /// A Docker Compose application.
 #[derive(Clone, Debug)]
 pub struct Compose {
@@ -216,20 +245,19 @@ pub struct Compose {
     pub files: Vec<String>,
     /// Whether `*.tera` files are rendered.
     pub templates: bool,
-    /// Variables for interpolation and templates.
-    pub variables: BTreeMap<String, SecretSource>,
-    /// Image name → archive made by `docker save`, absolute.
-    pub archives: BTreeMap<String, Utf8PathBuf>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Vec<String>,
-    /// Services that run once and end before the old containers are stopped, in their order.
-    pub before: Vec<String>,
-    /// Logins at registries, by host.
-    pub registries: BTreeMap<String, Registry>,
-    /// Compose project name on the host.
-    pub project: String,
-    /// The directory on the host, absolute.
-    pub host_directory: Utf8PathBuf,
+}
+
+impl Application {
+    /// The directory on this machine that its files come from, where they do.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Utf8Path> {
+        match &self.source {
+            Source::Compose(compose) => Some(&compose.directory),
+            Source::Tracker(_) => None,
+        }
+    }
 }
 
 /// One check of the running application.

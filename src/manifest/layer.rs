@@ -2,11 +2,14 @@
 //! value means.
 
 use super::spec::{
-    ApplicationSpec, ComposeSpec, ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, FirewallSpec, HealthSpec,
-    HostKeys, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SshSpec, Switch, Text, ValueSpec, Whole,
+    AnnounceSpec, ApiSpec, ApplicationSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec, DriftSpec,
+    EngineSpec, EnvironmentSpec, FirewallSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HostKeys, IssuerSpec, MysqlSpec,
+    PrometheusSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Text,
+    TlsSpec, TrackerSpec, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
+use crate::manifest::tracker::LogLevel;
 use crate::state::Stage;
 use std::collections::BTreeMap;
 
@@ -64,7 +67,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Rollback DriftPolicy);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Rollback DriftPolicy LogLevel IssuerSpec);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(
@@ -82,11 +85,33 @@ merge! {
     SecurityUpdatesSpec { reboot_at }
     EngineSpec { minimum install source repository }
     RepositorySpec { url key_file }
-    ApplicationSpec { compose }
+    ApplicationSpec { compose tracker }
+    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls ipv6 images archives project host_directory }
+    DatabaseSettingsSpec { sqlite mysql }
+    SqliteSpec { file }
+    MysqlSpec { user password database host port root_password }
+    ApiSpec { port token bind domain tls }
+    HealthApiSpec { port publish bind domain tls }
+    AnnounceSpec { interval minimum }
+    PrometheusSpec { scrape_interval }
+    GrafanaSpec { user password port bind domain tls }
+    TlsSpec { email issuer }
     ComposeSpec { directory files templates variables archives seed before project host_directory }
     HealthSpec { timeout stable_for }
     DriftSpec { policy ignore }
     EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }
+}
+
+impl Layer for DatabaseSpec {
+    /// Another kind of database replaces the default's; the same kind merges.
+    fn over(self, under: &Self) -> Self {
+        match (self, under) {
+            (Self::Settings(above), Self::Settings(under)) if above.sqlite.0.is_some() == under.sqlite.0.is_some() => {
+                Self::Settings(above.over(under))
+            }
+            (above, _) => above,
+        }
+    }
 }
 
 impl Layer for SshSpec {

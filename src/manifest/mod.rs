@@ -16,6 +16,7 @@ mod spec;
 mod suggest;
 mod syntax;
 mod template;
+pub mod tracker;
 mod written;
 mod yaml;
 

@@ -45,7 +45,7 @@ pub(super) fn inputs(prepared: &Prepared, facts: &HostFacts, directory: &Utf8Pat
     for archive in &release.archives {
         inputs.insert(format!("archive of {}", archive.image), seal(&archive.ids.join(" ")));
     }
-    let variables = prepared.environment.application.iter().flat_map(|compose| compose.variables.keys());
+    let variables = prepared.environment.application.iter().flat_map(|application| application.variables.keys());
     for name in variables {
         inputs.extend(release.variable(name).map(|digest| (format!("variable {name}"), key.digest(&digest))));
     }

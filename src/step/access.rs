@@ -207,7 +207,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         "The host was last written by a newer deployer".to_owned()
     } else {
         let other = found().find(|marker| !ours(environment, marker))?;
-        let directory = environment.application.as_ref().map_or("", |compose| compose.host_directory.as_str());
+        let directory = environment.application.as_ref().map_or("", |application| application.host_directory.as_str());
         format!("{directory} on the host belongs to {}/{}", other.project, other.environment)
     };
     Some(Failure::new(Reason::MarkerMismatch, message))

@@ -98,8 +98,8 @@ impl Subject<'_> {
             "LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"\nexport LC_ALL PATH\nstate={}\n",
             quote(&self.state_directory())
         );
-        if let Some(compose) = &self.environment.application {
-            let _ = writeln!(text, "app={}", quote(compose.host_directory.as_str()));
+        if let Some(application) = &self.environment.application {
+            let _ = writeln!(text, "app={}", quote(application.host_directory.as_str()));
         }
         text
     }

@@ -1,6 +1,7 @@
 //! What the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its
 //! digest key and the release that last converged. Never holds a secret, only keyed digests.
 
+use crate::application::release::Directories;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +46,9 @@ pub struct ReleaseRecord {
     pub compose_files: Vec<String>,
     /// The files it owns.
     pub files: BTreeMap<Utf8PathBuf, FileRecord>,
+    /// The directories that its services write to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub directories: Directories,
     /// Its services; empty until it was validated.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceRecord>,

@@ -57,8 +57,8 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
 }
 
 fn services(subject: &Subject<'_>, purge: bool) -> String {
-    let Some(compose) = &subject.environment.application else { return String::new() };
-    let filter = format!("--filter label=com.docker.compose.project={}", quote(&compose.project));
+    let Some(application) = &subject.environment.application else { return String::new() };
+    let filter = format!("--filter label=com.docker.compose.project={}", quote(&application.project));
     let mut script = format!(
         r"command -v docker >/dev/null || exit 0
 cd /
@@ -66,7 +66,7 @@ docker compose -p {project} down --remove-orphans >&2 </dev/null
 docker ps -aq {filter} | xargs -r docker rm -f >&2
 docker network ls -q {filter} | xargs -r docker network rm >&2
 ",
-        project = quote(&compose.project)
+        project = quote(&application.project)
     );
     if purge {
         let _ = writeln!(script, "docker volume ls -q {filter} | xargs -r docker volume rm >&2");

@@ -96,7 +96,7 @@ fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
     let place = environment
         .application
         .as_ref()
-        .map_or_else(String::new, |compose| format!("cd {} || exit\n", quote(compose.host_directory.as_str())));
+        .map_or_else(String::new, |application| format!("cd {} || exit\n", quote(application.host_directory.as_str())));
     [service, timer, format!("{place}{}\n", schedule.run.trim_end_matches('\n'))]
 }
 

@@ -30,10 +30,10 @@ pub fn of(environment: &Environment) -> Sources {
         Identity::File(_) => None,
     });
     let mut secrets: Vec<&SecretSource> = identity.into_iter().chain(&environment.ssh.sudo_password).collect();
-    if let Some(compose) = &environment.application {
-        sources.trees.insert(compose.directory.clone());
-        sources.files.extend(compose.archives.values().cloned());
-        secrets.extend(compose.variables.values());
+    if let Some(application) = &environment.application {
+        sources.trees.extend(application.directory().map(ToOwned::to_owned));
+        sources.files.extend(application.archives.values().cloned());
+        secrets.extend(application.variables.values());
     }
     sources.files.extend(secrets.into_iter().filter_map(|source| match source {
         SecretSource::File { path, .. } => Some(path.clone()),

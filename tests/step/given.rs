@@ -4,7 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployer::application;
 use deployer::application::release::{Archive, Login, Release};
 use deployer::manifest;
-use deployer::manifest::environment::{Environment, Registry};
+use deployer::manifest::environment::{Environment, Registry, Source};
 use deployer::secret::{SecretSource, Variable};
 use deployer::state::Kind;
 use deployer::step::record::DigestKey;
@@ -104,14 +104,14 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
 }
 
 fn release(environment: &Environment, case: &Case) -> Release {
-    let compose = environment.application.as_ref().unwrap();
+    let mut wanted = environment.application.clone().unwrap();
     let variable = |source: &SecretSource| match source {
         SecretSource::Literal { value, secret } => Variable { value: Some(value.clone().into()), secret: *secret },
         _ if case.offline => Variable { value: None, secret: true },
         _ => Variable { value: Some("s3cret-token".into()), secret: true },
     };
-    let values = compose.variables.iter().map(|(name, source)| (name.clone(), variable(source))).collect();
-    let mut compose = compose.clone();
+    let values = wanted.variables.iter().map(|(name, source)| (name.clone(), variable(source))).collect();
+    let Source::Compose(compose) = &mut wanted.source else { panic!("a directory is wanted") };
     let changed = tempfile::tempdir().unwrap();
     if !case.files.is_empty() {
         let directory = Utf8Path::from_path(changed.path()).unwrap();
@@ -127,7 +127,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
         case.files.iter().for_each(|(path, text)| fs::write(directory.join(path), text).unwrap());
         compose.directory = directory.to_owned();
     }
-    let mut release = application::load(&compose, &values).unwrap_or_else(|failures| panic!("{failures:?}"));
+    let mut release = application::load(&wanted, &values).unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
         if let application::release::Content::Path(path) = &file.content {
             file.content = application::release::Content::Bytes(fs::read(path).unwrap());
@@ -137,7 +137,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
         let password = "s3cret-password".into();
         (host.clone(), Login { username: registry.username.clone(), password })
     };
-    release.logins = compose.registries.iter().map(login).collect();
+    release.logins = wanted.registries.iter().map(login).collect();
     release.archives = case.archives.as_deref().map_or_else(|| vec![demo()], |all| all.iter().map(archive).collect());
     release
 }

@@ -1,36 +1,65 @@
 //! Rules of the `application` section. Never reads the application's files.
 
 use super::scalars::switch;
-use super::{Reading, paths, shown, values};
+use super::{Reading, paths, shown, tracker, values};
 use crate::manifest::claim::Need;
-use crate::manifest::environment::Compose;
+use crate::manifest::environment::{Application, Compose, Source};
 use crate::manifest::report::Report;
-use crate::manifest::spec::{ApplicationSpec, ComposeSpec};
-use crate::manifest::written::Written;
+use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
+use crate::manifest::written::{Given, Written};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
 /// Reads the section of the environment whose identity on the host is `identity`.
-pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Compose> {
-    let Some(compose) = &spec.value.compose.0 else {
-        let hint = "Add `compose: { directory: ./app }`, or remove `application`";
-        reading.report.fault(spec.spot, "`application` does not say what runs", hint);
-        return None;
-    };
+pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Application> {
+    match (&spec.value.compose.0, &spec.value.tracker.0) {
+        (Some(compose), None) => Some(of_directory(compose, identity, reading)),
+        (None, Some(tracker)) => Some(of_tracker(tracker, identity, reading)),
+        (None, None) => {
+            let hint = "Add `compose: { directory: ./app }` or `tracker: { … }`, or remove `application`";
+            reading.report.fault(spec.spot, "`application` does not say what runs", hint);
+            None
+        }
+        (Some(_), Some(tracker)) => {
+            let message = "`application` has both `compose` and `tracker`";
+            reading.report.fault(tracker.spot, message, "Make two environments of it, which may share a host");
+            None
+        }
+    }
+}
+
+fn of_tracker(written: &Written<TrackerSpec>, identity: &str, reading: &mut Reading<'_>) -> Application {
+    let spec = &written.value;
+    let (tracker, secrets) = tracker::read(written, reading);
+    Application {
+        source: Source::Tracker(Box::new(tracker)),
+        variables: secrets,
+        archives: archives(&spec.archives, reading),
+        before: Vec::new(),
+        registries: BTreeMap::new(),
+        project: project(&spec.project, identity, reading.report),
+        host_directory: host_directory(&spec.host_directory, identity, reading.report),
+    }
+}
+
+fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Reading<'_>) -> Application {
     let directory = directory(compose, reading);
     let compose = &compose.value;
-    Some(Compose {
+    let source = Source::Compose(Compose {
         files: files(compose, &directory, reading),
         directory,
         templates: switch(&compose.templates, false, "templates", reading.report),
-        variables: variables(compose, reading),
-        archives: archives(compose, reading),
         seed: seed(compose, reading.report),
+    });
+    Application {
+        source,
+        variables: variables(compose, reading),
+        archives: archives(&compose.archives, reading),
         before: before(compose, reading.report),
         registries: BTreeMap::new(),
-        project: project(compose, identity, reading.report),
-        host_directory: host_directory(compose, identity, reading.report),
-    })
+        project: project(&compose.project, identity, reading.report),
+        host_directory: host_directory(&compose.host_directory, identity, reading.report),
+    }
 }
 
 fn directory(compose: &Written<ComposeSpec>, reading: &mut Reading<'_>) -> Utf8PathBuf {
@@ -56,17 +85,27 @@ fn variables(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<Strin
     written.map(|(name, value)| (name.value.clone(), values::variable(name, value, reading))).collect()
 }
 
-fn archives(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String, Utf8PathBuf> {
+fn archives(
+    given: &Given<BTreeMap<Written<String>, Written<String>>>,
+    reading: &mut Reading<'_>,
+) -> BTreeMap<String, Utf8PathBuf> {
     let mut archives = BTreeMap::new();
-    for (image, file) in compose.archives.value().into_iter().flatten() {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-        if !image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) || !image.value.chars().all(allowed) {
-            let message = format!("`{}` is not an image's name", shown(&image.value));
-            reading.report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
-        }
+    for (image, file) in given.value().into_iter().flatten() {
+        image_name(image, reading.report);
         archives.insert(image.value.clone(), reading.existing(file, Need::File, "The image archive"));
     }
     archives
+}
+
+/// Whether this is the name of an image.
+pub(super) fn image_name(image: &Written<String>, report: &mut Report) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let valid = image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.value.chars().all(allowed);
+    if !valid {
+        let message = format!("`{}` is not an image's name", shown(&image.value));
+        report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
+    }
+    valid
 }
 
 fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
@@ -96,8 +135,8 @@ fn before(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
     names
 }
 
-fn project(compose: &ComposeSpec, identity: &str, report: &mut Report) -> String {
-    let Some(project) = &compose.project.0 else { return identity.to_owned() };
+fn project(given: &Given<String>, identity: &str, report: &mut Report) -> String {
+    let Some(project) = &given.0 else { return identity.to_owned() };
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     if !project.value.bytes().all(allowed) || project.value.is_empty() || project.value.starts_with(['-', '_']) {
         let message = format!("`{}` is not a Compose project's name", shown(&project.value));
@@ -110,9 +149,8 @@ fn project(compose: &ComposeSpec, identity: &str, report: &mut Report) -> String
     project.value.clone()
 }
 
-fn host_directory(compose: &ComposeSpec, identity: &str, report: &mut Report) -> Utf8PathBuf {
-    compose
-        .host_directory
+fn host_directory(given: &Given<String>, identity: &str, report: &mut Report) -> Utf8PathBuf {
+    given
         .0
         .as_ref()
         .map_or_else(|| Utf8Path::new("/opt/deployer").join(identity), |written| paths::on_host(written, report))

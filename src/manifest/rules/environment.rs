@@ -24,12 +24,7 @@ pub fn read(
     let spec = body.over(defaults);
     let renamed_from = renamed_from(&spec.renamed_from, reading);
     let identity = format!("{project}--{}", renamed_from.as_ref().unwrap_or(&name));
-    let compose = spec.application.value().and_then(|application| application.compose.value());
-    let spot = |given: Option<Spot>| given.unwrap_or(key.spot);
-    let (own_project, own_directory) = (
-        spot(compose.and_then(|compose| compose.project.0.as_ref()).map(|written| written.spot)),
-        spot(compose.and_then(|compose| compose.host_directory.0.as_ref()).map(|written| written.spot)),
-    );
+    let (own_project, own_directory) = spec.application.or_default().placement();
     let depends_on = spec.depends_on.or_default();
     let host = spec.configure.or_default();
     let environment = Environment {
@@ -61,8 +56,8 @@ pub fn read(
         environment,
         key: key.spot,
         depends_on,
-        project: own_project,
-        host_directory: own_directory,
+        project: own_project.spot_or(key.spot),
+        host_directory: own_directory.spot_or(key.spot),
         security_updates: host.security_updates.spot_or(key.spot),
     }
 }

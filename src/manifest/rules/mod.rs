@@ -14,6 +14,7 @@ mod registries;
 mod scalars;
 mod ssh;
 mod together;
+mod tracker;
 mod values;
 
 use super::claim::{Claim, Need};

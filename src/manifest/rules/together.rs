@@ -134,11 +134,13 @@ fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
 fn shared_projects(sharing: &[(&Name, &Placed)], report: &mut Report) {
     let mut projects: BTreeMap<&str, &Name> = BTreeMap::new();
     for (name, placed) in sharing {
-        let Some(compose) = &placed.environment.application else { continue };
-        if let Some(other) = projects.insert(&compose.project, name) {
+        let Some(application) = &placed.environment.application else { continue };
+        if let Some(other) = projects.insert(&application.project, name) {
             report.concerning(Some(name.as_str()));
-            let message =
-                format!("`{name}` and `{other}` have one host and one Compose project, `{}`", shown(&compose.project));
+            let message = format!(
+                "`{name}` and `{other}` have one host and one Compose project, `{}`",
+                shown(&application.project)
+            );
             report.fault(placed.project, message, "Give each a `project` of its own, or leave both out");
         }
     }
@@ -147,18 +149,18 @@ fn shared_projects(sharing: &[(&Name, &Placed)], report: &mut Report) {
 fn shared_directories(sharing: &[(&Name, &Placed)], report: &mut Report) {
     let mut taken: BTreeMap<&Utf8Path, &Name> = BTreeMap::new();
     for (name, placed) in sharing {
-        let Some(compose) = &placed.environment.application else { continue };
-        taken.entry(&compose.host_directory).or_insert(name);
+        let Some(application) = &placed.environment.application else { continue };
+        taken.entry(&application.host_directory).or_insert(name);
     }
     for (name, placed) in sharing {
-        let Some(compose) = &placed.environment.application else { continue };
-        let around = compose
+        let Some(application) = &placed.environment.application else { continue };
+        let around = application
             .host_directory
             .ancestors()
             .find_map(|directory| taken.get(directory).filter(|owner| *owner != name).map(|owner| (directory, *owner)));
         if let Some((directory, owner)) = around {
             report.concerning(Some(name.as_str()));
-            let relation = if directory == compose.host_directory { "share" } else { "nest in" };
+            let relation = if directory == application.host_directory { "share" } else { "nest in" };
             let message = format!("`{name}` and `{owner}` have one host and {relation} one directory, `{directory}`");
             report.fault(placed.host_directory, message, "Give each a `host_directory` of its own");
         }

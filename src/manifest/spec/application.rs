@@ -1,6 +1,6 @@
 //! What runs in an environment, as written. Never looks at the application's files.
 
-use super::{Switch, ValueSpec};
+use super::{Switch, TrackerSpec, ValueSpec};
 use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,6 +12,17 @@ use std::collections::BTreeMap;
 pub struct ApplicationSpec {
     /// Any Docker Compose application.
     pub compose: Given<ComposeSpec>,
+    /// The Torrust BitTorrent tracker with what belongs to it.
+    pub tracker: Given<TrackerSpec>,
+}
+
+impl ApplicationSpec {
+    /// Its Compose project and its directory on the host, as far as they are written.
+    pub fn placement(&self) -> (Given<String>, Given<String>) {
+        let compose = self.compose.value().map(|compose| (compose.project.clone(), compose.host_directory.clone()));
+        let tracker = || self.tracker.value().map(|it| (it.project.clone(), it.host_directory.clone()));
+        compose.or_else(tracker).unwrap_or_default()
+    }
 }
 
 /// A Docker Compose application.

@@ -10,6 +10,7 @@ mod registry;
 mod root;
 mod scalar;
 mod ssh;
+mod tracker;
 mod value;
 
 pub use application::{ApplicationSpec, ComposeSpec};
@@ -23,4 +24,8 @@ pub use registry::RegistrySpec;
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};
+pub use tracker::{
+    AcmeSpec, AnnounceSpec, ApiSpec, DatabaseSettingsSpec, DatabaseSpec, GrafanaSpec, HealthApiSpec, IssuerSpec,
+    ListenerSpec, MysqlSpec, PrometheusSpec, SiteSpec, SqliteSpec, TlsSpec, TrackerSpec,
+};
 pub use value::{SourceSpec, ValueSpec};

@@ -39,13 +39,13 @@ pub(super) fn is_keyed(record: &FileRecord) -> bool {
 /// Digest over everything a release is made from. `None` where a secret could not be resolved.
 #[must_use]
 pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
-    let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
+    let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
     let mut hasher = blake3::Hasher::new();
     let mut feed = |text: &str| {
         hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
     };
-    feed(&compose.project);
-    feed(compose.host_directory.as_str());
+    feed(&application.project);
+    feed(application.host_directory.as_str());
     release.compose_files.iter().for_each(|file| feed(file));
     for (path, file) in &release.files {
         feed(path.as_str());
@@ -55,9 +55,13 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
         feed(&archive.image);
         feed(archive.ids.first()?);
     }
-    if !compose.before.is_empty() {
+    for (path, owner) in &release.directories {
+        feed(path.as_str());
+        feed(&format!("{owner:?}"));
+    }
+    if !application.before.is_empty() {
         feed("before");
-        compose.before.iter().for_each(|service| feed(service));
+        application.before.iter().for_each(|service| feed(service));
     }
     Some(hasher.finalize().to_hex()[..16].to_owned())
 }

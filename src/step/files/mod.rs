@@ -214,7 +214,7 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// The record of the release that is wanted. A file that is live as wanted keeps its placement; all
 /// others are placed anew, so that the services that read them are recreated.
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
-    let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
+    let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
     let live = seen_files(subject, &unstaged(host));
     let kept = drift::kept_files(subject, host);
     let placed = |path: &Utf8PathBuf, value: &String| {
@@ -231,9 +231,10 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         id: id.to_owned(),
         order: host.access.serial,
         digest: digest(subject, host)?,
-        directory: compose.host_directory.to_string(),
-        project: compose.project.clone(),
+        directory: application.host_directory.to_string(),
+        project: application.project.clone(),
         compose_files: release.compose_files.clone(),
+        directories: release.directories.clone(),
         files: release.files.iter().filter_map(file).collect(),
         services: BTreeMap::new(),
     })
@@ -255,7 +256,7 @@ pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
     if held(subject, host).is_some() {
         return None;
     }
-    let (release, compose) = (subject.release?, subject.environment.application.as_ref()?);
+    let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
     let (live, wanted) = (observed(subject, &unstaged(host)), desired(subject, host));
     let differs = |path: &Utf8PathBuf| live.get(path.as_str()) != wanted.get(path.as_str());
     let differing: Vec<&File> = release.files.iter().filter(|(path, _)| differs(path)).map(|(_, file)| file).collect();
@@ -263,7 +264,7 @@ pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
         return None;
     }
     let need = size(differing.into_iter());
-    access::crowded(compose.host_directory.as_str(), host.access.room.application, need, "the files need")
+    access::crowded(application.host_directory.as_str(), host.access.room.application, need, "the files need")
 }
 
 /// What files take up on a disk: whole blocks, and some room for what stands beside them.

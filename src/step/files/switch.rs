@@ -2,6 +2,7 @@
 //! left are removed. Never touches a path that no release of ours holds.
 
 use super::{END, SEED, lines};
+use crate::application::release::Owner;
 use crate::shell::quote;
 use crate::step::HostFacts;
 use crate::step::record::{FileRecord, ReleaseRecord};
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     let files = files.iter().fold(String::new(), |text, file| text + " -f " + &quote(file));
     format!(
-        "env -i PATH=\"$PATH\" HOME=/root docker compose -p {} --project-directory {directory}{files}",
+        "env -i PATH=\"$PATH\" HOME=/root DEPLOYER_UID=\"${{SUDO_UID:-1000}}\" docker compose -p {} --project-directory {directory}{files}",
         quote(project)
     )
 }
@@ -43,6 +44,11 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     let owned: BTreeSet<&Utf8PathBuf> =
         host.files.owned().into_iter().chain(record.files.keys()).filter(|path| !seed(path)).collect();
     let (user, group) = host.access.owner;
+    let directory = |(path, owner): (&Utf8PathBuf, &Owner)| {
+        let (user, group) = owner.ids(host.access.owner);
+        format!("{user}:{group} {path}\n")
+    };
+    let directories: String = record.directories.iter().map(directory).collect();
     format!(
         r#"tree="$state/releases/"{id}/tree
 lost=
@@ -62,19 +68,31 @@ place() {{
   chown {user}:{group} "$app/$1.deployer-new"
   mv -f -T "$app/$1.deployer-new" "$app/$1"
 }}
-while IFS= read -r path; do place "$path"; done <<'{END}'
+{directories}while IFS= read -r path; do place "$path"; done <<'{END}'
 {files}{END}
 while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
 {seeds}{END}
 [ -z "$lost" ] || while IFS= read -r path; do place "$path"; done <<'{END}'
 {sent}{END}
 {remove}"#,
+        directories = if directories.is_empty() { String::new() } else { made(&directories) },
         id = quote(&record.id),
         owned = lines(owned),
         files = of(files),
         seeds = of(seeds),
         sent = of(sent),
         remove = remove(&gone),
+    )
+}
+
+/// Shell that makes those directories that are missing, each with its owner.
+fn made(directories: &str) -> String {
+    format!(
+        r#"while read -r owner path; do
+  [ -d "$app/$path" ] || {{ (umask 022; mkdir -p "$app/$path") && chown "$owner" "$app/$path"; }}
+done <<'{END}'
+{directories}{END}
+"#
     )
 }
 

@@ -26,7 +26,7 @@ pub(super) fn mark(subject: &Subject<'_>, records: &mut BTreeMap<String, Service
 }
 
 fn listed<'a>(subject: &Subject<'a>) -> &'a [String] {
-    subject.environment.application.as_ref().map_or(&[], |compose| &compose.before)
+    subject.environment.application.as_ref().map_or(&[], |application| &application.before)
 }
 
 /// Refuses a name that no service of the staged release has.

@@ -32,7 +32,7 @@ pub struct Seen {
 /// The shell that reads it.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
-    let Some(compose) = &subject.environment.application else { return String::new() };
+    let Some(application) = &subject.environment.application else { return String::new() };
     let mut script = format!(
         r#"for protocol in tcp tcp6 udp udp6; do
   while read -r _ local _ state _; do
@@ -44,7 +44,7 @@ if command -v docker >/dev/null; then
   [ -z "$ids" ] || timeout 20 docker inspect --format {} $ids
 fi
 "#,
-        quote(&compose.project),
+        quote(&application.project),
         quote(container::FORMAT),
     );
     script += &crate::check::probe(&subject.environment.checks);
