@@ -4,8 +4,10 @@ if [ "$(id -u)" != 0 ]; then
     echo "entry.sh: cannot start as user $(id -u): set USER_ID, or entrypoint: [\"$1\"] beside user:" >&2
     exit 1
 fi
+echo "torrust:x:$USER_ID:$USER_ID::/home/torrust:/bin/sh" >/etc/passwd
+echo "torrust:x:$USER_ID:" >/etc/group
 mkdir -p /home/torrust /var/lib/torrust/tracker/database /etc/torrust/tracker
 chown -R "$USER_ID:$USER_ID" /home/torrust /var/lib/torrust /var/log/torrust /etc/torrust
 chmod -R 2770 /var/lib/torrust /var/log/torrust /etc/torrust
 cd /home/torrust || exit 1
-exec start-stop-daemon -S -c "$USER_ID:$USER_ID" -x "$1" -- "$@"
+exec start-stop-daemon -S -c torrust:torrust -x "$1" -- "$@"
