@@ -44,10 +44,10 @@ fn every_example_is_valid_and_renders_as_it_did() {
     let mut count = 0;
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tracker")).unwrap() {
         let path = entry.unwrap().path();
-        let path = path.to_str().filter(|path| path.ends_with(".yaml")).unwrap_or_default().to_owned();
-        if path.is_empty() {
+        if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
+        let path = path.to_str().unwrap().to_owned();
         let manifest = manifest::load(&path, None).unwrap_or_else(|failures| panic!("{path}: {failures:?}"));
         let stem = path.rsplit('/').next().unwrap().trim_end_matches(".yaml").to_owned();
         for (name, environment) in &manifest.environments {

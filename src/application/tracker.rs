@@ -89,6 +89,7 @@ fn variables(tracker: &Tracker, values: &BTreeMap<String, Variable>) -> BTreeMap
         }
     };
     derive(API_TOKEN, "TRACKER_API_TOKEN_QUOTED", &|token| serde_json::json!(token).to_string());
+    derive(API_TOKEN, "TRACKER_API_TOKEN_SETTING", &setting);
     if let Database::Mysql { user, database, host, port, .. } = &tracker.database {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let host = host.as_deref().unwrap_or("mysql");
@@ -98,6 +99,12 @@ fn variables(tracker: &Tracker, values: &BTreeMap<String, Variable>) -> BTreeMap
         });
     }
     all
+}
+
+/// A text as the tracker reads settings from its environment, where `007` would be a number and `[a]` a list. Between
+/// quotes it is text; what holds quotes itself is one as it stands.
+fn setting(text: &str) -> String {
+    if text.contains(['"', '\\']) { text.to_owned() } else { format!("\"{text}\"") }
 }
 
 /// Reads the list of directories.

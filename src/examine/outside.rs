@@ -11,9 +11,14 @@ pub fn checks(stack: &Stack<'_>, checks: &mut Vec<Check>) -> Vec<Verdict> {
     let mut skips = Vec::new();
     let tracker = stack.tracker;
     for one in &tracker.udp {
+        let name = format!("UDP tracker {}", one.port);
+        if tracker.private {
+            skips.push(skipped(&name, Vantage::Outside, "a private tracker does not start it"));
+            continue;
+        }
         let (key, info_hash) = (stack.key.clone(), stack.info_hash);
         let probe = |address| Probe::UdpTracker { address, key: key.clone(), info_hash };
-        spread(stack, &format!("UDP tracker {}", one.port), one, &probe, checks, &mut skips);
+        spread(stack, &name, one, &probe, checks, &mut skips);
     }
     for one in &tracker.http {
         let (key, info_hash) = (stack.key.clone(), stack.info_hash);

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 /// The stack.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the tracker's own, each by itself")]
 pub struct Tracker {
     /// Whether announces need a key.
     pub private: bool,

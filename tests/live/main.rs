@@ -29,6 +29,7 @@ mod rooms;
 mod saved;
 mod scene;
 mod session;
+mod stack;
 mod trouble;
 mod trouble_connection;
 mod trouble_host;

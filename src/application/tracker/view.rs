@@ -142,16 +142,15 @@ fn port(endpoint: &Endpoint, inside: u16) -> String {
 
 fn networks(tracker: &Tracker, services: &BTreeSet<&'static str>, project: &str) -> Vec<Network> {
     let needed = [
-        ("peers", true),
-        ("metrics", services.contains("prometheus")),
+        // The tracker's own is always there: what joins it or leaves it restarts nothing else.
+        ("tracker", true),
         ("database", services.contains("mysql")),
-        ("proxy", services.contains("caddy")),
         ("visualization", services.contains("grafana")),
     ];
     // A unique local prefix (RFC 4193) of the project's own, so that two stacks on a host do not meet.
     let id = blake3::hash(format!("deployer networks of {project}").as_bytes());
-    let [a, b, c, d, e, ..] = *id.as_bytes();
-    let subnet = |at: usize| format!("fd{a:02x}:{b:02x}{c:02x}:{d:02x}{e:02x}:{:x}::/64", at + 1);
+    let hex = id.to_hex();
+    let subnet = |at: usize| format!("fd{}:{}:{}:{:x}::/64", &hex[..2], &hex[2..6], &hex[6..10], at + 1);
     let network = |(at, (name, _)): (usize, (&'static str, bool))| {
         let internal = name == "database";
         Network { name, subnet: (tracker.ipv6 && !internal).then(|| subnet(at)), internal }

@@ -14,6 +14,9 @@ pub fn check(spec: &TrackerSpec, tracker: &Tracker, section: Spot, report: &mut 
         report.fault(section, "The tracker serves nobody: it has neither `udp` nor `http`", hint);
     }
     proxied(spec, tracker, report);
+    if let (true, Some(udp)) = (tracker.private, spec.udp.0.as_ref().filter(|udp| !udp.value.is_empty())) {
+        report.warn(udp.spot, "A private tracker does not start its UDP trackers: keys go through HTTP alone");
+    }
     if let (Some(grafana), None) = (&spec.grafana.0, &spec.prometheus.0) {
         report.fault(grafana.spot, "Grafana has nothing to show without Prometheus", "Add `prometheus: {}`");
     }
