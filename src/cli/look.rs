@@ -1,7 +1,7 @@
 //! What the commands that only look have in common, and `status`, `list` and `test`. Never changes a host.
 
 use super::pass::{Keep, Pass};
-use super::{Context, Ending};
+use super::{Context, Ending, consent};
 use crate::check;
 use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep};
 use crate::execute::Sessions;
@@ -24,6 +24,7 @@ pub fn request() -> Request {
         patient: false,
         resume: false,
         destructive: true,
+        registries: false,
         trust: Trust::default(),
     }
 }
@@ -61,7 +62,9 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, true).await;
-    let (sessions, failed) = pass.observe(context, prepared, &request()).await;
+    let request = Request { registries: true, ..request() };
+    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    consent::warn_uncompared(context, &sessions).await;
     let mut views = BTreeMap::new();
     for (name, session) in &sessions {
         let session = session.lock().await;
