@@ -41,6 +41,15 @@ pub struct Trust {
     pub foreign_directories: bool,
 }
 
+/// Whether registries are asked about images that follow them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registries {
+    /// About each image once.
+    Asked,
+    /// What they have is of no use here.
+    LeftAlone,
+}
+
 /// How a pass treats the environments it is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -55,7 +64,7 @@ pub struct Request {
     /// Whether what cannot be brought back may be planned at all.
     pub destructive: bool,
     /// Whether registries are asked about images that follow them.
-    pub registries: bool,
+    pub registries: Registries,
     /// What is taken on trust.
     pub trust: Trust,
 }
@@ -87,7 +96,7 @@ pub async fn observe(
         match opened {
             Ok(host) => {
                 let mut session = Session::new(prepared, host, sink.clone());
-                session.asks = request.registries;
+                session.asks = request.registries == Registries::Asked;
                 match session.observe().await {
                     Ok(()) => Ok(session),
                     Err(failure) => {

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
-use crate::reconcile::{Goal, Request, Trust};
+use crate::reconcile::{Goal, Registries, Request, Trust};
 use crate::standing;
 use crate::state::{Kind, Stage};
 use crate::step::{container, services};
@@ -24,7 +24,7 @@ pub fn request() -> Request {
         patient: false,
         resume: false,
         destructive: true,
-        registries: false,
+        registries: Registries::LeftAlone,
         trust: Trust::default(),
     }
 }
@@ -62,7 +62,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, true).await;
-    let request = Request { registries: true, ..request() };
+    let request = Request { registries: Registries::Asked, ..request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     consent::warn_uncompared(context, &sessions).await;
     let mut views = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::reconcile::{Goal, Request, Trust};
+use crate::reconcile::{Goal, Registries, Request, Trust};
 use crate::render;
 use crate::standing;
 use crate::state::{Kind, Stage};
@@ -88,10 +88,9 @@ pub async fn run(job: Job) -> Option<Done> {
 
 async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End, usize)> {
     let trust = Trust::default();
-    let goal = Goal::Reach(Stage::Running);
+    let (goal, registries) = (Goal::Reach(Stage::Running), Registries::Asked);
     // A host that does not answer is tried again later: others are waiting.
-    let request =
-        Request { goal, parallel: 1, patient: false, resume: false, destructive: false, registries: true, trust };
+    let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, registries, trust };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     let prepared = pass.prepare(vec![job.environment.clone()], false).await;
     let (sessions, proposal) = tokio::select! {

@@ -35,14 +35,14 @@ rm -rf /srv/pusher
 
 /// Puts an image at the registry under the tag that the application names. The engine knows it by another name of the
 /// registry only, and for that time.
-const PUSH: &str = r#"set -eu
+const PUSH: &str = r"set -eu
 export DOCKER_CONFIG=/srv/pusher
 docker login -u shop --password-stdin localhost:5000 </srv/canary >/dev/null 2>&1
 docker tag IMAGE localhost:5000/demo:1
 docker push -q localhost:5000/demo:1 >/dev/null
 docker image rm IMAGE localhost:5000/demo:1 >/dev/null
 rm -rf /srv/pusher
-"#;
+";
 
 fn load(host: &BedHost, archive: &str) {
     let load = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))

@@ -105,7 +105,7 @@ fn input_text(input: &Input) -> String {
         Input::File(path) => format!("  < {path}\n"),
         Input::Bytes(bytes) if bytes.starts_with(b"{") => format!("  < {}\n", String::from_utf8_lossy(bytes)),
         Input::Bytes(bytes) if bytes.ends_with(b"}\n") => {
-            String::from_utf8_lossy(bytes).lines().map(|line| format!("  < {line}\n")).collect()
+            String::from_utf8_lossy(bytes).lines().fold(String::new(), |text, line| text + "  < " + line + "\n")
         }
         Input::Bytes(bytes) => {
             let mut archive = tar::Archive::new(bytes.as_slice());

@@ -1,7 +1,7 @@
 //! Images that are built on the host, from a release as it waits there. Never builds from the live directory, and
 //! never what was built from the same before.
 
-use super::brought;
+use super::{brought, logins, with_login};
 use crate::application::builds::pinned;
 use crate::application::release::Release;
 use crate::application::within;
@@ -11,7 +11,7 @@ use crate::shell::quote;
 use crate::step::files::{self, Staged, compose};
 use crate::step::model::Build;
 use crate::step::record::{FileRecord, ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, Subject};
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -66,61 +66,70 @@ pub(super) fn refused(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
     Some(Failure::new(Reason::ComposeInvalid, message).hint(hint))
 }
 
-/// Builds the images of these services: image → service and what it is built from. What is there already from an
-/// earlier release only gets its name back.
+/// Builds images: image → service and what it is built from. What is there already from an earlier release only gets
+/// its name back.
 pub(super) fn commands(
     subject: &Subject<'_>,
     host: &HostFacts,
     wanted: &BTreeMap<String, (String, String)>,
 ) -> Vec<Command> {
-    let Some(record) = host.files.newest().filter(|_| !wanted.is_empty()) else { return Vec::new() };
-    let (mut script, mut noted, mut images, mut services) = (String::new(), String::new(), Vec::new(), String::new());
-    for (image, (service, digest)) in wanted {
-        if let Some(id) = host.images.built.get(digest) {
-            let _ = writeln!(script, "docker tag {} {}", quote(id), quote(image));
-            continue;
-        }
-        images.push(image.as_str());
-        services = services + " " + &quote(service);
+    let earlier = |(image, (_, digest)): (&String, &(String, String))| {
+        host.images.built.get(digest).map(|id| format!("docker tag {} {}\n", quote(id), quote(image)))
+    };
+    let named: String = wanted.iter().filter_map(earlier).collect();
+    let named = Command {
+        title: "name the images built before".to_owned(),
+        script: subject.preamble() + &named,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::BuildFailed,
+    };
+    let mut new = wanted.clone();
+    new.retain(|_, (_, digest)| !host.images.built.contains_key(digest));
+    let record = host.files.newest().filter(|_| !new.is_empty());
+    let named = Some(named).filter(|_| new.len() < wanted.len());
+    named.into_iter().chain(record.map(|record| all(subject, record, &new))).collect()
+}
+
+/// Builds all these images at once: Compose knows which needs which.
+fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (String, String)>) -> Command {
+    let services: Vec<String> = new.values().map(|(service, _)| quote(service)).collect();
+    let compose = compose(&record.project, "\"$PWD\"", &record.compose_files);
+    let build = |compose: &str| format!("{compose} build {} >&2 </dev/null", services.join(" "));
+    // A build may begin with an image of any registry; the client gives each only its own login.
+    let hosts = |release: &Release| release.logins.keys().cloned().collect::<Vec<_>>();
+    let login = subject.release.and_then(|release| logins(release, &hosts(release)));
+    let build = match &login {
+        // Compose may be a plugin of root's own, which Docker looks for beside its configuration.
+        Some(_) => with_login(&format!(
+            "[ ! -d /root/.docker/cli-plugins ] || ln -s /root/.docker/cli-plugins \"$config\"\n{}",
+            build(&compose.replacen("HOME=/root", "HOME=/root DOCKER_CONFIG=\"$config\"", 1))
+        )),
+        None => build(&compose),
+    };
+    // BuildKit takes a file of the same size and time for the same file, and all of ours date from 1970.
+    let mut script = format!(
+        "{}cd \"$state/releases/\"{}/tree\nfind . -type f -exec touch {{}} +\n{build}",
+        subject.preamble(),
+        quote(&record.id)
+    );
+    for (image, (_, digest)) in new {
         let _ = write!(
-            noted,
+            script,
             "{}\nprintf '%s %s\\n' {} \"$(docker image inspect -f '{{{{.Id}}}}' -- {})\" >> \"$state/built\"",
             brought(image),
             quote(digest),
             quote(image),
         );
     }
-    let login = subject.release.filter(|release| !images.is_empty() && !release.logins.is_empty());
-    if !images.is_empty() {
-        let compose = compose(&record.project, "\"$PWD\"", &record.compose_files);
-        let build = |compose: &str| format!("{compose} build{services} >&2 </dev/null");
-        script += &format!("cd \"$state/releases/\"{}/tree\n", quote(&record.id));
-        // BuildKit takes a file of the same size and time for the same file, and all of ours date from 1970.
-        script += "find . -type f -exec touch {} +\n";
-        script += &match login {
-            // Compose may be a plugin of root's own, which Docker looks for beside its configuration.
-            Some(_) => super::with_login(&format!(
-                "[ ! -d /root/.docker/cli-plugins ] || ln -s /root/.docker/cli-plugins \"$config\"\n{}",
-                build(&compose.replacen("HOME=/root", "HOME=/root DOCKER_CONFIG=\"$config\"", 1))
-            )),
-            None => build(&compose),
-        };
-        script += &noted;
+    let images: Vec<&str> = new.keys().map(String::as_str).collect();
+    Command {
+        title: format!("build {}", images.join(", ")),
+        script,
+        input: login.map_or(Input::Empty, Input::Bytes),
+        limit: LONG,
+        reason: Reason::BuildFailed,
     }
-    let title = match images[..] {
-        [] => "use the images built before".to_owned(),
-        _ => format!("build {}", images.join(", ")),
-    };
-    let input = login.map_or(Input::Empty, |release| Input::Bytes(all_logins(release)));
-    let script = subject.preamble() + &script;
-    vec![Command { title, script, input, limit: LONG, reason: Reason::BuildFailed }]
-}
-
-/// The client's configuration for every registry that the manifest has a login for: a build may begin with an image
-/// of any of them, and the client gives each only its own.
-fn all_logins(release: &Release) -> Vec<u8> {
-    let hosts: Vec<&str> = release.logins.keys().map(String::as_str).collect();
-    super::logins(release, &hosts).unwrap_or_default()
 }
 
 /// Where a staged release waits.

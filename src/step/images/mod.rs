@@ -237,7 +237,10 @@ fn load(subject: &Subject<'_>, image: &str, archive: &Archive) -> Command {
 fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&str>) -> Command {
     let exact = digest.map(|digest| registry::by_digest(image, digest));
     let there = exact.as_ref().is_some_and(|exact| host.images.here.contains_key(exact));
-    let login = subject.release.filter(|_| !there).and_then(|release| logins(release, &[image_name::registry(image)]));
+    let login = subject
+        .release
+        .filter(|_| !there)
+        .and_then(|release| logins(release, &[image_name::registry(image).to_owned()]));
     let name = quote(exact.as_deref().unwrap_or(image));
     let from = if login.is_some() { "docker --config \"$config\"" } else { "docker" };
     let pull = format!("{from} pull -q -- {name} >&2 </dev/null");
@@ -269,11 +272,11 @@ cat > "$config/config.json"
 }
 
 /// The client's configuration for those of these registries that the manifest has a login for.
-fn logins(release: &Release, hosts: &[&str]) -> Option<Vec<u8>> {
-    let entry = |host: &&str| {
-        let login = release.logins.get(*host)?;
+fn logins(release: &Release, hosts: &[String]) -> Option<Vec<u8>> {
+    let entry = |host: &String| {
+        let login = release.logins.get(host)?;
         // Source: the Docker client's configuration file; this is how it calls its own registry.
-        let name = if *host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+        let name = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
         let entry = serde_json::json!({ "username": login.username, "password": login.password.expose_secret() });
         Some((name.to_owned(), entry))
     };
