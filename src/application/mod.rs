@@ -32,13 +32,18 @@ use std::collections::BTreeMap;
 /// Everything that keeps the application from being released, not only the first thing.
 pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> Result<Release, Vec<Failure>> {
     let (archives, mut failures) = archives(&application.archives);
-    let found =
-        match &application.source {
-            Source::Compose(compose) => compose::files(compose, application, values),
-            Source::Tracker(tracker) => tracker::files(tracker, application, values).map(|(files, directories)| {
-                Release { files, compose_files: vec![tracker::COMPOSE.to_owned()], directories, ..Release::default() }
-            }),
-        };
+    let found = match &application.source {
+        Source::Compose(compose) => compose::files(compose, application, values),
+        Source::Tracker(tracker) => {
+            let found = tracker::files(tracker, application, values);
+            found.map(|(files, compose_files, directories)| Release {
+                files,
+                compose_files,
+                directories,
+                ..Release::default()
+            })
+        }
+    };
     let release = match found {
         Ok(release) => release,
         Err(several) => {

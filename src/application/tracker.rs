@@ -17,15 +17,15 @@ use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use view::View;
 
-/// The stack's Compose file.
-pub const COMPOSE: &str = "compose.yaml";
+/// The stack's Compose files: ours, and one of the user's that is laid over it.
+const COMPOSE: [&str; 2] = ["compose.yaml", "compose.override.yaml"];
 /// The template that lists directories: made on the host once, `OWNER PATH` a line.
 const DIRECTORIES: &str = "directories";
 /// Below a service's directory: texts that Compose places into its container. They may name secrets, so they are no
 /// files of the host.
 const CONTENTS: &str = "configs/";
 
-/// The files of the stack and the directories it needs.
+/// The files of the stack, which of them are Compose files, and the directories it needs.
 ///
 /// # Errors
 /// Every template that does not render; a file beside them that cannot be read.
@@ -33,7 +33,7 @@ pub fn files(
     tracker: &Tracker,
     application: &Application,
     values: &BTreeMap<String, Variable>,
-) -> Result<(Files, Directories), Vec<Failure>> {
+) -> Result<(Files, Vec<String>, Directories), Vec<Failure>> {
     let mut view = View::of(tracker, application);
     let sources = templates::of(&view.services, &tracker.templates)?;
     let render = |view: &View<'_>, some: fn(&str) -> bool| {
@@ -69,7 +69,9 @@ pub fn files(
         problems.into_iter().map(|problem| problem.into_failure(Utf8Path::new(ENV))).collect::<Vec<_>>()
     })?;
     files.insert(ENV.into(), in_memory(text, 0o600, true));
-    Ok((files, directories))
+    let compose = COMPOSE.into_iter().filter(|name| files.contains_key(Utf8Path::new(name)));
+    let compose = compose.map(str::to_owned).collect();
+    Ok((files, compose, directories))
 }
 
 /// Where a template's file lies below the host directory: what belongs to a service is with its data.

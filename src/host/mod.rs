@@ -1,6 +1,7 @@
-//! One SSH session: run scripts, send data, follow output. The only file that names `openssh`; it
+//! One SSH session: run scripts, send data, follow output, forward ports. The only module that names `openssh`; it
 //! knows nothing about what the scripts do.
 
+mod forward;
 mod hand_over;
 mod identity;
 mod key;
@@ -8,6 +9,8 @@ mod master;
 mod script;
 mod settings;
 mod trouble;
+
+pub use forward::Forward;
 
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Ssh;

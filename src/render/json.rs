@@ -88,6 +88,7 @@ pub fn line(event: &Event) -> String {
         Event::Step(step) => object("step", step),
         Event::Environment(environment) => object("environment", environment),
         Event::Check(check) => object("check", check),
+        Event::Verdict(verdict) => object("verdict", verdict),
         Event::Run(run) => object("run", run),
         Event::Release(release) => object("release", release),
         Event::Failure(failure) => object("error", error(failure)),
