@@ -125,8 +125,9 @@ impl Session {
         }
         let question = registry::ask(&subject, &images);
         let output = self.host.run(&question.script, question.input, question.limit).await?;
-        let why = self.prepared.redactor.redact(&output.stderr);
-        self.facts.images.registry.extend(registry::parse(&output.stdout, &images, &why));
+        let redactor = &self.prepared.redactor;
+        let said = redactor.redact(&String::from_utf8_lossy(&output.stdout));
+        self.facts.images.registry.extend(registry::parse(&said, &images, &redactor.redact(&output.stderr)));
         Ok(())
     }
 

@@ -64,6 +64,21 @@ fn push(host: &BedHost, archive: &str, name: &str) {
     host.script(&PUSH.replace("IMAGE", name));
 }
 
+/// Looks for the password, also as the engine's API takes it, in the arguments and variables of all processes.
+fn watch(host: &BedHost) {
+    let login = format!(r#"{{"password":"{PASSWORD}","serveraddress":"{REGISTRY}","username":"shop"}}"#);
+    host.script(&format!("{{ cat /srv/canary; printf %s '{login}' | base64 -w 0 | tr /+ _-; echo; }} >/srv/canaries"));
+    host.shell(
+        "rm -f /srv/looks; systemd-run -q --unit watch sh -c 'while :; do cat /proc/[0-9]*/cmdline \
+         /proc/[0-9]*/environ 2>/dev/null | grep -aoFf /srv/canaries >>/srv/seen; echo >>/srv/looks; done'",
+    );
+}
+
+/// What was found until now.
+fn watched(host: &BedHost) -> String {
+    host.shell("systemctl stop watch; [ \"$(wc -l </srv/looks)\" -gt 10 ]; cat /srv/seen")
+}
+
 /// The usual application, its page that of its image, which follows the registry.
 fn following(host: &BedHost) -> Work {
     let work = Work::demo(host);
@@ -93,13 +108,9 @@ fn a_login_is_used_for_the_pull_and_left_nowhere() {
     assert_eq!(work.apply().expect(1).reasons(), ["image-unavailable"], "with a wrong one");
 
     work.write("password", PASSWORD);
-    host.shell(
-        "systemd-run -q --unit watch sh -c 'while :; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null \
-         | grep -aoFf /srv/canary >>/srv/seen; echo >>/srv/looks; done'",
-    );
+    watch(&host);
     let run = work.apply().expect(0);
-    host.shell("systemctl stop watch; [ \"$(wc -l </srv/looks)\" -gt 10 ]");
-    assert_eq!(host.shell("cat /srv/seen"), "", "in no argument and no variable of a process");
+    assert_eq!(watched(&host), "", "in no argument and no variable of a process");
     assert!(!run.stdout.contains(PASSWORD) && !run.stderr.contains(PASSWORD));
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     let running = containers(&host);
@@ -125,7 +136,9 @@ fn an_image_that_moved_at_its_registry_is_released() {
     work.apply().expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("demo 1\n"));
     let running = containers(&host);
+    watch(&host);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
+    assert_eq!(watched(&host), "", "in no argument and no variable of a process");
     assert_eq!(containers(&host), running);
 
     push(&host, "demo-2.tar", "demo:2");

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
 use crate::state::Facts;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -284,12 +284,17 @@ fn logins(release: &Release, hosts: &[String]) -> Option<Vec<u8>> {
     (!entries.is_empty()).then(|| serde_json::json!({ "auths": entries }).to_string().into_bytes())
 }
 
+/// Whether a changed file may change how the services are defined.
+#[must_use]
+pub fn redefines(subject: &Subject<'_>, changed: &BTreeSet<String>) -> bool {
+    let compose = subject.release.into_iter().flat_map(|release| &release.compose_files);
+    compose.into_iter().any(|file| changed.contains(file)) || changed.contains(".env")
+}
+
 /// Whether a changed file may change which images are needed, or what they are built from.
 #[must_use]
 pub fn follows(subject: &Subject<'_>, changed: &BTreeSet<String>) -> bool {
-    let Some(release) = subject.release else { return false };
-    let built = |path: &String| release.builds.iter().any(|place| Utf8Path::new(path).starts_with(place));
-    release.compose_files.iter().any(|file| changed.contains(file))
-        || changed.contains(".env")
-        || changed.iter().any(built)
+    let places: Vec<&Utf8PathBuf> = subject.release.into_iter().flat_map(|release| &release.builds).collect();
+    let built = |path: &String| places.iter().any(|place| Utf8Path::new(path).starts_with(place));
+    redefines(subject, changed) || changed.iter().any(built)
 }

@@ -25,13 +25,16 @@ const ASK: &str = include_str!("ask.sh");
 
 /// The images of services that follow their tag at a registry.
 pub(super) fn followed(subject: &Subject<'_>, services: &BTreeMap<String, ServiceRecord>) -> BTreeSet<String> {
-    let always = subject.environment.application.as_ref().is_some_and(|application| application.pull == Pull::Always);
-    let Some(release) = subject.release.filter(|_| always) else { return BTreeSet::new() };
+    let Some(release) = subject.release.filter(|_| always(subject)) else { return BTreeSet::new() };
     let origins = origins(services, &release.archives).into_iter();
     origins
         .filter(|(image, origin)| matches!(origin, Origin::Registry) && tagged(image))
         .map(|(name, _)| name)
         .collect()
+}
+
+fn always(subject: &Subject<'_>) -> bool {
+    subject.environment.application.as_ref().is_some_and(|application| application.pull == Pull::Always)
 }
 
 fn tagged(image: &str) -> bool {
@@ -46,8 +49,7 @@ pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
         return BTreeSet::new();
     }
     let mut images = followed(subject, &services::records(subject, host));
-    let always = subject.environment.application.as_ref().is_some_and(|application| application.pull == Pull::Always);
-    if let Some(wanted) = files::digest(subject, host).filter(|_| always) {
+    if let Some(wanted) = files::digest(subject, host).filter(|_| always(subject)) {
         let rejected = host.files.rejected.iter().filter(|rejected| rejected.digest == wanted);
         images.extend(rejected.flat_map(|rejected| rejected.pulled.keys().cloned()));
     }
@@ -84,9 +86,8 @@ pub fn ask(subject: &Subject<'_>, images: &BTreeSet<String>) -> Command {
 
 /// Reads what came of asking about `images`; `why` is said of those that have no answer.
 #[must_use]
-pub fn parse(output: &[u8], images: &BTreeSet<String>, why: &str) -> BTreeMap<String, Answer> {
-    let text = String::from_utf8_lossy(output);
-    let lines: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+pub fn parse(output: &str, images: &BTreeSet<String>, why: &str) -> BTreeMap<String, Answer> {
+    let lines: BTreeMap<&str, &str> = output.lines().filter_map(|line| line.split_once(' ')).collect();
     let said = |image: &String| lines.get(image.as_str()).copied().unwrap_or(why).trim();
     images.iter().map(|image| (image.clone(), answer(said(image)))).collect()
 }
@@ -194,7 +195,7 @@ mod tests {
         let images = ["a/b:1", "c:2", "d:3", "e:4"].map(str::to_owned).into();
         let output = "a/b:1 {\"Descriptor\":{\"digest\":\"sha256:00ff\",\"size\":1},\"Platforms\":[]}\n\
                       c:2 {\"message\":\"unauthorized: authentication\\nrequired\"} \nd:3 curl: (28) timed out\n";
-        let answers = parse(output.as_bytes(), &images, "nothing was said");
+        let answers = parse(output, &images, "nothing was said");
         let none = |why: &str| Answer::None(why.to_owned());
         let expected = [
             Answer::Digest("sha256:00ff".to_owned()),
