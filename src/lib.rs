@@ -25,6 +25,7 @@ pub mod command;
 pub mod connect;
 pub mod diff;
 pub mod event;
+pub mod examine;
 pub mod execute;
 pub mod failure;
 pub mod holder;

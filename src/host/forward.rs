@@ -2,7 +2,6 @@
 
 use super::Host;
 use crate::failure::Failure;
-use openssh::{ForwardType, Socket};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Ports that are tried: between choosing one and listening on it, somebody else may take it.
@@ -30,9 +29,9 @@ impl Host {
                 Ok(local) => local,
                 Err(error) => return Err(self.lost(&error.to_string())),
             };
-            match self.session.request_port_forward(ForwardType::Local, local, socket(remote)).await {
+            match self.port(local, remote, true).await {
                 Ok(()) => return Ok(Forward { host: self, local, remote }),
-                Err(error) => failure = self.lost(&error.to_string()),
+                Err(error) => failure = self.lost(&error),
             }
         }
         Err(failure)
@@ -43,13 +42,8 @@ impl Forward<'_> {
     /// Stops listening. Connections that are open stay so.
     pub async fn close(self) {
         // Where this fails, the connection is gone, and the port with it.
-        let _ = self.host.session.close_port_forward(ForwardType::Local, self.local, socket(self.remote)).await;
+        let _ = self.host.port(self.local, self.remote, false).await;
     }
-}
-
-/// The crate's own conversion puts brackets around IPv6 addresses, which sshd does not resolve.
-fn socket(address: SocketAddr) -> Socket<'static> {
-    Socket::TcpSocket { host: address.ip().to_string().into(), port: address.port() }
 }
 
 /// ssh cannot choose one itself for this direction.

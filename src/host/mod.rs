@@ -1,4 +1,4 @@
-//! One SSH session: run scripts, send data, follow output, forward ports. The only module that names `openssh`; it
+//! One SSH session: run scripts, send data, follow output, forward ports. The only file that names `openssh`; it
 //! knows nothing about what the scripts do.
 
 mod forward;
@@ -14,9 +14,10 @@ pub use forward::Forward;
 
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Ssh;
-use openssh::{Session, Stdio};
+use openssh::{ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -175,6 +176,18 @@ impl Host {
             directory
         };
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
+
+    /// Opens or closes a forwarded port; why not, in ssh's words.
+    async fn port(&self, local: SocketAddr, remote: SocketAddr, open: bool) -> Result<(), String> {
+        // The crate's own conversion puts brackets around IPv6 addresses, which sshd does not resolve.
+        let remote = Socket::TcpSocket { host: remote.ip().to_string().into(), port: remote.port() };
+        let done = if open {
+            self.session.request_port_forward(ForwardType::Local, local, remote).await
+        } else {
+            self.session.close_port_forward(ForwardType::Local, local, remote).await
+        };
+        done.map_err(|error| error.to_string())
     }
 
     /// One remote command: sends the script, cuts its output out of the noise, finds its end.

@@ -73,12 +73,22 @@ impl Seen {
         let left = i64::try_from(end).ok()? - i64::try_from(self.at.as_secs()).ok()?;
         Some((certificate.tbs_certificate().issuer().to_string(), left))
     }
+
+    /// How long it is valid in all, in seconds.
+    fn life(&self) -> Option<i64> {
+        let certificate = Certificate::from_der(&self.der).ok()?;
+        let validity = certificate.tbs_certificate().validity();
+        let [begin, end] = [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());
+        i64::try_from(end.checked_sub(begin)?).ok()
+    }
 }
 
 fn good(seen: &Seen) -> Note {
     let Some((issuer, left)) = seen.read() else { return Note::warned("trusted, but its end cannot be read") };
     let detail = format!("valid for {}, issued by {issuer}", span(left));
-    if left < SOON * DAY { Note::warned(detail) } else { Note::passed(detail) }
+    // Those that live for hours or days are renewed when a third of that is left.
+    let soon = seen.life().map_or(SOON * DAY, |life| (life / 4).min(SOON * DAY));
+    if left < soon { Note::warned(detail) } else { Note::passed(detail) }
 }
 
 fn bad(domain: &str, error: &std::io::Error, seen: Option<&Seen>) -> Trouble {
