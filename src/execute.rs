@@ -276,6 +276,7 @@ async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<
     let Some((bad, good)) = services::fallback(&subject, &session.facts, failure.reason) else { return failure };
     let rejected = Rejected {
         digest: bad.digest.clone(),
+        pulled: bad.pulled.clone(),
         release: bad.id.clone(),
         by: Rejection::Health,
         message: failure.message.clone(),
@@ -295,10 +296,15 @@ async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<
 async fn go_back(session: &mut Session, target: &ReleaseRecord, context: &Execution<'_>) -> Result<(), Failure> {
     let subject = session.prepared.subject();
     let live = session.facts.files.begun().next();
-    let digests = live.map(|live| live.digest.clone()).into_iter().chain(step::files::digest(&subject, &session.facts));
-    let rejected: Vec<Rejected> = digests
-        .map(|digest| Rejected {
+    let wanted = step::files::digest(&subject, &session.facts);
+    let wanted = wanted.map(|digest| (digest, step::images::registry::wanted(&subject, &session.facts)));
+    let live_one = live.map(|live| (live.digest.clone(), live.pulled.clone()));
+    let rejected: Vec<Rejected> = live_one
+        .into_iter()
+        .chain(wanted)
+        .map(|(digest, pulled)| Rejected {
             digest,
+            pulled,
             release: live.map(|live| live.id.clone()).unwrap_or_default(),
             by: Rejection::Hand,
             message: format!("rolled back to {}", target.id),

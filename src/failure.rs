@@ -73,6 +73,8 @@ reasons! {
     ComposeInvalid "compose-invalid" 1 "Docker Compose rejects the application's files", "Mend the Compose file; nothing was stopped";
     UploadFailed "upload-failed" 1 "Files could not be written on the host", "Look at the output shown; nothing was stopped";
     ImageUnavailable "image-unavailable" 1 "An image could not be loaded or pulled", "Check the name, the registry and the host's network; nothing was stopped";
+    ImageNotCompared "image-not-compared" 1 "An image could not be compared with its registry, which pull: always asks for", "Look at the output shown; what runs was left alone";
+    BuildFailed "build-failed" 1 "An image could not be built on the host", "Look at the output shown; nothing was stopped";
     BeforeFailed "before-failed" 1 "A service of application.compose.before did not end well", "Look at the output shown; nothing was stopped, and the next apply runs it again";
     ServicesFailed "services-failed" 1 "Docker Compose could not start the services", "Look at the output shown, or at deployer logs ENV";
     Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Look at deployer logs ENV; health.timeout sets the limit";

@@ -8,6 +8,7 @@ use crate::host::{Host, Input};
 use crate::lease::Lease;
 use crate::prepare::Prepared;
 use crate::state::Kind;
+use crate::step::images::registry;
 use crate::step::record::{DigestKey, ReleaseRecord};
 use crate::step::{self, HostFacts};
 use camino::Utf8PathBuf;
@@ -31,13 +32,16 @@ pub struct Session {
     pub target: Option<ReleaseRecord>,
     /// Where it says what it waits for.
     pub sink: Sink,
+    /// Whether it asks registries about images that follow them.
+    pub asks: bool,
 }
 
 impl Session {
     /// A connection to the host of a prepared environment, before the first look.
     #[must_use]
     pub fn new(prepared: Prepared, host: Host, sink: Sink) -> Self {
-        Self { prepared, host: Arc::new(host), lease: None, facts: Box::default(), failed: None, target: None, sink }
+        let (host, facts) = (Arc::new(host), Box::default());
+        Self { prepared, host, lease: None, facts, failed: None, target: None, sink, asks: false }
     }
 
     /// The releases that the host keeps and that converged once, the newest first.
@@ -96,6 +100,7 @@ impl Session {
 
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
+        let asked = std::mem::take(&mut self.facts.images.registry);
         *self.facts = match self.look().await {
             // Once something was begun, a broken connection is worth another one.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
@@ -104,8 +109,25 @@ impl Session {
             }
             facts => facts?,
         };
+        self.facts.images.registry = asked;
+        self.ask_registries().await?;
         let from_runner = check::from_runner(&self.prepared.environment).await;
         self.facts.services.checks.extend(from_runner);
+        Ok(())
+    }
+
+    /// Asks registries about the images that follow them, about each once a session.
+    async fn ask_registries(&mut self) -> Result<(), Failure> {
+        let subject = self.prepared.subject();
+        let images = registry::unasked(&subject, &self.facts);
+        if images.is_empty() || !self.asks {
+            return Ok(());
+        }
+        let question = registry::ask(&subject, &images);
+        let output = self.host.run(&question.script, question.input, question.limit).await?;
+        let redactor = &self.prepared.redactor;
+        let said = redactor.redact(&String::from_utf8_lossy(&output.stdout));
+        self.facts.images.registry.extend(registry::parse(&said, &images, &redactor.redact(&output.stderr)));
         Ok(())
     }
 

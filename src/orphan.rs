@@ -2,8 +2,8 @@
 //! off its host. Never brought anywhere else.
 
 use crate::manifest::environment::{
-    Application, Compose, Drift, DriftPolicy, EngineSource, EngineWish, Environment, Health, Identity, Name, Rollback,
-    Source, Ssh,
+    Application, Compose, Drift, DriftPolicy, EngineSource, EngineWish, Environment, Health, Identity, Name, Pull,
+    Rollback, Source, Ssh,
 };
 use crate::state::Stage;
 use crate::store::Record;
@@ -24,6 +24,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         before: Vec::new(),
+        pull: Pull::Missing,
         registries: BTreeMap::new(),
         project: project.clone(),
         host_directory: directory.into(),

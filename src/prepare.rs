@@ -57,8 +57,11 @@ impl Prepared {
         let drifted = |kind: Kind| drift::drifted(kind, &subject, facts, &self.met);
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
             Kind::Firewall if self.environment.firewall.is_none() => None,
-            Kind::Images | Kind::Firewall => {
+            Kind::Images => {
                 changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)
+            }
+            Kind::Firewall => {
+                changed.get(&Kind::Files).filter(|files| step::images::redefines(&subject, files)).map(|_| Kind::Files)
             }
             // An engine that restarts restarts what it runs.
             Kind::Services if changed.get(&Kind::Engine).is_some_and(|facts| facts.contains("ipv6")) => {

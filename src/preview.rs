@@ -1,6 +1,7 @@
 //! What a reader wants to see of a step before it runs: diffs of changed files, the services they
 //! restart. Never shows a secret's content.
 
+use crate::application::image_name::familiar;
 use crate::application::release::{Content, File};
 use crate::event::{Change, PlannedStep};
 use crate::failure::Failure;
@@ -23,6 +24,14 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
             crate::step::engine::remark(&session.prepared.subject(), &session.facts, changes);
         }
         _ => {}
+    }
+    if step.kind == Kind::Images {
+        let users = services::records(&session.prepared.subject(), &session.facts);
+        for change in step.changes.iter_mut().filter(|change| change.from.is_some()) {
+            let names = users.iter().filter(|(_, service)| familiar(&service.image) == change.fact);
+            let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+            change.note = (!names.is_empty()).then(|| format!("restarts {}", names.join(", ")));
+        }
     }
     let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
     let subject = session.prepared.subject();

@@ -41,6 +41,15 @@ pub struct Trust {
     pub foreign_directories: bool,
 }
 
+/// Whether registries are asked about images that follow them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registries {
+    /// About each image once.
+    Asked,
+    /// What they have is of no use here.
+    LeftAlone,
+}
+
 /// How a pass treats the environments it is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -54,6 +63,8 @@ pub struct Request {
     pub resume: bool,
     /// Whether what cannot be brought back may be planned at all.
     pub destructive: bool,
+    /// Whether registries are asked about images that follow them.
+    pub registries: Registries,
     /// What is taken on trust.
     pub trust: Trust,
 }
@@ -85,6 +96,7 @@ pub async fn observe(
         match opened {
             Ok(host) => {
                 let mut session = Session::new(prepared, host, sink.clone());
+                session.asks = request.registries == Registries::Asked;
                 match session.observe().await {
                     Ok(()) => Ok(session),
                     Err(failure) => {
@@ -239,6 +251,17 @@ fn block(
         let failure = Failure::new(Reason::DependencyFailed, format!("{name} depends on {need}, which is not healthy"));
         proposal.refused.push(failure.on(name));
     }
+}
+
+/// Environments with images that could not be compared with their registry, each with the failure that says so.
+pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
+    let mut found = BTreeMap::new();
+    for (name, session) in sessions {
+        let session = session.lock().await;
+        let failure = step::images::registry::uncompared(&session.prepared.subject(), &session.facts);
+        found.extend(failure.map(|failure| (name.clone(), failure.on(name))));
+    }
+    found
 }
 
 /// What is known to fail before anything is changed: another's directory, no room, no way to install.

@@ -1,4 +1,4 @@
-//! Refuses services that are to be built, until deployer builds them. Never judges anything else of a
+//! What services are built from, as far as the Compose files say it in so many words. Never judges anything else of a
 //! Compose file: that is for `docker compose config` on the host.
 
 use super::compose::text;
@@ -12,14 +12,38 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A failure for every service that would be built, at its `build:`; and for every Compose file that is
-/// not YAML.
-pub fn refuse(directory: &Utf8Path, compose_files: &[String], files: &Files) -> Vec<Failure> {
-    let mut scan = Scan { directory, files, read: BTreeMap::new(), seen: BTreeSet::new(), failures: Vec::new() };
+/// What the services that are built read of the release, empty for all of it; and a failure for every one that reads
+/// more than the release, and for every Compose file that is not YAML.
+pub fn contexts(
+    directory: &Utf8Path,
+    compose_files: &[String],
+    files: &Files,
+) -> (BTreeSet<Utf8PathBuf>, Vec<Failure>) {
+    let mut scan = Scan {
+        directory,
+        files,
+        read: BTreeMap::new(),
+        seen: BTreeSet::new(),
+        contexts: BTreeSet::new(),
+        failures: Vec::new(),
+    };
     let paths: Vec<Utf8PathBuf> = compose_files.iter().map(Utf8PathBuf::from).collect();
-    let base = paths.first().and_then(|path| path.parent()).unwrap_or(Utf8Path::new("")).to_owned();
-    scan.model(&paths, &base);
-    scan.failures
+    // The application's directory is Compose's project directory, wherever below it the files are.
+    scan.model(&paths, Utf8Path::new(""));
+    (scan.contexts, scan.failures)
+}
+
+/// Whether a build's context is a URL, as Docker tells it.
+#[must_use]
+pub fn is_remote(context: &str) -> bool {
+    context.contains("://") || ["git@", "github.com/"].iter().any(|prefix| context.starts_with(prefix))
+}
+
+/// Whether a URL of a Git repository names a commit, which cannot move.
+#[must_use]
+pub fn pinned(url: &str) -> bool {
+    let commit = url.split_once('#').map_or("", |(_, reference)| reference.split(':').next().unwrap_or_default());
+    commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// One file that was read.
@@ -30,10 +54,13 @@ struct Document {
     tree: Tree,
 }
 
-/// Where a service says `build:`.
+/// What a service is built from.
 struct Site {
     document: Rc<Document>,
-    place: Place,
+    /// Its context as written, where it stands, and the directory it is relative to.
+    context: Option<(String, Place, Utf8PathBuf)>,
+    /// Whether it reads more than its context.
+    wide: bool,
 }
 
 struct Scan<'a> {
@@ -41,7 +68,16 @@ struct Scan<'a> {
     files: &'a Files,
     read: BTreeMap<Utf8PathBuf, Option<Rc<Document>>>,
     seen: BTreeSet<Utf8PathBuf>,
+    contexts: BTreeSet<Utf8PathBuf>,
     failures: Vec<Failure>,
+}
+
+impl Site {
+    /// The same, with what it does not say itself.
+    fn over(self, under: Self) -> Self {
+        let wide = self.wide || under.wide;
+        if self.context.is_some() { Self { wide, ..self } } else { Self { wide, ..under } }
+    }
 }
 
 impl Scan<'_> {
@@ -56,7 +92,10 @@ impl Scan<'_> {
             let tree = &document.tree;
             for &root in &tree.documents {
                 for (name, service) in services(tree, root, &mut sites) {
-                    if let Some(site) = self.site(&document, base, service, &mut BTreeSet::new()) {
+                    if let Some(mut site) = self.site(&document, base, service, &mut BTreeSet::new()) {
+                        if let Some(under) = sites.remove(&name) {
+                            site = site.over(under);
+                        }
                         sites.insert(name, site);
                     }
                 }
@@ -66,7 +105,10 @@ impl Scan<'_> {
             }
         }
         for (service, site) in sites {
-            self.failures.push(self.refused(&service, &site));
+            match self.place(&service, &site) {
+                Ok(place) => self.contexts.extend(place),
+                Err(failure) => self.failures.push(failure),
+            }
         }
         for (paths, base) in included {
             let fresh: Vec<Utf8PathBuf> = paths.into_iter().filter(|path| !self.seen.contains(path)).collect();
@@ -86,9 +128,12 @@ impl Scan<'_> {
         if !seen.insert((document.path.clone(), service)) {
             return None;
         }
-        if let Some((key, build)) = tree.get(service, "build") {
+        if let Some((_, build)) = tree.get(service, "build") {
             let empty = tree.is_null(build) || tree.has_tag(build, RESET);
-            return (!empty).then(|| Site { document: Rc::clone(document), place: tree.node(key).place.clone() });
+            let node = tree.get(build, "context").map_or(build, |(_, context)| context);
+            let context = tree.text(node).map(|text| (text.to_owned(), tree.node(node).place.clone(), base.to_owned()));
+            let wide = ["additional_contexts", "dockerfile"].iter().any(|key| tree.get(build, key).is_some());
+            return (!empty).then(|| Site { document: Rc::clone(document), context, wide });
         }
         let (_, extends) = tree.get(service, "extends")?;
         let part = |key| tree.get(extends, key).and_then(|(_, value)| tree.text(value));
@@ -140,14 +185,31 @@ impl Scan<'_> {
         }
     }
 
-    fn refused(&self, service: &str, site: &Site) -> Failure {
-        let document = &site.document;
-        let source = (!document.secret).then(|| Arc::clone(&document.text));
-        let location = self.location(&document.path, site.place.clone(), source);
-        let message = format!("The service {service} uses build, which deployer does not do yet");
-        let hint = "Build the image first and ship it: docker save IMAGE -o FILE, and name the file under \
-                    application.compose.archives";
-        invalid(message).at(location).hint(hint)
+    /// The part of the release that a build reads; none where it reads a commit.
+    fn place(&self, service: &str, site: &Site) -> Result<Option<Utf8PathBuf>, Failure> {
+        let all = Some(Utf8PathBuf::new());
+        let Some((context, place, base)) = site.context.as_ref().filter(|(context, ..)| !context.contains('$')) else {
+            return Ok(all);
+        };
+        let refused = |why: &str, hint: &str| {
+            let document = &site.document;
+            let source = (!document.secret).then(|| Arc::clone(&document.text));
+            let at = self.location(&document.path, place.clone(), source);
+            Err(invalid(format!("The service {service} is built from {context}, {why}")).at(at).hint(hint))
+        };
+        if is_remote(context) {
+            let hint = "Write URL#COMMIT, with all 40 digits: a branch or a tag may move";
+            return if pinned(context) { Ok(None) } else { refused("which names no commit", hint) };
+        }
+        let found = within(base, Utf8Path::new(context)).filter(|_| !context.starts_with('~'));
+        let Some(path) = found else {
+            let hint = "Move it there: what is built on the host is sent with the application";
+            return refused("which is not below the application's directory", hint);
+        };
+        if !self.files.keys().any(|file| file.starts_with(&path)) {
+            return refused("where there is no file", "The context is relative to the application's directory");
+        }
+        Ok(if site.wide { all } else { Some(path) })
     }
 
     fn location(&self, path: &Utf8Path, place: Place, source: Option<Arc<str>>) -> Location {

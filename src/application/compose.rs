@@ -1,7 +1,7 @@
 //! The files of a Docker Compose application: the user's own directory, its templates rendered, its `.env` completed.
 //! Never contacts a host.
 
-use super::release::{Content, File};
+use super::release::{Content, File, Release};
 use super::{ENV, Files, builds, compose_files, dotenv, in_memory, invalid, seed, tree};
 use crate::failure::Failure;
 use crate::manifest::environment::Application;
@@ -11,12 +11,12 @@ use crate::template;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
-/// The files of the release, and which of them are Compose files.
+/// The release that the directory makes, without archives and logins.
 pub fn files(
     compose: &Compose,
     application: &Application,
     values: &BTreeMap<String, Variable>,
-) -> Result<(Files, Vec<String>), Vec<Failure>> {
+) -> Result<Release, Vec<Failure>> {
     let directory = &compose.directory;
     let mut files = tree::walk(directory, &application.archives.values().map(Utf8PathBuf::as_path).collect())?;
     if compose.templates {
@@ -38,9 +38,11 @@ pub fn files(
     let wanted = compose_files::wanted(compose, own_env.as_deref(), values);
     match wanted.and_then(|wanted| compose_files::find(directory, &wanted, &files)) {
         Ok(compose_files) => {
-            failures.extend(builds::refuse(directory, &compose_files, &files));
+            let (builds, refused) = builds::contexts(directory, &compose_files, &files);
+            failures.extend(refused);
             failures.extend(seed::mark(&compose.seed, &compose_files, &mut files));
-            if failures.is_empty() { Ok((files, compose_files)) } else { Err(failures) }
+            let release = Release { files, compose_files, builds, ..Release::default() };
+            if failures.is_empty() { Ok(release) } else { Err(failures) }
         }
         Err(several) => Err(failures.into_iter().chain(several).collect()),
     }

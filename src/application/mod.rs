@@ -1,10 +1,10 @@
 //! From the manifest's application section to the files and images of a release. Never contacts a host.
 
 pub mod archive;
+pub mod builds;
 pub mod dotenv;
 pub mod release;
 
-mod builds;
 mod compose;
 mod compose_files;
 pub mod image_name;
@@ -14,6 +14,7 @@ mod tracker;
 mod tree;
 mod yaml;
 
+pub(crate) use compose_files::within;
 pub use tarball::tar;
 
 use crate::failure::{Failure, Reason};
@@ -32,23 +33,25 @@ use std::collections::BTreeMap;
 pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> Result<Release, Vec<Failure>> {
     let (archives, mut failures) = archives(&application.archives);
     let found = match &application.source {
-        Source::Compose(compose) => {
-            compose::files(compose, application, values).map(|(files, names)| (files, names, BTreeMap::new()))
+        Source::Compose(compose) => compose::files(compose, application, values),
+        Source::Tracker(tracker) => {
+            let found = tracker::files(tracker, application, values);
+            found.map(|(files, compose_files, directories)| Release {
+                files,
+                compose_files,
+                directories,
+                ..Release::default()
+            })
         }
-        Source::Tracker(tracker) => tracker::files(tracker, application, values),
     };
-    let (files, compose_files, directories) = match found {
-        Ok(found) => found,
+    let release = match found {
+        Ok(release) => release,
         Err(several) => {
             failures.extend(several);
             return Err(failures);
         }
     };
-    if failures.is_empty() {
-        Ok(Release { files, compose_files, archives, directories, logins: BTreeMap::new() })
-    } else {
-        Err(failures)
-    }
+    if failures.is_empty() { Ok(Release { archives, ..release }) } else { Err(failures) }
 }
 
 /// Path below the host directory → file.

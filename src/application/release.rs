@@ -4,7 +4,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything of an application that goes to the host.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Release {
     pub archives: Vec<Archive>,
     /// Directories that the services write to, below the host directory.
     pub directories: Directories,
+    /// Directories that images are built from on the host; an empty one is the whole release.
+    pub builds: BTreeSet<Utf8PathBuf>,
     /// Logins at registries, by host, as far as their passwords are known.
     pub logins: BTreeMap<String, Login>,
 }

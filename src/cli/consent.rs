@@ -7,7 +7,7 @@ use crate::event::{Event, PlanView, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::preview;
-use crate::reconcile::Proposal;
+use crate::reconcile::{self, Proposal};
 use crate::state::Stage;
 use std::collections::BTreeSet;
 
@@ -26,6 +26,15 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
         let facts = left.changes.iter().map(|change| change.fact.as_str()).collect::<Vec<_>>().join(", ");
         let message = format!("has drifted and is left as it is (drift.policy is detect): {} {facts}", left.kind);
         context.say(Event::Warning { environment: Some(left.environment.clone()), message });
+    }
+}
+
+/// Says which images could not be compared with their registry, for commands that go on all the same.
+pub async fn warn_uncompared(context: &Context, sessions: &Sessions) {
+    for (name, failure) in reconcile::uncompared(sessions).await {
+        let why = failure.details.unwrap_or_default().replace('\n', "; ");
+        let message = format!("has images that are not compared with their registry: {why}");
+        context.say(Event::Warning { environment: Some(name), message });
     }
 }
 

@@ -8,7 +8,7 @@ use crate::event::{Event, Outcome, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::Failure;
 use crate::prepare::Prepared;
-use crate::reconcile::{Goal, Proposal, Request, Trust};
+use crate::reconcile::{Goal, Proposal, Registries, Request, Trust};
 use crate::render;
 use crate::saved::SavedPlan;
 use crate::standing;
@@ -92,6 +92,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         patient: true,
         resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |saved| saved.named),
         destructive: true,
+        registries: Registries::Asked,
         trust: asked.trust,
     };
     let prepared = pass.prepare(environments, destroy).await;
@@ -104,6 +105,16 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         }
     }
     let applied = carry_on(context, &mut pass, &sessions, &proposal, &request, asked, stop).await;
+    if matches!(asked.goal, Goal::Reach(_)) {
+        // Everything else was done; but whether the newest images run is not known.
+        let failed: Vec<&String> = pass.failures.iter().filter_map(|failure| failure.environment.as_ref()).collect();
+        let told = |name: &String| failed.contains(&name) || proposal.suspended.contains(name);
+        let mut silent = crate::reconcile::uncompared(&sessions).await;
+        silent.retain(|name, _| !told(name));
+        for failure in silent.into_values() {
+            pass.fail(failure);
+        }
+    }
     Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
 }
 

@@ -1,7 +1,7 @@
 //! What the commands that only look have in common, and `status`, `list` and `test`. Never changes a host.
 
 use super::pass::{Keep, Pass};
-use super::{Context, Ending};
+use super::{Context, Ending, consent};
 use crate::check;
 use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
 use crate::examine;
@@ -10,7 +10,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
-use crate::reconcile::{Goal, Request, Trust};
+use crate::reconcile::{Goal, Registries, Request, Trust};
 use crate::smoke::Judgement;
 use crate::standing;
 use crate::state::{Kind, Stage};
@@ -26,6 +26,7 @@ pub fn request() -> Request {
         patient: false,
         resume: false,
         destructive: true,
+        registries: Registries::LeftAlone,
         trust: Trust::default(),
     }
 }
@@ -63,7 +64,9 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, true).await;
-    let (sessions, failed) = pass.observe(context, prepared, &request()).await;
+    let request = Request { registries: Registries::Asked, ..request() };
+    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    consent::warn_uncompared(context, &sessions).await;
     let mut views = BTreeMap::new();
     for (name, session) in &sessions {
         let session = session.lock().await;

@@ -5,7 +5,7 @@ use super::{Context, Ending, against, consent, look, saved};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::Failure;
-use crate::reconcile::{self, Request};
+use crate::reconcile::{self, Registries, Request};
 use camino::Utf8PathBuf;
 
 /// The form of the plan.
@@ -67,7 +67,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     }
     let prepared = pass.prepare(environments, false).await;
     let named = !args.environments.is_empty();
-    let request = Request { resume: named, ..look::request() };
+    let request = Request { resume: named, registries: Registries::Asked, ..look::request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     if args.out.is_some() {
@@ -76,6 +76,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
     consent::say_left(context, &proposal);
+    consent::warn_uncompared(context, &sessions).await;
     match consent::view(&pass, &sessions, &proposal).await {
         Ok(view) => {
             context.say(Event::Plan(view.clone()));

@@ -1,15 +1,15 @@
 //! One pass of a watch over one environment: that of `apply`, said more quietly. Never waits for a host, and never says
 //! twice in a row what did not change.
 
-use super::Context;
 use super::converge::{self, Asked};
 use super::pass::Pass;
 use super::signals::Stop;
+use super::{Context, consent};
 use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::reconcile::{Goal, Request, Trust};
+use crate::reconcile::{Goal, Registries, Request, Trust};
 use crate::render;
 use crate::standing;
 use crate::state::{Kind, Stage};
@@ -88,9 +88,9 @@ pub async fn run(job: Job) -> Option<Done> {
 
 async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End, usize)> {
     let trust = Trust::default();
-    let goal = Goal::Reach(Stage::Running);
+    let (goal, registries) = (Goal::Reach(Stage::Running), Registries::Asked);
     // A host that does not answer is tried again later: others are waiting.
-    let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, trust };
+    let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, registries, trust };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     let prepared = pass.prepare(vec![job.environment.clone()], false).await;
     let (sessions, proposal) = tokio::select! {
@@ -101,6 +101,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
         let message = "is to be destroyed, which watch never does; deployer apply does".to_owned();
         context.say(Event::Warning { environment: Some(name.clone()), message });
     }
+    consent::warn_uncompared(context, &sessions).await;
     if sessions.is_empty() {
         let name = job.environment.name.as_str();
         let why = pass.failures.first().map(|failure| failure.message.clone());

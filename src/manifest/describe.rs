@@ -66,7 +66,7 @@ fn application(application: &Application) -> Value {
     let variables: Map<_, _> =
         application.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect();
     let mut told = json!({
-        "archives": application.archives, "before": application.before,
+        "archives": application.archives, "before": application.before, "pull": application.pull,
         "project": application.project, "host_directory": application.host_directory,
     });
     match &application.source {

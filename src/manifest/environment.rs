@@ -72,6 +72,16 @@ pub enum Rollback {
     Never,
 }
 
+/// When images are pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pull {
+    /// Where the host lacks them.
+    Missing,
+    /// Also where their registry has another one under the same tag.
+    Always,
+}
+
 /// How to reach a host over SSH.
 #[derive(Clone, Debug)]
 pub struct Ssh {
@@ -221,6 +231,8 @@ pub struct Application {
     pub archives: BTreeMap<String, Utf8PathBuf>,
     /// Services that run once and end before the old containers are stopped, in their order.
     pub before: Vec<String>,
+    /// When images are pulled.
+    pub pull: Pull,
     /// Logins at registries, by host.
     pub registries: BTreeMap<String, Registry>,
     /// Compose project name on the host.

@@ -8,7 +8,7 @@ use super::spec::{
     TlsSpec, TrackerSpec, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
-use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
+use crate::manifest::environment::{DriftPolicy, EngineSource, Pull, Rollback};
 use crate::manifest::tracker::LogLevel;
 use crate::state::Stage;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Rollback DriftPolicy LogLevel IssuerSpec);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Pull Rollback DriftPolicy LogLevel IssuerSpec);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(
@@ -86,7 +86,7 @@ merge! {
     EngineSpec { minimum install source ipv6 repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose tracker }
-    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls ipv6 images archives project host_directory }
+    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls ipv6 images archives pull project host_directory }
     DatabaseSettingsSpec { sqlite mysql }
     SqliteSpec { file }
     MysqlSpec { user password database host port root_password }
@@ -96,7 +96,7 @@ merge! {
     PrometheusSpec { scrape_interval }
     GrafanaSpec { user password port bind domain tls }
     TlsSpec { email issuer }
-    ComposeSpec { directory files templates variables archives seed before project host_directory }
+    ComposeSpec { directory files templates variables archives seed before pull project host_directory }
     HealthSpec { timeout stable_for }
     DriftSpec { policy ignore }
     EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }

@@ -18,22 +18,28 @@ pub(super) const PLACES: [&str; 6] = [
     "application.compose.variables",
 ];
 
+/// Ends the name of an input that is not of this machine.
+const AT_REGISTRY: &str = "at its registry";
+
 /// Everything of this machine that a release and its steps are made from, each under a digest that only the holder
 /// of the host's key can compare with a guess.
-pub(super) fn inputs(prepared: &Prepared, facts: &HostFacts, directory: &Utf8Path) -> BTreeMap<String, String> {
+pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path) -> BTreeMap<String, String> {
     let subject = prepared.subject();
-    let key = files::key(&subject, facts);
+    let key = files::key(&subject, host);
     let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
     let mut inputs = BTreeMap::new();
     let told = manifest::describe(&prepared.environment);
     for (name, value) in settings(&told[prepared.name()], directory, &PLACES) {
         inputs.insert(format!("setting {name}"), seal(&value));
     }
-    let wanted = step::desired(&subject, facts);
+    let wanted = step::desired(&subject, host);
     for (kind, facts) in
         wanted.0.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
     {
         inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
+    }
+    for (image, answer) in &host.images.registry {
+        inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&format!("{answer:?}")));
     }
     let Some(release) = &prepared.release else { return inputs };
     inputs.insert("order of the Compose files".to_owned(), seal(&release.compose_files.join("\n")));
@@ -80,6 +86,7 @@ pub(super) fn other_inputs(then: &BTreeMap<String, String>, now: &BTreeMap<Strin
     let phrase = |name: &&String| match (then.contains_key(*name), now.contains_key(*name)) {
         (false, _) => format!("{name} was added here"),
         (_, false) => format!("{name} is gone here"),
+        _ if name.ends_with(AT_REGISTRY) => format!("{name} changed"),
         _ => format!("{name} changed here"),
     };
     // What the variables are written to says nothing beside them.

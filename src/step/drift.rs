@@ -43,7 +43,7 @@ fn was_met(kind: Kind, subject: &Subject<'_>, host: &HostFacts, met: &BTreeMap<K
 /// Whether the release that is wanted converged on this host, or is held back for the one that did.
 fn is_released(subject: &Subject<'_>, host: &HostFacts) -> bool {
     files::held(subject, host).is_some()
-        || host.files.current.as_ref().map(|record| &record.digest) == files::digest(subject, host).as_ref()
+        || host.files.current.as_ref().map(|record| &record.digest) == files::identity(subject, host).as_ref()
 }
 
 /// Whether a release is on its way to the host and did not get there.

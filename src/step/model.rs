@@ -2,6 +2,7 @@
 //! rooms need. Never keeps environment values: they may be secret.
 
 use super::record::{PublishedPort, ServiceRecord};
+use crate::application::builds::is_remote;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -33,6 +34,55 @@ struct Service {
     scale: Option<u32>,
     deploy: Option<Deploy>,
     provider: Option<serde::de::IgnoredAny>,
+    build: Option<Build>,
+}
+
+/// The `build` section of a service. May hold secrets among its arguments: printed nowhere.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Build(serde_json::Value);
+
+impl Build {
+    /// The whole section as text: equal builds, equal texts.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// The directories and files of the host that it reads, absolute as Compose resolved them.
+    #[must_use]
+    pub fn places(&self) -> Vec<Utf8PathBuf> {
+        let contexts = self.contexts().filter(|context| context.starts_with('/'));
+        let mut places: Vec<Utf8PathBuf> = contexts.map(Utf8PathBuf::from).collect();
+        let dockerfile = self.0["dockerfile"].as_str().map(plain);
+        let own = places.first().filter(|_| self.context().is_some_and(|context| !is_remote(&context)));
+        places.extend(own.zip(dockerfile).map(|(context, file)| context.join(file)));
+        places
+    }
+
+    /// The URLs that it reads.
+    #[must_use]
+    pub fn remote(&self) -> Vec<String> {
+        let image =
+            |context: &String| ["docker-image://", "oci-layout://"].iter().any(|kind| context.starts_with(kind));
+        self.contexts().filter(|context| is_remote(context) && !image(context)).collect()
+    }
+
+    /// Its context, and what it names beside that.
+    fn contexts(&self) -> impl Iterator<Item = String> {
+        let more = self.0["additional_contexts"].as_object().into_iter().flat_map(serde_json::Map::values);
+        self.context().into_iter().chain(more.filter_map(serde_json::Value::as_str).map(plain))
+    }
+
+    fn context(&self) -> Option<String> {
+        self.0["context"].as_str().map(plain)
+    }
+}
+
+impl std::fmt::Debug for Build {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Build")
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -140,6 +190,7 @@ impl Model {
                 end: None,
                 hash: None,
                 image_id: None,
+                build: None,
             }
         };
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
@@ -158,6 +209,11 @@ impl Model {
         mounts.filter_map(own).collect()
     }
 
+    /// The services that are built.
+    pub fn builds(&self) -> impl Iterator<Item = (&String, &Build)> {
+        self.services.iter().filter_map(|(name, service)| Some((name, service.build.as_ref()?)))
+    }
+
     /// The configs and secrets of a service.
     fn sources(&self, service: &Service) -> impl Iterator<Item = &Source> {
         let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source));
@@ -165,9 +221,13 @@ impl Model {
     }
 }
 
-/// A path as it is: Compose doubles every dollar of what it prints.
+/// Text as it is: Compose doubles every dollar of what it prints.
+fn plain(text: &str) -> String {
+    text.replace("$$", "$")
+}
+
 fn path<'de, D: Deserializer<'de>>(json: D) -> Result<Utf8PathBuf, D::Error> {
-    String::deserialize(json).map(|text| text.replace("$$", "$").into())
+    String::deserialize(json).map(|text| plain(&text).into())
 }
 
 fn file<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Utf8PathBuf>, D::Error> {

@@ -52,9 +52,28 @@ pub struct ReleaseRecord {
     /// Its services; empty until it was validated.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceRecord>,
+    /// Image → its digest at its registry, of those that follow their tag there; empty until it was switched to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pulled: BTreeMap<String, String>,
+}
+
+/// One digest for the inputs of a release and what registries had under its images' tags.
+#[must_use]
+pub fn identity(digest: &str, pulled: &BTreeMap<String, String>) -> String {
+    if pulled.is_empty() {
+        return digest.to_owned();
+    }
+    let images = pulled.iter().fold(digest.to_owned(), |text, (image, found)| text + "\0" + image + "\0" + found);
+    blake3::hash(images.as_bytes()).to_hex()[..16].to_owned()
 }
 
 impl ReleaseRecord {
+    /// What tells it from every other release: its inputs, and the images that its tags led to.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        identity(&self.digest, &self.pulled)
+    }
+
     /// Its place among the releases of a host, for sorting.
     #[must_use]
     pub fn age(&self) -> (u64, &str) {
@@ -105,6 +124,9 @@ pub struct ServiceRecord {
     /// The image's id on the host, read from its containers: what its name led to when the release converged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
+    /// Keyed digest of what its image is built from on the host, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
 }
 
 /// Inputs that are not to be tried again until they change.
@@ -112,6 +134,9 @@ pub struct ServiceRecord {
 pub struct Rejected {
     /// Digest of the inputs, as in [`ReleaseRecord::digest`].
     pub digest: String,
+    /// And what the tags of its images led to, as in [`ReleaseRecord::pulled`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pulled: BTreeMap<String, String>,
     /// The release that was made of them.
     pub release: String,
     /// Who turned it down.
@@ -120,6 +145,14 @@ pub struct Rejected {
     pub message: String,
     /// When.
     pub at: jiff::Timestamp,
+}
+
+impl Rejected {
+    /// Whether it is this release that was turned down.
+    #[must_use]
+    pub fn is_of(&self, release: &ReleaseRecord) -> bool {
+        self.digest == release.digest && self.pulled == release.pulled
+    }
 }
 
 /// Who turned a release down.

@@ -81,7 +81,7 @@ done
 [ ! -e "$state/brought" ] || sort -u "$state/brought" | while IFS= read -r image; do
   docker image rm -- "$image" >&2 2>/dev/null </dev/null || true
 done
-rm -f "$state/images" "$state/brought""#;
+rm -f "$state/images" "$state/brought" "$state/built""#;
 
 fn remove_files(host: &HostFacts, purge: bool) -> String {
     let owned = files::lines(host.files.owned());

@@ -5,6 +5,7 @@
 
 mod bed;
 mod before;
+mod build;
 mod by_hand;
 mod canary;
 mod ci;

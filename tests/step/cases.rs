@@ -7,6 +7,7 @@ use deployer::application::release::Release;
 use deployer::diff;
 use deployer::host::Input;
 use deployer::state::Kind;
+use deployer::step::images::registry;
 use deployer::step::{self, Command};
 use std::fmt::Write as _;
 
@@ -51,6 +52,10 @@ fn shown(kind: Kind, given: &Given) -> String {
         let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
         writeln!(text, "differs: {}: {} -> {}", change.fact, word(&change.from), word(&change.to)).unwrap();
     }
+    let unasked = registry::unasked(&subject, &given.facts);
+    if kind == Kind::Images && !unasked.is_empty() {
+        text += &command_text(&registry::ask(&subject, &unasked), "");
+    }
     if let Some(failure) = step::preflight(kind, &subject, &given.facts) {
         writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message).unwrap();
         return text;
@@ -77,7 +82,8 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts that stand in files of their own are named, not shown.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
+    ("ask.sh", include_str!("../../src/step/images/ask.sh")),
     ("host.sh", include_str!("../../src/step/firewall/host.sh")),
     ("change.sh", include_str!("../../src/step/firewall/change.sh")),
     ("proof.sh", include_str!("../../src/step/firewall/proof.sh")),
@@ -85,7 +91,7 @@ const FILES: [(&str, &str); 3] = [
 
 fn command_text(command: &Command, preamble: &str) -> String {
     let Command { title, script, input, limit, reason } = command;
-    let mut script = script.strip_prefix(preamble).unwrap().to_owned();
+    let mut script = script.strip_prefix(preamble).unwrap_or(script).to_owned();
     for (name, text) in FILES {
         script = script.replace(text, &format!("# {name}\n"));
     }
@@ -98,6 +104,9 @@ fn input_text(input: &Input) -> String {
         Input::Empty => String::new(),
         Input::File(path) => format!("  < {path}\n"),
         Input::Bytes(bytes) if bytes.starts_with(b"{") => format!("  < {}\n", String::from_utf8_lossy(bytes)),
+        Input::Bytes(bytes) if bytes.ends_with(b"}\n") => {
+            String::from_utf8_lossy(bytes).lines().fold(String::new(), |text, line| text + "  < " + line + "\n")
+        }
         Input::Bytes(bytes) => {
             let mut archive = tar::Archive::new(bytes.as_slice());
             let line = |entry: tar::Entry<'_, &[u8]>| {

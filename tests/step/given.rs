@@ -7,6 +7,7 @@ use deployer::manifest;
 use deployer::manifest::environment::{Environment, Registry, Source};
 use deployer::secret::{SecretSource, Variable};
 use deployer::state::Kind;
+use deployer::step::images::registry::Answer;
 use deployer::step::record::DigestKey;
 use deployer::step::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub struct Case {
     archives: Option<Vec<Shipped>>,
     /// Files whose content the case changes.
     files: BTreeMap<Utf8PathBuf, String>,
+    /// What registries answer: a digest, or why not.
+    registry: BTreeMap<String, String>,
     /// Whether the secrets cannot be resolved.
     offline: bool,
     /// Whether its recording stands alone, not over the converged host's.
@@ -99,8 +102,13 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let release = environment.application.is_some().then(|| release(&environment, &case));
     let recording = fs::read_to_string(path).unwrap();
     let output = if case.alone { bytes(&recording) } else { output(&recording) };
-    let facts = step::parse(&output).map_err(|failure| failure.message)?;
+    let mut facts = step::parse(&output).map_err(|failure| failure.message)?;
+    facts.images.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
     Ok(Given { environment, release, facts, key: DigestKey::new([7; 32]) })
+}
+
+fn answer(said: &str) -> Answer {
+    if said.starts_with("sha256:") { Answer::Digest(said.to_owned()) } else { Answer::None(said.to_owned()) }
 }
 
 fn release(environment: &Environment, case: &Case) -> Release {

@@ -3,7 +3,7 @@
 use super::scalars::switch;
 use super::{Reading, paths, shown, tracker, values};
 use crate::manifest::claim::Need;
-use crate::manifest::environment::{Application, Compose, Source};
+use crate::manifest::environment::{Application, Compose, Pull, Source};
 use crate::manifest::report::Report;
 use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
 use crate::manifest::written::{Given, Written};
@@ -36,6 +36,7 @@ fn of_tracker(written: &Written<TrackerSpec>, identity: &str, reading: &mut Read
         variables: secrets,
         archives: archives(&spec.archives, reading),
         before: Vec::new(),
+        pull: pull(&spec.pull),
         registries: BTreeMap::new(),
         project: project(&spec.project, identity, reading.report),
         host_directory: host_directory(&spec.host_directory, identity, reading.report),
@@ -56,6 +57,7 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         variables: variables(compose, reading),
         archives: archives(&compose.archives, reading),
         before: before(compose, reading.report),
+        pull: pull(&compose.pull),
         registries: BTreeMap::new(),
         project: project(&compose.project, identity, reading.report),
         host_directory: host_directory(&compose.host_directory, identity, reading.report),
@@ -117,6 +119,10 @@ fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
         }
     }
     compose.seed.value().into_iter().flatten().map(|glob| glob.value.clone()).collect()
+}
+
+fn pull(given: &Given<Pull>) -> Pull {
+    given.value().copied().unwrap_or(Pull::Missing)
 }
 
 fn before(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {

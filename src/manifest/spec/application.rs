@@ -1,6 +1,7 @@
 //! What runs in an environment, as written. Never looks at the application's files.
 
 use super::{Switch, TrackerSpec, ValueSpec};
+use crate::manifest::environment::Pull;
 use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,6 +46,9 @@ pub struct ComposeSpec {
     pub seed: Given<Vec<Written<String>>>,
     /// Services that run once and end, with the new images, before the old containers are stopped: migrations.
     pub before: Given<Vec<Written<String>>>,
+    /// When images are pulled: where the host lacks them (`missing`, the default), or also where their registry has
+    /// another one under the same tag (`always`).
+    pub pull: Given<Pull>,
     /// Compose project name on the host; default `PROJECT--ENVIRONMENT`.
     #[schemars(regex(pattern = "^[a-z0-9][a-z0-9_-]*$"))]
     pub project: Given<String>,

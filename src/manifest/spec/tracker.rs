@@ -1,6 +1,7 @@
 //! The Torrust tracker stack, as written. Never says what goes with what.
 
 use super::{Switch, Text, ValueSpec, Whole};
+use crate::manifest::environment::Pull;
 use crate::manifest::tracker::LogLevel;
 use crate::manifest::written::{Given, Written};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -47,6 +48,9 @@ pub struct TrackerSpec {
     pub images: Given<BTreeMap<Written<String>, Written<String>>>,
     /// Image name to archive made by `docker save`: for hosts without a registry.
     pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
+    /// When images are pulled: where the host lacks them (`missing`, the default), or also where their registry has
+    /// another one under the same tag (`always`).
+    pub pull: Given<Pull>,
     /// Compose project name on the host; default `PROJECT--ENVIRONMENT`.
     #[schemars(regex(pattern = "^[a-z0-9][a-z0-9_-]*$"))]
     pub project: Given<String>,

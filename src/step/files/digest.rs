@@ -3,7 +3,8 @@
 
 use super::SEED;
 use crate::application::release::File;
-use crate::step::record::{DigestKey, FileRecord};
+use crate::step::images::registry;
+use crate::step::record::{self, DigestKey, FileRecord};
 use crate::step::{HostFacts, Subject};
 
 /// Mode and digest in one word, keyed where the content is secret.
@@ -64,4 +65,12 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
         application.before.iter().for_each(|service| feed(service));
     }
     Some(hasher.finalize().to_hex()[..16].to_owned())
+}
+
+/// The same, with what registries have now where that is other than what the live release runs with. What waits on the
+/// host takes it as it is.
+pub(in crate::step) fn identity(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
+    let digest = digest(subject, host)?;
+    let moved = host.files.staged.is_none() && registry::moved(subject, host);
+    Some(if moved { record::identity(&digest, &registry::wanted(subject, host)) } else { digest })
 }

@@ -5,10 +5,12 @@ mod digest;
 mod probe;
 mod switch;
 
+pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use probe::{LIST, parse, parse_list, probe};
 pub use switch::{compose, remove, switch};
 
+use super::images::registry;
 use super::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, keep};
 use crate::application::{self, release::File};
@@ -94,7 +96,11 @@ impl Seen {
 pub fn held<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Rejected> {
     host.files.begun().next().filter(|_| !subject.retry)?;
     let wanted = digest(subject, host)?;
-    host.files.rejected.iter().find(|rejected| rejected.digest == wanted)
+    // What runs as it is wanted is not turned down, whatever was tried between.
+    if host.files.begun().next().is_some_and(|live| live.digest == wanted && !registry::moved(subject, host)) {
+        return None;
+    }
+    host.files.rejected.iter().find(|rejected| rejected.digest == wanted && registry::same(host, rejected))
 }
 
 /// The live release, where the wanted one is held back.
@@ -130,9 +136,10 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 }
 
 /// The digests of the release on the host and of the wanted one, where they differ though no file does: another
-/// order of the Compose files, another archive, a seed less. It has to be staged all the same.
+/// order of the Compose files, another archive, a seed less, another image at its registry. It has to be staged all
+/// the same.
 fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, String)> {
-    let wanted = digest(subject, host)?;
+    let wanted = identity(subject, host)?;
     let seen = &host.files.newest()?.digest;
     (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
 }
@@ -237,6 +244,7 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         directories: release.directories.clone(),
         files: release.files.iter().filter_map(file).collect(),
         services: BTreeMap::new(),
+        pulled: BTreeMap::new(),
     })
 }
 

@@ -8,6 +8,7 @@ use crate::application::image_name::familiar;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
+use crate::step::images::registry;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
 use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, images, keep};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,12 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     let Some(record) = wanted_record(subject, host) else {
         return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
     };
-    let begin = if host.files.staged.is_some() {
+    let waits = host.files.staged.is_some();
+    // A release that is to run with the newest images does not begin with others.
+    if let Some(uncompared) = registry::uncompared(subject, host).filter(|_| waits) {
+        return Err(uncompared);
+    }
+    let begin = if waits {
         switch(subject, host, &record)
     } else if files::held(subject, host).is_some() {
         tags(&record)
@@ -38,7 +44,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 /// again. Broken off at any place, the next pass either tries those inputs again or goes on with this.
 #[must_use]
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Command {
-    let reject = rejection(host, rejected, &target.digest);
+    let reject = rejection(host, rejected, target);
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
     up(subject, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin)
 }
@@ -86,9 +92,10 @@ fn tags(record: &ReleaseRecord) -> String {
 }
 
 /// Keeps the list of rejected inputs, with more of them, without `accepted`.
-fn rejection(host: &HostFacts, more: &[Rejected], accepted: &str) -> String {
-    let old = host.files.rejected.iter().filter(|old| more.iter().all(|new| new.digest != old.digest));
-    let all: Vec<&Rejected> = more.iter().chain(old).filter(|one| one.digest != accepted).take(REJECTED).collect();
+fn rejection(host: &HostFacts, more: &[Rejected], accepted: &ReleaseRecord) -> String {
+    let other = |old: &&Rejected| more.iter().all(|new| (&new.digest, &new.pulled) != (&old.digest, &old.pulled));
+    let all = more.iter().chain(host.files.rejected.iter().filter(other));
+    let all: Vec<&Rejected> = all.filter(|one| !one.is_of(accepted)).take(REJECTED).collect();
     keep("rejected.json", &serde_json::to_string(&all).unwrap_or_default())
 }
 
@@ -120,8 +127,10 @@ done
 
 /// The record of the release that is to run: the staged one, else the live one.
 fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
-    let services = records(subject, host);
-    Some(ReleaseRecord { services, ..host.files.newest()?.clone() })
+    let (services, newest) = (records(subject, host), host.files.newest()?);
+    let waits = host.files.staged.is_some();
+    let pulled = if waits { registry::pulled(subject, host, &services) } else { newest.pulled.clone() };
+    Some(ReleaseRecord { services, pulled, ..newest.clone() })
 }
 
 /// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
@@ -156,6 +165,7 @@ const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   done
   sort -u "$state/brought" | grep -xF -f "$state/used" > "$state/brought.new" || true
   mv "$state/brought.new" "$state/brought"
+  [ ! -e "$state/built" ] || { sort -u "$state/built" | grep -F -f "$state/brought" > "$state/built.new" || true; mv "$state/built.new" "$state/built"; }
   rm -f "$state/used"
 fi"#;
 
@@ -171,11 +181,12 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
         service.hash = container.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
         let image = || images::find(host, &familiar(&service.image)).cloned();
         let own = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
-        service.image_id = own.or_else(|| image().filter(|_| service.before));
+        // One without a container keeps its image too.
+        service.image_id = own.or_else(image);
     }
     let json = serde_json::to_string(&record).unwrap_or_default();
     let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);
-    let accepted = host.files.rejected.iter().any(|rejected| rejected.digest == record.digest);
+    let accepted = host.files.rejected.iter().any(|rejected| rejected.is_of(&record));
     let script = format!(
         r#"umask 077
 {current}{rejected}cat > "$state/owned" <<'/.'
@@ -200,7 +211,7 @@ wanted() {{
             .flat_map(|archive| &archive.ids)
             .fold(String::new(), |text, id| text + id + "\n"),
         current = keep("current.json", &json),
-        rejected = if accepted { rejection(host, &[], &record.digest) } else { String::new() },
+        rejected = if accepted { rejection(host, &[], &record) } else { String::new() },
         owned = files::lines(ours),
         id = quote(&record.id),
         keep = subject.environment.keep_releases,

@@ -6,6 +6,7 @@ mod change;
 
 pub use change::{commands, finish, restore};
 
+use super::images::build;
 use super::record::{ReleaseRecord, ServiceRecord};
 use super::{HostFacts, Subject, container, files};
 use crate::failure::{Failure, Reason};
@@ -86,6 +87,7 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     let keyed = |digest| files::key(subject, host).digest(&digest);
     let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
     let mut records = staged.model.records(&roots, &record.files.keys(), &variable, &keyed);
+    build::mark(subject, host, staged, &mut records);
     before::mark(subject, &mut records);
     records
 }
@@ -136,7 +138,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         return facts;
     }
     let kept = files::kept(subject, host).map(|kept| kept.digest.clone());
-    if let Some(digest) = kept.or_else(|| files::digest(subject, host)) {
+    if let Some(digest) = kept.or_else(|| files::identity(subject, host)) {
         facts.insert(RELEASE.to_owned(), digest);
     }
     for (name, record) in records(subject, host) {
@@ -187,7 +189,7 @@ pub fn fallback<'a>(
 ) -> Option<(&'a ReleaseRecord, &'a ReleaseRecord)> {
     let its_own = matches!(reason, Reason::ServicesFailed | Reason::Unhealthy | Reason::CheckFailed);
     let (bad, good) = (host.files.swapping.as_ref()?, host.files.current.as_ref()?);
-    let wanted = its_own && subject.environment.rollback == Rollback::OnFailure && bad.digest != good.digest;
+    let wanted = its_own && subject.environment.rollback == Rollback::OnFailure && bad.identity() != good.identity();
     (wanted && good.restorable()).then_some((bad, good))
 }
 
