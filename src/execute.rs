@@ -2,11 +2,13 @@
 //! a step was skipped. Never saves what it meant to do.
 
 use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepState, StepView};
+use crate::examine::examine;
 use crate::failure::{Failure, Reason};
 use crate::lease::Claim;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::proof;
+use crate::smoke::Judgement;
 use crate::standing;
 use crate::state::{Facts, Kind};
 use crate::step::record::{Rejected, Rejection, ReleaseRecord};
@@ -228,9 +230,32 @@ async fn run_all(session: &mut Session, commands: &[Command]) -> Result<(), Fail
 /// Waits until all services are well, then records the release as converged. One that does not become well gives way
 /// to the last one that was.
 async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
-    match well(session, ran).await {
+    let proven = match well(session, ran).await {
+        Ok(()) => smoke(session, context).await,
+        failed => failed,
+    };
+    match proven {
         Ok(()) => finish(session).await,
         Err(failure) => Err(roll_back(session, failure, context).await),
+    }
+}
+
+/// Puts a tracker stack to the test, where the manifest wants that of each of its releases.
+async fn smoke(session: &Session, context: &Execution<'_>) -> Result<(), Failure> {
+    if !session.prepared.environment.health.smoke {
+        return Ok(());
+    }
+    session.progress("test the stack");
+    let verdicts = examine(session, context.now).await.unwrap_or_default();
+    let failed = verdicts.iter().filter(|verdict| verdict.judgement == Judgement::Failed);
+    let lines: Vec<String> = failed.map(|verdict| format!("{}: {}", verdict.name, verdict.detail)).collect();
+    match &lines[..] {
+        [] => Ok(()),
+        [only] => Err(Failure::new(Reason::CheckFailed, only.clone())),
+        [first, rest @ ..] => {
+            let message = format!("{first}, and {} more", rest.len());
+            Err(Failure::new(Reason::CheckFailed, message).details(lines.join("\n")))
+        }
     }
 }
 

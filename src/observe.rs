@@ -199,7 +199,9 @@ impl Session {
             if let Ok(output) = self.host.run(&script, Input::Empty, step::SHORT).await {
                 let state = states.get(&container.service).map_or("", String::as_str);
                 let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
-                text += self.prepared.redactor.redact(&String::from_utf8_lossy(&output.stdout)).trim_end();
+                // Their colours are for terminals that follow them.
+                let plain = anstream::adapter::strip_str(&String::from_utf8_lossy(&output.stdout)).to_string();
+                text += self.prepared.redactor.redact(&plain).trim_end();
                 text.push('\n');
             }
         }

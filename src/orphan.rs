@@ -59,7 +59,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         application,
         checks: Vec::new(),
         stage: Stage::Destroyed,
-        health: Health { timeout: Duration::from_mins(3), stable_for: Duration::from_secs(2) },
+        health: Health { timeout: Duration::from_mins(3), stable_for: Duration::from_secs(2), smoke: false },
         protect: None,
         renamed_from: reach.renamed_from.as_deref().and_then(|former| Name::parse(former).ok()),
         orphaned: true,

@@ -326,6 +326,8 @@ pub struct Health {
     pub timeout: Duration,
     /// How long a service without a health check must be up without a restart.
     pub stable_for: Duration,
+    /// Whether a release of a tracker stack must also pass its tests.
+    pub smoke: bool,
 }
 
 /// What happens to differences that nobody asked for in the manifest.

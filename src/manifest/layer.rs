@@ -97,7 +97,7 @@ merge! {
     GrafanaSpec { user password port bind domain tls }
     TlsSpec { email issuer }
     ComposeSpec { directory files templates variables archives seed before pull project host_directory }
-    HealthSpec { timeout stable_for }
+    HealthSpec { timeout stable_for smoke }
     DriftSpec { policy ignore }
     EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }
 }

@@ -3,7 +3,7 @@
 use super::{Check, Found, Judgement, Note, Probe, Trouble, Verdict};
 use super::{dns, grafana, http, http_tracker, metrics, prometheus, swarm, tls, udp_tracker};
 use crate::secret::Redactor;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -12,7 +12,9 @@ const AT_ONCE: usize = 16;
 
 /// Asks every check, several at once, each with its own deadline; the verdicts in the order of the checks.
 pub async fn ask_all(checks: &[Check], deadline: Duration, pause: Duration) -> Vec<Verdict> {
-    futures::stream::iter(checks).map(|check| ask(check, deadline, pause)).buffered(AT_ONCE).collect().await
+    // Boxed and gathered first: a closure in the stream would keep what awaits this from being sent to another thread.
+    let asked: Vec<_> = checks.iter().map(|check| ask(check, deadline, pause).boxed()).collect();
+    futures::stream::iter(asked).buffered(AT_ONCE).collect().await
 }
 
 /// Asks one check, and again after each `pause` where that may help, until it works or `deadline` is over.

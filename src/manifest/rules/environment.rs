@@ -84,7 +84,8 @@ fn health(spec: &HealthSpec, reading: &mut Reading<'_>) -> Health {
         let hint = "Make `health.timeout` longer than `health.stable_for`";
         reading.report.fault(written.spot, "No service can be stable for that long within the timeout", hint);
     }
-    Health { timeout, stable_for }
+    let smoke = switch(&spec.smoke, false, "smoke", reading.report);
+    Health { timeout, stable_for, smoke }
 }
 
 fn renamed_from(given: &Given<String>, reading: &mut Reading<'_>) -> Option<Name> {

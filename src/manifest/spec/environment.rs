@@ -114,6 +114,8 @@ pub struct HealthSpec {
     /// How long a service without a health check must be up without a restart; default 2s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub stable_for: Given<Text>,
+    /// Whether a tracker's release must pass `deployer test` too, or be rolled back; default false.
+    pub smoke: Given<Switch>,
 }
 
 /// What happens to differences that nobody asked for in the manifest.
