@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_long_text_is_never_whole_and_a_short_one_always() {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let stream = Stream::new(Box::new(Reader(Arc::clone(&seen), 4)));
+        let stream = Stream::new(Box::new(Reader(Arc::clone(&seen), 5)));
         stream.write("short");
         stream.write_as(|out| (0..BLOCK).try_for_each(|_| out.write_all(b"two")));
         assert!(seen.lock().unwrap().iter().all(|length| *length <= BLOCK) && !stream.lost(), "{seen:?}");

@@ -64,6 +64,7 @@ impl Watch {
     /// Waits until one more pass has begun and ended well.
     #[track_caller]
     fn pass(&self, what: &str, seconds: u64) {
+        self.until("it listens", 20, |watch| watch.count("listening") == 1);
         let well = |watch: &Self| watch.metric("reconciles_total") - watch.metric("reconcile_failures_total");
         let before = well(self);
         // One may have begun already.
