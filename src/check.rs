@@ -3,6 +3,7 @@
 
 use crate::manifest::environment::{Check, CheckProbe, Environment, Vantage};
 use crate::shell::quote;
+use crate::web::{self, Roots};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -87,7 +88,10 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
         CheckProbe::Http { port, path, status, contains, tls, host } => {
             let scheme = if *tls { "https" } else { "http" };
             let authority = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-            let request = client(host.as_deref(), address, *port)
+            let ip = address.parse::<std::net::IpAddr>().ok();
+            let pin = host.as_deref().zip(ip).map(|(host, ip)| (host, (ip, *port).into()));
+            let roots = if *tls { Roots::System } else { Roots::None };
+            let request = web::client(LIMIT, pin, &roots)
                 .map_err(|error| error.to_string())?
                 .get(format!("{scheme}://{}:{port}{path}", host.as_deref().unwrap_or(&authority)));
             let answer = request.send().await.map_err(|_| "no answer".to_owned())?;
@@ -101,15 +105,4 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
             }
         }
     }
-}
-
-/// A client that follows no redirect, uses no proxy, and finds `host` at `address`.
-fn client(host: Option<&str>, address: &str, port: u16) -> reqwest::Result<reqwest::Client> {
-    // A second installation fails harmlessly: the first one stands.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder().timeout(LIMIT).no_proxy().redirect(reqwest::redirect::Policy::none());
-    if let Some((host, ip)) = host.zip(address.parse::<std::net::IpAddr>().ok()) {
-        builder = builder.resolve(host, (ip, port).into());
-    }
-    builder.build()
 }

@@ -60,6 +60,10 @@ impl Prepared {
             Kind::Images | Kind::Firewall => {
                 changed.get(&Kind::Files).filter(|files| step::images::follows(&subject, files)).map(|_| Kind::Files)
             }
+            // An engine that restarts restarts what it runs.
+            Kind::Services if changed.get(&Kind::Engine).is_some_and(|facts| facts.contains("ipv6")) => {
+                Some(Kind::Engine)
+            }
             Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
             _ => None,
         };

@@ -16,8 +16,13 @@ const LIMIT: usize = 64 << 10;
 
 /// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
 pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
-    if step.kind == Kind::Firewall {
-        crate::step::firewall::remark(&session.prepared.subject(), &session.facts, &mut step.changes);
+    let changes = &mut step.changes;
+    match step.kind {
+        Kind::Firewall => crate::step::firewall::remark(&session.prepared.subject(), &session.facts, changes),
+        Kind::Engine | Kind::Services => {
+            crate::step::engine::remark(&session.prepared.subject(), &session.facts, changes);
+        }
+        _ => {}
     }
     let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
     let subject = session.prepared.subject();

@@ -38,7 +38,7 @@ pub fn render(
     sources: &BTreeMap<String, String>,
     values: &BTreeMap<String, Variable>,
 ) -> Result<BTreeMap<String, Rendered>, Vec<Failure>> {
-    let set = Set { directory, sources, tera: parse(directory, sources)? };
+    let set = Set::parse(Origin { directory, sources, variables: VARIABLES })?;
     let mut rendered = BTreeMap::new();
     let mut failures = Vec::new();
     for name in sources.keys() {
@@ -60,7 +60,7 @@ pub fn render_plain(
     names: &[&str],
     view: &impl serde::Serialize,
 ) -> Result<BTreeMap<String, String>, Vec<Failure>> {
-    let set = Set { directory, sources, tera: parse(directory, sources)? };
+    let set = Set::parse(Origin { directory, sources, variables: VIEW })?;
     let context = Context::from_serialize(view).map_err(|error| vec![set.failure(&error)])?;
     let (mut rendered, mut failures) = (BTreeMap::new(), Vec::new());
     for name in names {
@@ -77,27 +77,39 @@ fn quote(text: &str, _: tera::Kwargs, _: &tera::State<'_>) -> String {
     serde_json::json!(text).to_string().replace('$', "$$")
 }
 
-/// Parsed templates.
-struct Set<'a> {
+/// Where templates come from, for what is said of them.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
     directory: &'a Utf8Path,
     sources: &'a BTreeMap<String, String>,
+    /// Where the names that they use are defined.
+    variables: &'static str,
+}
+
+const VARIABLES: &str = "Variables are defined in the manifest: application.compose.variables";
+const VIEW: &str = "Templates see the application's section of the manifest";
+
+/// Parsed templates.
+struct Set<'a> {
+    origin: Origin<'a>,
     tera: Tera,
 }
 
-fn parse(directory: &Utf8Path, sources: &BTreeMap<String, String>) -> Result<Tera, Vec<Failure>> {
-    let mut tera = Tera::new();
-    tera.autoescape_on(Vec::<&str>::new());
-    tera.register_filter("quote", quote);
-    let Err(error) = tera.add_raw_templates(sources) else { return Ok(tera) };
-    // One at a time, so that every template with a syntax error is named; what only the whole set
-    // shows (a missing parent, an unknown filter) is in the first error.
-    let syntax: Vec<Failure> = sources
-        .iter()
-        .filter_map(|(name, text)| Tera::new().add_raw_template(name, text).err())
-        .filter(|error| matches!(error.kind(), ErrorKind::SyntaxError(_)))
-        .map(|error| failure(directory, sources, &error))
-        .collect();
-    Err(if syntax.is_empty() { vec![failure(directory, sources, &error)] } else { syntax })
+impl<'a> Set<'a> {
+    fn parse(origin: Origin<'a>) -> Result<Self, Vec<Failure>> {
+        let mut tera = Tera::new();
+        tera.autoescape_on(Vec::<&str>::new());
+        tera.register_filter("quote", quote);
+        let Err(error) = tera.add_raw_templates(origin.sources) else { return Ok(Self { origin, tera }) };
+        // One at a time, so that every template with a syntax error is named; what only the whole set
+        // shows (a missing parent, an unknown filter) is in the first error.
+        let syntax: Vec<Failure> = (origin.sources.iter())
+            .filter_map(|(name, text)| Tera::new().add_raw_template(name, text).err())
+            .filter(|error| matches!(error.kind(), ErrorKind::SyntaxError(_)))
+            .map(|error| failure(origin, &error))
+            .collect();
+        Err(if syntax.is_empty() { vec![failure(origin, &error)] } else { syntax })
+    }
 }
 
 impl Set<'_> {
@@ -129,16 +141,16 @@ impl Set<'_> {
         if let Err(other) = self.tera.render(name, &context(values, STAND_IN, |variable| variable.secret)) {
             return self.failure(&other);
         }
-        let message = format!("{} does not render with the values of its secrets", self.directory.join(name));
+        let message = format!("{} does not render with the values of its secrets", self.origin.directory.join(name));
         let failure = Failure::new(Reason::TemplateInvalid, message).hint("Look at what it does with them");
         match report(error) {
-            Some(report) => failure.at(location(self.directory, self.sources, report)),
+            Some(report) => failure.at(location(self.origin, report)),
             None => failure,
         }
     }
 
     fn failure(&self, error: &tera::Error) -> Failure {
-        failure(self.directory, self.sources, error)
+        failure(self.origin, error)
     }
 }
 
@@ -161,23 +173,23 @@ fn report(error: &tera::Error) -> Option<&ReportError> {
     }
 }
 
-fn failure(directory: &Utf8Path, sources: &BTreeMap<String, String>, error: &tera::Error) -> Failure {
+fn failure(origin: Origin<'_>, error: &tera::Error) -> Failure {
     let Some(report) = report(error) else {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches('.');
-        let message = format!("The templates of {directory} do not go together: {}", uncapital(first));
+        let message = format!("The templates of {} do not go together: {}", origin.directory, uncapital(first));
         let failure = Failure::new(Reason::TemplateInvalid, message).hint(LANGUAGE);
         // Several findings come as one text, drawn by the engine.
         return if text.contains('\n') { failure.details(text) } else { failure };
     };
-    let file = directory.join(report.filename());
+    let file = origin.directory.join(report.filename());
     let (message, others) = match report.message().split_once(" is not defined.") {
         Some((name, others)) => (format!("{name} is not defined"), Some(others.trim())),
         None => (report.message().trim_end_matches('.').to_owned(), None),
     };
     let failure = Failure::new(Reason::TemplateInvalid, format!("{file} does not render: {}", uncapital(&message)))
-        .at(location(directory, sources, report));
-    let undefined = "Variables are defined in the manifest: application.compose.variables";
+        .at(location(origin, report));
+    let undefined = origin.variables;
     match others {
         Some(others) if !others.is_empty() => failure.hint(format!("{undefined}. {}", others.trim_end_matches('.'))),
         _ if message.ends_with(" is not defined") => failure.hint(undefined),
@@ -192,12 +204,12 @@ fn uncapital(text: &str) -> String {
     characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
 }
 
-fn location(directory: &Utf8Path, sources: &BTreeMap<String, String>, report: &ReportError) -> Location {
+fn location(origin: Origin<'_>, report: &ReportError) -> Location {
     let span = report.span();
-    let source = sources.get(report.filename());
+    let source = origin.sources.get(report.filename());
     let whole = source.is_some_and(|text| text.get(span.range.clone()).is_some());
     Location {
-        file: directory.join(report.filename()).into_string(),
+        file: origin.directory.join(report.filename()).into_string(),
         line: span.start_line,
         column: span.start_col + 1,
         span: whole.then(|| span.range.clone()),

@@ -58,6 +58,11 @@ fn mistakes() {
 }
 
 #[test]
+fn a_report_says_why_nothing_was_tested() {
+    insta::assert_snapshot!(transcript(&folder(), &[&["test", "--format", "junit"], &["test", "--format", "xml"]]));
+}
+
+#[test]
 fn the_version() {
     let version = format!("deployer {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(deployer(&folder(), &["--version"]), (version, String::new(), 0));

@@ -4,6 +4,7 @@
 use deployer::event::*;
 use deployer::failure::{Failure, Location, Reason};
 use deployer::render::line;
+use deployer::smoke::{Judgement, Vantage};
 use deployer::state::{Kind, Stage};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,6 +93,14 @@ fn events() -> Vec<Event> {
             passed: true,
             found: "200".to_owned(),
         }),
+        Event::Verdict(VerdictView {
+            environment: "lab".to_owned(),
+            name: "UDP tracker 6969".to_owned(),
+            vantage: Vantage::Inside,
+            outcome: Judgement::Warned,
+            detail: "seen".to_owned(),
+            duration_ms: 5,
+        }),
         Event::Release(ReleaseView {
             environment: "production".to_owned(),
             release: "20261122T170032Z-655f".to_owned(),
@@ -173,6 +182,7 @@ fn the_schema_lists_what_the_code_has() {
     assert_eq!(schema.pointer("/$defs/watch/properties/event/enum"), Some(&json!(happenings)));
     let why: Vec<Value> = Why::ALL.iter().map(|why| json!(why)).collect();
     assert_eq!(schema.pointer("/$defs/left/properties/why/enum"), Some(&json!(why)));
+    assert_eq!(listed("/$defs/verdict/properties/outcome/enum"), Judgement::ALL.map(Judgement::name));
     assert_eq!(listed("/$defs/result/properties/outcome/enum"), Outcome::ALL.map(Outcome::name));
 }
 

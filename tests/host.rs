@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -229,6 +230,31 @@ async fn opens_one_connection_and_one_command_a_run() {
         (1, 14),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn forwards_ports_until_they_are_closed() {
+    let sshd = Sshd::start("");
+    let host = sshd.host().await;
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let forward = host.forward(listener.local_addr().unwrap()).await.unwrap();
+        let local = forward.local;
+        let mut near = tokio::net::TcpStream::connect(local).await.unwrap();
+        let (mut far, _) = tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap();
+        far.write_all(b"well").await.unwrap();
+        far.shutdown().await.unwrap();
+        let mut said = String::new();
+        near.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "well", "{address}");
+        forward.close().await;
+        until("the port is closed", || TcpStream::connect(local).is_err()).await;
+    }
+    assert_eq!(run(&host, "echo on").await.stdout, b"on\n", "the connection goes on");
+    let forward = host.forward("127.0.0.1:9".parse().unwrap()).await.unwrap();
+    let local = forward.local;
+    host.close().await;
+    until("the port goes with the connection", || TcpStream::connect(local).is_err()).await;
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ scripts() {
     done 2>/dev/null | xargs -0 -t shellcheck
 }
 
-images() { tests/bed image && tests/bed images; }
+images() { tests/bed image && tests/bed images && tests/bed stack; }
 
 live() {
     timeout 3600 cargo test --locked --features live --no-fail-fast --test 'live*' # a hang is shown, too

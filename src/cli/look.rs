@@ -3,13 +3,15 @@
 use super::pass::{Keep, Pass};
 use super::{Context, Ending};
 use crate::check;
-use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep};
+use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
+use crate::examine;
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
 use crate::reconcile::{Goal, Request, Trust};
+use crate::smoke::Judgement;
 use crate::standing;
 use crate::state::{Kind, Stage};
 use crate::step::{container, services};
@@ -126,8 +128,17 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
             let found = found.unwrap_or_else(|| "was not asked".to_owned());
             (one.name.clone(), found == check::PASSES, found)
         });
-        let views: Vec<_> = services.chain(checks).collect();
-        if views.is_empty() {
+        let verdicts = examine::examine(&session, context.now).await;
+        // The verdicts on a stack are also about its containers.
+        let views: Vec<_> = services.filter(|_| verdicts.is_none()).chain(checks).collect();
+        for verdict in verdicts.iter().flatten() {
+            let (check, detail) = (&verdict.name, &verdict.detail);
+            if verdict.judgement == Judgement::Failed {
+                pass.failures.push(Failure::new(Reason::CheckFailed, format!("{check}: {detail}")).on(name));
+            }
+            context.say(Event::Verdict(VerdictView::new(name, verdict.clone())));
+        }
+        if views.is_empty() && verdicts.is_none() {
             pass.fail(Failure::new(Reason::CheckFailed, "Nothing runs and nothing is checked").on(name));
         }
         for (check, passed, found) in views {

@@ -223,7 +223,9 @@ impl Command {
             Self::Plan(plan::Args { format: plan::Format::Markdown, .. }) => Format::Markdown,
             Self::Plan(plan::Args { format: plan::Format::Github, .. })
             | Self::Check(check::Args { format: check::Format::Github, .. }) => Format::Github,
-            Self::Check(check::Args { format: check::Format::Json, .. }) => Format::Json,
+            Self::Check(check::Args { format: check::Format::Json, .. })
+            | Self::Test(test::Args { format: test::Format::Json, .. }) => Format::Json,
+            Self::Test(test::Args { format: test::Format::Junit, .. }) => Format::Junit,
             Self::Watch(_) => Format::Log,
             _ => Format::Terminal,
         }

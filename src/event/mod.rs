@@ -6,6 +6,7 @@ mod past;
 mod plan;
 mod standing;
 mod step;
+mod verdict;
 mod watch;
 
 pub use outcome::{Outcome, ResultView};
@@ -13,6 +14,7 @@ pub use past::{FailedStep, ReleaseView, RunView};
 pub use plan::{Action, Change, Left, PlanView, PlannedStep, Summary, Why};
 pub use standing::{CheckView, EnvironmentView, FailedView, Health};
 pub use step::{StepState, StepView};
+pub use verdict::VerdictView;
 pub use watch::{Happening, WatchView};
 
 use crate::failure::Failure;
@@ -35,6 +37,8 @@ pub enum Event {
     Environment(Box<EnvironmentView>),
     /// One check of `deployer test`.
     Check(CheckView),
+    /// One check of a tracker stack, of `deployer test`.
+    Verdict(VerdictView),
     /// One run of the past.
     Run(RunView),
     /// One release that a host keeps.

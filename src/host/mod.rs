@@ -1,6 +1,7 @@
-//! One SSH session: run scripts, send data, follow output. The only file that names `openssh`; it
+//! One SSH session: run scripts, send data, follow output, forward ports. The only file that names `openssh`; it
 //! knows nothing about what the scripts do.
 
+mod forward;
 mod hand_over;
 mod identity;
 mod key;
@@ -10,12 +11,14 @@ mod settings;
 mod trouble;
 mod way;
 
+pub use forward::Forward;
 pub use way::Way;
 
 use crate::failure::{Failure, Reason};
-use openssh::{Session, Stdio};
+use openssh::{ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -178,6 +181,18 @@ impl Host {
             directory
         };
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
+
+    /// Opens or closes a forwarded port; why not, in ssh's words.
+    async fn port(&self, local: SocketAddr, remote: SocketAddr, open: bool) -> Result<(), String> {
+        // The crate's own conversion puts brackets around IPv6 addresses, which sshd does not resolve.
+        let remote = Socket::TcpSocket { host: remote.ip().to_string().into(), port: remote.port() };
+        let done = if open {
+            self.session.request_port_forward(ForwardType::Local, local, remote).await
+        } else {
+            self.session.close_port_forward(ForwardType::Local, local, remote).await
+        };
+        done.map_err(|error| error.to_string())
     }
 
     /// One remote command: sends the script, cuts its output out of the noise, finds its end.

@@ -30,6 +30,7 @@ pub fn describe(environment: &Environment) -> Value {
         "public_addresses": environment.public_addresses,
         "configure": { "engine": {
             "minimum": format!("{major}.{minor}"), "install": engine.install, "source": engine.source,
+            "ipv6": engine.ipv6,
             "repository": engine.repository.as_ref().map(|repository| json!({ "url": repository.url })),
         }, "firewall": environment.firewall.as_ref().map(firewall),
             "security_updates": environment.security_updates.as_ref().map(|wish| json!({ "reboot_at": wish.reboot_at })),

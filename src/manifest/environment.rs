@@ -118,6 +118,8 @@ pub struct EngineWish {
     pub install: bool,
     /// Where it is installed from.
     pub source: EngineSource,
+    /// Whether containers see true IPv6 addresses; `None`: where deployer installs the engine and they need it.
+    pub ipv6: Option<bool>,
     /// A mirror of Docker's apt repository, used instead of the original where `source` leads there.
     pub repository: Option<EngineRepository>,
 }

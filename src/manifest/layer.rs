@@ -83,7 +83,7 @@ merge! {
     ConfigureSpec { engine firewall security_updates scripts schedules }
     RulesSpec { allow }
     SecurityUpdatesSpec { reboot_at }
-    EngineSpec { minimum install source repository }
+    EngineSpec { minimum install source ipv6 repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose tracker }
     TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls ipv6 images archives project host_directory }

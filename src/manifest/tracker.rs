@@ -238,6 +238,7 @@ impl Taken {
     pub fn collides(&self, other: &Self) -> bool {
         let everywhere = |bind: Option<IpAddr>| bind.is_none_or(|address| address.is_unspecified());
         self.port == other.port
+            && self.port != 0
             && self.protocol == other.protocol
             && (everywhere(self.bind) || everywhere(other.bind) || self.bind == other.bind)
     }

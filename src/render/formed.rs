@@ -1,8 +1,9 @@
-//! A plan and what failed in another form than text: Markdown for a comment, annotations of a workflow. Never changes
+//! What a command found in another form than text: a plan as Markdown for a comment or as annotations of a workflow,
+//! checks as a report. Never changes
 //! what is said besides.
 
-use super::{Render, github, markdown};
-use crate::event::{Event, PlanView};
+use super::{Render, github, junit, markdown};
+use crate::event::{CheckView, Event, PlanView, VerdictView};
 use crate::failure::Failure;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,20 +11,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Markdown,
+    Junit,
     Github,
 }
 
-/// Puts plans and failures into a form; everything else goes on as it is.
+/// Puts plans, checks and failures into a form; everything else goes on as it is.
 pub(super) struct Formed {
     inner: Arc<dyn Render>,
     form: Form,
     /// What a page is made of, which is printed at the end.
-    page: Mutex<(Option<PlanView>, Vec<Failure>)>,
+    page: Mutex<Page>,
+}
+
+#[derive(Default)]
+struct Page {
+    plan: Option<PlanView>,
+    checks: Vec<CheckView>,
+    verdicts: Vec<VerdictView>,
+    failures: Vec<Failure>,
 }
 
 impl Formed {
     pub(super) fn new(inner: Arc<dyn Render>, form: Form) -> Self {
-        Self { inner, form, page: Mutex::new((None, Vec::new())) }
+        Self { inner, form, page: Mutex::default() }
     }
 
     fn annotations(&self, event: &Event) {
@@ -39,13 +49,31 @@ impl Formed {
     fn page(&self, event: &Event) {
         let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Plan(plan) => page.0 = Some(plan.clone()),
+            Event::Plan(plan) => page.plan = Some(plan.clone()),
             Event::Failure(failure) => {
-                page.1.push(failure.clone());
+                page.failures.push(failure.clone());
                 self.inner.event(event);
             }
             Event::Result(_) => {
-                self.inner.event(&Event::Output(markdown::plan(page.0.as_ref(), &page.1)));
+                self.inner.event(&Event::Output(markdown::plan(page.plan.as_ref(), &page.failures)));
+                self.inner.event(event);
+            }
+            _ => self.inner.event(event),
+        }
+    }
+
+    fn report(&self, event: &Event) {
+        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Check(check) => page.checks.push(check.clone()),
+            Event::Verdict(verdict) => page.verdicts.push(verdict.clone()),
+            Event::Failure(failure) => {
+                page.failures.push(failure.clone());
+                self.inner.event(event);
+            }
+            Event::Result(_) => {
+                let report = junit::text(&page.checks, &page.verdicts, &page.failures);
+                self.inner.event(&Event::Output(report));
                 self.inner.event(event);
             }
             _ => self.inner.event(event),
@@ -57,6 +85,7 @@ impl Render for Formed {
     fn event(&self, event: &Event) {
         match self.form {
             Form::Markdown => self.page(event),
+            Form::Junit => self.report(event),
             Form::Github => self.annotations(event),
         }
     }

@@ -74,6 +74,8 @@ pub(super) fn defused(event: &Event) -> Event {
             mend(&mut failure.message);
             failure.details.iter_mut().for_each(mend);
         }
+        Event::Verdict(verdict) => mend(&mut verdict.detail),
+        Event::Check(check) => mend(&mut check.found),
         Event::Warning { message: text, .. } | Event::Note(text) | Event::Output(text) => mend(text),
         _ => {}
     }

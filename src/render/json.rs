@@ -101,6 +101,7 @@ fn write(event: &Event, out: &mut dyn Write) -> io::Result<()> {
         Event::Step(step) => object.of("step", step),
         Event::Environment(environment) => object.of("environment", environment),
         Event::Check(check) => object.of("check", check),
+        Event::Verdict(verdict) => object.of("verdict", verdict),
         Event::Run(run) => object.of("run", run),
         Event::Release(release) => object.of("release", release),
         Event::Failure(failure) => object.of("error", error(failure)),

@@ -5,6 +5,7 @@ mod formed;
 mod github;
 pub mod graph;
 mod json;
+pub mod junit;
 mod log;
 pub mod markdown;
 mod stream;
@@ -64,6 +65,8 @@ pub enum Format {
     Json,
     /// Text, and the plan as a comment's Markdown.
     Markdown,
+    /// Text, and the checks as a report for pipelines.
+    Junit,
     /// Text, and the plan and what failed as annotations of a GitHub workflow.
     Github,
 }
@@ -92,9 +95,10 @@ pub fn open(options: Options) -> Arc<dyn Render> {
         Format::Terminal => terminal(&options),
         Format::Log => Arc::new(log::Log::new(Stream::new(Box::new(io::stdout())), options.now, options.verbose)),
         Format::Markdown => Arc::new(Formed::new(terminal(&options), Form::Markdown)),
+        Format::Junit => Arc::new(Formed::new(terminal(&options), Form::Junit)),
         Format::Github => Arc::new(Formed::new(terminal(&options), Form::Github)),
     };
-    let plain = matches!(options.format, Format::Terminal | Format::Markdown);
+    let plain = matches!(options.format, Format::Terminal | Format::Markdown | Format::Junit);
     match options.workflow {
         Some(files) => Arc::new(Actions::new(render, Stream::new(Box::new(io::stderr())), files, plain)),
         None => render,

@@ -164,7 +164,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
     for kind in Kind::ALL {
         let fragment = match kind {
             Kind::Access => access::probe(),
-            Kind::Engine => engine::probe(),
+            Kind::Engine => engine::probe(subject),
             Kind::Updates => updates::probe(subject),
             Kind::Scripts => scripts::probe(subject),
             Kind::Files => files::probe(subject),

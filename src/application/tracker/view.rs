@@ -4,7 +4,7 @@ use crate::manifest::environment::Application;
 use crate::manifest::tracker::{Endpoint, Tracker};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The whole view.
 #[derive(Serialize)]
@@ -20,6 +20,8 @@ pub struct View<'a> {
     caddy: bool,
     /// Whether HTTP trackers see their peers through Caddy.
     behind_proxy: bool,
+    /// Where the trackers listen inside their container.
+    listen: Listen,
     /// What each service publishes, as Compose writes it.
     ports: BTreeMap<&'static str, Vec<String>>,
     /// The networks between the services.
@@ -28,6 +30,12 @@ pub struct View<'a> {
     sites: Vec<Site>,
     /// Rendered texts that Compose places into containers, by their names.
     pub contents: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Listen {
+    udp: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
 }
 
 #[derive(Serialize)]
@@ -57,14 +65,16 @@ impl<'a> View<'a> {
         let present = optional.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
         let services: BTreeSet<&'static str> = present.chain(["tracker"]).collect();
         let grafana = tracker.grafana.iter().map(|grafana| &grafana.endpoint);
+        let (udp, http) = (doors(tracker, &tracker.udp), doors(tracker, &tracker.http));
         Self {
             mysql,
             caddy,
             behind_proxy: tracker.http.iter().any(|one| one.tls),
             ports: BTreeMap::from([
-                ("tracker", published(tracker)),
-                ("grafana", grafana.filter(|one| one.published).map(|one| port(one, 3000, "")).collect()),
+                ("tracker", published(tracker, &udp, &http)),
+                ("grafana", grafana.filter(|one| one.published).map(|one| port(one, 3000)).collect()),
             ]),
+            listen: Listen { udp: inside(&udp), http: inside(&http) },
             networks: networks(tracker, &services, &application.project),
             sites: sites(tracker),
             contents: BTreeMap::new(),
@@ -74,21 +84,60 @@ impl<'a> View<'a> {
     }
 }
 
+/// A way to a tracker: where it listens in its container, and the host's address and port that lead there.
+struct Door {
+    inside: SocketAddr,
+    outside: Option<SocketAddr>,
+}
+
+/// Ports inside the container for what comes over IPv6 begin here.
+const IPV6: u16 = 50_000;
+
+/// The ways to trackers that see their peers themselves. One socket for both would see those of IPv4 under addresses of
+/// IPv6 (`::ffff:192.0.2.1`), which it would then tell other peers: each has a socket and a port of its own inside.
+fn doors(tracker: &Tracker, endpoints: &[Endpoint]) -> Vec<Door> {
+    let taken: BTreeSet<u16> = tracker.listens().into_iter().map(|taken| taken.port).collect();
+    let mut free = (IPV6..).filter(|port| !taken.contains(port));
+    let mut doors = Vec::new();
+    for one in endpoints {
+        let [four, six]: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        if one.tls {
+            doors.push(Door { inside: SocketAddr::new(six, one.port), outside: None });
+            continue;
+        }
+        if one.bind.is_none_or(|bind| bind.is_ipv4()) {
+            let outside = SocketAddr::new(one.bind.unwrap_or(four), one.port);
+            doors.push(Door { inside: SocketAddr::new(four, one.port), outside: Some(outside) });
+        }
+        if one.bind.map_or(tracker.ipv6, |bind| bind.is_ipv6()) {
+            let outside = SocketAddr::new(one.bind.unwrap_or(six), one.port);
+            doors.push(Door { inside: SocketAddr::new(six, free.next().unwrap_or(one.port)), outside: Some(outside) });
+        }
+    }
+    doors
+}
+
+fn inside(doors: &[Door]) -> Vec<SocketAddr> {
+    doors.iter().map(|door| door.inside).collect()
+}
+
 /// What the tracker publishes.
-fn published(tracker: &Tracker) -> Vec<String> {
-    let udp = tracker.udp.iter().map(|one| port(one, one.port, "/udp"));
-    let tcp = tracker.http.iter().chain(&tracker.api).chain([&tracker.health_api]).filter(|one| one.published);
-    udp.chain(tcp.map(|one| port(one, one.port, ""))).collect()
+fn published(tracker: &Tracker, udp: &[Door], http: &[Door]) -> Vec<String> {
+    let of = |doors: &[Door], protocol: &str| {
+        let published = doors.iter().filter_map(|door| Some((door.outside?, door.inside.port())));
+        published.map(|(outside, inside)| format!("{outside}:{inside}{protocol}")).collect::<Vec<_>>()
+    };
+    let rest = tracker.api.iter().chain([&tracker.health_api]).filter(|one| one.published);
+    let rest = rest.map(|one| port(one, one.port)).collect();
+    [of(udp, "/udp"), of(http, ""), rest].concat()
 }
 
 /// `HOST:CONTAINER`, with the host's address where there is one.
-fn port(endpoint: &Endpoint, inside: u16, protocol: &str) -> String {
-    let bind = match endpoint.bind {
-        Some(IpAddr::V6(address)) => format!("[{address}]:"),
-        Some(IpAddr::V4(address)) => format!("{address}:"),
-        None => String::new(),
-    };
-    format!("{bind}{}:{inside}{protocol}", endpoint.port)
+fn port(endpoint: &Endpoint, inside: u16) -> String {
+    match endpoint.bind {
+        Some(address) => format!("{}:{inside}", SocketAddr::new(address, endpoint.port)),
+        None => format!("{}:{inside}", endpoint.port),
+    }
 }
 
 fn networks(tracker: &Tracker, services: &BTreeSet<&'static str>, project: &str) -> Vec<Network> {

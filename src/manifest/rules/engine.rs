@@ -18,6 +18,7 @@ pub fn read(spec: &EngineSpec, reading: &mut Reading<'_>) -> EngineWish {
         minimum: version(&spec.minimum, (24, 0), "minimum", reading.report),
         install: switch(&spec.install, true, "install", reading.report),
         source,
+        ipv6: spec.ipv6.0.is_some().then(|| switch(&spec.ipv6, false, "ipv6", reading.report)),
         repository: spec.repository.0.as_ref().and_then(|written| repository(written, reading)),
     }
 }

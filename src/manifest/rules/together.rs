@@ -2,9 +2,10 @@
 //! pair: ten thousand environments are read in one pass.
 
 use super::{Placed, address, shown};
-use crate::manifest::environment::{Name, SecurityUpdates};
+use crate::manifest::environment::{Name, Protocol, SecurityUpdates, Source};
 use crate::manifest::report::Report;
 use crate::manifest::suggest;
+use crate::manifest::tracker::Taken;
 use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +103,31 @@ fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     for sharing in hosts.values().filter(|sharing| sharing.len() > 1) {
         shared_projects(sharing, report);
         shared_directories(sharing, report);
+        shared_ports(sharing, report);
+    }
+}
+
+/// Two trackers cannot have one port. What other applications publish is known only on the host.
+fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
+    let mut taken: BTreeMap<(u16, Protocol), Vec<(&Name, Taken)>> = BTreeMap::new();
+    for (name, placed) in sharing {
+        let Some(Source::Tracker(tracker)) = placed.environment.application.as_ref().map(|it| &it.source) else {
+            continue;
+        };
+        for port in tracker.ports() {
+            let others = taken.entry((port.port, port.protocol)).or_default();
+            let other = others.iter().find(|(other, before)| other != name && before.collides(&port));
+            if let Some((other, before)) = other {
+                report.concerning(Some(name.as_str()));
+                let (number, protocol) = (port.port, port.protocol.name());
+                let message = format!(
+                    "`{name}` and `{other}` have one host, and {} and {} one port, {number}/{protocol}",
+                    port.by, before.by
+                );
+                report.fault(placed.key, message, "Give one of them another port, or a host of its own");
+            }
+            others.push((name, port));
+        }
     }
 }
 

@@ -85,6 +85,9 @@ pub struct EngineSpec {
     pub install: Given<Switch>,
     /// Where it is installed from; default `auto`.
     pub source: Given<EngineSource>,
+    /// Whether containers see the true addresses of who talks to them over IPv6, which engines before 27 do only when
+    /// configured and restarted; default: where deployer installs the engine for a tracker.
+    pub ipv6: Given<Switch>,
     /// A mirror of Docker's apt repository, used where `source` leads to Docker's packages.
     pub repository: Given<RepositorySpec>,
 }

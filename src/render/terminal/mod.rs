@@ -8,7 +8,7 @@ mod table;
 
 use super::stream::Stream;
 use super::{Render, text};
-use crate::event::{CheckView, EnvironmentView, Event, ReleaseView, RunView};
+use crate::event::{CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
 use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,7 @@ pub(super) struct State {
     /// Printed as one table at the end.
     environments: Vec<EnvironmentView>,
     checks: Vec<CheckView>,
+    verdicts: Vec<VerdictView>,
     runs: Vec<RunView>,
     releases: Vec<ReleaseView>,
     /// Events that wait for an answer at the prompt.
@@ -70,6 +71,7 @@ impl Terminal {
             progress,
             environments: Vec::new(),
             checks: Vec::new(),
+            verdicts: Vec::new(),
             runs: Vec::new(),
             releases: Vec::new(),
             held: None,
@@ -104,6 +106,7 @@ impl Terminal {
                 state.environments.push((**environment).clone());
             }
             Event::Check(check) => state.checks.push(check.clone()),
+            Event::Verdict(verdict) => state.verdicts.push(verdict.clone()),
             Event::Run(run) => state.runs.push(run.clone()),
             Event::Release(release) => state.releases.push(release.clone()),
             Event::Failure(failure) => {
@@ -132,6 +135,7 @@ impl Terminal {
                 let environments = std::mem::take(&mut state.environments);
                 let checks = std::mem::take(&mut state.checks);
                 out.write(&table::checks(&checks, *stdout));
+                out.write(&table::verdicts(&std::mem::take(&mut state.verdicts), *stdout));
                 out.write(&table::runs(&std::mem::take(&mut state.runs), *stdout));
                 out.write(&table::releases(&std::mem::take(&mut state.releases), *stdout));
                 out.write(&table::environments(&environments, result.command, *stdout));

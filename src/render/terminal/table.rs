@@ -1,8 +1,9 @@
 //! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
 
 use super::Look;
-use crate::event::{CheckView, EnvironmentView, Health, ReleaseView, RunView, Why};
+use crate::event::{CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why};
 use crate::render::text;
+use crate::smoke::{Judgement, Vantage};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use std::fmt::Write;
 use std::time::Duration;
@@ -107,6 +108,35 @@ pub(super) fn checks(checks: &[CheckView], look: Look) -> String {
             Cell::new(text::clean_line(&check.check)),
             result,
             Cell::new(text::clean_line(&check.found)),
+        ]);
+    }
+    print(&table)
+}
+
+/// The checks of a tracker stack.
+pub(super) fn verdicts(verdicts: &[VerdictView], look: Look) -> String {
+    if verdicts.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["Environment", "Check", "From", "Result", "Found"], look);
+    for verdict in verdicts {
+        let result = Cell::new(verdict.outcome.name());
+        let result = match verdict.outcome {
+            Judgement::Passed => result.fg(Color::Green),
+            Judgement::Warned => result.fg(Color::Yellow),
+            Judgement::Failed => result.fg(Color::Red).add_attribute(Attribute::Bold),
+            Judgement::Skipped => result,
+        };
+        let from = match verdict.vantage {
+            Vantage::Outside => "outside",
+            Vantage::Inside => "inside",
+        };
+        table.add_row([
+            Cell::new(&verdict.environment),
+            Cell::new(text::clean_line(&verdict.name)),
+            Cell::new(from),
+            result,
+            Cell::new(text::clean_line(&verdict.detail)),
         ]);
     }
     print(&table)

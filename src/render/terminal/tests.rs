@@ -5,6 +5,7 @@ use crate::event::{
     Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
 };
 use crate::failure::{Failure, Location, Reason};
+use crate::smoke::{Judgement, Vantage};
 use crate::state::{Kind, Stage};
 use std::io::Write;
 
@@ -202,6 +203,28 @@ fn checks() {
         })
     };
     let events = [check("page", true, "200"), check("service db", false, "exited 1\r\u{1b}[1A"), result("test")];
+    insta::assert_snapshot!(printed(&events, true).0);
+}
+
+#[test]
+fn verdicts() {
+    let verdict = |name: &str, vantage, outcome, detail: &str| {
+        Event::Verdict(VerdictView {
+            environment: "production".to_owned(),
+            name: name.to_owned(),
+            vantage,
+            outcome,
+            detail: detail.to_owned(),
+            duration_ms: 5,
+        })
+    };
+    let events = [
+        verdict("UDP tracker 6969", Vantage::Outside, Judgement::Passed, "seen over IPv6 as 2001:db8::2, 1 seeder"),
+        verdict("certificate of a.example", Vantage::Outside, Judgement::Warned, "valid for 9 days"),
+        verdict("prometheus", Vantage::Inside, Judgement::Failed, "no target of x\r\u{1b}[1A"),
+        verdict("conntrack", Vantage::Inside, Judgement::Skipped, "the host does not track connections"),
+        result("test"),
+    ];
     insta::assert_snapshot!(printed(&events, true).0);
 }
 

@@ -7,6 +7,7 @@ use crate::manifest::report::Report;
 use crate::manifest::spec::{DatabaseSpec, MysqlSpec};
 use crate::manifest::tracker::{DATABASE_PASSWORD, Database, ROOT_PASSWORD};
 use crate::manifest::written::{Given, Written};
+use std::net::IpAddr;
 
 const FILE: &str = "tracker.db";
 
@@ -52,7 +53,14 @@ fn mysql(written: &Written<MysqlSpec>, secrets: &mut Secrets, reading: &mut Read
     let spec = &written.value;
     secret("mysql.password", DATABASE_PASSWORD, &spec.password, written, secrets, reading);
     if let Some(host) = &spec.host.0 {
-        address::host(host, reading.report);
+        let name = host.value.split_once(':').filter(|_| host.value.parse::<IpAddr>().is_err());
+        match name {
+            Some(_) => {
+                let message = format!("`{}` is not the address of a MySQL server", shown(&host.value));
+                reading.report.fault(host.spot, message, "Write a DNS name or an IP address, and the port as `port`");
+            }
+            None => address::host(host, reading.report),
+        }
     }
     if let Some(root) = spec.root_password.0.as_ref() {
         if spec.host.0.is_some() {

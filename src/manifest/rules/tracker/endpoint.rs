@@ -74,12 +74,17 @@ impl Parts<'_> {
     }
 }
 
+/// Stands for a port that was not understood: it collides with none.
+const NONE: u16 = 0;
+
 fn needed(given: &Given<Whole>, spot: Spot, what: &str, report: &mut Report) -> u16 {
-    if let Some(written) = &given.0 {
-        return port(written, "port", report);
-    }
-    report.fault(spot, format!("{what} has no port"), "Add `port: PORT`");
-    1
+    let Some(written) = &given.0 else {
+        report.fault(spot, format!("{what} has no port"), "Add `port: PORT`");
+        return NONE;
+    };
+    let faults = report.count();
+    let port = port(written, "port", report);
+    if report.count() == faults { port } else { NONE }
 }
 
 fn domain(written: &Written<String>, report: &mut Report) -> String {

@@ -1,6 +1,10 @@
 //! Engine: a Docker engine with Compose v2 that is new enough, running, and started at boot. Never
 //! replaces an engine that is good enough, whoever installed it.
 
+mod ipv6;
+
+pub use ipv6::remark;
+
 use super::{Command, HostFacts, LONG, Subject, access, exclusive};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -9,7 +13,7 @@ use crate::shell::quote;
 use crate::state::Facts;
 
 /// Docker's signing key for its apt repositories, fingerprint 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
-const DOCKER_KEY: &str = include_str!("../../templates/docker-apt-key.asc");
+const DOCKER_KEY: &str = include_str!("../../../templates/docker-apt-key.asc");
 /// The lowest Compose that is good enough: the first that writes what we read (`config --format json`).
 const COMPOSE_MINIMUM: (u32, u32) = (2, 17);
 
@@ -26,19 +30,21 @@ pub struct Seen {
     pub enabled: bool,
     /// Whether Docker's own packages (`docker-ce`) are installed.
     pub docker_ce: bool,
+    /// What containers see of who talks to them over IPv6.
+    pub ipv6: ipv6::Seen,
 }
 
 /// The shell that reads it.
 #[must_use]
-pub fn probe() -> String {
-    r#"if command -v docker >/dev/null; then
+pub fn probe(subject: &Subject<'_>) -> String {
+    let engine = r#"if command -v docker >/dev/null; then
   echo client
   v=$(timeout 10 docker version --format '{{.Server.Version}}') && printf 'server %s\n' "$v"
   v=$(timeout 10 docker compose version --short) && printf 'compose %s\n' "$v"
   [ ! -d /run/systemd/system ] || printf 'enabled %s\n' "$(systemctl is-enabled docker.service)"
   [ ! -e /var/lib/dpkg/info/docker-ce.list ] || echo docker-ce
-fi"#
-    .to_owned()
+fi"#;
+    engine.to_owned() + ipv6::probe(subject)
 }
 
 /// Reads the probe's lines.
@@ -53,6 +59,8 @@ pub fn parse(output: &[u8]) -> Seen {
             "compose" => seen.compose = Some(value.trim_start_matches('v').to_owned()),
             "enabled" => seen.enabled = value == "enabled",
             "docker-ce" => seen.docker_ce = true,
+            "daemon" => seen.ipv6.configuration = Some(value.to_owned()),
+            "ip6tables" => seen.ipv6.rules = true,
             _ => {}
         }
     }
@@ -69,6 +77,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if host.access.systemd {
         facts.insert("boot".to_owned(), "enabled".to_owned());
     }
+    ipv6::desired(subject, &mut facts);
     facts
 }
 
@@ -89,6 +98,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if host.access.systemd {
         facts.insert("boot".to_owned(), if seen.enabled { "enabled" } else { "not enabled" }.to_owned());
     }
+    ipv6::observed(subject, host, &mut facts);
     facts
 }
 
@@ -172,6 +182,9 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         Ok(means) => means,
         Err(failure) => return Some(failure),
     };
+    if let Some(refused) = ipv6::preflight(subject, host) {
+        return Some(refused);
+    }
     let running = host.engine.server.is_some();
     let nothing_to_start = running && means == Means::Start;
     if !host.access.systemd && !nothing_to_start {
@@ -190,6 +203,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let Ok(means) = means(subject, host) else { return Vec::new() };
+    let ipv6 = ipv6::change(subject, host, means != Means::Start && host.engine.server.is_none());
     let install = match means {
         Means::Start => String::new(),
         Means::Distribution(packages) => {
@@ -199,13 +213,14 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         Means::Docker => from_docker(subject, host),
     };
     let title = match means {
-        Means::Start => "start Docker",
+        Means::Start if ipv6.is_empty() => "start Docker",
+        Means::Start => "configure Docker for IPv6",
         Means::Distribution(_) => "install Docker from the distribution's packages",
         Means::Docker => "install Docker from Docker's repository",
     };
     vec![Command {
         title: title.to_owned(),
-        script: subject.preamble() + &install + START,
+        script: subject.preamble() + &ipv6 + &install + START,
         input: Input::Empty,
         limit: LONG,
         reason: Reason::EngineFailed,

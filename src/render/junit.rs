@@ -1,0 +1,158 @@
+//! Checks as XML of the kind that `JUnit` writes, for pipelines that show reports: a suite an environment. Never leaves out a failure that
+//! is not a check's own.
+
+use crate::event::{CheckView, VerdictView};
+use crate::failure::{Failure, Reason};
+use crate::smoke::{Judgement, Vantage};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// One test case.
+struct Case {
+    class: &'static str,
+    name: String,
+    seconds: f64,
+    end: End,
+}
+
+enum End {
+    Passed(String),
+    Failed(String),
+    Skipped(String),
+    /// It could not even be asked.
+    Broken(String),
+}
+
+/// The report of everything that was checked, and of what kept checks from being made.
+#[must_use]
+pub fn text(checks: &[CheckView], verdicts: &[VerdictView], failures: &[Failure]) -> String {
+    let mut suites: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
+    for view in checks {
+        suites.entry(&view.environment).or_default().push(check(view));
+    }
+    for view in verdicts {
+        suites.entry(&view.environment).or_default().push(verdict(view));
+    }
+    // A check that failed is there already.
+    for failure in failures.iter().filter(|failure| failure.reason != Reason::CheckFailed) {
+        suites.entry(failure.environment.as_deref().unwrap_or("deployer")).or_default().push(broken(failure));
+    }
+    let cases = suites.values().flatten().collect::<Vec<_>>();
+    let mut out = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites{}>\n", totals("deployer", &cases));
+    for (environment, cases) in &suites {
+        let _ = writeln!(out, "  <testsuite{}>", totals(environment, &cases.iter().collect::<Vec<_>>()));
+        for case in cases {
+            write_case(&mut out, case);
+        }
+        out += "  </testsuite>\n";
+    }
+    out + "</testsuites>\n"
+}
+
+fn check(view: &CheckView) -> Case {
+    let end = if view.passed { End::Passed(view.found.clone()) } else { End::Failed(view.found.clone()) };
+    Case { class: "check", name: view.check.clone(), seconds: 0.0, end }
+}
+
+fn verdict(view: &VerdictView) -> Case {
+    let class = match view.vantage {
+        Vantage::Outside => "outside",
+        Vantage::Inside => "inside",
+    };
+    let detail = view.detail.clone();
+    let end = match view.outcome {
+        Judgement::Passed => End::Passed(detail),
+        // JUnit knows no warnings: it passes, and says so.
+        Judgement::Warned => End::Passed(format!("warning: {detail}")),
+        Judgement::Failed => End::Failed(detail),
+        Judgement::Skipped => End::Skipped(detail),
+    };
+    let seconds = std::time::Duration::from_millis(view.duration_ms).as_secs_f64();
+    Case { class, name: view.name.clone(), seconds, end }
+}
+
+fn broken(failure: &Failure) -> Case {
+    let message = format!("{} ({})", failure.message, failure.advice());
+    Case { class: "deployer", name: failure.reason.code().to_owned(), seconds: 0.0, end: End::Broken(message) }
+}
+
+fn totals(name: &str, cases: &[&Case]) -> String {
+    let count = |wanted: fn(&End) -> bool| cases.iter().filter(|case| wanted(&case.end)).count();
+    format!(
+        " name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\"",
+        escape(name),
+        cases.len(),
+        count(|end| matches!(end, End::Failed(_))),
+        count(|end| matches!(end, End::Broken(_))),
+        count(|end| matches!(end, End::Skipped(_))),
+        cases.iter().map(|case| case.seconds).sum::<f64>()
+    )
+}
+
+fn write_case(out: &mut String, case: &Case) {
+    let element = match &case.end {
+        End::Passed(said) => format!("<system-out>{}</system-out>", escape(said)),
+        End::Failed(why) => format!("<failure message=\"{}\"/>", escape(why)),
+        End::Skipped(why) => format!("<skipped message=\"{}\"/>", escape(why)),
+        End::Broken(why) => format!("<error message=\"{}\"/>", escape(why)),
+    };
+    let (class, name) = (case.class, escape(&case.name));
+    let _ = writeln!(
+        out,
+        "    <testcase classname=\"{class}\" name=\"{name}\" time=\"{:.3}\">{element}</testcase>",
+        case.seconds
+    );
+}
+
+/// Text as XML 1.0 can hold it, in elements and attributes: what it cannot hold at all (most control characters)
+/// becomes U+FFFD.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\t' => out.push_str("&#9;"),
+            '\n' => out.push_str("&#10;"),
+            '\r' => out.push_str("&#13;"),
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_a_suite_an_environment() {
+        let check = CheckView {
+            environment: "lab".to_owned(),
+            check: "page".to_owned(),
+            passed: false,
+            found: "status 500 \"<b>&\n\u{1b}[1m".to_owned(),
+        };
+        let verdict = |outcome, detail: &str| VerdictView {
+            environment: "production".to_owned(),
+            name: "UDP tracker 6969 over IPv6".to_owned(),
+            vantage: Vantage::Outside,
+            outcome,
+            detail: detail.to_owned(),
+            duration_ms: 1250,
+        };
+        let verdicts = [
+            verdict(Judgement::Passed, "seen over IPv6 as 2001:db8::2, 1 seeder"),
+            verdict(Judgement::Warned, "valid for 9 days"),
+            verdict(Judgement::Failed, "no answer to connect"),
+            verdict(Judgement::Skipped, "this machine has no IPv6"),
+        ];
+        let failures = [
+            Failure::new(Reason::CheckFailed, "page: status 500").on("lab"),
+            Failure::new(Reason::ConnectionRefused, "b refuses").on("backup").hint("Start it"),
+        ];
+        insta::assert_snapshot!(text(&[check], &verdicts, &failures));
+    }
+}

@@ -1,0 +1,40 @@
+//! File systems and how full they are. Never counts one twice.
+
+use super::{Finding, after};
+use crate::smoke::Judgement::{Failed, Passed, Skipped, Warned};
+use std::collections::BTreeMap;
+
+/// Percent of what may be used.
+const WARNED: u64 = 85;
+/// Percent from which databases stop.
+const FAILED: u64 = 95;
+
+pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
+    let disks: BTreeMap<&str, (u64, u64)> = after(lines, "disk").filter_map(|words| read(words.first()?)).collect();
+    if disks.is_empty() {
+        return vec![Finding::new("disk", Skipped, "the host does not tell how full its disks are")];
+    }
+    let finding = |(mount, (percent, free)): (&str, (u64, u64))| {
+        let judgement = match percent {
+            percent if percent > FAILED => Failed,
+            percent if percent > WARNED => Warned,
+            _ => Passed,
+        };
+        // Kibibytes; a tenth of a gibibyte is enough to tell.
+        let tenths = free * 10 / (1 << 20);
+        Finding::new(
+            format!("disk {mount}"),
+            judgement,
+            format!("{percent} % used, {}.{} GiB free", tenths / 10, tenths % 10),
+        )
+    };
+    disks.into_iter().map(finding).collect()
+}
+
+/// A line of `df -Pk`: FILESYSTEM KIBIBYTES USED FREE PERCENT MOUNT, of which the first and the last may hold blanks.
+fn read(line: &str) -> Option<(&str, (u64, u64))> {
+    let (before, rest) = line.split_once("% ")?;
+    let mut words = before.split_whitespace().rev();
+    let (percent, free) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((rest.trim(), (percent, free)))
+}

@@ -1,0 +1,19 @@
+//! A page over HTTP. Never reads more of it than it must.
+
+use super::site::{Site, unwanted};
+use super::{Found, Note, Trouble};
+use tokio::time::Instant;
+
+/// Asks for a page, which must have this status and hold this text.
+pub(super) async fn page(site: &Site, path: &str, status: u16, contains: Option<&str>, until: Instant) -> Found {
+    let (got, body) = site.get(path, until).await?;
+    if got != status {
+        return Err(unwanted(got, status, &body));
+    }
+    match contains {
+        Some(text) if !String::from_utf8_lossy(&body).contains(text) => {
+            Err(Trouble::passing(format!("status {got}, but {text:?} is not in the answer")))
+        }
+        _ => Ok(Note::passed(format!("status {got}"))),
+    }
+}

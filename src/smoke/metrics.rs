@@ -1,0 +1,31 @@
+//! A tracker's figures in the text that Prometheus reads. Never reads what they say.
+
+use super::announce::escape;
+use super::site::{Site, unwanted};
+use super::{Found, Note, Trouble};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+/// Asks for the figures. Torrust 3.0.0 answers in JSON whatever the format asked for, or has no such path.
+pub(super) async fn text(site: &Site, path: &str, token: &SecretString, until: Instant) -> Found {
+    let token = Zeroizing::new(escape(token.expose_secret().as_bytes()));
+    let path = Zeroizing::new(format!("{path}?format=prometheus&token={}", *token));
+    let (status, body) = site.get(&path, until).await?;
+    match status {
+        200 if body.trim_ascii_start().starts_with(b"{") => {
+            Ok(Note::warned("this tracker answers in JSON only: there is nothing for Prometheus to scrape"))
+        }
+        200 => {
+            let text = String::from_utf8_lossy(&body);
+            let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+            if samples == 0 {
+                Err(Trouble::passing("there is no sample in it"))
+            } else {
+                Ok(Note::passed(format!("{samples} samples")))
+            }
+        }
+        404 => Ok(Note::warned("this tracker has no such figures: there is nothing for Prometheus to scrape")),
+        _ => Err(unwanted(status, 200, &body)),
+    }
+}

@@ -1,0 +1,170 @@
+//! A certificate as clients meet it: chain and name judged by rustls, its end and issuer read from it whatever the
+//! judgement is. Never sends anything over the connection.
+
+use super::{Found, Note, Trouble};
+use crate::web::Roots;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpStream;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+
+/// Days to the end at which there is something to be done: renewal should have happened at 30.
+const SOON: i64 = 14;
+const DAY: i64 = 24 * 60 * 60;
+
+/// Looks at the certificate that is shown for a name.
+pub(super) async fn certificate(domain: &str, connect: SocketAddr, roots: &Roots) -> Found {
+    let provider = Arc::new(ring::default_provider());
+    let judge = judge(roots, &provider).map_err(Trouble::lasting)?;
+    let witness = Arc::new(Witness { judge, seen: Mutex::default() });
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Trouble::lasting(error.to_string()))?
+        .dangerous() // the witness asks a verifier of rustls
+        .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
+        .with_no_client_auth();
+    let name = ServerName::try_from(domain.to_owned())
+        .map_err(|_| Trouble::lasting(format!("{domain} is no name that a certificate can have")))?;
+    let stream = TcpStream::connect(connect).await;
+    let stream = stream.map_err(|error| Trouble::passing(format!("{connect}: {}", error.kind())))?;
+    let shaken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (shaken, seen) {
+        (Ok(_), Some(seen)) => Ok(good(&seen)),
+        (Ok(_), None) => Err(Trouble::lasting("no certificate was shown")),
+        (Err(error), seen) => Err(bad(domain, &error, seen.as_ref())),
+    }
+}
+
+/// The verifier for these roots; the system's is the one that HTTP requests have, too.
+fn judge(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let Roots::Pem(pem) = roots else {
+        let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
+        return Ok(Arc::new(verifier.map_err(|error| format!("this machine trusts no authority: {error}"))?));
+    };
+    let mut store = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let root = root.map_err(|error| format!("the root certificate given is not PEM: {error}"))?;
+        store.add(root).map_err(|error| format!("the root certificate given is of no use: {error}"))?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build();
+    Ok(verifier.map_err(|error| format!("the root certificate given is of no use: {error}"))?)
+}
+
+/// What was shown, and when.
+#[derive(Debug)]
+struct Seen {
+    der: Vec<u8>,
+    at: UnixTime,
+}
+
+impl Seen {
+    /// Issuer, and seconds to the end, negative after it.
+    fn read(&self) -> Option<(String, i64)> {
+        let certificate = Certificate::from_der(&self.der).ok()?;
+        let end = certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
+        let left = i64::try_from(end).ok()? - i64::try_from(self.at.as_secs()).ok()?;
+        Some((certificate.tbs_certificate().issuer().to_string(), left))
+    }
+
+    /// How long it is valid in all, in seconds.
+    fn life(&self) -> Option<i64> {
+        let certificate = Certificate::from_der(&self.der).ok()?;
+        let validity = certificate.tbs_certificate().validity();
+        let [begin, end] = [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());
+        i64::try_from(end.checked_sub(begin)?).ok()
+    }
+}
+
+fn good(seen: &Seen) -> Note {
+    let Some((issuer, left)) = seen.read() else { return Note::warned("trusted, but its end cannot be read") };
+    let detail = format!("valid for {}, issued by {issuer}", span(left));
+    // Those that live for hours or days are renewed when a third of that is left.
+    let soon = seen.life().map_or(SOON * DAY, |life| (life / 4).min(SOON * DAY));
+    if left < soon { Note::warned(detail) } else { Note::passed(detail) }
+}
+
+fn bad(domain: &str, error: &std::io::Error, seen: Option<&Seen>) -> Trouble {
+    let read = seen.and_then(Seen::read);
+    let issuer = read.as_ref().map(|(issuer, _)| format!(", issued by {issuer}")).unwrap_or_default();
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(why)) = inner else {
+        // A server that has no certificate for the name yet breaks off.
+        return Trouble::passing(format!("no handshake: {error}"));
+    };
+    let what = match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            let since = read.as_ref().map(|(_, left)| format!(" {} ago", span(-left))).unwrap_or_default();
+            format!("expired{since}")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not valid yet".to_owned(),
+        CertificateError::NotValidForName => format!("not for {domain}"),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            format!("not for {domain} but for {}", presented.join(", "))
+        }
+        CertificateError::UnknownIssuer => "of no authority that is trusted here".to_owned(),
+        other => other.to_string(),
+    };
+    Trouble::lasting(format!("the certificate is {what}{issuer}"))
+}
+
+fn span(seconds: i64) -> String {
+    match (seconds / DAY, seconds / 3600) {
+        (0, 0) => "less than an hour".to_owned(),
+        (0, 1) => "1 hour".to_owned(),
+        (0, hours) => format!("{hours} hours"),
+        (1, _) => "1 day".to_owned(),
+        (days, _) => format!("{days} days"),
+    }
+}
+
+/// Remembers the certificate, and leaves every decision to the verifier it asks.
+#[derive(Debug)]
+struct Witness {
+    judge: Arc<dyn ServerCertVerifier>,
+    seen: Mutex<Option<Seen>>,
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let seen = Seen { der: end_entity.to_vec(), at: now };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        self.judge.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.judge.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.judge.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.judge.supported_verify_schemes()
+    }
+}

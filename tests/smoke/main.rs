@@ -1,0 +1,33 @@
+//! The probes of `deployer test` against stand-ins on the loopback interface: good ones, bad ones, silent ones. Never
+//! leaves this machine.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod facts;
+mod http_tracker;
+mod stack;
+mod swarm;
+mod tls;
+mod udp_tracker;
+
+use deployer::smoke::{Check, Probe, Vantage, Verdict, ask};
+use std::time::Duration;
+
+/// Long enough for a busy machine, short enough to wait for.
+const DEADLINE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(50);
+
+fn check(probe: Probe) -> Check {
+    Check { name: "it".to_owned(), vantage: Vantage::Outside, probe }
+}
+
+async fn asked(probe: Probe) -> Verdict {
+    ask(&check(probe), DEADLINE, PAUSE).await
+}
+
+/// Asks with little time, and makes sure that it is kept.
+async fn asked_for(deadline: Duration, probe: Probe) -> Verdict {
+    let verdict = ask(&check(probe), deadline, PAUSE).await;
+    assert!(verdict.took <= deadline + Duration::from_millis(500), "{verdict:?}");
+    verdict
+}
