@@ -8,6 +8,10 @@ use crate::prepare::Prepared;
 use crate::secret;
 use std::time::Duration;
 
+mod kept;
+
+pub use kept::Kept;
+
 /// Asked whether an unknown host key is to be trusted.
 pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
 
@@ -23,19 +27,7 @@ pub async fn open(
     sink: &Sink,
     vouch: Vouch<'_>,
 ) -> Result<Host, Failure> {
-    let environment = &prepared.environment;
-    let resolve = async |source: Option<&secret::SecretSource>| match source {
-        Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
-        None => Ok(None),
-    };
-    let mut way = Way {
-        address: &environment.address,
-        ssh: &environment.ssh,
-        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
-        key_text: resolve(environment.ssh.key_source()).await?,
-        known,
-        accept_new,
-    };
+    let mut way = way(prepared, known, accept_new).await?;
     let waiting = |activity: &str| {
         sink(Event::Progress { environment: prepared.name().to_owned(), activity: activity.to_owned() });
     };
@@ -47,4 +39,21 @@ pub async fn open(
         }
         connected => connected,
     }
+}
+
+/// The way to an environment's host, with its secrets resolved.
+async fn way<'a>(prepared: &'a Prepared, known: &'a [String], accept_new: bool) -> Result<Way<'a>, Failure> {
+    let environment = &prepared.environment;
+    let resolve = async |source: Option<&secret::SecretSource>| match source {
+        Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
+        None => Ok(None),
+    };
+    Ok(Way {
+        address: &environment.address,
+        ssh: &environment.ssh,
+        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
+        key_text: resolve(environment.ssh.key_source()).await?,
+        known,
+        accept_new,
+    })
 }

@@ -78,12 +78,18 @@ impl Session {
     }
 
     /// Gives the lease back and closes the connection.
-    pub async fn close(mut self) -> Prepared {
-        self.disown().await;
-        if let Some(host) = Arc::into_inner(self.host) {
+    pub async fn close(self) -> Prepared {
+        let (prepared, host) = self.part().await;
+        if let Some(host) = host {
             host.close().await;
         }
-        self.prepared
+        prepared
+    }
+
+    /// Gives the lease back and leaves the connection, where nobody else uses it.
+    pub async fn part(mut self) -> (Prepared, Option<Host>) {
+        self.disown().await;
+        (self.prepared, Arc::into_inner(self.host))
     }
 
     async fn look(&self) -> Result<HostFacts, Failure> {

@@ -1,10 +1,11 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::connect::{self, Vouch};
+use crate::connect::{self, Kept, Vouch};
 use crate::event::{Action, Change, Left, PlannedStep, Sink, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::host::Host;
 use crate::manifest::environment::Environment;
 use crate::observe::Session;
 use crate::plan::Plan;
@@ -81,30 +82,30 @@ impl Goal {
     }
 }
 
-/// Connects and observes, several hosts at once. What fails is returned by environment.
+/// Connects and observes, several hosts at once, over connections that were kept where there are some. What fails is
+/// returned by environment.
 pub async fn observe(
     prepared: Vec<Prepared>,
     records: &BTreeMap<String, Record>,
     request: &Request,
+    kept: Option<&Kept>,
     sink: &Sink,
     vouch: Vouch<'_>,
 ) -> (Sessions, Vec<(Prepared, Failure)>) {
-    let one = |prepared: Prepared| async move {
+    let one = |mut prepared: Prepared| async move {
         let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
-        let wait = if request.patient { prepared.environment.ssh.wait } else { Duration::ZERO };
-        let opened = connect::open(&prepared, &known, request.trust.new_host_keys, wait, sink, vouch).await;
-        match opened {
-            Ok(host) => {
-                let mut session = Session::new(prepared, host, sink.clone());
-                session.asks = request.registries == Registries::Asked;
-                match session.observe().await {
-                    Ok(()) => Ok(session),
-                    Err(failure) => {
-                        let failure = failure.on(session.prepared.name());
-                        Err((session.close().await, failure))
-                    }
-                }
+        if let Some(kept) = kept
+            && let Some(host) = kept.take(&prepared, &known).await
+        {
+            match look(prepared, host, request.registries, sink).await {
+                // It broke since the last look, maybe for good: a new one tells.
+                Err((again, failure)) if failure.reason == Reason::ConnectionLost => prepared = again,
+                looked => return looked,
             }
+        }
+        let wait = if request.patient { prepared.environment.ssh.wait } else { Duration::ZERO };
+        match connect::open(&prepared, &known, request.trust.new_host_keys, wait, sink, vouch).await {
+            Ok(host) => look(prepared, host, request.registries, sink).await,
             Err(failure) => {
                 let failure = failure.on(prepared.name());
                 Err((prepared, failure))
@@ -124,6 +125,24 @@ pub async fn observe(
     }
     failures.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
     (sessions, failures)
+}
+
+/// The first look at a host.
+async fn look(
+    prepared: Prepared,
+    host: Host,
+    registries: Registries,
+    sink: &Sink,
+) -> Result<Session, (Prepared, Failure)> {
+    let mut session = Session::new(prepared, host, sink.clone());
+    session.asks = registries == Registries::Asked;
+    match session.observe().await {
+        Ok(()) => Ok(session),
+        Err(failure) => {
+            let failure = failure.on(session.prepared.name());
+            Err((session.close().await, failure))
+        }
+    }
 }
 
 /// What is to be done, in order, and what is known to fail before anything is changed.

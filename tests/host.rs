@@ -461,8 +461,12 @@ async fn a_broken_connection_is_told_from_a_failed_script() {
             Command::new("kill").args(["-9", child]).status().unwrap();
         }
     };
+    let ssh = sshd.ssh();
+    assert!(host.serves(&way(&ssh)));
+    assert!(!host.serves(&way(&Ssh { user: Some("other".to_owned()), ..ssh.clone() })));
     let (output, ()) = tokio::join!(host.run("echo begun; sleep 3", Input::Empty, SOON), killed);
     assert_eq!(output.unwrap_err().reason, Reason::ConnectionLost);
+    until("the loss is noticed", || !host.serves(&way(&ssh))).await;
     assert_eq!(host.run("true", Input::Empty, SOON).await.unwrap_err().reason, Reason::ConnectionLost);
     host.close().await;
 }

@@ -38,8 +38,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 
 async fn draw(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(&args.environments, true)?;
-    let view = look::recorded_view(context, &mut pass, environments).await;
+    let view = look::recorded_view(context, &mut pass, &args.environments).await?;
     let text = match args.format {
         Format::Dot => graph::dot(&view),
         Format::Mermaid => graph::mermaid(&view),

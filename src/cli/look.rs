@@ -7,7 +7,7 @@ use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, Ver
 use crate::examine;
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::{Environment, Name};
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
 use crate::reconcile::{Goal, Registries, Request, Trust};
@@ -16,6 +16,7 @@ use crate::standing;
 use crate::state::{Kind, Stage};
 use crate::step::{container, services};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How hosts are looked at.
 #[must_use]
@@ -31,13 +32,15 @@ pub fn request() -> Request {
     }
 }
 
-/// The plan from what is recorded to what the manifest says. Each environment is let go, with its record, once its steps
-/// are known: there may be ten thousand.
-pub async fn recorded_view(context: &Context, pass: &mut Pass, environments: Vec<Environment>) -> PlanView {
+/// The plan from what is recorded to what the manifest says. Each environment is copied when its turn comes and let go,
+/// with its record, once its steps are known: there may be ten thousand.
+pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String]) -> Result<PlanView, Vec<Failure>> {
+    let manifest = Arc::clone(&pass.manifest);
+    let chosen: Vec<Name> = pass.choose(names, true)?.into_iter().cloned().collect();
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
     let mut oldest = None;
-    for environment in environments {
-        for one in pass.prepare(vec![environment], true).await {
+    for environment in chosen.iter().filter_map(|name| manifest.environments.get(name)) {
+        for one in pass.prepare(vec![environment.clone()], true).await {
             let record = pass.records.remove(one.name());
             let own = prepare::recorded_steps(&one, record.as_ref(), one.environment.stage);
             if own.is_empty() {
@@ -52,7 +55,7 @@ pub async fn recorded_view(context: &Context, pass: &mut Pass, environments: Vec
     let mut view = pass.named(Plan::new(steps, &depends_on).into_view(converged));
     let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
     view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
-    view
+    Ok(view)
 }
 
 /// How each environment stands. `judged`: not healthy or not reachable is a failure.

@@ -2,6 +2,7 @@
 //! for, and one observation of each. Never changes a host.
 
 use super::{Context, Ending};
+use crate::connect::Kept;
 use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
@@ -28,6 +29,8 @@ pub struct Pass {
     pub records: BTreeMap<String, Record>,
     /// What failed so far; each was already said.
     pub failures: Vec<Failure>,
+    /// Where connections stay open after the pass; `None` where they end with it.
+    pub kept: Option<Arc<Kept>>,
     sink: Sink,
     render: Arc<dyn Render>,
 }
@@ -60,7 +63,7 @@ impl Pass {
         };
         let (manifest, store) = (Arc::new(manifest), store.map(Arc::new));
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
-        let pass = Self { manifest, store, records, failures: Vec::new(), sink, render };
+        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render };
         pass.say_warnings(context);
         pass.orphans().map_err(|failure| vec![failure])?;
         Ok(pass)
@@ -79,7 +82,7 @@ impl Pass {
     pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
         let records = recorded(&store, &manifest).await?;
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
-        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), sink, render })
+        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, render })
     }
 
     /// Warns of environments that are recorded and no longer in the file; a file without any is refused
@@ -90,8 +93,7 @@ impl Pass {
             let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
             return Err(Failure::new(Reason::ManifestEmptied, message));
         }
-        let known = |name: &str| self.manifest.environments.keys().any(|known| known.as_str() == name);
-        for name in self.records.keys().filter(|name| !known(name)) {
+        for name in self.records.keys().filter(|name| !self.knows(name)) {
             let message = format!(
                 "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} takes it off its host"
             );
@@ -102,6 +104,12 @@ impl Pass {
 
     /// The environments named, or all, with those they depend on where `closed`.
     pub fn select(&self, names: &[String], closed: bool) -> Result<Vec<Environment>, Vec<Failure>> {
+        let wanted = self.choose(names, closed)?;
+        Ok(wanted.iter().filter_map(|name| self.manifest.environments.get(*name)).cloned().collect())
+    }
+
+    /// The names of those that [`Pass::select`] copies.
+    pub fn choose(&self, names: &[String], closed: bool) -> Result<BTreeSet<&Name>, Vec<Failure>> {
         let all = &self.manifest.environments;
         let failures: Vec<Failure> =
             names.iter().filter(|name| !self.knows(name)).map(|name| unknown(&self.manifest, name)).collect();
@@ -114,7 +122,7 @@ impl Pass {
         while let Some(name) = open.pop() {
             open.extend(all.get(name).into_iter().flat_map(|one| &one.depends_on).filter(|need| wanted.insert(need)));
         }
-        Ok(all.values().filter(|environment| wanted.contains(&environment.name)).cloned().collect())
+        Ok(wanted)
     }
 
     /// As [`Pass::select`], for a command that changes hosts: also what left the manifest and is to be destroyed by name.
@@ -138,7 +146,7 @@ impl Pass {
 
     /// Whether the manifest has an environment of that name.
     pub fn knows(&self, name: &str) -> bool {
-        self.manifest.environments.keys().any(|known| known.as_str() == name)
+        self.manifest.environments.contains_key(name)
     }
 
     /// The plan with the project's name, and where its environments stand.
@@ -215,7 +223,7 @@ impl Pass {
     ) -> (Sessions, Vec<(Prepared, Failure)>) {
         let (sessions, failed) = {
             let vouch = |failure: &Failure| vouch(context, failure);
-            reconcile::observe(prepared, &self.records, request, &self.sink, &vouch).await
+            reconcile::observe(prepared, &self.records, request, self.kept.as_deref(), &self.sink, &vouch).await
         };
         for (_, failure) in &failed {
             self.fail(failure.clone());
@@ -265,13 +273,18 @@ impl Pass {
         self.records.remove(name);
     }
 
-    /// Closes connections and the store; `outcome` holds where nothing failed.
+    /// Closes the store, and connections that are not kept; `outcome` holds where nothing failed.
     pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
         let others = self.spared(&sessions);
         for (name, session) in sessions {
             let session = session.into_inner();
             let token = session.lease.as_ref().map(|lease| lease.token);
-            session.close().await;
+            match (&self.kept, session.part().await) {
+                // After a failure nothing is taken on trust, the connection included.
+                (Some(kept), (_, Some(host))) if self.failures.is_empty() => kept.keep(&name, host).await,
+                (_, (_, Some(host))) => host.close().await,
+                (_, (_, None)) => {}
+            }
             if let (Some(store), Some(token)) = (&self.store, token) {
                 // The host was told already, and it decides.
                 let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;

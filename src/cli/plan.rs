@@ -58,13 +58,13 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 
 async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(&args.environments, true)?;
     if args.offline {
-        let view = look::recorded_view(context, &mut pass, environments).await;
+        let view = look::recorded_view(context, &mut pass, &args.environments).await?;
         let outcome = if view.steps.is_empty() { Outcome::Converged } else { Outcome::Planned };
         context.say(Event::Plan(view));
         return Ok(pass.close(Sessions::new(), outcome).await);
     }
+    let environments = pass.select(&args.environments, true)?;
     let prepared = pass.prepare(environments, false).await;
     let named = !args.environments.is_empty();
     let request = Request { resume: named, registries: Registries::Asked, ..look::request() };

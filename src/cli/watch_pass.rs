@@ -5,6 +5,7 @@ use super::converge::{self, Asked};
 use super::pass::Pass;
 use super::signals::Stop;
 use super::{Context, consent};
+use crate::connect::Kept;
 use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::manifest::Manifest;
@@ -31,6 +32,8 @@ pub struct Job {
     pub environment: Environment,
     /// What was said of it last.
     pub said: Said,
+    /// Connections of earlier passes.
+    pub kept: Arc<Kept>,
     /// Set by a signal.
     pub stop: Arc<Stop>,
 }
@@ -92,6 +95,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
     // A host that does not answer is tried again later: others are waiting.
     let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, registries, trust };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
+    pass.kept = Some(Arc::clone(&job.kept));
     let prepared = pass.prepare(vec![job.environment.clone()], false).await;
     let (sessions, proposal) = tokio::select! {
         proposed = converge::propose(context, &mut pass, prepared, &request, &asked) => proposed,

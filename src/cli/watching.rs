@@ -8,6 +8,7 @@ use super::Context;
 use super::signals::Stop;
 use super::watch::{Args, say};
 use super::watch_pass::{self, Done, Job, Said};
+use crate::connect::Kept;
 use crate::event::{Event, Happening};
 use crate::failure::{Failure, Reason};
 use crate::manifest::Manifest;
@@ -18,7 +19,7 @@ use crate::watch::files;
 use crate::watch::git::{self, Followed};
 use crate::watch::http::Shared;
 use crate::watch::quarantine::Quarantine;
-use crate::watch::schedule::{End, Schedule};
+use crate::watch::schedule::{self, End, Schedule};
 use crate::watch::sources::Prints;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +58,7 @@ pub struct Watching<'a> {
     /// Passes.
     schedule: Schedule,
     quarantine: Quarantine,
+    kept: Arc<Kept>,
     jobs: JoinSet<Option<Done>>,
     names: BTreeMap<Id, String>,
     said: BTreeMap<String, Said>,
@@ -101,6 +103,7 @@ impl<'a> Watching<'a> {
             changes,
             schedule: Schedule::new(args.interval, usize::from(args.parallel)),
             quarantine: Quarantine::default(),
+            kept: Arc::new(Kept::new(schedule::jittered(args.interval, 1.0))),
             jobs: JoinSet::new(),
             names: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -191,10 +194,16 @@ impl<'a> Watching<'a> {
             store: Arc::clone(&self.store),
             environment,
             said: self.said.get(name).cloned().unwrap_or_default(),
+            kept: Arc::clone(&self.kept),
             stop: Arc::clone(self.stop),
         };
         let task = self.jobs.spawn(watch_pass::run(job));
         self.names.insert(task.id(), name.to_owned());
+    }
+
+    /// Lets connections of environments go that are no longer watched.
+    fn release(&self) {
+        self.kept.retain(|name| self.environments.contains_key(name));
     }
 
     fn ended(&mut self, ended: Result<(Id, Option<Done>), JoinError>) {
@@ -207,6 +216,9 @@ impl<'a> Watching<'a> {
             }
         };
         let Some(name) = self.names.remove(&id) else { return };
+        if !self.environments.contains_key(&name) {
+            self.release();
+        }
         let now = self.begun.elapsed();
         let pause = self.schedule.ended(&name, done.as_ref().map_or(End::Failed, |done| done.end), now, chance());
         let Some(done) = done else { return };
@@ -279,8 +291,9 @@ impl<'a> Watching<'a> {
     }
 }
 
-/// Closes the store, so that its log is folded into the one file.
+/// Closes the connections that were kept, and the store, so that its log is folded into the one file.
 pub async fn close(watching: Watching<'_>) {
+    watching.kept.close().await;
     if let Some(store) = Arc::into_inner(watching.store) {
         store.close().await;
     }

@@ -9,11 +9,12 @@ mod master;
 mod script;
 mod settings;
 mod trouble;
+mod way;
 
 pub use forward::Forward;
+pub use way::Way;
 
 use crate::failure::{Failure, Reason};
-use crate::manifest::environment::Ssh;
 use openssh::{ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
@@ -54,22 +55,6 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// How to get to a host, with everything resolved.
-pub struct Way<'a> {
-    /// DNS name, IPv4 or IPv6 address, or an alias of the user's ssh configuration.
-    pub address: &'a str,
-    /// How the manifest says to reach it.
-    pub ssh: &'a Ssh,
-    /// For a sudo that asks.
-    pub sudo_password: Option<SecretString>,
-    /// The private key's text, where the identity is a secret.
-    pub key_text: Option<SecretString>,
-    /// Host keys recorded at an earlier contact, each `TYPE BASE64`.
-    pub known: &'a [String],
-    /// Whether the key of a host that nobody knows yet is accepted.
-    pub accept_new: bool,
-}
-
 /// A connection to one host; scripts run there as root.
 pub struct Host {
     session: Session,
@@ -81,6 +66,9 @@ pub struct Host {
     sudo_password: Option<SecretString>,
     keys: Vec<String>,
     channels: Semaphore,
+    /// The way it was made over, and when.
+    print: blake3::Hash,
+    made: Instant,
 }
 
 impl Host {
@@ -104,7 +92,32 @@ impl Host {
             sudo_password: way.sudo_password.clone(),
             keys: master.keys,
             channels: Semaphore::new(CHANNELS),
+            print: way.print(),
+            made: Instant::now(),
         })
+    }
+
+    /// How long ago the host's key was checked.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    /// Whether this connection is not known to be lost, and one made now would be made over the same way.
+    #[must_use]
+    pub fn serves(&self, way: &Way<'_>) -> bool {
+        self.print == way.print() && !self.ended()
+    }
+
+    /// Whether ssh has ended, as far as was heard.
+    fn ended(&self) -> bool {
+        loop {
+            match self.held.try_read(&mut [0; 64]) {
+                Ok(1..) => {}
+                Ok(0) => return true,
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
     }
 
     /// The host keys that this connection verified or learned, `TYPE BASE64`.
@@ -153,15 +166,7 @@ impl Host {
     /// Whether the connection is lost, or will be within a second: a host that goes down lets some commands fail
     /// first.
     pub async fn gone(&self) -> bool {
-        let ended = async {
-            while self.held.readable().await.is_ok() {
-                match self.held.try_read(&mut [0; 64]) {
-                    Ok(1..) => {}
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Ok(0) | Err(_) => break,
-                }
-            }
-        };
+        let ended = async { while self.held.readable().await.is_ok() && !self.ended() {} };
         tokio::time::timeout(Duration::from_secs(1), ended).await.is_ok()
     }
 

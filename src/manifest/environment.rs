@@ -15,6 +15,13 @@ use std::time::Duration;
 #[serde(transparent)]
 pub struct Name(String);
 
+/// It is ordered and compared as its text is, so maps are asked without making one.
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One named thing that is deployed to.
 #[derive(Clone, Debug)]
 pub struct Environment {

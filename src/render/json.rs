@@ -5,6 +5,7 @@ use super::{Render, stream::Stream};
 use crate::event::Event;
 use crate::failure::Failure;
 use serde::Serialize;
+use std::io::{self, Write};
 
 const VERSION: u8 = 1;
 
@@ -21,7 +22,10 @@ impl Json {
 
 impl Render for Json {
     fn event(&self, event: &Event) {
-        self.out.write(&(line(event) + "\n"));
+        self.out.write_as(|out| {
+            write(event, &mut *out)?;
+            out.write_all(b"\n")
+        });
     }
 
     fn can_ask(&self) -> bool {
@@ -82,29 +86,42 @@ struct Place<'a> {
 /// One event as its line, without the line break.
 #[must_use]
 pub fn line(event: &Event) -> String {
+    let mut line = Vec::new();
+    // Strings, numbers and maps with string keys: there is nothing in an event that could fail.
+    let _ = write(event, &mut line);
+    String::from_utf8(line).unwrap_or_default()
+}
+
+/// The same, written as it is made: that of a plan may be long.
+fn write(event: &Event, out: &mut dyn Write) -> io::Result<()> {
+    let mut object = Object(out);
     match event {
-        Event::Progress { environment, activity } => object("progress", Progress { environment, activity }),
-        Event::Plan(plan) => object("plan", plan),
-        Event::Step(step) => object("step", step),
-        Event::Environment(environment) => object("environment", environment),
-        Event::Check(check) => object("check", check),
-        Event::Verdict(verdict) => object("verdict", verdict),
-        Event::Run(run) => object("run", run),
-        Event::Release(release) => object("release", release),
-        Event::Failure(failure) => object("error", error(failure)),
+        Event::Progress { environment, activity } => object.of("progress", Progress { environment, activity }),
+        Event::Plan(plan) => object.of("plan", plan),
+        Event::Step(step) => object.of("step", step),
+        Event::Environment(environment) => object.of("environment", environment),
+        Event::Check(check) => object.of("check", check),
+        Event::Verdict(verdict) => object.of("verdict", verdict),
+        Event::Run(run) => object.of("run", run),
+        Event::Release(release) => object.of("release", release),
+        Event::Failure(failure) => object.of("error", error(failure)),
         Event::Warning { environment, message } => {
-            object("warning", Warning { environment: environment.as_deref(), message })
+            object.of("warning", Warning { environment: environment.as_deref(), message })
         }
-        Event::Output(text) => object("output", Text { text }),
-        Event::Note(text) => object("note", Text { text }),
-        Event::Watch(watch) => object("watch", watch),
-        Event::Result(result) => object("result", result),
+        Event::Output(text) => object.of("output", Text { text }),
+        Event::Note(text) => object.of("note", Text { text }),
+        Event::Watch(watch) => object.of("watch", watch),
+        Event::Result(result) => object.of("result", result),
     }
 }
 
-fn object(r#type: &str, body: impl Serialize) -> String {
-    // Strings, numbers and maps with string keys: there is nothing in an event that could fail.
-    serde_json::to_string(&Line { version: VERSION, r#type, body }).unwrap_or_default()
+/// Where one object goes.
+struct Object<'a>(&'a mut dyn Write);
+
+impl Object<'_> {
+    fn of(&mut self, r#type: &str, body: impl Serialize) -> io::Result<()> {
+        Ok(serde_json::to_writer(&mut self.0, &Line { version: VERSION, r#type, body })?)
+    }
 }
 
 fn error(failure: &Failure) -> Error<'_> {

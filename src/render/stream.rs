@@ -1,8 +1,11 @@
 //! One output stream, written whole texts at a time. Never fails a run because nobody reads.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is written at once of a long text.
+const BLOCK: usize = 64 * 1024;
 
 /// A stream that goes quiet when its reader leaves.
 pub(super) struct Stream {
@@ -18,11 +21,21 @@ impl Stream {
 
     /// Writes a text at once, so that lines of parallel tasks never mix.
     pub(super) fn write(&self, text: &str) {
-        if text.is_empty() || self.closed.load(Ordering::Relaxed) {
+        if !text.is_empty() {
+            self.write_as(|out| out.write_all(text.as_bytes()));
+        }
+    }
+
+    /// The same for a text that is never whole in memory.
+    pub(super) fn write_as(&self, text: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        if self.closed.load(Ordering::Relaxed) {
             return;
         }
         let Ok(mut out) = self.out.lock() else { return };
-        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        let mut out = BufWriter::with_capacity(BLOCK, &mut *out);
+        if let Err(error) = text(&mut out).and_then(|()| out.flush()) {
+            // What is left would be tried again when it is dropped.
+            let _ = out.into_parts();
             self.closed.store(true, Ordering::Relaxed);
             self.lost.fetch_or(error.kind() != ErrorKind::BrokenPipe, Ordering::Relaxed);
         }
@@ -31,5 +44,41 @@ impl Stream {
     /// Whether something could not be written though somebody may have wanted it (a full disk).
     pub(super) fn lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Takes so many writes and no more; counts all.
+    struct Reader(Arc<Mutex<Vec<usize>>>, usize);
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut seen = self.0.lock().unwrap();
+            seen.push(bytes.len());
+            if seen.len() > self.1 { Err(ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_never_whole_and_a_short_one_always() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let stream = Stream::new(Box::new(Reader(Arc::clone(&seen), 5)));
+        stream.write("short");
+        stream.write_as(|out| (0..BLOCK).try_for_each(|_| out.write_all(b"two")));
+        assert!(seen.lock().unwrap().iter().all(|length| *length <= BLOCK) && !stream.lost(), "{seen:?}");
+        assert_eq!((seen.lock().unwrap()[0], seen.lock().unwrap().iter().sum::<usize>()), (5, 5 + 3 * BLOCK));
+        stream.write("refused");
+        assert!(stream.lost());
+        let tried = seen.lock().unwrap().len();
+        stream.write("too late");
+        assert_eq!(seen.lock().unwrap().len(), tried);
     }
 }

@@ -61,6 +61,23 @@ impl Watch {
         (status.parse().expect("a number"), body.to_owned())
     }
 
+    /// Waits until one more pass has begun and ended well.
+    #[track_caller]
+    fn pass(&self, what: &str, seconds: u64) {
+        self.until("it listens", 20, |watch| watch.count("listening") == 1);
+        let well = |watch: &Self| watch.metric("reconciles_total") - watch.metric("reconcile_failures_total");
+        let before = well(self);
+        // One may have begun already.
+        self.until(what, seconds, |watch| well(watch) > before + 1);
+    }
+
+    /// A counter of the only environment.
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").1;
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("deployer_{name}{{"))).expect(name);
+        line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+    }
+
     fn end(mut self) -> i32 {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill starts").success());
@@ -149,4 +166,52 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     assert!(watch.events().iter().all(|event| event["type"] != "error" || event["reason"] == "manifest-invalid"));
     assert_eq!(watch.end(), 143);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
+}
+
+#[test]
+fn a_connection_is_kept_between_passes_and_given_up_when_it_breaks_or_leads_elsewhere() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    // One process of each connection, and where they came in.
+    let connections = || host.shell("pgrep -u deploy sshd || true").trim().to_owned();
+    let ends = || host.shell("ss -Htn state established sport = :22");
+    assert_eq!(work.apply().expect(0).outcome(), "changed");
+
+    let watch = Watch::start(&work, "2s");
+    watch.pass("the first passes", 60);
+    let first = connections();
+    assert_eq!(first.lines().count(), 1, "{first}");
+    watch.pass("more passes", 20);
+    assert_eq!(connections(), first, "the same connection");
+    // What happens on the host is seen over it.
+    host.shell("docker stop -t 0 $(docker ps -q)");
+    watch.until("a correction", 30, |_| host.page(8080).is_some());
+
+    host.shell("pgrep -u deploy sshd | xargs kill");
+    watch.pass("passes over a new connection", 20);
+    let second = connections();
+    assert!(!second.is_empty() && second != first, "{first} {second}");
+    host.shell("systemctl restart ssh");
+    watch.pass("passes after a restart of sshd", 20);
+    assert_eq!(watch.metric("reconcile_failures_total"), 0, "{:#?}", watch.events());
+
+    host.fault("reboot", &["on"]);
+    host.fault("reboot", &["off"]);
+    watch.pass("passes after the host was gone", 120);
+
+    assert!(ends().contains(&host.ipv4));
+    work.edit("deployment.yaml", &format!("address: {}", host.ipv4), &format!("address: \"{}\"", host.ipv6));
+    watch.pass("passes over the new address", 30);
+    assert!(ends().contains(&host.ipv6) && !ends().contains(&host.ipv4), "{}", ends());
+    assert_eq!(connections().lines().count(), 1);
+    assert_eq!(watch.end(), 143);
+    assert_eq!(connections(), "", "nothing outlives it");
+
+    let watch = Watch::start(&work, "2s");
+    watch.pass("passes", 60);
+    assert_ne!(connections(), "");
+    // Killed, not asked.
+    drop(watch);
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(connections(), "", "nor when it is killed");
 }

@@ -46,6 +46,7 @@ impl Watching<'_> {
         (self.manifest, self.environments, self.store) = (good.manifest, good.environments, good.store);
         self.arm();
         self.changed();
+        self.release();
         let needs = |environment: &Environment| environment.depends_on.iter().map(ToString::to_string).collect();
         let needs = self.environments.iter().map(|(name, environment)| (name.clone(), needs(environment))).collect();
         self.schedule.renew(&needs, self.begun.elapsed());
