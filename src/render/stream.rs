@@ -73,8 +73,9 @@ mod tests {
         let stream = Stream::new(Box::new(Reader(Arc::clone(&seen), 5)));
         stream.write("short");
         stream.write_as(|out| (0..BLOCK).try_for_each(|_| out.write_all(b"two")));
-        assert!(seen.lock().unwrap().iter().all(|length| *length <= BLOCK) && !stream.lost(), "{seen:?}");
-        assert_eq!((seen.lock().unwrap()[0], seen.lock().unwrap().iter().sum::<usize>()), (5, 5 + 3 * BLOCK));
+        let lengths = seen.lock().unwrap().clone();
+        assert!(lengths.iter().all(|length| *length <= BLOCK) && !stream.lost(), "{lengths:?}");
+        assert_eq!((lengths[0], lengths.iter().sum::<usize>()), (5, 5 + 3 * BLOCK));
         stream.write("refused");
         assert!(stream.lost());
         let tried = seen.lock().unwrap().len();
