@@ -30,9 +30,9 @@ if [ "$new" != "$root" ]; then
     printf '%s' "$new" >"$kept.new"
     mv "$kept.new" "$kept"
 fi
-password=$(quoted "$PASSWORD")
+own=$(quoted "$PASSWORD")
 ask "$new" <<END
-CREATE USER IF NOT EXISTS '$ACCOUNT'@'%' IDENTIFIED BY '$password';
-ALTER USER '$ACCOUNT'@'%' IDENTIFIED BY '$password';
+CREATE USER IF NOT EXISTS '$ACCOUNT'@'%' IDENTIFIED BY '$own';
+ALTER USER '$ACCOUNT'@'%' IDENTIFIED BY '$own';
 GRANT ALL PRIVILEGES ON \`$DATABASE\`.* TO '$ACCOUNT'@'%';
 END
