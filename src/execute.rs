@@ -4,6 +4,7 @@
 use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::examine::examine;
 use crate::failure::{Failure, Reason};
+use crate::host::Input;
 use crate::lease::Claim;
 use crate::observe::Session;
 use crate::plan::Plan;
@@ -277,8 +278,14 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
             return Err(failure.details(session.last_words().await));
         }
         session.progress(format!("wait: {}", unwell(&observed, &desired).join(", ")));
-        tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        let left = limit.saturating_sub(started.elapsed());
+        if let Some(script) = services::answers(&session.prepared.subject(), &session.facts, left) {
+            // Where the connection breaks, the next look makes another one.
+            let _ = session.host.run(&script, Input::Empty, step::SHORT).await;
+        } else {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
+        }
     }
 }
 

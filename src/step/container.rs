@@ -49,6 +49,12 @@ pub fn parse(line: &str) -> Option<Container> {
 }
 
 impl Container {
+    /// Whether its health check has not answered yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.status == "running" && self.health.as_deref() == Some("starting")
+    }
+
     /// The ports it holds on the host, as (port, protocol).
     pub fn ports(&self) -> impl Iterator<Item = (u16, &str)> {
         let running = matches!(self.status.as_str(), "running" | "paused" | "restarting");

@@ -15,6 +15,7 @@ use crate::shell::quote;
 use crate::state::Facts;
 use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The fact that names the live release.
 pub const RELEASE: &str = "release";
@@ -90,6 +91,25 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     build::mark(subject, host, staged, &mut records);
     before::mark(subject, &mut records);
     records
+}
+
+/// Shell that waits, for some ten seconds and `left` at most, until every health check has answered: what changes is noticed at
+/// once, and without asking again and again from afar. `None` where none is waited for.
+#[must_use]
+pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
+    let application = subject.environment.application.as_ref()?;
+    let script = format!(
+        r#"{preamble}n=0
+while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting   --filter label=com.docker.compose.project={project})" ]; do
+  n=$((n + 1))
+  sleep 0.25 2>/dev/null || sleep 1
+done
+"#,
+        preamble = subject.preamble(),
+        times = (left.as_millis() / 250).min(40),
+        project = quote(&application.project)
+    );
+    host.services.containers.iter().any(container::Container::is_starting).then_some(script)
 }
 
 /// The facts as they are.
