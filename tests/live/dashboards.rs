@@ -55,12 +55,22 @@ fn queries() -> Vec<Query> {
     queries
 }
 
+/// What is not there before it happens: counters begin with their first event, and the stand-in knows no times.
+const RARE: [&str; 6] =
+    ["_errors_total", "_aborted_total", "_banned_total", "_downloads_total", "_processing_time_ns", "result=\"error\""];
+
+/// The query as it is asked here: with a range, and without its fallback, which would answer for a name that nobody has.
+fn asked(expr: &str) -> String {
+    let expr = expr.replace("$__rate_interval", "1m");
+    if RARE.iter().any(|rare| expr.contains(rare)) { expr } else { expr.replace(" or vector(0)", "") }
+}
+
 /// Whether each query has at least one sample, asked in one session.
 fn ask(host: &BedHost, queries: &[Query]) -> Vec<bool> {
     let mut script = String::new();
     for Query { expr, .. } in queries {
         assert!(!expr.contains('\''), "it stands between single quotes: {expr}");
-        let expr = expr.replace("$__rate_interval", "1m");
+        let expr = asked(expr);
         let curl = "curl -s -m 5 -G http://127.0.0.1:9090/api/v1/query";
         writeln!(script, "{curl} --data-urlencode 'query={expr}' || true\necho").expect("written");
     }

@@ -10,6 +10,7 @@ mod by_hand;
 mod canary;
 mod ci;
 mod compose_spec;
+mod dashboards;
 mod depends;
 mod destroy;
 mod drift;

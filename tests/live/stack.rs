@@ -109,6 +109,8 @@ fn one_command_brings_a_bare_host_to_the_whole_stack_and_its_test_passes() {
         assert!(outcome == "passed" && detail.contains(seen), "{name}: {outcome}, {detail}");
     }
 
+    crate::dashboards::every_query_returns_data(&host);
+
     // What the predecessor did wrong.
     assert!(is_open(&host.ipv4, 443) && !is_open(&host.ipv4, 3306) && !is_open(&host.ipv4, 9090));
     assert!(!is_open(&host.ipv4, 1212) && !is_open(&host.ipv4, 7070), "what is behind TLS is not published itself");

@@ -21,7 +21,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "mysql/etc/entrypoint.sh"
     "mysql/etc/account.sh"
     "prometheus/configs/prometheus.yml.tera"
-    "grafana/provisioning/datasources/prometheus.yml"
+    "grafana/provisioning/datasources/prometheus.yml.tera"
     "grafana/provisioning/dashboards/tracker.yml"
     "grafana/dashboards/stats.json"
     "grafana/dashboards/metrics.json"
