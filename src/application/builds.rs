@@ -1,11 +1,10 @@
 //! What services are built from, as far as the Compose files say it in so many words. Never judges anything else of a
 //! Compose file: that is for `docker compose config` on the host.
 
-use super::compose::text;
 use super::compose_files::within;
 use super::release::{Content, File};
 use super::yaml::{self, Id, Place, Tree};
-use super::{Files, invalid};
+use super::{Files, invalid, text};
 use crate::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};

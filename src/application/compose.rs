@@ -1,8 +1,8 @@
 //! The files of a Docker Compose application: the user's own directory, its templates rendered, its `.env` completed.
 //! Never contacts a host.
 
-use super::release::{Content, File, Release};
-use super::{ENV, Files, builds, compose_files, dotenv, in_memory, invalid, seed, tree};
+use super::release::Release;
+use super::{ENV, Files, builds, compose_files, dotenv, in_memory, invalid, seed, text, tree};
 use crate::failure::Failure;
 use crate::manifest::environment::Application;
 use crate::manifest::environment::Compose;
@@ -46,17 +46,6 @@ pub fn files(
         }
         Err(several) => Err(failures.into_iter().chain(several).collect()),
     }
-}
-
-/// A file's content as text.
-pub(super) fn text(directory: &Utf8Path, path: &Utf8Path, file: &File) -> Result<String, Failure> {
-    let full = directory.join(path);
-    let bytes = match &file.content {
-        Content::Bytes(bytes) => bytes.clone(),
-        Content::Path(source) => std::fs::read(source)
-            .map_err(|error| invalid(format!("{full} cannot be read")).details(error.to_string()))?,
-    };
-    String::from_utf8(bytes).map_err(|_| invalid(format!("{full} is not UTF-8 text")))
 }
 
 /// Replaces every `NAME.tera` by the `NAME` it renders to.

@@ -20,7 +20,7 @@ pub use tarball::tar;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Application, Source};
 use crate::secret::Variable;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use release::{Content, File, Release};
 use std::collections::BTreeMap;
 
@@ -76,6 +76,17 @@ const ENV: &str = ".env";
 /// A failure of the application's own files.
 fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Reason::ApplicationInvalid, message)
+}
+
+/// A file's content as text.
+fn text(directory: &Utf8Path, path: &Utf8Path, file: &File) -> Result<String, Failure> {
+    let full = directory.join(path);
+    let bytes = match &file.content {
+        Content::Bytes(bytes) => bytes.clone(),
+        Content::Path(source) => std::fs::read(source)
+            .map_err(|error| invalid(format!("{full} cannot be read")).details(error.to_string()))?,
+    };
+    String::from_utf8(bytes).map_err(|_| invalid(format!("{full} is not UTF-8 text")))
 }
 
 /// A file held in memory; one without text could not be made for want of a value.

@@ -1,7 +1,7 @@
 //! One environment as the engine sees it: merged with the defaults, checked, every path absolute.
 //! Never holds a secret's value, only where to read it.
 
-pub use super::network::Network;
+pub use super::network::{Network, Protocol};
 use super::tracker::Tracker;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
@@ -171,18 +171,6 @@ pub struct Allow {
     pub protocol: Protocol,
     /// Who may reach it; empty: everybody.
     pub from: Vec<Network>,
-}
-
-/// A protocol with ports.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
 }
 
 /// Security updates that a host installs by itself.
@@ -417,17 +405,6 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&self.0)
-    }
-}
-
-impl Protocol {
-    /// Its name as manifests and firewalls write it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
     }
 }
 

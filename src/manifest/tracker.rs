@@ -1,7 +1,7 @@
 //! The Torrust tracker stack as it is wanted: every default filled in, every rule kept. What its templates see.
 //! Never holds a secret's value, and never says how a service is run: that is for the templates.
 
-use super::environment::Protocol;
+use super::network::Protocol;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Rules of the `application` section. Never reads the application's files.
 
-use super::scalars::switch;
+use super::scalars::{image_name, switch};
 use super::{Reading, paths, shown, tracker, values};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Application, Compose, Pull, Source};
@@ -97,17 +97,6 @@ fn archives(
         archives.insert(image.value.clone(), reading.existing(file, Need::File, "The image archive"));
     }
     archives
-}
-
-/// Whether this is the name of an image.
-pub(super) fn image_name(image: &Written<String>, report: &mut Report) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    let valid = image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.value.chars().all(allowed);
-    if !valid {
-        let message = format!("`{}` is not an image's name", shown(&image.value));
-        report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
-    }
-    valid
 }
 
 fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {

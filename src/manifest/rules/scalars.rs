@@ -1,4 +1,4 @@
-//! Scalars with a form of their own: durations, versions, ports, one-line texts. Never converts
+//! Scalars with a form of their own: durations, versions, ports, one-line texts, names of images. Never converts
 //! silently what YAML read as something else.
 
 use super::shown;
@@ -97,4 +97,15 @@ pub fn line(written: &Written<String>, key: &str, report: &mut Report) -> bool {
         return false;
     }
     !empty
+}
+
+/// Whether this is the name of an image.
+pub fn image_name(image: &Written<String>, report: &mut Report) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let valid = image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.value.chars().all(allowed);
+    if !valid {
+        let message = format!("`{}` is not an image's name", shown(&image.value));
+        report.fault(image.spot, message, "Write it as docker images does: NAME:TAG");
+    }
+    valid
 }

@@ -5,7 +5,7 @@ mod endpoint;
 mod services;
 mod together;
 
-use super::scalars::{duration, switch};
+use super::scalars::{duration, image_name, switch};
 use super::{Reading, shown, values};
 use crate::manifest::claim::Need;
 use crate::manifest::spec::{AnnounceSpec, TrackerSpec, ValueSpec};
@@ -99,7 +99,7 @@ fn images(
             let roles: Vec<&str> = IMAGES.iter().map(|(role, _)| *role).collect();
             let message = format!("No service of the stack is called `{}`", shown(&role.value));
             reading.report.fault(role.spot, message, suggest::hint(&role.value, &roles, "services"));
-        } else if super::application::image_name(image, reading.report) {
+        } else if image_name(image, reading.report) {
             images.insert(role.value.clone(), image.value.clone());
         }
     }
