@@ -30,6 +30,7 @@ pub mod execute;
 pub mod failure;
 pub mod holder;
 pub mod host;
+pub mod import;
 pub mod lease;
 pub mod manifest;
 pub mod observe;

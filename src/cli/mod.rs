@@ -17,6 +17,7 @@ mod graph;
 mod hand_over;
 mod help;
 mod history;
+mod import;
 mod init;
 mod inventory;
 mod list;
@@ -123,6 +124,7 @@ enum Command {
     Suspend(suspend::Args),
     Destroy(destroy::Args),
     Create(create::Args),
+    Import(import::Args),
     Register(register::Args),
     Configure(configure::Args),
     Release(release::Args),
@@ -194,6 +196,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
+        Command::Import(args) => Ok(import::run(context, &args)),
         Command::Register(args) => block_on(register::run(context, args)),
         Command::Configure(args) => block_on(configure::run(context, args)),
         Command::Release(args) => block_on(release::run(context, args)),
@@ -257,6 +260,7 @@ impl Command {
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
             Self::Create(_) => "create",
+            Self::Import(_) => "import",
             Self::Register(_) => "register",
             Self::Configure(_) => "configure",
             Self::Release(_) => "release",
@@ -296,6 +300,7 @@ mod tests {
         for name in command().get_subcommands().map(clap::Command::get_name) {
             let more: &[&str] = match name {
                 "create" | "register" => &["web", "--host", "a"],
+                "import" => &["--from", "a.json", "--host", "a"],
                 "render" => &["web", "-o", "out"],
                 "exec" => &["web", "app", "--", "true"],
                 "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend"

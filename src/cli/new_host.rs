@@ -6,6 +6,7 @@ use crate::manifest;
 use crate::manifest::edit::{self, Entry};
 use crate::manifest::environment::{Environment, Name};
 use camino::Utf8PathBuf;
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
@@ -77,23 +78,31 @@ impl NewHost {
         let one = |failure: Failure| vec![failure];
         let name = Name::parse(&self.name)
             .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
-        let file = context.file.as_str();
-        let old = text(context).map_err(one)?;
-        let project = context.project();
-        let start = || format!("version: 1\nproject: {project}\n\nenvironments:\n");
         let entry = Entry {
             address: self.host.clone(),
             port: self.ssh_port,
             user: self.ssh_user.clone(),
             identity_file: self.identity_file.as_ref().map(ToString::to_string),
             host_key: host_key.to_vec(),
-            application: self.application.as_ref().map(ToString::to_string),
+            application: self.application.as_ref().map(|directory| json!({ "compose": { "directory": directory } })),
         };
-        let new = edit::add(&old.clone().unwrap_or_else(start), file, &name, &entry).map_err(one)?;
+        Edited::adding(context, &name, &entry)
+    }
+}
+
+impl Edited {
+    /// The manifest with an entry in it, checked; nothing is written yet.
+    pub fn adding(context: &Context, name: &Name, entry: &Entry) -> Result<Self, Vec<Failure>> {
+        let one = |failure: Failure| vec![failure];
+        let file = context.file.as_str();
+        let old = text(context).map_err(one)?;
+        let project = context.project();
+        let start = || format!("version: 1\nproject: {project}\n\nenvironments:\n");
+        let new = edit::add(&old.clone().unwrap_or_else(start), file, name, entry).map_err(one)?;
         let directory = context.manifest_directory();
         let manifest = manifest::load_text(&new, file, &directory, context.home.as_deref())?;
-        let environment = manifest.environments.get(&name).cloned();
+        let environment = manifest.environments.get(name).cloned();
         let lost = || one(Failure::new(Reason::ManifestUneditable, format!("{name} was not found after it was added")));
-        Ok(Edited { old, new, environment: environment.ok_or_else(lost)? })
+        Ok(Self { old, new, environment: environment.ok_or_else(lost)? })
     }
 }

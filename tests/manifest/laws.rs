@@ -124,7 +124,8 @@ proptest::proptest! {
 
     #[test]
     fn any_text_can_be_an_entry(word in "[^\\x00-\\x1f\\x7f]{1,20}", host in "[a-z0-9.:]{1,12}") {
-        let values = Entry { user: Some(word.clone()), address: host, application: Some(word), ..entry() };
+        let application = serde_json::json!({ "compose": { "directory": word } });
+        let values = Entry { user: Some(word.clone()), address: host, application: Some(application), ..entry() };
         for text in ["environments: {}\n", "environments: { a: 1 }\n", "a: 1", "environments:\n  a: {}\n"] {
             edit::add(text, "deployment.yaml", &Name::parse("null").unwrap(), &values).unwrap();
         }

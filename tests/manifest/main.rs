@@ -64,6 +64,6 @@ fn entry() -> Entry {
         user: Some("deploy".into()),
         identity_file: Some("~/.ssh/it's: \"mine\" #1".into()),
         host_key: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJhFwGYlbQ1QGAVYdJpRtUoSvIGOvzD8VFUBGJZAjxRk".into()],
-        application: Some("./app".into()),
+        application: Some(serde_json::json!({ "compose": { "directory": "./app" } })),
     }
 }

@@ -4,7 +4,7 @@
 use crate::manifest::environment::Name;
 use serde_json::{Map, Value};
 
-/// What `create` and `register` write.
+/// What `create`, `register` and `import` write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// DNS name, IPv4 or IPv6 address.
@@ -17,8 +17,8 @@ pub struct Entry {
     pub identity_file: Option<String>,
     /// Pinned host keys.
     pub host_key: Vec<String>,
-    /// The Compose application's directory, as the user wrote it.
-    pub application: Option<String>,
+    /// The application's section.
+    pub application: Option<Value>,
 }
 
 impl Entry {
@@ -30,9 +30,7 @@ impl Entry {
         if !ssh.is_empty() {
             entry.insert("ssh".into(), ssh.into_iter().collect::<Map<_, _>>().into());
         }
-        if let Some(directory) = &self.application {
-            entry.insert("application".into(), serde_json::json!({ "compose": { "directory": directory } }));
-        }
+        entry.extend(self.application.iter().map(|section| ("application".to_owned(), section.clone())));
         entry.into()
     }
 
@@ -65,10 +63,15 @@ impl Entry {
         for (key, value) in &ssh {
             line(2, &format!("{key}: {}", inline(value)));
         }
-        if let Some(directory) = &self.application {
+        if let Some(section) = &self.application {
             line(1, "application:");
-            line(2, "compose:");
-            line(3, &format!("directory: {}", scalar(directory)));
+            // The application, and its settings, each on a line of its own.
+            for (key, settings) in section.as_object().into_iter().flatten() {
+                line(2, &format!("{key}:"));
+                for (key, value) in settings.as_object().into_iter().flatten() {
+                    line(3, &format!("{key}: {}", inline(value)));
+                }
+            }
         }
         text
     }
@@ -79,6 +82,11 @@ pub fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => scalar(text),
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) if map.is_empty() => "{}".to_owned(),
+        Value::Object(map) => {
+            let entry = |(key, value): (&String, &Value)| format!("{}: {}", scalar(key), inline(value));
+            format!("{{ {} }}", map.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
         other => other.to_string(),
     }
 }
