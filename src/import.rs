@@ -3,7 +3,6 @@
 
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
-use std::rc::Rc;
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,8 +30,8 @@ pub fn read(text: &str) -> Result<Imported, String> {
     let Some(found) = holder(&root) else {
         return Err("it holds no tracker section with a core section in it".to_owned());
     };
-    let mut notes = Vec::new();
-    let mut file = Section::new("", found.clone(), &mut notes);
+    let notes = RefCell::new(Vec::new());
+    let mut file = Section { path: String::new(), map: found.clone(), notes: &notes };
     let mut environment = file.section("environment");
     let name = environment.text("name").or_else(|| file.text("name")).unwrap_or_default();
     // The predecessor kept the defaults of these, and names that it made itself.
@@ -59,7 +58,14 @@ pub fn read(text: &str) -> Result<Imported, String> {
     file.note("images.tracker: torrust/tracker:develop, as before; name a fixed tag or a digest");
     file.finish();
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 22);
-    Ok(Imported { name, port, user, identity_file: key, application: json!({ "tracker": stack }), notes })
+    Ok(Imported {
+        name,
+        port,
+        user,
+        identity_file: key,
+        application: json!({ "tracker": stack }),
+        notes: notes.into_inner(),
+    })
 }
 
 /// The mapping that holds the tracker's section, however deep the predecessor's state has it.
@@ -200,18 +206,14 @@ fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
 struct Section<'a> {
     path: String,
     map: Map<String, Value>,
-    notes: Rc<RefCell<&'a mut Vec<String>>>,
+    notes: &'a RefCell<Vec<String>>,
 }
 
-impl<'a> Section<'a> {
-    fn new(path: &str, map: Map<String, Value>, notes: &'a mut Vec<String>) -> Self {
-        Self { path: path.to_owned(), map, notes: Rc::new(RefCell::new(notes)) }
-    }
-
+impl Section<'_> {
     fn child(&self, key: &str, value: &Value) -> Self {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         let map = value.as_object().cloned().unwrap_or_default();
-        Self { path, map, notes: Rc::clone(&self.notes) }
+        Self { path, map, notes: self.notes }
     }
 
     fn holds(&self, key: &str) -> bool {

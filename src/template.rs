@@ -50,26 +50,12 @@ pub fn render(
     if failures.is_empty() { Ok(rendered) } else { Err(failures) }
 }
 
-/// Renders some of the templates with a view that holds no secret. They may include each other by name.
+/// Parses templates for a view that holds no secret.
 ///
 /// # Errors
-/// Every template that does not parse, else every one that does not render.
-pub fn render_plain(
-    directory: &Utf8Path,
-    sources: &BTreeMap<String, String>,
-    names: &[&str],
-    view: &impl serde::Serialize,
-) -> Result<BTreeMap<String, String>, Vec<Failure>> {
-    let set = Set::parse(Origin { directory, sources, variables: VIEW })?;
-    let context = Context::from_serialize(view).map_err(|error| vec![set.failure(&error)])?;
-    let (mut rendered, mut failures) = (BTreeMap::new(), Vec::new());
-    for name in names {
-        match set.tera.render(name, &context) {
-            Ok(text) => _ = rendered.insert((*name).to_owned(), text),
-            Err(error) => failures.push(set.failure(&error)),
-        }
-    }
-    if failures.is_empty() { Ok(rendered) } else { Err(failures) }
+/// Every template that does not parse.
+pub fn parse<'a>(directory: &'a Utf8Path, sources: &'a BTreeMap<String, String>) -> Result<Set<'a>, Vec<Failure>> {
+    Set::parse(Origin { directory, sources, variables: VIEW })
 }
 
 /// Text as a string of YAML or JSON in which Compose finds no variable.
@@ -90,7 +76,7 @@ const VARIABLES: &str = "Variables are defined in the manifest: application.comp
 const VIEW: &str = "Templates see the application's section of the manifest";
 
 /// Parsed templates.
-struct Set<'a> {
+pub struct Set<'a> {
     origin: Origin<'a>,
     tera: Tera,
 }
@@ -113,6 +99,26 @@ impl<'a> Set<'a> {
 }
 
 impl Set<'_> {
+    /// Renders those templates that `chosen` names, with a view that holds no secret.
+    ///
+    /// # Errors
+    /// Every one that does not render.
+    pub fn view(
+        &self,
+        view: &impl serde::Serialize,
+        chosen: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, String>, Vec<Failure>> {
+        let context = Context::from_serialize(view).map_err(|error| vec![self.failure(&error)])?;
+        let (mut rendered, mut failures) = (BTreeMap::new(), Vec::new());
+        for name in self.origin.sources.keys().filter(|name| chosen(name)) {
+            match self.tera.render(name, &context) {
+                Ok(text) => _ = rendered.insert(name.clone(), text),
+                Err(error) => failures.push(self.failure(&error)),
+            }
+        }
+        if failures.is_empty() { Ok(rendered) } else { Err(failures) }
+    }
+
     fn render(&self, name: &str, values: &BTreeMap<String, Variable>) -> Result<Rendered, Failure> {
         let named = self.tera.get_template_variables(name).map_err(|error| self.failure(&error))?;
         let real = self.tera.render(name, &context(values, "1", |_| false));

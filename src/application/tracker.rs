@@ -36,12 +36,8 @@ pub fn files(
 ) -> Result<(Files, Vec<String>, Directories), Vec<Failure>> {
     let mut view = View::of(tracker, application);
     let sources = templates::of(&view.services, &tracker.templates)?;
-    let render = |view: &View<'_>, some: fn(&str) -> bool| {
-        let chosen = sources.templates.keys().filter(|name| some(name));
-        let names: Vec<&str> = chosen.map(String::as_str).collect();
-        template::render_plain(&tracker.templates, &sources.templates, &names, view)
-    };
-    for (name, text) in render(&view, |name| name.contains(CONTENTS))? {
+    let templates = template::parse(&tracker.templates, &sources.templates)?;
+    for (name, text) in templates.view(&view, |name| name.contains(CONTENTS))? {
         let short = name.rsplit('/').next().unwrap_or(&name).trim_end_matches(template::SUFFIX);
         view.contents.insert(short.to_owned(), text);
     }
@@ -51,7 +47,7 @@ pub fn files(
         files.insert(place(&path), super::of_bytes(bytes, mode));
     }
     let mut directories = Directories::new();
-    for (name, text) in render(&view, |name| !name.contains(CONTENTS))? {
+    for (name, text) in templates.view(&view, |name| !name.contains(CONTENTS))? {
         let path = name.trim_end_matches(template::SUFFIX);
         if path == DIRECTORIES {
             directories = lines(&tracker.templates.join(&name), &text).map_err(|failure| vec![failure])?;

@@ -2,11 +2,11 @@
 //! takes. Never says the token or the key.
 
 use super::Stack;
+use crate::smoke::announce::escape;
 use crate::web::{self, Roots};
 use reqwest::{Client, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,13 +47,10 @@ impl Guest {
             stack.key = Some(guest.key().await?);
         }
         if listed {
-            let random: [u8; 32] = *blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes();
+            let random = blake3::hash(uuid::Uuid::new_v4().as_bytes());
             let mut hash = [0; 20];
-            hash.copy_from_slice(&random[..20]);
-            let text = hash.iter().fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
+            hash.copy_from_slice(&random.as_bytes()[..20]);
+            let text = &random.to_hex()[..40];
             guest.ask(Method::POST, &format!("whitelist/{text}"), None).await?;
             guest.made.push(format!("whitelist/{text}").into());
             stack.info_hash = Some(hash);
@@ -70,8 +67,7 @@ impl Guest {
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
         let Some(api) = &self.api else { return Ok(Value::Null) };
-        let token =
-            percent_encoding::utf8_percent_encode(api.token.expose_secret(), percent_encoding::NON_ALPHANUMERIC);
+        let token = escape(api.token.expose_secret().as_bytes());
         let url = format!("http://{}/api/v1/{path}?token={token}", api.at);
         let mut request = api.client.request(method, url);
         if let Some(body) = body {

@@ -2,13 +2,11 @@
 //! this machine but through a forwarded port.
 
 use super::{Ports, Stack};
-use crate::failure::Failure;
-use crate::host::{Host, Input};
 use crate::manifest::environment::Application;
 use crate::manifest::tracker::{Issuer, Tracker};
 use crate::shell::quote;
 use crate::smoke::{Check, Login, Probe, Site, Vantage};
-use crate::step;
+use crate::step::container::Container;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -21,26 +19,23 @@ pub struct Seen {
     pub root: Option<String>,
 }
 
-/// Asks the host.
-pub async fn look(host: &Host, tracker: &Tracker, application: &Application) -> Result<Seen, Failure> {
-    let output = host.run(&script(tracker, application), Input::Empty, step::SHORT).await?;
-    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
-}
-
-fn script(tracker: &Tracker, application: &Application) -> String {
-    let project = quote(&application.project);
-    let addresses = format!(
-        "for service in tracker grafana; do\n  docker ps -q --filter label=com.docker.compose.project={project} \
-         --filter label=com.docker.compose.service=$service | head -n 1 | while read -r id; do\n    \
-         docker inspect -f \"address $service {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}\" \"$id\" </dev/null\n  \
-         done\ndone\n"
-    );
+/// Shell that prints what [`parse`] reads, of the containers that were seen.
+pub fn script(tracker: &Tracker, application: &Application, containers: &[Container]) -> String {
+    let asked = containers.iter().filter(|container| ["tracker", "grafana"].contains(&container.service.as_str()));
+    let addresses = asked.fold(String::new(), |text, container| {
+        let format = format!(
+            "address {} {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}",
+            container.service
+        );
+        text + &format!("docker inspect -f {} {} || true\n", quote(&format), quote(&container.id))
+    });
     let internal = tracker.tls.as_ref().is_some_and(|tls| tls.issuer == Issuer::Internal);
     let root = application.host_directory.join("storage/caddy/data/caddy/pki/authorities/local/root.crt");
     addresses + &if internal { format!("cat {} 2>/dev/null || true\n", quote(root.as_str())) } else { String::new() }
 }
 
-fn parse(output: &str) -> Seen {
+/// Reads the script's output. Lines that it does not know are left out.
+pub fn parse(output: &str) -> Seen {
     let mut seen = Seen::default();
     for line in output.lines() {
         if let ["address", service, first, ..] = line.split_whitespace().collect::<Vec<_>>()[..]

@@ -66,12 +66,14 @@ async fn ask(
         projects: BTreeSet::from([application.project.clone()]),
         directory: application.host_directory.to_string(),
     };
+    let containers = &session.facts.services.containers;
+    let script = facts::script(&subject) + &inside::script(tracker, application, containers);
     let sent = now();
-    let output = host.run(&facts::script(&subject), Input::Empty, step::SHORT).await?;
+    let output = host.run(&script, Input::Empty, step::SHORT).await?;
     let between = facts::Between { sent, heard: now() };
-    let mut verdicts = facts::verdicts(&String::from_utf8_lossy(&output.stdout), &subject, between);
-
-    let seen = inside::look(host, tracker, application).await?;
+    let output = String::from_utf8_lossy(&output.stdout);
+    let mut verdicts = facts::verdicts(&output, &subject, between);
+    let seen = inside::parse(&output);
     let mut stack = Stack {
         tracker,
         addresses: addresses(&session.prepared.environment).await,

@@ -6,6 +6,8 @@ use crate::smoke::{Check, Probe, Site, Vantage, Verdict};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+const UNTRUSTED: &str = "nobody trusts certificates of the staging server";
+
 /// Adds the checks; what cannot be asked is returned as skipped.
 pub fn checks(stack: &Stack<'_>, checks: &mut Vec<Check>) -> Vec<Verdict> {
     let mut skips = Vec::new();
@@ -62,7 +64,7 @@ fn spread(
     skips: &mut Vec<Verdict>,
 ) {
     if endpoint.tls && untrusted(stack) {
-        skips.push(skipped(name, Vantage::Outside, "nobody trusts certificates of the staging server"));
+        skips.push(skipped(name, Vantage::Outside, UNTRUSTED));
         return;
     }
     let bound: BTreeSet<IpAddr> = endpoint.bind.into_iter().collect();
@@ -94,7 +96,7 @@ fn names(stack: &Stack<'_>, checks: &mut Vec<Check>, skips: &mut Vec<Verdict>) {
         let Some(address) = stack.addresses.first().filter(|_| secure) else { continue };
         let name = format!("certificate of {domain}");
         if untrusted(stack) {
-            skips.push(skipped(&name, Vantage::Outside, "nobody trusts certificates of the staging server"));
+            skips.push(skipped(&name, Vantage::Outside, UNTRUSTED));
             continue;
         }
         let connect = SocketAddr::new(*address, 443);

@@ -104,7 +104,7 @@ fn stack(tracker: &Tracker, secrets: &Map<String, Value>) -> Value {
         Issuer::Letsencrypt => json!("letsencrypt"),
         Issuer::LetsencryptStaging => json!("letsencrypt-staging"),
         Issuer::Internal => json!("internal"),
-        Issuer::Acme { url, root, .. } => json!({ "acme": url, "root": root }),
+        Issuer::Acme { url, root } => json!({ "acme": url, "root": root }),
     };
     json!({
         "private": tracker.private, "listed": tracker.listed, "database": database,

@@ -127,10 +127,7 @@ pub enum Issuer {
         /// URL of its directory.
         url: String,
         /// File with the certificate of its root.
-        #[serde(skip)]
         root: Option<Utf8PathBuf>,
-        /// Whether there is such a file.
-        has_root: bool,
     },
 }
 

@@ -3,7 +3,7 @@
 use super::InfoHash;
 use super::bencode::{self, Value};
 pub use super::swarm::{Count, Peer, Standing};
-use std::fmt::Write;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What an HTTP tracker answers to an announce.
@@ -49,15 +49,10 @@ pub fn scrape_query(info_hash: &InfoHash) -> String {
 /// Bytes as a part of a URL: all but the unreserved characters of RFC 3986 as `%XX`.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-        text
-    })
+    percent_encode(bytes, RESERVED).to_string()
 }
+
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Reads the answer to an announce.
 ///

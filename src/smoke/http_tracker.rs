@@ -3,7 +3,7 @@
 use super::announce::{self, Announced, Refusal, Standing, escape};
 use super::site::{Site, unwanted};
 use super::swarm::{self, Pair, Peer};
-use super::{Found, InfoHash, Judgement, Note, Trouble};
+use super::{Found, InfoHash, Trouble};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -33,14 +33,7 @@ pub(super) async fn round_trip(
     }
     let first = tracker.announce(&pair, &pair.first, Standing::Stops).await;
     let second = tracker.announce(&pair, &pair.second, Standing::Stops).await;
-    let note = met?;
-    match first.and(second) {
-        Ok(_) => Ok(note),
-        Err(trouble) => Ok(Note {
-            judgement: Judgement::Warned,
-            detail: format!("{}; the peers of this test stay for a while: {}", note.detail, trouble.detail),
-        }),
-    }
+    Ok(swarm::parted(met?, first.and(second)))
 }
 
 impl Tracker<'_> {

@@ -90,6 +90,12 @@ pub(super) fn counted(count: Count) -> Result<(), Trouble> {
     )))
 }
 
+/// What is left to say once both peers were to leave: a tracker that kept them worked all the same.
+pub(super) fn parted<T>(note: Note, left: Result<T, Trouble>) -> Note {
+    let Err(trouble) = left else { return note };
+    Note::warned(format!("{}; the peers of this test stay for a while: {}", note.detail, trouble.detail))
+}
+
 /// What to say of a round trip that worked. `own` is the address this machine sent from, where the tracker may have
 /// seen that one: another one that is not public is a gateway's, and all peers of this family have it then.
 pub(super) fn told(seen: IpAddr, over: IpAddr, own: Option<IpAddr>, count: Count) -> Note {

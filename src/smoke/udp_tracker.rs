@@ -3,7 +3,7 @@
 use super::swarm::{self, Pair, Peer, Standing};
 use super::udp::{self, Action, Answer};
 use super::udp_client::{Client, refused};
-use super::{Found, InfoHash, Judgement, Note, Trouble};
+use super::{Found, InfoHash, Note, Trouble};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
 use tokio::time::Instant;
@@ -39,14 +39,7 @@ pub(super) async fn round_trip(
     }
     let first = tracker.announce(&pair, &pair.first, Standing::Stops).await.and_then(expect_peers);
     let second = tracker.announce(&pair, &pair.second, Standing::Stops).await.and_then(expect_peers);
-    let note = met?;
-    match first.and(second) {
-        Ok(_) => Ok(note),
-        Err(trouble) => Ok(Note {
-            judgement: Judgement::Warned,
-            detail: format!("{}; the peers of this test stay for a while: {}", note.detail, trouble.detail),
-        }),
-    }
+    Ok(swarm::parted(met?, first.and(second)))
 }
 
 impl Tracker {

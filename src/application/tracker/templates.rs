@@ -44,7 +44,7 @@ pub struct Sources {
 pub fn of(services: &BTreeSet<&'static str>, own: &Utf8Path) -> Result<Sources, Vec<Failure>> {
     let mut all: BTreeMap<String, Vec<u8>> =
         EMBEDDED.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
-    if own.is_dir() {
+    if own.exists() {
         for (name, bytes) in read(own)? {
             // A file takes the place of a template of its name, and the other way round.
             all.remove(&format!("{name}{}", template::SUFFIX));
@@ -68,6 +68,9 @@ pub fn of(services: &BTreeSet<&'static str>, own: &Utf8Path) -> Result<Sources, 
 }
 
 fn read(own: &Utf8Path) -> Result<BTreeMap<String, Vec<u8>>, Vec<Failure>> {
+    if !own.is_dir() {
+        return Err(vec![invalid(format!("{own} is not a directory")).hint("It is where templates of your own lie")]);
+    }
     let (mut found, mut failures) = (BTreeMap::new(), Vec::new());
     for entry in walkdir::WalkDir::new(own).follow_links(true).sort_by_file_name().min_depth(1) {
         let unreadable =

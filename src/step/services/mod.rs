@@ -93,14 +93,14 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     records
 }
 
-/// Shell that waits, for some ten seconds and `left` at most, until every health check has answered: what changes is noticed at
-/// once, and without asking again and again from afar. `None` where none is waited for.
+/// Shell that waits, for some ten seconds and `left` at most, until every health check has answered: what changes is
+/// noticed at once, and without asking again and again from afar. `None` where none is waited for.
 #[must_use]
 pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
     let application = subject.environment.application.as_ref()?;
     let script = format!(
         r#"{preamble}n=0
-while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting   --filter label=com.docker.compose.project={project})" ]; do
+while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter label=com.docker.compose.project={project})" ]; do
   n=$((n + 1))
   sleep 0.25 2>/dev/null || sleep 1
 done

@@ -7,7 +7,6 @@ mod together;
 
 use super::scalars::{duration, image_name, switch};
 use super::{Reading, shown, values};
-use crate::manifest::claim::Need;
 use crate::manifest::spec::{AnnounceSpec, TrackerSpec, ValueSpec};
 use crate::manifest::suggest;
 use crate::manifest::tracker::{API_TOKEN, IMAGES, LogLevel, Tracker};
@@ -46,9 +45,6 @@ pub fn read(written: &Written<TrackerSpec>, reading: &mut Reading<'_>) -> (Track
         images: images(&spec.images, reading),
         templates: reading.base.join("templates/tracker"),
     };
-    if reading.base.join("templates/tracker").exists() {
-        reading.claim(&tracker.templates, Need::Directory, "The directory of templates", written.spot);
-    }
     together::check(spec, &tracker, written.spot, reading.report);
     (tracker, secrets)
 }
@@ -79,9 +75,8 @@ fn announce(spec: &AnnounceSpec, reading: &mut Reading<'_>) -> (u64, u64) {
         let message = "`announce.minimum` is longer than `announce.interval`";
         reading.report.fault(written.spot, message, "Make it at most the same");
     }
-    for written in [&spec.interval, &spec.minimum].into_iter().filter_map(|given| given.0.as_ref()) {
-        let length = duration(&Given(Some(written.clone())), DEFAULT, false, "announce", reading.report);
-        if length.subsec_nanos() != 0 {
+    for (length, given) in [(interval, &spec.interval), (minimum, &spec.minimum)] {
+        if let Some(written) = given.0.as_ref().filter(|_| length.subsec_nanos() != 0) {
             reading.report.fault(written.spot, "Trackers count in whole seconds", "Write it in seconds: 120s");
         }
     }

@@ -88,5 +88,5 @@ fn acme(spec: &AcmeSpec, section: &Written<IssuerSpec>, reading: &mut Reading<'_
             url.value.clone()
         }
     };
-    Issuer::Acme { url, has_root: root.is_some(), root }
+    Issuer::Acme { url, root }
 }
