@@ -1,7 +1,8 @@
 //! The files of this machine that environments are made from, and one digest of their content. Never reads a file
 //! again whose times, size and inode are those of the last look.
 
-use crate::manifest::environment::{Environment, Identity};
+use crate::manifest::environment::{Environment, Identity, Source};
+use crate::manifest::tracker::Issuer;
 use crate::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,16 @@ pub fn of(environment: &Environment) -> Sources {
     });
     let mut secrets: Vec<&SecretSource> = identity.into_iter().chain(&environment.ssh.sudo_password).collect();
     if let Some(application) = &environment.application {
-        sources.trees.extend(application.directory().map(ToOwned::to_owned));
+        match &application.source {
+            Source::Compose(compose) => _ = sources.trees.insert(compose.directory.clone()),
+            Source::Tracker(tracker) => {
+                // One that comes later is found by the next pass.
+                sources.trees.extend(tracker.templates.is_dir().then(|| tracker.templates.clone()));
+                if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_ref().map(|tls| &tls.issuer) {
+                    sources.files.insert(root.clone());
+                }
+            }
+        }
         sources.files.extend(application.archives.values().cloned());
         secrets.extend(application.variables.values());
     }
@@ -138,6 +148,22 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_stack_is_made_from_its_own_templates_and_its_issuers_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = Utf8Path::from_path(folder.path()).unwrap();
+        let text = "version: 1\nproject: t\nenvironments:\n  a:\n    registered: { address: a.example.com }\n    application:\n      \
+                    tracker:\n        http: [{ port: 1, domain: t.example.com, tls: true }]\n        \
+                    tls: { issuer: { acme: \"https://acme.example.com/dir\", root: ./root.pem } }\n";
+        let found = || {
+            let manifest = crate::manifest::parse(text, "deployment.yaml", base, None).unwrap();
+            of(manifest.environments.values().next().unwrap())
+        };
+        assert_eq!(found(), Sources { files: [base.join("root.pem")].into(), trees: BTreeSet::new() });
+        fs::create_dir_all(base.join("templates/tracker")).unwrap();
+        assert_eq!(found().trees, [base.join("templates/tracker")].into());
+    }
 
     #[test]
     fn only_content_names_and_executable_bits_count() {
