@@ -138,6 +138,7 @@ async fn values(sources: &BTreeMap<String, SecretSource>) -> BTreeMap<String, Va
 /// The kind whose steps bring a setting about.
 fn kind_of(setting: &str) -> Kind {
     match setting.split(['.', ' ']).next().unwrap_or_default() {
+        "provisioned" => Kind::Infrastructure,
         "registered" | "ssh" | "public_addresses" => Kind::Access,
         "configure" => Kind::Engine,
         "application" => Kind::Files,

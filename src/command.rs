@@ -26,14 +26,14 @@ impl Session {
             };
             let id = uuid::Uuid::now_v7().simple().to_string();
             let script = step::script(&self.prepared.subject(), command, lease.token, &id);
-            match self.host.run(&script, command.input.clone(), command.limit + step::PATIENCE).await {
+            match self.host()?.run(&script, command.input.clone(), command.limit + step::PATIENCE).await {
                 Ok(output) if output.status == 0 => return Ok(output),
                 Ok(output) if output.status == step::lease::LOST.0 && output.stderr.contains(step::lease::LOST.1) => {
                     let message = format!("The lease was lost before the host was to {}", command.title);
                     return Err(Failure::new(Reason::LeaseLost, message));
                 }
                 // A host that goes down lets some commands fail first.
-                Ok(output) if !self.host.gone().await => return Err(self.failed(command, &output)),
+                Ok(output) if !self.gone().await => return Err(self.failed(command, &output)),
                 Ok(_) => {}
                 Err(failure) if failure.reason == Reason::ConnectionLost => broken = failure,
                 Err(failure) => return Err(failure),
@@ -52,9 +52,9 @@ impl Session {
     /// Connects again after the connection broke, and takes the lease up again.
     pub(crate) async fn reconnect(&mut self) -> Result<(), Failure> {
         self.progress("the connection broke, connecting again");
-        let (known, wait) = (self.host.host_keys().to_vec(), self.prepared.environment.ssh.wait);
+        let (known, wait) = (self.host()?.host_keys().to_vec(), self.prepared.environment.ssh.wait);
         let host = connect::open(&self.prepared, &known, false, wait, &self.sink, &|_| false).await?;
-        self.host = Arc::new(host);
+        self.connection = Some(Arc::new(host));
         self.renew().await
     }
 
@@ -73,7 +73,7 @@ impl Session {
         self.progress(format!("wait for the host to {}", command.title));
         let limit = command.limit + step::PATIENCE;
         let script = step::last(&self.prepared.subject(), limit);
-        let output = self.host.run(&script, Input::Empty, limit + step::SHORT).await?;
+        let output = self.host()?.run(&script, Input::Empty, limit + step::SHORT).await?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 }

@@ -41,9 +41,19 @@ pub async fn open(
     }
 }
 
+/// There is nothing to connect to yet.
+#[must_use]
+pub fn no_machine(environment: &str) -> Failure {
+    let failure = Failure::new(Reason::NoMachine, format!("The machine of {environment} was not made yet"));
+    failure.hint(format!("deployer apply {environment} makes it"))
+}
+
 /// The way to an environment's host, with its secrets resolved.
 async fn way<'a>(prepared: &'a Prepared, known: &'a [String], accept_new: bool) -> Result<Way<'a>, Failure> {
     let environment = &prepared.environment;
+    if environment.address.is_empty() {
+        return Err(no_machine(prepared.name()));
+    }
     let resolve = async |source: Option<&secret::SecretSource>| match source {
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
         None => Ok(None),

@@ -6,6 +6,7 @@ use crate::examine::examine;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::lease::Claim;
+use crate::machine;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::proof;
@@ -109,7 +110,12 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
     let started = Instant::now();
     let project = session.prepared.environment.project.to_string();
     let floor = context.store.token(&project, &planned.environment).await?;
-    if let Err(failure) = session.own(context.claim, floor).await {
+    // What has no host yet is worked on under the lock of OpenTofu's state.
+    let owned = match session.connection {
+        None if planned.kind == Kind::Infrastructure => Ok(()),
+        _ => session.own(context.claim, floor).await,
+    };
+    if let Err(failure) = owned {
         say(context, planned, StepState::Failed, Some(started.elapsed()));
         return Err(failure.on(&planned.environment));
     }
@@ -153,6 +159,9 @@ const fn word(state: StepState) -> &'static str {
 
 /// Brings one kind to its desired facts; true where something was changed.
 async fn change(planned: &PlannedStep, session: &mut Session, context: &Execution<'_>) -> Result<bool, Failure> {
+    if planned.kind == Kind::Infrastructure {
+        return machine::carry_out(session).await.map(|()| true);
+    }
     if planned.action == Action::Remove && planned.destructive {
         let subject = session.prepared.subject();
         let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
@@ -281,7 +290,7 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
         let left = limit.saturating_sub(started.elapsed());
         if let Some(script) = services::answers(&session.prepared.subject(), &session.facts, left) {
             // Where the connection breaks, the next look makes another one.
-            let _ = session.host.run(&script, Input::Empty, step::SHORT).await;
+            let _ = session.host()?.run(&script, Input::Empty, step::SHORT).await;
         } else {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));

@@ -48,6 +48,15 @@ reasons! {
     StoreUnusable "store-unusable" 1 "The state store cannot be opened, read or written", "Check the path and its permissions; the host keeps its own record, so a lost store can be removed";
     StoreNewer "store-newer" 1 "The state store was written by a newer deployer", "Use that newer version";
     ToolMissing "tool-missing" 1 "A program that deployer starts is not installed", "Install it (openssh-client for ssh)";
+    NoMachine "no-machine" 7 "The machine of the environment was not made yet", "deployer apply ENV makes it";
+    ProvisionFailed "provision-failed" 1 "OpenTofu could not make the infrastructure as asked", "Look at the output shown; the next apply continues";
+    ProvisionTimeout "provision-timeout" 1 "OpenTofu did not end in time", "Look at the provider's console; the next apply continues";
+    StateLocked "state-locked" 4 "Another run has the lock on the infrastructure's state", "Wait for it; the lock of a run that died on this machine is taken over";
+    StateSealed "state-sealed" 1 "The infrastructure's state cannot be decrypted", "Give the passphrase it was written with (state_passphrase), or the file state.key beside the store";
+    StateUnusable "state-unusable" 1 "The infrastructure's state cannot be read or does not belong here", "Look at the file named; nothing was changed";
+    InfrastructureExists "infrastructure-exists" 6 "An environment whose infrastructure still exists is not forgotten", "Run deployer destroy ENV first";
+    CloudInitFailed "cloud-init-failed" 1 "The first boot of a new machine failed", "Look at the output shown; once it is mended there, the next apply goes on";
+    StateFleeting "state-fleeting" 6 "What is known of a machine would not outlast this run", "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
     NameResolution "name-resolution" 7 "The host's name does not resolve", "Check the address in the manifest and the resolver of this machine";
     ConnectionRefused "connection-refused" 7 "The host refuses connections on the SSH port", "Check that sshd runs there and ssh.port is right";
     ConnectionTimeout "connection-timeout" 7 "The host does not answer", "Check the address, the network and the firewalls between";

@@ -47,7 +47,7 @@ impl Session {
         loop {
             let held = match self.ask(&claim.holder, over, floor).await? {
                 Answer::Ours(token) => {
-                    self.keep(token, claim.holder.clone());
+                    self.keep(token, claim.holder.clone())?;
                     return self.observe().await;
                 }
                 Answer::Held(held) => held,
@@ -71,8 +71,7 @@ impl Session {
     pub async fn seize(&mut self, claim: &Claim, floor: u64, held: &Held) -> Result<(), Failure> {
         match self.ask(&claim.holder, Some(held.token), floor).await? {
             Answer::Ours(token) => {
-                self.keep(token, claim.holder.clone());
-                Ok(())
+                self.keep(token, claim.holder.clone())
             }
             Answer::Held(held) => Err(busy(&held)),
         }
@@ -84,8 +83,7 @@ impl Session {
         lease.heart.abort();
         match self.ask(&lease.holder, Some(lease.token), lease.token).await? {
             Answer::Ours(token) => {
-                self.keep(token, lease.holder);
-                Ok(())
+                self.keep(token, lease.holder)
             }
             Answer::Held(held) => Err(busy(&held)),
         }
@@ -93,7 +91,7 @@ impl Session {
 
     async fn ask(&self, holder: &Holder, over: Option<u64>, floor: u64) -> Result<Answer, Failure> {
         let script = self.prepared.subject().preamble() + &frame::wrap("lease", &lease::acquire(holder, over, floor));
-        let output = self.host.run(&script, Input::Empty, SHORT).await?;
+        let output = self.host()?.run(&script, Input::Empty, SHORT).await?;
         let answer = frame::split(&output.stdout).get("lease").and_then(|answer| lease::parse(answer));
         answer.ok_or_else(|| {
             let message = format!("No lease can be kept under {}", self.prepared.subject().state_directory());
@@ -102,10 +100,11 @@ impl Session {
     }
 
     /// Holds a lease that the host gave us, by a heartbeat beside whatever else runs.
-    fn keep(&mut self, token: u64, holder: Holder) {
+    fn keep(&mut self, token: u64, holder: Holder) -> Result<(), Failure> {
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(token);
-        let heart = tokio::spawn(beat(Arc::clone(&self.host), script));
+        let heart = tokio::spawn(beat(Arc::clone(self.host()?), script));
         self.lease = Some(Lease { token, holder, heart });
+        Ok(())
     }
 
     /// Gives the lease back, if we have one. One that is lost already is another's business.
@@ -114,7 +113,16 @@ impl Session {
         lease.heart.abort();
         let _ = lease.heart.await;
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::release(lease.token);
-        let _ = self.host.run(&script, Input::Empty, SHORT).await;
+        if let Ok(host) = self.host() {
+            let _ = host.run(&script, Input::Empty, SHORT).await;
+        }
+    }
+
+    /// Drops the lease of a host that is no more.
+    pub(crate) fn abandon(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.heart.abort();
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //! Never changes a host.
 
 use crate::check;
+use crate::connect;
 use crate::event::{Event, FailedView, Sink};
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input};
 use crate::lease::Lease;
+use crate::machine::Machine;
 use crate::prepare::Prepared;
 use crate::state::Kind;
 use crate::step::images::registry;
@@ -20,8 +22,12 @@ use std::sync::Arc;
 pub struct Session {
     /// What is declared.
     pub prepared: Prepared,
-    /// The connection.
-    pub host: Arc<Host>,
+    /// The connection; `None` while there is no machine.
+    pub connection: Option<Arc<Host>>,
+    /// Whether an unknown key of a new machine is taken on trust.
+    pub accepts_new_keys: bool,
+    /// What makes the machine, where it was asked what it would do.
+    pub machine: Option<Machine>,
     /// Our lease, once something is to be changed.
     pub lease: Option<Lease>,
     /// What was last seen; boxed, because it is large and sessions are moved about.
@@ -37,17 +43,50 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection to the host of a prepared environment, before the first look.
+    /// A connection to the host of a prepared environment, or none where there is no machine, before the first look.
     #[must_use]
-    pub fn new(prepared: Prepared, host: Host, sink: Sink) -> Self {
-        let (host, facts) = (Arc::new(host), Box::default());
-        Self { prepared, host, lease: None, facts, failed: None, target: None, sink, asks: false }
+    pub fn new(prepared: Prepared, host: Option<Host>, sink: Sink) -> Self {
+        let (connection, facts) = (host.map(Arc::new), Box::default());
+        Self {
+            prepared,
+            connection,
+            accepts_new_keys: false,
+            machine: None,
+            lease: None,
+            facts,
+            failed: None,
+            target: None,
+            sink,
+            asks: false,
+        }
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// `NoMachine` where there is nothing to connect to yet.
+    pub fn host(&self) -> Result<&Arc<Host>, Failure> {
+        self.connection.as_ref().ok_or_else(|| connect::no_machine(self.prepared.name()))
+    }
+
+    /// The keys that the host answers with, as far as there is one.
+    #[must_use]
+    pub fn host_keys(&self) -> Vec<String> {
+        self.connection.as_ref().map(|host| host.host_keys().to_vec()).unwrap_or_default()
+    }
+
+    /// Whether the connection is broken, or there is none.
+    pub async fn gone(&self) -> bool {
+        match &self.connection {
+            Some(host) => host.gone().await,
+            None => true,
+        }
     }
 
     /// The releases that the host keeps and that converged once, the newest first.
     pub async fn releases(&self) -> Result<Vec<ReleaseRecord>, Failure> {
         let script = self.prepared.subject().preamble() + step::files::LIST;
-        let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
+        let output = self.host()?.run(&script, Input::Empty, step::SHORT).await?;
         Ok(step::files::parse_list(&output.stdout))
     }
 
@@ -89,15 +128,15 @@ impl Session {
     /// Gives the lease back and leaves the connection, where nobody else uses it.
     pub async fn part(mut self) -> (Prepared, Option<Host>) {
         self.disown().await;
-        (self.prepared, Arc::into_inner(self.host))
+        (self.prepared, self.connection.and_then(Arc::into_inner))
     }
 
     async fn look(&self) -> Result<HostFacts, Failure> {
         let script = step::probe(&self.prepared.subject());
-        let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
+        let output = self.host()?.run(&script, Input::Empty, step::SHORT).await?;
         match step::parse(&output.stdout) {
             // A host that goes down lets parts of the probe fail first.
-            Err(_) if self.host.gone().await => {
+            Err(_) if self.gone().await => {
                 Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was looked at"))
             }
             facts => facts.map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr))),
@@ -107,6 +146,7 @@ impl Session {
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
         let asked = std::mem::take(&mut self.facts.images.registry);
+        let infrastructure = self.facts.infrastructure.clone();
         *self.facts = match self.look().await {
             // Once something was begun, a broken connection is worth another one.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
@@ -116,6 +156,7 @@ impl Session {
             facts => facts?,
         };
         self.facts.images.registry = asked;
+        self.facts.infrastructure = infrastructure;
         self.ask_registries().await?;
         let from_runner = check::from_runner(&self.prepared.environment).await;
         self.facts.services.checks.extend(from_runner);
@@ -130,7 +171,7 @@ impl Session {
             return Ok(());
         }
         let question = registry::ask(&subject, &images);
-        let output = self.host.run(&question.script, question.input, question.limit).await?;
+        let output = self.host()?.run(&question.script, question.input, question.limit).await?;
         let redactor = &self.prepared.redactor;
         let said = redactor.redact(&String::from_utf8_lossy(&output.stdout));
         self.facts.images.registry.extend(registry::parse(&said, &images, &redactor.redact(&output.stderr)));
@@ -144,8 +185,11 @@ impl Session {
 
     /// Waits until what a broken-off run left running on the host has ended, and looks again.
     pub async fn outlast(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() {
+            return Ok(());
+        }
         let script = step::alone(&self.prepared.subject());
-        self.host.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
+        self.host()?.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
         self.observe().await
     }
 
@@ -155,8 +199,13 @@ impl Session {
         if self.facts.access.key.is_some() {
             return Ok(());
         }
+        if let (None, Some(machine)) = (&self.connection, &self.machine) {
+            let key = blake3::derive_key("deployer saved plan of a new machine v1", machine.secret().as_bytes());
+            self.prepared.fallback_key = DigestKey::new(key);
+            return Ok(());
+        }
         let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
-        let output = self.host.run(script, Input::Empty, step::SHORT).await?;
+        let output = self.host()?.run(script, Input::Empty, step::SHORT).await?;
         let digest = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         // The digest of nothing is no secret.
         if digest.len() != 64 || digest.starts_with("e3b0c44298fc1c14") {
@@ -179,7 +228,7 @@ impl Session {
                printf '%s %s\\n' \"$size\" \"$path\"\n  head -c \"$size\" -- \"$path\"\n  echo\ndone <<'/.'\n"
             + &list
             + "/.\n";
-        let output = self.host.run(&script, Input::Empty, step::SHORT).await?;
+        let output = self.host()?.run(&script, Input::Empty, step::SHORT).await?;
         let (mut rest, mut contents) = (&output.stdout[..], BTreeMap::new());
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let header = String::from_utf8_lossy(&rest[..end]).into_owned();
@@ -202,7 +251,8 @@ impl Session {
         let mut text = String::new();
         for container in self.facts.services.containers.iter().filter(|container| bad(&container.service)).take(3) {
             let script = format!("docker logs --tail 20 {} 2>&1", crate::shell::quote(&container.id));
-            if let Ok(output) = self.host.run(&script, Input::Empty, step::SHORT).await {
+            let Ok(host) = self.host() else { break };
+            if let Ok(output) = host.run(&script, Input::Empty, step::SHORT).await {
                 let state = states.get(&container.service).map_or("", String::as_str);
                 let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
                 // Their colours are for terminals that follow them.

@@ -43,6 +43,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         name: Name::parse(name).ok()?,
         project: project.clone(),
         address: record.address.clone(),
+        provision: None,
         ssh,
         public_addresses: Vec::new(),
         engine: EngineWish {

@@ -16,7 +16,8 @@ pub struct Plan {
 /// What a kind needs of the same environment. Every other order between kinds follows from these.
 const fn needs(kind: Kind) -> &'static [Kind] {
     match kind {
-        Kind::Access => &[],
+        Kind::Infrastructure => &[],
+        Kind::Access => &[Kind::Infrastructure],
         Kind::Engine => &[Kind::Access],
         Kind::Updates | Kind::Scripts => &[Kind::Engine],
         Kind::Files => &[Kind::Access, Kind::Engine],

@@ -53,6 +53,8 @@ impl Prepared {
     #[must_use]
     pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
         let subject = self.subject();
+        let bare = self.bare(facts);
+        let facts = bare.as_ref().unwrap_or(facts);
         let (observed, desired) = (step::observed(&subject, facts), step::desired(&subject, facts));
         let drifted = |kind: Kind| drift::drifted(kind, &subject, facts, &self.met);
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
@@ -67,10 +69,20 @@ impl Prepared {
             Kind::Services if changed.get(&Kind::Engine).is_some_and(|facts| facts.contains("ipv6")) => {
                 Some(Kind::Engine)
             }
-            Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
+            // A machine of another size was off for a moment.
+            Kind::Services => [Kind::Infrastructure, Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
             _ => None,
         };
-        diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows)
+        let mut steps = diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows);
+        step::infrastructure::mark(&subject, facts, &mut steps);
+        steps
+    }
+
+    /// What there is once the machine is new, where it will be: nothing.
+    fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
+        let machine = &self.environment.provision.as_deref()?.machine;
+        let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_new(machine))?;
+        Some(HostFacts { infrastructure, ..HostFacts::default() })
     }
 
     /// The same, apart from the drift that is left as it is.

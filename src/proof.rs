@@ -62,7 +62,7 @@ async fn attempt(session: &Session) -> Result<Output, Failure> {
 
 /// A connection of its own: each has its own master.
 async fn fresh(session: &Session) -> Result<Host, Failure> {
-    let known = session.host.host_keys();
+    let known = session.host()?.host_keys();
     connect::open(&session.prepared, known, false, Duration::ZERO, &session.sink, &|_| false).await
 }
 
@@ -70,7 +70,7 @@ async fn fresh(session: &Session) -> Result<Host, Failure> {
 async fn again(session: &mut Session) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {
-        let observed = if session.host.gone().await { None } else { Some(session.observe().await) };
+        let observed = if session.gone().await { None } else { Some(session.observe().await) };
         let late = begun.elapsed() > RETURN;
         match observed {
             Some(Ok(())) => return Ok(()),

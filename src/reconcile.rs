@@ -1,23 +1,16 @@
 //! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
 //! function cut at different lengths. Never prints, never reads the command line.
 
-use crate::connect::{self, Kept, Vouch};
-use crate::event::{Action, Change, Left, PlannedStep, Sink, Why};
+use crate::event::{Action, Change, Left, PlannedStep, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::host::Host;
 use crate::manifest::environment::Environment;
 use crate::observe::Session;
 use crate::plan::Plan;
-use crate::prepare::Prepared;
 use crate::state::{Kind, Stage};
 use crate::step::record::{Rejected, Rejection, ReleaseRecord};
 use crate::step::{self, remove};
-use crate::store::Record;
-use futures::StreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-use tokio::sync::Mutex;
 
 /// Where a pass leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +35,12 @@ pub struct Trust {
     pub foreign_directories: bool,
 }
 
-/// Whether registries are asked about images that follow them.
+/// Whether others than the hosts are asked: registries about images that follow them, providers about machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Registries {
-    /// About each image once.
+pub enum Outside {
+    /// About each thing once.
     Asked,
-    /// What they have is of no use here.
+    /// What they have is of no use here: a machine is where it was last.
     LeftAlone,
 }
 
@@ -64,8 +57,8 @@ pub struct Request {
     pub resume: bool,
     /// Whether what cannot be brought back may be planned at all.
     pub destructive: bool,
-    /// Whether registries are asked about images that follow them.
-    pub registries: Registries,
+    /// Whether others than the hosts are asked.
+    pub outside: Outside,
     /// What is taken on trust.
     pub trust: Trust,
 }
@@ -78,69 +71,6 @@ impl Goal {
             Self::Reach(limit) if environment.stage != Stage::Destroyed => Some(environment.stage.min(limit)),
             Self::RollBack => Some(environment.stage),
             Self::Reach(_) | Self::Destroy { .. } => None,
-        }
-    }
-}
-
-/// Connects and observes, several hosts at once, over connections that were kept where there are some. What fails is
-/// returned by environment.
-pub async fn observe(
-    prepared: Vec<Prepared>,
-    records: &BTreeMap<String, Record>,
-    request: &Request,
-    kept: Option<&Kept>,
-    sink: &Sink,
-    vouch: Vouch<'_>,
-) -> (Sessions, Vec<(Prepared, Failure)>) {
-    let one = |mut prepared: Prepared| async move {
-        let known = records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
-        if let Some(kept) = kept
-            && let Some(host) = kept.take(&prepared, &known).await
-        {
-            match look(prepared, host, request.registries, sink).await {
-                // It broke since the last look, maybe for good: a new one tells.
-                Err((again, failure)) if failure.reason == Reason::ConnectionLost => prepared = again,
-                looked => return looked,
-            }
-        }
-        let wait = if request.patient { prepared.environment.ssh.wait } else { Duration::ZERO };
-        match connect::open(&prepared, &known, request.trust.new_host_keys, wait, sink, vouch).await {
-            Ok(host) => look(prepared, host, request.registries, sink).await,
-            Err(failure) => {
-                let failure = failure.on(prepared.name());
-                Err((prepared, failure))
-            }
-        }
-    };
-    let results: Vec<_> =
-        futures::stream::iter(prepared.into_iter().map(one)).buffer_unordered(request.parallel.max(1)).collect().await;
-    let (mut sessions, mut failures) = (Sessions::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(session) => {
-                sessions.insert(session.prepared.name().to_owned(), Mutex::new(session));
-            }
-            Err(failed) => failures.push(failed),
-        }
-    }
-    failures.sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
-    (sessions, failures)
-}
-
-/// The first look at a host.
-async fn look(
-    prepared: Prepared,
-    host: Host,
-    registries: Registries,
-    sink: &Sink,
-) -> Result<Session, (Prepared, Failure)> {
-    let mut session = Session::new(prepared, host, sink.clone());
-    session.asks = registries == Registries::Asked;
-    match session.observe().await {
-        Ok(()) => Ok(session),
-        Err(failure) => {
-            let failure = failure.on(session.prepared.name());
-            Err((session.close().await, failure))
         }
     }
 }
@@ -285,6 +215,8 @@ pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
 
 /// What is known to fail before anything is changed: another's directory, no room, no way to install.
 fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Option<Failure> {
+    // Of a machine that is to come nothing is known.
+    session.connection.as_ref()?;
     let subject = session.prepared.subject();
     let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.trust.foreign_directories);
     access.or_else(|| {
@@ -293,8 +225,12 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
     })
 }
 
-/// The steps that take an environment off its host.
+/// The steps that take an environment off its host; a machine that we made goes with everything on it.
 fn removal(session: &Session) -> Vec<PlannedStep> {
+    if session.prepared.environment.provision.is_some() {
+        let all = session.prepared.steps(&session.facts, Stage::Provisioned).into_iter();
+        return all.filter(|step| step.kind == Kind::Infrastructure).collect();
+    }
     let present = |kind: &Kind| remove::present(*kind, &session.facts);
     let step = |kind| PlannedStep {
         environment: session.prepared.name().to_owned(),

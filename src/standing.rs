@@ -32,7 +32,7 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         reach: Some(reach(&session.prepared.environment)),
         in_progress: others(session),
         failed,
-        host_keys: session.host.host_keys().to_vec(),
+        host_keys: session.host_keys(),
         endpoints: endpoints(
             &session.prepared.environment,
             services.values().filter(|_| live).flat_map(|service| &service.ports),
@@ -148,8 +148,11 @@ pub fn view(
 ) -> EnvironmentView {
     EnvironmentView {
         name: environment.name.to_string(),
-        target: "registered",
-        address: environment.address.clone(),
+        target: if environment.provision.is_some() { "provisioned" } else { "registered" },
+        address: match record {
+            Some(record) if environment.address.is_empty() => record.address.clone(),
+            _ => environment.address.clone(),
+        },
         stage: record.map_or(Stage::Created, |record| record.stage),
         health: record.map_or(Health::None, |record| record.health),
         drifted,

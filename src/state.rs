@@ -9,6 +9,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// The machine is there, as asked for.
+    Infrastructure,
     /// We reach the host and it is marked as ours.
     Access,
     /// A good enough Docker engine runs.
@@ -59,7 +61,8 @@ pub struct State(pub BTreeMap<Kind, Facts>);
 
 impl Kind {
     /// Every kind, in lifecycle order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Infrastructure,
         Self::Access,
         Self::Engine,
         Self::Updates,
@@ -75,7 +78,7 @@ impl Kind {
     #[must_use]
     pub const fn stage(self) -> Stage {
         match self {
-            Self::Access => Stage::Provisioned,
+            Self::Infrastructure | Self::Access => Stage::Provisioned,
             Self::Engine | Self::Updates | Self::Scripts | Self::Firewall => Stage::Configured,
             Self::Files | Self::Images => Stage::Released,
             Self::Services | Self::Schedules => Stage::Running,
@@ -92,6 +95,7 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Infrastructure => "infrastructure",
             Self::Access => "access",
             Self::Engine => "engine",
             Self::Updates => "updates",

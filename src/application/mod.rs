@@ -74,7 +74,7 @@ fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<release::Archive>, V
 const ENV: &str = ".env";
 
 /// A failure of the application's own files.
-fn invalid(message: impl Into<String>) -> Failure {
+pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Reason::ApplicationInvalid, message)
 }
 

@@ -46,6 +46,7 @@ async fn look(context: &Context, names: &[String]) -> Result<Vec<Failure>, Vec<F
     let mut well = Vec::new();
     for environment in pass.select(names, false)? {
         let mut own = prepare::secrets_of_access(&environment).await;
+        own.extend(pass.machine(&environment).await);
         let name = environment.name.clone();
         own.extend(prepare::prepare(environment, false).await.err().into_iter().flatten());
         if own.is_empty() {

@@ -8,7 +8,7 @@ use crate::event::{Event, Outcome, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::Failure;
 use crate::prepare::Prepared;
-use crate::reconcile::{Goal, Proposal, Registries, Request, Trust};
+use crate::reconcile::{Goal, Proposal, Outside, Request, Trust};
 use crate::render;
 use crate::saved::SavedPlan;
 use crate::standing;
@@ -92,7 +92,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         patient: true,
         resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |saved| saved.named),
         destructive: true,
-        registries: Registries::Asked,
+        outside: Outside::Asked,
         trust: asked.trust,
     };
     let prepared = pass.prepare(environments, destroy).await;

@@ -15,8 +15,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     ("Looking closer", &["test", "show", "graph", "logs", "history", "render"]),
     ("On the hosts", &["exec", "restart", "ssh"]),
-    ("Lifecycle commands", &["create", "register", "import", "configure", "release", "run"]),
-    ("For tools", &["inventory", "schema", "completions", "man"]),
+    ("Lifecycle commands", &["create", "register", "import", "provision", "configure", "release", "run"]),
+    ("For tools", &["state", "inventory", "schema", "completions", "man"]),
 ];
 
 /// The whole command line, as clap knows it.

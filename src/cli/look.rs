@@ -10,7 +10,7 @@ use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
 use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
-use crate::reconcile::{Goal, Registries, Request, Trust};
+use crate::reconcile::{Goal, Outside, Request, Trust};
 use crate::smoke::Judgement;
 use crate::standing;
 use crate::state::{Kind, Stage};
@@ -27,7 +27,7 @@ pub fn request() -> Request {
         patient: false,
         resume: false,
         destructive: true,
-        registries: Registries::LeftAlone,
+        outside: Outside::LeftAlone,
         trust: Trust::default(),
     }
 }
@@ -67,7 +67,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, true).await;
-    let request = Request { registries: Registries::Asked, ..request() };
+    let request = Request { outside: Outside::Asked, ..request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     consent::warn_uncompared(context, &sessions).await;
     let mut views = BTreeMap::new();

@@ -28,6 +28,7 @@ mod new_host;
 mod pass;
 mod plan;
 mod probe;
+mod provision;
 mod register;
 mod release;
 mod render;
@@ -40,6 +41,7 @@ mod schema;
 mod show;
 mod signals;
 mod ssh;
+mod state;
 mod status;
 mod suspend;
 mod test;
@@ -88,6 +90,12 @@ struct Global {
     /// The state store, as sqlite:PATH; over the manifest's
     #[arg(long, global = true, env = "DEPLOYER_STATE", hide_env_values = true, value_name = "URL")]
     state: Option<String>,
+    /// The OpenTofu program; default: tofu, else terraform
+    #[arg(long, global = true, env = "DEPLOYER_TOFU", hide_env_values = true, value_name = "PATH")]
+    tofu: Option<Utf8PathBuf>,
+    /// On a CI runner: keep what is known of machines in a local file all the same
+    #[arg(long, global = true, env = "DEPLOYER_ALLOW_LOCAL_STATE")]
+    allow_local_state: bool,
     /// Print JSON lines on standard output, and never ask
     #[arg(long, global = true)]
     json: bool,
@@ -123,9 +131,11 @@ enum Command {
     Unlock(unlock::Args),
     Suspend(suspend::Args),
     Destroy(destroy::Args),
+    State(state::Args),
     Create(create::Args),
     Import(import::Args),
     Register(register::Args),
+    Provision(provision::Args),
     Configure(configure::Args),
     Release(release::Args),
     Run(run::Args),
@@ -194,10 +204,12 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Suspend(args) => block_on(suspend::run(context, args)),
         Command::Unlock(args) => block_on(unlock::run(context, args)),
         Command::Rollback(args) => block_on(rollback::run(context, args)),
+        Command::State(args) => block_on(state::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
         Command::Import(args) => Ok(import::run(context, &args)),
         Command::Register(args) => block_on(register::run(context, args)),
+        Command::Provision(args) => block_on(provision::run(context, args)),
         Command::Configure(args) => block_on(configure::run(context, args)),
         Command::Release(args) => block_on(release::run(context, args)),
         Command::Run(args) => block_on(run::run(context, args)),
@@ -259,9 +271,11 @@ impl Command {
             Self::Unlock(_) => "unlock",
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
+            Self::State(_) => "state",
             Self::Create(_) => "create",
             Self::Import(_) => "import",
             Self::Register(_) => "register",
+            Self::Provision(_) => "provision",
             Self::Configure(_) => "configure",
             Self::Release(_) => "release",
             Self::Run(_) => "run",
@@ -304,7 +318,8 @@ mod tests {
                 "render" => &["web", "-o", "out"],
                 "exec" => &["web", "app", "--", "true"],
                 "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend"
-                | "destroy" | "configure" | "release" | "run" => &["web"],
+                | "destroy" | "provision" | "configure" | "release" | "run" => &["web"],
+                "state" => &["forget", "web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -7,13 +7,15 @@ use crate::event::{Event, Outcome, PlanView, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::lease::Claim;
+use crate::machine::{self, Workshop};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
 use crate::orphan;
 use crate::prepare::{self, Prepared};
-use crate::reconcile::{self, Request};
+use crate::reconcile::Request;
 use crate::render::Render;
 use crate::standing;
+use crate::survey::{self, Survey};
 use crate::step::access;
 use crate::store::{Record, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +35,7 @@ pub struct Pass {
     pub kept: Option<Arc<Kept>>,
     sink: Sink,
     render: Arc<dyn Render>,
+    workshop: Workshop,
 }
 
 /// Whether a command may make the store.
@@ -51,7 +54,10 @@ impl Pass {
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
         let manifest = manifest::load(context.file.as_str(), context.home.as_deref())?;
         let (url, directory) = context.store(Some(&manifest.state));
+        // What a machine is about cannot be told without its record, as OpenTofu's own state is made by a mere plan.
+        let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
+            Keep::IfThere if provisioned => Store::open(&url, &directory).await.map(Some),
             Keep::Always => Store::open(&url, &directory).await.map(Some),
             Keep::IfThere => Store::open_existing(&url, &directory).await,
             Keep::Never => Ok(None),
@@ -63,7 +69,8 @@ impl Pass {
         };
         let (manifest, store) = (Arc::new(manifest), store.map(Arc::new));
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
-        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render };
+        let workshop = context.workshop(&manifest.state, store.as_ref());
+        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render, workshop };
         pass.say_warnings(context);
         pass.orphans().map_err(|failure| vec![failure])?;
         Ok(pass)
@@ -82,7 +89,8 @@ impl Pass {
     pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
         let records = recorded(&store, &manifest).await?;
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
-        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, render })
+        let workshop = context.workshop(&manifest.state, Some(&store));
+        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, render, workshop })
     }
 
     /// Warns of environments that are recorded and no longer in the file; a file without any is refused
@@ -171,6 +179,10 @@ impl Pass {
     pub async fn own(&mut self, claim: &Claim, sessions: &Sessions) {
         let project = self.manifest.project.to_string();
         for (name, session) in sessions {
+            // What has no host yet is worked on under the lock of OpenTofu's state.
+            if session.lock().await.connection.is_none() {
+                continue;
+            }
             let floor = match &self.store {
                 Some(store) => store.token(&project, name).await,
                 None => Ok(0),
@@ -189,6 +201,11 @@ impl Pass {
         self.failures.push(failure);
     }
 
+    /// What is known to be missing for making the machine of an environment.
+    pub async fn machine(&self, environment: &Environment) -> Vec<Failure> {
+        self.workshop.missing(environment).await
+    }
+
     /// Whether something went well beside what failed.
     fn spared(&self, sessions: &Sessions) -> bool {
         let failed = |name: &String| self.failures.iter().any(|failure| failure.environment.as_ref() == Some(name));
@@ -198,7 +215,10 @@ impl Pass {
     /// Resolves secrets and renders releases; an environment that fails is left out and said.
     pub async fn prepare(&mut self, environments: Vec<Environment>, offline: bool) -> Vec<Prepared> {
         let mut prepared = Vec::new();
-        for environment in environments {
+        for mut environment in environments {
+            if let Some(record) = self.records.get(environment.name.as_str()) {
+                machine::recall(&mut environment, record);
+            }
             if self.render.masks() && !offline {
                 self.render.mask(&prepare::known_of_access(&environment).await);
             }
@@ -223,7 +243,9 @@ impl Pass {
     ) -> (Sessions, Vec<(Prepared, Failure)>) {
         let (sessions, failed) = {
             let vouch = |failure: &Failure| vouch(context, failure);
-            reconcile::observe(prepared, &self.records, request, self.kept.as_deref(), &self.sink, &vouch).await
+            let (records, kept, sink, workshop) = (&self.records, self.kept.as_deref(), &self.sink, &self.workshop);
+            let survey = Survey { records, request, kept, workshop, sink, vouch: &vouch };
+            survey::observe(prepared, &survey).await
         };
         for (_, failure) in &failed {
             self.fail(failure.clone());

@@ -5,7 +5,7 @@ use super::{Context, Ending, against, consent, look, saved};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::Failure;
-use crate::reconcile::{self, Registries, Request};
+use crate::reconcile::{self, Outside, Request};
 use camino::Utf8PathBuf;
 
 /// The form of the plan.
@@ -67,7 +67,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let environments = pass.select(&args.environments, true)?;
     let prepared = pass.prepare(environments, false).await;
     let named = !args.environments.is_empty();
-    let request = Request { resume: named, registries: Registries::Asked, ..look::request() };
+    let request = Request { resume: named, outside: Outside::Asked, ..look::request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     if args.out.is_some() {

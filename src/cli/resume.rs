@@ -62,6 +62,13 @@ pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Resul
 }
 
 async fn write(context: &Context, session: &mut Session, floor: u64, suspended: bool) -> Result<(), Failure> {
+    if session.connection.is_none() {
+        // There is no host to remember it: the record does.
+        if let Some(marker) = &mut session.facts.access.marker {
+            marker.suspended = suspended;
+        }
+        return Ok(());
+    }
     session.own(&context.claim(Duration::ZERO), floor).await?;
     let command = access::mark(&session.prepared.subject(), &session.facts, suspended);
     session.run(&command).await?;

@@ -10,7 +10,7 @@ use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::reconcile::{Goal, Registries, Request, Trust};
+use crate::reconcile::{Goal, Outside, Request, Trust};
 use crate::render;
 use crate::standing;
 use crate::state::{Kind, Stage};
@@ -91,9 +91,9 @@ pub async fn run(job: Job) -> Option<Done> {
 
 async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End, usize)> {
     let trust = Trust::default();
-    let (goal, registries) = (Goal::Reach(Stage::Running), Registries::Asked);
+    let (goal, outside) = (Goal::Reach(Stage::Running), Outside::Asked);
     // A host that does not answer is tried again later: others are waiting.
-    let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, registries, trust };
+    let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, outside, trust };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     pass.kept = Some(Arc::clone(&job.kept));
     let prepared = pass.prepare(vec![job.environment.clone()], false).await;

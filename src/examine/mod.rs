@@ -61,7 +61,7 @@ async fn ask(
     application: &Application,
     now: fn() -> Timestamp,
 ) -> Result<Vec<Verdict>, Failure> {
-    let host = &session.host;
+    let host = session.host()?;
     let subject = facts::Subject {
         projects: BTreeSet::from([application.project.clone()]),
         directory: application.host_directory.to_string(),

@@ -4,6 +4,7 @@
 use super::environment::{
     Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Source, Vantage,
 };
+use super::provision::{Machine, ModuleSource, Provision};
 use super::tracker::{
     API_TOKEN, DATABASE_PASSWORD, Database, Endpoint, GRAFANA_PASSWORD, Issuer, ROOT_PASSWORD, Tls, Tracker,
 };
@@ -21,7 +22,8 @@ pub fn describe(environment: &Environment) -> Value {
     let engine = &environment.engine;
     let (major, minor) = engine.minimum;
     let mut told = json!({
-        "registered": { "address": environment.address },
+        "registered": environment.provision.is_none().then(|| json!({ "address": environment.address })),
+        "provisioned": environment.provision.as_deref().map(provisioned),
         "ssh": {
             "port": ssh.port, "user": ssh.user, "host_key": ssh.host_key, "jump": ssh.jump,
             "sudo_password": ssh.sudo_password.as_ref().map(value),
@@ -61,6 +63,38 @@ pub fn describe(environment: &Environment) -> Value {
         told["configure"]["security_updates"] = Value::Object(reboot_at.into_iter().collect());
     }
     json!({ environment.name.as_str(): told })
+}
+
+fn provisioned(provision: &Provision) -> Value {
+    let mut machine = match &provision.machine {
+        Machine::Lxd(lxd) => {
+            let mut told = json!(lxd);
+            told["disk"] = json!(lxd.disk.as_ref().and_then(|disk| disk.size.as_ref()));
+            told["pool"] = json!(lxd.disk.as_ref().map(|disk| &disk.pool));
+            told
+        }
+        Machine::Hetzner(hetzner) => {
+            let mut told = json!(hetzner);
+            told["token"] = json!(hetzner.token.as_ref().map(value));
+            told["firewall"] = json!(hetzner.firewall.is_some());
+            if let Some(volume) = &hetzner.volume {
+                told["volume"]["size"] = json!(format!("{}GB", volume.size));
+            }
+            told
+        }
+        Machine::Module(module) => {
+            let (source, version) = match &module.source {
+                ModuleSource::Directory(path) => (path.as_str(), &None),
+                ModuleSource::Address(address, version) => (address.as_str(), version),
+            };
+            let secrets: Map<_, _> = module.secrets.iter().map(|(name, source)| (name.clone(), value(source))).collect();
+            json!({ "source": source, "resource": module.resource, "version": version, "variables": module.variables, "secrets": secrets,
+                "outputs": module.outputs })
+        }
+    };
+    without_nothing(&mut machine);
+    let backend = provision.backend.as_ref().map(|(name, settings)| json!({ name.as_str(): settings }));
+    json!({ provision.machine.name(): machine, "backend": backend, "timeout": duration(provision.timeout) })
 }
 
 fn application(application: &Application) -> Value {

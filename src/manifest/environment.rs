@@ -2,6 +2,7 @@
 //! Never holds a secret's value, only where to read it.
 
 pub use super::network::{Network, Protocol};
+use super::provision::Provision;
 use super::tracker::Tracker;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
@@ -29,8 +30,10 @@ pub struct Environment {
     pub name: Name,
     /// The project it belongs to; with the name, its identity on the host.
     pub project: Name,
-    /// DNS name, IPv4 or IPv6 address of the registered host.
+    /// DNS name, IPv4 or IPv6 address of the host; empty while a machine that is to be made has none.
     pub address: String,
+    /// What makes the machine; `None` where it exists, registered.
+    pub provision: Option<Box<Provision>>,
     /// How to reach it.
     pub ssh: Ssh,
     /// Further addresses under which the public reaches it.

@@ -3,14 +3,16 @@
 
 use super::spec::{
     AnnounceSpec, ApiSpec, ApplicationSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec, DriftSpec,
-    EngineSpec, EnvironmentSpec, FirewallSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HostKeys, IssuerSpec, MysqlSpec,
-    PrometheusSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Text,
-    TlsSpec, TrackerSpec, ValueSpec, Whole,
+    EngineSpec, EnvironmentSpec, FirewallSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec,
+    LxdSpec, ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Text,
+    TlsSpec, TrackerSpec, ValueSpec, VolumeSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{DriftPolicy, EngineSource, Pull, Rollback};
+use crate::manifest::provision::LxdKind;
 use crate::manifest::tracker::LogLevel;
 use crate::state::Stage;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Something that can lie over a default.
@@ -67,7 +69,7 @@ macro_rules! replace {
         }
     )*};
 }
-replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Pull Rollback DriftPolicy LogLevel IssuerSpec);
+replace!(String Text Whole Switch ValueSpec HostKeys Stage EngineSource Pull Rollback DriftPolicy LogLevel IssuerSpec LxdKind Value);
 
 macro_rules! merge {
     ($($map:ident { $($field:ident)* })*) => {$(
@@ -80,6 +82,11 @@ macro_rules! merge {
 }
 merge! {
     RegisteredSpec { address }
+    LxdSpec { image r#type cpus memory disk pool network remote project profiles config }
+    HetznerSpec { server_type location image token ipv4 ipv6 firewall volume delete_protection primary_ip labels }
+    VolumeSpec { size mount }
+    ModuleSpec { source resource version variables secrets outputs }
+    OutputsSpec { address port user host_key }
     ConfigureSpec { engine firewall security_updates scripts schedules }
     RulesSpec { allow }
     SecurityUpdatesSpec { reboot_at }
@@ -99,7 +106,7 @@ merge! {
     ComposeSpec { directory files templates variables archives seed before pull project host_directory }
     HealthSpec { timeout stable_for smoke }
     DriftSpec { policy ignore }
-    EnvironmentSpec { registered ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }
+    EnvironmentSpec { registered provisioned ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }
 }
 
 impl Layer for DatabaseSpec {
@@ -110,6 +117,23 @@ impl Layer for DatabaseSpec {
                 Self::Settings(above.over(under))
             }
             (above, _) => above,
+        }
+    }
+}
+
+impl Layer for ProvisionedSpec {
+    /// Another kind of machine replaces the default's; the same kind merges.
+    fn over(self, under: &Self) -> Self {
+        let kinds = |one: &Self| [one.lxd.0.is_some(), one.hetzner.0.is_some(), one.module.0.is_some()];
+        let same = kinds(&self) == kinds(under) || !kinds(&self).contains(&true);
+        let of = |spec: &Self| if same { spec.clone() } else { Self::default() };
+        let machine = of(under);
+        Self {
+            lxd: self.lxd.over(&machine.lxd),
+            hetzner: self.hetzner.over(&machine.hetzner),
+            module: self.module.over(&machine.module),
+            backend: self.backend.over(&under.backend),
+            timeout: self.timeout.over(&under.timeout),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::written::Spot;
 
 /// Keys whose value is a secret.
-const SECRET_KEYS: &[&str] = &["sudo_password", "identity"];
+const SECRET_KEYS: &[&str] = &["sudo_password", "identity", "state_passphrase"];
 
 /// `text` with what stands at `spots`, after a secret's key, or as a URL's password, replaced by asterisks.
 /// The keys are looked for in the text because a file that does not parse has to be shown too.

@@ -8,6 +8,7 @@ pub mod environment;
 mod layer;
 mod mask;
 pub mod network;
+pub mod provision;
 mod read;
 mod report;
 mod rules;

@@ -30,6 +30,12 @@ impl Network {
         let network = Self { address: masked(address, prefix), prefix };
         if network.address == address { Ok(network) } else { Err(format!("Did you mean {network}?")) }
     }
+
+    /// With its prefix also where it is one address, for those who want it so.
+    #[must_use]
+    pub fn with_prefix(&self) -> String {
+        format!("{}/{}", self.address, self.prefix)
+    }
 }
 
 /// The address with the bits beyond the prefix cleared.

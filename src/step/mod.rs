@@ -10,6 +10,7 @@ pub mod files;
 pub mod firewall;
 pub mod frame;
 pub mod images;
+pub mod infrastructure;
 pub mod lease;
 pub mod model;
 pub mod record;
@@ -44,6 +45,8 @@ pub struct Subject<'a> {
 /// Everything the last observation read, room by room.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
+    /// The machine, where we make it.
+    pub infrastructure: infrastructure::Seen,
     /// System, marker, key.
     pub access: access::Seen,
     /// Docker and Compose.
@@ -108,8 +111,10 @@ impl Subject<'_> {
     #[must_use]
     pub fn kinds(&self, stage: Stage) -> Vec<Kind> {
         let application = self.environment.application.is_some();
-        let wanted = |kind: &Kind| {
-            kind.stage() <= stage && (application || !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
+        let wanted = |kind: &Kind| match kind {
+            Kind::Infrastructure => self.environment.provision.is_some() && kind.stage() <= stage,
+            Kind::Files | Kind::Images | Kind::Services => application && kind.stage() <= stage,
+            _ => kind.stage() <= stage,
         };
         Kind::ALL.into_iter().filter(wanted).collect()
     }
@@ -163,6 +168,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = subject.preamble();
     for kind in Kind::ALL {
         let fragment = match kind {
+            Kind::Infrastructure => continue,
             Kind::Access => access::probe(),
             Kind::Engine => engine::probe(subject),
             Kind::Updates => updates::probe(subject),
@@ -185,6 +191,7 @@ pub fn parse(output: &[u8]) -> Result<HostFacts, Failure> {
         frames.get(kind.name()).copied().ok_or_else(|| unreadable(kind, "the host's answer ends before it"))
     };
     Ok(HostFacts {
+        infrastructure: infrastructure::Seen::default(),
         access: access::parse(of(Kind::Access)?).map_err(|why| unreadable(Kind::Access, &why))?,
         engine: engine::parse(of(Kind::Engine)?),
         updates: updates::parse(of(Kind::Updates)?),
@@ -205,6 +212,7 @@ fn unreadable(kind: Kind, why: &str) -> Failure {
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
     state(subject, |kind| match kind {
+        Kind::Infrastructure => infrastructure::observed(host),
         Kind::Access => access::observed(subject, host),
         Kind::Engine => engine::observed(subject, host),
         Kind::Updates => updates::observed(subject, host),
@@ -227,6 +235,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
 
 fn wanted(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Facts {
     match kind {
+        Kind::Infrastructure => infrastructure::desired(host),
         Kind::Access => access::desired(subject, host),
         Kind::Engine => engine::desired(subject, host),
         Kind::Updates => updates::desired(subject),
@@ -247,10 +256,10 @@ fn state(subject: &Subject<'_>, facts: impl Fn(Kind) -> Facts) -> State {
 #[must_use]
 pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     match kind {
+        Kind::Infrastructure | Kind::Scripts => None,
         Kind::Access => access::preflight(subject, host),
         Kind::Engine => engine::preflight(subject, host),
         Kind::Updates => updates::preflight(subject, host),
-        Kind::Scripts => None,
         Kind::Files => files::preflight(subject, host),
         Kind::Images => images::preflight(subject, host),
         Kind::Firewall => firewall::preflight(subject, host),
@@ -267,6 +276,7 @@ pub fn commands(
     release_id: &str,
 ) -> Result<Vec<Command>, Failure> {
     match kind {
+        Kind::Infrastructure => Ok(Vec::new()),
         Kind::Access => Ok(access::commands(subject, host)),
         Kind::Engine => Ok(engine::commands(subject, host)),
         Kind::Updates => Ok(updates::commands(subject)),

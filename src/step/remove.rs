@@ -31,7 +31,7 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
         Kind::Updates => host.updates.ours.is_some(),
         Kind::Scripts => !host.scripts.applied.is_empty(),
         Kind::Schedules => !host.schedules.units.is_empty(),
-        Kind::Engine => false,
+        Kind::Infrastructure | Kind::Engine => false,
     }
 }
 
@@ -50,7 +50,7 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
         }
         Kind::Updates => return vec![updates::removal(subject)],
         Kind::Scripts => return scripts::removal(subject, host),
-        Kind::Engine => return Vec::new(),
+        Kind::Infrastructure | Kind::Engine => return Vec::new(),
     };
     let script = subject.preamble() + &script;
     vec![Command { title: title.to_owned(), script, input: Input::Empty, limit, reason }]

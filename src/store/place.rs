@@ -37,6 +37,14 @@ pub(super) fn path(url: &str, directory: &Utf8Path) -> Result<Utf8PathBuf, Failu
     Ok(directory.join(file))
 }
 
+impl super::Store {
+    /// The folder of the store that `url` names, where it is a file; a relative path is one below `directory`.
+    #[must_use]
+    pub fn folder(url: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
+        path(url, directory).ok()?.parent().map(Utf8Path::to_owned)
+    }
+}
+
 /// Makes the folder (0700) and an empty file (0600) where there are none.
 pub(super) fn create(file: &Utf8Path) -> io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {

@@ -108,8 +108,8 @@ fn a_host_that_is_gone_is_forgotten_by_name() {
     work.apply().expect(0);
     host.fault("sshd-stop", &[]);
     assert_eq!(work.run(&DESTROY).expect(7).reasons(), ["connection-refused"]);
-    assert_eq!(work.run(&["destroy", "production", "--forget", "--json"]).expect(6).reasons(), ["consent-missing"]);
+    assert_eq!(work.run(&["state", "forget", "production", "--json"]).expect(6).reasons(), ["consent-missing"]);
     assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["stage"], "running");
-    work.run(&["destroy", "production", "--forget", "--allow-destroy", "production", "--json"]).expect(0);
+    work.run(&["state", "forget", "production", "--allow-destroy", "production", "--json"]).expect(0);
     assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["stage"], "created");
 }

@@ -25,6 +25,7 @@ mod looking;
 mod main_job;
 mod ownership;
 mod protection;
+mod provision;
 mod registry;
 mod rollback;
 mod rooms;

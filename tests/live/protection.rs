@@ -27,7 +27,7 @@ fn what_is_protected_stays_whoever_asks_until_the_manifest_lifts_it() {
     assert_eq!(destroy().expect(6).reasons(), REFUSED);
     several(&host, &work, &other);
     assert_eq!(destroy().expect(6).reasons(), REFUSED);
-    let forget = work.run(&["destroy", "kept", "--forget", "--allow-destroy", "kept", "--json"]).expect(6);
+    let forget = work.run(&["state", "forget", "kept", "--allow-destroy", "kept", "--json"]).expect(6);
     assert_eq!(forget.reasons(), REFUSED);
     manifest("");
     let fresh = work.run(&["destroy", "kept", "--allow-destroy", "kept", "--json", "--state", "sqlite:new.db"]);

@@ -29,7 +29,7 @@ fn the_schema_accepts_what_is_valid() {
 
 #[test]
 fn the_schema_refuses_what_has_the_wrong_form() {
-    let forms = "unknown-key unknown-nested-key later-key wrong-type-list wrong-type-scalar wrong-type-number \
+    let forms = "unknown-key unknown-nested-key wrong-type-list wrong-type-scalar wrong-type-number \
         wrong-type-text list-wanted null-environments null-environment null-defaults yes-boolean unknown-choice \
         number-as-text source-typo value-is-a-list missing-top-level top-level state-form version-as-text port-as-text \
         switch-as-text engine configure checks fault-in-defaults host-directories \

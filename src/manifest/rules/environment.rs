@@ -5,11 +5,13 @@ use super::scalars::{duration, switch, whole};
 use super::{
     Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
 };
-use crate::manifest::environment::{Environment, Health, Name, Rollback};
+use super::provisioned::{self, Around};
+use crate::manifest::environment::{Environment, FirewallWish, Health, Name, Rollback, SecurityUpdates, Source};
 use crate::manifest::layer::Layer;
-use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
+use crate::manifest::spec::{EnvironmentSpec, HealthSpec, RegisteredSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
 use crate::state::Stage;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Reads the environment `name`, written at `key`.
@@ -27,9 +29,13 @@ pub fn read(
     let (own_project, own_directory) = spec.application.or_default().placement();
     let depends_on = spec.depends_on.or_default();
     let host = spec.configure.or_default();
-    let environment = Environment {
-        address: target(&spec, key.spot, reading),
-        ssh: ssh::read(&spec.ssh.or_default(), reading),
+    let ssh = ssh::read(&spec.ssh.or_default(), reading);
+    let application = spec.application.0.as_ref().and_then(|it| application::read(it, &identity, reading));
+    let firewall = firewall::read(&host.firewall, reading.report);
+    let mut environment = Environment {
+        address: String::new(),
+        provision: None,
+        ssh,
         public_addresses: (spec.public_addresses.value().into_iter().flatten())
             .filter_map(|written| address::public(written, reading.report))
             .collect(),
@@ -37,8 +43,8 @@ pub fn read(
         security_updates: configure::security_updates(&host.security_updates, reading.report),
         scripts: configure::scripts(&host.scripts, reading),
         schedules: configure::schedules(&host.schedules, reading.report),
-        firewall: firewall::read(&host.firewall, reading.report),
-        application: spec.application.0.as_ref().and_then(|it| application::read(it, &identity, reading)),
+        firewall,
+        application,
         checks: checks::read(&spec.checks, reading.report),
         stage: spec.stage.value().copied().unwrap_or(Stage::Running),
         health: health(&spec.health.or_default(), reading),
@@ -52,6 +58,7 @@ pub fn read(
         project: project.clone(),
         name,
     };
+    machine(&spec, &identity, key.spot, &mut environment, reading);
     Placed {
         environment,
         key: key.spot,
@@ -62,12 +69,57 @@ pub fn read(
     }
 }
 
-fn target(spec: &EnvironmentSpec, key: Spot, reading: &mut Reading<'_>) -> String {
-    let Some(registered) = &spec.registered.0 else {
-        let hint = "Add `registered: { address: HOST }`";
-        reading.report.fault(key, "The environment has no host", hint);
-        return String::new();
+/// The host: one that exists, or one that is to be made, which has our defaults rather than an owner's.
+fn machine(spec: &EnvironmentSpec, identity: &str, key: Spot, environment: &mut Environment, reading: &mut Reading<'_>) {
+    match (&spec.registered.0, &spec.provisioned.0) {
+        (Some(registered), None) => environment.address = registered_address(registered, reading),
+        (None, Some(provisioned)) => {
+            let configure = spec.configure.or_default();
+            if configure.firewall.0.is_none() {
+                environment.firewall = Some(FirewallWish::default());
+            }
+            if configure.security_updates.0.is_none() {
+                environment.security_updates = Some(SecurityUpdates { reboot_at: None });
+            }
+            if spec.ssh.or_default().wait.0.is_none() {
+                environment.ssh.wait = Duration::from_mins(5);
+            }
+            environment.ssh.user.get_or_insert_with(|| "deploy".to_owned());
+            if environment.ssh.identity.is_none() {
+                let hint = "Add `ssh: { identity_file: ~/.ssh/id_ed25519 }`, or `identity` in CI";
+                reading.report.fault(key, "A machine that is to be made needs a key to log in with", hint);
+            }
+            if identity.len() > 63 {
+                let message = format!("`{identity}` is too long for a machine's name: {} characters", identity.len());
+                reading.report.fault(key, message, "Project and environment may have 61 characters together");
+            }
+            let passphrase = reading.passphrase.clone();
+            let around = Around { firewall: environment.firewall.as_ref(), ports: ports(environment), passphrase };
+            environment.provision = provisioned::read(provisioned, around, reading).map(Box::new);
+        }
+        (Some(_), Some(provisioned)) => {
+            let message = "The environment is both `registered` and `provisioned`";
+            reading.report.fault(provisioned.spot, message, "Keep `registered` where the host exists");
+        }
+        (None, None) => {
+            let hint = "Add `registered: { address: HOST }`, or `provisioned` for a machine that is to be made";
+            reading.report.fault(key, "The environment has no host", hint);
+        }
+    }
+}
+
+/// What everybody may reach: SSH, and what a tracker publishes.
+fn ports(environment: &Environment) -> BTreeSet<(&'static str, u16)> {
+    let taken = match environment.application.as_ref().map(|application| &application.source) {
+        Some(Source::Tracker(tracker)) => tracker.ports(),
+        _ => Vec::new(),
     };
+    let public = taken.iter().filter(|port| port.bind.is_none_or(|bind| !bind.is_loopback()));
+    let ssh = ("tcp", environment.ssh.port.unwrap_or(22));
+    public.map(|port| (port.protocol.name(), port.port)).chain([ssh]).collect()
+}
+
+fn registered_address(registered: &Written<RegisteredSpec>, reading: &mut Reading<'_>) -> String {
     let Some(address) = &registered.value.address.0 else {
         let hint = "Add `address: HOST`: a DNS name, an IPv4 or an IPv6 address";
         reading.report.fault(registered.spot, "`registered` has no address", hint);

@@ -10,6 +10,7 @@ mod engine;
 mod environment;
 mod firewall;
 mod paths;
+mod provisioned;
 mod registries;
 mod scalars;
 mod ssh;
@@ -22,6 +23,7 @@ use super::environment::{Environment, Name};
 use super::report::Report;
 use super::spec::{ManifestSpec, Whole};
 use super::written::{Given, Spot, Written};
+use crate::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
@@ -37,6 +39,8 @@ pub struct Reading<'a> {
     pub claims: Vec<Claim>,
     /// The environment being read.
     pub environment: Option<Name>,
+    /// What OpenTofu's state is encrypted with.
+    pub passphrase: Option<SecretSource>,
 }
 
 /// What the rules made of a manifest.
@@ -73,6 +77,8 @@ pub fn apply(spec: ManifestSpec, reading: &mut Reading<'_>) -> Meaning {
     version(&spec.version, top, reading);
     let project = project(&spec.project, top, reading);
     let state = state(&spec.state, reading);
+    let passphrase = spec.state_passphrase.0.as_ref();
+    reading.passphrase = passphrase.map(|written| values::secret("state_passphrase", written, reading));
     let registries = registries::read(&spec.registries, reading);
     let defaults = spec.defaults.or_default();
     let mut placed = BTreeMap::new();

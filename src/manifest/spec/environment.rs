@@ -1,7 +1,7 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
 use super::{
-    ApplicationSpec, CheckSpec, FirewallSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text,
+    ApplicationSpec, CheckSpec, FirewallSpec, ProvisionedSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text,
     Whole,
 };
 use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
@@ -16,6 +16,8 @@ use serde::Deserialize;
 pub struct EnvironmentSpec {
     /// An existing host.
     pub registered: Given<RegisteredSpec>,
+    /// A machine that OpenTofu makes.
+    pub provisioned: Given<ProvisionedSpec>,
     /// How to reach it.
     pub ssh: Given<SshSpec>,
     /// Further addresses under which the public reaches it.
@@ -64,9 +66,11 @@ pub struct RegisteredSpec {
 pub struct ConfigureSpec {
     /// The Docker engine.
     pub engine: Given<EngineSpec>,
-    /// Closes the host but for SSH, what the application publishes and what is allowed here; default off.
+    /// Closes the host but for SSH, what the application publishes and what is allowed here; default: on where deployer
+    /// makes the machine, else off.
     pub firewall: Given<FirewallSpec>,
-    /// Security updates, installed by the host itself; default: as the host's owner has it.
+    /// Security updates, installed by the host itself; default: on where deployer makes the machine, else as the host's
+    /// owner has it.
     pub security_updates: Given<SecurityUpdatesSpec>,
     /// Idempotent steps of your own, in this order.
     pub scripts: Given<Vec<Written<ScriptSpec>>>,

@@ -6,6 +6,7 @@ mod check;
 mod configure;
 mod environment;
 mod firewall;
+mod provisioned;
 mod registry;
 mod root;
 mod scalar;
@@ -20,6 +21,7 @@ pub use environment::{
     ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, IgnoreSpec, RegisteredSpec, RepositorySpec,
 };
 pub use firewall::{AllowSpec, FirewallSpec, RulesSpec};
+pub use provisioned::{HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, VolumeSpec};
 pub use registry::RegistrySpec;
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};

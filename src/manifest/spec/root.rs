@@ -1,7 +1,7 @@
 //! The top level of the manifest. Written out by hand because keys that begin with `x-` are ignored;
 //! never uses serde's `flatten`, which would lose every place below it.
 
-use super::{EnvironmentSpec, RegistrySpec, Whole};
+use super::{EnvironmentSpec, RegistrySpec, ValueSpec, Whole};
 use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -26,6 +26,8 @@ pub struct ManifestSpec {
     /// Where observed state and history are kept; default `sqlite:.deployer/state.db`.
     #[schemars(regex(pattern = "^sqlite:.+$"))]
     pub state: Given<String>,
+    /// What OpenTofu's state is encrypted with in the state store; default: a key made beside a SQLite store.
+    pub state_passphrase: Given<ValueSpec>,
     /// Logins at registries of images, by host (`ghcr.io`, `127.0.0.1:5000`); used for the time of a pull only.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9.\\[\\]:-]+$" }))]
     pub registries: Given<BTreeMap<Written<String>, Written<RegistrySpec>>>,
@@ -39,7 +41,7 @@ pub struct ManifestSpec {
     pub empty: bool,
 }
 
-const KEYS: &[&str] = &["version", "project", "state", "registries", "defaults", "environments"];
+const KEYS: &[&str] = &["version", "project", "state", "state_passphrase", "registries", "defaults", "environments"];
 
 impl<'de> Deserialize<'de> for ManifestSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -64,6 +66,7 @@ impl<'de> Visitor<'de> for TopLevel {
                 "version" => spec.version = map.next_value()?,
                 "project" => spec.project = map.next_value()?,
                 "state" => spec.state = map.next_value()?,
+                "state_passphrase" => spec.state_passphrase = map.next_value()?,
                 "registries" => spec.registries = map.next_value()?,
                 "defaults" => spec.defaults = map.next_value()?,
                 "environments" => spec.environments = map.next_value()?,

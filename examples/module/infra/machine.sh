@@ -1,0 +1,28 @@
+#!/bin/sh
+# Makes a container of LXD, or goes on where a run before it was cut off. Everything it needs is in its environment.
+set -eu
+
+lxc info "$NAME" >/dev/null 2>&1 || lxc init "$IMAGE" "$NAME" -c security.nesting=true
+lxc config device get "$NAME" eth0 ipv4.address 2>/dev/null | grep -qx "$ADDRESS" ||
+    lxc config device override "$NAME" eth0 "ipv4.address=$ADDRESS" 2>/dev/null ||
+    lxc config device add "$NAME" eth0 nic network="$NETWORK" name=eth0 "ipv4.address=$ADDRESS"
+[ "$(lxc list "^$NAME\$" -c s -f csv)" = RUNNING ] || lxc start "$NAME"
+
+# What is secret goes through standard input, which stands in no list of processes.
+printf '%s\n' "$HOST_KEY" | lxc exec "$NAME" --env "LOGIN=$LOGIN" --env "KEYS=$AUTHORIZED_KEYS" --env "SETUP=$SETUP" -- sh -euc '
+    umask 077
+    cat > /etc/ssh/ssh_host_ed25519_key.new
+    until [ -S /run/systemd/private ] || [ ! -d /run/systemd ]; do sleep 0.1; done
+    systemctl is-system-running --wait >/dev/null 2>&1 || true
+    id -u "$LOGIN" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$LOGIN"
+    home=$(getent passwd "$LOGIN" | cut -d: -f6)
+    mkdir -p "$home/.ssh"
+    printf "%s\n" "$KEYS" > "$home/.ssh/authorized_keys"
+    chown -R "$LOGIN:" "$home/.ssh"
+    printf "%s ALL=(ALL) NOPASSWD: ALL\n" "$LOGIN" > /etc/sudoers.d/deployer
+    find /etc/ssh -name "ssh_host_*" ! -name "*.new" -delete
+    mv /etc/ssh/ssh_host_ed25519_key.new /etc/ssh/ssh_host_ed25519_key
+    ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key > /etc/ssh/ssh_host_ed25519_key.pub
+    sh -euc "$SETUP" </dev/null
+    systemctl restart ssh
+'

@@ -1,0 +1,71 @@
+# A container of LXD, made by the lxc command: an example of a machine that comes from a module of your own.
+# Any OpenTofu module will do: what deployer needs of it is an output `address`.
+
+variable "image" {
+  description = "An image of LXD that has an SSH server"
+  type        = string
+}
+
+variable "network" {
+  description = "The network of LXD that the container joins"
+  type        = string
+  default     = "lxdbr0"
+}
+
+variable "address" {
+  description = "Its IPv4 address in that network"
+  type        = string
+}
+
+variable "setup" {
+  description = "Shell that is run on it once, as root"
+  type        = string
+  default     = ""
+}
+
+# deployer fills in these two because they are declared: what it knows of the machine, and the private host key that it
+# expects to meet there. A module that hands cloud-init its user data declares deployer_cloud_init instead.
+variable "deployer" {
+  type = object({
+    name            = string
+    user            = string
+    port            = number
+    authorized_keys = list(string)
+  })
+}
+
+variable "deployer_host_key" {
+  type      = string
+  sensitive = true
+}
+
+resource "terraform_data" "machine" {
+  input = var.deployer.name
+  # What cannot be changed on a container that exists.
+  triggers_replace = [var.deployer.name, var.image, var.network, var.address]
+
+  # A run that was killed leaves half a container behind, which is not in OpenTofu's state: the script goes on with it.
+  provisioner "local-exec" {
+    command = "${path.module}/machine.sh"
+    environment = {
+      NAME            = var.deployer.name
+      IMAGE           = var.image
+      NETWORK         = var.network
+      ADDRESS         = var.address
+      LOGIN           = var.deployer.user
+      AUTHORIZED_KEYS = join("\n", var.deployer.authorized_keys)
+      HOST_KEY        = var.deployer_host_key
+      SETUP           = var.setup
+    }
+  }
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = "lxc delete --force ${self.input}"
+  }
+}
+
+output "address" {
+  value      = var.address
+  depends_on = [terraform_data.machine]
+}

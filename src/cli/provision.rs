@@ -1,0 +1,19 @@
+//! `deployer provision`: apply up to the stage `provisioned`. Never tears down.
+
+use super::{Context, Ending, apply, converge};
+use crate::state::Stage;
+
+/// Make machines, and connect to them
+///
+/// The same as apply ENV… --to provisioned.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What is brought to that stage, and how.
+    #[command(flatten)]
+    pub named: apply::Named,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    converge::run(context, &args.named.asked(context.command, Stage::Provisioned)).await
+}

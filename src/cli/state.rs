@@ -1,0 +1,86 @@
+//! `deployer state`: what is recorded here of environments, by hand. Never contacts a host.
+
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{Event, Outcome};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Environment;
+
+/// Look after what is recorded here
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done with records.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Forget environments whose hosts are gone, or go on without us; contacts no host
+    Forget(Forget),
+}
+
+/// What is forgotten.
+#[derive(Debug, clap::Args)]
+pub struct Forget {
+    /// Environments
+    #[arg(value_name = "ENV", required = true)]
+    pub environments: Vec<String>,
+    /// Forget a machine that deployer made, too: it goes on, and is nobody's business here any more
+    #[arg(long)]
+    pub keep_infrastructure: bool,
+    /// Consent to forgetting this environment; may be given again
+    #[arg(long, value_name = "ENV")]
+    pub allow_destroy: Vec<String>,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    let Command::Forget(args) = args.command;
+    forget(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn forget(context: &Context, args: &Forget) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    for name in &args.environments {
+        if let Err(failure) = one(context, &pass, args, name).await {
+            pass.fail(failure.on(name));
+        }
+    }
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}
+
+async fn one(context: &Context, pass: &Pass, args: &Forget, name: &str) -> Result<(), Failure> {
+    let typed = || {
+        let answer = context.render.ask(&format!("Type {name} to forget it:"));
+        answer.is_some_and(|answer| answer.trim() == name)
+    };
+    if !args.allow_destroy.iter().any(|allowed| allowed == name) && !typed() {
+        let message = format!("{name} is not forgotten without consent by its name");
+        return Err(Failure::new(Reason::ConsentMissing, message));
+    }
+    let lifted = |environment: &Environment| environment.name.as_str() == name && environment.protect == Some(false);
+    let protected = pass.records.get(name).is_some_and(|record| record.protected);
+    if protected && !pass.manifest.environments.values().any(lifted) {
+        return Err(Failure::new(Reason::Protected, "It is protected and not forgotten"));
+    }
+    let Some(store) = &pass.store else {
+        context.say(Event::Note(format!("{name} was not recorded")));
+        return Ok(());
+    };
+    let project = pass.manifest.project.as_str();
+    let machine = store.has_infrastructure(project, name).await?;
+    if machine && !args.keep_infrastructure {
+        let message = "deployer made its machine, which would be lost sight of";
+        let hint = format!("Take it down with deployer destroy {name}, or let it go on with --keep-infrastructure");
+        return Err(Failure::new(Reason::InfrastructureExists, message).hint(hint));
+    }
+    if machine {
+        store.forget_infrastructure(project, name).await?;
+    }
+    let known = store.forget(project, name).await? || machine;
+    context.say(Event::Note(if known { format!("{name} is forgotten") } else { format!("{name} was not recorded") }));
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! What a new machine does on its first boot, for cloud-init: the user, who may log in, the host key that we made, the
+//! SSH port, a volume. Pure. JSON is YAML, so it is written as data.
+//!
+//! Source: cloud-init's module reference (users and groups, SSH, write files, runcmd).
+
+use super::keys::Keys;
+use crate::manifest::environment::Environment;
+use crate::manifest::provision::{Machine, Provision};
+use serde_json::{Value, json};
+
+/// The user data, with its first line.
+#[must_use]
+pub fn text(environment: &Environment, provision: &Provision, authorized: &str, keys: &Keys) -> String {
+    let user = environment.ssh.user.as_deref().unwrap_or("root");
+    let authorized: Vec<&str> = authorized.lines().collect();
+    let account = if user == "root" {
+        json!({ "name": "root", "ssh_authorized_keys": authorized })
+    } else {
+        json!({ "name": user, "ssh_authorized_keys": authorized, "sudo": "ALL=(ALL) NOPASSWD:ALL",
+            "shell": "/bin/bash", "lock_passwd": true })
+    };
+    let mut config = json!({
+        "users": [account],
+        "disable_root": user != "root",
+        "ssh_pwauth": false,
+        "ssh_deletekeys": true,
+        "ssh_genkeytypes": [],
+        "ssh_keys": { "ed25519_private": keys.private, "ed25519_public": keys.public },
+        "write_files": [sshd(environment, user)],
+        "runcmd": commands(provision),
+    });
+    if let Some(map) = config.as_object_mut() {
+        map.retain(|key, value| key == "ssh_genkeytypes" || !value.as_array().is_some_and(Vec::is_empty));
+    }
+    format!("#cloud-config\n{config}\n")
+}
+
+/// How sshd is set, before everything else it is told.
+fn sshd(environment: &Environment, user: &str) -> Value {
+    let root = if user == "root" { "prohibit-password" } else { "no" };
+    let port = environment.ssh.port.filter(|port| *port != 22).map(|port| format!("Port {port}\n"));
+    let content = format!("PermitRootLogin {root}\nPasswordAuthentication no\n{}", port.unwrap_or_default());
+    json!({ "path": "/etc/ssh/sshd_config.d/01-deployer.conf", "content": content })
+}
+
+/// What comes last: sshd with its settings, also where a socket of systemd listens for it; the volume.
+fn commands(provision: &Provision) -> Vec<Value> {
+    let sshd = "systemctl daemon-reload; \
+                if systemctl is-active --quiet ssh.socket; then systemctl restart ssh.socket; fi; \
+                systemctl try-restart ssh.service sshd.service || true";
+    let mut commands = vec![json!(["sh", "-c", sshd])];
+    if let Machine::Hetzner(hetzner) = &provision.machine
+        && let Some(volume) = &hetzner.volume
+    {
+        // It is attached once the server runs, which may be after this began.
+        let mount = format!(
+            "mkdir -p {0} && for i in $(seq 300); do [ ! -e @VOLUME@ ] || break; sleep 1; done; \
+             echo '@VOLUME@ {0} ext4 discard,nofail,defaults 0 0' >> /etc/fstab && mount {0}",
+            volume.mount
+        );
+        commands.push(json!(["sh", "-c", mount]));
+    }
+    commands
+}

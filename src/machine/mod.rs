@@ -1,0 +1,80 @@
+//! The machine of a provisioned environment: what OpenTofu is given, what it would do, and that it is done. Never makes
+//! one that the plan did not show, and never a second one in place of one that was lost sight of.
+
+mod cloud_init;
+pub mod inputs;
+mod keys;
+mod make;
+mod workshop;
+
+pub use keys::Keys;
+pub use make::carry_out;
+pub use workshop::Workshop;
+
+use crate::manifest::environment::Environment;
+use crate::step::infrastructure::Seen;
+use crate::store::Record;
+use crate::tofu::{Outputs, Proposed, Vault, Work};
+use std::sync::Arc;
+
+/// A machine under survey: what OpenTofu would do about it.
+pub struct Machine {
+    /// OpenTofu's working directory.
+    work: Work,
+    /// What it would do.
+    proposed: Proposed,
+    /// Where its state and secrets are kept.
+    vault: Arc<Vault>,
+    /// The machine's host key.
+    keys: Keys,
+    /// Whether the machine answers with that key.
+    our_host_key: bool,
+    /// Whether it would take down instead of build.
+    taking_down: bool,
+}
+
+impl Machine {
+    /// What was heard, for the room.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen {
+            exists: self.proposed.exists,
+            changes: self.proposed.changes.clone(),
+            digest: self.proposed.digest.clone(),
+            taking_down: self.taking_down,
+        }
+    }
+
+    /// The key that the machine answers with, where it is ours, and no other.
+    #[must_use]
+    pub fn host_key(&self) -> Option<String> {
+        self.our_host_key.then(|| self.keys.public.clone())
+    }
+
+    /// What stands in for the host's own digest key while there is no host.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.keys.private
+    }
+}
+
+/// Lets an environment know how its machine is reached, as OpenTofu has it. Nothing where it has no address yet.
+pub fn reached_at(environment: &mut Environment, outputs: &Outputs) {
+    let text = |name: &str| outputs.text(name).filter(|text| !text.is_empty());
+    environment.address = text("address").unwrap_or_default();
+    environment.ssh.port = text("port").and_then(|port| port.parse().ok()).or(environment.ssh.port);
+    environment.ssh.user = text("user").or(environment.ssh.user.take());
+    environment.ssh.host_key.extend(text("host_key").filter(|_| environment.ssh.host_key.is_empty()));
+}
+
+/// Lets an environment know how its machine was reached last.
+pub fn recall(environment: &mut Environment, record: &Record) {
+    if environment.provision.is_none() {
+        return;
+    }
+    environment.address.clone_from(&record.address);
+    if let Some(reach) = &record.reach {
+        environment.ssh.port = reach.port.or(environment.ssh.port);
+        environment.ssh.user = reach.user.clone().or(environment.ssh.user.take());
+    }
+}

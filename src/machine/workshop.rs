@@ -1,0 +1,225 @@
+//! Asks OpenTofu what it would do about a machine. Never changes one.
+
+use super::inputs::{self, Inputs, Surroundings};
+use super::keys::{self, Keys};
+use super::{Machine, reached_at};
+use crate::event::{Event, Sink};
+use crate::failure::{Failure, Reason};
+use crate::holder::Holder;
+use crate::manifest::environment::Environment;
+use crate::manifest::provision::{Machine as Source, Provision};
+use crate::prepare::Prepared;
+use crate::secret::{self, Redactor};
+use crate::store::Store;
+use crate::tofu::{Backend, Proposed, Purpose, Say, Tofu, Vault, Work};
+use camino::Utf8PathBuf;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// What machines are made with.
+pub struct Workshop {
+    /// The program, where one was named.
+    pub program: Option<String>,
+    /// Where OpenTofu's state is kept; `None` where no machine is asked about.
+    pub store: Option<Arc<Store>>,
+    /// Below it, each environment has a working directory. Absolute.
+    pub directory: Utf8PathBuf,
+    /// Whether the store goes away with this machine, and that was not allowed.
+    pub fleeting: bool,
+    /// The program, once it was looked for.
+    pub found: OnceCell<Arc<Tofu>>,
+    /// As whom its state is locked.
+    pub holder: Holder,
+    /// Where providers are kept for all environments of this machine.
+    pub plugins: Utf8PathBuf,
+    /// The file of OpenTofu's own settings, where one is named.
+    pub settings: Option<Utf8PathBuf>,
+}
+
+impl Workshop {
+    /// The program, looked for once.
+    ///
+    /// # Errors
+    /// `ToolMissing` where there is none.
+    pub async fn tofu(&self) -> Result<Arc<Tofu>, Failure> {
+        let found = self.found.get_or_try_init(|| async { Tofu::find(self.program.as_deref()).await.map(Arc::new) });
+        found.await.map(Arc::clone)
+    }
+
+    /// Asks what would be done about the machine of an environment, `None` where it is none of ours, and lets the
+    /// environment know how it is reached.
+    pub async fn survey(
+        &self,
+        prepared: &mut Prepared,
+        taking_down: bool,
+        sink: &Sink,
+    ) -> Result<Option<Machine>, Failure> {
+        let Some(provision) = prepared.environment.provision.clone() else { return Ok(None) };
+        if self.fleeting && provision.backend.is_none() {
+            let message = "What is known of the machine would go away with this CI runner";
+            let hint = "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
+            return Err(Failure::new(Reason::StateFleeting, message).hint(hint));
+        }
+        let name = prepared.name().to_owned();
+        let say = |activity: String| sink(Event::Progress { environment: name.clone(), activity });
+        let environment = &prepared.environment;
+        let vault = self.vault(environment, &provision).await?;
+        let kept = vault.host_key().await?;
+        let tried = kept.is_some();
+        let keys = match kept {
+            Some(private) => Keys::read(private).await?,
+            None => Keys::make().await?,
+        };
+        let secrets = secrets(&provision).await?;
+        let directory = self.directory.join(environment.identity());
+        let authorized = keys::authorized(environment).await?;
+        let around =
+            Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
+        let inputs = inputs::of(environment, &provision, &around)?;
+        let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
+        let redactor = Arc::new(Redactor::new(&hidden));
+        let our_host_key = inputs.our_host_key;
+        let mut work = Work {
+            tofu: self.tofu().await?,
+            directory,
+            files: inputs.files.clone(),
+            variables: inputs.variables.clone(),
+            backend: match provision.backend {
+                None => Backend::Own(Arc::clone(&vault)),
+                Some(_) => Backend::Theirs(Arc::clone(&vault)),
+            },
+            redactor,
+            holder: self.holder.clone(),
+            limit: provision.timeout,
+            plugins: self.plugins.clone(),
+            settings: self.settings.clone(),
+        };
+        let purpose = if taking_down { Purpose::Destroy } else { Purpose::Apply };
+        let mut proposed = work.plan(purpose, &say).await?;
+        if !proposed.exists && tried && !taking_down {
+            proposed = adopt(&mut work, &vault, &prepared.environment, &provision, &inputs, proposed, &say).await?;
+        }
+        reached_at(&mut prepared.environment, &proposed.outputs);
+        Ok(Some(Machine { work, proposed, vault, keys, our_host_key, taking_down }))
+    }
+
+    /// What is known to be missing for making the machine of an environment: the program, a secret, a key.
+    pub async fn missing(&self, environment: &Environment) -> Vec<Failure> {
+        let Some(provision) = &environment.provision else { return Vec::new() };
+        let (tool, key) = (self.tofu().await.err(), keys::authorized(environment).await.err());
+        let passphrase = match &provision.passphrase {
+            Some(source) => secret::resolve(source).await.err(),
+            None => None,
+        };
+        [tool, key, secrets(provision).await.err(), passphrase].into_iter().flatten().collect()
+    }
+
+    async fn vault(&self, environment: &Environment, provision: &Provision) -> Result<Arc<Vault>, Failure> {
+        let Some(store) = &self.store else {
+            return Err(Failure::new(Reason::StoreUnusable, "There is no store to keep OpenTofu's state in"));
+        };
+        let passphrase = match &provision.passphrase {
+            Some(source) => Some(secret::resolve(source).await?.text),
+            None => None,
+        };
+        let (project, name) = (environment.project.as_str(), environment.name.as_str());
+        let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
+        Ok(Arc::new(Vault::open(Arc::clone(store), project, name, passphrase)))
+    }
+}
+
+/// The values of a section's secrets.
+async fn secrets(provision: &Provision) -> Result<BTreeMap<String, SecretString>, Failure> {
+    let mut values = BTreeMap::new();
+    match &provision.machine {
+        Source::Hetzner(hetzner) => {
+            if let Some(source) = &hetzner.token {
+                values.insert("token".to_owned(), secret::resolve(source).await?.text);
+            }
+        }
+        Source::Module(module) => {
+            for (name, source) in &module.secrets {
+                values.insert(name.clone(), secret::resolve(source).await?.text);
+            }
+        }
+        Source::Lxd(_) => {}
+    }
+    Ok(values)
+}
+
+/// Takes over what a run that was killed between making and noting it left behind.
+async fn adopt(
+    work: &mut Work,
+    vault: &Arc<Vault>,
+    environment: &Environment,
+    provision: &Provision,
+    inputs: &Inputs,
+    proposed: Proposed,
+    say: &Say<'_>,
+) -> Result<Proposed, Failure> {
+    let found: Vec<(String, String)> = match &provision.machine {
+        Source::Lxd(lxd) => {
+            let of = |part: &Option<String>, end: &str| part.as_ref().map_or(String::new(), |part| format!("{part}{end}"));
+            let place = of(&lxd.remote, ":") + &of(&lxd.project, "/");
+            vec![("lxd_instance.machine".to_owned(), format!("{place}{},image={}", environment.identity(), lxd.image))]
+        }
+        Source::Hetzner(_) | Source::Module(_) => match inputs::of_search(environment, provision, inputs)? {
+            Some(search) => left(work, vault, search, say).await?,
+            None => Vec::new(),
+        },
+    };
+    if found.is_empty() {
+        return Ok(proposed);
+    }
+    let import: Vec<_> = found.iter().map(|(to, id)| json!({ "to": to, "id": id })).collect();
+    work.files.insert("adopt.tf.json".to_owned(), format!("{:#}\n", json!({ "import": import })));
+    match work.plan(Purpose::Apply, say).await {
+        // What LXD does not have cannot be taken over.
+        Err(_) if matches!(provision.machine, Source::Lxd(_)) => {
+            work.files.remove("adopt.tf.json");
+            work.plan(Purpose::Apply, say).await
+        }
+        planned => planned,
+    }
+}
+
+/// What the provider has under our labels, as resource → id.
+async fn left(
+    work: &Work,
+    vault: &Arc<Vault>,
+    search: Inputs,
+    say: &Say<'_>,
+) -> Result<Vec<(String, String)>, Failure> {
+    let work = Work {
+        tofu: Arc::clone(&work.tofu),
+        directory: work.directory.join("find"),
+        files: search.files,
+        variables: search.variables,
+        backend: Backend::Theirs(Arc::clone(vault)),
+        redactor: Arc::clone(&work.redactor),
+        holder: work.holder.clone(),
+        limit: work.limit,
+        plugins: work.plugins.clone(),
+        settings: work.settings.clone(),
+    };
+    let proposed = work.plan(Purpose::Apply, say).await?;
+    let outputs = work.apply(&proposed, say).await?;
+    let left: BTreeMap<String, Vec<String>> =
+        outputs.get("left").and_then(|left| serde_json::from_value(left.clone()).ok()).unwrap_or_default();
+    let mut found = Vec::new();
+    for (to, ids) in left {
+        match &ids[..] {
+            [] => {}
+            [id] => found.push((to, id.clone())),
+            several => {
+                let message = format!("{to} exists more than once under our labels: {}", several.join(", "));
+                let hint = "Delete the ones that are not in use; deployer would not know which to keep";
+                return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
+            }
+        }
+    }
+    Ok(found)
+}

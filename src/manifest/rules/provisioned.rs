@@ -1,0 +1,311 @@
+//! Rules of the `provisioned` section. Never asks a provider what it offers.
+
+use super::scalars::{duration, line, switch, whole};
+use super::{Reading, shown, values};
+use crate::manifest::claim::Need;
+use crate::manifest::environment::{FirewallWish, Network};
+use crate::manifest::provision::{
+    Hetzner, Lxd, LxdDisk, LxdKind, Machine, Module, ModuleSource, Opening, Outputs, Provision, Volume,
+};
+use crate::manifest::report::Report;
+use crate::manifest::spec::{HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, Scalar, Text, VolumeSpec};
+use crate::manifest::written::{Given, Spot, Written};
+use crate::secret::SecretSource;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What else of an environment a machine is made from.
+pub struct Around<'a> {
+    /// What the host's firewall lets in.
+    pub firewall: Option<&'a FirewallWish>,
+    /// The ports that everybody may reach beside those: SSH and a tracker's.
+    pub ports: BTreeSet<(&'static str, u16)>,
+    /// What the state is encrypted with.
+    pub passphrase: Option<SecretSource>,
+}
+
+/// Reads the section.
+pub fn read(written: &Written<ProvisionedSpec>, around: Around<'_>, reading: &mut Reading<'_>) -> Option<Provision> {
+    let spec = &written.value;
+    let machine = match (&spec.lxd.0, &spec.hetzner.0, &spec.module.0) {
+        (Some(one), None, None) => Machine::Lxd(lxd(one, reading.report)),
+        (None, Some(one), None) => Machine::Hetzner(hetzner(one, &around, reading)),
+        (None, None, Some(one)) => Machine::Module(module(one, reading)),
+        (None, None, None) => {
+            let hint = "Add `lxd`, `hetzner` or `module`";
+            reading.report.fault(written.spot, "`provisioned` does not say what makes the machine", hint);
+            return None;
+        }
+        _ => {
+            let message = "`provisioned` has more than one of `lxd`, `hetzner` and `module`";
+            reading.report.fault(written.spot, message, "Keep one of them");
+            return None;
+        }
+    };
+    let timeout = duration(&spec.timeout, Duration::from_mins(30), false, "timeout", reading.report);
+    let templates = reading.base.join("templates/tofu");
+    let backend = backend(&spec.backend, reading.report);
+    Some(Provision { machine, backend, timeout, passphrase: around.passphrase, templates })
+}
+
+fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {
+    let spec = &written.value;
+    let kind = spec.r#type.value().copied().unwrap_or_default();
+    let mut config = BTreeMap::new();
+    if kind == LxdKind::Container {
+        config.insert("security.nesting".to_owned(), "true".to_owned());
+    }
+    if let Some(cpus) = &spec.cpus.0 {
+        match whole(cpus, "cpus", report) {
+            Some(number @ 1..) => _ = config.insert("limits.cpu".to_owned(), number.to_string()),
+            Some(number) => report.fault(cpus.spot, format!("{number} processors are none"), "Write 1 or more"),
+            None => {}
+        }
+    }
+    config.extend(size(&spec.memory, "memory", report).map(|size| ("limits.memory".to_owned(), size)));
+    for (key, value) in spec.config.value().into_iter().flatten() {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(on) => on.to_string(),
+            Value::Number(number) if number.is_i64() => number.to_string(),
+            _ => {
+                report.fault(key.spot, format!("`{}` is not text", shown(&key.value)), "Quote its value");
+                continue;
+            }
+        };
+        if key.value.starts_with("user.") || key.value.starts_with("cloud-init.") {
+            let hint = "Use `configure.scripts`, which can also be changed later";
+            report.fault(key.spot, format!("`{}` is deployer's own", shown(&key.value)), hint);
+        }
+        config.insert(key.value.clone(), text);
+    }
+    let disk_size = size(&spec.disk, "disk", report);
+    let pool = one_line(&spec.pool, "pool", report);
+    let disk = (pool.is_some() || disk_size.is_some())
+        .then(|| LxdDisk { pool: pool.unwrap_or_else(|| "default".to_owned()), size: disk_size });
+    let profiles = spec.profiles.value().map(|all| all.iter().map(|one| one.value.clone()).collect());
+    Lxd {
+        image: needed(&spec.image, written.spot, "image", "ubuntu:24.04", report),
+        r#type: kind,
+        config,
+        disk,
+        network: one_line(&spec.network, "network", report),
+        remote: one_line(&spec.remote, "remote", report),
+        project: one_line(&spec.project, "project", report),
+        profiles: profiles.unwrap_or_else(|| vec!["default".to_owned()]),
+    }
+}
+
+fn hetzner(written: &Written<HetznerSpec>, around: &Around<'_>, reading: &mut Reading<'_>) -> Hetzner {
+    let spec = &written.value;
+    let token = spec.token.0.as_ref().map(|token| values::secret("token", token, reading));
+    let report = &mut *reading.report;
+    let (ipv4, ipv6) = (switch(&spec.ipv4, true, "ipv4", report), switch(&spec.ipv6, true, "ipv6", report));
+    if !ipv4 && !ipv6 {
+        let spot = spec.ipv4.spot_or(written.spot);
+        report.fault(spot, "A server without any address cannot be reached", "Leave `ipv4` or `ipv6` on");
+    }
+    if let Some(name) = spec.primary_ip.0.as_ref().filter(|_| !ipv4) {
+        report.fault(name.spot, "`primary_ip` is an IPv4 address, and `ipv4` is off", "Remove one of them");
+    }
+    let labels = spec.labels.value().into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| label(key, value, report)).collect();
+    let firewall = switch(&spec.firewall, false, "firewall", report).then(|| openings(around));
+    Hetzner {
+        server_type: needed(&spec.server_type, written.spot, "server_type", "cx23", report),
+        location: needed(&spec.location, written.spot, "location", "nbg1", report),
+        image: one_line(&spec.image, "image", report).unwrap_or_else(|| "debian-13".to_owned()),
+        token,
+        ipv4,
+        ipv6,
+        firewall,
+        volume: spec.volume.0.as_ref().and_then(|one| volume(one, report)),
+        delete_protection: switch(&spec.delete_protection, false, "delete_protection", report),
+        primary_ip: one_line(&spec.primary_ip, "primary_ip", report),
+        labels,
+    }
+}
+
+/// What is let in: SSH and a tracker's ports from everywhere, and what the host's firewall allows.
+fn openings(around: &Around<'_>) -> Vec<Opening> {
+    let everywhere = || vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
+    let mut all: BTreeMap<(&'static str, u16), Vec<String>> =
+        around.ports.iter().map(|port| (*port, everywhere())).collect();
+    for allow in around.firewall.into_iter().flat_map(|wish| &wish.allow) {
+        let from: Vec<String> = allow.from.iter().map(Network::with_prefix).collect();
+        let from = if from.is_empty() { everywhere() } else { from };
+        all.insert((allow.protocol.name(), allow.port), from);
+    }
+    all.into_iter().map(|((protocol, port), from)| Opening { protocol, port: port.to_string(), from }).collect()
+}
+
+fn label(key: &Written<String>, value: &Written<String>, report: &mut Report) -> Option<(String, String)> {
+    let word = |text: &str| {
+        let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+        text.len() <= 63
+            && edge(text.chars().next())
+            && edge(text.chars().last())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let bare = key.value.rsplit('/').next().unwrap_or_default();
+    if bare.is_empty() || !word(bare) || !word(&value.value) {
+        let message = format!("`{}: {}` is not a label", shown(&key.value), shown(&value.value));
+        report.fault(key.spot, message, "At most 63 letters, digits, `.`, `_` and `-`, a letter or digit at both ends");
+        return None;
+    }
+    if key.value.starts_with("deployer-") {
+        report.fault(key.spot, format!("The label `{}` is deployer's own", shown(&key.value)), "Choose another name");
+        return None;
+    }
+    Some((key.value.clone(), value.value.clone()))
+}
+
+fn volume(written: &Written<VolumeSpec>, report: &mut Report) -> Option<Volume> {
+    let spec = &written.value;
+    let gigabytes = size(&spec.size, "size", report).and_then(|text| {
+        let number = text.strip_suffix("GiB").or_else(|| text.strip_suffix("GB"));
+        number.and_then(|number| number.parse().ok()).filter(|number| (10..=10_240).contains(number))
+    });
+    let Some(gigabytes) = gigabytes else {
+        let spot = spec.size.spot_or(written.spot);
+        report.fault(spot, "A volume has a size from 10GiB to 10240GiB", "Write `size: 20GiB`");
+        return None;
+    };
+    let Some(mount) = spec.mount.0.as_ref() else {
+        report.fault(written.spot, "A volume without `mount` is of no use", "Add `mount: /opt/data`");
+        return None;
+    };
+    let plain = mount.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+    if !mount.value.starts_with('/') || mount.value.len() < 2 || !plain || mount.value.contains("..") {
+        let message = format!("`{}` is not a directory to mount a volume on", shown(&mount.value));
+        report.fault(mount.spot, message, "Write an absolute path like /opt/data");
+    }
+    Some(Volume { size: gigabytes, mount: mount.value.clone() })
+}
+
+fn module(written: &Written<ModuleSpec>, reading: &mut Reading<'_>) -> Module {
+    let spec = &written.value;
+    let secrets: BTreeMap<String, SecretSource> = (spec.secrets.value().into_iter().flatten())
+        .map(|(name, value)| (name.value.clone(), values::secret(&name.value, value, reading)))
+        .collect();
+    let variables: Map<String, Value> = (spec.variables.value().into_iter().flatten())
+        .map(|(name, value)| (name.value.clone(), value.clone()))
+        .collect();
+    let named = || spec.secrets.value().into_iter().flat_map(BTreeMap::keys);
+    for name in spec.variables.value().into_iter().flat_map(BTreeMap::keys).chain(named()) {
+        if !is_identifier(&name.value) {
+            let message = format!("`{}` is not a variable's name", shown(&name.value));
+            reading.report.fault(name.spot, message, "Use letters, digits, `_` and `-`, a letter first");
+        } else if matches!(name.value.as_str(), "source" | "version" | "providers" | "count" | "for_each" | "deployer") {
+            let message = format!("A module cannot be given a variable `{}`", name.value);
+            reading.report.fault(name.spot, message, "Rename it in the module");
+        }
+    }
+    for name in named().filter(|name| variables.contains_key(&name.value)) {
+        let message = format!("`{}` is among `variables` and among `secrets`", shown(&name.value));
+        reading.report.fault(name.spot, message, "Keep one of them");
+    }
+    let resource = one_line(&spec.resource, "resource", reading.report);
+    let source = source(spec, written.spot, reading);
+    Module { source, resource, variables, secrets, outputs: outputs(&spec.outputs, reading.report) }
+}
+
+fn source(spec: &ModuleSpec, section: Spot, reading: &mut Reading<'_>) -> ModuleSource {
+    let Some(written) = &spec.source.0 else {
+        let hint = "Add `source: ./DIRECTORY`";
+        reading.report.fault(section, "`module` does not say where the module lies", hint);
+        return ModuleSource::Address(String::new(), None);
+    };
+    let version = spec.version.0.as_ref();
+    let text = written.value.as_str();
+    if text.starts_with(['.', '/', '~']) {
+        if let Some(version) = version {
+            let hint = "Remove it: a directory is what it is";
+            reading.report.fault(version.spot, "`version` is for modules of a registry", hint);
+        }
+        return ModuleSource::Directory(reading.existing(written, Need::Directory, "The module's directory"));
+    }
+    line(written, "source", reading.report);
+    if !text.contains('/') {
+        let message = format!("`{}` is no address of a module", shown(text));
+        reading.report.fault(written.spot, message, format!("A directory is written with a dot: ./{}", shown(text)));
+    }
+    let version = version.and_then(|written| match &written.value {
+        Text(Scalar::Text(text)) => Some(text.clone()),
+        Text(_) => {
+            reading.report.fault(written.spot, "`version` is a number", "Quote it");
+            None
+        }
+    });
+    ModuleSource::Address(text.to_owned(), version)
+}
+
+fn outputs(given: &Given<OutputsSpec>, report: &mut Report) -> Outputs {
+    let spec = given.or_default();
+    let mut name = |given: &Given<String>, default: &str| match &given.0 {
+        Some(written) => {
+            if !is_identifier(&written.value) {
+                let message = format!("`{}` is not an output's name", shown(&written.value));
+                report.fault(written.spot, message, "Use letters, digits, `_` and `-`, a letter first");
+            }
+            written.value.clone()
+        }
+        None => default.to_owned(),
+    };
+    Outputs {
+        address: name(&spec.address, "address"),
+        port: name(&spec.port, "port"),
+        user: name(&spec.user, "user"),
+        host_key: name(&spec.host_key, "host_key"),
+    }
+}
+
+/// A name as OpenTofu's language has them.
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+type BackendSpec = BTreeMap<Written<String>, Written<BTreeMap<String, Value>>>;
+
+fn backend(given: &Given<BackendSpec>, report: &mut Report) -> Option<(String, Map<String, Value>)> {
+    let written = given.0.as_ref()?;
+    let mut entries = written.value.iter();
+    let (Some((name, settings)), None) = (entries.next(), entries.next()) else {
+        report.fault(written.spot, "`backend` names exactly one backend", "Write `backend: { s3: { … } }`");
+        return None;
+    };
+    if !is_identifier(&name.value) || name.value == "local" {
+        let message = format!("`{}` is not a backend that keeps a state", shown(&name.value));
+        let hint = "Leave `backend` out: the state store keeps it, encrypted";
+        report.fault(name.spot, message, hint);
+    }
+    Some((name.value.clone(), settings.value.clone().into_iter().collect()))
+}
+
+/// A size as LXD writes it.
+fn size(given: &Given<Text>, key: &str, report: &mut Report) -> Option<String> {
+    const UNITS: &[&str] = &["GiB", "MiB", "KiB", "GB", "MB", "kB", "B"];
+    let written = given.0.as_ref()?;
+    let text = if let Text(Scalar::Text(text)) = &written.value { text.as_str() } else { "" };
+    let number = UNITS.iter().find_map(|unit| text.strip_suffix(unit));
+    if !number.is_some_and(|number| number.parse::<u64>().is_ok_and(|number| number > 0)) {
+        let message = format!("`{key}` is not a size");
+        report.fault(written.spot, message, "Write a whole number with its unit: 512MiB, 10GiB");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn one_line(given: &Given<String>, key: &str, report: &mut Report) -> Option<String> {
+    let written = given.0.as_ref()?;
+    line(written, key, report).then(|| written.value.clone())
+}
+
+fn needed(given: &Given<String>, section: Spot, key: &str, example: &str, report: &mut Report) -> String {
+    if given.0.is_none() {
+        report.fault(section, format!("The machine has no `{key}`"), format!("Add `{key}: {example}`"));
+    }
+    one_line(given, key, report).unwrap_or_default()
+}

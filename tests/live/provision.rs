@@ -1,0 +1,161 @@
+//! Machines that are made: the example with a module of one's own, with the real OpenTofu, from nothing to a healthy
+//! application and back. The machines are containers of the bed's LXD.
+
+use crate::bed::{Run, Work, bed, bed_value, image};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The example of the repository, on the bed.
+pub struct Lab {
+    pub work: Work,
+    project: String,
+    gateway: String,
+}
+
+static LAST: AtomicU8 = AtomicU8::new(0);
+
+impl Lab {
+    /// A manifest of a project of its own with one machine, which is not made yet.
+    pub fn new(kind: &str) -> Self {
+        let number = LAST.fetch_add(1, Ordering::SeqCst);
+        let line = bed(&["machines", kind]);
+        let (network, gateway) = line.trim().split_once(' ').expect("NETWORK GATEWAY");
+        let project = format!("shop{number}");
+        let lab = Self { work: Work::empty(), project, gateway: gateway.to_owned() };
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/module");
+        for name in ["deployment.yaml", "infra/main.tf", "infra/machine.sh"] {
+            lab.work.write(name, std::fs::read(format!("{example}/{name}")).expect("an example"));
+        }
+        let script = lab.work.path("infra/machine.sh");
+        std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+        lab.work.write("app/compose.yaml", crate::bed::DEMO);
+        lab.work.write("app/html/index.html", "hello from a machine\n");
+        lab.work.link("demo.tar", &image("demo-1.tar"));
+        let key = bed_value("BED_KEY");
+        let dns = format!("setup: \"echo nameserver {gateway} > /etc/resolv.conf\"");
+        for (from, to) in [
+            ("project: shop", format!("project: {}", lab.project)),
+            ("images:debian/13", kind.to_owned()),
+            ("lxdbr0", network.to_owned()),
+            ("address: 10.10.10.50", format!("address: {}, {dns}", lab.address(number % 7))),
+            ("~/.ssh/id_ed25519", key.display().to_string()),
+            ("directory: ./app", "directory: ./app, archives: { \"demo:1\": ./demo.tar }".to_owned()),
+        ] {
+            lab.work.edit("deployment.yaml", from, &to);
+        }
+        lab
+    }
+
+    /// One of the addresses that are the machines' own; each test has two.
+    pub fn address(&self, number: u8) -> String {
+        format!("{}.{}", self.gateway.rsplit_once('.').expect("an address").0, 241 + number)
+    }
+
+    /// The name of its machine.
+    pub fn machine(&self) -> String {
+        format!("{}--lab", self.project)
+    }
+
+    /// deployer, with OpenTofu and the bed's LXD at hand.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.work.command(arguments);
+        let (tofu, lxd) = (bed_value("BED_TOFU"), bed_value("BED_LXD"));
+        let path = format!("{}:{}", tofu.join("bin").display(), std::env::var("PATH").expect("a PATH"));
+        command.env("PATH", path).env("TF_CLI_CONFIG_FILE", tofu.join("cli.tfrc"));
+        command.env("LXD_CONF", lxd.join("client")).env("LXD_DIR", lxd);
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Work::finish(&mut self.command(arguments))
+    }
+
+    pub fn apply(&self) -> Run {
+        self.run(&["apply", "--json"])
+    }
+
+    /// Name → start of the containers that LXD has for this project.
+    pub fn machines(&self) -> Vec<String> {
+        let all = bed(&["lxc", "list", "-f", "csv", "-c", "n,l"]);
+        all.lines().filter(|line| line.starts_with(&self.project)).map(str::to_owned).collect()
+    }
+
+    pub fn page(&self, number: u8) -> Option<String> {
+        let url = format!("http://{}:8080/", self.address(number));
+        let output = Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
+            .args(["lxc", "delete", "--force", &self.machine()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
+fn kinds(plan: &Value) -> Vec<(String, String)> {
+    let step = |step: &Value| (step["kind"].as_str().unwrap_or("").to_owned(), step["action"].as_str().unwrap_or("").to_owned());
+    plan["steps"].as_array().into_iter().flatten().map(step).collect()
+}
+
+#[test]
+fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down() {
+    let lab = Lab::new("docker");
+    let number = 0;
+
+    // Before there is anything: the machine first, everything else known once it is there.
+    let plan = lab.run(&["plan", "--json"]).expect(0);
+    let plan = plan.of("plan").remove(0);
+    assert_eq!(kinds(&plan)[0], ("infrastructure".to_owned(), "create".to_owned()), "{plan}");
+    let later: Vec<&Value> = plan["steps"].as_array().unwrap().iter().skip(1).collect();
+    assert!(later.iter().all(|step| step["reason"] == "known after provision"), "{plan}");
+    assert!(later.iter().any(|step| step["kind"] == "services"), "{plan}");
+    assert!(lab.machines().is_empty());
+    assert_eq!(lab.run(&["ssh", "lab", "--", "true"]).code, 7);
+
+    let first = lab.apply().expect(0);
+    assert_eq!(first.outcome(), "changed");
+    assert!(lab.page(number).is_some_and(|page| page.contains("hello")));
+    let made = lab.machines();
+    assert_eq!(made.len(), 1);
+    assert_eq!(lab.apply().expect(0).outcome(), "converged");
+    let status = lab.run(&["status", "--json"]).expect(0).of("environment").remove(0);
+    assert_eq!((&status["target"], &status["stage"]), (&"provisioned".into(), &"running".into()), "{status}");
+    assert_eq!(status["address"], lab.address(number));
+    assert_eq!(lab.run(&["plan", "--json", "--detailed-exitcode"]).code, 0);
+
+    // What cannot be changed in place is replaced, and that needs consent by name.
+    let (old, new) = (lab.address(number), lab.address(number + 7));
+    lab.work.edit("deployment.yaml", &old, &new);
+    let plan = lab.run(&["plan", "--json"]).expect(0).of("plan").remove(0);
+    assert_eq!(kinds(&plan)[0], ("infrastructure".to_owned(), "replace".to_owned()), "{plan}");
+    assert_eq!(plan["steps"][0]["destructive"], true, "{plan}");
+    assert_eq!(lab.apply().expect(6).reasons(), ["consent-missing"]);
+    assert_eq!(lab.machines(), made);
+    lab.run(&["apply", "--json", "--allow-destroy", "lab"]).expect(0);
+    assert!(lab.page(number + 7).is_some_and(|page| page.contains("hello")));
+    assert_eq!(lab.machines().len(), 1);
+
+    // What is recorded of a machine is not forgotten while it is there.
+    let forget = lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(6);
+    assert_eq!(forget.reasons(), ["infrastructure-exists"]);
+    assert_eq!(lab.run(&["destroy", "lab", "--json"]).expect(6).reasons(), ["consent-missing"]);
+    assert_eq!(lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0).outcome(), "changed");
+    assert!(lab.machines().is_empty());
+
+    // It stays away until it is named.
+    assert_eq!(lab.apply().expect(0).outcome(), "converged");
+    let listed = lab.run(&["list", "--json"]).expect(0).of("environment").remove(0);
+    assert_eq!((&listed["stage"], &listed["suspended"]), (&"destroyed".into(), &true.into()), "{listed}");
+    assert!(lab.machines().is_empty());
+    lab.run(&["provision", "lab", "--json"]).expect(0);
+    assert_eq!(lab.machines().len(), 1);
+    lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
+    lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
+}

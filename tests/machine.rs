@@ -1,0 +1,71 @@
+//! What OpenTofu is given for each kind of machine: files without secrets, secrets apart. Never starts it.
+
+use camino::Utf8Path;
+use deployer::machine::Keys;
+use deployer::machine::inputs::{self, Surroundings};
+use deployer::manifest::{self, environment::Environment};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn environment(file: &str, name: &str) -> Environment {
+    let manifest = manifest::load_unsettled(file, Some(Utf8Path::new("/home/me"))).expect("valid");
+    manifest.environments.into_iter().find(|(key, _)| key.as_str() == name).expect("in it").1
+}
+
+fn given(environment: &Environment) -> inputs::Inputs {
+    let keys = Keys { private: "PRIVATE\nKEY\n".to_owned(), public: "ssh-ed25519 AAAApublic".to_owned() };
+    let secrets = BTreeMap::from(["token".to_owned(), "other".to_owned()].map(|it| (it, SecretString::from("hunter2"))));
+    let directory = Utf8Path::new(ROOT).join(".deployer/tofu/x");
+    let around =
+        Surroundings { authorized: "ssh-ed25519 AAAAme", keys: &keys, secrets: &secrets, directory: &directory };
+    let provision = environment.provision.as_deref().expect("provisioned");
+    inputs::of(environment, provision, &around).expect("inputs")
+}
+
+#[test]
+fn what_each_kind_is_given() {
+    let file = format!("{ROOT}/tests/cases/manifest/valid/provisioned.yaml");
+    for name in ["plain", "large", "cloud", "own", "public"] {
+        let given = given(&environment(&file, name));
+        let mut text = String::new();
+        for (file, content) in given.files.iter().filter(|(file, _)| *file != "main.tf") {
+            assert!(!content.contains("hunter2") && !content.contains("PRIVATE"), "{file} holds a secret");
+            writeln!(text, "---- {file}\n{content}").unwrap();
+        }
+        for (variable, value) in &given.variables {
+            writeln!(text, "---- {variable} (in the environment)\n{value}").unwrap();
+        }
+        insta::assert_snapshot!(format!("machine_{name}"), text);
+    }
+}
+
+#[test]
+fn a_module_is_given_what_it_declares() {
+    let given = given(&environment(&format!("{ROOT}/examples/module/deployment.yaml"), "lab"));
+    assert!(given.our_host_key);
+    assert_eq!(given.variables.keys().collect::<Vec<_>>(), ["TF_VAR_deployer_host_key"]);
+    let main: serde_json::Value = serde_json::from_str(&given.files["main.tf.json"]).expect("JSON");
+    let call = &main["module"]["machine"];
+    assert_eq!(call["source"], "../../../examples/module/infra");
+    assert_eq!((&call["image"], &call["deployer"]), (&"${var.variables[\"image\"]}".into(), &"${var.deployer}".into()));
+    let values: serde_json::Value = serde_json::from_str(&given.files["terraform.tfvars.json"]).expect("JSON");
+    assert_eq!(values["deployer"]["host_key"], "ssh-ed25519 AAAApublic");
+}
+
+#[test]
+fn templates_beside_the_manifest_take_the_place_of_ours() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let own = folder.path().join("templates/tofu/lxd");
+    std::fs::create_dir_all(&own).expect("directories");
+    std::fs::write(own.join("main.tf"), "# mine\n").expect("written");
+    std::fs::write(own.join("more.tf"), "# more\n").expect("written");
+    let manifest = "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned: { lxd: { image: a } }\n    ssh: { \
+                    identity: { from_env: KEY } }\n";
+    let file = folder.path().join("deployment.yaml");
+    std::fs::write(&file, manifest).expect("written");
+    let given = given(&environment(file.to_str().expect("UTF-8"), "lab"));
+    assert_eq!((given.files["main.tf"].as_str(), given.files["more.tf"].as_str()), ("# mine\n", "# more\n"));
+}
