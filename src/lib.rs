@@ -51,5 +51,6 @@ pub mod state;
 pub mod step;
 pub mod store;
 pub mod template;
+pub mod tofu;
 pub mod watch;
 pub mod web;

@@ -2,8 +2,11 @@
 //! input only where a person is handed over to a program.
 
 use crate::failure::{Failure, Reason};
+use camino::Utf8Path;
 use futures::FutureExt as _;
 use futures::future::FusedFuture as _;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -97,6 +100,92 @@ pub async fn hand_over(argv: &[String]) -> Result<ExitStatus, Failure> {
     child.wait().await.map_err(|error| {
         Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}"))
     })
+}
+
+/// A process with its own process group, which lives on when we do not.
+#[derive(Debug)]
+pub struct Detached {
+    child: tokio::process::Child,
+    program: String,
+    /// Its process and process group.
+    pid: u32,
+}
+
+/// Where a detached process is started and what it is given.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// Its working directory.
+    pub directory: &'a Utf8Path,
+    /// Its environment, on top of ours.
+    pub variables: &'a BTreeMap<String, String>,
+    /// What it is not to have of ours.
+    pub without: &'a [&'a str],
+    /// Its standard input: a file that it does not read but holds, a lock on it too, until it ends.
+    pub held: File,
+    /// Its standard output.
+    pub stdout: File,
+    /// Its standard error.
+    pub stderr: File,
+}
+
+/// Starts a program that is to end by itself, whatever becomes of us.
+///
+/// # Errors
+/// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started.
+pub fn detach(program: &str, arguments: &[String], place: Place<'_>) -> Result<Detached, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
+    let mut command = tokio::process::Command::new(program);
+    for name in place.without {
+        command.env_remove(name);
+    }
+    command
+        .args(arguments)
+        .current_dir(place.directory)
+        .envs(place.variables)
+        .stdin(place.held)
+        .stdout(place.stdout)
+        .stderr(place.stderr)
+        .process_group(0);
+    let child = command.spawn().map_err(|error| unstarted(program, &error))?;
+    let pid = child.id().unwrap_or_default();
+    Ok(Detached { child, program: program.to_owned(), pid })
+}
+
+impl Detached {
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// `CommandFailed` where it cannot be waited for.
+    pub async fn wait(&mut self) -> Result<ExitStatus, Failure> {
+        self.child.wait().await.map_err(|error| {
+            Failure::new(Reason::CommandFailed, format!("The program {} cannot be waited for: {error}", self.program))
+        })
+    }
+
+    /// Its process.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its process, unless it was waited for already.
+    fn pid(&self) -> Option<rustix::process::Pid> {
+        self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+    }
+
+    /// Asks it to end in good order. What it started is left to it.
+    pub fn interrupt(&self) {
+        if let Some(pid) = self.pid() {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        }
+    }
+
+    /// Ends it and what it started.
+    pub fn kill(&self) {
+        if let Some(pid) = self.pid() {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 fn unstarted(program: &str, error: &std::io::Error) -> Failure {

@@ -2,6 +2,7 @@
 //! were about to do. Never holds a secret's value, and never anything but an observation as a record.
 
 mod history;
+mod infrastructure;
 mod journal;
 mod lease;
 mod open;
@@ -9,6 +10,7 @@ mod place;
 mod record;
 
 pub use history::{Past, PastStep};
+pub use infrastructure::{Plain, Sealed};
 pub use journal::{InDoubt, Run};
 pub use record::{Reach, Record};
 

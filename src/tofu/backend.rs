@@ -1,0 +1,215 @@
+//! The state's way to the store: OpenTofu's standard `http` backend, on the loopback interface, for the time of one run.
+//! Never answers anyone without the run's token, and never says that a state is kept before it is on the disk.
+
+use super::state;
+use super::vault::{Vault, random};
+use crate::failure::{Failure, Reason};
+use crate::holder::Holder;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// The name that OpenTofu gives with the token.
+const USER: &str = "deployer";
+
+/// Who has the lock on a state, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lock {
+    /// OpenTofu's own id of it.
+    pub id: String,
+    /// The run.
+    pub holder: Holder,
+    /// What OpenTofu said of itself.
+    pub info: Value,
+}
+
+/// The server of one run.
+pub(super) struct Served {
+    /// What OpenTofu needs to find it.
+    pub variables: BTreeMap<String, String>,
+    inner: Arc<Inner>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct Inner {
+    vault: Arc<Vault>,
+    holder: Holder,
+    /// The whole header that is expected.
+    token: Zeroizing<String>,
+    /// The first thing that went wrong here.
+    trouble: Mutex<Option<Failure>>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Served {
+    /// Begins to serve the vault's state.
+    pub async fn begin(vault: &Arc<Vault>, holder: &Holder) -> Result<Self, Failure> {
+        let cannot = |error: std::io::Error| {
+            let message = format!("The state cannot be served to OpenTofu on 127.0.0.1: {error}");
+            Failure::new(Reason::ListenFailed, message)
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
+        let address = format!("http://{}/", listener.local_addr().map_err(cannot)?);
+        let token: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let variables = [
+            ("TF_HTTP_ADDRESS", address.as_str()),
+            ("TF_HTTP_LOCK_ADDRESS", &address),
+            ("TF_HTTP_UNLOCK_ADDRESS", &address),
+            ("TF_HTTP_UPDATE_METHOD", "POST"),
+            ("TF_HTTP_LOCK_METHOD", "LOCK"),
+            ("TF_HTTP_UNLOCK_METHOD", "UNLOCK"),
+            ("TF_HTTP_USERNAME", USER),
+            ("TF_HTTP_PASSWORD", &token),
+            // Our answers are final: a run whose server is gone is to write its state down soon.
+            ("TF_HTTP_RETRY_MAX", "1"),
+            ("TF_HTTP_RETRY_WAIT_MIN", "1"),
+            ("TF_HTTP_RETRY_WAIT_MAX", "1"),
+        ];
+        let inner = Arc::new(Inner {
+            vault: Arc::clone(vault),
+            holder: holder.clone(),
+            token: Zeroizing::new(basic(USER, &token)),
+            trouble: Mutex::default(),
+        });
+        let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&inner));
+        let task = tokio::spawn(async move {
+            // It ends with the run.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), inner, task })
+    }
+
+    /// The first thing that went wrong between OpenTofu and the store, which explains what OpenTofu says.
+    pub fn trouble(&self) -> Option<Failure> {
+        self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The header of HTTP's basic authentication (RFC 7617).
+fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+async fn answer(
+    State(inner): State<Arc<Inner>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+    if blake3::hash(given) != blake3::hash(inner.token.as_bytes()) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let answered = match method.as_str() {
+        "GET" => inner.get().await,
+        "POST" => inner.post(query.get("ID").map(String::as_str), &body).await,
+        "DELETE" => inner.delete().await,
+        "LOCK" => inner.lock(&body).await,
+        "UNLOCK" => inner.unlock(&body).await,
+        _ => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
+    };
+    answered.unwrap_or_else(|failure| {
+        let text = failure.message.clone();
+        inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+    })
+}
+
+impl Inner {
+    async fn get(&self) -> Result<Response, Failure> {
+        Ok(match self.vault.read().await? {
+            Some(state) => ([(header::CONTENT_TYPE, "application/json")], state.to_vec()).into_response(),
+            None => StatusCode::NO_CONTENT.into_response(),
+        })
+    }
+
+    // The digest that comes along guards against a network that changes bytes: here is none. What is no state is
+    // refused all the same.
+    async fn post(&self, id: Option<&str>, body: &[u8]) -> Result<Response, Failure> {
+        if let Err(error) = state::read(body) {
+            return Ok((StatusCode::BAD_REQUEST, error).into_response());
+        }
+        let mut lock = None;
+        if let Some(id) = id {
+            lock = self.vault.locked().await?;
+            if lock.as_deref().and_then(parse).is_none_or(|lock| lock.id != id) {
+                return Err(self.lost());
+            }
+        }
+        if !self.vault.write(body, lock.as_deref()).await? {
+            return Err(self.lost());
+        }
+        Ok(StatusCode::OK.into_response())
+    }
+
+    async fn delete(&self) -> Result<Response, Failure> {
+        self.vault.remove(None).await?;
+        Ok(StatusCode::OK.into_response())
+    }
+
+    async fn lock(&self, body: &[u8]) -> Result<Response, Failure> {
+        let Ok(info) = serde_json::from_slice::<Value>(body) else {
+            return Ok(StatusCode::BAD_REQUEST.into_response());
+        };
+        let id = info.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let line = serde_json::to_string(&Lock { id, holder: self.holder.clone(), info }).unwrap_or_default();
+        let has = self.vault.lock(&line, None).await?;
+        if has == line {
+            return Ok(StatusCode::OK.into_response());
+        }
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| refused(&has));
+        let info = parse(&has).map(|lock| lock.info).unwrap_or_default();
+        Ok((StatusCode::LOCKED, info.to_string()).into_response())
+    }
+
+    async fn unlock(&self, body: &[u8]) -> Result<Response, Failure> {
+        let id = serde_json::from_slice::<Value>(body).ok().and_then(|info| Some(info.get("ID")?.as_str()?.to_owned()));
+        let Some(line) = self.vault.locked().await? else { return Ok(StatusCode::OK.into_response()) };
+        if parse(&line).map(|lock| lock.id) != id {
+            return Ok(StatusCode::CONFLICT.into_response());
+        }
+        self.vault.unlock(&line).await?;
+        Ok(StatusCode::OK.into_response())
+    }
+
+    fn lost(&self) -> Failure {
+        Failure::new(Reason::StateLocked, "Another run took the lock on the infrastructure's state over")
+            .on(self.vault.environment())
+    }
+}
+
+pub(super) fn parse(line: &str) -> Option<Lock> {
+    serde_json::from_str(line).ok()
+}
+
+/// The failure of one who finds the state locked.
+pub(super) fn refused(line: &str) -> Failure {
+    let who = parse(line).map_or_else(|| line.to_owned(), |lock| lock.holder.to_string());
+    Failure::new(Reason::StateLocked, format!("{who} has the lock on the infrastructure's state"))
+}
+
+/// Gives back a lock whose run is gone.
+///
+/// # Errors
+/// `StateLocked` where its run lives, or is of another machine.
+pub(super) async fn clear(vault: &Vault) -> Result<(), Failure> {
+    let Some(line) = vault.locked().await? else { return Ok(()) };
+    match parse(&line) {
+        Some(lock) if !lock.holder.gone() => Err(refused(&line).on(vault.environment())),
+        _ => vault.unlock(&line).await.map(|_| ()),
+    }
+}

@@ -1,0 +1,243 @@
+//! One call of OpenTofu: started to outlive us, its lines followed as it writes them, asked to end where it must. Never
+//! ends it by force before it had its time to write its state.
+
+use super::diagnostic::{self, Diagnostic};
+use super::lay::{Room, cannot, fresh};
+use super::orphan::{self, Ours};
+use super::stream::{self, Said};
+use super::work::Say;
+use crate::failure::{Failure, Reason};
+use crate::process::{self, Detached, Place};
+use crate::secret::Redactor;
+use camino::Utf8Path;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often its output is looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long it has to end in good order.
+const GRACE: Duration = Duration::from_secs(60);
+/// Of ours, what would make OpenTofu do something else than we ask.
+const WITHOUT: [&str; 12] = [
+    "TF_CLI_ARGS",
+    "TF_CLI_ARGS_init",
+    "TF_CLI_ARGS_plan",
+    "TF_CLI_ARGS_apply",
+    "TF_CLI_ARGS_show",
+    "TF_CLI_ARGS_output",
+    "TF_WORKSPACE",
+    "TF_HTTP_ADDRESS",
+    "TF_HTTP_LOCK_ADDRESS",
+    "TF_HTTP_UNLOCK_ADDRESS",
+    "TF_HTTP_USERNAME",
+    "TF_HTTP_PASSWORD",
+];
+
+/// What is called, and how.
+pub struct Call<'a> {
+    /// The program.
+    pub program: &'a Utf8Path,
+    /// Its arguments, the command first.
+    pub arguments: Vec<String>,
+    /// Its environment, on top of ours.
+    pub variables: &'a BTreeMap<String, String>,
+    /// Where.
+    pub room: &'a Room,
+    /// The claim on it.
+    pub ours: &'a Ours,
+    /// For how long at most.
+    pub limit: Duration,
+    /// Whether its lines are JSON; otherwise they are kept as they are.
+    pub lines: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Heard {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its warnings and errors.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it said that is none of the format.
+    pub rest: String,
+    /// Its whole output, where lines are not followed.
+    pub output: Vec<u8>,
+    /// Why it was asked to end, if it was.
+    stopped: Option<Reason>,
+    command: String,
+    limit: Duration,
+}
+
+impl Heard {
+    /// The errors.
+    #[must_use]
+    pub fn errors(&self) -> Vec<&Diagnostic> {
+        self.diagnostics.iter().filter(|found| found.is_error()).collect()
+    }
+
+    /// The failure that it is.
+    #[must_use]
+    pub fn failure(&self, redactor: &Redactor) -> Failure {
+        let what = format!("{} failed ({})", self.command, self.status);
+        let failure = diagnostic::failure(&what, &self.errors(), &self.rest, redactor);
+        let message = match self.stopped {
+            None => return failure,
+            Some(Reason::Interrupted) => format!("{} was interrupted", self.command),
+            Some(_) => {
+                format!("{} did not end within {}", self.command, humantime::format_duration(self.limit))
+            }
+        };
+        let said = format!("{}\n{}", failure.message, failure.details.unwrap_or_default());
+        Failure::new(self.stopped.unwrap_or(failure.reason), message).details(said)
+    }
+
+    /// The warnings, each in one line, each once.
+    pub fn warnings(&self, redactor: &Redactor) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for warning in self.diagnostics.iter().filter(|found| !found.is_error()) {
+            let line = warning.line(redactor);
+            if !warnings.contains(&line) {
+                warnings.push(line);
+            }
+        }
+        warnings
+    }
+}
+
+/// Runs it to its end, saying what it does.
+pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<Heard, Failure> {
+    let (out, err) = (call.room.own("out"), call.room.own("err"));
+    let held = call.ours.held.try_clone().map_err(|error| cannot(&call.room.directory, &error))?;
+    let place = Place {
+        directory: &call.room.directory,
+        variables: call.variables,
+        without: &WITHOUT,
+        held,
+        stdout: fresh(&out)?,
+        stderr: fresh(&err)?,
+    };
+    let mut follower = Follower::open(&out, call.lines)?;
+    let mut child = process::detach(call.program.as_str(), &call.arguments, place)?;
+    orphan::noted(call.room, child.id())?;
+    let (status, stopped) = attend(&mut child, &mut follower, call.limit, say, redactor).await?;
+    follower.read(say, redactor);
+    follower.end(say, redactor);
+    let said = fs::read(&err).unwrap_or_default();
+    let mut rest = follower.rest;
+    rest.push_str(&String::from_utf8_lossy(&said[said.len().saturating_sub(8 * 1024)..]));
+    // Both may hold what must not stay on the disk.
+    for path in [&out, &err] {
+        let _ = fs::remove_file(path);
+    }
+    let program = call.program.file_name().unwrap_or("tofu");
+    let command = format!("{program} {}", call.arguments.first().map_or("", String::as_str));
+    Ok(Heard {
+        status,
+        diagnostics: follower.diagnostics,
+        rest,
+        output: follower.output,
+        stopped,
+        command,
+        limit: call.limit,
+    })
+}
+
+/// Follows it until it has ended; asks it to end at a signal to us or at the limit.
+async fn attend(
+    child: &mut Detached,
+    follower: &mut Follower,
+    limit: Duration,
+    say: &Say<'_>,
+    redactor: &Redactor,
+) -> Result<(ExitStatus, Option<Reason>), Failure> {
+    let mut signals = [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok());
+    let [interrupt, terminate] = &mut signals;
+    let mut deadline = tokio::time::Instant::now() + limit;
+    let mut stopped = None;
+    loop {
+        let reason = tokio::select! {
+            status = child.wait() => return Ok((status?, stopped)),
+            () = tokio::time::sleep(PAUSE) => {
+                follower.read(say, redactor);
+                continue;
+            }
+            () = heard(interrupt), if stopped.is_none() => Reason::Interrupted,
+            () = heard(terminate), if stopped.is_none() => Reason::Interrupted,
+            () = tokio::time::sleep_until(deadline) => Reason::ProvisionTimeout,
+        };
+        if stopped.is_some() {
+            child.kill();
+        } else {
+            say("OpenTofu is asked to end; it writes down what it has done so far".to_owned());
+            child.interrupt();
+        }
+        stopped.get_or_insert(reason);
+        deadline = tokio::time::Instant::now() + GRACE;
+    }
+}
+
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads what is written to a file as it grows.
+struct Follower {
+    file: File,
+    lines: bool,
+    /// The beginning of a line that has not ended yet.
+    begun: Vec<u8>,
+    diagnostics: Vec<Diagnostic>,
+    rest: String,
+    output: Vec<u8>,
+}
+
+impl Follower {
+    fn open(path: &Utf8Path, lines: bool) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| cannot(path, &error))?;
+        Ok(Self { file, lines, begun: vec![], diagnostics: vec![], rest: String::new(), output: vec![] })
+    }
+
+    fn read(&mut self, say: &Say<'_>, redactor: &Redactor) {
+        if !self.lines {
+            return;
+        }
+        let mut fresh = Vec::new();
+        // What cannot be read now is read the next time.
+        let _ = self.file.read_to_end(&mut fresh);
+        self.begun.extend(fresh);
+        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.begun.drain(..=end).collect();
+            self.line(&line, say, redactor);
+        }
+    }
+
+    fn line(&mut self, line: &[u8], say: &Say<'_>, redactor: &Redactor) {
+        match stream::read(&String::from_utf8_lossy(line)) {
+            Said::Progress(text) => say(redactor.redact(&text)),
+            Said::Diagnostic(found) => self.diagnostics.push(*found),
+            Said::Other(text) => {
+                self.rest.push_str(&text);
+                self.rest.push('\n');
+            }
+            Said::Summary(_) | Said::Nothing => {}
+        }
+    }
+
+    fn end(&mut self, say: &Say<'_>, redactor: &Redactor) {
+        if self.lines {
+            let last = std::mem::take(&mut self.begun);
+            self.line(&last, say, redactor);
+        } else if self.file.seek(SeekFrom::Start(0)).is_ok() {
+            let _ = self.file.read_to_end(&mut self.output);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! OpenTofu: makes, changes and destroys the machines of provisioned environments. Never applies anything but the very
+//! plan that was shown, and never lets its state reach a disk unencrypted but in the environment's own directory.
+//!
+//! A run of it is a process of its own that outlives ours: killed in the middle, the next run waits for it and takes
+//! its state over.
+
+mod backend;
+mod diagnostic;
+mod follow;
+mod init;
+mod lay;
+mod model;
+mod orphan;
+mod program;
+mod show;
+mod state;
+mod stream;
+mod vault;
+mod work;
+
+pub use diagnostic::{Diagnostic, failure};
+pub use model::{Action, AttributeChange, Outputs, Planned, Proposed, Purpose, ResourceChange};
+pub use program::Tofu;
+pub use show::{Shown, read as read_plan};
+pub use state::{Left, State, judge, read as read_state};
+pub use stream::{Counts, Said, read as read_line};
+pub use vault::Vault;
+pub use work::{Backend, Say, Work};

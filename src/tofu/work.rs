@@ -1,0 +1,321 @@
+//! One environment's work with OpenTofu: plan, apply, outputs. Never applies what was not planned, and never leaves
+//! behind what an interrupted run knew.
+
+use super::backend::{self, Served};
+use super::follow::{self, Call, Heard};
+use super::lay::{self, Room};
+use super::model::{Outputs, Proposed, Purpose};
+use super::orphan::{self, Ours};
+use super::program::Tofu;
+use super::state::{self, Left};
+use super::vault::Vault;
+use super::{init, show};
+use crate::failure::{Failure, Reason};
+use crate::holder::Holder;
+use crate::secret::Redactor;
+use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Told what goes on, in words for people, secrets taken out.
+pub type Say<'a> = dyn Fn(String) + Sync + 'a;
+
+/// The file that OpenTofu leaves where it cannot write its state.
+const LEFT: &str = "errored.tfstate";
+
+/// Where the state is kept.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// In this vault.
+    Own(Arc<Vault>),
+    /// Where a backend block among the files says; the vault keeps the lock file alone.
+    Theirs(Arc<Vault>),
+}
+
+impl Backend {
+    const fn vault(&self) -> &Arc<Vault> {
+        match self {
+            Self::Own(vault) | Self::Theirs(vault) => vault,
+        }
+    }
+}
+
+/// One environment's root module on this machine.
+pub struct Work {
+    /// The program.
+    pub tofu: Arc<Tofu>,
+    /// The environment's own directory, absolute.
+    pub directory: Utf8PathBuf,
+    /// The whole root module: file name → text, none of them secret.
+    pub files: BTreeMap<String, String>,
+    /// Environment variables for OpenTofu and its providers; may be secret.
+    pub variables: BTreeMap<String, String>,
+    /// Where the state is.
+    pub backend: Backend,
+    /// Knows the secrets.
+    pub redactor: Arc<Redactor>,
+    /// Who works: the holder of the state's lock.
+    pub holder: Holder,
+    /// For how long at most each call of OpenTofu may take.
+    pub limit: Duration,
+    /// Where providers are kept for all environments of this machine (`${XDG_CACHE_HOME:-~/.cache}/deployer/plugins`).
+    pub plugins: Utf8PathBuf,
+    /// The file of OpenTofu's own settings, if one is named (`TF_CLI_CONFIG_FILE`).
+    pub settings: Option<Utf8PathBuf>,
+}
+
+impl Work {
+    /// What would have to change. Without a lock on the state.
+    ///
+    /// # Errors
+    /// `ProvisionFailed` with what OpenTofu said, `StateSealed`, `StateLocked` where another run of this machine works
+    /// on it, `ProvisionTimeout`, `Interrupted`.
+    pub async fn plan(&self, purpose: Purpose, say: &Say<'_>) -> Result<Proposed, Failure> {
+        self.named(self.planned(purpose, say).await)
+    }
+
+    async fn planned(&self, purpose: Purpose, say: &Say<'_>) -> Result<Proposed, Failure> {
+        let desk = self.sit_down(say).await?;
+        init::unless_done(self, &desk, say, false).await?;
+        let file = desk.room.own("plan");
+        let _ = fs::remove_file(&file);
+        let mut arguments = vec!["plan", "-input=false", "-json", "-lock=false", "-detailed-exitcode", "-no-color"];
+        if purpose == Purpose::Destroy {
+            arguments.push("-destroy");
+        }
+        let out = format!("-out={file}");
+        arguments.push(&out);
+        let mut heard = self.call(&desk, &arguments, true, say).await?;
+        if heard.errors().iter().any(|error| error.wants_init()) {
+            init::unless_done(self, &desk, say, true).await?;
+            heard = self.call(&desk, &arguments, true, say).await?;
+        }
+        let applicable = match heard.status.code() {
+            Some(0) => false,
+            Some(2) => true,
+            _ => return Err(desk.explain(heard.failure(&self.redactor))),
+        };
+        let written = self.call(&desk, &["show", "-json", "-no-color", file.as_str()], false, say).await?;
+        if !written.status.success() {
+            return Err(desk.explain(written.failure(&self.redactor)));
+        }
+        let shown = show::read(&written.output, &self.redactor)
+            .map_err(|error| Failure::new(Reason::ProvisionFailed, "OpenTofu's plan cannot be read").details(error))?;
+        let exists = match &self.backend {
+            Backend::Own(vault) => shown.exists || vault.exists().await?,
+            Backend::Theirs(_) => shown.exists,
+        };
+        Ok(Proposed {
+            file,
+            changes: shown.changes,
+            drift: shown.drift,
+            outputs: shown.outputs,
+            output_changes: shown.output_changes,
+            exists,
+            applicable,
+            warnings: heard.warnings(&self.redactor),
+            digest: self.digest(purpose),
+        })
+    }
+
+    /// Applies that very plan, under the state's lock. Warnings that the plan did not have are said.
+    ///
+    /// # Errors
+    /// As [`Self::plan`]; `StateLocked` where another run has the lock, `PlanStale` where the state moved since.
+    pub async fn apply(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
+        self.named(self.applied(proposed, say).await)
+    }
+
+    async fn applied(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
+        let desk = self.sit_down(say).await?;
+        if let Backend::Own(vault) = &self.backend {
+            backend::clear(vault).await?;
+        }
+        if !proposed.file.exists() {
+            return Err(Failure::new(Reason::PlanStale, "OpenTofu's saved plan is gone"));
+        }
+        let arguments = ["apply", "-input=false", "-json", "-no-color", "-auto-approve", proposed.file.as_str()];
+        let heard = self.call(&desk, &arguments, true, say).await;
+        // What was done may be in it even where the call failed.
+        let saved = self.rescue(&desk.room, say).await;
+        let heard = heard?;
+        for warning in heard.warnings(&self.redactor) {
+            if !proposed.warnings.contains(&warning) {
+                say(format!("Warning: {warning}"));
+            }
+        }
+        if !heard.status.success() {
+            return Err(desk.explain(heard.failure(&self.redactor)));
+        }
+        saved?;
+        // It holds what the state holds, and nothing can come of it any more.
+        let _ = fs::remove_file(&proposed.file);
+        self.known(&desk, say).await
+    }
+
+    /// What the state says, without asking any provider.
+    ///
+    /// # Errors
+    /// `StateSealed`; for a backend of OpenTofu's own as [`Self::plan`].
+    pub async fn outputs(&self, say: &Say<'_>) -> Result<Outputs, Failure> {
+        if let Backend::Own(vault) = &self.backend {
+            return Ok(vault.state().await?.map(|state| state.outputs).unwrap_or_default());
+        }
+        let work = async {
+            let desk = self.sit_down(say).await?;
+            init::unless_done(self, &desk, say, false).await?;
+            self.known(&desk, say).await
+        };
+        self.named(work.await)
+    }
+
+    async fn known(&self, desk: &Desk, say: &Say<'_>) -> Result<Outputs, Failure> {
+        if let Backend::Own(vault) = &self.backend {
+            return Ok(vault.state().await?.map(|state| state.outputs).unwrap_or_default());
+        }
+        let heard = self.call(desk, &["output", "-json", "-no-color"], false, say).await?;
+        if !heard.status.success() {
+            return Err(heard.failure(&self.redactor));
+        }
+        let value = serde_json::from_slice(&heard.output)
+            .map_err(|_| Failure::new(Reason::ProvisionFailed, "OpenTofu's outputs cannot be read"))?;
+        Ok(state::outputs(&value))
+    }
+
+    /// Claims the directory, takes in what an interrupted run left, lays the files and serves the state.
+    async fn sit_down(&self, say: &Say<'_>) -> Result<Desk, Failure> {
+        let room = Room::open(&self.directory)?;
+        let ours = orphan::claim(&room, &self.holder, self.limit, say).await?;
+        let vault = self.backend.vault();
+        self.rescue(&room, say).await?;
+        let own = matches!(self.backend, Backend::Own(_));
+        // Read once before OpenTofu asks for it: a wrong key is told clearly here.
+        let kept = vault.exists().await?;
+        if !own && kept {
+            let message = "The manifest names a backend of OpenTofu, and the state is in the store of deployer";
+            return Err(Failure::new(Reason::StateUnusable, message)
+                .hint("Destroy the infrastructure first, or leave backend: out"));
+        }
+        room.lay(&self.files, own)?;
+        let mut variables: BTreeMap<String, String> = self.fixed(&room);
+        variables.extend(self.variables.clone());
+        let served = match &self.backend {
+            Backend::Own(vault) => {
+                let served = Served::begin(vault, &self.holder).await?;
+                variables.extend(served.variables.clone());
+                Some(served)
+            }
+            Backend::Theirs(_) => None,
+        };
+        Ok(Desk { room, ours, variables, served })
+    }
+
+    fn fixed(&self, room: &Room) -> BTreeMap<String, String> {
+        let mut fixed = BTreeMap::from([
+            ("TF_DATA_DIR".to_owned(), room.data().into_string()),
+            ("TF_PLUGIN_CACHE_DIR".to_owned(), self.plugins.to_string()),
+            ("TF_INPUT".to_owned(), "0".to_owned()),
+            ("TF_IN_AUTOMATION".to_owned(), "1".to_owned()),
+            ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
+        ]);
+        if let Some(settings) = &self.settings {
+            fixed.insert("TF_CLI_CONFIG_FILE".to_owned(), settings.to_string());
+        }
+        fixed
+    }
+
+    pub(super) async fn call(
+        &self,
+        desk: &Desk,
+        arguments: &[&str],
+        lines: bool,
+        say: &Say<'_>,
+    ) -> Result<Heard, Failure> {
+        let call = Call {
+            program: &self.tofu.program,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            variables: &desk.variables,
+            room: &desk.room,
+            ours: &desk.ours,
+            limit: self.limit,
+            lines,
+        };
+        follow::run(call, say, &self.redactor).await
+    }
+
+    /// Takes a state that OpenTofu had to leave in a file to where it belongs.
+    async fn rescue(&self, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
+        let path = room.directory.join(LEFT);
+        let left = match fs::read(&path) {
+            Ok(left) => zeroize::Zeroizing::new(left),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(lay::cannot(&path, &error)),
+        };
+        let unusable = |why: &str| {
+            Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, and {why}"))
+                .hint("Look at that file: it names what the run made; move it away once that is looked after")
+        };
+        let Backend::Own(vault) = &self.backend else {
+            return Err(unusable("its backend is one of OpenTofu's own")
+                .hint(format!("Push it in {}: {} state push {LEFT}", room.directory, self.tofu.program)));
+        };
+        let read = state::read(&left).map_err(|error| unusable(&error))?;
+        backend::clear(vault).await?;
+        match state::judge(&read, vault.state().await?.as_ref()) {
+            Left::Newest => {
+                say("Taking over the state that an interrupted run left behind".to_owned());
+                vault.write(&left, None).await?;
+            }
+            Left::Old => {}
+            Left::Foreign => return Err(unusable("it is of other infrastructure than the stored one")),
+        }
+        fs::remove_file(&path).map_err(|error| lay::cannot(&path, &error))
+    }
+
+    fn digest(&self, purpose: Purpose) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        part(if purpose == Purpose::Apply { "apply" } else { "destroy" });
+        for (name, text) in &self.files {
+            part(name);
+            part(text);
+        }
+        for name in self.variables.keys() {
+            part(name);
+        }
+        hasher.finalize().to_string()
+    }
+
+    fn named<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        result.map_err(|failure| failure.on(self.backend.vault().environment()))
+    }
+
+    pub(super) const fn vault(&self) -> &Arc<Vault> {
+        self.backend.vault()
+    }
+}
+
+/// A claimed directory with all in place for a call.
+pub(super) struct Desk {
+    /// The directory.
+    pub room: Room,
+    ours: Ours,
+    variables: BTreeMap<String, String>,
+    served: Option<Served>,
+}
+
+impl Desk {
+    /// What went wrong between OpenTofu and the store explains more than what OpenTofu makes of it.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        match self.served.as_ref().and_then(Served::trouble) {
+            Some(trouble) => trouble.details(format!("{failure}\n{}", failure.details.clone().unwrap_or_default())),
+            None => failure,
+        }
+    }
+}
