@@ -54,5 +54,6 @@ pub mod store;
 pub mod survey;
 pub mod tofu;
 pub mod template;
+pub mod tofu;
 pub mod watch;
 pub mod web;
