@@ -102,12 +102,6 @@ reasons! {
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";
     ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, though some are recorded", "If that is meant, destroy them by name first; nothing was changed";
     DependencyFailed "dependency-failed" 1 "An environment this one depends on is not healthy", "Mend that one first";
-    ProvisionFailed "provision-failed" 1 "OpenTofu could not make the infrastructure as asked", "Look at the output shown; the next apply continues";
-    ProvisionTimeout "provision-timeout" 1 "OpenTofu did not end in time", "Look at the provider's console; the next apply continues";
-    StateLocked "state-locked" 4 "Another run has the lock on the infrastructure's state", "Wait for it; the lock of a run that died on this machine is taken over";
-    StateSealed "state-sealed" 1 "The infrastructure's state cannot be decrypted", "Give the passphrase it was written with (state_passphrase), or the file state.key beside the store";
-    StateUnusable "state-unusable" 1 "The infrastructure's state cannot be read or does not belong here", "Look at the file named; nothing was changed";
-    InfrastructureExists "infrastructure-exists" 6 "An environment whose infrastructure still exists is not forgotten", "Run deployer destroy ENV first";
     GitPull "git-pull" 1 "The Git checkout cannot follow its upstream", "Look at the output shown; what is checked out is kept";
     ListenFailed "listen-failed" 1 "The address for metrics and health cannot be listened on", "Name another with --listen, or off";
     Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues where the host is";

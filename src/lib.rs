@@ -54,6 +54,5 @@ pub mod store;
 pub mod survey;
 pub mod tofu;
 pub mod template;
-pub mod tofu;
 pub mod watch;
 pub mod web;

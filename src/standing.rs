@@ -92,7 +92,7 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
         Stage::Configured
     } else if facts.access.key.is_some() {
         Stage::Provisioned
-    } else if facts.access.marker.is_some() {
+    } else if facts.access.marker.is_some() && !facts.infrastructure.exists {
         Stage::Destroyed
     } else {
         Stage::Created

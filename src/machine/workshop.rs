@@ -102,7 +102,10 @@ impl Workshop {
         if !proposed.exists && tried && !taking_down {
             proposed = adopt(&mut work, &vault, &prepared.environment, &provision, &inputs, proposed, &say).await?;
         }
-        reached_at(&mut prepared.environment, &proposed.outputs);
+        // Where something is to change, what the plan says of the outputs may be of the time after it.
+        let outputs =
+            if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
+        reached_at(&mut prepared.environment, &outputs);
         Ok(Some(Machine { work, proposed, vault, keys, our_host_key, taking_down }))
     }
 

@@ -3,8 +3,8 @@
 
 use super::spec::{
     AnnounceSpec, ApiSpec, ApplicationSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec, DriftSpec,
-    EngineSpec, EnvironmentSpec, FirewallSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec,
-    LxdSpec, ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Text,
+    EngineSpec, EnvironmentSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec,
+    LxdSpec, ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Switched, Text,
     TlsSpec, TrackerSpec, ValueSpec, VolumeSpec, Whole,
 };
 use super::written::{Given, Written};
@@ -156,11 +156,11 @@ impl Layer for SshSpec {
     }
 }
 
-impl Layer for FirewallSpec {
-    /// A switch replaces; rules merge.
+impl<T: Layer> Layer for Switched<T> {
+    /// A switch replaces; settings merge.
     fn over(self, under: &Self) -> Self {
         match (self, under) {
-            (Self::Rules(above), Self::Rules(under)) => Self::Rules(above.over(under)),
+            (Self::Settings(above), Self::Settings(under)) => Self::Settings(above.over(under)),
             (above, _) => above,
         }
     }

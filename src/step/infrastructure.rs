@@ -47,10 +47,15 @@ impl Seen {
         };
         let gone = |change: &ResourceChange| {
             // One that was never made to the end held nothing yet.
-            matches!(change.action, Change::Replace | Change::Delete) && !change.because.iter().any(|why| why == "tainted")
+            matches!(change.action, Change::Replace | Change::Delete) && !unfinished(change)
         };
         self.changes.iter().filter(holds).any(gone)
     }
+}
+
+/// Whether a resource was never made to the end.
+fn unfinished(change: &ResourceChange) -> bool {
+    change.because.iter().any(|why| why == "tainted")
 }
 
 /// Whether a resource is the machine, or might be.
@@ -74,7 +79,8 @@ pub fn observed(host: &HostFacts) -> Facts {
     }
     for change in &seen.changes {
         if matches!(change.action, Change::Update | Change::Replace | Change::Delete) {
-            facts.insert(change.address.clone(), "present".to_owned());
+            let word = if unfinished(change) { "begun" } else { "present" };
+            facts.insert(change.address.clone(), word.to_owned());
         }
         for attribute in &change.attributes {
             let from = if attribute.sensitive { Some("(secret)".to_owned()) } else { attribute.from.clone() };
@@ -96,7 +102,9 @@ pub fn desired(host: &HostFacts) -> Facts {
         let word = match change.action {
             Change::Replace => {
                 let because = change.because.join(", ");
-                if because.is_empty() { "replaced".to_owned() } else { format!("replaced, because of {because}") }
+                if unfinished(change) {
+                    "made to the end".to_owned()
+                } else if because.is_empty() { "replaced".to_owned() } else { format!("replaced, because of {because}") }
             }
             Change::Import => "taken over".to_owned(),
             _ => "present".to_owned(),

@@ -61,8 +61,8 @@ impl Lab {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.work.command(arguments);
         let (tofu, lxd) = (bed_value("BED_TOFU"), bed_value("BED_LXD"));
-        let path = format!("{}:{}", tofu.join("bin").display(), std::env::var("PATH").expect("a PATH"));
-        command.env("PATH", path).env("TF_CLI_CONFIG_FILE", tofu.join("cli.tfrc"));
+        let path = format!("{}:{}", tofu.display(), std::env::var("PATH").expect("a PATH"));
+        command.env("PATH", path).env("TF_CLI_CONFIG_FILE", tofu.join("settings.tfrc"));
         command.env("LXD_CONF", lxd.join("client")).env("LXD_DIR", lxd);
         command
     }

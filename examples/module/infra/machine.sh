@@ -2,7 +2,7 @@
 # Makes a container of LXD, or goes on where a run before it was cut off. Everything it needs is in its environment.
 set -eu
 
-lxc info "$NAME" >/dev/null 2>&1 || lxc init "$IMAGE" "$NAME" -c security.nesting=true
+lxc info "$NAME" >/dev/null 2>&1 || lxc init --quiet "$IMAGE" "$NAME" -c security.nesting=true
 lxc config device get "$NAME" eth0 ipv4.address 2>/dev/null | grep -qx "$ADDRESS" ||
     lxc config device override "$NAME" eth0 "ipv4.address=$ADDRESS" 2>/dev/null ||
     lxc config device add "$NAME" eth0 nic network="$NETWORK" name=eth0 "ipv4.address=$ADDRESS"
@@ -24,5 +24,6 @@ printf '%s\n' "$HOST_KEY" | lxc exec "$NAME" --env "LOGIN=$LOGIN" --env "KEYS=$A
     mv /etc/ssh/ssh_host_ed25519_key.new /etc/ssh/ssh_host_ed25519_key
     ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key > /etc/ssh/ssh_host_ed25519_key.pub
     sh -euc "$SETUP" </dev/null
+    systemctl reset-failed ssh 2>/dev/null || true
     systemctl restart ssh
 '

@@ -6,13 +6,20 @@ use super::{Reading, capitalised, shown};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Name, Schedule, Script, SecurityUpdates};
 use crate::manifest::report::Report;
-use crate::manifest::spec::{Scalar, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, Text};
+use crate::manifest::spec::{Scalar, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, Switched, Text};
 use crate::manifest::written::{Given, Spot, Written};
 use std::collections::BTreeSet;
 
 /// Reads `security_updates`.
-pub fn security_updates(given: &Given<SecurityUpdatesSpec>, report: &mut Report) -> Option<SecurityUpdates> {
-    let spec = given.value()?;
+pub fn security_updates(
+    given: &Given<Switched<SecurityUpdatesSpec>>,
+    report: &mut Report,
+) -> Option<SecurityUpdates> {
+    let spec = match given.value()? {
+        Switched::Switch(false) => return None,
+        Switched::Switch(true) => return Some(SecurityUpdates { reboot_at: None }),
+        Switched::Settings(spec) => spec,
+    };
     let reboot_at = spec.reboot_at.0.as_ref().map(|written| {
         let text = if let Text(Scalar::Text(text)) = &written.value { text.clone() } else { String::new() };
         if !is_time(&text) {

@@ -4,16 +4,16 @@ use super::scalars::port;
 use super::shown;
 use crate::manifest::environment::{Allow, FirewallWish, Network, Protocol};
 use crate::manifest::report::Report;
-use crate::manifest::spec::{AllowSpec, FirewallSpec};
+use crate::manifest::spec::{AllowSpec, RulesSpec, Switched};
 use crate::manifest::written::{Given, Written};
 use std::collections::BTreeSet;
 
 /// Reads the section; absent, it is off.
-pub fn read(given: &Given<FirewallSpec>, report: &mut Report) -> Option<FirewallWish> {
+pub fn read(given: &Given<Switched<RulesSpec>>, report: &mut Report) -> Option<FirewallWish> {
     let rules = match given.value()? {
-        FirewallSpec::Switch(false) => return None,
-        FirewallSpec::Switch(true) => return Some(FirewallWish::default()),
-        FirewallSpec::Rules(rules) => rules,
+        Switched::Switch(false) => return None,
+        Switched::Switch(true) => return Some(FirewallWish::default()),
+        Switched::Settings(rules) => rules,
     };
     let mut seen = BTreeSet::new();
     let mut allow = Vec::new();

@@ -1,7 +1,7 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
 use super::{
-    ApplicationSpec, CheckSpec, FirewallSpec, ProvisionedSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Text,
+    ApplicationSpec, CheckSpec, ProvisionedSpec, RulesSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Switched, Text,
     Whole,
 };
 use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
@@ -68,10 +68,10 @@ pub struct ConfigureSpec {
     pub engine: Given<EngineSpec>,
     /// Closes the host but for SSH, what the application publishes and what is allowed here; default: on where deployer
     /// makes the machine, else off.
-    pub firewall: Given<FirewallSpec>,
+    pub firewall: Given<Switched<RulesSpec>>,
     /// Security updates, installed by the host itself; default: on where deployer makes the machine, else as the host's
     /// owner has it.
-    pub security_updates: Given<SecurityUpdatesSpec>,
+    pub security_updates: Given<Switched<SecurityUpdatesSpec>>,
     /// Idempotent steps of your own, in this order.
     pub scripts: Given<Vec<Written<ScriptSpec>>>,
     /// What the host does at certain times.

@@ -11,6 +11,7 @@ mod registry;
 mod root;
 mod scalar;
 mod ssh;
+mod switched;
 mod tracker;
 mod value;
 
@@ -20,12 +21,13 @@ pub use configure::{ScheduleSpec, ScriptSpec, SecurityUpdatesSpec};
 pub use environment::{
     ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, IgnoreSpec, RegisteredSpec, RepositorySpec,
 };
-pub use firewall::{AllowSpec, FirewallSpec, RulesSpec};
+pub use firewall::{AllowSpec, RulesSpec};
 pub use provisioned::{HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, VolumeSpec};
 pub use registry::RegistrySpec;
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};
+pub use switched::Switched;
 pub use tracker::{
     AcmeSpec, AnnounceSpec, ApiSpec, DatabaseSettingsSpec, DatabaseSpec, GrafanaSpec, HealthApiSpec, IssuerSpec,
     ListenerSpec, MysqlSpec, PrometheusSpec, SiteSpec, SqliteSpec, TlsSpec, TrackerSpec,
