@@ -1,0 +1,9 @@
+//! The room that runs OpenTofu, against the real OpenTofu of `tests/bed tofu`. Built with `--features live` only, and
+//! run only where that can be built, so that none is ever skipped and counted as passed.
+
+#![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod interrupted;
+mod runs;
+mod scene;
