@@ -11,6 +11,8 @@ pub struct Lab {
     pub work: Work,
     project: String,
     gateway: String,
+    /// Which of the addresses that are the machines' own is its first; its second is seven further.
+    pub number: u8,
 }
 
 static LAST: AtomicU8 = AtomicU8::new(0);
@@ -22,7 +24,7 @@ impl Lab {
         let line = bed(&["machines", kind]);
         let (network, gateway) = line.trim().split_once(' ').expect("NETWORK GATEWAY");
         let project = format!("shop{number}");
-        let lab = Self { work: Work::empty(), project, gateway: gateway.to_owned() };
+        let lab = Self { work: Work::empty(), project, gateway: gateway.to_owned(), number: number % 7 };
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/module");
         for name in ["deployment.yaml", "infra/main.tf", "infra/machine.sh"] {
             lab.work.write(name, std::fs::read(format!("{example}/{name}")).expect("an example"));
@@ -38,8 +40,9 @@ impl Lab {
             ("project: shop", format!("project: {}", lab.project)),
             ("images:debian/13", kind.to_owned()),
             ("lxdbr0", network.to_owned()),
-            ("address: 10.10.10.50", format!("address: {}, {dns}", lab.address(number % 7))),
+            ("address: 10.10.10.50", format!("address: {}, {dns}", lab.address(lab.number))),
             ("~/.ssh/id_ed25519", key.display().to_string()),
+            ("    application:\n", "    configure: { security_updates: false }\n    application:\n".to_owned()),
             ("directory: ./app", "directory: ./app, archives: { \"demo:1\": ./demo.tar }".to_owned()),
         ] {
             lab.work.edit("deployment.yaml", from, &to);
@@ -47,7 +50,7 @@ impl Lab {
         lab
     }
 
-    /// One of the addresses that are the machines' own; each test has two.
+    /// One of the addresses that are the machines' own.
     pub fn address(&self, number: u8) -> String {
         format!("{}.{}", self.gateway.rsplit_once('.').expect("an address").0, 241 + number)
     }
@@ -107,7 +110,7 @@ fn kinds(plan: &Value) -> Vec<(String, String)> {
 #[test]
 fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down() {
     let lab = Lab::new("docker");
-    let number = 0;
+    let number = lab.number;
 
     // Before there is anything: the machine first, everything else known once it is there.
     let plan = lab.run(&["plan", "--json"]).expect(0);

@@ -2,11 +2,24 @@
 # Makes a container of LXD, or goes on where a run before it was cut off. Everything it needs is in its environment.
 set -eu
 
-lxc info "$NAME" >/dev/null 2>&1 || lxc init --quiet "$IMAGE" "$NAME" -c security.nesting=true
-lxc config device get "$NAME" eth0 ipv4.address 2>/dev/null | grep -qx "$ADDRESS" ||
-    lxc config device override "$NAME" eth0 "ipv4.address=$ADDRESS" 2>/dev/null ||
-    lxc config device add "$NAME" eth0 nic network="$NETWORK" name=eth0 "ipv4.address=$ADDRESS"
-[ "$(lxc list "^$NAME\$" -c s -f csv)" = RUNNING ] || lxc start "$NAME"
+# LXD goes on making a container whose maker was killed, and is busy with it for a moment.
+patiently() {
+    tries=60
+    until "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.5
+    done
+}
+
+make() {
+    lxc info "$NAME" >/dev/null 2>&1 || lxc init --quiet "$IMAGE" "$NAME" -c security.nesting=true || return 1
+    [ "$(lxc config device get "$NAME" eth0 ipv4.address 2>/dev/null)" = "$ADDRESS" ] ||
+        lxc config device override "$NAME" eth0 "ipv4.address=$ADDRESS" 2>/dev/null ||
+        lxc config device add "$NAME" eth0 nic network="$NETWORK" name=eth0 "ipv4.address=$ADDRESS" || return 1
+    [ "$(lxc list "^$NAME\$" -c s -f csv)" = RUNNING ] || lxc start "$NAME"
+}
+patiently make
 
 # What is secret goes through standard input, which stands in no list of processes.
 printf '%s\n' "$HOST_KEY" | lxc exec "$NAME" --env "LOGIN=$LOGIN" --env "KEYS=$AUTHORIZED_KEYS" --env "SETUP=$SETUP" -- sh -euc '

@@ -39,16 +39,27 @@ variable "deployer_host_key" {
   sensitive = true
 }
 
+# The container stands and falls with this one. Making it is another resource's work: where that fails, this one is in
+# the state already, so that a container that was begun is taken down all the same.
 resource "terraform_data" "machine" {
   input = var.deployer.name
   # What cannot be changed on a container that exists.
   triggers_replace = [var.deployer.name, var.image, var.network, var.address]
 
+  provisioner "local-exec" {
+    when    = destroy
+    command = "lxc delete --force ${self.input}"
+  }
+}
+
+resource "terraform_data" "made" {
+  triggers_replace = [terraform_data.machine.id]
+
   # A run that was killed leaves half a container behind, which is not in OpenTofu's state: the script goes on with it.
   provisioner "local-exec" {
     command = "${path.module}/machine.sh"
     environment = {
-      NAME            = var.deployer.name
+      NAME            = terraform_data.machine.output
       IMAGE           = var.image
       NETWORK         = var.network
       ADDRESS         = var.address
@@ -58,14 +69,9 @@ resource "terraform_data" "machine" {
       SETUP           = var.setup
     }
   }
-
-  provisioner "local-exec" {
-    when    = destroy
-    command = "lxc delete --force ${self.input}"
-  }
 }
 
 output "address" {
   value      = var.address
-  depends_on = [terraform_data.machine]
+  depends_on = [terraform_data.made]
 }

@@ -1,0 +1,92 @@
+#!/bin/bash
+# tests/kill-provision.sh [N [PROGRAM]]: kills a run that makes a machine at N (50) random points, and looks whether the
+# next one ends with exactly that machine.
+#
+# Each run begins with no machine, no store and no directory of OpenTofu's. Every other time deployer is killed alone,
+# so that OpenTofu goes on without it; else both at once, with everything they started. Then the next run must end with
+# one machine that answers, know it (a plan without changes), and take it down again.
+#   doubled: LXD has more than one machine of this project;
+#   lost: it has one that deployer does not know, or takes none down.
+# Prints a line a run, then the sums; the exit status is 1 unless all converged and nothing was doubled or lost.
+# SEED chooses the points (printed), PROGRAM is the build to kill; without it the debug build is made. ADDRESS is the
+# last part of the machine's address. The bed stays up: `tests/bed down` ends it.
+set -euo pipefail
+shopt -s inherit_errexit
+
+checkout=$(cd "$(dirname "$0")/.." && pwd -P)
+count=${1:-50}
+seed=${SEED:-$RANDOM}
+deployer=${2:-${CARGO_TARGET_DIR:-$checkout/target}/debug/deployer}
+[ $# -gt 1 ] || cargo build --quiet --manifest-path "$checkout/Cargo.toml"
+deployer=$(realpath "$deployer")
+bed=$checkout/tests/bed
+project=kill$$
+work=$(mktemp -d)
+cleanup() {
+    trap - EXIT INT TERM
+    "$bed" lxc delete --force "$project--lab" >/dev/null 2>&1 || true
+    cd / && rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+read -r network gateway < <("$bed" machines bare)
+eval "$("$bed" env)"
+address=${gateway%.*}.${ADDRESS:-254}
+export LXD_DIR=$BED_LXD LXD_CONF=$BED_LXD/client TF_CLI_CONFIG_FILE=$BED_TOFU/settings.tfrc PATH=$BED_TOFU:$PATH HOME=$work
+cd "$work"
+cp -r "$checkout/examples/module/infra" .
+cat >deployment.yaml <<END
+version: 1
+project: $project
+environments:
+  lab:
+    provisioned:
+      module: { source: ./infra, resource: terraform_data.machine, variables: { image: bare, network: $network, address: $address } }
+    ssh: { user: deploy, identity_file: $BED_KEY }
+    configure: { security_updates: false, firewall: false }
+    stage: provisioned
+END
+
+machines() { "$bed" lxc list -f csv -c n | grep -c "^$project--" || true; }
+
+RANDOM=$seed
+echo "seed $seed"
+converged=0 doubled=0 lost=0
+for ((run = 1; run <= count; run++)); do
+    rm -rf .deployer
+    # A whole run takes about five seconds.
+    pause=$((RANDOM % 5)).$((RANDOM % 900 + 100))
+    setsid "$deployer" provision lab -y --json >first.log 2>&1 </dev/null &
+    first=$!
+    sleep "$pause"
+    whom=alone
+    if ((run % 2)); then
+        whom=all
+        # OpenTofu has a process group of its own: everything below deployer.
+        mapfile -t below < <(pgrep -P "$first" || true)
+        kill -9 -- "$first" 2>/dev/null || true
+        for one in "${below[@]}"; do kill -9 -- "-$one" 2>/dev/null || kill -9 "$one" 2>/dev/null || true; done
+    else
+        kill -9 "$first" 2>/dev/null || true
+    fi
+    wait "$first" 2>/dev/null || true
+    verdict=converged
+    timeout 120 "$deployer" provision lab -y --json >next.log 2>&1 </dev/null || verdict="next run failed"
+    there=$(machines)
+    if [ "$there" -gt 1 ]; then doubled=$((doubled + 1)) verdict="doubled ($there)"; fi
+    [ "$there" != 0 ] || verdict="no machine"
+    if [ "$verdict" = converged ]; then
+        "$deployer" plan --detailed-exitcode >plan.log 2>&1 </dev/null || verdict="not converged"
+    fi
+    "$deployer" destroy lab --allow-destroy lab -y --json >destroy.log 2>&1 </dev/null || verdict="not taken down"
+    if [ "$(machines)" != 0 ]; then
+        lost=$((lost + 1)) verdict="$verdict, lost"
+        "$bed" lxc delete --force "$project--lab" >/dev/null 2>&1 || true
+    fi
+    if [ "$verdict" = converged ]; then converged=$((converged + 1)); else tail -n 5 next.log plan.log destroy.log || true; fi
+    echo "run $run: killed $whom after $pause s: $verdict"
+done
+echo "runs $count, converged $converged, machines doubled $doubled, machines lost $lost"
+[ "$converged" = "$count" ] && [ "$doubled" = 0 ] && [ "$lost" = 0 ]
