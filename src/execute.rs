@@ -160,7 +160,7 @@ const fn word(state: StepState) -> &'static str {
 /// Brings one kind to its desired facts; true where something was changed.
 async fn change(planned: &PlannedStep, session: &mut Session, context: &Execution<'_>) -> Result<bool, Failure> {
     if planned.kind == Kind::Infrastructure {
-        return machine::carry_out(session).await.map(|()| true);
+        return Box::pin(machine::carry_out(session)).await.map(|()| true);
     }
     if planned.action == Action::Remove && planned.destructive {
         let subject = session.prepared.subject();

@@ -70,9 +70,7 @@ impl Session {
     /// Takes the lease from its holder, alive or not.
     pub async fn seize(&mut self, claim: &Claim, floor: u64, held: &Held) -> Result<(), Failure> {
         match self.ask(&claim.holder, Some(held.token), floor).await? {
-            Answer::Ours(token) => {
-                self.keep(token, claim.holder.clone())
-            }
+            Answer::Ours(token) => self.keep(token, claim.holder.clone()),
             Answer::Held(held) => Err(busy(&held)),
         }
     }
@@ -82,9 +80,7 @@ impl Session {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         lease.heart.abort();
         match self.ask(&lease.holder, Some(lease.token), lease.token).await? {
-            Answer::Ours(token) => {
-                self.keep(token, lease.holder)
-            }
+            Answer::Ours(token) => self.keep(token, lease.holder),
             Answer::Held(held) => Err(busy(&held)),
         }
     }

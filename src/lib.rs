@@ -52,7 +52,7 @@ pub mod state;
 pub mod step;
 pub mod store;
 pub mod survey;
-pub mod tofu;
 pub mod template;
+pub mod tofu;
 pub mod watch;
 pub mod web;

@@ -70,7 +70,9 @@ impl Prepared {
                 Some(Kind::Engine)
             }
             // A machine of another size was off for a moment.
-            Kind::Services => [Kind::Infrastructure, Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
+            Kind::Services => [Kind::Infrastructure, Kind::Files, Kind::Images]
+                .into_iter()
+                .find(|leader| changed.contains_key(leader)),
             _ => None,
         };
         let mut steps = diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows);

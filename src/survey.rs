@@ -11,9 +11,9 @@ use crate::manifest::environment::Environment;
 use crate::observe::Session;
 use crate::prepare::Prepared;
 use crate::reconcile::{Goal, Outside, Request};
+use crate::state::Stage;
 use crate::step::infrastructure::Seen;
 use crate::step::record::{FORMAT, Marker};
-use crate::state::Stage;
 use crate::store::Record;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
@@ -67,9 +67,11 @@ impl Survey<'_> {
         let session = if absent && prepared.environment.provision.is_some() {
             Ok(self.without_host(prepared, record))
         } else {
-            match self.contact(prepared, record, machine.as_ref(), goes).await {
+            match Box::pin(self.contact(prepared, record, machine.as_ref(), goes)).await {
                 // Nothing on it is needed any more: it may have gone already.
-                Err((prepared, failure)) if goes && failure.reason.exit() == 7 => Ok(self.without_host(prepared, record)),
+                Err((prepared, failure)) if goes && failure.reason.exit() == 7 => {
+                    Ok(self.without_host(prepared, record))
+                }
                 looked => looked,
             }
         };
@@ -87,7 +89,7 @@ impl Survey<'_> {
             return Ok(None);
         }
         let taking_down = self.request.goal.stage(&prepared.environment).is_none();
-        self.workshop.survey(prepared, taking_down, self.sink).await
+        Box::pin(self.workshop.survey(prepared, taking_down, self.sink)).await
     }
 
     /// Connects, over a connection that was kept where there is one, and looks.

@@ -17,7 +17,8 @@ fn environment(file: &str, name: &str) -> Environment {
 
 fn given(environment: &Environment) -> inputs::Inputs {
     let keys = Keys { private: "PRIVATE\nKEY\n".to_owned(), public: "ssh-ed25519 AAAApublic".to_owned() };
-    let secrets = BTreeMap::from(["token".to_owned(), "other".to_owned()].map(|it| (it, SecretString::from("hunter2"))));
+    let secrets =
+        BTreeMap::from(["token".to_owned(), "other".to_owned()].map(|it| (it, SecretString::from("hunter2"))));
     let directory = Utf8Path::new(ROOT).join(".deployer/tofu/x");
     let around =
         Surroundings { authorized: "ssh-ed25519 AAAAme", keys: &keys, secrets: &secrets, directory: &directory };

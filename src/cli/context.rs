@@ -6,15 +6,15 @@ use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::lease::Claim;
-use crate::machine::Workshop;
+use crate::machine::{Tools, Workshop};
 use crate::manifest::environment::Name;
 use crate::render::{self, Format, Render};
+use crate::store::Store;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
-use crate::store::Store;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// The state store where neither the command line nor the manifest names one.
 const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
@@ -44,16 +44,8 @@ pub struct Context {
     pub by: String,
     /// Address of the CI run this is, if it is one.
     pub ci: Option<String>,
-    /// OpenTofu, where it was named.
-    pub tofu: Option<String>,
-    /// Where its providers are kept.
-    pub plugins: Utf8PathBuf,
-    /// The file of its own settings, where one is named.
-    pub tofu_settings: Option<Utf8PathBuf>,
-    /// Whether this runs on a machine of a CI service.
-    pub in_ci: bool,
-    /// Whether the state of machines may be kept in a file there.
-    pub allow_local_state: bool,
+    /// How OpenTofu is found.
+    pub tools: Tools,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -96,11 +88,7 @@ impl Context {
             verbose: global.verbose,
             by: by(),
             ci: ci(),
-            tofu: global.tofu.as_ref().map(ToString::to_string),
-            plugins: cache().join("deployer/plugins"),
-            tofu_settings: variable("TF_CLI_CONFIG_FILE").filter(|path| !path.is_empty()).map(Utf8PathBuf::from),
-            in_ci: variable("CI").is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0")),
-            allow_local_state: global.allow_local_state,
+            tools: tools(global),
             now: now(),
         })
     }
@@ -117,14 +105,11 @@ impl Context {
         let (url, directory) = self.store(Some(state));
         let beside = Store::folder(&url, &directory);
         Workshop {
-            program: self.tofu.clone(),
+            tools: Tools { fleeting: self.tools.fleeting && url.starts_with("sqlite:"), ..self.tools.clone() },
             store: store.map(Arc::clone),
             directory: beside.unwrap_or(directory).join("tofu"),
-            fleeting: self.in_ci && !self.allow_local_state && url.starts_with("sqlite:"),
             found: OnceCell::new(),
             holder: Holder::here(&self.by, self.command, self.ci.clone()),
-            plugins: self.plugins.clone(),
-            settings: self.tofu_settings.clone(),
         }
     }
 
@@ -174,10 +159,17 @@ impl Context {
     }
 }
 
-/// Where this user keeps what can be had again.
-fn cache() -> Utf8PathBuf {
+/// How OpenTofu is found and set here. On a machine of a CI service files do not last.
+fn tools(global: &Global) -> Tools {
     let set = |name| variable(name).filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
-    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).unwrap_or_else(|| "/var/cache".into())
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let in_ci = variable("CI").is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"));
+    Tools {
+        program: global.tofu.as_ref().map(ToString::to_string),
+        plugins: cache.unwrap_or_else(|| "/var/cache".into()).join("deployer/plugins"),
+        settings: variable("TF_CLI_CONFIG_FILE").filter(|path| !path.is_empty()).map(Utf8PathBuf::from),
+        fleeting: in_ci && !global.allow_local_state,
+    }
 }
 
 /// `sqlite:~/PATH` with the home directory in place of `~`.

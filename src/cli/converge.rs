@@ -8,7 +8,7 @@ use crate::event::{Event, Outcome, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::Failure;
 use crate::prepare::Prepared;
-use crate::reconcile::{Goal, Proposal, Outside, Request, Trust};
+use crate::reconcile::{Goal, Outside, Proposal, Request, Trust};
 use crate::render;
 use crate::saved::SavedPlan;
 use crate::standing;

@@ -15,9 +15,9 @@ use crate::prepare::{self, Prepared};
 use crate::reconcile::Request;
 use crate::render::Render;
 use crate::standing;
-use crate::survey::{self, Survey};
 use crate::step::access;
 use crate::store::{Record, Store};
+use crate::survey::{self, Survey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    restart(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+    Box::pin(restart(context, &args)).await.unwrap_or_else(|failures| refuse(context, &failures))
 }
 
 async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {

@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Runs the command; the exit code of ssh is ours.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    ssh(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+    Box::pin(ssh(context, &args)).await.unwrap_or_else(|failures| refuse(context, &failures))
 }
 
 async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {

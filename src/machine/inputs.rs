@@ -49,11 +49,12 @@ pub struct Surroundings<'a> {
 pub fn of(environment: &Environment, provision: &Provision, around: &Surroundings<'_>) -> Result<Inputs, Failure> {
     let user_data = cloud_init::text(environment, provision, around.authorized, around.keys);
     let mut inputs = match &provision.machine {
-        Machine::Module(module) => of_module(environment, module, around, user_data)?,
+        Machine::Module(module) => of_module(environment, module, around, &user_data)?,
         Machine::Lxd(lxd) => of_template(environment, provision, &json!(lxd), user_data)?,
         Machine::Hetzner(hetzner) => {
             let mut inputs = of_template(environment, provision, &json!(hetzner), user_data)?;
-            let token = around.secrets.get("token").map(|token| ("HCLOUD_TOKEN".to_owned(), token.expose_secret().to_owned()));
+            let token =
+                around.secrets.get("token").map(|token| ("HCLOUD_TOKEN".to_owned(), token.expose_secret().to_owned()));
             inputs.variables.extend(token);
             inputs
         }
@@ -112,7 +113,7 @@ fn of_module(
     environment: &Environment,
     module: &Module,
     around: &Surroundings<'_>,
-    user_data: String,
+    user_data: &str,
 ) -> Result<Inputs, Failure> {
     let (source, version, declared) = match &module.source {
         ModuleSource::Directory(path) => (from(path, around.directory), None, declared(path)?),
@@ -175,13 +176,7 @@ fn about(environment: &Environment, around: &Surroundings<'_>) -> Value {
 /// The variables of ours that the module in `directory` declares.
 fn declared(directory: &Utf8Path) -> Result<BTreeSet<&'static str>, Failure> {
     const OURS: [&str; 3] = ["deployer", "deployer_cloud_init", "deployer_host_key"];
-    let mut text = String::new();
-    for (name, content) in read(directory, false)? {
-        if name.ends_with(".tf") || name.ends_with(".tofu") || name.ends_with(".json") {
-            text += &content;
-            text.push('\n');
-        }
-    }
+    let text: String = read(directory, false)?.into_values().map(|content| content + "\n").collect();
     let declares = |name: &&str| {
         let block = |line: &str| {
             let rest = line.trim_start().strip_prefix("variable").map(str::trim_start);
@@ -214,10 +209,11 @@ fn read(directory: &Utf8Path, optional: bool) -> Result<BTreeMap<String, String>
     let mut files = BTreeMap::new();
     for entry in entries {
         let path = entry.map_err(|error| unreadable(directory, error))?.into_path();
-        let name = path.file_name().unwrap_or_default().to_owned();
-        if path.is_file() && !name.starts_with('.') && [".tf", ".tofu", ".json", ".tfvars"].iter().any(|end| name.ends_with(end)) {
+        let name = path.file_name().unwrap_or_default();
+        let theirs = path.extension().is_some_and(|end| ["tf", "tofu", "json", "tfvars"].contains(&end));
+        if theirs && path.is_file() && !name.starts_with('.') {
             let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            files.insert(name, text);
+            files.insert(name.to_owned(), text);
         }
     }
     Ok(files)

@@ -9,7 +9,7 @@ mod workshop;
 
 pub use keys::Keys;
 pub use make::carry_out;
-pub use workshop::Workshop;
+pub use workshop::{Tools, Workshop};
 
 use crate::manifest::environment::Environment;
 use crate::step::infrastructure::Seen;

@@ -19,24 +19,31 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// What machines are made with.
-pub struct Workshop {
+/// How OpenTofu is found and set on this machine.
+#[derive(Clone, Debug)]
+pub struct Tools {
     /// The program, where one was named.
     pub program: Option<String>,
-    /// Where OpenTofu's state is kept; `None` where no machine is asked about.
-    pub store: Option<Arc<Store>>,
-    /// Below it, each environment has a working directory. Absolute.
-    pub directory: Utf8PathBuf,
-    /// Whether the store goes away with this machine, and that was not allowed.
-    pub fleeting: bool,
-    /// The program, once it was looked for.
-    pub found: OnceCell<Arc<Tofu>>,
-    /// As whom its state is locked.
-    pub holder: Holder,
     /// Where providers are kept for all environments of this machine.
     pub plugins: Utf8PathBuf,
     /// The file of OpenTofu's own settings, where one is named.
     pub settings: Option<Utf8PathBuf>,
+    /// Whether what is kept in files here goes away with this machine, and that was not allowed.
+    pub fleeting: bool,
+}
+
+/// What machines are made with.
+pub struct Workshop {
+    /// How OpenTofu is found.
+    pub tools: Tools,
+    /// Where OpenTofu's state is kept; `None` where no machine is asked about.
+    pub store: Option<Arc<Store>>,
+    /// Below it, each environment has a working directory. Absolute.
+    pub directory: Utf8PathBuf,
+    /// The program, once it was looked for.
+    pub found: OnceCell<Arc<Tofu>>,
+    /// As whom its state is locked.
+    pub holder: Holder,
 }
 
 impl Workshop {
@@ -45,7 +52,8 @@ impl Workshop {
     /// # Errors
     /// `ToolMissing` where there is none.
     pub async fn tofu(&self) -> Result<Arc<Tofu>, Failure> {
-        let found = self.found.get_or_try_init(|| async { Tofu::find(self.program.as_deref()).await.map(Arc::new) });
+        let found =
+            self.found.get_or_try_init(|| async { Tofu::find(self.tools.program.as_deref()).await.map(Arc::new) });
         found.await.map(Arc::clone)
     }
 
@@ -58,9 +66,10 @@ impl Workshop {
         sink: &Sink,
     ) -> Result<Option<Machine>, Failure> {
         let Some(provision) = prepared.environment.provision.clone() else { return Ok(None) };
-        if self.fleeting && provision.backend.is_none() {
+        if self.tools.fleeting && provision.backend.is_none() {
             let message = "What is known of the machine would go away with this CI runner";
-            let hint = "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
+            let hint =
+                "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
             return Err(Failure::new(Reason::StateFleeting, message).hint(hint));
         }
         let name = prepared.name().to_owned();
@@ -76,8 +85,7 @@ impl Workshop {
         let secrets = secrets(&provision).await?;
         let directory = self.directory.join(environment.identity());
         let authorized = keys::authorized(environment).await?;
-        let around =
-            Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
+        let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, &provision, &around)?;
         let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
         let redactor = Arc::new(Redactor::new(&hidden));
@@ -94,8 +102,8 @@ impl Workshop {
             redactor,
             holder: self.holder.clone(),
             limit: provision.timeout,
-            plugins: self.plugins.clone(),
-            settings: self.settings.clone(),
+            plugins: self.tools.plugins.clone(),
+            settings: self.tools.settings.clone(),
         };
         let purpose = if taking_down { Purpose::Destroy } else { Purpose::Apply };
         let mut proposed = work.plan(purpose, &say).await?;
@@ -103,8 +111,7 @@ impl Workshop {
             proposed = adopt(&mut work, &vault, &prepared.environment, &provision, &inputs, proposed, &say).await?;
         }
         // Where something is to change, what the plan says of the outputs may be of the time after it.
-        let outputs =
-            if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
+        let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
         reached_at(&mut prepared.environment, &outputs);
         Ok(Some(Machine { work, proposed, vault, keys, our_host_key, taking_down }))
     }
@@ -165,7 +172,8 @@ async fn adopt(
 ) -> Result<Proposed, Failure> {
     let found: Vec<(String, String)> = match &provision.machine {
         Source::Lxd(lxd) => {
-            let of = |part: &Option<String>, end: &str| part.as_ref().map_or(String::new(), |part| format!("{part}{end}"));
+            let of =
+                |part: &Option<String>, end: &str| part.as_ref().map_or(String::new(), |part| format!("{part}{end}"));
             let place = of(&lxd.remote, ":") + &of(&lxd.project, "/");
             vec![("lxd_instance.machine".to_owned(), format!("{place}{},image={}", environment.identity(), lxd.image))]
         }

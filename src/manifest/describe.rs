@@ -87,7 +87,8 @@ fn provisioned(provision: &Provision) -> Value {
                 ModuleSource::Directory(path) => (path.as_str(), &None),
                 ModuleSource::Address(address, version) => (address.as_str(), version),
             };
-            let secrets: Map<_, _> = module.secrets.iter().map(|(name, source)| (name.clone(), value(source))).collect();
+            let secrets: Map<_, _> =
+                module.secrets.iter().map(|(name, source)| (name.clone(), value(source))).collect();
             json!({ "source": source, "resource": module.resource, "version": version, "variables": module.variables, "secrets": secrets,
                 "outputs": module.outputs })
         }

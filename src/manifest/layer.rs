@@ -3,9 +3,10 @@
 
 use super::spec::{
     AnnounceSpec, ApiSpec, ApplicationSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec, DriftSpec,
-    EngineSpec, EnvironmentSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec,
-    LxdSpec, ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Switched, Text,
-    TlsSpec, TrackerSpec, ValueSpec, VolumeSpec, Whole,
+    EngineSpec, EnvironmentSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec, LxdSpec,
+    ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec, RulesSpec,
+    SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Switched, Text, TlsSpec, TrackerSpec, ValueSpec, VolumeSpec,
+    Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{DriftPolicy, EngineSource, Pull, Rollback};

@@ -58,7 +58,8 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
         return Draft { report, manifest: None, claims: Vec::new() };
     }
     let mut report = Report::new(file, mask::masked(unmarked, &literals(&spec)).into());
-    let mut reading = Reading { report: &mut report, base, home, claims: Vec::new(), environment: None, passphrase: None };
+    let mut reading =
+        Reading { report: &mut report, base, home, claims: Vec::new(), environment: None, passphrase: None };
     let meaning = rules::apply(spec, &mut reading);
     let claims = reading.claims;
     let (places, environments) = (meaning.environments.into_iter())

@@ -19,7 +19,8 @@ pub fn wishes(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<Kind, String>
         let facts = serde_json::to_vec(&wanted(kind, subject, &bare)).unwrap_or_default();
         (kind, blake3::hash(&facts).to_hex()[..16].to_owned())
     };
-    let machine = subject.environment.provision.iter().map(|_| (Kind::Infrastructure, host.infrastructure.digest.clone()));
+    let machine =
+        subject.environment.provision.iter().map(|_| (Kind::Infrastructure, host.infrastructure.digest.clone()));
     kinds.filter(|kind| !matches!(kind, Kind::Infrastructure | Kind::Access)).map(digest).chain(machine).collect()
 }
 

@@ -104,7 +104,11 @@ pub fn desired(host: &HostFacts) -> Facts {
                 let because = change.because.join(", ");
                 if unfinished(change) {
                     "made to the end".to_owned()
-                } else if because.is_empty() { "replaced".to_owned() } else { format!("replaced, because of {because}") }
+                } else if because.is_empty() {
+                    "replaced".to_owned()
+                } else {
+                    format!("replaced, because of {because}")
+                }
             }
             Change::Import => "taken over".to_owned(),
             _ => "present".to_owned(),

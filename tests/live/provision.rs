@@ -86,7 +86,8 @@ impl Lab {
 
     pub fn page(&self, number: u8) -> Option<String> {
         let url = format!("http://{}:8080/", self.address(number));
-        let output = Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
+        let output =
+            Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
@@ -103,7 +104,9 @@ impl Drop for Lab {
 }
 
 fn kinds(plan: &Value) -> Vec<(String, String)> {
-    let step = |step: &Value| (step["kind"].as_str().unwrap_or("").to_owned(), step["action"].as_str().unwrap_or("").to_owned());
+    let step = |step: &Value| {
+        (step["kind"].as_str().unwrap_or("").to_owned(), step["action"].as_str().unwrap_or("").to_owned())
+    };
     plan["steps"].as_array().into_iter().flatten().map(step).collect()
 }
 

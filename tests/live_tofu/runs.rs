@@ -131,7 +131,10 @@ async fn a_wrong_key_is_told_before_anything_is_done() {
     // Another environment's state does not pass for this one's.
     scene.passphrase = Some("correct horse".to_owned());
     let store = scene.store().await;
-    store.rename_infrastructure("shop", "prod", "other", store.sealed("shop", "prod").await.unwrap().state.as_deref()).await.unwrap();
+    store
+        .rename_infrastructure("shop", "prod", "other", store.sealed("shop", "prod").await.unwrap().state.as_deref())
+        .await
+        .unwrap();
     let other = deployer::tofu::Vault::open(store.clone(), "shop", "other", scene.passphrase.as_deref());
     assert_eq!(other.read().await.unwrap_err().reason, Reason::StateSealed);
 }

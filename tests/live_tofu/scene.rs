@@ -67,7 +67,8 @@ impl Scene {
 
     pub async fn work(&self) -> Work {
         let program = self.program.clone().unwrap_or_else(|| self.tools.join("tofu").into_string());
-        let secrets: Vec<SecretString> = self.variables.values().map(|value| SecretString::from(value.as_str())).collect();
+        let secrets: Vec<SecretString> =
+            self.variables.values().map(|value| SecretString::from(value.as_str())).collect();
         Work {
             tofu: Arc::new(Tofu::find(Some(&program)).await.unwrap()),
             directory: self.root.join("work"),

@@ -11,10 +11,7 @@ use crate::manifest::written::{Given, Spot, Written};
 use std::collections::BTreeSet;
 
 /// Reads `security_updates`.
-pub fn security_updates(
-    given: &Given<Switched<SecurityUpdatesSpec>>,
-    report: &mut Report,
-) -> Option<SecurityUpdates> {
+pub fn security_updates(given: &Given<Switched<SecurityUpdatesSpec>>, report: &mut Report) -> Option<SecurityUpdates> {
     let spec = match given.value()? {
         Switched::Switch(false) => return None,
         Switched::Switch(true) => return Some(SecurityUpdates { reboot_at: None }),

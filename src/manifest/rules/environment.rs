@@ -1,11 +1,11 @@
 //! One environment: its sections, merged with the defaults, become what the engine works with. Never
 //! looks at another environment.
 
+use super::provisioned::{self, Around};
 use super::scalars::{duration, switch, whole};
 use super::{
     Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
 };
-use super::provisioned::{self, Around};
 use crate::manifest::environment::{Environment, FirewallWish, Health, Name, Rollback, SecurityUpdates, Source};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, RegisteredSpec, Whole};
@@ -70,7 +70,13 @@ pub fn read(
 }
 
 /// The host: one that exists, or one that is to be made, which has our defaults rather than an owner's.
-fn machine(spec: &EnvironmentSpec, identity: &str, key: Spot, environment: &mut Environment, reading: &mut Reading<'_>) {
+fn machine(
+    spec: &EnvironmentSpec,
+    identity: &str,
+    key: Spot,
+    environment: &mut Environment,
+    reading: &mut Reading<'_>,
+) {
     match (&spec.registered.0, &spec.provisioned.0) {
         (Some(registered), None) => environment.address = registered_address(registered, reading),
         (None, Some(provisioned)) => {

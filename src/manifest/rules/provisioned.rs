@@ -8,7 +8,9 @@ use crate::manifest::provision::{
     Hetzner, Lxd, LxdDisk, LxdKind, Machine, Module, ModuleSource, Opening, Outputs, Provision, Volume,
 };
 use crate::manifest::report::Report;
-use crate::manifest::spec::{HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, Scalar, Text, VolumeSpec};
+use crate::manifest::spec::{
+    BackendSpec, HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, Scalar, Text, VolumeSpec,
+};
 use crate::manifest::written::{Given, Spot, Written};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value};
@@ -197,7 +199,8 @@ fn module(written: &Written<ModuleSpec>, reading: &mut Reading<'_>) -> Module {
         if !is_identifier(&name.value) {
             let message = format!("`{}` is not a variable's name", shown(&name.value));
             reading.report.fault(name.spot, message, "Use letters, digits, `_` and `-`, a letter first");
-        } else if matches!(name.value.as_str(), "source" | "version" | "providers" | "count" | "for_each" | "deployer") {
+        } else if matches!(name.value.as_str(), "source" | "version" | "providers" | "count" | "for_each" | "deployer")
+        {
             let message = format!("A module cannot be given a variable `{}`", name.value);
             reading.report.fault(name.spot, message, "Rename it in the module");
         }
@@ -231,12 +234,12 @@ fn source(spec: &ModuleSpec, section: Spot, reading: &mut Reading<'_>) -> Module
         let message = format!("`{}` is no address of a module", shown(text));
         reading.report.fault(written.spot, message, format!("A directory is written with a dot: ./{}", shown(text)));
     }
-    let version = version.and_then(|written| match &written.value {
-        Text(Scalar::Text(text)) => Some(text.clone()),
-        Text(_) => {
-            reading.report.fault(written.spot, "`version` is a number", "Quote it");
-            None
+    let version = version.and_then(|written| {
+        if let Text(Scalar::Text(text)) = &written.value {
+            return Some(text.clone());
         }
+        reading.report.fault(written.spot, "`version` is a number", "Quote it");
+        None
     });
     ModuleSource::Address(text.to_owned(), version)
 }
@@ -266,8 +269,6 @@ fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
-
-type BackendSpec = BTreeMap<Written<String>, Written<BTreeMap<String, Value>>>;
 
 fn backend(given: &Given<BackendSpec>, report: &mut Report) -> Option<(String, Map<String, Value>)> {
     let written = given.0.as_ref()?;

@@ -1,8 +1,8 @@
 //! An environment as written, and its small sections. Never knows about the other environments.
 
 use super::{
-    ApplicationSpec, CheckSpec, ProvisionedSpec, RulesSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec, Switch, Switched, Text,
-    Whole,
+    ApplicationSpec, CheckSpec, ProvisionedSpec, RulesSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec,
+    Switch, Switched, Text, Whole,
 };
 use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
 use crate::manifest::written::{Given, Written};

@@ -22,7 +22,7 @@ pub use environment::{
     ConfigureSpec, DriftSpec, EngineSpec, EnvironmentSpec, HealthSpec, IgnoreSpec, RegisteredSpec, RepositorySpec,
 };
 pub use firewall::{AllowSpec, RulesSpec};
-pub use provisioned::{HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, VolumeSpec};
+pub use provisioned::{BackendSpec, HetznerSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, VolumeSpec};
 pub use registry::RegistrySpec;
 pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};

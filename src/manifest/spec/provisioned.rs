@@ -16,16 +16,19 @@ pub struct ProvisionedSpec {
     pub lxd: Given<LxdSpec>,
     /// A server of Hetzner Cloud.
     pub hetzner: Given<HetznerSpec>,
-    /// Whatever an `OpenTofu` module makes.
+    /// Whatever an OpenTofu module makes.
     pub module: Given<ModuleSpec>,
-    /// Where `OpenTofu` keeps its state, as its own documentation has it: `{ s3: { bucket: … } }`; default: encrypted in
+    /// Where OpenTofu keeps its state, as its own documentation has it: `{ s3: { bucket: … } }`; default: encrypted in
     /// the state store.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-    pub backend: Given<BTreeMap<Written<String>, Written<BTreeMap<String, Value>>>>,
+    pub backend: Given<BackendSpec>,
     /// How long making or changing the machine may take; default 30m.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub timeout: Given<Text>,
 }
+
+/// A backend's name and its settings.
+pub type BackendSpec = BTreeMap<Written<String>, Written<BTreeMap<String, Value>>>;
 
 /// A container or virtual machine of LXD.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -108,11 +111,11 @@ pub struct VolumeSpec {
     pub mount: Given<String>,
 }
 
-/// Whatever an `OpenTofu` module makes. Its outputs say how to reach it.
+/// Whatever an OpenTofu module makes. Its outputs say how to reach it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Module", deny_unknown_fields, default)]
 pub struct ModuleSpec {
-    /// The module's directory (`./infra`), or any address of a module that `OpenTofu` takes.
+    /// The module's directory (`./infra`), or any address of a module that OpenTofu takes.
     #[schemars(length(min = 1))]
     pub source: Given<String>,
     /// The resource that is the machine (`terraform_data.machine`): only where it is replaced does what is on the machine

@@ -26,7 +26,7 @@ pub struct ManifestSpec {
     /// Where observed state and history are kept; default `sqlite:.deployer/state.db`.
     #[schemars(regex(pattern = "^sqlite:.+$"))]
     pub state: Given<String>,
-    /// What OpenTofu's state is encrypted with in the state store; default: a key made beside a SQLite store.
+    /// What OpenTofu's state is encrypted with in the state store; default: a key beside its file.
     pub state_passphrase: Given<ValueSpec>,
     /// Logins at registries of images, by host (`ghcr.io`, `127.0.0.1:5000`); used for the time of a pull only.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9.\\[\\]:-]+$" }))]

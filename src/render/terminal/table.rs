@@ -13,7 +13,8 @@ pub(super) fn environments(environments: &[EnvironmentView], command: &str, look
     if environments.is_empty() {
         return String::new();
     }
-    let is_summary = matches!(command, "apply" | "provision" | "configure" | "release" | "run" | "destroy" | "resume" | "restart");
+    let is_summary =
+        matches!(command, "apply" | "provision" | "configure" | "release" | "run" | "destroy" | "resume" | "restart");
     let mut table = if is_summary {
         table(&["Environment", "Stage", "Health", "Endpoints"], look)
     } else {
