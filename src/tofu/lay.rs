@@ -76,7 +76,7 @@ impl Room {
             }
         }
         // Listed before they are there, so that a crash leaves none that nobody knows of.
-        let names: String = wanted.keys().map(|name| format!("{name}\n")).collect();
+        let names: String = wanted.keys().flat_map(|name| [*name, "\n"]).collect();
         write(&listing, &format!("{before}{names}"))?;
         for name in unwanted.iter().filter(|name| is_below(name) && !wanted.contains_key(name.as_str())) {
             match fs::remove_file(self.directory.join(name)) {

@@ -322,7 +322,7 @@ fn keep(path: &camino::Utf8Path, key: &[u8; 32]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(camino::Utf8Path::new("."));
     // Readable by its owner alone, as temporary files are.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    let digits: Zeroizing<String> = Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
+    let digits = Zeroizing::new(hex(key));
     writeln!(file, "{}", *digits)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
@@ -330,6 +330,15 @@ fn keep(path: &camino::Utf8Path, key: &[u8; 32]) -> std::io::Result<()> {
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 fn unhex(text: &str) -> Option<Key> {

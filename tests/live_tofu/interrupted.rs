@@ -49,7 +49,7 @@ fn begin(scene: &Scene) -> Child {
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not in time: {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -64,7 +64,7 @@ async fn goes_on(scene: &Scene) {
     assert_eq!(state.resources, ["terraform_data.first", "terraform_data.second"]);
     assert!(!scene.plan().await.unwrap().applicable);
     assert_eq!(scene.vault().await.locked().await.unwrap(), None);
-    assert_eq!(holding(&scene.root, "kept-first\",\"type"), Vec::<String>::new());
+    assert_eq!(holding(&scene.root, "\"instances\":"), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,6 @@ async fn killed_at_any_time() {
         std::thread::sleep(Duration::from_millis(after));
         child.kill().unwrap();
         child.wait().unwrap();
-        eprintln!("  killed after {after} ms");
         goes_on(&scene).await;
     }
 }

@@ -131,7 +131,10 @@ async fn a_wrong_key_is_told_before_anything_is_done() {
     // Another environment's state does not pass for this one's.
     scene.passphrase = Some("correct horse".to_owned());
     let store = scene.store().await;
-    store.rename_infrastructure("shop", "prod", "other", store.sealed("shop", "prod").await.unwrap().state.as_deref()).await.unwrap();
+    store
+        .rename_infrastructure("shop", "prod", "other", store.sealed("shop", "prod").await.unwrap().state.as_deref())
+        .await
+        .unwrap();
     let other = deployer::tofu::Vault::open(store.clone(), "shop", "other", scene.passphrase.as_deref());
     assert_eq!(other.read().await.unwrap_err().reason, Reason::StateSealed);
 }
@@ -206,7 +209,7 @@ async fn the_limit_asks_it_to_end() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(scene.vault().await.locked().await.unwrap(), None);
     // What was begun is known, and is made anew.
-    scene.limit = Duration::from_secs(120);
+    scene.limit = Duration::from_mins(2);
     let proposed = scene.plan().await.unwrap();
     assert_eq!(only(&proposed), ("terraform_data.machine", Action::Replace));
     assert_eq!(proposed.changes[0].because, ["tainted"]);
