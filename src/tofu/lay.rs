@@ -25,7 +25,8 @@ pub struct Room {
 impl Room {
     /// Makes it where there is none.
     pub fn open(directory: &Utf8Path) -> Result<Self, Failure> {
-        let room = Self { directory: directory.to_owned() };
+        let directory = &camino::absolute_utf8(directory).map_err(|error| cannot(directory, &error))?;
+        let room = Self { directory: directory.clone() };
         let made = make(&room.own("")).and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
         made.map_err(|error| cannot(directory, &error))?;
         Ok(room)
