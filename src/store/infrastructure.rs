@@ -41,7 +41,8 @@ impl Store {
 
     /// The sealed state of an environment.
     pub async fn sealed(&self, project: &str, environment: &str) -> Result<Sealed, Failure> {
-        let row: Option<(Option<Vec<u8>>, Option<Vec<u8>>)> =
+        type Row = (Option<Vec<u8>>, Option<Vec<u8>>);
+        let row: Option<Row> =
             sqlx::query_as("SELECT sealed, salt FROM infrastructure WHERE project = ? AND environment = ?")
                 .bind(project)
                 .bind(environment)

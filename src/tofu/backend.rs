@@ -2,7 +2,7 @@
 //! Never answers anyone without the run's token, and never says that a state is kept before it is on the disk.
 
 use super::state;
-use super::vault::{Vault, random};
+use super::vault::{Vault, hex, random};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use axum::Router;
@@ -62,7 +62,7 @@ impl Served {
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
         let address = format!("http://{}/", listener.local_addr().map_err(cannot)?);
-        let token: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex(&random::<32>()?);
         let variables = [
             ("TF_HTTP_ADDRESS", address.as_str()),
             ("TF_HTTP_LOCK_ADDRESS", &address),

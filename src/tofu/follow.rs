@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// How often its output is looked at.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long it has to end in good order.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 /// Of ours, what would make OpenTofu do something else than we ask.
 const WITHOUT: [&str; 12] = [
     "TF_CLI_ARGS",

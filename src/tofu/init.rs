@@ -4,8 +4,9 @@
 use super::lay;
 use super::work::{Desk, Say, Work};
 use crate::failure::Failure;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::time::{Duration, Instant};
 
 /// Runs it where it has to be, or `anyway`.
 pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway: bool) -> Result<(), Failure> {
@@ -19,7 +20,7 @@ pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway:
         return Ok(());
     }
     let _ = fs::remove_file(&mark);
-    let _turn = take_turn(work)?;
+    let _turn = take_turn(work).await?;
     say(format!("Preparing {}", work.tofu.program.file_name().unwrap_or("tofu")));
     let json = if work.tofu.says_init { "-json" } else { "-no-color" };
     let mut arguments = vec!["init", "-input=false", "-reconfigure", json];
@@ -61,8 +62,8 @@ fn rests_on(work: &Work, desk: &Desk) -> String {
     hasher.finalize().to_string()
 }
 
-/// The providers' directory is written by one at a time. `None` where it cannot be had, which OpenTofu will say.
-fn take_turn(work: &Work) -> Result<Option<File>, Failure> {
+/// The providers' directory is written by one at a time, who has it for as long as this is open.
+async fn take_turn(work: &Work) -> Result<File, Failure> {
     let path = work.plugins.join(".lock");
     let opened = DirBuilder::new()
         .recursive(true)
@@ -70,5 +71,11 @@ fn take_turn(work: &Work) -> Result<Option<File>, Failure> {
         .create(&work.plugins)
         .and_then(|()| File::options().write(true).create(true).truncate(false).open(&path));
     let file = opened.map_err(|error| lay::cannot(&work.plugins, &error))?;
-    Ok(file.lock().is_ok().then_some(file))
+    let until = Instant::now() + work.limit;
+    while let Err(TryLockError::WouldBlock) = file.try_lock()
+        && Instant::now() < until
+    {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(file)
 }

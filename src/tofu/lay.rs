@@ -25,7 +25,8 @@ pub struct Room {
 impl Room {
     /// Makes it where there is none.
     pub fn open(directory: &Utf8Path) -> Result<Self, Failure> {
-        let room = Self { directory: directory.to_owned() };
+        let directory = &camino::absolute_utf8(directory).map_err(|error| cannot(directory, &error))?;
+        let room = Self { directory: directory.clone() };
         let made = make(&room.own("")).and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
         made.map_err(|error| cannot(directory, &error))?;
         Ok(room)
@@ -76,7 +77,7 @@ impl Room {
             }
         }
         // Listed before they are there, so that a crash leaves none that nobody knows of.
-        let names: String = wanted.keys().map(|name| format!("{name}\n")).collect();
+        let names: String = wanted.keys().flat_map(|name| [*name, "\n"]).collect();
         write(&listing, &format!("{before}{names}"))?;
         for name in unwanted.iter().filter(|name| is_below(name) && !wanted.contains_key(name.as_str())) {
             match fs::remove_file(self.directory.join(name)) {

@@ -3,6 +3,7 @@
 use super::model::{Action, AttributeChange, Outputs, Planned, ResourceChange};
 use super::state;
 use crate::secret::Redactor;
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -71,13 +72,51 @@ struct Change {
 pub fn read(json: &[u8], redactor: &Redactor) -> Result<Shown, String> {
     let plan: Plan = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let values = plan.prior_state.get("values").unwrap_or(&Value::Null);
+    let marked = Redactor::new(&marked(&plan));
+    let redact = |text: &str| marked.redact(&redactor.redact(text));
+    let redactor: Redact<'_> = &redact;
     Ok(Shown {
         changes: plan.resource_changes.iter().filter_map(|resource| changed(resource, redactor)).collect(),
         drift: plan.resource_drift.iter().filter_map(|resource| changed(resource, redactor)).collect(),
         outputs: state::outputs(values.get("outputs").unwrap_or(&Value::Null)),
-        output_changes: plan.output_changes.iter().flat_map(|(name, change)| output(name, change, redactor)).collect(),
+        output_changes: plan
+            .output_changes
+            .iter()
+            .filter_map(|(name, change)| output(name, change, redactor))
+            .collect(),
         exists: values.get("root_module").is_some_and(holds_managed),
     })
+}
+
+/// Takes out of a text what must not be seen.
+type Redact<'a> = &'a dyn Fn(&str) -> String;
+
+/// The texts that are marked as sensitive anywhere: a provider hands them on without the mark.
+fn marked(plan: &Plan) -> Vec<SecretString> {
+    let resources = plan.resource_changes.iter().chain(&plan.resource_drift).map(|resource| &resource.change);
+    let mut texts = Vec::new();
+    for change in resources.chain(plan.output_changes.values()) {
+        take_marked(&change.before, &change.before_sensitive, &mut texts);
+        take_marked(&change.after, &change.after_sensitive, &mut texts);
+    }
+    texts
+}
+
+fn take_marked(value: &Value, mark: &Value, into: &mut Vec<SecretString>) {
+    match (value, mark) {
+        (Value::String(text), Value::Bool(true)) => into.push(text.as_str().into()),
+        (Value::Array(parts), Value::Bool(true)) => parts.iter().for_each(|part| take_marked(part, mark, into)),
+        (Value::Object(parts), Value::Bool(true)) => parts.values().for_each(|part| take_marked(part, mark, into)),
+        (Value::Array(parts), Value::Array(marks)) => {
+            parts.iter().zip(marks).for_each(|(part, mark)| take_marked(part, mark, into));
+        }
+        (Value::Object(parts), Value::Object(marks)) => {
+            for (name, mark) in marks {
+                take_marked(parts.get(name).unwrap_or(&NONE), mark, into);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn holds_managed(module: &Value) -> bool {
@@ -86,7 +125,7 @@ fn holds_managed(module: &Value) -> bool {
         || list("child_modules").any(holds_managed)
 }
 
-fn changed(resource: &Resource, redactor: &Redactor) -> Option<ResourceChange> {
+fn changed(resource: &Resource, redactor: Redact<'_>) -> Option<ResourceChange> {
     let actions: Vec<&str> = resource.change.actions.iter().map(String::as_str).collect();
     let imported = !resource.change.importing.is_null();
     let action = match actions.as_slice() {
@@ -141,7 +180,7 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn output(name: &str, change: &Change, redactor: &Redactor) -> Option<AttributeChange> {
+fn output(name: &str, change: &Change, redactor: Redact<'_>) -> Option<AttributeChange> {
     let unchanged = change.actions.iter().all(|action| action == "no-op");
     (!unchanged).then(|| attribute(name.to_owned(), View::of(change), redactor))
 }
@@ -184,12 +223,12 @@ impl<'a> View<'a> {
 
 const NONE: Value = Value::Null;
 
-fn differences(change: &Change, at: &str, redactor: &Redactor, into: &mut Vec<AttributeChange>) {
+fn differences(change: &Change, at: &str, redactor: Redact<'_>, into: &mut Vec<AttributeChange>) {
     descend(at.to_owned(), View::of(change), redactor, into);
 }
 
 /// Goes down where both sides have parts of the same kind, so that each difference is named by its own path.
-fn descend(at: String, view: View<'_>, redactor: &Redactor, into: &mut Vec<AttributeChange>) {
+fn descend(at: String, view: View<'_>, redactor: Redact<'_>, into: &mut Vec<AttributeChange>) {
     let whole = view.unknown == &Value::Bool(true) || view.sensitive();
     if !whole && (view.before.is_object() || view.before.is_null()) && view.after.is_object() {
         let mut names: Vec<&String> =
@@ -228,12 +267,12 @@ fn holds_true(value: &Value) -> bool {
     }
 }
 
-fn attribute(path: String, view: View<'_>, redactor: &Redactor) -> AttributeChange {
+fn attribute(path: String, view: View<'_>, redactor: Redact<'_>) -> AttributeChange {
     // A part that is sensitive hides the whole, where the whole is shown as one.
     let sensitive = holds_true(view.hidden_before) || holds_true(view.hidden_after);
     let text = |value: &Value| match value {
-        Value::String(text) => redactor.redact(text),
-        other => redactor.redact(&other.to_string()),
+        Value::String(text) => redactor(text),
+        other => redactor(&other.to_string()),
     };
     let to = match view.after {
         _ if holds_true(view.unknown) => Planned::Unknown,

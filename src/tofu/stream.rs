@@ -86,6 +86,8 @@ pub fn read(line: &str) -> Said {
             Said::Progress(format!("{address}: {} in {:.0} s", done(&read.hook.action), read.hook.elapsed_seconds))
         }
         "apply_errored" => Said::Progress(format!("{address}: failed after {:.0} s", read.hook.elapsed_seconds)),
+        // The command itself: its own output is what people wait for.
+        "provision_progress" if read.hook.output.starts_with("Executing: [") => Said::Nothing,
         "provision_progress" => Said::Progress(format!("{address}: {}", read.hook.output.trim_end())),
         "init_output" | "log" => Said::Progress(read.message),
         "" => Said::Other(line.to_owned()),

@@ -337,7 +337,8 @@ fn keep(path: &camino::Utf8Path, key: &[u8; 32]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(camino::Utf8Path::new("."));
     // Readable by its owner alone, as temporary files are.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{}", *Zeroizing::new(hex(key)))?;
+    let digits = Zeroizing::new(hex(key));
+    writeln!(file, "{}", *digits)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
         Ok(_) => std::fs::File::open(folder)?.sync_all(),
@@ -346,8 +347,13 @@ fn keep(path: &camino::Utf8Path, key: &[u8; 32]) -> std::io::Result<()> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {

@@ -156,6 +156,11 @@ impl Work {
         self.known(&desk, say).await
     }
 
+    /// Removes a plan that is not to be applied: it holds secrets.
+    pub fn discard(&self, proposed: &Proposed) {
+        let _ = fs::remove_file(&proposed.file);
+    }
+
     /// What the state says, without asking any provider.
     ///
     /// # Errors

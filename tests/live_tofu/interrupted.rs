@@ -1,6 +1,8 @@
 //! A run that is killed in the middle: its OpenTofu works on, and the next run waits for it, takes its state over and
 //! makes nothing twice.
 
+use crate::hetzner::{self, MACHINE};
+use crate::hetzner_api::{Api, Fault};
 use crate::scene::{Scene, holding};
 use camino::Utf8PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -27,19 +29,28 @@ fn made(scene: &Scene) -> String {
 /// A whole pass. As a child of the other tests it is what they kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass() {
-    let mut scene = Scene::new("");
     if let Ok(root) = std::env::var(ROOT) {
-        scene = Scene::at(Utf8PathBuf::from(root), "");
+        let root = Utf8PathBuf::from(root);
+        let main = std::fs::read_to_string(root.join("main.tf")).unwrap();
+        let mut scene = Scene::at(root, &main);
+        for name in ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT"] {
+            scene.variables.extend(std::env::var(name).ok().map(|value| (name.to_owned(), value)));
+        }
+        scene.converge().await.unwrap();
+        return;
     }
+    let mut scene = Scene::new("");
     scene.write(&module(scene.root.as_str()));
     scene.converge().await.unwrap();
     assert_eq!(made(&scene), "first\nsecond\n");
 }
 
 fn begin(scene: &Scene) -> Child {
+    std::fs::write(scene.root.join("main.tf"), &scene.files["main.tf"]).unwrap();
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "interrupted::a_pass"])
         .env(ROOT, &scene.root)
+        .envs(&scene.variables)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -49,7 +60,7 @@ fn begin(scene: &Scene) -> Child {
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not in time: {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -64,7 +75,7 @@ async fn goes_on(scene: &Scene) {
     assert_eq!(state.resources, ["terraform_data.first", "terraform_data.second"]);
     assert!(!scene.plan().await.unwrap().applicable);
     assert_eq!(scene.vault().await.locked().await.unwrap(), None);
-    assert_eq!(holding(&scene.root, "kept-first\",\"type"), Vec::<String>::new());
+    assert_eq!(holding(&scene.root, "\"instances\":"), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +114,6 @@ async fn killed_at_any_time() {
         std::thread::sleep(Duration::from_millis(after));
         child.kill().unwrap();
         child.wait().unwrap();
-        eprintln!("  killed after {after} ms");
         goes_on(&scene).await;
     }
 }
@@ -123,4 +133,59 @@ async fn asked_to_end() {
     let state = scene.vault().await.state().await.unwrap().unwrap();
     assert_eq!(state.resources, ["terraform_data.first"]);
     assert_eq!(made(&scene), "first\n");
+}
+
+/// The run alone is killed, at moments spread over it, while a machine is ordered: its `OpenTofu` ends what it began.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_a_machine_is_ordered() {
+    for after in (400..2800).step_by(300) {
+        let api = Api::begin();
+        api.fault("POST", "/servers", 1, Fault::Slow(1000));
+        let scene = hetzner::scene(&api);
+        let mut child = begin(&scene);
+        std::thread::sleep(Duration::from_millis(after));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let proposed = scene.plan().await.unwrap();
+        if proposed.applicable {
+            scene.apply(&proposed).await.unwrap();
+        }
+        assert!(!scene.plan().await.unwrap().applicable);
+        let made = api.account().log.iter().filter(|line| *line == "POST /servers").count();
+        assert_eq!((made, api.all("servers").len()), (1, 1), "killed after {after} ms: {:?}", scene.said);
+    }
+}
+
+/// All ends at once between the order of a machine and the state that knows of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn power_is_lost_after_the_order() {
+    let api = Api::begin();
+    let mut scene = hetzner::scene(&api);
+    api.fault("GET", "/servers/", 1, Fault::Slow(30_000));
+    let mut child = begin(&scene);
+    wait_until("the machine is ordered", || !api.all("servers").is_empty());
+    let who = std::fs::read_to_string(scene.root.join("work/.deployer/tofu.who")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let group = format!("-{}", who.trim_start_matches("pid "));
+    assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
+    assert!(scene.vault().await.locked().await.unwrap().is_some(), "the lock outlives its run");
+
+    // The lock is taken over; the machine that nobody knows of is never doubled, and is adopted by its id.
+    let proposed = scene.plan().await.unwrap();
+    let failure = scene.apply(&proposed).await.unwrap_err();
+    assert!(failure.advice().contains("import block"), "{failure:?}");
+    assert_eq!(api.all("servers").len(), 1);
+    let import = |address: &str, id: &serde_json::Value| format!("import {{\n  to = {address}\n  id = \"{id}\"\n}}\n");
+    let mut main = MACHINE.to_owned();
+    for (address, collection) in [
+        ("hcloud_server.machine", "servers"),
+        ("hcloud_firewall.machine", "firewalls"),
+        ("hcloud_ssh_key.deployer", "ssh_keys"),
+    ] {
+        main.push_str(&import(address, &api.all(collection)[0]["id"]));
+    }
+    scene.write(&main);
+    let proposed = scene.plan().await.unwrap();
+    assert_eq!(proposed.changes.len(), 3, "{proposed:#?}");
 }

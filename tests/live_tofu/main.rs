@@ -4,6 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+#[path = "../hetzner_api/mod.rs"]
+mod hetzner_api;
+
+mod hetzner;
 mod interrupted;
 mod runs;
 mod scene;

@@ -3,7 +3,7 @@
 use crate::scene::{Scene, holding, only};
 use deployer::failure::Reason;
 use deployer::holder::Holder;
-use deployer::tofu::{Action, Planned};
+use deployer::tofu::{Action, Planned, Purpose};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,31 @@ async fn whole_life(scene: &mut Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn creates_changes_replaces_and_destroys() {
     whole_life(&mut Scene::new(MACHINE)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_of_its_own_is_left_to_it() {
+    let mut scene = Scene::new(MACHINE);
+    let backend = "terraform {\n  backend \"local\" { path = \"../elsewhere.tfstate\" }\n}\n";
+    scene.files.insert("backend.tf".to_owned(), backend.to_owned());
+    let mut work = scene.work().await;
+    work.backend = deployer::tofu::Backend::Theirs(scene.vault().await);
+    let proposed = work.plan(Purpose::Apply, &scene.say()).await.unwrap();
+    assert_eq!(only(&proposed), ("terraform_data.machine", Action::Create));
+    let outputs = work.apply(&proposed, &scene.say()).await.unwrap();
+    assert_eq!(outputs.text("size").as_deref(), Some("small"));
+    assert_eq!(work.outputs(&scene.say()).await.unwrap(), outputs);
+    let proposed = work.plan(Purpose::Apply, &scene.say()).await.unwrap();
+    assert!(proposed.exists && !proposed.applicable);
+    work.discard(&proposed);
+    assert!(!proposed.file.exists());
+    assert!(scene.root.join("elsewhere.tfstate").exists());
+    assert!(!scene.vault().await.exists().await.unwrap());
+    // Not both: a state in the store is not left behind for another place.
+    scene.files.remove("backend.tf");
+    scene.converge().await.unwrap();
+    let failure = work.plan(Purpose::Apply, &scene.say()).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::StateUnusable, "{failure:?}");
 }
 
 /// Where it is installed, which `tests/run.sh` says.
@@ -209,7 +234,7 @@ async fn the_limit_asks_it_to_end() {
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert_eq!(scene.vault().await.locked().await.unwrap(), None);
     // What was begun is known, and is made anew.
-    scene.limit = Duration::from_secs(120);
+    scene.limit = Duration::from_mins(2);
     let proposed = scene.plan().await.unwrap();
     assert_eq!(only(&proposed), ("terraform_data.machine", Action::Replace));
     assert_eq!(proposed.changes[0].because, ["tainted"]);

@@ -48,7 +48,7 @@ impl Scene {
             files: BTreeMap::from([("main.tf".to_owned(), main.to_owned())]),
             variables: BTreeMap::new(),
             passphrase: Some("correct horse".to_owned()),
-            limit: Duration::from_secs(120),
+            limit: Duration::from_mins(2),
             said: Mutex::default(),
         }
     }
@@ -85,7 +85,6 @@ impl Scene {
 
     pub fn say(&self) -> impl Fn(String) + Sync + '_ {
         |text| {
-            eprintln!("    {text}");
             self.said.lock().unwrap().push(text);
         }
     }
@@ -126,9 +125,10 @@ pub fn only(proposed: &Proposed) -> (&str, Action) {
 /// All files below a directory that hold these bytes.
 pub fn holding(directory: &Utf8Path, bytes: &str) -> Vec<String> {
     let finder = |path: &std::path::Path| {
-        std::fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes.as_bytes())
+        std::fs::read(path).unwrap_or_default().windows(bytes.len()).any(|window| window == bytes.as_bytes())
     };
-    let entries = walkdir::WalkDir::new(directory).into_iter().map(Result::unwrap);
+    // Files of the database come and go.
+    let entries = walkdir::WalkDir::new(directory).into_iter().filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file() && finder(entry.path()));
     files.map(|entry| entry.path().display().to_string()).collect()
 }

@@ -1,0 +1,116 @@
+//! What is read from the words of OpenTofu: `tests/cases/tofu` holds what the real one said (`tests/tofu/record.sh`) and,
+//! beside it, what it was understood as. `UPDATE_CASES=1` writes the latter. Never starts OpenTofu.
+
+#![expect(clippy::disallowed_methods, reason = "a test reads its own setting")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+use deployer::failure::Reason;
+use deployer::secret::Redactor;
+use deployer::tofu::{Left, Said, failure, judge, read_line, read_plan, read_state};
+use secrecy::SecretString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const CANARY: &str = "canary-4711";
+
+fn cases(extension: &str) -> Vec<PathBuf> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/tofu");
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 8, "{cases:?}");
+    cases
+}
+
+fn hold(case: &Path, understood: &str) {
+    assert!(!understood.contains(CANARY), "{} shows a secret:\n{understood}", case.display());
+    let mut expected = case.as_os_str().to_owned();
+    expected.push(".expected");
+    if std::env::var_os("UPDATE_CASES").is_some() {
+        std::fs::write(&expected, understood).unwrap();
+    }
+    let expected = std::fs::read_to_string(&expected).unwrap_or_default();
+    assert_eq!(understood, expected, "{}", case.display());
+}
+
+#[test]
+fn plans() {
+    // Without a redactor that knows the secret: what is marked as sensitive is never read at all.
+    for case in cases("plan") {
+        let shown = read_plan(&std::fs::read(&case).unwrap(), &Redactor::default()).unwrap();
+        hold(&case, &format!("{shown:#?}\n"));
+    }
+}
+
+#[test]
+fn lines() {
+    let redactor = Redactor::new(&[SecretString::from(CANARY)]);
+    for case in cases("lines") {
+        let (mut understood, mut found, mut rest) = (String::new(), Vec::new(), String::new());
+        for line in std::fs::read_to_string(&case).unwrap().lines() {
+            match read_line(line) {
+                Said::Progress(text) => writeln!(understood, "progress: {}", redactor.redact(&text)).unwrap(),
+                Said::Summary(counts) => writeln!(understood, "{counts:?}").unwrap(),
+                Said::Other(text) => writeln!(rest, "{text}").unwrap(),
+                Said::Diagnostic(diagnostic) => found.push(*diagnostic),
+                Said::Nothing => {}
+            }
+        }
+        for warning in found.iter().filter(|found| !found.is_error()) {
+            writeln!(understood, "warning: {}", warning.line(&redactor)).unwrap();
+        }
+        let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
+        if !errors.is_empty() {
+            let failure = failure("tofu failed", &errors, &rest, &redactor);
+            let (code, advice) = (failure.reason.code(), failure.advice().to_owned());
+            let details = failure.details.unwrap_or_default();
+            writeln!(understood, "failure: {code}: {}\nhint: {advice}\n{details}", failure.message).unwrap();
+            assert!(errors.iter().all(|error| !error.wants_init()) || case.to_string_lossy().contains("no-init"));
+        } else if !rest.is_empty() {
+            writeln!(understood, "rest: {rest}").unwrap();
+        }
+        hold(&case, &understood);
+    }
+}
+
+#[test]
+fn what_is_no_line_is_kept_and_what_is_new_is_passed_over() {
+    assert_eq!(read_line("panic: oh"), Said::Other("panic: oh".to_owned()));
+    assert_eq!(read_line("[1]"), Said::Other("[1]".to_owned()));
+    assert_eq!(read_line(" \n"), Said::Nothing);
+    assert_eq!(read_line(r#"{"type":"of_the_future","hook":{"resource":{"addr":"a"}}}"#), Said::Nothing);
+    assert_eq!(read_line(r#"{"type":"diagnostic"}"#), Said::Nothing);
+    let bare = failure("tofu plan failed", &[], "killed", &Redactor::default());
+    assert_eq!((bare.reason, bare.details.as_deref()), (Reason::ProvisionFailed, Some("killed")));
+    assert!(read_plan(b"no plan", &Redactor::default()).is_err());
+}
+
+fn state(lineage: &str, serial: u64, size: &str) -> deployer::tofu::State {
+    let json = format!(
+        r#"{{"version":4,"lineage":"{lineage}","serial":{serial},"outputs":{{"size":{{"value":"{size}"}}}},"resources":[
+            {{"mode":"data","type":"t","name":"d","instances":[{{}}]}},
+            {{"mode":"managed","type":"t","name":"gone","instances":[]}},
+            {{"module":"module.m","mode":"managed","type":"t","name":"m","instances":[{{}}]}}]}}"#
+    );
+    read_state(json.as_bytes()).unwrap()
+}
+
+#[test]
+fn states() {
+    let read = state("a", 3, "small");
+    assert_eq!(read.resources, ["module.m.t.m"]);
+    assert_eq!(read.outputs.text("size").as_deref(), Some("small"));
+    assert!(read_state(br#"{"version":3,"lineage":"a","serial":1}"#).unwrap_err().contains("its format is 3"));
+    let error = read_state(format!("{{\"version\":4,\"lineage\":\"{CANARY}\",\"serial\":-1}}").as_bytes()).unwrap_err();
+    assert!(!error.contains(CANARY), "{error}");
+
+    assert_eq!(judge(&read, None), Left::Newest);
+    assert_eq!(judge(&read, Some(&state("a", 2, "small"))), Left::Newest);
+    assert_eq!(judge(&read, Some(&state("a", 3, "large"))), Left::Newest);
+    assert_eq!(judge(&read, Some(&state("a", 3, "small"))), Left::Old);
+    assert_eq!(judge(&read, Some(&state("a", 4, "large"))), Left::Old);
+    assert_eq!(judge(&read, Some(&state("b", 1, "small"))), Left::Foreign);
+}
