@@ -2,6 +2,7 @@
 
 mod against;
 mod apply;
+mod backup;
 mod check;
 mod completions;
 mod configure;
@@ -32,6 +33,7 @@ mod register;
 mod release;
 mod render;
 mod restart;
+mod restore;
 mod resume;
 mod rollback;
 mod run;
@@ -120,6 +122,8 @@ enum Command {
     Render(render::Args),
     Resume(resume::Args),
     Rollback(rollback::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Unlock(unlock::Args),
     Suspend(suspend::Args),
     Destroy(destroy::Args),
@@ -193,6 +197,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Resume(args) => block_on(resume::run(context, args)),
         Command::Suspend(args) => block_on(suspend::run(context, args)),
         Command::Unlock(args) => block_on(unlock::run(context, args)),
+        Command::Backup(args) => block_on(backup::run(context, args)),
+        Command::Restore(args) => block_on(restore::run(context, args)),
         Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
@@ -258,6 +264,8 @@ impl Command {
             Self::Suspend(_) => "suspend",
             Self::Unlock(_) => "unlock",
             Self::Rollback(_) => "rollback",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Destroy(_) => "destroy",
             Self::Create(_) => "create",
             Self::Import(_) => "import",
@@ -303,8 +311,8 @@ mod tests {
                 "import" => &["--from", "a.json", "--host", "a"],
                 "render" => &["web", "-o", "out"],
                 "exec" => &["web", "app", "--", "true"],
-                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend"
-                | "destroy" | "configure" | "release" | "run" => &["web"],
+                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "backup" | "restore"
+                | "unlock" | "suspend" | "destroy" | "configure" | "release" | "run" => &["web"],
                 "completions" => &["bash"],
                 _ => &[],
             };

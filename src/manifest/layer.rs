@@ -2,10 +2,10 @@
 //! value means.
 
 use super::spec::{
-    AnnounceSpec, ApiSpec, ApplicationSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec, DriftSpec,
-    EngineSpec, EnvironmentSpec, FirewallSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HostKeys, IssuerSpec, MysqlSpec,
-    PrometheusSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Text,
-    TlsSpec, TrackerSpec, ValueSpec, Whole,
+    AnnounceSpec, ApiSpec, ApplicationSpec, BackupSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec,
+    DriftSpec, EngineSpec, EnvironmentSpec, FirewallSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HostKeys, IssuerSpec,
+    MysqlSpec, PrometheusSpec, RegisteredSpec, RepositorySpec, RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec,
+    Switch, Text, TlsSpec, TrackerSpec, ValueSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{DriftPolicy, EngineSource, Pull, Rollback};
@@ -86,7 +86,7 @@ merge! {
     EngineSpec { minimum install source ipv6 repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose tracker }
-    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls ipv6 images archives pull project host_directory }
+    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls backup ipv6 images archives pull project host_directory }
     DatabaseSettingsSpec { sqlite mysql }
     SqliteSpec { file }
     MysqlSpec { user password database host port root_password }
@@ -96,6 +96,7 @@ merge! {
     PrometheusSpec { scrape_interval }
     GrafanaSpec { user password port bind domain tls }
     TlsSpec { email issuer }
+    BackupSpec { at keep_days after }
     ComposeSpec { directory files templates variables archives seed before pull project host_directory }
     HealthSpec { timeout stable_for smoke }
     DriftSpec { policy ignore }

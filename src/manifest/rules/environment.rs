@@ -5,7 +5,7 @@ use super::scalars::{duration, switch, whole};
 use super::{
     Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
 };
-use crate::manifest::environment::{Environment, Health, Name, Rollback};
+use crate::manifest::environment::{Backup, Environment, Health, Name, Rollback};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
@@ -52,6 +52,9 @@ pub fn read(
         project: project.clone(),
         name,
     };
+    if environment.application.as_ref().is_some_and(|application| application.backup.is_some()) {
+        configure::reserve(Backup::SCHEDULE, &host.schedules, reading.report);
+    }
     Placed {
         environment,
         key: key.spot,

@@ -25,7 +25,7 @@ pub use root::ManifestSpec;
 pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};
 pub use tracker::{
-    AcmeSpec, AnnounceSpec, ApiSpec, DatabaseSettingsSpec, DatabaseSpec, GrafanaSpec, HealthApiSpec, IssuerSpec,
-    ListenerSpec, MysqlSpec, PrometheusSpec, SiteSpec, SqliteSpec, TlsSpec, TrackerSpec,
+    AcmeSpec, AnnounceSpec, ApiSpec, BackupSpec, DatabaseSettingsSpec, DatabaseSpec, GrafanaSpec, HealthApiSpec,
+    IssuerSpec, ListenerSpec, MysqlSpec, PrometheusSpec, SiteSpec, SqliteSpec, TlsSpec, TrackerSpec,
 };
 pub use value::{SourceSpec, ValueSpec};
