@@ -3,7 +3,7 @@
 
 use crate::connect;
 use crate::failure::{Failure, Reason};
-use crate::host::{Input, Output};
+use crate::host::Output;
 use crate::observe::Session;
 use crate::step::{self, Command};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Session {
         self.progress(format!("wait for the host to {}", command.title));
         let limit = command.limit + step::PATIENCE;
         let script = step::last(&self.prepared.subject(), limit);
-        let output = self.host()?.run(&script, Input::Empty, limit + step::SHORT).await?;
+        let output = self.script(&script, limit + step::SHORT).await?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 }

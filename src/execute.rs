@@ -4,7 +4,6 @@
 use crate::event::{Action, Change, Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::examine::examine;
 use crate::failure::{Failure, Reason};
-use crate::host::Input;
 use crate::lease::Claim;
 use crate::machine;
 use crate::observe::Session;
@@ -290,7 +289,7 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
         let left = limit.saturating_sub(started.elapsed());
         if let Some(script) = services::answers(&session.prepared.subject(), &session.facts, left) {
             // Where the connection breaks, the next look makes another one.
-            let _ = session.host()?.run(&script, Input::Empty, step::SHORT).await;
+            let _ = session.script(&script, step::SHORT).await;
         } else {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));

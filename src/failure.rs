@@ -86,6 +86,11 @@ reasons! {
     BuildFailed "build-failed" 1 "An image could not be built on the host", "Look at the output shown; nothing was stopped";
     BeforeFailed "before-failed" 1 "A service of application.compose.before did not end well", "Look at the output shown; nothing was stopped, and the next apply runs it again";
     ServicesFailed "services-failed" 1 "Docker Compose could not start the services", "Look at the output shown, or at deployer logs ENV";
+    BackupFailed "backup-failed" 1 "A backup could not be made or is not whole", "Look at the output shown; earlier archives are kept";
+    AfterFailed "after-failed" 1 "What runs after a backup failed; its archive is kept on the host", "Look at the output shown and mend backup.after, then run deployer backup ENV";
+    BackupInvalid "backup-invalid" 6 "An archive is damaged, or of something else, and is not restored", "deployer restore ENV lists those of the host; nothing was touched";
+    BackupUnknown "backup-unknown" 64 "There is no such archive, or nothing to make one with", "deployer restore ENV lists those of the host";
+    RestoreUnfinished "restore-unfinished" 1 "Restoring an archive began and did not end", "Run the same deployer restore again: it begins anew, and the data of before is kept until it ends";
     Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Look at deployer logs ENV; health.timeout sets the limit";
     CheckFailed "check-failed" 1 "A check of the manifest does not pass", "Look at deployer logs ENV";
     RolledBack "rolled-back" 1 "The change did not hold and what was there before came back", "Look at the output shown; a release is not tried again until its inputs change or --retry is given";
@@ -97,7 +102,7 @@ reasons! {
     LeaseHeld "lease-held" 4 "Another run works on the environment", "Wait for it, or longer with --wait; a run that died lets go within a minute";
     LeaseLost "lease-lost" 4 "This run stood still for so long that its lease on the environment expired", "Run the same command again: it continues where the host is";
     MarkerMismatch "marker-mismatch" 6 "The host's directory belongs to another project or environment", "Choose another host_directory, or pass --take-over if it is really yours";
-    ConsentMissing "consent-missing" 6 "Destroying needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV";
+    ConsentMissing "consent-missing" 6 "Destroying or restoring needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV or --allow-restore ENV";
     Protected "protected" 6 "The environment is protected from being destroyed", "Lift it by an apply of a manifest that holds the environment with protect: false";
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";
     ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, though some are recorded", "If that is meant, destroy them by name first; nothing was changed";

@@ -46,11 +46,9 @@ pub fn read(text: &str) -> Result<Imported, String> {
     if file.take("provider").or_else(|| file.take("provider_config")).is_some() {
         file.note("provider: the machine is there already, so that it is registered; deployer does not make it anew");
     }
-    if file.take("backup").is_some() {
-        file.note("backup: not supported by this version yet; its old timer on the host goes on until it is removed");
-    }
     let mut stack = tracker(&mut file);
     beside(&mut file, &mut stack);
+    backup(&mut file, &mut stack);
     // Its Compose project had the name of its directory, and its image of the tracker followed the branch.
     stack.insert("images".to_owned(), json!({ "tracker": "torrust/tracker:develop" }));
     stack.insert("project".to_owned(), json!("torrust"));
@@ -180,6 +178,43 @@ fn beside(file: &mut Section<'_>, stack: &mut Map<String, Value>) {
     }
 }
 
+/// Archives of the data.
+fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>) {
+    if !file.holds("backup") {
+        return;
+    }
+    let mut section = file.section("backup");
+    let schedule = section.text("schedule");
+    let at = schedule.as_deref().and_then(of_cron);
+    if at.is_none() {
+        let schedule = schedule.unwrap_or_default();
+        section
+            .note(&format!("backup.schedule: `{schedule}` is no time of a day or of days of the week; 03:00 instead"));
+    }
+    let mut told = Map::from_iter([("at".to_owned(), json!(at.unwrap_or_else(|| "03:00".to_owned())))]);
+    told.extend(section.number("retention_days").map(|days| ("keep_days".to_owned(), json!(days))));
+    section.note(
+        "backup: by a systemd timer from now on; remove the old entry from the host's crontab, which stops the tracker",
+    );
+    section.finish();
+    stack.insert("backup".to_owned(), told.into());
+}
+
+/// The time of five cron fields, where it is one of each day or of some days of the week.
+fn of_cron(schedule: &str) -> Option<String> {
+    const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let fields: Vec<&str> = schedule.split_whitespace().collect();
+    let [minute, hour, "*", "*", days] = fields.as_slice() else { return None };
+    let (minute, hour): (u8, u8) = (minute.parse().ok()?, hour.parse().ok()?);
+    let time = format!("{hour:02}:{minute:02}");
+    if *days == "*" {
+        return Some(time);
+    }
+    let day = |day: &str| DAYS.get(day.parse::<usize>().ok()?).copied();
+    let days: Option<Vec<&str>> = days.split(',').map(day).collect();
+    Some(format!("{} {time}", days?.join(",")))
+}
+
 /// Port, address, name and TLS.
 fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
     let mut told = Map::new();
@@ -261,6 +296,21 @@ impl Section<'_> {
         for key in self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key) {
             let dot = if self.path.is_empty() { "" } else { "." };
             self.note(&format!("{}{dot}{key}: not carried", self.path));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_cron_are_read_where_they_are_of_days() {
+        let read = |text| of_cron(text);
+        assert_eq!(read("0 3 * * *").as_deref(), Some("03:00"));
+        assert_eq!(read("30 22 * * 0,3").as_deref(), Some("Sun,Wed 22:30"));
+        for other in ["*/5 * * * *", "0 3 1 * *", "0 3 * * 1-5", "0 3 * * 9", "@daily", ""] {
+            assert_eq!(read(other), None, "{other}");
         }
     }
 }

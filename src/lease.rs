@@ -87,7 +87,7 @@ impl Session {
 
     async fn ask(&self, holder: &Holder, over: Option<u64>, floor: u64) -> Result<Answer, Failure> {
         let script = self.prepared.subject().preamble() + &frame::wrap("lease", &lease::acquire(holder, over, floor));
-        let output = self.host()?.run(&script, Input::Empty, SHORT).await?;
+        let output = self.script(&script, SHORT).await?;
         let answer = frame::split(&output.stdout).get("lease").and_then(|answer| lease::parse(answer));
         answer.ok_or_else(|| {
             let message = format!("No lease can be kept under {}", self.prepared.subject().state_directory());
@@ -109,9 +109,7 @@ impl Session {
         lease.heart.abort();
         let _ = lease.heart.await;
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::release(lease.token);
-        if let Ok(host) = self.host() {
-            let _ = host.run(&script, Input::Empty, SHORT).await;
-        }
+        let _ = self.script(&script, SHORT).await;
     }
 
     /// Drops the lease of a host that is no more.

@@ -5,7 +5,7 @@ use crate::check;
 use crate::connect;
 use crate::event::{Event, FailedView, Sink};
 use crate::failure::{Failure, Reason};
-use crate::host::{Host, Input};
+use crate::host::{Host, Input, Output};
 use crate::lease::Lease;
 use crate::machine::Machine;
 use crate::prepare::Prepared;
@@ -17,6 +17,7 @@ use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A prepared environment with a connection and an observation.
 pub struct Session {
@@ -75,6 +76,14 @@ impl Session {
         self.connection.as_ref().map(|host| host.host_keys().to_vec()).unwrap_or_default()
     }
 
+    /// Runs a script on the host, without input and beside every lease.
+    ///
+    /// # Errors
+    /// As [`Host::run`] and [`Self::host`].
+    pub async fn script(&self, script: &str, limit: Duration) -> Result<Output, Failure> {
+        self.host()?.run(script, Input::Empty, limit).await
+    }
+
     /// Whether the connection is broken, or there is none.
     pub async fn gone(&self) -> bool {
         match &self.connection {
@@ -86,7 +95,7 @@ impl Session {
     /// The releases that the host keeps and that converged once, the newest first.
     pub async fn releases(&self) -> Result<Vec<ReleaseRecord>, Failure> {
         let script = self.prepared.subject().preamble() + step::files::LIST;
-        let output = self.host()?.run(&script, Input::Empty, step::SHORT).await?;
+        let output = self.script(&script, step::SHORT).await?;
         Ok(step::files::parse_list(&output.stdout))
     }
 
@@ -133,7 +142,7 @@ impl Session {
 
     async fn look(&self) -> Result<HostFacts, Failure> {
         let script = step::probe(&self.prepared.subject());
-        let output = self.host()?.run(&script, Input::Empty, step::SHORT).await?;
+        let output = self.script(&script, step::SHORT).await?;
         match step::parse(&output.stdout) {
             // A host that goes down lets parts of the probe fail first.
             Err(_) if self.gone().await => {
@@ -189,7 +198,7 @@ impl Session {
             return Ok(());
         }
         let script = step::alone(&self.prepared.subject());
-        self.host()?.run(&script, Input::Empty, step::PATIENCE + step::SHORT).await?;
+        self.script(&script, step::PATIENCE + step::SHORT).await?;
         self.observe().await
     }
 
@@ -205,7 +214,7 @@ impl Session {
             return Ok(());
         }
         let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
-        let output = self.host()?.run(script, Input::Empty, step::SHORT).await?;
+        let output = self.script(script, step::SHORT).await?;
         let digest = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         // The digest of nothing is no secret.
         if digest.len() != 64 || digest.starts_with("e3b0c44298fc1c14") {
@@ -228,7 +237,7 @@ impl Session {
                printf '%s %s\\n' \"$size\" \"$path\"\n  head -c \"$size\" -- \"$path\"\n  echo\ndone <<'/.'\n"
             + &list
             + "/.\n";
-        let output = self.host()?.run(&script, Input::Empty, step::SHORT).await?;
+        let output = self.script(&script, step::SHORT).await?;
         let (mut rest, mut contents) = (&output.stdout[..], BTreeMap::new());
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let header = String::from_utf8_lossy(&rest[..end]).into_owned();
@@ -251,8 +260,7 @@ impl Session {
         let mut text = String::new();
         for container in self.facts.services.containers.iter().filter(|container| bad(&container.service)).take(3) {
             let script = format!("docker logs --tail 20 {} 2>&1", crate::shell::quote(&container.id));
-            let Ok(host) = self.host() else { break };
-            if let Ok(output) = host.run(&script, Input::Empty, step::SHORT).await {
+            if let Ok(output) = self.script(&script, step::SHORT).await {
                 let state = states.get(&container.service).map_or("", String::as_str);
                 let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
                 // Their colours are for terminals that follow them.

@@ -27,6 +27,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         pull: Pull::Missing,
         registries: BTreeMap::new(),
         project: project.clone(),
+        backup: None,
         host_directory: directory.into(),
     });
     let ssh = Ssh {

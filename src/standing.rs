@@ -2,7 +2,7 @@
 //! a host.
 
 use crate::check;
-use crate::event::{EnvironmentView, FailedView, Health, Left};
+use crate::event::{BackupView, EnvironmentView, FailedView, Health, Left};
 use crate::manifest::environment::{Application, Environment, Identity};
 use crate::observe::Session;
 use crate::state::{Kind, Stage, State};
@@ -21,9 +21,11 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
     let live = session.facts.files.current.is_some() || session.facts.files.swapping.is_some();
     let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
     let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
+    let backup = step::backups::view(&subject, &session.facts);
     Record {
         stage: stage(&subject, &session.facts, &state),
-        health: health(&state),
+        health: with(health(&state), backup.as_ref()),
+        backup,
         address: session.prepared.environment.address.clone(),
         observed_at: now,
         serial: session.facts.access.serial,
@@ -116,6 +118,14 @@ fn health(state: &State) -> Health {
     }
 }
 
+/// Services that are well, with what their backups add to that.
+fn with(health: Health, backup: Option<&BackupView>) -> Health {
+    match backup {
+        Some(backup) if health != Health::None && (backup.overdue || backup.restoring.is_some()) => Health::Unhealthy,
+        _ => health,
+    }
+}
+
 /// Where the public reaches what the services publish; ports bound to loopback are left out.
 fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
     use crate::manifest::environment::CheckProbe;
@@ -163,6 +173,7 @@ pub fn view(
         protected: environment.protect == Some(true) || record.is_some_and(|record| record.protected),
         observed_at: record.map(|record| record.observed_at),
         endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
+        backup: record.and_then(|record| record.backup.clone()),
         services: record.map(|record| record.services.clone()).unwrap_or_default(),
         unreachable,
     }

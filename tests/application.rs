@@ -32,6 +32,7 @@ fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
         source: Source::Compose(Compose { directory, files, templates, seed }),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
+        backup: None,
         before: Vec::new(),
         pull: Pull::Missing,
         registries: BTreeMap::new(),

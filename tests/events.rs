@@ -14,6 +14,7 @@ fn schema() -> Value {
 }
 
 fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>) -> Event {
+    let stale = failed.is_some();
     Event::Environment(Box::new(EnvironmentView {
         name: "production".to_owned(),
         target: "registered",
@@ -28,6 +29,15 @@ fn environment(failed: Option<FailedView>, observed_at: Option<jiff::Timestamp>)
         observed_at,
         address: "::1".to_owned(),
         endpoints: vec!["http://[::1]:8080".to_owned()],
+        backup: stale.then(|| BackupView {
+            last: observed_at,
+            archive: Some("a.tar.gz".to_owned()),
+            bytes: Some(5),
+            overdue: true,
+            failed: Some("no room".to_owned()),
+            after_failed: None,
+            restoring: Some("a.tar.gz".to_owned()),
+        }),
         services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
         unreachable: Some("it does not answer".to_owned()),
     }))
@@ -107,6 +117,13 @@ fn events() -> Vec<Event> {
             live: true,
             kept: true,
             rejected: Some("web is exited (1)".to_owned()),
+        }),
+        Event::Archive(ArchiveView {
+            environment: "production".to_owned(),
+            archive: "shop--production-20261122T170032Z.tar.gz".to_owned(),
+            bytes: 5,
+            made: now,
+            saved: Some("kept/shop--production-20261122T170032Z.tar.gz".to_owned()),
         }),
         Event::Run(RunView {
             id: "r".to_owned(),

@@ -42,6 +42,7 @@ fn record(serial: u64) -> Record {
         host_keys: vec!["ssh-ed25519 AAAA".to_owned()],
         endpoints: vec!["http://203.0.113.7:8080".to_owned()],
         services: BTreeMap::from([("web".to_owned(), "running".to_owned())]),
+        backup: None,
         met: BTreeMap::from([(Kind::Engine, "ab".to_owned())]),
     }
 }

@@ -16,6 +16,7 @@ mod yaml;
 
 pub(crate) use compose_files::within;
 pub use tarball::tar;
+pub(crate) use tree::digest_of;
 
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Application, Source};

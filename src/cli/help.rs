@@ -14,7 +14,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("Looking closer", &["test", "show", "graph", "logs", "history", "render"]),
-    ("On the hosts", &["exec", "restart", "ssh"]),
+    ("On the hosts", &["backup", "restore", "exec", "restart", "ssh"]),
     ("Lifecycle commands", &["create", "register", "import", "provision", "configure", "release", "run"]),
     ("For tools", &["state", "inventory", "schema", "completions", "man"]),
 ];

@@ -2,6 +2,7 @@
 
 mod against;
 mod apply;
+mod backup;
 mod check;
 mod completions;
 mod configure;
@@ -33,6 +34,7 @@ mod register;
 mod release;
 mod render;
 mod restart;
+mod restore;
 mod resume;
 mod rollback;
 mod run;
@@ -128,6 +130,8 @@ enum Command {
     Render(render::Args),
     Resume(resume::Args),
     Rollback(rollback::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Unlock(unlock::Args),
     Suspend(suspend::Args),
     Destroy(destroy::Args),
@@ -203,6 +207,8 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Resume(args) => block_on(resume::run(context, args)),
         Command::Suspend(args) => block_on(suspend::run(context, args)),
         Command::Unlock(args) => block_on(unlock::run(context, args)),
+        Command::Backup(args) => block_on(backup::run(context, args)),
+        Command::Restore(args) => block_on(restore::run(context, args)),
         Command::Rollback(args) => block_on(rollback::run(context, args)),
         Command::State(args) => block_on(state::run(context, args)),
         Command::Destroy(args) => block_on(destroy::run(context, args)),
@@ -270,6 +276,8 @@ impl Command {
             Self::Suspend(_) => "suspend",
             Self::Unlock(_) => "unlock",
             Self::Rollback(_) => "rollback",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Destroy(_) => "destroy",
             Self::State(_) => "state",
             Self::Create(_) => "create",
@@ -317,8 +325,8 @@ mod tests {
                 "import" => &["--from", "a.json", "--host", "a"],
                 "render" => &["web", "-o", "out"],
                 "exec" => &["web", "app", "--", "true"],
-                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "unlock" | "suspend"
-                | "destroy" | "provision" | "configure" | "release" | "run" => &["web"],
+                "restart" | "ssh" | "show" | "logs" | "probe" | "resume" | "rollback" | "backup" | "restore"
+                | "unlock" | "suspend" | "destroy" | "provision" | "configure" | "release" | "run" => &["web"],
                 "state" => &["forget", "web"],
                 "completions" => &["bash"],
                 _ => &[],

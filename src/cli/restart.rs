@@ -42,7 +42,12 @@ async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     for (name, session) in &sessions {
         let mut session = session.lock().await;
         let started = Instant::now();
-        let begun = begin(context, &pass, &mut session, args).await;
+        let begun = match command(&session, args.service.as_deref()) {
+            Ok(command) => {
+                begin(context, &pass, &mut session, args.wait).await.map(|(run, intent)| (command, run, intent))
+            }
+            Err(failure) => Err(failure),
+        };
         let (command, run, intent) = match begun {
             Ok(begun) => begun,
             Err(failure) => {
@@ -54,58 +59,69 @@ async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
         let done = carry_out(&mut session, &command, args.service.as_deref()).await;
         let done = done.map_err(|failure| failure.on(name));
         let state = if done.is_ok() { StepState::Applied } else { StepState::Failed };
-        let failed = done.as_ref().err().map(|failure| FailedView {
-            kind: Some(Kind::Services),
-            reason: failure.reason.code().to_owned(),
-            message: failure.message.clone(),
-            at: (context.now)(),
-            run: run.clone(),
-        });
-        let record = standing::record(&session, (context.now)(), failed);
-        let view = standing::view(&session.prepared.environment, Some(&record), Vec::new(), Vec::new(), None);
-        pass.save(name, record).await;
-        if let Err(failure) = settle(context, &pass, &run, intent, done.is_ok()).await {
-            pass.fail(failure);
-        }
+        record(context, &mut pass, &session, (&run, intent), done.as_ref().err()).await;
         say(context, name, state, Some(started.elapsed()));
         if let Err(failure) = done {
             pass.fail(failure);
         }
-        context.say(Event::Environment(Box::new(view)));
     }
     Ok(pass.close(sessions, Outcome::Changed).await)
 }
 
-fn say(context: &Context, name: &str, state: StepState, took: Option<Duration>) {
+/// Keeps and says how an environment stands after work on its services, which ends in the journal.
+pub(super) async fn record(
+    context: &Context,
+    pass: &mut Pass,
+    session: &Session,
+    (run, intent): (&str, Option<i64>),
+    failure: Option<&Failure>,
+) {
+    let name = session.prepared.name();
+    let failed = failure.map(|failure| FailedView {
+        kind: Some(Kind::Services),
+        reason: failure.reason.code().to_owned(),
+        message: failure.message.clone(),
+        at: (context.now)(),
+        run: run.to_owned(),
+    });
+    let record = standing::record(session, (context.now)(), failed);
+    let view = standing::view(&session.prepared.environment, Some(&record), Vec::new(), Vec::new(), None);
+    pass.save(name, record).await;
+    if let Err(failure) = settle(context, pass, run, intent, failure.is_none()).await {
+        pass.fail(failure);
+    }
+    context.say(Event::Environment(Box::new(view)));
+}
+
+pub(super) fn say(context: &Context, name: &str, state: StepState, took: Option<Duration>) {
     let duration_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     context.say(Event::Step(StepView { environment: name.to_owned(), kind: Kind::Services, state, duration_ms }));
 }
 
-/// What is to be run, and its place in the journal: written before anything changes.
-async fn begin(
+/// The lease, and the work's place in the journal: written before anything changes.
+pub(super) async fn begin(
     context: &Context,
     pass: &Pass,
     session: &mut Session,
-    args: &Args,
-) -> Result<(Command, String, Option<i64>), Failure> {
-    let command = command(session, args.service.as_deref())?;
+    wait: Duration,
+) -> Result<(String, Option<i64>), Failure> {
     let name = session.prepared.name().to_owned();
-    let claim = context.claim(args.wait);
+    let claim = context.claim(wait);
     session.own(&claim, pass.token(&name).await).await?;
     let run = Run {
         id: uuid::Uuid::now_v7().to_string(),
-        command: "restart".to_owned(),
+        command: context.command.to_owned(),
         project: pass.manifest.project.to_string(),
         started_at: (context.now)(),
         by: context.by.clone(),
     };
-    let Some(store) = &pass.store else { return Ok((command, run.id, None)) };
+    let Some(store) = &pass.store else { return Ok((run.id, None)) };
     store.begin(&run).await?;
     if let Some(lease) = &session.lease {
         store.take(&run.project, &name, lease.token, &claim.holder, (context.now)()).await?;
     }
     let intent = store.intend(&run.id, &name, Kind::Services, (context.now)()).await?;
-    Ok((command, run.id, Some(intent)))
+    Ok((run.id, Some(intent)))
 }
 
 async fn settle(context: &Context, pass: &Pass, run: &str, intent: Option<i64>, well: bool) -> Result<(), Failure> {
@@ -147,6 +163,11 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
 async fn carry_out(session: &mut Session, command: &Command, service: Option<&str>) -> Result<(), Failure> {
     session.progress(command.title.clone());
     session.run(command).await?;
+    well(session, service).await
+}
+
+/// Observes until the services are well, or one of them.
+pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result<(), Failure> {
     let (started, limit) = (Instant::now(), session.prepared.environment.health.timeout);
     let mut pause = Duration::from_millis(200);
     loop {

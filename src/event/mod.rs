@@ -12,7 +12,7 @@ mod watch;
 pub use outcome::{Outcome, ResultView};
 pub use past::{FailedStep, ReleaseView, RunView};
 pub use plan::{Action, Change, Left, PlanView, PlannedStep, Summary, Why};
-pub use standing::{CheckView, EnvironmentView, FailedView, Health};
+pub use standing::{ArchiveView, BackupView, CheckView, EnvironmentView, FailedView, Health};
 pub use step::{StepState, StepView};
 pub use verdict::VerdictView;
 pub use watch::{Happening, WatchView};
@@ -43,6 +43,8 @@ pub enum Event {
     Run(RunView),
     /// One release that a host keeps.
     Release(ReleaseView),
+    /// One archive of an environment's data.
+    Archive(ArchiveView),
     /// Something that failed. Does not end the run by itself.
     Failure(Failure),
     /// Something worth knowing that changes no outcome.

@@ -49,10 +49,46 @@ pub struct EnvironmentView {
     pub address: String,
     /// Published addresses (`http://…`, `tcp://…`).
     pub endpoints: Vec<String>,
+    /// How its backups stand, where it has some.
+    pub backup: Option<BackupView>,
     /// Service → its state on the host.
     pub services: BTreeMap<String, String>,
     /// Why it could not be observed now, if it could not.
     pub unreachable: Option<String>,
+}
+
+/// How the archives of an environment's data stand.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct BackupView {
+    /// When the newest verified one was made.
+    pub last: Option<Timestamp>,
+    /// Its name on the host.
+    pub archive: Option<String>,
+    /// Its size in bytes.
+    pub bytes: Option<u64>,
+    /// Whether it is older than it should be; then the environment is unhealthy.
+    pub overdue: bool,
+    /// Why the last attempt failed, if it did.
+    pub failed: Option<String>,
+    /// Why what comes after the last one failed, if it did.
+    pub after_failed: Option<String>,
+    /// The archive whose restoring began and did not end.
+    pub restoring: Option<String>,
+}
+
+/// One archive of an environment's data on its host. It was read back and found whole.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArchiveView {
+    /// The environment.
+    pub environment: String,
+    /// Its name.
+    pub archive: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was made.
+    pub made: Timestamp,
+    /// Where it was downloaded to, if it was.
+    pub saved: Option<String>,
 }
 
 /// What failed last.

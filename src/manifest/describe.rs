@@ -116,6 +116,9 @@ fn application(application: &Application) -> Value {
         }
         Source::Tracker(tracker) => {
             extend(&mut told, stack(tracker, &variables));
+            let backup = application.backup.as_ref();
+            let backup = backup.map(|it| json!({ "at": it.at, "keep_days": it.keep_days, "after": it.after }));
+            extend(&mut told, json!({ "backup": backup }));
             json!({ "tracker": told })
         }
     }

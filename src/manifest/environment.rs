@@ -1,6 +1,7 @@
 //! One environment as the engine sees it: merged with the defaults, checked, every path absolute.
 //! Never holds a secret's value, only where to read it.
 
+pub use super::backup::Backup;
 pub use super::network::{Network, Protocol};
 use super::provision::Provision;
 use super::tracker::Tracker;
@@ -229,6 +230,8 @@ pub struct Application {
     pub archives: BTreeMap<String, Utf8PathBuf>,
     /// Services that run once and end before the old containers are stopped, in their order.
     pub before: Vec<String>,
+    /// The archives that its host makes of its data, if it does.
+    pub backup: Option<Backup>,
     /// When images are pulled.
     pub pull: Pull,
     /// Logins at registries, by host.

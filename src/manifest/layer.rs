@@ -2,11 +2,11 @@
 //! value means.
 
 use super::spec::{
-    AnnounceSpec, ApiSpec, ApplicationSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec, DriftSpec,
-    EngineSpec, EnvironmentSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec, LxdSpec,
-    ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec, RulesSpec,
-    SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Switched, Text, TlsSpec, TrackerSpec, ValueSpec, VolumeSpec,
-    Whole,
+    AnnounceSpec, ApiSpec, ApplicationSpec, BackupSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec,
+    DriftSpec, EngineSpec, EnvironmentSpec, GrafanaSpec, HealthApiSpec, HealthSpec, HetznerSpec, HostKeys, IssuerSpec,
+    LxdSpec, ModuleSpec, MysqlSpec, OutputsSpec, PrometheusSpec, ProvisionedSpec, RegisteredSpec, RepositorySpec,
+    RulesSpec, SecurityUpdatesSpec, SqliteSpec, SshSpec, Switch, Switched, Text, TlsSpec, TrackerSpec, ValueSpec,
+    VolumeSpec, Whole,
 };
 use super::written::{Given, Written};
 use crate::manifest::environment::{DriftPolicy, EngineSource, Pull, Rollback};
@@ -94,7 +94,7 @@ merge! {
     EngineSpec { minimum install source ipv6 repository }
     RepositorySpec { url key_file }
     ApplicationSpec { compose tracker }
-    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls ipv6 images archives pull project host_directory }
+    TrackerSpec { private listed database udp http api health_api announce persistent_completed log prometheus grafana tls backup ipv6 images archives pull project host_directory }
     DatabaseSettingsSpec { sqlite mysql }
     SqliteSpec { file }
     MysqlSpec { user password database host port root_password }
@@ -104,6 +104,7 @@ merge! {
     PrometheusSpec { scrape_interval }
     GrafanaSpec { user password port bind domain tls }
     TlsSpec { email issuer }
+    BackupSpec { at keep_days after }
     ComposeSpec { directory files templates variables archives seed before pull project host_directory }
     HealthSpec { timeout stable_for smoke }
     DriftSpec { policy ignore }

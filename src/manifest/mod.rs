@@ -1,6 +1,7 @@
 //! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
 
 mod around;
+pub mod backup;
 mod claim;
 mod describe;
 pub mod edit;

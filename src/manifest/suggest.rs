@@ -1,8 +1,4 @@
-//! The nearest known name for a typo, and what to say about keys that later versions will know. Never
-//! guesses when nothing is near.
-
-/// Keys of the design that this version does not accept yet.
-const LATER: &[&str] = &["backup"];
+//! The nearest known name for a typo. Never guesses when nothing is near.
 
 /// The known name nearest to `typed`, if one is near enough to be meant.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -20,9 +16,6 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 pub fn hint(typed: &str, known: &[&str], what: &str) -> String {
     if let Some(name) = nearest(typed, known.iter().copied()) {
         return format!("Did you mean `{name}`?");
-    }
-    if LATER.contains(&typed) {
-        return format!("`{typed}` is not supported by this version yet");
     }
     if known.is_empty() {
         return format!("There are no {what} here");
@@ -46,8 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn names_a_key_of_a_later_version() {
-        assert_eq!(hint("backup", &["engine"], "keys"), "`backup` is not supported by this version yet");
+    fn names_what_is_known() {
         assert_eq!(hint("zap", &["engine"], "keys"), "Known keys: engine");
     }
 }

@@ -162,12 +162,13 @@ pub const ROOT_PASSWORD: &str = "MYSQL_ROOT_PASSWORD";
 pub const GRAFANA_PASSWORD: &str = "GRAFANA_ADMIN_PASSWORD";
 
 /// The services' roles and the images they have unless the manifest names others.
-pub const IMAGES: [(&str, &str); 5] = [
+pub const IMAGES: [(&str, &str); 6] = [
     ("tracker", "torrust/tracker:3.0.0"),
     ("mysql", "mysql:8.4"),
     ("prometheus", "prom/prometheus:v3.11.2"),
     ("grafana", "grafana/grafana:13.0.0"),
     ("caddy", "caddy:2.11.2"),
+    ("backup", "alpine/sqlite:3.51.2"),
 ];
 
 /// A port of the host that the stack takes, and what for.

@@ -104,6 +104,7 @@ fn write(event: &Event, out: &mut dyn Write) -> io::Result<()> {
         Event::Verdict(verdict) => object.of("verdict", verdict),
         Event::Run(run) => object.of("run", run),
         Event::Release(release) => object.of("release", release),
+        Event::Archive(archive) => object.of("archive", archive),
         Event::Failure(failure) => object.of("error", error(failure)),
         Event::Warning { environment, message } => {
             object.of("warning", Warning { environment: environment.as_deref(), message })

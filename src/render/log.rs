@@ -46,7 +46,12 @@ impl Render for Log {
 fn lines(event: &Event, verbose: bool) -> Vec<String> {
     match event {
         Event::Progress { environment, activity } if verbose => vec![format!("{environment}: {activity}")],
-        Event::Progress { .. } | Event::Check(_) | Event::Verdict(_) | Event::Run(_) | Event::Release(_) => Vec::new(),
+        Event::Progress { .. }
+        | Event::Check(_)
+        | Event::Verdict(_)
+        | Event::Run(_)
+        | Event::Release(_)
+        | Event::Archive(_) => Vec::new(),
         Event::Plan(plan) => {
             plan.steps.iter().map(planned).chain(plan.left.iter().filter_map(|it| left(it, verbose))).collect()
         }

@@ -92,6 +92,20 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// `512 B`, `1.5 KiB`, `20.0 MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut unit = None;
+    let (mut whole, mut tenths) = (bytes, 0);
+    for name in UNITS {
+        if whole < 1024 {
+            break;
+        }
+        (whole, tenths, unit) = (whole / 1024, whole % 1024 * 10 / 1024, Some(name));
+    }
+    unit.map_or_else(|| format!("{whole} B"), |unit| format!("{whole}.{tenths} {unit}"))
+}
+
 /// What an action is called.
 pub(super) const fn word(action: Action) -> &'static str {
     match action {
@@ -140,6 +154,11 @@ mod tests {
         let digest = "0123456789abcdef".repeat(4);
         assert_eq!(value(&format!("sha256:{digest} 0644")), "sha256:0123456789ab… 0644");
         assert_eq!(value("26.1.5 added"), "26.1.5 added");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!([size(0), size(1023), size(1536), size(20 << 20)], ["0 B", "1023 B", "1.5 KiB", "20.0 MiB"]);
     }
 
     #[test]

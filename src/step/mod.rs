@@ -2,6 +2,7 @@
 //! wanted (`desired`), and what changes the host, as data (`commands`). Rooms are pure: no room does IO.
 
 pub mod access;
+pub mod backups;
 pub mod container;
 pub mod drift;
 pub mod engine;
@@ -65,6 +66,8 @@ pub struct HostFacts {
     pub services: services::Seen,
     /// Timers.
     pub schedules: schedules::Seen,
+    /// Archives of the data.
+    pub backups: backups::Seen,
 }
 
 /// One change of the host, as data.
@@ -201,6 +204,7 @@ pub fn parse(output: &[u8]) -> Result<HostFacts, Failure> {
         firewall: firewall::parse(of(Kind::Firewall)?),
         services: services::parse(of(Kind::Services)?).map_err(|why| unreadable(Kind::Services, &why))?,
         schedules: schedules::parse(of(Kind::Schedules)?),
+        backups: backups::parse(of(Kind::Schedules)?),
     })
 }
 

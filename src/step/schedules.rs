@@ -1,10 +1,10 @@
 //! Schedules: what the host does at certain times, as systemd timers of ours. Never touches a unit that is not named
 //! after this environment.
 
-use super::{Command, HostFacts, SHORT, Subject};
+use super::{Command, HostFacts, SHORT, Subject, backups};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
-use crate::manifest::environment::Schedule;
+use crate::manifest::environment::{Backup, Schedule};
 use crate::shell::quote;
 use crate::state::Facts;
 use sha2::{Digest as _, Sha256};
@@ -51,9 +51,15 @@ names() {{
 for name in $(names); do
   printf 'unit %s %s %s\n' "$name" "$(cat "$units$name.service" "$units$name.timer" "$state/schedules/$name" | sha256sum | cut -c 1-16)" "$(sed -n 's/^OnCalendar=//p' "$units$name.timer" | head -n 1)"
   [ ! -d /run/systemd/system ] || systemctl show -p UnitFileState,ActiveState,NeedDaemonReload -- "{prefix}$name.timer" | sed "s/^/state $name /"
-done"#,
+done{backups}"#,
         prefix = prefix(subject),
+        backups = backups::probe(&format!("\"${{units}}{}.timer\"", Backup::SCHEDULE)),
     )
+}
+
+/// What the host is to do at certain times.
+fn wanted(subject: &Subject<'_>) -> Vec<Schedule> {
+    subject.environment.schedules.iter().cloned().chain(backups::schedule(subject.environment)).collect()
 }
 
 /// Reads the probe's lines.
@@ -112,8 +118,8 @@ fn value(at: &str, digest: &str) -> String {
 /// The facts as they are to be.
 #[must_use]
 pub fn desired(subject: &Subject<'_>) -> Facts {
-    let schedules = subject.environment.schedules.iter();
-    schedules.map(|one| (one.name.to_string(), value(&one.at, &digest(subject, one)))).collect()
+    let fact = |one: &Schedule| (one.name.to_string(), value(&one.at, &digest(subject, one)));
+    wanted(subject).iter().map(fact).collect()
 }
 
 /// The facts as they are.
@@ -138,18 +144,18 @@ pub fn observed(host: &HostFacts) -> Facts {
 #[must_use]
 pub fn drifted(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let kept = &host.schedules.units;
-    let wanted = &subject.environment.schedules;
+    let wanted = wanted(subject);
     kept.len() == wanted.len() && wanted.iter().all(|one| kept.get(one.name.as_str()).is_some_and(|it| it.at == one.at))
 }
 
 /// Refuses a host without systemd.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    if host.access.systemd || subject.environment.schedules.is_empty() {
+    if host.access.systemd || wanted(subject).is_empty() {
         return None;
     }
     let message = "The host has no running systemd to keep schedules with";
-    Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.schedules"))
+    Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.schedules and backup"))
 }
 
 /// Asks systemd what it makes of the times, then writes, loads and starts the timers that differ.
@@ -157,7 +163,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let (observed, desired) = (observed(host), desired(subject));
     let differs = |one: &&Schedule| observed.get(one.name.as_str()) != desired.get(one.name.as_str());
-    let differing: Vec<&Schedule> = subject.environment.schedules.iter().filter(differs).collect();
+    let wanted = wanted(subject);
+    let differing: Vec<&Schedule> = wanted.iter().filter(differs).collect();
     let gone: Vec<&String> = observed.keys().filter(|name| !desired.contains_key(*name)).collect();
     let command = |title: &str, script: String, reason| Command {
         title: title.to_owned(),

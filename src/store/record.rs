@@ -1,7 +1,7 @@
 //! The records: what was last observed of each environment. Never saves what was merely meant.
 
 use super::Store;
-use crate::event::{FailedView, Health};
+use crate::event::{BackupView, FailedView, Health};
 use crate::failure::{Failure, Reason};
 use crate::state::{Kind, Stage, State};
 use futures::TryStreamExt as _;
@@ -46,6 +46,9 @@ pub struct Record {
     pub endpoints: Vec<String>,
     /// Service → its state on the host.
     pub services: BTreeMap<String, String>,
+    /// How its backups stood, where it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupView>,
     /// What was asked of each kind when it was last seen as wanted, as a digest.
     #[serde(default)]
     pub met: BTreeMap<Kind, String>,

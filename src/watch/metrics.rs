@@ -42,11 +42,17 @@ pub fn text(board: &Board) -> String {
     });
     counted(&mut registry, "quarantined", "Facts that were corrected again and again and are left alone", quarantined);
 
+    let overdue = seen().filter(|(_, view)| view.backup.as_ref().is_some_and(|backup| backup.overdue));
+    let overdue = overdue.map(|(name, _)| of(name));
+    counted(&mut registry, "backup_overdue", "Environments whose last verified backup is too old", overdue);
+
     let measured = |value: fn(&Entry) -> Option<f64>| {
         board.environments.iter().filter_map(move |(name, entry)| Some((of(name), value(entry)?)))
     };
     let at = measured(|entry| entry.at.map(|at| at.as_duration().as_secs_f64()));
     gauges(&mut registry, "last_reconcile_timestamp_seconds", "When the last pass ended", at);
+    let made = measured(|entry| Some(entry.view.as_ref()?.backup.as_ref()?.last?.as_duration().as_secs_f64()));
+    gauges(&mut registry, "last_backup_timestamp_seconds", "When the last verified backup was made", made);
     let took = measured(|entry| entry.at.map(|_| entry.took.as_secs_f64()));
     gauges(&mut registry, "last_reconcile_duration_seconds", "How long the last pass took", took);
     let sums: [(&str, &str, Sum); 3] = [

@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
+mod backup;
 mod bed;
 mod before;
 mod build;

@@ -15,7 +15,7 @@ const TOKEN: &str = "to\"k$en&x=1";
 const PASSWORD: &str = "p@ss:w/ord#%'\"\\";
 
 /// A directory with a stack whose section of the manifest is `tracker`, each line indented by eight.
-fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
+pub fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
     let work = Work::empty();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/stack");
     std::fs::create_dir_all(work.path("templates")).expect("a directory");
@@ -46,7 +46,7 @@ fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
 }
 
 /// Runs deployer with the stack's secrets, where the names of the stack resolve to its host.
-fn run(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) -> Run {
+pub fn run(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) -> Run {
     let names = "http.tracker.test api.tracker.test";
     work.write("hosts", format!("127.0.0.1 localhost\n{} {names}\n{} {names}\n", host.ipv4, host.ipv6));
     let plain = work.command(arguments);

@@ -26,6 +26,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "grafana/dashboards/stats.json"
     "grafana/dashboards/metrics.json"
     "caddy/etc/Caddyfile.tera"
+    "backup/etc/backup.sh.tera"
 };
 
 /// What a stack is made from.

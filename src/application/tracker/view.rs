@@ -1,13 +1,14 @@
 //! What the templates of the tracker stack see: its section, and what follows from it. Never holds a secret.
 
 use crate::manifest::environment::Application;
-use crate::manifest::tracker::{Endpoint, Tracker};
+use crate::manifest::tracker::{Database, Endpoint, Tracker};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The whole view.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "what the stack has and has not, each by itself")]
 pub struct View<'a> {
     #[serde(flatten)]
     tracker: &'a Tracker,
@@ -18,6 +19,10 @@ pub struct View<'a> {
     mysql: bool,
     /// Whether it has Caddy.
     caddy: bool,
+    /// Its Compose project.
+    project: &'a str,
+    /// Whether its data is backed up, and that takes `sqlite3`.
+    backup_sqlite: bool,
     /// Whether HTTP trackers see their peers through Caddy.
     behind_proxy: bool,
     /// Where the trackers listen inside their container.
@@ -54,13 +59,15 @@ struct Site {
 
 impl<'a> View<'a> {
     /// The view of a stack.
-    pub fn of(tracker: &'a Tracker, application: &Application) -> Self {
-        let (mysql, caddy) = (tracker.has_mysql(), tracker.has_tls());
+    pub fn of(tracker: &'a Tracker, application: &'a Application) -> Self {
+        let (mysql, caddy, backup) = (tracker.has_mysql(), tracker.has_tls(), application.backup.is_some());
+        let sqlite = matches!(tracker.database, Database::Sqlite { .. });
         let optional = [
             ("mysql", mysql),
             ("prometheus", tracker.prometheus.is_some()),
             ("grafana", tracker.grafana.is_some()),
             ("caddy", caddy),
+            ("backup", backup),
         ];
         let present = optional.into_iter().filter(|(_, there)| *there).map(|(name, _)| name);
         let services: BTreeSet<&'static str> = present.chain(["tracker"]).collect();
@@ -69,6 +76,8 @@ impl<'a> View<'a> {
         Self {
             mysql,
             caddy,
+            project: &application.project,
+            backup_sqlite: backup && (sqlite || tracker.grafana.is_some()),
             behind_proxy: tracker.http.iter().any(|one| one.tls),
             ports: BTreeMap::from([
                 ("tracker", published(tracker, &udp, &http)),

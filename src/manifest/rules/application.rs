@@ -31,7 +31,9 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
 fn of_tracker(written: &Written<TrackerSpec>, identity: &str, reading: &mut Reading<'_>) -> Application {
     let spec = &written.value;
     let (tracker, secrets) = tracker::read(written, reading);
+    let backup = tracker::backup(&spec.backup, &tracker, reading.report);
     Application {
+        backup,
         source: Source::Tracker(Box::new(tracker)),
         variables: secrets,
         archives: archives(&spec.archives, reading),
@@ -57,6 +59,7 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         variables: variables(compose, reading),
         archives: archives(&compose.archives, reading),
         before: before(compose, reading.report),
+        backup: None,
         pull: pull(&compose.pull),
         registries: BTreeMap::new(),
         project: project(&compose.project, identity, reading.report),

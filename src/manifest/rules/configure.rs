@@ -79,6 +79,15 @@ pub fn schedules(given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report)
     schedules
 }
 
+/// Refuses a schedule of a name that deployer uses itself.
+pub fn reserve(name: &str, given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report) {
+    let names = given.value().into_iter().flatten().filter_map(|schedule| schedule.value.name.0.as_ref());
+    for taken in names.filter(|taken| taken.value == name) {
+        let message = format!("The schedule `{name}` is that of application.tracker.{name}");
+        report.fault(taken.spot, message, "Give it another name");
+    }
+}
+
 /// A name that the host's files are called after.
 fn name(given: &Given<String>, what: &str, spot: Spot, taken: &mut BTreeSet<String>, report: &mut Report) -> Name {
     let Some(written) = &given.0 else {

@@ -6,7 +6,9 @@ use super::scalars::{duration, switch, whole};
 use super::{
     Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
 };
-use crate::manifest::environment::{Environment, FirewallWish, Health, Name, Rollback, SecurityUpdates, Source};
+use crate::manifest::environment::{
+    Backup, Environment, FirewallWish, Health, Name, Rollback, SecurityUpdates, Source,
+};
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, RegisteredSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
@@ -59,6 +61,9 @@ pub fn read(
         name,
     };
     machine(&spec, &identity, key.spot, &mut environment, reading);
+    if environment.application.as_ref().is_some_and(|application| application.backup.is_some()) {
+        configure::reserve(Backup::SCHEDULE, &host.schedules, reading.report);
+    }
     Placed {
         environment,
         key: key.spot,

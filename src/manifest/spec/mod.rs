@@ -29,7 +29,7 @@ pub use scalar::{Scalar, Switch, Text, Whole};
 pub use ssh::{HostKeys, SshSpec};
 pub use switched::Switched;
 pub use tracker::{
-    AcmeSpec, AnnounceSpec, ApiSpec, DatabaseSettingsSpec, DatabaseSpec, GrafanaSpec, HealthApiSpec, IssuerSpec,
-    ListenerSpec, MysqlSpec, PrometheusSpec, SiteSpec, SqliteSpec, TlsSpec, TrackerSpec,
+    AcmeSpec, AnnounceSpec, ApiSpec, BackupSpec, DatabaseSettingsSpec, DatabaseSpec, GrafanaSpec, HealthApiSpec,
+    IssuerSpec, ListenerSpec, MysqlSpec, PrometheusSpec, SiteSpec, SqliteSpec, TlsSpec, TrackerSpec,
 };
 pub use value::{SourceSpec, ValueSpec};

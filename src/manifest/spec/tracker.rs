@@ -42,9 +42,11 @@ pub struct TrackerSpec {
     pub grafana: Given<GrafanaSpec>,
     /// Certificates for everything that says `tls: true`.
     pub tls: Given<TlsSpec>,
+    /// Archives of its data, made on the host at certain times.
+    pub backup: Given<BackupSpec>,
     /// Whether peers reach it over IPv6 too; default true. False for hosts without IPv6.
     pub ipv6: Given<Switch>,
-    /// Image of each service, by its role: tracker, mysql, prometheus, grafana, caddy.
+    /// Image of each service, by its role: tracker, mysql, prometheus, grafana, caddy, backup.
     pub images: Given<BTreeMap<Written<String>, Written<String>>>,
     /// Image name to archive made by `docker save`: for hosts without a registry.
     pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
@@ -212,6 +214,22 @@ pub struct GrafanaSpec {
     pub domain: Given<String>,
     /// Whether Caddy serves it under its domain, with a certificate; default false.
     pub tls: Given<Switch>,
+}
+
+/// Archives of the stack's data, made without stopping it and verified.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename = "Backup", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["at"]))]
+pub struct BackupSpec {
+    /// When, by the host's clock: `03:00` each day, or `Sun 03:00` on some.
+    #[schemars(regex(pattern = r"^([A-Za-z,.]+ )?[0-9]{1,2}:[0-9]{2}$"))]
+    pub at: Given<String>,
+    /// How many days archives stay on the host; the newest one always does. Default 7.
+    #[schemars(range(min = 1, max = 3650))]
+    pub keep_days: Given<Whole>,
+    /// A program with its arguments, run on the host for each new archive; `{archive}` stands for its path.
+    #[schemars(length(min = 1))]
+    pub after: Given<Vec<Written<String>>>,
 }
 
 /// Where certificates come from.

@@ -8,7 +8,7 @@ mod table;
 
 use super::stream::Stream;
 use super::{Render, text};
-use crate::event::{CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
+use crate::event::{ArchiveView, CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
 use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +60,7 @@ pub(super) struct State {
     verdicts: Vec<VerdictView>,
     runs: Vec<RunView>,
     releases: Vec<ReleaseView>,
+    archives: Vec<ArchiveView>,
     /// Events that wait for an answer at the prompt.
     held: Option<Vec<Event>>,
 }
@@ -74,6 +75,7 @@ impl Terminal {
             verdicts: Vec::new(),
             runs: Vec::new(),
             releases: Vec::new(),
+            archives: Vec::new(),
             held: None,
         };
         Self { streams: Arc::new(streams), state: Arc::new(Mutex::new(state)), asking: Mutex::new(()) }
@@ -108,6 +110,7 @@ impl Terminal {
             Event::Check(check) => state.checks.push(check.clone()),
             Event::Verdict(verdict) => state.verdicts.push(verdict.clone()),
             Event::Run(run) => state.runs.push(run.clone()),
+            Event::Archive(archive) => state.archives.push(archive.clone()),
             Event::Release(release) => state.releases.push(release.clone()),
             Event::Failure(failure) => {
                 if let Some(environment) = &failure.environment {
@@ -138,6 +141,7 @@ impl Terminal {
                 out.write(&table::verdicts(&std::mem::take(&mut state.verdicts), *stdout));
                 out.write(&table::runs(&std::mem::take(&mut state.runs), *stdout));
                 out.write(&table::releases(&std::mem::take(&mut state.releases), *stdout));
+                out.write(&table::archives(&std::mem::take(&mut state.archives), *stdout));
                 out.write(&table::environments(&environments, result.command, *stdout));
                 if out.lost() {
                     err.write(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));

@@ -1,10 +1,13 @@
 //! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
 
 use super::Look;
-use crate::event::{CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why};
+use crate::event::{
+    ArchiveView, BackupView, CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why,
+};
 use crate::render::text;
 use crate::smoke::{Judgement, Vantage};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use jiff::Timestamp;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -90,6 +93,25 @@ pub(super) fn releases(releases: &[ReleaseView], look: Look) -> String {
         ]);
     }
     format!("\n{}", print(&table))
+}
+
+/// The archives of `deployer backup` and `deployer restore`.
+pub(super) fn archives(archives: &[ArchiveView], look: Look) -> String {
+    if archives.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&["Archive", "Environment", "Made", "Size", "State"], look);
+    for archive in archives {
+        let state = archive.saved.as_ref().map_or("verified".to_owned(), |path| format!("verified, saved as {path}"));
+        table.add_row([
+            Cell::new(text::clean_line(&archive.archive)),
+            Cell::new(text::clean_line(&archive.environment)),
+            Cell::new(archive.made.strftime("%Y-%m-%d %H:%M:%SZ")),
+            Cell::new(text::size(archive.bytes)),
+            Cell::new(text::clean_line(&state)),
+        ]);
+    }
+    print(&table)
 }
 
 /// The checks of `deployer test`.
@@ -205,6 +227,9 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
     if let Some(owner) = &environment.in_progress {
         let _ = writeln!(out, "{name}: in progress, by {}", text::clean_line(owner));
     }
+    if let Some(backup) = &environment.backup {
+        out += &backups(name, backup, environment.observed_at);
+    }
     for left in environment.left.iter().filter(|left| look.verbose || left.why != Why::Ignored) {
         let facts = left.changes.iter().map(|change| text::clean_line(&change.fact)).collect::<Vec<_>>().join(", ");
         let _ = writeln!(
@@ -216,6 +241,24 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
     }
     if environment.suspended {
         let _ = writeln!(out, "{name}: suspended; deployer resume {name} takes it up again");
+    }
+    out
+}
+
+/// How the backups stand, by when the host was asked.
+fn backups(name: &str, backup: &BackupView, now: Option<Timestamp>) -> String {
+    let age = backup.last.zip(now).map(|(last, now)| now.duration_since(last).unsigned_abs());
+    let last = age.map_or("none yet".to_owned(), |age| format!("{} ago, verified", text::duration(age)));
+    let overdue = if backup.overdue { "; overdue" } else { "" };
+    let mut out = format!("{name}: last backup: {last}{overdue}\n");
+    for (what, why) in [("the last backup failed", &backup.failed), ("what runs after it failed", &backup.after_failed)]
+    {
+        if let Some(why) = why {
+            let _ = writeln!(out, "{name}: {what}: {}", text::clean_line(why));
+        }
+    }
+    if let Some(archive) = &backup.restoring {
+        let _ = writeln!(out, "{name}: restoring {archive} broke off; deployer restore {name} {archive} begins anew");
     }
     out
 }

@@ -83,6 +83,7 @@ fn environment(name: &str) -> EnvironmentView {
         observed_at: None,
         address: "203.0.113.7".to_owned(),
         endpoints: vec!["http://203.0.113.7:8080".to_owned()],
+        backup: None,
         services: std::collections::BTreeMap::new(),
         unreachable: None,
     }

@@ -173,6 +173,13 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// Refuses ports that something else on the host holds, and files that find no room.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if let Some(archive) = &host.backups.restoring {
+        let name = &subject.environment.name;
+        let message = format!("Restoring {archive} broke off");
+        let hint =
+            format!("Run deployer restore {name} {archive} again: it begins anew, and the data of before is kept");
+        return Some(Failure::new(Reason::RestoreUnfinished, message).hint(hint));
+    }
     if let Some(unknown) = before::unknown(subject, host) {
         return Some(unknown);
     }

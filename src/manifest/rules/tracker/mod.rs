@@ -1,9 +1,12 @@
 //! Rules of the `application.tracker` section. Never renders a template.
 
+mod backup;
 mod database;
 mod endpoint;
 mod services;
 mod together;
+
+pub use backup::read as backup;
 
 use super::scalars::{duration, image_name, switch};
 use super::{Reading, shown, values};

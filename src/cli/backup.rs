@@ -1,0 +1,152 @@
+//! `deployer backup`: an archive of an environment's data, made now by the script that its schedule runs. Never stops a
+//! service, and never writes over a file of this machine.
+
+use super::look;
+use super::pass::{Keep, Pass, refuse};
+use super::{Context, Ending};
+use crate::event::{ArchiveView, Event, Outcome};
+use crate::failure::{Failure, Reason};
+use crate::observe::Session;
+use crate::standing;
+use crate::step::backups::{self, Archive};
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+/// Make a verified archive of an environment's data, without stopping it
+///
+/// It is what the schedule of the manifest's `backup` does, now: the archive is made on the host, read back, and kept
+/// there. Nothing is stopped.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Download the archive into this directory, too
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<Utf8PathBuf>,
+}
+
+/// How many bytes of an archive are downloaded at once.
+const PART: u64 = 8 << 20;
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    backup(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    let prepared = pass.prepare(environments, true).await;
+    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    for (name, session) in &sessions {
+        let mut session = session.lock().await;
+        let made = make(&mut session).await;
+        let before = pass.records.get(name).and_then(|record| record.failed.clone());
+        pass.save(name, standing::record(&session, (context.now)(), before)).await;
+        let (archive, failed) = match made {
+            Ok(archive) => (archive, None),
+            // What comes after it failed; the archive itself is whole.
+            Err((Some(archive), failure)) => (archive, Some(failure)),
+            Err((None, failure)) => {
+                pass.fail(failure.on(name));
+                continue;
+            }
+        };
+        let saved = match &args.output {
+            Some(directory) => download(&session, &archive, directory).await.map(Some),
+            None => Ok(None),
+        };
+        let (saved, lost) = saved.map_or_else(|failure| (None, Some(failure)), |saved| (saved, None));
+        say(context, name, &archive, saved);
+        for failure in failed.into_iter().chain(lost) {
+            pass.fail(failure.on(name));
+        }
+    }
+    Ok(pass.close(sessions, Outcome::Ok).await)
+}
+
+/// Says an archive.
+pub(super) fn say(context: &Context, environment: &str, archive: &Archive, saved: Option<Utf8PathBuf>) {
+    context.say(Event::Archive(ArchiveView {
+        environment: environment.to_owned(),
+        archive: archive.name.clone(),
+        bytes: archive.bytes,
+        made: Timestamp::from_second(archive.at).unwrap_or_default(),
+        saved: saved.map(Utf8PathBuf::into_string),
+    }));
+}
+
+/// Whether archives are made of this environment's data, as its manifest and its host have it.
+pub(super) fn ready(session: &Session) -> Result<(), Failure> {
+    let environment = &session.prepared.environment;
+    if backups::wanted(environment).is_none() {
+        let failure = Failure::new(Reason::BackupUnknown, "The manifest says of no backups of this environment");
+        return Err(failure.hint("Add `backup: { at: \"03:00\" }` to its application.tracker, and apply it"));
+    }
+    if session.facts.backups.since.is_none() {
+        let failure = Failure::new(Reason::BackupUnknown, "The host makes no backups of this environment yet");
+        return Err(failure.hint(format!("Run deployer apply {} first", environment.name)));
+    }
+    Ok(())
+}
+
+async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failure)> {
+    ready(session).map_err(|failure| (None, failure))?;
+    session.progress("back up");
+    let script = backups::now(&session.prepared.subject(), false);
+    let output = session.script(&script, backups::LIMIT).await.map_err(|failure| (None, failure))?;
+    let failed =
+        |reason, message: &str| Failure::new(reason, message).details(session.prepared.redactor.redact(&output.stderr));
+    let failed = match output.status {
+        0 => None,
+        backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "What runs after the backup failed")),
+        status => return Err((None, failed(Reason::BackupFailed, &format!("The backup failed: exit {status}")))),
+    };
+    session.observe().await.map_err(|failure| (None, failure))?;
+    let missing = || Failure::new(Reason::BackupFailed, "The host does not know the archive that it made");
+    let made = session.facts.backups.made.clone().ok_or_else(|| (None, missing()))?;
+    match failed {
+        Some(failure) => Err((Some(made), failure)),
+        None => Ok(made),
+    }
+}
+
+/// Downloads an archive, part by part, under another name until it is whole.
+async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
+    let (path, partial) = (directory.join(&archive.name), directory.join(format!(".{}.partial", archive.name)));
+    let broken = |error: std::io::Error| {
+        let failure = Failure::new(Reason::BackupFailed, format!("{path} cannot be written"));
+        failure.details(error.to_string()).hint(format!("The archive is on the host: {}", archive.name))
+    };
+    std::fs::create_dir_all(directory).map_err(broken)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(broken)?;
+    let (mut digest, mut have) = (Sha256::new(), 0);
+    while have < archive.bytes {
+        session.progress(format!("download, {} %", have * 100 / archive.bytes));
+        let script = backups::part(&session.prepared.subject(), &archive.name, have, PART);
+        let output = session.script(&script, crate::step::LONG).await?;
+        if output.stdout.is_empty() {
+            break;
+        }
+        digest.update(&output.stdout);
+        file.write_all(&output.stdout).map_err(broken)?;
+        have += output.stdout.len() as u64;
+    }
+    file.sync_all().map_err(broken)?;
+    let found = digest.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    // Unlike a rename, a link never replaces a file.
+    let kept = if found == archive.sha256 { std::fs::hard_link(&partial, &path).map_err(broken) } else { Ok(()) };
+    std::fs::remove_file(&partial).map_err(broken)?;
+    kept?;
+    if found != archive.sha256 {
+        let message = format!("{} did not arrive as the host has it", archive.name);
+        return Err(Failure::new(Reason::BackupFailed, message).hint("Run the command again"));
+    }
+    Ok(path)
+}

@@ -1,0 +1,189 @@
+//! `deployer restore`: an environment's data comes back from an archive. Never touches anything before the archive was
+//! checked and the environment's name given, and never lets the data of before go before the services are well.
+
+use super::backup::{ready, say};
+use super::look;
+use super::pass::{Keep, Pass, refuse};
+use super::restart::{begin, record, say as step, well};
+use super::{Context, Ending};
+use crate::application::digest_of;
+use crate::event::{Event, Outcome, StepState};
+use crate::execute::Sessions;
+use crate::failure::{Failure, Reason};
+use crate::host::Input;
+use crate::observe::Session;
+use crate::state::Kind;
+use crate::step::backups::{self, Chosen};
+use crate::step::{self, Command};
+use camino::Utf8Path;
+use std::time::{Duration, Instant};
+
+/// Bring an environment's data back from an archive; without one, list those on its host
+///
+/// The archive is checked first, then what is there is backed up, the services that use the data are stopped, the data
+/// is changed and the services are started and waited for. Only databases come back: the release's files are those of
+/// the manifest. Broken off at any place, the same command begins anew.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The archive: a file of this machine, or the name of one on the host
+    #[arg(value_name = "ARCHIVE")]
+    pub archive: Option<String>,
+    /// Consent to replacing this environment's data
+    #[arg(long, value_name = "ENV")]
+    pub allow_restore: Option<String>,
+    /// The archive may be of another project or environment
+    #[arg(long)]
+    pub other_environment: bool,
+    /// Do not back up first what is there: for data that is lost or damaged
+    #[arg(long)]
+    pub without_backup: bool,
+    /// How long to wait for another run that works on the same environment
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "90s")]
+    pub wait: Duration,
+}
+
+/// Runs the command.
+pub async fn run(context: &Context, args: Args) -> Ending {
+    restore(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+}
+
+async fn restore(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let changes = args.archive.is_some();
+    let chosen = args.archive.as_deref().map(|archive| choose(archive, args.other_environment)).transpose();
+    let chosen = chosen.map_err(|failure| vec![failure.on(&args.environment)])?;
+    let mut pass = Pass::open(context, if changes { Keep::Always } else { Keep::IfThere }).await?;
+    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    let prepared = pass.prepare(environments, true).await;
+    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    let Some(chosen) = chosen else {
+        list(context, &mut pass, &sessions).await;
+        return Ok(pass.close(sessions, Outcome::Ok).await);
+    };
+    for (name, session) in &sessions {
+        let mut session = session.lock().await;
+        let begun = match consent(context, &session, args, &chosen.name).await {
+            Ok(()) => begin(context, &pass, &mut session, args.wait).await,
+            Err(failure) => Err(failure),
+        };
+        let (run, intent) = match begun {
+            Ok(begun) => begun,
+            Err(failure) => {
+                pass.fail(failure.on(name));
+                continue;
+            }
+        };
+        let started = Instant::now();
+        step(context, name, StepState::Started, None);
+        let done = bring_back(&mut session, &chosen, args.without_backup).await.map_err(|failure| failure.on(name));
+        if done.is_err() {
+            // What it says of the host is to be how the host was left.
+            let _ = session.observe().await;
+        }
+        let state = if done.is_ok() { StepState::Applied } else { StepState::Failed };
+        step(context, name, state, Some(started.elapsed()));
+        record(context, &mut pass, &session, (&run, intent), done.as_ref().err()).await;
+        match done {
+            Ok(()) => context.say(Event::Note(format!("{name} has the data of {}", chosen.name))),
+            Err(failure) => pass.fail(failure),
+        }
+    }
+    Ok(pass.close(sessions, Outcome::Changed).await)
+}
+
+/// Says which archives the hosts have.
+async fn list(context: &Context, pass: &mut Pass, sessions: &Sessions) {
+    for (name, session) in sessions {
+        let session = session.lock().await;
+        let script = backups::list(&session.prepared.subject());
+        match session.script(&script, step::SHORT).await {
+            Ok(output) => {
+                let archives = backups::parse_list(&output.stdout);
+                if archives.is_empty() {
+                    context.say(Event::Note(format!("The host has no archive of {name}")));
+                }
+                archives.iter().rev().for_each(|archive| say(context, name, archive, None));
+            }
+            Err(failure) => pass.fail(failure.on(name)),
+        }
+    }
+}
+
+/// The archive that is meant: a file of this machine, where there is one, else one of the host by its name.
+fn choose(archive: &str, other: bool) -> Result<Chosen, Failure> {
+    let path = Utf8Path::new(archive);
+    let name = path.file_name().unwrap_or_default().to_owned();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !name.ends_with(".tar.gz") || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+        let message = format!("`{archive}` is not the name of an archive, such as PROJECT--ENV-TIME.tar.gz");
+        return Err(Failure::new(Reason::BackupUnknown, message));
+    }
+    if !path.is_file() {
+        if archive.contains('/') {
+            return Err(Failure::new(Reason::BackupUnknown, format!("There is no file {archive}")));
+        }
+        return Ok(Chosen { name, sent: None, other });
+    }
+    let read = digest(path).map_err(|error| {
+        Failure::new(Reason::BackupUnknown, format!("{archive} cannot be read")).details(error.to_string())
+    })?;
+    Ok(Chosen { name, sent: Some((Input::File(path.to_owned()), read)), other })
+}
+
+fn digest(path: &Utf8Path) -> std::io::Result<String> {
+    let digest = digest_of(std::fs::File::open(path)?)?;
+    Ok(digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// Everything that must hold before the lease is asked for; the environment's name is the consent.
+async fn consent(context: &Context, session: &Session, args: &Args, archive: &str) -> Result<(), Failure> {
+    let name = session.prepared.name();
+    if let Some(refused) = step::preflight(Kind::Access, &session.prepared.subject(), &session.facts) {
+        return Err(refused);
+    }
+    ready(session)?;
+    if args.allow_restore.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let question = format!("This replaces the data of {name} by that of {archive}. Type {name} to restore it:");
+    if context.ask(question).await.is_some_and(|answer| answer.trim() == name) {
+        return Ok(());
+    }
+    let message = format!("The data of {name} is not replaced without consent by its name");
+    Err(Failure::new(Reason::ConsentMissing, message).hint(format!("Pass --allow-restore {name}")))
+}
+
+async fn bring_back(session: &mut Session, chosen: &Chosen, without_backup: bool) -> Result<(), Failure> {
+    let environment = session.prepared.environment.clone();
+    let Some(backup) = backups::wanted(&environment) else { return Ok(()) };
+    let check = backups::check(&session.prepared.subject(), backup, chosen.clone());
+    carry_out(session, &check).await.map_err(|failure| refused(failure, &chosen.name))?;
+    if !without_backup {
+        let keep = backups::keep(&session.prepared.subject());
+        let hint = "Nothing was touched. Where what is there is lost, pass --without-backup";
+        carry_out(session, &keep).await.map_err(|failure| failure.hint(hint))?;
+    }
+    let put = backups::restore(&session.prepared.subject(), &chosen.name);
+    carry_out(session, &put).await?;
+    let kept = "The data of before is kept on the host, and as its newest archive; restore that one to go back";
+    well(session, None).await.map_err(|failure| failure.hint(kept))?;
+    let settle = backups::settle(&session.prepared.subject());
+    carry_out(session, &settle).await?;
+    session.observe().await
+}
+
+async fn carry_out(session: &mut Session, command: &Command) -> Result<(), Failure> {
+    session.progress(command.title.clone());
+    session.run(command).await.map(|_| ())
+}
+
+/// A refusal in the archive's own words.
+fn refused(failure: Failure, name: &str) -> Failure {
+    let said = failure.details.as_deref().and_then(|said| said.lines().last());
+    match said.filter(|_| failure.reason == Reason::BackupInvalid) {
+        Some(said) => Failure { message: format!("{name} is not restored: {said}"), details: None, ..failure },
+        None => failure,
+    }
+}

@@ -1,0 +1,61 @@
+# Makes an archive of the data, reads it back, and only then lets it count. `local` as argument: without what comes after.
+set -eu
+umask 077
+LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" HOME=${HOME:-/root}
+export LC_ALL PATH HOME
+backups=$state/backups work=$state/backups/.work new=$state/backups/.new
+mkdir -p "$backups"
+exec 8>"$backups/.lock"
+flock -w 600 8 || { echo 'Another backup or a restore is at work' >&2; exit 75; }
+note() { printf '%s %s\n' "$(date +%s)" "$2" >"$backups/$1.new"; mv -f "$backups/$1.new" "$backups/$1"; }
+# What a command said last, on one line.
+said() { tail -n 3 "$backups/.said" | tr -s '\n\t' '  ' | head -c 300; }
+
+make() {
+  rm -rf "$work" "$work.check" "$new"
+  mkdir "$work" "$work/data" "$work.check"
+  [ -f "$script" ] || { echo "There is no $script to make a backup with" >&2; exit 1; }
+  sh "$script" save "$work/data"
+  release=$(sed -n 's/.*"id":"\([^"]*\)".*/\1/p' "$state/current.json")
+  cp -a "$state/releases/$release/tree" "$work/release"
+  printf '{"version":1,"project":"%s","environment":"%s","release":"%s","database":"%s","image":"%s","made":"%s"}\n' \
+    "$project" "$environment" "$release" "$database" "$image" "$made" >"$work/backup.json"
+  (cd "$work" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum) >"$work/SHA256SUMS"
+  tar -C "$work" -czf "$new" .
+  gzip -t "$new"
+  tar -C "$work.check" -xzf "$new"
+  (cd "$work.check" && sha256sum --check --quiet --strict SHA256SUMS >&2)
+  sh "$script" check "$work.check/data"
+  sync "$new"
+}
+
+name=$identity-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+made=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+set +e
+(set -e; make) 2>"$backups/.said"
+code=$?
+set -e
+cat "$backups/.said" >&2
+rm -rf "$work" "$work.check"
+if [ "$code" != 0 ]; then
+  rm -f "$new"
+  note failed "$(said)"
+  exit 1
+fi
+mv "$new" "$backups/$name"
+note made "$(stat -c %s "$backups/$name") $(sha256sum "$backups/$name" | cut -d ' ' -f 1) $name"
+rm -f "$backups/failed"
+find "$backups" -maxdepth 1 -type f -name '*.tar.gz' -mmin "+$((days * 1440))" ! -name "$name" \
+  ! -name "$(cat "$backups/.keep" 2>/dev/null || echo "$name")" -exec rm -f {} +
+[ "${1-}" != local ] || exit 0
+archive=$backups/$name
+set +e
+(set -e; after) >"$backups/.said" 2>&1 </dev/null
+code=$?
+set -e
+cat "$backups/.said" >&2
+if [ "$code" != 0 ]; then
+  note after "exit code $code: $(said)"
+  exit 3
+fi
+rm -f "$backups/after"
