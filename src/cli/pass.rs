@@ -222,7 +222,7 @@ impl Pass {
             if self.render.masks() && !offline {
                 self.render.mask(&prepare::known_of_access(&environment).await);
             }
-            match prepare::prepare(environment, offline).await {
+            match Box::pin(prepare::prepare(environment, offline)).await {
                 Ok(mut one) => {
                     self.render.mask(&one.redactor);
                     one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
@@ -245,7 +245,7 @@ impl Pass {
             let vouch = |failure: &Failure| vouch(context, failure);
             let (records, kept, sink, workshop) = (&self.records, self.kept.as_deref(), &self.sink, &self.workshop);
             let survey = Survey { records, request, kept, workshop, sink, vouch: &vouch };
-            survey::observe(prepared, &survey).await
+            Box::pin(survey::observe(prepared, &survey)).await
         };
         for (_, failure) in &failed {
             self.fail(failure.clone());
@@ -301,7 +301,7 @@ impl Pass {
         for (name, session) in sessions {
             let session = session.into_inner();
             let token = session.lease.as_ref().map(|lease| lease.token);
-            match (&self.kept, session.part().await) {
+            match (&self.kept, Box::pin(session.part()).await) {
                 // After a failure nothing is taken on trust, the connection included.
                 (Some(kept), (_, Some(host))) if self.failures.is_empty() => kept.keep(&name, host).await,
                 (_, (_, Some(host))) => host.close().await,
