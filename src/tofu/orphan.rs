@@ -109,20 +109,21 @@ mod tests {
         let room = Room::open(Utf8Path::from_path(directory.path()).unwrap()).unwrap();
         let holder = Holder::here("tester@here", "plan", None);
         let argv = ["true".to_owned()];
-        let claims = async {
-            for _ in 0..300 {
-                claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
-            }
-        };
-        let others = async {
-            loop {
-                crate::process::run(&argv, b"", Duration::from_secs(20)).await.unwrap();
-            }
-        };
-        tokio::select! {
-            () = claims => {}
-            () = others => {}
+        let others = (0..4).map(|_| {
+            let argv = argv.clone();
+            tokio::spawn(async move {
+                loop {
+                    crate::process::run(&argv, b"", Duration::from_secs(20)).await.unwrap();
+                }
+            })
+        });
+        let others: Vec<_> = others.collect();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
+            tokio::task::yield_now().await;
         }
+        others.iter().for_each(tokio::task::JoinHandle::abort);
         let first = claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
         let second = claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap_err();
         assert_eq!(second.reason, Reason::StateLocked);
