@@ -1,8 +1,9 @@
 //! The state's way to the store: OpenTofu's standard `http` backend, on the loopback interface, for the time of one run.
 //! Never answers anyone without the run's token, and never says that a state is kept before it is on the disk.
 
+use super::key::{hex, random};
 use super::state;
-use super::vault::{Vault, hex, random};
+use super::vault::Vault;
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use axum::Router;

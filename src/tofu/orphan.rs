@@ -10,6 +10,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(200);
+/// For how long a lock may seem held that was let go: a process that is just being started has a copy of all that we
+/// hold until it is under way.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// The directory is ours for as long as this lives.
 #[derive(Debug)]
@@ -26,10 +29,14 @@ pub struct Ours {
 /// `StateLocked` where another run has it; `ProvisionTimeout` where what was left behind does not end in time.
 pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>) -> Result<Ours, Failure> {
     let claim = open(room, "run")?;
-    match claim.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(taken(&reader(room, "run"))),
-        Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, &error)),
+    let begun = Instant::now();
+    loop {
+        match claim.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if begun.elapsed() < MOMENT => tokio::time::sleep(PAUSE / 4).await,
+            Err(TryLockError::WouldBlock) => return Err(taken(&reader(room, "run"))),
+            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, &error)),
+        }
     }
     note(room, "run", &holder.line())?;
     let held = open(room, "tofu")?;
@@ -47,7 +54,7 @@ pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>)
             return Err(Failure::new(Reason::ProvisionTimeout, message)
                 .hint("Wait for it, or end that process; then run the same command again"));
         }
-        if !told {
+        if !told && begun.elapsed() >= PAUSE {
             say(format!("Waiting for OpenTofu of an earlier run to end ({who})"));
             told = true;
         }
@@ -88,4 +95,38 @@ fn note(room: &Room, name: &str, text: &str) -> Result<(), Failure> {
 
 fn reader(room: &Room, name: &str) -> String {
     fs::read_to_string(room.own(&format!("{name}.who"))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use camino::Utf8Path;
+
+    /// While other processes are started, which have our locks for a moment.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_let_go_can_be_claimed_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let room = Room::open(Utf8Path::from_path(directory.path()).unwrap()).unwrap();
+        let holder = Holder::here("tester@here", "plan", None);
+        let argv = ["true".to_owned()];
+        let others = (0..4).map(|_| {
+            let argv = argv.clone();
+            tokio::spawn(async move {
+                loop {
+                    crate::process::run(&argv, b"", Duration::from_secs(20)).await.unwrap();
+                }
+            })
+        });
+        let others: Vec<_> = others.collect();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        others.iter().for_each(tokio::task::JoinHandle::abort);
+        let first = claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
+        let second = claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap_err();
+        assert_eq!(second.reason, Reason::StateLocked);
+        drop(first);
+    }
 }

@@ -4,23 +4,20 @@
 //! The key comes from a passphrase (Argon2id, RFC 9106) with a salt of the environment's own, or is drawn at random
 //! and kept in `state.key` beside the store.
 
+use super::key::{self, Key, hex, random, unhex};
 use super::state::{self, State};
 use crate::failure::{Failure, Reason};
 use crate::store::{Plain, Store};
-use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
-use std::io::Write as _;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The first byte of what is sealed: its format.
 const FORMAT: u8 = 1;
 const NONCE: usize = 24;
-/// Memory in KiB, passes and lanes: the second recommendation of RFC 9106, 64 MiB.
-const COST: (u32, u32, u32) = (64 * 1024, 3, 4);
 
 /// Where a key came from: the second byte of what is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +42,6 @@ impl Source {
         }
     }
 }
-
-type Key = Zeroizing<[u8; 32]>;
 
 /// The state of one environment's infrastructure, and what is kept with it.
 pub struct Vault {
@@ -283,18 +278,8 @@ impl Vault {
             let fresh: [u8; 16] = random()?;
             let salt = self.store.salt(&self.project, &self.environment, &fresh).await?;
             let passphrase = Zeroizing::new(self.passphrase().unwrap_or_default().as_bytes().to_vec());
-            // Off the runtime's threads: it takes tenths of a second.
-            let derive = move || {
-                let (memory, passes, lanes) = COST;
-                let mut key = Zeroizing::new([0; 32]);
-                let params = Params::new(memory, passes, lanes, Some(key.len()))?;
-                Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
-                    &passphrase,
-                    &salt,
-                    &mut *key,
-                )?;
-                Ok::<_, argon2::Error>(key)
-            };
+            // Off the runtime's threads: it takes a while.
+            let derive = move || key::derived(&passphrase, &salt);
             match tokio::task::spawn_blocking(derive).await {
                 Ok(Ok(key)) => Ok(key),
                 Ok(Err(error)) => {
@@ -319,52 +304,6 @@ impl Vault {
                 format!("The key of the infrastructure's state, {path}, cannot be used: {error}"),
             )
         };
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && make => {
-                keep(&path, &random::<32>()?).map_err(cannot)?;
-                std::fs::read_to_string(&path)
-            }
-            other => other,
-        };
-        let text = Zeroizing::new(text.map_err(cannot)?);
-        let key = unhex(text.trim()).and_then(|key| Some(Zeroizing::new(key.as_slice().try_into().ok()?)));
-        key.ok_or_else(|| cannot(std::io::Error::other("it is not 64 hexadecimal digits")))
+        key::kept(&path, make).map_err(cannot)
     }
-}
-
-/// Writes a fresh key where none is; another process may be first.
-fn keep(path: &camino::Utf8Path, key: &[u8; 32]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(camino::Utf8Path::new("."));
-    // Readable by its owner alone, as temporary files are.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    let digits = Zeroizing::new(hex(key));
-    writeln!(file, "{}", *digits)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => std::fs::File::open(folder)?.sync_all(),
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error.error),
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut digits, byte| {
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2));
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
-}
-
-/// Random bytes of the system.
-pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
-    let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::new(Reason::StateSealed, format!("This machine gives no random bytes: {error}")))?;
-    Ok(bytes)
 }

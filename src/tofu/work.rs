@@ -3,28 +3,24 @@
 
 use super::backend::{self, Served};
 use super::follow::{self, Call, Heard};
-use super::lay::{self, Room};
+use super::lay::Room;
 use super::model::{Outputs, Proposed, Purpose};
 use super::orphan::{self, Ours};
 use super::program::Tofu;
-use super::state::{self, Left};
+use super::state;
 use super::vault::Vault;
-use super::{init, show};
+use super::{init, rescue, show};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::secret::Redactor;
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Told what goes on, in words for people, secrets taken out.
 pub type Say<'a> = dyn Fn(String) + Sync + 'a;
-
-/// The file that OpenTofu leaves where it cannot write its state.
-const LEFT: &str = "errored.tfstate";
 
 /// Where the state is kept.
 #[derive(Clone, Debug)]
@@ -140,7 +136,7 @@ impl Work {
         let arguments = ["apply", "-input=false", "-json", "-no-color", "-auto-approve", proposed.file.as_str()];
         let heard = self.call(&desk, &arguments, true, say).await;
         // What was done may be in it even where the call failed.
-        let saved = self.rescue(&desk.room, say).await;
+        let saved = rescue::take_in(self, &desk.room, say).await;
         let heard = heard?;
         for warning in heard.warnings(&self.redactor) {
             if !proposed.warnings.contains(&warning) {
@@ -195,7 +191,7 @@ impl Work {
         let room = Room::open(&self.directory)?;
         let ours = orphan::claim(&room, &self.holder, self.limit, say).await?;
         let vault = self.backend.vault();
-        self.rescue(&room, say).await?;
+        rescue::take_in(self, &room, say).await?;
         let own = matches!(self.backend, Backend::Own(_));
         // Read once before OpenTofu asks for it: a wrong key is told clearly here.
         let kept = vault.exists().await?;
@@ -249,35 +245,6 @@ impl Work {
             lines,
         };
         follow::run(call, say, &self.redactor).await
-    }
-
-    /// Takes a state that OpenTofu had to leave in a file to where it belongs.
-    async fn rescue(&self, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
-        let path = room.directory.join(LEFT);
-        let left = match fs::read(&path) {
-            Ok(left) => zeroize::Zeroizing::new(left),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(lay::cannot(&path, &error)),
-        };
-        let unusable = |why: &str| {
-            Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, and {why}"))
-                .hint("Look at that file: it names what the run made; move it away once that is looked after")
-        };
-        let Backend::Own(vault) = &self.backend else {
-            return Err(unusable("its backend is one of OpenTofu's own")
-                .hint(format!("Push it in {}: {} state push {LEFT}", room.directory, self.tofu.program)));
-        };
-        let read = state::read(&left).map_err(|error| unusable(&error))?;
-        backend::clear(vault).await?;
-        match state::judge(&read, vault.state().await?.as_ref()) {
-            Left::Newest => {
-                say("Taking over the state that an interrupted run left behind".to_owned());
-                vault.write(&left, None).await?;
-            }
-            Left::Old => {}
-            Left::Foreign => return Err(unusable("it is of other infrastructure than the stored one")),
-        }
-        fs::remove_file(&path).map_err(|error| lay::cannot(&path, &error))
     }
 
     fn digest(&self, purpose: Purpose) -> String {

@@ -231,7 +231,7 @@ async fn the_limit_asks_it_to_end() {
     let begun = Instant::now();
     let failure = scene.apply(&proposed).await.unwrap_err();
     assert_eq!(failure.reason, Reason::ProvisionTimeout, "{failure:?}");
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     assert_eq!(scene.vault().await.locked().await.unwrap(), None);
     // What was begun is known, and is made anew.
     scene.limit = Duration::from_mins(2);
