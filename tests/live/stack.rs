@@ -45,8 +45,23 @@ pub fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
     work
 }
 
+/// Gives a host these images of the stack, as if it had pulled them.
+pub fn load_images(host: &BedHost, names: &[&str]) {
+    let folder = tempfile::tempdir().expect("a directory");
+    for name in names.iter().map(|name| format!("{name}.tar")) {
+        std::fs::copy(bed_value("BED_STACK").join(&name), folder.path().join(&name)).expect("a copy");
+    }
+    host.send(folder.path(), "/root/images");
+    host.shell("for file in /root/images/*.tar; do docker load -q -i $file; done; rm -r /root/images");
+}
+
 /// Runs deployer with the stack's secrets, where the names of the stack resolve to its host.
 pub fn run(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) -> Run {
+    Work::finish(&mut command(work, host, arguments, secrets))
+}
+
+/// The same, before it runs.
+pub fn command(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) -> Command {
     let names = "http.tracker.test api.tracker.test";
     work.write("hosts", format!("127.0.0.1 localhost\n{} {names}\n{} {names}\n", host.ipv4, host.ipv6));
     let plain = work.command(arguments);
@@ -55,7 +70,7 @@ pub fn run(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) 
     command.args(plain.get_args()).current_dir(work.path(".")).env_clear();
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("TRACKER_TOKEN", secrets[0]).env("TRACKER_DB_PASSWORD", secrets[1]);
-    Work::finish(&mut command)
+    command
 }
 
 /// What `deployer test` found, by check; none of it is a failure.
