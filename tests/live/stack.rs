@@ -3,7 +3,7 @@
 //! its figures.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
-use crate::scene::containers;
+use crate::scene::{containers, traffic};
 use std::collections::BTreeMap;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
@@ -185,6 +185,20 @@ fn removal(work: &Work, host: &BedHost) {
         assert_eq!(before.get(name), Some(id), "{name} has nothing to do with Prometheus");
     }
     assert_eq!(run(work, host, &["apply", "--json"], secrets).expect(0).outcome(), "converged");
+}
+
+#[test]
+fn a_host_with_docker_and_images_is_soon_ready_in_few_round_trips() {
+    let host = BedHost::docker();
+    load_images(&host, &["tracker", "mysql", "prometheus", "caddy", "tracker-metrics"]);
+    let work = stack(&host, "", FULL);
+    let begun = std::time::Instant::now();
+    let (connections, commands) =
+        traffic(&host, || _ = run(&work, &host, &["apply", "--json"], [TOKEN, PASSWORD]).expect(0));
+    let took = begun.elapsed();
+    assert!(connections == 1 && commands <= 12, "{connections} connections, {commands} commands, {took:?}");
+    // Alone it takes half of that; other tests may run beside it.
+    assert!(took < Duration::from_mins(1), "{took:?}");
 }
 
 /// What a tracker answers a peer that announces itself from a host, in hexadecimal digits.
