@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// How often a command is begun at most, where connections keep breaking.
 const TRIES: usize = 3;
 
+/// What is sent for a command that runs under a lease's token and a name of its own.
+type Script = fn(&step::Subject<'_>, &Command, u64, &str) -> String;
+
 impl Session {
     /// Runs one command to its end. Its own failure carries its last lines.
     ///
@@ -18,6 +21,23 @@ impl Session {
     /// The command's own reason where it failed, `LeaseLost` where another run took over, `ConnectionLost` where the
     /// connection broke and could not be had again within `ssh.wait`.
     pub async fn run(&mut self, command: &Command) -> Result<Output, Failure> {
+        self.carry_out(command, step::script).await
+    }
+
+    /// The same, and a look at the host once it is done.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; then nothing was looked at.
+    pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
+        let output = self.carry_out(command, step::script_and_probe).await?;
+        match step::parse(&output.stdout) {
+            Ok(facts) => self.take_in(facts).await,
+            // The connection broke, or the look was cut short.
+            Err(_) => self.observe().await,
+        }
+    }
+
+    async fn carry_out(&mut self, command: &Command, script: Script) -> Result<Output, Failure> {
         let mut broken = broken_off(&self.prepared.environment.address, command);
         for _ in 0..TRIES {
             let Some(lease) = &self.lease else {
@@ -25,7 +45,7 @@ impl Session {
                 return Err(Failure::new(Reason::LeaseLost, message));
             };
             let id = uuid::Uuid::now_v7().simple().to_string();
-            let script = step::script(&self.prepared.subject(), command, lease.token, &id);
+            let script = script(&self.prepared.subject(), command, lease.token, &id);
             match self.host()?.run(&script, command.input.clone(), command.limit + step::PATIENCE).await {
                 Ok(output) if output.status == 0 => return Ok(output),
                 Ok(output) if output.status == step::lease::LOST.0 && output.stderr.contains(step::lease::LOST.1) => {

@@ -186,17 +186,27 @@ async fn change(planned: &PlannedStep, session: &mut Session, context: &Executio
         return Err(refused);
     }
     let commands = step::commands(kind, &subject, &session.facts, context.release)?;
-    let ran = run_all(session, &commands).await;
-    if kind == Kind::Services {
-        return settle(session, ran, context).await.map(|()| true);
-    }
-    ran?;
     if kind == Kind::Firewall {
+        run_all(session, &commands).await?;
         proof::firewall(session).await?;
+        session.observe().await?;
+    } else {
+        let ran = run_all_and_observe(session, &commands).await;
+        if kind == Kind::Services {
+            return settle(session, ran, context).await.map(|()| true);
+        }
+        ran?;
     }
-    session.observe().await?;
     let (observed, desired) = facts(session, kind);
-    if observed == desired { Ok(true) } else { Err(not_converged(kind, &observed, &desired)) }
+    if observed == desired { Ok(true) } else { Err(apart(session, kind, &observed, &desired).await) }
+}
+
+/// Why a host differs from what its step was to bring about: one that goes down lets parts of a look fail first.
+async fn apart(session: &Session, kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
+    if session.gone().await {
+        return Failure::new(Reason::ConnectionLost, format!("The connection broke after the {kind} step"));
+    }
+    not_converged(kind, observed, desired)
 }
 
 /// What the old release alone had open stays so until the new one runs: were it rolled back, it would need it.
@@ -236,6 +246,14 @@ async fn run_all(session: &mut Session, commands: &[Command]) -> Result<(), Fail
     Ok(())
 }
 
+/// The same, and a look at the host after the last of them.
+async fn run_all_and_observe(session: &mut Session, commands: &[Command]) -> Result<(), Failure> {
+    let Some((last, before)) = commands.split_last() else { return session.observe().await };
+    run_all(session, before).await?;
+    session.progress(last.title.clone());
+    session.run_and_observe(last).await
+}
+
 /// Waits until all services are well, then records the release as converged. One that does not become well gives way
 /// to the last one that was.
 async fn settle(session: &mut Session, ran: Result<(), Failure>, context: &Execution<'_>) -> Result<(), Failure> {
@@ -268,12 +286,15 @@ async fn smoke(session: &Session, context: &Execution<'_>) -> Result<(), Failure
     }
 }
 
-/// Waits until all services are well. Ends early where waiting cannot help.
+/// Waits until all services are well, which were looked at where what started them ran to its end. Ends early where
+/// waiting cannot help.
 async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Failure> {
     let limit = session.prepared.environment.health.timeout;
     let (started, mut pause) = (Instant::now(), Duration::from_millis(200));
-    loop {
+    if ran.is_err() {
         session.observe().await?;
+    }
+    loop {
         let (observed, desired) = facts(session, Kind::Services);
         if ran.is_ok() && services::settled(&observed, &desired) {
             return Ok(());
@@ -288,24 +309,24 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
         session.progress(format!("wait: {}", unwell(&observed, &desired).join(", ")));
         let left = limit.saturating_sub(started.elapsed());
         if let Some(script) = services::answers(&session.prepared.subject(), &session.facts, left) {
-            // Where the connection breaks, the next look makes another one.
-            let _ = session.script(&script, step::SHORT).await;
+            session.observe_after(&script).await?;
         } else {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_secs(2));
+            session.observe().await?;
         }
     }
 }
 
 /// Records the release that is live as the one that converged, and closes what only another one had open.
 async fn finish(session: &mut Session) -> Result<(), Failure> {
-    if let Some(command) = services::finish(&session.prepared.subject(), &session.facts) {
-        session.run(&command).await?;
+    match services::finish(&session.prepared.subject(), &session.facts) {
+        Some(command) => session.run_and_observe(&command).await?,
+        None => session.observe().await?,
     }
-    session.observe().await?;
     let (observed, desired) = facts(session, Kind::Services);
     if observed != desired {
-        return Err(not_converged(Kind::Services, &observed, &desired));
+        return Err(apart(session, Kind::Services, &observed, &desired).await);
     }
     close_old_ports(session).await
 }
@@ -357,7 +378,7 @@ async fn go_back(session: &mut Session, target: &ReleaseRecord, context: &Execut
 /// Brings a release back that the host still has, and waits until it is well.
 async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Rejected]) -> Result<(), Failure> {
     let command = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
-    let ran = run_all(session, &[command]).await;
+    let ran = run_all_and_observe(session, &[command]).await;
     // From here on the rejected inputs count as such, also where they were just tried again.
     session.prepared.retry = false;
     well(session, ran).await?;

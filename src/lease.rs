@@ -6,7 +6,7 @@ use crate::holder::Holder;
 use crate::host::{Host, Input};
 use crate::observe::Session;
 use crate::step::lease::{self, Answer, Held};
-use crate::step::{SHORT, frame};
+use crate::step::{self, SHORT, frame};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -45,10 +45,15 @@ impl Session {
         let (begun, mut told) = (Instant::now(), false);
         let mut over = None;
         loop {
-            let held = match self.ask(&claim.holder, over, floor).await? {
+            let probe = step::probe(&self.prepared.subject());
+            let (answer, seen) = self.ask(&claim.holder, over, floor, &probe).await?;
+            let held = match answer {
                 Answer::Ours(token) => {
                     self.keep(token, claim.holder.clone())?;
-                    return self.observe().await;
+                    return match step::parse(&seen) {
+                        Ok(facts) => self.take_in(facts).await,
+                        Err(_) => self.observe().await,
+                    };
                 }
                 Answer::Held(held) => held,
             };
@@ -69,7 +74,7 @@ impl Session {
 
     /// Takes the lease from its holder, alive or not.
     pub async fn seize(&mut self, claim: &Claim, floor: u64, held: &Held) -> Result<(), Failure> {
-        match self.ask(&claim.holder, Some(held.token), floor).await? {
+        match self.ask(&claim.holder, Some(held.token), floor, "").await?.0 {
             Answer::Ours(token) => self.keep(token, claim.holder.clone()),
             Answer::Held(held) => Err(busy(&held)),
         }
@@ -79,17 +84,25 @@ impl Session {
     pub(crate) async fn renew(&mut self) -> Result<(), Failure> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         lease.heart.abort();
-        match self.ask(&lease.holder, Some(lease.token), lease.token).await? {
+        match self.ask(&lease.holder, Some(lease.token), lease.token, "").await?.0 {
             Answer::Ours(token) => self.keep(token, lease.holder),
             Answer::Held(held) => Err(busy(&held)),
         }
     }
 
-    async fn ask(&self, holder: &Holder, over: Option<u64>, floor: u64) -> Result<Answer, Failure> {
-        let script = self.prepared.subject().preamble() + &frame::wrap("lease", &lease::acquire(holder, over, floor));
+    /// The host's answer, and what it said to `more`, which it runs after that.
+    async fn ask(
+        &self,
+        holder: &Holder,
+        over: Option<u64>,
+        floor: u64,
+        more: &str,
+    ) -> Result<(Answer, Vec<u8>), Failure> {
+        let lease = frame::wrap("lease", &lease::acquire(holder, over, floor));
+        let script = self.prepared.subject().preamble() + &lease + more;
         let output = self.script(&script, SHORT).await?;
         let answer = frame::split(&output.stdout).get("lease").and_then(|answer| lease::parse(answer));
-        answer.ok_or_else(|| {
+        answer.map(|answer| (answer, output.stdout)).ok_or_else(|| {
             let message = format!("No lease can be kept under {}", self.prepared.subject().state_directory());
             Failure::new(Reason::UploadFailed, message).details(output.stderr)
         })

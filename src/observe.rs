@@ -140,8 +140,8 @@ impl Session {
         (self.prepared, self.connection.and_then(Arc::into_inner))
     }
 
-    async fn look(&self) -> Result<HostFacts, Failure> {
-        let script = step::probe(&self.prepared.subject());
+    async fn look(&self, before: &str) -> Result<HostFacts, Failure> {
+        let script = before.to_owned() + &step::probe(&self.prepared.subject());
         let output = self.script(&script, step::SHORT).await?;
         match step::parse(&output.stdout) {
             // A host that goes down lets parts of the probe fail first.
@@ -154,16 +154,27 @@ impl Session {
 
     /// Reads everything in one round trip.
     pub async fn observe(&mut self) -> Result<(), Failure> {
-        let asked = std::mem::take(&mut self.facts.images.registry);
-        let infrastructure = self.facts.infrastructure.clone();
-        *self.facts = match self.look().await {
+        self.observe_after("").await
+    }
+
+    /// The same, once the host ran shell that changes nothing.
+    pub(crate) async fn observe_after(&mut self, script: &str) -> Result<(), Failure> {
+        let facts = match self.look(script).await {
             // Once something was begun, a broken connection is worth another one.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
                 self.reconnect().await.map_err(|_| lost)?;
-                self.look().await?
+                self.look(script).await?
             }
             facts => facts?,
         };
+        self.take_in(facts).await
+    }
+
+    /// Takes over what a look at the host found, and asks those beside it.
+    pub(crate) async fn take_in(&mut self, facts: HostFacts) -> Result<(), Failure> {
+        let asked = std::mem::take(&mut self.facts.images.registry);
+        let infrastructure = std::mem::take(&mut self.facts.infrastructure);
+        *self.facts = facts;
         self.facts.images.registry = asked;
         self.facts.infrastructure = infrastructure;
         self.ask_registries().await?;

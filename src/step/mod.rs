@@ -157,6 +157,16 @@ pub fn script(subject: &Subject<'_>, command: &Command, token: u64, id: &str) ->
     format!("set -eu\n{alone}{note}{}\n{count}\n", command.script)
 }
 
+/// The same, and what [`probe`] reads once it is done: one round trip for both.
+#[must_use]
+pub fn script_and_probe(subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
+    format!(
+        "{}trap - EXIT\necho '{id} 0' > \"$state/last\"\nexec 9>&-\n(\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
+        script(subject, command, token, id),
+        probe(subject),
+    )
+}
+
 /// Shell that waits until no command works on this environment any more, for at most `limit`, and tells how the last
 /// one ended: `ID CODE`, or `ID begun` where it was killed.
 #[must_use]

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-const SECRETS: [&str; 2] = ["token", "p@ss:w/ord#%'\"\\"];
+pub const SECRETS: [&str; 2] = ["token", "p@ss:w/ord#%'\"\\"];
 const STATE: &str = "/var/lib/deployer/torrent--production/backups";
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -21,12 +21,17 @@ fn listed(host: &BedHost, database: &str, backup: &str) -> Work {
     );
     let work = stack(host, "", &tracker);
     work.edit("deployment.yaml", "images: { ", "images: { backup: \"deployer/backup:1\", ");
+    with_sqlite(&work);
+    work
+}
+
+/// Sends the image that has `sqlite3`, and none that these tests do not need.
+pub fn with_sqlite(work: &Work) {
     let (from, to) = ("\"caddy:2.6\": ", "\"deployer/backup:1\": ");
     let text = work.read("deployment.yaml");
     let lines = text.lines().filter(|line| !line.contains("\"prom/prometheus:2.53\": "));
     let lines = lines.map(|line| line.replace(from, to).replace("/caddy.tar", "/backup.tar") + "\n");
     work.write("deployment.yaml", lines.collect::<String>());
-    work
 }
 
 fn deployer(work: &Work, host: &BedHost, arguments: &[&str]) -> Run {
@@ -34,13 +39,13 @@ fn deployer(work: &Work, host: &BedHost, arguments: &[&str]) -> Run {
 }
 
 /// Puts the torrent on the tracker's list, or takes it off.
-fn list(host: &BedHost, method: &str) {
+pub fn list(host: &BedHost, method: &str) {
     let url = format!("http://127.0.0.1:1212/api/v1/whitelist/{HASH}?token={}", SECRETS[0]);
     host.shell(&format!("curl -sf -X {method} '{url}' >/dev/null"));
 }
 
 /// Whether the tracker, asked for the torrent, serves it.
-fn serves(host: &BedHost) -> bool {
+pub fn serves(host: &BedHost) -> bool {
     let hash = HASH.as_bytes().chunks(2).fold(String::new(), |text, pair| text + "%" + &String::from_utf8_lossy(pair));
     let query =
         format!("info_hash={hash}&peer_id=-DP-0000000000000001&port=4000&uploaded=0&downloaded=0&left=0&compact=0");

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
+mod acme;
+mod admission;
 mod backup;
 mod bed;
 mod before;
@@ -19,6 +21,7 @@ mod edits;
 mod engine;
 mod firewall;
 mod hostile;
+mod import;
 mod kill_schedule;
 mod lease;
 mod lifecycle;

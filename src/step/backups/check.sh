@@ -23,7 +23,7 @@ tar -C "$unpacked" --no-same-owner -xzf "$archive" 2>/dev/null || refuse "It is 
 of() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$unpacked/backup.json" | head -n 1; }
 [ "$(of database)" = "$database" ] || refuse "It is of a $(of database) database, and this one is $database"
 if [ -z "$other" ] && [ "$(of project)/$(of environment)" != "$project/$environment" ]; then
-  refuse "It is of the environment $(of environment) of the project $(of project)"
+  refuse "It is of the environment $(of environment) of the project $(of project); --other-environment restores it all the same"
 fi
 [ -f "$app/$script" ] || refuse "The release on the host has no $script: apply it first"
 why=$(sh "$app/$script" check "$unpacked/data" 2>&1) ||
