@@ -136,6 +136,9 @@ impl Session {
 
     /// Gives the lease back and leaves the connection, where nobody else uses it.
     pub async fn part(mut self) -> (Prepared, Option<Host>) {
+        if let Some(machine) = self.machine.take() {
+            machine.discard();
+        }
         self.disown().await;
         (self.prepared, self.connection.and_then(Arc::into_inner))
     }

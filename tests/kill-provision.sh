@@ -34,7 +34,7 @@ trap 'exit 143' TERM
 read -r network gateway < <("$bed" machines bare)
 eval "$("$bed" env)"
 address=${gateway%.*}.${ADDRESS:-254}
-export LXD_DIR=$BED_LXD LXD_CONF=$BED_LXD/client TF_CLI_CONFIG_FILE=$BED_TOFU/settings.tfrc PATH=$BED_TOFU:$PATH HOME=$work
+export DEPLOYER_ALLOW_LOCAL_STATE=true LXD_DIR=$BED_LXD LXD_CONF=$BED_LXD/client TF_CLI_CONFIG_FILE=$BED_TOFU/settings.tfrc PATH=$BED_TOFU:$PATH HOME=$work
 cd "$work"
 cp -r "$checkout/examples/module/infra" .
 cat >deployment.yaml <<END

@@ -86,6 +86,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         saved::fits(saved, pass.manifest.project.as_str(), &|name| pass.knows(name))?;
     }
     let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy)?;
+    pass.refuse_left_machines(&environments).await.map_err(|failure| vec![failure])?;
     let request = Request {
         goal: asked.goal,
         parallel: asked.parallel,

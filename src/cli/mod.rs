@@ -96,7 +96,7 @@ struct Global {
     #[arg(long, global = true, env = "DEPLOYER_TOFU", hide_env_values = true, value_name = "PATH")]
     tofu: Option<Utf8PathBuf>,
     /// On a CI runner: keep what is known of machines in a local file all the same
-    #[arg(long, global = true, env = "DEPLOYER_ALLOW_LOCAL_STATE")]
+    #[arg(long, global = true, env = "DEPLOYER_ALLOW_LOCAL_STATE", hide_env_values = true)]
     allow_local_state: bool,
     /// Print JSON lines on standard output, and never ask
     #[arg(long, global = true)]

@@ -73,6 +73,7 @@ impl Pass {
         let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render, workshop };
         pass.say_warnings(context);
         pass.orphans().map_err(|failure| vec![failure])?;
+        pass.left_machines().await.map_err(|failure| vec![failure])?;
         Ok(pass)
     }
 
@@ -106,6 +107,42 @@ impl Pass {
                 "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} takes it off its host"
             );
             (self.sink)(Event::Warning { environment: Some(name.clone()), message });
+        }
+        Ok(())
+    }
+
+    /// Warns of machines that deployer made for environments that have no machine of ours any more.
+    async fn left_machines(&self) -> Result<(), Failure> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let environments = &self.manifest.environments;
+        let ours = |environment: &Environment| environment.provision.is_some();
+        let former = |name: &str| {
+            environments
+                .values()
+                .any(|one| ours(one) && one.renamed_from.as_ref().is_some_and(|it| it.as_str() == name))
+        };
+        let kept = |name: &str| environments.get(name).is_some_and(ours) || former(name);
+        for name in store.with_infrastructure(self.manifest.project.as_str()).await?.into_iter().filter(|it| !kept(it))
+        {
+            let message = format!(
+                "has a machine that deployer made, and is not `provisioned` in the manifest. Put its section back to take the \
+                 machine down, or let it go on: deployer state forget {name} --keep-infrastructure"
+            );
+            (self.sink)(Event::Warning { environment: Some(name), message });
+        }
+        Ok(())
+    }
+
+    /// Refuses to take an environment off a machine that only its entry could take down.
+    pub async fn refuse_left_machines(&self, environments: &[Environment]) -> Result<(), Failure> {
+        let Some(store) = &self.store else { return Ok(()) };
+        for environment in environments.iter().filter(|environment| environment.orphaned) {
+            let name = environment.name.as_str();
+            if store.has_infrastructure(self.manifest.project.as_str(), name).await? {
+                let message = "deployer made its machine, and its entry says how it is taken down";
+                let hint = "Put the entry back, and destroy it then";
+                return Err(Failure::new(Reason::InfrastructureExists, message).hint(hint).on(name));
+            }
         }
         Ok(())
     }

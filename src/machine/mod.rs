@@ -51,6 +51,11 @@ impl Machine {
         self.our_host_key.then(|| self.keys.public.clone())
     }
 
+    /// Removes what would have been applied: it holds secrets.
+    pub fn discard(&self) {
+        self.work.discard(&self.proposed);
+    }
+
     /// What stands in for the host's own digest key while there is no host.
     #[must_use]
     pub fn secret(&self) -> &str {

@@ -136,8 +136,16 @@ impl Workshop {
             None => None,
         };
         let (project, name) = (environment.project.as_str(), environment.name.as_str());
+        let former = environment.renamed_from.as_ref().map(ToString::to_string);
         let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
-        Ok(Arc::new(Vault::open(Arc::clone(store), project, name, passphrase)))
+        let vault = Vault::open(Arc::clone(store), project, name, passphrase);
+        if let Some(former) = former
+            && store.has_infrastructure(project, &former).await?
+            && !store.has_infrastructure(project, name).await?
+        {
+            vault.take_over(&former).await?;
+        }
+        Ok(Arc::new(vault))
     }
 }
 

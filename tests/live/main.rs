@@ -29,7 +29,6 @@ mod looking;
 mod main_job;
 mod ownership;
 mod protection;
-mod provision;
 mod registry;
 mod rollback;
 mod rooms;

@@ -1,4 +1,5 @@
-//! The room that runs OpenTofu, against the real OpenTofu of `tests/bed tofu`. Built with `--features live` only, and
+//! The room that runs OpenTofu, and the machines that deployer makes with it, against the real OpenTofu of `tests/bed
+//! tofu`. Built with `--features live` only, and
 //! run only where that can be built, so that none is ever skipped and counted as passed.
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
@@ -7,7 +8,12 @@
 #[path = "../hetzner_api/mod.rs"]
 mod hetzner_api;
 
+#[path = "../live/bed.rs"]
+#[expect(dead_code, reason = "the hosts that exist are the other live tests'")]
+mod bed;
+
 mod hetzner;
 mod interrupted;
+mod provision;
 mod runs;
 mod scene;

@@ -165,3 +165,48 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
     lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
 }
+
+#[test]
+fn runs_killed_while_a_machine_is_made_leave_one_that_the_next_run_finds() {
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill-provision.sh"))
+        .args(["4", env!("CARGO_BIN_EXE_deployer")])
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script starts");
+    let (said, trouble) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{trouble}");
+    assert_eq!(said.lines().last(), Some("runs 4, converged 4, machines doubled 0, machines lost 0"));
+}
+
+#[test]
+fn what_is_known_of_a_machine_is_not_left_on_a_runner_that_goes_away() {
+    let lab = Lab::new("bare");
+    let plan = Work::finish(lab.command(&["plan", "--json"]).env("CI", "true"));
+    assert_eq!(plan.expect(6).reasons(), ["state-fleeting"]);
+    let allowed = lab.command(&["plan", "--json", "--allow-local-state"]).env("CI", "true").status().expect("an end");
+    assert!(allowed.success());
+    // A program that is named and is not there; the manifest alone says that one is needed.
+    let check = lab.work.run(&["check", "--json", "--tofu", "/nowhere/tofu"]).expect(1);
+    assert_eq!(check.reasons(), ["tool-missing"]);
+}
+
+#[test]
+fn a_machine_that_is_let_go_stays_and_is_said_to_be_no_longer_ours() {
+    let lab = Lab::new("bare");
+    lab.run(&["provision", "lab", "--json"]).expect(0);
+    let made = lab.machines();
+    // The machine exists now, and somebody else looks after it.
+    let manifest = lab.work.read("deployment.yaml");
+    let (start, end) = (manifest.find("    provisioned:").unwrap(), manifest.find("    ssh:").unwrap());
+    let registered = format!("    registered: {{ address: {} }}\n", lab.address(lab.number));
+    lab.work.write("deployment.yaml", manifest[..start].to_owned() + &registered + &manifest[end..]);
+    let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
+    let warned =
+        plan.of("warning").iter().any(|it| it["message"].as_str().unwrap_or("").contains("--keep-infrastructure"));
+    assert!(warned, "{}", plan.stdout);
+    let forget = ["state", "forget", "lab", "--allow-destroy", "lab", "--json"];
+    assert_eq!(lab.run(&forget).expect(6).reasons(), ["infrastructure-exists"]);
+    lab.run(&[&forget[..], &["--keep-infrastructure"]].concat()).expect(0);
+    assert_eq!(lab.machines(), made);
+    assert!(lab.run(&["plan", "--offline", "--json"]).expect(0).of("warning").is_empty());
+}
