@@ -14,7 +14,8 @@ use std::fmt::Write as _;
 #[test]
 fn each_recording_becomes_the_facts_and_commands_beside_it() {
     let mut seen = 0;
-    for kind in Kind::ALL {
+    // Infrastructure has no probe: OpenTofu answers for it.
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure) {
         let directory = root().join(kind.name());
         for path in recordings(&directory) {
             let shown = match given(&path) {
