@@ -10,8 +10,9 @@ use crate::manifest::environment::Environment;
 use crate::manifest::provision::{Machine as Source, Provision};
 use crate::prepare::Prepared;
 use crate::secret::{self, Redactor};
+use crate::step::infrastructure::is_machine;
 use crate::store::Store;
-use crate::tofu::{Backend, Proposed, Purpose, Say, Tofu, Vault, Work};
+use crate::tofu::{Action, Backend, Proposed, Purpose, Say, Tofu, Vault, Work};
 use camino::Utf8PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -107,8 +108,17 @@ impl Workshop {
         };
         let purpose = if taking_down { Purpose::Destroy } else { Purpose::Apply };
         let mut proposed = work.plan(purpose, &say).await?;
-        if !proposed.exists && tried && !taking_down {
-            proposed = adopt(&mut work, &vault, &prepared.environment, &provision, &inputs, proposed, &say).await?;
+        if tried && is_lost(&proposed, &provision.machine, taking_down) {
+            let adopted = self.adopt(&mut work, &prepared.environment, &provision, &inputs, &proposed, &say).await?;
+            if adopted.is_some() && taking_down {
+                let message = "A run that was killed made the machine, and OpenTofu does not know it yet";
+                let hint = format!("deployer provision {name} takes it over; it can be destroyed then");
+                return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
+            }
+            proposed = match adopted {
+                Some(adopted) => adopted,
+                None => work.plan(purpose, &say).await?,
+            };
         }
         // Where something is to change, what the plan says of the outputs may be of the time after it.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
@@ -127,10 +137,73 @@ impl Workshop {
         [tool, key, secrets(provision).await.err(), passphrase].into_iter().flatten().collect()
     }
 
-    async fn vault(&self, environment: &Environment, provision: &Provision) -> Result<Arc<Vault>, Failure> {
-        let Some(store) = &self.store else {
-            return Err(Failure::new(Reason::StoreUnusable, "There is no store to keep OpenTofu's state in"));
+    /// Plans to take over what a run that was killed between making and noting it left behind; `None` where there is
+    /// nothing.
+    async fn adopt(
+        &self,
+        work: &mut Work,
+        environment: &Environment,
+        provision: &Provision,
+        inputs: &Inputs,
+        known: &Proposed,
+        say: &Say<'_>,
+    ) -> Result<Option<Proposed>, Failure> {
+        let mut found: Vec<(String, String)> = match &provision.machine {
+            Source::Lxd(lxd) => {
+                let of = |part: &Option<String>, end: &str| {
+                    part.as_ref().map_or(String::new(), |part| format!("{part}{end}"))
+                };
+                let place = of(&lxd.remote, ":") + &of(&lxd.project, "/");
+                vec![(
+                    "lxd_instance.machine".to_owned(),
+                    format!("{place}{},image={}", environment.identity(), lxd.image),
+                )]
+            }
+            Source::Hetzner(_) | Source::Module(_) => match inputs::of_search(environment, provision, inputs)? {
+                Some(search) => {
+                    let vault = self.search_vault(environment)?;
+                    let found = left(work, &vault, search, say).await;
+                    vault.let_go().await?;
+                    found?
+                }
+                None => Vec::new(),
+            },
         };
+        // What the state has is not lost.
+        let to_make = |address: &str| {
+            let of = known.changes.iter().find(|change| change.address == address);
+            of.is_none_or(|change| change.action == Action::Create)
+        };
+        found.retain(|(address, _)| to_make(address));
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let import: Vec<_> = found.iter().map(|(to, id)| json!({ "to": to, "id": id })).collect();
+        work.files.insert("adopt.tf.json".to_owned(), format!("{:#}\n", json!({ "import": import })));
+        match work.plan(Purpose::Apply, say).await {
+            Ok(adopted) => Ok(Some(adopted)),
+            // What LXD does not have cannot be taken over.
+            Err(_) if matches!(provision.machine, Source::Lxd(_)) => {
+                work.files.remove("adopt.tf.json");
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Where a search keeps what it needs while it runs: not with the machine's own state.
+    fn search_vault(&self, environment: &Environment) -> Result<Arc<Vault>, Failure> {
+        let (project, name) = (environment.project.as_str(), format!("{} search", environment.name));
+        Ok(Arc::new(Vault::open(self.store()?, project, &name, None)))
+    }
+
+    fn store(&self) -> Result<Arc<Store>, Failure> {
+        let missing = || Failure::new(Reason::StoreUnusable, "There is no store to keep OpenTofu's state in");
+        self.store.as_ref().map(Arc::clone).ok_or_else(missing)
+    }
+
+    async fn vault(&self, environment: &Environment, provision: &Provision) -> Result<Arc<Vault>, Failure> {
+        let store = self.store()?;
         let passphrase = match &provision.passphrase {
             Some(source) => Some(secret::resolve(source).await?.text),
             None => None,
@@ -138,7 +211,7 @@ impl Workshop {
         let (project, name) = (environment.project.as_str(), environment.name.as_str());
         let former = environment.renamed_from.as_ref().map(ToString::to_string);
         let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
-        let vault = Vault::open(Arc::clone(store), project, name, passphrase);
+        let vault = Vault::open(Arc::clone(&store), project, name, passphrase);
         if let Some(former) = former
             && store.has_infrastructure(project, &former).await?
             && !store.has_infrastructure(project, name).await?
@@ -168,41 +241,10 @@ async fn secrets(provision: &Provision) -> Result<BTreeMap<String, SecretString>
     Ok(values)
 }
 
-/// Takes over what a run that was killed between making and noting it left behind.
-async fn adopt(
-    work: &mut Work,
-    vault: &Arc<Vault>,
-    environment: &Environment,
-    provision: &Provision,
-    inputs: &Inputs,
-    proposed: Proposed,
-    say: &Say<'_>,
-) -> Result<Proposed, Failure> {
-    let found: Vec<(String, String)> = match &provision.machine {
-        Source::Lxd(lxd) => {
-            let of =
-                |part: &Option<String>, end: &str| part.as_ref().map_or(String::new(), |part| format!("{part}{end}"));
-            let place = of(&lxd.remote, ":") + &of(&lxd.project, "/");
-            vec![("lxd_instance.machine".to_owned(), format!("{place}{},image={}", environment.identity(), lxd.image))]
-        }
-        Source::Hetzner(_) | Source::Module(_) => match inputs::of_search(environment, provision, inputs)? {
-            Some(search) => left(work, vault, search, say).await?,
-            None => Vec::new(),
-        },
-    };
-    if found.is_empty() {
-        return Ok(proposed);
-    }
-    let import: Vec<_> = found.iter().map(|(to, id)| json!({ "to": to, "id": id })).collect();
-    work.files.insert("adopt.tf.json".to_owned(), format!("{:#}\n", json!({ "import": import })));
-    match work.plan(Purpose::Apply, say).await {
-        // What LXD does not have cannot be taken over.
-        Err(_) if matches!(provision.machine, Source::Lxd(_)) => {
-            work.files.remove("adopt.tf.json");
-            work.plan(Purpose::Apply, say).await
-        }
-        planned => planned,
-    }
+/// Whether the state lacks a machine that may be there all the same: it was once begun.
+fn is_lost(proposed: &Proposed, machine: &Source, taking_down: bool) -> bool {
+    let does = |action| proposed.changes.iter().any(|change| change.action == action && is_machine(change, machine));
+    if taking_down { !does(Action::Delete) } else { does(Action::Create) }
 }
 
 /// What the provider has under our labels, as resource → id.

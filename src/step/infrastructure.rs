@@ -59,7 +59,8 @@ fn unfinished(change: &ResourceChange) -> bool {
 }
 
 /// Whether a resource is the machine, or might be.
-fn is_machine(change: &ResourceChange, machine: &Machine) -> bool {
+#[must_use]
+pub fn is_machine(change: &ResourceChange, machine: &Machine) -> bool {
     match machine {
         Machine::Lxd(_) => change.r#type == "lxd_instance",
         Machine::Hetzner(_) => change.r#type == "hcloud_server",

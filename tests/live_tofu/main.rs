@@ -17,3 +17,4 @@ mod interrupted;
 mod provision;
 mod runs;
 mod scene;
+mod server;
