@@ -5,7 +5,7 @@
 
 use deployer::import;
 use deployer::manifest;
-use deployer::manifest::edit::{self, Entry};
+use deployer::manifest::edit::{self, Entry, Place};
 use deployer::manifest::environment::{Name, Source};
 use std::fs;
 
@@ -14,7 +14,7 @@ fn imported(case: &str) -> String {
     let path = format!("{}/tests/cases/import/{case}.json", env!("CARGO_MANIFEST_DIR"));
     let found = import::read(&fs::read_to_string(path).unwrap()).unwrap();
     let entry = Entry {
-        address: "203.0.113.7".to_owned(),
+        place: Place::Registered("203.0.113.7".to_owned()),
         port: found.port,
         user: found.user,
         identity_file: found.identity_file,

@@ -5,26 +5,74 @@ use super::pass::refuse;
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::Failure;
+use crate::manifest::edit::Place;
+use camino::Utf8PathBuf;
+use serde_json::json;
 
 /// Write an environment into the manifest; no contact yet
+///
+/// On a host that exists (--host), or on a machine that deployer is to make (--lxd, --hetzner, --module).
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The new environment.
     #[command(flatten)]
-    pub host: NewHost,
+    pub new: NewHost,
+    /// Where it is.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Where a server of Hetzner Cloud stands
+    #[arg(long, value_name = "LOCATION", default_value = "nbg1", requires = "hetzner")]
+    pub location: String,
+}
+
+/// Where a new environment is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct PlaceArgs {
+    /// DNS name, IPv4 or IPv6 address of a host that exists
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// A container of LXD, made from this image
+    #[arg(long, value_name = "IMAGE", num_args = 0..=1, require_equals = true, default_missing_value = "ubuntu:24.04")]
+    pub lxd: Option<String>,
+    /// A server of Hetzner Cloud, of this type
+    #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true, default_missing_value = "cx23")]
+    pub hetzner: Option<String>,
+    /// Whatever the OpenTofu module in this directory makes
+    #[arg(long, value_name = "DIR")]
+    pub module: Option<Utf8PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Ending {
-    match create(context, &args.host) {
+    match create(context, args) {
         Ok(()) => Ending::ok(Outcome::Changed),
         Err(failures) => refuse(context, &failures),
     }
 }
 
-fn create(context: &Context, host: &NewHost) -> Result<(), Vec<Failure>> {
-    host.add(context, &host.host_key)?.write(context).map_err(|failure| vec![failure])?;
-    let message = format!("{} is written into {}; deployer apply {0} makes it so", host.name, context.file);
+fn create(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
+    let new = &args.new;
+    new.add(context, place(args), &new.host_key)?.write(context).map_err(|failure| vec![failure])?;
+    let message = format!("{} is written into {}; deployer apply {0} makes it so", new.name, context.file);
     context.say(Event::Note(message));
     Ok(())
+}
+
+/// The section that the arguments ask for; clap sees to it that it is one.
+fn place(args: &Args) -> Place {
+    let PlaceArgs { host, lxd, hetzner, module } = &args.place;
+    let directory = |path: &Utf8PathBuf| {
+        let text = path.as_str();
+        if text.starts_with(['.', '/', '~']) { text.to_owned() } else { format!("./{text}") }
+    };
+    let token = json!({ "from_env": "HCLOUD_TOKEN" });
+    match (host, lxd, hetzner, module) {
+        (_, Some(image), ..) => Place::Provisioned(json!({ "lxd": { "image": image } })),
+        (_, _, Some(server_type), _) => Place::Provisioned(
+            json!({ "hetzner": { "server_type": server_type, "location": args.location, "token": token } }),
+        ),
+        (.., Some(module)) => Place::Provisioned(json!({ "module": { "source": directory(module) } })),
+        (host, ..) => Place::Registered(host.clone().unwrap_or_default()),
+    }
 }

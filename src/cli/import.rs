@@ -7,7 +7,7 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
 use crate::import;
-use crate::manifest::edit::Entry;
+use crate::manifest::edit::{Entry, Place};
 use crate::manifest::environment::Name;
 use camino::Utf8PathBuf;
 
@@ -56,7 +56,7 @@ fn import(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
         vec![failure.hint("Give it another one: deployer import --from FILE --host ADDRESS NAME")]
     })?;
     let entry = Entry {
-        address: args.host.clone(),
+        place: Place::Registered(args.host.clone()),
         port: found.port,
         user: found.user,
         identity_file: found.identity_file,

@@ -1,23 +1,20 @@
-//! The arguments of `create` and `register`: what an entry for an existing host needs. Never a secret.
+//! The arguments of `create` and `register`: what an entry needs beside its host. Never a secret.
 
 use super::Context;
 use crate::failure::{Failure, Reason};
 use crate::manifest;
-use crate::manifest::edit::{self, Entry};
+use crate::manifest::edit::{self, Entry, Place};
 use crate::manifest::environment::{Environment, Name};
 use camino::Utf8PathBuf;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
-/// A new environment on an existing host.
+/// A new environment, wherever it is.
 #[derive(Debug, clap::Args)]
 pub struct NewHost {
     /// The environment's name
     pub name: String,
-    /// DNS name, IPv4 or IPv6 address of the host
-    #[arg(long, value_name = "ADDRESS")]
-    pub host: String,
     /// The port sshd listens on
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ssh_port: Option<u16>,
@@ -74,12 +71,12 @@ impl Edited {
 
 impl NewHost {
     /// The manifest with this entry in it, checked; nothing is written yet.
-    pub fn add(&self, context: &Context, host_key: &[String]) -> Result<Edited, Vec<Failure>> {
+    pub fn add(&self, context: &Context, place: Place, host_key: &[String]) -> Result<Edited, Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let name = Name::parse(&self.name)
             .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
         let entry = Entry {
-            address: self.host.clone(),
+            place,
             port: self.ssh_port,
             user: self.ssh_user.clone(),
             identity_file: self.identity_file.as_ref().map(ToString::to_string),

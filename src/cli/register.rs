@@ -8,7 +8,7 @@ use super::{Context, Ending};
 use crate::connect;
 use crate::event::Event;
 use crate::failure::{Failure, Reason};
-use crate::manifest::edit;
+use crate::manifest::edit::{self, Place};
 use crate::manifest::environment::Environment;
 use crate::prepare;
 use crate::reconcile::Goal;
@@ -22,7 +22,10 @@ use crate::state::Stage;
 pub struct Args {
     /// The new environment.
     #[command(flatten)]
-    pub host: NewHost,
+    pub new: NewHost,
+    /// DNS name, IPv4 or IPv6 address of the host
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: String,
     /// Trust the host where its key is not known yet, and write the key into the entry
     #[arg(long)]
     pub accept_new_host_keys: bool,
@@ -33,7 +36,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     match register(context, &args).await {
         Ok(()) => {
             let goal = Goal::Reach(Stage::Provisioned);
-            let asked = Asked { yes: true, ..Asked::new(context.command, vec![args.host.name], goal) };
+            let asked = Asked { yes: true, ..Asked::new(context.command, vec![args.new.name], goal) };
             converge::run(context, &asked).await
         }
         Err(failures) => refuse(context, &failures),
@@ -42,24 +45,25 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 
 async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     let one = |failure: Failure| vec![failure];
-    let host = &args.host;
+    let new = &args.new;
+    let place = || Place::Registered(args.host.clone());
     let pass = match new_host::text(context).map_err(one)? {
         Some(_) => Some(Pass::open(context, Keep::Never).await?),
         None => None,
     };
     let all = pass.iter().flat_map(|pass| pass.manifest.environments.values());
-    let known = all.into_iter().find(|environment| environment.name.as_str() == host.name);
+    let known = all.into_iter().find(|environment| environment.name.as_str() == new.name);
     let environment = match known {
-        Some(known) if known.address == host.host => known.clone(),
+        Some(known) if known.address == args.host => known.clone(),
         Some(known) => {
             let message = format!("{} is in {} with the address {}", known.name, context.file, known.address);
             return Err(one(
                 Failure::new(Reason::Usage, message).hint("Choose another name, or change the entry by hand")
             ));
         }
-        None => host.add(context, &host.host_key)?.environment,
+        None => new.add(context, place(), &new.host_key)?.environment,
     };
-    let keys = contact(context, args, environment).await.map_err(|failure| one(failure.on(&host.name)))?;
+    let keys = contact(context, args, environment).await.map_err(|failure| one(failure.on(&new.name)))?;
     let edited = match known {
         Some(known) if !known.ssh.host_key.is_empty() => return Ok(()),
         Some(known) => {
@@ -67,10 +71,10 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
             let new = edit::set_host_keys(old.as_deref().unwrap_or_default(), &known.name, &keys).map_err(one)?;
             Edited { old, new, environment: known.clone() }
         }
-        None => host.add(context, &keys)?,
+        None => new.add(context, place(), &keys)?,
     };
     edited.write(context).map_err(one)?;
-    context.say(Event::Note(format!("{} is written into {} with its host key", host.name, context.file)));
+    context.say(Event::Note(format!("{} is written into {} with its host key", new.name, context.file)));
     Ok(())
 }
 

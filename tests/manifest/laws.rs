@@ -1,7 +1,7 @@
 //! What holds for every text: it is read or refused, never a panic, and an edit only adds.
 
 use super::{entry, parse};
-use deployer::manifest::edit::{self, Entry};
+use deployer::manifest::edit::{self, Entry, Place};
 use deployer::manifest::environment::Name;
 use std::fs;
 
@@ -125,7 +125,7 @@ proptest::proptest! {
     #[test]
     fn any_text_can_be_an_entry(word in "[^\\x00-\\x1f\\x7f]{1,20}", host in "[a-z0-9.:]{1,12}") {
         let application = serde_json::json!({ "compose": { "directory": word } });
-        let values = Entry { user: Some(word.clone()), address: host, application: Some(application), ..entry() };
+        let values = Entry { user: Some(word.clone()), place: Place::Registered(host), application: Some(application), ..entry() };
         for text in ["environments: {}\n", "environments: { a: 1 }\n", "a: 1", "environments:\n  a: {}\n"] {
             edit::add(text, "deployment.yaml", &Name::parse("null").unwrap(), &values).unwrap();
         }

@@ -10,7 +10,7 @@ mod schema;
 
 use camino::Utf8Path;
 use deployer::failure::Failure;
-use deployer::manifest::edit::Entry;
+use deployer::manifest::edit::{Entry, Place};
 use deployer::manifest::{self, Manifest};
 use std::fmt::Write;
 use std::fs;
@@ -59,7 +59,7 @@ fn parse(text: &str) -> Result<Manifest, Vec<Failure>> {
 
 fn entry() -> Entry {
     Entry {
-        address: "2001:db8::7".into(),
+        place: Place::Registered("2001:db8::7".into()),
         port: Some(2222),
         user: Some("deploy".into()),
         identity_file: Some("~/.ssh/it's: \"mine\" #1".into()),

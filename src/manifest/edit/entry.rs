@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 /// What `create`, `register` and `import` write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// DNS name, IPv4 or IPv6 address.
-    pub address: String,
+    /// The host: one that exists, or one that is to be made.
+    pub place: Place,
     /// SSH port.
     pub port: Option<u16>,
     /// Login name.
@@ -21,11 +21,37 @@ pub struct Entry {
     pub application: Option<Value>,
 }
 
+/// Where an environment is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On a host with this DNS name, IPv4 or IPv6 address.
+    Registered(String),
+    /// On a machine that is to be made, as this section says.
+    Provisioned(Value),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Registered(String::new())
+    }
+}
+
+impl Place {
+    /// The section's key and what it holds.
+    fn section(&self) -> (&'static str, Value) {
+        match self {
+            Self::Registered(address) => ("registered", serde_json::json!({ "address": address })),
+            Self::Provisioned(section) => ("provisioned", section.clone()),
+        }
+    }
+}
+
 impl Entry {
     /// The entry as a plain value.
     pub fn value(&self) -> Value {
         let mut entry = Map::new();
-        entry.insert("registered".into(), serde_json::json!({ "address": self.address }));
+        let (key, section) = self.place.section();
+        entry.insert(key.into(), section);
         let ssh = self.ssh();
         if !ssh.is_empty() {
             entry.insert("ssh".into(), ssh.into_iter().collect::<Map<_, _>>().into());
@@ -55,7 +81,8 @@ impl Entry {
         let mut line = |depth: usize, line: &str| {
             text.extend([&margin, &*"  ".repeat(depth), line, "\n"]);
         };
-        line(1, &format!("registered: {{ address: {} }}", scalar(&self.address)));
+        let (key, section) = self.place.section();
+        line(1, &format!("{key}: {}", inline(&section)));
         let ssh = self.ssh();
         if !ssh.is_empty() {
             line(1, "ssh:");

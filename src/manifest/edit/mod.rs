@@ -6,7 +6,7 @@ mod place;
 mod tree;
 mod write;
 
-pub use entry::Entry;
+pub use entry::{Entry, Place};
 pub use write::write;
 
 use super::environment::Name;

@@ -1,0 +1,76 @@
+#!/bin/bash
+# tests/bench-provision.sh [N [PROGRAM]]: what deployer adds to `tofu apply` alone when it makes a machine, over N (5)
+# rounds; the median of each, and their ratios. The machine is a container of the test bed, by the module of
+# examples/module; each round begins with no machine and no state.
+#
+#   apply    tofu init and tofu apply of the very files that deployer lays, with a state file beside them
+#   machine  deployer until the machine is there: its plan, the infrastructure step and the first connection
+#   all      deployer provision as a whole, which also marks the host as ours
+#
+# PROGRAM is the build to measure; without it a release build is made. The bed stays up: `tests/bed down` ends it.
+set -euo pipefail
+shopt -s inherit_errexit
+
+checkout=$(cd "$(dirname "$0")/.." && pwd -P)
+rounds=${1:-5}
+deployer=${2:-${CARGO_TARGET_DIR:-$checkout/target}/release/deployer}
+[ $# -gt 1 ] || cargo build --release --quiet --manifest-path "$checkout/Cargo.toml"
+deployer=$(realpath "$deployer")
+bed=$checkout/tests/bed
+project=bench$$
+work=$(mktemp -d)
+cleanup() {
+    trap - EXIT INT TERM
+    "$bed" lxc delete --force "$project--lab" >/dev/null 2>&1 || true
+    cd / && rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+read -r network gateway < <("$bed" machines bare)
+eval "$("$bed" env)"
+export DEPLOYER_ALLOW_LOCAL_STATE=true LXD_DIR=$BED_LXD LXD_CONF=$BED_LXD/client TF_CLI_CONFIG_FILE=$BED_TOFU/settings.tfrc PATH=$BED_TOFU:$PATH HOME=$work
+cd "$work"
+cp -r "$checkout/examples/module/infra" .
+cat >deployment.yaml <<END
+version: 1
+project: $project
+environments:
+  lab:
+    provisioned:
+      module: { source: ./infra, resource: terraform_data.machine, variables: { image: bare, network: $network, address: ${gateway%.*}.254 } }
+    ssh: { user: deploy, identity_file: $BED_KEY }
+    configure: { security_updates: false, firewall: false }
+    stage: provisioned
+END
+ssh-keygen -q -t ed25519 -N '' -f host_key
+TF_VAR_deployer_host_key=$(cat host_key)
+export TF_VAR_deployer_host_key
+
+now() { date +%s%N; }
+median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
+
+for ((round = 0; round < rounds; round++)); do
+    rm -rf .deployer
+    begin=$(now)
+    "$deployer" provision lab -y --json >log 2>&1
+    all=$((($(now) - begin) / 1000000))
+    access=$(jq -s '[.[] | select(.type == "step" and .kind == "access" and .state == "applied").duration_ms] | add' log)
+    echo $all >>all
+    echo $((all - access)) >>machine
+    # Beside ours, so that the module's directory is found by the same way.
+    rm -rf .deployer/tofu/plain
+    mkdir .deployer/tofu/plain
+    cp ".deployer/tofu/$project--lab"/{main.tf,terraform.tfvars}.json .deployer/tofu/plain
+    "$deployer" destroy lab --allow-destroy lab -y --json >log 2>&1
+    begin=$(now)
+    (cd .deployer/tofu/plain && tofu init -input=false && tofu apply -input=false -auto-approve) >log 2>&1
+    echo $((($(now) - begin) / 1000000)) >>apply
+    (cd .deployer/tofu/plain && tofu destroy -input=false -auto-approve) >log 2>&1
+done
+
+for what in apply machine all; do printf '%-8s %6d ms\n' $what "$(median <$what)"; done
+for what in machine all; do
+    awk -v a="$(median <$what)" -v b="$(median <apply)" -v what=$what 'BEGIN { printf "%s / apply: %.2f\n", what, a / b }'
+done
