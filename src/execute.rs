@@ -349,6 +349,8 @@ async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<
             let message = format!("Release {bad} was rolled back to {}: {}", good.id, failure.message);
             Failure::new(Reason::RolledBack, message).details(failure.details.unwrap_or_default())
         }
+        // What was seen is of the time before another run took over.
+        Err(again) if again.reason == Reason::LeaseLost => again,
         Err(again) => failure.hint(format!("Going back to release {} failed too: {}", good.id, again.message)),
     }
 }
