@@ -13,7 +13,7 @@ use crate::prepare::Prepared;
 use crate::reconcile::{Goal, Outside, Request};
 use crate::state::Stage;
 use crate::step::infrastructure::Seen;
-use crate::step::record::{FORMAT, Marker};
+use crate::step::record::Marker;
 use crate::store::Record;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
@@ -139,13 +139,8 @@ impl Survey<'_> {
     /// There is no host to remember anything: the record does in its place.
     fn without_host(&self, prepared: Prepared, record: Option<&Record>) -> Session {
         let environment = &prepared.environment;
-        let marker = record.filter(|record| record.stage != Stage::Created).map(|record| Marker {
-            version: FORMAT,
-            project: environment.project.to_string(),
-            environment: environment.name.to_string(),
-            suspended: record.suspended,
-            protect: record.protected,
-        });
+        let known = record.filter(|record| record.stage != Stage::Created);
+        let marker = known.map(|record| Marker::of(environment, record.suspended, record.protected));
         let mut session = Session::new(prepared, None, self.sink.clone());
         session.asks = self.request.outside == Outside::Asked;
         session.facts.access.marker = marker;

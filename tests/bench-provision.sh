@@ -19,31 +19,13 @@ deployer=$(realpath "$deployer")
 bed=$checkout/tests/bed
 project=bench$$
 work=$(mktemp -d)
-cleanup() {
-    trap - EXIT INT TERM
-    "$bed" lxc delete --force "$project--lab" >/dev/null 2>&1 || true
-    cd / && rm -rf "$work"
-}
-trap cleanup EXIT
+# shellcheck source=/dev/null # parsed as a file of its own
+. "$checkout/tests/bed.d/lab"
+trap 'trap - EXIT INT TERM; without_lab "$bed" "$project" "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+lab "$bed" "$project" "$work" 254
 
-read -r network gateway < <("$bed" machines bare)
-eval "$("$bed" env)"
-export DEPLOYER_ALLOW_LOCAL_STATE=true LXD_DIR=$BED_LXD LXD_CONF=$BED_LXD/client TF_CLI_CONFIG_FILE=$BED_TOFU/settings.tfrc PATH=$BED_TOFU:$PATH HOME=$work
-cd "$work"
-cp -r "$checkout/examples/module/infra" .
-cat >deployment.yaml <<END
-version: 1
-project: $project
-environments:
-  lab:
-    provisioned:
-      module: { source: ./infra, resource: terraform_data.machine, variables: { image: bare, network: $network, address: ${gateway%.*}.254 } }
-    ssh: { user: deploy, identity_file: $BED_KEY }
-    configure: { security_updates: false, firewall: false }
-    stage: provisioned
-END
 ssh-keygen -q -t ed25519 -N '' -f host_key
 TF_VAR_deployer_host_key=$(cat host_key)
 export TF_VAR_deployer_host_key

@@ -22,32 +22,12 @@ deployer=$(realpath "$deployer")
 bed=$checkout/tests/bed
 project=kill$$
 work=$(mktemp -d)
-cleanup() {
-    trap - EXIT INT TERM
-    "$bed" lxc delete --force "$project--lab" >/dev/null 2>&1 || true
-    cd / && rm -rf "$work"
-}
-trap cleanup EXIT
+# shellcheck source=/dev/null # parsed as a file of its own
+. "$checkout/tests/bed.d/lab"
+trap 'trap - EXIT INT TERM; without_lab "$bed" "$project" "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-read -r network gateway < <("$bed" machines bare)
-eval "$("$bed" env)"
-address=${gateway%.*}.${ADDRESS:-254}
-export DEPLOYER_ALLOW_LOCAL_STATE=true LXD_DIR=$BED_LXD LXD_CONF=$BED_LXD/client TF_CLI_CONFIG_FILE=$BED_TOFU/settings.tfrc PATH=$BED_TOFU:$PATH HOME=$work
-cd "$work"
-cp -r "$checkout/examples/module/infra" .
-cat >deployment.yaml <<END
-version: 1
-project: $project
-environments:
-  lab:
-    provisioned:
-      module: { source: ./infra, resource: terraform_data.machine, variables: { image: bare, network: $network, address: $address } }
-    ssh: { user: deploy, identity_file: $BED_KEY }
-    configure: { security_updates: false, firewall: false }
-    stage: provisioned
-END
+lab "$bed" "$project" "$work" "${ADDRESS:-254}"
 
 machines() { "$bed" lxc list -f csv -c n | grep -c "^$project--" || true; }
 

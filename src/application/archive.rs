@@ -6,10 +6,10 @@ use super::release::Archive;
 use super::tree;
 use crate::failure::{Failure, Reason};
 use camino::Utf8Path;
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
@@ -178,11 +178,7 @@ fn leading_to(id: &str, from: &str, entries: &Entries, depth: u8) -> Vec<String>
 }
 
 fn digest(bytes: &[u8]) -> String {
-    tree::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("sha256:{}", HEXLOWER.encode(&tree::digest(bytes)))
 }
 
 fn json<T: DeserializeOwned>(path: &Utf8Path, entry: &str, text: &[u8]) -> Result<T, Failure> {

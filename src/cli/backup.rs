@@ -10,6 +10,7 @@ use crate::observe::Session;
 use crate::standing;
 use crate::step::backups::{self, Archive};
 use camino::{Utf8Path, Utf8PathBuf};
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use std::fs::OpenOptions;
@@ -139,7 +140,7 @@ async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) ->
         have += output.stdout.len() as u64;
     }
     file.sync_all().map_err(broken)?;
-    let found = digest.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let found = HEXLOWER.encode(&digest.finalize());
     // Unlike a rename, a link never replaces a file.
     let kept = if found == archive.sha256 { std::fs::hard_link(&partial, &path).map_err(broken) } else { Ok(()) };
     std::fs::remove_file(&partial).map_err(broken)?;

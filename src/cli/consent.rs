@@ -82,6 +82,12 @@ pub async fn agree(
     Ok(true)
 }
 
+/// Whether the person at the terminal types an environment's name, as consent to what is to be done; no where there is
+/// none.
+pub fn typed(context: &Context, name: &str, to: &str) -> bool {
+    context.render.ask(&format!("Type {name} to {to} it:")).is_some_and(|answer| answer.trim() == name)
+}
+
 /// Destroying needs the environment's name: in the manifest as its stage, as an option, or typed.
 async fn consent(
     context: &Context,
@@ -98,11 +104,7 @@ async fn consent(
             None => false,
         };
         let consented = declared || allowed.contains(name);
-        let typed = || {
-            let answer = context.render.ask(&format!("Type {name} to destroy it:"));
-            answer.is_some_and(|answer| answer.trim() == name)
-        };
-        if !consented && !typed() {
+        if !consented && !typed(context, name, "destroy") {
             let failure =
                 Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
             return Err(failure.on(name));

@@ -16,6 +16,7 @@ use crate::state::Kind;
 use crate::step::backups::{self, Chosen};
 use crate::step::{self, Command};
 use camino::Utf8Path;
+use data_encoding::HEXLOWER;
 use std::time::{Duration, Instant};
 
 /// Bring an environment's data back from an archive; without one, list those on its host
@@ -133,8 +134,7 @@ fn choose(archive: &str, other: bool) -> Result<Chosen, Failure> {
 }
 
 fn digest(path: &Utf8Path) -> std::io::Result<String> {
-    let digest = digest_of(std::fs::File::open(path)?)?;
-    Ok(digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    Ok(HEXLOWER.encode(&digest_of(std::fs::File::open(path)?)?))
 }
 
 /// Everything that must hold before the lease is asked for; the environment's name is the consent.

@@ -1,7 +1,7 @@
 //! `deployer state`: what is recorded here of environments, by hand. Never contacts a host.
 
 use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending};
+use super::{Context, Ending, consent};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
@@ -53,11 +53,7 @@ async fn forget(context: &Context, args: &Forget) -> Result<Ending, Vec<Failure>
 }
 
 async fn one(context: &Context, pass: &Pass, args: &Forget, name: &str) -> Result<(), Failure> {
-    let typed = || {
-        let answer = context.render.ask(&format!("Type {name} to forget it:"));
-        answer.is_some_and(|answer| answer.trim() == name)
-    };
-    if !args.allow_destroy.iter().any(|allowed| allowed == name) && !typed() {
+    if !args.allow_destroy.iter().any(|allowed| allowed == name) && !consent::typed(context, name, "forget") {
         let message = format!("{name} is not forgotten without consent by its name");
         return Err(Failure::new(Reason::ConsentMissing, message));
     }

@@ -4,6 +4,7 @@
 use super::Host;
 use crate::failure::{Failure, Reason};
 use crate::process;
+use data_encoding::BASE64;
 
 impl Host {
     /// Runs a script as root, with our own standard input, output and error; its exit code. At a terminal, with one.
@@ -33,22 +34,10 @@ impl Host {
 
 /// A command line that every login shell reads alike: it holds no character that one of them would expand.
 fn as_root(script: &str, sudo: &str) -> String {
-    let script = base64(script.as_bytes());
+    let script = BASE64.encode(script.as_bytes());
     format!(
         "exec sh -c 'script=$(echo {script} | base64 -d); case $(id -u) in 0) exec sh -c \"$script\";; *) exec {sudo} -- sh -c \"$script\";; esac'"
     )
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |chunk: &[u8]| {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        let digit = |at: usize| {
-            if at <= chunk.len() { char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]) } else { '=' }
-        };
-        [digit(0), digit(1), digit(2), digit(3)]
-    };
-    bytes.chunks(3).flat_map(group).collect()
 }
 
 #[cfg(test)]

@@ -37,16 +37,17 @@ pub(super) fn form(text: &str) -> KeyForm {
         // The armour of an unencrypted PKCS#8 key has no first word.
         _ if first == "-----BEGIN PRIVATE KEY-----" => KeyForm::Plain,
         _ if first.starts_with("PuTTY-User-Key-File") => KeyForm::Putty,
-        _ if public(first) => KeyForm::Public,
+        _ if public(first).is_some() => KeyForm::Public,
         _ => KeyForm::Other,
     }
 }
 
-fn public(line: &str) -> bool {
+/// `TYPE BASE64` of a line that holds a public key.
+pub fn public(line: &str) -> Option<String> {
     let mut words = line.split_whitespace();
-    let kind = words.next().unwrap_or_default();
-    (kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-"))
-        && words.next().is_some_and(|blob| blob.starts_with("AAAA"))
+    let (kind, blob) = (words.next()?, words.next()?);
+    let known = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| kind.starts_with(start));
+    (known && blob.starts_with("AAAA")).then(|| format!("{kind} {blob}"))
 }
 
 #[cfg(test)]

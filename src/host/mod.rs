@@ -12,6 +12,7 @@ mod trouble;
 mod way;
 
 pub use forward::Forward;
+pub use key::public;
 pub use way::Way;
 
 use crate::failure::{Failure, Reason};

@@ -2,6 +2,7 @@
 //! own `ssh-keygen`. Never writes a private key but into a directory that only we can read, for as long as it takes.
 
 use crate::failure::{Failure, Reason};
+use crate::host::public;
 use crate::manifest::environment::{Environment, Identity};
 use crate::process;
 use crate::secret;
@@ -35,13 +36,24 @@ impl Keys {
         let folder = folder()?;
         let file = path(&folder, "key")?;
         ssh_keygen(&["-q", "-t", "ed25519", "-N", "", "-C", "deployer", "-f", &file]).await?;
-        Self::read(std::fs::read_to_string(&file).map_err(|error| lost(&error))?).await
+        let read = |path: &str| std::fs::read_to_string(path).map_err(|error| lost(&error));
+        let line = public(&read(&format!("{file}.pub"))?).ok_or_else(untold)?;
+        Ok(Self { private: read(&file)?, public: line })
     }
 
-    /// The pair of a private key that was kept.
-    pub async fn read(private: String) -> Result<Self, Failure> {
-        let public = public_of(&private).await?;
-        Ok(Self { private, public })
+    /// Both in one text, to be kept secret.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}", self.public, self.private)
+    }
+
+    /// What [`Self::text`] wrote.
+    ///
+    /// # Errors
+    /// `KeyUnusable` where it is something else.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let (line, private) = text.split_once('\n').unwrap_or_default();
+        Ok(Self { private: private.to_owned(), public: public(line).ok_or_else(untold)? })
     }
 }
 
@@ -53,13 +65,13 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     match &environment.ssh.identity {
         Some(Identity::File(file)) => {
             // The public half lies beside the private one, also where that has a passphrase.
-            if let Some(line) = std::fs::read_to_string(format!("{file}.pub")).ok().and_then(|text| bare(&text)) {
+            if let Some(line) = std::fs::read_to_string(format!("{file}.pub")).ok().and_then(|text| public(&text)) {
                 return Ok(line);
             }
             let text = std::fs::read_to_string(file)
                 .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read: {error}")))?;
-            match bare(&text) {
-                Some(public) => Ok(public),
+            match public(&text) {
+                Some(line) => Ok(line),
                 None => public_of(&text).await.map_err(|failure| {
                     failure.hint(format!("Write its public half into {file}.pub: ssh-keygen -y -f {file}"))
                 }),
@@ -70,14 +82,6 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     }
 }
 
-/// `TYPE BASE64` of a line that holds a public key.
-fn bare(text: &str) -> Option<String> {
-    let mut words = text.split_whitespace();
-    let (kind, blob) = (words.next()?, words.next()?);
-    let public = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| kind.starts_with(start)) && blob.starts_with("AAAA");
-    public.then(|| format!("{kind} {blob}"))
-}
-
 async fn public_of(private: &str) -> Result<String, Failure> {
     let folder = folder()?;
     let file = path(&folder, "key")?;
@@ -85,7 +89,7 @@ async fn public_of(private: &str) -> Result<String, Failure> {
     let text = private.trim_end().to_owned() + "\n";
     open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).map_err(|error| lost(&error))?;
     let printed = ssh_keygen(&["-y", "-P", "", "-f", &file]).await?;
-    bare(&printed).ok_or_else(|| Failure::new(Reason::KeyUnusable, "The public half of a private key cannot be told"))
+    public(&printed).ok_or_else(untold)
 }
 
 async fn ssh_keygen(arguments: &[&str]) -> Result<String, Failure> {
@@ -96,6 +100,10 @@ async fn ssh_keygen(arguments: &[&str]) -> Result<String, Failure> {
     }
     let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
     Err(Failure::new(Reason::KeyUnusable, "ssh-keygen cannot read the private key").details(said))
+}
+
+fn untold() -> Failure {
+    Failure::new(Reason::KeyUnusable, "The public half of a private key cannot be told")
 }
 
 fn folder() -> Result<tempfile::TempDir, Failure> {

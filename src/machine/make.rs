@@ -7,7 +7,7 @@ use crate::host::{Host, Input};
 use crate::observe::Session;
 use crate::state::Stage;
 use crate::step::infrastructure::Seen;
-use crate::step::record::{FORMAT, Marker};
+use crate::step::record::Marker;
 use crate::step::{HostFacts, SHORT};
 use crate::tofu::{Outputs, Purpose};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
         return take_down(session, &machine).await;
     }
     // From here on there may be a machine.
-    machine.vault.keep_host_key(&machine.keys.private).await?;
+    machine.vault.keep_host_key(&machine.keys.text()).await?;
     let outputs = apply(session, &machine).await?;
     let before = session.prepared.environment.address.clone();
     reached_at(&mut session.prepared.environment, &outputs);
@@ -48,13 +48,7 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
     machine.vault.forget().await?;
     let environment = &mut session.prepared.environment;
     environment.address = String::new();
-    let marker = Marker {
-        version: FORMAT,
-        project: environment.project.to_string(),
-        environment: environment.name.to_string(),
-        suspended: environment.stage != Stage::Destroyed,
-        protect: false,
-    };
+    let marker = Marker::of(environment, environment.stage != Stage::Destroyed, false);
     *session.facts = HostFacts::default();
     session.facts.access.marker = Some(marker);
     session.facts.infrastructure.taking_down = true;

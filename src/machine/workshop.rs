@@ -80,7 +80,7 @@ impl Workshop {
         let kept = vault.host_key().await?;
         let tried = kept.is_some();
         let keys = match kept {
-            Some(private) => Keys::read(private).await?,
+            Some(text) => Keys::parse(&text)?,
             None => Keys::make().await?,
         };
         let secrets = secrets(&provision).await?;
@@ -255,16 +255,11 @@ async fn left(
     say: &Say<'_>,
 ) -> Result<Vec<(String, String)>, Failure> {
     let work = Work {
-        tofu: Arc::clone(&work.tofu),
         directory: work.directory.join("find"),
         files: search.files,
         variables: search.variables,
         backend: Backend::Theirs(Arc::clone(vault)),
-        redactor: Arc::clone(&work.redactor),
-        holder: work.holder.clone(),
-        limit: work.limit,
-        plugins: work.plugins.clone(),
-        settings: work.settings.clone(),
+        ..work.clone()
     };
     let proposed = work.plan(Purpose::Apply, say).await?;
     let outputs = work.apply(&proposed, say).await?;

@@ -250,13 +250,6 @@ pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command
 /// The marker of this environment, as JSON.
 #[must_use]
 pub fn marker_of(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> String {
-    let environment = subject.environment;
-    let marker = Marker {
-        version: FORMAT,
-        project: environment.project.to_string(),
-        environment: environment.name.to_string(),
-        suspended,
-        protect: protected(subject, host),
-    };
+    let marker = Marker::of(subject.environment, suspended, protected(subject, host));
     serde_json::to_string(&marker).unwrap_or_default()
 }

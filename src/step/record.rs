@@ -2,6 +2,7 @@
 //! digest key and the release that last converged. Never holds a secret, only keyed digests.
 
 use crate::application::release::Directories;
+use crate::manifest::environment::Environment;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +25,20 @@ pub struct Marker {
     /// Whether it may not be destroyed.
     #[serde(default)]
     pub protect: bool,
+}
+
+impl Marker {
+    /// The marker of an environment.
+    #[must_use]
+    pub fn of(environment: &Environment, suspended: bool, protect: bool) -> Self {
+        Self {
+            version: FORMAT,
+            project: environment.project.to_string(),
+            environment: environment.name.to_string(),
+            suspended,
+            protect,
+        }
+    }
 }
 
 /// A release as the host has it.

@@ -7,6 +7,7 @@ use crate::host::Input;
 use crate::manifest::environment::{Backup, Schedule};
 use crate::shell::quote;
 use crate::state::Facts;
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -108,7 +109,7 @@ fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
 
 fn digest(subject: &Subject<'_>, schedule: &Schedule) -> String {
     let bytes = Sha256::digest(files(subject, schedule).concat());
-    bytes[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    HEXLOWER.encode(&bytes[..8])
 }
 
 fn value(at: &str, digest: &str) -> String {

@@ -7,6 +7,7 @@ use crate::host::Input;
 use crate::manifest::environment::Script;
 use crate::shell::quote;
 use crate::state::Facts;
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -96,7 +97,7 @@ fn short(digest: &str) -> String {
 }
 
 fn digest(text: &str) -> String {
-    short(&Sha256::digest(text).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    short(&HEXLOWER.encode(&Sha256::digest(text)))
 }
 
 fn undo(script: &Script) -> &str {

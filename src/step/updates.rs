@@ -7,6 +7,7 @@ use crate::host::Input;
 use crate::manifest::environment::SecurityUpdates;
 use crate::shell::quote;
 use crate::state::Facts;
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 /// Our settings: after the package's own files (20, 50), so that they count.
@@ -98,7 +99,7 @@ Unattended-Upgrade::Automatic-Reboot-Time "{at}";
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
 fn worded(time: &str) -> String {

@@ -159,7 +159,7 @@ impl Store {
 
     /// Whether there is a state of an environment's infrastructure.
     pub async fn has_infrastructure(&self, project: &str, environment: &str) -> Result<bool, Failure> {
-        Ok(self.sealed(project, environment).await?.state.is_some())
+        Ok(self.with_infrastructure(project).await?.iter().any(|name| name == environment))
     }
 
     /// The environments of a project that have infrastructure.

@@ -1,7 +1,7 @@
 //! The state's way to the store: OpenTofu's standard `http` backend, on the loopback interface, for the time of one run.
 //! Never answers anyone without the run's token, and never says that a state is kept before it is on the disk.
 
-use super::key::{hex, random};
+use super::key::random;
 use super::state;
 use super::vault::Vault;
 use crate::failure::{Failure, Reason};
@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,7 +64,7 @@ impl Served {
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
         let address = format!("http://{}/", listener.local_addr().map_err(cannot)?);
-        let token = hex(&random::<32>()?);
+        let token = HEXLOWER.encode(&random::<32>()?);
         let variables = [
             ("TF_HTTP_ADDRESS", address.as_str()),
             ("TF_HTTP_LOCK_ADDRESS", &address),
@@ -100,8 +101,7 @@ impl Served {
 
 /// The header of HTTP's basic authentication (RFC 7617).
 fn basic(user: &str, password: &str) -> String {
-    use base64::Engine as _;
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+    format!("Basic {}", BASE64.encode(format!("{user}:{password}").as_bytes()))
 }
 
 async fn answer(

@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Reason};
 use argon2::{Algorithm, Argon2, Params, Version};
 use camino::Utf8Path;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use zeroize::Zeroizing;
@@ -32,7 +33,8 @@ pub(super) fn kept(path: &Utf8Path, make: bool) -> io::Result<Key> {
         other => other,
     };
     let text = Zeroizing::new(text?);
-    let key = unhex(text.trim()).and_then(|key| Some(Zeroizing::new(key.as_slice().try_into().ok()?)));
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes()).ok().map(Zeroizing::new);
+    let key = bytes.and_then(|bytes| Some(Zeroizing::new(bytes.as_slice().try_into().ok()?)));
     key.ok_or_else(|| io::Error::other("it is not 64 hexadecimal digits"))
 }
 
@@ -41,7 +43,7 @@ fn keep(path: &Utf8Path, key: &[u8; 32]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     // Readable by its owner alone, as temporary files are.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    let digits = Zeroizing::new(hex(key));
+    let digits = Zeroizing::new(HEXLOWER.encode(key));
     writeln!(file, "{}", *digits)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
@@ -49,21 +51,6 @@ fn keep(path: &Utf8Path, key: &[u8; 32]) -> io::Result<()> {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.error),
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut digits, byte| {
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
-}
-
-/// What [`hex`] wrote.
-pub(super) fn unhex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2));
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
 }
 
 /// Random bytes of the system.

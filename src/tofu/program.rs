@@ -33,14 +33,12 @@ impl Tofu {
     /// # Errors
     /// `ToolMissing` where there is none, or it is too old, or something else.
     pub async fn find(named: Option<&str>) -> Result<Self, Failure> {
-        let mut missing = None;
         for program in named.map_or(vec!["tofu", "terraform"], |named| vec![named]) {
             match Self::ask(program).await {
-                Err(failure) if failure.reason == Reason::ToolMissing && named.is_none() => missing = Some(failure),
+                Err(failure) if failure.reason == Reason::ToolMissing && named.is_none() => {}
                 found => return found,
             }
         }
-        let _ = missing;
         Err(absent("Neither tofu nor terraform is installed, and the manifest has provisioned environments"))
     }
 

@@ -4,12 +4,14 @@
 //! The key comes from a passphrase (Argon2id, RFC 9106) with a salt of the environment's own, or is drawn at random
 //! and kept in `state.key` beside the store.
 
-use super::key::{self, Key, hex, random, unhex};
+use super::key::{self, Key, random};
+use super::model::Outputs;
 use super::state::{self, State};
 use crate::failure::{Failure, Reason};
 use crate::store::{Plain, Store};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::sync::Arc;
@@ -100,6 +102,14 @@ impl Vault {
         })
     }
 
+    /// The outputs that the state has.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub async fn outputs(&self) -> Result<Outputs, Failure> {
+        Ok(self.state().await?.map(|state| state.outputs).unwrap_or_default())
+    }
+
     /// Whether the infrastructure exists, as far as the state knows.
     pub async fn exists(&self) -> Result<bool, Failure> {
         Ok(self.state().await?.is_some_and(|state| !state.resources.is_empty()))
@@ -179,7 +189,7 @@ impl Vault {
         self.store.keep_plain(&self.project, &self.environment, Plain::LockFile, text).await
     }
 
-    /// The private host key that the machine is made with.
+    /// The host key that the machine is made with, as [`Self::keep_host_key`] was given it.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -187,13 +197,13 @@ impl Vault {
         let Some(text) = self.store.plain(&self.project, &self.environment, Plain::HostKey).await? else {
             return Ok(None);
         };
-        let key = self.unseal(&unhex(&text).unwrap_or_default(), &self.environment).await?;
+        let key = self.unseal(&HEXLOWER.decode(text.as_bytes()).unwrap_or_default(), &self.environment).await?;
         Ok(Some(String::from_utf8_lossy(&key).into_owned()))
     }
 
-    /// Keeps the private host key that the machine is made with.
-    pub async fn keep_host_key(&self, private: &str) -> Result<(), Failure> {
-        let text = hex(&self.sealed(private.as_bytes()).await?);
+    /// Keeps the host key that the machine is made with, sealed.
+    pub async fn keep_host_key(&self, key: &str) -> Result<(), Failure> {
+        let text = HEXLOWER.encode(&self.sealed(key.as_bytes()).await?);
         self.store.keep_plain(&self.project, &self.environment, Plain::HostKey, &text).await
     }
 

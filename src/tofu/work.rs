@@ -40,6 +40,7 @@ impl Backend {
 }
 
 /// One environment's root module on this machine.
+#[derive(Clone)]
 pub struct Work {
     /// The program.
     pub tofu: Arc<Tofu>,
@@ -163,7 +164,7 @@ impl Work {
     /// `StateSealed`; for a backend of OpenTofu's own as [`Self::plan`].
     pub async fn outputs(&self, say: &Say<'_>) -> Result<Outputs, Failure> {
         if let Backend::Own(vault) = &self.backend {
-            return Ok(vault.state().await?.map(|state| state.outputs).unwrap_or_default());
+            return vault.outputs().await;
         }
         let work = async {
             let desk = self.sit_down(say).await?;
@@ -175,7 +176,7 @@ impl Work {
 
     async fn known(&self, desk: &Desk, say: &Say<'_>) -> Result<Outputs, Failure> {
         if let Backend::Own(vault) = &self.backend {
-            return Ok(vault.state().await?.map(|state| state.outputs).unwrap_or_default());
+            return vault.outputs().await;
         }
         let heard = self.call(desk, &["output", "-json", "-no-color"], false, say).await?;
         if !heard.status.success() {

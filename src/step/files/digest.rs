@@ -6,17 +6,14 @@ use crate::application::release::File;
 use crate::step::images::registry;
 use crate::step::record::{self, DigestKey, FileRecord};
 use crate::step::{HostFacts, Subject};
+use data_encoding::HEXLOWER;
 
 /// Mode and digest in one word, keyed where the content is secret.
 pub(super) fn value(mode: u32, sha256: &[u8; 32], key: Option<&DigestKey>) -> String {
     key.map_or_else(
-        || format!("{mode:04o} sha256:{}", &hex(sha256)[..32]),
+        || format!("{mode:04o} sha256:{}", &HEXLOWER.encode(sha256)[..32]),
         |key| format!("{mode:04o} keyed:{}", key.digest(sha256)),
     )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 pub(super) fn wanted(file: &File, key: &DigestKey) -> Option<String> {
