@@ -3,7 +3,7 @@
 //! ```text
 //! deployment.yaml ─ manifest ─▶ State (desired)  ─┐
 //!                                                 ├─ diff ─▶ steps ─ plan (petgraph) ─ execute ─▶ events ─▶ render
-//! hosts ───────── observe ────▶ State (observed) ─┘                        │
+//! hosts, OpenTofu ─ survey ───▶ State (observed) ─┘                        │
 //!                                                                           └─▶ store (observed state, history)
 //! ```
 //!

@@ -1,6 +1,7 @@
 //! The machine of a provisioned environment: what OpenTofu is given, what it would do, and that it is done. Never makes
 //! one that the plan did not show, and never a second one in place of one that was lost sight of.
 
+mod adopt;
 mod cloud_init;
 pub mod inputs;
 mod keys;

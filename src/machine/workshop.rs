@@ -1,6 +1,7 @@
 //! Asks OpenTofu what it would do about a machine. Never changes one.
 
-use super::inputs::{self, Inputs, Surroundings};
+use super::adopt::{self, Search};
+use super::inputs::{self, Surroundings};
 use super::keys::{self, Keys};
 use super::{Machine, reached_at};
 use crate::event::{Event, Sink};
@@ -10,12 +11,10 @@ use crate::manifest::environment::Environment;
 use crate::manifest::provision::{Machine as Source, Provision};
 use crate::prepare::Prepared;
 use crate::secret::{self, Redactor};
-use crate::step::infrastructure::is_machine;
 use crate::store::Store;
-use crate::tofu::{Action, Backend, Proposed, Purpose, Say, Tofu, Vault, Work};
+use crate::tofu::{Backend, Purpose, Tofu, Vault, Work};
 use camino::Utf8PathBuf;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -108,17 +107,17 @@ impl Workshop {
         };
         let purpose = if taking_down { Purpose::Destroy } else { Purpose::Apply };
         let mut proposed = work.plan(purpose, &say).await?;
-        if tried && is_lost(&proposed, &provision.machine, taking_down) {
-            let adopted = self.adopt(&mut work, &prepared.environment, &provision, &inputs, &proposed, &say).await?;
-            if adopted.is_some() && taking_down {
+        if tried && adopt::is_lost(&proposed, &provision.machine, taking_down) {
+            // What the search needs while it runs is kept apart from the machine's own.
+            let vault = Vault::open(self.store()?, environment.project.as_str(), &format!("{name} search"), None);
+            let search = Search { environment, provision: &provision, inputs: &inputs, vault: Arc::new(vault) };
+            let (planned, found) = search.adopt(&mut work, proposed, purpose, &say).await?;
+            if found && taking_down {
                 let message = "A run that was killed made the machine, and OpenTofu does not know it yet";
                 let hint = format!("deployer provision {name} takes it over; it can be destroyed then");
                 return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
             }
-            proposed = match adopted {
-                Some(adopted) => adopted,
-                None => work.plan(purpose, &say).await?,
-            };
+            proposed = planned;
         }
         // Where something is to change, what the plan says of the outputs may be of the time after it.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
@@ -135,66 +134,6 @@ impl Workshop {
             None => None,
         };
         [tool, key, secrets(provision).await.err(), passphrase].into_iter().flatten().collect()
-    }
-
-    /// Plans to take over what a run that was killed between making and noting it left behind; `None` where there is
-    /// nothing.
-    async fn adopt(
-        &self,
-        work: &mut Work,
-        environment: &Environment,
-        provision: &Provision,
-        inputs: &Inputs,
-        known: &Proposed,
-        say: &Say<'_>,
-    ) -> Result<Option<Proposed>, Failure> {
-        let mut found: Vec<(String, String)> = match &provision.machine {
-            Source::Lxd(lxd) => {
-                let of = |part: &Option<String>, end: &str| {
-                    part.as_ref().map_or(String::new(), |part| format!("{part}{end}"))
-                };
-                let place = of(&lxd.remote, ":") + &of(&lxd.project, "/");
-                vec![(
-                    "lxd_instance.machine".to_owned(),
-                    format!("{place}{},image={}", environment.identity(), lxd.image),
-                )]
-            }
-            Source::Hetzner(_) | Source::Module(_) => match inputs::of_search(environment, provision, inputs)? {
-                Some(search) => {
-                    let vault = self.search_vault(environment)?;
-                    let found = left(work, &vault, search, say).await;
-                    vault.let_go().await?;
-                    found?
-                }
-                None => Vec::new(),
-            },
-        };
-        // What the state has is not lost.
-        let to_make = |address: &str| {
-            let of = known.changes.iter().find(|change| change.address == address);
-            of.is_none_or(|change| change.action == Action::Create)
-        };
-        found.retain(|(address, _)| to_make(address));
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let import: Vec<_> = found.iter().map(|(to, id)| json!({ "to": to, "id": id })).collect();
-        work.files.insert("adopt.tf.json".to_owned(), format!("{:#}\n", json!({ "import": import })));
-        match work.plan(Purpose::Apply, say).await {
-            Ok(adopted) => Ok(Some(adopted)),
-            // What LXD does not have cannot be taken over.
-            Err(_) if matches!(provision.machine, Source::Lxd(_)) => {
-                work.files.remove("adopt.tf.json");
-                Ok(None)
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Where a search keeps what it needs while it runs: not with the machine's own state.
-    fn search_vault(&self, environment: &Environment) -> Result<Arc<Vault>, Failure> {
-        let (project, name) = (environment.project.as_str(), format!("{} search", environment.name));
-        Ok(Arc::new(Vault::open(self.store()?, project, &name, None)))
     }
 
     fn store(&self) -> Result<Arc<Store>, Failure> {
@@ -239,43 +178,4 @@ async fn secrets(provision: &Provision) -> Result<BTreeMap<String, SecretString>
         Source::Lxd(_) => {}
     }
     Ok(values)
-}
-
-/// Whether the state lacks a machine that may be there all the same: it was once begun.
-fn is_lost(proposed: &Proposed, machine: &Source, taking_down: bool) -> bool {
-    let does = |action| proposed.changes.iter().any(|change| change.action == action && is_machine(change, machine));
-    if taking_down { !does(Action::Delete) } else { does(Action::Create) }
-}
-
-/// What the provider has under our labels, as resource → id.
-async fn left(
-    work: &Work,
-    vault: &Arc<Vault>,
-    search: Inputs,
-    say: &Say<'_>,
-) -> Result<Vec<(String, String)>, Failure> {
-    let work = Work {
-        directory: work.directory.join("find"),
-        files: search.files,
-        variables: search.variables,
-        backend: Backend::Theirs(Arc::clone(vault)),
-        ..work.clone()
-    };
-    let proposed = work.plan(Purpose::Apply, say).await?;
-    let outputs = work.apply(&proposed, say).await?;
-    let left: BTreeMap<String, Vec<String>> =
-        outputs.get("left").and_then(|left| serde_json::from_value(left.clone()).ok()).unwrap_or_default();
-    let mut found = Vec::new();
-    for (to, ids) in left {
-        match &ids[..] {
-            [] => {}
-            [id] => found.push((to, id.clone())),
-            several => {
-                let message = format!("{to} exists more than once under our labels: {}", several.join(", "));
-                let hint = "Delete the ones that are not in use; deployer would not know which to keep";
-                return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
-            }
-        }
-    }
-    Ok(found)
 }

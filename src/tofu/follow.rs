@@ -1,11 +1,11 @@
 //! One call of OpenTofu: started to outlive us, its lines followed as it writes them, asked to end where it must. Never
 //! ends it by force before it had its time to write its state.
 
+use super::alone::{self, Ours};
 use super::diagnostic::{self, Diagnostic};
 use super::lay::{Room, cannot, fresh};
-use super::orphan::{self, Ours};
+use super::model::Say;
 use super::stream::{self, Said};
-use super::work::Say;
 use crate::failure::{Failure, Reason};
 use crate::process::{self, Detached, Place};
 use crate::secret::Redactor;
@@ -122,7 +122,7 @@ pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<H
     };
     let mut follower = Follower::open(&out, call.lines)?;
     let mut child = process::detach(call.program.as_str(), &call.arguments, place)?;
-    orphan::noted(call.room, child.id())?;
+    alone::noted(call.room, child.id())?;
     let (status, stopped) = attend(&mut child, &mut follower, call.limit, say, redactor).await?;
     follower.read(say, redactor);
     follower.end(say, redactor);

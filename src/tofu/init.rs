@@ -2,7 +2,8 @@
 //! says: a plan that asks for it gets it.
 
 use super::lay;
-use super::work::{Desk, Say, Work};
+use super::model::Say;
+use super::work::{Desk, Work};
 use crate::failure::Failure;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;

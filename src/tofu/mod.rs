@@ -4,6 +4,7 @@
 //! A run of it is a process of its own that outlives ours: killed in the middle, the next run waits for it and takes
 //! its state over.
 
+mod alone;
 mod backend;
 mod diagnostic;
 mod follow;
@@ -11,7 +12,6 @@ mod init;
 mod key;
 mod lay;
 mod model;
-mod orphan;
 mod program;
 mod rescue;
 mod show;
@@ -21,10 +21,10 @@ mod vault;
 mod work;
 
 pub use diagnostic::{Diagnostic, failure};
-pub use model::{Action, AttributeChange, Outputs, Planned, Proposed, Purpose, ResourceChange};
+pub use model::{Action, AttributeChange, Outputs, Planned, Proposed, Purpose, ResourceChange, Say};
 pub use program::Tofu;
 pub use show::{Shown, read as read_plan};
 pub use state::{Left, State, judge, read as read_state};
 pub use stream::{Counts, Said, read as read_line};
 pub use vault::Vault;
-pub use work::{Backend, Say, Work};
+pub use work::{Backend, Work};

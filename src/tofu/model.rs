@@ -6,6 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Told what goes on, in words for people, secrets taken out.
+pub type Say<'a> = dyn Fn(String) + Sync + 'a;
+
 /// What a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -3,8 +3,9 @@
 
 use super::backend;
 use super::lay::{self, Room};
+use super::model::Say;
 use super::state::{self, Left};
-use super::work::{Backend, Say, Work};
+use super::work::{Backend, Work};
 use crate::failure::{Failure, Reason};
 use std::fs;
 use std::io::ErrorKind;

@@ -1,11 +1,11 @@
 //! One environment's work with OpenTofu: plan, apply, outputs. Never applies what was not planned, and never leaves
 //! behind what an interrupted run knew.
 
+use super::alone::{self, Ours};
 use super::backend::{self, Served};
 use super::follow::{self, Call, Heard};
 use super::lay::Room;
-use super::model::{Outputs, Proposed, Purpose};
-use super::orphan::{self, Ours};
+use super::model::{Outputs, Proposed, Purpose, Say};
 use super::program::Tofu;
 use super::state;
 use super::vault::Vault;
@@ -18,9 +18,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Told what goes on, in words for people, secrets taken out.
-pub type Say<'a> = dyn Fn(String) + Sync + 'a;
 
 /// Where the state is kept.
 #[derive(Clone, Debug)]
@@ -190,7 +187,7 @@ impl Work {
     /// Claims the directory, takes in what an interrupted run left, lays the files and serves the state.
     async fn sit_down(&self, say: &Say<'_>) -> Result<Desk, Failure> {
         let room = Room::open(&self.directory)?;
-        let ours = orphan::claim(&room, &self.holder, self.limit, say).await?;
+        let ours = alone::claim(&room, &self.holder, self.limit, say).await?;
         let vault = self.backend.vault();
         rescue::take_in(self, &room, say).await?;
         let own = matches!(self.backend, Backend::Own(_));

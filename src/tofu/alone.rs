@@ -2,7 +2,7 @@
 //! Never ends anything: what was left behind is waited for.
 
 use super::lay::{Room, cannot};
-use super::work::Say;
+use super::model::Say;
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use std::fs::{self, File, TryLockError};
