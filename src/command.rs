@@ -3,16 +3,40 @@
 
 use crate::connect;
 use crate::failure::{Failure, Reason};
-use crate::host::Output;
+use crate::host::{Host, Input, Output};
 use crate::observe::Session;
-use crate::step::{self, Command};
+use crate::step::{self, Command, Lane};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a command is begun at most, where connections keep breaking.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
 
-/// What is sent for a command that runs under a lease's token and a name of its own.
-type Script = fn(&step::Subject<'_>, &Command, u64, &str) -> String;
+/// A command as it is sent: under a lease's token, with a name of its own.
+pub(crate) struct Attempt {
+    host: Arc<Host>,
+    lane: Lane,
+    token: u64,
+    id: String,
+    script: String,
+    input: Input,
+    limit: Duration,
+}
+
+/// What becomes of a command that an attempt was made at.
+pub(crate) enum Verdict {
+    /// It is done.
+    Done(Output),
+    /// The connection broke, and it does not work on the host: it can be begun anew.
+    Again(Failure),
+}
+
+impl Attempt {
+    /// Sends it and waits for its end.
+    pub(crate) async fn run(&self) -> Result<Output, Failure> {
+        self.host.run(&self.script, self.input.clone(), self.limit).await
+    }
+}
 
 impl Session {
     /// Runs one command to its end. Its own failure carries its last lines.
@@ -21,7 +45,7 @@ impl Session {
     /// The command's own reason where it failed, `LeaseLost` where another run took over, `ConnectionLost` where the
     /// connection broke and could not be had again within `ssh.wait`.
     pub async fn run(&mut self, command: &Command) -> Result<Output, Failure> {
-        self.carry_out(command, step::script).await
+        self.carry_out(command, false).await
     }
 
     /// The same, and a look at the host once it is done.
@@ -29,7 +53,7 @@ impl Session {
     /// # Errors
     /// As [`Session::run`]; then nothing was looked at.
     pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
-        let output = self.carry_out(command, step::script_and_probe).await?;
+        let output = self.carry_out(command, true).await?;
         match step::parse(&output.stdout) {
             Ok(facts) => self.take_in(facts).await,
             // The connection broke, or the look was cut short.
@@ -37,36 +61,64 @@ impl Session {
         }
     }
 
-    async fn carry_out(&mut self, command: &Command, script: Script) -> Result<Output, Failure> {
-        let mut broken = broken_off(&self.prepared.environment.address, command);
-        for _ in 0..TRIES {
-            let Some(lease) = &self.lease else {
-                let message = format!("Nothing is changed without a lease, so not: {}", command.title);
-                return Err(Failure::new(Reason::LeaseLost, message));
-            };
-            let id = uuid::Uuid::now_v7().simple().to_string();
-            let script = script(&self.prepared.subject(), command, lease.token, &id);
-            match self.host()?.run(&script, command.input.clone(), command.limit + step::PATIENCE).await {
-                Ok(output) if output.status == 0 => return Ok(output),
-                Ok(output) if output.status == step::lease::LOST.0 && output.stderr.contains(step::lease::LOST.1) => {
-                    let message = format!("The lease was lost before the host was to {}", command.title);
-                    return Err(Failure::new(Reason::LeaseLost, message));
-                }
-                // A host that goes down lets some commands fail first.
-                Ok(output) if !self.gone().await => return Err(self.failed(command, &output)),
-                Ok(_) => {}
-                Err(failure) if failure.reason == Reason::ConnectionLost => broken = failure,
-                Err(failure) => return Err(failure),
+    async fn carry_out(&mut self, command: &Command, observing: bool) -> Result<Output, Failure> {
+        let mut tries = TRIES;
+        loop {
+            let attempt = self.attempt(self.lane, command, observing)?;
+            let ended = attempt.run().await;
+            tries -= 1;
+            match self.judge(command, &attempt, ended).await? {
+                Verdict::Done(output) => return Ok(output),
+                Verdict::Again(broken) if tries == 0 => return Err(broken),
+                Verdict::Again(_) => {}
             }
-            let Ok(last) = self.again(command).await else {
-                return Err(broken_off(&self.prepared.environment.address, command).details(said(&broken)));
-            };
-            if last == format!("{id} 0") {
-                return Ok(Output { status: 0, stdout: Vec::new(), stderr: String::new() });
-            }
-            // It failed with its input cut off, was killed, or never began: it can be begun anew.
         }
-        Err(broken)
+    }
+
+    /// A command under our lease; with a look at the host once it is done, where `observing`.
+    pub(crate) fn attempt(&self, lane: Lane, command: &Command, observing: bool) -> Result<Attempt, Failure> {
+        let Some(lease) = &self.lease else {
+            let message = format!("Nothing is changed without a lease, so not: {}", command.title);
+            return Err(Failure::new(Reason::LeaseLost, message));
+        };
+        let (subject, token, id) = (self.prepared.subject(), lease.token, uuid::Uuid::now_v7().simple().to_string());
+        let script = if observing { Lane::script_and_probe } else { Lane::script };
+        let script = script(lane, &subject, command, token, &id);
+        let (host, input, limit) = (Arc::clone(self.host()?), command.input.clone(), command.limit + step::PATIENCE);
+        Ok(Attempt { host, lane, token, id, script, input, limit })
+    }
+
+    /// What became of an attempt; where its connection broke, over a new one.
+    pub(crate) async fn judge(
+        &mut self,
+        command: &Command,
+        attempt: &Attempt,
+        ended: Result<Output, Failure>,
+    ) -> Result<Verdict, Failure> {
+        let broken = match ended {
+            Ok(output) if output.status == 0 => return Ok(Verdict::Done(output)),
+            Ok(output) if output.status == step::lease::LOST.0 && output.stderr.contains(step::lease::LOST.1) => {
+                // Taken up again over a new connection, our lease has another token.
+                if self.lease.as_ref().is_some_and(|lease| lease.token != attempt.token) {
+                    return Ok(Verdict::Again(broken_off(&self.prepared.environment.address, command)));
+                }
+                let message = format!("The lease was lost before the host was to {}", command.title);
+                return Err(Failure::new(Reason::LeaseLost, message));
+            }
+            // A host that goes down lets some commands fail first.
+            Ok(output) if !attempt.host.gone().await => return Err(self.failed(command, &output)),
+            Ok(_) => broken_off(&self.prepared.environment.address, command),
+            Err(failure) if failure.reason == Reason::ConnectionLost => failure,
+            Err(failure) => return Err(failure),
+        };
+        let Ok(last) = self.again(command, attempt).await else {
+            return Err(broken_off(&self.prepared.environment.address, command).details(said(&broken)));
+        };
+        if last == format!("{} 0", attempt.id) {
+            return Ok(Verdict::Done(Output { status: 0, stdout: Vec::new(), stderr: String::new() }));
+        }
+        // It failed with its input cut off, was killed, or never began.
+        Ok(Verdict::Again(broken))
     }
 
     /// Connects again after the connection broke, and takes the lease up again.
@@ -87,12 +139,14 @@ impl Session {
         Failure::new(reason, message).details(details)
     }
 
-    /// Connects again, waits for what still works there and returns how it ended.
-    async fn again(&mut self, command: &Command) -> Result<String, Failure> {
-        self.reconnect().await?;
+    /// Connects again, unless that was done meanwhile, waits for what still works there and returns how it ended.
+    async fn again(&mut self, command: &Command, attempt: &Attempt) -> Result<String, Failure> {
+        if Arc::ptr_eq(self.host()?, &attempt.host) {
+            self.reconnect().await?;
+        }
         self.progress(format!("wait for the host to {}", command.title));
         let limit = command.limit + step::PATIENCE;
-        let script = step::last(&self.prepared.subject(), limit);
+        let script = attempt.lane.last(&self.prepared.subject(), limit);
         let output = self.script(&script, limit + step::SHORT).await?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }

@@ -29,7 +29,7 @@ pub async fn open(
 ) -> Result<Host, Failure> {
     let mut way = way(prepared, known, accept_new).await?;
     let waiting = |activity: &str| {
-        sink(Event::Progress { environment: prepared.name().to_owned(), activity: activity.to_owned() });
+        sink(Event::Progress { environment: prepared.name().to_owned(), kind: None, activity: activity.to_owned() });
     };
     match Host::connect(&way, wait, &waiting).await {
         Err(failure) if failure.reason == Reason::HostKeyUnknown && vouch(&failure) => {

@@ -12,7 +12,7 @@ use crate::prepare::Prepared;
 use crate::state::Kind;
 use crate::step::images::registry;
 use crate::step::record::{DigestKey, ReleaseRecord};
-use crate::step::{self, HostFacts};
+use crate::step::{self, HostFacts, Lane};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,6 +31,10 @@ pub struct Session {
     pub machine: Option<Machine>,
     /// Our lease, once something is to be changed.
     pub lease: Option<Lease>,
+    /// Where its commands run.
+    pub lane: Lane,
+    /// The kind of the step that it is in.
+    pub kind: Option<Kind>,
     /// What was last seen; boxed, because it is large and sessions are moved about.
     pub facts: Box<HostFacts>,
     /// What failed in this run.
@@ -54,6 +58,8 @@ impl Session {
             accepts_new_keys: false,
             machine: None,
             lease: None,
+            lane: Lane::default(),
+            kind: None,
             facts,
             failed: None,
             target: None,
@@ -203,7 +209,8 @@ impl Session {
 
     /// Says what is going on.
     pub fn progress(&self, activity: impl Into<String>) {
-        (self.sink)(Event::Progress { environment: self.prepared.name().to_owned(), activity: activity.into() });
+        let environment = self.prepared.name().to_owned();
+        (self.sink)(Event::Progress { environment, kind: self.kind, activity: activity.into() });
     }
 
     /// Waits until what a broken-off run left running on the host has ended, and looks again.
@@ -211,7 +218,7 @@ impl Session {
         if self.connection.is_none() {
             return Ok(());
         }
-        let script = step::alone(&self.prepared.subject());
+        let script = Lane::Alone.wait(&self.prepared.subject());
         self.script(&script, step::PATIENCE + step::SHORT).await?;
         self.observe().await
     }

@@ -20,11 +20,12 @@ const fn needs(kind: Kind) -> &'static [Kind] {
         Kind::Access => &[Kind::Infrastructure],
         Kind::Engine => &[Kind::Access],
         Kind::Updates | Kind::Scripts => &[Kind::Engine],
-        Kind::Files => &[Kind::Access, Kind::Engine],
-        Kind::Images => &[Kind::Engine, Kind::Files],
-        Kind::Firewall => &[Kind::Files, Kind::Images],
-        Kind::Services => &[Kind::Scripts, Kind::Files, Kind::Images, Kind::Firewall],
-        Kind::Schedules => &[Kind::Scripts, Kind::Services],
+        // What scripts set up, such as a disk, is there before anything is put on it.
+        Kind::Files => &[Kind::Scripts],
+        Kind::Images => &[Kind::Files],
+        Kind::Firewall => &[Kind::Images],
+        Kind::Services => &[Kind::Firewall],
+        Kind::Schedules => &[Kind::Services],
     }
 }
 

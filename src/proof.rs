@@ -5,7 +5,7 @@ use crate::connect;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Output};
 use crate::observe::Session;
-use crate::step::{self, firewall};
+use crate::step::firewall;
 use std::time::{Duration, Instant};
 
 /// What is left of the watchdog's time for a proof that began late.
@@ -53,7 +53,7 @@ async fn attempt(session: &Session) -> Result<Output, Failure> {
     let subject = session.prepared.subject();
     let command = firewall::proof(&subject);
     let token = session.lease.as_ref().map_or(0, |lease| lease.token);
-    let script = step::script(&subject, &command, token, "proof");
+    let script = session.lane.script(&subject, &command, token, "proof");
     let host = fresh(session).await?;
     let output = host.run(&script, command.input, command.limit).await;
     host.close().await;

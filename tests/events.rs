@@ -49,6 +49,11 @@ fn left(why: Why) -> Left {
     Left { environment: "production".to_owned(), kind: Kind::Engine, why, reason, changes: vec![change] }
 }
 
+fn progress() -> Vec<Event> {
+    let of = |kind| Event::Progress { environment: "production".to_owned(), kind, activity: "connecting".to_owned() };
+    vec![of(None), of(Some(Kind::Engine))]
+}
+
 /// At least one event of every type, with and without what is optional.
 fn events() -> Vec<Event> {
     let now = jiff::Timestamp::UNIX_EPOCH;
@@ -84,8 +89,8 @@ fn events() -> Vec<Event> {
         at: now,
         run: "r".to_owned(),
     };
-    let mut events = vec![
-        Event::Progress { environment: "production".to_owned(), activity: "connecting".to_owned() },
+    let mut events = progress();
+    events.extend([
         Event::Plan(PlanView::default()),
         Event::Plan(PlanView {
             steps: vec![step],
@@ -140,7 +145,7 @@ fn events() -> Vec<Event> {
         Event::Warning { environment: None, message: "Old".to_owned() },
         Event::Output("text\n".to_owned()),
         Event::Note("Wrote it".to_owned()),
-    ];
+    ]);
     events.extend(Happening::ALL.map(|event| {
         let environment = (event == Happening::Reconciled).then(|| "lab".to_owned());
         Event::Watch(WatchView { at: now, event, environment, message: "So it is".to_owned() })

@@ -48,6 +48,7 @@ new_host() {
 	  schedule:
 	    registered: { address: $address }
 	    ssh: { user: deploy, identity_file: $BED_KEY, host_key: ["$pin"] }
+	    configure: { security_updates: true }
 	    health: { timeout: 60s, stable_for: 1s }
 	    application: { compose: { directory: ./app, archives: { "demo:1": $images/demo-1.tar, "demo:2": $images/demo-2.tar } } }
 	    checks: [ { name: page, http: { port: 8080, path: / } }, { name: side, http: { port: 8081, path: / } } ]

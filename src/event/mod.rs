@@ -18,14 +18,17 @@ pub use verdict::VerdictView;
 pub use watch::{Happening, WatchView};
 
 use crate::failure::Failure;
+use crate::state::Kind;
 
 /// One thing that happened or is so.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Work on an environment that has no step of its own: connecting, waiting, observing.
+    /// Work on an environment: within a step, or without one, as connecting, waiting and observing are.
     Progress {
         /// The environment.
         environment: String,
+        /// The kind of the step.
+        kind: Option<Kind>,
         /// What is going on, in a few words.
         activity: String,
     },

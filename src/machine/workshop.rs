@@ -73,7 +73,7 @@ impl Workshop {
             return Err(Failure::new(Reason::StateFleeting, message).hint(hint));
         }
         let name = prepared.name().to_owned();
-        let say = |activity: String| sink(Event::Progress { environment: name.clone(), activity });
+        let say = |activity: String| sink(Event::Progress { environment: name.clone(), kind: None, activity });
         let environment = &prepared.environment;
         let vault = self.vault(environment, &provision).await?;
         let kept = vault.host_key().await?;

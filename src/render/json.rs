@@ -4,6 +4,7 @@
 use super::{Render, stream::Stream};
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::state::Kind;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -52,6 +53,8 @@ struct Line<'a, T: Serialize> {
 #[derive(Serialize)]
 struct Progress<'a> {
     environment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
     activity: &'a str,
 }
 
@@ -96,7 +99,9 @@ pub fn line(event: &Event) -> String {
 fn write(event: &Event, out: &mut dyn Write) -> io::Result<()> {
     let mut object = Object(out);
     match event {
-        Event::Progress { environment, activity } => object.of("progress", Progress { environment, activity }),
+        Event::Progress { environment, kind, activity } => {
+            object.of("progress", Progress { environment, kind: *kind, activity })
+        }
         Event::Plan(plan) => object.of("plan", plan),
         Event::Step(step) => object.of("step", step),
         Event::Environment(environment) => object.of("environment", environment),

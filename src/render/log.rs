@@ -45,7 +45,7 @@ impl Render for Log {
 /// What is said of an event, line by line.
 fn lines(event: &Event, verbose: bool) -> Vec<String> {
     match event {
-        Event::Progress { environment, activity } if verbose => vec![format!("{environment}: {activity}")],
+        Event::Progress { environment, activity, .. } if verbose => vec![format!("{environment}: {activity}")],
         Event::Progress { .. }
         | Event::Check(_)
         | Event::Verdict(_)

@@ -10,8 +10,8 @@ if command -v flock >/dev/null; then
 fi
 ";
 
-/// Closes both locks for what a script of the user's own starts: it may go on for ever.
-pub const UNLOCKED: &str = "8>&- 9>&-";
+/// Closes every lock for what a script of the user's own starts: it may go on for ever.
+pub const UNLOCKED: &str = "7>&- 8>&- 9>&-";
 
 /// Shell after which `apt` works, alone on the host. It waits for others' locks and first finishes what a killed run
 /// began, once that run's own processes are gone. It is to remove nothing (`--no-remove`): what is in the way of

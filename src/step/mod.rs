@@ -12,6 +12,7 @@ pub mod firewall;
 pub mod frame;
 pub mod images;
 pub mod infrastructure;
+mod lane;
 pub mod lease;
 pub mod model;
 pub mod record;
@@ -20,6 +21,8 @@ pub mod schedules;
 pub mod scripts;
 pub mod services;
 pub mod updates;
+
+pub use lane::{Lane, PATIENCE};
 
 use crate::application::release::Release;
 use crate::failure::{Failure, Reason};
@@ -68,6 +71,25 @@ pub struct HostFacts {
     pub schedules: schedules::Seen,
     /// Archives of the data.
     pub backups: backups::Seen,
+}
+
+impl HostFacts {
+    /// Takes one kind's facts from a later look, in which others may have been in the midst of a change.
+    pub fn renew(&mut self, kind: Kind, later: Self) {
+        self.access.serial = self.access.serial.max(later.access.serial);
+        match kind {
+            Kind::Infrastructure => self.infrastructure = later.infrastructure,
+            Kind::Access => self.access = later.access,
+            Kind::Engine => self.engine = later.engine,
+            Kind::Updates => self.updates = later.updates,
+            Kind::Scripts => self.scripts = later.scripts,
+            Kind::Files => self.files = later.files,
+            Kind::Images => self.images = later.images,
+            Kind::Firewall => self.firewall = later.firewall,
+            Kind::Services => self.services = later.services,
+            Kind::Schedules => (self.schedules, self.backups) = (later.schedules, later.backups),
+        }
+    }
 }
 
 /// One change of the host, as data.
@@ -123,56 +145,9 @@ impl Subject<'_> {
     }
 }
 
-/// How long a command waits for one that an earlier run left behind on the host.
-pub const PATIENCE: Duration = Duration::from_mins(2);
-
-/// Shell that makes everything after it wait for what an earlier run, cut off or killed, left running for
-/// this environment; the lock ends with the last process that holds it.
-#[must_use]
-pub fn alone(subject: &Subject<'_>) -> String {
-    format!(
-        r"if [ -d {state} ] && command -v flock >/dev/null; then
-  exec 9> {state}/lock
-  timeout {limit} flock 9 || {{ echo 'a command of an earlier run still works on this host' >&2; exit 75; }}
-fi
-",
-        state = quote(&subject.state_directory()),
-        limit = PATIENCE.as_secs(),
-    )
-}
-
 /// Shell that writes one of our small files on the host in one step.
 fn keep(name: &str, content: &str) -> String {
     format!("printf '%s\\n' {} > \"$state/{name}.new\"\nmv \"$state/{name}.new\" \"$state/{name}\"\n", quote(content))
-}
-
-/// The whole script of a command: it waits for its turn, goes on only under its lease, notes that `id` began and how
-/// it ended, ends at the first error and counts itself in the host's serial.
-#[must_use]
-pub fn script(subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
-    let alone = alone(subject) + &format!("state={}\n", quote(&subject.state_directory())) + &lease::guard(token);
-    let count = r#"[ ! -s "$state/serial" ] || { echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"; mv "$state/serial.new" "$state/serial"; }"#;
-    let note =
-        format!("echo '{id} begun' > \"$state/last\"\ntrap 'code=$?; echo \"{id} $code\" > \"$state/last\"' EXIT\n");
-    format!("set -eu\n{alone}{note}{}\n{count}\n", command.script)
-}
-
-/// The same, and what [`probe`] reads once it is done: one round trip for both.
-#[must_use]
-pub fn script_and_probe(subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
-    format!(
-        "{}trap - EXIT\necho '{id} 0' > \"$state/last\"\nexec 9>&-\n(\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
-        script(subject, command, token, id),
-        probe(subject),
-    )
-}
-
-/// Shell that waits until no command works on this environment any more, for at most `limit`, and tells how the last
-/// one ended: `ID CODE`, or `ID begun` where it was killed.
-#[must_use]
-pub fn last(subject: &Subject<'_>, limit: Duration) -> String {
-    let state = quote(&subject.state_directory());
-    format!("exec 9> {state}/lock\ntimeout {} flock 9\ncat {state}/last 2>/dev/null || true\n", limit.as_secs())
 }
 
 /// One script that reads every room in one round trip.

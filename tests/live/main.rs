@@ -35,6 +35,7 @@ mod rooms;
 mod saved;
 mod scene;
 mod session;
+mod side_by_side;
 mod stack;
 mod trouble;
 mod trouble_connection;

@@ -43,7 +43,7 @@ async fn pages_have_their_status_and_their_text() {
     assert_eq!(said(&asked(page("/gone", 410, None)).await).0, Judgement::Passed);
     let wrong = asked(page("/gone", 200, None)).await;
     assert_eq!(said(&wrong), (Judgement::Failed, "status 410 instead of 200: not here"));
-    let wrong = asked_for(Duration::from_millis(300), page("/gone", 410, Some("Ok"))).await;
+    let wrong = asked_for(Duration::from_secs(2), page("/gone", 410, Some("Ok"))).await;
     assert_eq!(said(&wrong), (Judgement::Failed, "status 410, but \"Ok\" is not in the answer"));
 }
 
@@ -54,7 +54,7 @@ async fn prometheus_is_asked_for_its_active_targets() {
     let verdict = asked(Probe::Prometheus { site: site.clone(), jobs: ["tracker_stats".to_owned()].into() }).await;
     assert_eq!(said(&verdict), (Judgement::Passed, "1 target up: tracker_stats"));
     let probe = Probe::Prometheus { site, jobs: ["tracker_metrics".to_owned()].into() };
-    let verdict = asked_for(Duration::from_millis(300), probe).await;
+    let verdict = asked_for(Duration::from_secs(2), probe).await;
     assert_eq!(said(&verdict), (Judgement::Failed, "no target of tracker_metrics"));
 }
 
@@ -72,7 +72,7 @@ async fn grafana_is_asked_for_its_datasources_where_there_is_a_login() {
     let ill =
         ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"ERROR","message":"no prometheus for hush-hush"}"#);
     let site = server(Box::leak(Box::new([health, sources, ill]))).await;
-    let verdict = asked_for(Duration::from_millis(500), Probe::Grafana { site, login: login() }).await;
+    let verdict = asked_for(Duration::from_secs(2), Probe::Grafana { site, login: login() }).await;
     assert_eq!(verdict.detail, "the datasource Prometheus is not well: no prometheus for ***");
     let site = server(Box::leak(Box::new([health, ("/api/datasources", 401, "no")]))).await;
     let verdict = asked(Probe::Grafana { site, login: login() }).await;
@@ -129,7 +129,7 @@ async fn a_machine_without_ipv6_skips_what_needs_it() {
     let address: SocketAddr = "[2001:db8::1]:6969".parse().unwrap();
     let reachable = std::net::UdpSocket::bind("[::]:0").is_ok_and(|socket| socket.connect(address).is_ok());
     let probe = Probe::UdpTracker { address, key: None, info_hash: None };
-    let verdict = asked_for(Duration::from_millis(500), probe).await;
+    let verdict = asked_for(Duration::from_secs(2), probe).await;
     let wanted = if reachable { Judgement::Failed } else { Judgement::Skipped };
     assert_eq!(verdict.judgement, wanted, "{verdict:?}");
 }

@@ -92,7 +92,7 @@ impl Terminal {
             progress::heartbeat(&self.streams, &self.state, &mut state.progress);
         }
         match event {
-            Event::Progress { environment, activity } => state.progress.activity(environment, activity),
+            Event::Progress { environment, kind, activity } => state.progress.activity(environment, *kind, activity),
             Event::Step(step) => {
                 if let Some(line) = state.progress.step(step, *stderr) {
                     state.progress.above(|| err.write(&line));

@@ -52,11 +52,13 @@ impl Progress {
         self.column = names.map(str::len).fold(self.column, usize::max);
     }
 
-    /// What goes on in the environment's step; where none runs, work of its own, which ends with the
-    /// environment's next event.
-    pub(super) fn activity(&mut self, environment: &str, what: &str) {
+    /// What goes on in the environment's step of this kind, or in whichever runs; where none does, work of its own,
+    /// which ends with the environment's next event.
+    pub(super) fn activity(&mut self, environment: &str, kind: Option<Kind>, what: &str) {
         self.align([environment].into_iter());
-        let steps = self.running.iter_mut().filter(|((name, kind), _)| name == environment && kind.is_some());
+        let steps = self.running.iter_mut().filter(|((name, running), _)| {
+            name == environment && running.is_some_and(|running| kind.is_none_or(|kind| kind == running))
+        });
         match steps.map(|(_, running)| running).last() {
             Some(step) => step.detail = Some(text::clean_line(what)),
             None => self.start(environment, None, text::clean_line(what)),
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(progress.heartbeat(after(9)), "");
         assert_eq!(progress.heartbeat(after(10)), "production  engine    running    10.0 s\n");
         assert_eq!(progress.heartbeat(after(15)), "");
-        progress.activity("production", "install Docker");
+        progress.activity("production", Some(Kind::Engine), "install Docker");
         assert_eq!(progress.heartbeat(after(21)), "production  engine    running    21.0 s    install Docker\n");
         let done = StepView { state: StepState::Applied, duration_ms: Some(21_300), ..step };
         assert_eq!(progress.step(&done, Look::default()).as_deref(), Some("production  engine    applied    21.3 s\n"));

@@ -152,7 +152,7 @@ fn a_run_that_changes_something() {
         Event::Step(StepView { environment: "production".to_owned(), kind: Kind::Engine, state, duration_ms })
     };
     let events = [
-        Event::Progress { environment: "production".to_owned(), activity: "connecting".to_owned() },
+        Event::Progress { environment: "production".to_owned(), kind: None, activity: "connecting".to_owned() },
         step(StepState::Started, None),
         step(StepState::Applied, Some(12_345)),
         Event::Warning { environment: Some("production".to_owned()), message: "old engine".to_owned() },

@@ -5,7 +5,7 @@ mod ipv6;
 
 pub use ipv6::remark;
 
-use super::{Command, HostFacts, LONG, Subject, access, exclusive};
+use super::{Command, HostFacts, LONG, Subject, access, exclusive, firewall};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::EngineSource;
@@ -203,14 +203,15 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let Ok(means) = means(subject, host) else { return Vec::new() };
+    let along = firewall::package(subject, host).map(|package| format!(" {package}")).unwrap_or_default();
     let ipv6 = ipv6::change(subject, host, means != Means::Start && host.engine.server.is_none());
     let install = match means {
         Means::Start => String::new(),
         Means::Distribution(packages) => {
             let apt = exclusive::apt();
-            format!("{apt}apt update\napt install -y --no-remove --no-install-recommends {packages}\n")
+            format!("{apt}apt update\napt install -y --no-remove --no-install-recommends {packages}{along}\n")
         }
-        Means::Docker => from_docker(subject, host),
+        Means::Docker => from_docker(subject, host, &along),
     };
     let title = match means {
         Means::Start if ipv6.is_empty() => "start Docker",
@@ -237,7 +238,7 @@ done
 docker compose version >&2
 ";
 
-fn from_docker(subject: &Subject<'_>, host: &HostFacts) -> String {
+fn from_docker(subject: &Subject<'_>, host: &HostFacts, along: &str) -> String {
     let repository = subject.environment.engine.repository.as_ref();
     let original = format!("https://download.docker.com/linux/{}", host.access.os);
     let (url, key) = repository.map_or((original.as_str(), DOCKER_KEY), |mirror| (&mirror.url, &mirror.key));
@@ -251,7 +252,7 @@ printf '%s\n' {} > /etc/apt/keyrings/deployer-docker.asc
 chmod 0644 /etc/apt/keyrings/deployer-docker.asc
 printf '%s\n' {} > /etc/apt/sources.list.d/deployer-docker.list
 apt update
-apt install -y --no-remove --no-install-recommends docker-ce docker-ce-cli containerd.io docker-compose-plugin
+apt install -y --no-remove --no-install-recommends docker-ce docker-ce-cli containerd.io docker-compose-plugin{along}
 ",
         exclusive::apt(),
         quote(key.trim_end()),

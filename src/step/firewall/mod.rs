@@ -143,11 +143,18 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         return remove(subject);
     }
     let mut commands = Vec::new();
-    if host.firewall.way == NFTABLES && !host.firewall.nft {
+    if package(subject, host).is_some() {
         commands.push(install(subject));
     }
     commands.push(change(subject, "load the firewall's rules", Some(&wanted(subject, host))));
     commands
+}
+
+/// What is to be installed for it; the engine's packages bring it along, since each run of apt takes its time.
+#[must_use]
+pub fn package(subject: &Subject<'_>, host: &HostFacts) -> Option<&'static str> {
+    let (wanted, seen) = (subject.environment.firewall.is_some(), &host.firewall);
+    (wanted && seen.apt && seen.way == NFTABLES && !seen.nft).then_some("nftables")
 }
 
 fn install(subject: &Subject<'_>) -> Command {

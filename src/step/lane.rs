@@ -1,0 +1,119 @@
+//! What works side by side on a host for one environment: a lane has one command at a time, which notes how it ends.
+//! Never does a command begin while another copy of it works, whoever left that behind.
+
+use super::{Command, Subject, lease, probe};
+use crate::event::{Action, PlannedStep};
+use crate::shell::quote;
+use crate::state::Kind;
+use std::time::Duration;
+
+/// Where a command runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Beside nothing.
+    #[default]
+    Alone,
+    /// One step after the other, as most do.
+    Main,
+    /// Beside the main lane: what no other kind waits for.
+    Aside,
+}
+
+/// How long a command waits for one that an earlier run left behind on the host.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+impl Lane {
+    /// Where a step runs. What takes an environment off its host does so alone.
+    #[must_use]
+    pub fn of(step: &PlannedStep) -> Self {
+        match step.kind {
+            _ if step.action == Action::Remove && step.destructive => Self::Alone,
+            Kind::Updates => Self::Aside,
+            _ => Self::Main,
+        }
+    }
+
+    /// Whether two steps of one environment cannot run at the same time.
+    #[must_use]
+    pub fn excludes(self, other: Self) -> bool {
+        self == other || self == Self::Alone || other == Self::Alone
+    }
+
+    /// File descriptor and name of each lock that its commands hold. A lock ends with the last process that holds it.
+    const fn locks(self) -> &'static [(u8, &'static str)] {
+        match self {
+            Self::Main => &[(9, "lock")],
+            Self::Aside => &[(9, "lock.aside")],
+            Self::Alone => &[(9, "lock"), (7, "lock.aside")],
+        }
+    }
+
+    /// The file that tells how its last command ended: `ID CODE`, or `ID begun`.
+    const fn note(self) -> &'static str {
+        match self {
+            Self::Main | Self::Alone => "last",
+            Self::Aside => "last.aside",
+        }
+    }
+
+    /// Shell that takes its locks, with at most `limit` for each.
+    fn take(self, state: &str, limit: Duration, otherwise: &str) -> String {
+        let take = |(number, name): &(u8, &str)| {
+            format!("exec {number}> {state}/{name}\ntimeout {} flock {number}{otherwise}\n", limit.as_secs())
+        };
+        self.locks().iter().map(take).collect()
+    }
+
+    /// Shell that makes everything after it wait for what an earlier run, cut off or killed, left running for
+    /// this environment.
+    #[must_use]
+    pub fn wait(self, subject: &Subject<'_>) -> String {
+        let state = quote(&subject.state_directory());
+        let late = " || { echo 'a command of an earlier run still works on this host' >&2; exit 75; }";
+        let take = self.take(&state, PATIENCE, late);
+        format!("if [ -d {state} ] && command -v flock >/dev/null; then\n{take}fi\n")
+    }
+
+    /// The whole script of a command: it waits for its turn, goes on only under its lease, notes that `id` began and
+    /// how it ended, ends at the first error and counts itself in the host's serial.
+    #[must_use]
+    pub fn script(self, subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
+        let (wait, state, note) = (self.wait(subject), quote(&subject.state_directory()), self.note());
+        format!(
+            r#"set -eu
+{wait}state={state}
+{guard}echo '{id} begun' > "$state/{note}"
+trap 'code=$?; echo "{id} $code" > "$state/{note}"' EXIT
+{script}
+[ ! -s "$state/serial" ] || {{
+  timeout 20 flock 6
+  echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"
+  mv "$state/serial.new" "$state/serial"
+}} 6> "$state/lease.lock"
+"#,
+            guard = lease::guard(token),
+            script = command.script,
+        )
+    }
+
+    /// The same, and what [`probe`] reads once it is done: one round trip for both.
+    #[must_use]
+    pub fn script_and_probe(self, subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
+        format!(
+            "{}trap - EXIT\necho '{id} 0' > \"$state/{}\"\nexec 7>&- 9>&-\n\
+             (\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
+            self.script(subject, command, token, id),
+            self.note(),
+            probe(subject),
+        )
+    }
+
+    /// Shell that waits until no command works in it any more, for at most `limit`, and tells how the last one ended;
+    /// `ID begun` where it was killed.
+    #[must_use]
+    pub fn last(self, subject: &Subject<'_>, limit: Duration) -> String {
+        let state = quote(&subject.state_directory());
+        let take = self.take(&state, limit, "");
+        format!("{take}cat {state}/{} 2>/dev/null || true\n", self.note())
+    }
+}
