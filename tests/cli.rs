@@ -106,7 +106,7 @@ fn init_names_the_project_after_the_directory() {
 fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (out, err, code) = deployer(&folder(), &["completions", shell]);
-        assert!(out.contains("register") && out.contains("allow-destroy"), "{shell}");
+        assert!(out.contains("DEPLOYER_COMPLETE"), "{shell}");
         assert_eq!((err.as_str(), code), ("", 0));
     }
 }
@@ -123,43 +123,61 @@ fn two() -> TempDir {
     folder
 }
 
+/// What a shell's script gets to hear about a line that ends at the cursor, options left out.
+fn completed(folder: &TempDir, shell: &str, line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
+        .arg("--")
+        .args(&words)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder.path())
+        .env("DEPLOYER_COMPLETE", shell)
+        .env("_CLAP_COMPLETE_INDEX", (words.len() - 1).to_string())
+        .env("_CLAP_IFS", "\n")
+        .output()
+        .expect("it starts");
+    assert!(output.status.success() && output.stderr.is_empty(), "{line}: {output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names = text.lines().map(|line| line.split([':', '\t']).next().unwrap_or_default());
+    names.filter(|name| !name.starts_with('-')).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn bash_completes_the_names_of_environments() {
+fn shells_complete_the_names_of_environments() {
     let folder = two();
-    let path = folder.path().join("elsewhere.yaml");
-    fs::write(&path, TWO.replace("production", "prod-2")).expect("written");
+    fs::write(folder.path().join("elsewhere.yaml"), TWO.replace("production", "prod-2")).expect("written");
     fs::write(folder.path().join("broken.yaml"), "version: 1\n").expect("written");
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_deployer")).parent().expect("a directory");
-    let complete = |line: &str| {
-        let script = format!(
-            "source <(deployer completions bash); read -r -a COMP_WORDS <<<'{line}'; [[ '{line}' != *' ' ]] || COMP_WORDS+=('')
-             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}
-             function=$(complete -p deployer | sed 's/.*-F \\([^ ]*\\).*/\\1/')
-             $function deployer \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; echo \"${{COMPREPLY[*]}}\""
-        );
-        let path = format!("{}:/usr/bin:/bin", binary.display());
-        let mut bash = Command::new("bash");
-        let output = bash
-            .args(["-c", &script])
-            .current_dir(&folder)
-            .env_clear()
-            .env("PATH", path)
-            .output()
-            .expect("bash starts");
-        assert!(output.stderr.is_empty(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    };
-    assert_eq!(complete("deployer apply "), "preview production");
-    assert_eq!(complete("deployer apply production pre"), "preview");
-    assert_eq!(complete("deployer --json plan pro"), "production");
-    assert_eq!(complete("deployer -f elsewhere.yaml logs p"), "preview prod-2");
-    assert_eq!(complete("deployer destroy --allow-destroy pro"), "production");
-    assert_eq!(complete("deployer -f broken.yaml apply p"), "");
-    assert!(complete("deployer apply --par").contains("--parallel"));
-    assert!(complete("deployer sta").contains("status"));
-    for line in ["deployer logs production ", "deployer exec production web -- p", "deployer apply --state p"] {
-        assert!(!complete(line).contains("preview"), "{line}");
+    for shell in ["bash", "zsh", "fish"] {
+        for (line, expected) in [
+            ("deployer apply ", "preview production"),
+            ("deployer apply production pre", "preview"),
+            ("deployer --json plan pro", "production"),
+            ("deployer -f elsewhere.yaml logs p", "preview prod-2"),
+            ("deployer -f ~/elsewhere.yaml logs p", "preview prod-2"),
+            ("deployer destroy --allow-destroy pro", "production"),
+            ("deployer -f broken.yaml apply p", ""),
+            ("deployer logs production ", ""),
+            ("deployer exec production web -- p", ""),
+            ("deployer apply --state p", ""),
+            ("deployer statu", "status"),
+        ] {
+            assert_eq!(completed(&folder, shell, line), expected, "{shell}: {line}");
+        }
     }
+}
+
+#[test]
+fn the_script_for_bash_completes() {
+    let folder = two();
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_deployer")).parent().expect("a directory");
+    let script = "source <(deployer completions bash); COMP_WORDS=(deployer plan pr) COMP_CWORD=2 COMP_TYPE=9
+        $(complete -p deployer | sed 's/.*-F \\([^ ]*\\).*/\\1/') deployer pr plan; echo \"${COMPREPLY[*]}\"";
+    let path = format!("{}:/usr/bin:/bin", binary.display());
+    let mut bash = Command::new("bash");
+    let bash = bash.args(["-c", script]).current_dir(&folder).env_clear().env("PATH", path);
+    let output = bash.output().expect("bash starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "preview production");
 }
 
 #[test]

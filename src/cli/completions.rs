@@ -1,90 +1,71 @@
-//! `deployer completions`: a script for a shell. Never installs it.
+//! `deployer completions`: a script for a shell, which asks this program what may come next. Never installs it.
 
-use super::{Context, Ending};
+use super::{Context, Ending, context};
 use crate::event::{Event, Outcome};
-use std::collections::BTreeSet;
+use crate::failure::{Failure, Reason};
+use crate::manifest;
+use clap::{Arg, Command};
+use clap_complete::env::Shells;
+use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate, Shell};
+use std::ffi::OsStr;
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The shell
     #[arg(value_name = "SHELL")]
-    pub shell: clap_complete::Shell,
+    pub shell: Shell,
 }
 
 /// What an argument is called that takes an environment's name.
 const ENVIRONMENT: &str = "ENV";
 
+/// The variable by which a script asks.
+const ASKED: &str = "DEPLOYER_COMPLETE";
+
 /// Runs the command.
-pub fn run(context: &Context, args: &Args) -> Ending {
-    let mut command = super::command();
+pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, "deployer", &mut script);
-    let mut script = String::from_utf8_lossy(&script).into_owned();
-    if args.shell == clap_complete::Shell::Bash {
-        script += &with_environments(&command);
+    let shells = Shells::builtins();
+    let written = shells
+        .completer(&args.shell.to_string())
+        .map(|shell| shell.write_registration(ASKED, "deployer", "deployer", "deployer", &mut script));
+    if !matches!(written, Some(Ok(()))) {
+        return Err(Failure::new(Reason::Usage, format!("There is no script for {}", args.shell)));
     }
-    context.say(Event::Output(script));
-    Ending::ok(Outcome::Ok)
+    context.say(Event::Output(String::from_utf8_lossy(&script).into_owned()));
+    Ok(Ending::ok(Outcome::Ok))
 }
 
-/// Bash that adds the names of the manifest's environments where a command or an option takes one.
-fn with_environments(command: &clap::Command) -> String {
-    let takes = |argument: &clap::Arg| {
+/// Answers a script that asks, and ends the process; returns where none does.
+pub fn answer() {
+    CompleteEnv::with_factory(|| with_names(super::command())).var(ASKED).complete();
+}
+
+/// Has the names of environments where a command or an option takes one.
+fn with_names(command: Command) -> Command {
+    let takes = |argument: &Arg| {
         argument.get_value_names().is_some_and(|names| names.iter().any(|name| name.contains(ENVIRONMENT)))
     };
-    let (mut of_one, mut of_many) = (BTreeSet::new(), BTreeSet::new());
-    let (mut named, mut valued) = (BTreeSet::new(), BTreeSet::new());
-    for one in command.get_subcommands().filter(|one| !one.is_hide_set()) {
-        if let Some(argument) = one.get_positionals().find(|argument| takes(argument)) {
-            let many = argument.get_num_args().is_some_and(|number| number.max_values() > 1)
-                || matches!(argument.get_action(), clap::ArgAction::Append);
-            if many { &mut of_many } else { &mut of_one }.insert(one.get_name().to_owned());
-        }
-        for option in one.get_arguments().chain(command.get_arguments()).filter(|one| !one.is_positional()) {
-            let long = option.get_long().map(|long| format!("--{long}"));
-            let short = option.get_short().filter(|_| one.get_name() != "logs").map(|short| format!("-{short}"));
-            let into = if takes(option) { &mut named } else { &mut valued };
-            if option.get_action().takes_values() {
-                into.extend(long.into_iter().chain(short));
-            }
-        }
-    }
-    let alternatives = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join("|");
-    let commands = |names: BTreeSet<String>| alternatives(names.into_iter().map(|name| name + ":*").collect());
-    BASH.replace("@MANY@", &commands(of_many))
-        .replace("@ONE@", &commands(of_one))
-        .replace("@NAMED@", &alternatives(named))
-        .replace("@VALUED@", &alternatives(valued))
+    let name = |argument: Arg| {
+        if takes(&argument) { argument.add(ArgValueCompleter::new(environments)) } else { argument }
+    };
+    command.mut_args(name).mut_subcommands(with_names)
 }
 
-const BASH: &str = r#"
-_deployer_environments() {
-    local word command= file= before= given=0
-    _deployer "$@"
-    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case "$before" in
-            -f|--file) file=${word/#\~\//$HOME/} ;;
-            @VALUED@|@NAMED@) ;;
-            *) case "$word" in
-                --) return 0 ;;
-                -*) ;;
-                *) if [[ -z $command ]]; then command=$word; else given=$((given + 1)); fi ;;
-            esac ;;
-        esac
-        before=$word
-    done
-    case "$before" in
-        @NAMED@) ;;
-        @VALUED@) return 0 ;;
-        *) case "$command:${COMP_WORDS[COMP_CWORD]}" in
-            *:-*) return 0 ;;
-            @MANY@) ;;
-            @ONE@) [[ $given -eq 0 ]] || return 0 ;;
-            *) return 0 ;;
-        esac ;;
-    esac
-    mapfile -t COMPREPLY < <(compgen -W "$(deployer environments ${file:+-f "$file"} 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}")
+/// The environments of the manifest that the line names so far. Never says what is wrong with it.
+fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let named = words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
+    let (home, begun) = (context::home(), begun.to_string_lossy());
+    let file = match (named.unwrap_or("deployment.yaml"), &home) {
+        (file, Some(home)) if file.starts_with("~/") => format!("{home}{}", &file[1..]),
+        (file, _) => file.to_owned(),
+    };
+    let manifest = manifest::load(&file, home.as_deref()).ok();
+    let names = manifest.into_iter().flat_map(|manifest| manifest.environments.into_keys());
+    names
+        .filter(|name| name.as_str().starts_with(&*begun))
+        .map(|name| CompletionCandidate::new(name.as_str()))
+        .collect()
 }
-complete -F _deployer_environments -o bashdefault deployer
-"#;

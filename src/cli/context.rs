@@ -83,7 +83,7 @@ impl Context {
             file: global.file.clone(),
             state: global.state.clone(),
             directory,
-            home: variable("HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from),
+            home: home(),
             json: format == Format::Json,
             verbose: global.verbose,
             by: by(),
@@ -203,6 +203,11 @@ fn by() -> String {
         "" => user,
         machine => format!("{user}@{machine}"),
     }
+}
+
+/// The user's home directory.
+pub(super) fn home() -> Option<Utf8PathBuf> {
+    variable("HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place of the commands that reads the environment")]

@@ -11,7 +11,6 @@ mod context;
 mod converge;
 mod create;
 mod destroy;
-mod environments;
 mod exec;
 mod exit;
 mod graph;
@@ -147,13 +146,12 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     #[command(hide = true)]
-    Environments(environments::Args),
-    #[command(hide = true)]
     Probe(probe::Args),
 }
 
 /// Parses the arguments, runs the command and says how it ended.
 pub fn main() -> ExitCode {
+    completions::answer();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let parsed = command().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -185,7 +183,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
     match command {
         Command::Init(args) => init::run(context, &args),
         Command::Schema(args) => Ok(schema::run(context, &args)),
-        Command::Completions(args) => Ok(completions::run(context, &args)),
+        Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),
         Command::Check(args) => block_on(check::run(context, args)),
         Command::Plan(args) => block_on(plan::run(context, args)),
@@ -202,7 +200,6 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Restart(args) => block_on(restart::run(context, args)),
         Command::Ssh(args) => block_on(ssh::run(context, args)),
         Command::Inventory(args) => block_on(inventory::run(context, args)),
-        Command::Environments(args) => Ok(environments::run(context, &args)),
         Command::Render(args) => block_on(render::run(context, args)),
         Command::Resume(args) => block_on(resume::run(context, args)),
         Command::Suspend(args) => block_on(suspend::run(context, args)),
@@ -270,7 +267,6 @@ impl Command {
             Self::Restart(_) => "restart",
             Self::Ssh(_) => "ssh",
             Self::Inventory(_) => "inventory",
-            Self::Environments(_) => "environments",
             Self::Render(_) => "render",
             Self::Resume(_) => "resume",
             Self::Suspend(_) => "suspend",
