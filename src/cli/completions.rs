@@ -56,9 +56,10 @@ fn with_names(command: Command) -> Command {
 /// The environments of the manifest that the line names so far. Never says what is wrong with it.
 fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let named = words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
+    let chosen =
+        words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
     let (home, begun) = (context::home(), begun.to_string_lossy());
-    let file = match (named.unwrap_or("deployment.yaml"), &home) {
+    let file = match (chosen.unwrap_or("deployment.yaml"), &home) {
         (file, Some(home)) if file.starts_with("~/") => format!("{home}{}", &file[1..]),
         (file, _) => file.to_owned(),
     };

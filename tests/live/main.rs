@@ -45,3 +45,4 @@ mod trouble_kill;
 mod trouble_release;
 mod trouble_store;
 mod watch;
+mod watch_unit;

@@ -105,3 +105,35 @@ fn a_port_that_is_taken_from_the_first_is_told_and_a_freed_one_is_used() {
     work.apply().expect(0);
     finished(&host, &work, "page one");
 }
+
+#[test]
+fn a_wrong_clock_on_the_host_changes_nothing() {
+    let (host, work) = running();
+    let now = || jiff::Timestamp::now().as_second();
+    for (number, (offset, seconds)) in [("+1h", 3600), ("-1h", -3600)].iter().enumerate() {
+        host.fault("clock", &["on", offset]);
+        let told = work.run(&["ssh", "production", "--", "sudo", "date", "+%s"]).expect(0).stdout;
+        let told: i64 = told.trim().parse().expect("seconds");
+        assert!((told - now() - seconds).abs() < 60, "the fault {offset} works");
+        assert_eq!(work.apply().expect(0).outcome(), "converged");
+        let page = format!("page at {offset}");
+        write_page(&work, &page);
+        finishes(&host, &work, &page);
+        let status = work.run(&["status", "--json"]).expect(0).of("environment").remove(0);
+        assert_eq!(status["health"], "healthy", "{status}");
+        // A release that does not become healthy gives way to that one, however old that seems.
+        let good = work.read("app/compose.yaml");
+        work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
+        assert_eq!(work.apply().expect(1).reasons(), ["rolled-back"]);
+        assert_eq!(host.page(8080).as_deref().map(str::trim_end), Some(page.as_str()));
+        work.write("app/compose.yaml", good);
+        finished(&host, &work, &page);
+        let back = work.run(&["rollback", "production", "--json"]).expect(0);
+        assert_eq!(back.outcome(), "changed");
+        assert_ne!(host.page(8080).as_deref().map(str::trim_end), Some(page.as_str()));
+        write_page(&work, &format!("after {number}"));
+        finishes(&host, &work, &format!("after {number}"));
+        host.fault("clock", &["off"]);
+    }
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+}
