@@ -14,6 +14,7 @@ mod lay;
 mod model;
 mod program;
 mod rescue;
+mod seal;
 mod show;
 mod state;
 mod stream;

@@ -3,7 +3,7 @@
 use super::scalars::{duration, line, switch, whole};
 use super::{Reading, shown, values};
 use crate::manifest::claim::Need;
-use crate::manifest::environment::{FirewallWish, Network};
+use crate::manifest::environment::{FirewallWish, Network, Protocol};
 use crate::manifest::provision::{
     Hetzner, Lxd, LxdDisk, LxdKind, Machine, Module, ModuleSource, Opening, Outputs, Provision, Volume,
 };
@@ -22,7 +22,7 @@ pub struct Around<'a> {
     /// What the host's firewall lets in.
     pub firewall: Option<&'a FirewallWish>,
     /// The ports that everybody may reach beside those: SSH and a tracker's.
-    pub ports: BTreeSet<(&'static str, u16)>,
+    pub ports: BTreeSet<(Protocol, u16)>,
     /// What the state is encrypted with.
     pub passphrase: Option<SecretSource>,
 }
@@ -132,12 +132,12 @@ fn hetzner(written: &Written<HetznerSpec>, around: &Around<'_>, reading: &mut Re
 /// What is let in: SSH and a tracker's ports from everywhere, and what the host's firewall allows.
 fn openings(around: &Around<'_>) -> Vec<Opening> {
     let everywhere = || vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
-    let mut all: BTreeMap<(&'static str, u16), Vec<String>> =
+    let mut all: BTreeMap<(Protocol, u16), Vec<String>> =
         around.ports.iter().map(|port| (*port, everywhere())).collect();
     for allow in around.firewall.into_iter().flat_map(|wish| &wish.allow) {
         let from: Vec<String> = allow.from.iter().map(Network::with_prefix).collect();
         let from = if from.is_empty() { everywhere() } else { from };
-        all.insert((allow.protocol.name(), allow.port), from);
+        all.insert((allow.protocol, allow.port), from);
     }
     all.into_iter().map(|((protocol, port), from)| Opening { protocol, port: port.to_string(), from }).collect()
 }
