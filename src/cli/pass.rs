@@ -19,6 +19,7 @@ use crate::standing;
 use crate::step::access;
 use crate::store::{Record, Store};
 use crate::survey::{self, Survey};
+use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -165,6 +166,11 @@ impl Pass {
     pub fn fail(&mut self, failure: Failure) {
         (self.sink)(Event::Failure(failure.clone()));
         self.failures.push(failure);
+    }
+
+    /// Where OpenTofu works for an environment on this machine.
+    pub fn place_of_tofu(&self, environment: &Environment) -> Utf8PathBuf {
+        self.workshop.place(environment)
     }
 
     /// What is known to be missing for making the machine of an environment.

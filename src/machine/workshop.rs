@@ -84,7 +84,7 @@ impl Workshop {
         };
         let secrets = secrets(&provision).await?;
         let recipe = recipe::write(&provision);
-        let directory = self.directory.join(environment.identity());
+        let directory = self.place(environment);
         let authorized = match keys::authorized(environment).await {
             // Nobody is to log in any more.
             Err(_) if taking_down => String::new(),
@@ -135,6 +135,12 @@ impl Workshop {
             machine.remember().await?;
         }
         Ok(Some(machine))
+    }
+
+    /// Where OpenTofu works for an environment on this machine.
+    #[must_use]
+    pub fn place(&self, environment: &Environment) -> Utf8PathBuf {
+        self.directory.join(environment.identity())
     }
 
     /// What is known to be missing for making the machine of an environment: the program, a secret, a key.

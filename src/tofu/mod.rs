@@ -11,6 +11,7 @@ mod follow;
 mod init;
 mod key;
 mod lay;
+mod lock;
 mod model;
 mod program;
 mod rescue;
@@ -22,6 +23,7 @@ mod vault;
 mod work;
 
 pub use diagnostic::{Diagnostic, failure};
+pub use lock::Lock;
 pub use model::{Action, AttributeChange, Outputs, Planned, Proposed, Purpose, ResourceChange, Say};
 pub use program::Tofu;
 pub use show::{Shown, read as read_plan};

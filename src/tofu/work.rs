@@ -2,14 +2,14 @@
 //! behind what an interrupted run knew.
 
 use super::alone::{self, Ours};
-use super::backend::{self, Served};
+use super::backend::Served;
 use super::follow::{self, Call, Heard};
 use super::lay::Room;
 use super::model::{Outputs, Proposed, Purpose, Say};
 use super::program::Tofu;
 use super::state;
 use super::vault::Vault;
-use super::{init, rescue, show};
+use super::{init, lock, rescue, show};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::secret::Redactor;
@@ -126,7 +126,7 @@ impl Work {
     async fn applied(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
         let desk = self.sit_down(say).await?;
         if let Backend::Own(vault) = &self.backend {
-            backend::clear(vault).await?;
+            lock::clear(vault).await?;
         }
         if !proposed.file.exists() {
             return Err(Failure::new(Reason::PlanStale, "OpenTofu's saved plan is gone"));
