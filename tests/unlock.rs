@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+use assert_cmd::Command;
 use camino::Utf8Path;
 use deployer::holder::Holder;
 use deployer::store::Store;
-use std::process::Command;
 
 const MANIFEST: &str = "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned: { lxd: { image: 'ubuntu:24.04' } }\n    \
                         ssh: { identity: { from_env: KEY } }\n  other:\n    registered: { address: 192.0.2.1 }\n";

@@ -124,12 +124,13 @@ impl Pass {
         self.manifest.environments.contains_key(name)
     }
 
-    /// The plan with the project's name, and where its environments stand.
+    /// The plan with the project's name, where its environments stand, and which of them failed before it.
     pub fn named(&self, mut view: PlanView) -> PlanView {
         view.project = self.manifest.project.to_string();
         let names = self.manifest.environments.keys();
         let place = |name: &Name| Some((name.to_string(), self.manifest.place(name)?.clone()));
         view.places = names.filter_map(place).collect();
+        view.unplanned = self.failures.iter().filter_map(|failure| failure.environment.clone()).collect();
         view
     }
 
@@ -171,6 +172,11 @@ impl Pass {
     /// Where OpenTofu works for an environment on this machine.
     pub fn place_of_tofu(&self, environment: &Environment) -> Utf8PathBuf {
         self.workshop.place(environment)
+    }
+
+    /// What OpenTofu would be given for an environment, without anything secret.
+    pub async fn shown_to_tofu(&self, environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
+        self.workshop.shown(environment).await
     }
 
     /// What is known to be missing for making the machine of an environment.

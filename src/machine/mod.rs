@@ -7,6 +7,7 @@ pub mod inputs;
 mod keys;
 mod make;
 mod recipe;
+mod shown;
 mod workshop;
 
 pub use keys::Keys;

@@ -23,6 +23,7 @@ mod vault;
 mod work;
 
 pub use diagnostic::{Diagnostic, failure};
+pub use lay::BACKEND;
 pub use lock::Lock;
 pub use model::{Action, AttributeChange, Outputs, Planned, Proposed, Purpose, ResourceChange, Say};
 pub use program::Tofu;
