@@ -50,7 +50,7 @@ pub fn write(provision: &Provision) -> String {
     serde_json::to_string(&recipe).unwrap_or_default()
 }
 
-/// The section that [`write`] kept, with the passphrase that the manifest has now.
+/// The section that [`write()`] kept, with the passphrase that the manifest has now.
 ///
 /// # Errors
 /// `StateUnusable` where it is something else.

@@ -12,7 +12,7 @@ use crate::manifest::provision::Provision;
 use crate::prepare::Prepared;
 use crate::secret::{self, Redactor, SecretSource};
 use crate::store::{Plain, Store};
-use crate::tofu::{Backend, Purpose, Tofu, Vault, Work};
+use crate::tofu::{Action, Backend, Proposed, Purpose, ResourceChange, Tofu, Vault, Work};
 use camino::Utf8PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -125,6 +125,9 @@ impl Workshop {
             }
             proposed = planned;
         }
+        for message in elsewhere(&proposed) {
+            sink(Event::Warning { environment: Some(name.clone()), message });
+        }
         // Where something is to change, what the plan says of the outputs may be of the time after it.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
         reached_at(&mut prepared.environment, &outputs);
@@ -189,6 +192,19 @@ impl Workshop {
         }
         Ok(Arc::new(vault))
     }
+}
+
+/// What somebody else took away or changed, of what is to be put right: what a provider merely tells anew is no news.
+fn elsewhere(proposed: &Proposed) -> Vec<String> {
+    let concerns = |drift: &&ResourceChange| proposed.changes.iter().any(|change| change.address == drift.address);
+    let words = |drift: &ResourceChange| {
+        if drift.action == Action::Delete {
+            return format!("{} was taken away, and not by deployer", drift.address);
+        }
+        let paths: Vec<&str> = drift.attributes.iter().map(|attribute| attribute.path.as_str()).collect();
+        format!("{} was changed, and not by deployer: {}", drift.address, paths.join(", "))
+    };
+    proposed.drift.iter().filter(concerns).map(words).collect()
 }
 
 async fn open(

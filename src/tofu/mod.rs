@@ -6,6 +6,7 @@
 
 mod alone;
 mod backend;
+mod desk;
 mod diagnostic;
 mod follow;
 mod init;
@@ -22,6 +23,7 @@ mod stream;
 mod vault;
 mod work;
 
+pub use desk::{Backend, Work};
 pub use diagnostic::{Diagnostic, failure};
 pub use lay::BACKEND;
 pub use lock::Lock;
@@ -31,4 +33,3 @@ pub use show::{Shown, read as read_plan};
 pub use state::{Left, State, judge, read as read_state};
 pub use stream::{Counts, Said, read as read_line};
 pub use vault::Vault;
-pub use work::{Backend, Work};

@@ -1,11 +1,11 @@
 //! What an interrupted run knew last: the state that `OpenTofu` leaves in a file where it cannot write it where it
 //! belongs. Never lets an older one take the place of a newer one, or one of other infrastructure any place.
 
+use super::desk::{Backend, Work};
 use super::lay::{self, Room};
 use super::lock;
 use super::model::Say;
 use super::state::{self, Left};
-use super::work::{Backend, Work};
 use crate::failure::{Failure, Reason};
 use std::fs;
 use std::io::ErrorKind;

@@ -166,6 +166,19 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
 }
 
+/// Run where it is installed: `tests/run.sh` says so where it is not.
+#[test]
+fn terraform_makes_the_machine_of_the_example_and_takes_it_down() {
+    let lab = Lab::new("docker");
+    let terraform = |arguments: &[&str]| lab.run(&[arguments, &["--json", "--tofu", "terraform"]].concat());
+    assert_eq!(terraform(&["apply"]).expect(0).outcome(), "changed");
+    assert!(lab.page(lab.number).is_some_and(|page| page.contains("hello")));
+    assert_eq!(lab.machines().len(), 1);
+    assert_eq!(terraform(&["apply"]).expect(0).outcome(), "converged");
+    terraform(&["destroy", "lab", "--allow-destroy", "lab"]).expect(0);
+    assert!(lab.machines().is_empty());
+}
+
 #[test]
 fn runs_killed_while_a_machine_is_made_leave_one_that_the_next_run_finds() {
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill-provision.sh"))
