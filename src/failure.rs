@@ -51,7 +51,7 @@ reasons! {
     NoMachine "no-machine" 7 "The machine of the environment was not made yet", "deployer apply ENV makes it";
     ProvisionFailed "provision-failed" 1 "OpenTofu could not make the infrastructure as asked", "Look at the output shown; the next apply continues";
     ProvisionTimeout "provision-timeout" 1 "OpenTofu did not end in time", "Look at the provider's console; the next apply continues";
-    StateLocked "state-locked" 4 "Another run has the lock on the infrastructure's state", "Wait for it; the lock of a run that died on this machine is taken over";
+    StateLocked "state-locked" 4 "Another run has the lock on the infrastructure's state", "Wait for it; the lock of a run that died on this machine is taken over, and deployer unlock ENV frees another's";
     StateSealed "state-sealed" 1 "The infrastructure's state cannot be decrypted", "Give the passphrase it was written with (state_passphrase), or the file state.key beside the store";
     StateUnusable "state-unusable" 1 "The infrastructure's state cannot be read or does not belong here", "Look at the file named; nothing was changed";
     InfrastructureExists "infrastructure-exists" 6 "An environment whose infrastructure still exists is not forgotten", "Run deployer destroy ENV first";

@@ -29,10 +29,24 @@ impl Holder {
     /// Whether it was a process of this machine that lives no more.
     #[must_use]
     pub fn gone(&self) -> bool {
+        self.of_here() && !self.is_there()
+    }
+
+    /// Whether it is a process of this machine that lives.
+    #[must_use]
+    pub fn lives_here(&self) -> bool {
+        self.of_here() && self.is_there()
+    }
+
+    /// Whether it is, or was, a process of this machine since its last start.
+    fn of_here(&self) -> bool {
         let place = |process: &str| process.rsplit_once('/').map(|(place, _)| place.to_owned());
         let here = process(std::process::id());
-        let same_place = here.as_deref().and_then(place).is_some_and(|here| place(&self.process) == Some(here));
-        same_place && process(self.pid).is_none_or(|now| now != self.process)
+        here.as_deref().and_then(place).is_some_and(|here| place(&self.process) == Some(here))
+    }
+
+    fn is_there(&self) -> bool {
+        process(self.pid).is_some_and(|now| now == self.process)
     }
 
     /// As one line.

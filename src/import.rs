@@ -1,6 +1,13 @@
 //! An environment of torrust-tracker-deployer as an entry of a manifest: its settings, and what of them could not be
 //! carried. Never carries a secret's value, which belongs into the environment or a file.
 
+mod machine;
+mod section;
+mod stack;
+
+use crate::manifest::edit::{self, Place};
+use machine::Known;
+use section::Section;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 
@@ -9,6 +16,10 @@ use std::cell::RefCell;
 pub struct Imported {
     /// The environment's name.
     pub name: String,
+    /// Where it is.
+    pub place: Place,
+    /// The section that would make a machine like the one that is there already.
+    pub like_it: Option<Value>,
     /// SSH port.
     pub port: Option<u16>,
     /// Login name.
@@ -21,15 +32,46 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
+/// Where the one who imports says that the environment is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish<'a> {
+    /// Where the file says.
+    #[default]
+    AsWritten,
+    /// On this host, where it runs.
+    Host(&'a str),
+    /// On a machine that deployer is to make.
+    Provisioned,
+}
+
+/// Why nothing is imported, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What the file lacks, or why it does not go with what was asked, as a sentence.
+    pub why: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+impl Refused {
+    fn new(why: impl Into<String>, hint: &'static str) -> Self {
+        Self { why: why.into(), hint }
+    }
+}
+
 /// Reads an environment: its creation file, or the state that the predecessor kept of it.
 ///
 /// # Errors
-/// What the file lacks, as a sentence.
-pub fn read(text: &str) -> Result<Imported, String> {
-    let root: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+/// Where it is none, or might come to a second machine beside one that is there.
+pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
+    const HINT: &str = "Name the JSON file of an environment of torrust-tracker-deployer";
+    let root: Value =
+        serde_json::from_str(text).map_err(|error| Refused::new(format!("it is not JSON: {error}"), HINT))?;
     let Some(found) = holder(&root) else {
-        return Err("it holds no tracker section with a core section in it".to_owned());
+        return Err(Refused::new("it holds no tracker section with a core section in it", HINT));
     };
+    let address = machine::address(&Known::of(&root), wish)?;
+    let runs = address.is_some();
     let notes = RefCell::new(Vec::new());
     let mut file = Section { path: String::new(), map: found.clone(), notes: &notes };
     let mut environment = file.section("environment");
@@ -43,27 +85,35 @@ pub fn read(text: &str) -> Result<Imported, String> {
     let port = ssh.number("port").or_else(|| file.number("ssh_port"));
     ssh.ignore(&["public_key_path", "ssh_pub_key_path"]);
     ssh.finish();
-    if file.take("provider").or_else(|| file.take("provider_config")).is_some() {
-        file.note("provider: the machine is there already, so that it is registered; deployer does not make it anew");
-    }
-    let mut stack = tracker(&mut file);
-    beside(&mut file, &mut stack);
-    backup(&mut file, &mut stack);
-    // Its Compose project had the name of its directory, and its image of the tracker followed the branch.
-    stack.insert("images".to_owned(), json!({ "tracker": "torrust/tracker:develop" }));
-    stack.insert("project".to_owned(), json!("torrust"));
-    stack.insert("host_directory".to_owned(), json!("/opt/torrust"));
-    file.note("images.tracker: torrust/tracker:develop, as before; name a fixed tag or a digest");
+    let made = machine::section(&mut file, runs);
+    let (place, like_it) = match address {
+        Some(address) => (Place::Registered(address), made),
+        None => (Place::Provisioned(made.ok_or_else(machine::unknown)?), None),
+    };
+    let stack = stack::read(&mut file, runs);
     file.finish();
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 22);
     Ok(Imported {
         name,
+        place,
+        like_it,
         port,
         user,
         identity_file: key,
         application: json!({ "tracker": stack }),
         notes: notes.into_inner(),
     })
+}
+
+/// What a reader of the entry has to know of a machine that is there.
+#[must_use]
+pub fn remarks(like_it: Option<&Value>) -> Vec<String> {
+    let Some(section) = like_it else { return Vec::new() };
+    vec![
+        "How the predecessor made it. In place of `registered`, this makes another machine, without the data:"
+            .to_owned(),
+        format!("provisioned: {}", edit::inline(section)),
+    ]
 }
 
 /// The mapping that holds the tracker's section, however deep the predecessor's state has it.
@@ -73,244 +123,4 @@ fn holder(value: &Value) -> Option<&Map<String, Value>> {
         return Some(map);
     }
     map.values().find_map(holder)
-}
-
-/// The tracker's own settings.
-fn tracker(file: &mut Section<'_>) -> Map<String, Value> {
-    let mut stack = Map::new();
-    let mut section = file.section("tracker");
-    let mut core = section.section("core");
-    for key in ["private", "listed"] {
-        stack.extend(core.take(key).map(|value| (key.to_owned(), value)));
-    }
-    let mut database = core.section("database");
-    stack.insert("database".to_owned(), self::database(&mut database));
-    database.finish();
-    core.finish();
-    let each = |section: &mut Section<'_>, key: &str| -> Vec<Value> {
-        let list = section.take(key).and_then(|list| list.as_array().cloned()).unwrap_or_default();
-        let one = |(at, value): (usize, Value)| {
-            let mut one = section.child(&format!("{key}[{at}]"), &value);
-            let told = endpoint(&mut one);
-            one.finish();
-            told.into()
-        };
-        list.into_iter().enumerate().map(one).collect()
-    };
-    for (key, ours) in [("udp_trackers", "udp"), ("http_trackers", "http")] {
-        let list = each(&mut section, key);
-        stack.extend((!list.is_empty()).then(|| (ours.to_owned(), list.into())));
-    }
-    if section.holds("http_api") {
-        let mut api = section.section("http_api");
-        let mut told = endpoint(&mut api);
-        told.insert("token".to_owned(), api.secret("admin_token", "TRACKER_API_TOKEN"));
-        api.finish();
-        stack.insert("api".to_owned(), told.into());
-    }
-    if section.holds("health_check_api") {
-        let mut health = section.section("health_check_api");
-        let mut told = endpoint(&mut health);
-        // It was never published but through Caddy.
-        told.remove("bind");
-        health.finish();
-        stack.insert("health_api".to_owned(), told.into());
-    }
-    for misplaced in ["prometheus", "grafana", "https", "backup"] {
-        if section.take(misplaced).is_some() {
-            section.note(&format!(
-                "tracker.{misplaced}: misplaced, so that the predecessor ignored it; it belongs beside tracker"
-            ));
-        }
-    }
-    section.finish();
-    stack
-}
-
-fn database(section: &mut Section<'_>) -> Value {
-    let name = section.text("database_name");
-    if section.text("driver").as_deref() != Some("mysql") {
-        return json!({ "sqlite": { "file": name } });
-    }
-    let mut told = Map::new();
-    told.extend(section.text("username").map(|user| ("user".to_owned(), json!(user))));
-    told.insert("password".to_owned(), section.secret("password", "TRACKER_DATABASE_PASSWORD"));
-    told.extend(name.map(|name| ("database".to_owned(), json!(name))));
-    let host = section.text("host").filter(|host| host != "mysql");
-    let port = section.number("port");
-    if let Some(host) = host {
-        told.insert("host".to_owned(), json!(host));
-        told.extend(port.map(|port| ("port".to_owned(), json!(port))));
-        section.take("root_password");
-    } else {
-        // The data is there, and with it root's password: the host's .env has it where this file does not.
-        told.insert("root_password".to_owned(), section.secret("root_password", "MYSQL_ROOT_PASSWORD"));
-    }
-    json!({ "mysql": told })
-}
-
-/// What stands beside the tracker.
-fn beside(file: &mut Section<'_>, stack: &mut Map<String, Value>) {
-    if file.holds("prometheus") {
-        let mut section = file.section("prometheus");
-        let interval = section.number("scrape_interval_in_secs");
-        let told = interval.map_or_else(|| json!({}), |seconds| json!({ "scrape_interval": format!("{seconds}s") }));
-        section.finish();
-        stack.insert("prometheus".to_owned(), told);
-    }
-    if file.holds("grafana") {
-        let mut section = file.section("grafana");
-        let mut told = endpoint(&mut section);
-        told.extend(section.text("admin_user").map(|user| ("user".to_owned(), json!(user))));
-        told.insert("password".to_owned(), section.secret("admin_password", "GRAFANA_ADMIN_PASSWORD"));
-        section.finish();
-        stack.insert("grafana".to_owned(), told.into());
-    }
-    if file.holds("https") {
-        let mut section = file.section("https");
-        let mut told = Map::new();
-        told.extend(section.text("admin_email").map(|email| ("email".to_owned(), json!(email))));
-        if section.take("use_staging") == Some(json!(true)) {
-            told.insert("issuer".to_owned(), json!("letsencrypt-staging"));
-        }
-        section.finish();
-        stack.insert("tls".to_owned(), told.into());
-    }
-}
-
-/// Archives of the data.
-fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>) {
-    if !file.holds("backup") {
-        return;
-    }
-    let mut section = file.section("backup");
-    let schedule = section.text("schedule");
-    let at = schedule.as_deref().and_then(of_cron);
-    if at.is_none() {
-        let schedule = schedule.unwrap_or_default();
-        section
-            .note(&format!("backup.schedule: `{schedule}` is no time of a day or of days of the week; 03:00 instead"));
-    }
-    let mut told = Map::from_iter([("at".to_owned(), json!(at.unwrap_or_else(|| "03:00".to_owned())))]);
-    told.extend(section.number("retention_days").map(|days| ("keep_days".to_owned(), json!(days))));
-    section.note(
-        "backup: by a systemd timer from now on; remove the old entry from the host's crontab, which stops the tracker",
-    );
-    section.finish();
-    stack.insert("backup".to_owned(), told.into());
-}
-
-/// The time of five cron fields, where it is one of each day or of some days of the week.
-fn of_cron(schedule: &str) -> Option<String> {
-    const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let fields: Vec<&str> = schedule.split_whitespace().collect();
-    let [minute, hour, "*", "*", days] = fields.as_slice() else { return None };
-    let (minute, hour): (u8, u8) = (minute.parse().ok()?, hour.parse().ok()?);
-    let time = format!("{hour:02}:{minute:02}");
-    if *days == "*" {
-        return Some(time);
-    }
-    let day = |day: &str| DAYS.get(day.parse::<usize>().ok()?).copied();
-    let days: Option<Vec<&str>> = days.split(',').map(day).collect();
-    Some(format!("{} {time}", days?.join(",")))
-}
-
-/// Port, address, name and TLS.
-fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
-    let mut told = Map::new();
-    if let Some(address) = section.text("bind_address") {
-        match address.parse::<std::net::SocketAddr>() {
-            Ok(address) => {
-                told.insert("port".to_owned(), json!(address.port()));
-                if !address.ip().is_unspecified() {
-                    told.insert("bind".to_owned(), json!(address.ip()));
-                }
-            }
-            Err(_) => section.note(&format!("{}.bind_address: `{address}` is no address with a port", section.path)),
-        }
-    }
-    told.extend(section.text("domain").map(|domain| ("domain".to_owned(), json!(domain))));
-    if section.take("use_tls_proxy") == Some(json!(true)) {
-        told.insert("tls".to_owned(), json!(true));
-        told.remove("bind");
-    }
-    told
-}
-
-/// A mapping of the file whose keys are taken one by one; what is left was not carried.
-struct Section<'a> {
-    path: String,
-    map: Map<String, Value>,
-    notes: &'a RefCell<Vec<String>>,
-}
-
-impl Section<'_> {
-    fn child(&self, key: &str, value: &Value) -> Self {
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-        let map = value.as_object().cloned().unwrap_or_default();
-        Self { path, map, notes: self.notes }
-    }
-
-    fn holds(&self, key: &str) -> bool {
-        self.map.get(key).is_some_and(Value::is_object)
-    }
-
-    fn take(&mut self, key: &str) -> Option<Value> {
-        self.map.remove(key).filter(|value| !value.is_null())
-    }
-
-    fn section(&mut self, key: &str) -> Self {
-        let value = self.take(key).unwrap_or_default();
-        self.child(key, &value)
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        self.take(key)?.as_str().map(str::to_owned)
-    }
-
-    fn number(&mut self, key: &str) -> Option<u64> {
-        self.take(key)?.as_u64()
-    }
-
-    fn ignore(&mut self, keys: &[&str]) {
-        for key in keys {
-            self.map.remove(*key);
-        }
-    }
-
-    /// Where a secret is read from now on; its value stays where it is.
-    fn secret(&mut self, key: &str, variable: &str) -> Value {
-        let there = self.take(key).is_some();
-        let place =
-            if there { format!("{}.{key} of the old file", self.path) } else { "the host's old .env".to_owned() };
-        self.note(&format!("{variable}: to be set in the environment of deployer; its value is {place}"));
-        json!({ "from_env": variable })
-    }
-
-    fn note(&self, text: &str) {
-        self.notes.borrow_mut().push(text.to_owned());
-    }
-
-    /// Notes what was not taken.
-    fn finish(self) {
-        for key in self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key) {
-            let dot = if self.path.is_empty() { "" } else { "." };
-            self.note(&format!("{}{dot}{key}: not carried", self.path));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_cron_are_read_where_they_are_of_days() {
-        let read = |text| of_cron(text);
-        assert_eq!(read("0 3 * * *").as_deref(), Some("03:00"));
-        assert_eq!(read("30 22 * * 0,3").as_deref(), Some("Sun,Wed 22:30"));
-        for other in ["*/5 * * * *", "0 3 1 * *", "0 3 * * 1-5", "0 3 * * 9", "@daily", ""] {
-            assert_eq!(read(other), None, "{other}");
-        }
-    }
 }

@@ -1,18 +1,20 @@
 //! An environment that is recorded and no longer in the manifest, as far as the record knows it: enough to take it
-//! off its host. Never brought anywhere else.
+//! off its host, or its machine down. Never brought anywhere else.
 
 use crate::manifest::environment::{
     Application, Compose, Drift, DriftPolicy, EngineSource, EngineWish, Environment, Health, Identity, Name, Pull,
     Rollback, Source, Ssh,
 };
+use crate::manifest::provision::Provision;
 use crate::state::Stage;
 use crate::store::Record;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The environment that `record` is of; `None` where the record does not say how to reach it.
+/// The environment that `record` is of, and what made its machine, where deployer did; `None` where the record does not
+/// say how to reach it.
 #[must_use]
-pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Environment> {
+pub fn environment(project: &Name, name: &str, record: &Record, provision: Option<Provision>) -> Option<Environment> {
     let reach = record.reach.as_ref()?;
     let application = reach.application.as_ref().map(|(project, directory)| Application {
         source: Source::Compose(Compose {
@@ -44,7 +46,7 @@ pub fn environment(project: &Name, name: &str, record: &Record) -> Option<Enviro
         name: Name::parse(name).ok()?,
         project: project.clone(),
         address: record.address.clone(),
-        provision: None,
+        provision: provision.map(Box::new),
         ssh,
         public_addresses: Vec::new(),
         engine: EngineWish {

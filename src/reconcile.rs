@@ -5,6 +5,7 @@ use crate::event::{Action, Change, Left, PlannedStep, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
+use crate::manifest::provision::Machine;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::state::{Kind, Stage};
@@ -124,6 +125,10 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             proposal.refused.push(failure.on(name));
             continue;
         }
+        if let Some(failure) = guarded(&session, &own) {
+            proposal.refused.push(failure.on(name));
+            continue;
+        }
         let as_wanted = left.iter().all(|left| left.why == Why::Ignored);
         proposal.left.extend(left);
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
@@ -146,6 +151,19 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
 
 fn protected(session: &Session) -> bool {
     step::access::protected(&session.prepared.subject(), &session.facts)
+}
+
+/// Refuses what the provider would refuse in the middle: it keeps the machine and its volume from being deleted.
+fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
+    let goes = |step: &PlannedStep| step.kind == Kind::Infrastructure && step.destructive;
+    let provision = session.prepared.environment.provision.as_ref()?;
+    let kept = matches!(&provision.machine, Machine::Hetzner(hetzner) if hetzner.delete_protection);
+    (kept && session.facts.infrastructure.exists && steps.iter().any(goes)).then(|| {
+        let message = "Hetzner keeps the server and its volume from being deleted: delete_protection is on";
+        let back = if session.prepared.environment.orphaned { "Put the entry back. " } else { "" };
+        Failure::new(Reason::Protected, message)
+            .hint(format!("{back}Lift it first, by an apply of the entry with delete_protection: false"))
+    })
 }
 
 /// Says which release is held back. What is live is kept as it is all the same.

@@ -3,18 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use deployer::import;
+use deployer::import::{self, Wish};
 use deployer::manifest;
 use deployer::manifest::edit::{self, Entry, Place};
 use deployer::manifest::environment::{Name, Source};
 use std::fs;
 
+fn read(case: &str) -> String {
+    fs::read_to_string(format!("{}/tests/cases/import/{case}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
 /// The manifest that an import writes, and what it says.
-fn imported(case: &str) -> String {
-    let path = format!("{}/tests/cases/import/{case}.json", env!("CARGO_MANIFEST_DIR"));
-    let found = import::read(&fs::read_to_string(path).unwrap()).unwrap();
+fn imported(case: &str, wish: Wish<'_>) -> String {
+    let found = import::read(&read(case), wish).unwrap();
     let entry = Entry {
-        place: Place::Registered("203.0.113.7".to_owned()),
+        remarks: import::remarks(found.like_it.as_ref()),
+        place: found.place,
         port: found.port,
         user: found.user,
         identity_file: found.identity_file,
@@ -41,12 +45,37 @@ fn imported(case: &str) -> String {
 
 #[test]
 fn a_predecessors_environment_becomes_an_entry_with_the_same_services_ports_and_settings() {
-    insta::assert_snapshot!("full", imported("full"));
-    insta::assert_snapshot!("state", imported("state"));
+    insta::assert_snapshot!("full", imported("full", Wish::Host("203.0.113.7")));
+    insta::assert_snapshot!("state", imported("state", Wish::AsWritten));
+}
+
+#[test]
+fn one_without_a_machine_becomes_an_entry_that_makes_one_with_the_same_provider() {
+    insta::assert_snapshot!("full-provisioned", imported("full", Wish::Provisioned));
+    insta::assert_snapshot!("created", imported("created", Wish::AsWritten));
+}
+
+#[test]
+fn a_machine_that_may_be_there_is_never_made_again() {
+    let refused = |case: &str, wish| import::read(&read(case), wish).unwrap_err().why;
+    assert!(refused("state", Wish::Provisioned).contains("a second one"));
+    assert_eq!(refused("full", Wish::AsWritten), "it does not say whether its machine is there");
+    let begun = read("created").replace("\"Created\"", "\"ProvisionFailed\"");
+    for wish in [Wish::AsWritten, Wish::Provisioned] {
+        let why = import::read(&begun, wish).unwrap_err().why;
+        assert!(why.contains("had begun to make its machine"), "{why}");
+    }
+    let destroyed = read("state").replace("\"Running\"", "\"Destroyed\"");
+    assert!(matches!(import::read(&destroyed, Wish::AsWritten).unwrap().place, Place::Provisioned(_)));
+    let unknown = read("full").replace("\"hetzner\"", "\"other\"");
+    assert!(import::read(&unknown, Wish::Provisioned).unwrap_err().why.contains("neither lxd nor hetzner"));
 }
 
 #[test]
 fn what_is_no_environment_says_so() {
-    assert!(import::read("not json").unwrap_err().starts_with("it is not JSON"));
-    assert_eq!(import::read("{}").unwrap_err(), "it holds no tracker section with a core section in it");
+    assert!(import::read("not json", Wish::AsWritten).unwrap_err().why.starts_with("it is not JSON"));
+    assert_eq!(
+        import::read("{}", Wish::AsWritten).unwrap_err().why,
+        "it holds no tracker section with a core section in it"
+    );
 }

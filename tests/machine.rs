@@ -70,3 +70,55 @@ fn templates_beside_the_manifest_take_the_place_of_ours() {
     let given = given(&environment(file.to_str().expect("UTF-8"), "lab"));
     assert_eq!((given.files["main.tf"].as_str(), given.files["more.tf"].as_str()), ("# mine\n", "# more\n"));
 }
+
+/// Written by `render` for those who look at it before anything is made.
+#[test]
+fn what_a_reviewer_sees_has_every_file_and_no_secret() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let manifest = "version: 1\nproject: shop\nstate_passphrase: { from_env: NOT_SET }\nenvironments:\n  cloud:\n    \
+                    provisioned: { hetzner: { server_type: cx23, location: nbg1, token: hunter2 } }\n    ssh: { identity: { \
+                    from_env: KEY } }\n";
+    std::fs::write(folder.path().join("deployment.yaml"), manifest).expect("written");
+    let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_deployer"))
+        .args(["render", "cloud", "-o", "out"])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("KEY", "hunter2 too")
+        .output()
+        .expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("out/opentofu").join(name)).expect("written");
+    let mut names: Vec<String> = std::fs::read_dir(folder.path().join("out/opentofu"))
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["cloud-init.yaml", "deployer_backend.tf.json", "main.tf", "terraform.tfvars.json", "variables.env"]
+    );
+    assert_eq!(
+        read("main.tf"),
+        std::fs::read_to_string(format!("{ROOT}/templates/tofu/hetzner/main.tf")).expect("there")
+    );
+    assert!(names.iter().all(|name| !read(name).contains("hunter2")), "a secret is shown");
+    let variables = read("variables.env");
+    assert!(variables.ends_with("\nHCLOUD_TOKEN=\nTF_VAR_cloud_init= # cloud-init.yaml\n"), "{variables}");
+    assert!(read("cloud-init.yaml").contains(r#""ed25519_private":"(secret)""#), "{}", read("cloud-init.yaml"));
+    assert!(read("terraform.tfvars.json").contains(r#""server_type": "cx23""#));
+}
+
+#[test]
+fn a_plan_that_cannot_be_made_says_why_and_nothing_of_changes() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let manifest = "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned: { lxd: { image: a } }\n    ssh: { \
+                    identity: { from_env: KEY } }\n";
+    std::fs::write(folder.path().join("deployment.yaml"), manifest).expect("written");
+    let mut plan = assert_cmd::Command::new(env!("CARGO_BIN_EXE_deployer"));
+    // There is no program to ask.
+    let plan = plan.arg("plan").current_dir(folder.path()).env_clear().env("KEY", "x").env("PATH", "/nowhere");
+    let output = plan.output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
+    assert!(!text(&output.stderr).contains("No changes") && text(&output.stderr).contains("lab"));
+}

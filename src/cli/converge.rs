@@ -85,8 +85,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     if let Some(saved) = &asked.saved {
         saved::fits(saved, pass.manifest.project.as_str(), &|name| pass.knows(name))?;
     }
-    let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy)?;
-    pass.refuse_left_machines(&environments).await.map_err(|failure| vec![failure])?;
+    let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy).await?;
     let request = Request {
         goal: asked.goal,
         parallel: asked.parallel,
@@ -308,9 +307,14 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         }
         let drifted = Prepared::differing(&steps, &left);
         context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, left, None))));
-        let off = environment.orphaned
-            && step::remove::ORDER.iter().all(|kind| !step::remove::present(*kind, &session.facts));
+        let gone = step::remove::nothing_left(environment, &session.facts);
+        let off = environment.orphaned && gone;
+        let elsewhere = environment.provision.as_ref().is_some_and(|provision| provision.backend.is_some());
         drop(session);
+        if gone && elsewhere {
+            // A state of its own, which says that nothing is there, is no longer looked for.
+            pass.forget_machine(name).await;
+        }
         // Where no step ran, the observation is on the disk already.
         if off {
             pass.forget(name).await;

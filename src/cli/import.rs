@@ -6,23 +6,28 @@ use super::pass::refuse;
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
-use crate::import;
+use crate::import::{self, Wish};
 use crate::manifest::edit::{Entry, Place};
 use crate::manifest::environment::Name;
 use camino::Utf8PathBuf;
 
 /// Write an environment of torrust-tracker-deployer into the manifest; no contact yet
 ///
-/// The entry names the directory and the Compose project of the running installation, which apply takes over in place,
-/// its data kept. What could not be carried, and which secrets are to be set, is said.
+/// Where the installation runs (--host, or the address that its state has), the entry names its directory and its
+/// Compose project, and apply takes it over in place, its data kept; the host is registered, never made anew. Where there
+/// is no machine yet (--provision, or its state says so), the entry has the provider's section, and apply makes one. What
+/// could not be carried, and which secrets are to be set, is said.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Its JSON: the file it was created from, or the state that was kept of it
     #[arg(long, value_name = "FILE")]
     pub from: Utf8PathBuf,
-    /// DNS name, IPv4 or IPv6 address of the host
+    /// DNS name, IPv4 or IPv6 address of the host that it runs on; default: the one that its state has
     #[arg(long, value_name = "ADDRESS")]
-    pub host: String,
+    pub host: Option<String>,
+    /// There is no machine yet: deployer makes one, with the provider that the file names
+    #[arg(long, conflicts_with = "host")]
+    pub provision: bool,
     /// The environment's name, instead of its old one
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
@@ -38,25 +43,38 @@ pub fn run(context: &Context, args: &Args) -> Ending {
 
 fn import(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     let path = context.directory.join(&args.from);
-    let wrong = |why: String| {
-        vec![
-            Failure::new(Reason::Usage, format!("{} cannot be imported: {why}", args.from))
-                .hint("Name the JSON file of an environment of torrust-tracker-deployer"),
-        ]
+    let wrong = |why: &str, hint: &str| {
+        vec![Failure::new(Reason::Usage, format!("{} cannot be imported: {why}", args.from)).hint(hint)]
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-    let mut found = import::read(&text).map_err(wrong)?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        wrong(&error.to_string(), "Name the JSON file of an environment of torrust-tracker-deployer")
+    })?;
+    let wish = match &args.host {
+        Some(host) => Wish::Host(host),
+        None if args.provision => Wish::Provisioned,
+        None => Wish::AsWritten,
+    };
+    let mut found = import::read(&text, wish).map_err(|refused| wrong(&refused.why, refused.hint))?;
     // The file may come from another machine.
-    if let Some(key) = found.identity_file.take_if(|key| !context.directory.join(&*key).exists()) {
-        found.notes.push(format!("ssh.identity_file: {key} is not on this machine, so it was left out"));
+    let elsewhere = |key: &mut String| !context.directory.join(&*key).exists();
+    if let Some(key) = found.identity_file.take_if(elsewhere) {
+        let text = "is not on this machine";
+        if matches!(found.place, Place::Registered(_)) {
+            found.notes.push(format!("ssh.identity_file: {key} {text}, so it was left out"));
+        } else {
+            // Without one nobody could log in to the new machine.
+            found.notes.push(format!("ssh.identity_file: {key} {text}; name one that is"));
+            found.identity_file = Some(key);
+        }
     }
     let name = args.name.as_deref().unwrap_or(&found.name);
     let name = Name::parse(name).map_err(|rule| {
         let failure = Failure::new(Reason::Usage, format!("`{name}` is no name: {rule}"));
-        vec![failure.hint("Give it another one: deployer import --from FILE --host ADDRESS NAME")]
+        vec![failure.hint("Give it another one: deployer import --from FILE NAME")]
     })?;
     let entry = Entry {
-        place: Place::Registered(args.host.clone()),
+        place: found.place,
+        remarks: import::remarks(found.like_it.as_ref()),
         port: found.port,
         user: found.user,
         identity_file: found.identity_file,

@@ -77,6 +77,7 @@ impl NewHost {
             .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
         let entry = Entry {
             place,
+            remarks: Vec::new(),
             port: self.ssh_port,
             user: self.ssh_user.clone(),
             identity_file: self.identity_file.as_ref().map(ToString::to_string),

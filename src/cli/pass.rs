@@ -1,6 +1,8 @@
 //! What every command that looks at hosts begins with: the manifest, the store, the environments asked
 //! for, and one observation of each. Never changes a host.
 
+mod left;
+
 use super::{Context, Ending};
 use crate::connect::Kept;
 use crate::event::{Event, Outcome, PlanView, Sink};
@@ -10,7 +12,6 @@ use crate::lease::Claim;
 use crate::machine::{self, Workshop};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
-use crate::orphan;
 use crate::prepare::{self, Prepared};
 use crate::reconcile::Request;
 use crate::render::Render;
@@ -18,6 +19,7 @@ use crate::standing;
 use crate::step::access;
 use crate::store::{Record, Store};
 use crate::survey::{self, Survey};
+use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -72,7 +74,7 @@ impl Pass {
         let workshop = context.workshop(&manifest.state, store.as_ref());
         let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render, workshop };
         pass.say_warnings(context);
-        pass.orphans().map_err(|failure| vec![failure])?;
+        pass.orphans().await.map_err(|failure| vec![failure])?;
         pass.left_machines().await.map_err(|failure| vec![failure])?;
         Ok(pass)
     }
@@ -92,59 +94,6 @@ impl Pass {
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
         let workshop = context.workshop(&manifest.state, Some(&store));
         Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, render, workshop })
-    }
-
-    /// Warns of environments that are recorded and no longer in the file; a file without any is refused
-    /// while some are recorded.
-    pub fn orphans(&self) -> Result<(), Failure> {
-        if self.manifest.environments.is_empty() && !self.records.is_empty() {
-            let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
-            return Err(Failure::new(Reason::ManifestEmptied, message));
-        }
-        for name in self.records.keys().filter(|name| !self.knows(name)) {
-            let message = format!(
-                "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} takes it off its host"
-            );
-            (self.sink)(Event::Warning { environment: Some(name.clone()), message });
-        }
-        Ok(())
-    }
-
-    /// Warns of machines that deployer made for environments that have no machine of ours any more.
-    async fn left_machines(&self) -> Result<(), Failure> {
-        let Some(store) = &self.store else { return Ok(()) };
-        let environments = &self.manifest.environments;
-        let ours = |environment: &Environment| environment.provision.is_some();
-        let former = |name: &str| {
-            environments
-                .values()
-                .any(|one| ours(one) && one.renamed_from.as_ref().is_some_and(|it| it.as_str() == name))
-        };
-        let kept = |name: &str| environments.get(name).is_some_and(ours) || former(name);
-        for name in store.with_infrastructure(self.manifest.project.as_str()).await?.into_iter().filter(|it| !kept(it))
-        {
-            let message = format!(
-                "has a machine that deployer made, and is not `provisioned` in the manifest. Put its section back to take the \
-                 machine down, or let it go on: deployer state forget {name} --keep-infrastructure"
-            );
-            (self.sink)(Event::Warning { environment: Some(name), message });
-        }
-        Ok(())
-    }
-
-    /// Refuses to take an environment off a machine that only its entry could take down.
-    pub async fn refuse_left_machines(&self, environments: &[Environment]) -> Result<(), Failure> {
-        let Some(store) = &self.store else { return Ok(()) };
-        for environment in environments.iter().filter(|environment| environment.orphaned) {
-            let name = environment.name.as_str();
-            if store.has_infrastructure(self.manifest.project.as_str(), name).await? {
-                let message = "deployer made its machine, and its entry says how it is taken down";
-                let hint = "Put the entry back, and destroy it then";
-                return Err(Failure::new(Reason::InfrastructureExists, message).hint(hint).on(name));
-            }
-        }
-        Ok(())
     }
 
     /// The environments named, or all, with those they depend on where `closed`.
@@ -170,36 +119,18 @@ impl Pass {
         Ok(wanted)
     }
 
-    /// As [`Pass::select`], for a command that changes hosts: also what left the manifest and is to be destroyed by name.
-    pub fn select_to_change(
-        &self,
-        names: &[String],
-        allowed: &[String],
-        destroy: bool,
-    ) -> Result<Vec<Environment>, Vec<Failure>> {
-        let left = |name: &&String| !self.knows(name);
-        let recorded = |name: &String| orphan::environment(&self.manifest.project, name, self.records.get(name)?);
-        let orphans: Vec<Environment> =
-            (if destroy { names } else { allowed }).iter().filter(left).filter_map(recorded).collect();
-        let gone = |name: &&String| destroy && orphans.iter().any(|orphan| orphan.name.as_str() == name.as_str());
-        let known: Vec<String> = names.iter().filter(|name| !gone(name)).cloned().collect();
-        let none = known.is_empty() && !names.is_empty();
-        let mut environments = if none { Vec::new() } else { self.select(&known, !destroy)? };
-        environments.extend(orphans);
-        Ok(environments)
-    }
-
     /// Whether the manifest has an environment of that name.
     pub fn knows(&self, name: &str) -> bool {
         self.manifest.environments.contains_key(name)
     }
 
-    /// The plan with the project's name, and where its environments stand.
+    /// The plan with the project's name, where its environments stand, and which of them failed before it.
     pub fn named(&self, mut view: PlanView) -> PlanView {
         view.project = self.manifest.project.to_string();
         let names = self.manifest.environments.keys();
         let place = |name: &Name| Some((name.to_string(), self.manifest.place(name)?.clone()));
         view.places = names.filter_map(place).collect();
+        view.unplanned = self.failures.iter().filter_map(|failure| failure.environment.clone()).collect();
         view
     }
 
@@ -236,6 +167,16 @@ impl Pass {
     pub fn fail(&mut self, failure: Failure) {
         (self.sink)(Event::Failure(failure.clone()));
         self.failures.push(failure);
+    }
+
+    /// Where OpenTofu works for an environment on this machine.
+    pub fn place_of_tofu(&self, environment: &Environment) -> Utf8PathBuf {
+        self.workshop.place(environment)
+    }
+
+    /// What OpenTofu would be given for an environment, without anything secret.
+    pub async fn shown_to_tofu(&self, environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
+        self.workshop.shown(environment).await
     }
 
     /// What is known to be missing for making the machine of an environment.
@@ -322,14 +263,24 @@ impl Pass {
         }
     }
 
-    /// Drops what is recorded of an environment.
+    /// Drops what is recorded of an environment, and of a machine that it had.
     pub async fn forget(&mut self, name: &str) {
         if let Some(store) = &self.store
             && let Err(failure) = store.forget(self.manifest.project.as_str(), name).await
         {
             self.fail(failure);
         }
+        self.forget_machine(name).await;
         self.records.remove(name);
+    }
+
+    /// Drops what is kept of a machine that is gone.
+    pub async fn forget_machine(&mut self, name: &str) {
+        if let Some(store) = &self.store
+            && let Err(failure) = store.forget_infrastructure(self.manifest.project.as_str(), name).await
+        {
+            self.fail(failure);
+        }
     }
 
     /// Closes the store, and connections that are not kept; `outcome` holds where nothing failed.

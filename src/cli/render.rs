@@ -2,14 +2,21 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::application::release::{Content, File};
+use crate::application::release::Content;
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::prepare::Prepared;
 use camino::Utf8Path;
 use std::os::unix::fs::OpenOptionsExt as _;
 
+/// The directory of what OpenTofu is given, in the one that is written.
+const TOFU: &str = "opentofu";
+
 /// Write every file that would be sent into a directory
+///
+/// Of a machine that deployer makes, also what OpenTofu would be given, in `opentofu`: there, secrets are named and left
+/// out. The application's own files hold the secrets that they will hold on the host.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The environment
@@ -29,29 +36,46 @@ async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     for prepared in pass.prepare(environments, false).await {
-        let files = prepared.release.iter().flat_map(|release| &release.files);
-        let mut written = 0;
-        for (path, file) in files {
-            let target = args.output.join(path);
-            if let Err(error) = write(&target, file) {
-                pass.fail(Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}")));
-                break;
-            }
-            written += 1;
+        match all(&pass, &prepared, &args.output).await {
+            Ok(written) => context.say(Event::Note(format!("{written} files written to {}", args.output))),
+            Err(failure) => pass.fail(failure.on(prepared.name())),
         }
-        context.say(Event::Note(format!("{written} files written to {}", args.output)));
     }
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
-fn write(target: &Utf8Path, file: &File) -> std::io::Result<()> {
+/// Writes them all; how many.
+async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path) -> Result<usize, Failure> {
+    let cannot = |target: &Utf8Path, error: &std::io::Error| {
+        Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}"))
+    };
+    let given = pass.shown_to_tofu(&prepared.environment).await?;
+    let mut written = 0;
+    for (path, file) in prepared.release.iter().flat_map(|release| &release.files) {
+        if path.starts_with(TOFU) && !given.is_empty() {
+            let message = format!("{path} of the application would be written among the files of OpenTofu");
+            return Err(Failure::new(Reason::ApplicationInvalid, message));
+        }
+        let target = output.join(path);
+        write(&target, file.mode, &file.content).map_err(|error| cannot(&target, &error))?;
+        written += 1;
+    }
+    for (name, text) in given {
+        let target = output.join(TOFU).join(name);
+        write(&target, 0o644, &Content::Bytes(text.into_bytes())).map_err(|error| cannot(&target, &error))?;
+        written += 1;
+    }
+    Ok(written)
+}
+
+fn write(target: &Utf8Path, mode: u32, content: &Content) -> std::io::Result<()> {
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }
     // A file of another mode that stands there keeps its mode: it is made anew.
     let _ = std::fs::remove_file(target);
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(file.mode).open(target)?;
-    match &file.content {
+    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(target)?;
+    match content {
         Content::Bytes(bytes) => std::io::Write::write_all(&mut out, bytes),
         Content::Path(path) => std::io::copy(&mut std::fs::File::open(path)?, &mut out).map(|_| ()),
     }

@@ -1,16 +1,18 @@
-//! `deployer unlock`: takes the lease away from a run that cannot be waited for. Never needed where that run
-//! died: its lease expires by itself.
+//! `deployer unlock`: takes the lease, or the lock on the infrastructure's state, away from a run that cannot be waited
+//! for. Never needed where that run died on this machine: both are taken over by themselves.
 
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
+use crate::tofu::Lock;
 use std::time::Duration;
 
 /// Take the lease away from another run; what that run still begins on the host is refused
 ///
-/// Seldom needed: a run that died lets go within a minute by itself.
+/// Of a machine that deployer makes, also the lock on OpenTofu's state. Seldom needed: a run that died lets go of its
+/// lease within a minute by itself, and its lock is taken over on the same machine.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The environment
@@ -19,6 +21,9 @@ pub struct Args {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    /// Take the lock on OpenTofu's state even from a run that lives on this machine
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Runs the command.
@@ -28,20 +33,28 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 
 async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(&[args.environment], false)?;
+    let name = &args.environment;
+    let known = pass.knows(name);
+    let freed = state(context, &pass, &args).await;
+    let mut outcome = if matches!(freed, Ok(Some(()))) { Outcome::Changed } else { Outcome::Converged };
+    let nobody = matches!(freed, Ok(None));
+    if let Err(failure) = freed {
+        pass.fail(failure.on(name));
+    }
+    // An entry that left the manifest may have left a lock, and no host to ask.
+    let environments = if known || nobody { pass.select(std::slice::from_ref(name), false)? } else { Vec::new() };
     let prepared = pass.prepare(environments, true).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
-    let mut outcome = Outcome::Converged;
     for (name, session) in &sessions {
         let mut session = session.lock().await;
         let Some(held) = session.facts.access.lease.clone() else {
-            context.say(Event::Note(format!("Nobody works on {name}")));
+            if nobody {
+                context.say(Event::Note(format!("Nobody works on {name}")));
+            }
             continue;
         };
-        let question = format!("{name} is worked on by {}. Take it away?", held.whose());
-        if !args.yes && !context.confirm(&question) {
-            let message = format!("It is worked on by {}, and taking it away was not confirmed", held.whose());
-            let failure = Failure::new(Reason::ConsentMissing, message).hint("Pass --yes");
+        let asked = consent(context, &args, &format!("{name} is worked on by {}", held.whose()));
+        if let Err(failure) = asked {
             pass.fail(failure.on(name));
             continue;
         }
@@ -55,4 +68,45 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
         }
     }
     Ok(pass.close(sessions, outcome).await)
+}
+
+/// Frees the lock on the infrastructure's state; `None` where nobody has it.
+async fn state(context: &Context, pass: &Pass, args: &Args) -> Result<Option<()>, Failure> {
+    let (project, name) = (pass.manifest.project.as_str(), args.environment.as_str());
+    let environment = pass.manifest.environments.values().find(|environment| environment.name.as_str() == name);
+    let provision = environment.and_then(|environment| environment.provision.as_ref());
+    if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
+        let place = pass.place_of_tofu(environment);
+        context.say(Event::Note(format!(
+            "OpenTofu's backend `{backend}` keeps the lock on the state of {name} itself. Where nobody works there any \
+             more, free it in {place} with the id that OpenTofu shows: tofu force-unlock ID"
+        )));
+    }
+    let Some(store) = &pass.store else { return Ok(None) };
+    let Some(line) = store.state_lock(project, name).await? else { return Ok(None) };
+    let lock = Lock::parse(&line);
+    let whose = lock.as_ref().map_or_else(|| "another run".to_owned(), Lock::whose);
+    if lock.is_some_and(|lock| lock.holder.lives_here()) && !args.force {
+        let message = format!("{whose} has the lock on the infrastructure's state, and works on this machine");
+        let hint = "Wait for it, or end that process; --force takes the lock away from it all the same";
+        return Err(Failure::new(Reason::StateLocked, message).hint(hint));
+    }
+    consent(context, args, &format!("The lock on the infrastructure's state of {name} is with {whose}"))?;
+    if !store.unlock_state(project, name, &line).await? {
+        let message = "Meanwhile the lock on the infrastructure's state was given back, or another run has it";
+        return Err(Failure::new(Reason::StateLocked, message));
+    }
+    context.say(Event::Note(format!(
+        "The infrastructure's state of {name} is free; what the other run still writes to it is refused from now on"
+    )));
+    Ok(Some(()))
+}
+
+/// Whether what somebody has may be taken away.
+fn consent(context: &Context, args: &Args, held: &str) -> Result<(), Failure> {
+    if args.yes || context.confirm(&format!("{held}. Take it away?")) {
+        return Ok(());
+    }
+    let message = format!("{held}, and taking it away was not confirmed");
+    Err(Failure::new(Reason::ConsentMissing, message).hint("Pass --yes"))
 }

@@ -25,6 +25,9 @@ pub struct PlanView {
     pub against: Option<String>,
     /// Environments that already are as wanted.
     pub converged: Vec<String>,
+    /// Environments that could not be planned; what failed was said.
+    #[serde(skip)]
+    pub unplanned: Vec<String>,
     /// Where the environments stand in the manifest, for annotations.
     #[serde(skip)]
     pub places: BTreeMap<String, Location>,

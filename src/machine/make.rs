@@ -9,6 +9,7 @@ use crate::state::Stage;
 use crate::step::infrastructure::Seen;
 use crate::step::record::Marker;
 use crate::step::{HostFacts, SHORT};
+use crate::store::Plain;
 use crate::tofu::{Outputs, Purpose};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
         return take_down(session, &machine).await;
     }
     // From here on there may be a machine.
-    machine.vault.keep_host_key(&machine.keys.text()).await?;
+    machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
+    machine.remember().await?;
     let outputs = apply(session, &machine).await?;
     let before = session.prepared.environment.address.clone();
     reached_at(&mut session.prepared.environment, &outputs);

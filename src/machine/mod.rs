@@ -6,15 +6,18 @@ mod cloud_init;
 pub mod inputs;
 mod keys;
 mod make;
+mod recipe;
+mod shown;
 mod workshop;
 
 pub use keys::Keys;
 pub use make::carry_out;
 pub use workshop::{Tools, Workshop};
 
+use crate::failure::Failure;
 use crate::manifest::environment::Environment;
 use crate::step::infrastructure::Seen;
-use crate::store::Record;
+use crate::store::{Plain, Record};
 use crate::tofu::{Outputs, Proposed, Vault, Work};
 use std::sync::Arc;
 
@@ -32,6 +35,10 @@ pub struct Machine {
     our_host_key: bool,
     /// Whether it would take down instead of build.
     taking_down: bool,
+    /// How it is made, for when its entry is gone.
+    recipe: String,
+    /// The backend of OpenTofu's own that has the state, where one has.
+    backend: Option<String>,
 }
 
 impl Machine {
@@ -50,6 +57,17 @@ impl Machine {
     #[must_use]
     pub fn host_key(&self) -> Option<String> {
         self.our_host_key.then(|| self.keys.public.clone())
+    }
+
+    /// Keeps how the machine is made, so that it can be taken down without its entry.
+    async fn remember(&self) -> Result<(), Failure> {
+        if self.vault.kept(Plain::Recipe).await?.as_ref() != Some(&self.recipe) {
+            self.vault.keep(Plain::Recipe, &self.recipe).await?;
+        }
+        match &self.backend {
+            Some(backend) => self.vault.keep_backend(backend).await,
+            None => Ok(()),
+        }
     }
 
     /// Removes what would have been applied: it holds secrets.

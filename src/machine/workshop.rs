@@ -3,16 +3,16 @@
 use super::adopt::{self, Search};
 use super::inputs::{self, Surroundings};
 use super::keys::{self, Keys};
-use super::{Machine, reached_at};
+use super::{Machine, reached_at, recipe};
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::manifest::environment::Environment;
-use crate::manifest::provision::{Machine as Source, Provision};
+use crate::manifest::provision::Provision;
 use crate::prepare::Prepared;
-use crate::secret::{self, Redactor};
-use crate::store::Store;
-use crate::tofu::{Backend, Purpose, Tofu, Vault, Work};
+use crate::secret::{self, Redactor, SecretSource};
+use crate::store::{Plain, Store};
+use crate::tofu::{Action, Backend, Proposed, Purpose, ResourceChange, Tofu, Vault, Work};
 use camino::Utf8PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -76,15 +76,20 @@ impl Workshop {
         let say = |activity: String| sink(Event::Progress { environment: name.clone(), kind: None, activity });
         let environment = &prepared.environment;
         let vault = self.vault(environment, &provision).await?;
-        let kept = vault.host_key().await?;
+        let kept = vault.kept(Plain::HostKey).await?;
         let tried = kept.is_some();
         let keys = match kept {
             Some(text) => Keys::parse(&text)?,
             None => Keys::make().await?,
         };
         let secrets = secrets(&provision).await?;
-        let directory = self.directory.join(environment.identity());
-        let authorized = keys::authorized(environment).await?;
+        let recipe = recipe::write(&provision);
+        let directory = self.place(environment);
+        let authorized = match keys::authorized(environment).await {
+            // Nobody is to log in any more.
+            Err(_) if taking_down => String::new(),
+            authorized => authorized?,
+        };
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, &provision, &around)?;
         let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
@@ -95,7 +100,7 @@ impl Workshop {
             directory,
             files: inputs.files.clone(),
             variables: inputs.variables.clone(),
-            backend: match provision.backend {
+            backend: match &provision.backend {
                 None => Backend::Own(Arc::clone(&vault)),
                 Some(_) => Backend::Theirs(Arc::clone(&vault)),
             },
@@ -114,15 +119,31 @@ impl Workshop {
             let (planned, found) = search.adopt(&mut work, proposed, purpose, &say).await?;
             if found && taking_down {
                 let message = "A run that was killed made the machine, and OpenTofu does not know it yet";
-                let hint = format!("deployer provision {name} takes it over; it can be destroyed then");
+                let back = if environment.orphaned { "Put its entry back: " } else { "" };
+                let hint = format!("{back}deployer provision {name} takes it over; it can be destroyed then");
                 return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
             }
             proposed = planned;
         }
+        for message in elsewhere(&proposed) {
+            sink(Event::Warning { environment: Some(name.clone()), message });
+        }
         // Where something is to change, what the plan says of the outputs may be of the time after it.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
         reached_at(&mut prepared.environment, &outputs);
-        Ok(Some(Machine { work, proposed, vault, keys, our_host_key, taking_down }))
+        let backend = provision.backend.map(|(name, _)| name);
+        let machine = Machine { work, proposed, vault, keys, our_host_key, taking_down, recipe, backend };
+        if machine.proposed.exists && machine.proposed.changes.is_empty() && !taking_down {
+            // It may be made otherwise than the last time, to the same end.
+            machine.remember().await?;
+        }
+        Ok(Some(machine))
+    }
+
+    /// Where OpenTofu works for an environment on this machine.
+    #[must_use]
+    pub fn place(&self, environment: &Environment) -> Utf8PathBuf {
+        self.directory.join(environment.identity())
     }
 
     /// What is known to be missing for making the machine of an environment: the program, a secret, a key.
@@ -136,6 +157,23 @@ impl Workshop {
         [tool, key, secrets(provision).await.err(), passphrase].into_iter().flatten().collect()
     }
 
+    /// What made the machine of an environment that left the manifest, as it was kept; `None` where nothing was.
+    ///
+    /// # Errors
+    /// `StateSealed` where `passphrase` does not open it, `StateUnusable`.
+    pub async fn remembered(
+        &self,
+        project: &str,
+        name: &str,
+        passphrase: Option<&SecretSource>,
+    ) -> Result<Option<Provision>, Failure> {
+        let vault = open(self.store()?, project, name, passphrase).await?;
+        match vault.kept(Plain::Recipe).await? {
+            Some(text) => recipe::read(&text, passphrase.cloned()).map(Some).map_err(|failure| failure.on(name)),
+            None => Ok(None),
+        }
+    }
+
     fn store(&self) -> Result<Arc<Store>, Failure> {
         let missing = || Failure::new(Reason::StoreUnusable, "There is no store to keep OpenTofu's state in");
         self.store.as_ref().map(Arc::clone).ok_or_else(missing)
@@ -143,14 +181,9 @@ impl Workshop {
 
     async fn vault(&self, environment: &Environment, provision: &Provision) -> Result<Arc<Vault>, Failure> {
         let store = self.store()?;
-        let passphrase = match &provision.passphrase {
-            Some(source) => Some(secret::resolve(source).await?.text),
-            None => None,
-        };
         let (project, name) = (environment.project.as_str(), environment.name.as_str());
         let former = environment.renamed_from.as_ref().map(ToString::to_string);
-        let passphrase = passphrase.as_ref().map(ExposeSecret::expose_secret);
-        let vault = Vault::open(Arc::clone(&store), project, name, passphrase);
+        let vault = open(Arc::clone(&store), project, name, provision.passphrase.as_ref()).await?;
         if let Some(former) = former
             && store.has_infrastructure(project, &former).await?
             && !store.has_infrastructure(project, name).await?
@@ -161,21 +194,37 @@ impl Workshop {
     }
 }
 
+/// What somebody else took away or changed, of what is to be put right: what a provider merely tells anew is no news.
+fn elsewhere(proposed: &Proposed) -> Vec<String> {
+    let concerns = |drift: &&ResourceChange| proposed.changes.iter().any(|change| change.address == drift.address);
+    let words = |drift: &ResourceChange| {
+        if drift.action == Action::Delete {
+            return format!("{} was taken away, and not by deployer", drift.address);
+        }
+        let paths: Vec<&str> = drift.attributes.iter().map(|attribute| attribute.path.as_str()).collect();
+        format!("{} was changed, and not by deployer: {}", drift.address, paths.join(", "))
+    };
+    proposed.drift.iter().filter(concerns).map(words).collect()
+}
+
+async fn open(
+    store: Arc<Store>,
+    project: &str,
+    name: &str,
+    passphrase: Option<&SecretSource>,
+) -> Result<Vault, Failure> {
+    let passphrase = match passphrase {
+        Some(source) => Some(secret::resolve(source).await?.text),
+        None => None,
+    };
+    Ok(Vault::open(store, project, name, passphrase.as_ref().map(ExposeSecret::expose_secret)))
+}
+
 /// The values of a section's secrets.
 async fn secrets(provision: &Provision) -> Result<BTreeMap<String, SecretString>, Failure> {
     let mut values = BTreeMap::new();
-    match &provision.machine {
-        Source::Hetzner(hetzner) => {
-            if let Some(source) = &hetzner.token {
-                values.insert("token".to_owned(), secret::resolve(source).await?.text);
-            }
-        }
-        Source::Module(module) => {
-            for (name, source) in &module.secrets {
-                values.insert(name.clone(), secret::resolve(source).await?.text);
-            }
-        }
-        Source::Lxd(_) => {}
+    for (name, source) in provision.machine.secrets() {
+        values.insert(name, secret::resolve(&source).await?.text);
     }
     Ok(values)
 }

@@ -30,6 +30,7 @@ pub use suggest::nearest;
 pub use template::template;
 
 use crate::failure::Location;
+use crate::secret::SecretSource;
 use camino::Utf8PathBuf;
 use environment::{Environment, Name};
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct Manifest {
     pub project: Name,
     /// URL of the store; a relative path of `sqlite:` counts from `directory`.
     pub state: String,
+    /// What OpenTofu's state is encrypted with in the store, where it is not a key of the store's own.
+    pub state_passphrase: Option<SecretSource>,
     /// The environments, merged with the defaults.
     pub environments: BTreeMap<Name, Environment>,
     /// What is worth knowing though it is not wrong.

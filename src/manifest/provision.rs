@@ -1,12 +1,16 @@
 //! A machine that OpenTofu makes, as the engine sees it. Serialised, each section is the variables of its template.
 //! Never holds a secret's value.
 
+use super::network::Protocol;
 use crate::secret::SecretSource;
 use camino::Utf8PathBuf;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The name of Hetzner's secret.
+pub const TOKEN: &str = "token";
 
 /// A machine that is to be made.
 #[derive(Clone, Debug)]
@@ -24,7 +28,8 @@ pub struct Provision {
 }
 
 /// What makes a machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Machine {
     /// LXD.
     Lxd(Lxd),
@@ -35,7 +40,7 @@ pub enum Machine {
 }
 
 /// A container or virtual machine of LXD.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lxd {
     /// Its image.
     pub image: String,
@@ -56,7 +61,7 @@ pub struct Lxd {
 }
 
 /// The root disk of an instance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LxdDisk {
     /// The storage pool.
     pub pool: String,
@@ -65,7 +70,7 @@ pub struct LxdDisk {
 }
 
 /// What kind of instance LXD makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LxdKind {
     /// A system container.
@@ -76,7 +81,7 @@ pub enum LxdKind {
 }
 
 /// A server of Hetzner Cloud.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hetzner {
     /// Its size.
     pub server_type: String,
@@ -104,10 +109,10 @@ pub struct Hetzner {
 }
 
 /// What a firewall lets in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Opening {
-    /// `tcp` or `udp`.
-    pub protocol: &'static str,
+    /// The protocol.
+    pub protocol: Protocol,
     /// The port, as text.
     pub port: String,
     /// Networks that it lets in.
@@ -115,7 +120,7 @@ pub struct Opening {
 }
 
 /// A volume.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Volume {
     /// Its size in GB, as Hetzner counts.
     pub size: u32,
@@ -124,7 +129,7 @@ pub struct Volume {
 }
 
 /// A module of the user's own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Module {
     /// Where it lies.
     pub source: ModuleSource,
@@ -133,13 +138,14 @@ pub struct Module {
     /// Values of its variables.
     pub variables: Map<String, Value>,
     /// Values of its variables that are secret.
+    #[serde(skip)]
     pub secrets: BTreeMap<String, SecretSource>,
     /// Its outputs: ours → the module's name of it.
     pub outputs: Outputs,
 }
 
 /// Where a module lies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ModuleSource {
     /// A directory on this machine, absolute.
     Directory(Utf8PathBuf),
@@ -148,7 +154,7 @@ pub enum ModuleSource {
 }
 
 /// The names of a module's outputs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outputs {
     /// The address.
     pub address: String,
@@ -161,6 +167,27 @@ pub struct Outputs {
 }
 
 impl Machine {
+    /// Where its secrets come from, by name.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeMap<String, SecretSource> {
+        match self {
+            Self::Lxd(_) => BTreeMap::new(),
+            Self::Hetzner(hetzner) => hetzner.token.iter().map(|token| (TOKEN.to_owned(), token.clone())).collect(),
+            Self::Module(module) => module.secrets.clone(),
+        }
+    }
+
+    /// With these secrets in place of its own.
+    #[must_use]
+    pub fn with_secrets(mut self, mut secrets: BTreeMap<String, SecretSource>) -> Self {
+        match &mut self {
+            Self::Lxd(_) => {}
+            Self::Hetzner(hetzner) => hetzner.token = secrets.remove(TOKEN),
+            Self::Module(module) => module.secrets = secrets,
+        }
+        self
+    }
+
     /// Its key in the manifest, and the directory of its templates.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -61,13 +61,14 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
     let mut reading =
         Reading { report: &mut report, base, home, claims: Vec::new(), environment: None, passphrase: None };
     let meaning = rules::apply(spec, &mut reading);
-    let claims = reading.claims;
+    let (claims, state_passphrase) = (reading.claims, reading.passphrase);
     let (places, environments) = (meaning.environments.into_iter())
         .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
         .unzip::<_, _, Vec<_>, _>();
     let manifest = Manifest {
         project: meaning.project,
         state: meaning.state,
+        state_passphrase,
         environments,
         warnings: Vec::new(),
         file: file.to_owned(),

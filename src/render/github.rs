@@ -51,7 +51,7 @@ pub(super) fn plan(plan: &PlanView) -> String {
         out +=
             &annotation(level, Some(environment), plan.places.get(environment), &(lead.to_owned() + &words.join(", ")));
     }
-    if plan.steps.is_empty() {
+    if plan.steps.is_empty() && plan.unplanned.is_empty() {
         out += &annotation("notice", None, None, "No changes");
     }
     out
@@ -115,5 +115,6 @@ mod tests {
         );
         assert_eq!(warning(None, "old"), "::warning::old\n");
         assert_eq!(plan(&PlanView::default()), "::notice::No changes\n");
+        assert_eq!(plan(&PlanView { unplanned: vec!["a".into()], ..PlanView::default() }), "");
     }
 }

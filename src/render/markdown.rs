@@ -125,7 +125,11 @@ fn head(plan: &PlanView) -> String {
     let s = &plan.summary;
     let counts =
         format!("{} to create, {} to update, {} to replace, {} to remove", s.create, s.update, s.replace, s.remove);
-    let title = if plan.steps.is_empty() { "no changes" } else { &counts };
+    let title = match (plan.steps.is_empty(), plan.unplanned.is_empty()) {
+        (false, _) => counts.as_str(),
+        (true, true) => "no changes",
+        (true, false) => "incomplete",
+    };
     let mut out = format!("## Plan of {}: {title}\n\n", code(&cut(&plan.project, 40)));
     if let Some(reference) = &plan.against {
         let _ = writeln!(out, "Compared with {}; no host was asked\n", code(&cut(reference, 100)));

@@ -4,6 +4,7 @@
 use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, keep, schedules, scripts, updates};
 use crate::failure::Reason;
 use crate::host::Input;
+use crate::manifest::environment::Environment;
 use crate::shell::quote;
 use crate::state::{Kind, Stage};
 use std::fmt::Write as _;
@@ -32,6 +33,16 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
         Kind::Scripts => !host.scripts.applied.is_empty(),
         Kind::Schedules => !host.schedules.units.is_empty(),
         Kind::Infrastructure | Kind::Engine => false,
+    }
+}
+
+/// Whether nothing of an environment is there any more: its machine, where deployer made that, else what was put on its
+/// host.
+#[must_use]
+pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
+    match &environment.provision {
+        Some(_) => host.infrastructure.taking_down && !host.infrastructure.exists,
+        None => ORDER.iter().all(|kind| !present(*kind, host)),
     }
 }
 

@@ -5,13 +5,17 @@ use super::Store;
 use crate::failure::Failure;
 use camino::Utf8PathBuf;
 
-/// A text of one environment's infrastructure that is no secret as it is kept.
+/// A text of one environment's infrastructure, no secret as it is kept here: what is one comes sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plain {
     /// `.terraform.lock.hcl`: which providers were chosen.
     LockFile,
     /// The private host key that the machine is made with, sealed.
     HostKey,
+    /// How the machine is made, sealed.
+    Recipe,
+    /// The backend of OpenTofu's own that has the state.
+    Backend,
 }
 
 impl Plain {
@@ -19,6 +23,8 @@ impl Plain {
         match self {
             Self::LockFile => "lock_file",
             Self::HostKey => "host_key",
+            Self::Recipe => "recipe",
+            Self::Backend => "backend",
         }
     }
 }
@@ -157,18 +163,20 @@ impl Store {
         Ok(text.flatten())
     }
 
-    /// Whether there is a state of an environment's infrastructure.
+    /// Whether there is a state of an environment's infrastructure, here or in a backend of OpenTofu's own.
     pub async fn has_infrastructure(&self, project: &str, environment: &str) -> Result<bool, Failure> {
         Ok(self.with_infrastructure(project).await?.iter().any(|name| name == environment))
     }
 
     /// The environments of a project that have infrastructure.
     pub async fn with_infrastructure(&self, project: &str) -> Result<Vec<String>, Failure> {
-        sqlx::query_scalar("SELECT environment FROM infrastructure WHERE project = ? AND sealed IS NOT NULL")
-            .bind(project)
-            .fetch_all(&mut *self.connection.lock().await)
-            .await
-            .map_err(|error| self.unusable(error))
+        sqlx::query_scalar(
+            "SELECT environment FROM infrastructure WHERE project = ? AND (sealed IS NOT NULL OR backend IS NOT NULL)",
+        )
+        .bind(project)
+        .fetch_all(&mut *self.connection.lock().await)
+        .await
+        .map_err(|error| self.unusable(error))
     }
 
     /// Removes what is kept of an environment's infrastructure; false where there was nothing.

@@ -2,6 +2,7 @@
 //! Never answers anyone without the run's token, and never says that a state is kept before it is on the disk.
 
 use super::key::random;
+use super::lock::{self, Lock};
 use super::state;
 use super::vault::Vault;
 use crate::failure::{Failure, Reason};
@@ -12,7 +13,6 @@ use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::{BASE64, HEXLOWER};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,17 +20,6 @@ use zeroize::Zeroizing;
 
 /// The name that OpenTofu gives with the token.
 const USER: &str = "deployer";
-
-/// Who has the lock on a state, as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Lock {
-    /// OpenTofu's own id of it.
-    pub id: String,
-    /// The run.
-    pub holder: Holder,
-    /// What OpenTofu said of itself.
-    pub info: Value,
-}
 
 /// The server of one run.
 pub(super) struct Served {
@@ -147,7 +136,7 @@ impl Inner {
         let mut lock = None;
         if let Some(id) = id {
             lock = self.vault.locked().await?;
-            if lock.as_deref().and_then(parse).is_none_or(|lock| lock.id != id) {
+            if lock.as_deref().and_then(Lock::parse).is_none_or(|lock| lock.id != id) {
                 return Err(self.lost());
             }
         }
@@ -172,15 +161,15 @@ impl Inner {
         if has == line {
             return Ok(StatusCode::OK.into_response());
         }
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| refused(&has));
-        let info = parse(&has).map(|lock| lock.info).unwrap_or_default();
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| lock::refused(&has));
+        let info = Lock::parse(&has).map(|lock| lock.info).unwrap_or_default();
         Ok((StatusCode::LOCKED, info.to_string()).into_response())
     }
 
     async fn unlock(&self, body: &[u8]) -> Result<Response, Failure> {
         let id = serde_json::from_slice::<Value>(body).ok().and_then(|info| Some(info.get("ID")?.as_str()?.to_owned()));
         let Some(line) = self.vault.locked().await? else { return Ok(StatusCode::OK.into_response()) };
-        if parse(&line).map(|lock| lock.id) != id {
+        if Lock::parse(&line).map(|lock| lock.id) != id {
             return Ok(StatusCode::CONFLICT.into_response());
         }
         self.vault.unlock(&line).await?;
@@ -190,27 +179,5 @@ impl Inner {
     fn lost(&self) -> Failure {
         Failure::new(Reason::StateLocked, "Another run took the lock on the infrastructure's state over")
             .on(self.vault.environment())
-    }
-}
-
-pub(super) fn parse(line: &str) -> Option<Lock> {
-    serde_json::from_str(line).ok()
-}
-
-/// The failure of one who finds the state locked.
-pub(super) fn refused(line: &str) -> Failure {
-    let who = parse(line).map_or_else(|| line.to_owned(), |lock| lock.holder.to_string());
-    Failure::new(Reason::StateLocked, format!("{who} has the lock on the infrastructure's state"))
-}
-
-/// Gives back a lock whose run is gone.
-///
-/// # Errors
-/// `StateLocked` where its run lives, or is of another machine.
-pub(super) async fn clear(vault: &Vault) -> Result<(), Failure> {
-    let Some(line) = vault.locked().await? else { return Ok(()) };
-    match parse(&line) {
-        Some(lock) if !lock.holder.gone() => Err(refused(&line).on(vault.environment())),
-        _ => vault.unlock(&line).await.map(|_| ()),
     }
 }

@@ -144,6 +144,8 @@ fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
         ("Failed to query available provider packages", "The provider's registry cannot be reached or does not have that version: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
         ("checksums previously recorded", "The provider here is not the one that was chosen first, or is for another kind of machine: check where it comes from"),
         ("Failed to install provider", "The provider cannot be downloaded: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
+        ("Error acquiring the state lock", "Wait for whoever has it; where nobody works there any more, deployer unlock ENV says how its backend is told"),
+        ("deletion is protected", "Lift it first, by an apply with delete_protection: false and no other change"),
         ("rate_limit_exceeded", "The provider limits how often it is asked: wait a few minutes, then run the same command again"),
         ("resource_unavailable", "The provider has none of these left there: choose another location or server type, or try again later"),
         ("uniqueness_error", "Something of that name exists already and is not of this state: remove or rename it, or adopt it with an import block"),

@@ -1,9 +1,9 @@
 //! `init`, where something that it depends on changed since the last good one. Never trusts a mark over what OpenTofu
 //! says: a plan that asks for it gets it.
 
+use super::desk::{Backend, Desk, Work};
 use super::lay;
 use super::model::Say;
-use super::work::{Desk, Work};
 use crate::failure::Failure;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -55,7 +55,7 @@ fn rests_on(work: &Work, desk: &Desk) -> String {
     part(work.plugins.as_str().as_bytes());
     part(&work.settings.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default());
     part(&fs::read(desk.room.lock_file()).unwrap_or_default());
-    part(&[u8::from(matches!(work.backend, super::work::Backend::Own(_)))]);
+    part(&[u8::from(matches!(work.backend, Backend::Own(_)))]);
     for (name, text) in work.files.iter().filter(|(name, _)| !name.contains(".tfvars")) {
         part(name.as_bytes());
         part(text.as_bytes());

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 /// The backend block that sends the state to us.
-const BACKEND: (&str, &str) = ("deployer_backend.tf.json", r#"{"terraform":{"backend":{"http":{}}}}"#);
+pub const BACKEND: (&str, &str) = ("deployer_backend.tf.json", r#"{"terraform":{"backend":{"http":{}}}}"#);
 /// The folder of what is ours and no part of the module.
 const OWN: &str = ".deployer";
 /// Ends of names that OpenTofu reads by itself.

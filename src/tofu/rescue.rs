@@ -1,11 +1,11 @@
 //! What an interrupted run knew last: the state that `OpenTofu` leaves in a file where it cannot write it where it
 //! belongs. Never lets an older one take the place of a newer one, or one of other infrastructure any place.
 
-use super::backend;
+use super::desk::{Backend, Work};
 use super::lay::{self, Room};
+use super::lock;
 use super::model::Say;
 use super::state::{self, Left};
-use super::work::{Backend, Work};
 use crate::failure::{Failure, Reason};
 use std::fs;
 use std::io::ErrorKind;
@@ -30,7 +30,7 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
             .hint(format!("Push it in {}: {} state push {LEFT}", room.directory, work.tofu.program)));
     };
     let read = state::read(&left).map_err(|error| unusable(&error))?;
-    backend::clear(vault).await?;
+    lock::clear(vault).await?;
     match state::judge(&read, vault.state().await?.as_ref()) {
         Left::Newest => {
             say("Taking over the state that an interrupted run left behind".to_owned());

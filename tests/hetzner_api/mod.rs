@@ -110,9 +110,19 @@ impl Api {
         self.account().faults.push(Pending { method, path: path.to_owned(), times, fault });
     }
 
+    /// Makes an object, as somebody does by hand.
+    pub fn make(&self, collection: &str, body: &Value) {
+        assert!(self.account().create(collection, body).is_ok(), "it cannot be made");
+    }
+
     /// Deletes an object, as somebody does by hand.
     pub fn delete(&self, collection: &str, id: u64) {
-        assert!(self.account().delete(collection, &id.to_string()).is_ok(), "it cannot be deleted");
+        assert!(self.may_delete(collection, id), "it cannot be deleted");
+    }
+
+    /// The same, where it may not go.
+    pub fn may_delete(&self, collection: &str, id: u64) -> bool {
+        self.account().delete(collection, &id.to_string()).is_ok()
     }
 
     /// All objects of a collection.

@@ -14,6 +14,7 @@ mod bed;
 
 mod hetzner;
 mod interrupted;
+mod kept;
 mod provision;
 mod runs;
 mod scene;

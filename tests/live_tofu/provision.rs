@@ -166,6 +166,19 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
 }
 
+/// Run where it is installed: `tests/run.sh` says so where it is not.
+#[test]
+fn terraform_makes_the_machine_of_the_example_and_takes_it_down() {
+    let lab = Lab::new("docker");
+    let terraform = |arguments: &[&str]| lab.run(&[arguments, &["--json", "--tofu", "terraform"]].concat());
+    assert_eq!(terraform(&["apply"]).expect(0).outcome(), "changed");
+    assert!(lab.page(lab.number).is_some_and(|page| page.contains("hello")));
+    assert_eq!(lab.machines().len(), 1);
+    assert_eq!(terraform(&["apply"]).expect(0).outcome(), "converged");
+    terraform(&["destroy", "lab", "--allow-destroy", "lab"]).expect(0);
+    assert!(lab.machines().is_empty());
+}
+
 #[test]
 fn runs_killed_while_a_machine_is_made_leave_one_that_the_next_run_finds() {
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill-provision.sh"))
@@ -209,4 +222,25 @@ fn a_machine_that_is_let_go_stays_and_is_said_to_be_no_longer_ours() {
     lab.run(&[&forget[..], &["--keep-infrastructure"]].concat()).expect(0);
     assert_eq!(lab.machines(), made);
     assert!(lab.run(&["plan", "--offline", "--json"]).expect(0).of("warning").is_empty());
+}
+
+#[test]
+fn what_left_the_manifest_goes_with_its_machine_once_it_is_named() {
+    let lab = Lab::new("bare");
+    lab.run(&["provision", "lab", "--json"]).expect(0);
+    let other = "  other:\n    registered: { address: 192.0.2.1 }\n";
+    lab.work.write("deployment.yaml", format!("version: 1\nproject: {}\nenvironments:\n{other}", lab.project));
+    let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
+    let warnings = plan.of("warning");
+    assert_eq!(warnings.len(), 1, "{}", plan.stdout);
+    let said = warnings[0]["message"].as_str().unwrap_or("");
+    assert!(said.contains("deployer destroy lab takes its machine down"), "{said}");
+    assert_eq!(lab.run(&["destroy", "lab", "--json"]).expect(6).reasons(), ["consent-missing"]);
+    assert_eq!(lab.machines().len(), 1);
+    let destroy = lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
+    assert_eq!(destroy.outcome(), "changed");
+    assert!(lab.machines().is_empty());
+    let plan = lab.run(&["plan", "--offline", "--json"]).expect(0);
+    assert!(plan.of("warning").is_empty(), "it is forgotten: {}", plan.stdout);
+    assert_eq!(lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).code, 64, "nobody knows it any more");
 }

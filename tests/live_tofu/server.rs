@@ -8,13 +8,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-struct Cloud {
-    work: Work,
-    api: Arc<Api>,
+/// A manifest with one server, and the account that it is ordered from.
+pub struct Cloud {
+    pub work: Work,
+    pub api: Arc<Api>,
 }
 
 impl Cloud {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let cloud = Self { work: Work::empty(), api: Arc::new(Api::begin()) };
         let manifest = format!(
             "version: 1\nproject: shop\nstate_passphrase: {{ from_env: PASSPHRASE }}\nenvironments:\n  cloud:\n    provisioned:\n      \
@@ -26,7 +27,7 @@ impl Cloud {
         cloud
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.work.command(arguments);
         let tofu = bed_value("BED_TOFU");
         command.env("PATH", format!("{}:{}", tofu.display(), std::env::var("PATH").expect("a PATH")));
@@ -35,20 +36,20 @@ impl Cloud {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         Work::finish(&mut self.command(arguments))
     }
 
-    fn apply(&self) -> Run {
+    pub fn apply(&self) -> Run {
         self.run(&["apply", "--json"])
     }
 
-    fn servers(&self) -> Vec<Value> {
+    pub fn servers(&self) -> Vec<Value> {
         self.api.all("servers")
     }
 
     /// The steps of a plan, each its kind, its action and whether it destroys.
-    fn plan(&self) -> Vec<(String, String, bool)> {
+    pub fn plan(&self) -> Vec<(String, String, bool)> {
         let plan = self.run(&["plan", "--json"]).expect(0).of("plan").remove(0);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let step = |step: &Value| (text(&step["kind"]), text(&step["action"]), step["destructive"] == true);
@@ -56,14 +57,15 @@ impl Cloud {
     }
 }
 
-/// What a server does with its user data on its first boot, on a host that stands in for it.
-fn boot(api: &Arc<Api>, host: &BedHost) {
+/// What a server does with its user data on its first boot, on a host that stands in for it: once there is one that is
+/// not `known`. The commands that come last are returned.
+pub fn boot(api: &Arc<Api>, host: &BedHost, known: &Value) -> Vec<String> {
     let begun = Instant::now();
     let data = loop {
-        let data = api.all("servers").first().and_then(|server| Some(server["user_data"].as_str()?.to_owned()));
-        match data {
+        let data = api.all("servers").into_iter().find(|server| server["id"] != *known);
+        match data.and_then(|server| Some(server["user_data"].as_str()?.to_owned())) {
             Some(data) => break data,
-            None if begun.elapsed() > Duration::from_mins(1) => return,
+            None if begun.elapsed() > Duration::from_mins(1) => return Vec::new(),
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     };
@@ -76,6 +78,8 @@ fn boot(api: &Arc<Api>, host: &BedHost) {
         "set -eu\ncd /etc/ssh\nrm -f ssh_host_*\numask 077\ncat > ssh_host_ed25519_key <<'/.'\n{key}\n/.\n\
          ssh-keygen -y -f ssh_host_ed25519_key > ssh_host_ed25519_key.pub\nsystemctl restart ssh\n"
     ));
+    let commands = config["runcmd"].as_array().expect("commands").iter();
+    commands.map(|argv| argv[2].as_str().expect("a script").to_owned()).collect()
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
     assert_eq!(cloud.run(&destroy).expect(1).reasons(), ["provision-failed"]);
 
     // The next run takes it over, and connects with the key that it was made with.
-    boot(&cloud.api, &host);
+    boot(&cloud.api, &host, &Value::Null);
     assert_eq!(cloud.apply().expect(0).outcome(), "changed");
     assert_eq!((cloud.servers().len(), &cloud.servers()[0]["id"]), (1, &ordered));
     assert_eq!(cloud.apply().expect(0).outcome(), "converged");
@@ -121,6 +125,9 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
 
     // Deleted by hand: the next apply makes another one.
     cloud.api.delete("servers", ordered.as_u64().expect("a number"));
+    let plan = cloud.run(&["plan", "--json"]).expect(0);
+    let warned = plan.of("warning").remove(0)["message"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(warned, "hcloud_server.machine was taken away, and not by deployer");
     assert_eq!(cloud.plan()[0].0, "infrastructure");
     cloud.api.hand_out(&host.ipv4);
     assert_eq!(cloud.apply().expect(0).outcome(), "changed");

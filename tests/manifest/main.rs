@@ -59,6 +59,7 @@ fn parse(text: &str) -> Result<Manifest, Vec<Failure>> {
 
 fn entry() -> Entry {
     Entry {
+        remarks: Vec::new(),
         place: Place::Registered("2001:db8::7".into()),
         port: Some(2222),
         user: Some("deploy".into()),

@@ -121,7 +121,7 @@ pub(super) async fn read(
         _ => Arc::new(Store::open(&url, &directory).await.map_err(|failure| vec![failure])?),
     };
     let pass = Pass::over(context, Arc::clone(&manifest), Arc::clone(&store)).await.map_err(|failure| vec![failure])?;
-    pass.orphans().map_err(|failure| vec![failure])?;
+    pass.orphans().await.map_err(|failure| vec![failure])?;
     let selected = pass.select(&args.environments, true)?;
     pass.say_warnings(context);
     let environments = selected.into_iter().map(|environment| (environment.name.to_string(), environment)).collect();

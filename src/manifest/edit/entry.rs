@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 pub struct Entry {
     /// The host: one that exists, or one that is to be made.
     pub place: Place,
+    /// Comments beside it, where the entry stands in lines.
+    pub remarks: Vec<String>,
     /// SSH port.
     pub port: Option<u16>,
     /// Login name.
@@ -83,6 +85,9 @@ impl Entry {
         };
         let (key, section) = self.place.section();
         line(1, &format!("{key}: {}", inline(&section)));
+        for remark in &self.remarks {
+            line(1, &format!("# {remark}"));
+        }
         let ssh = self.ssh();
         if !ssh.is_empty() {
             line(1, "ssh:");

@@ -6,13 +6,12 @@ mod place;
 mod tree;
 mod write;
 
-pub use entry::{Entry, Place};
+pub use entry::{Entry, Place, inline};
 pub use write::write;
 
 use super::environment::Name;
 use super::yaml;
 use crate::failure::{Failure, Location, Reason};
-use entry::inline;
 use place::Splice;
 use serde_json::{Value, json};
 use tree::{Kind, Node};

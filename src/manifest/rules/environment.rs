@@ -7,7 +7,7 @@ use super::{
     Placed, Reading, address, application, capitalised, checks, configure, drift, engine, firewall, shown, ssh,
 };
 use crate::manifest::environment::{
-    Backup, Environment, FirewallWish, Health, Name, Rollback, SecurityUpdates, Source,
+    Backup, Environment, FirewallWish, Health, Name, Protocol, Rollback, SecurityUpdates, Source,
 };
 use crate::manifest::layer::Layer;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, RegisteredSpec, Whole};
@@ -120,14 +120,14 @@ fn machine(
 }
 
 /// What everybody may reach: SSH, and what a tracker publishes.
-fn ports(environment: &Environment) -> BTreeSet<(&'static str, u16)> {
+fn ports(environment: &Environment) -> BTreeSet<(Protocol, u16)> {
     let taken = match environment.application.as_ref().map(|application| &application.source) {
         Some(Source::Tracker(tracker)) => tracker.ports(),
         _ => Vec::new(),
     };
     let public = taken.iter().filter(|port| port.bind.is_none_or(|bind| !bind.is_loopback()));
-    let ssh = ("tcp", environment.ssh.port.unwrap_or(22));
-    public.map(|port| (port.protocol.name(), port.port)).chain([ssh]).collect()
+    let ssh = (Protocol::Tcp, environment.ssh.port.unwrap_or(22));
+    public.map(|port| (port.protocol, port.port)).chain([ssh]).collect()
 }
 
 fn registered_address(registered: &Written<RegisteredSpec>, reading: &mut Reading<'_>) -> String {

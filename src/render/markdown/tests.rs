@@ -73,6 +73,8 @@ fn a_plan() {
 #[test]
 fn a_plan_without_steps_and_none_at_all() {
     let converged = vec!["a".to_owned(), "b".to_owned()];
+    let unplanned = PlanView { project: "shop".into(), unplanned: vec!["a".into()], ..PlanView::default() };
+    assert!(plan(Some(&unplanned), &[]).contains(": incomplete\n"));
     let page = plan(Some(&PlanView { project: "shop".into(), converged, ..PlanView::default() }), &[]);
     assert!(page.starts_with("<!-- deployer-plan shop -->\n## Plan of <code>shop</code>: no changes\n"), "{page}");
     let page = plan(None, &[Failure::new(Reason::ManifestMissing, "No such file")]);

@@ -83,6 +83,8 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
             0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
                 "No changes: what differs is left as it is\n".to_owned()
             }
+            // What failed stands above; whether there are changes is not known.
+            0 if !plan.unplanned.is_empty() => String::new(),
             0 => "No changes: there is no environment to compare\n".to_owned(),
             _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
         };

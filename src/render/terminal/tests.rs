@@ -136,6 +136,8 @@ fn a_plan_without_steps() {
     assert_eq!(nothing(&["a", "b", "c"]), "No changes: a, b and c are as the manifest wants it\n");
     assert_eq!(nothing(&["a"; 50]), "No changes: 50 environments are as the manifest wants it\n");
     assert_eq!(nothing(&[]), "No changes: there is no environment to compare\n");
+    let unplanned = vec!["production".to_owned()];
+    assert_eq!(printed(&[Event::Plan(PlanView { unplanned, ..PlanView::default() })], true).0, "");
 }
 
 #[test]

@@ -1,0 +1,99 @@
+//! What is recorded, or was made, and is no longer in the manifest: said, and taken up again where its destruction is asked
+//! for by name. Never touched otherwise.
+
+use super::Pass;
+use crate::event::Event;
+use crate::failure::{Failure, Reason};
+use crate::manifest::environment::Environment;
+use crate::orphan;
+
+impl Pass {
+    /// Warns of environments that are recorded and no longer in the file; a file without any is refused
+    /// while some are recorded.
+    pub async fn orphans(&self) -> Result<(), Failure> {
+        if self.manifest.environments.is_empty() && !self.records.is_empty() {
+            let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
+            return Err(Failure::new(Reason::ManifestEmptied, message));
+        }
+        let machines = self.machines().await?;
+        for name in self.records.keys().filter(|name| !self.knows(name)) {
+            let does = if machines.contains(name) { "takes its machine down" } else { "takes it off its host" };
+            let message = format!(
+                "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} {does}"
+            );
+            (self.sink)(Event::Warning { environment: Some(name.clone()), message });
+        }
+        Ok(())
+    }
+
+    /// Warns of machines that deployer made for environments that have no machine of ours any more.
+    pub(super) async fn left_machines(&self) -> Result<(), Failure> {
+        let environments = &self.manifest.environments;
+        let ours = |environment: &Environment| environment.provision.is_some();
+        let former = |name: &str| {
+            environments
+                .values()
+                .any(|one| ours(one) && one.renamed_from.as_ref().is_some_and(|it| it.as_str() == name))
+        };
+        let kept = |name: &str| environments.get(name).is_some_and(ours) || former(name);
+        let orphaned = |name: &str| self.records.contains_key(name) && !self.knows(name);
+        for name in self.machines().await?.into_iter().filter(|name| !kept(name) && !orphaned(name)) {
+            let message = format!(
+                "has a machine that deployer made, and is not `provisioned` in the manifest. Put its section back to take the \
+                 machine down, or let it go on: deployer state forget {name} --keep-infrastructure"
+            );
+            (self.sink)(Event::Warning { environment: Some(name), message });
+        }
+        Ok(())
+    }
+
+    /// The environments of the project that have a machine which deployer made.
+    async fn machines(&self) -> Result<Vec<String>, Failure> {
+        match &self.store {
+            Some(store) => store.with_infrastructure(self.manifest.project.as_str()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// An environment that left the manifest, as far as it is remembered; `None` where nothing says how to reach it.
+    ///
+    /// # Errors
+    /// `InfrastructureExists` where deployer made its machine, and nobody knows how it is taken down.
+    async fn orphan(&self, name: &str) -> Result<Option<Environment>, Failure> {
+        let Some(record) = self.records.get(name) else { return Ok(None) };
+        let project = &self.manifest.project;
+        let provision = if self.machines().await?.iter().any(|machine| machine == name) {
+            let passphrase = self.manifest.state_passphrase.as_ref();
+            let remembered = self.workshop.remembered(project.as_str(), name, passphrase).await?;
+            let Some(provision) = remembered else {
+                let message = "An earlier deployer made its machine, and its entry says how it is taken down";
+                let hint = "Put the entry back, and destroy it then";
+                return Err(Failure::new(Reason::InfrastructureExists, message).hint(hint).on(name));
+            };
+            Some(provision)
+        } else {
+            None
+        };
+        Ok(orphan::environment(project, name, record, provision))
+    }
+
+    /// As [`Pass::select`], for a command that changes hosts: also what left the manifest and is to be destroyed by name.
+    pub async fn select_to_change(
+        &self,
+        names: &[String],
+        allowed: &[String],
+        destroy: bool,
+    ) -> Result<Vec<Environment>, Vec<Failure>> {
+        let mut orphans: Vec<Environment> = Vec::new();
+        for name in (if destroy { names } else { allowed }).iter().filter(|name| !self.knows(name)) {
+            orphans.extend(self.orphan(name).await.map_err(|failure| vec![failure])?);
+        }
+        let gone = |name: &&String| destroy && orphans.iter().any(|orphan| orphan.name.as_str() == name.as_str());
+        let known: Vec<String> = names.iter().filter(|name| !gone(name)).cloned().collect();
+        let none = known.is_empty() && !names.is_empty();
+        let mut environments = if none { Vec::new() } else { self.select(&known, !destroy)? };
+        environments.extend(orphans);
+        Ok(environments)
+    }
+}

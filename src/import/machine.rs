@@ -1,0 +1,122 @@
+//! What the predecessor knew of the machine: whether there is one, where, and how it was made. Never lets a machine that
+//! may be there be made a second time.
+
+use super::section::Section;
+use super::{Refused, Wish};
+use serde_json::{Map, Value, json};
+
+/// The machine, as far as a file tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is there, at this address.
+    At(String),
+    /// It was begun, or its address was not kept.
+    Begun,
+    /// None was made, or it was taken down.
+    Absent,
+    /// The file is the one that it was created from, which is the same before and after.
+    Untold,
+}
+
+impl Known {
+    /// What the state tells that the predecessor kept: it is named by the stage that it came to.
+    pub fn of(root: &Value) -> Self {
+        let stages = root.as_object().filter(|stages| stages.len() == 1).and_then(|stages| stages.iter().next());
+        let Some((stage, _)) = stages.filter(|(_, state)| state.get("context").is_some()) else {
+            return Self::Untold;
+        };
+        match (stage.as_str(), address_in(root)) {
+            ("Created" | "Destroyed", _) => Self::Absent,
+            (_, Some(address)) => Self::At(address),
+            _ => Self::Begun,
+        }
+    }
+}
+
+/// The address, however deep the state has it.
+fn address_in(value: &Value) -> Option<String> {
+    let map = value.as_object()?;
+    let here = map.get("instance_ip").and_then(Value::as_str).map(str::to_owned);
+    here.or_else(|| map.values().find_map(address_in))
+}
+
+/// Where the environment runs; `None` where its machine is to be made.
+pub(super) fn address(known: &Known, wish: Wish<'_>) -> Result<Option<String>, Refused> {
+    const RUNS: &str = "Pass --host ADDRESS where it runs. Where it does not, take it down with the predecessor first";
+    match (wish, known) {
+        (Wish::Host(address), _) => Ok(Some(address.to_owned())),
+        (Wish::Provisioned, Known::Absent | Known::Untold) | (Wish::AsWritten, Known::Absent) => Ok(None),
+        (Wish::Provisioned, Known::At(address)) => Err(Refused::new(
+            format!("its machine is there already, at {address}, and deployer would make a second one"),
+            "Leave --provision out: the environment is registered at that address, and apply takes it over",
+        )),
+        (Wish::AsWritten, Known::At(address)) => Ok(Some(address.clone())),
+        (_, Known::Begun) => {
+            Err(Refused::new("the predecessor had begun to make its machine, and kept no address of it", RUNS))
+        }
+        (Wish::AsWritten, Known::Untold) => Err(Refused::new(
+            "it does not say whether its machine is there",
+            "Pass --host ADDRESS where it runs, or --provision where deployer is to make a machine",
+        )),
+    }
+}
+
+/// The manifest's `provisioned` section; `runs`: it is of a machine that is there.
+pub(super) fn section(file: &mut Section<'_>, runs: bool) -> Option<Value> {
+    let key = ["provider", "provider_config"].into_iter().find(|key| file.holds(key))?;
+    let mut provider = file.section(key);
+    let name = provider.text("provider").or_else(|| inner(&mut provider)).unwrap_or_default();
+    let made = match name.to_lowercase().as_str() {
+        "hetzner" => Some(json!({ "hetzner": hetzner(&mut provider, runs) })),
+        "lxd" => Some(json!({ "lxd": lxd(&mut provider, runs) })),
+        _ => None,
+    };
+    provider.finish();
+    if runs {
+        file.note(
+            "provider: its machine is there already, so that it is registered; deployer neither makes it anew nor takes \
+             it down, and the predecessor's OpenTofu state stays the only one that knows it",
+        );
+    }
+    made
+}
+
+/// The failure of one who wants a machine that nothing here can make.
+pub(super) fn unknown() -> Refused {
+    Refused::new("it names neither lxd nor hetzner as its provider", "Pass --host ADDRESS where it runs")
+}
+
+/// A section that is named by its provider: its settings, a level up.
+fn inner(provider: &mut Section<'_>) -> Option<String> {
+    let name = provider.map.keys().next().filter(|_| provider.map.len() == 1)?.clone();
+    let settings = provider.take(&name)?;
+    provider.map.clone_from(settings.as_object()?);
+    Some(name)
+}
+
+fn hetzner(provider: &mut Section<'_>, runs: bool) -> Map<String, Value> {
+    const TOKEN: &str = "HCLOUD_TOKEN";
+    let settings = ["server_type", "location", "image"].into_iter();
+    let mut told: Map<String, Value> =
+        settings.filter_map(|key| Some((key.to_owned(), json!(provider.text(key)?)))).collect();
+    // Of a machine that is there, nobody asks for it.
+    let token = if runs {
+        provider.ignore(&["api_token"]);
+        json!({ "from_env": TOKEN })
+    } else {
+        provider.secret("api_token", TOKEN)
+    };
+    told.insert("token".to_owned(), token);
+    told
+}
+
+/// The predecessor made a virtual machine of one size, with a profile that it made as well.
+fn lxd(provider: &mut Section<'_>, runs: bool) -> Value {
+    if let Some(profile) = provider.text("profile_name").filter(|_| !runs) {
+        provider.note(&format!(
+            "provider.profile_name: {profile} was a profile that the predecessor made itself; the entry has its limits \
+             (2 processors, 2 GB of memory, a disk of 10 GB)"
+        ));
+    }
+    json!({ "image": "ubuntu:24.04", "type": "virtual-machine", "cpus": 2, "memory": "2GB", "disk": "10GB" })
+}

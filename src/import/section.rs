@@ -1,0 +1,67 @@
+//! A mapping of the predecessor's file. Never forgets a key that nobody asked for: it is noted as not carried.
+
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+
+/// A mapping of the file whose keys are taken one by one; what is left was not carried.
+pub(super) struct Section<'a> {
+    pub path: String,
+    pub map: Map<String, Value>,
+    pub notes: &'a RefCell<Vec<String>>,
+}
+
+impl Section<'_> {
+    pub fn child(&self, key: &str, value: &Value) -> Self {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let map = value.as_object().cloned().unwrap_or_default();
+        Self { path, map, notes: self.notes }
+    }
+
+    pub fn holds(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(Value::is_object)
+    }
+
+    pub fn take(&mut self, key: &str) -> Option<Value> {
+        self.map.remove(key).filter(|value| !value.is_null())
+    }
+
+    pub fn section(&mut self, key: &str) -> Self {
+        let value = self.take(key).unwrap_or_default();
+        self.child(key, &value)
+    }
+
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        self.take(key)?.as_str().map(str::to_owned)
+    }
+
+    pub fn number(&mut self, key: &str) -> Option<u64> {
+        self.take(key)?.as_u64()
+    }
+
+    pub fn ignore(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.map.remove(*key);
+        }
+    }
+
+    /// Where a secret is read from now on; its value stays where it is.
+    pub fn secret(&mut self, key: &str, variable: &str) -> Value {
+        let there = self.take(key).is_some();
+        let place =
+            if there { format!("{}.{key} of the old file", self.path) } else { "the host's old .env".to_owned() };
+        self.note(&format!("{variable}: to be set in the environment of deployer; its value is {place}"));
+        json!({ "from_env": variable })
+    }
+
+    pub fn note(&self, text: &str) {
+        self.notes.borrow_mut().push(text.to_owned());
+    }
+
+    /// Notes what was not taken.
+    pub fn finish(self) {
+        for key in self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key) {
+            let dot = if self.path.is_empty() { "" } else { "." };
+            self.note(&format!("{}{dot}{key}: not carried", self.path));
+        }
+    }
+}
