@@ -84,7 +84,9 @@ pub fn observed(host: &HostFacts) -> Facts {
             facts.insert(change.address.clone(), word.to_owned());
         }
         for attribute in &change.attributes {
-            let from = if attribute.sensitive { Some("(secret)".to_owned()) } else { attribute.from.clone() };
+            // What is made only now had no value before, secret or not.
+            let secret = attribute.sensitive && change.action != Change::Create;
+            let from = if secret { Some("(secret)".to_owned()) } else { attribute.from.clone() };
             facts.extend(from.map(|from| (format!("{} {}", change.address, attribute.path), from)));
         }
     }
