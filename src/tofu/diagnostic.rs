@@ -148,6 +148,8 @@ fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
         ("rate_limit_exceeded", "The provider limits how often it is asked: wait a few minutes, then run the same command again"),
         ("resource_unavailable", "The provider has none of these left there: choose another location or server type, or try again later"),
         ("uniqueness_error", "Something of that name exists already and is not of this state: remove or rename it, or adopt it with an import block"),
+        ("entry already exists", "Something of that name exists already and deployer did not make it: rename or delete it, or rename the environment"),
+        ("\" already exists", "Something of that name exists already and deployer did not make it: rename or delete it, or rename the environment"),
     ]
     .into_iter()
     .find_map(|(text, advice)| any(text).then_some(advice))

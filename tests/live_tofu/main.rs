@@ -14,6 +14,7 @@ mod bed;
 
 mod hetzner;
 mod interrupted;
+mod lxd;
 mod provision;
 mod runs;
 mod scene;
