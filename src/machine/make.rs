@@ -95,9 +95,8 @@ async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
         session.progress("wait until LXD has done what it is at");
         tokio::time::sleep(PAUSE).await;
         proposed = machine.work.plan(Purpose::Apply, &say).await?;
-        let changed = |action| matches!(action, Action::Update | Action::Import);
-        let mut changes = proposed.changes.iter().filter(|change| is_machine(change, source));
-        if !changes.all(|change| changed(change.action)) {
+        let mut of_machine = proposed.changes.iter().filter(|change| is_machine(change, source));
+        if !of_machine.all(|change| matches!(change.action, Action::Update | Action::Import)) {
             machine.work.discard(&proposed);
             return Err(failure);
         }

@@ -1,6 +1,6 @@
 //! Machines of the kind `lxd`: the example with OpenTofu, LXD's provider and the bed's LXD, from nothing to a healthy
 //! application and back. The provider is the real one of the mirror that `DEPLOYER_TEST_PROVIDERS` names; without one it
-//! is what stands in for it (tests/lxd_provider). Never needs a registry.
+//! is what stands in for it (`tests/lxd_provider`). Never needs a registry.
 
 use crate::bed::{Run, bed};
 use crate::provision::{Lab, kinds};
@@ -63,7 +63,8 @@ fn profiles() -> Vec<String> {
 }
 
 fn messages(run: &Run) -> String {
-    run.of("error").iter().map(|error| format!("{} {}\n", error["message"], error["hint"])).collect()
+    let all = run.of("error");
+    all.iter().map(|error| format!("{} {}", error["message"], error["hint"])).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
