@@ -262,8 +262,10 @@ fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
     };
     let half = provider(other.as_str());
     assert!(half.status.success(), "{half:?}");
-    let settings = Path::new(String::from_utf8_lossy(&half.stdout).trim()).join("settings.tfrc");
+    let copied = PathBuf::from(String::from_utf8_lossy(&half.stdout).trim());
+    let settings = copied.join("settings.tfrc");
     let run = lab.command(&["plan", "--json"]).env("TF_CLI_CONFIG_FILE", settings).output().expect("deployer starts");
+    std::fs::remove_dir_all(copied).expect("removed");
     assert!(run.status.success(), "{run:?}");
     let empty = provider(directory.path().to_str().expect("UTF-8"));
     let said = String::from_utf8_lossy(&empty.stderr);
