@@ -80,10 +80,10 @@ impl Prepared {
         steps
     }
 
-    /// What there is once the machine is new, where it will be: nothing.
+    /// What there is once the machine is new, where it will be: nothing. Nor is there more to see of one that stands still.
     fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
         let machine = &self.environment.provision.as_deref()?.machine;
-        let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_new(machine))?;
+        let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_unseen(machine))?;
         Some(HostFacts { infrastructure, ..HostFacts::default() })
     }
 

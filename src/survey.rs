@@ -63,7 +63,12 @@ impl Survey<'_> {
         };
         let seen = machine.as_ref().map(Machine::seen).or_else(|| remembered(&prepared.environment));
         let goes = seen.as_ref().is_some_and(|seen| goes(&prepared.environment, seen));
-        let absent = seen.as_ref().is_some_and(|seen| !seen.exists) || prepared.environment.address.is_empty();
+        let still = |seen: &Seen| {
+            let machine = prepared.environment.provision.as_ref().map(|provision| &provision.machine);
+            !goes && machine.is_some_and(|machine| seen.is_unseen(machine))
+        };
+        let absent =
+            seen.as_ref().is_some_and(|seen| !seen.exists || still(seen)) || prepared.environment.address.is_empty();
         let session = if absent && prepared.environment.provision.is_some() {
             Ok(self.without_host(prepared, record))
         } else {

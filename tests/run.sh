@@ -4,6 +4,9 @@
 #   tests/run.sh            everything
 #   tests/run.sh --quick    without what needs the test bed: the live tests and the quick start
 #
+# DEPLOYER_TEST_PROVIDERS=DIRECTORY names a filesystem mirror of OpenTofu's that has terraform-lxd/lxd 2.6.2 (below
+# registry.opentofu.org or registry.terraform.io, unpacked or not): the tests of the kind lxd run with that provider, and
+# with what stands in for it otherwise (tests/lxd_provider). Nothing else in it is looked at.
 # It needs the Rust toolchain and, on Debian, root: what else it needs it installs from Debian's packages. What is slow
 # to make is kept in ${XDG_CACHE_HOME:-~/.cache}/deployer-tests. A bed that is up already is used and stays up.
 # A suite that fails does not stop the others: its output is shown, and the exit status is 1.
@@ -133,6 +136,11 @@ tofu() {
     said=$(tests/bed tofu 2>&1 >/dev/null) || status=$?
     [ $status != 3 ] || not_run "what needs OpenTofu: ${said#*not run: }"
     [ $status = 0 ] || [ $status = 3 ] || { echo "$said" && return $status; }
+    if [ $status = 0 ]; then
+        [ -n "${DEPLOYER_TEST_PROVIDERS-}" ] ||
+            not_run "no provider mirror: the kind lxd is tried with a stand-in for LXD's provider (DEPLOYER_TEST_PROVIDERS)"
+        tests/bed lxd_provider
+    fi
 }
 
 live_tofu() {

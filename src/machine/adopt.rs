@@ -52,15 +52,39 @@ impl Search<'_> {
         }
         let import: Vec<_> = found.iter().map(|(to, id)| json!({ "to": to, "id": id })).collect();
         work.files.insert(IMPORT.to_owned(), format!("{:#}\n", json!({ "import": import })));
-        match work.plan(Purpose::Apply, say).await {
-            Ok(adopted) => Ok((adopted, true)),
+        let adopted = match work.plan(Purpose::Apply, say).await {
+            Ok(adopted) => adopted,
+            Err(failure) if !matches!(self.provision.machine, Machine::Lxd(_)) => return Err(failure),
             // What LXD does not have cannot be taken over.
-            Err(_) if matches!(self.provision.machine, Machine::Lxd(_)) => {
-                work.files.remove(IMPORT);
-                work.plan(purpose, say).await.map(|proposed| (proposed, false))
-            }
-            Err(failure) => Err(failure),
+            Err(_) => return self.nothing(work, purpose, say).await,
+        };
+        let mut changes = adopted.changes.iter().filter(|change| is_machine(change, &self.provision.machine));
+        // What the state has, even if the provider has it no more, is not imported.
+        if matches!(self.provision.machine, Machine::Lxd(_)) && changes.all(|change| change.action == Action::Create) {
+            return self.nothing(work, purpose, say).await;
         }
+        self.is_ours(&adopted).map(|()| (adopted, true))
+    }
+
+    /// Nothing was left behind.
+    async fn nothing(&self, work: &mut Work, purpose: Purpose, say: &Say<'_>) -> Result<(Proposed, bool), Failure> {
+        work.files.remove(IMPORT);
+        work.plan(purpose, say).await.map(|proposed| (proposed, false))
+    }
+
+    /// An instance of LXD is found by its name alone, which somebody else's may have, too: ours is born with our labels.
+    fn is_ours(&self, adopted: &Proposed) -> Result<(), Failure> {
+        let Machine::Lxd(lxd) = &self.provision.machine else { return Ok(()) };
+        let label = |path: &str| path.starts_with("config.user.deployer-");
+        let changes = adopted.changes.iter().filter(|change| is_machine(change, &self.provision.machine));
+        if changes.flat_map(|change| &change.attributes).all(|attribute| !label(&attribute.path)) {
+            return Ok(());
+        }
+        let name = self.environment.identity();
+        let place = lxd.remote.as_ref().map(|remote| format!(" of the remote {remote}")).unwrap_or_default();
+        let message = format!("LXD{place} has an instance {name} that deployer did not make for this environment");
+        let hint = "Rename or delete that instance, or rename the environment; deployer takes over only what it made";
+        Err(Failure::new(Reason::ProvisionFailed, message).hint(hint))
     }
 
     /// What may have been left behind, as resource → id.

@@ -6,11 +6,11 @@ use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input};
 use crate::observe::Session;
 use crate::state::Stage;
-use crate::step::infrastructure::Seen;
+use crate::step::infrastructure::{Seen, is_machine};
 use crate::step::record::Marker;
 use crate::step::{HostFacts, SHORT};
 use crate::store::Plain;
-use crate::tofu::{Outputs, Purpose};
+use crate::tofu::{Action, Outputs, Purpose};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
 async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure> {
     let say = |activity: String| session.progress(activity);
     let begun = Instant::now();
-    let mut outputs = machine.work.apply(&machine.proposed, &say).await?;
+    let mut outputs = first(session, machine).await?;
     loop {
         let mut environment = session.prepared.environment.clone();
         reached_at(&mut environment, &outputs);
@@ -78,6 +78,35 @@ async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
         let again = machine.work.plan(Purpose::Apply, &say).await?;
         outputs = machine.work.apply(&again, &say).await?;
     }
+}
+
+/// Applies what was proposed. LXD goes on with what a run that was killed had begun, and lets nobody in between: then it
+/// is tried again, as long as the machine is only changed.
+async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure> {
+    let say = |activity: String| session.progress(activity);
+    let Some(source) = session.prepared.environment.provision.as_ref().map(|provision| &provision.machine) else {
+        return machine.work.apply(&machine.proposed, &say).await;
+    };
+    let begun = Instant::now();
+    let mut proposed = machine.proposed.clone();
+    loop {
+        let failure = match machine.work.apply(&proposed, &say).await {
+            Err(failure) if is_busy(&failure) && begun.elapsed() < session.prepared.environment.ssh.wait => failure,
+            done => return done,
+        };
+        session.progress("wait until LXD has done what it is at");
+        tokio::time::sleep(PAUSE).await;
+        proposed = machine.work.plan(Purpose::Apply, &say).await?;
+        let mut of_machine = proposed.changes.iter().filter(|change| is_machine(change, source));
+        if !of_machine.all(|change| matches!(change.action, Action::Update | Action::Import)) {
+            machine.work.discard(&proposed);
+            return Err(failure);
+        }
+    }
+}
+
+fn is_busy(failure: &Failure) -> bool {
+    failure.details.as_ref().is_some_and(|details| details.contains("Instance is busy running a"))
 }
 
 /// Connects to a machine that was just made, and waits until its first boot is over.

@@ -38,6 +38,18 @@ impl Seen {
         !self.exists || self.changes.iter().filter(|change| is_machine(change, machine)).any(made)
     }
 
+    /// Whether nothing can be known yet of what is on the machine: it is new, or stands still and is to be started.
+    #[must_use]
+    pub fn is_unseen(&self, machine: &Machine) -> bool {
+        let starts = |change: &ResourceChange| {
+            let running = change.attributes.iter().find(|attribute| attribute.path == "running");
+            change.action == Change::Update && running.is_some_and(|it| it.to == Planned::Known("true".to_owned()))
+        };
+        self.is_new(machine)
+            || matches!(machine, Machine::Lxd(_))
+                && self.changes.iter().filter(|change| is_machine(change, machine)).any(starts)
+    }
+
     /// Whether something that cannot be brought back would go: the machine, or a volume of it.
     #[must_use]
     pub fn destroys(&self, machine: &Machine) -> bool {
@@ -84,7 +96,9 @@ pub fn observed(host: &HostFacts) -> Facts {
             facts.insert(change.address.clone(), word.to_owned());
         }
         for attribute in &change.attributes {
-            let from = if attribute.sensitive { Some("(secret)".to_owned()) } else { attribute.from.clone() };
+            // What is made only now had no value before, secret or not.
+            let secret = attribute.sensitive && change.action != Change::Create;
+            let from = if secret { Some("(secret)".to_owned()) } else { attribute.from.clone() };
             facts.extend(from.map(|from| (format!("{} {}", change.address, attribute.path), from)));
         }
     }
@@ -137,7 +151,7 @@ pub fn mark(subject: &Subject<'_>, host: &HostFacts, steps: &mut [PlannedStep]) 
     let seen = &host.infrastructure;
     for step in steps {
         if step.kind != Kind::Infrastructure {
-            if seen.is_new(&provision.machine) {
+            if seen.is_unseen(&provision.machine) {
                 UNKNOWN.trim_matches(['(', ')']).clone_into(&mut step.reason);
             }
         } else if seen.taking_down {

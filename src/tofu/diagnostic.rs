@@ -141,6 +141,7 @@ fn reason(errors: &[&Diagnostic]) -> Reason {
 fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
     let any = |text: &str| errors.iter().any(|error| error.summary.contains(text) || error.detail.contains(text));
     [
+        ("was not found in any of the search locations", "The mirror that the file of TF_CLI_CONFIG_FILE names has no such provider for this program: tofu looks below registry.opentofu.org there, terraform below registry.terraform.io"),
         ("Failed to query available provider packages", "The provider's registry cannot be reached or does not have that version: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
         ("checksums previously recorded", "The provider here is not the one that was chosen first, or is for another kind of machine: check where it comes from"),
         ("Failed to install provider", "The provider cannot be downloaded: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
@@ -149,6 +150,8 @@ fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
         ("rate_limit_exceeded", "The provider limits how often it is asked: wait a few minutes, then run the same command again"),
         ("resource_unavailable", "The provider has none of these left there: choose another location or server type, or try again later"),
         ("uniqueness_error", "Something of that name exists already and is not of this state: remove or rename it, or adopt it with an import block"),
+        ("entry already exists", "Something of that name exists already and deployer did not make it: rename or delete it, or rename the environment"),
+        ("\" already exists", "Something of that name exists already and deployer did not make it: rename or delete it, or rename the environment"),
     ]
     .into_iter()
     .find_map(|(text, advice)| any(text).then_some(advice))

@@ -12,9 +12,8 @@ const HOME: &str = "/var/lib/deployer-watch";
 fn until(runner: &BedHost, what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
-        if begun.elapsed().as_secs() >= 60 {
-            panic!("{what}: {}", runner.shell("systemctl status -n 40 deployer-watch 2>&1 || :"));
-        }
+        let late = begun.elapsed().as_secs() >= 60;
+        assert!(!late, "{what}: {}", runner.shell("systemctl status -n 40 deployer-watch 2>&1 || :"));
         std::thread::sleep(Duration::from_millis(500));
     }
 }

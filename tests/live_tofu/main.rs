@@ -15,6 +15,7 @@ mod bed;
 mod hetzner;
 mod interrupted;
 mod kept;
+mod lxd;
 mod provision;
 mod runs;
 mod scene;

@@ -3,45 +3,63 @@
 
 use crate::bed::{Run, Work, bed, bed_value, image};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The example of the repository, on the bed.
+/// An example of the repository whose environment is called `lab`, on the bed.
 pub struct Lab {
     pub work: Work,
     project: String,
     gateway: String,
+    /// The network that its machine joins.
+    pub network: String,
     /// Which of the addresses that are the machines' own is its first; its second is seven further.
     pub number: u8,
+    /// The file of OpenTofu's settings.
+    pub settings: PathBuf,
 }
 
 static LAST: AtomicU8 = AtomicU8::new(0);
 
 impl Lab {
-    /// A manifest of a project of its own with one machine, which is not made yet.
+    /// A manifest of a project of its own with one machine, which a module makes and which is not made yet.
     pub fn new(kind: &str) -> Self {
-        let number = LAST.fetch_add(1, Ordering::SeqCst);
-        let line = bed(&["machines", kind]);
-        let (network, gateway) = line.trim().split_once(' ').expect("NETWORK GATEWAY");
-        let project = format!("shop{number}");
-        let lab = Self { work: Work::empty(), project, gateway: gateway.to_owned(), number: number % 7 };
-        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/module");
-        for name in ["deployment.yaml", "infra/main.tf", "infra/machine.sh"] {
-            lab.work.write(name, std::fs::read(format!("{example}/{name}")).expect("an example"));
+        let lab = Self::of("module", kind, bed_value("BED_TOFU").join("settings.tfrc"));
+        for name in ["infra/main.tf", "infra/machine.sh"] {
+            let file = format!("{}/examples/module/{name}", env!("CARGO_MANIFEST_DIR"));
+            lab.work.write(name, std::fs::read(file).expect("an example"));
         }
         let script = lab.work.path("infra/machine.sh");
         std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+        let dns = format!("setup: \"echo nameserver {} > /etc/resolv.conf\"", lab.gateway);
+        for (from, to) in [
+            ("images:debian/13", kind.to_owned()),
+            ("lxdbr0", lab.network.clone()),
+            ("address: 10.10.10.50", format!("address: {}, {dns}", lab.address(lab.number))),
+        ] {
+            lab.work.edit("deployment.yaml", from, &to);
+        }
+        lab
+    }
+
+    /// An example with what this machine has in place of what its readers have: project, key, application. Machines come
+    /// from the bed's image of that kind.
+    pub fn of(example: &str, kind: &str, settings: PathBuf) -> Self {
+        let number = LAST.fetch_add(1, Ordering::SeqCst);
+        let line = bed(&["machines", kind]);
+        let (network, gateway) = line.trim().split_once(' ').expect("NETWORK GATEWAY");
+        let (network, gateway) = (network.to_owned(), gateway.to_owned());
+        let project = format!("shop{number}");
+        let lab = Self { work: Work::empty(), project, gateway, network, number: number % 7, settings };
+        let file = format!("{}/examples/{example}/deployment.yaml", env!("CARGO_MANIFEST_DIR"));
+        lab.work.write("deployment.yaml", std::fs::read(file).expect("an example"));
         lab.work.write("app/compose.yaml", crate::bed::DEMO);
         lab.work.write("app/html/index.html", "hello from a machine\n");
         lab.work.link("demo.tar", &image("demo-1.tar"));
-        let key = bed_value("BED_KEY");
-        let dns = format!("setup: \"echo nameserver {gateway} > /etc/resolv.conf\"");
         for (from, to) in [
             ("project: shop", format!("project: {}", lab.project)),
-            ("images:debian/13", kind.to_owned()),
-            ("lxdbr0", network.to_owned()),
-            ("address: 10.10.10.50", format!("address: {}, {dns}", lab.address(lab.number))),
-            ("~/.ssh/id_ed25519", key.display().to_string()),
+            ("~/.ssh/id_ed25519", bed_value("BED_KEY").display().to_string()),
             ("    application:\n", "    configure: { security_updates: false }\n    application:\n".to_owned()),
             ("directory: ./app", "directory: ./app, archives: { \"demo:1\": ./demo.tar }".to_owned()),
         ] {
@@ -65,7 +83,7 @@ impl Lab {
         let mut command = self.work.command(arguments);
         let (tofu, lxd) = (bed_value("BED_TOFU"), bed_value("BED_LXD"));
         let path = format!("{}:{}", tofu.display(), std::env::var("PATH").expect("a PATH"));
-        command.env("PATH", path).env("TF_CLI_CONFIG_FILE", tofu.join("settings.tfrc"));
+        command.env("PATH", path).env("TF_CLI_CONFIG_FILE", &self.settings);
         command.env("LXD_CONF", lxd.join("client")).env("LXD_DIR", lxd);
         command
     }
@@ -85,7 +103,12 @@ impl Lab {
     }
 
     pub fn page(&self, number: u8) -> Option<String> {
-        let url = format!("http://{}:8080/", self.address(number));
+        Self::page_at(&self.address(number))
+    }
+
+    /// What the application serves at an address.
+    pub fn page_at(address: &str) -> Option<String> {
+        let url = format!("http://{address}:8080/");
         let output =
             Command::new("curl").args(["-sf", "-m", "5", "--noproxy", "*", &url]).output().expect("curl starts");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -103,7 +126,8 @@ impl Drop for Lab {
     }
 }
 
-fn kinds(plan: &Value) -> Vec<(String, String)> {
+/// Kind and action of a plan's steps.
+pub fn kinds(plan: &Value) -> Vec<(String, String)> {
     let step = |step: &Value| {
         (step["kind"].as_str().unwrap_or("").to_owned(), step["action"].as_str().unwrap_or("").to_owned())
     };

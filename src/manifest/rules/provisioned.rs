@@ -74,9 +74,14 @@ fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {
                 continue;
             }
         };
-        if key.value.starts_with("user.") || key.value.starts_with("cloud-init.") {
+        let within = |groups: &[&str]| groups.iter().any(|group| key.value.starts_with(group));
+        if within(&["user.", "cloud-init."]) {
             let hint = "Use `configure.scripts`, which can also be changed later";
             report.fault(key.spot, format!("`{}` is deployer's own", shown(&key.value)), hint);
+        } else if within(&["volatile.", "image."]) {
+            report.fault(key.spot, format!("`{}` is LXD's own", shown(&key.value)), "Remove it");
+        } else if text.is_empty() {
+            report.fault(key.spot, format!("`{}` has no value", shown(&key.value)), "Remove it, or write its value");
         }
         config.insert(key.value.clone(), text);
     }

@@ -38,9 +38,11 @@ resource "lxd_instance" "machine" {
   project  = var.project
   profiles = var.profiles
 
+  # The provider takes limits apart from other settings, without their prefix.
+  limits = { for key, value in var.config : trimprefix(key, "limits.") => value if startswith(key, "limits.") }
   config = merge(
     { for key, value in var.labels : "user.${key}" => value },
-    var.config,
+    { for key, value in var.config : key => value if !startswith(key, "limits.") },
     { "cloud-init.user-data" = var.cloud_init },
   )
 
@@ -71,6 +73,16 @@ resource "lxd_instance" "machine" {
   }
 }
 
+locals {
+  # Interfaces that LXD made, by the names of their devices. What else there is inside, such as Docker's bridges, is none
+  # of them, while ipv4_address is that of the first by its name: docker0 comes before eth0.
+  interfaces = try([for name in sort(keys(lxd_instance.machine.interfaces)) : lxd_instance.machine.interfaces[name]], [])
+  addresses  = flatten([for one in local.interfaces : [for ip in one.ips : ip if ip.scope == "global"]])
+}
+
 output "address" {
-  value = try(coalesce(lxd_instance.machine.ipv4_address, lxd_instance.machine.ipv6_address), "")
+  value = try(concat(
+    [for ip in local.addresses : ip.address if ip.family == "inet"],
+    [for ip in local.addresses : ip.address if ip.family == "inet6"],
+  )[0], "")
 }
