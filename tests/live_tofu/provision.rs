@@ -21,11 +21,14 @@ pub struct Lab {
 }
 
 static LAST: AtomicU8 = AtomicU8::new(0);
+/// Of those, the ones with an address that they chose.
+static ADDRESSED: AtomicU8 = AtomicU8::new(0);
 
 impl Lab {
     /// A manifest of a project of its own with one machine, which a module makes and which is not made yet.
     pub fn new(kind: &str) -> Self {
-        let lab = Self::of("module", kind, bed_value("BED_TOFU").join("settings.tfrc"));
+        let mut lab = Self::of("module", kind, bed_value("BED_TOFU").join("settings.tfrc"));
+        lab.number = ADDRESSED.fetch_add(1, Ordering::SeqCst) % 7;
         for name in ["infra/main.tf", "infra/machine.sh"] {
             let file = format!("{}/examples/module/{name}", env!("CARGO_MANIFEST_DIR"));
             lab.work.write(name, std::fs::read(file).expect("an example"));
@@ -51,7 +54,7 @@ impl Lab {
         let (network, gateway) = line.trim().split_once(' ').expect("NETWORK GATEWAY");
         let (network, gateway) = (network.to_owned(), gateway.to_owned());
         let project = format!("shop{number}");
-        let lab = Self { work: Work::empty(), project, gateway, network, number: number % 7, settings };
+        let lab = Self { work: Work::empty(), project, gateway, network, number: 0, settings };
         let file = format!("{}/examples/{example}/deployment.yaml", env!("CARGO_MANIFEST_DIR"));
         lab.work.write("deployment.yaml", std::fs::read(file).expect("an example"));
         lab.work.write("app/compose.yaml", crate::bed::DEMO);
