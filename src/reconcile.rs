@@ -5,7 +5,6 @@ use crate::event::{Action, Change, Left, PlannedStep, Why};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
-use crate::manifest::provision::Machine;
 use crate::observe::Session;
 use crate::plan::Plan;
 use crate::state::{Kind, Stage};
@@ -156,12 +155,10 @@ fn protected(session: &Session) -> bool {
 /// Refuses what the provider would refuse in the middle: it keeps the machine and its volume from being deleted.
 fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
     let goes = |step: &PlannedStep| step.kind == Kind::Infrastructure && step.destructive;
-    let provision = session.prepared.environment.provision.as_ref()?;
-    let kept = matches!(&provision.machine, Machine::Hetzner(hetzner) if hetzner.delete_protection);
-    (kept && session.facts.infrastructure.exists && steps.iter().any(goes)).then(|| {
-        let message = "Hetzner keeps the server and its volume from being deleted: delete_protection is on";
+    let kept = session.prepared.environment.provision.as_ref()?.machine.kept_by_provider()?;
+    (session.facts.infrastructure.exists && steps.iter().any(goes)).then(|| {
         let back = if session.prepared.environment.orphaned { "Put the entry back. " } else { "" };
-        Failure::new(Reason::Protected, message)
+        Failure::new(Reason::Protected, format!("{kept}: delete_protection is on"))
             .hint(format!("{back}Lift it first, by an apply of the entry with delete_protection: false"))
     })
 }

@@ -59,11 +59,8 @@ fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
     let chosen =
         words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
     let (home, begun) = (context::home(), begun.to_string_lossy());
-    let file = match (chosen.unwrap_or("deployment.yaml"), &home) {
-        (file, Some(home)) if file.starts_with("~/") => format!("{home}{}", &file[1..]),
-        (file, _) => file.to_owned(),
-    };
-    let manifest = manifest::load(&file, home.as_deref()).ok();
+    let file = context::at_home(chosen.unwrap_or("deployment.yaml"), home.as_deref());
+    let manifest = manifest::load(file.as_str(), home.as_deref()).ok();
     let names = manifest.into_iter().flat_map(|manifest| manifest.environments.into_keys());
     names
         .filter(|name| name.as_str().starts_with(&*begun))

@@ -174,9 +174,14 @@ fn tools(global: &Global) -> Tools {
 
 /// `sqlite:~/PATH` with the home directory in place of `~`.
 fn expand(url: &str, home: Option<&Utf8Path>) -> String {
-    match (url.strip_prefix("sqlite:~/"), home) {
-        (Some(rest), Some(home)) => format!("sqlite:{}", home.join(rest)),
-        _ => url.to_owned(),
+    url.strip_prefix("sqlite:").map_or_else(|| url.to_owned(), |path| format!("sqlite:{}", at_home(path, home)))
+}
+
+/// `~/PATH` with the home directory in place of `~`.
+pub(super) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => path.into(),
     }
 }
 

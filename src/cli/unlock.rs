@@ -73,7 +73,7 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
 /// Frees the lock on the infrastructure's state; `None` where nobody has it.
 async fn state(context: &Context, pass: &Pass, args: &Args) -> Result<Option<()>, Failure> {
     let (project, name) = (pass.manifest.project.as_str(), args.environment.as_str());
-    let environment = pass.manifest.environments.values().find(|environment| environment.name.as_str() == name);
+    let environment = pass.manifest.environments.get(name);
     let provision = environment.and_then(|environment| environment.provision.as_ref());
     if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
         let place = pass.place_of_tofu(environment);

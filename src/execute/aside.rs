@@ -26,15 +26,8 @@ pub(super) struct Aside {
 impl Aside {
     /// What brings one kind to its desired facts.
     pub fn of(kind: Kind, session: &Session, release: &str) -> Result<Self, Failure> {
-        let subject = session.prepared.subject();
-        let (observed, desired) = change::of(kind, &subject, &session.facts);
-        let mut commands = Vec::new();
-        if observed != desired {
-            if let Some(refused) = step::preflight(kind, &subject, &session.facts) {
-                return Err(refused);
-            }
-            commands = step::commands(kind, &subject, &session.facts, release)?;
-        }
+        let (observed, desired) = change::facts(session, kind);
+        let commands = if observed == desired { Vec::new() } else { change::due(kind, session, release)? };
         let last = commands.len().saturating_sub(1);
         let attempts = commands.into_iter().enumerate().map(|(place, command)| {
             let attempt = session.attempt(Lane::Aside, &command, place == last)?;
@@ -52,6 +45,20 @@ impl Aside {
 
     /// Does it: what was seen after it, and whether something was changed.
     pub async fn carry_out(self, session: &Mutex<Session>) -> (Option<HostFacts>, Result<bool, Failure>) {
+        if self.commands.is_empty() {
+            return (None, Ok(false));
+        }
+        match self.run_all_and_look(session).await {
+            Ok(seen) => {
+                let judged = self.judge(&seen);
+                (Some(seen), judged.map(|()| true))
+            }
+            Err(failure) => (None, Err(failure)),
+        }
+    }
+
+    /// Runs the commands; the last of them looks at the host, too.
+    async fn run_all_and_look(&self, session: &Mutex<Session>) -> Result<HostFacts, Failure> {
         let mut seen = None;
         for (command, attempt) in &self.commands {
             (self.sink)(Event::Progress {
@@ -59,32 +66,27 @@ impl Aside {
                 kind: Some(self.kind),
                 activity: command.title.clone(),
             });
-            match run(command, attempt, session).await {
-                Ok(output) => seen = step::parse(&output.stdout).ok(),
-                Err(failure) => return (None, Err(failure)),
-            }
+            seen = step::parse(&run(command, attempt, session).await?.stdout).ok();
         }
-        if self.commands.is_empty() {
-            return (None, Ok(false));
+        if let Some(seen) = seen {
+            return Ok(seen);
         }
         // The connection broke, or the look was cut short.
-        if seen.is_none() {
-            let mut session = session.lock().await;
-            match session.observe().await {
-                Ok(()) => seen = Some((*session.facts).clone()),
-                Err(failure) => return (None, Err(failure)),
-            }
-        }
+        let mut session = session.lock().await;
+        session.observe().await?;
+        Ok((*session.facts).clone())
+    }
+
+    /// Whether the host is as it was to be.
+    fn judge(&self, seen: &HostFacts) -> Result<(), Failure> {
         let subject = Subject {
             environment: &self.environment,
             release: None,
             retry: self.retry,
             fallback_key: &self.fallback_key,
         };
-        let Some(facts) = &seen else { return (None, Ok(true)) };
-        let (observed, desired) = change::of(self.kind, &subject, facts);
-        let differs = (observed != desired).then(|| change::not_converged(self.kind, &observed, &desired));
-        (seen, differs.map_or(Ok(true), Err))
+        let (observed, desired) = change::of(self.kind, &subject, seen);
+        if observed == desired { Ok(()) } else { Err(change::not_converged(self.kind, &observed, &desired)) }
     }
 }
 

@@ -37,13 +37,7 @@ pub(super) async fn change(
     if observed == desired {
         return Ok(false);
     }
-    let subject = session.prepared.subject();
-    // Whose host it is was decided with the plan: `--take-over` may have said so.
-    let refused = step::preflight(kind, &subject, &session.facts).filter(|_| kind != Kind::Access);
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
-    let commands = step::commands(kind, &subject, &session.facts, context.release)?;
+    let commands = due(kind, session, context.release)?;
     if kind == Kind::Firewall {
         run_all(session, &commands).await?;
         proof::firewall(session).await?;
@@ -57,6 +51,17 @@ pub(super) async fn change(
     }
     let (observed, desired) = facts(session, kind);
     if observed == desired { Ok(true) } else { Err(apart(session, kind, &observed, &desired).await) }
+}
+
+/// What brings one kind to its desired facts, which differ.
+///
+/// # Errors
+/// What is known to fail before anything is changed.
+pub(super) fn due(kind: Kind, session: &Session, release: &str) -> Result<Vec<Command>, Failure> {
+    let subject = session.prepared.subject();
+    // Whose host it is was decided with the plan: `--take-over` may have said so.
+    let refused = step::preflight(kind, &subject, &session.facts).filter(|_| kind != Kind::Access);
+    refused.map_or_else(|| step::commands(kind, &subject, &session.facts, release), Err)
 }
 
 /// Why a host differs from what its step was to bring about: one that goes down lets parts of a look fail first.

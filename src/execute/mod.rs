@@ -58,7 +58,7 @@ pub struct Report {
 /// Sessions by environment.
 pub type Sessions = BTreeMap<String, Mutex<Session>>;
 
-/// Executes a plan. `failed` names environments that could not be observed: what depends on them is blocked.
+/// Executes a plan: each step once what it needs ended well, and beside others where their lanes allow it.
 pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) -> Report {
     let mut report = Report::default();
     let mut waiting: Vec<NodeIndex> = plan.order();
@@ -122,9 +122,9 @@ fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: O
 
 /// One step, with its events, its journal entry and the record of what was seen after it.
 async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
-    let begun = Instant::now();
     let mut held = session.lock().await;
-    let intent = begin(planned, &mut held, context).await?;
+    let begun = Instant::now();
+    let intent = begin(planned, &mut held, begun, context).await?;
     let (held, result) = if Lane::of(planned) == Lane::Aside {
         let work = Aside::of(planned.kind, &held, context.release);
         drop(held);
@@ -149,8 +149,12 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
 }
 
 /// Takes the lease, and notes that a step begins; the note's number.
-async fn begin(planned: &PlannedStep, session: &mut Session, context: &Execution<'_>) -> Result<i64, Failure> {
-    let begun = Instant::now();
+async fn begin(
+    planned: &PlannedStep,
+    session: &mut Session,
+    begun: Instant,
+    context: &Execution<'_>,
+) -> Result<i64, Failure> {
     let project = session.prepared.environment.project.to_string();
     let floor = context.store.token(&project, &planned.environment).await?;
     // What has no host yet is worked on under the lock of OpenTofu's state.

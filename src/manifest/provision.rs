@@ -188,6 +188,13 @@ impl Machine {
         self
     }
 
+    /// What its provider keeps from being deleted until an apply lifts that, as a sentence.
+    #[must_use]
+    pub fn kept_by_provider(&self) -> Option<&'static str> {
+        matches!(self, Self::Hetzner(hetzner) if hetzner.delete_protection)
+            .then_some("Hetzner keeps the server and its volume from being deleted")
+    }
+
     /// Its key in the manifest, and the directory of its templates.
     #[must_use]
     pub const fn name(&self) -> &'static str {

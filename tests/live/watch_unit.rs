@@ -37,10 +37,9 @@ fn the_unit_of_the_example_keeps_a_host_and_ends_cleanly() {
     assert_ne!(unit, UNIT, "the interval is set");
     std::fs::write(program.path().join("unit"), unit).expect("written");
     runner.send(program.path(), "/root/new");
-    for line in UNIT.lines().filter_map(|line| line.strip_prefix("#   ")).filter(|line| !line.starts_with("git ")) {
-        if !line.starts_with("systemctl") {
-            runner.shell(line);
-        }
+    let ours = |line: &&str| !line.starts_with("git ") && !line.starts_with("systemctl ");
+    for line in UNIT.lines().filter_map(|line| line.strip_prefix("#   ")).filter(ours) {
+        runner.shell(line);
     }
     runner.send(work.directory.path(), &format!("{HOME}/shop"));
     runner.shell(&format!(

@@ -16,8 +16,10 @@ impl Pass {
             let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
             return Err(Failure::new(Reason::ManifestEmptied, message));
         }
-        let machines = self.machines().await?;
-        for name in self.records.keys().filter(|name| !self.knows(name)) {
+        let left: Vec<&String> = self.records.keys().filter(|name| !self.knows(name)).collect();
+        // Seldom is there any: the store is asked only then.
+        let machines = if left.is_empty() { Vec::new() } else { self.machines().await? };
+        for name in left {
             let does = if machines.contains(name) { "takes its machine down" } else { "takes it off its host" };
             let message = format!(
                 "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} {does}"
@@ -61,9 +63,9 @@ impl Pass {
     /// # Errors
     /// `InfrastructureExists` where deployer made its machine, and nobody knows how it is taken down.
     async fn orphan(&self, name: &str) -> Result<Option<Environment>, Failure> {
-        let Some(record) = self.records.get(name) else { return Ok(None) };
+        let (Some(store), Some(record)) = (&self.store, self.records.get(name)) else { return Ok(None) };
         let project = &self.manifest.project;
-        let provision = if self.machines().await?.iter().any(|machine| machine == name) {
+        let provision = if store.has_infrastructure(project.as_str(), name).await? {
             let passphrase = self.manifest.state_passphrase.as_ref();
             let remembered = self.workshop.remembered(project.as_str(), name, passphrase).await?;
             let Some(provision) = remembered else {

@@ -143,9 +143,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         return remove(subject);
     }
     let mut commands = Vec::new();
-    if package(subject, host).is_some() {
-        commands.push(install(subject));
-    }
+    commands.extend(package(subject, host).map(|package| install(subject, package)));
     commands.push(change(subject, "load the firewall's rules", Some(&wanted(subject, host))));
     commands
 }
@@ -157,10 +155,11 @@ pub fn package(subject: &Subject<'_>, host: &HostFacts) -> Option<&'static str> 
     (wanted && seen.apt && seen.way == NFTABLES && !seen.nft).then_some("nftables")
 }
 
-fn install(subject: &Subject<'_>) -> Command {
-    let script = exclusive::apt() + "apt update\napt install -y --no-remove --no-install-recommends nftables\n";
+fn install(subject: &Subject<'_>, package: &str) -> Command {
+    let apt = exclusive::apt();
+    let script = format!("{apt}apt update\napt install -y --no-remove --no-install-recommends {package}\n");
     Command {
-        title: "install nftables from the distribution's packages".to_owned(),
+        title: format!("install {package} from the distribution's packages"),
         script: subject.preamble() + &script,
         input: Input::Empty,
         limit: LONG,
