@@ -129,7 +129,7 @@ lost() {
 
 # prepare NUMBER TRY: brings the host to where the apply that is to be killed begins.
 prepare() {
-    want "page $1.$2" $((1 + chance3 % 2))
+    want "page $1.$2" $((1 + (chance3 + $2) % 2)) # another image each try: a page alone takes less time than was measured
     case $mode in
     bare)
         new_host bare
@@ -172,13 +172,13 @@ one() {
     mode=update
     [ $((chance1 % 3)) != 0 ] || mode=again
     [ $((number % 10)) != 1 ] || mode=bare
-    for try in 1 2 3 4 5; do
+    for try in {1..8}; do
         prepare "$number" $try
         after=$((lasts[$mode] * chance2 / 65536))
         if kill_apply $after; then break; fi
         # It ended before the point came: what it takes was misjudged.
         lasts[$mode]=$((lasts[$mode] * 7 / 10))
-        [ $try != 5 ] || { echo "run $number: no apply could be killed" && return 1; }
+        [ $try != 8 ] || { echo "run $number: no apply could be killed" && return 1; }
         drop_bare
     done
     judge "$number"
