@@ -28,7 +28,7 @@ pub(super) struct Search<'a> {
 
 /// Whether the state lacks a machine that may be there all the same: it was once begun.
 pub(super) fn is_lost(proposed: &Proposed, machine: &Machine, taking_down: bool) -> bool {
-    let does = |action| proposed.changes.iter().any(|change| change.action == action && is_machine(change, machine));
+    let does = |action| super::does(proposed, machine, action);
     if taking_down { !does(Action::Delete) } else { does(Action::Create) }
 }
 

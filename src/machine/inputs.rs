@@ -17,7 +17,12 @@ macro_rules! templates {
 }
 
 /// The templates in this program.
-const EMBEDDED: &[(&str, &str)] = templates! { "lxd/main.tf" "hetzner/main.tf" "hetzner/find/main.tf" };
+const EMBEDDED: &[(&str, &str)] = templates! {
+    "lxd/main.tf" "lxd/kept_override.tf" "hetzner/main.tf" "hetzner/kept_override.tf" "hetzner/find/main.tf"
+};
+
+/// The file that leaves a machine as it was born, with the user and the keys of that day.
+pub const KEPT: &str = "kept_override.tf";
 
 /// What OpenTofu is given.
 #[derive(Clone, Default, PartialEq, Eq)]

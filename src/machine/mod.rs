@@ -16,9 +16,10 @@ pub use workshop::{Tools, Workshop};
 
 use crate::failure::Failure;
 use crate::manifest::environment::Environment;
-use crate::step::infrastructure::Seen;
+use crate::manifest::provision;
+use crate::step::infrastructure::{Seen, is_machine};
 use crate::store::{Plain, Record};
-use crate::tofu::{Outputs, Proposed, Vault, Work};
+use crate::tofu::{Action, Outputs, Proposed, Vault, Work};
 use std::sync::Arc;
 
 /// A machine under survey: what OpenTofu would do about it.
@@ -80,6 +81,11 @@ impl Machine {
     pub fn secret(&self) -> &str {
         &self.keys.private
     }
+}
+
+/// Whether that is proposed for the machine itself.
+fn does(proposed: &Proposed, machine: &provision::Machine, action: Action) -> bool {
+    proposed.changes.iter().any(|change| change.action == action && is_machine(change, machine))
 }
 
 /// Lets an environment know how its machine is reached, as OpenTofu has it. Nothing where it has no address yet.

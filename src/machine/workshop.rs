@@ -125,6 +125,9 @@ impl Workshop {
             }
             proposed = planned;
         }
+        if super::does(&proposed, &provision.machine, Action::Replace) && work.files.remove(inputs::KEPT).is_some() {
+            proposed = work.plan(purpose, &say).await?;
+        }
         for message in elsewhere(&proposed) {
             sink(Event::Warning { environment: Some(name.clone()), message });
         }

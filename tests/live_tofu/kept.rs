@@ -35,12 +35,13 @@ fn said(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Applies while the server that comes of it boots: a fresh disk, on which its volume is mounted as cloud-init was told.
-fn apply(cloud: &Cloud, host: &BedHost, disk: &Disk, arguments: &[&str]) {
+/// Applies while the server that comes of it boots, which has that user: a fresh disk, on which its volume is mounted as
+/// cloud-init was told.
+fn apply(cloud: &Cloud, host: &BedHost, disk: &Disk, user: &str, arguments: &[&str]) {
     let known = cloud.servers().first().map_or(Value::Null, |server| server["id"].clone());
     std::thread::scope(|scope| {
         let boots = scope.spawn(|| {
-            let commands = boot(&cloud.api, host, &known);
+            let commands = boot(&cloud.api, host, &known, user);
             assert_eq!(commands.len(), 2, "a server came");
             let volume = cloud.api.all("volumes")[0]["linux_device"].as_str().expect("a device").to_owned();
             let attach = format!("path={volume}");
@@ -70,7 +71,7 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     cloud.api.make("primary_ips", &order);
     let front = cloud.api.all("primary_ips")[0].clone();
 
-    apply(&cloud, &host, &disk, &[]);
+    apply(&cloud, &host, &disk, "deploy", &[]);
     assert_eq!(cloud.apply().expect(0).outcome(), "converged");
     let volume = || cloud.api.all("volumes").remove(0);
     let first = cloud.servers().remove(0);
@@ -105,7 +106,9 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     assert_eq!(cloud.plan()[0], ("infrastructure".to_owned(), "replace".to_owned(), true));
     assert_eq!(cloud.apply().expect(6).reasons(), ["consent-missing"]);
     assert_eq!(cloud.servers()[0]["id"], first["id"]);
-    apply(&cloud, &host, &disk, &["--allow-destroy", "cloud"]);
+    // The new one is born with the user of today.
+    cloud.work.edit("deployment.yaml", "wait: 60s", "wait: 60s, user: root");
+    apply(&cloud, &host, &disk, "root", &["--allow-destroy", "cloud"]);
     let second = cloud.servers().remove(0);
     assert_ne!(second["id"], first["id"]);
     assert_eq!((&volume()["id"], &volume()["server"]), (&made, &second["id"]));

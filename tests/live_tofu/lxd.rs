@@ -121,8 +121,11 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
     assert!(plan["steps"][0].to_string().contains("because of image"), "{plan}");
     assert_eq!(lab.apply().expect(6).reasons(), ["consent-missing"]);
     assert_eq!(born(&lab), made);
+    // The new one is born with the user of today; the old one was not made anew for it.
+    lab.work.edit("deployment.yaml", "user: deploy", "user: keeper");
     lab.run(&["apply", "--json", "--allow-destroy", "lab"]).expect(0);
     assert_ne!(born(&lab), made);
+    assert!(property(&lab, "/config/cloud-init.user-data").contains("keeper"));
     assert_eq!(lab.machines().len(), 1);
     assert!(page(&lab).is_some_and(|page| page.contains("hello")));
     assert_eq!(lab.apply().expect(0).outcome(), "converged");
@@ -217,8 +220,10 @@ fn a_container_of_somebody_else_that_has_the_name_is_left_alone() {
 fn the_template_is_valid_for_containers_and_virtual_machines() {
     let lab = lab();
     let directory = tempfile::tempdir().expect("a directory");
-    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/tofu/lxd/main.tf");
-    std::fs::copy(template, directory.path().join("main.tf")).expect("copied");
+    for name in ["main.tf", "kept_override.tf"] {
+        let template = format!("{}/templates/tofu/lxd/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(template, directory.path().join(name)).expect("copied");
+    }
     let tofu = crate::scene::tools().join("tofu");
     for arguments in [&["init", "-backend=false"][..], &["validate"]] {
         let output = Command::new(&tofu)

@@ -58,8 +58,8 @@ impl Cloud {
 }
 
 /// What a server does with its user data on its first boot, on a host that stands in for it: once there is one that is
-/// not `known`. The commands that come last are returned.
-pub fn boot(api: &Arc<Api>, host: &BedHost, known: &Value) -> Vec<String> {
+/// not `known`, with a user of that `name`. The commands that come last are returned.
+pub fn boot(api: &Arc<Api>, host: &BedHost, known: &Value, name: &str) -> Vec<String> {
     let begun = Instant::now();
     let data = loop {
         let data = api.all("servers").into_iter().find(|server| server["id"] != *known);
@@ -72,7 +72,7 @@ pub fn boot(api: &Arc<Api>, host: &BedHost, known: &Value) -> Vec<String> {
     let config: Value =
         serde_json::from_str(data.strip_prefix("#cloud-config\n").expect("a first line")).expect("JSON");
     let user = &config["users"][0];
-    assert_eq!((&user["name"], &config["ssh_pwauth"]), (&"deploy".into(), &false.into()));
+    assert_eq!((&user["name"], &config["ssh_pwauth"]), (&name.into(), &false.into()));
     let key = config["ssh_keys"]["ed25519_private"].as_str().expect("a key");
     host.script(&format!(
         "set -eu\ncd /etc/ssh\nrm -f ssh_host_*\numask 077\ncat > ssh_host_ed25519_key <<'/.'\n{key}\n/.\n\
@@ -100,7 +100,7 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
     assert_eq!(cloud.run(&destroy).expect(1).reasons(), ["provision-failed"]);
 
     // The next run takes it over, and connects with the key that it was made with.
-    boot(&cloud.api, &host, &Value::Null);
+    boot(&cloud.api, &host, &Value::Null, "deploy");
     assert_eq!(cloud.apply().expect(0).outcome(), "changed");
     assert_eq!((cloud.servers().len(), &cloud.servers()[0]["id"]), (1, &ordered));
     assert_eq!(cloud.apply().expect(0).outcome(), "converged");

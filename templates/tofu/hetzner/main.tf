@@ -90,11 +90,6 @@ resource "hcloud_server" "machine" {
     ipv6_enabled = var.ipv6
     ipv4         = try(data.hcloud_primary_ip.fixed[0].id, null)
   }
-
-  lifecycle {
-    # Read on the first boot only: another key or user is no reason for another machine.
-    ignore_changes = [user_data, ssh_keys]
-  }
 }
 
 resource "hcloud_volume_attachment" "data" {

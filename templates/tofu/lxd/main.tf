@@ -66,11 +66,6 @@ resource "lxd_instance" "machine" {
       properties = { name = "eth0", network = device.value }
     }
   }
-
-  lifecycle {
-    # Read on the first boot only: another key or user is no reason for another machine.
-    ignore_changes = [config["cloud-init.user-data"]]
-  }
 }
 
 locals {
