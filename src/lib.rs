@@ -24,6 +24,7 @@ pub mod cli;
 pub mod command;
 pub mod connect;
 pub mod diff;
+mod digest;
 pub mod event;
 pub mod examine;
 pub mod execute;

@@ -4,6 +4,7 @@
 use super::desk::{Backend, Desk, Work};
 use super::lay;
 use super::model::Say;
+use crate::digest::Digest;
 use crate::failure::Failure;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -45,22 +46,18 @@ fn quiet(_: String) {}
 
 /// What the last good `init` rests on, as a digest: the configuration, the program, its settings, the chosen providers.
 fn rests_on(work: &Work, desk: &Desk) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(work.tofu.program.as_str().as_bytes());
-    part(work.tofu.version.as_bytes());
-    part(work.plugins.as_str().as_bytes());
-    part(&work.settings.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default());
-    part(&fs::read(desk.room.lock_file()).unwrap_or_default());
-    part(&[u8::from(matches!(work.backend, Backend::Own(_)))]);
+    let mut digest = Digest::default();
+    digest
+        .part(work.tofu.program.as_str())
+        .part(&work.tofu.version)
+        .part(work.plugins.as_str())
+        .part(work.settings.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default())
+        .part(fs::read(desk.room.lock_file()).unwrap_or_default())
+        .part([u8::from(matches!(work.backend, Backend::Own(_)))]);
     for (name, text) in work.files.iter().filter(|(name, _)| !name.contains(".tfvars")) {
-        part(name.as_bytes());
-        part(text.as_bytes());
+        digest.part(name).part(text);
     }
-    hasher.finalize().to_string()
+    digest.finish().to_string()
 }
 
 /// The providers' directory is written by one at a time, who has it for as long as this is open.

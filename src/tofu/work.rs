@@ -8,6 +8,7 @@ use super::lay::Room;
 use super::model::{Outputs, Proposed, Purpose, Say};
 use super::state;
 use super::{init, lock, rescue, show};
+use crate::digest::Digest;
 use crate::failure::{Failure, Reason};
 use std::collections::BTreeMap;
 use std::fs;
@@ -164,20 +165,15 @@ impl Work {
     }
 
     fn digest(&self, purpose: Purpose) -> String {
-        let mut hasher = blake3::Hasher::new();
-        let mut part = |text: &str| {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        };
-        part(if purpose == Purpose::Apply { "apply" } else { "destroy" });
+        let mut digest = Digest::default();
+        digest.part(if purpose == Purpose::Apply { "apply" } else { "destroy" });
         for (name, text) in &self.files {
-            part(name);
-            part(text);
+            digest.part(name).part(text);
         }
         for name in self.variables.keys() {
-            part(name);
+            digest.part(name);
         }
-        hasher.finalize().to_string()
+        digest.finish().to_string()
     }
 
     fn named<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {

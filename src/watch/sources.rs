@@ -1,6 +1,7 @@
 //! The files of this machine that environments are made from, and one digest of their content. Never reads a file
 //! again whose times, size and inode are those of the last look.
 
+use crate::digest::Digest;
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::tracker::Issuer;
 use crate::secret::SecretSource;
@@ -89,9 +90,9 @@ impl From<&Metadata> for Look {
 impl Prints {
     /// One digest of names, executable bits and contents. What is not there counts as that.
     pub fn digest(&mut self, sources: &Sources) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
+        let mut digest = Digest::default();
         for file in &sources.files {
-            self.feed(&mut hasher, file);
+            self.feed(&mut digest, file);
         }
         for tree in &sources.trees {
             let entries = walkdir::WalkDir::new(tree).follow_links(true).sort_by_file_name().min_depth(1);
@@ -104,20 +105,19 @@ impl Prints {
                     Err(error) => error.path(),
                 };
                 if let Some(path) = path.and_then(Utf8Path::from_path) {
-                    self.feed(&mut hasher, path);
+                    self.feed(&mut digest, path);
                 }
             }
         }
-        hasher.finalize()
+        digest.finish()
     }
 
-    fn feed(&mut self, hasher: &mut blake3::Hasher, path: &Utf8Path) {
-        hasher.update(&(path.as_str().len() as u64).to_le_bytes()).update(path.as_str().as_bytes());
+    fn feed(&mut self, digest: &mut Digest, path: &Utf8Path) {
         let data = std::fs::metadata(path).ok().filter(Metadata::is_file);
         let content = data.as_ref().and_then(|data| self.content(path, data));
         let executable = data.is_some_and(|data| data.mode() & 0o111 != 0);
-        hasher.update(&[u8::from(content.is_some()), u8::from(executable)]);
-        hasher.update(content.as_ref().map_or(&[0; 32], |hash| hash.as_bytes()));
+        let content = content.as_ref().map_or(&[][..], |hash| hash.as_bytes());
+        digest.part(path.as_str()).part([u8::from(executable)]).part(content);
     }
 
     fn content(&mut self, path: &Utf8Path, data: &Metadata) -> Option<blake3::Hash> {

@@ -3,6 +3,7 @@
 
 use super::SEED;
 use crate::application::release::File;
+use crate::digest::Digest;
 use crate::step::images::registry;
 use crate::step::record::{self, DigestKey, FileRecord};
 use crate::step::{HostFacts, Subject};
@@ -38,30 +39,27 @@ pub(super) fn is_keyed(record: &FileRecord) -> bool {
 #[must_use]
 pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
-    let mut hasher = blake3::Hasher::new();
-    let mut feed = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-    };
-    feed(&application.project);
-    feed(application.host_directory.as_str());
-    release.compose_files.iter().for_each(|file| feed(file));
+    let mut digest = Digest::default();
+    digest.part(&application.project).part(application.host_directory.as_str());
+    for file in &release.compose_files {
+        digest.part(file);
+    }
     for (path, file) in &release.files {
-        feed(path.as_str());
-        feed(&wanted(file, key(subject, host))?);
+        digest.part(path.as_str()).part(wanted(file, key(subject, host))?);
     }
     for archive in &release.archives {
-        feed(&archive.image);
-        feed(archive.ids.first()?);
+        digest.part(&archive.image).part(archive.ids.first()?);
     }
     for (path, owner) in &release.directories {
-        feed(path.as_str());
-        feed(&format!("{owner:?}"));
+        digest.part(path.as_str()).part(format!("{owner:?}"));
     }
     if !application.before.is_empty() {
-        feed("before");
-        application.before.iter().for_each(|service| feed(service));
+        digest.part("before");
     }
-    Some(hasher.finalize().to_hex()[..16].to_owned())
+    for service in &application.before {
+        digest.part(service);
+    }
+    Some(digest.finish().to_hex()[..16].to_owned())
 }
 
 /// The same, with what registries have now where that is other than what the live release runs with. What waits on the
