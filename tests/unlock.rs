@@ -19,6 +19,8 @@ fn unlock(directory: &Utf8Path, arguments: &[&str]) -> (i32, String) {
         .env_clear()
         .output()
         .unwrap();
+    // The store was closed: what was written to it is in the one file.
+    assert!(!directory.join(".deployer/state.db-wal").exists());
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 

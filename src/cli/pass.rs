@@ -300,6 +300,8 @@ impl Pass {
                 let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;
             }
         }
+        // It has the store, too: only the last one who does can close it.
+        drop(self.workshop);
         if let Some(store) = self.store.and_then(Arc::into_inner) {
             store.close().await;
         }
