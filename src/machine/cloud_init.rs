@@ -4,14 +4,13 @@
 //! Source: cloud-init's module reference (users and groups, SSH, write files, runcmd).
 
 use super::keys::Keys;
-use crate::manifest::environment::Environment;
 use crate::manifest::provision::{Machine, Provision};
 use serde_json::{Value, json};
 
 /// The user data, with its first line.
 #[must_use]
-pub fn text(environment: &Environment, provision: &Provision, authorized: &str, keys: &Keys) -> String {
-    let user = environment.ssh.user.as_deref().unwrap_or("root");
+pub fn text(provision: &Provision, authorized: &str, keys: &Keys) -> String {
+    let user = provision.login.user.as_deref().unwrap_or("root");
     let authorized: Vec<&str> = authorized.lines().collect();
     let account = if user == "root" {
         json!({ "name": "root", "ssh_authorized_keys": authorized })
@@ -26,7 +25,7 @@ pub fn text(environment: &Environment, provision: &Provision, authorized: &str, 
         "ssh_deletekeys": true,
         "ssh_genkeytypes": [],
         "ssh_keys": { "ed25519_private": keys.private, "ed25519_public": keys.public },
-        "write_files": [sshd(environment, user)],
+        "write_files": [sshd(provision.login.port, user)],
         "runcmd": commands(provision),
     });
     if let Some(map) = config.as_object_mut() {
@@ -36,9 +35,9 @@ pub fn text(environment: &Environment, provision: &Provision, authorized: &str, 
 }
 
 /// How sshd is set, before everything else it is told.
-fn sshd(environment: &Environment, user: &str) -> Value {
+fn sshd(port: Option<u16>, user: &str) -> Value {
     let root = if user == "root" { "prohibit-password" } else { "no" };
-    let port = environment.ssh.port.filter(|port| *port != 22).map(|port| format!("Port {port}\n"));
+    let port = port.filter(|port| *port != 22).map(|port| format!("Port {port}\n"));
     let content = format!("PermitRootLogin {root}\nPasswordAuthentication no\n{}", port.unwrap_or_default());
     json!({ "path": "/etc/ssh/sshd_config.d/01-deployer.conf", "content": content })
 }

@@ -6,7 +6,7 @@ use super::keys::Keys;
 use crate::application::invalid;
 use crate::failure::Failure;
 use crate::manifest::environment::Environment;
-use crate::manifest::provision::{Machine, Module, ModuleSource, Provision};
+use crate::manifest::provision::{Login, Machine, Module, ModuleSource, Provision};
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
@@ -52,9 +52,9 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// `ApplicationInvalid` where a template of the user's own cannot be read.
 pub fn of(environment: &Environment, provision: &Provision, around: &Surroundings<'_>) -> Result<Inputs, Failure> {
-    let user_data = cloud_init::text(environment, provision, around.authorized, around.keys);
+    let user_data = cloud_init::text(provision, around.authorized, around.keys);
     let mut inputs = match &provision.machine {
-        Machine::Module(module) => of_module(environment, module, around, &user_data)?,
+        Machine::Module(module) => of_module(environment, module, &provision.login, around, &user_data)?,
         Machine::Lxd(lxd) => of_template(environment, provision, &json!(lxd), user_data)?,
         Machine::Hetzner(hetzner) => {
             let mut inputs = of_template(environment, provision, &json!(hetzner), user_data)?;
@@ -117,6 +117,7 @@ fn of_template(
 fn of_module(
     environment: &Environment,
     module: &Module,
+    login: &Login,
     around: &Surroundings<'_>,
     user_data: &str,
 ) -> Result<Inputs, Failure> {
@@ -125,7 +126,7 @@ fn of_module(
         ModuleSource::Address(address, version) => (address.clone(), version.clone(), BTreeSet::new()),
     };
     let ours = [
-        ("deployer", json!(about(environment, around))),
+        ("deployer", json!(about(environment, login, around))),
         ("deployer_cloud_init", json!(user_data)),
         ("deployer_host_key", json!(around.keys.private)),
     ];
@@ -170,10 +171,10 @@ fn of_module(
 }
 
 /// What a module is told where it declares a variable `deployer`. Holds no secret.
-fn about(environment: &Environment, around: &Surroundings<'_>) -> Value {
+fn about(environment: &Environment, login: &Login, around: &Surroundings<'_>) -> Value {
     json!({
         "name": environment.identity(), "labels": labels(environment),
-        "user": environment.ssh.user, "port": environment.ssh.port.unwrap_or(22),
+        "user": login.user, "port": login.port.unwrap_or(22),
         "authorized_keys": around.authorized.lines().collect::<Vec<_>>(), "host_key": around.keys.public,
     })
 }

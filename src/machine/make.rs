@@ -32,8 +32,12 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
     machine.remember().await?;
     let outputs = apply(session, &machine).await?;
-    let before = session.prepared.environment.address.clone();
-    reached_at(&mut session.prepared.environment, &outputs);
+    let environment = &mut session.prepared.environment;
+    let before = environment.address.clone();
+    if new && let Some(provision) = &environment.provision {
+        (environment.ssh.user, environment.ssh.port) = (provision.login.user.clone(), provision.login.port);
+    }
+    reached_at(environment, &outputs);
     session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };
     if new || session.connection.is_none() || session.prepared.environment.address != before {
         meet(session, &machine, &outputs).await?;

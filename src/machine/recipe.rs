@@ -2,7 +2,7 @@
 //! a secret's value; of one that stood in the manifest itself, only that it was there is kept.
 
 use crate::failure::{Failure, Reason};
-use crate::manifest::provision::{Machine, Provision, TOKEN};
+use crate::manifest::provision::{Login, Machine, Provision, TOKEN};
 use crate::secret::SecretSource;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ struct Recipe {
     backend: Option<(String, Map<String, Value>)>,
     timeout: Duration,
     templates: Utf8PathBuf,
+    #[serde(default)]
+    login: Login,
 }
 
 /// Where a secret came from.
@@ -46,6 +48,7 @@ pub fn write(provision: &Provision) -> String {
         backend: provision.backend.clone(),
         timeout: provision.timeout,
         templates: provision.templates.clone(),
+        login: provision.login.clone(),
     };
     serde_json::to_string(&recipe).unwrap_or_default()
 }
@@ -76,6 +79,7 @@ pub fn read(text: &str, passphrase: Option<SecretSource>) -> Result<Provision, F
         timeout: recipe.timeout,
         passphrase,
         templates: recipe.templates,
+        login: recipe.login,
     })
 }
 

@@ -7,8 +7,8 @@ use super::{Machine, reached_at, recipe};
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
-use crate::manifest::environment::Environment;
-use crate::manifest::provision::Provision;
+use crate::manifest::environment::{Environment, Ssh};
+use crate::manifest::provision::{self, Login, Provision};
 use crate::prepare::Prepared;
 use crate::secret::{self, Redactor, SecretSource};
 use crate::store::{Plain, Store};
@@ -136,6 +136,12 @@ impl Workshop {
         reached_at(&mut prepared.environment, &outputs);
         let backend = provision.backend.map(|(name, _)| name);
         let machine = Machine { work, proposed, vault, keys, our_host_key, taking_down, recipe, backend };
+        // A module says itself how its machine is reached.
+        let ours = !matches!(provision.machine, provision::Machine::Module(_));
+        let stays = ours && !taking_down && !machine.seen().is_new(&provision.machine);
+        if let Some(message) = born_otherwise(&prepared.environment.ssh, &provision.login).filter(|_| stays) {
+            sink(Event::Warning { environment: Some(name), message });
+        }
         if machine.proposed.exists && machine.proposed.changes.is_empty() && !taking_down {
             // It may be made otherwise than the last time, to the same end.
             machine.remember().await?;
@@ -208,6 +214,20 @@ fn elsewhere(proposed: &Proposed) -> Vec<String> {
         format!("{} was changed, and not by deployer: {}", drift.address, paths.join(", "))
     };
     proposed.drift.iter().filter(concerns).map(words).collect()
+}
+
+/// What the manifest says of the way in, where the machine was made with another and stays.
+fn born_otherwise(ssh: &Ssh, login: &Login) -> Option<String> {
+    let port = |port: Option<u16>| port.unwrap_or(22);
+    let user = |user: &Option<String>| user.clone().unwrap_or_else(|| "root".to_owned());
+    (user(&ssh.user) != user(&login.user) || port(ssh.port) != port(login.port)).then(|| {
+        format!(
+            "The machine was made for {}, port {}, and is still reached so; ssh.user and ssh.port of the manifest are \
+             for the machine that takes its place",
+            user(&ssh.user),
+            port(ssh.port)
+        )
+    })
 }
 
 async fn open(

@@ -25,6 +25,17 @@ pub struct Provision {
     pub passphrase: Option<SecretSource>,
     /// Where templates of the user's own lie, absolute; it need not be there.
     pub templates: Utf8PathBuf,
+    /// As whom and where a machine that is made lets in.
+    pub login: Login,
+}
+
+/// What the manifest says of the SSH server of a machine: one that is there may have been made with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The user.
+    pub user: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
 }
 
 /// What makes a machine.

@@ -113,6 +113,12 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
     assert!(page(&lab).is_some_and(|page| page.contains("hello")));
     assert_eq!(lab.apply().expect(0).outcome(), "converged");
 
+    // Another user: for the machine that will take this one's place.
+    lab.work.edit("deployment.yaml", "user: deploy", "user: keeper");
+    let run = lab.apply().expect(0);
+    assert_eq!(run.outcome(), "converged");
+    assert!(run.of("warning")[0]["message"].as_str().is_some_and(|text| text.contains("made for deploy, port 22")));
+
     // Another image: another machine, and that needs consent by name.
     let fingerprint = bed(&["lxc", "image", "list", "cloud", "-f", "csv", "-c", "F"]);
     lab.work.edit("deployment.yaml", "image: cloud", &format!("image: \"{}\"", fingerprint.trim()));
@@ -121,11 +127,10 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
     assert!(plan["steps"][0].to_string().contains("because of image"), "{plan}");
     assert_eq!(lab.apply().expect(6).reasons(), ["consent-missing"]);
     assert_eq!(born(&lab), made);
-    // The new one is born with the user of today; the old one was not made anew for it.
-    lab.work.edit("deployment.yaml", "user: deploy", "user: keeper");
     lab.run(&["apply", "--json", "--allow-destroy", "lab"]).expect(0);
     assert_ne!(born(&lab), made);
     assert!(property(&lab, "/config/cloud-init.user-data").contains("keeper"));
+    assert!(lab.apply().expect(0).of("warning").is_empty());
     assert_eq!(lab.machines().len(), 1);
     assert!(page(&lab).is_some_and(|page| page.contains("hello")));
     assert_eq!(lab.apply().expect(0).outcome(), "converged");

@@ -10,6 +10,7 @@ use crate::manifest::environment::{
     Backup, Environment, FirewallWish, Health, Name, Protocol, Rollback, SecurityUpdates, Source,
 };
 use crate::manifest::layer::Layer;
+use crate::manifest::provision::Login;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, RegisteredSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
 use crate::state::Stage;
@@ -105,7 +106,9 @@ fn machine(
                 reading.report.fault(key, message, "Project and environment may have 61 characters together");
             }
             let passphrase = reading.passphrase.clone();
-            let around = Around { firewall: environment.firewall.as_ref(), ports: ports(environment), passphrase };
+            let login = Login { user: environment.ssh.user.clone(), port: environment.ssh.port };
+            let firewall = environment.firewall.as_ref();
+            let around = Around { firewall, ports: ports(environment), passphrase, login };
             environment.provision = provisioned::read(provisioned, around, reading).map(Box::new);
         }
         (Some(_), Some(provisioned)) => {

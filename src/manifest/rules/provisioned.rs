@@ -6,7 +6,7 @@ use super::scalars::{duration, line, whole};
 use super::{Reading, shown, values};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{FirewallWish, Protocol};
-use crate::manifest::provision::{Lxd, LxdDisk, LxdKind, Machine, Module, ModuleSource, Outputs, Provision};
+use crate::manifest::provision::{Login, Lxd, LxdDisk, LxdKind, Machine, Module, ModuleSource, Outputs, Provision};
 use crate::manifest::report::Report;
 use crate::manifest::spec::{BackendSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, Scalar, Text};
 use crate::manifest::written::{Given, Spot, Written};
@@ -23,6 +23,8 @@ pub struct Around<'a> {
     pub ports: BTreeSet<(Protocol, u16)>,
     /// What the state is encrypted with.
     pub passphrase: Option<SecretSource>,
+    /// As whom and where a new machine lets in.
+    pub login: Login,
 }
 
 /// Reads the section.
@@ -46,7 +48,7 @@ pub fn read(written: &Written<ProvisionedSpec>, around: Around<'_>, reading: &mu
     let timeout = duration(&spec.timeout, Duration::from_mins(30), false, "timeout", reading.report);
     let templates = reading.base.join("templates/tofu");
     let backend = backend(&spec.backend, reading.report);
-    Some(Provision { machine, backend, timeout, passphrase: around.passphrase, templates })
+    Some(Provision { machine, backend, timeout, passphrase: around.passphrase, templates, login: around.login })
 }
 
 fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {
