@@ -173,12 +173,12 @@ one() {
     [ $((chance1 % 3)) != 0 ] || mode=again
     [ $((number % 10)) != 1 ] || mode=bare
     for try in {1..8}; do
-        prepare "$number" $try
+        prepare "$number" "$try"
         after=$((lasts[$mode] * chance2 / 65536))
         if kill_apply $after; then break; fi
         # It ended before the point came: what it takes was misjudged.
         lasts[$mode]=$((lasts[$mode] * 7 / 10))
-        [ $try != 8 ] || { echo "run $number: no apply could be killed" && return 1; }
+        [ "$try" != 8 ] || { echo "run $number: no apply could be killed" && return 1; }
         drop_bare
     done
     judge "$number"
