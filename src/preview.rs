@@ -5,7 +5,7 @@ use crate::application::image_name::familiar;
 use crate::application::release::{Content, File};
 use crate::event::{Change, PlannedStep};
 use crate::failure::Failure;
-use crate::observe::Session;
+use crate::session::Session;
 use crate::state::Kind;
 use crate::step::services;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -4,7 +4,7 @@
 use crate::connect;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Output};
-use crate::observe::Session;
+use crate::session::Session;
 use crate::step::firewall;
 use std::time::{Duration, Instant};
 

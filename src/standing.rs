@@ -4,7 +4,7 @@
 use crate::check;
 use crate::event::{BackupView, EnvironmentView, FailedView, Health, Left};
 use crate::manifest::environment::{Application, Environment, Identity};
-use crate::observe::Session;
+use crate::session::Session;
 use crate::state::{Kind, Stage, State};
 use crate::step::record::PublishedPort;
 use crate::step::{self, HostFacts, Subject};

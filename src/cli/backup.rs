@@ -6,7 +6,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{ArchiveView, Event, Outcome};
 use crate::failure::{Failure, Reason};
-use crate::observe::Session;
+use crate::session::Session;
 use crate::standing;
 use crate::step::backups::{self, Archive};
 use camino::{Utf8Path, Utf8PathBuf};

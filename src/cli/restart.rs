@@ -7,7 +7,7 @@ use crate::event::{Event, FailedView, Outcome, StepState, StepView};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest;
-use crate::observe::Session;
+use crate::session::Session;
 use crate::shell::quote;
 use crate::standing;
 use crate::state::Kind;

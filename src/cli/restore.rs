@@ -11,7 +11,7 @@ use crate::event::{Event, Outcome, StepState};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
-use crate::observe::Session;
+use crate::session::Session;
 use crate::state::Kind;
 use crate::step::backups::{self, Chosen};
 use crate::step::{self, Command};

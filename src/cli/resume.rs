@@ -5,7 +5,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::Failure;
-use crate::observe::Session;
+use crate::session::Session;
 use crate::standing;
 use crate::step::access;
 use std::time::Duration;

@@ -2,12 +2,12 @@
 //! Looks after itself but where its connection broke: then it waits for the main lane.
 
 use super::change;
-use crate::command::{Attempt, TRIES, Verdict};
 use crate::event::{Event, Sink};
 use crate::failure::Failure;
 use crate::host::Output;
 use crate::manifest::environment::Environment;
-use crate::observe::Session;
+use crate::session::Session;
+use crate::session::{Attempt, TRIES, Verdict};
 use crate::state::Kind;
 use crate::step::record::DigestKey;
 use crate::step::{self, Command, HostFacts, Lane, Subject};

@@ -5,8 +5,8 @@ use crate::diff;
 use crate::event::{Action, PlannedStep};
 use crate::failure::{Failure, Reason};
 use crate::machine;
-use crate::observe::Session;
 use crate::proof;
+use crate::session::Session;
 use crate::state::{Facts, Kind, State};
 use crate::step::{self, Command, HostFacts, Subject, remove};
 

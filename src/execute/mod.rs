@@ -7,9 +7,9 @@ mod release;
 
 use crate::event::{Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::failure::Failure;
-use crate::lease::Claim;
-use crate::observe::Session;
 use crate::plan::Plan;
+use crate::session::Claim;
+use crate::session::Session;
 use crate::standing;
 use crate::state::Kind;
 use crate::step::Lane;

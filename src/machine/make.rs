@@ -4,7 +4,7 @@ use super::{Machine, reached_at};
 use crate::connect;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input};
-use crate::observe::Session;
+use crate::session::Session;
 use crate::state::Stage;
 use crate::step::infrastructure::{Seen, is_machine};
 use crate::step::record::Marker;

@@ -1,10 +1,10 @@
 //! Commands that change a host, run so that a broken connection does not end them: the runner connects again,
 //! waits for what still works there and learns how it ended. Never does one begin while another copy of it works.
 
+use super::Session;
 use crate::connect;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input, Output};
-use crate::observe::Session;
 use crate::step::{self, Command, Lane};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Taking, keeping and giving back the lease of an environment: one owner at a time. Never keeps a lease whose
 //! heartbeat stopped: the host lets it expire, and refuses what comes late.
 
+use super::Session;
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::host::{Host, Input};
-use crate::observe::Session;
 use crate::step::lease::{self, Answer, Held};
 use crate::step::{self, SHORT, frame};
 use std::sync::Arc;
