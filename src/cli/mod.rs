@@ -49,8 +49,6 @@ mod test;
 mod unlock;
 mod usage;
 mod watch;
-mod watch_pass;
-mod watching;
 
 pub use context::Context;
 pub use exit::{Ending, exit_code};

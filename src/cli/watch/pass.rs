@@ -1,10 +1,10 @@
 //! One pass of a watch over one environment: that of `apply`, said more quietly. Never waits for a host, and never says
 //! twice in a row what did not change.
 
-use super::converge::{self, Asked};
-use super::pass::Pass;
-use super::signals::Stop;
-use super::{Context, consent};
+use crate::cli::converge::{self, Asked};
+use crate::cli::pass::Pass;
+use crate::cli::signals::Stop;
+use crate::cli::{Context, consent};
 use crate::connect::Kept;
 use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};

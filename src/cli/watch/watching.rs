@@ -4,10 +4,10 @@
 mod followed;
 
 use self::followed::{count, read};
-use super::Context;
-use super::signals::Stop;
-use super::watch::{Args, say};
-use super::watch_pass::{self, Done, Job, Said};
+use super::pass::{self, Done, Job, Said};
+use super::{Args, say};
+use crate::cli::Context;
+use crate::cli::signals::Stop;
 use crate::connect::Kept;
 use crate::event::{Event, Happening};
 use crate::failure::{Failure, Reason};
@@ -197,7 +197,7 @@ impl<'a> Watching<'a> {
             kept: Arc::clone(&self.kept),
             stop: Arc::clone(self.stop),
         };
-        let task = self.jobs.spawn(watch_pass::run(job));
+        let task = self.jobs.spawn(pass::run(job));
         self.names.insert(task.id(), name.to_owned());
     }
 

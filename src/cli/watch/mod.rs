@@ -1,9 +1,12 @@
 //! `deployer watch`: the pass of `apply`, again and again, one environment at a time. Never destroys anything, and
 //! never takes up what is suspended.
 
+mod pass;
+mod watching;
+
+use self::watching::Watching;
 use super::pass::refuse;
 use super::signals::{self, Stop};
-use super::watching::{self, Watching};
 use super::{Context, Ending};
 use crate::event::{Event, Happening, Outcome, WatchView};
 use crate::failure::{Failure, Reason};
