@@ -109,7 +109,7 @@ install_cargo_deny() {
 deny() {
     install_cargo_deny
     touch "$cache/bin/cargo-deny-$cargo_deny"
-    "$cache/bin/cargo-deny-$cargo_deny" --all-features --locked check --hide-inclusion-graph bans licenses sources
+    "$cache/bin/cargo-deny-$cargo_deny" --locked check --hide-inclusion-graph bans licenses sources
 }
 
 # The files of the checkout, as they are now.
@@ -143,15 +143,21 @@ tofu() {
     fi
 }
 
+# The live tests are targets that have to be named.
+clippy() {
+    cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked --test live --test live_tofu -- -D warnings
+}
+
 live_tofu() {
     local skip=()
     command -v terraform >/dev/null || { skip=(--skip terraform) && not_run "with terraform: it is not installed"; }
-    timeout 3600 cargo test --locked --features live --no-fail-fast --test live_tofu -- --test-threads=2 "${skip[@]}"
+    timeout 3600 cargo test --locked --no-fail-fast --test live_tofu -- --test-threads=2 "${skip[@]}"
 }
 
 live() {
     # Three at a time on two cores: each waits for its host now and then. A hang is shown, too.
-    timeout 3600 cargo test --locked --features live --no-fail-fast --test live -- --test-threads=3
+    timeout 3600 cargo test --locked --no-fail-fast --test live -- --test-threads=3
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 
@@ -206,10 +212,10 @@ beside &
 side=$!
 set +m
 suite fmt cargo fmt --check -- --color never
-suite test timeout 1800 cargo test --locked --no-fail-fast --all-targets # without the feature `live`
+suite test timeout 1800 cargo test --locked --no-fail-fast --all-targets # without the live tests
 suite doctest cargo test --locked --doc
-suite clippy cargo clippy --locked --all-targets --all-features -- -D warnings
-suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --all-features --no-deps --document-private-items
+suite clippy clippy
+suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 wait "$side" || fail "broke off beside cargo"
 side=''
 if [ -z "$quick" ]; then

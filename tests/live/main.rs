@@ -1,4 +1,4 @@
-//! Tests on real hosts of the test bed: `tests/bed` must be up. Built with `--features live` only, so that
+//! Tests on real hosts of the test bed: `tests/bed` must be up. Built only where it is named, so that
 //! none is ever skipped and counted as passed.
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]

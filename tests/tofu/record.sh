@@ -1,6 +1,6 @@
 #!/bin/bash
 # tests/tofu/record.sh: records what the real OpenTofu of tests/bed says, as cases of tests/cases/tofu. Run by hand when
-# OpenTofu is raised to another version (and `RECORD_CASES=1 cargo test --features live --test live_tofu hetzner::` for
+# OpenTofu is raised to another version (and `RECORD_CASES=1 cargo test --test live_tofu hetzner::` for
 # drift); `UPDATE_CASES=1 cargo test --test tofu` then writes what is read from them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
