@@ -2,6 +2,7 @@
 //! one that the plan did not show, and never a second one in place of one that was lost sight of.
 
 mod adopt;
+mod ask;
 mod cloud_init;
 pub mod inputs;
 mod keys;
