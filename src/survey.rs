@@ -2,11 +2,11 @@
 //! anything.
 
 use crate::connect::{self, Kept, Vouch};
-use crate::event::Sink;
+use crate::event::{Event, Sink};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::Host;
-use crate::machine::{Machine, Workshop};
+use crate::machine::{self, Machine, Workshop};
 use crate::manifest::environment::Environment;
 use crate::prepare::Prepared;
 use crate::reconcile::{Goal, Outside, Request};
@@ -81,6 +81,10 @@ impl Survey<'_> {
             }
         };
         session.map(|mut session| {
+            let stays = machine.is_some() && session.connection.is_some() && !goes;
+            if let Some(message) = machine::born_otherwise(&session.prepared.environment).filter(|_| stays) {
+                (self.sink)(Event::Warning { environment: Some(session.prepared.name().to_owned()), message });
+            }
             session.facts.infrastructure = seen.unwrap_or_default();
             session.accepts_new_keys = self.request.trust.new_host_keys;
             session.machine = machine;
@@ -119,7 +123,20 @@ impl Survey<'_> {
         let patient = self.request.patient && !goes;
         let wait = if patient { prepared.environment.ssh.wait } else { Duration::ZERO };
         let accept_new = self.request.trust.new_host_keys;
-        match connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await {
+        let mut opened = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;
+        // A run that was killed may have made the machine as the manifest has it, and not noted how it is reached.
+        let recalled = prepared.environment.ssh.clone();
+        if matches!(&opened, Err(failure) if failure.reason.exit() == 7)
+            && machine::as_declared(&mut prepared.environment)
+        {
+            let declared = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;
+            if declared.is_ok() {
+                opened = declared;
+            } else {
+                prepared.environment.ssh = recalled;
+            }
+        }
+        match opened {
             Ok(host) => self.look(prepared, host).await,
             Err(failure) => {
                 let failure = failure.on(prepared.name());

@@ -7,8 +7,8 @@ use super::workshop::{Workshop, secrets};
 use super::{Machine, does, reached_at, recipe};
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
-use crate::manifest::environment::{Environment, Ssh};
-use crate::manifest::provision::{self, Login, Provision};
+use crate::manifest::environment::Environment;
+use crate::manifest::provision::Provision;
 use crate::prepare::Prepared;
 use crate::secret::Redactor;
 use crate::store::Plain;
@@ -59,10 +59,6 @@ impl Workshop {
         let backend = provision.backend.map(|(name, _)| name);
         let our_host_key = inputs.our_host_key;
         let machine = Machine { work, proposed, vault, keys, our_host_key, taking_down, recipe, backend };
-        // A module says itself how its machine is reached.
-        let ours = !matches!(provision.machine, provision::Machine::Module(_));
-        let stays = ours && !taking_down && !machine.seen().is_new(&provision.machine);
-        born_otherwise(&prepared.environment.ssh, &provision.login).filter(|_| stays).into_iter().for_each(warn);
         if machine.proposed.exists && machine.proposed.changes.is_empty() && !taking_down {
             // It may be made otherwise than the last time, to the same end.
             machine.remember().await?;
@@ -155,18 +151,4 @@ fn elsewhere(proposed: &Proposed) -> Vec<String> {
         format!("{} was changed, and not by deployer: {}", drift.address, paths.join(", "))
     };
     proposed.drift.iter().filter(concerns).map(words).collect()
-}
-
-/// What the manifest says of the way in, where the machine was made with another and stays.
-fn born_otherwise(ssh: &Ssh, login: &Login) -> Option<String> {
-    let port = |port: Option<u16>| port.unwrap_or(22);
-    let user = |user: &Option<String>| user.clone().unwrap_or_else(|| "root".to_owned());
-    (user(&ssh.user) != user(&login.user) || port(ssh.port) != port(login.port)).then(|| {
-        format!(
-            "The machine was made for {}, port {}, and is still reached so; ssh.user and ssh.port of the manifest are \
-             for the machine that takes its place",
-            user(&ssh.user),
-            port(ssh.port)
-        )
-    })
 }

@@ -1,6 +1,6 @@
 //! Carries out what OpenTofu proposed, and waits until the machine can be worked on. Never looks away before that.
 
-use super::{Machine, reached_at};
+use super::{Machine, as_declared, reached_at};
 use crate::connect;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input};
@@ -34,8 +34,8 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     let outputs = apply(session, &machine).await?;
     let environment = &mut session.prepared.environment;
     let before = environment.address.clone();
-    if new && let Some(provision) = &environment.provision {
-        (environment.ssh.user, environment.ssh.port) = (provision.login.user.clone(), provision.login.port);
+    if new {
+        as_declared(environment);
     }
     reached_at(environment, &outputs);
     session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };

@@ -16,8 +16,8 @@ pub use make::carry_out;
 pub use workshop::{Tools, Workshop};
 
 use crate::failure::Failure;
-use crate::manifest::environment::Environment;
-use crate::manifest::provision;
+use crate::manifest::environment::{Environment, Ssh};
+use crate::manifest::provision::{self, Login};
 use crate::step::infrastructure::{Seen, is_machine};
 use crate::store::{Plain, Record};
 use crate::tofu::{Action, Outputs, Proposed, Vault, Work};
@@ -96,6 +96,39 @@ pub fn reached_at(environment: &mut Environment, outputs: &Outputs) {
     environment.ssh.port = text("port").and_then(|port| port.parse().ok()).or(environment.ssh.port);
     environment.ssh.user = text("user").or(environment.ssh.user.take());
     environment.ssh.host_key.extend(text("host_key").filter(|_| environment.ssh.host_key.is_empty()));
+}
+
+/// What is worth knowing where the manifest says another way into a machine than the one it was made with, and has.
+#[must_use]
+pub fn born_otherwise(environment: &Environment) -> Option<String> {
+    let provision = environment.provision.as_ref()?;
+    // A module says itself how its machine is reached.
+    if matches!(provision.machine, provision::Machine::Module(_)) || !differs(&environment.ssh, &provision.login) {
+        return None;
+    }
+    let user = environment.ssh.user.as_deref().unwrap_or(ROOT);
+    let port = environment.ssh.port.unwrap_or(SSH);
+    Some(format!(
+        "The machine was made for {user}, port {port}, and is still reached so; ssh.user and ssh.port of the manifest are \
+         for the machine that takes its place"
+    ))
+}
+
+/// Goes by the manifest again for the way into a machine, and whether that is another one than before.
+pub fn as_declared(environment: &mut Environment) -> bool {
+    let Some(provision) = &environment.provision else { return false };
+    let other = differs(&environment.ssh, &provision.login);
+    (environment.ssh.user, environment.ssh.port) = (provision.login.user.clone(), provision.login.port);
+    other
+}
+
+/// As whom and where a machine lets in that was told nothing else.
+const ROOT: &str = "root";
+const SSH: u16 = 22;
+
+fn differs(ssh: &Ssh, login: &Login) -> bool {
+    let user = |user: &Option<String>| user.clone().unwrap_or_else(|| ROOT.to_owned());
+    (user(&ssh.user), ssh.port.unwrap_or(SSH)) != (user(&login.user), login.port.unwrap_or(SSH))
 }
 
 /// Lets an environment know how its machine was reached last.

@@ -1,7 +1,6 @@
 //! What machines are made with on this machine: OpenTofu, the store, secrets, keys. Never asks OpenTofu anything itself.
 
-use super::keys;
-use super::recipe;
+use super::{keys, recipe};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::manifest::environment::Environment;

@@ -209,6 +209,36 @@ fn a_container_that_no_state_knows_is_taken_over_and_never_doubled() {
 }
 
 #[test]
+fn a_container_that_took_anothers_place_is_reached_as_it_was_born_though_its_run_was_killed() {
+    let lab = lab();
+    lab.run(&PROVISION).expect(0);
+    let fingerprint = bed(&["lxc", "image", "list", "cloud", "-f", "csv", "-c", "F"]);
+    lab.work.edit("deployment.yaml", "image: cloud", &format!("image: \"{}\"", fingerprint.trim()));
+    lab.work.edit("deployment.yaml", "user: deploy", "user: keeper");
+    let mut apply = lab.command(&[&PROVISION[..], &["--allow-destroy", "lab"]].concat());
+    let said = lab.work.path("said.json");
+    let file = std::fs::File::create(&said).expect("a file");
+    let run = apply.stdout(file).stderr(Stdio::null()).spawn().expect("deployer starts");
+    let begun = Instant::now();
+    // It is made and noted, and the run is at its first boot.
+    let booting = |said: &str| {
+        ["trying again for", "machine's first boot", "wait for cloud-init"].iter().any(|it| said.contains(it))
+    };
+    while !booting(&std::fs::read_to_string(&said).expect("text")) {
+        assert!(begun.elapsed() < Duration::from_mins(1), "no first boot is waited for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    lose_power(run);
+    let made = born(&lab);
+    let next = lab.run(&PROVISION).expect(0);
+    assert!(!next.stdout.contains("was made for"), "{}", next.stdout);
+    assert_eq!((lab.machines().len(), born(&lab)), (1, made));
+    assert!(property(&lab, "/config/cloud-init.user-data").contains("keeper"));
+    assert_eq!(lab.run(&PROVISION).expect(0).outcome(), "converged");
+    lab.run(&DESTROY).expect(0);
+}
+
+#[test]
 fn a_container_of_somebody_else_that_has_the_name_is_left_alone() {
     let lab = lab();
     bed(&["lxc", "init", "cloud", &lab.machine()]);
