@@ -7,6 +7,9 @@
 //!                                                                           └─▶ store (observed state, history)
 //! ```
 //!
+//! In between, `session` is one environment in a run: its host, its lease, what was seen there and what runs there.
+//! `step` knows each kind of change as text, `host` carries text there, `machine` has OpenTofu (`tofu`) make the host.
+//!
 //! Invariants:
 //! - Never is anything but an observation saved as observed state.
 //! - Never does a step run that the plan did not show.
