@@ -1,0 +1,2 @@
+//! Replays of attacks that need no host: each asserts that the victim is untouched and that honest use goes on.
+//! Replays on hosts of the test bed are in `tests/live/attack_*.rs`; `SECURITY.md` names the promises they hold.
