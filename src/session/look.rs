@@ -110,9 +110,8 @@ impl Session {
         }
         let list = step::files::lines(paths);
         let script = self.prepared.subject().preamble()
-            + "cd \"$app\" || exit 0\nwhile IFS= read -r path; do\n  [ -f \"$path\" ] || continue\n  \
-               size=$(head -c 65537 -- \"$path\" | wc -c)\n  [ \"$size\" -le 65536 ] || continue\n  \
-               printf '%s %s\\n' \"$size\" \"$path\"\n  head -c \"$size\" -- \"$path\"\n  echo\ndone <<'/.'\n"
+            + step::guard::FUNCTIONS
+            + "pin \"$app\" || exit 0\nshow <<'/.'\n"
             + &list
             + "/.\n";
         let output = self.script(&script, step::SHORT).await?;

@@ -2,11 +2,13 @@
 //! own directory there.
 
 use super::record::{DigestKey, FORMAT, Marker};
-use super::{Command, HostFacts, SHORT, Subject, keep, lease};
+use super::{Command, HostFacts, SHORT, Subject, guard, keep, lease};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Environment;
+use crate::shell::quote;
 use crate::state::Facts;
+use camino::Utf8Path;
 
 /// What the host says of itself and of us.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +37,7 @@ pub struct Seen {
     pub serial: u64,
     /// Who works on it now.
     pub lease: Option<lease::Held>,
-    /// The marker in the application's directory.
+    /// The marker of the environment whose release has the application's directory.
     pub directory_marker: Option<Marker>,
     /// A marker that cannot be read.
     pub broken_marker: bool,
@@ -62,7 +64,7 @@ pub fn crowded(place: &str, free: Option<u64>, need: u64, what: &str) -> Option<
 
 /// The shell that reads it.
 #[must_use]
-pub fn probe() -> String {
+pub fn probe(subject: &Subject<'_>) -> String {
     r#"( . /etc/os-release; printf 'os %s\nversion %s\ncodename %s\n' "${ID:-}" "${VERSION_ID:-}" "${VERSION_CODENAME:-}" )
 printf 'machine %s\n' "$(uname -m)"
 printf 'owner %s %s\n' "${SUDO_UID:-$(id -u)}" "${SUDO_GID:-$(id -g)}"
@@ -80,10 +82,58 @@ room state "$state"
 [ ! -e "$state/marker.json" ] || printf 'marker %s\n' "$(tr -d '\n' < "$state/marker.json")"
 [ ! -e "$state/key" ] || printf 'key %s\n' "$(cat "$state/key")"
 [ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
-[ -z "${app:-}" ] || [ ! -e "$app/.deployer" ] || printf 'directory %s\n' "$(tr -d '\n' < "$app/.deployer")"
 "#
     .to_owned()
+        + &owner_probe(subject)
         + &lease::look()
+}
+
+/// The file that names the environment whose release has a directory of the host: one for each directory, which only root can
+/// change.
+fn owner_file(directory: &Utf8Path) -> String {
+    format!("/var/lib/deployer/directories/{}", &blake3::hash(directory.as_str().as_bytes()).to_hex()[..32])
+}
+
+/// The marker that former versions kept in the application's directory, where services can change it. It counts only on a host that
+/// keeps nothing else of the environment.
+pub const LEGACY_MARKER: &str = ".deployer";
+
+/// Shell that tells whose the application's directory is. Hosts of former versions have no file for it: there, other
+/// environments' releases tell, and the marker in the directory.
+fn owner_probe(subject: &Subject<'_>) -> String {
+    let Some(application) = &subject.environment.application else { return String::new() };
+    format!(
+        r#"if [ -e {owner} ]; then
+  printf 'directory %s\n' "$(tr -d '\n' < {owner})"
+elif [ -e "$state/marker.json" ]; then
+  for record in $(grep -lsF '"directory":'{directory} /var/lib/deployer/*/current.json /var/lib/deployer/*/swapping.json); do
+    [ "${{record%/*}}" = "$state" ] || printf 'directory %s\n' "$(tr -d '\n' < "${{record%/*}}/marker.json")"
+  done
+elif [ -e "$app/{LEGACY_MARKER}" ]; then
+{functions}
+  pin "$app" && printf 'directory %s\n' "$(dd if=./{LEGACY_MARKER} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
+fi
+"#,
+        owner = owner_file(&application.host_directory),
+        directory = quote(&serde_json::Value::from(application.host_directory.as_str()).to_string()),
+        functions = guard::FUNCTIONS,
+    )
+}
+
+/// Shell that notes whose the application's directory is.
+#[must_use]
+pub fn own_directory(subject: &Subject<'_>, host: &HostFacts, directory: &Utf8Path) -> String {
+    format!(
+        "(umask 077 && mkdir -p /var/lib/deployer/directories)\nprintf '%s\\n' {marker} > {file}.new\nmv {file}.new {file}\n",
+        marker = quote(&marker_of(subject, host, false)),
+        file = owner_file(directory),
+    )
+}
+
+/// Shell that forgets whose the application's directory is.
+#[must_use]
+pub fn disown_directory(directory: &Utf8Path) -> String {
+    format!("rm -f {}\n", owner_file(directory))
 }
 
 /// Reads the probe's lines.

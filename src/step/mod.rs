@@ -10,6 +10,7 @@ mod exclusive;
 pub mod files;
 pub mod firewall;
 pub mod frame;
+pub mod guard;
 pub mod images;
 pub mod infrastructure;
 mod lane;
@@ -157,7 +158,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
     for kind in Kind::ALL {
         let fragment = match kind {
             Kind::Infrastructure => continue,
-            Kind::Access => access::probe(),
+            Kind::Access => access::probe(subject),
             Kind::Engine => engine::probe(subject),
             Kind::Updates => updates::probe(subject),
             Kind::Scripts => scripts::probe(subject),

@@ -1,7 +1,10 @@
 //! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
 //! and other data only where `purge` says so.
 
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, keep, schedules, scripts, updates};
+use super::access::LEGACY_MARKER;
+use super::{
+    Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, guard, keep, schedules, scripts, updates,
+};
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::manifest::environment::Environment;
@@ -52,7 +55,7 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
     let (title, script, limit, reason) = match kind {
         Kind::Services => ("stop and remove the services", services(subject, purge), LONG, Reason::ServicesFailed),
         Kind::Images => ("remove the images we brought", IMAGES.to_owned(), LONG, Reason::CommandFailed),
-        Kind::Files => ("remove our files", remove_files(host, purge), SHORT, Reason::CommandFailed),
+        Kind::Files => ("remove our files", remove_files(subject, host, purge), SHORT, Reason::CommandFailed),
         Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
         Kind::Firewall => return firewall::remove(subject),
         Kind::Schedules => {
@@ -94,16 +97,25 @@ done
 done
 rm -f "$state/images" "$state/brought" "$state/built""#;
 
-fn remove_files(host: &HostFacts, purge: bool) -> String {
+fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
+    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
+"#;
+    let Some(application) = &subject.environment.application else { return kept.to_owned() };
     let owned = files::lines(host.files.owned());
-    let ours = format!(
-        "if [ -d \"$app\" ]; then\n{}rm -f \"$app/.deployer\"\nrmdir --ignore-fail-on-non-empty \"$app\"\nfi\n",
-        files::remove(&owned)
-    );
-    let purged = if purge { "rm -rf --one-file-system -- \"$app\"\n" } else { "" };
+    let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
     format!(
-        "{ours}{purged}rm -rf \"$state/releases\" \"$state/staged\" \"$state/current.json\" \"$state/swapping.json\" \
-         \"$state/override.json\" \"$state/owned\" \"$state/rejected.json\"\n"
+        r#"if [ -d "$app" ]; then
+{functions}{pin}{ours}discard {LEGACY_MARKER}
+cd -P "${{top%/*}}/"
+[ "${{PWD%/}}/${{top##*/}}" = "$top" ] || {{ echo "$top was moved away" >&2; exit 1; }}
+{purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
+fi
+cd /
+{disown}{kept}"#,
+        functions = guard::FUNCTIONS,
+        pin = guard::PIN,
+        ours = files::remove(&owned),
+        disown = access::disown_directory(&application.host_directory),
     )
 }
 

@@ -64,7 +64,7 @@ fn what_leaves_the_application_leaves_the_host_and_what_is_not_ours_stays() {
     let files = host.shell(&format!("cd {APP}; find . -mindepth 1 | sort"));
     assert_eq!(
         files,
-        "./.deployer\n./compose.yaml\n./html\n./html/index.html\n./side\n./side/both\n./side/both/theirs.html\n./theirs.txt\n"
+        "./compose.yaml\n./html\n./html/index.html\n./side\n./side/both\n./side/both/theirs.html\n./theirs.txt\n"
     );
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 }

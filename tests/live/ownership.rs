@@ -28,7 +28,7 @@ fn a_directory_of_another_project_or_environment_is_refused_unless_taken_over() 
     // The owner's containers hold the port: taken over are the directory and, by its name, the stack.
     work.edit("deployment.yaml", "host_directory: /srv/shop,", "host_directory: /srv/shop, project: shop--production,");
     assert_eq!(work.run(&["apply", "--take-over", "--json"]).expect(0).outcome(), "changed");
-    assert!(host.shell("cat /srv/shop/.deployer").contains("staging"));
+    assert!(host.shell("cat /var/lib/deployer/directories/*").contains("staging"));
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 

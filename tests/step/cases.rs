@@ -83,7 +83,8 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts that stand in files of their own are named, not shown.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
+    ("guard.sh", include_str!("../../src/step/guard.sh")),
     ("ask.sh", include_str!("../../src/step/images/ask.sh")),
     ("host.sh", include_str!("../../src/step/firewall/host.sh")),
     ("change.sh", include_str!("../../src/step/firewall/change.sh")),

@@ -8,11 +8,11 @@ mod switch;
 pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use probe::{LIST, parse, parse_list, probe};
-pub use switch::{compose, remove, switch};
+pub use switch::{compose, in_release, remove, switch};
 
 use super::images::registry;
-use super::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, keep};
+use super::record::{DigestKey, FORMAT, FileRecord, Rejected, ReleaseRecord};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, guard, keep};
 use crate::application::{self, release::File};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -46,7 +46,7 @@ pub struct Seen {
     /// What releases put there, as the switch notes it before it begins: also those of a release whose
     /// own record a later one replaced before its files were gone.
     pub noted: BTreeSet<Utf8PathBuf>,
-    /// Regular files in the application's directory, of the paths asked for.
+    /// What the application's directory has under the paths asked for.
     pub live: BTreeMap<Utf8PathBuf, OnHost>,
 }
 
@@ -59,13 +59,86 @@ pub struct Staged {
     pub model: super::model::Model,
 }
 
-/// One file on the host.
+/// What the host has under a path of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnHost {
-    /// Permission bits.
-    pub mode: u32,
-    /// SHA-256 of its content.
-    pub sha256: [u8; 32],
+pub enum OnHost {
+    /// A regular file.
+    File {
+        /// Permission bits.
+        mode: u32,
+        /// SHA-256 of its content.
+        sha256: [u8; 32],
+    },
+    /// Something that is never opened.
+    Other(Obstacle),
+}
+
+/// What is in place of a file of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A symbolic link.
+    Link,
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device.
+    Device,
+    /// A file that could not be read to its end, such as an endless one.
+    Unread,
+    /// Its path leads through a symbolic link.
+    ThroughLink,
+    /// Its path leads through something other than a directory.
+    ThroughFile,
+}
+
+impl Obstacle {
+    /// Reads `st_mode`, as inode(7) has it.
+    const fn of_mode(mode: u32) -> Self {
+        match mode >> 12 {
+            0xa => Self::Link,
+            0x4 => Self::Directory,
+            0x1 => Self::Pipe,
+            0xc => Self::Socket,
+            0x2 | 0x6 => Self::Device,
+            _ => Self::Unread,
+        }
+    }
+
+    /// The fact's value.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Link => "a symbolic link",
+            Self::Directory => "a directory",
+            Self::Pipe => "a named pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+            Self::Unread => "a file that cannot be read",
+            Self::ThroughLink => "below a symbolic link",
+            Self::ThroughFile => "below something other than a directory",
+        }
+    }
+}
+
+impl OnHost {
+    /// The same for what is below it.
+    const fn passed(self) -> Self {
+        Self::Other(if matches!(self, Self::Other(Obstacle::Link)) {
+            Obstacle::ThroughLink
+        } else {
+            Obstacle::ThroughFile
+        })
+    }
+
+    /// The fact's value: mode and digest of a file, keyed where its content is secret.
+    fn value(self, key: Option<&DigestKey>) -> String {
+        match self {
+            Self::File { mode, sha256 } => value(mode, &sha256, key),
+            Self::Other(obstacle) => obstacle.name().to_owned(),
+        }
+    }
 }
 
 impl Seen {
@@ -151,7 +224,7 @@ fn kept_files(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord) -> 
         Some(file) if file.value == SEED => Some(SEED.to_owned()),
         file => {
             let keyed = file.is_none_or(is_keyed).then_some(key);
-            host.files.live.get(path).map(|live| value(live.mode, &live.sha256, keyed))
+            host.files.live.get(path).map(|live| live.value(keyed))
         }
     };
     host.files.owned().into_iter().filter_map(|path| Some((path.to_string(), found(path)?))).collect()
@@ -182,7 +255,7 @@ pub(super) fn changed_by_hand(subject: &Subject<'_>, host: &HostFacts, path: &Ut
     let mut records = host.files.begun().filter_map(|record| record.files.get(path)).peekable();
     let same = |record: &FileRecord| {
         let key = is_keyed(record).then(|| key(subject, host));
-        record.value == SEED || live.map(|live| value(live.mode, &live.sha256, key)).as_ref() == Some(&record.value)
+        record.value == SEED || live.map(|live| live.value(key)).as_ref() == Some(&record.value)
     };
     records.peek().is_some() && !records.any(same)
 }
@@ -204,10 +277,12 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         let seeded = recorded.is_some_and(|record| record.value == SEED);
         let found = match (file, live) {
             (Some(file), live) if file.seed => (seeded || live.is_some()).then(|| SEED.to_owned()),
+            // Docker makes a directory where a file to be mounted is missing.
+            (_, Some(OnHost::Other(Obstacle::Directory))) if recorded.is_none() => None,
             (None, _) if seeded => None,
             (file, Some(live)) => {
                 let secret = file.map_or_else(|| recorded.is_none_or(is_keyed), |file| file.secret);
-                let value = value(live.mode, &live.sha256, secret.then_some(key));
+                let value = live.value(secret.then_some(key));
                 // Also where it is as wanted: a release has to take it over before it counts.
                 Some(if recorded.is_some() { value } else { value + FOREIGN })
             }
@@ -302,6 +377,7 @@ fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &
         title: format!("put back the files of release {}", kept.id),
         script: subject.preamble()
             + "umask 077\n"
+            + guard::FUNCTIONS
             + &keep("swapping.json", &serde_json::to_string(&record).unwrap_or_default())
             + &switch(&record, host, &BTreeSet::new()),
         input: Input::Empty,

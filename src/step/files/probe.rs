@@ -1,18 +1,16 @@
 //! What the host has of our releases, read: the records, the staged release, the live files. Never judges
 //! what it reads.
 
-use super::{END, OnHost, Seen, Staged, lines};
-use crate::step::Subject;
+use super::{END, Obstacle, OnHost, Seen, Staged, lines};
 use crate::step::model::Model;
 use crate::step::record::{FORMAT, ReleaseRecord};
+use crate::step::{Subject, guard};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Mode and digest of each path. `./`: a lone dash would be standard input.
-const READ: &str = r"paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r stat --printf '%a %n\0' --
-paths | sort -u | sed 's|^|./|' | tr '\n' '\0' | xargs -0 -r sha256sum -z --
-";
+/// No file of a release is read to its end that is larger than this and than all files of the release.
+const LARGEST: u64 = 64 << 20;
 
 /// The shell that reads it: records, each ended by NUL.
 #[must_use]
@@ -29,10 +27,18 @@ fi
 "#
     .to_owned();
     if let Some(release) = subject.release {
-        let paths = lines(release.files.keys());
+        let largest = release.files.values().map(|file| file.bytes).max().unwrap_or_default().max(LARGEST);
         let _ = write!(
             script,
-            "cd \"$app\" || exit 0\npaths() {{ [ ! -e \"$state/owned\" ] || cat \"$state/owned\"; cat <<'{END}'\n{paths}{END}\n}}\n{READ}"
+            r#"{functions}pin "$app" || exit 0
+largest={largest}
+paths() {{ [ ! -e "$state/owned" ] || cat "$state/owned"; cat <<'{END}'
+{paths}{END}
+}}
+paths | sort -u | describe
+"#,
+            functions = guard::FUNCTIONS,
+            paths = lines(release.files.keys()),
         );
     }
     script
@@ -43,6 +49,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let mut modes = BTreeMap::new();
     let mut staged = None;
+    let mut directory = Utf8PathBuf::new();
     for record in output.split(|byte| *byte == 0) {
         let Ok(record) = std::str::from_utf8(record) else { continue };
         let Some((word, value)) = record.split_once(' ') else { continue };
@@ -57,25 +64,35 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
                 let read = Model::parse(value).ok();
                 seen.staged = staged.take().zip(read).map(|(record, model)| Staged { record, model });
             }
+            "in" => directory = if value == "." { Utf8PathBuf::new() } else { value.into() },
+            "other" => seen.live.extend(other(value).map(|(kind, name)| (directory.join(plain(name)), kind))),
+            "through" => seen.live.extend(other(value).map(|(kind, path)| (path.into(), kind.passed()))),
             sum if sum.len() == 64 => {
-                let path = below(value.get(1..).unwrap_or_default());
+                let path = directory.join(plain(value.get(1..).unwrap_or_default()));
                 if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
-                    seen.live.insert(path, OnHost { mode, sha256: *hash.as_bytes() });
+                    seen.live.insert(path, OnHost::File { mode, sha256: *hash.as_bytes() });
                 }
             }
             mode => {
                 if let Ok(mode) = u32::from_str_radix(mode, 8) {
-                    modes.insert(below(value), mode);
+                    modes.insert(directory.join(plain(value)), mode);
                 }
             }
         }
     }
+    seen.live.extend(modes.into_keys().map(|path| (path, OnHost::Other(Obstacle::Unread))));
     Ok(seen)
 }
 
-/// A path as a release has it.
-fn below(path: &str) -> Utf8PathBuf {
-    Utf8PathBuf::from(path.strip_prefix("./").unwrap_or(path))
+/// A name without the `./` that keeps it from being read as an option.
+fn plain(name: &str) -> &str {
+    name.strip_prefix("./").unwrap_or(name)
+}
+
+/// `MODE NAME`: the kind of file that is in place of ours.
+fn other(value: &str) -> Option<(OnHost, &str)> {
+    let (mode, name) = value.split_once(' ')?;
+    Some((OnHost::Other(Obstacle::of_mode(u32::from_str_radix(mode, 16).ok()?)), name))
 }
 
 /// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to

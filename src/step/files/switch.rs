@@ -4,8 +4,9 @@
 use super::{END, SEED, lines};
 use crate::application::release::Owner;
 use crate::shell::quote;
-use crate::step::HostFacts;
+use crate::step::access::LEGACY_MARKER;
 use crate::step::record::{FileRecord, ReleaseRecord};
+use crate::step::{HostFacts, guard};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
@@ -19,8 +20,20 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     )
 }
 
-/// Shell that places the staged release's files, but those in `kept`, and removes those that left it; can be
-/// repeated.
+/// Shell, after [`guard::FUNCTIONS`] and with `$app` entered, that runs a command line of Compose's on the files of a release as they were
+/// sent. Those in `kept` and seeds are the host's own.
+#[must_use]
+pub fn in_release(record: &ReleaseRecord, kept: &BTreeSet<Utf8PathBuf>, command: &str) -> String {
+    let seeds = record.files.iter().filter(|(_, file)| file.value == SEED).map(|(path, _)| path);
+    format!(
+        "tree=\"$state/releases/\"{id}/tree own=\"$state/own\"\ncopy_own <<'{END}'\n{own}{END}\nin_release {command}\n",
+        id = quote(&record.id),
+        own = lines(kept.iter().chain(seeds)),
+    )
+}
+
+/// Shell, after [`guard::FUNCTIONS`], that places the staged release's files, but those in `kept`, and removes those that
+/// left it; can be repeated.
 #[must_use]
 pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
     let sent = record.files.iter().filter(|(path, _)| !kept.contains(*path));
@@ -31,9 +44,17 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     };
     let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
-    let gone = lines(host.files.owned().into_iter().filter(|path| {
-        !record.files.contains_key(*path) && host.files.recorded(path).is_none_or(|file| file.value != SEED)
-    }));
+    let gone: Vec<&Utf8PathBuf> = host
+        .files
+        .owned()
+        .into_iter()
+        .filter(|path| {
+            !record.files.contains_key(*path) && host.files.recorded(path).is_none_or(|file| file.value != SEED)
+        })
+        .collect();
+    // A path that becomes a directory, or was one, makes room first.
+    let clashes = |path: &&Utf8PathBuf| record.files.keys().any(|new| new.starts_with(path) || path.starts_with(new));
+    let (first, last): (Vec<&Utf8PathBuf>, Vec<&Utf8PathBuf>) = gone.into_iter().partition(clashes);
     let seed = |path: &Utf8Path| {
         [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]
             .into_iter()
@@ -50,62 +71,39 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     };
     let directories: String = record.directories.iter().map(directory).collect();
     format!(
-        r#"tree="$state/releases/"{id}/tree
-lost=
-if [ ! -d "$app" ]; then mkdir -p "$(dirname "$app")"; mkdir -m 0700 "$app"; chown {user}:{group} "$app"; lost=yes; fi
+        r#"{claim}tree="$state/releases/"{id}/tree owner={user}:{group}
 cat > "$state/owned.new" <<'{END}'
 {owned}{END}
 mv "$state/owned.new" "$state/owned"
-place() {{
-  [ ! -L "$app/$1" ] && cmp -s "$tree/$1" "$app/$1" && [ "$(stat -c %a "$tree/$1")" = "$(stat -c %a "$app/$1")" ] && {{
-    [ ! -e "$app/$1.deployer-new" ] || rm -f "$app/$1.deployer-new"
-    return 0
-  }}
-  # Docker makes an empty directory where a file to be mounted is missing.
-  [ -L "$app/$1" ] || [ ! -d "$app/$1" ] || rmdir "$app/$1"
-  (umask 022; mkdir -p "$(dirname "$app/$1")")
-  cp -p "$tree/$1" "$app/$1.deployer-new"
-  chown {user}:{group} "$app/$1.deployer-new"
-  mv -f -T "$app/$1.deployer-new" "$app/$1"
-}}
-{directories}while IFS= read -r path; do place "$path"; done <<'{END}'
+{first}{directories}while IFS= read -r path; do put "$path"; done <<'{END}'
 {files}{END}
-while IFS= read -r path; do [ -e "$app/$path" ] || place "$path"; done <<'{END}'
+while IFS= read -r path; do present "$path" || put "$path"; done <<'{END}'
 {seeds}{END}
-[ -z "$lost" ] || while IFS= read -r path; do place "$path"; done <<'{END}'
+[ -z "$lost" ] || while IFS= read -r path; do put "$path"; done <<'{END}'
 {sent}{END}
-{remove}"#,
+{last}discard {LEGACY_MARKER}
+"#,
+        claim = guard::claim((user, group)),
+        first = if first.is_empty() { String::new() } else { remove(&lines(first)) },
         directories = if directories.is_empty() { String::new() } else { made(&directories) },
         id = quote(&record.id),
         owned = lines(owned),
         files = of(files),
         seeds = of(seeds),
         sent = of(sent),
-        remove = remove(&gone),
+        last = remove(&lines(last)),
     )
 }
 
 /// Shell that makes those directories that are missing, each with its owner.
 fn made(directories: &str) -> String {
     format!(
-        r#"while read -r owner path; do
-  [ -d "$app/$path" ] || {{ (umask 022; mkdir -p "$app/$path") && chown "$owner" "$app/$path"; }}
-done <<'{END}'
-{directories}{END}
-"#
+        "while read -r owned_by path; do make_directory \"$owned_by\" \"$path\"; done <<'{END}'\n{directories}{END}\n"
     )
 }
 
-/// Shell that removes paths and the directories that become empty with them.
+/// Shell, after [`guard::pin`], that removes files and the directories that become empty with them.
 #[must_use]
 pub fn remove(paths: &str) -> String {
-    format!(
-        r#"while IFS= read -r path; do
-  rm -f -- "$app/$path" "$app/$path.deployer-new"
-  parent=$(dirname -- "$path")
-  [ "$parent" = . ] || (cd "$app" && rmdir -p --ignore-fail-on-non-empty -- "$parent" 2>/dev/null) || true
-done <<'{END}'
-{paths}{END}
-"#
-    )
+    format!("while IFS= read -r path; do discard \"$path\"; done <<'{END}'\n{paths}{END}\n")
 }

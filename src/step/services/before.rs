@@ -4,12 +4,12 @@
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
-use crate::step::files::{SEED, compose, digest};
+use crate::step::files::{SEED, compose, digest, in_release};
 use crate::step::model::OwnMount;
 use crate::step::record::{ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, SHORT, Subject, keep};
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, drift, guard, keep};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long one may take, in seconds; less than its command, so that its container is removed in time.
 const LIMIT: u64 = LONG.as_secs() - SHORT.as_secs();
@@ -68,20 +68,15 @@ pub(super) fn commands(
             let sent: Vec<&Utf8PathBuf> =
                 record.files.iter().filter(|(_, file)| file.value != SEED).map(|(path, _)| path).collect();
             let mounts = staged.model.own_mounts(name, Utf8Path::new(&tree), &sent);
-            let (user, group) = host.access.owner;
-            // The tree was unpacked for root alone; what is mounted is to be as it will be.
             keep("before.json", &live(name, &record.directory, &mounts))
-                + &format!(
-                    "cd \"$state/releases/\"{}/tree\nchown -R {user}:{group} .\nfind . -type d -exec chmod 0755 {{}} +\n",
-                    quote(&record.id)
-                )
-                + &once(record, name, "--no-deps", "\"$PWD\"", "before.json")
+                + &once(record, name, &beside(host, record, name))
         } else {
-            "cd \"$app\"\n".to_owned() + &once(record, name, "--quiet-pull", "\"$app\"", "override.json")
+            let kept = drift::kept_files(subject, host);
+            once(record, name, &first(record, name, &kept))
         };
         commands.push(Command {
             title: format!("run {name} before the switch"),
-            script: subject.preamble() + "umask 077\n" + &script,
+            script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + &script,
             input: Input::Empty,
             limit: LONG,
             reason: Reason::BeforeFailed,
@@ -108,29 +103,66 @@ fn live(name: &str, directory: &str, mounts: &[OwnMount]) -> String {
 fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
     Command {
         title: "put the files in place".to_owned(),
-        script: subject.preamble() + "umask 077\n" + &keep("override.json", labels) + placed,
+        script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + &keep("override.json", labels) + placed,
         input: Input::Empty,
         limit: SHORT,
         reason: Reason::UploadFailed,
     }
 }
 
-/// Runs one to its end, unless it is noted beside the release that it ended well.
-fn once(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
+/// Runs one next to the live release, on a copy of what waits: it may write to what it mounts, and what it writes is not released.
+fn beside(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
+    let (user, group) = host.access.owner;
     format!(
-        r#"noted="$state/releases/"{id}/before
-left() {{ docker ps -aq --filter label=deployer.before={project} | xargs -r docker rm -f >/dev/null; }}
+        r#"cp -a --reflink=auto "$state/releases/"{id}/tree "$run"
+  chown -R {user}:{group} "$run"
+  # The tree was unpacked for root alone; what is mounted has the modes that it will have.
+  find "$run" -type d -exec chmod 0755 {{}} +
+  cd "$run"
+  {run}"#,
+        id = quote(&record.id),
+        run = run(record, name, "--no-deps", "\"$PWD\"", "before.json"),
+    )
+}
+
+/// Runs one of the first release in its directory.
+fn first(record: &ReleaseRecord, name: &str, kept: &BTreeSet<Utf8PathBuf>) -> String {
+    format!(
+        "{}{}",
+        guard::PIN,
+        in_release(record, kept, &run(record, name, "--quiet-pull", "\"$app\"", "override.json"))
+    )
+}
+
+fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
+    format!(
+        "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} {name} >&2 </dev/null || code=$?",
+        project = quote(&record.project),
+        name = quote(name),
+        compose = compose(&record.project, directory, &record.compose_files),
+    )
+}
+
+/// Runs one to its end, unless it is noted beside the release that it ended well.
+fn once(record: &ReleaseRecord, name: &str, run: &str) -> String {
+    format!(
+        r#"noted="$state/releases/"{id}/before run="$state/before.run"
+left() {{
+  docker ps -aq --filter label=deployer.before={project} | xargs -r docker rm -f >/dev/null
+  rm -rf "$run"
+}}
 if ! grep -qxsF -- {name} "$noted"; then
   left
   code=0
-  timeout -k 20 {LIMIT} {compose} -f "$state/{over}" run --rm -T {options} --label deployer.before={project} {name} >&2 </dev/null || code=$?
-  [ "$code" = 0 ] || {{ left; exit "$code"; }}
+  {run}
+  cd /
+  left
+  [ "$code" = 0 ] || exit "$code"
   printf '%s\n' {name} >> "$noted"
 fi
 "#,
         id = quote(&record.id),
         project = quote(&record.project),
         name = quote(name),
-        compose = compose(&record.project, directory, &record.compose_files),
     )
 }

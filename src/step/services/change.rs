@@ -10,7 +10,8 @@ use crate::host::Input;
 use crate::shell::quote;
 use crate::step::images::registry;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, images, keep};
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, guard, images, keep};
+use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -36,7 +37,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     };
     let kept = drift::kept_services(subject, host);
     let mut commands = before::commands(subject, host, &record, &labels(&record), &begin);
-    commands.push(up(subject, &record, &kept, "start the services".to_owned(), &begin));
+    commands.push(up(subject, host, &record, &kept, "start the services".to_owned(), &begin));
     Ok(commands)
 }
 
@@ -46,21 +47,35 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Command {
     let reject = rejection(host, rejected, target);
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
-    up(subject, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin)
+    up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin)
 }
 
 /// Lets Compose bring the services to `record`, after `begin`; those that are `kept` stay as they are.
-fn up(subject: &Subject<'_>, record: &ReleaseRecord, kept: &BTreeSet<String>, title: String, begin: &str) -> Command {
-    let script = format!(
-        "{preamble}umask 077\n{labels}{begin}{unfinished}{thaw}cd \"$app\"\n\
-         {compose} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{named} >&2 </dev/null\n",
-        preamble = subject.preamble(),
-        labels = keep("override.json", &labels(record)),
-        unfinished = unfinished(&record.project),
-        thaw = thaw(&record.project),
-        compose = files::compose(&record.project, "\"$app\"", &record.compose_files),
-        named = named(record, kept),
+fn up(
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    record: &ReleaseRecord,
+    kept: &BTreeSet<String>,
+    title: String,
+    begin: &str,
+) -> Command {
+    let compose = format!(
+        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 </dev/null",
+        files::compose(&record.project, "\"$app\"", &record.compose_files),
+        named(record, kept),
     );
+    let script = [
+        &subject.preamble(),
+        "umask 077\n",
+        guard::FUNCTIONS,
+        &keep("override.json", &labels(record)),
+        begin,
+        &unfinished(&record.project),
+        &thaw(&record.project),
+        guard::PIN,
+        &files::in_release(record, &drift::kept_files(subject, host), &compose),
+    ]
+    .concat();
     let limit = subject.environment.health.timeout + SHORT;
     Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
 }
@@ -74,10 +89,9 @@ fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
 /// Journals a release as the one being switched to and puts its files in place.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
-    let marker = quote(&access::marker_of(subject, host, false));
     keep("swapping.json", &json)
+        + &access::own_directory(subject, host, Utf8Path::new(&record.directory))
         + &files::switch(record, host, &drift::kept_files(subject, host))
-        + &format!("printf '%s\\n' {marker} > \"$app/.deployer\"\n")
 }
 
 /// Lets each image's name lead to the image that the release ran with.

@@ -1,0 +1,235 @@
+# shellcheck shell=sh
+# Functions for work as root below a directory that services and other users may change.
+#
+# A directory is entered one component at a time, and after each step the place that the kernel reports ($PWD after
+# `cd -P`) is compared with the intended one, so a link in any component is noticed before anything is done. From then on single
+# names (./NAME) cannot leave the directory, whatever is renamed around it. Files there are opened without
+# following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a name of its own (O_EXCL) and
+# renamed into place, which replaces a link and never follows it.
+
+# pin DIRECTORY [USER:GROUP]: enters an absolute directory and remembers its real path as $top; with an owner, creates it
+# where it is missing. A link on the way is followed only in a directory that root alone can change.
+pin() {
+  cd -P / || return 1
+  todo=${1#/}/ hops=0
+  while [ -n "$todo" ]; do
+    part=${todo%%/*} todo=${todo#*/}
+    case $part in '' | .) continue ;; ..) cd -P .. || return 1 && continue ;; esac
+    if [ -L "./$part" ]; then
+      hops=$((hops + 1))
+      case $hops:$(stat -c %u:%A .) in [1-9]:0:?????-??-* | [1-3][0-9]:0:?????-??-*) ;; *) return 1 ;; esac
+      target=$(readlink "./$part") || return 1
+      case $target in /*) cd -P / || return 1 ;; esac
+      todo=$target/$todo
+      continue
+    fi
+    place=${PWD%/}/$part
+    if [ -n "${2-}" ] && [ ! -e "./$part" ]; then
+      (umask 022 && mkdir "./$part") || return 1
+      [ -n "$todo" ] || hops=new
+    fi
+    cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
+  done
+  [ "$hops" != new ] || { chown "$2" . && chmod 0700 .; } || return 1
+  top=$PWD
+}
+
+cannot_enter() {
+  echo "Cannot enter ${app:?}: something other than a directory is on its way, or a link that others can replace" >&2
+  exit 1
+}
+
+# walk DIRECTORY [make]: goes on from the current directory; with `make`, creates what is missing and clears what is in
+# the way. On failure $part names the component that was not entered, and $passed the directory that holds it.
+walk() {
+  todo=$1/ passed=.
+  while [ -n "$todo" ]; do
+    part=${todo%%/*} todo=${todo#*/}
+    case $part in '' | .) continue ;; ..) return 1 ;; esac
+    place=${PWD%/}/$part
+    if [ -n "${2-}" ] && { [ -L "./$part" ] || [ ! -d "./$part" ]; }; then
+      clear_way "./$part" && (umask 022 && mkdir "./$part") || return 1
+    fi
+    cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
+    passed=$passed/$part
+  done
+}
+
+# enter DIRECTORY [make]: enters a directory below $top.
+enter() {
+  cd -P "$top" 2>/dev/null && [ "$PWD" = "$top" ] && walk "$@"
+}
+
+# split PATH: the directory and the name of a path below $top, as $directory and $name.
+split() {
+  name=./${1##*/}
+  case $1 in */*) directory=${1%/*} ;; *) directory=. ;; esac
+}
+
+# clear_way ./NAME: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, an empty directory is
+# removed; files and directories with content are renamed and so kept.
+clear_way() {
+  if [ ! -L "$1" ] && [ -d "$1" ]; then
+    rmdir -- "$1" 2>/dev/null && return
+  elif [ -L "$1" ] || [ ! -f "$1" ]; then
+    rm -f -- "$1" && return
+  fi
+  for number in 1 2 3 4 5 6 7 8 9; do
+    if [ -e "$1.deployer-saved-$number" ] || [ -L "$1.deployer-saved-$number" ]; then continue; fi
+    mv -nT -- "$1" "$1.deployer-saved-$number" && return
+  done
+  return 1
+}
+
+# same FILE ./NAME: compares a file of root's with one of the current directory: kind, permissions, content.
+same() {
+  about=$(stat -c '%f %s' -- "$1") && [ "$about" = "$(stat -c '%f %s' -- "$2" 2>/dev/null)" ] || return 1
+  dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$((${about#* } / 65536 + 1)) status=none 2>/dev/null |
+    cmp -s - "$1"
+}
+
+# put PATH: places the file of that path below $tree, root's own directory, under the same path below $top, owned by $owner.
+put() {
+  split "$1"
+  enter "$directory" make || { echo "Cannot place $1: $passed/$part is in the way" >&2 && return 1; }
+  for old in ./.deployer-new.* "$name.deployer-new"; do
+    [ ! -e "$old" ] && [ ! -L "$old" ] || rm -f -- "$old" 2>/dev/null || :
+  done
+  same "${tree:?}/$1" "$name" && return
+  if [ ! -L "$name" ] && [ -d "$name" ]; then clear_way "$name" || return 1; fi
+  : "${nonce:=$(od -An -N 8 -t x1 /dev/urandom | tr -d ' \n')}"
+  chown -h "${owner:?}" "$tree/$1" &&
+    cp -pT --remove-destination -- "$tree/$1" "./.deployer-new.$nonce" && mv -fT -- "./.deployer-new.$nonce" "$name"
+}
+
+# present PATH: whether anything has that path below $top.
+present() {
+  split "$1"
+  enter "$directory" && { [ -e "$name" ] || [ -L "$name" ]; }
+}
+
+# make_directory USER:GROUP PATH: creates a directory below $top, unless it is there, and gives it to its owner.
+make_directory() {
+  split "$2"
+  enter "$directory" make || { echo "Cannot create $2: $passed/$part is in the way" >&2 && return 1; }
+  [ ! -d "$name" ] || [ -L "$name" ] || return 0
+  if [ -e "$name" ] || [ -L "$name" ]; then echo "Cannot create $2: it is a link or a file on the host" >&2 && return 1; fi
+  (umask 022 && mkdir -- "$name") && walk "${name#./}" && chown "$1" .
+}
+
+# discard PATH: removes a file below $top and the directories that are empty without it. What is below a link stays.
+discard() {
+  split "$1"
+  enter "$directory" || return 0
+  if [ ! -L "$name" ] && [ -d "$name" ]; then
+    rmdir -- "$name" 2>/dev/null || :
+  else
+    rm -f -- "$name" "$name.deployer-new"
+  fi
+  while [ "$directory" != . ]; do
+    split "$directory"
+    enter "$directory" && rmdir -- "$name" 2>/dev/null || return 0
+  done
+}
+
+# describe: reads sorted paths below $top, one a line, and tells what has them, in records that end with NUL: `in DIRECTORY`, then
+# for each name there `PERMISSIONS ./NAME` of a regular file and `SHA256  ./NAME` of one of at most $largest bytes that can be read, or `other MODE
+# ./NAME` (hexadecimal digits, with the kind of file); `through MODE PATH` of a path that leads through something other than a directory.
+describe() {
+  copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
+  trap 'rm -rf "$copies"' EXIT
+  at='' there=''
+  set --
+  while IFS= read -r path; do
+    split "$path"
+    if [ "$directory" != "$at" ] || [ $# -ge 256 ]; then
+      describe_names "$@"
+      set --
+      at=$directory there=''
+      if enter "$at"; then there=yes && printf 'in %s\0' "$at"; fi
+    fi
+    if [ -n "$there" ]; then set -- "$@" "./${path##*/}"; else describe_obstacle "$path"; fi
+  done
+  describe_names "$@"
+}
+
+describe_names() {
+  [ $# != 0 ] || return 0
+  found=$(stat --printf '%f %a %s %n\n' -- "$@" 2>/dev/null) || :
+  [ -n "$found" ] || return 0
+  set --
+  while IFS= read -r line; do
+    mode=${line%% *} line=${line#* }
+    permissions=${line%% *} line=${line#* }
+    size=${line%% *} line=${line#* }
+    case $mode in
+      8???) printf '%s %s\0' "$permissions" "$line" ;;
+      *) printf 'other %s %s\0' "$mode" "$line" && continue ;;
+    esac
+    if [ "$size" -le 65536 ]; then
+      set -- "$@" "$line"
+    elif [ "$size" -le "${largest:?}" ]; then
+      digest=$(dd if="$line" iflag=nofollow,nonblock,fullblock bs=1048576 count=$((size / 1048576 + 1)) status=none 2>/dev/null | sha256sum)
+      printf '%s  %s\0' "${digest%% *}" "$line"
+    fi
+  done <<FOUND
+$found
+FOUND
+  [ $# = 0 ] || (
+    # sha256sum follows links and waits for pipes; cp, which never follows a link, copies the files to where nobody else is.
+    ulimit -f 4096
+    cp -P -- "$@" "$copies" 2>/dev/null
+    cd "$copies" && sha256sum -z -- "$@" 2>/dev/null
+    rm -f -- "$@"
+  ) || :
+}
+
+# What keeps a path's directory from being entered, unless it is missing: $passed and $part are of a failed `enter`.
+describe_obstacle() {
+  ! enter "${1%/*}" || return 0
+  obstacle=$part
+  enter "$passed" && mode=$(stat -c %f -- "./$obstacle" 2>/dev/null) || return 0
+  case $mode in 4???) ;; *) printf 'through %s %s\0' "$mode" "$1" ;; esac
+}
+
+# show: reads paths below $top, one a line, and prints `SIZE PATH`, the content and a line break for each regular file of
+# at most 64 KiB.
+show() {
+  copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
+  trap 'rm -rf "$copies"' EXIT
+  while IFS= read -r path; do
+    split "$path"
+    enter "$directory" || continue
+    case $(stat -c %f -- "$name" 2>/dev/null) in 8???) ;; *) continue ;; esac
+    dd if="$name" iflag=nofollow,nonblock,fullblock bs=65537 count=1 status=none 2>/dev/null >"$copies/content" || continue
+    size=$(stat -c %s "$copies/content")
+    [ "$size" -le 65536 ] || continue
+    printf '%s %s\n' "$size" "$path" && cat "$copies/content" && echo
+  done
+}
+
+# in_release COMMAND...: runs a command in the application's directory as root keeps its release: the files of $tree cover those that services
+# can change. Files that are the host's own come from copies in $own. Without the right to mount, it runs in the directory itself.
+in_release() {
+  if unshare -m mount --bind "${tree:?}" "$top" 2>/dev/null; then
+    # shellcheck disable=SC2016 # for the other shell
+    unshare -m sh -c 'mount --bind "$1" "$2" || exit
+      [ ! -d "$3" ] || (cd "$3" && find . -type f) | while IFS= read -r path; do mount --bind "$3/$path" "$2/$path"; done
+      cd "$2" && shift 3 && exec "$@"' sh "$tree" "$top" "${own:?}" "$@"
+  else
+    enter . && "$@"
+  fi
+}
+
+# copy_own: reads paths below $top, one a line, and copies the regular ones of at most 1 MiB to $own, root's own directory.
+copy_own() {
+  rm -rf "$own"
+  while IFS= read -r path; do
+    split "$path"
+    enter "$directory" || continue
+    case $(stat -c %f -- "$name" 2>/dev/null) in 8???) ;; *) continue ;; esac
+    mkdir -p "$own/$directory"
+    dd if="$name" of="$own/$path" iflag=nofollow,nonblock,fullblock bs=1048577 count=1 status=none 2>/dev/null || continue
+    [ "$(stat -c %s "$own/$path")" -le 1048576 ] || rm -f "$own/$path"
+  done
+}
