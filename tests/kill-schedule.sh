@@ -103,8 +103,8 @@ doubled() {
     on_host "docker ps -a --format '{{.Label \"com.docker.compose.service\"}}'" | sort | uniq -c >containers
     for name in web side; do grep -qE "^ +1 $name\$" containers || echo "containers of $name: $(xargs <containers)"; done
     [ "$(wc -l <containers)" = 2 ] || echo "containers: $(xargs <containers)"
-    on_host "ls -A /var/lib/deployer /opt/deployer | grep -vxE '/.*:|kill--schedule|host.lock|' || true
-        find $state $app \( -name staged -o -name swapping -o -name '*.new' -o -name '*.deployer-new' \) -print
+    on_host "ls -A /var/lib/deployer /opt/deployer | grep -vxE '/.*:|kill--schedule|directories|host.lock|' || true
+        find $state $app \( -name staged -o -name swapping -o -name '*.new' -o -name '*.deployer-new' -o -name '.deployer-new.*' \) -print
         ps -e -o args= | grep '[d]eployer-begin' || true
         digest() { sed -n 's/.*\"digest\":\"\([^\"]*\)\".*/\1/p' \"\$1\"; }
         for record in $state/releases/*/release.json; do digest \$record; done | sort | uniq -d | sed 's/^/release twice: /'"

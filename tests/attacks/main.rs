@@ -1,2 +1,7 @@
 //! Replays of attacks that need no host: each asserts that the victim is untouched and that honest use goes on.
 //! Replays on hosts of the test bed are in `tests/live/attack_*.rs`; `SECURITY.md` names the promises they hold.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
+
+mod guard;

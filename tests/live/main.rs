@@ -5,6 +5,7 @@
 
 mod acme;
 mod admission;
+mod attack_files;
 mod backup;
 mod bed;
 mod before;

@@ -71,9 +71,9 @@ pub fn finishes(host: &BedHost, work: &Work, page: &str) {
 #[track_caller]
 pub fn finished(host: &BedHost, work: &Work, page: &str) {
     assert_eq!(host.page(8080).as_deref().map(str::trim_end), Some(page));
-    let count = host.shell("docker ps -aq | wc -l; ls -d /var/lib/deployer/*/ | wc -l; ls -A /opt/deployer | wc -l");
+    let count = host.shell("docker ps -aq | wc -l; ls -d /var/lib/deployer/*--*/ | wc -l; ls -A /opt/deployer | wc -l");
     assert_eq!(count.split_whitespace().collect::<Vec<_>>(), ["1", "1", "1"], "nothing is there twice");
-    let left = host.shell("cd /var/lib/deployer/*; ls -A . releases; find /opt/deployer -name '*.deployer-new'");
+    let left = host.shell("cd /var/lib/deployer/*--*; ls -A . releases; find /opt/deployer -name '*deployer-new*'");
     for unfinished in ["staged", "swapping", ".new", "deployer-new"] {
         assert!(!left.contains(unfinished), "{unfinished} is left:\n{left}");
     }

@@ -1,0 +1,197 @@
+//! The shell functions that root works with below a directory that others can change, against whoever changes it meanwhile.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployer::process;
+use deployer::step::guard;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A tree of root's own, an application's directory, and a directory that nothing may touch.
+struct Scene {
+    _folder: tempfile::TempDir,
+    root: Utf8PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        for (path, text) in [
+            ("tree/a/file", "new\n"),
+            ("tree/top", "top\n"),
+            ("app/a/file", "old\n"),
+            ("app/a/other", "theirs\n"),
+            ("victim/file", "precious\n"),
+        ] {
+            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            fs::write(root.join(path), text).unwrap();
+        }
+        Self { _folder: folder, root }
+    }
+
+    fn path(&self, path: &str) -> Utf8PathBuf {
+        self.root.join(path)
+    }
+
+    /// Runs shell after the functions, with the directory entered; its exit code and what it printed.
+    async fn run(&self, script: &str) -> (Option<i32>, String) {
+        let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
+        let id = fs::metadata(&self.root).unwrap();
+        let script = format!(
+            "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree own={root}/own owner={}:{} largest=1000000\n{script}",
+            id.uid(),
+            id.gid(),
+            root = self.root,
+        );
+        let argv = ["sh", "-c", &script].map(str::to_owned);
+        let finished = process::run(&argv, b"", Duration::from_secs(60)).await.unwrap();
+        (finished.status.code(), String::from_utf8_lossy(&finished.stdout).replace('\0', "\n"))
+    }
+
+    #[track_caller]
+    fn victim_is_untouched(&self) {
+        let names: Vec<_> =
+            self.path("victim").read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
+        assert_eq!(names, ["file"]);
+        assert_eq!(fs::read_to_string(self.path("victim/file")).unwrap(), "precious\n");
+    }
+}
+
+fn remove(path: &Utf8Path) {
+    let _ = fs::remove_file(path);
+    let _ = fs::remove_dir_all(path);
+}
+
+#[tokio::test]
+async fn whatever_is_in_the_way_of_a_file_gives_way_and_nothing_with_content_is_lost() {
+    let scene = Scene::new();
+    for what in ["link", "dangling", "loop", "pipe", "empty", "full", "above", "above-file", "temporary"] {
+        remove(&scene.path("app/a"));
+        fs::create_dir(scene.path("app/a")).unwrap();
+        let (file, victim) = (scene.path("app/a/file"), scene.path("victim"));
+        match what {
+            "link" => symlink(victim.join("file"), &file).unwrap(),
+            "dangling" => symlink(victim.join("new"), &file).unwrap(),
+            "loop" => symlink("file", &file).unwrap(),
+            "pipe" => drop(std::process::Command::new("mkfifo").arg(&file).status().unwrap()),
+            "empty" => fs::create_dir(&file).unwrap(),
+            "full" => fs::create_dir_all(file.join("kept")).unwrap(),
+            "above" => {
+                remove(&scene.path("app/a"));
+                symlink(&victim, scene.path("app/a")).unwrap();
+            }
+            "above-file" => {
+                remove(&scene.path("app/a"));
+                fs::write(scene.path("app/a"), "kept\n").unwrap();
+            }
+            _ => {
+                symlink(victim.join("file"), scene.path("app/a/file.deployer-new")).unwrap();
+                symlink(victim.join("file"), scene.path("app/a/.deployer-new.0")).unwrap();
+            }
+        }
+        assert_eq!(scene.run("put a/file").await.0, Some(0), "{what}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new\n", "{what}");
+        assert!(!file.is_symlink(), "{what}");
+        scene.victim_is_untouched();
+        match what {
+            "full" => assert!(scene.path("app/a/file.deployer-saved-1/kept").is_dir()),
+            "above-file" => assert_eq!(fs::read_to_string(scene.path("app/a.deployer-saved-1")).unwrap(), "kept\n"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_own_directory() {
+    let scene = Scene::new();
+    let app = scene.path("app");
+    symlink(scene.path("victim/file"), app.join("link")).unwrap();
+    symlink(scene.path("victim"), app.join("through")).unwrap();
+    fs::File::create(app.join("endless")).unwrap().set_len(1 << 40).unwrap();
+    fs::write(app.join("large"), vec![b'x'; 70_000]).unwrap();
+    std::process::Command::new("mkfifo").arg(app.join("pipe")).status().unwrap();
+    fs::write(app.join("wide"), "").unwrap();
+    fs::set_permissions(app.join("wide"), fs::Permissions::from_mode(0o4755)).unwrap();
+    let (code, text) = scene
+        .run("printf '%s\\n' a a/file a/missing endless large link missing/x pipe through/file wide/below wide | describe")
+        .await;
+    assert_eq!(code, Some(0));
+    let lines: Vec<&str> = text.lines().collect();
+    let digest = |text: &[u8]| data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(text));
+    for expected in [
+        "in .".to_owned(),
+        "in a".to_owned(),
+        format!("{}  ./file", digest(b"old\n")),
+        format!("{}  ./large", digest(&[b'x'; 70_000])),
+        format!("{}  ./wide", digest(b"")),
+        "4755 ./wide".to_owned(),
+        "other a1ff ./link".to_owned(),
+        "through a1ff through/file".to_owned(),
+        "through 89ed wide/below".to_owned(),
+    ] {
+        assert!(lines.contains(&expected.as_str()), "{expected}\n{text}");
+    }
+    assert!(lines.iter().any(|line| line.starts_with("other 1") && line.ends_with("./pipe")), "{text}");
+    assert!(lines.contains(&"600 ./endless") || lines.contains(&"644 ./endless"), "{text}");
+    assert_eq!(
+        lines.iter().filter(|line| line.ends_with("  ./endless") || line.contains("missing")).count(),
+        0,
+        "{text}"
+    );
+    assert!(!text.contains(&digest(b"precious\n")), "{text}");
+
+    let (_, shown) = scene.run("printf '%s\\n' a/file large link pipe through/file | show").await;
+    assert_eq!(shown, "4 a/file\nold\n\n");
+}
+
+#[tokio::test]
+async fn removal_stays_below_the_directory() {
+    let scene = Scene::new();
+    symlink(scene.path("victim"), scene.path("app/b")).unwrap();
+    symlink(scene.path("victim/file"), scene.path("app/c")).unwrap();
+    let (code, _) =
+        scene.run("for path in b/file c ../victim/file /a/missing a/file a/other; do discard \"$path\"; done").await;
+    assert_eq!(code, Some(0));
+    scene.victim_is_untouched();
+    assert!(!scene.path("app/c").is_symlink() && scene.path("app/b").is_symlink() && !scene.path("app/a").exists());
+}
+
+#[tokio::test]
+async fn the_directory_itself_is_reached_over_links_of_roots_alone() {
+    let scene = Scene::new();
+    fs::rename(scene.path("app"), scene.path("real")).unwrap();
+    symlink("real", scene.path("app")).unwrap();
+    // Where root is nobody but this user, no link is root's.
+    let expected = if fs::metadata(&scene.root).unwrap().uid() == 0 { Some(0) } else { Some(1) };
+    assert_eq!(scene.run("enter a && [ -e ./other ]").await.0, expected);
+    fs::set_permissions(&scene.root, fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(scene.run("put top").await.0, Some(1));
+    assert!(!scene.path("real/top").exists());
+}
+
+/// Replaces a directory of the application by a link and back, as fast as it can, while root works there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
+    let scene = Scene::new();
+    let (done, root) = (AtomicBool::new(false), scene.root.clone());
+    let (app, aside) = (root.join("app/a"), root.join("app/aside"));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = fs::rename(&app, &aside);
+                let _ = symlink(root.join("victim"), &app);
+                let _ = fs::remove_file(&app);
+                let _ = fs::rename(&aside, &app);
+            }
+        });
+        let script = "n=0; while [ $n -lt 150 ]; do n=$((n + 1)); echo $n >\"$tree/a/file\"; (put a/file) 2>/dev/null || :; \
+                      echo a/file | (describe) 2>/dev/null || :; (discard a/file) || :; done";
+        let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
+        done.store(true, Ordering::Relaxed);
+        let secret = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(b"precious\n"));
+        assert!(!text.contains(&secret));
+    });
+    scene.victim_is_untouched();
+}

@@ -1,0 +1,121 @@
+//! A service that may write to the whole directory of its application attacks root: with links, pipes, devices, endless
+//! files, a Compose file and a marker of its own. The victims are files of the host that the test made.
+
+use crate::bed::{BedHost, Work};
+use crate::scene::{APP, STATE, containers};
+use std::time::{Duration, Instant};
+
+const COMPOSE: &str = r#"services:
+  web:
+    image: demo:1
+    stop_grace_period: 0s
+    init: true
+    command: [sleep, infinity]
+    volumes: [".:/app"]
+  prepare:
+    image: demo:1
+    volumes: ["./conf:/conf"]
+    command: [sh, -c, "echo prepared >>/conf/written"]
+"#;
+
+/// A Compose file that hands the host's /etc to the service.
+const GREEDY: &str =
+    r#"services: { web: { image: "demo:1", init: true, command: [sleep, infinity], volumes: ["/etc:/host"] } }"#;
+
+/// The application, once released, and a directory of the host that no run may touch.
+fn released(host: &BedHost) -> Work {
+    host.shell(
+        "mkdir -m 755 /etc/victim; cd /etc/victim; for f in file motd own; do echo precious >$f; chmod 600 $f; done",
+    );
+    let work = Work::demo(host);
+    work.write("app/compose.yaml", COMPOSE);
+    work.write("app/conf/app.conf", "a=1\n");
+    work.write("app/conf/sub/motd", "hello\n");
+    work.edit("deployment.yaml", "archives:", "before: [prepare], archives:");
+    work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
+    work.apply().expect(0);
+    work
+}
+
+/// Runs shell in the service, as whoever took it over.
+fn inside(host: &BedHost, script: &str) {
+    host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\ncd /app\n{script}\nINSIDE\n"));
+}
+
+fn victims(host: &BedHost) -> String {
+    host.shell("cd /etc/victim && stat -c '%n %a %u:%g %F' . * && cat *")
+}
+
+#[test]
+fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment_stays_manageable() {
+    let host = BedHost::docker();
+    let work = released(&host);
+    let before = victims(&host);
+    let forms = [
+        ("a link", "rm -f conf/app.conf; ln -s /etc/victim/own conf/app.conf", "a symbolic link"),
+        ("a link to itself", "rm -f conf/app.conf; ln -s app.conf conf/app.conf", "a symbolic link"),
+        ("a pipe", "rm -f conf/app.conf; mkfifo conf/app.conf", "a named pipe"),
+        ("a device", "rm -f conf/app.conf; mknod conf/app.conf c 1 5", "a device"),
+        ("a full directory", "rm -f conf/app.conf; mkdir -p conf/app.conf/x", "a directory"),
+        ("an endless file", "rm -rf conf/app.conf; truncate -s 1T conf/app.conf", "a file that cannot be read"),
+        ("a link above", "rm -rf conf/sub; ln -s /etc/victim conf/sub", "below a symbolic link"),
+        ("a pipe above", "rm -rf conf/sub; mkfifo conf/sub", "below something other than a directory"),
+        ("a link for all", "rm -rf conf; ln -s /etc/victim conf", "below a symbolic link"),
+    ];
+    for (index, (name, script, seen)) in forms.into_iter().enumerate() {
+        inside(&host, script);
+        // Old and new names for what is not in place yet.
+        inside(
+            &host,
+            "for n in app.conf.deployer-new .deployer-new.x; do ln -sf /etc/victim/file conf/$n 2>/dev/null; done; :",
+        );
+        let begun = Instant::now();
+        let plan = work.run(&["plan", "--json"]).expect(0);
+        assert!(begun.elapsed() < Duration::from_secs(30), "{name}: {:?}", begun.elapsed());
+        assert!(plan.stdout.contains(seen) && !plan.stdout.contains("precious"), "{name}: {}", plan.stdout);
+        work.write("app/conf/app.conf", format!("a={index}\n"));
+        work.apply().expect(0);
+        assert_eq!(victims(&host), before, "{name}");
+        let now = host.shell(&format!("cat {APP}/conf/app.conf {APP}/conf/sub/motd"));
+        assert_eq!(now, format!("a={index}\nhello\n"), "{name}");
+    }
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+
+    // What ran before each switch wrote to a copy, not to the release that root keeps.
+    assert_eq!(host.shell(&format!("find {STATE}/releases {STATE}/before.run -name written 2>/dev/null; true")), "");
+
+    // Directories of a release that leave it, and a destruction, while links are in place.
+    inside(&host, "rm -rf conf/sub; ln -s /etc/victim conf/sub");
+    std::fs::remove_dir_all(work.path("app/conf/sub")).expect("removed");
+    work.apply().expect(0);
+    assert_eq!(victims(&host), before);
+    inside(&host, "rm -rf conf; ln -s /etc/victim conf; mkfifo fifo");
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--yes"]).expect(0);
+    assert_eq!(victims(&host), before);
+    assert!(host.holds(&format!("[ ! -e {APP} ] && [ -z \"$(docker ps -aq)\" ]")));
+}
+
+#[test]
+fn a_service_cannot_choose_what_root_runs_or_whose_its_directory_is() {
+    let host = BedHost::docker();
+    let work = released(&host);
+    host.shell(&format!("printf '%s' '{GREEDY}' >{APP}/greedy.yaml"));
+    host.shell(
+        "docker exec -d shop--production-web-1 sh -c 'while :; do cp /app/greedy.yaml /app/compose.yaml; cp /app/greedy.yaml /app/.env; done'",
+    );
+    let marker = r#"{"version":1,"project":"other","environment":"other"}"#;
+    host.shell(&format!("printf '%s' '{marker}' >{APP}/.deployer"));
+    for page in ["a=2\n", "a=3\n"] {
+        work.write("app/conf/app.conf", page);
+        // The files change all the time, so a run may end in either way.
+        work.run(&["apply", "--json"]);
+        let mounts = host.shell("docker ps -aq | xargs docker inspect -f '{{range .Mounts}}{{.Source}} {{end}}'");
+        assert_eq!(mounts.trim(), APP, "nothing but the directory is mounted");
+    }
+    host.shell("docker restart -t 0 shop--production-web-1 >/dev/null");
+    work.apply().expect(0);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    assert_eq!(containers(&host).keys().collect::<Vec<_>>(), ["web"]);
+    assert_eq!(host.shell(&format!("cat {APP}/compose.yaml")), COMPOSE);
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
+}
