@@ -108,6 +108,19 @@ present() {
   enter "$directory" && { [ -e "$name" ] || [ -L "$name" ]; }
 }
 
+# unlinked PATH: ends the script where a path below $top leads through a link or is one.
+unlinked() {
+  split "$1"
+  if enter "$directory"; then
+    [ -L "$name" ] || return 0
+  else
+    linked=./$part
+    enter "$passed" && [ ! -L "$linked" ] && return
+  fi
+  echo "Cannot start the services: $1 is mounted, and a link is in its place on the host. Remove the link" >&2
+  exit 1
+}
+
 # make_directory USER:GROUP PATH: creates a directory below $top, unless it is there, and gives it to its owner.
 make_directory() {
   split "$2"

@@ -164,13 +164,17 @@ impl Model {
         variable: &dyn Fn(&str) -> Option<[u8; 32]>,
         keyed: &dyn Fn([u8; 32]) -> String,
     ) -> BTreeMap<String, ServiceRecord> {
+        let below =
+            |path: &Utf8PathBuf| roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
         let shipped = |path: &Utf8PathBuf| {
-            let below = roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
             let files = files.clone();
-            below.into_iter().flat_map(move |below| files.clone().filter(move |file| file.starts_with(&below)).cloned())
+            below(path)
+                .into_iter()
+                .flat_map(move |below| files.clone().filter(move |file| file.starts_with(&below)).cloned())
         };
         let record = |service: &Service| {
             let mounts = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
+            let own: Vec<Utf8PathBuf> = mounts.clone().filter_map(below).collect();
             let sources: Vec<&Source> = self.sources(service).collect();
             let given = sources.iter().filter_map(|source| source.file.as_ref());
             let mut reads: Vec<Utf8PathBuf> = mounts.chain(given).flat_map(shipped).collect();
@@ -183,6 +187,7 @@ impl Model {
                 image: service.image.clone(),
                 reads,
                 inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
+                mounts: own,
                 ports: service.ports.iter().flat_map(ports).collect(),
                 // What a provider brings has no container.
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },

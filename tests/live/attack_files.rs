@@ -11,7 +11,7 @@ const COMPOSE: &str = r#"services:
     stop_grace_period: 0s
     init: true
     command: [sleep, infinity]
-    volumes: [".:/app"]
+    volumes: [".:/app", "./data/in:/data"]
   prepare:
     image: demo:1
     volumes: ["./conf:/conf"]
@@ -57,7 +57,11 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
         ("a pipe", "rm -f conf/app.conf; mkfifo conf/app.conf", "a named pipe"),
         ("a device", "rm -f conf/app.conf; mknod conf/app.conf c 1 5", "a device"),
         ("a full directory", "rm -f conf/app.conf; mkdir -p conf/app.conf/x", "a directory"),
-        ("an endless file", "rm -rf conf/app.conf; truncate -s 1T conf/app.conf", "a file that cannot be read"),
+        (
+            "an endless file",
+            "rm -rf conf/app.conf; truncate -s 1099511627776 conf/app.conf",
+            "a file that cannot be read",
+        ),
         ("a link above", "rm -rf conf/sub; ln -s /etc/victim conf/sub", "below a symbolic link"),
         ("a pipe above", "rm -rf conf/sub; mkfifo conf/sub", "below something other than a directory"),
         ("a link for all", "rm -rf conf; ln -s /etc/victim conf", "below a symbolic link"),
@@ -83,6 +87,14 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
 
     // What ran before each switch wrote to a copy, not to the release that root keeps.
     assert_eq!(host.shell(&format!("find {STATE}/releases {STATE}/before.run -name written 2>/dev/null; true")), "");
+
+    // Docker would follow a link in place of what is mounted.
+    inside(&host, "rm -rf data; ln -s /etc data");
+    work.write("app/conf/app.conf", "a=mounted\n");
+    let refused = work.apply().expect(1);
+    assert!(refused.stdout.contains("data/in is mounted"), "{}", refused.stdout);
+    inside(&host, "rm data; mkdir -p data/in");
+    work.apply().expect(0);
 
     // Directories of a release that leave it, and a destruction, while links are in place.
     inside(&host, "rm -rf conf/sub; ln -s /etc/victim conf/sub");

@@ -11,7 +11,7 @@ use crate::shell::quote;
 use crate::step::images::registry;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
 use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, guard, images, keep};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -73,11 +73,24 @@ fn up(
         &unfinished(&record.project),
         &thaw(&record.project),
         guard::PIN,
+        &unlinked(record),
         &files::in_release(record, &drift::kept_files(subject, host), &compose),
     ]
     .concat();
     let limit = subject.environment.health.timeout + SHORT;
     Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
+}
+
+/// Shell that refuses a mount whose path a service could have replaced by a link, since it mounts a directory above: Docker
+/// would follow the link.
+fn unlinked(record: &ReleaseRecord) -> String {
+    let mounts: BTreeSet<&Utf8PathBuf> = record.services.values().flat_map(|service| &service.mounts).collect();
+    let exposed = |path: &&Utf8PathBuf| mounts.iter().any(|above| above != path && path.starts_with(above));
+    let exposed: Vec<&Utf8PathBuf> = mounts.iter().copied().filter(exposed).collect();
+    if exposed.is_empty() {
+        return String::new();
+    }
+    format!("while IFS= read -r path; do unlinked \"$path\"; done <<'/.'\n{}/.\n", files::lines(exposed))
 }
 
 /// The services to be started by name, where some are to be left as they are.
