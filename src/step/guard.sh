@@ -145,13 +145,15 @@ discard() {
   done
 }
 
-# describe: reads sorted paths below $top, one a line, and tells what has them, in records that end with NUL: `in DIRECTORY`, then
-# for each name there `PERMISSIONS ./NAME` of a regular file and `SHA256  ./NAME` of one of at most $largest bytes that can be read, or `other MODE
-# ./NAME` (hexadecimal digits, with the kind of file); `through MODE PATH` of a path that leads through something other than a directory.
+# describe: reads sorted paths below $top, one a line, and tells what has them, in records that end with NUL: `in NUMBER DIRECTORY`, then
+# for each name there `PERMISSIONS ./NAME` of a regular file or `other MODE ./NAME` (hexadecimal digits, with the kind of file); in the end `SHA256
+# ./NUMBER/NAME` of each regular file of at most $largest bytes; `through MODE PATH` of a path that leads through something other than a directory.
 describe() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   trap 'rm -rf "$copies"' EXIT
-  at='' there=''
+  # sha256sum follows links and waits for pipes; cp, which never follows a link, copies small files to where nobody else is.
+  ulimit -f 4096
+  number=0 kept=0 at='' there=''
   set --
   while IFS= read -r path; do
     split "$path"
@@ -159,13 +161,18 @@ describe() {
       describe_names "$@"
       set --
       at=$directory there=''
-      if enter "$at"; then there=yes && printf 'in %s\0' "$at"; fi
+      if enter "$at"; then
+        there=yes number=$((number + 1))
+        printf 'in %s %s\0' "$number" "$at"
+      fi
     fi
     if [ -n "$there" ]; then set -- "$@" "./${path##*/}"; else describe_obstacle "$path"; fi
   done
   describe_names "$@"
+  describe_copies
 }
 
+# describe_names ./NAME...: of the current directory, which has the number $number.
 describe_names() {
   [ $# != 0 ] || return 0
   found=$(stat --printf '%f %a %s %n\n' -- "$@" 2>/dev/null) || :
@@ -183,18 +190,22 @@ describe_names() {
       set -- "$@" "$line"
     elif [ "$size" -le "${largest:?}" ]; then
       digest=$(dd if="$line" iflag=nofollow,nonblock,fullblock bs=1048576 count=$((size / 1048576 + 1)) status=none 2>/dev/null | sha256sum)
-      printf '%s  %s\0' "${digest%% *}" "$line"
+      printf '%s  ./%s/%s\0' "${digest%% *}" "$number" "${line#./}"
     fi
   done <<FOUND
 $found
 FOUND
-  [ $# = 0 ] || (
-    # sha256sum follows links and waits for pipes; cp, which never follows a link, copies the files to where nobody else is.
-    ulimit -f 4096
-    cp -P -- "$@" "$copies" 2>/dev/null
-    cd "$copies" && sha256sum -z -- "$@" 2>/dev/null
-    rm -f -- "$@"
-  ) || :
+  [ $# != 0 ] || return 0
+  mkdir "$copies/$number"
+  cp -P -- "$@" "$copies/$number" 2>/dev/null || :
+  kept=$((kept + $#))
+  [ "$kept" -lt 512 ] || describe_copies
+}
+
+# The digests of the files that were copied.
+describe_copies() {
+  kept=0
+  [ "$number" = 0 ] || (cd "$copies" && find . -type f -exec sha256sum -z -- {} + && rm -rf ./*)
 }
 
 # What keeps a path's directory from being entered, unless it is missing: $passed and $part are of a failed `enter`.

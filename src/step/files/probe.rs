@@ -5,7 +5,7 @@ use super::{END, Obstacle, OnHost, Seen, Staged, lines};
 use crate::step::model::Model;
 use crate::step::record::{FORMAT, ReleaseRecord};
 use crate::step::{Subject, guard};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -49,7 +49,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let mut modes = BTreeMap::new();
     let mut staged = None;
-    let mut directory = Utf8PathBuf::new();
+    let mut directories: BTreeMap<&str, &Utf8Path> = BTreeMap::new();
+    let mut directory = Utf8Path::new("");
     for record in output.split(|byte| *byte == 0) {
         let Ok(record) = std::str::from_utf8(record) else { continue };
         let Some((word, value)) = record.split_once(' ') else { continue };
@@ -64,11 +65,18 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
                 let read = Model::parse(value).ok();
                 seen.staged = staged.take().zip(read).map(|(record, model)| Staged { record, model });
             }
-            "in" => directory = if value == "." { Utf8PathBuf::new() } else { value.into() },
+            "in" => {
+                let Some((number, path)) = value.split_once(' ') else { continue };
+                directory = Utf8Path::new(if path == "." { "" } else { path });
+                directories.insert(number, directory);
+            }
             "other" => seen.live.extend(other(value).map(|(kind, name)| (directory.join(plain(name)), kind))),
             "through" => seen.live.extend(other(value).map(|(kind, path)| (path.into(), kind.passed()))),
             sum if sum.len() == 64 => {
-                let path = directory.join(plain(value.get(1..).unwrap_or_default()));
+                let path = plain(value.get(1..).unwrap_or_default());
+                let numbered =
+                    path.split_once('/').and_then(|(number, name)| Some(directories.get(number)?.join(name)));
+                let path = numbered.unwrap_or_else(|| path.into());
                 if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
                     seen.live.insert(path, OnHost::File { mode, sha256: *hash.as_bytes() });
                 }
