@@ -1,2 +1,5 @@
 //! Replays of attacks that need no host: each asserts that the victim is untouched and that honest use goes on.
 //! Replays on hosts of the test bed are in `tests/live/attack_*.rs`; `SECURITY.md` names the promises they hold.
+#![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
+
+mod forged_plan;
