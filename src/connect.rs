@@ -4,6 +4,7 @@
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Way};
+use crate::manifest::environment::Environment;
 use crate::prepare::Prepared;
 use crate::secret;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub async fn open(
     sink: &Sink,
     vouch: Vouch<'_>,
 ) -> Result<Host, Failure> {
-    let mut way = way(prepared, known, accept_new).await?;
+    let mut way = way(&prepared.environment, known, accept_new).await?;
     let waiting = |activity: &str| {
         sink(Event::Progress { environment: prepared.name().to_owned(), kind: None, activity: activity.to_owned() });
     };
@@ -41,6 +42,11 @@ pub async fn open(
     }
 }
 
+/// Opens one more connection to a host whose keys an earlier one verified, at the first attempt or not at all.
+pub async fn another(environment: &Environment, known: &[String]) -> Result<Host, Failure> {
+    Host::connect(&way(environment, known, false).await?, Duration::ZERO, &|_| {}).await
+}
+
 /// There is nothing to connect to yet.
 #[must_use]
 pub fn no_machine(environment: &str) -> Failure {
@@ -49,10 +55,9 @@ pub fn no_machine(environment: &str) -> Failure {
 }
 
 /// The way to an environment's host, with its secrets resolved.
-async fn way<'a>(prepared: &'a Prepared, known: &'a [String], accept_new: bool) -> Result<Way<'a>, Failure> {
-    let environment = &prepared.environment;
+async fn way<'a>(environment: &'a Environment, known: &'a [String], accept_new: bool) -> Result<Way<'a>, Failure> {
     if environment.address.is_empty() {
-        return Err(no_machine(prepared.name()));
+        return Err(no_machine(environment.name.as_str()));
     }
     let resolve = async |source: Option<&secret::SecretSource>| match source {
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),

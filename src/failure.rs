@@ -76,7 +76,9 @@ reasons! {
     UpdatesFailed "updates-failed" 1 "Security updates could not be turned on as asked", "Look at the output shown; the next apply continues";
     ScriptFailed "script-failed" 1 "A script of configure.scripts failed, or what undoes it", "Look at the output shown and mend the script; the next apply runs it again";
     ScheduleInvalid "schedule-invalid" 1 "A schedule's time is none that systemd understands", "Try it with: systemd-analyze calendar TIME; nothing was changed";
-    DiskFull "disk-full" 1 "The host has too little free disk space", "Free some space there";
+    DiskFull "disk-full" 1 "A disk of the host or of this machine has too little free space", "Free some space there";
+    ReadOnly "read-only" 1 "A file system of the host or of this machine can only be read", "Make it writable again, as in: mount -o remount,rw";
+    IoError "io-error" 1 "A disk of the host or of this machine fails, or its file system is damaged", "Look for its errors with dmesg there";
     PortTaken "port-taken" 1 "A port the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
     ArchitectureMismatch "architecture-mismatch" 1 "An image is made for another processor than the host's", "Build the image for the host's architecture";
     ComposeInvalid "compose-invalid" 1 "Docker Compose rejects the application's files", "Mend the Compose file; nothing was stopped";

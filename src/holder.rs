@@ -16,6 +16,46 @@ pub struct Holder {
     pub ci: Option<String>,
     /// Names the process beyond doubt: the machine's start, the process's namespace and its own start.
     pub process: String,
+    /// Tells each lease from every other. Older deployers neither write nor read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+/// The random id of a lease's owner: 128 bits as 32 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Owner(String);
+
+impl Owner {
+    /// What precedes the id in a holder's line. Quotes in other fields are escaped, so that it occurs nowhere else.
+    pub const FIELD: &'static str = "\"owner\":\"";
+
+    /// An id from its random bits.
+    #[must_use]
+    pub fn new(random: u128) -> Self {
+        Self(format!("{random:032x}"))
+    }
+
+    /// The field of a holder's line that has it.
+    #[must_use]
+    pub fn field(&self) -> String {
+        format!("{}{}\"", Self::FIELD, self.0)
+    }
+}
+
+impl TryFrom<String> for Owner {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && text.len() == 32 { Ok(Self(text)) } else { Err("an owner's id has 32 hexadecimal digits") }
+    }
+}
+
+impl From<Owner> for String {
+    fn from(owner: Owner) -> Self {
+        owner.0
+    }
 }
 
 impl Holder {
@@ -23,7 +63,14 @@ impl Holder {
     #[must_use]
     pub fn here(by: &str, command: &str, ci: Option<String>) -> Self {
         let pid = std::process::id();
-        Self { by: by.to_owned(), pid, command: command.to_owned(), ci, process: process(pid).unwrap_or_default() }
+        let process = process(pid).unwrap_or_default();
+        Self { by: by.to_owned(), pid, command: command.to_owned(), ci, process, owner: None }
+    }
+
+    /// The same process as the owner of one lease.
+    #[must_use]
+    pub fn as_owner(&self, owner: Owner) -> Self {
+        Self { owner: Some(owner), ..self.clone() }
     }
 
     /// Whether it was a process of this machine that lives no more.

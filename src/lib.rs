@@ -27,6 +27,7 @@ pub mod cli;
 pub mod connect;
 pub mod diff;
 mod digest;
+pub mod disk;
 pub mod event;
 pub mod examine;
 pub mod execute;

@@ -6,6 +6,7 @@ use crate::failure::{Failure, Reason};
 use crate::host::{Host, Output};
 use crate::session::Session;
 use crate::step::firewall;
+use crate::step::lease::Key;
 use std::time::{Duration, Instant};
 
 /// What is left of the watchdog's time for a proof that began late.
@@ -46,14 +47,16 @@ fn judge(session: &Session, output: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("The firewall's new rules could not be kept: exit {}", output.status);
-    Err(Failure::new(Reason::FirewallFailed, message).details(session.prepared.redactor.redact(&output.stderr)))
+    let said = session.prepared.redactor.redact(&output.stderr);
+    let failure = Failure::new(Reason::FirewallFailed, message);
+    Err(failure.or_disk_of_host(&said, &session.prepared.environment.address).details(said))
 }
 
 async fn attempt(session: &Session) -> Result<Output, Failure> {
     let subject = session.prepared.subject();
     let command = firewall::proof(&subject);
-    let token = session.lease.as_ref().map_or(0, |lease| lease.token);
-    let script = session.lane.script(&subject, &command, token, "proof");
+    let key = session.lease.as_ref().map_or(Key { token: 0, owner: None }, |lease| lease.key.clone());
+    let script = session.lane.script(&subject, &command, &key, "proof");
     let host = fresh(session).await?;
     let output = host.run(&script, command.input, command.limit).await;
     host.close().await;

@@ -1,8 +1,13 @@
-//! Saved plans: a plan as a file, bound to the inputs and the facts it was made from. Never holds a secret: what is
-//! compared later is kept as digests made with a key of the host.
+//! Saved plans: a plan as a file, bound to the inputs and the facts it was made from, and to the steps, changes and diffs
+//! that it shows. A saved plan is applied only if the plan made at that time shows the same, so that a forged one does
+//! nothing but what its reader would have agreed to; the seals of its file tell a forged one as such. A saved plan holds
+//! no secret: what is compared later is kept as digests made with a key of the host.
 
+mod file;
 mod inputs;
+mod steps;
 
+pub use file::{FORMAT, LIMIT, SavedFile, Seal};
 pub use inputs::settings;
 
 use crate::event::{PlanView, PlannedStep};
@@ -14,11 +19,8 @@ use camino::Utf8Path;
 use inputs::{inputs, other_inputs};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The format of the file. Raise it when an older deployer would misread a plan.
-pub const FORMAT: u64 = 1;
+use steps::other_steps;
 
 /// More things that moved than this are counted in the message and listed below it.
 const NAMED: usize = 6;
@@ -52,36 +54,15 @@ pub struct Bound {
 }
 
 impl SavedPlan {
-    /// The file's text. The digest over its body tells a damaged file from a whole one.
+    /// The text of a file with this plan, without seals.
     #[must_use]
     pub fn text(&self) -> String {
-        let body = serde_json::to_value(self).unwrap_or_default();
-        let file = serde_json::json!({
-            "format": FORMAT,
-            "deployer": env!("CARGO_PKG_VERSION"),
-            "digest": digest(&body),
-            "body": body,
-        });
-        format!("{file:#}\n")
+        SavedFile::seal(self.clone(), &BTreeMap::new()).text()
     }
 
-    /// Reads a file's text.
+    /// Reads the plan in a file's text, whatever its seals.
     pub fn parse(text: &str, path: &Utf8Path) -> Result<Self, Failure> {
-        let invalid = |message: String| Failure::new(Reason::PlanInvalid, message);
-        let damaged = |why: &str| invalid(format!("{path} is not a whole saved plan: {why}"));
-        let file: Value = serde_json::from_str(text).map_err(|error| damaged(&error.to_string()))?;
-        match file["format"].as_u64() {
-            Some(FORMAT) => {}
-            Some(newer) if newer > FORMAT => {
-                let message = format!("{path} was saved by a newer deployer (format {newer}; this one reads {FORMAT})");
-                return Err(invalid(message).hint("Use that version, or make the plan anew"));
-            }
-            _ => return Err(damaged("it names no format")),
-        }
-        if file["digest"].as_str() != Some(&digest(&file["body"])) {
-            return Err(damaged("its digest does not match its content"));
-        }
-        serde_json::from_value(file["body"].clone()).map_err(|error| damaged(&error.to_string()))
+        SavedFile::parse(text, path).map(|file| file.plan)
     }
 
     /// The environments to look at again: those with steps, or all where there is none.
@@ -109,11 +90,12 @@ impl SavedPlan {
     }
 
     /// Everything that moved under one environment since the plan was made, as phrases. `steps` are those that the
-    /// environment needs now.
+    /// environment needs now, with what is shown of them; where `strict`, also why they are needed.
     #[must_use]
-    pub fn moved(&self, environment: &str, now: &Bound, steps: &[PlannedStep]) -> Vec<String> {
+    pub fn moved(&self, environment: &str, now: &Bound, steps: &[PlannedStep], strict: bool) -> Vec<String> {
+        let other_steps = || other_steps(environment, &self.plan.steps, steps, &unwell, strict);
         // What the plan left alone is relied on as far as it needs no step.
-        let Some(then) = self.environments.get(environment) else { return self.other_steps(environment, steps) };
+        let Some(then) = self.environments.get(environment) else { return other_steps() };
         let mut moved = Vec::new();
         if self.names().iter().any(|name| name == environment) {
             if then.key == now.key {
@@ -131,24 +113,9 @@ impl SavedPlan {
             }
         }
         if moved.is_empty() {
-            moved = self.other_steps(environment, steps);
+            moved = other_steps();
         }
         moved
-    }
-
-    fn other_steps(&self, environment: &str, steps: &[PlannedStep]) -> Vec<String> {
-        let own = |all: &[PlannedStep]| -> BTreeMap<Kind, String> {
-            let own = all.iter().filter(|step| step.environment == environment);
-            own.map(|step| (step.kind, format!("{:?} {}", step.action, step.destructive))).collect()
-        };
-        let (then, now) = (own(&self.plan.steps), own(steps));
-        let kinds: BTreeSet<&Kind> = then.keys().chain(now.keys()).collect();
-        let phrase = |kind: &&Kind| match (then.get(kind), now.get(kind)) {
-            (None, Some(_)) => Some(format!("a step for {kind} is needed that the plan does not hold")),
-            (Some(_), None) => Some(format!("the step for {kind} is not needed any more")),
-            (then, now) => (then != now).then(|| format!("the step for {kind} would do something else")),
-        };
-        kinds.iter().filter_map(phrase).collect()
     }
 }
 
@@ -166,12 +133,6 @@ pub fn stale(environment: &str, moved: &[String]) -> Failure {
 
 fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
     let changes = crate::diff::changes(then, now).into_iter();
-    // Which way something is unwell changes by itself.
-    let unwell = |fact: &str, value: &str| match fact {
-        services::RELEASE => false,
-        check if check.starts_with("check ") => value != crate::check::PASSES,
-        _ => !container::good(value),
-    };
     let same = |change: &crate::event::Change| match (&change.from, &change.to) {
         (Some(from), Some(to)) => {
             kind == Kind::Services
@@ -190,8 +151,13 @@ fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
         .collect()
 }
 
-fn digest(body: &Value) -> String {
-    blake3::hash(body.to_string().as_bytes()).to_hex()[..32].to_owned()
+/// Whether a fact of the services says that one is unwell, in a way that changes by itself.
+fn unwell(fact: &str, value: &str) -> bool {
+    match fact {
+        services::RELEASE => false,
+        check if check.starts_with("check ") => value != crate::check::PASSES,
+        _ => !container::good(value),
+    }
 }
 
 #[cfg(test)]

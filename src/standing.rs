@@ -64,8 +64,8 @@ fn reach(environment: &Environment) -> Reach {
 
 /// Who else works on it.
 fn others(session: &Session) -> Option<String> {
-    let ours = session.lease.as_ref().map(|lease| lease.token);
-    let held = session.facts.access.lease.as_ref().filter(|held| Some(held.token) != ours)?;
+    let ours = session.lease.as_ref().map(|lease| &lease.key);
+    let held = session.facts.access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
     let holder = held.holder.as_ref().filter(|holder| !holder.gone())?;
     Some(holder.to_string())
 }

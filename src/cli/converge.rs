@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::prepare::Prepared;
 use crate::reconcile::{Goal, Outside, Proposal, Request, Trust};
 use crate::render;
-use crate::saved::SavedPlan;
+use crate::saved::SavedFile;
 use crate::standing;
 use crate::state::Stage;
 use crate::step;
@@ -44,7 +44,7 @@ pub struct Asked {
     /// What is taken on trust.
     pub trust: Trust,
     /// The saved plan that is to be executed as it stands.
-    pub saved: Option<SavedPlan>,
+    pub saved: Option<SavedFile>,
 }
 
 /// How long to wait for another run: longer than the lease of one that died.
@@ -81,16 +81,16 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let destroy = matches!(asked.goal, Goal::Destroy { .. });
-    let names = asked.saved.as_ref().map_or_else(|| asked.environments.clone(), SavedPlan::names);
+    let names = asked.saved.as_ref().map_or_else(|| asked.environments.clone(), |file| file.plan.names());
     if let Some(saved) = &asked.saved {
-        saved::fits(saved, pass.manifest.project.as_str(), &|name| pass.knows(name))?;
+        saved::fits(&saved.plan, pass.manifest.project.as_str(), &|name| pass.knows(name))?;
     }
     let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy).await?;
     let request = Request {
         goal: asked.goal,
         parallel: asked.parallel,
         patient: true,
-        resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |saved| saved.named),
+        resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |file| file.plan.named),
         destructive: true,
         outside: Outside::Asked,
         trust: asked.trust,
@@ -182,23 +182,23 @@ pub async fn carry_on(
 async fn unmoved(
     context: &Context,
     pass: &mut Pass,
-    saved: &SavedPlan,
+    saved: &SavedFile,
     sessions: &Sessions,
     (asked, request): (&Asked, &Request),
     proposal: Proposal,
 ) -> Proposal {
-    for failure in saved::stale(context, saved, sessions, &proposal).await {
-        pass.fail(failure);
+    if let Err(failures) = saved::stale(context, pass, saved, sessions, &proposal).await {
+        failures.into_iter().for_each(|failure| pass.fail(failure));
     }
     if !pass.failures.is_empty() || proposal.plan.is_empty() {
         return proposal;
     }
     pass.own(&context.claim(asked.wait), sessions).await;
     let proposal = crate::reconcile::propose(sessions, &[], request).await;
-    if pass.failures.is_empty() {
-        for failure in saved::stale(context, saved, sessions, &proposal).await {
-            pass.fail(failure);
-        }
+    if pass.failures.is_empty()
+        && let Err(failures) = saved::stale(context, pass, saved, sessions, &proposal).await
+    {
+        failures.into_iter().for_each(|failure| pass.fail(failure));
     }
     proposal
 }

@@ -288,7 +288,7 @@ impl Pass {
         let others = self.spared(&sessions);
         for (name, session) in sessions {
             let session = session.into_inner();
-            let token = session.lease.as_ref().map(|lease| lease.token);
+            let token = session.lease.as_ref().map(|lease| lease.key.token);
             match (&self.kept, Box::pin(session.part()).await) {
                 // After a failure nothing is taken on trust, the connection included.
                 (Some(kept), (_, Some(host))) if self.failures.is_empty() => kept.keep(&name, host).await,

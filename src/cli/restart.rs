@@ -118,7 +118,7 @@ pub(super) async fn begin(
     let Some(store) = &pass.store else { return Ok((run.id, None)) };
     store.begin(&run).await?;
     if let Some(lease) = &session.lease {
-        store.take(&run.project, &name, lease.token, &claim.holder, (context.now)()).await?;
+        store.take(&run.project, &name, lease.key.token, &claim.holder, (context.now)()).await?;
     }
     let intent = store.intend(&run.id, &name, Kind::Services, (context.now)()).await?;
     Ok((run.id, Some(intent)))

@@ -1,14 +1,16 @@
 //! Saved plans on this machine: written by `plan --out`, read by `apply FILE` and `show FILE`. Never contacts a host.
 
-use super::Context;
+use super::pass::Pass;
+use super::{Context, consent};
 use crate::event::{Event, PlanView};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::reconcile::Proposal;
-use crate::saved::{self, SavedPlan};
+use crate::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
+use crate::step::files;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 
 /// Whether an argument names a saved plan: names of environments hold neither dots nor slashes.
 pub fn is_file(argument: &str) -> bool {
@@ -16,19 +18,30 @@ pub fn is_file(argument: &str) -> bool {
 }
 
 /// Reads a saved plan.
-pub fn read(path: &str) -> Result<SavedPlan, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+pub fn read(path: &str) -> Result<SavedFile, Failure> {
+    let text = text(path).map_err(|error| {
         let message = match error.kind() {
-            std::io::ErrorKind::NotFound => format!("There is no saved plan at {path}"),
-            std::io::ErrorKind::InvalidData => format!("{path} is not a whole saved plan: it is not UTF-8"),
+            io::ErrorKind::NotFound => format!("There is no saved plan at {path}"),
+            io::ErrorKind::InvalidData => format!("{path} is not a whole saved plan: it is not UTF-8"),
+            io::ErrorKind::FileTooLarge => format!("{path} is not a saved plan: it has more than {LIMIT} bytes"),
             _ => format!("The saved plan {path} cannot be read: {error}"),
         };
-        Failure::new(Reason::PlanInvalid, message)
+        Failure::new(Reason::PlanInvalid, message).or_disk(&error, path)
     })?;
-    SavedPlan::parse(&text, Utf8Path::new(path))
+    SavedFile::parse(&text, Utf8Path::new(path))
 }
 
-/// Binds a plan to what was just observed and writes it, readable by its owner only.
+/// A file's text, which is never held beyond the limit.
+fn text(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Binds a plan to what was just observed, seals it and writes it, readable by its owner only.
 pub async fn write(
     context: &Context,
     path: &Utf8Path,
@@ -38,15 +51,17 @@ pub async fn write(
 ) -> Result<(), Failure> {
     let mut saved =
         SavedPlan { made_at: (context.now)(), by: context.by.clone(), named, environments: BTreeMap::new(), plan };
-    let directory = context.manifest_directory();
+    let (directory, mut keys) = (context.manifest_directory(), BTreeMap::new());
     for (name, session) in sessions {
         let session = session.lock().await;
         let bound = saved.bind(&session.prepared, &session.facts, &directory);
         saved.environments.insert(name.clone(), bound);
+        keys.insert(name.clone(), files::key(&session.prepared.subject(), &session.facts).clone());
     }
-    put(path, &saved.text()).map_err(|error| {
+    put(path, &SavedFile::seal(saved, &keys).text()).map_err(|error| {
         Failure::new(Reason::CommandFailed, format!("The plan cannot be saved to {path}: {error}"))
             .hint("Check the directory and its permissions")
+            .or_disk(&error, path)
     })?;
     let argument = if is_file(path.as_str()) { path.to_string() } else { format!("./{path}") };
     context.say(Event::Note(format!("Saved to {path}; to do exactly this: deployer apply {argument}")));
@@ -54,7 +69,10 @@ pub async fn write(
 }
 
 /// Replaces the file at once; a new one has mode 0600.
-fn put(path: &Utf8Path, text: &str) -> std::io::Result<()> {
+fn put(path: &Utf8Path, text: &str) -> io::Result<()> {
+    if text.len() as u64 > LIMIT {
+        return Err(io::Error::other(format!("it has more than {LIMIT} bytes")));
+    }
     let directory = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.as_bytes())?;
@@ -75,10 +93,16 @@ pub fn fits(saved: &SavedPlan, project: &str, known: &dyn Fn(&str) -> bool) -> R
     if failures.is_empty() { Ok(()) } else { Err(failures) }
 }
 
-/// Everything that moved since the plan was made, environment by environment.
-pub async fn stale(context: &Context, plan: &SavedPlan, sessions: &Sessions, proposal: &Proposal) -> Vec<Failure> {
-    let view = proposal.plan.view(Vec::new());
-    let directory = context.manifest_directory();
+/// Everything that moved since the plan was made, environment by environment, or that was changed in its file since.
+pub async fn stale(
+    context: &Context,
+    pass: &Pass,
+    file: &SavedFile,
+    sessions: &Sessions,
+    proposal: &Proposal,
+) -> Result<(), Vec<Failure>> {
+    let view = consent::view(pass, sessions, proposal).await.map_err(|failure| vec![failure])?;
+    let (plan, directory) = (&file.plan, context.manifest_directory());
     let mut failures = Vec::new();
     for (name, session) in sessions {
         // What is refused has no steps, and its own failure says why.
@@ -86,10 +110,24 @@ pub async fn stale(context: &Context, plan: &SavedPlan, sessions: &Sessions, pro
         let steps = if refused { &plan.plan.steps } else { &view.steps };
         let session = session.lock().await;
         let now = plan.bind(&session.prepared, &session.facts, &directory);
-        let moved = plan.moved(name, &now, steps);
+        let seal = file.check(name, files::key(&session.prepared.subject(), &session.facts));
+        // Under another key no seal tells anything, and the plan is stale.
+        let same_key = plan.environments.get(name).is_some_and(|then| then.key == now.key);
+        if same_key && seal == Seal::Broken {
+            failures.push(forged(name));
+            continue;
+        }
+        let moved = plan.moved(name, &now, steps, seal == Seal::Missing);
         if !moved.is_empty() {
             failures.push(saved::stale(name, &moved));
         }
     }
-    failures
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
+}
+
+fn forged(environment: &str) -> Failure {
+    let message = "The saved plan was changed since deployer wrote it: it does not match its seal";
+    Failure::new(Reason::PlanInvalid, message)
+        .hint("Look at who can write that file, and make the plan again: deployer plan --out FILE")
+        .on(environment)
 }

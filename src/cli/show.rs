@@ -28,7 +28,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 
 /// A saved plan needs neither its manifest nor its hosts.
 fn show_plan(context: &Context, path: &str) -> Result<Ending, Failure> {
-    let SavedPlan { made_at, by, environments, plan, .. } = saved::read(path)?;
+    let SavedPlan { made_at, by, environments, plan, .. } = saved::read(path)?.plan;
     let serials = environments.iter().map(|(name, bound)| format!("{name} at serial {}", bound.serial));
     let on = serials.collect::<Vec<_>>().join(", ");
     context.say(Event::Note(format!(
@@ -37,6 +37,10 @@ fn show_plan(context: &Context, path: &str) -> Result<Ending, Failure> {
         made_at.strftime("%F %T %Z")
     )));
     context.say(Event::Plan(plan));
+    context.say(Event::Note(
+        "Not verified: only the hosts' keys tell whether somebody changed this file, and deployer apply reads them"
+            .into(),
+    ));
     Ok(Ending::ok(Outcome::Ok))
 }
 

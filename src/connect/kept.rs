@@ -31,7 +31,7 @@ impl Kept {
     pub async fn take(&self, prepared: &Prepared, known: &[String]) -> Option<Host> {
         let host = self.hosts().remove(prepared.name())?;
         // A secret that cannot be had is a failure for whoever connects.
-        let fits = way(prepared, known, false).await.is_ok_and(|way| host.serves(&way));
+        let fits = way(&prepared.environment, known, false).await.is_ok_and(|way| host.serves(&way));
         if fits && host.age() < OLDEST {
             return Some(host);
         }

@@ -168,7 +168,7 @@ async fn begin(
     say(context, planned, StepState::Started, None);
     if let Some(lease) = &session.lease {
         let holder = &context.claim.holder;
-        context.store.take(&project, &planned.environment, lease.token, holder, (context.now)()).await?;
+        context.store.take(&project, &planned.environment, lease.key.token, holder, (context.now)()).await?;
     }
     context.store.intend(context.run, &planned.environment, planned.kind, (context.now)()).await
 }
@@ -193,7 +193,7 @@ async fn end(
     }
     let record = standing::record(&session, (context.now)(), session.failed.clone());
     let project = session.prepared.environment.project.as_str();
-    let token = session.lease.as_ref().map(|lease| lease.token);
+    let token = session.lease.as_ref().map(|lease| lease.key.token);
     context.store.save(project, &planned.environment, &record, token).await?;
     context.store.settle(intent, word(state(&result)), (context.now)()).await?;
     result

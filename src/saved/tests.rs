@@ -58,10 +58,10 @@ fn a_file_reads_back_and_a_damaged_or_newer_one_is_refused() {
 fn everything_that_moved_is_named() {
     let then = bound(&[("file x", "1"), ("file .env", "1"), ("variable T", "1")], 7, &[(Kind::Files, "x", "a")]);
     let plan = saved(then.clone());
-    assert_eq!(plan.moved("a", &then, &[step(Kind::Files)]), Vec::<String>::new());
+    assert_eq!(plan.moved("a", &then, &[step(Kind::Files)], false), Vec::<String>::new());
     let now = bound(&[("file y", "1"), ("file .env", "2"), ("variable T", "2")], 8, &[(Kind::Files, "x", "b")]);
     assert_eq!(
-        plan.moved("a", &now, &[]),
+        plan.moved("a", &now, &[], false),
         [
             "file x is gone here",
             "file y was added here",
@@ -71,14 +71,14 @@ fn everything_that_moved_is_named() {
         ]
     );
     let more = [step(Kind::Files), step(Kind::Engine)];
-    assert_eq!(plan.moved("a", &then, &more), ["a step for engine is needed that the plan does not hold"]);
-    assert_eq!(plan.moved("a", &then, &[]), ["the step for files is not needed any more"]);
+    assert_eq!(plan.moved("a", &then, &more, false), ["a step for engine is needed that the plan does not hold"]);
+    assert_eq!(plan.moved("a", &then, &[], false), ["the step for files is not needed any more"]);
     let other = PlannedStep { environment: "b".to_owned(), ..step(Kind::Access) };
-    assert_eq!(plan.moved("b", &then, &[other]), ["a step for access is needed that the plan does not hold"]);
+    assert_eq!(plan.moved("b", &then, &[other], false), ["a step for access is needed that the plan does not hold"]);
     let claimed = Bound { key: "1".to_owned(), serial: 8, ..now.clone() };
-    assert_eq!(plan.moved("a", &claimed, &[])[0], "the host's serial went from 7 to 8");
+    assert_eq!(plan.moved("a", &claimed, &[], false)[0], "the host's serial went from 7 to 8");
     let rekeyed = Bound { key: "1".to_owned(), ..then.clone() };
-    assert_eq!(plan.moved("a", &rekeyed, &[]), ["the host has another digest key"]);
+    assert_eq!(plan.moved("a", &rekeyed, &[], false), ["the host has another digest key"]);
     let failure = stale("a", &vec!["x moved".to_owned(); 8]);
     assert!(failure.message.ends_with("; and 2 more") && failure.details.is_some());
 }
@@ -99,4 +99,48 @@ fn settings_are_named_by_their_path_and_count_from_the_manifest() {
         found.into_iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>(),
         ["checks [\"./a\",\"/other\"]", "ssh.port 22"]
     );
+}
+
+fn shown(diff: &str) -> PlannedStep {
+    let change = crate::event::Change {
+        fact: "x".to_owned(),
+        from: Some("a".to_owned()),
+        to: Some("b".to_owned()),
+        diff: Some(diff.to_owned()),
+        note: None,
+    };
+    PlannedStep { changes: vec![change], ..step(Kind::Files) }
+}
+
+#[test]
+fn the_plan_now_is_the_plan_that_was_shown() {
+    let then = bound(&[], 7, &[]);
+    let plan = |step| SavedPlan { plan: PlanView { steps: vec![step], ..PlanView::default() }, ..saved(then.clone()) };
+    let real = shown("-a\n+b");
+    assert_eq!(plan(real.clone()).moved("a", &then, std::slice::from_ref(&real), true), Vec::<String>::new());
+    let other = "the step for files would change x in another way than the plan shows";
+    let edit = |edit: fn(&mut PlannedStep)| {
+        let mut step = real.clone();
+        edit(&mut step);
+        plan(step).moved("a", &then, std::slice::from_ref(&real), false)
+    };
+    assert_eq!(edit(|step| step.changes[0].diff = Some("harmless".to_owned())), [other]);
+    assert_eq!(edit(|step| step.changes[0].diff = None), [other]);
+    assert_eq!(edit(|step| step.changes[0].from = None), [other]);
+    assert_eq!(edit(|step| step.changes[0].to = Some("c".to_owned())), [other]);
+    assert_eq!(edit(|step| step.changes[0].note = Some("restarts nothing".to_owned())), [other]);
+    assert_eq!(edit(|step| step.changes[0].fact = "y".to_owned()), [other]);
+    assert_eq!(edit(|step| step.changes.clear()).len(), 1);
+    assert_eq!(edit(|step| step.changes.push(step.changes[0].clone())).len(), 1);
+    assert_eq!(edit(|step| step.destructive = true), ["the step for files would do something else"]);
+    // Runners remember different things; without a seal that is no excuse.
+    let mut drifted = real.clone();
+    drifted.reason = "drifted".to_owned();
+    assert_eq!(plan(drifted.clone()).moved("a", &then, std::slice::from_ref(&real), false), Vec::<String>::new());
+    assert_eq!(plan(drifted).moved("a", &then, std::slice::from_ref(&real), true).len(), 1);
+    let twice = SavedPlan {
+        plan: PlanView { steps: vec![real.clone(), real.clone()], ..PlanView::default() },
+        ..saved(then.clone())
+    };
+    assert_eq!(twice.moved("a", &then, &[real], false), ["the plan holds a step twice"]);
 }

@@ -1,10 +1,11 @@
 //! Commands that change a host, run so that a broken connection does not end them: the runner connects again,
 //! waits for what still works there and learns how it ended. Never does one begin while another copy of it works.
 
-use super::Session;
+use super::{Lease, Session};
 use crate::connect;
 use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input, Output};
+use crate::step::lease::Key;
 use crate::step::{self, Command, Lane};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub(crate) const TRIES: usize = 3;
 pub(crate) struct Attempt {
     host: Arc<Host>,
     lane: Lane,
-    token: u64,
+    key: Key,
     id: String,
     script: String,
     input: Input,
@@ -81,11 +82,12 @@ impl Session {
             let message = format!("Nothing is changed without a lease, so not: {}", command.title);
             return Err(Failure::new(Reason::LeaseLost, message));
         };
-        let (subject, token, id) = (self.prepared.subject(), lease.token, uuid::Uuid::now_v7().simple().to_string());
+        let (subject, key, id) =
+            (self.prepared.subject(), lease.key.clone(), uuid::Uuid::now_v7().simple().to_string());
         let script = if observing { Lane::script_and_probe } else { Lane::script };
-        let script = script(lane, &subject, command, token, &id);
+        let script = script(lane, &subject, command, &key, &id);
         let (host, input, limit) = (Arc::clone(self.host()?), command.input.clone(), command.limit + step::PATIENCE);
-        Ok(Attempt { host, lane, token, id, script, input, limit })
+        Ok(Attempt { host, lane, key, id, script, input, limit })
     }
 
     /// What became of an attempt; where its connection broke, over a new one.
@@ -99,11 +101,12 @@ impl Session {
             Ok(output) if output.status == 0 => return Ok(Verdict::Done(output)),
             Ok(output) if output.status == step::lease::LOST.0 && output.stderr.contains(step::lease::LOST.1) => {
                 // Taken up again over a new connection, our lease has another token.
-                if self.lease.as_ref().is_some_and(|lease| lease.token != attempt.token) {
+                if self.lease.as_ref().is_some_and(|lease| lease.key != attempt.key) {
                     return Ok(Verdict::Again(broken_off(&self.prepared.environment.address, command)));
                 }
                 let message = format!("The lease was lost before the host was to {}", command.title);
-                return Err(Failure::new(Reason::LeaseLost, message));
+                let trouble = self.lease.as_ref().and_then(Lease::trouble);
+                return Err(trouble.unwrap_or_else(|| Failure::new(Reason::LeaseLost, message)));
             }
             // A host that goes down lets some commands fail first.
             Ok(output) if !attempt.host.gone().await => return Err(self.failed(command, &output)),
@@ -134,9 +137,9 @@ impl Session {
         let stderr = self.prepared.redactor.redact(&output.stderr);
         let last: Vec<&str> = stderr.trim_end().lines().rev().take(20).collect();
         let details = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-        let reason = if details.contains("No space left on device") { Reason::DiskFull } else { command.reason };
         let message = format!("Cannot {}: exit {}", command.title, output.status);
-        Failure::new(reason, message).details(details)
+        let failure = Failure::new(command.reason, message);
+        failure.or_disk_of_host(&details, &self.prepared.environment.address).details(details)
     }
 
     /// Connects again, unless that was done meanwhile, waits for what still works there and returns how it ended.

@@ -1,18 +1,14 @@
-//! Taking, keeping and giving back the lease of an environment: one owner at a time. Never keeps a lease whose
-//! heartbeat stopped: the host lets it expire, and refuses what comes late.
+//! Taking, keeping and giving back the lease of an environment: one owner at a time. A lease whose heartbeat stopped
+//! expires on the host, which refuses what comes late.
 
 use super::Session;
+use super::heart::Heart;
 use crate::failure::{Failure, Reason};
-use crate::holder::Holder;
-use crate::host::{Host, Input};
-use crate::step::lease::{self, Answer, Held};
+use crate::holder::{Holder, Owner};
+use crate::step::lease::{self, Answer, Held, Key};
 use crate::step::{self, SHORT, frame};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
-
-/// How often the host hears that the holder is still there.
-const BEAT: Duration = Duration::from_secs(10);
 
 /// How to take leases: as whom, and how long to wait for another's.
 #[derive(Clone, Debug)]
@@ -26,10 +22,18 @@ pub struct Claim {
 /// A lease that we have, with its heartbeat.
 #[derive(Debug)]
 pub struct Lease {
-    /// The fencing token.
-    pub token: u64,
+    /// Tells it from every other lease.
+    pub key: Key,
     holder: Holder,
-    heart: JoinHandle<()>,
+    heart: Heart,
+}
+
+impl Lease {
+    /// Why the last heartbeat failed, if it did.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Failure> {
+        self.heart.trouble()
+    }
 }
 
 impl Session {
@@ -43,13 +47,13 @@ impl Session {
             return Ok(());
         }
         let (begun, mut told) = (Instant::now(), false);
-        let mut over = None;
+        let (holder, mut over) = (claimant(&claim.holder)?, None);
         loop {
             let probe = step::probe(&self.prepared.subject());
-            let (answer, seen) = self.ask(&claim.holder, over, floor, &probe).await?;
+            let (answer, seen) = self.ask(&holder, over.as_ref(), floor, &probe).await?;
             let held = match answer {
                 Answer::Ours(token) => {
-                    self.keep(token, claim.holder.clone())?;
+                    self.keep(token, holder)?;
                     return match step::parse(&seen) {
                         Ok(facts) => self.take_in(facts).await,
                         Err(_) => self.observe().await,
@@ -57,8 +61,8 @@ impl Session {
                 }
                 Answer::Held(held) => held,
             };
-            if over != Some(held.token) && held.holder.as_ref().is_some_and(Holder::gone) {
-                over = Some(held.token);
+            if over.as_ref() != Some(&held.key()) && held.holder.as_ref().is_some_and(Holder::gone) {
+                over = Some(held.key());
                 continue;
             }
             if begun.elapsed() >= claim.wait {
@@ -74,8 +78,9 @@ impl Session {
 
     /// Takes the lease from its holder, alive or not.
     pub async fn seize(&mut self, claim: &Claim, floor: u64, held: &Held) -> Result<(), Failure> {
-        match self.ask(&claim.holder, Some(held.token), floor, "").await?.0 {
-            Answer::Ours(token) => self.keep(token, claim.holder.clone()),
+        let holder = claimant(&claim.holder)?;
+        match self.ask(&holder, Some(&held.key()), floor, "").await?.0 {
+            Answer::Ours(token) => self.keep(token, holder),
             Answer::Held(held) => Err(busy(&held)),
         }
     }
@@ -83,9 +88,10 @@ impl Session {
     /// Takes our own lease up again over a new connection, also where it expired meanwhile; not where another took it.
     pub(crate) async fn renew(&mut self) -> Result<(), Failure> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
-        lease.heart.abort();
-        match self.ask(&lease.holder, Some(lease.token), lease.token, "").await?.0 {
-            Answer::Ours(token) => self.keep(token, lease.holder),
+        lease.heart.stop();
+        let holder = claimant(&lease.holder)?;
+        match self.ask(&holder, Some(&lease.key), lease.key.token, "").await?.0 {
+            Answer::Ours(token) => self.keep(token, holder),
             Answer::Held(held) => Err(busy(&held)),
         }
     }
@@ -94,51 +100,55 @@ impl Session {
     async fn ask(
         &self,
         holder: &Holder,
-        over: Option<u64>,
+        over: Option<&Key>,
         floor: u64,
         more: &str,
     ) -> Result<(Answer, Vec<u8>), Failure> {
         let lease = frame::wrap("lease", &lease::acquire(holder, over, floor));
         let script = self.prepared.subject().preamble() + &lease + more;
         let output = self.script(&script, SHORT).await?;
-        let answer = frame::split(&output.stdout).get("lease").and_then(|answer| lease::parse(answer));
-        answer.map(|answer| (answer, output.stdout)).ok_or_else(|| {
-            let message = format!("No lease can be kept under {}", self.prepared.subject().state_directory());
-            Failure::new(Reason::UploadFailed, message).details(output.stderr)
-        })
+        let frames = frame::split(&output.stdout);
+        let said = frames.get("lease").copied().unwrap_or_default();
+        if let Some(answer) = lease::parse(said) {
+            return Ok((answer, output.stdout));
+        }
+        let place = format!("{} on {}", self.prepared.subject().state_directory(), self.prepared.environment.address);
+        let said = self.prepared.redactor.redact(&String::from_utf8_lossy(said));
+        let failure = Failure::new(Reason::UploadFailed, format!("Cannot keep a lease under {place}"));
+        Err(failure.or_disk_of_host(&said, place).details(said))
     }
 
-    /// Holds a lease that the host gave us, by a heartbeat beside whatever else runs.
+    /// Holds a lease that the host gave us, by a heartbeat next to whatever else runs.
     fn keep(&mut self, token: u64, holder: Holder) -> Result<(), Failure> {
-        let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(token);
-        let heart = tokio::spawn(beat(Arc::clone(self.host()?), script));
-        self.lease = Some(Lease { token, holder, heart });
+        let key = Key { token, owner: holder.owner.clone() };
+        let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(&key);
+        let heart = Heart::start(Arc::clone(self.host()?), self.prepared.environment.clone(), script);
+        self.lease = Some(Lease { key, holder, heart });
         Ok(())
     }
 
     /// Gives the lease back, if we have one. One that is lost already is another's business.
     pub async fn disown(&mut self) {
         let Some(lease) = self.lease.take() else { return };
-        lease.heart.abort();
-        let _ = lease.heart.await;
-        let script = self.prepared.subject().preamble() + "set -e\n" + &lease::release(lease.token);
+        lease.heart.end().await;
+        let script = self.prepared.subject().preamble() + "set -e\n" + &lease::release(&lease.key);
         let _ = self.script(&script, SHORT).await;
     }
 
     /// Drops the lease of a host that is no more.
     pub(crate) fn abandon(&mut self) {
         if let Some(lease) = self.lease.take() {
-            lease.heart.abort();
+            lease.heart.stop();
         }
     }
 }
 
-async fn beat(host: Arc<Host>, script: String) {
-    loop {
-        tokio::time::sleep(BEAT).await;
-        // A beat that is lost is noticed by the next command: the host refuses it.
-        let _ = host.run(&script, Input::Empty, SHORT).await;
-    }
+/// The same process as the owner of one more lease, with an id that nobody else draws.
+fn claimant(holder: &Holder) -> Result<Holder, Failure> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(Reason::CommandFailed, format!("Cannot draw an id for the lease: {error}")))?;
+    Ok(holder.as_owner(Owner::new(u128::from_ne_bytes(random))))
 }
 
 fn busy(held: &Held) -> Failure {

@@ -1,6 +1,7 @@
 //! One environment in a run: its connection, what was last seen, its lease, and the commands that run on its host.
 
 mod command;
+mod heart;
 mod lease;
 mod look;
 

@@ -120,11 +120,11 @@ fi
     )
 }
 
-/// Shell that notes whose the application's directory is.
+/// Shell for a command that notes whose the application's directory is.
 #[must_use]
 pub fn own_directory(subject: &Subject<'_>, host: &HostFacts, directory: &Utf8Path) -> String {
     format!(
-        "(umask 077 && mkdir -p /var/lib/deployer/directories)\nprintf '%s\\n' {marker} > {file}.new\nmv {file}.new {file}\n",
+        "(umask 077 && mkdir -p /var/lib/deployer/directories)\nwrite_whole {file} '%s\\n' {marker}\n",
         marker = quote(&marker_of(subject, host, false)),
         file = owner_file(directory),
     )
@@ -270,8 +270,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         r#"umask 077
 mkdir -p "$state/releases"
 chmod 0700 "$state"
-grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || {{ head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > "$state/key.new"; mv "$state/key.new" "$state/key"; }}
-[ -s "$state/serial" ] || echo 1 > "$state/serial"
+grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
+[ -e "$state/serial" ] || write_whole "$state/serial" '%s\n' 1
 {}"#,
         keep("marker.json", &marker_of(subject, host, false))
     );

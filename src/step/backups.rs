@@ -224,7 +224,7 @@ pub fn keep(subject: &Subject<'_>) -> Command {
 #[must_use]
 pub fn restore(subject: &Subject<'_>, name: &str) -> Command {
     let script = format!(
-        "{}exec 8>\"$state/backups/.lock\"\nflock -w 600 8\nprintf '%s %s\\n' \"$(date +%s)\" {} >\"$state/backups/restoring\"\n\
+        "{}exec 8>\"$state/backups/.lock\"\nflock -w 600 8\nwrite_whole \"$state/backups/restoring\" '%s\\n' \"$(date +%s) \"{}\n\
          sh \"$app/{SCRIPT}\" restore \"$state/backups/.restore/data\" >&2 </dev/null\n",
         subject.preamble(),
         quote(name),

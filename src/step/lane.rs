@@ -1,6 +1,7 @@
 //! What works side by side on a host for one environment: a lane has one command at a time, which notes how it ends.
 //! Never does a command begin while another copy of it works, whoever left that behind.
 
+use super::whole::WRITE_WHOLE;
 use super::{Command, Subject, lease, probe};
 use crate::event::{Action, PlannedStep};
 use crate::shell::quote;
@@ -48,7 +49,7 @@ impl Lane {
         }
     }
 
-    /// The file that tells how its last command ended: `ID CODE`, or `ID begun`.
+    /// The file that tells how its last command ended: `ID CODE TOKEN`, or `ID begun TOKEN`.
     const fn note(self) -> &'static str {
         match self {
             Self::Main | Self::Alone => "last",
@@ -75,35 +76,38 @@ impl Lane {
     }
 
     /// The whole script of a command: it waits for its turn, goes on only under its lease, notes that `id` began and
-    /// how it ended, ends at the first error and counts itself in the host's serial.
+    /// how it ended, ends at the first error and counts itself in the host's serial. It can call `write_whole`. A serial
+    /// that cannot be read goes on from the host's clock, more than any count can be.
     #[must_use]
-    pub fn script(self, subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
+    pub fn script(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
         let (wait, state, note) = (self.wait(subject), quote(&subject.state_directory()), self.note());
         format!(
             r#"set -eu
 {wait}state={state}
-{guard}echo '{id} begun' > "$state/{note}"
-trap 'code=$?; echo "{id} $code" > "$state/{note}"' EXIT
+{guard}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
+(umask 077; note begun)
+trap 'code=$?; umask 077; note "$code" || :' EXIT
 {script}
-[ ! -s "$state/serial" ] || {{
+[ ! -e "$state/serial" ] || {{
   timeout 20 flock 6
-  echo $(($(cat "$state/serial") + 1)) > "$state/serial.new"
-  mv "$state/serial.new" "$state/serial"
+  serial=$(cat "$state/serial")
+  number "$serial" || serial=$(date +%s)
+  (umask 077; write_whole "$state/serial" '%s\n' $((serial + 1)))
 }} 6> "$state/lease.lock"
 "#,
-            guard = lease::guard(token),
+            guard = lease::guard(key),
+            token = key.token,
             script = command.script,
         )
     }
 
     /// The same, and what [`probe`] reads once it is done: one round trip for both.
     #[must_use]
-    pub fn script_and_probe(self, subject: &Subject<'_>, command: &Command, token: u64, id: &str) -> String {
+    pub fn script_and_probe(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
         format!(
-            "{}trap - EXIT\necho '{id} 0' > \"$state/{}\"\nexec 7>&- 9>&-\n\
+            "{}trap - EXIT\n(umask 077; note 0)\nexec 7>&- 9>&-\n\
              (\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
-            self.script(subject, command, token, id),
-            self.note(),
+            self.script(subject, command, key, id),
             probe(subject),
         )
     }
@@ -114,6 +118,6 @@ trap 'code=$?; echo "{id} $code" > "$state/{note}"' EXIT
     pub fn last(self, subject: &Subject<'_>, limit: Duration) -> String {
         let state = quote(&subject.state_directory());
         let take = self.take(&state, limit, "");
-        format!("{take}cat {state}/{} 2>/dev/null || true\n", self.note())
+        format!("{take}cut -d ' ' -f 1,2 {state}/{} 2>/dev/null || true\n", self.note())
     }
 }

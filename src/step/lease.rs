@@ -1,19 +1,44 @@
-//! The lease of an environment, as the host keeps it: who works on it, under which fencing token, and when that
-//! was last heard. The host issues tokens, and its own clock since it started decides what has expired, so that no
-//! runner's clock matters. Never does a script change the host under a token that another one followed.
+//! The lease of an environment, as the host keeps it: who works on it, under which fencing token, and when the holder
+//! last gave a sign of life. The host issues tokens, and its own clock since it started decides what has expired, so
+//! that no runner's clock matters. A script changes the host only under the lease it was sent with.
 
-use crate::holder::Holder;
+use super::whole::{RESERVE, WRITE_WHOLE};
+use crate::holder::{Holder, Owner};
 use crate::shell::quote;
 
-/// What a script says and how it ends whose lease is lost.
+/// Message and exit code of a script whose lease is lost.
 pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
+
+/// Tokens from here on are no count of leases: what says so is damaged or hostile.
+const BOUND: u64 = 1_000_000_000_000_000;
+
+/// Tells one lease of an environment from every other: its fencing token, and the random id of its owner, which leases
+/// of older deployers lack. A host that lost its count may issue a number twice, but no owner draws the same id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The fencing token.
+    pub token: u64,
+    /// The owner's id.
+    pub owner: Option<Owner>,
+}
+
+impl Key {
+    /// Shell that succeeds for the lease that [`READ`] read if it is this one.
+    fn test(&self) -> String {
+        let owner = match &self.owner {
+            Some(owner) => format!(r#"case "$holder" in *'{}'*) ;; *) false ;; esac"#, owner.field()),
+            None => format!(r#"case "$holder" in *'{}'*) false ;; esac"#, Owner::FIELD),
+        };
+        format!(r#"{{ [ "$token" = {} ] && {owner}; }}"#, self.token)
+    }
+}
 
 /// The lease as the host has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its fencing token.
     pub token: u64,
-    /// Seconds since its holder was last heard.
+    /// Seconds since its holder's last heartbeat.
     pub age: u64,
     /// Who has it; `None` where that cannot be read.
     pub holder: Option<Holder>,
@@ -25,9 +50,15 @@ impl Held {
     pub fn whose(&self) -> String {
         self.holder.as_ref().map_or_else(|| "another run".to_owned(), ToString::to_string)
     }
+
+    /// Tells it from every other lease.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        Key { token: self.token, owner: self.holder.as_ref().and_then(|holder| holder.owner.clone()) }
+    }
 }
 
-/// What came of asking for the lease.
+/// The host's answer to [`acquire`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It is ours, under this token.
@@ -36,41 +67,50 @@ pub enum Answer {
     Held(Held),
 }
 
-/// Reads the lease into `$token`, `$beat`, `$boot`, `$holder`, `$age`; `$fresh` is empty unless it holds: it
-/// expires 60 seconds after its last beat. A lease of
-/// before the host last started holds no more: what its holder began there has ended too.
-const READ: &str = r#"token= beat= boot= holder= fresh=
+/// Reads the lease into `$token`, `$beat`, `$boot`, `$holder`, `$age`; `$fresh` is empty unless it holds: it expires 60
+/// seconds after its last beat. A lease from before the host last started holds no more: what its holder began there has
+/// ended too. The function `number` succeeds for a count of leases, which no shell takes for octal.
+const READ: &str = r#"number() { case "$1" in '' | *[!0-9]* | 0?* | ????????????????*) return 1 ;; esac; }
+token= beat= boot= holder= fresh=
 [ ! -s "$state/lease" ] || IFS=' ' read -r token beat boot holder < "$state/lease" || true
 now=$(cut -d. -f1 /proc/uptime)
-case "$token:$beat" in :* | *: | *[!0-9:]*) token= beat=$((now + 1)) ;; esac
+number "$token" && number "$beat" || { token= beat=$((now + 1)); }
 age=$((now - beat))
 [ "$boot" != "$(cat /proc/sys/kernel/random/boot_id)" ] || [ "$age" -lt 0 ] || [ "$age" -gt 60 ] || fresh=yes
 "#;
 
-/// Shell that asks for the lease. `over` is a token whose holder is known to be gone; the new one is above `floor`, the
-/// last one that is known here, also on a host that lost its own count.
+/// Shell that keeps others from reading or changing the lease until the script ends.
+const LOCK: &str = "exec 8> \"$state/lease.lock\"\ntimeout 20 flock 8 || exit 75\n";
+
+/// Shell that asks for the lease, in a subshell that prints its errors, too. `over` is a lease whose holder is known to be
+/// gone. The new token is above every trace of the last: the count, the lease itself, the note of the last command, and
+/// `floor`, the last one that is known here. A host whose count is damaged goes on from its clock's seconds, more than
+/// any count can be.
 #[must_use]
-pub fn acquire(holder: &Holder, over: Option<u64>, floor: u64) -> String {
+pub fn acquire(holder: &Holder, over: Option<&Key>, floor: u64) -> String {
     format!(
-        r#"umask 077
-mkdir -p "$state"
+        r#"exec 2>&1
+set -e
+umask 077
+{WRITE_WHOLE}mkdir -p "$state"
 chmod 0700 "$state"
-exec 8> "$state/lease.lock"
-timeout 20 flock 8
-{READ}if [ -n "$fresh" ] && [ "$token" != {over} ]; then
+{LOCK}{READ}if [ -n "$fresh" ] && ! {over}; then
   printf 'held %s %s %s\n' "$token" "$age" "$holder"
   exit 0
 fi
-last=$(cat "$state/token" 2>/dev/null || true)
-case "$last" in '' | *[!0-9]*) last=${{token:-0}} ;; esac
-[ "$last" -ge {floor} ] || last={floor}
+last={floor}
+trace() {{ ! number "$1" || [ "$1" -le "$last" ] || last=$1; }}
+count=$(cat "$state/token" 2>/dev/null || true)
+trace "$count"
+trace "$token"
+for note in "$state/last" "$state/last.aside"; do trace "$(cut -d ' ' -f 3 "$note" 2>/dev/null)"; done
+number "$count" || {{ [ ! -e "$state/token" ] && [ ! -e "$state/marker.json" ]; }} || trace "$(date +%s)"
 token=$((last + 1))
-echo "$token" > "$state/token.new"
-mv "$state/token.new" "$state/token"
-printf '%s %s %s %s\n' "$token" "$now" "$(cat /proc/sys/kernel/random/boot_id)" {holder} > "$state/lease.new"
-mv "$state/lease.new" "$state/lease"
+write_whole "$state/token" '%s\n' "$token" || exit 1
+write_whole "$state/lease" '%s\n' "$token $now $(cat /proc/sys/kernel/random/boot_id) "{holder} || exit 1
 echo "lease $token""#,
-        over = over.map_or_else(|| "none".to_owned(), |token| token.to_string()),
+        over = over.map_or_else(|| "false".to_owned(), Key::test),
+        floor = floor.min(BOUND - 2),
         holder = quote(&holder.line()),
     )
 }
@@ -79,41 +119,42 @@ echo "lease $token""#,
 #[must_use]
 pub fn parse(output: &[u8]) -> Option<Answer> {
     let text = String::from_utf8_lossy(output);
+    let number = |word: &str| word.trim().parse().ok().filter(|token| *token < BOUND);
     text.lines().find_map(|line| {
         if let Some(token) = line.strip_prefix("lease ") {
-            return token.trim().parse().ok().map(Answer::Ours);
+            return number(token).map(Answer::Ours);
         }
         let mut words = line.strip_prefix("held ")?.splitn(3, ' ');
-        let (token, age) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let (token, age) = (number(words.next()?)?, words.next()?.parse().ok()?);
         Some(Answer::Held(Held { token, age, holder: words.next().and_then(Holder::parse) }))
     })
 }
 
-/// Shell that tells who has the lease, if anybody.
+/// Shell that prints who has the lease, if anybody.
 #[must_use]
 pub fn look() -> String {
     format!("{READ}[ -z \"$fresh\" ] || printf 'held %s %s %s\\n' \"$token\" \"$age\" \"$holder\"\n")
 }
 
-/// Shell that goes on only under this token; for the beginning of every script that changes the host.
+/// Shell that goes on only under this lease; for the beginning of every script that changes the host.
 #[must_use]
-pub fn guard(token: u64) -> String {
+pub fn guard(key: &Key) -> String {
     let (status, words) = LOST;
-    format!("{READ}[ -n \"$fresh\" ] && [ \"$token\" = {token} ] || {{ echo {words:?} >&2; exit {status}; }}\n")
+    format!("{READ}[ -n \"$fresh\" ] && {} || {{ echo {words:?} >&2; exit {status}; }}\n", key.test())
 }
 
-/// Shell that lets the host hear that the holder is still there.
+/// Shell that notes a sign of life of the lease's holder. After a power cut no lease holds, so it need not be synced:
+/// a disk that is busy for a minute costs nobody the lease.
 #[must_use]
-pub fn beat(token: u64) -> String {
+pub fn beat(key: &Key) -> String {
     format!(
-        "exec 8> \"$state/lease.lock\"\ntimeout 20 flock 8\n{}printf '%s %s %s %s\\n' \"$token\" \"$now\" \"$boot\" \"$holder\" \
-         > \"$state/lease.new\"\nmv \"$state/lease.new\" \"$state/lease\"",
-        guard(token)
+        "umask 077\n{LOCK}{}{WRITE_WHOLE}flush=:\nwrite_whole \"$state/lease\" '%s\\n' \"$token $now $boot $holder\"\n",
+        guard(key)
     )
 }
 
-/// Shell that gives the lease back.
+/// Shell that gives the lease back, and fills the reserve that the work under it may have used.
 #[must_use]
-pub fn release(token: u64) -> String {
-    format!("exec 8> \"$state/lease.lock\"\ntimeout 20 flock 8\n{}rm -f \"$state/lease\"", guard(token))
+pub fn release(key: &Key) -> String {
+    format!("umask 077\n{LOCK}{}rm -f \"$state/lease\"\n{RESERVE}", guard(key))
 }

@@ -22,6 +22,7 @@ pub mod schedules;
 pub mod scripts;
 pub mod services;
 pub mod updates;
+pub mod whole;
 
 pub use lane::{Lane, PATIENCE};
 
@@ -146,9 +147,9 @@ impl Subject<'_> {
     }
 }
 
-/// Shell that writes one of our small files on the host in one step.
+/// Shell for a command that writes one of our small files on the host, whole or not at all.
 fn keep(name: &str, content: &str) -> String {
-    format!("printf '%s\\n' {} > \"$state/{name}.new\"\nmv \"$state/{name}.new\" \"$state/{name}\"\n", quote(content))
+    format!("write_whole \"$state/{name}\" '%s\\n' {}\n", quote(content))
 }
 
 /// One script that reads every room in one round trip.

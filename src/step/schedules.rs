@@ -201,11 +201,7 @@ fn put(subject: &Subject<'_>, schedules: &[&Schedule]) -> String {
     }
     let prefix = prefix(subject);
     let mut script = r#"mkdir -p -m 0700 "$state/schedules"
-put() {
-  printf '%s' "$2" > "$1.new"
-  chmod 0644 "$1.new"
-  mv "$1.new" "$1"
-}
+put() { write_whole "$1" %s "$2" 0644; }
 "#
     .to_owned();
     for schedule in schedules {

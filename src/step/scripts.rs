@@ -205,11 +205,10 @@ fn record(script: &Script) -> String {
     format!(
         r#"{PLACE}undo={undo}
 keep() {{
-  printf '%s' "$undo" > {name}.undo.new
-  mv {name}.undo.new {name}.undo
+  write_whole {name}.undo %s "$undo"
   [ -e order ] || : > order
-  if grep -q '^{name} ' order; then sed 's/^{name} .*/{name} {made}/' order > order.new; else {{ cat order; echo {name} {made}; }} > order.new; fi
-  mv order.new order
+  if grep -q '^{name} ' order; then order=$(sed 's/^{name} .*/{name} {made}/' order); else order=$(cat order; echo {name} {made}); fi
+  write_whole order '%s\n' "$order"
 }}
 "#,
         undo = quote(undo(script)),
@@ -268,11 +267,11 @@ if [ -z "$others" ] && [ -s {name}.undo ]; then
     exit $code
   }}
 fi
-grep -v '^{name} ' order > order.new || :
-mv order.new order
+order=$(grep -v '^{name} ' order) || :
+[ -z "$order" ] || write_whole order '%s\n' "$order"
 rm -f {name}.undo
 cd /
-[ -s "$state/scripts/order" ] || rm -rf "$state/scripts"
+[ -n "$order" ] || rm -rf "$state/scripts"
 "#,
         name = quote(name),
         unlocked = exclusive::UNLOCKED,

@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
+mod forged_plan;
 mod guard;

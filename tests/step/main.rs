@@ -5,5 +5,6 @@ mod cases;
 mod drift;
 mod given;
 mod laws;
+mod lease;
 mod models;
 mod shell;

@@ -95,8 +95,7 @@ pub fn change(subject: &Subject<'_>, host: &HostFacts, installs: bool) -> String
     let text = serde_json::to_string_pretty(&settings).unwrap_or_default();
     let restart = if host.engine.server.is_some() { "systemctl restart docker.service </dev/null\n" } else { "" };
     format!(
-        "install -d -m 0755 /etc/docker\nprintf '%s\\n' {} > /etc/docker/daemon.json.new\n\
-         mv /etc/docker/daemon.json.new /etc/docker/daemon.json\n{restart}",
+        "install -d -m 0755 /etc/docker\nwrite_whole /etc/docker/daemon.json '%s\\n' {} 0644\n{restart}",
         quote(&text)
     )
 }

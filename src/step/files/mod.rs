@@ -413,8 +413,7 @@ mv "$new" "$state/releases/"{id}"#,
         r#"umask 077
 cd "$state/releases/"{id}/tree
 {compose} config --format json > ../model.json </dev/null
-printf '%s\n' {id} > "$state/staged.new"
-mv "$state/staged.new" "$state/staged""#,
+write_whole "$state/staged" '%s\n' {id}"#,
         id = quote(id),
         compose = compose(&record.project, "\"$PWD\"", &record.compose_files),
     );

@@ -72,9 +72,7 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     let directories: String = record.directories.iter().map(directory).collect();
     format!(
         r#"{claim}tree="$state/releases/"{id}/tree owner={user}:{group}
-cat > "$state/owned.new" <<'{END}'
-{owned}{END}
-mv "$state/owned.new" "$state/owned"
+write_whole "$state/owned" '%s' {owned}
 {first}{directories}while IFS= read -r path; do put "$path"; done <<'{END}'
 {files}{END}
 while IFS= read -r path; do present "$path" || put "$path"; done <<'{END}'
@@ -87,7 +85,7 @@ while IFS= read -r path; do present "$path" || put "$path"; done <<'{END}'
         first = if first.is_empty() { String::new() } else { remove(&lines(first)) },
         directories = if directories.is_empty() { String::new() } else { made(&directories) },
         id = quote(&record.id),
-        owned = lines(owned),
+        owned = quote(&lines(owned)),
         files = of(files),
         seeds = of(seeds),
         sent = of(sent),

@@ -69,13 +69,13 @@ elif [ "$(way)" = nftables ]; then
   load
 else
   if [ "$leaves" = yes ]; then rm -f "$firewall/fragments/$id"; else
-    printf '%s' "$wanted" > "$firewall/fragment.new"
-    mv "$firewall/fragment.new" "$firewall/fragments/$id"
+    write_whole "$firewall/fragment" %s "$wanted"
+    mv "$firewall/fragment" "$firewall/fragments/$id"
   fi
   way=$(way)
   openings | sort -u | ask_for "$way"
   openings | sort -u | give_back "$way"
   case "$way" in ufw) give_back firewalld </dev/null ;; *) give_back ufw </dev/null ;; esac
   drop_table
-  echo "$way" > "$firewall/way"
+  write_whole "$firewall/way" '%s\n' "$way"
 fi

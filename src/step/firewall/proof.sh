@@ -11,11 +11,10 @@ if [ "$(cat "$firewall/pending/owner" 2>/dev/null)" = "$id" ]; then
   fi
   mv "$firewall/pending/rules.nft" "$firewall/rules.nft"
   mv "$firewall/pending/active" "$firewall/active"
-  echo nftables > "$firewall/way"
+  write_whole "$firewall/way" '%s\n' nftables
   rm -rf "$firewall/pending" "$firewall/undo"
   umask 022
-  boot > "$unit.new"
-  mv "$unit.new" "$unit"
+  write_whole "$unit" '%s\n' "$(boot)" 0644
   systemctl daemon-reload
   systemctl enable -q deployer-firewall.service
   for other in ufw firewalld; do give_back $other </dev/null; done

@@ -190,9 +190,14 @@ const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   sort -u "$state/brought" | grep -vxF -f "$state/used" | while IFS= read -r id; do
     docker image rm -- "$id" >/dev/null 2>&1 </dev/null || true
   done
-  sort -u "$state/brought" | grep -xF -f "$state/used" > "$state/brought.new" || true
-  mv "$state/brought.new" "$state/brought"
-  [ ! -e "$state/built" ] || { sort -u "$state/built" | grep -F -f "$state/brought" > "$state/built.new" || true; mv "$state/built.new" "$state/built"; }
+  lines=$(sort -u "$state/brought" | grep -xF -f "$state/used" || true)
+  write_whole "$state/brought" %s "${lines:+$lines
+}"
+  if [ -e "$state/built" ]; then
+    lines=$(sort -u "$state/built" | grep -F -f "$state/brought" || true)
+    write_whole "$state/built" %s "${lines:+$lines
+}"
+  fi
   rm -f "$state/used"
 fi"#;
 
@@ -216,11 +221,10 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let accepted = host.files.rejected.iter().any(|rejected| rejected.is_of(&record));
     let script = format!(
         r#"umask 077
-{current}{rejected}cat > "$state/owned" <<'/.'
-{owned}/.
+{current}{rejected}write_whole "$state/owned" %s {owned}
 rm -f "$state/staged" "$state/swapping.json"
 cd "$state/releases"
-[ ! -d {id} ] || cp "$state/current.json" {id}/release.json
+[ ! -d {id} ] || {{ cp "$state/current.json" {id}/release.json.new; mv {id}/release.json.new {id}/release.json; }}
 ls | grep -vxF -- {id} | while IFS= read -r old; do grep -qs '"end":"' "$old/release.json" || rm -rf -- "$old"; done
 ls | grep -vxF -- {id} | while IFS= read -r old; do
   order=$(grep -os '"order":[0-9]*' "$old/release.json" | head -n 1 | cut -d : -f 2)
@@ -239,7 +243,7 @@ wanted() {{
             .fold(String::new(), |text, id| text + id + "\n"),
         current = keep("current.json", &json),
         rejected = if accepted { rejection(host, &[], &record) } else { String::new() },
-        owned = files::lines(ours),
+        owned = quote(&files::lines(ours)),
         id = quote(&record.id),
         keep = subject.environment.keep_releases,
     );

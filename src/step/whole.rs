@@ -1,0 +1,45 @@
+//! Small files of ours on a host: written whole or not at all, whatever its disk does, and also on a full one.
+
+/// What `write_whole` says of a file that is not what was written, in lower case.
+pub const ALTERED: &str = "does not read back as it was written";
+
+/// Bytes that each environment keeps on its host for small files of ours on a full disk.
+pub const RESERVED: usize = 64 << 10;
+
+/// Shell function `write_whole FILE FORMAT TEXT [MODE]`: FILE holds what `printf FORMAT TEXT` prints, or still what it
+/// held before, and then the function fails with the disk's own words. It writes beside FILE, syncs, reads back and
+/// renames. Where that fails it frees the environment's reserve and tries once more. `$flush` replaces `sync`, for what
+/// need not outlast a power cut. FILE is in a directory that only root can write.
+pub const WRITE_WHOLE: &str = r#"write_new() {
+  printf "$2" "$3" | cat > "$1.new" && "${flush:-sync}" "$1.new" || return 1
+  [ "$(cat "$1.new" && echo .)" = "$(printf "$2" "$3" && echo .)" ] ||
+    { echo "$1.new does not read back as it was written" >&2; return 1; }
+}
+write_whole() {
+  if write_new "$@" 2>/dev/null || { rm -f "$state/reserve"; write_new "$@"; }; then
+    [ -z "${4:-}" ] || chmod "$4" "$1.new" && mv -f "$1.new" "$1" && return
+  fi
+  rm -f "$1.new"
+  return 1
+}
+"#;
+
+/// Shell that fills the reserve of an environment that the host was claimed for, as far as there is room, and removes
+/// it from a host that was let go.
+pub(super) const RESERVE: &str = r#"if [ ! -s "$state/key" ]; then
+  rm -f "$state/reserve"
+elif [ "$({ wc -c < "$state/reserve"; } 2>/dev/null || echo 0)" -lt 65536 ]; then
+  { head -c 65536 /dev/urandom > "$state/reserve"; } 2>/dev/null || :
+fi
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_say_what_the_constants_say() {
+        assert!(WRITE_WHOLE.contains(ALTERED));
+        assert_eq!(RESERVE.matches(&RESERVED.to_string()).count(), 2);
+    }
+}
