@@ -2,7 +2,7 @@
 //! Never does a command begin while another copy of it works, whoever left that behind.
 
 use super::whole::WRITE_WHOLE;
-use super::{Command, Subject, lease, probe};
+use super::{Command, Subject, lease};
 use crate::event::{Action, PlannedStep};
 use crate::shell::quote;
 use crate::state::Kind;
@@ -101,14 +101,21 @@ trap 'code=$?; umask 077; note "$code" || :' EXIT
         )
     }
 
-    /// The same, and what [`probe`] reads once it is done: one round trip for both.
+    /// The same, and what `probe` reads once it is done: one round trip for both.
     #[must_use]
-    pub fn script_and_probe(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
+    pub fn script_and_probe(
+        self,
+        subject: &Subject<'_>,
+        command: &Command,
+        key: &lease::Key,
+        id: &str,
+        probe: &str,
+    ) -> String {
         format!(
             "{}trap - EXIT\n(umask 077; note 0)\nexec 7>&- 9>&-\n\
              (\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
             self.script(subject, command, key, id),
-            probe(subject),
+            probe,
         )
     }
 
