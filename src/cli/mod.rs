@@ -58,6 +58,7 @@ pub use help::command;
 use crate::event::{Event, ResultView};
 use crate::failure::{Failure, Reason};
 use crate::render::Format;
+use crate::scratch;
 use camino::Utf8PathBuf;
 use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -228,6 +229,7 @@ fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<Endi
         .build()
         .map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
     let ending = runtime.block_on(async {
+        scratch::sweep();
         let ending = run.await;
         context.stores.close().await;
         ending

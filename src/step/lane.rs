@@ -23,6 +23,10 @@ pub enum Lane {
 /// How long a command waits for one that an earlier run left behind on the host.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
+/// Shell that removes the logins that a killed command of the main lane left.
+const SWEEP: &str = r#"for left in "/run/deployer.${state##*/}".*; do [ ! -e "$left" ] || rm -rf "$left"; done
+"#;
+
 impl Lane {
     /// Where a step runs. What takes an environment off its host does so alone.
     #[must_use]
@@ -84,7 +88,7 @@ impl Lane {
         format!(
             r#"set -eu
 {wait}state={state}
-{guard}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
+{guard}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
 (umask 077; note begun)
 trap 'code=$?; umask 077; note "$code" || :' EXIT
 {script}
@@ -97,6 +101,7 @@ trap 'code=$?; umask 077; note "$code" || :' EXIT
 "#,
             guard = lease::guard(key),
             token = key.token,
+            sweep = if self == Self::Aside { "" } else { SWEEP },
             script = command.script,
         )
     }
