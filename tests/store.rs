@@ -410,13 +410,12 @@ fn a_command_that_ends_early_closes_the_store() {
         .collect();
     for _ in 0..10 {
         for command in ["history", "unlock"] {
-            let status = std::process::Command::new(env!("CARGO_BIN_EXE_deployer"))
+            let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_deployer"))
                 .args([command, "nobody", "--json"])
                 .current_dir(folder.path())
-                .stdout(std::process::Stdio::null())
-                .status()
+                .output()
                 .expect("it starts");
-            assert_eq!(status.code(), Some(64));
+            assert_eq!(output.status.code(), Some(64));
             assert!(!path(&folder).join(".deployer/state.db-wal").exists(), "{command} closed the store");
         }
     }
