@@ -46,6 +46,7 @@ pub mod proof;
 pub mod reconcile;
 pub mod render;
 pub mod saved;
+pub mod scratch;
 pub mod secret;
 pub mod session;
 pub mod shell;

@@ -1,6 +1,10 @@
 //! The only module that starts local processes. Never through a shell, with an inherited standard
 //! input only where a person is handed over to a program.
 
+mod environment;
+
+pub use environment::{Environment, withhold};
+
 use crate::failure::{Failure, Reason};
 use camino::Utf8Path;
 use futures::FutureExt as _;
@@ -27,18 +31,33 @@ pub struct Finished {
     pub stderr: Vec<u8>,
 }
 
+/// Runs a program in the smallest environment, as [`run_in`] does.
+///
+/// # Errors
+/// As [`run_in`].
+pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finished, Failure> {
+    run_in(Environment::Minimal, argv, input, limit).await
+}
+
 /// Runs a program with `input` as its standard input, for at most `limit`; then, or when the future is dropped,
 /// it is killed.
 ///
 /// # Errors
 /// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started or runs out of time.
 /// An exit code other than zero is not an error here. The arguments are in no message.
-pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finished, Failure> {
+pub async fn run_in(
+    environment: Environment,
+    argv: &[String],
+    input: &[u8],
+    limit: Duration,
+) -> Result<Finished, Failure> {
     let [program, arguments @ ..] = argv else {
         return Err(Failure::new(Reason::CommandFailed, "An empty command cannot be run"));
     };
     #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
-    let started = tokio::process::Command::new(program)
+    let mut command = tokio::process::Command::new(program);
+    environment.apply(&mut command);
+    let started = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -86,7 +105,7 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
     }
 }
 
-/// Runs a program with our own standard streams until it ends by itself.
+/// Runs a program with our own standard streams, in the smallest environment, until it ends by itself.
 ///
 /// # Errors
 /// As [`run`]; there is no limit.
@@ -95,7 +114,9 @@ pub async fn hand_over(argv: &[String]) -> Result<ExitStatus, Failure> {
         return Err(Failure::new(Reason::CommandFailed, "An empty command cannot be run"));
     };
     #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
-    let started = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).spawn();
+    let mut command = tokio::process::Command::new(program);
+    Environment::Minimal.apply(&mut command);
+    let started = command.args(arguments).kill_on_drop(true).spawn();
     let mut child = started.map_err(|error| unstarted(program, &error))?;
     child.wait().await.map_err(|error| {
         Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}"))
@@ -116,9 +137,11 @@ pub struct Detached {
 pub struct Place<'a> {
     /// Its working directory.
     pub directory: &'a Utf8Path,
-    /// Its environment, on top of ours.
+    /// How much of our environment it gets.
+    pub environment: Environment,
+    /// What it gets on top of that.
     pub variables: &'a BTreeMap<String, String>,
-    /// What it is not to have of ours.
+    /// What it does not get all the same.
     pub without: &'a [&'a str],
     /// Its standard input: a file that it does not read but holds, a lock on it too, until it ends.
     pub held: File,
@@ -135,6 +158,7 @@ pub struct Place<'a> {
 pub fn detach(program: &str, arguments: &[String], place: Place<'_>) -> Result<Detached, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
     let mut command = tokio::process::Command::new(program);
+    place.environment.apply(&mut command);
     for name in place.without {
         command.env_remove(name);
     }

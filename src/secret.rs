@@ -2,7 +2,7 @@
 //! `Serialize` for a value; `secrecy` wipes it when it is dropped.
 
 use crate::failure::{Failure, Reason};
-use crate::process;
+use crate::process::{self, Environment};
 use camino::Utf8PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
@@ -98,6 +98,9 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
     match source {
         SecretSource::Literal { value, secret } => Ok(Value { text: value.clone().into(), secret: *secret }),
         SecretSource::Environment { name, secret } => {
+            if *secret {
+                process::withhold([name.clone()]);
+            }
             #[expect(clippy::disallowed_methods, reason = "the home of values from the environment")]
             let value = std::env::var(name).map_err(|error| {
                 unresolved(match error {
@@ -117,7 +120,7 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
         }
         SecretSource::Command { argv, secret } => {
             let name = format!("The command {} of a value", argv.join(" "));
-            let mut finished = process::run(argv, b"", LIMIT)
+            let mut finished = process::run_in(Environment::User, argv, b"", LIMIT)
                 .await
                 .map_err(|failure| unresolved(format!("{name} cannot be run")).details(failure.message))?;
             finished.stderr.zeroize();

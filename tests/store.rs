@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 const URL: &str = "sqlite:.deployer/state.db";
@@ -372,4 +374,53 @@ async fn the_history_is_of_a_project_and_of_an_environment_the_newest_first() {
     assert_eq!((past.outcome.as_deref(), past.ended_at), (Some("failed"), Some(at(5))));
     let steps: Vec<_> = past.steps.iter().map(|step| (step.kind.as_str(), step.outcome.as_deref())).collect();
     assert_eq!(steps, [("engine", Some("failed")), ("files", None)]);
+}
+
+/// A task that is not done yet, such as one of a run that was interrupted, has a share of the store.
+#[tokio::test]
+async fn a_store_is_closed_whoever_else_has_it() {
+    let folder = folder();
+    let store = Arc::new(opened(&folder).await);
+    let other = Arc::clone(&store);
+    other.save("shop", "prod", &record(1), None).await.expect("it is saved");
+    let log = path(&folder).join(".deployer/state.db-wal");
+    assert!(log.exists());
+    store.close().await;
+    assert!(!log.exists(), "the log was folded into the one file");
+    let failure = other.save("shop", "prod", &record(2), None).await.expect_err("it is closed");
+    assert_eq!(failure.reason, Reason::StoreUnusable);
+    assert_eq!(opened(&folder).await.records("shop").await.expect("records")["prod"].serial, 1);
+}
+
+/// While all cores are busy, which leaves the database's own thread behind the end of the process.
+#[test]
+fn a_command_that_ends_early_closes_the_store() {
+    let folder = folder();
+    let manifest = "version: 1\nproject: shop\nenvironments:\n  lab:\n    registered: { address: 192.0.2.1 }\n";
+    fs::write(path(&folder).join("deployment.yaml"), manifest).expect("a manifest");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async { opened(&folder).await.close().await });
+    let busy = Arc::new(AtomicBool::new(true));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let spinning: Vec<_> = (0..cores)
+        .map(|_| {
+            let busy = Arc::clone(&busy);
+            std::thread::spawn(move || while busy.load(Ordering::Relaxed) {})
+        })
+        .collect();
+    for _ in 0..10 {
+        for command in ["history", "unlock"] {
+            let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_deployer"))
+                .args([command, "nobody", "--json"])
+                .current_dir(folder.path())
+                .output()
+                .expect("it starts");
+            assert_eq!(output.status.code(), Some(64));
+            assert!(!path(&folder).join(".deployer/state.db-wal").exists(), "{command} closed the store");
+        }
+    }
+    busy.store(false, Ordering::Relaxed);
+    for thread in spinning {
+        thread.join().expect("it ends");
+    }
 }

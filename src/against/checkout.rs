@@ -1,7 +1,7 @@
 //! The files of a Git commit, in a directory of their own. Never touches the repository's index or working tree.
 
 use crate::failure::{Failure, Reason};
-use crate::process;
+use crate::process::{self, Environment};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::time::Duration;
 
@@ -60,9 +60,13 @@ fn unwritable(why: &str) -> Failure {
 
 /// Git's standard output, or what it said where it failed.
 async fn git(directory: &Utf8Path, before: &[&str], words: &[&str]) -> Result<Result<String, String>, Failure> {
-    let argv: Vec<String> =
-        before.iter().chain(&["git", "-C", directory.as_str()]).chain(words).map(ToString::to_string).collect();
-    let ended = process::run(&argv, b"", LIMIT).await?;
+    let argv: Vec<String> = before
+        .iter()
+        .chain(&["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-C", directory.as_str()])
+        .chain(words)
+        .map(ToString::to_string)
+        .collect();
+    let ended = process::run_in(Environment::Git, &argv, b"", LIMIT).await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     // `env` says 127 where the program it is to start is missing; plain Git was found before.
     Ok(if ended.status.success() { Ok(text(&ended.stdout)) } else { Err(text(&ended.stderr)) })

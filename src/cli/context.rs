@@ -2,6 +2,7 @@
 //! other part of the commands reads the process's environment.
 
 use super::Global;
+use super::stores::Stores;
 use crate::event::{Event, Sink};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
@@ -46,6 +47,8 @@ pub struct Context {
     pub ci: Option<String>,
     /// How OpenTofu is found.
     pub tools: Tools,
+    /// The stores that are open; closed when the command has ended, whichever way.
+    pub stores: Stores,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -89,6 +92,7 @@ impl Context {
             by: by(),
             ci: ci(),
             tools: tools(global),
+            stores: Stores::default(),
             now: now(),
         })
     }

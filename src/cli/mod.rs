@@ -44,6 +44,7 @@ mod signals;
 mod ssh;
 mod state;
 mod status;
+mod stores;
 mod suspend;
 mod test;
 mod unlock;
@@ -57,6 +58,7 @@ pub use help::command;
 use crate::event::{Event, ResultView};
 use crate::failure::{Failure, Reason};
 use crate::render::Format;
+use crate::scratch;
 use camino::Utf8PathBuf;
 use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -183,50 +185,55 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Schema(args) => Ok(schema::run(context, &args)),
         Command::Completions(args) => completions::run(context, &args),
         Command::Man(args) => man::run(context, &args),
-        Command::Check(args) => block_on(check::run(context, args)),
-        Command::Plan(args) => block_on(plan::run(context, args)),
-        Command::Apply(args) => block_on(apply::run(context, args)),
-        Command::Watch(args) => block_on(watch::run(context, args)),
-        Command::Status(args) => block_on(status::run(context, args)),
-        Command::List(args) => block_on(list::run(context, args)),
-        Command::Test(args) => block_on(test::run(context, args)),
-        Command::Show(args) => block_on(show::run(context, args)),
-        Command::Graph(args) => block_on(graph::run(context, args)),
-        Command::Logs(args) => block_on(logs::run(context, args)),
-        Command::History(args) => block_on(history::run(context, args)),
-        Command::Exec(args) => block_on(exec::run(context, args)),
-        Command::Restart(args) => block_on(restart::run(context, args)),
-        Command::Ssh(args) => block_on(ssh::run(context, args)),
-        Command::Inventory(args) => block_on(inventory::run(context, args)),
-        Command::Render(args) => block_on(render::run(context, args)),
-        Command::Resume(args) => block_on(resume::run(context, args)),
-        Command::Suspend(args) => block_on(suspend::run(context, args)),
-        Command::Unlock(args) => block_on(unlock::run(context, args)),
-        Command::Backup(args) => block_on(backup::run(context, args)),
-        Command::Restore(args) => block_on(restore::run(context, args)),
-        Command::Rollback(args) => block_on(rollback::run(context, args)),
-        Command::State(args) => block_on(state::run(context, args)),
-        Command::Destroy(args) => block_on(destroy::run(context, args)),
+        Command::Check(args) => block_on(context, check::run(context, args)),
+        Command::Plan(args) => block_on(context, plan::run(context, args)),
+        Command::Apply(args) => block_on(context, apply::run(context, args)),
+        Command::Watch(args) => block_on(context, watch::run(context, args)),
+        Command::Status(args) => block_on(context, status::run(context, args)),
+        Command::List(args) => block_on(context, list::run(context, args)),
+        Command::Test(args) => block_on(context, test::run(context, args)),
+        Command::Show(args) => block_on(context, show::run(context, args)),
+        Command::Graph(args) => block_on(context, graph::run(context, args)),
+        Command::Logs(args) => block_on(context, logs::run(context, args)),
+        Command::History(args) => block_on(context, history::run(context, args)),
+        Command::Exec(args) => block_on(context, exec::run(context, args)),
+        Command::Restart(args) => block_on(context, restart::run(context, args)),
+        Command::Ssh(args) => block_on(context, ssh::run(context, args)),
+        Command::Inventory(args) => block_on(context, inventory::run(context, args)),
+        Command::Render(args) => block_on(context, render::run(context, args)),
+        Command::Resume(args) => block_on(context, resume::run(context, args)),
+        Command::Suspend(args) => block_on(context, suspend::run(context, args)),
+        Command::Unlock(args) => block_on(context, unlock::run(context, args)),
+        Command::Backup(args) => block_on(context, backup::run(context, args)),
+        Command::Restore(args) => block_on(context, restore::run(context, args)),
+        Command::Rollback(args) => block_on(context, rollback::run(context, args)),
+        Command::State(args) => block_on(context, state::run(context, args)),
+        Command::Destroy(args) => block_on(context, destroy::run(context, args)),
         Command::Create(args) => Ok(create::run(context, &args)),
         Command::Import(args) => Ok(import::run(context, &args)),
-        Command::Register(args) => block_on(register::run(context, args)),
-        Command::Provision(args) => block_on(provision::run(context, args)),
-        Command::Configure(args) => block_on(configure::run(context, args)),
-        Command::Release(args) => block_on(release::run(context, args)),
-        Command::Run(args) => block_on(run::run(context, args)),
-        Command::Probe(args) => block_on(probe::run(context, args)),
+        Command::Register(args) => block_on(context, register::run(context, args)),
+        Command::Provision(args) => block_on(context, provision::run(context, args)),
+        Command::Configure(args) => block_on(context, configure::run(context, args)),
+        Command::Release(args) => block_on(context, release::run(context, args)),
+        Command::Run(args) => block_on(context, run::run(context, args)),
+        Command::Probe(args) => block_on(context, probe::run(context, args)),
     }
 }
 
 /// Runs a command that contacts something. Others start no threads.
-fn block_on(run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
+fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
-    let ending = runtime.block_on(run);
+    let ending = runtime.block_on(async {
+        scratch::sweep();
+        let ending = run.await;
+        context.stores.close().await;
+        ending
+    });
     // A question that nobody answered must not keep the process.
     runtime.shutdown_background();
     Ok(ending)

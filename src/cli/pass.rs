@@ -59,9 +59,9 @@ impl Pass {
         // What a machine is about cannot be told without its record, as OpenTofu's own state is made by a mere plan.
         let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
-            Keep::IfThere if provisioned => Store::open(&url, &directory).await.map(Some),
-            Keep::Always => Store::open(&url, &directory).await.map(Some),
-            Keep::IfThere => Store::open_existing(&url, &directory).await,
+            Keep::IfThere if provisioned => context.stores.open(&url, &directory).await.map(Some),
+            Keep::Always => context.stores.open(&url, &directory).await.map(Some),
+            Keep::IfThere => context.stores.open_existing(&url, &directory).await,
             Keep::Never => Ok(None),
         };
         let store = store.map_err(|failure| vec![failure])?;
@@ -69,7 +69,7 @@ impl Pass {
             Some(store) => recorded(store, &manifest).await.map_err(|failure| vec![failure])?,
             None => BTreeMap::new(),
         };
-        let (manifest, store) = (Arc::new(manifest), store.map(Arc::new));
+        let manifest = Arc::new(manifest);
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
         let workshop = context.workshop(&manifest.state, store.as_ref());
         let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render, workshop };
@@ -283,7 +283,7 @@ impl Pass {
         }
     }
 
-    /// Closes the store, and connections that are not kept; `outcome` holds where nothing failed.
+    /// Closes the connections that are not kept; `outcome` holds where nothing failed.
     pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
         let others = self.spared(&sessions);
         for (name, session) in sessions {
@@ -299,11 +299,6 @@ impl Pass {
                 // The host was told already, and it decides.
                 let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;
             }
-        }
-        // It has the store, too: only the last one who does can close it.
-        drop(self.workshop);
-        if let Some(store) = self.store.and_then(Arc::into_inner) {
-            store.close().await;
         }
         if self.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&self.failures, others) }
     }

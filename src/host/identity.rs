@@ -1,20 +1,21 @@
 //! The private key: put where ssh finds it, and judged before anything connects. Never is its text shown, and a key
-//! from a secret stays in its file no longer than until the login.
+//! from a secret is in memory, no longer than until the login.
 
 use super::key::{self, KeyForm};
 use super::master::Call;
 use super::settings::{HELPER, Settings, words};
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Identity;
-use crate::process;
+use crate::process::{self, Environment};
+use crate::scratch::SecretFile;
 use crate::shell::quote;
 use camino::Utf8Path;
 use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 impl Call<'_> {
     /// Puts the private key where ssh finds it under a name that needs no quotes.
@@ -32,10 +33,9 @@ impl Call<'_> {
                 }
             }
             (Identity::Secret(_), Some(text)) => {
-                let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here)?;
                 // OpenSSH refuses a key without its last newline, which resolving has dropped.
-                file.write_all(text.expose_secret().trim_end().as_bytes())?;
-                file.write_all(b"\n")?;
+                let text = Zeroizing::new(format!("{}\n", text.expose_secret().trim_end()));
+                self.key = Some(SecretFile::place(&here, text.as_bytes())?);
             }
             (Identity::Secret(_), None) => {}
         }
@@ -106,10 +106,8 @@ impl Call<'_> {
             list.splice(0..0, ["env".to_owned(), format!("SSH_AUTH_SOCK={socket}")]);
         }
         let print = [words(&["ssh-keygen", "-l", "-f"]), vec![self.path("identity")]].concat();
-        let (Ok(held), Ok(printed)) = (process::run(&list, b"", HELPER).await, process::run(&print, b"", HELPER).await)
-        else {
-            return false;
-        };
+        let held = process::run_in(Environment::User, &list, b"", HELPER).await;
+        let (Ok(held), Ok(printed)) = (held, process::run(&print, b"", HELPER).await) else { return false };
         let fingerprint = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
         let wanted = String::from_utf8_lossy(&printed.stdout).lines().next().and_then(fingerprint);
         let held: BTreeSet<_> = String::from_utf8_lossy(&held.stdout).lines().filter_map(fingerprint).collect();

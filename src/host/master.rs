@@ -6,22 +6,20 @@ use super::settings::{Settings, bare, fingerprint, words};
 use super::trouble::{self, Trouble};
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Identity;
-use crate::process;
+use crate::process::{self, Environment};
+use crate::scratch::{Directory, SecretFile};
 use crate::shell::quote;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// What authentication may take beyond the connection itself.
 const AUTHENTICATION: Duration = Duration::from_secs(30);
 
 /// A running master: its socket is `master` in `directory`.
 pub(super) struct Master {
-    pub(super) directory: TempDir,
+    pub(super) directory: Directory,
     /// `TYPE BASE64` of the host key that was verified or learned.
     pub(super) keys: Vec<String>,
 }
@@ -64,7 +62,9 @@ enum Trust {
 /// One prepared way to a host.
 pub(super) struct Call<'a> {
     pub(super) way: &'a Way<'a>,
-    pub(super) directory: TempDir,
+    pub(super) directory: Directory,
+    /// The private key where it is a secret: there until the login.
+    pub(super) key: Option<SecretFile>,
     trust: Trust,
     /// Arguments that are the same for every question about this host.
     pub(super) options: Vec<String>,
@@ -72,13 +72,13 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     async fn prepare(way: &'a Way<'a>) -> Result<Call<'a>, Failure> {
-        let directory = private_directory(way.key_text.is_some())?;
+        let directory = Directory::new().map_err(|error| local(&error))?;
         let trust = match (way.ssh.host_key.is_empty(), way.known.is_empty()) {
             (false, _) => Trust::Pinned,
             (true, true) if way.accept_new => Trust::Learn,
             (true, _) => Trust::Known,
         };
-        let mut call = Self { way, directory, trust, options: Vec::new() };
+        let mut call = Self { way, directory, key: None, trust, options: Vec::new() };
         call.lay_out().map_err(|error| local(&error))?;
         if call.trust == Trust::Learn {
             call.learn().await?;
@@ -183,7 +183,7 @@ impl<'a> Call<'a> {
         .concat();
         let hops = if self.way.ssh.jump.is_some() { 2 } else { 1 };
         let limit = self.way.ssh.connect_timeout * hops + AUTHENTICATION;
-        let finished = match process::run(&argv, b"", limit).await {
+        let finished = match process::run_in(Environment::User, &argv, b"", limit).await {
             Ok(finished) => finished,
             Err(failure) if failure.reason == Reason::ToolMissing => return Err((failure, false)),
             Err(_) => {
@@ -271,9 +271,8 @@ impl<'a> Call<'a> {
         keys.into_iter().map(str::to_owned).collect()
     }
 
-    /// What stays once the master runs; a key's text does not.
+    /// What stays once the master runs: not the key.
     fn finish(self, keys: Vec<String>) -> Master {
-        let _ = fs::remove_file(self.path("identity"));
         Master { directory: self.directory, keys }
     }
 }
@@ -298,25 +297,6 @@ impl<'a> Hop<'a> {
         };
         Self { user, host, port }
     }
-}
-
-/// A directory only we can enter, short enough for a socket's path. A key's text goes to memory where there is
-/// a directory for that.
-fn private_directory(holds_key: bool) -> Result<TempDir, Failure> {
-    let bases = if holds_key { ["/dev/shm", "/tmp"].as_slice() } else { &["/tmp"] };
-    let own = std::env::temp_dir();
-    let mut trouble = None;
-    for base in bases.iter().map(Path::new).chain(std::iter::once(own.as_path())) {
-        match tempfile::Builder::new()
-            .prefix("deployer-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(base)
-        {
-            Ok(directory) => return Ok(directory),
-            Err(error) => trouble = Some(error),
-        }
-    }
-    Err(local(&trouble.unwrap_or_else(|| std::io::ErrorKind::NotFound.into())))
 }
 
 fn local(error: &std::io::Error) -> Failure {

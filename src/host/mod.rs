@@ -16,6 +16,7 @@ pub use key::public;
 pub use way::Way;
 
 use crate::failure::{Failure, Reason};
+use crate::scratch::Claim;
 use openssh::{ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
@@ -59,6 +60,8 @@ pub struct Output {
 /// A connection to one host; scripts run there as root.
 pub struct Host {
     session: Session,
+    /// The claim on the session's directory.
+    _claim: Claim,
     /// An idle connection to the master's socket. The master ends two seconds after its last one is closed, so it
     /// lives as long as this process, however that ends.
     held: UnixStream,
@@ -81,12 +84,14 @@ impl Host {
     pub async fn connect(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Self, Failure> {
         let master = master::start(way, wait, waiting).await?;
         let held = UnixStream::connect(master.directory.path().join("master")).await;
-        let session = Session::new_native_mux(master.directory);
+        let (directory, claim) = master.directory.into_parts();
+        let session = Session::new_native_mux(directory);
         let held = held.map_err(|error| {
             Failure::new(Reason::ConnectionLost, format!("The connection to {} broke at once: {error}", way.address))
         })?;
         Ok(Self {
             session,
+            _claim: claim,
             held,
             address: way.address.to_owned(),
             command: script::command_line(way.sudo_password.is_some()),

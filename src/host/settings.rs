@@ -1,7 +1,7 @@
 //! What the local programs of OpenSSH tell: the settings for a host, the fingerprint of a key. Never connects.
 
 use crate::failure::Failure;
-use crate::process;
+use crate::process::{self, Environment};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) async fn read(options: &[String], address: &str) -> Result<Self, Failure> {
         let argv = [words(&["ssh", "-G"]), options.to_vec(), vec!["--".to_owned(), bare(address).to_owned()]].concat();
-        let finished = process::run(&argv, b"", HELPER).await?;
+        let finished = process::run_in(Environment::User, &argv, b"", HELPER).await?;
         let text = String::from_utf8_lossy(&finished.stdout).into_owned();
         let get =
             |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned);

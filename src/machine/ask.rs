@@ -77,7 +77,7 @@ impl Workshop {
         let tried = kept.is_some();
         let keys = match kept {
             Some(text) => Keys::parse(&text)?,
-            None => Keys::make().await?,
+            None => Keys::make()?,
         };
         let secrets = secrets(provision).await?;
         let authorized = match keys::authorized(environment).await {

@@ -1,17 +1,16 @@
-//! Keys of a machine that is to be made: the one it answers with, and those that may log in. Made and read by OpenSSH's
-//! own `ssh-keygen`. Never writes a private key but into a directory that only we can read, for as long as it takes.
+//! Keys of a machine that is to be made: the one it answers with, and those that may log in. Never writes a private key
+//! to a disk.
 
+use super::openssh;
 use crate::failure::{Failure, Reason};
 use crate::host::public;
 use crate::manifest::environment::{Environment, Identity};
 use crate::process;
+use crate::scratch::{Directory, SecretFile};
 use crate::secret;
-use camino::Utf8Path;
 use secrecy::ExposeSecret as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -32,13 +31,15 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     /// A new pair.
-    pub async fn make() -> Result<Self, Failure> {
-        let folder = folder()?;
-        let file = path(&folder, "key")?;
-        ssh_keygen(&["-q", "-t", "ed25519", "-N", "", "-C", "deployer", "-f", &file]).await?;
-        let read = |path: &str| std::fs::read_to_string(path).map_err(|error| lost(&error));
-        let line = public(&read(&format!("{file}.pub"))?).ok_or_else(untold)?;
-        Ok(Self { private: read(&file)?, public: line })
+    ///
+    /// # Errors
+    /// `KeyUnusable` where this machine gives no random bytes.
+    pub fn make() -> Result<Self, Failure> {
+        let (mut seed, mut check) = (Zeroizing::new([0; 32]), [0; 4]);
+        let drawn = getrandom::fill(&mut *seed).and_then(|()| getrandom::fill(&mut check));
+        drawn.map_err(|error| unmade(&error.to_string()))?;
+        let (public, private) = openssh::pair(&seed, check).map_err(|error| unmade(&error.to_string()))?;
+        Ok(Self { private, public })
     }
 
     /// Both in one text, to be kept secret.
@@ -83,12 +84,10 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
 }
 
 async fn public_of(private: &str) -> Result<String, Failure> {
-    let folder = folder()?;
-    let file = path(&folder, "key")?;
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).map_err(|e| lost(&e))?;
-    let text = private.trim_end().to_owned() + "\n";
-    open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).map_err(|error| lost(&error))?;
-    let printed = ssh_keygen(&["-y", "-P", "", "-f", &file]).await?;
+    let folder = Directory::new().map_err(|error| unplaced(&error))?;
+    let text = Zeroizing::new(private.trim_end().to_owned() + "\n");
+    let key = SecretFile::place(&folder.path().join("key"), text.as_bytes()).map_err(|error| unplaced(&error))?;
+    let printed = ssh_keygen(&["-y", "-P", "", "-f", &key.path().to_string_lossy()]).await?;
     public(&printed).ok_or_else(untold)
 }
 
@@ -106,15 +105,25 @@ fn untold() -> Failure {
     Failure::new(Reason::KeyUnusable, "The public half of a private key cannot be told")
 }
 
-fn folder() -> Result<tempfile::TempDir, Failure> {
-    tempfile::Builder::new().prefix("deployer-key-").tempdir().map_err(|error| lost(&error))
+fn unmade(why: &str) -> Failure {
+    Failure::new(Reason::KeyUnusable, format!("Cannot make a key: {why}"))
 }
 
-fn path(folder: &tempfile::TempDir, name: &str) -> Result<String, Failure> {
-    let path = Utf8Path::from_path(folder.path()).map(|path| path.join(name).into_string());
-    path.ok_or_else(|| Failure::new(Reason::KeyUnusable, "The directory for temporary files is not UTF-8"))
+fn unplaced(error: &std::io::Error) -> Failure {
+    Failure::new(Reason::KeyUnusable, format!("Cannot hand a private key to ssh-keygen: {error}"))
 }
 
-fn lost(error: &std::io::Error) -> Failure {
-    Failure::new(Reason::KeyUnusable, format!("A key cannot be kept for a moment: {error}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn openssh_reads_a_key_of_ours() {
+        let keys = Keys::make().unwrap();
+        assert_eq!(public_of(&keys.private).await.unwrap(), keys.public);
+        assert_eq!(Keys::parse(&keys.text()).unwrap(), keys);
+        assert_ne!(Keys::make().unwrap().public, keys.public);
+        let refused = public_of("no key").await.unwrap_err();
+        assert_eq!(refused.reason, Reason::KeyUnusable);
+    }
 }

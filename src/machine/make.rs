@@ -117,6 +117,7 @@ fn is_busy(failure: &Failure) -> bool {
 async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Result<(), Failure> {
     session.abandon();
     session.connection = None;
+    session.progress("connect to the machine for the first time");
     let known: Vec<String> = machine.host_key().or(outputs.text("host_key")).into_iter().collect();
     let wait = session.prepared.environment.ssh.wait;
     let begun = Instant::now();

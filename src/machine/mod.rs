@@ -7,6 +7,7 @@ mod cloud_init;
 pub mod inputs;
 mod keys;
 mod make;
+mod openssh;
 mod recipe;
 mod shown;
 mod workshop;

@@ -33,7 +33,7 @@ use crate::failure::Location;
 use crate::secret::SecretSource;
 use camino::Utf8PathBuf;
 use environment::{Environment, Name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A whole manifest, valid.
@@ -47,6 +47,8 @@ pub struct Manifest {
     pub state_passphrase: Option<SecretSource>,
     /// The environments, merged with the defaults.
     pub environments: BTreeMap<Name, Environment>,
+    /// Environment variables that its secrets are read from.
+    pub variables: BTreeSet<String>,
     /// What is worth knowing though it is not wrong.
     pub warnings: Vec<Warning>,
     /// The file as the user named it, `-` for standard input.

@@ -8,14 +8,17 @@ use super::spec::{ManifestSpec, ValueSpec};
 use super::written::{Given, Spot};
 use super::{Manifest, mask, yaml};
 use crate::failure::{Failure, Location, Reason};
+use crate::process;
 use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
-/// Reads and checks the manifest at `path` (`-`: standard input), and that the files it names exist.
+/// Reads and checks the manifest at `path` (`-`: standard input), and that the files it names exist. The variables that
+/// its secrets are read from reach no child process from then on.
 pub fn load(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     let (text, base) = text_at(path).map_err(|failure| vec![failure])?;
-    load_text(&text, path, &base, home)
+    withholding(load_text(&text, path, &base, home))
 }
 
 /// The same for a text that was already read.
@@ -33,7 +36,11 @@ pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -
 /// stay empty.
 pub fn load_unsettled(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     let (text, base) = text_at(path).map_err(|failure| vec![failure])?;
-    parse(&text, path, &base, home)
+    withholding(parse(&text, path, &base, home))
+}
+
+fn withholding(read: Result<Manifest, Vec<Failure>>) -> Result<Manifest, Vec<Failure>> {
+    read.inspect(|manifest| process::withhold(manifest.variables.iter().cloned()))
 }
 
 struct Draft {
@@ -58,10 +65,17 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
         return Draft { report, manifest: None, claims: Vec::new() };
     }
     let mut report = Report::new(file, mask::masked(unmarked, &literals(&spec)).into());
-    let mut reading =
-        Reading { report: &mut report, base, home, claims: Vec::new(), environment: None, passphrase: None };
+    let mut reading = Reading {
+        report: &mut report,
+        base,
+        home,
+        claims: Vec::new(),
+        environment: None,
+        passphrase: None,
+        variables: BTreeSet::new(),
+    };
     let meaning = rules::apply(spec, &mut reading);
-    let (claims, state_passphrase) = (reading.claims, reading.passphrase);
+    let (claims, state_passphrase, variables) = (reading.claims, reading.passphrase, reading.variables);
     let (places, environments) = (meaning.environments.into_iter())
         .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
         .unzip::<_, _, Vec<_>, _>();
@@ -70,6 +84,7 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
         state: meaning.state,
         state_passphrase,
         environments,
+        variables,
         warnings: Vec::new(),
         file: file.to_owned(),
         text: Arc::from(text),

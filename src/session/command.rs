@@ -55,7 +55,7 @@ impl Session {
     /// As [`Session::run`]; then nothing was looked at.
     pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
         let output = self.carry_out(command, true).await?;
-        match step::parse(&output.stdout) {
+        match step::parse_after(&output.stdout, &self.facts) {
             Ok(facts) => self.take_in(facts).await,
             // The connection broke, or the look was cut short.
             Err(_) => self.observe().await,
@@ -84,8 +84,12 @@ impl Session {
         };
         let (subject, key, id) =
             (self.prepared.subject(), lease.key.clone(), uuid::Uuid::now_v7().simple().to_string());
-        let script = if observing { Lane::script_and_probe } else { Lane::script };
-        let script = script(lane, &subject, command, &key, &id);
+        let script = if observing {
+            let probe = step::probe_after(&subject, self.kind.filter(|_| lane == Lane::Main));
+            lane.script_and_probe(&subject, command, &key, &id, &probe)
+        } else {
+            lane.script(&subject, command, &key, &id)
+        };
         let (host, input, limit) = (Arc::clone(self.host()?), command.input.clone(), command.limit + step::PATIENCE);
         Ok(Attempt { host, lane, key, id, script, input, limit })
     }

@@ -2,7 +2,7 @@
 //! Never does a command begin while another copy of it works, whoever left that behind.
 
 use super::whole::WRITE_WHOLE;
-use super::{Command, Subject, lease, probe};
+use super::{Command, Subject, lease};
 use crate::event::{Action, PlannedStep};
 use crate::shell::quote;
 use crate::state::Kind;
@@ -22,6 +22,10 @@ pub enum Lane {
 
 /// How long a command waits for one that an earlier run left behind on the host.
 pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Shell that removes the logins that a killed command of the main lane left.
+const SWEEP: &str = r#"for left in "/run/deployer.${state##*/}".*; do [ ! -e "$left" ] || rm -rf "$left"; done
+"#;
 
 impl Lane {
     /// Where a step runs. What takes an environment off its host does so alone.
@@ -84,7 +88,7 @@ impl Lane {
         format!(
             r#"set -eu
 {wait}state={state}
-{guard}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
+{guard}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
 (umask 077; note begun)
 trap 'code=$?; umask 077; note "$code" || :' EXIT
 {script}
@@ -97,18 +101,26 @@ trap 'code=$?; umask 077; note "$code" || :' EXIT
 "#,
             guard = lease::guard(key),
             token = key.token,
+            sweep = if self == Self::Aside { "" } else { SWEEP },
             script = command.script,
         )
     }
 
-    /// The same, and what [`probe`] reads once it is done: one round trip for both.
+    /// The same, and what `probe` reads once it is done: one round trip for both.
     #[must_use]
-    pub fn script_and_probe(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
+    pub fn script_and_probe(
+        self,
+        subject: &Subject<'_>,
+        command: &Command,
+        key: &lease::Key,
+        id: &str,
+        probe: &str,
+    ) -> String {
         format!(
             "{}trap - EXIT\n(umask 077; note 0)\nexec 7>&- 9>&-\n\
              (\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
             self.script(subject, command, key, id),
-            probe(subject),
+            probe,
         )
     }
 

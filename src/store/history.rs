@@ -33,7 +33,7 @@ impl Store {
     /// The newest runs of a project, the newest first; of one environment, where it is named: those that worked on it.
     pub async fn history(&self, project: &str, environment: Option<&str>, most: u32) -> Result<Vec<Past>, Failure> {
         type Row = (String, String, String, i64, Option<String>, Option<i64>);
-        let mut connection = self.connection.lock().await;
+        let mut connection = self.connection().await?;
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, command, by, started_at, outcome, ended_at FROM run WHERE project = ?1 \
              AND (?2 IS NULL OR id IN (SELECT run FROM intent WHERE environment = ?2)) \

@@ -52,7 +52,7 @@ impl Store {
             sqlx::query_as("SELECT sealed, salt FROM infrastructure WHERE project = ? AND environment = ?")
                 .bind(project)
                 .bind(environment)
-                .fetch_optional(&mut *self.connection.lock().await)
+                .fetch_optional(&mut *self.connection().await?)
                 .await
                 .map_err(|error| self.unusable(error))?;
         Ok(row.map_or_else(Sealed::default, |(state, salt)| Sealed { state, salt }))
@@ -92,7 +92,7 @@ impl Store {
         .bind(project)
         .bind(environment)
         .bind(fresh)
-        .fetch_one(&mut *self.connection.lock().await)
+        .fetch_one(&mut *self.connection().await?)
         .await
         .map_err(|error| self.unusable(error))
     }
@@ -115,7 +115,7 @@ impl Store {
         .bind(environment)
         .bind(lock)
         .bind(instead)
-        .fetch_one(&mut *self.connection.lock().await)
+        .fetch_one(&mut *self.connection().await?)
         .await
         .map_err(|error| self.unusable(error))
     }
@@ -126,7 +126,7 @@ impl Store {
             sqlx::query_scalar("SELECT lock FROM infrastructure WHERE project = ? AND environment = ?")
                 .bind(project)
                 .bind(environment)
-                .fetch_optional(&mut *self.connection.lock().await)
+                .fetch_optional(&mut *self.connection().await?)
                 .await
                 .map_err(|error| self.unusable(error))?;
         Ok(lock.flatten())
@@ -157,7 +157,7 @@ impl Store {
         let text: Option<Option<String>> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
             .bind(project)
             .bind(environment)
-            .fetch_optional(&mut *self.connection.lock().await)
+            .fetch_optional(&mut *self.connection().await?)
             .await
             .map_err(|error| self.unusable(error))?;
         Ok(text.flatten())
@@ -174,7 +174,7 @@ impl Store {
             "SELECT environment FROM infrastructure WHERE project = ? AND (sealed IS NOT NULL OR backend IS NOT NULL)",
         )
         .bind(project)
-        .fetch_all(&mut *self.connection.lock().await)
+        .fetch_all(&mut *self.connection().await?)
         .await
         .map_err(|error| self.unusable(error))
     }

@@ -103,7 +103,7 @@ impl Store {
              WHERE intent.outcome IS NULL AND run.project = ? ORDER BY intent.id",
         )
         .bind(project)
-        .fetch_all(&mut *self.connection.lock().await)
+        .fetch_all(&mut *self.connection().await?)
         .await
         .map_err(|error| self.unusable(error))?;
         let in_doubt = |(intent, run, environment, kind, at): (i64, String, String, String, i64)| InDoubt {
@@ -147,6 +147,6 @@ impl Store {
         &self,
         query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
     ) -> Result<sqlx::sqlite::SqliteQueryResult, Failure> {
-        query.execute(&mut *self.connection.lock().await).await.map_err(|error| self.unusable(error))
+        query.execute(&mut *self.connection().await?).await.map_err(|error| self.unusable(error))
     }
 }

@@ -41,7 +41,7 @@ impl Store {
         let token: Option<i64> = sqlx::query_scalar("SELECT token FROM lease WHERE project = ? AND environment = ?")
             .bind(project)
             .bind(environment)
-            .fetch_optional(&mut *self.connection.lock().await)
+            .fetch_optional(&mut *self.connection().await?)
             .await
             .map_err(|error| self.unusable(error))?;
         Ok(token.map_or(0, i64::cast_unsigned))
@@ -52,7 +52,7 @@ impl Store {
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT environment, holder FROM lease WHERE project = ? AND holder IS NOT NULL")
                 .bind(project)
-                .fetch_all(&mut *self.connection.lock().await)
+                .fetch_all(&mut *self.connection().await?)
                 .await
                 .map_err(|error| self.unusable(error))?;
         let read = |(environment, line): (String, String)| Some((environment, Holder::parse(&line)?));

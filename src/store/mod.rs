@@ -14,14 +14,24 @@ pub use infrastructure::{Plain, Sealed};
 pub use journal::{InDoubt, Run};
 pub use record::{Reach, Record};
 
+use crate::failure::Failure;
 use camino::Utf8PathBuf;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::Mutex;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 /// An open store. Shared by all tasks of a run; writes reach the disk before a method returns.
 #[derive(Debug)]
 pub struct Store {
     /// The database file, absolute, for messages.
     path: Utf8PathBuf,
-    connection: Mutex<SqliteConnection>,
+    /// `None` once it was closed.
+    connection: Mutex<Option<SqliteConnection>>,
+}
+
+impl Store {
+    /// The connection, for one task at a time.
+    async fn connection(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, Failure> {
+        let connection = self.connection.lock().await;
+        MutexGuard::try_map(connection, Option::as_mut).map_err(|_| open::unusable(&self.path, "it was closed"))
+    }
 }

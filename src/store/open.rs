@@ -33,10 +33,18 @@ impl Store {
             place::create(&path).map_err(|error| unusable(&path, error))?;
         }
         let mut connection = connect(&path, false).await?;
-        bring_up_to_date(&mut connection, &path).await?;
-        let store = Self { path, connection: Mutex::new(connection) };
-        store.prune().await?;
-        Ok(store)
+        if let Err(failure) = bring_up_to_date(&mut connection, &path).await {
+            let _ = connection.close().await;
+            return Err(failure);
+        }
+        let store = Self { path, connection: Mutex::new(Some(connection)) };
+        match store.prune().await {
+            Ok(()) => Ok(store),
+            Err(failure) => {
+                store.close().await;
+                Err(failure)
+            }
+        }
     }
 
     /// Opens the store for reading; `None` where there is none. Creates nothing, and reads a store
@@ -53,13 +61,16 @@ impl Store {
             }
             other => other?,
         };
-        Ok(Some(Self { path, connection: Mutex::new(connection) }))
+        Ok(Some(Self { path, connection: Mutex::new(Some(connection)) }))
     }
 
-    /// Closes the store, so that its write-ahead log is folded into the one file.
-    pub async fn close(self) {
-        // What was written is on the disk already; there is nothing left that could be lost.
-        let _ = self.connection.into_inner().close().await;
+    /// Closes the store, whoever else still has it, so that its write-ahead log is folded into the one file: waits for
+    /// the task that uses the connection, and every later one is refused.
+    pub async fn close(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            // What was written is on the disk already; there is nothing left that could be lost.
+            let _ = connection.close().await;
+        }
     }
 
     pub(super) fn unusable(&self, error: impl Into<sqlx::Error>) -> Failure {
@@ -69,13 +80,20 @@ impl Store {
 
 async fn read(path: &Utf8Path, immutable: bool) -> Result<SqliteConnection, Failure> {
     let mut connection = connect(path, immutable).await?;
-    match look(&mut connection).await.map_err(|error| explain(path, &error))? {
-        Tables::Current => {}
-        Tables::Outdated => bring_up_to_date(&mut connection, path).await?,
-        Tables::Newer(version) => return Err(newer(path, version)),
-        Tables::Foreign => return Err(foreign(path)),
+    let usable = match look(&mut connection).await.map_err(|error| explain(path, &error)) {
+        Ok(Tables::Current) => Ok(()),
+        Ok(Tables::Outdated) => bring_up_to_date(&mut connection, path).await,
+        Ok(Tables::Newer(version)) => Err(newer(path, version)),
+        Ok(Tables::Foreign) => Err(foreign(path)),
+        Err(failure) => Err(failure),
+    };
+    match usable {
+        Ok(()) => Ok(connection),
+        Err(failure) => {
+            let _ = connection.close().await;
+            Err(failure)
+        }
     }
-    Ok(connection)
 }
 
 async fn connect(path: &Utf8Path, immutable: bool) -> Result<SqliteConnection, Failure> {
@@ -128,7 +146,7 @@ fn is_at_rest(path: &Utf8Path) -> bool {
     std::fs::metadata(format!("{path}-wal")).map_or(true, |log| log.len() == 0)
 }
 
-fn unusable(path: &Utf8Path, error: impl Display) -> Failure {
+pub(super) fn unusable(path: &Utf8Path, error: impl Display) -> Failure {
     Failure::new(Reason::StoreUnusable, format!("The state store {path} cannot be used: {error}"))
 }
 

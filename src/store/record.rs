@@ -84,7 +84,7 @@ impl Store {
 
     /// Every record of a project, by environment.
     pub async fn records(&self, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
-        let mut connection = self.connection.lock().await;
+        let mut connection = self.connection().await?;
         let mut rows = sqlx::query_as::<_, (String, i64, String)>(
             "SELECT environment, format, body FROM record WHERE project = ? ORDER BY environment",
         )
@@ -123,7 +123,7 @@ impl Store {
         .bind(record.observed_at.as_millisecond())
         .bind(body)
         .bind(token.map_or(i64::MAX, u64::cast_signed))
-        .execute(&mut *self.connection.lock().await)
+        .execute(&mut *self.connection().await?)
         .await
         .map_err(|error| self.unusable(error))?;
         if done.rows_affected() == 0 {
@@ -137,7 +137,7 @@ impl Store {
         let done = sqlx::query("DELETE FROM record WHERE project = ? AND environment = ?")
             .bind(project)
             .bind(environment)
-            .execute(&mut *self.connection.lock().await)
+            .execute(&mut *self.connection().await?)
             .await
             .map_err(|error| self.unusable(error))?;
         Ok(done.rows_affected() > 0)

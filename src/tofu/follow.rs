@@ -3,11 +3,11 @@
 
 use super::alone::{self, Ours};
 use super::diagnostic::{self, Diagnostic};
-use super::lay::{Room, cannot, fresh};
+use super::lay::{Room, cannot, in_memory};
 use super::model::Say;
 use super::stream::{self, Said};
 use crate::failure::{Failure, Reason};
-use crate::process::{self, Detached, Place};
+use crate::process::{self, Detached, Environment, Place};
 use crate::secret::Redactor;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
@@ -111,14 +111,17 @@ impl Heard {
 /// Runs it to its end, saying what it does.
 pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<Heard, Failure> {
     let (out, err) = (call.room.own("out"), call.room.own("err"));
+    // Both may hold what must not stay on the disk.
+    let ((_out, stdout), (_err, stderr)) = (in_memory(&out)?, in_memory(&err)?);
     let held = call.ours.held.try_clone().map_err(|error| cannot(&call.room.directory, &error))?;
     let place = Place {
         directory: &call.room.directory,
+        environment: Environment::Provider,
         variables: call.variables,
         without: &WITHOUT,
         held,
-        stdout: fresh(&out)?,
-        stderr: fresh(&err)?,
+        stdout,
+        stderr,
     };
     let mut follower = Follower::open(&out, call.lines)?;
     let mut child = process::detach(call.program.as_str(), &call.arguments, place)?;
@@ -129,10 +132,6 @@ pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<H
     let said = fs::read(&err).unwrap_or_default();
     let mut rest = follower.rest;
     rest.push_str(&String::from_utf8_lossy(&said[said.len().saturating_sub(8 * 1024)..]));
-    // Both may hold what must not stay on the disk.
-    for path in [&out, &err] {
-        let _ = fs::remove_file(path);
-    }
     let program = call.program.file_name().unwrap_or("tofu");
     let command = format!("{program} {}", call.arguments.first().map_or("", String::as_str));
     Ok(Heard {

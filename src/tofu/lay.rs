@@ -2,6 +2,7 @@
 //! OpenTofu's configuration nor was laid before.
 
 use crate::failure::{Failure, Reason};
+use crate::scratch::SecretFile;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
@@ -122,6 +123,14 @@ pub(super) fn fresh(path: &Utf8Path) -> Result<File, Failure> {
     // Never the old one's contents: an earlier process may still write to that.
     let _ = fs::remove_file(path);
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|error| cannot(path, &error))
+}
+
+/// An empty file that is gone with this process, in place of what is there, and open for writing.
+pub(super) fn in_memory(path: &Utf8Path) -> Result<(SecretFile, File), Failure> {
+    let _ = fs::remove_file(path);
+    let file = SecretFile::place(path.as_std_path(), b"").map_err(|error| cannot(path, &error))?;
+    let open = File::options().write(true).open(path).map_err(|error| cannot(path, &error))?;
+    Ok((file, open))
 }
 
 pub(super) fn cannot(path: &Utf8Path, error: &io::Error) -> Failure {

@@ -1,10 +1,12 @@
 //! What OpenTofu means to change, and what it made, as data. Never holds a sensitive value where it could be printed.
 
+use crate::scratch::SecretFile;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Told what goes on, in words for people, secrets taken out.
 pub type Say<'a> = dyn Fn(String) + Sync + 'a;
@@ -81,8 +83,10 @@ pub struct ResourceChange {
 /// What OpenTofu proposes: a saved plan of its own, and what is in it.
 #[derive(Clone, Debug)]
 pub struct Proposed {
-    /// The saved plan. It holds secrets and stays in the environment's own directory.
+    /// Where OpenTofu finds the saved plan. It holds secrets.
     pub file: Utf8PathBuf,
+    /// The saved plan itself, which is gone with this process.
+    pub kept: Arc<SecretFile>,
     /// What it would change.
     pub changes: Vec<ResourceChange>,
     /// What somebody else changed or took away since the last run.

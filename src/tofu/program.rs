@@ -1,7 +1,7 @@
 //! Which OpenTofu: found once, its version read once. Never downloads one.
 
 use crate::failure::{Failure, Reason};
-use crate::process;
+use crate::process::{self, Environment};
 use camino::Utf8PathBuf;
 use serde::Deserialize;
 use std::time::Duration;
@@ -44,10 +44,13 @@ impl Tofu {
 
     async fn ask(program: &str) -> Result<Self, Failure> {
         let argv = [program, "version", "-json"].map(str::to_owned);
-        let finished = process::run(&argv, b"", LIMIT).await.map_err(|failure| match failure.reason {
-            Reason::ToolMissing => absent(format!("The program {program} is not installed")),
-            _ => failure,
-        })?;
+        let finished =
+            process::run_in(Environment::Provider, &argv, b"", LIMIT).await.map_err(|failure| {
+                match failure.reason {
+                    Reason::ToolMissing => absent(format!("The program {program} is not installed")),
+                    _ => failure,
+                }
+            })?;
         // Warnings may stand before the object.
         let text = String::from_utf8_lossy(&finished.stdout);
         let said = text

@@ -7,11 +7,12 @@ use super::desk::{Backend, Desk, Work};
 use super::lay::Room;
 use super::model::{Outputs, Proposed, Purpose, Say};
 use super::state;
-use super::{init, lock, rescue, show};
+use super::{init, lay, lock, rescue, show};
 use crate::digest::Digest;
 use crate::failure::{Failure, Reason};
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 impl Work {
     /// What would have to change. Without a lock on the state.
@@ -27,7 +28,7 @@ impl Work {
         let desk = self.sit_down(say).await?;
         init::unless_done(self, &desk, say, false).await?;
         let file = desk.room.own("plan");
-        let _ = fs::remove_file(&file);
+        let (kept, _) = lay::in_memory(&file)?;
         let mut arguments = vec!["plan", "-input=false", "-json", "-lock=false", "-detailed-exitcode", "-no-color"];
         if purpose == Purpose::Destroy {
             arguments.push("-destroy");
@@ -56,6 +57,7 @@ impl Work {
         };
         Ok(Proposed {
             file,
+            kept: Arc::new(kept),
             changes: shown.changes,
             drift: shown.drift,
             outputs: shown.outputs,

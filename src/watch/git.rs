@@ -2,7 +2,7 @@
 //! stashes, and never asks for a password.
 
 use crate::failure::{Failure, Reason};
-use crate::process;
+use crate::process::{self, Environment};
 use camino::Utf8Path;
 use std::time::Duration;
 
@@ -57,10 +57,9 @@ async fn git(directory: &Utf8Path, arguments: &[&str], what: &str) -> Result<Str
 }
 
 async fn run(directory: &Utf8Path, arguments: &[&str]) -> Result<process::Finished, Failure> {
-    let words =
-        ["env", "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "SSH_ASKPASS_REQUIRE=never", "git", "-C", directory.as_str()];
+    let words = ["env", "LC_ALL=C", "git", "-c", "core.hooksPath=/dev/null", "-C", directory.as_str()];
     let argv: Vec<String> = words.iter().chain(arguments).map(ToString::to_string).collect();
-    process::run(&argv, b"", LIMIT).await
+    process::run_in(Environment::Git, &argv, b"", LIMIT).await
 }
 
 fn failed(directory: &Utf8Path, what: &str, stderr: &[u8]) -> Failure {

@@ -136,3 +136,23 @@ fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
     assert!(files.keys().all(|path| probe.contains(&format!("\n{path}\n"))), "{probe}");
     assert!(!probe.contains("s3cret-token"), "a secret in the probe");
 }
+
+/// A step that cannot have changed the engine does not ask for it again; every other look does.
+#[test]
+fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
+    let given = given(&root().join("converged.txt")).unwrap();
+    let subject = given.subject();
+    let asks = |kind| step::probe_after(&subject, kind).contains("docker version");
+    let without: Vec<_> = Kind::ALL.into_iter().filter(|kind| !asks(Some(*kind))).collect();
+    assert_eq!(without, [Kind::Files, Kind::Images, Kind::Firewall, Kind::Services, Kind::Schedules]);
+    assert!(asks(None));
+
+    let whole = String::from_utf8(crate::given::output("")).unwrap();
+    let (before, rest) = whole.split_once("@@deployer begin engine\n").unwrap();
+    let (_, after) = rest.split_once("@@deployer end engine\n").unwrap();
+    let left_out = format!("{before}{after}");
+    assert!(step::parse(left_out.as_bytes()).is_err(), "a look that was cut short is none");
+    let facts = step::parse_after(left_out.as_bytes(), &given.facts).unwrap();
+    assert_eq!(facts.engine, given.facts.engine);
+    assert!(facts.engine.server.is_some());
+}

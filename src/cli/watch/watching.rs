@@ -291,12 +291,9 @@ impl<'a> Watching<'a> {
     }
 }
 
-/// Closes the connections that were kept, and the store, so that its log is folded into the one file.
+/// Closes the connections that were kept.
 pub async fn close(watching: Watching<'_>) {
     watching.kept.close().await;
-    if let Some(store) = Arc::into_inner(watching.store) {
-        store.close().await;
-    }
 }
 
 /// A number between 0 and 1.

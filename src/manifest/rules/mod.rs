@@ -25,7 +25,7 @@ use super::spec::{ManifestSpec, Whole};
 use super::written::{Given, Spot, Written};
 use crate::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rules need to know, and what they gather.
 pub struct Reading<'a> {
@@ -41,6 +41,8 @@ pub struct Reading<'a> {
     pub environment: Option<Name>,
     /// What OpenTofu's state is encrypted with.
     pub passphrase: Option<SecretSource>,
+    /// Environment variables that secrets are read from.
+    pub variables: BTreeSet<String>,
 }
 
 /// What the rules made of a manifest.

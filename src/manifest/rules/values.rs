@@ -84,6 +84,9 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
                 let message = format!("`{}` is not an environment variable's name", shown(&name.value));
                 reading.report.fault(name.spot, message, "Use letters, digits and underscores, no digit first");
             }
+            if secret {
+                reading.variables.insert(name.value.clone());
+            }
             SecretSource::Environment { name: name.value.clone(), secret }
         }
         (Given(None), Given(Some(file)), Given(None)) => {

@@ -34,13 +34,17 @@ pub struct Seen {
     pub ipv6: ipv6::Seen,
 }
 
-/// The shell that reads it.
+/// The shell that reads it. Compose is started from where Docker finds it: `docker compose` starts it twice.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let engine = r#"if command -v docker >/dev/null; then
   echo client
   v=$(timeout 10 docker version --format '{{.Server.Version}}') && printf 'server %s\n' "$v"
-  v=$(timeout 10 docker compose version --short) && printf 'compose %s\n' "$v"
+  compose='docker compose'
+  for folder in /root/.docker /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
+    [ ! -x $folder/cli-plugins/docker-compose ] || { compose=$folder/cli-plugins/docker-compose; break; }
+  done
+  v=$(timeout 10 $compose version --short) && printf 'compose %s\n' "$v"
   [ ! -d /run/systemd/system ] || printf 'enabled %s\n' "$(systemctl is-enabled docker.service)"
   [ ! -e /var/lib/dpkg/info/docker-ce.list ] || echo docker-ce
 fi"#;

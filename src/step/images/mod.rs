@@ -257,12 +257,12 @@ fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&st
 }
 
 /// Shell in which `$config` is a configuration of the client of its own, read from standard input and kept in memory
-/// for as long as `script` takes.
+/// for as long as `script` takes. What a killed command left, the next one of its lane removes.
 fn with_login(script: &str) -> String {
     format!(
         r#"(
 umask 077
-config=$(mktemp -d /run/deployer.XXXXXX)
+config=$(mktemp -d "/run/deployer.${{state##*/}}.XXXXXX")
 trap 'rm -rf "$config"' EXIT
 trap 'exit 143' HUP INT TERM
 cat > "$config/config.json"

@@ -118,7 +118,7 @@ pub(super) async fn read(
         Some((before, store)) if context.store(Some(&before.state)) == (url.clone(), directory.clone()) => {
             Arc::clone(store)
         }
-        _ => Arc::new(Store::open(&url, &directory).await.map_err(|failure| vec![failure])?),
+        _ => context.stores.open(&url, &directory).await.map_err(|failure| vec![failure])?,
     };
     let pass = Pass::over(context, Arc::clone(&manifest), Arc::clone(&store)).await.map_err(|failure| vec![failure])?;
     pass.orphans().await.map_err(|failure| vec![failure])?;
