@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
+mod endless_answers;
 mod forged_plan;
 mod guard;
+mod host_text;
