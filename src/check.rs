@@ -40,20 +40,27 @@ check_tcp() {
 check_http() {
   if command -v curl >/dev/null; then
     [ "$7" = localhost ] && trust=-k || trust=
-    answer=$(curl -gs $trust -m 5 --noproxy '*' --resolve "$7:$2:127.0.0.1" -w '\n%{http_code}' -- "$6://$7:$2$3" | tr -d '\000') || true
-    status=${answer##*
-}
+    answer=$({
+      body=$(curl -gs $trust -m 5 --noproxy '*' --resolve "$7:$2:127.0.0.1" -w '%{stderr}%{http_code}\n' -- "$6://$7:$2$3" 2>&4 |
+        head -c 4194304 | tr -d '\000')
+      case "$body" in *"$5"*) echo found;; esac
+    } 4>&1) || true
+    status=${answer%%[!0-9]*}
+    case "$answer" in *found) held=yes;; *) held=;; esac
   elif [ "$6" = http ]; then
-    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" "$3" "$7" 2>/dev/null | tr -d '\000') || true
-    status=${answer#* }
-    status=${status%% *}
+    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" "$3" "$7" 2>/dev/null |
+      head -c 4194304 | tr -d '\000') || true
+    status=$(printf '%.64s' "$answer")
+    status=${status#* }
+    status=${status%%[!0-9]*}
+    case "$answer" in *"$5"*) held=yes;; *) held=;; esac
   else
     found "$1" 'cannot be asked: the host has no curl'
     return
   fi
   case "$status" in '' | 000 | *[!0-9]*) found "$1" 'no answer'; return;; esac
   if [ "$status" != "$4" ]; then found "$1" "status $status instead of $4"; return; fi
-  case "$answer" in *"$5"*) found "$1" passes;; *) found "$1" 'the text is missing';; esac
+  if [ -n "$held" ]; then found "$1" passes; else found "$1" 'the text is missing'; fi
 }
 "#;
 
@@ -98,11 +105,10 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
             if answer.status().as_u16() != *status {
                 return Err(format!("status {} instead of {status}", answer.status().as_u16()));
             }
-            let body = answer.text().await.map_err(|_| "the answer breaks off".to_owned())?;
-            match contains {
-                Some(text) if !body.contains(text) => Err("the text is missing".to_owned()),
-                _ => Ok(PASSES.to_owned()),
-            }
+            let Some(text) = contains else { return Ok(PASSES.to_owned()) };
+            let body = web::body(answer).await.map_err(|unread| unread.to_string())?;
+            let found = String::from_utf8_lossy(&body).contains(text);
+            if found { Ok(PASSES.to_owned()) } else { Err("the text is missing".to_owned()) }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What went wrong, on what, and what to do about it. Never worded twice: the table below is the one
 //! list of reasons, their exit codes and their hints, and the README's table is made from it.
 
+use crate::bounded;
 use std::fmt;
 
 macro_rules! reasons {
@@ -100,6 +101,7 @@ reasons! {
     ReleaseUnknown "release-unknown" 1 "The host has no such release to go back to", "deployer history ENV lists them";
     NotConverged "not-converged" 1 "The host still differs after the step", "Run deployer plan ENV to see what differs";
     ProbeUnreadable "probe-unreadable" 1 "The host's answer could not be read", "Run with --verbose and report it";
+    OutputTooLarge "output-too-large" 1 "A host, a service or a program sent more than its answer may hold", "Look at what answers there; nothing of it was kept";
     CommandFailed "command-failed" 1 "A command on the host failed", "Look at the output shown";
     LeaseHeld "lease-held" 4 "Another run works on the environment", "Wait for it, or longer with --wait; a run that died lets go within a minute";
     LeaseLost "lease-lost" 4 "This run stood still for so long that its lease on the environment expired", "Run the same command again: it continues where the host is";
@@ -140,6 +142,19 @@ pub struct Location {
     pub source: Option<std::sync::Arc<str>>,
 }
 
+/// Most of a message, in bytes: hosts and programs may say anything.
+const MESSAGE: usize = 8 << 10;
+/// Most of the output that explains a failure, in bytes.
+const DETAILS: usize = 64 << 10;
+
+/// Leaves out the middle of a text that is too long.
+fn shortened(text: String, limit: usize) -> String {
+    if text.len() <= limit {
+        return text;
+    }
+    format!("{}\n[…]\n{}", bounded::prefix(&text, limit / 2), bounded::suffix(&text, limit / 2))
+}
+
 /// One failure, ready to be reported. Its message never holds a secret.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -160,7 +175,8 @@ pub struct Failure {
 impl Failure {
     /// A failure for `reason`, saying what failed and on what.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, environment: None, message: message.into(), hint: None, location: None, details: None }
+        let message = shortened(message.into(), MESSAGE);
+        Self { reason, environment: None, message, hint: None, location: None, details: None }
     }
 
     /// Names the environment it concerns, unless a nearer place already did.
@@ -184,10 +200,10 @@ impl Failure {
         self
     }
 
-    /// Adds output that explains it; empty output is left out.
+    /// Adds output that explains it; empty output is left out, long output in its middle.
     #[must_use]
     pub fn details(mut self, details: impl Into<String>) -> Self {
-        let details = details.into();
+        let details = shortened(details.into(), DETAILS);
         if !details.trim().is_empty() {
             self.details = Some(details);
         }

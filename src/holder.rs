@@ -1,5 +1,6 @@
 //! Who works on an environment: a process of some machine, which can be told from any other. Never takes or gives a lease.
 
+use crate::checked;
 use serde::{Deserialize, Serialize};
 
 /// Who works on an environment, for those who wait.
@@ -102,10 +103,13 @@ impl Holder {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads that line.
+    /// Reads that line; `None` for one that does not name a process in a few words.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        serde_json::from_str(line).ok()
+        let holder: Self = serde_json::from_str(line).ok()?;
+        let texts = [Some(&holder.by), Some(&holder.command), holder.ci.as_ref(), Some(&holder.process)];
+        let short = texts.into_iter().flatten().all(|text| *text == checked::said(text));
+        short.then_some(holder)
     }
 }
 

@@ -22,11 +22,14 @@
 
 pub mod against;
 pub mod application;
+pub mod bounded;
 pub mod check;
+pub mod checked;
 pub mod cli;
 pub mod connect;
 pub mod diff;
 mod digest;
+pub mod directory;
 pub mod disk;
 pub mod event;
 pub mod examine;

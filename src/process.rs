@@ -5,6 +5,7 @@ mod environment;
 
 pub use environment::{Environment, withhold};
 
+use crate::bounded::{self, Ends};
 use crate::failure::{Failure, Reason};
 use camino::Utf8Path;
 use futures::FutureExt as _;
@@ -13,9 +14,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 
 /// How long output is still awaited after the process has ended: something it left behind may hold the pipes.
 const LINGER: Duration = Duration::from_secs(2);
@@ -27,7 +30,7 @@ pub struct Finished {
     pub status: ExitStatus,
     /// All of its standard output.
     pub stdout: Vec<u8>,
-    /// All of its standard error.
+    /// Its standard error; the middle of a long one is left out.
     pub stderr: Vec<u8>,
 }
 
@@ -43,7 +46,8 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
 /// it is killed.
 ///
 /// # Errors
-/// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started or runs out of time.
+/// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started or runs out of time,
+/// `OutputTooLarge` where it prints more than [`bounded::LOCAL_OUTPUT`]; then it is killed.
 /// An exit code other than zero is not an error here. The arguments are in no message.
 pub async fn run_in(
     environment: Environment,
@@ -66,7 +70,7 @@ pub async fn run_in(
         .spawn();
     let mut child = started.map_err(|error| unstarted(program, &error))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (out, err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let (out, err) = (Mutex::new(Vec::new()), Mutex::new(Ends::default()));
 
     let feed = async {
         if let Some(mut stdin) = stdin {
@@ -74,7 +78,8 @@ pub async fn run_in(
             let _ = stdin.write_all(input).await;
         }
     };
-    let read = async { tokio::join!(collect(stdout, &out), collect(stderr, &err)) }.fuse();
+    let over = Over::default();
+    let read = async { tokio::join!(collect(stdout, &out, &over), collect_errors(stderr, &err, &over)) }.fuse();
     let ended = async {
         tokio::pin!(feed, read);
         let status = {
@@ -93,15 +98,23 @@ pub async fn run_in(
         }
         status
     };
-    match tokio::time::timeout(limit, ended).await {
-        Err(_) => {
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(limit, ended) => Some(ended),
+        () = over.noticed.notified() => None,
+    };
+    match ended.filter(|_| !over.is.load(Ordering::Relaxed)) {
+        None => {
+            let what = format!("What the program {program} prints");
+            Err(bounded::too_large(&what, bounded::LOCAL_OUTPUT))
+        }
+        Some(Err(_)) => {
             let message = format!("The program {program} did not end within {}", humantime::format_duration(limit));
             Err(Failure::new(Reason::CommandFailed, message))
         }
-        Ok(Err(error)) => {
+        Some(Ok(Err(error))) => {
             Err(Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}")))
         }
-        Ok(Ok(status)) => Ok(Finished { status, stdout: taken(out), stderr: taken(err) }),
+        Some(Ok(Ok(status))) => Ok(Finished { status, stdout: taken(out), stderr: taken(err).into_bytes() }),
     }
 }
 
@@ -219,16 +232,47 @@ fn unstarted(program: &str, error: &std::io::Error) -> Failure {
     }
 }
 
-/// Reads to the end into `into`, so that what came is there even if the end never comes.
-async fn collect(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Vec<u8>>) {
-    let Some(mut from) = from else { return };
-    let mut chunk = vec![0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut chunk).await {
-        into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..length]);
+/// Tells that a program printed more than is held.
+#[derive(Default)]
+struct Over {
+    is: AtomicBool,
+    noticed: Notify,
+}
+
+impl Over {
+    fn notice(&self) {
+        self.is.store(true, Ordering::Relaxed);
+        self.noticed.notify_one();
     }
 }
 
-fn taken(from: Mutex<Vec<u8>>) -> Vec<u8> {
+/// Reads to the end into `into`, so that what came is there even if the end never comes. Stops where it is `over`.
+async fn collect(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Vec<u8>>, over: &Over) {
+    let Some(mut from) = from else { return };
+    let mut chunk = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        let mut held = into.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() + length > bounded::LOCAL_OUTPUT {
+            return over.notice();
+        }
+        held.extend_from_slice(&chunk[..length]);
+    }
+}
+
+/// Reads standard error to its end, or until it is `over`.
+async fn collect_errors(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Ends>, over: &Over) {
+    let Some(mut from) = from else { return };
+    let mut chunk = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        let mut held = into.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push(&chunk[..length]);
+        if held.is_over() {
+            return over.notice();
+        }
+    }
+}
+
+fn taken<T>(from: Mutex<T>) -> T {
     from.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -259,6 +303,20 @@ mod tests {
         assert_eq!(slow.reason, Reason::CommandFailed);
         assert!(slow.message.contains("sleep did not end within 100ms"), "{slow}");
         assert_eq!(run(&[], b"", Duration::from_secs(5)).await.unwrap_err().reason, Reason::CommandFailed);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_ended() {
+        let begun = std::time::Instant::now();
+        for script in ["cat /dev/zero", "cat /dev/zero >&2", "yes"] {
+            let failure = run(&argv(&["sh", "-c", script]), b"", Duration::from_mins(1)).await.unwrap_err();
+            assert_eq!(failure.reason, Reason::OutputTooLarge, "{script}: {failure}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let script = "head -c 3000000 /dev/zero >&2; echo last >&2; echo out";
+        let finished = run(&argv(&["sh", "-c", script]), b"", Duration::from_secs(20)).await.unwrap();
+        assert_eq!(finished.stdout, b"out\n");
+        assert!(finished.stderr.ends_with(b"last\n") && finished.stderr.len() < 2 << 20);
     }
 
     #[tokio::test]

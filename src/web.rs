@@ -1,13 +1,12 @@
 //! HTTP from this machine: the one way to a client, and the words for what went wrong. Never follows a redirect, asks
 //! a proxy or keeps a connection, and never says a URL, which may hold a secret.
 
+use crate::bounded;
 use reqwest::{Certificate, Client, Response, redirect};
 use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// The most that is read of an answer, in bytes.
-const LARGEST: usize = 4 << 20;
 
 /// Which authorities may have issued a server's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,15 +40,33 @@ pub fn client(limit: Duration, pin: Option<(&str, SocketAddr)>, roots: &Roots) -
     builder.build()
 }
 
+/// Why a body cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It broke off, with the cause in a few words.
+    BrokenOff(String),
+    /// There is more of it than is read, perhaps without end.
+    TooLarge,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BrokenOff(why) => write!(f, "the answer breaks off: {why}"),
+            Self::TooLarge => write!(f, "the answer is larger than {} MiB", bounded::HTTP_BODY >> 20),
+        }
+    }
+}
+
 /// The whole body of an answer.
 ///
 /// # Errors
-/// In words, where it breaks off or is larger than 4 MiB.
-pub async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+/// Where it breaks off or is larger than [`bounded::HTTP_BODY`]; then the rest is not read.
+pub async fn body(mut response: Response) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| format!("the answer breaks off: {}", why(&error)))? {
-        if body.len() + chunk.len() > LARGEST {
-            return Err(format!("the answer is larger than {} MiB", LARGEST >> 20));
+    while let Some(chunk) = response.chunk().await.map_err(|error| Unread::BrokenOff(why(&error)))? {
+        if body.len() + chunk.len() > bounded::HTTP_BODY {
+            return Err(Unread::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }

@@ -6,7 +6,7 @@
 
 use camino::Utf8PathBuf;
 use deployer::failure::{Failure, Reason};
-use deployer::host::{Host, Input, Output, Way};
+use deployer::host::{Host, Input, Line, Output, Way};
 use deployer::manifest::environment::{Identity, Ssh};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -431,7 +431,10 @@ async fn follows_lines_as_they_come() {
     let host = sshd.host().await;
     let lines = Mutex::new(Vec::new());
     let begun = Instant::now();
-    let mut line = |text: &str| lines.lock().unwrap().push((text.to_owned(), begun.elapsed()));
+    let mut line = |line: &Line| {
+        lines.lock().unwrap().push((line.text.clone(), begun.elapsed()));
+        Ok(())
+    };
     let script = "echo one; echo; sleep 1; printf 'two\\nthree'; exit 5";
     assert_eq!(host.follow(script, SOON, &mut line).await.unwrap(), 5);
     let lines = lines.into_inner().unwrap();
@@ -441,11 +444,69 @@ async fn follows_lines_as_they_come() {
     // Given up, it ends on the host too.
     let mark = format!("{}.5", 6000 + u32::from(sshd.port));
     let script = format!("echo begun; sleep {mark}");
-    let mut ignore = |_: &str| ();
+    let mut ignore = |_: &Line| Ok(());
     let given_up = tokio::time::timeout(Duration::from_secs(1), host.follow(&script, SOON, &mut ignore)).await;
     assert!(given_up.is_err());
     until("the followed script ends", || processes_with(&mark).is_empty()).await;
     assert_eq!(run(&host, "echo on").await.stdout, b"on\n");
+}
+
+/// The memory of this process, in MiB.
+fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<usize>().unwrap() >> 10
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_ended_on_the_host_too() {
+    let sshd = Sshd::start("");
+    let host = sshd.host().await;
+    let (before, begun) = (resident(), Instant::now());
+    for (number, stream) in ["", " >&2"].into_iter().enumerate() {
+        for source in ["cat /dev/zero", "yes 'os debian'"] {
+            let mark = format!("flood-{}-{number}", sshd.port);
+            let script = format!("exec -a {mark} {source}{stream}");
+            let script = format!("exec bash -c {}", deployer::shell::quote(&script));
+            let failure = host.run(&script, Input::Empty, SOON).await.unwrap_err();
+            assert_eq!(failure.reason, Reason::OutputTooLarge, "{source}{stream}: {failure}");
+            until("the flood ends on the host", || processes_with(&mark).is_empty()).await;
+        }
+    }
+    // What is followed may go on for ever, but not without an end of its line.
+    let mut ignore = |_: &Line| Ok(());
+    let failure = host.follow("cat /dev/zero", SOON, &mut ignore).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::OutputTooLarge, "{failure}");
+    let mut seen = 0;
+    let mut count = |line: &Line| {
+        assert_eq!(line.text, "os debian");
+        seen += 1;
+        if seen < 1_000_000 { Ok(()) } else { Err(Failure::new(Reason::Interrupted, "enough")) }
+    };
+    let failure = host.follow("yes 'os debian'", SOON * 3, &mut count).await.unwrap_err();
+    assert_eq!((failure.reason, failure.message.as_str()), (Reason::Interrupted, "enough"));
+    assert!(resident() < before + 200, "{} MiB after {before} MiB", resident());
+    assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
+    // The connection is as good as before, and much that ends is whole.
+    assert_eq!(run(&host, "head -c 16000000 /dev/zero").await.stdout.len(), 16_000_000);
+    let output = run(&host, "head -c 9000000 /dev/zero >&2; echo last >&2").await;
+    assert!(output.stderr.ends_with("last\n") && output.stderr.len() < 2 << 20);
+}
+
+#[tokio::test]
+async fn a_login_shell_that_floods_is_ended() {
+    for (command, what) in
+        [("cat /dev/zero", "login shell"), ("cat /dev/zero >&2", "standard error"), ("yes", "login shell")]
+    {
+        let sshd = Sshd::start(&format!("ForceCommand {command}"));
+        let host = sshd.host().await;
+        let begun = Instant::now();
+        let failure = host.run("echo never", Input::Empty, SOON).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::OutputTooLarge, "{command}: {failure}");
+        assert!(failure.message.contains(what), "{failure}");
+        assert!(begun.elapsed() < SOON);
+        host.close().await;
+    }
 }
 
 #[tokio::test]

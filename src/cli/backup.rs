@@ -4,6 +4,7 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
+use crate::directory::Directory;
 use crate::event::{ArchiveView, Event, Outcome};
 use crate::failure::{Failure, Reason};
 use crate::session::Session;
@@ -13,9 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 
 /// Make a verified archive of an environment's data, without stopping it
 ///
@@ -31,8 +30,10 @@ pub struct Args {
     pub output: Option<Utf8PathBuf>,
 }
 
-/// How many bytes of an archive are downloaded at once.
+/// How many bytes of an archive are downloaded at once; less than [`crate::bounded::REMOTE_OUTPUT`].
 const PART: u64 = 8 << 20;
+/// Most bytes of an archive that is downloaded, whatever a host announces.
+const LARGEST: u64 = 1 << 40;
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
@@ -75,7 +76,7 @@ async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
 pub(super) fn say(context: &Context, environment: &str, archive: &Archive, saved: Option<Utf8PathBuf>) {
     context.say(Event::Archive(ArchiveView {
         environment: environment.to_owned(),
-        archive: archive.name.clone(),
+        archive: archive.name.to_string(),
         bytes: archive.bytes,
         made: Timestamp::from_second(archive.at).unwrap_or_default(),
         saved: saved.map(Utf8PathBuf::into_string),
@@ -117,37 +118,46 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     }
 }
 
-/// Downloads an archive, part by part, under another name until it is whole.
+/// Downloads an archive, part by part, under a private name until it is whole.
 async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
-    let (path, partial) = (directory.join(&archive.name), directory.join(format!(".{}.partial", archive.name)));
+    let path = directory.join(archive.name.as_str());
+    let kept = format!("The archive is on the host: {}", archive.name);
+    let invalid = |why: &str| Failure::new(Reason::BackupFailed, format!("Cannot download {}: {why}", archive.name));
     let broken = |error: std::io::Error| {
         let failure = Failure::new(Reason::BackupFailed, format!("{path} cannot be written"));
-        failure.details(error.to_string()).hint(format!("The archive is on the host: {}", archive.name))
+        failure.details(error.to_string()).hint(&kept)
     };
-    std::fs::create_dir_all(directory).map_err(broken)?;
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(broken)?;
+    let identity = session.prepared.environment.identity();
+    if !archive.name.is_of(&identity) {
+        return Err(invalid(&format!("it is not named after {identity}")));
+    }
+    let Some(wanted) = &archive.sha256 else { return Err(invalid("the host tells no digest of it")) };
+    if archive.bytes > LARGEST {
+        let size = format!("the host announces {} GiB", archive.bytes >> 30);
+        return Err(Failure { reason: Reason::OutputTooLarge, ..invalid(&size) });
+    }
+    let place = Directory::open(directory).map_err(broken)?;
+    if place.has(&archive.name).map_err(broken)? {
+        return Err(broken(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let mut draft = place.draft().map_err(broken)?;
     let (mut digest, mut have) = (Sha256::new(), 0);
     while have < archive.bytes {
         session.progress(format!("download, {} %", have * 100 / archive.bytes));
-        let script = backups::part(&session.prepared.subject(), &archive.name, have, PART);
+        let part = PART.min(archive.bytes - have);
+        let script = backups::part(&session.prepared.subject(), &archive.name, have, part);
         let output = session.script(&script, crate::step::LONG).await?;
-        if output.stdout.is_empty() {
-            break;
+        if output.stdout.len() as u64 != part {
+            return Err(invalid("the host does not send as much of it as it announces").hint(&kept));
         }
         digest.update(&output.stdout);
-        file.write_all(&output.stdout).map_err(broken)?;
-        have += output.stdout.len() as u64;
+        draft.file.write_all(&output.stdout).map_err(broken)?;
+        have += part;
     }
-    file.sync_all().map_err(broken)?;
-    let found = HEXLOWER.encode(&digest.finalize());
-    // Unlike a rename, a link never replaces a file.
-    let kept = if found == archive.sha256 { std::fs::hard_link(&partial, &path).map_err(broken) } else { Ok(()) };
-    std::fs::remove_file(&partial).map_err(broken)?;
-    kept?;
-    if found != archive.sha256 {
+    if HEXLOWER.encode(&digest.finalize()) != wanted.as_str() {
         let message = format!("{} did not arrive as the host has it", archive.name);
         return Err(Failure::new(Reason::BackupFailed, message).hint("Run the command again"));
     }
+    draft.keep(&archive.name).map_err(broken)?;
     Ok(path)
 }

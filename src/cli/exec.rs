@@ -2,9 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, hand_over};
+use crate::bounded;
 use crate::event::Event;
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::host::Line;
 use crate::prepare::Prepared;
 use crate::render;
 use crate::shell::quote;
@@ -59,7 +61,15 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
     // A sudo that asks can only be answered by a person, or over our own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
     let code = if context.json || asks {
-        let mut line = |line: &str| context.say(Event::Output(format!("{}\n", prepared.redactor.redact(line))));
+        let mut line = |line: &Line| {
+            if line.left_out > 0 {
+                // What a command writes is data: a part of a line is none.
+                let hint = "Run the command again without --json, with its output in a file";
+                return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
+            }
+            context.say(Event::Output(prepared.redactor.redact(&line.text) + "\n"));
+            Ok(())
+        };
         host.follow(&format!("{{ {script}; }} 2>&1 </dev/null\n"), DAY, &mut line).await
     } else {
         host.ssh(terminal, &script).await

@@ -2,10 +2,13 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
+use crate::bounded;
 use crate::connect;
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::host::Line;
+use crate::secret::Redactor;
 use crate::shell::quote;
 use std::time::Duration;
 
@@ -32,6 +35,9 @@ pub struct Args {
 /// How long following goes on at most.
 const DAY: Duration = Duration::from_hours(24);
 
+/// Most of one line that is shown, in bytes.
+const LONGEST: usize = 64 << 10;
+
 /// What some versions of Compose begin each line with, told or not that nobody watches.
 const CLEAR: &str = "\u{1b}[2K";
 
@@ -57,9 +63,9 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
                 if args.follow { " --follow" } else { "" },
                 args.service.as_deref().map_or(String::new(), quote),
             );
-            let mut line = |line: &str| {
-                let line = line.trim_start_matches(CLEAR);
-                context.say(Event::Output(format!("{}\n", prepared.redactor.redact(line))));
+            let mut line = |line: &Line| {
+                context.say(Event::Output(shown(line, &prepared.redactor) + "\n"));
+                Ok(())
             };
             let status = host.follow(&script, DAY, &mut line).await;
             host.close().await;
@@ -73,4 +79,31 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
         }
     }
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}
+
+/// Returns a line as it is shown: without its secrets, and without the end of a long one. It is cut only after its
+/// secrets are out, far from where the host's own line was cut: half a secret would stay.
+fn shown(line: &Line, redactor: &Redactor) -> String {
+    let text = redactor.redact(line.text.trim_start_matches(CLEAR));
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let kept = bounded::prefix(&text, LONGEST);
+    let left_out = (text.len() - kept.len()) as u64 + line.left_out;
+    format!("{kept}… [{left_out} bytes of this line are left out]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_and_says_so() {
+        let redactor = Redactor::new(&["hush-hush-hush".into()]);
+        let text = format!("{CLEAR}web | hush-hush-hush {}", "x".repeat(bounded::LINE));
+        let line = shown(&Line { text, left_out: 5 }, &redactor);
+        assert!(line.starts_with("web | ") && !line.contains("hush"), "{}", &line[..80]);
+        assert!(line.len() < LONGEST + 100 && line.ends_with("bytes of this line are left out]"));
+        assert_eq!(shown(&Line { text: "web | well".to_owned(), left_out: 0 }, &redactor), "web | well");
+    }
 }

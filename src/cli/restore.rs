@@ -7,6 +7,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::restart::{begin, record, say as step, well};
 use super::{Context, Ending};
 use crate::application::digest_of;
+use crate::checked::ArchiveName;
 use crate::event::{Event, Outcome, StepState};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
@@ -115,12 +116,10 @@ async fn list(context: &Context, pass: &mut Pass, sessions: &Sessions) {
 /// The archive that is meant: a file of this machine, where there is one, else one of the host by its name.
 fn choose(archive: &str, other: bool) -> Result<Chosen, Failure> {
     let path = Utf8Path::new(archive);
-    let name = path.file_name().unwrap_or_default().to_owned();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if !name.ends_with(".tar.gz") || name.starts_with(['.', '-']) || !name.chars().all(plain) {
+    let Some(name) = ArchiveName::parse(path.file_name().unwrap_or_default()) else {
         let message = format!("`{archive}` is not the name of an archive, such as PROJECT--ENV-TIME.tar.gz");
         return Err(Failure::new(Reason::BackupUnknown, message));
-    }
+    };
     if !path.is_file() {
         if archive.contains('/') {
             return Err(Failure::new(Reason::BackupUnknown, format!("There is no file {archive}")));

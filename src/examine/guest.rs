@@ -75,7 +75,7 @@ impl Guest {
         }
         let response = request.send().await.map_err(|error| format!("the API: {}", web::why(&error)))?;
         let status = response.status();
-        let body = web::body(response).await?;
+        let body = web::body(response).await.map_err(|unread| unread.to_string())?;
         if !status.is_success() {
             return Err(format!("the API answers with status {}", status.as_u16()));
         }

@@ -27,11 +27,14 @@ pub fn script(tracker: &Tracker, application: &Application, containers: &[Contai
             "address {} {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}",
             container.service
         );
-        text + &format!("docker inspect -f {} {} || true\n", quote(&format), quote(&container.id))
+        text + &format!("timeout -k 1 20 docker inspect -f {} {} || true\n", quote(&format), quote(&container.id))
     });
     let internal = tracker.tls.as_ref().is_some_and(|tls| tls.issuer == Issuer::Internal);
     let root = application.host_directory.join("storage/caddy/data/caddy/pki/authorities/local/root.crt");
-    addresses + &if internal { format!("cat {} 2>/dev/null || true\n", quote(root.as_str())) } else { String::new() }
+    // Caddy may put anything in place of the file: a link, a FIFO, text without end.
+    let read = "timeout -k 1 5 dd iflag=nofollow,nonblock,fullblock bs=65536 count=1";
+    addresses
+        + &if internal { format!("{read} if={} 2>/dev/null || true\n", quote(root.as_str())) } else { String::new() }
 }
 
 /// Reads the script's output. Lines that it does not know are left out.

@@ -65,7 +65,8 @@ impl Aside {
                 kind: Some(self.kind),
                 activity: command.title.clone(),
             });
-            seen = step::parse(&run(command, attempt, session).await?.stdout).ok();
+            let output = run(command, attempt, session).await?;
+            seen = step::parse(&self.subject().marks(), &output.stdout).ok();
         }
         if let Some(seen) = seen {
             return Ok(seen);
@@ -78,14 +79,12 @@ impl Aside {
 
     /// Whether the host is as it was to be.
     fn judge(&self, seen: &HostFacts) -> Result<(), Failure> {
-        let subject = Subject {
-            environment: &self.environment,
-            release: None,
-            retry: self.retry,
-            fallback_key: &self.fallback_key,
-        };
-        let (observed, desired) = change::of(self.kind, &subject, seen);
+        let (observed, desired) = change::of(self.kind, &self.subject(), seen);
         if observed == desired { Ok(()) } else { Err(change::not_converged(self.kind, &observed, &desired)) }
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { environment: &self.environment, release: None, retry: self.retry, fallback_key: &self.fallback_key }
     }
 }
 

@@ -2,8 +2,10 @@
 //! Never is a host key left unchecked, and no password or passphrase is ever asked for at a terminal.
 
 use super::Way;
+use super::key;
 use super::settings::{Settings, bare, fingerprint, words};
 use super::trouble::{self, Trouble};
+use crate::bounded;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Identity;
 use crate::process::{self, Environment};
@@ -185,7 +187,9 @@ impl<'a> Call<'a> {
         let limit = self.way.ssh.connect_timeout * hops + AUTHENTICATION;
         let finished = match process::run_in(Environment::User, &argv, b"", limit).await {
             Ok(finished) => finished,
-            Err(failure) if failure.reason == Reason::ToolMissing => return Err((failure, false)),
+            Err(failure) if matches!(failure.reason, Reason::ToolMissing | Reason::OutputTooLarge) => {
+                return Err((failure, false));
+            }
             Err(_) => {
                 let message = format!("{} does not finish the login", self.whom());
                 return Err((Failure::new(Reason::ConnectionTimeout, message), true));
@@ -195,7 +199,7 @@ impl<'a> Call<'a> {
             return Ok(self.offered());
         }
         // The log holds what ssh says itself; the host's banner, which may say anything, went to standard error.
-        let said = fs::read_to_string(self.path("log")).unwrap_or_default();
+        let said = bounded::beginning(self.path("log"));
         let said = if said.is_empty() { String::from_utf8_lossy(&finished.stderr).into_owned() } else { said };
         let said = said.replace(&self.path("identity"), &self.identity_name());
         Err(self.refused(&said).await)
@@ -218,7 +222,7 @@ impl<'a> Call<'a> {
 
     /// Makes a failure of what ssh said.
     async fn refused(&self, said: &str) -> (Failure, bool) {
-        let jump = fs::read_to_string(self.path("jump")).unwrap_or_default();
+        let jump = bounded::beginning(self.path("jump"));
         if !jump.trim().is_empty() {
             let (Trouble { reason, passing }, line) = trouble::of_ssh(&jump);
             let name = self.way.ssh.jump.as_deref().unwrap_or_default();
@@ -265,10 +269,9 @@ impl<'a> Call<'a> {
 
     /// The keys the host showed in the last attempt, as `TYPE BASE64`. Certificates are not keys to record.
     fn offered(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.path("offered")).unwrap_or_default();
-        let keys: BTreeSet<_> =
-            text.lines().filter(|line| !line.starts_with("NONE") && !line.contains("-cert-")).collect();
-        keys.into_iter().map(str::to_owned).collect()
+        let text = bounded::beginning(self.path("offered"));
+        let keys: BTreeSet<_> = text.lines().filter(|line| !line.contains("-cert-")).filter_map(key::public).collect();
+        keys.into_iter().collect()
     }
 
     /// What stays once the master runs: not the key.

@@ -13,8 +13,10 @@ mod way;
 
 pub use forward::Forward;
 pub use key::public;
+pub use script::Line;
 pub use way::Way;
 
+use crate::bounded::{self, Ends};
 use crate::failure::{Failure, Reason};
 use crate::scratch::Claim;
 use openssh::{ForwardType, Session, Socket, Stdio};
@@ -53,7 +55,7 @@ pub struct Output {
     pub status: i32,
     /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error, lossily decoded, with noise of sudo and the login banner.
+    /// Standard error, lossily decoded, with noise of sudo and the login banner; the middle of a long one is left out.
     pub stderr: String,
 }
 
@@ -136,7 +138,7 @@ impl Host {
     ///
     /// # Errors
     /// The script's own exit code is not an error. `CommandFailed` where it ran out of time, `ConnectionLost` where
-    /// its end is not known.
+    /// its end is not known, `OutputTooLarge` where more comes than [`bounded`] allows; then its channel is closed.
     pub async fn run(&self, script: &str, input: Input, limit: Duration) -> Result<Output, Failure> {
         let tail = match input {
             Input::Empty => Tail::None,
@@ -149,22 +151,22 @@ impl Host {
                 Tail::File(file, path)
             }
         };
-        let (marks, status, stderr) = self.converse(script, tail, limit, &mut |_| {}).await?;
+        let (marks, status, stderr) = self.converse(script, tail, limit, &mut |_| Ok(())).await?;
         Ok(Output { status, stdout: marks.into_held(), stderr })
     }
 
     /// Runs a script as root and hands over its standard output line by line. The script has no standard input; it
-    /// ends with the connection, or when this future is dropped.
+    /// ends with the connection, when this future is dropped, or when `line` returns an error.
     ///
     /// # Errors
-    /// As [`Host::run`].
+    /// As [`Host::run`], and what `line` returns.
     pub async fn follow(
         &self,
         script: &str,
         limit: Duration,
-        line: &mut (dyn FnMut(&str) + Send),
+        line: &mut (dyn FnMut(&Line) -> Result<(), Failure> + Send),
     ) -> Result<i32, Failure> {
-        let mut each = |marks: &mut Marks| marks.take_lines().iter().for_each(|text| line(text));
+        let mut each = |marks: &mut Marks| marks.take_lines().iter().try_for_each(&mut *line);
         let (_, status, _) = self.converse(&script::leashed(script), Tail::Open, limit, &mut each).await?;
         Ok(status)
     }
@@ -207,7 +209,7 @@ impl Host {
         script: &str,
         tail: Tail,
         limit: Duration,
-        arrived: &mut (dyn FnMut(&mut Marks) + Send),
+        arrived: &mut (dyn FnMut(&mut Marks) -> Result<(), Failure> + Send),
     ) -> Result<(Marks, i32, String), Failure> {
         let _channel = self.channels.acquire().await.map_err(|_| self.lost(""))?;
         let nonce = uuid::Uuid::now_v7().simple().to_string();
@@ -222,7 +224,7 @@ impl Host {
 
         let mut marks = Marks::new(&nonce);
         let turn = Turn::default();
-        let errors = Mutex::new(Vec::new());
+        let errors = Mutex::new(Ends::default());
         let parcel = Zeroizing::new(script::parcel(&nonce, limit.as_secs(), script));
         let begun = Instant::now();
         let hear = async {
@@ -230,15 +232,27 @@ impl Host {
             while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
                 marks.push(&chunk[..length]);
                 turn.tell(&marks);
-                arrived(&mut marks);
+                arrived(&mut marks)?;
+                if let Some((what, most)) = marks.over() {
+                    return Err(self.too_large(what, most));
+                }
                 if marks.status().is_some() {
                     break;
                 }
             }
+            Ok(())
         };
-        let exchange = exchange(hear, self.talk(stdin, &parcel, tail, &turn), listen(stderr, &errors, &turn));
+        let listen = async {
+            if listen(stderr, &errors, &turn).await {
+                Ok(())
+            } else {
+                Err(self.too_large("The standard error of a command", bounded::ERRORS))
+            }
+        };
+        let exchange = exchange(hear, self.talk(stdin, &parcel, tail, &turn), listen);
         let ended = tokio::time::timeout(limit + GRACE, exchange).await;
-        let stderr = String::from_utf8_lossy(&errors.into_inner().unwrap_or_else(PoisonError::into_inner)).into_owned();
+        let errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let stderr = String::from_utf8_lossy(&errors.into_bytes()).into_owned();
         if let Ok(Err(failure)) = ended {
             return Err(failure);
         }
@@ -311,6 +325,10 @@ impl Host {
             .details(why)
     }
 
+    fn too_large(&self, what: &str, most: usize) -> Failure {
+        bounded::too_large(&format!("{what} on {}", self.address), most)
+    }
+
     fn late(&self, limit: Duration, stderr: &str) -> Failure {
         let limit = humantime::format_duration(limit);
         Failure::new(Reason::CommandFailed, format!("A command on {} did not end within {limit}", self.address))
@@ -364,18 +382,24 @@ impl Turn {
     }
 }
 
-/// Speaks and listens at once, until everything is heard or what is to be said cannot be read.
+/// Writes and reads at once, until the output has ended, or until one of the three fails.
 async fn exchange(
-    hear: impl Future<Output = ()>,
+    hear: impl Future<Output = Result<(), Failure>>,
     talk: impl Future<Output = Result<(), Failure>>,
-    listen: impl Future<Output = ()>,
+    listen: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     tokio::pin!(hear, talk, listen);
     let (mut talked, mut listened) = (false, false);
     loop {
         tokio::select! {
-            () = &mut hear => break,
-            () = &mut listen, if !listened => listened = true,
+            result = &mut hear => {
+                result?;
+                break;
+            }
+            result = &mut listen, if !listened => {
+                result?;
+                listened = true;
+            }
             result = &mut talk, if !talked => {
                 result?;
                 talked = true;
@@ -389,15 +413,23 @@ async fn exchange(
     Ok(())
 }
 
-/// Collects standard error; a second prompt of sudo means that the password was wrong.
-async fn listen(mut stderr: openssh::ChildStderr, into: &Mutex<Vec<u8>>, turn: &Turn) {
+/// Collects standard error to its end; `false` where more came than any script says. A second prompt of sudo means that
+/// the password was wrong.
+async fn listen(mut stderr: openssh::ChildStderr, into: &Mutex<Ends>, turn: &Turn) -> bool {
     let mut chunk = vec![0; 16 * 1024];
+    let mut asked = false;
     while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
         let mut said = into.lock().unwrap_or_else(PoisonError::into_inner);
-        said.extend_from_slice(&chunk[..length]);
+        said.push(&chunk[..length]);
         let prompt = script::PROMPT.as_bytes();
-        if said.len() < 64 * 1024 && said.windows(prompt.len()).filter(|window| *window == prompt).count() > 1 {
+        let beginning = &said.head()[..said.head().len().min(64 * 1024)];
+        if !asked && beginning.windows(prompt.len()).filter(|window| *window == prompt).count() > 1 {
+            asked = true;
             turn.rejected.notify_one();
         }
+        if said.is_over() {
+            return false;
+        }
     }
+    true
 }

@@ -1,6 +1,8 @@
 //! How a script travels: the constant command line, the lines around it on standard input, the marks around its
 //! output. Pure; never is any part of a script or a secret in the command line.
 
+use crate::bounded;
+
 /// What sudo is told to print when it asks; said twice, the password was wrong.
 pub(super) const PROMPT: &str = "deployer-sudo-password:";
 /// Printed on standard output once the script's carrier runs as root.
@@ -37,6 +39,15 @@ pub(super) fn parcel(nonce: &str, limit_seconds: u64, script: &str) -> Vec<u8> {
     format!("deployer-run {nonce} {} {}\n{script}", limit_seconds.max(1), script.len()).into_bytes()
 }
 
+/// A line of output that is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its text, without the newline.
+    pub text: String,
+    /// How many of its bytes are left out at its end, since it is longer than [`bounded::LINE`].
+    pub left_out: u64,
+}
+
 /// Makes a script end with the connection: it is killed when its standard input is closed.
 pub(super) fn leashed(script: &str) -> String {
     format!("exec 3<&0 </dev/null; {{ cat <&3 >/dev/null 2>&1; kill -TERM 0; }} & exec 3<&-\n{script}")
@@ -54,6 +65,8 @@ pub(super) struct Marks {
     status: Option<i32>,
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
+    /// How much of that line is left out.
+    left_out: u64,
     /// Whether the newline held back closes a line that was taken.
     closed: bool,
 }
@@ -69,6 +82,7 @@ impl Marks {
             searched: 0,
             status: None,
             line: Vec::new(),
+            left_out: 0,
             closed: false,
         }
     }
@@ -99,7 +113,8 @@ impl Marks {
                 return;
             }
             if let Some(code) = rest.strip_prefix(self.end.as_slice()) {
-                let Some(length) = newline(code) else { return };
+                // No code has more digits: one that goes on is none.
+                let Some(length) = newline(code).or((code.len() > 16).then_some(0)) else { return };
                 let code = std::str::from_utf8(&code[..length]).ok().and_then(|code| code.parse().ok());
                 self.status = Some(code.unwrap_or(255));
                 self.held.truncate(self.searched);
@@ -125,13 +140,24 @@ impl Marks {
         self.status
     }
 
+    /// Returns what came that is more than may be held, with its limit.
+    pub(super) fn over(&self) -> Option<(&'static str, usize)> {
+        if !self.begun && self.held.len() > bounded::REMOTE_NOISE {
+            return Some(("What the login shell prints before a command", bounded::REMOTE_NOISE));
+        }
+        if self.left_out > bounded::LINE_SEEN {
+            return Some(("A line of a command's output", bounded::LINE));
+        }
+        (self.held.len() > bounded::REMOTE_OUTPUT).then_some(("The output of a command", bounded::REMOTE_OUTPUT))
+    }
+
     /// What is held: noise before the beginning, output after it.
     pub(super) fn into_held(self) -> Vec<u8> {
         self.held
     }
 
     /// Takes the lines of output that are complete, without waiting for what may be the end mark.
-    pub(super) fn take_lines(&mut self) -> Vec<String> {
+    pub(super) fn take_lines(&mut self) -> Vec<Line> {
         if !self.begun {
             return Vec::new();
         }
@@ -142,20 +168,28 @@ impl Marks {
             self.closed = false;
             text = &text[1..];
         }
-        self.line.extend_from_slice(text);
-        let mut lines: Vec<String> =
-            self.line.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-        let last = lines.pop().unwrap_or_default();
+        let mut lines = Vec::new();
+        let mut pieces = text.split(|byte| *byte == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            let room = (bounded::LINE - self.line.len()).min(piece.len());
+            self.line.extend_from_slice(&piece[..room]);
+            self.left_out += (piece.len() - room) as u64;
+            if pieces.peek().is_some() {
+                lines.push(self.take_line());
+            }
+        }
         // A newline that is held back ends this line, whether it is the script's own or the end mark's.
-        self.closed |= !last.is_empty() && !self.held.is_empty();
-        if !last.is_empty() && (self.closed || self.status.is_some()) {
-            lines.push(last);
-            self.line.clear();
-        } else {
-            let whole = self.line.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            self.line.drain(..whole);
+        self.closed |= !self.line.is_empty() && !self.held.is_empty();
+        if !self.line.is_empty() && (self.closed || self.status.is_some()) {
+            lines.push(self.take_line());
         }
         lines
+    }
+
+    fn take_line(&mut self) -> Line {
+        let text = String::from_utf8_lossy(&self.line).into_owned();
+        self.line.clear();
+        Line { text, left_out: std::mem::take(&mut self.left_out) }
     }
 }
 
@@ -234,13 +268,59 @@ mod tests {
     fn a_line_does_not_wait_for_the_next() {
         let mut marks = Marks::new(NONCE);
         marks.push(format!("deployer-begin {NONCE}\none\ntwo\n").as_bytes());
-        assert_eq!(marks.take_lines(), ["one", "two"]);
+        let taken = |marks: &mut Marks| marks.take_lines().into_iter().map(|line| line.text).collect::<Vec<_>>();
+        assert_eq!(taken(&mut marks), ["one", "two"]);
         marks.push(b"\n");
-        assert!(marks.take_lines().is_empty());
+        assert!(taken(&mut marks).is_empty());
         marks.push(b"x");
-        assert_eq!(marks.take_lines(), [""]);
+        assert_eq!(taken(&mut marks), [""]);
         marks.push(b"y\n");
-        assert_eq!(marks.take_lines(), ["xy"]);
+        assert_eq!(taken(&mut marks), ["xy"]);
+    }
+
+    #[test]
+    fn what_does_not_end_is_over() {
+        let chunk = vec![b'x'; 64 * 1024];
+        let mut noise = Marks::new(NONCE);
+        let mut output = Marks::new(NONCE);
+        let mut line = Marks::new(NONCE);
+        for marks in [&mut output, &mut line] {
+            marks.push(format!("deployer-begin {NONCE}\n").as_bytes());
+        }
+        let mut pushed = [0; 3];
+        while noise.over().is_none() {
+            noise.push(&chunk);
+            pushed[0] += chunk.len();
+        }
+        while output.over().is_none() {
+            output.push(&chunk);
+            pushed[1] += chunk.len();
+        }
+        while line.over().is_none() {
+            line.push(&chunk);
+            assert!(line.take_lines().is_empty() && line.held.len() + line.line.len() <= 2 * bounded::LINE);
+            pushed[2] += chunk.len();
+        }
+        let most = [bounded::REMOTE_NOISE, bounded::REMOTE_OUTPUT, 80 << 20];
+        assert!(pushed.iter().zip(most).all(|(pushed, most)| *pushed <= most + chunk.len()), "{pushed:?}");
+        // An end mark whose code goes on and on is an end.
+        let mut end = Marks::new(NONCE);
+        end.push(format!("deployer-begin {NONCE}\n\ndeployer-end {NONCE} ").as_bytes());
+        end.push(&[b'1'; 100]);
+        assert_eq!(end.status(), Some(255));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_the_next_one_is_whole() {
+        let mut marks = Marks::new(NONCE);
+        marks.push(format!("deployer-begin {NONCE}\n").as_bytes());
+        let mut lines = Vec::new();
+        for part in [vec![b'x'; bounded::LINE], vec![b'y'; 7], b"\nnext\n".to_vec(), b"last\n".to_vec()] {
+            marks.push(&part);
+            lines.extend(marks.take_lines());
+        }
+        assert_eq!((lines[0].text.len(), lines[0].left_out), (bounded::LINE, 7));
+        assert_eq!(lines[1], Line { text: "next".to_owned(), left_out: 0 });
     }
 
     fn output() -> impl Strategy<Value = Vec<u8>> {
@@ -268,7 +348,7 @@ mod tests {
                 rest = later;
                 whole.push(now);
                 lines.push(now);
-                taken.extend(lines.take_lines());
+                taken.extend(lines.take_lines().into_iter().map(|line| line.text));
             }
             prop_assert_eq!((whole.status(), lines.status()), (Some(42), Some(42)));
             prop_assert_eq!(&whole.into_held(), &output);

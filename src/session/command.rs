@@ -55,7 +55,7 @@ impl Session {
     /// As [`Session::run`]; then nothing was looked at.
     pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
         let output = self.carry_out(command, true).await?;
-        match step::parse_after(&output.stdout, &self.facts) {
+        match step::parse_after(&self.prepared.subject().marks(), &output.stdout, &self.facts) {
             Ok(facts) => self.take_in(facts).await,
             // The connection broke, or the look was cut short.
             Err(_) => self.observe().await,

@@ -6,7 +6,7 @@ use super::heart::Heart;
 use crate::failure::{Failure, Reason};
 use crate::holder::{Holder, Owner};
 use crate::step::lease::{self, Answer, Held, Key};
-use crate::step::{self, SHORT, frame};
+use crate::step::{self, SHORT};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ impl Session {
             let held = match answer {
                 Answer::Ours(token) => {
                     self.keep(token, holder)?;
-                    return match step::parse(&seen) {
+                    return match step::parse(&self.prepared.subject().marks(), &seen) {
                         Ok(facts) => self.take_in(facts).await,
                         Err(_) => self.observe().await,
                     };
@@ -104,15 +104,15 @@ impl Session {
         floor: u64,
         more: &str,
     ) -> Result<(Answer, Vec<u8>), Failure> {
-        let lease = frame::wrap("lease", &lease::acquire(holder, over, floor));
-        let script = self.prepared.subject().preamble() + &lease + more;
-        let output = self.script(&script, SHORT).await?;
-        let frames = frame::split(&output.stdout);
-        let said = frames.get("lease").copied().unwrap_or_default();
+        let subject = self.prepared.subject();
+        let marks = subject.marks();
+        let lease = marks.wrap("lease", &lease::acquire(holder, over, floor));
+        let output = self.script(&(subject.preamble() + &lease + more), SHORT).await?;
+        let said = marks.split(&output.stdout).get("lease").and_then(|frame| frame.content()).unwrap_or_default();
         if let Some(answer) = lease::parse(said) {
             return Ok((answer, output.stdout));
         }
-        let place = format!("{} on {}", self.prepared.subject().state_directory(), self.prepared.environment.address);
+        let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
         let said = self.prepared.redactor.redact(&String::from_utf8_lossy(said));
         let failure = Failure::new(Reason::UploadFailed, format!("Cannot keep a lease under {place}"));
         Err(failure.or_disk_of_host(&said, place).details(said))

@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::check;
+use crate::checked::Sha256Hex;
 use crate::failure::{Failure, Reason};
 use crate::state::Kind;
 use crate::step::images::registry;
@@ -15,7 +16,7 @@ impl Session {
     async fn look(&self, before: &str) -> Result<HostFacts, Failure> {
         let script = before.to_owned() + &step::probe(&self.prepared.subject());
         let output = self.script(&script, step::SHORT).await?;
-        match step::parse(&output.stdout) {
+        match step::parse(&self.prepared.subject().marks(), &output.stdout) {
             // A host that goes down lets parts of the probe fail first.
             Err(_) if self.gone().await => {
                 Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was looked at"))
@@ -93,12 +94,12 @@ impl Session {
         }
         let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
         let output = self.script(script, step::SHORT).await?;
-        let digest = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let digest = Sha256Hex::parse(String::from_utf8_lossy(&output.stdout).trim());
         // The digest of nothing is no secret.
-        if digest.len() != 64 || digest.starts_with("e3b0c44298fc1c14") {
+        let Some(digest) = digest.filter(|digest| !digest.starts_with("e3b0c44298fc1c14")) else {
             let message = "The host has neither a machine id nor host keys to make a saved plan's digests with";
             return Err(Failure::new(Reason::CommandFailed, message).hint("Apply once without a saved plan"));
-        }
+        };
         self.prepared.fallback_key = DigestKey::new(blake3::derive_key("deployer saved plan v1", digest.as_bytes()));
         Ok(())
     }
@@ -119,10 +120,10 @@ impl Session {
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let header = String::from_utf8_lossy(&rest[..end]).into_owned();
             let Some((size, path)) = header.split_once(' ') else { break };
-            let Some(body) = size.parse().ok().and_then(|size: usize| rest.get(end + 1..end + 1 + size)) else { break };
-            if let Ok(text) = std::str::from_utf8(body) {
-                contents.insert(Utf8PathBuf::from(path), text.to_owned());
-            }
+            let size = size.parse().ok().filter(|size: &usize| *size <= 65536);
+            let Some(body) = size.and_then(|size| rest.get(end + 1..end + 1 + size)) else { break };
+            let asked = paths.iter().find(|asked| asked.as_str() == path);
+            contents.extend(asked.cloned().zip(std::str::from_utf8(body).ok().map(str::to_owned)));
             rest = rest.get(end + 2 + body.len()..).unwrap_or_default();
         }
         Ok(contents)
@@ -136,16 +137,28 @@ impl Session {
         let bad = |service: &str| states.get(service).is_some_and(|state| !step::container::good(state));
         let mut text = String::new();
         for container in self.facts.services.containers.iter().filter(|container| bad(&container.service)).take(3) {
-            let script = format!("docker logs --tail 20 {} 2>&1", crate::shell::quote(&container.id));
+            let script = format!(
+                "timeout -k 1 20 docker logs --tail 20 {} 2>&1 </dev/null | head -c {LAST_WORDS}",
+                crate::shell::quote(&container.id)
+            );
             if let Ok(output) = self.script(&script, step::SHORT).await {
                 let state = states.get(&container.service).map_or("", String::as_str);
                 let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
                 // Their colours are for terminals that follow them.
-                let plain = anstream::adapter::strip_str(&String::from_utf8_lossy(&output.stdout)).to_string();
+                let plain = anstream::adapter::strip_str(&whole_lines(&output.stdout)).to_string();
                 text += self.prepared.redactor.redact(&plain).trim_end();
                 text.push('\n');
             }
         }
         text
     }
+}
+
+/// Most of a container's last lines that are read, in bytes.
+const LAST_WORDS: usize = 64 << 10;
+
+/// Returns the lines of an output without the one that it was cut in: half a secret would stay.
+fn whole_lines(output: &[u8]) -> String {
+    let end = output.iter().rposition(|byte| *byte == b'\n').filter(|_| output.len() >= LAST_WORDS);
+    String::from_utf8_lossy(&output[..end.unwrap_or(output.len())]).into_owned()
 }

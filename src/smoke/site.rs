@@ -2,7 +2,7 @@
 //! names.
 
 use super::Trouble;
-use crate::web::{self, Roots};
+use crate::web::{self, Roots, Unread};
 use reqwest::{Client, RequestBuilder, Response};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -68,7 +68,12 @@ impl Site {
 pub(super) async fn send(request: RequestBuilder) -> Result<(u16, Vec<u8>), Trouble> {
     let response: Response = request.send().await.map_err(|error| Trouble::passing(web::why(&error)))?;
     let status = response.status().as_u16();
-    Ok((status, web::body(response).await.map_err(Trouble::passing)?))
+    match web::body(response).await {
+        Ok(body) => Ok((status, body)),
+        // Asked again, it would only be as large again.
+        Err(unread @ Unread::TooLarge) => Err(Trouble::lasting(unread.to_string())),
+        Err(unread @ Unread::BrokenOff(_)) => Err(Trouble::passing(unread.to_string())),
+    }
 }
 
 /// Why another status than the one wanted was given. A server that is starting says 5xx, its proxy too.

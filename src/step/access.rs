@@ -3,6 +3,7 @@
 
 use super::record::{DigestKey, FORMAT, Marker};
 use super::{Command, HostFacts, SHORT, Subject, guard, keep, lease};
+use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Environment;
@@ -143,13 +144,13 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     for line in text.lines() {
         let (word, value) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "os" => value.clone_into(&mut seen.os),
-            "version" => value.clone_into(&mut seen.version),
-            "codename" => value.clone_into(&mut seen.codename),
-            "machine" => architecture(value).clone_into(&mut seen.architecture),
-            "owner" => seen.owner = pair(value).ok_or_else(|| format!("owner is `{value}`"))?,
+            "os" => word_of(value).clone_into(&mut seen.os),
+            "version" => word_of(value).clone_into(&mut seen.version),
+            "codename" => word_of(value).clone_into(&mut seen.codename),
+            "machine" => architecture(word_of(value)).clone_into(&mut seen.architecture),
+            "owner" => seen.owner = pair(value).ok_or_else(|| format!("owner is `{}`", checked::said(value)))?,
             "systemd" => seen.systemd = true,
-            "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{value}`"))?,
+            "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{}`", checked::said(value)))?,
             "room" => read_room(&mut seen.room, value),
             "marker" => seen.marker = marker(value, &mut seen.broken_marker),
             "key" => seen.key = DigestKey::from_hex(value),
@@ -179,9 +180,14 @@ fn read_room(room: &mut Room, value: &str) {
 }
 
 fn marker(json: &str, broken: &mut bool) -> Option<Marker> {
-    let marker = serde_json::from_str(json).ok();
+    let marker = Marker::read(json);
     *broken |= marker.is_none();
     marker
+}
+
+/// Returns a word of the host; what is none is as good as not said.
+fn word_of(value: &str) -> &str {
+    checked::word(value).unwrap_or_default()
 }
 
 fn pair(value: &str) -> Option<(u32, u32)> {

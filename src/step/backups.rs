@@ -2,6 +2,7 @@
 //! What the data is, the release's own script knows. Never stops a service to make one.
 
 use super::{Command, HostFacts, LONG, Subject};
+use crate::checked::{self, ArchiveName, Sha256Hex};
 use crate::event::BackupView;
 use crate::failure::Reason;
 use crate::host::Input;
@@ -31,7 +32,7 @@ pub struct Seen {
     /// When and why what comes after the last one failed, if it did.
     pub after: Option<(i64, String)>,
     /// The archive whose restoring began and did not end.
-    pub restoring: Option<String>,
+    pub restoring: Option<ArchiveName>,
 }
 
 /// One archive on the host; each was read back and found whole.
@@ -41,10 +42,10 @@ pub struct Archive {
     pub at: i64,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Digest of the whole file, in hexadecimal digits.
-    pub sha256: String,
+    /// Digest of the whole file; `None` where only a list named it.
+    pub sha256: Option<Sha256Hex>,
     /// Its name.
-    pub name: String,
+    pub name: ArchiveName,
 }
 
 /// What an environment's manifest asks for, if anything.
@@ -111,9 +112,9 @@ pub fn parse(output: &[u8]) -> Seen {
         match fact {
             "since" => seen.since = Some(at),
             "made" => seen.made = archive(at, rest),
-            "failed" => seen.failed = Some((at, rest.to_owned())),
-            "after" => seen.after = Some((at, rest.to_owned())),
-            "restoring" => seen.restoring = Some(rest.to_owned()),
+            "failed" => seen.failed = Some((at, checked::said(rest))),
+            "after" => seen.after = Some((at, checked::said(rest))),
+            "restoring" => seen.restoring = ArchiveName::parse(rest),
             _ => {}
         }
     }
@@ -123,7 +124,7 @@ pub fn parse(output: &[u8]) -> Seen {
 fn archive(at: i64, text: &str) -> Option<Archive> {
     let mut words = text.splitn(3, ' ');
     let (bytes, sha256, name) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
-    Some(Archive { at, bytes, sha256: sha256.to_owned(), name: name.to_owned() })
+    Some(Archive { at, bytes, sha256: Some(Sha256Hex::parse(sha256)?), name: ArchiveName::parse(name)? })
 }
 
 /// How they stand; `None` where none are asked for.
@@ -135,12 +136,12 @@ pub fn view(subject: &Subject<'_>, host: &HostFacts) -> Option<BackupView> {
     let last = seen.made.as_ref().map(|made| made.at);
     Some(BackupView {
         last: last.and_then(|at| Timestamp::from_second(at).ok()),
-        archive: seen.made.as_ref().map(|made| made.name.clone()),
+        archive: seen.made.as_ref().map(|made| made.name.to_string()),
         bytes: seen.made.as_ref().map(|made| made.bytes),
         overdue: overdue(wanted, seen, host.access.now),
         failed: seen.failed.as_ref().map(text),
         after_failed: seen.after.as_ref().map(text),
-        restoring: seen.restoring.clone(),
+        restoring: seen.restoring.as_ref().map(ToString::to_string),
     })
 }
 
@@ -175,23 +176,23 @@ pub fn parse_list(output: &[u8]) -> Vec<Archive> {
     let line = |line: &str| {
         let mut words = line.splitn(3, ' ');
         let (at, bytes, name) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?);
-        Some(Archive { at, bytes, sha256: String::new(), name: name.to_owned() })
+        Some(Archive { at, bytes, sha256: None, name: ArchiveName::parse(name)? })
     };
     String::from_utf8_lossy(output).lines().filter_map(line).collect()
 }
 
 /// Shell that prints the bytes of an archive from `offset` on, `count` at most.
 #[must_use]
-pub fn part(subject: &Subject<'_>, name: &str, offset: u64, count: u64) -> String {
+pub fn part(subject: &Subject<'_>, name: &ArchiveName, offset: u64, count: u64) -> String {
     let file = quote(&format!("{}/backups/{name}", subject.state_directory()));
-    format!("tail -c +{} -- {file} | head -c {count}\n", offset + 1)
+    format!("tail -c +{} -- {file} | head -c {count}\n", offset.saturating_add(1))
 }
 
 /// An archive that is to come back.
 #[derive(Clone)]
 pub struct Chosen {
     /// Its name on the host.
-    pub name: String,
+    pub name: ArchiveName,
     /// Its bytes and their digest in hexadecimal digits, where it comes from this machine.
     pub sent: Option<(Input, String)>,
     /// Whether it may be another environment's.
@@ -222,7 +223,7 @@ pub fn keep(subject: &Subject<'_>) -> Command {
 
 /// Puts the checked archive's data in place. That it began stays noted until [`settle`].
 #[must_use]
-pub fn restore(subject: &Subject<'_>, name: &str) -> Command {
+pub fn restore(subject: &Subject<'_>, name: &ArchiveName) -> Command {
     let script = format!(
         "{}exec 8>\"$state/backups/.lock\"\nflock -w 600 8\nwrite_whole \"$state/backups/restoring\" '%s\\n' \"$(date +%s) \"{}\n\
          sh \"$app/{SCRIPT}\" restore \"$state/backups/.restore/data\" >&2 </dev/null\n",
@@ -259,7 +260,7 @@ mod tests {
         let (day, now) = (24 * 3600, 1_800_000_000);
         let seen = |since: Option<i64>, made: Option<i64>| Seen {
             since: since.map(|ago| now - ago),
-            made: made.map(|ago| Archive { at: now - ago, bytes: 1, sha256: String::new(), name: String::new() }),
+            made: made.map(|ago| Archive { at: now - ago, bytes: 1, sha256: None, name: name() }),
             ..Seen::default()
         };
         for (since, made, expected) in [
@@ -276,12 +277,34 @@ mod tests {
         assert!(!overdue(&asked(168), &seen(Some(30 * day), Some(13 * day)), now));
     }
 
+    fn name() -> ArchiveName {
+        ArchiveName::parse("a--b-1.tar.gz").unwrap()
+    }
+
+    #[test]
+    fn an_archive_with_a_path_for_a_name_is_none() {
+        let digest = "0f".repeat(32);
+        for name in
+            ["/../../home/.ssh/authorized_keys", "../a--b-1.tar.gz", "/tmp/a.tar.gz", "sub/a.tar.gz", "a.tar.gz b", ""]
+        {
+            let seen = parse(format!("backup made 17 5 {digest} {name}\nbackup restoring 1 {name}\n").as_bytes());
+            assert_eq!(seen, Seen::default(), "{name}");
+            assert!(parse_list(format!("17 5 {name}\n").as_bytes()).is_empty(), "{name}");
+        }
+        assert_eq!(
+            parse(b"backup made 17 5 digest a--b-1.tar.gz\nbackup made 17 -5 ab a--b-1.tar.gz\n"),
+            Seen::default()
+        );
+    }
+
     #[test]
     fn what_the_host_says_is_read() {
-        let seen = parse(
-            b"unit backup 00 *\nbackup made 17 5 ab a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",
+        let digest = "0f".repeat(32);
+        let said = format!(
+            "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",
         );
-        let made = Archive { at: 17, bytes: 5, sha256: "ab".to_owned(), name: "a--b-1.tar.gz".to_owned() };
+        let seen = parse(said.as_bytes());
+        let made = Archive { at: 17, bytes: 5, sha256: Sha256Hex::parse(&digest), name: name() };
         let expected = Seen {
             since: Some(3),
             made: Some(made),

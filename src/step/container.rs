@@ -2,6 +2,7 @@
 //! by an exit code alone: a service that ran when its release converged and ended since is not well.
 
 use super::record::ServiceRecord;
+use crate::checked::{self, ContainerId, ImageId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
@@ -14,7 +15,7 @@ pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.L
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Container {
     /// Its id.
-    pub id: String,
+    pub id: ContainerId,
     /// Its service.
     #[serde(default)]
     pub service: String,
@@ -45,10 +46,19 @@ struct Binding {
 /// Reads one line of [`FORMAT`].
 #[must_use]
 pub fn parse(line: &str) -> Option<Container> {
-    serde_json::from_str::<Container>(line).ok().filter(|container| container.oneoff != "True")
+    serde_json::from_str::<Container>(line).ok().filter(|container| container.oneoff != "True" && container.is_sound())
 }
 
 impl Container {
+    /// Says whether its names and words are such as Docker and Compose have them.
+    fn is_sound(&self) -> bool {
+        let is_word = |text: &str| text.is_empty() || checked::word(text).is_some();
+        (self.service.is_empty() || checked::is_service(&self.service))
+            && (self.hash.is_empty() || checked::is_hex(&self.hash))
+            && (self.image.is_empty() || ImageId::parse(&self.image).is_some())
+            && [self.status.as_str(), self.health.as_deref().unwrap_or_default(), &self.policy].into_iter().all(is_word)
+    }
+
     /// Whether its health check has not answered yet.
     #[must_use]
     pub fn is_starting(&self) -> bool {
@@ -66,7 +76,7 @@ impl Container {
 
     /// Its own state in one word.
     fn state(&self, now: i64, stable_for: Duration) -> String {
-        let up = u64::try_from(now - self.started.as_second()).unwrap_or(0);
+        let up = u64::try_from(now.saturating_sub(self.started.as_second())).unwrap_or(0);
         match (self.status.as_str(), self.health.as_deref()) {
             ("running", Some("healthy")) => "healthy".to_owned(),
             ("running", Some("unhealthy")) => "unhealthy".to_owned(),

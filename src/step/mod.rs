@@ -26,12 +26,14 @@ pub mod whole;
 
 pub use lane::{Lane, PATIENCE};
 
+use self::frame::Frame;
 use crate::application::release::Release;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Environment;
 use crate::shell::quote;
 use crate::state::{Facts, Kind, Stage, State};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -73,12 +75,16 @@ pub struct HostFacts {
     pub schedules: schedules::Seen,
     /// Archives of the data.
     pub backups: backups::Seen,
+    /// The kinds that could not be read, each with the reason.
+    pub unread: BTreeMap<Kind, String>,
 }
 
 impl HostFacts {
     /// Takes one kind's facts from a later look, in which others may have been in the midst of a change.
     pub fn renew(&mut self, kind: Kind, later: Self) {
         self.access.serial = self.access.serial.max(later.access.serial);
+        self.unread.remove(&kind);
+        self.unread.extend(later.unread.get(&kind).map(|why| (kind, why.clone())));
         match kind {
             Kind::Infrastructure => self.infrastructure = later.infrastructure,
             Kind::Access => self.access = later.access,
@@ -119,6 +125,12 @@ impl Subject<'_> {
     #[must_use]
     pub fn state_directory(&self) -> String {
         format!("/var/lib/deployer/{}", self.environment.identity())
+    }
+
+    /// The marks around what each kind's probe prints.
+    #[must_use]
+    pub fn marks(&self) -> frame::Marks {
+        frame::Marks::of(self.fallback_key)
     }
 
     /// Shell assignments every script begins with: `$state`, and `$app` where there is an application.
@@ -179,42 +191,75 @@ pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
             Kind::Services => services::probe(subject),
             Kind::Schedules => schedules::probe(subject),
         };
-        script += &frame::wrap(kind.name(), &fragment);
+        script += &subject.marks().wrap(kind.name(), &fragment);
     }
     script
 }
 
-/// Reads a probe's output.
-pub fn parse(output: &[u8]) -> Result<HostFacts, Failure> {
-    read(output, None)
+/// The fact of a kind that could not be read.
+const PROBE: &str = "probe";
+
+/// Reads a probe's output. A kind that cannot be read is noted; the others are read.
+///
+/// # Errors
+/// `ProbeUnreadable` where the answer is not whole, or where it is access or the files that cannot be read: all other
+/// kinds rest on them.
+pub fn parse(marks: &frame::Marks, output: &[u8]) -> Result<HostFacts, Failure> {
+    read(marks, output, None)
 }
 
 /// Reads the output of a look that may have left out the engine, which then is as it was `before`.
-pub fn parse_after(output: &[u8], before: &HostFacts) -> Result<HostFacts, Failure> {
-    read(output, Some(before))
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_after(marks: &frame::Marks, output: &[u8], before: &HostFacts) -> Result<HostFacts, Failure> {
+    read(marks, output, Some(before))
 }
 
-fn read(output: &[u8], before: Option<&HostFacts>) -> Result<HostFacts, Failure> {
-    let frames = frame::split(output);
-    let of = |kind: Kind| {
-        frames.get(kind.name()).copied().ok_or_else(|| unreadable(kind, "the host's answer ends before it"))
-    };
-    Ok(HostFacts {
-        infrastructure: infrastructure::Seen::default(),
-        access: access::parse(of(Kind::Access)?).map_err(|why| unreadable(Kind::Access, &why))?,
-        engine: match (of(Kind::Engine), before) {
-            (Err(_), Some(before)) => before.engine.clone(),
-            (frame, _) => engine::parse(frame?),
-        },
-        updates: updates::parse(of(Kind::Updates)?),
-        scripts: scripts::parse(of(Kind::Scripts)?),
-        files: files::parse(of(Kind::Files)?).map_err(|why| unreadable(Kind::Files, &why))?,
-        images: images::parse(of(Kind::Images)?),
-        firewall: firewall::parse(of(Kind::Firewall)?),
-        services: services::parse(of(Kind::Services)?).map_err(|why| unreadable(Kind::Services, &why))?,
-        schedules: schedules::parse(of(Kind::Schedules)?),
-        backups: backups::parse(of(Kind::Schedules)?),
-    })
+fn read(marks: &frame::Marks, output: &[u8], before: Option<&HostFacts>) -> Result<HostFacts, Failure> {
+    let frames = marks.split(output);
+    let mut host = HostFacts::default();
+    for kind in Kind::ALL {
+        let read = match (frames.get(kind.name()), before) {
+            _ if kind == Kind::Infrastructure => continue,
+            (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
+            (Some(Frame::Late), _) => Err("it did not end in time".to_owned()),
+            (None, Some(before)) if kind == Kind::Engine => {
+                host.engine = before.engine.clone();
+                host.unread.extend(before.unread.get(&kind).map(|why| (kind, why.clone())));
+                continue;
+            }
+            (None, _) => return Err(unreadable(kind, "the host's answer ends before it")),
+        };
+        match read {
+            Ok(()) => {}
+            Err(why) if matches!(kind, Kind::Access | Kind::Files) => return Err(unreadable(kind, &why)),
+            Err(why) => _ = host.unread.insert(kind, why),
+        }
+    }
+    Ok(host)
+}
+
+impl HostFacts {
+    /// Reads what one kind's probe printed.
+    fn read(&mut self, kind: Kind, frame: &[u8]) -> Result<(), String> {
+        match kind {
+            Kind::Infrastructure => {}
+            Kind::Access => self.access = access::parse(frame)?,
+            Kind::Engine => self.engine = engine::parse(frame),
+            Kind::Updates => self.updates = updates::parse(frame),
+            Kind::Scripts => self.scripts = scripts::parse(frame),
+            Kind::Files => self.files = files::parse(frame)?,
+            Kind::Images => self.images = images::parse(frame),
+            Kind::Firewall => self.firewall = firewall::parse(frame),
+            Kind::Services => self.services = services::parse(frame)?,
+            Kind::Schedules => {
+                self.schedules = schedules::parse(frame);
+                self.backups = backups::parse(frame);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn unreadable(kind: Kind, why: &str) -> Failure {
@@ -225,6 +270,10 @@ fn unreadable(kind: Kind, why: &str) -> Failure {
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
     state(subject, |kind| match kind {
+        _ if host.unread.contains_key(&kind) => {
+            let why = host.unread.get(&kind).map_or("", String::as_str);
+            Facts::from([(PROBE.to_owned(), format!("cannot be read: {why}"))])
+        }
         Kind::Infrastructure => infrastructure::observed(host),
         Kind::Access => access::observed(subject, host),
         Kind::Engine => engine::observed(subject, host),
@@ -241,7 +290,11 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
 /// The facts as they are to be. Drift that is ignored is as it is to be.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
-    let mut desired = state(subject, |kind| wanted(kind, subject, host));
+    let mut desired = state(subject, |kind| {
+        let readable =
+            host.unread.contains_key(&kind).then(|| Facts::from([(PROBE.to_owned(), "readable".to_owned())]));
+        readable.unwrap_or_else(|| wanted(kind, subject, host))
+    });
     drift::ignore(subject, host, &mut desired);
     desired
 }
@@ -268,6 +321,9 @@ fn state(subject: &Subject<'_>, facts: impl Fn(Kind) -> Facts) -> State {
 /// What is known to fail before anything is changed for this kind.
 #[must_use]
 pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if let Some(why) = host.unread.get(&kind) {
+        return Some(unreadable(kind, why));
+    }
     match kind {
         Kind::Infrastructure | Kind::Scripts => None,
         Kind::Access => access::preflight(subject, host),

@@ -3,9 +3,15 @@
 
 use super::record::{PublishedPort, ServiceRecord};
 use crate::application::builds::is_remote;
+use crate::checked;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+
+/// Most of a model, in bytes.
+const LARGEST: usize = 4 << 20;
+/// Most host ports of all services.
+const PORTS: usize = 200_000;
 
 /// The services of a release, with absolute paths still in their reads.
 #[derive(Clone, Debug, Default)]
@@ -150,7 +156,15 @@ enum Published {
 impl Model {
     /// Reads Compose's JSON.
     pub fn parse(json: &str) -> Result<Self, String> {
+        if json.len() > LARGEST {
+            return Err(format!("model.json is larger than {} MiB", LARGEST >> 20));
+        }
         let raw: Raw = serde_json::from_str(json).map_err(|error| format!("model.json: {error}"))?;
+        let published: usize =
+            raw.services.values().flat_map(|service| &service.ports).map(|port| range(port).len()).sum();
+        if published > PORTS || !raw.services.keys().all(|name| checked::is_service(name)) {
+            return Err("model.json is none that Compose writes".to_owned());
+        }
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets })
     }
 
@@ -244,22 +258,27 @@ fn content<'de, D: Deserializer<'de>>(json: D) -> Result<Option<[u8; 32]>, D::Er
     String::deserialize(json).map(|text| Some(*blake3::hash(text.as_bytes()).as_bytes()))
 }
 
-/// Every host port of one entry; a range is all its ports, an absent one is Docker's to choose.
-fn ports(port: &Port) -> Vec<PublishedPort> {
+/// The host ports of one entry; an absent one is Docker's to choose.
+fn range(port: &Port) -> std::ops::Range<u32> {
     let range = match &port.published {
         Published::Text(text) => {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
-            first.parse::<u16>().ok().zip(last.parse::<u16>().ok()).map(|(first, last)| first..=last)
+            first.parse::<u16>().ok().zip(last.parse::<u16>().ok())
         }
-        Published::Number(number) => Some(*number..=*number),
+        Published::Number(number) => Some((*number, *number)),
         Published::None => None,
     };
+    range.map_or(0..0, |(first, last)| u32::from(first)..u32::from(last) + 1)
+}
+
+/// Every host port of one entry.
+fn ports(port: &Port) -> Vec<PublishedPort> {
     let one = |number| PublishedPort {
         address: port.host_ip.clone(),
         port: number,
         protocol: if port.protocol.is_empty() { "tcp".to_owned() } else { port.protocol.clone() },
     };
-    range.into_iter().flatten().filter(|number| *number != 0).map(one).collect()
+    range(port).filter_map(|number| u16::try_from(number).ok()).filter(|number| *number != 0).map(one).collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! digest key and the release that last converged. Never holds a secret, only keyed digests.
 
 use crate::application::release::Directories;
+use crate::checked::{self, ImageId, ReleaseId};
 use crate::manifest::environment::Environment;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,6 +29,13 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// Reads a marker as a host has it; `None` where it is not JSON of this form, or names what cannot be a name.
+    #[must_use]
+    pub fn read(json: &str) -> Option<Self> {
+        let marker = serde_json::from_str::<Self>(json).ok();
+        marker.filter(|marker| checked::is_plain(&marker.project) && checked::is_plain(&marker.environment))
+    }
+
     /// The marker of an environment.
     #[must_use]
     pub fn of(environment: &Environment, suspended: bool, protect: bool) -> Self {
@@ -82,7 +90,34 @@ pub fn identity(digest: &str, pulled: &BTreeMap<String, String>) -> String {
     blake3::hash(images.as_bytes()).to_hex()[..16].to_owned()
 }
 
+/// Most entries of each list of a record, and ports of a release in all.
+const ENTRIES: usize = 200_000;
+
 impl ReleaseRecord {
+    /// Reads a record as a host has it; `None` where it is not JSON of this form, or holds a name, an id or a path that
+    /// is none.
+    #[must_use]
+    pub fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Self>(json).ok().filter(|record| record.version > FORMAT || record.is_sound())
+    }
+
+    /// Says whether everything in it is of the form that we write.
+    fn is_sound(&self) -> bool {
+        let files = self.files.iter().all(|(path, file)| checked::is_relative(path) && file.is_sound());
+        let services = self.services.iter().all(|(name, service)| checked::is_service(name) && service.is_sound());
+        let pulled = self.pulled.iter().all(|(image, digest)| is_pulled(image, digest));
+        ReleaseId::parse(&self.id).is_some()
+            && (self.digest.is_empty() || checked::is_hex(&self.digest))
+            && checked::is_absolute(&self.directory)
+            && checked::is_plain(&self.project)
+            && self.compose_files.iter().all(|path| checked::is_relative(Utf8Path::new(path)))
+            && self.directories.keys().all(|path| checked::is_relative(path))
+            && self.services.values().map(|service| service.ports.len()).sum::<usize>() <= ENTRIES
+            && files
+            && services
+            && pulled
+    }
+
     /// What tells it from every other release: its inputs, and the images that its tags led to.
     #[must_use]
     pub fn identity(&self) -> String {
@@ -110,6 +145,12 @@ pub struct FileRecord {
     /// The release that last wrote it. A service that reads it is recreated when this moves, also where
     /// the content only came back to what it was.
     pub placed: String,
+}
+
+impl FileRecord {
+    fn is_sound(&self) -> bool {
+        self.value.len() <= 100 && self.value == checked::said(&self.value) && ReleaseId::parse(&self.placed).is_some()
+    }
 }
 
 /// One service of a release on the host.
@@ -147,6 +188,23 @@ pub struct ServiceRecord {
     pub build: Option<String>,
 }
 
+impl ServiceRecord {
+    fn is_sound(&self) -> bool {
+        let hex = |text: &Option<String>| text.as_deref().is_none_or(checked::is_hex);
+        (self.image.is_empty() || checked::is_image(&self.image))
+            && self.reads.iter().all(|path| checked::is_relative(path))
+            && self.ports.iter().all(PublishedPort::is_sound)
+            && self.end.as_deref().is_none_or(|end| end == checked::said(end))
+            && self.image_id.as_deref().is_none_or(|id| ImageId::parse(id).is_some())
+            && [&self.inline, &self.hash, &self.build].into_iter().all(hex)
+    }
+}
+
+/// Says whether an image's name leads to a digest of a registry.
+fn is_pulled(image: &str, digest: &str) -> bool {
+    checked::is_image(image) && ImageId::parse(digest).is_some()
+}
+
 /// Inputs that are not to be tried again until they change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
@@ -166,6 +224,18 @@ pub struct Rejected {
 }
 
 impl Rejected {
+    /// Reads the list of them that a host keeps, without those that are not of the form that we write.
+    #[must_use]
+    pub fn read_list(json: &str) -> Vec<Self> {
+        let mut all: Vec<Self> = serde_json::from_str(json).unwrap_or_default();
+        all.retain(|one| {
+            (one.digest.is_empty() || checked::is_hex(&one.digest))
+                && (one.release.is_empty() || ReleaseId::parse(&one.release).is_some())
+                && one.pulled.iter().all(|(image, digest)| is_pulled(image, digest))
+        });
+        all
+    }
+
     /// Whether it is this release that was turned down.
     #[must_use]
     pub fn is_of(&self, release: &ReleaseRecord) -> bool {
@@ -192,6 +262,13 @@ pub struct PublishedPort {
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: String,
+}
+
+impl PublishedPort {
+    fn is_sound(&self) -> bool {
+        let address = self.address.trim_matches(['[', ']']);
+        (address.is_empty() || address.parse::<std::net::IpAddr>().is_ok()) && checked::word(&self.protocol).is_some()
+    }
 }
 
 /// Keys the digests of secrets, so that the store alone reveals nothing. Made on the host; held in

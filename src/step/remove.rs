@@ -28,6 +28,8 @@ pub const ORDER: [Kind; 8] = [
 #[must_use]
 pub fn present(kind: Kind, host: &HostFacts) -> bool {
     match kind {
+        // What could not be looked at may be there.
+        _ if host.unread.contains_key(&kind) => true,
         Kind::Services => !host.services.containers.is_empty() || host.files.current.is_some(),
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
         Kind::Firewall => host.firewall.own.is_some(),

@@ -2,6 +2,7 @@
 //! after this environment.
 
 use super::{Command, HostFacts, SHORT, Subject, backups};
+use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::{Backup, Schedule};
@@ -71,14 +72,15 @@ pub fn parse(output: &[u8]) -> Seen {
         let mut words = line.splitn(3, ' ');
         let (Some(word), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else { continue };
         match word {
+            "unit" | "state" if !checked::is_plain(name) => {}
             "unit" => {
                 let (digest, at) = rest.split_once(' ').unwrap_or((rest, ""));
                 let unit = seen.units.entry(name.to_owned()).or_default();
-                (unit.digest, unit.at) = (digest.to_owned(), at.to_owned());
+                (unit.digest, unit.at) = (checked::said(digest), checked::said(at));
             }
             "state" => {
                 let unit = seen.units.entry(name.to_owned()).or_default();
-                unit.state.extend(rest.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())));
+                unit.state.extend(rest.split_once('=').map(|(key, value)| (checked::said(key), checked::said(value))));
             }
             _ => {}
         }

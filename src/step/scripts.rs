@@ -2,6 +2,7 @@
 //! first runs. Never undoes what was there before us: a script that never had to run leaves no undo.
 
 use super::{Command, HostFacts, LONG, Subject, exclusive};
+use crate::checked;
 use crate::failure::Reason;
 use crate::host::Input;
 use crate::manifest::environment::Script;
@@ -80,20 +81,25 @@ pub fn parse(output: &[u8]) -> Seen {
     for line in String::from_utf8_lossy(output).lines() {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            ["check", name, code] => seen.checks.extend(code.parse().ok().map(|code| (name.to_owned(), code))),
-            ["applied", name, made, undo, ..] => {
+            ["check", name, code] if checked::is_plain(name) => {
+                seen.checks.extend(code.parse().ok().map(|code| (name.to_owned(), code)));
+            }
+            ["applied", name, made, undo, ..] if checked::is_plain(name) && checked::is_hex(made) => {
                 let (name, made, undo) = (name.to_owned(), made.to_owned(), short(undo));
                 seen.applied.push(Applied { name, made, undo });
             }
-            ["elsewhere", name, undo, ..] => seen.elsewhere.push((name.to_owned(), short(undo))),
+            ["elsewhere", name, undo, ..] if checked::is_plain(name) => {
+                seen.elsewhere.push((name.to_owned(), short(undo)));
+            }
             _ => {}
         }
     }
     seen
 }
 
+/// Returns the first digits of a digest; none of what is no digest.
 fn short(digest: &str) -> String {
-    digest.chars().take(16).collect()
+    digest.chars().take_while(char::is_ascii_hexdigit).take(16).collect()
 }
 
 fn digest(text: &str) -> String {

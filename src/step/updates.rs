@@ -2,6 +2,7 @@
 //! environments of the host that ask for it. Never removes a package, and never touches the owner's settings.
 
 use super::{Command, HostFacts, LONG, SHORT, Subject, exclusive, keep};
+use crate::checked::{self, Sha256Hex};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::SecurityUpdates;
@@ -25,7 +26,7 @@ pub struct Seen {
     /// Other environments of the host that ask for it, with their restart times.
     pub others: Vec<(String, String)>,
     /// Digest of our file.
-    pub file: Option<String>,
+    pub file: Option<Sha256Hex>,
     /// What counts for apt, all files together: on, restart, restart time.
     pub effect: Option<String>,
     /// Whether both of apt's timers are enabled and active.
@@ -65,15 +66,21 @@ pub fn parse(output: &[u8]) -> Seen {
         match word {
             "apt" => seen.apt = true,
             "installed" => seen.installed = true,
-            "ours" => seen.ours = Some(value.to_owned()),
-            "other" => seen.others.extend(value.split_once(' ').map(|(who, at)| (who.to_owned(), at.to_owned()))),
-            "file" => seen.file = value.split(' ').next().map(str::to_owned),
-            "effect" => seen.effect = Some(value.to_owned()),
+            "ours" => seen.ours = Some(checked::said(value)),
+            "other" => seen.others.extend(other(value)),
+            "file" => seen.file = value.split(' ').next().and_then(Sha256Hex::parse),
+            "effect" => seen.effect = Some(checked::said(value)),
             "timers" => seen.timers = true,
             _ => {}
         }
     }
     seen
+}
+
+/// Reads another environment's identity and its restart time.
+fn other(value: &str) -> Option<(String, String)> {
+    let (who, at) = value.split_once(' ')?;
+    checked::is_plain(who).then(|| (who.to_owned(), checked::said(at)))
 }
 
 /// The restart time in one word, as the host keeps it.
@@ -141,7 +148,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let (reboot, at) = if wanted == "never" { ("false", "now") } else { ("true", wanted) };
     let effective = seen.effect.as_deref() == Some(format!("1 1 {reboot} {at}").as_str());
     let Some(file) = &seen.file else { return facts };
-    let is = |time: &str| *file == digest(&content(time));
+    let is = |time: &str| file.as_str() == digest(&content(time));
     match &seen.ours {
         Some(time) if is(time) => say("settings", worded(time)),
         None if is(wanted) => say("settings", format!("{} (asked for by others)", worded(wanted))),

@@ -5,12 +5,13 @@ use super::key::random;
 use super::lock::{self, Lock};
 use super::state;
 use super::vault::Vault;
+use crate::bounded;
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::body::HttpBody as _;
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::Value;
@@ -74,7 +75,7 @@ impl Served {
             token: Zeroizing::new(basic(USER, &token)),
             trouble: Mutex::default(),
         });
-        let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&inner));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move {
             // It ends with the run.
             let _ = axum::serve(listener, router).await;
@@ -93,18 +94,27 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64.encode(format!("{user}:{password}").as_bytes()))
 }
 
-async fn answer(
-    State(inner): State<Arc<Inner>>,
-    Query(query): Query<BTreeMap<String, String>>,
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let given = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+/// Answers one request. Nothing of its body is read before its token was.
+async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let given = head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
     if blake3::hash(given) != blake3::hash(inner.token.as_bytes()) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let answered = match method.as_str() {
+    let Ok(Query(query)) = Query::<BTreeMap<String, String>>::try_from_uri(&head.uri) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    // What announces too much is refused before it is sent.
+    let body = if body.size_hint().lower() > bounded::STATE as u64 {
+        None
+    } else {
+        axum::body::to_bytes(body, bounded::STATE).await.ok()
+    };
+    let Some(body) = body else {
+        let failure = bounded::too_large("The infrastructure's state", bounded::STATE);
+        return inner.failed(StatusCode::PAYLOAD_TOO_LARGE, failure);
+    };
+    let answered = match head.method.as_str() {
         "GET" => inner.get().await,
         "POST" => inner.post(query.get("ID").map(String::as_str), &body).await,
         "DELETE" => inner.delete().await,
@@ -112,14 +122,17 @@ async fn answer(
         "UNLOCK" => inner.unlock(&body).await,
         _ => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
     };
-    answered.unwrap_or_else(|failure| {
-        let text = failure.message.clone();
-        inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
-        (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
-    })
+    answered.unwrap_or_else(|failure| inner.failed(StatusCode::INTERNAL_SERVER_ERROR, failure))
 }
 
 impl Inner {
+    /// Notes what went wrong, and says so.
+    fn failed(&self, status: StatusCode, failure: Failure) -> Response {
+        let text = failure.message.clone();
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        (status, text).into_response()
+    }
+
     async fn get(&self) -> Result<Response, Failure> {
         Ok(match self.vault.read().await? {
             Some(state) => ([(header::CONTENT_TYPE, "application/json")], state.to_vec()).into_response(),
@@ -179,5 +192,80 @@ impl Inner {
     fn lost(&self) -> Failure {
         Failure::new(Reason::StateLocked, "Another run took the lock on the infrastructure's state over")
             .on(self.vault.environment())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use camino::Utf8Path;
+    use std::time::{Duration, Instant};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    async fn served(directory: &Utf8Path) -> Served {
+        let store = Store::open("sqlite:state.db", directory).await.unwrap();
+        let vault = Arc::new(Vault::open(Arc::new(store), "shop", "prod", Some("words")));
+        Served::begin(&vault, &Holder::here("tester@here", "plan", None)).await.unwrap()
+    }
+
+    /// Sends a request and then its body, which never ends where there is none; the first line of the answer.
+    async fn ask(served: &Served, head: &str, body: Option<&[u8]>) -> String {
+        let address =
+            served.variables["TF_HTTP_ADDRESS"].trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
+        to.write_all(head.as_bytes()).await.unwrap();
+        let body = body.map(<[u8]>::to_vec);
+        let flood = tokio::spawn(async move {
+            let chunk = vec![b'1'; 1 << 20];
+            match body {
+                Some(body) => _ = to.write_all(&body).await,
+                None => while to.write_all(&chunk).await.is_ok() {},
+            }
+            to
+        });
+        let mut answer = Vec::new();
+        while !answer.contains(&b'\r') && from.read_buf(&mut answer).await.is_ok_and(|read| read > 0) {}
+        flood.abort();
+        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    }
+
+    fn authorized(served: &Served) -> String {
+        format!("Authorization: {}\r\n", basic(USER, &served.variables["TF_HTTP_PASSWORD"]))
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_strangers_body_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let served = served(Utf8Path::from_path(directory.path()).unwrap()).await;
+        let begun = Instant::now();
+        for token in ["", "Authorization: Basic ZGVwbG95ZXI6bm8=\r\n"] {
+            for body in ["Content-Length: 1099511627776", "Transfer-Encoding: chunked"] {
+                let head = format!("POST /?ID=%ff HTTP/1.1\r\nHost: h\r\n{token}{body}\r\n\r\n");
+                // It waits for an answer before it sends anything.
+                assert!(ask(&served, &head, Some(b"")).await.contains(" 401 "), "{head}");
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        let state = br#"{"version":4,"lineage":"l","serial":1,"outputs":{},"resources":[]}"#;
+        let length = state.len();
+        let head = format!("POST / HTTP/1.1\r\nHost: h\r\n{}Content-Length: {length}\r\n\r\n", authorized(&served));
+        assert!(ask(&served, &head, Some(state)).await.contains(" 200 "));
+    }
+
+    #[tokio::test]
+    async fn a_state_without_end_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let served = served(Utf8Path::from_path(directory.path()).unwrap()).await;
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: h\r\n{}Transfer-Encoding: chunked\r\n\r\n10000001\r\n",
+            authorized(&served)
+        );
+        assert!(ask(&served, &head, None).await.contains(" 413 "));
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: h\r\n{}Content-Length: 1099511627776\r\n\r\n", authorized(&served));
+        assert!(ask(&served, &head, Some(b"")).await.contains(" 413 "));
+        assert_eq!(served.trouble().map(|failure| failure.reason), Some(Reason::OutputTooLarge));
     }
 }

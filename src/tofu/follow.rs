@@ -6,10 +6,11 @@ use super::diagnostic::{self, Diagnostic};
 use super::lay::{Room, cannot, in_memory};
 use super::model::Say;
 use super::stream::{self, Said};
+use crate::bounded;
 use crate::failure::{Failure, Reason};
 use crate::process::{self, Detached, Environment, Place};
 use crate::secret::Redactor;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -21,6 +22,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long it has to end in good order.
 const GRACE: Duration = Duration::from_mins(1);
+/// Most of one line of its output.
+const LONGEST: usize = 16 << 20;
+/// Most of its warnings and errors.
+const DIAGNOSTICS: usize = 10_000;
+/// Bytes of its output that are read at once.
+const CHUNK: usize = 256 << 10;
+/// Bytes of its standard error that are kept.
+const LAST: u64 = 8 << 10;
 /// Of ours, what would make OpenTofu do something else than we ask.
 const WITHOUT: [&str; 12] = [
     "TF_CLI_ARGS",
@@ -87,6 +96,9 @@ impl Heard {
         let message = match self.stopped {
             None => return failure,
             Some(Reason::Interrupted) => format!("{} was interrupted", self.command),
+            Some(Reason::OutputTooLarge) => {
+                bounded::too_large(&format!("What {} prints", self.command), bounded::STATE).message
+            }
             Some(_) => {
                 format!("{} did not end within {}", self.command, humantime::format_duration(self.limit))
             }
@@ -123,15 +135,16 @@ pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<H
         stdout,
         stderr,
     };
-    let mut follower = Follower::open(&out, call.lines)?;
+    let mut follower = Follower::open([&out, &err], call.lines)?;
     let mut child = process::detach(call.program.as_str(), &call.arguments, place)?;
     alone::noted(call.room, child.id())?;
     let (status, stopped) = attend(&mut child, &mut follower, call.limit, say, redactor).await?;
-    follower.read(say, redactor);
-    follower.end(say, redactor);
-    let said = fs::read(&err).unwrap_or_default();
+    if stopped != Some(Reason::OutputTooLarge) {
+        follower.read(say, redactor);
+        follower.end(say, redactor);
+    }
     let mut rest = follower.rest;
-    rest.push_str(&String::from_utf8_lossy(&said[said.len().saturating_sub(8 * 1024)..]));
+    rest.push_str(&last_words(&err));
     let program = call.program.file_name().unwrap_or("tofu");
     let command = format!("{program} {}", call.arguments.first().map_or("", String::as_str));
     Ok(Heard {
@@ -162,7 +175,14 @@ async fn attend(
             status = child.wait() => return Ok((status?, stopped)),
             () = tokio::time::sleep(PAUSE) => {
                 follower.read(say, redactor);
-                continue;
+                // Its output is held in memory: asked to end, it does not get room for ever.
+                if follower.has_written(2 * bounded::STATE) {
+                    child.kill();
+                }
+                if stopped.is_some() || !follower.is_over() {
+                    continue;
+                }
+                Reason::OutputTooLarge
             }
             () = heard(interrupt), if stopped.is_none() => Reason::Interrupted,
             () = heard(terminate), if stopped.is_none() => Reason::Interrupted,
@@ -188,9 +208,21 @@ async fn heard(signal: &mut Option<Signal>) {
     }
 }
 
+/// Returns the last of what a program wrote to a file.
+fn last_words(path: &Utf8Path) -> String {
+    let mut said = Vec::new();
+    let _ = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(LAST)))?;
+        file.take(LAST).read_to_end(&mut said)
+    });
+    String::from_utf8_lossy(&said).into_owned()
+}
+
 /// Reads what is written to a file as it grows.
 struct Follower {
     file: File,
+    /// That file and the one of its standard error.
+    paths: [Utf8PathBuf; 2],
     lines: bool,
     /// The beginning of a line that has not ended yet.
     begun: Vec<u8>,
@@ -200,22 +232,41 @@ struct Follower {
 }
 
 impl Follower {
-    fn open(path: &Utf8Path, lines: bool) -> Result<Self, Failure> {
-        let file = File::open(path).map_err(|error| cannot(path, &error))?;
-        Ok(Self { file, lines, begun: vec![], diagnostics: vec![], rest: String::new(), output: vec![] })
+    fn open([out, err]: [&Utf8Path; 2], lines: bool) -> Result<Self, Failure> {
+        let file = File::open(out).map_err(|error| cannot(out, &error))?;
+        let paths = [out.to_owned(), err.to_owned()];
+        Ok(Self { file, paths, lines, begun: vec![], diagnostics: vec![], rest: String::new(), output: vec![] })
+    }
+
+    /// Says whether it wrote more than it may.
+    fn is_over(&self) -> bool {
+        self.begun.len() > LONGEST || self.diagnostics.len() > DIAGNOSTICS || self.has_written(bounded::STATE)
+    }
+
+    fn has_written(&self, limit: usize) -> bool {
+        self.paths.iter().any(|path| fs::metadata(path).is_ok_and(|file| file.len() > limit as u64))
     }
 
     fn read(&mut self, say: &Say<'_>, redactor: &Redactor) {
         if !self.lines {
             return;
         }
-        let mut fresh = Vec::new();
+        let mut chunk = vec![0; CHUNK];
         // What cannot be read now is read the next time.
-        let _ = self.file.read_to_end(&mut fresh);
-        self.begun.extend(fresh);
-        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.begun.drain(..=end).collect();
-            self.line(&line, say, redactor);
+        while !self.is_over() {
+            let Ok(length @ 1..) = self.file.read(&mut chunk) else { break };
+            self.take(&chunk[..length], say, redactor);
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], say: &Say<'_>, redactor: &Redactor) {
+        let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            self.begun.extend_from_slice(piece);
+            if pieces.peek().is_some() {
+                let line = std::mem::take(&mut self.begun);
+                self.line(&line, say, redactor);
+            }
         }
     }
 
@@ -223,11 +274,11 @@ impl Follower {
         match stream::read(&String::from_utf8_lossy(line)) {
             Said::Progress(text) => say(redactor.redact(&text)),
             Said::Diagnostic(found) => self.diagnostics.push(*found),
-            Said::Other(text) => {
-                self.rest.push_str(&text);
+            Said::Other(text) if self.rest.len() < bounded::SMALL_FILE => {
+                self.rest.push_str(bounded::prefix(&text, bounded::SMALL_FILE));
                 self.rest.push('\n');
             }
-            Said::Summary(_) | Said::Nothing => {}
+            Said::Other(_) | Said::Summary(_) | Said::Nothing => {}
         }
     }
 
@@ -236,7 +287,7 @@ impl Follower {
             let last = std::mem::take(&mut self.begun);
             self.line(&last, say, redactor);
         } else if self.file.seek(SeekFrom::Start(0)).is_ok() {
-            let _ = self.file.read_to_end(&mut self.output);
+            let _ = (&mut self.file).take(bounded::STATE as u64).read_to_end(&mut self.output);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::lay::{self, Room};
 use super::lock;
 use super::model::Say;
 use super::state::{self, Left};
+use crate::bounded;
 use crate::failure::{Failure, Reason};
 use std::fs;
 use std::io::ErrorKind;
@@ -16,7 +17,7 @@ const LEFT: &str = "errored.tfstate";
 /// Takes a state that OpenTofu had to leave in a file to where it belongs.
 pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
     let path = room.directory.join(LEFT);
-    let left = match fs::read(&path) {
+    let left = match bounded::file(&path, bounded::STATE) {
         Ok(left) => zeroize::Zeroizing::new(left),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(lay::cannot(&path, &error)),

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
+mod endless_answers;
 mod environment_leaks;
 mod forged_plan;
 mod guard;
+mod host_text;
 mod key_outlives;

@@ -7,6 +7,7 @@ use deployer::manifest;
 use deployer::manifest::environment::{Environment, Registry, Source};
 use deployer::secret::{SecretSource, Variable};
 use deployer::state::Kind;
+use deployer::step::frame::Marks;
 use deployer::step::images::registry::Answer;
 use deployer::step::record::DigestKey;
 use deployer::step::{self, HostFacts, Subject};
@@ -82,9 +83,25 @@ pub fn output(recording: &str) -> Vec<u8> {
     bytes(&text)
 }
 
-/// A recording's bytes: a NUL is written as its picture.
+/// A recording's bytes: a NUL is written as its picture, and the marks are those of the key of every case.
 pub fn bytes(text: &str) -> Vec<u8> {
-    text.replace('␀', "\0").into_bytes()
+    let marks = marks();
+    let line = |line: &str| match (line.strip_prefix("@@deployer begin "), line.strip_prefix("@@deployer end ")) {
+        (Some(name), _) => format!("{} begin {name}\n", marks.as_str()),
+        (_, Some(name)) => format!("{} end {name} 0\n", marks.as_str()),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect::<String>().replace('␀', "\0").into_bytes()
+}
+
+/// The key of every case.
+pub fn key() -> DigestKey {
+    DigestKey::new([7; 32])
+}
+
+/// The marks of every case's probe.
+pub fn marks() -> Marks {
+    Marks::of(&key())
 }
 
 /// The case of a recording at `path`, with the manifest beside it where there is one.
@@ -102,9 +119,9 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let release = environment.application.is_some().then(|| release(&environment, &case));
     let recording = fs::read_to_string(path).unwrap();
     let output = if case.alone { bytes(&recording) } else { output(&recording) };
-    let mut facts = step::parse(&output).map_err(|failure| failure.message)?;
+    let mut facts = step::parse(&marks(), &output).map_err(|failure| failure.message)?;
     facts.images.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
-    Ok(Given { environment, release, facts, key: DigestKey::new([7; 32]) })
+    Ok(Given { environment, release, facts, key: key() })
 }
 
 fn answer(said: &str) -> Answer {

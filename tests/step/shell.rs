@@ -1,9 +1,10 @@
 //! The scripts of rooms as `sh` really runs them, in directories of this machine. Never as root's own.
 
+use crate::given::marks;
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::process;
+use deployer::step;
 use deployer::step::files::OnHost;
-use deployer::step::{self, frame};
 use std::fs;
 use std::time::Duration;
 
@@ -62,9 +63,9 @@ async fn the_probe_reads_hostile_names_as_they_are() {
         release.files.insert(Utf8PathBuf::from(name), file.clone());
     }
     let subject = given.subject();
-    let script = subject.preamble() + &frame::wrap("files", &step::files::probe(&subject));
+    let script = subject.preamble() + &marks().wrap("files", &step::files::probe(&subject));
     let output = run(&moved(&script, root)).await;
-    let seen = step::files::parse(frame::split(&output)["files"]).unwrap();
+    let seen = step::files::parse(marks().split(&output)["files"].content().unwrap()).unwrap();
     for name in HOSTILE {
         let found = seen.live.get(Utf8Path::new(name)).unwrap_or_else(|| panic!("{name:?} is not seen"));
         let wanted: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(name.as_bytes()).into();
@@ -118,10 +119,10 @@ async fn a_check_of_a_script_says_nothing_but_its_exit_code_and_ends_in_time() {
     };
     given.environment.scripts = checks.iter().map(script).collect();
     let subject = given.subject();
-    let probe = subject.preamble() + &frame::wrap("scripts", &step::scripts::probe(&subject)) + "echo after\n";
+    let probe = subject.preamble() + &marks().wrap("scripts", &step::scripts::probe(&subject)) + "echo after\n";
     let output = run(&moved(&probe, root).replace("timeout -k 1 10", "timeout -k 1 1")).await;
     assert!(output.ends_with(b"after\n"));
-    let seen = step::scripts::parse(frame::split(&output)["scripts"]);
+    let seen = step::scripts::parse(marks().split(&output)["scripts"].content().unwrap());
     let codes: Vec<(&str, u8)> = seen.checks.iter().map(|(name, code)| (name.as_str(), *code)).collect();
     let wanted =
         [("breaks", 2), ("fails", 3), ("forges", 0), ("hangs", 137), ("kills", 137), ("quotes", 0), ("reads", 1)];

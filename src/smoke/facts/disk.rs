@@ -21,7 +21,7 @@ pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
             _ => Passed,
         };
         // Kibibytes; a tenth of a gibibyte is enough to tell.
-        let tenths = free * 10 / (1 << 20);
+        let tenths = free.saturating_mul(10) / (1 << 20);
         Finding::new(
             format!("disk {mount}"),
             judgement,

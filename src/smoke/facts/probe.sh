@@ -4,7 +4,7 @@
 containers() { # PROJECT
     timeout 20 docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$1" \
         --filter label=com.docker.compose.oneoff=False 2>/dev/null |
-        xargs -r timeout 20 docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' 2>/dev/null |
+        xargs -r timeout 20 docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' 2>/dev/null | head -c 1048576 |
         while read -r service pid state code restarts health; do
             printf 'container\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$service" "$state" "$code" "$restarts" "$health"
             # Its own network, where it has one.
@@ -19,7 +19,7 @@ datagrams() { # WHERE DIRECTORY
 }
 
 disk() { # PATH
-    [ ! -e "$1" ] || df -Pk -- "$1" 2>/dev/null | sed -n "2s|^|disk	|p"
+    [ ! -e "$1" ] || timeout 10 df -Pk -- "$1" 2>/dev/null | sed -n "2s|^|disk	|p"
 }
 
 now=$(date +%s.%N)

@@ -6,6 +6,7 @@ mod ipv6;
 pub use ipv6::remark;
 
 use super::{Command, HostFacts, LONG, Subject, access, exclusive, firewall};
+use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::EngineSource;
@@ -14,6 +15,8 @@ use crate::state::Facts;
 
 /// Docker's signing key for its apt repositories, fingerprint 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
 const DOCKER_KEY: &str = include_str!("../../../templates/docker-apt-key.asc");
+/// Most of the engine's configuration that is read, in bytes.
+const CONFIGURATION: usize = 1 << 20;
 /// The lowest Compose that is good enough: the first that writes what we read (`config --format json`).
 const COMPOSE_MINIMUM: (u32, u32) = (2, 17);
 
@@ -59,16 +62,21 @@ pub fn parse(output: &[u8]) -> Seen {
         let (word, value) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "client" => seen.client = true,
-            "server" => seen.server = Some(value.to_owned()),
-            "compose" => seen.compose = Some(value.trim_start_matches('v').to_owned()),
+            "server" => seen.server = Some(version(value)),
+            "compose" => seen.compose = Some(version(value.trim_start_matches('v'))),
             "enabled" => seen.enabled = value == "enabled",
             "docker-ce" => seen.docker_ce = true,
-            "daemon" => seen.ipv6.configuration = Some(value.to_owned()),
+            "daemon" if value.len() <= CONFIGURATION => seen.ipv6.configuration = Some(value.to_owned()),
             "ip6tables" => seen.ipv6.rules = true,
             _ => {}
         }
     }
     seen
+}
+
+/// Returns a version in one word; what is none is older than all.
+fn version(value: &str) -> String {
+    value.split(char::is_whitespace).next().and_then(checked::word).unwrap_or("unreadable").to_owned()
 }
 
 /// The facts as they are to be.

@@ -2,8 +2,9 @@
 //! what it reads.
 
 use super::{END, Obstacle, OnHost, Seen, Staged, lines};
+use crate::checked;
 use crate::step::model::Model;
-use crate::step::record::{FORMAT, ReleaseRecord};
+use crate::step::record::{FORMAT, Rejected, ReleaseRecord};
 use crate::step::{Subject, guard};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
@@ -11,6 +12,9 @@ use std::fmt::Write as _;
 
 /// No file of a release is read to its end that is larger than this and than all files of the release.
 const LARGEST: u64 = 64 << 20;
+
+/// Most bytes of the paths that a host names, all together.
+const PATHS: usize = 64 << 20;
 
 /// The shell that reads it: records, each ended by NUL.
 #[must_use]
@@ -51,6 +55,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let mut staged = None;
     let mut directories: BTreeMap<&str, &Utf8Path> = BTreeMap::new();
     let mut directory = Utf8Path::new("");
+    // A long directory in front of many short names is more than what was sent.
+    let mut room = PATHS;
     for record in output.split(|byte| *byte == 0) {
         let Ok(record) = std::str::from_utf8(record) else { continue };
         let Some((word, value)) = record.split_once(' ') else { continue };
@@ -58,8 +64,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "current" => seen.current = release_record(word, value)?,
             "swapping" => seen.swapping = release_record(word, value)?,
             // One that cannot be read rejects nothing: the release is tried again.
-            "rejected" => seen.rejected = serde_json::from_str(value).unwrap_or_default(),
-            "owned" => seen.noted = value.lines().map(Utf8PathBuf::from).collect(),
+            "rejected" => seen.rejected = Rejected::read_list(value),
+            "owned" => seen.noted = value.lines().filter_map(checked::relative).collect(),
             "staged" => staged = release_record(word, value)?,
             "model" => {
                 let read = Model::parse(value).ok();
@@ -70,26 +76,39 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
                 directory = Utf8Path::new(if path == "." { "" } else { path });
                 directories.insert(number, directory);
             }
-            "other" => seen.live.extend(other(value).map(|(kind, name)| (directory.join(plain(name)), kind))),
-            "through" => seen.live.extend(other(value).map(|(kind, path)| (path.into(), kind.passed()))),
+            "other" => {
+                let found = other(value).map(|(kind, name)| (below(directory.join(plain(name)), &mut room), kind));
+                seen.live.extend(found.and_then(|(path, kind)| Some((path?, kind))));
+            }
+            "through" => {
+                let found = other(value).map(|(kind, path)| (below(path.into(), &mut room), kind.passed()));
+                seen.live.extend(found.and_then(|(path, kind)| Some((path?, kind))));
+            }
             sum if sum.len() == 64 => {
                 let path = plain(value.get(1..).unwrap_or_default());
                 let numbered =
                     path.split_once('/').and_then(|(number, name)| Some(directories.get(number)?.join(name)));
-                let path = numbered.unwrap_or_else(|| path.into());
+                let Some(path) = below(numbered.unwrap_or_else(|| path.into()), &mut room) else { continue };
                 if let (Some(mode), Ok(hash)) = (modes.remove(&path), blake3::Hash::from_hex(sum)) {
                     seen.live.insert(path, OnHost::File { mode, sha256: *hash.as_bytes() });
                 }
             }
             mode => {
-                if let Ok(mode) = u32::from_str_radix(mode, 8) {
-                    modes.insert(directory.join(plain(value)), mode);
+                let path = below(directory.join(plain(value)), &mut room);
+                if let (Ok(mode @ 0..=0o7777), Some(path)) = (u32::from_str_radix(mode, 8), path) {
+                    modes.insert(path, mode);
                 }
             }
         }
     }
     seen.live.extend(modes.into_keys().map(|path| (path, OnHost::Other(Obstacle::Unread))));
-    Ok(seen)
+    if room == 0 { Err("it names more files than a release has".to_owned()) } else { Ok(seen) }
+}
+
+/// Accepts a path below the application's directory, as long as there is `room` for its bytes.
+fn below(path: Utf8PathBuf, room: &mut usize) -> Option<Utf8PathBuf> {
+    *room = room.saturating_sub(path.as_str().len());
+    (*room > 0 && checked::is_relative(&path)).then_some(path)
 }
 
 /// A name without the `./` that keeps it from being read as an option.
@@ -106,9 +125,9 @@ fn other(value: &str) -> Option<(OnHost, &str)> {
 /// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to
 /// replace.
 fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, String> {
-    match serde_json::from_str::<ReleaseRecord>(json) {
-        Ok(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
-        record => Ok(record.ok()),
+    match ReleaseRecord::read(json.as_bytes()) {
+        Some(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
+        record => Ok(record),
     }
 }
 
@@ -120,7 +139,7 @@ done"#;
 /// Reads [`LIST`]: the releases that converged, the newest first.
 #[must_use]
 pub fn parse_list(output: &[u8]) -> Vec<ReleaseRecord> {
-    let records = output.split(|byte| *byte == 0).filter_map(|json| serde_json::from_slice(json).ok());
+    let records = output.split(|byte| *byte == 0).filter_map(ReleaseRecord::read);
     let mut records: Vec<ReleaseRecord> =
         records.filter(|record: &ReleaseRecord| record.version <= FORMAT && record.restorable()).collect();
     records.sort_by(|a, b| b.age().cmp(&a.age()));

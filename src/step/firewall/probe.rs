@@ -1,6 +1,7 @@
 //! What a host has of firewalls, and the shell that reads it. Never decides what is wanted.
 
 use super::Opening;
+use crate::checked;
 use crate::shell::quote;
 use crate::step::Subject;
 use std::collections::BTreeSet;
@@ -52,12 +53,12 @@ pub fn parse(output: &[u8]) -> Seen {
     for line in String::from_utf8_lossy(output).lines() {
         let (word, value) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "way" => value.clone_into(&mut seen.way),
-            "used" => value.clone_into(&mut seen.used),
+            "way" => checked::word(value).unwrap_or_default().clone_into(&mut seen.way),
+            "used" => checked::word(value).unwrap_or_default().clone_into(&mut seen.used),
             "on" => _ = seen.own.get_or_insert_default(),
             "own" => seen.own.get_or_insert_default().extend(Opening::parse(value)),
             "other" => seen.others.extend(Opening::parse(value)),
-            "rules" => value.clone_into(&mut seen.rules),
+            "rules" => seen.rules = checked::said(value),
             "ssh" => seen.ssh = ports(value),
             "ruled" => seen.ruled_ssh = ports(value),
             "boot" => seen.boot = true,
@@ -82,5 +83,6 @@ fn listening(value: &str) -> Option<(u16, String)> {
         }
     };
     let port = u16::from_str_radix(port, 16).ok()?;
-    (!loopback).then(|| (port, protocol.to_owned()))
+    let known = ["tcp", "udp"].contains(&protocol);
+    (known && !loopback).then(|| (port, protocol.to_owned()))
 }

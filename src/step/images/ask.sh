@@ -28,7 +28,7 @@ n=0
 while read -r image login; do
   n=$((n + 1))
   login=$(printf %s "$login" | base64 -w 0 | tr /+ _-)
-  printf '%s %s\n' "$image" "$(ask "$image" "$login" | tr '\n' ' ')" > "$answers/$n" &
+  printf '%s %s\n' "$image" "$(ask "$image" "$login" | head -c 65536 | tr '\n' ' ')" > "$answers/$n" &
 done
 wait
 cat "$answers"/*

@@ -8,6 +8,7 @@ use super::record::ServiceRecord;
 use super::{Command, HostFacts, LONG, Subject, access, files, services};
 use crate::application::image_name::{self, familiar};
 use crate::application::release::{Archive, Release};
+use crate::checked::{self, ImageId};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
@@ -46,21 +47,23 @@ pub fn parse(output: &[u8]) -> Seen {
     let mut ids = BTreeSet::new();
     for line in String::from_utf8_lossy(output).lines() {
         match line.split(' ').collect::<Vec<_>>()[..] {
-            [repository, tag, digest, id] => {
+            [repository, tag, digest, id] if ImageId::parse(id).is_some() => {
                 ids.insert(id.to_owned());
-                if tag != "<none>" {
-                    seen.here.insert(format!("{repository}:{tag}"), id.to_owned());
-                }
-                if digest != "<none>" {
-                    seen.here.insert(format!("{repository}@{digest}"), id.to_owned());
-                }
+                let names = [(tag != "<none>").then(|| format!("{repository}:{tag}")), digested(repository, digest)];
+                let names = names.into_iter().flatten().filter(|name| checked::is_image(name));
+                seen.here.extend(names.map(|name| (name, id.to_owned())));
             }
-            ["built", digest, id] => _ = seen.built.insert(digest.to_owned(), id.to_owned()),
+            ["built", digest, id] if checked::is_hex(digest) => _ = seen.built.insert(digest.to_owned(), id.to_owned()),
             _ => {}
         }
     }
     seen.built.retain(|_, id| ids.contains(id));
     seen
+}
+
+/// Returns the name of an image by its digest at its registry, where it has one.
+fn digested(repository: &str, digest: &str) -> Option<String> {
+    ImageId::parse(digest).map(|digest| format!("{repository}@{digest}"))
 }
 
 /// Where an image comes from.

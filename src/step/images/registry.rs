@@ -3,6 +3,7 @@
 
 use super::{Origin, origins};
 use crate::application::image_name::registry;
+use crate::checked::{self, ImageId};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Pull;
@@ -95,9 +96,9 @@ pub fn parse(output: &str, images: &BTreeSet<String>, why: &str) -> BTreeMap<Str
 fn answer(said: &str) -> Answer {
     let json: serde_json::Value = serde_json::from_str(said).unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    let digest = text(&json["Descriptor"]["digest"]).filter(|digest| digest.starts_with("sha256:"));
+    let digest = text(&json["Descriptor"]["digest"]).filter(|digest| ImageId::parse(digest).is_some());
     digest.map_or_else(
-        || Answer::None(text(&json["message"]).unwrap_or_else(|| said.to_owned()).replace('\n', " ")),
+        || Answer::None(checked::said(&text(&json["message"]).unwrap_or_else(|| said.to_owned()))),
         Answer::Digest,
     )
 }
@@ -193,12 +194,15 @@ mod tests {
     #[test]
     fn an_answer_is_a_digest_or_a_reason() {
         let images = ["a/b:1", "c:2", "d:3", "e:4"].map(str::to_owned).into();
-        let output = "a/b:1 {\"Descriptor\":{\"digest\":\"sha256:00ff\",\"size\":1},\"Platforms\":[]}\n\
-                      c:2 {\"message\":\"unauthorized: authentication\\nrequired\"} \nd:3 curl: (28) timed out\n";
-        let answers = parse(output, &images, "nothing was said");
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        let output = format!(
+            "a/b:1 {{\"Descriptor\":{{\"digest\":\"{digest}\",\"size\":1}},\"Platforms\":[]}}\n\
+             c:2 {{\"message\":\"unauthorized: authentication\\nrequired\"}} \nd:3 curl: (28) timed out\n"
+        );
+        let answers = parse(&output, &images, "nothing was said");
         let none = |why: &str| Answer::None(why.to_owned());
         let expected = [
-            Answer::Digest("sha256:00ff".to_owned()),
+            Answer::Digest(digest),
             none("unauthorized: authentication required"),
             none("curl: (28) timed out"),
             none("nothing was said"),

@@ -9,6 +9,7 @@ pub use change::{commands, finish, restore};
 use super::images::build;
 use super::record::{ReleaseRecord, ServiceRecord};
 use super::{HostFacts, Subject, container, files};
+use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Check, Rollback};
 use crate::shell::quote;
@@ -60,11 +61,13 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     for line in text.lines() {
         if let Some(listening) = line.strip_prefix("listening ") {
             let Some((protocol, port)) = listening.split_once(' ') else { continue };
-            let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{port}`"))?;
-            seen.listening.insert((port, protocol.trim_end_matches('6').to_owned()));
+            let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{}`", checked::said(port)))?;
+            if let Some(protocol) = ["tcp", "udp"].into_iter().find(|known| *known == protocol.trim_end_matches('6')) {
+                seen.listening.insert((port, protocol.to_owned()));
+            }
         } else if let Some(check) = line.strip_prefix("check ") {
             if let Some((found, name)) = crate::check::parse(check) {
-                seen.checks.insert(name, found);
+                seen.checks.insert(checked::said(&name), checked::said(&found));
             }
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));

@@ -1,0 +1,306 @@
+//! Names, ids and paths that come from outside, as types that cannot hold anything else. Whatever a host says passes
+//! one of these before it reaches a path, a script, a file name or a message.
+
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+
+/// Most bytes of a file name.
+const FILE_NAME: usize = 255;
+/// Most bytes of a path.
+const PATH: usize = 4096;
+/// Most bytes of an image's name.
+const IMAGE: usize = 512;
+/// Most characters of words that are shown as they were said.
+const SAID: usize = 300;
+
+/// Declares a text that is checked where it is made.
+macro_rules! checked {
+    ($(#[$doc:meta])* $name:ident, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Accepts a text of this form; `None` for every other one.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let valid: fn(&str) -> bool = $valid;
+                valid(text).then(|| Self(text.to_owned()))
+            }
+
+            /// Returns the text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.0)
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).ok_or_else(|| serde::de::Error::custom(concat!("not a valid ", stringify!($name))))
+            }
+        }
+    };
+}
+
+checked!(
+    /// A plain file name of an archive of data: `PROJECT--ENV-TIME.tar.gz`.
+    ArchiveName,
+    |text| is_plain(text) && text.ends_with(".tar.gz")
+);
+checked!(
+    /// A release's id, also the name of its directory on the host.
+    ReleaseId,
+    is_plain
+);
+checked!(
+    /// A digest of an image or of its manifest: `sha256:` and 64 hexadecimal digits.
+    ImageId,
+    |text| text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && is_hex(digits))
+);
+checked!(
+    /// A container's id: 12 to 64 hexadecimal digits.
+    ContainerId,
+    |text| (12..=64).contains(&text.len()) && is_hex(text)
+);
+checked!(
+    /// A SHA-256 in 64 hexadecimal digits.
+    Sha256Hex,
+    |text| text.len() == 64 && is_hex(text)
+);
+
+impl ArchiveName {
+    /// Says whether the name is that of an archive of the environment with this identity.
+    #[must_use]
+    pub fn is_of(&self, identity: &str) -> bool {
+        let time = self.0.strip_prefix(identity).and_then(|rest| rest.strip_prefix('-'));
+        time.and_then(|rest| rest.strip_suffix(".tar.gz"))
+            .is_some_and(|time| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    }
+}
+
+/// Says whether a text is a file name that no shell, path or option parser takes for anything else.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    (1..=FILE_NAME).contains(&text.len())
+        && !text.starts_with(['.', '-'])
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Says whether a text is a service's name as Compose has them, but for those that look like an option.
+#[must_use]
+pub fn is_service(text: &str) -> bool {
+    (1..=FILE_NAME).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// Says whether a text is an image's name, with or without its registry, tag and digest.
+#[must_use]
+pub fn is_image(text: &str) -> bool {
+    (1..=IMAGE).contains(&text.len())
+        && text.split('/').all(|part| part.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
+}
+
+/// Says whether a text has hexadecimal digits only, as our digests and Docker's have them.
+#[must_use]
+pub fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Says whether a path stays below the directory that it is joined to, in whatever list or script it is written.
+#[must_use]
+pub fn is_relative(path: &Utf8Path) -> bool {
+    (1..=PATH).contains(&path.as_str().len())
+        && !path.as_str().ends_with('/')
+        && !path.as_str().chars().any(|c| matches!(c, '\n' | '\0'))
+        && path.components().all(|part| matches!(part, Utf8Component::Normal(_)))
+}
+
+/// Accepts a path below a directory; `None` for every other one.
+#[must_use]
+pub fn relative(text: &str) -> Option<Utf8PathBuf> {
+    is_relative(Utf8Path::new(text)).then(|| text.into())
+}
+
+/// Says whether a path is absolute and names its place without detours.
+#[must_use]
+pub fn is_absolute(path: &str) -> bool {
+    path.strip_prefix('/').and_then(|path| relative(path.trim_end_matches('/'))).is_some()
+}
+
+/// Accepts one short word, such as the name of an operating system or a version.
+#[must_use]
+pub fn word(text: &str) -> Option<&str> {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+~:".contains(&byte);
+    let text = text.trim_end();
+    ((1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(valid)).then_some(text)
+}
+
+/// Returns what was said as one short line of text that can be shown.
+#[must_use]
+pub fn said(text: &str) -> String {
+    let mut line: String = text.chars().take(SAID).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(SAID).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Texts near the border between what is accepted and what is not.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("/".to_owned()),
+            Just("..".to_owned()),
+            Just(".tar.gz".to_owned()),
+            Just("sha256:".to_owned()),
+            Just("\n".to_owned()),
+            "[a-f0-9]{1,64}",
+            "[a-zA-Z0-9._-]{1,9}",
+            "\\PC{1,3}",
+            any::<char>().prop_map(String::from),
+        ];
+        proptest::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat())
+    }
+
+    fn is_harmless(text: &str) -> bool {
+        !text.is_empty()
+            && text.len() <= IMAGE
+            && !text.starts_with(['-', '.'])
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "/\\'\"`$;&|<>(){}*?!~#".contains(c))
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_or_id_is_more_than_one_plain_word(text in text()) {
+            let accepted = [
+                ArchiveName::parse(&text).map(|it| it.0),
+                ReleaseId::parse(&text).map(|it| it.0),
+                ImageId::parse(&text).map(|it| it.0),
+                ContainerId::parse(&text).map(|it| it.0),
+                Sha256Hex::parse(&text).map(|it| it.0),
+            ];
+            for one in accepted.into_iter().flatten() {
+                prop_assert!(is_harmless(&one), "{:?}", one);
+                prop_assert_eq!(&one, &text);
+            }
+            if is_service(&text) {
+                prop_assert!(!text.contains(['/', ' ', '\n']) && !text.starts_with('-'));
+            }
+            if let Some(word) = word(&text) {
+                prop_assert!(is_harmless(word) || word.starts_with('.'), "{:?}", word);
+            }
+        }
+
+        #[test]
+        fn a_relative_path_never_leaves_its_directory(text in text()) {
+            if let Some(path) = relative(&text) {
+                let whole = Utf8Path::new("/a/b").join(&path);
+                prop_assert!(whole.starts_with("/a/b") && whole != "/a/b");
+                prop_assert!(!whole.as_str().split('/').any(|part| part == ".." || part.contains('\n')));
+            }
+        }
+
+        #[test]
+        fn what_was_said_is_one_short_line(text in text()) {
+            let line = said(&text);
+            prop_assert!(line.chars().count() <= SAID + 1 && !line.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn a_digest_is_a_digest(digits in "[0-9a-f]{64}") {
+            prop_assert!(Sha256Hex::parse(&digits).is_some());
+            prop_assert!(ContainerId::parse(&digits).is_some());
+            let id = format!("sha256:{digits}");
+            prop_assert!(ImageId::parse(&id).is_some());
+        }
+    }
+
+    #[test]
+    fn honest_names_are_accepted() {
+        assert!(ArchiveName::parse("shop--web-20260102T000000Z.tar.gz").is_some_and(|name| name.is_of("shop--web")));
+        assert!(ReleaseId::parse("20261122T170032Z-655f").is_some());
+        for image in ["demo:1", "localhost:5000/a/b_c:1.0-rc", "a@sha256:00ff", "shop--web-api"] {
+            assert!(is_image(image), "{image}");
+        }
+        for path in ["a", "conf/app.conf", ".env", "sub/-/deep", "@@deployer end files", "é漢🦀", "a b"] {
+            assert!(relative(path).is_some(), "{path}");
+        }
+        assert!(is_absolute("/opt/deployer/shop--web") && is_service("_db.1"));
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        let up = "/../../victim/authorized_keys";
+        for name in [
+            up,
+            "../x.tar.gz",
+            "a/b.tar.gz",
+            "/abs.tar.gz",
+            ".x.tar.gz",
+            "-x.tar.gz",
+            "x.tar.gz\n",
+            "x",
+            "",
+            "a b.tar.gz",
+        ] {
+            assert!(ArchiveName::parse(name).is_none(), "{name:?}");
+        }
+        assert!(!ArchiveName::parse("other--web-1.tar.gz").is_some_and(|name| name.is_of("shop--web")));
+        assert!(!ArchiveName::parse("shop--web-a-1.tar.gz").is_some_and(|name| name.is_of("shop--web")));
+        for path in ["", "/etc/passwd", "../a", "a/../b", "./a", "a\nb", "a\0b", ".", "..", "/.", "a/"] {
+            assert!(relative(path).is_none(), "{path:?}");
+        }
+        for path in ["", "a", "/", "/a/../b", "//", "/a\n"] {
+            assert!(!is_absolute(path), "{path:?}");
+        }
+    }
+}
