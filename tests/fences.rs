@@ -12,8 +12,8 @@ const FENCES: [(&str, &str); 16] = [
     ("indicatif::", "render/"),
     // Two servers: for those who watch us, and for OpenTofu's state.
     ("axum::", "watch/http.rs tofu/backend.rs"),
-    // Signals to processes, secrets in memory, and files below a directory's handle.
-    ("rustix::", "process.rs scratch/ directory.rs"),
+    // Signals to processes, files below a directory's handle, and files that nothing outlives.
+    ("rustix::", "process.rs directory.rs scratch/"),
     // Directories and files that nothing outlives.
     ("tempfile::Builder", "scratch.rs"),
     ("chacha20poly1305::", "tofu/"),

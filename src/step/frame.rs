@@ -13,7 +13,7 @@ const LATE: [&str; 3] = ["124", "137", "143"];
 pub enum Frame<'a> {
     /// All that it had to say.
     Whole(&'a [u8]),
-    /// It was ended before it had said everything.
+    /// It was ended before it had said everything: by its own end mark, or since it has none.
     Late,
 }
 
@@ -52,7 +52,7 @@ impl Marks {
         )
     }
 
-    /// Returns the frames of an output by name; a frame without its end is left out. The first of a name counts.
+    /// Returns the frames of an output by name. The first of a name counts.
     #[must_use]
     pub fn split<'a>(&self, output: &'a [u8]) -> BTreeMap<&'a str, Frame<'a>> {
         let mut frames = BTreeMap::new();
@@ -61,10 +61,11 @@ impl Marks {
             let end = format!("\n{} end {name} ", self.0);
             // Without its end, the next fragment still has its own marks.
             let Some(length) = find(after, end.as_bytes()) else {
+                frames.entry(name).or_insert(Frame::Late);
                 rest = after;
                 continue;
             };
-            let Some((code, next)) = line(&after[length + end.len()..]) else { break };
+            let (code, next) = line(&after[length + end.len()..]).unwrap_or((LATE[0], &[]));
             let frame = if LATE.contains(&code) { Frame::Late } else { Frame::Whole(&after[..length]) };
             frames.entry(name).or_insert(frame);
             rest = next;
@@ -117,7 +118,7 @@ mod tests {
         let marks = marks();
         let frames = marks.split(output.as_bytes());
         assert_eq!(frames.get("access"), Some(&Frame::Whole(b"os debian\n")));
-        assert!(!frames.contains_key("engine"));
+        assert_eq!(frames.get("engine"), Some(&Frame::Late));
         assert_eq!(frames.get("files"), Some(&Frame::Whole(b"all")));
         assert_eq!(frames.get("images"), Some(&Frame::Late));
     }

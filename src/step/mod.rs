@@ -26,6 +26,7 @@ pub mod whole;
 
 pub use lane::{Lane, PATIENCE};
 
+use self::frame::Frame;
 use crate::application::release::Release;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -198,10 +199,11 @@ pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
 /// The fact of a kind that could not be read.
 const PROBE: &str = "probe";
 
-/// Reads a probe's output. A kind that cannot be read is noted; the others are read all the same.
+/// Reads a probe's output. A kind that cannot be read is noted; the others are read.
 ///
 /// # Errors
-/// `ProbeUnreadable` where it is access or the files that cannot be read: all other kinds rest on them.
+/// `ProbeUnreadable` where the answer is not whole, or where it is access or the files that cannot be read: all other
+/// kinds rest on them.
 pub fn parse(marks: &frame::Marks, output: &[u8]) -> Result<HostFacts, Failure> {
     read(marks, output, None)
 }
@@ -220,13 +222,14 @@ fn read(marks: &frame::Marks, output: &[u8], before: Option<&HostFacts>) -> Resu
     for kind in Kind::ALL {
         let read = match (frames.get(kind.name()), before) {
             _ if kind == Kind::Infrastructure => continue,
+            (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
+            (Some(Frame::Late), _) => Err("it did not end in time".to_owned()),
             (None, Some(before)) if kind == Kind::Engine => {
                 host.engine = before.engine.clone();
+                host.unread.extend(before.unread.get(&kind).map(|why| (kind, why.clone())));
                 continue;
             }
-            (Some(frame::Frame::Whole(frame)), _) => host.read(kind, frame),
-            (Some(frame::Frame::Late), _) => Err("it did not end in time".to_owned()),
-            (None, _) => Err("the host's answer ends before it".to_owned()),
+            (None, _) => return Err(unreadable(kind, "the host's answer ends before it")),
         };
         match read {
             Ok(()) => {}
@@ -234,12 +237,7 @@ fn read(marks: &frame::Marks, output: &[u8], before: Option<&HostFacts>) -> Resu
             Err(why) => _ = host.unread.insert(kind, why),
         }
     }
-    // A host that stopped in the middle of its answer is not one that has nothing.
-    if frames.contains_key(Kind::Schedules.name()) {
-        Ok(host)
-    } else {
-        Err(unreadable(Kind::Schedules, "the host's answer ends before it"))
-    }
+    Ok(host)
 }
 
 impl HostFacts {

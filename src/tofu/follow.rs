@@ -175,6 +175,10 @@ async fn attend(
             status = child.wait() => return Ok((status?, stopped)),
             () = tokio::time::sleep(PAUSE) => {
                 follower.read(say, redactor);
+                // Its output is held in memory: asked to end, it does not get room for ever.
+                if follower.has_written(2 * bounded::STATE) {
+                    child.kill();
+                }
                 if stopped.is_some() || !follower.is_over() {
                     continue;
                 }
@@ -236,8 +240,11 @@ impl Follower {
 
     /// Says whether it wrote more than it may.
     fn is_over(&self) -> bool {
-        let large = |path: &Utf8PathBuf| fs::metadata(path).is_ok_and(|file| file.len() > bounded::STATE as u64);
-        self.begun.len() > LONGEST || self.diagnostics.len() > DIAGNOSTICS || self.paths.iter().any(large)
+        self.begun.len() > LONGEST || self.diagnostics.len() > DIAGNOSTICS || self.has_written(bounded::STATE)
+    }
+
+    fn has_written(&self, limit: usize) -> bool {
+        self.paths.iter().any(|path| fs::metadata(path).is_ok_and(|file| file.len() > limit as u64))
     }
 
     fn read(&mut self, say: &Say<'_>, redactor: &Redactor) {

@@ -189,6 +189,7 @@ fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
     }
     let whole = answer(Kind::Services, "", 0);
     for length in 0..whole.len() {
-        assert!(step::parse(&Marks::of(&key()), &whole.as_bytes()[..length]).is_err(), "{length}");
+        let read = step::parse(&Marks::of(&key()), &whole.as_bytes()[..length]);
+        assert!(read.is_err() || read.is_ok_and(|host| host.unread.contains_key(&Kind::Schedules)), "{length}");
     }
 }
