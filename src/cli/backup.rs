@@ -108,7 +108,13 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     let failed = match output.status {
         0 => None,
         backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "What runs after the backup failed")),
-        status => return Err((None, failed(Reason::BackupFailed, &format!("The backup failed: exit {status}")).or_disk_of_host(&output.stderr, address))),
+        status => {
+            return Err((
+                None,
+                failed(Reason::BackupFailed, &format!("The backup failed: exit {status}"))
+                    .or_disk_of_host(&output.stderr, address),
+            ));
+        }
     };
     session.observe().await.map_err(|failure| (None, failure))?;
     let missing = || Failure::new(Reason::BackupFailed, "The host does not know the archive that it made");

@@ -14,6 +14,9 @@ use tokio::sync::Mutex;
 
 static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations");
 
+/// `SQLITE_IOERR_SHMSIZE`: the index of the write-ahead log cannot grow.
+const SHMSIZE: u32 = 4874;
+
 /// How long another process may hold the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,9 +61,7 @@ impl Store {
         }
         let connection = match read(&path, false).await {
             // A read-only file system: no index of the write-ahead log can be made, so go without.
-            Err(failure)
-                if matches!(failure.reason, Reason::StoreUnusable | Reason::ReadOnly) && is_at_rest(&path) =>
-            {
+            Err(failure) if matches!(failure.reason, Reason::StoreUnusable | Reason::ReadOnly) && is_at_rest(&path) => {
                 read(&path, true).await.map_err(|_| failure)?
             }
             other => other?,
@@ -170,7 +171,6 @@ fn foreign(path: &Utf8Path) -> Failure {
 fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     let sqlx::Error::Database(database) = error else { return unusable(path, error) };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-    const SHMSIZE: u32 = 10 | 19 << 8;
     match code & 0xff {
         3 | 23 => unusable(path, "permission denied"),
         5 | 6 => unusable(path, "another process holds it").hint("Wait until that process ends, then run this again"),
@@ -187,7 +187,7 @@ fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     }
 }
 
-/// Which trouble of a disk keeps a file from being written: SQLite says the same of a file system that can only be read
+/// Which trouble of a disk keeps a file from being written: `SQLite` says the same of a file system that can only be read
 /// and of a file without the permission.
 fn unwritable(path: &Utf8Path) -> Option<Reason> {
     let opened = std::fs::OpenOptions::new().append(true).open(path);

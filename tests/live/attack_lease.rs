@@ -18,9 +18,10 @@ fn an_environment_on_a_full_disk_is_suspended_resumed_and_destroyed() {
     // Without its reserve the host keeps what it knows, and says where there is no room.
     host.shell(&format!("mv {STATE}/reserve /root/"));
     host.fault("disk-full", &["on", "/var/lib/deployer", "0"]);
-    for arguments in
-        [&["suspend", "production", "--json"][..], &["destroy", "production", "--allow-destroy", "production", "--json"]]
-    {
+    for arguments in [
+        &["suspend", "production", "--json"][..],
+        &["destroy", "production", "--allow-destroy", "production", "--json"],
+    ] {
         let refused: Run = work.run(arguments).expect(1);
         assert_eq!(refused.reasons(), ["disk-full"], "{}", refused.stdout);
         let hint = refused.of("error")[0]["hint"].as_str().expect("a hint").to_owned();
