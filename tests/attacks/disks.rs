@@ -24,7 +24,7 @@ fn on_a_disk(script: &str) -> Output {
     );
     assert_cmd::Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
-        .timeout(std::time::Duration::from_secs(60))
+        .timeout(std::time::Duration::from_mins(1))
         .output()
         .unwrap()
 }
