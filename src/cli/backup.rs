@@ -104,10 +104,17 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     let output = session.script(&script, backups::LIMIT).await.map_err(|failure| (None, failure))?;
     let failed =
         |reason, message: &str| Failure::new(reason, message).details(session.prepared.redactor.redact(&output.stderr));
+    let address = session.prepared.environment.address.clone();
     let failed = match output.status {
         0 => None,
         backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "What runs after the backup failed")),
-        status => return Err((None, failed(Reason::BackupFailed, &format!("The backup failed: exit {status}")))),
+        status => {
+            return Err((
+                None,
+                failed(Reason::BackupFailed, &format!("The backup failed: exit {status}"))
+                    .or_disk_of_host(&output.stderr, address),
+            ));
+        }
     };
     session.observe().await.map_err(|failure| (None, failure))?;
     let missing = || Failure::new(Reason::BackupFailed, "The host does not know the archive that it made");
@@ -125,7 +132,7 @@ async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) ->
     let invalid = |why: &str| Failure::new(Reason::BackupFailed, format!("Cannot download {}: {why}", archive.name));
     let broken = |error: std::io::Error| {
         let failure = Failure::new(Reason::BackupFailed, format!("{path} cannot be written"));
-        failure.details(error.to_string()).hint(&kept)
+        failure.details(error.to_string()).hint(&kept).or_disk(&error, &path)
     };
     let identity = session.prepared.environment.identity();
     if !archive.name.is_of(&identity) {

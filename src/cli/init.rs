@@ -34,6 +34,7 @@ pub fn run(context: &Context, _args: &Args) -> Result<Ending, Failure> {
                 .hint("Name another file with -f, or -f - to print the template"))
         }
         Err(error) => Err(Failure::new(Reason::Usage, format!("{file} cannot be written: {error}"))
-            .hint("Name a place that you can write to with -f")),
+            .hint("Name a place that you can write to with -f")
+            .or_disk(&error, file)),
     }
 }

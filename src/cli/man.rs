@@ -18,6 +18,7 @@ pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
     let failure = |what: &str, error: std::io::Error| {
         Failure::new(Reason::CommandFailed, format!("The manual pages cannot be written{what}: {error}"))
             .hint("Name a directory that you can write to")
+            .or_disk(&error, args.output.as_deref().unwrap_or("standard output".into()))
     };
     match &args.output {
         None => {

@@ -62,7 +62,8 @@ impl Edited {
             let made = OpenOptions::new().write(true).create_new(true).open(&path);
             let written = made.and_then(|mut file| file.write_all(self.new.as_bytes()).and_then(|()| file.sync_all()));
             return written.map_err(|error| {
-                Failure::new(Reason::ManifestUneditable, format!("{} cannot be written: {error}", context.file))
+                let message = format!("{} cannot be written: {error}", context.file);
+                Failure::new(Reason::ManifestUneditable, message).or_disk(&error, &context.file)
             });
         };
         edit::write(&path, old, &self.new)

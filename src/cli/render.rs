@@ -47,7 +47,7 @@ async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
 /// Writes them all; how many.
 async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path) -> Result<usize, Failure> {
     let cannot = |target: &Utf8Path, error: &std::io::Error| {
-        Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}"))
+        Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}")).or_disk(error, target)
     };
     let given = pass.shown_to_tofu(&prepared.environment).await?;
     let mut written = 0;

@@ -79,7 +79,7 @@ impl SavedFile {
             Some(FORMAT) => {}
             Some(newer) if newer > FORMAT => {
                 let message = format!("{path} was saved by a newer deployer (format {newer}; this one reads {FORMAT})");
-                return Err(invalid(message).hint("Use that version, or make the plan again"));
+                return Err(invalid(message).hint("Use that version, or make the plan anew"));
             }
             _ => return Err(damaged("it names no format")),
         }

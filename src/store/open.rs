@@ -2,6 +2,7 @@
 //! store that a newer deployer wrote, or a database that is not a store.
 
 use super::{Store, place};
+use crate::disk::by_errno;
 use crate::failure::{Failure, Reason};
 use camino::Utf8Path;
 use sqlx::migrate::Migrator;
@@ -12,6 +13,9 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations");
+
+/// `SQLITE_IOERR_SHMSIZE`: the index of the write-ahead log cannot grow.
+const SHMSIZE: u32 = 4874;
 
 /// How long another process may hold the store.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,8 +33,9 @@ impl Store {
     /// `directory`. A store that cannot be written is refused here, not in the middle of a run.
     pub async fn open(url: &str, directory: &Utf8Path) -> Result<Self, Failure> {
         let path = place::path(url, directory)?;
-        if !place::exists(&path).map_err(|error| unusable(&path, error))? {
-            place::create(&path).map_err(|error| unusable(&path, error))?;
+        let failed = |error: std::io::Error| unusable(&path, &error).or_disk(&error, &path);
+        if !place::exists(&path).map_err(failed)? {
+            place::create(&path).map_err(failed)?;
         }
         let mut connection = connect(&path, false).await?;
         if let Err(failure) = bring_up_to_date(&mut connection, &path).await {
@@ -51,12 +56,12 @@ impl Store {
     /// on a read-only file system too.
     pub async fn open_existing(url: &str, directory: &Utf8Path) -> Result<Option<Self>, Failure> {
         let path = place::path(url, directory)?;
-        if !place::exists(&path).map_err(|error| unusable(&path, error))? {
+        if !place::exists(&path).map_err(|error| unusable(&path, &error).or_disk(&error, &path))? {
             return Ok(None);
         }
         let connection = match read(&path, false).await {
             // A read-only file system: no index of the write-ahead log can be made, so go without.
-            Err(failure) if failure.reason == Reason::StoreUnusable && is_at_rest(&path) => {
+            Err(failure) if matches!(failure.reason, Reason::StoreUnusable | Reason::ReadOnly) && is_at_rest(&path) => {
                 read(&path, true).await.map_err(|_| failure)?
             }
             other => other?,
@@ -161,18 +166,30 @@ fn foreign(path: &Utf8Path) -> Failure {
     unusable(path, "it is a database of another program")
 }
 
-/// Words what the database says, by its primary result code.
+/// Words what the database says, by its primary result code, and by its extended one where a full disk hides there: the
+/// index of the write-ahead log that cannot grow.
 fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     let sqlx::Error::Database(database) = error else { return unusable(path, error) };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
     match code & 0xff {
         3 | 23 => unusable(path, "permission denied"),
         5 | 6 => unusable(path, "another process holds it").hint("Wait until that process ends, then run this again"),
-        8 => unusable(path, "it is read-only"),
+        8 => unusable(path, "it is read-only").or_disk_reason(unwritable(path), path.as_str()),
+        10 if code != SHMSIZE => {
+            let failure = unusable(path, "the disk fails").details(database.message());
+            failure.or_disk_reason(Some(Reason::IoError), path.as_str())
+        }
         11 => unusable(path, "it is damaged").details(database.message()),
-        13 => unusable(path, "the disk is full"),
-        14 => unusable(path, "it cannot be opened"),
+        10 | 13 => unusable(path, "the disk is full").or_disk_reason(Some(Reason::DiskFull), path.as_str()),
+        14 => unusable(path, "it cannot be opened").or_disk_reason(unwritable(path), path.as_str()),
         26 => unusable(path, "it is not a database"),
         _ => unusable(path, database.message()),
     }
+}
+
+/// Which trouble of a disk keeps a file from being written: `SQLite` says the same of a file system that can only be read
+/// and of a file without the permission.
+fn unwritable(path: &Utf8Path) -> Option<Reason> {
+    let opened = std::fs::OpenOptions::new().append(true).open(path);
+    opened.err().and_then(|error| by_errno(&error))
 }

@@ -105,12 +105,16 @@ impl Diagnostic {
     }
 }
 
+/// Where OpenTofu writes, for advice.
+const DISKS: &str = "the working and temporary directories of OpenTofu";
+
 /// The failure that these errors are: the first one's summary is its message, the others follow in the details.
 /// `what` failed, for where there is none. `rest` is what OpenTofu said beside them.
 #[must_use]
 pub fn failure(what: &str, errors: &[&Diagnostic], rest: &str, redactor: &Redactor) -> Failure {
     let Some((first, others)) = errors.split_first() else {
-        return Failure::new(Reason::ProvisionFailed, what).details(redactor.redact(rest));
+        let failure = Failure::new(Reason::ProvisionFailed, what).details(redactor.redact(rest));
+        return failure.or_disk_of_host(rest, DISKS);
     };
     let address = first.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
     let message = format!("{address}{}", first.summary.trim().trim_end_matches('.'));
@@ -122,6 +126,7 @@ pub fn failure(what: &str, errors: &[&Diagnostic], rest: &str, redactor: &Redact
     let failure = Failure::new(reason(errors), redactor.redact(&message)).details(redactor.redact(&details));
     match advice(errors) {
         Some(advice) => failure.hint(advice),
+        None if failure.reason == Reason::ProvisionFailed => failure.or_disk_of_host(&details, DISKS),
         None => failure,
     }
 }

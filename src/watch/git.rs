@@ -63,7 +63,8 @@ async fn run(directory: &Utf8Path, arguments: &[&str]) -> Result<process::Finish
 }
 
 fn failed(directory: &Utf8Path, what: &str, stderr: &[u8]) -> Failure {
-    Failure::new(Reason::GitPull, format!("{what} in {directory}")).details(String::from_utf8_lossy(stderr))
+    let said = String::from_utf8_lossy(stderr);
+    Failure::new(Reason::GitPull, format!("{what} in {directory}")).or_disk_of_host(&said, directory).details(said)
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use deployer::step::record::DigestKey;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// One change of a file.
+type Forge = fn(&mut Value);
+
 fn step(environment: &str, diff: &str) -> PlannedStep {
     let change = Change {
         fact: "index.html".to_owned(),
@@ -70,14 +73,14 @@ fn a_changed_file_does_not_match_its_seals() {
         assert_eq!(untouched.check(&name, &key), Seal::Whole);
         assert_eq!(untouched.check(&name, &DigestKey::new([3; 32])), Seal::Broken);
     }
-    let attacks: [(&str, fn(&mut Value)); 9] = [
+    let attacks: [(&str, Forge); 9] = [
         ("diff", |file| file["body"]["plan"]["steps"][0]["changes"][0]["diff"] = "harmless".into()),
         ("fact", |file| file["body"]["plan"]["steps"][0]["changes"][0]["fact"] = "readme".into()),
         ("reason", |file| file["body"]["plan"]["steps"][1]["reason"] = "drifted".into()),
         ("step", |file| drop(file["body"]["plan"]["steps"].as_array_mut().unwrap().pop())),
         ("serial", |file| file["body"]["environments"]["staging"]["serial"] = 8.into()),
         ("fact on the host", |file| {
-            file["body"]["environments"]["staging"]["facts"]["files"]["index.html"] = "x".into()
+            file["body"]["environments"]["staging"]["facts"]["files"]["index.html"] = "x".into();
         }),
         ("input", |file| file["body"]["environments"]["production"]["inputs"] = json!({})),
         ("named", |file| file["body"]["named"] = true.into()),

@@ -48,7 +48,7 @@ fn a_read_only_store_is_refused_by_apply_and_read_by_those_who_look() {
     let directory = ReadOnly(work.path(".deployer"));
     directory.mount(&["--bind", directory.0.to_str().expect("text")]);
     directory.mount(&["-o", "remount,bind,ro"]);
-    fails_untouched(&host, &work, "store-unusable", 1, "state.db");
+    fails_untouched(&host, &work, "read-only", 1, "state.db");
     assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["stage"], "running");
     drop(directory);
     finishes(&host, &work, "page two");

@@ -159,7 +159,9 @@ async fn a_token_is_above_every_trace_of_the_last() {
         (vec![], 0, 1),
     ] {
         let place = Place::new();
-        files.iter().for_each(|(name, text)| place.write(name, text));
+        for (name, text) in &files {
+            place.write(name, text);
+        }
         let Ok(Answer::Ours(token)) = place.acquire(1, None, floor).await else { panic!("{files:?}") };
         let most = if least > 1_000_000_000 && floor < 9 { 4_000_000_000 } else { least };
         assert!((least..=most).contains(&token), "{files:?}: {token}");

@@ -14,6 +14,7 @@ pub fn write(path: &Utf8Path, old: &str, new: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(Reason::ManifestUneditable, format!("{path} cannot be written: {error}"))
             .hint("Check the permissions of the file and its directory")
+            .or_disk(&error, path)
     };
     // A link stays a link: the file it leads to is replaced.
     let target = path.canonicalize_utf8().map_err(failed)?;
