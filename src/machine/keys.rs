@@ -1,7 +1,7 @@
 //! Keys of a machine that is to be made: the one it answers with, and those that may log in. Never writes a private key
 //! to a disk.
 
-use super::openssh;
+use super::ed25519;
 use crate::failure::{Failure, Reason};
 use crate::host::public;
 use crate::manifest::environment::{Environment, Identity};
@@ -38,7 +38,7 @@ impl Keys {
         let (mut seed, mut check) = (Zeroizing::new([0; 32]), [0; 4]);
         let drawn = getrandom::fill(&mut *seed).and_then(|()| getrandom::fill(&mut check));
         drawn.map_err(|error| unmade(&error.to_string()))?;
-        let (public, private) = openssh::pair(&seed, check).map_err(|error| unmade(&error.to_string()))?;
+        let (public, private) = ed25519::pair(&seed, check).map_err(|error| unmade(&error.to_string()))?;
         Ok(Self { private, public })
     }
 

@@ -4,10 +4,10 @@
 mod adopt;
 mod ask;
 mod cloud_init;
+mod ed25519;
 pub mod inputs;
 mod keys;
 mod make;
-mod openssh;
 mod recipe;
 mod shown;
 mod workshop;

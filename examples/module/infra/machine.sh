@@ -26,8 +26,10 @@ patiently make
 printf '%s\n' "$HOST_KEY" | lxc exec "$NAME" --env "LOGIN=$LOGIN" --env "KEYS=$AUTHORIZED_KEYS" --env "SETUP=$SETUP" -- sh -euc '
     umask 077
     cat > /etc/ssh/ssh_host_ed25519_key.new
-    until [ -S /run/systemd/private ] || [ ! -d /run/systemd ]; do sleep 0.1; done
-    systemctl is-system-running --wait >/dev/null 2>&1 || true
+    booted() {
+        case $(systemctl is-system-running --wait 2>/dev/null) in running | degraded | maintenance) ;; *) false ;; esac
+    }
+    until booted; do sleep 0.1; done
     id -u "$LOGIN" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$LOGIN"
     home=$(getent passwd "$LOGIN" | cut -d: -f6)
     mkdir -p "$home/.ssh"
