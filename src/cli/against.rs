@@ -25,10 +25,11 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
     let one = |failure: Failure| vec![failure];
     let file = context.directory.join(&context.file);
     let (repository, path) = Repository::find(&file, &context.directory).await.map_err(one)?;
-    let new = present(context, &repository, &path).await?;
+    let (new, notes) = present(context, &repository, &path).await?;
     let wanted = select(&new.manifest, names)?;
     let tree = repository.commit(reference).await.map_err(one)?;
     let old = earlier(context, reference, Snapshot::new(&repository, tree, "old"), &path).await.map_err(one)?;
+    notes.into_iter().for_each(|note| warn(context, note));
     if let Some(Version { manifest: old, .. }) = &old {
         let gone = |name: &&_| names.is_empty() && !new.manifest.environments.contains_key(*name);
         for name in old.environments.keys().filter(gone) {
@@ -61,12 +62,13 @@ fn warn(context: &Context, message: String) {
     context.say(Event::Warning { environment: None, message });
 }
 
-/// The manifest and the files that Git tracks, as they are now. Says what of them is in no commit, and what is left out.
+/// Reads the manifest and the files that Git tracks, as they are now; with what is worth knowing of those that no commit
+/// holds.
 async fn present<'a>(
     context: &Context,
     repository: &'a Repository,
     path: &Utf8Path,
-) -> Result<Version<'a>, Vec<Failure>> {
+) -> Result<(Version<'a>, Vec<String>), Vec<Failure>> {
     let one = |failure: Failure| vec![failure];
     let tree = repository.tracked().await.map_err(one)?;
     let committed = repository.is_committed(&tree).await.map_err(one)?;
@@ -76,8 +78,9 @@ async fn present<'a>(
         Unread::Invalid(failures) => failures,
         Unread::Absent(why) => one(absent(context, why)),
     })?;
+    let mut notes = Vec::new();
     if !committed {
-        warn(context, "Tracked files with changes that are not committed are compared as they are now".to_owned());
+        notes.push("Tracked files with changes that are not committed are compared as they are now".to_owned());
     }
     let directories = version.directories();
     let below: Vec<&Utf8Path> = directories.iter().map(Utf8PathBuf::as_path).collect();
@@ -86,9 +89,9 @@ async fn present<'a>(
     untracked.truncate(NAMED);
     if !untracked.is_empty() {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        warn(context, format!("Git does not track {}{more}: not compared", untracked.join(", ")));
+        notes.push(format!("Git does not track {}{more}: not compared", untracked.join(", ")));
     }
-    Ok(version)
+    Ok((version, notes))
 }
 
 fn absent(context: &Context, why: &'static str) -> Failure {
