@@ -5,6 +5,7 @@ use super::tree::{Entry, Found};
 use crate::application::image_name;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Source};
+use crate::manifest::provision::{Machine, Module, ModuleSource};
 use crate::manifest::tracker::Issuer;
 use crate::manifest::{self, Manifest};
 use crate::prepare::{self, Prepared, Resolve};
@@ -37,6 +38,8 @@ struct Placed {
     environment: Environment,
     /// Image → the object that is its archive.
     archives: BTreeMap<String, String>,
+    /// What OpenTofu is given from the repository: the fact's name → a digest.
+    recipes: BTreeMap<String, String>,
     links: BTreeMap<Utf8PathBuf, Link>,
 }
 
@@ -47,7 +50,7 @@ pub async fn side(
     snapshot: &mut Snapshot<'_>,
     key: &DigestKey,
 ) -> Result<Side, Vec<Failure>> {
-    let Placed { environment: placed, archives, links } =
+    let Placed { environment: placed, archives, recipes, links } =
         place(environment, snapshot).await.map_err(|failure| vec![failure])?;
     let mut prepared = prepare::prepare(placed, Resolve::Literals).await?;
     prepared.fallback_key = key.clone();
@@ -56,6 +59,8 @@ pub async fn side(
     facts.access.systemd = true;
     let mut state = step::desired(&prepared.subject(), &facts);
     state.0.entry(Kind::Images).or_default().extend(archives);
+    state.0.entry(Kind::Infrastructure).or_default().extend(recipes);
+    texts_of_hosts(environment, &mut state);
     let told = manifest::describe(environment);
     let directory = &manifest.directory;
     for (setting, value) in saved::settings(&told[prepared.name()], directory, &[]) {
@@ -69,7 +74,12 @@ pub async fn side(
 
 /// Writes what an environment is rendered from, and leads its paths there.
 async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result<Placed, Failure> {
-    let mut placed = Placed { environment: environment.clone(), archives: BTreeMap::new(), links: BTreeMap::new() };
+    let mut placed = Placed {
+        environment: environment.clone(),
+        archives: BTreeMap::new(),
+        recipes: recipes(environment, snapshot),
+        links: BTreeMap::new(),
+    };
     let Some(application) = &mut placed.environment.application else { return Ok(placed) };
     for (image, path) in std::mem::take(&mut application.archives) {
         if let Found::Entry(_, Entry { id, .. }) = snapshot.find(&path) {
@@ -105,6 +115,33 @@ async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result
         }
     }
     Ok(placed)
+}
+
+/// The digests of the directories that OpenTofu is given from: a module, templates of the user's own.
+fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
+    let Some(provision) = &environment.provision else { return BTreeMap::new() };
+    let (name, directory) = match &provision.machine {
+        Machine::Module(Module { source: ModuleSource::Directory(path), .. }) => ("files of the module", path.clone()),
+        Machine::Module(_) => return BTreeMap::new(),
+        machine => ("templates of the machine", provision.templates.join(machine.name())),
+    };
+    match snapshot.find(&directory) {
+        Found::Directory(at) => BTreeMap::from([(format!("{SETTING}{name}"), snapshot.tree.digest(&at))]),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Adds the digests of what files hold that the manifest names for hosts: scripts, and the key of a package repository.
+fn texts_of_hosts(environment: &Environment, state: &mut State) {
+    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
+    for script in environment.scripts.iter().filter(|script| script.file.is_some()) {
+        let facts = state.0.entry(Kind::Scripts).or_default();
+        facts.insert(format!("{SETTING}text of {}", script.name), digest(&script.run));
+    }
+    if let Some(repository) = environment.engine.repository.as_ref().filter(|one| !one.key.is_empty()) {
+        let facts = state.0.entry(Kind::Engine).or_default();
+        facts.insert(format!("{SETTING}key of the package repository"), digest(&repository.key));
+    }
 }
 
 /// A path as the manifest has it, for messages.

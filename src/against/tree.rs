@@ -108,6 +108,16 @@ impl Tree {
         from.map_while(move |(path, entry)| Some((Utf8Path::new(path.strip_prefix(&prefix)?), entry)))
     }
 
+    /// The digest of everything below a directory.
+    #[must_use]
+    pub fn digest(&self, directory: &Utf8Path) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (path, entry) in self.below(directory) {
+            hasher.update(format!("{path}\0{} {:?}\0", entry.id, entry.kind).as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
     /// What a path relative to the top leads to, through links of the tree.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {

@@ -10,7 +10,7 @@ pub const LARGEST: usize = 16 << 20;
 /// What all templates of an application may give (bytes).
 pub const TOTAL: usize = 64 << 20;
 /// How long all templates of an application may take; usual ones take milliseconds.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a template gave nothing.
 pub enum Trouble {

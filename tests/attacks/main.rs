@@ -6,3 +6,8 @@
 
 mod forged_plan;
 mod guard;
+mod offline;
+mod rendering;
+mod review;
+mod review_links;
+mod review_repository;
