@@ -191,8 +191,9 @@ impl Resolve {
     #[must_use]
     pub const fn covers(self, source: &SecretSource) -> bool {
         match (self, source) {
-            (_, SecretSource::Literal { .. }) | (Self::Available | Self::Everything, _) => true,
-            (Self::Connection, SecretSource::Environment { .. }) => true,
+            (_, SecretSource::Literal { .. })
+            | (Self::Connection, SecretSource::Environment { .. })
+            | (Self::Available | Self::Everything, _) => true,
             (Self::Literals | Self::Connection, _) => false,
         }
     }

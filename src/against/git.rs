@@ -63,30 +63,13 @@ impl Repository {
     pub async fn find(file: &Utf8Path, here: &Utf8Path) -> Result<(Self, Utf8PathBuf), Failure> {
         process::run(&["git".to_owned(), "version".to_owned()], b"", LIMIT).await?;
         let file = plain(file);
-        let above = |path: &Utf8Path| -> Vec<Utf8PathBuf> {
-            path.ancestors().filter(|one| one.join(".git").symlink_metadata().is_ok()).map(Utf8Path::to_owned).collect()
-        };
-        let mine = above(here).into_iter().next().filter(|top| file.starts_with(top));
-        let mut candidates = above(file.parent().unwrap_or(Utf8Path::new("/")));
-        let top = match mine {
-            Some(top) => Some(top),
-            None => {
-                let innermost = candidates.first().cloned();
-                candidates.reverse();
-                let mut found = None;
-                for pair in candidates.windows(2) {
-                    if found.is_none() && tracks(&pair[0], &pair[1]).await? {
-                        found = Some(pair[0].clone());
-                    }
-                }
-                found.or(innermost)
-            }
-        };
         let directory = file.parent().unwrap_or(Utf8Path::new("/"));
         let missing = || {
             Failure::new(Reason::RefUnknown, format!("{directory} is not in a Git repository"))
                 .hint("plan --against compares with a commit of the manifest's repository")
         };
+        let mine = tops(here).into_iter().next().filter(|top| file.starts_with(top));
+        let top = if mine.is_some() { mine } else { outermost(tops(directory)).await? };
         let top = top.ok_or_else(missing)?;
         let below = file.strip_prefix(&top).map_err(|_| missing())?.to_owned();
         let held = tempfile::Builder::new().prefix("deployer-review-").tempdir();
@@ -258,6 +241,22 @@ async fn git(
         .collect();
     let ended = process::run(&argv, input, LIMIT).await?;
     Ok(if ended.status.success() { Ok(ended.stdout) } else { Err(String::from_utf8_lossy(&ended.stderr).into_owned()) })
+}
+
+/// The tops of the working trees that a path is in as it is written, the innermost first.
+fn tops(path: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let is_top = |one: &&Utf8Path| one.join(".git").symlink_metadata().is_ok();
+    path.ancestors().filter(is_top).map(Utf8Path::to_owned).collect()
+}
+
+/// The outermost of several working trees that tracks the way to the next one; else the innermost.
+async fn outermost(tops: Vec<Utf8PathBuf>) -> Result<Option<Utf8PathBuf>, Failure> {
+    for pair in tops.windows(2).rev() {
+        if tracks(&pair[1], &pair[0]).await? {
+            return Ok(Some(pair[1].clone()));
+        }
+    }
+    Ok(tops.into_iter().next())
 }
 
 /// Whether a repository tracks a part of the way to a directory: a link or a submodule there leads to another

@@ -29,7 +29,9 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
     let wanted = select(&new.manifest, names)?;
     let tree = repository.commit(reference).await.map_err(one)?;
     let old = earlier(context, reference, Snapshot::new(&repository, tree, "old"), &path).await.map_err(one)?;
-    notes.into_iter().for_each(|note| warn(context, note));
+    for note in notes {
+        warn(context, note);
+    }
     if let Some(Version { manifest: old, .. }) = &old {
         let gone = |name: &&_| names.is_empty() && !new.manifest.environments.contains_key(*name);
         for name in old.environments.keys().filter(gone) {

@@ -29,6 +29,13 @@ pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -
     finish(draft(text, file, base, home), |_, _| claim::Texts::default())
 }
 
+/// Reads and checks the manifest at `path` alone: the files it names may be elsewhere, and keys of package repositories
+/// stay empty.
+pub fn load_unsettled(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
+    let (text, base) = text_at(path).map_err(|failure| vec![failure])?;
+    parse(&text, path, &base, home)
+}
+
 /// As [`parse`], with the texts of keys and scripts from `text_of`, which is given their paths: they need not be on a disk.
 pub fn parse_with(
     text: &str,

@@ -67,7 +67,7 @@ fn looking_at_a_manifest_reads_no_file_and_no_variable() {
     let work = Work::new();
     // Whoever opens it waits for ever.
     let pipe = work.path("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("it starts").success());
+    assert_cmd::Command::new("mkfifo").arg(&pipe).assert().success();
     work.put("deployment.yaml", &foreign(&work, &format!("from_file: {}", pipe.display())));
     for command in COMMANDS {
         let run = work.run(command);

@@ -12,7 +12,7 @@ fn refused(template: &str, words: &str) {
     for command in [&["plan", "--against", "main"][..], &["check"]] {
         let begun = Instant::now();
         let run = work.run(command);
-        assert!(begun.elapsed() < Duration::from_secs(60), "{command:?} took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{command:?} took {:?}", begun.elapsed());
         assert!(
             run.code == 64 && run.err.contains("bomb.txt.tera") && run.err.contains(words),
             "{}: {}",
@@ -59,6 +59,6 @@ fn memory_has_a_limit_in_a_review() {
     work.commit();
     let begun = Instant::now();
     let run = work.run(&["plan", "--against", "main"]);
-    assert!(begun.elapsed() < Duration::from_secs(60) && run.code != 0, "{}: {}", run.code, run.err);
+    assert!(begun.elapsed() < Duration::from_mins(1) && run.code != 0, "{}: {}", run.code, run.err);
     work.honest();
 }

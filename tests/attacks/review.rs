@@ -101,11 +101,11 @@ impl Work {
             .args(arguments)
             .current_dir(self.repository().join(directory))
             .env_clear()
-            .env("PATH", std::env::var("PATH").expect("a PATH"))
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", self.path(&format!("home-{CANARY}")))
             .env("JOB_TOKEN", format!("env-{CANARY}"))
             .env("NO_COLOR", "1")
-            .timeout(std::time::Duration::from_secs(120))
+            .timeout(std::time::Duration::from_mins(2))
             .output()
             .expect("it starts");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

@@ -1,9 +1,9 @@
 //! Repositories within repositories, and what Git itself could be led to run.
 
 use crate::review::{CANARY, Work, manifest};
+use assert_cmd::Command;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 
 /// Another repository next to the reviewed one, with the same manifest and a secret.
 fn private(work: &Work) -> String {
@@ -15,7 +15,7 @@ fn private(work: &Work) -> String {
     fs::write(place.join("deployment.yaml"), manifest("./app", "{ A: \"1\" }", "")).expect("written");
     let git = |words: &[&str]| {
         let who = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
-        assert!(Command::new("git").args(who).args(words).current_dir(&place).status().expect("Git starts").success());
+        Command::new("git").args(who).args(words).current_dir(&place).assert().success();
     };
     git(&["init", "-q", "-b", "main"]);
     git(&["commit", "-q", "--allow-empty", "-m", "empty"]);
@@ -140,7 +140,7 @@ fn a_working_tree_that_is_not_as_git_left_it_is_reviewed() {
 
     fs::remove_file(&page).expect("removed");
     assert!(work.look("a file that is gone").out.contains("page.html"));
-    assert!(Command::new("mkfifo").arg(&page).status().expect("it starts").success());
+    Command::new("mkfifo").arg(&page).assert().success();
     work.look("a pipe in place of a file");
     fs::remove_file(&page).expect("removed");
     fs::create_dir(&page).expect("made");
