@@ -284,3 +284,35 @@ pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
     }
     failures
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_reads_what_its_commands_need() {
+        let sources = [
+            SecretSource::Literal { value: "x".to_owned(), secret: true },
+            SecretSource::Environment { name: "X".to_owned(), secret: false },
+            SecretSource::File { path: "/x".into(), secret: false },
+            SecretSource::Command { argv: vec!["x".to_owned()], secret: false },
+        ];
+        for (resolve, expected) in [
+            (Resolve::Literals, [true, false, false, false]),
+            (Resolve::Connection, [true, true, false, false]),
+            (Resolve::Available, [true; 4]),
+            (Resolve::Everything, [true; 4]),
+        ] {
+            assert_eq!(sources.each_ref().map(|source| resolve.covers(source)), expected, "{resolve:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_missing_is_a_failure_only_where_each_is_needed() {
+        let source = SecretSource::Environment { name: "DEPLOYER_NOT_SET".to_owned(), secret: true };
+        for resolve in [Resolve::Literals, Resolve::Connection, Resolve::Available] {
+            assert!(resolve.value(&source).await.is_ok_and(|value| value.is_none()), "{resolve:?}");
+        }
+        assert!(Resolve::Everything.value(&source).await.is_err());
+    }
+}

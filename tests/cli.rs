@@ -418,7 +418,11 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--format", "markdown", "production"]));
     assert!(out.contains("### These steps remove what cannot be brought back\n"), "{out}");
     assert_eq!((out.contains("The other steps"), code), (false, 0), "{out}");
-    assert_eq!(err, "warning: Tracked files with changes that are not committed are compared as they are now\n");
+    assert_eq!(
+        err,
+        "warning: Tracked files with changes that are not committed are compared as they are now\n\
+         warning: sub/app/page.html is a link to /etc/os-release, which is not in the repository; only the link is compared\n"
+    );
 
     let elsewhere = self::folder();
     fs::write(elsewhere.path().join("deployment.yaml"), text).expect("written");

@@ -148,3 +148,43 @@ fn completion_runs_nothing() {
         .expect("it starts");
     assert!(String::from_utf8_lossy(&output.stdout).contains("web") && !ran.exists(), "{output:?}");
 }
+
+/// The lines of a script that start deployer.
+fn runs(script: &str) -> Vec<&str> {
+    script.lines().map(str::trim).filter(|line| line.starts_with("deployer ")).collect()
+}
+
+#[test]
+fn the_pipelines_of_the_examples_run_nothing_of_a_fork() {
+    let parsed = |text| serde_saphyr::from_str::<serde_json::Value>(text).expect("YAML");
+    let review = |line: &&str| line.starts_with("deployer plan --against ");
+    let workflow = parsed(include_str!("../../examples/ci/github.yml"));
+    let mut reviews = 0;
+    for (name, job) in workflow["jobs"].as_object().expect("jobs") {
+        let only_pushed = job["if"] == "github.event_name == 'push'";
+        for step in job["steps"].as_array().expect("steps") {
+            let condition = step["if"].as_str().unwrap_or_default();
+            let ours = condition.ends_with("github.event.pull_request.head.repo.full_name == github.repository");
+            let lines = runs(step["run"].as_str().unwrap_or_default());
+            assert!(only_pushed || ours || lines.iter().all(|line| review(&line)), "{name}: {step}");
+            reviews += lines.iter().filter(|line| review(line)).count();
+        }
+    }
+    assert_eq!(reviews, 1);
+    let pipeline = parsed(include_str!("../../examples/ci/gitlab.yml"));
+    for (name, job) in pipeline.as_object().expect("jobs").iter().filter(|(_, job)| job["script"].is_array()) {
+        let lines: Vec<&str> =
+            job["script"].as_array().into_iter().flatten().filter_map(|line| line.as_str()).collect();
+        let lines = runs(&lines.join("\n")).into_iter().filter(|line| !review(line)).count();
+        for rule in job["rules"].as_array().expect("rules") {
+            let rule = rule["if"].as_str().expect("a condition");
+            let ours = rule.ends_with("&& $CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID");
+            let merged = rule == "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH";
+            assert!(ours || merged || lines == 0, "{name}: {rule}");
+        }
+    }
+    assert_eq!(
+        runs(pipeline["review"]["script"][0].as_str().expect("a line")).iter().filter(|line| review(line)).count(),
+        1
+    );
+}
