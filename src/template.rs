@@ -264,3 +264,6 @@ fn location(origin: Origin<'_>, report: &ReportError) -> Location {
         source: source.map(|text| text.as_str().into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,7 @@ fn the_pipelines_of_the_examples_run_nothing_of_a_fork() {
             let condition = step["if"].as_str().unwrap_or_default();
             let ours = condition.ends_with("github.event.pull_request.head.repo.full_name == github.repository");
             let lines = runs(step["run"].as_str().unwrap_or_default());
-            assert!(only_pushed || ours || lines.iter().all(|line| review(&line)), "{name}: {step}");
+            assert!(only_pushed || ours || lines.iter().all(review), "{name}: {step}");
             reviews += lines.iter().filter(|line| review(line)).count();
         }
     }
