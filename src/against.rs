@@ -1,39 +1,114 @@
-//! A manifest against an earlier one: what the entries and the rendered files of both say, without any host. Never
-//! resolves a secret and never runs a command that a manifest names.
+//! A review: the manifest and the rendered files of two Git trees compared, without any host.
+//!
+//! ```text
+//! REF ──────────────▶ git::Repository ─▶ tree::Tree ─▶ snapshot::Snapshot ─▶ side::Side ─┐
+//! tracked files ────▶   (plumbing)        (paths)        (private files)      (facts)    ├─▶ compare ─▶ plan
+//!                       the same for both of them                                      ─┘
+//! ```
+//!
+//! The author of a change is not trusted: nothing is read but objects of Git, nothing is resolved but values that the
+//! manifest itself holds, nothing that it names is run, and links are compared as links. `tests/attacks/review.rs` holds
+//! that.
 
-mod checkout;
+mod git;
+mod side;
+mod snapshot;
+mod tree;
 
-pub use checkout::{Checkout, checkout};
+pub use git::Repository;
+pub use snapshot::Snapshot;
 
-use crate::application;
 use crate::application::release::Release;
 use crate::diff;
 use crate::event::{Action, PlanView, PlannedStep};
-use crate::failure::Failure;
-use crate::manifest::{self, Manifest, environment::Environment};
+use crate::failure::{Failure, Reason};
+use crate::manifest::{self, Manifest};
 use crate::plan::Plan;
-use crate::prepare::Prepared;
 use crate::preview;
-use crate::saved;
-use crate::secret::{self, Redactor, SecretSource, Variable};
 use crate::state::{Kind, Stage, State};
-use crate::step::{self, HostFacts, record::DigestKey, remove};
+use crate::step::{self, record::DigestKey, remove};
 use camino::{Utf8Path, Utf8PathBuf};
+use side::{SETTING, Side, relocated, side};
+use snapshot::Link;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tree::Found;
 
-/// The beginning of facts that are settings of the manifest's entry.
-const SETTING: &str = "setting ";
+/// How long a review may take; rendering is foreign work.
+const LIMIT: Duration = Duration::from_mins(5);
 
-/// One environment as one of the two manifests has it.
-struct Side {
-    prepared: Prepared,
-    state: State,
-    /// The texts that may be shown, by the file they become.
-    texts: BTreeMap<Utf8PathBuf, String>,
+/// A manifest in a tree, with the files of the tree.
+pub struct Version<'a> {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The tree.
+    pub snapshot: Snapshot<'a>,
+}
+
+/// What keeps the manifest of a tree from being read.
+pub enum Unread {
+    /// It is not there; the text says how.
+    Absent(&'static str),
+    /// It is not valid.
+    Invalid(Vec<Failure>),
+    /// Git failed.
+    Failed(Failure),
+}
+
+impl<'a> Version<'a> {
+    /// Reads the manifest at `path` of a tree; `label` is what messages call it.
+    pub async fn read(mut snapshot: Snapshot<'a>, path: &Utf8Path, label: &str) -> Result<Self, Unread> {
+        let full = snapshot.root.join(path);
+        match snapshot.find(&full) {
+            Found::Nothing => return Err(Unread::Absent("is not there")),
+            Found::Outside => return Err(Unread::Absent("is a link that leads out of the repository")),
+            Found::Directory(_) => return Err(Unread::Absent("is a directory")),
+            Found::Entry(..) => {}
+        }
+        let text = snapshot.text(&full).await.map_err(Unread::Failed)?;
+        let text = text.ok_or(Unread::Absent("is not a text file"))?;
+        let base = full.parent().unwrap_or(&full);
+        // The runner's own home directory is no part of a commit.
+        let parse = |text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>| {
+            manifest::parse_with(&text, label, base, Some(Utf8Path::new("~")), text_of).map_err(Unread::Invalid)
+        };
+        let mut wanted = BTreeSet::new();
+        let mut manifest = parse(&mut |path| {
+            wanted.insert(path.to_owned());
+            None
+        })?;
+        if !wanted.is_empty() {
+            let mut texts = BTreeMap::new();
+            for path in wanted {
+                let text = snapshot.text(&path).await.map_err(Unread::Failed)?;
+                texts.extend(text.map(|text| (path, text)));
+            }
+            manifest = parse(&mut |path| texts.get(path).cloned())?;
+        }
+        let archives = manifest.environments.values().filter_map(|one| one.application.as_ref());
+        for path in archives.flat_map(|application| application.archives.values()) {
+            if let Found::Entry(at, _) = snapshot.find(path) {
+                snapshot.except.insert(at);
+            }
+        }
+        Ok(Self { manifest, snapshot })
+    }
+
+    /// The directories of the applications, by their paths in the tree.
+    #[must_use]
+    pub fn directories(&self) -> BTreeSet<Utf8PathBuf> {
+        let applications = self.manifest.environments.values().filter_map(|one| one.application.as_ref());
+        let directories = applications.filter_map(|application| application.directory());
+        let in_tree = |path: &Utf8Path| match self.snapshot.find(path) {
+            Found::Directory(at) => Some(at),
+            _ => None,
+        };
+        directories.filter_map(in_tree).collect()
+    }
 }
 
 /// What a comparison found.
+#[derive(Default)]
 pub struct Compared {
     /// The plan.
     pub view: PlanView,
@@ -41,34 +116,54 @@ pub struct Compared {
     pub failures: Vec<Failure>,
     /// Environments whose earlier form cannot be rendered: they are shown as new.
     pub unreadable: Vec<(String, Failure)>,
+    /// Links of applications that lead to nothing in the repository, with their targets.
+    pub leading_out: BTreeMap<Utf8PathBuf, String>,
 }
 
-/// The steps that would bring what `old` says to what `new` says, for the environments named.
-pub async fn compare(old: Option<&Manifest>, new: &Manifest, names: &BTreeSet<String>) -> Compared {
+/// Plans the steps that would bring what `old` asks for to what `new` asks for, for the environments named. Paths in
+/// failures are those below `top`, and of `reference` those of the earlier commit.
+pub async fn compare(
+    mut old: Option<Version<'_>>,
+    mut new: Version<'_>,
+    names: &BTreeSet<String>,
+    (top, reference): (&Utf8Path, &str),
+) -> Compared {
+    let begun = Instant::now();
     // One key for both sides, so that secrets written in the manifests compare.
     let key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
     let (mut steps, mut converged, mut depends_on) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let (mut failures, mut unreadable) = (Vec::new(), Vec::new());
-    for environment in new.environments.values().filter(|one| names.contains(one.name.as_str())) {
+    let mut compared = Compared::default();
+    let (top, reference) = (format!("{top}/"), format!("{reference}:"));
+    for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
         let name = environment.name.to_string();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
-        let before = old.and_then(|old| old.environments.get(&environment.name));
-        let shared = |image: &String| before.is_none_or(|before| exists(before, image)) && exists(environment, image);
-        let now = match side(environment, &new.directory, &key, &shared).await {
+        if begun.elapsed() > LIMIT {
+            let limit = humantime::format_duration(LIMIT);
+            let failure = Failure::new(Reason::TemplateInvalid, format!("{name} was not compared within {limit}"));
+            compared.failures.push(failure.hint("Make its templates simpler").on(&name));
+            continue;
+        }
+        let now = match side(environment, &new.manifest, &mut new.snapshot, &key).await {
             Ok(side) => side,
             Err(more) => {
-                failures.extend(more.into_iter().map(|failure| failure.on(&name)));
+                let root = &new.snapshot.root;
+                compared.failures.extend(more.into_iter().map(|failure| relocated(failure, root, &top).on(&name)));
                 continue;
             }
         };
-        let before = match before.zip(old) {
+        let before = match &mut old {
             None => None,
-            Some((before, old)) => match side(before, &old.directory, &key, &shared).await {
-                Ok(side) => Some(side),
-                Err(more) => {
-                    unreadable.extend(more.into_iter().next().map(|failure| (name.clone(), failure)));
-                    None
-                }
+            Some(Version { manifest, snapshot }) => match manifest.environments.get(&environment.name) {
+                None => None,
+                Some(before) => match side(before, manifest, snapshot, &key).await {
+                    Ok(side) => Some(side),
+                    Err(more) => {
+                        let first = more.into_iter().next();
+                        let first = first.map(|failure| relocated(failure, &snapshot.root, &reference));
+                        compared.unreadable.extend(first.map(|failure| (name.clone(), failure)));
+                        None
+                    }
+                },
             },
         };
         let own = between(before, now);
@@ -77,107 +172,14 @@ pub async fn compare(old: Option<&Manifest>, new: &Manifest, names: &BTreeSet<St
         }
         steps.extend(own);
     }
-    let mut view = Plan::new(steps, &depends_on).view(converged);
-    view.project = new.project.to_string();
-    let place = |one: &Environment| Some((one.name.to_string(), new.place(&one.name)?.clone()));
-    view.places = new.environments.values().filter_map(place).collect();
-    Compared { view, failures, unreadable }
+    compared.view = Plan::new(steps, &depends_on).view(converged);
+    compared.view.project = new.manifest.project.to_string();
+    let place = |name| Some((ToString::to_string(name), new.manifest.place(name)?.clone()));
+    compared.view.places = new.manifest.environments.keys().filter_map(place).collect();
+    let out = new.snapshot.links.iter().filter(|(_, link)| !link.inside);
+    compared.leading_out = out.map(|(path, link)| (path.clone(), link.target.clone())).collect();
+    compared
 }
-
-/// Whether the archive of an image is on this machine: it need not be in the repository.
-fn exists(environment: &Environment, image: &String) -> bool {
-    let archives = environment.application.as_ref().map(|application| &application.archives);
-    archives.and_then(|archives| archives.get(image)).is_none_or(|path| path.exists())
-}
-
-async fn side(
-    environment: &Environment,
-    directory: &Utf8Path,
-    key: &DigestKey,
-    shared: &dyn Fn(&String) -> bool,
-) -> Result<Side, Vec<Failure>> {
-    let mut environment = environment.clone();
-    let mut release = None;
-    if let Some(own) = &mut environment.application {
-        own.archives.retain(|image, _| shared(image));
-        release = Some(application::load(own, &values(&own.variables).await)?);
-    }
-    let redactor = Arc::new(Redactor::default());
-    let prepared =
-        Prepared { environment, release, redactor, fallback_key: key.clone(), retry: false, met: BTreeMap::new() };
-    // What every supported host has.
-    let mut facts = HostFacts::default();
-    facts.access.systemd = true;
-    let mut state = step::desired(&prepared.subject(), &facts);
-    let told = manifest::describe(&prepared.environment);
-    for (setting, value) in saved::settings(&told[prepared.name()], directory, &[]) {
-        let own = state.0.entry(kind_of(&setting)).or_default();
-        own.insert(format!("{SETTING}{setting}"), value);
-    }
-    let texts = texts(&prepared, directory, state.0.entry(Kind::Files).or_default());
-    Ok(Side { prepared, state, texts })
-}
-
-/// The values that stand in the manifest, or that it says are no secrets.
-async fn values(sources: &BTreeMap<String, SecretSource>) -> BTreeMap<String, Variable> {
-    let mut values = BTreeMap::new();
-    for (name, source) in sources {
-        let known = match source {
-            SecretSource::Literal { .. }
-            | SecretSource::Environment { secret: false, .. }
-            | SecretSource::File { secret: false, .. } => secret::resolve(source).await.ok(),
-            _ => None,
-        };
-        let unknown = Variable { value: None, secret: true };
-        let variable = known.map_or(unknown, |value| Variable { value: Some(value.text), secret: value.secret });
-        values.insert(name.clone(), variable);
-    }
-    values
-}
-
-/// The kind whose steps bring a setting about.
-fn kind_of(setting: &str) -> Kind {
-    match setting.split(['.', ' ']).next().unwrap_or_default() {
-        "provisioned" => Kind::Infrastructure,
-        "registered" | "ssh" | "public_addresses" => Kind::Access,
-        "configure" => Kind::Engine,
-        "application" => Kind::Files,
-        _ => Kind::Services,
-    }
-}
-
-/// The texts of files that may be shown. A file that waits for a secret is compared, and shown, as the template that it
-/// is made from.
-///
-/// What a link leads to outside of the application and the manifest's directory is not shown: whoever wrote the link need
-/// not be one who may read it.
-fn texts(prepared: &Prepared, directory: &Utf8Path, facts: &mut crate::state::Facts) -> BTreeMap<Utf8PathBuf, String> {
-    let mut texts = BTreeMap::new();
-    let Some((release, application)) = prepared.release.as_ref().zip(prepared.environment.application.as_ref()) else {
-        return texts;
-    };
-    let own = application.directory().unwrap_or(directory);
-    let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
-    let roots: Vec<Utf8PathBuf> = [directory, own].into_iter().filter_map(real).collect();
-    let leaves =
-        |name: &str| real(&own.join(name)).is_some_and(|real| !roots.iter().any(|root| real.starts_with(root)));
-    for (path, file) in &release.files {
-        if file.seed || leaves(path.as_str()) || leaves(&format!("{path}{TEMPLATE}")) {
-            continue;
-        }
-        if file.sha256.is_some() {
-            texts.extend(preview::text(file).filter(|_| !file.secret).map(|text| (path.clone(), text)));
-        } else if let Ok(text) = std::fs::read_to_string(own.join(format!("{path}{TEMPLATE}"))) {
-            let digest = blake3::hash(text.as_bytes()).to_hex();
-            facts.insert(path.to_string(), format!("{:04o} template {}", file.mode, &digest[..32]));
-            texts.insert(path.clone(), text);
-        }
-    }
-    texts
-}
-
-/// What a template's name ends with.
-const TEMPLATE: &str = ".tera";
 
 /// The steps of one environment.
 fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
@@ -190,7 +192,7 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
         let none = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
         let kinds = now.prepared.subject().kinds(stage);
         let mut steps = diff::diff(&name, &kinds, &State::default(), &now.state, &|_| false, &none);
-        annotate(&mut steps, &BTreeMap::new(), &now.texts, now.prepared.release.as_ref());
+        annotate(&mut steps, &BTreeMap::new(), &now);
         return steps;
     };
     if stage == Stage::Destroyed && before.prepared.environment.stage != Stage::Destroyed {
@@ -209,7 +211,7 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
         _ => None,
     };
     let mut steps = diff::diff(&name, &kinds, &before.state, &now.state, &|_| false, &follows);
-    annotate(&mut steps, &before.texts, &now.texts, now.prepared.release.as_ref());
+    annotate(&mut steps, &before.texts, &now);
     steps
 }
 
@@ -226,28 +228,31 @@ fn removal(name: &str, before: &State) -> Vec<PlannedStep> {
     remove::ORDER.into_iter().filter(there).map(step).collect()
 }
 
-/// Adds diffs of what may be shown, and says what is secret.
-fn annotate(
-    steps: &mut [PlannedStep],
-    old: &BTreeMap<Utf8PathBuf, String>,
-    new: &BTreeMap<Utf8PathBuf, String>,
-    release: Option<&Release>,
-) {
+/// Adds diffs of what may be shown, and notes what is secret and what is a link.
+fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now: &Side) {
+    let release = now.prepared.release.as_ref();
     for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {
         let path = Utf8Path::new(&change.fact);
-        let (before, after) = (old.get(path), new.get(path));
+        let (before, after) = (old.get(path), now.texts.get(path));
         if before.is_some() && (after.is_some() || change.to.is_none()) {
             let (before, after) = (before.map_or("", String::as_str), after.map_or("", String::as_str));
             change.diff = (before != after).then(|| preview::unified(before, after));
         }
-        let file = release.and_then(|release| release.files.get(path));
-        change.note = match file {
-            Some(file) if file.sha256.is_none() && new.contains_key(path) => {
-                Some("its template; secrets are not compared".to_owned())
-            }
-            Some(file) if file.secret && change.from.is_some() => Some("secret, changed".to_owned()),
-            Some(file) if file.secret => Some("secret".to_owned()),
-            _ => None,
-        };
+        change.note = note(path, release, now, change.from.is_some());
+    }
+}
+
+fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Option<String> {
+    let file = release.and_then(|release| release.files.get(path));
+    match (file, now.links.get(path)) {
+        (Some(file), _) if file.secret && file.sha256.is_some() => {
+            Some(if was { "secret, changed" } else { "secret" }.to_owned())
+        }
+        (_, Some(Link { inside: false, .. })) => Some("leads to nothing in the repository".to_owned()),
+        (Some(file), None) if file.sha256.is_none() && now.texts.contains_key(path) => {
+            Some("its template; secrets are not compared".to_owned())
+        }
+        (Some(file), _) if file.secret => Some(if was { "secret, changed" } else { "secret" }.to_owned()),
+        _ => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::diff;
 use crate::event::{Left, PlannedStep, Why};
 use crate::failure::Failure;
 use crate::manifest::environment::{DriftPolicy, Environment};
-use crate::secret::{self, Redactor, Variable};
+use crate::secret::{self, Redactor, SecretSource, Variable};
 use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
 use crate::step::{self, HostFacts, Subject, drift};
@@ -167,34 +167,77 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     steps
 }
 
-/// Resolves an environment's secrets and renders its release. Everything it reads is on this machine.
-pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared, Vec<Failure>> {
+/// The values that a command reads where the manifest only names their source. The one place that decides which commands
+/// run a `from_command` or read a `from_file`; `tests/attacks/offline.rs` holds it.
+///
+/// What opens a connection (`ssh.identity`, `ssh.sudo_password`) is read by [`crate::connect::open`], when there is a
+/// connection to open and not before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// Values written in the manifest: `check`, `graph`, `list`, `render --offline` and everything else with `--offline`.
+    /// Nothing is run or read, so a manifest of anybody's can be looked at.
+    Literals,
+    /// Also variables of the runner's environment, so that they are hidden in what hosts print: commands that use a host
+    /// and whose result depends on no secret (`logs`, `ssh`, `exec`, `history`, `backup`, `destroy`, …).
+    Connection,
+    /// Everything that gives a value; files that need another one are not compared: `status`.
+    Available,
+    /// Everything, and each value must be there: `plan`, `apply`, `render`, `check --secrets`.
+    Everything,
+}
+
+impl Resolve {
+    /// Whether a value of that source is read.
+    #[must_use]
+    pub const fn covers(self, source: &SecretSource) -> bool {
+        match (self, source) {
+            (_, SecretSource::Literal { .. })
+            | (Self::Connection, SecretSource::Environment { .. })
+            | (Self::Available | Self::Everything, _) => true,
+            (Self::Literals | Self::Connection, _) => false,
+        }
+    }
+
+    /// A value; `None` where it is not read, or need not be there and is not.
+    async fn value(self, source: &SecretSource) -> Result<Option<secret::Value>, Failure> {
+        if !self.covers(source) {
+            return Ok(None);
+        }
+        match secret::resolve(source).await {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if self == Self::Everything => Err(failure),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Resolves an environment's values as far as `resolve` goes, and renders its release. Everything it reads is on this
+/// machine.
+pub async fn prepare(environment: Environment, resolve: Resolve) -> Result<Prepared, Vec<Failure>> {
     let mut values = BTreeMap::new();
     let mut secrets = Vec::new();
     let mut failures = Vec::new();
     let variables = environment.application.as_ref().map(|it| it.variables.clone()).unwrap_or_default();
     for (name, source) in variables {
-        match secret::resolve(&source).await {
-            Ok(value) => {
+        match resolve.value(&source).await {
+            Ok(Some(value)) => {
                 if value.secret {
                     secrets.push(value.text.clone());
                 }
                 values.insert(name, Variable { value: Some(value.text), secret: value.secret });
             }
-            Err(_) if offline => {
-                values.insert(name, Variable { value: None, secret: true });
-            }
+            Ok(None) => _ = values.insert(name, Variable { value: None, secret: true }),
             Err(failure) => failures.push(failure),
         }
     }
     let mut logins = BTreeMap::new();
     for (host, registry) in environment.application.iter().flat_map(|it| &it.registries) {
-        match secret::resolve(&registry.password).await {
-            Ok(value) => {
+        match resolve.value(&registry.password).await {
+            Ok(Some(value)) => {
                 secrets.push(value.text.clone());
                 logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
             }
-            Err(_) if offline => {}
+            Ok(None) => {}
             Err(failure) => failures.push(failure),
         }
     }
@@ -240,4 +283,36 @@ pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
         failures.extend(secret::resolve(source).await.err());
     }
     failures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_reads_what_its_commands_need() {
+        let sources = [
+            SecretSource::Literal { value: "x".to_owned(), secret: true },
+            SecretSource::Environment { name: "X".to_owned(), secret: false },
+            SecretSource::File { path: "/x".into(), secret: false },
+            SecretSource::Command { argv: vec!["x".to_owned()], secret: false },
+        ];
+        for (resolve, expected) in [
+            (Resolve::Literals, [true, false, false, false]),
+            (Resolve::Connection, [true, true, false, false]),
+            (Resolve::Available, [true; 4]),
+            (Resolve::Everything, [true; 4]),
+        ] {
+            assert_eq!(sources.each_ref().map(|source| resolve.covers(source)), expected, "{resolve:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_missing_is_a_failure_only_where_each_is_needed() {
+        let source = SecretSource::Environment { name: "DEPLOYER_NOT_SET".to_owned(), secret: true };
+        for resolve in [Resolve::Literals, Resolve::Connection, Resolve::Available] {
+            assert!(resolve.value(&source).await.is_ok_and(|value| value.is_none()), "{resolve:?}");
+        }
+        assert!(Resolve::Everything.value(&source).await.is_err());
+    }
 }

@@ -11,9 +11,12 @@ use crate::step::services;
 use camino::{Utf8Path, Utf8PathBuf};
 use similar::TextDiff;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Text beyond this is not diffed (bytes).
 const LIMIT: usize = 64 << 10;
+/// How long the shortest diff is looked for; after that, a longer one is taken.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
 pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
@@ -96,7 +99,7 @@ fn diff(path: &Utf8Path, live: &BTreeMap<Utf8PathBuf, String>, file: Option<&Fil
 /// The unified diff of two texts.
 #[must_use]
 pub fn unified(old: &str, new: &str) -> String {
-    TextDiff::from_lines(old, new).unified_diff().context_radius(2).to_string()
+    TextDiff::configure().timeout(PATIENCE).diff_lines(old, new).unified_diff().context_radius(2).to_string()
 }
 
 /// A file's content where it is text and small enough to be diffed. It may be a secret.

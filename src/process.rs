@@ -118,6 +118,15 @@ pub async fn run_in(
     }
 }
 
+/// Lets this process, and those that it starts, use so much memory at most (bytes of address space): beyond it they end.
+pub fn limit_memory(bytes: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::As);
+    let least = now.current.map_or(bytes, |current| current.min(bytes));
+    // A system without this limit has no worse bound than before.
+    let _ = setrlimit(Resource::As, Rlimit { current: Some(least), ..now });
+}
+
 /// Runs a program with our own standard streams, in the smallest environment, until it ends by itself.
 ///
 /// # Errors

@@ -1,12 +1,18 @@
 //! Strict rendering of a set of templates. Never escapes what it inserts, never reads a file or the
-//! environment, and never lets a secret into an error.
+//! environment, and never lets a secret into an error. Templates include and extend each other by name only within the
+//! set, so that nothing outside of the application gets in; each rendering has bounds.
+
+mod bounds;
 
 use crate::failure::{Failure, Location, Reason};
 use crate::secret::Variable;
+use bounds::Trouble;
 use camino::Utf8Path;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Instant;
 use tera::{Context, ErrorKind, ReportError, Tera};
 
 /// What the name of a template ends with.
@@ -41,10 +47,21 @@ pub fn render(
     let set = Set::parse(Origin { directory, sources, variables: VARIABLES })?;
     let mut rendered = BTreeMap::new();
     let mut failures = Vec::new();
+    let mut total = 0;
     for name in sources.keys() {
         match set.render(name, values) {
-            Ok(one) => _ = rendered.insert(name.clone(), one),
+            Ok(one) => {
+                total += one.text.as_ref().map_or(0, String::len);
+                rendered.insert(name.clone(), one);
+            }
             Err(failure) => failures.push(failure),
+        }
+        if total > bounds::TOTAL {
+            let message = format!("The templates of {directory} give more than {} MiB", bounds::TOTAL >> 20);
+            failures.push(Failure::new(Reason::TemplateInvalid, message).hint(SIMPLER));
+        }
+        if total > bounds::TOTAL || set.until <= Instant::now() {
+            break;
         }
     }
     if failures.is_empty() { Ok(rendered) } else { Err(failures) }
@@ -78,7 +95,9 @@ const VIEW: &str = "Templates see the application's section of the manifest";
 /// Parsed templates.
 pub struct Set<'a> {
     origin: Origin<'a>,
-    tera: Tera,
+    tera: Arc<Tera>,
+    /// When the time of all its renderings is over.
+    until: Instant,
 }
 
 impl<'a> Set<'a> {
@@ -86,7 +105,9 @@ impl<'a> Set<'a> {
         let mut tera = Tera::new();
         tera.autoescape_on(Vec::<&str>::new());
         tera.register_filter("quote", quote);
-        let Err(error) = tera.add_raw_templates(origin.sources) else { return Ok(Self { origin, tera }) };
+        let Err(error) = tera.add_raw_templates(origin.sources) else {
+            return Ok(Self { origin, tera: Arc::new(tera), until: Instant::now() + bounds::LIMIT });
+        };
         // One at a time, so that every template with a syntax error is named; what only the whole set
         // shows (a missing parent, an unknown filter) is in the first error.
         let syntax: Vec<Failure> = (origin.sources.iter())
@@ -111,9 +132,9 @@ impl Set<'_> {
         let context = Context::from_serialize(view).map_err(|error| vec![self.failure(&error)])?;
         let (mut rendered, mut failures) = (BTreeMap::new(), Vec::new());
         for name in self.origin.sources.keys().filter(|name| chosen(name)) {
-            match self.tera.render(name, &context) {
+            match self.bounded(name, context.clone()) {
                 Ok(text) => _ = rendered.insert(name.clone(), text),
-                Err(error) => failures.push(self.failure(&error)),
+                Err(trouble) => failures.push(self.trouble(name, &trouble)),
             }
         }
         if failures.is_empty() { Ok(rendered) } else { Err(failures) }
@@ -121,12 +142,17 @@ impl Set<'_> {
 
     fn render(&self, name: &str, values: &BTreeMap<String, Variable>) -> Result<Rendered, Failure> {
         let named = self.tera.get_template_variables(name).map_err(|error| self.failure(&error))?;
-        let real = self.tera.render(name, &context(values, "1", |_| false));
+        let real = match self.bounded(name, context(values, "1", |_| false)) {
+            Err(trouble @ Trouble::Beyond(_)) => return Err(self.trouble(name, &trouble)),
+            Err(Trouble::Engine(error)) => Err(error),
+            Ok(text) => Ok(text),
+        };
+        let hidden = |part| self.bounded(name, context(values, STAND_IN, part)).ok();
         let uses = |part: fn(&Variable) -> bool| {
             let mut of_part = values.iter().filter(|(_, variable)| part(variable)).peekable();
             of_part.peek().is_some()
                 && (of_part.any(|(name, _)| named.contains(name.as_str()))
-                    || self.tera.render(name, &context(values, STAND_IN, part)).ok() != real.as_ref().ok().cloned())
+                    || hidden(part).as_ref() != real.as_ref().ok())
         };
         let secret = uses(|variable| variable.secret);
         let unknown = uses(|variable| variable.value.is_none());
@@ -144,8 +170,8 @@ impl Set<'_> {
     /// The failure of a template that uses secrets: what the engine says may quote a value, so it is asked
     /// again without them.
     fn harmless(&self, name: &str, error: &tera::Error, values: &BTreeMap<String, Variable>) -> Failure {
-        if let Err(other) = self.tera.render(name, &context(values, STAND_IN, |variable| variable.secret)) {
-            return self.failure(&other);
+        if let Err(other) = self.bounded(name, context(values, STAND_IN, |variable| variable.secret)) {
+            return self.trouble(name, &other);
         }
         let message = format!("{} does not render with the values of its secrets", self.origin.directory.join(name));
         let failure = Failure::new(Reason::TemplateInvalid, message).hint("Look at what it does with them");
@@ -158,9 +184,25 @@ impl Set<'_> {
     fn failure(&self, error: &tera::Error) -> Failure {
         failure(self.origin, error)
     }
+
+    fn bounded(&self, name: &str, context: Context) -> Result<String, Trouble> {
+        bounds::render(&self.tera, name, context, self.until)
+    }
+
+    fn trouble(&self, name: &str, trouble: &Trouble) -> Failure {
+        match trouble {
+            Trouble::Engine(error) => self.failure(error),
+            Trouble::Beyond(why) => {
+                let message = format!("{} does not render: {why}", self.origin.directory.join(name));
+                Failure::new(Reason::TemplateInvalid, message).hint(SIMPLER)
+            }
+        }
+    }
 }
 
 const STAND_IN: &str = "placeholder";
+/// The hint where a template goes beyond its bounds.
+const SIMPLER: &str = "Make the template simpler, or send the file as it is";
 
 /// The variables, with a stand-in for every value that is hidden or not known.
 fn context(values: &BTreeMap<String, Variable>, stand_in: &str, hide: fn(&Variable) -> bool) -> Context {
@@ -222,3 +264,6 @@ fn location(origin: Origin<'_>, report: &ReportError) -> Location {
         source: source.map(|text| text.as_str().into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,19 @@
 //! `deployer plan --against REF`: two manifests compared, with the files they send. Never contacts a host, opens no
-//! store, and reads no secret.
+//! store, reads nothing that Git does not hold, and resolves no value.
 
 use super::{Context, Ending};
-use crate::against;
+use crate::against::{self, Repository, Snapshot, Unread, Version};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
+use crate::process;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
+
+/// How much memory a review may use (bytes): what it renders was written by others.
+const MEMORY: u64 = 3 << 30;
+/// At most so many files are named in a warning.
+const NAMED: usize = 5;
 
 /// Compares and says the plan.
 pub async fn plan(context: &Context, names: &[String], reference: &str) -> Result<Ending, Vec<Failure>> {
@@ -14,22 +21,35 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
         let message = "A manifest from standard input is in no commit";
         return Err(vec![Failure::new(Reason::Usage, message).hint("Name the file with -f")]);
     }
-    let new = manifest::load_unsettled(context.file.as_str(), context.home.as_deref())?;
-    let wanted = select(&new, names)?;
-    let checkout =
-        against::checkout(&context.manifest_directory(), reference).await.map_err(|failure| vec![failure])?;
-    let old = earlier(context, reference, &checkout);
-    if let Some(old) = &old {
-        for name in old.environments.keys().filter(|name| names.is_empty() && !new.environments.contains_key(*name)) {
+    process::limit_memory(MEMORY);
+    let one = |failure: Failure| vec![failure];
+    let file = context.directory.join(&context.file);
+    let (repository, path) = Repository::find(&file, &context.directory).await.map_err(one)?;
+    let (new, notes) = present(context, &repository, &path).await?;
+    let wanted = select(&new.manifest, names)?;
+    let tree = repository.commit(reference).await.map_err(one)?;
+    let old = earlier(context, reference, Snapshot::new(&repository, tree, "old"), &path).await.map_err(one)?;
+    for note in notes {
+        warn(context, note);
+    }
+    if let Some(Version { manifest: old, .. }) = &old {
+        let gone = |name: &&_| names.is_empty() && !new.manifest.environments.contains_key(*name);
+        for name in old.environments.keys().filter(gone) {
             let message = "is no longer in the manifest; its host is left as it is".to_owned();
             context.say(Event::Warning { environment: Some(name.to_string()), message });
         }
     }
-    let mut compared = against::compare(old.as_ref(), &new, &wanted).await;
+    let mut compared = against::compare(old, new, &wanted, (&repository.top, reference)).await;
     compared.view.against = Some(reference.to_owned());
     for (environment, failure) in compared.unreadable {
         let message = format!("cannot be rendered as it was at {reference} and is shown as new: {failure}");
         context.say(Event::Warning { environment: Some(environment), message });
+    }
+    for (link, target) in &compared.leading_out {
+        warn(
+            context,
+            format!("{link} is a link to {target}, which is not in the repository; only the link is compared"),
+        );
     }
     for failure in &compared.failures {
         context.say(Event::Failure(failure.clone()));
@@ -40,26 +60,71 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
     Ok(if compared.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&compared.failures, others) })
 }
 
-/// The manifest as it was. Where there was none, or one that is not valid, all is new.
-fn earlier(context: &Context, reference: &str, checkout: &against::Checkout) -> Option<Manifest> {
-    let name = context.file.file_name().unwrap_or_default();
-    let new = |why: String| {
-        let message = format!("{name} {why} at {reference}: everything is shown as new");
-        context.say(Event::Warning { environment: None, message });
-    };
-    let Ok(text) = std::fs::read_to_string(checkout.directory.join(name)) else {
-        new("is not there".to_owned());
-        return None;
-    };
-    let label = format!("{reference}:{name}");
-    match manifest::parse(&text, &label, &checkout.directory, context.home.as_deref()) {
-        Ok(manifest) => Some(manifest),
-        Err(failures) => {
-            let first = failures.first().map_or("", |failure| failure.message.as_str());
-            new(format!("is not valid ({first})"));
-            None
-        }
+fn warn(context: &Context, message: String) {
+    context.say(Event::Warning { environment: None, message });
+}
+
+/// Reads the manifest and the files that Git tracks, as they are now; with what is worth knowing of those that no commit
+/// holds.
+async fn present<'a>(
+    context: &Context,
+    repository: &'a Repository,
+    path: &Utf8Path,
+) -> Result<(Version<'a>, Vec<String>), Vec<Failure>> {
+    let one = |failure: Failure| vec![failure];
+    let tree = repository.tracked().await.map_err(one)?;
+    let committed = repository.is_committed(&tree).await.map_err(one)?;
+    let read = Version::read(Snapshot::new(repository, tree, "new"), path, context.file.as_str()).await;
+    let version = read.map_err(|unread| match unread {
+        Unread::Failed(failure) => one(failure),
+        Unread::Invalid(failures) => failures,
+        Unread::Absent(why) => one(absent(context, why)),
+    })?;
+    let mut notes = Vec::new();
+    if !committed {
+        notes.push("Tracked files with changes that are not committed are compared as they are now".to_owned());
     }
+    let directories = version.directories();
+    let below: Vec<&Utf8Path> = directories.iter().map(Utf8PathBuf::as_path).collect();
+    let mut untracked = if below.is_empty() { Vec::new() } else { repository.untracked(&below).await.map_err(one)? };
+    let more = untracked.len().saturating_sub(NAMED);
+    untracked.truncate(NAMED);
+    if !untracked.is_empty() {
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        notes.push(format!("Git does not track {}{more}: not compared", untracked.join(", ")));
+    }
+    Ok((version, notes))
+}
+
+fn absent(context: &Context, why: &'static str) -> Failure {
+    let file = &context.file;
+    let message = match why {
+        "is not there" if context.directory.join(file).exists() => format!("{file} is not tracked by Git"),
+        "is not there" => format!("{file} does not exist"),
+        why => format!("{file} {why}"),
+    };
+    Failure::new(Reason::ManifestMissing, message).hint(format!("Git must track the manifest: git add {file}"))
+}
+
+/// The manifest as it was. Where there was none, or one that is not valid, all is new.
+async fn earlier<'a>(
+    context: &Context,
+    reference: &str,
+    snapshot: Snapshot<'a>,
+    path: &Utf8Path,
+) -> Result<Option<Version<'a>>, Failure> {
+    let name = path.file_name().unwrap_or_default();
+    let why = match Version::read(snapshot, path, &format!("{reference}:{name}")).await {
+        Ok(version) => return Ok(Some(version)),
+        Err(Unread::Failed(failure)) => return Err(failure),
+        Err(Unread::Absent(why)) => why.to_owned(),
+        Err(Unread::Invalid(failures)) => {
+            let first = failures.first().map_or("", |failure| failure.message.as_str());
+            format!("is not valid ({first})")
+        }
+    };
+    warn(context, format!("{name} {why} at {reference}: everything is shown as new"));
+    Ok(None)
 }
 
 fn select(manifest: &Manifest, names: &[String]) -> Result<BTreeSet<String>, Vec<Failure>> {

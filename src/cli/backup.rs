@@ -7,6 +7,7 @@ use super::{Context, Ending};
 use crate::directory::Directory;
 use crate::event::{ArchiveView, Event, Outcome};
 use crate::failure::{Failure, Reason};
+use crate::prepare::Resolve;
 use crate::session::Session;
 use crate::standing;
 use crate::step::backups::{self, Archive};
@@ -43,7 +44,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     for (name, session) in &sessions {
         let mut session = session.lock().await;

@@ -4,7 +4,7 @@ use super::pass::{Keep, Pass};
 use super::{Context, Ending};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::prepare;
+use crate::prepare::{self, Resolve};
 
 /// The form of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -17,12 +17,17 @@ pub enum Format {
     Github,
 }
 
-/// Check the manifest, its files, keys and secrets; contacts no host
+/// Check the manifest and its files; contacts no host
+///
+/// Nothing that the manifest names is run, and no secret is read, unless --secrets is given.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Environments; all where none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
+    /// Also read every secret, as apply does: run its command, read its file or variable
+    #[arg(long)]
+    pub secrets: bool,
     /// The form of what is found; --json is the same as json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -30,7 +35,7 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    let failures = match look(context, &args.environments).await {
+    let failures = match look(context, &args).await {
         Ok(failures) | Err(failures) => failures,
     };
     for failure in &failures {
@@ -40,15 +45,18 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 }
 
 /// Everything that is wrong; nothing of it was said yet.
-async fn look(context: &Context, names: &[String]) -> Result<Vec<Failure>, Vec<Failure>> {
+async fn look(context: &Context, args: &Args) -> Result<Vec<Failure>, Vec<Failure>> {
     let pass = Pass::open(context, Keep::Never).await?;
     let mut failures = Vec::new();
     let mut well = Vec::new();
-    for environment in pass.select(names, false)? {
-        let mut own = prepare::secrets_of_access(&environment).await;
-        own.extend(pass.machine(&environment).await);
+    for environment in pass.select(&args.environments, false)? {
+        let mut own = pass.machine(&environment, args.secrets).await;
+        if args.secrets {
+            own.extend(prepare::secrets_of_access(&environment).await);
+        }
         let name = environment.name.clone();
-        own.extend(prepare::prepare(environment, false).await.err().into_iter().flatten());
+        let resolve = if args.secrets { Resolve::Everything } else { Resolve::Literals };
+        own.extend(prepare::prepare(environment, resolve).await.err().into_iter().flatten());
         if own.is_empty() {
             well.push(name.to_string());
         }

@@ -7,7 +7,7 @@ use super::{Context, Ending, consent, saved};
 use crate::event::{Event, Outcome, Sink};
 use crate::execute::{self, Execution, Report, Sessions};
 use crate::failure::Failure;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Resolve};
 use crate::reconcile::{Goal, Outside, Proposal, Request, Trust};
 use crate::render;
 use crate::saved::SavedFile;
@@ -95,7 +95,8 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         outside: Outside::Asked,
         trust: asked.trust,
     };
-    let prepared = pass.prepare(environments, destroy).await;
+    let resolve = if destroy { Resolve::Connection } else { Resolve::Everything };
+    let prepared = pass.prepare(environments, resolve).await;
     let (sessions, mut proposal) = propose(context, &mut pass, prepared, &request, asked).await;
     if let Some(saved) = &asked.saved {
         proposal = unmoved(context, &mut pass, saved, &sessions, (asked, &request), proposal).await;

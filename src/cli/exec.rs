@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::Line;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Resolve};
 use crate::render;
 use crate::shell::quote;
 use std::time::Duration;
@@ -38,7 +38,7 @@ async fn exec(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     let mut ended = None;
-    for prepared in pass.prepare(environments, true).await {
+    for prepared in pass.prepare(environments, Resolve::Connection).await {
         match within(context, &pass, &prepared, args).await {
             Ok(code) => ended = Some(hand_over::ending(code)),
             Err(failure) => pass.fail(failure.on(prepared.name())),

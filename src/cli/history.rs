@@ -7,6 +7,7 @@ use super::{Context, Ending};
 use crate::event::{Event, FailedStep, Outcome, ReleaseView, RunView};
 use crate::execute::Sessions;
 use crate::failure::Failure;
+use crate::prepare::Resolve;
 use crate::store::Past;
 use std::collections::BTreeSet;
 
@@ -59,7 +60,7 @@ async fn history(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
 /// Says which releases the hosts of these environments keep, and which they turned down.
 async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Result<Sessions, Vec<Failure>> {
     let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     // A host that cannot be reached is part of the answer, not a failure of the question.
     pass.failures.retain(|failure| failure.reason.exit() != 7);

@@ -8,6 +8,7 @@ use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::Line;
+use crate::prepare::Resolve;
 use crate::secret::Redactor;
 use crate::shell::quote;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    for prepared in pass.prepare(environments, true).await {
+    for prepared in pass.prepare(environments, Resolve::Connection).await {
         let known = pass.records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
         let result = async {
             let Some(application) = &prepared.environment.application else {

@@ -9,7 +9,7 @@ use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
 use crate::plan::Plan;
-use crate::prepare::{self, Prepared};
+use crate::prepare::{self, Prepared, Resolve};
 use crate::reconcile::{Goal, Outside, Request, Trust};
 use crate::smoke::Judgement;
 use crate::standing;
@@ -40,7 +40,7 @@ pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String])
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
     let mut oldest = None;
     for environment in chosen.iter().filter_map(|name| manifest.environments.get(name)) {
-        for one in pass.prepare(vec![environment.clone()], true).await {
+        for one in pass.prepare(vec![environment.clone()], Resolve::Literals).await {
             let record = pass.records.remove(one.name());
             let own = prepare::recorded_steps(&one, record.as_ref(), one.environment.stage);
             if own.is_empty() {
@@ -66,7 +66,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         list(context, &pass, &environments);
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Available).await;
     let request = Request { outside: Outside::Asked, ..request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     consent::warn_uncompared(context, &sessions).await;
@@ -115,7 +115,7 @@ pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
 pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &request()).await;
     for (name, session) in &sessions {
         let session = session.lock().await;

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Reason};
 use crate::machine::{self, Workshop};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
-use crate::prepare::{self, Prepared};
+use crate::prepare::{self, Prepared, Resolve};
 use crate::reconcile::Request;
 use crate::render::Render;
 use crate::session::Claim;
@@ -179,9 +179,9 @@ impl Pass {
         self.workshop.shown(environment).await
     }
 
-    /// What is known to be missing for making the machine of an environment.
-    pub async fn machine(&self, environment: &Environment) -> Vec<Failure> {
-        self.workshop.missing(environment).await
+    /// Returns what is missing for making the machine of an environment; its secrets are read only where `secrets`.
+    pub async fn machine(&self, environment: &Environment, secrets: bool) -> Vec<Failure> {
+        self.workshop.missing(environment, secrets).await
     }
 
     /// Whether something went well beside what failed.
@@ -190,17 +190,17 @@ impl Pass {
         !sessions.keys().all(failed)
     }
 
-    /// Resolves secrets and renders releases; an environment that fails is left out and said.
-    pub async fn prepare(&mut self, environments: Vec<Environment>, offline: bool) -> Vec<Prepared> {
+    /// Resolves values and renders releases; an environment that fails is left out and said.
+    pub async fn prepare(&mut self, environments: Vec<Environment>, resolve: Resolve) -> Vec<Prepared> {
         let mut prepared = Vec::new();
         for mut environment in environments {
             if let Some(record) = self.records.get(environment.name.as_str()) {
                 machine::recall(&mut environment, record);
             }
-            if self.render.masks() && !offline {
+            if self.render.masks() && resolve != Resolve::Literals {
                 self.render.mask(&prepare::known_of_access(&environment).await);
             }
-            match Box::pin(prepare::prepare(environment, offline)).await {
+            match Box::pin(prepare::prepare(environment, resolve)).await {
                 Ok(mut one) => {
                     self.render.mask(&one.redactor);
                     one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();

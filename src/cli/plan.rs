@@ -5,6 +5,7 @@ use super::{Context, Ending, against, consent, look, saved};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::Failure;
+use crate::prepare::Resolve;
 use crate::reconcile::{self, Outside, Request};
 use camino::Utf8PathBuf;
 
@@ -65,7 +66,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
         return Ok(pass.close(Sessions::new(), outcome).await);
     }
     let environments = pass.select(&args.environments, true)?;
-    let prepared = pass.prepare(environments, false).await;
+    let prepared = pass.prepare(environments, Resolve::Everything).await;
     let named = !args.environments.is_empty();
     let request = Request { resume: named, outside: Outside::Asked, ..look::request() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;

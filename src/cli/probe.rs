@@ -5,6 +5,7 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::Failure;
+use crate::prepare::Resolve;
 use crate::step;
 
 /// Print the script that an observation runs on the host
@@ -23,7 +24,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn probe(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Never).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    for prepared in pass.prepare(environments, true).await {
+    for prepared in pass.prepare(environments, Resolve::Literals).await {
         context.say(Event::Output(step::probe(&prepared.subject())));
     }
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Reason};
 use crate::manifest::edit::{self, Place};
 use crate::manifest::environment::Environment;
-use crate::prepare;
+use crate::prepare::{self, Resolve};
 use crate::reconcile::Goal;
 use crate::state::Stage;
 
@@ -82,7 +82,7 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
 async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared = match prepare::prepare(bare, true).await {
+    let prepared = match prepare::prepare(bare, Resolve::Connection).await {
         Ok(prepared) => prepared,
         Err(failures) => {
             return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));

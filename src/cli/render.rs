@@ -6,7 +6,7 @@ use crate::application::release::Content;
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Resolve};
 use camino::Utf8Path;
 use std::os::unix::fs::OpenOptionsExt as _;
 
@@ -25,6 +25,9 @@ pub struct Args {
     /// The directory; made where there is none
     #[arg(short, long, value_name = "DIR")]
     pub output: camino::Utf8PathBuf,
+    /// Run no command and read no file or variable that the manifest names: files that need such a value are left out
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Runs the command.
@@ -35,13 +38,26 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    for prepared in pass.prepare(environments, false).await {
+    let resolve = if args.offline { Resolve::Literals } else { Resolve::Everything };
+    for mut prepared in pass.prepare(environments, resolve).await {
+        let left_out = unresolved(&mut prepared);
+        if !left_out.is_empty() {
+            let message = format!("{} needs a value that was not read, and is left out", left_out.join(", "));
+            context.say(Event::Warning { environment: Some(prepared.name().to_owned()), message });
+        }
         match all(&pass, &prepared, &args.output).await {
             Ok(written) => context.say(Event::Note(format!("{written} files written to {}", args.output))),
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
     }
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}
+
+/// Takes out the files that need a value which was not read; returns their names.
+fn unresolved(prepared: &mut Prepared) -> Vec<String> {
+    let files = prepared.release.iter_mut().map(|release| &mut release.files);
+    let gone = files.flat_map(|files| files.extract_if(.., |_, file| file.sha256.is_none()));
+    gone.map(|(path, _)| path.into_string()).collect()
 }
 
 /// Writes them all; how many.

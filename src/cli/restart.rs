@@ -7,6 +7,7 @@ use crate::event::{Event, FailedView, Outcome, StepState, StepView};
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest;
+use crate::prepare::Resolve;
 use crate::session::Session;
 use crate::shell::quote;
 use crate::standing;
@@ -37,7 +38,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     for (name, session) in &sessions {
         let mut session = session.lock().await;

@@ -12,6 +12,7 @@ use crate::event::{Event, Outcome, StepState};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
+use crate::prepare::Resolve;
 use crate::session::Session;
 use crate::state::Kind;
 use crate::step::backups::{self, Chosen};
@@ -58,7 +59,7 @@ async fn restore(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     let chosen = chosen.map_err(|failure| vec![failure.on(&args.environment)])?;
     let mut pass = Pass::open(context, if changes { Keep::Always } else { Keep::IfThere }).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     let Some(chosen) = chosen else {
         list(context, &mut pass, &sessions).await;

@@ -5,6 +5,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::Failure;
+use crate::prepare::Resolve;
 use crate::session::Session;
 use crate::standing;
 use crate::step::access;
@@ -27,7 +28,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     let mut outcome = Outcome::Converged;
     for (name, session) in &sessions {

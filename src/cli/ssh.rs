@@ -5,6 +5,7 @@ use super::{Context, Ending, hand_over};
 use crate::event::Outcome;
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
+use crate::prepare::Resolve;
 use crate::render;
 use crate::shell::quote;
 
@@ -34,7 +35,7 @@ async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut ended = None;
     let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
     let command = (!words.is_empty()).then(|| words.join(" "));
-    for prepared in pass.prepare(environments, true).await {
+    for prepared in pass.prepare(environments, Resolve::Connection).await {
         let code = match hand_over::reach(context, &pass, &prepared).await {
             Ok(host) => {
                 let code = host.shell(render::at_terminal(), command.as_deref()).await;

@@ -6,6 +6,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
+use crate::prepare::Resolve;
 use crate::tofu::Lock;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
     }
     // An entry that left the manifest may have left a lock, and no host to ask.
     let environments = if known || nobody { pass.select(std::slice::from_ref(name), false)? } else { Vec::new() };
-    let prepared = pass.prepare(environments, true).await;
+    let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     for (name, session) in &sessions {
         let mut session = session.lock().await;

@@ -3,7 +3,7 @@
 use super::{keys, recipe};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::{Environment, Identity};
 use crate::manifest::provision::Provision;
 use crate::secret::{self, SecretSource};
 use crate::store::{Plain, Store};
@@ -58,15 +58,20 @@ impl Workshop {
         self.directory.join(environment.identity())
     }
 
-    /// What is known to be missing for making the machine of an environment: the program, a secret, a key.
-    pub async fn missing(&self, environment: &Environment) -> Vec<Failure> {
+    /// Returns what is missing for making the machine of an environment: the program, a key, and where `read`, a secret.
+    pub async fn missing(&self, environment: &Environment, read: bool) -> Vec<Failure> {
         let Some(provision) = &environment.provision else { return Vec::new() };
-        let (tool, key) = (self.tofu().await.err(), keys::authorized(environment).await.err());
-        let passphrase = match &provision.passphrase {
-            Some(source) => secret::resolve(source).await.err(),
-            None => None,
-        };
-        [tool, key, secrets(provision).await.err(), passphrase].into_iter().flatten().collect()
+        let mut missing = Vec::from_iter(self.tofu().await.err());
+        if read || !matches!(environment.ssh.identity, Some(Identity::Secret(_))) {
+            missing.extend(keys::authorized(environment).await.err());
+        }
+        if read {
+            missing.extend(secrets(provision).await.err());
+            if let Some(source) = &provision.passphrase {
+                missing.extend(secret::resolve(source).await.err());
+            }
+        }
+        missing
     }
 
     /// What made the machine of an environment that left the manifest, as it was kept; `None` where nothing was.

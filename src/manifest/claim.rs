@@ -66,6 +66,19 @@ pub fn settle(claims: &[Claim], report: &mut Report) -> Texts {
     texts
 }
 
+/// The texts of keys and scripts from elsewhere than the disk; none is judged.
+pub fn texts(claims: &[Claim], text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>) -> Texts {
+    let mut texts = Texts::default();
+    for claim in claims {
+        match claim.need {
+            Need::Key => texts.keys.extend(claim.environment.clone().zip(text_of(&claim.path))),
+            Need::Script => texts.scripts.extend(text_of(&claim.path).map(|text| (claim.path.clone(), text))),
+            Need::Directory | Need::File | Need::Secret => {}
+        }
+    }
+    texts
+}
+
 fn look(claim: &Claim, report: &mut Report) -> bool {
     let Claim { path, what, spot, .. } = claim;
     let found = match std::fs::metadata(path) {

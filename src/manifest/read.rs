@@ -23,13 +23,13 @@ pub fn load(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure
 
 /// The same for a text that was already read.
 pub fn load_text(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
-    finish(draft(text, file, base, home), true)
+    finish(draft(text, file, base, home), claim::settle)
 }
 
 /// Checks a text; pure, so whether the files it names exist stays open, and keys of package
 /// repositories and scripts from files stay empty.
 pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
-    finish(draft(text, file, base, home), false)
+    finish(draft(text, file, base, home), |_, _| claim::Texts::default())
 }
 
 /// Reads and checks the manifest at `path` alone: the files it names may be elsewhere, and keys of package repositories
@@ -41,6 +41,17 @@ pub fn load_unsettled(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, V
 
 fn withholding(read: Result<Manifest, Vec<Failure>>) -> Result<Manifest, Vec<Failure>> {
     read.inspect(|manifest| process::withhold(manifest.variables.iter().cloned()))
+}
+
+/// As [`parse`], with the texts of keys and scripts from `text_of`, which is given their paths: they need not be on a disk.
+pub fn parse_with(
+    text: &str,
+    file: &str,
+    base: &Utf8Path,
+    home: Option<&Utf8Path>,
+    text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>,
+) -> Result<Manifest, Vec<Failure>> {
+    finish(draft(text, file, base, home), |claims, _| claim::texts(claims, text_of))
 }
 
 struct Draft {
@@ -94,9 +105,9 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
     Draft { report, manifest: Some(manifest), claims }
 }
 
-fn finish(draft: Draft, settle: bool) -> Result<Manifest, Vec<Failure>> {
+fn finish(draft: Draft, settle: impl FnOnce(&[Claim], &mut Report) -> claim::Texts) -> Result<Manifest, Vec<Failure>> {
     let Draft { mut report, manifest, claims } = draft;
-    let texts = if settle { claim::settle(&claims, &mut report) } else { claim::Texts::default() };
+    let texts = settle(&claims, &mut report);
     let (failures, warnings) = report.finish();
     let Some(mut manifest) = manifest.filter(|_| failures.is_empty()) else { return Err(failures) };
     for script in manifest.environments.values_mut().flat_map(|environment| &mut environment.scripts) {

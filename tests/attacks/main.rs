@@ -11,3 +11,8 @@ mod forged_plan;
 mod guard;
 mod host_text;
 mod key_outlives;
+mod offline;
+mod rendering;
+mod review;
+mod review_links;
+mod review_repository;

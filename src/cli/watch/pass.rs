@@ -10,6 +10,7 @@ use crate::diff;
 use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
+use crate::prepare::Resolve;
 use crate::reconcile::{Goal, Outside, Request, Trust};
 use crate::render;
 use crate::standing;
@@ -96,7 +97,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
     let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, outside, trust };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     pass.kept = Some(Arc::clone(&job.kept));
-    let prepared = pass.prepare(vec![job.environment.clone()], false).await;
+    let prepared = pass.prepare(vec![job.environment.clone()], Resolve::Everything).await;
     let (sessions, proposal) = tokio::select! {
         proposed = converge::propose(context, &mut pass, prepared, &request, &asked) => proposed,
         () = job.stop.wait() => return None,

@@ -1,0 +1,286 @@
+//! The Git repository of a manifest, read through plumbing commands alone: no hook, no file monitor, no text conversion
+//! and no smudge filter is run, and neither the index nor the object store is changed.
+
+use super::tree::Tree;
+use crate::failure::{Failure, Reason};
+use crate::process::{self, Environment};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long one Git command may take.
+const LIMIT: Duration = Duration::from_mins(2);
+/// Blobs are read in portions of this size (bytes), so that no answer of Git grows beyond it.
+const PORTION: u64 = 8 << 20;
+/// A link's target is not longer on any file system (bytes).
+const LONGEST_LINK: u64 = 4096;
+
+/// What every command is given. The repository's own settings stay in force otherwise: they are the runner's, not a
+/// commit's.
+const QUIET: [&str; 9] = [
+    "--no-replace-objects",
+    "--literal-pathspecs",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "core.safecrlf=false",
+    "--no-optional-locks",
+];
+
+/// A repository, and a private directory for what is made of it.
+pub struct Repository {
+    /// The top of its working tree.
+    pub top: Utf8PathBuf,
+    /// Variables of its commands: where new objects and the copy of the index are.
+    variables: Vec<String>,
+    /// Removed with this value.
+    held: tempfile::TempDir,
+}
+
+impl Repository {
+    /// Finds the repository of a manifest at the absolute path `file`, and the path of the manifest in it. `here` is the
+    /// working directory.
+    ///
+    /// A commit can hold a link, a submodule or the files of a bare repository where the manifest's directory was. So the
+    /// repository is found by the path as written: the working directory's where it holds that path, else the outermost
+    /// one that tracks the way to the manifest.
+    ///
+    /// # Errors
+    /// `ToolMissing` without Git, `RefUnknown` where there is no repository.
+    pub async fn find(file: &Utf8Path, here: &Utf8Path) -> Result<(Self, Utf8PathBuf), Failure> {
+        process::run_in(Environment::Git, &["git".to_owned(), "version".to_owned()], b"", LIMIT).await?;
+        let file = plain(file);
+        let directory = file.parent().unwrap_or(Utf8Path::new("/"));
+        let missing = || {
+            Failure::new(Reason::RefUnknown, format!("{directory} is not in a Git repository"))
+                .hint("plan --against compares with a commit of the manifest's repository")
+        };
+        let mine = tops(here).into_iter().next().filter(|top| file.starts_with(top));
+        let top = if mine.is_some() { mine } else { outermost(tops(directory)).await? };
+        let top = top.ok_or_else(missing)?;
+        let below = file.strip_prefix(&top).map_err(|_| missing())?.to_owned();
+        let held = tempfile::Builder::new().prefix("deployer-review-").tempdir();
+        let held = held.map_err(|error| unwritable(&error.to_string()))?;
+        let mut found = Self { top, variables: Vec::new(), held };
+        // Asked once on its own, so that a repository that Git refuses to use is named.
+        let objects =
+            found.text(&["rev-parse", "--git-path", "objects"]).await?.map_err(|why| missing().details(why))?;
+        found.set_aside(&objects)?;
+        Ok((found, below))
+    }
+
+    /// A private directory for files that are made from trees.
+    #[must_use]
+    pub fn place(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.held.path()).unwrap_or(Utf8Path::new("/nonexistent"))
+    }
+
+    /// Has new objects written into the private directory.
+    fn set_aside(&mut self, objects: &str) -> Result<(), Failure> {
+        let own = self.place().join("objects");
+        if self.held.path().to_str().is_none() {
+            return Err(unwritable("its path is not UTF-8"));
+        }
+        std::fs::create_dir(&own).map_err(|error| unwritable(&error.to_string()))?;
+        let objects = self.top.join(objects.trim_end_matches('\n'));
+        let quoted = objects.as_str().replace('\\', "\\\\").replace('"', "\\\"");
+        self.variables = vec![
+            format!("GIT_INDEX_FILE={}", self.place().join("index")),
+            format!("GIT_OBJECT_DIRECTORY={own}"),
+            format!("GIT_ALTERNATE_OBJECT_DIRECTORIES=\"{quoted}\""),
+        ];
+        Ok(())
+    }
+
+    /// The tree of a commit.
+    ///
+    /// # Errors
+    /// `RefUnknown` where Git finds no such commit.
+    pub async fn commit(&self, reference: &str) -> Result<Tree, Failure> {
+        let missing =
+            |why: String| Failure::new(Reason::RefUnknown, format!("Git finds no commit `{reference}`")).details(why);
+        if reference.starts_with('-') {
+            return Err(missing(String::new()));
+        }
+        let verify = ["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")];
+        let commit = self.text(&verify).await?.map_err(missing)?;
+        self.tree(&format!("{}^{{tree}}", commit.trim())).await
+    }
+
+    /// The tree that `git commit --all` would commit now: the tracked files as they are, links as links.
+    ///
+    /// # Errors
+    /// `CommandFailed` where Git cannot make it.
+    pub async fn tracked(&self) -> Result<Tree, Failure> {
+        let cannot =
+            |why: String| Failure::new(Reason::CommandFailed, "Cannot read the files that Git tracks").details(why);
+        // Asked without the copy's own name for the index.
+        let words = ["rev-parse", "--git-path", "index"];
+        let index = self.run(&[], &words, b"").await?.map_err(cannot)?;
+        let index = self.top.join(String::from_utf8_lossy(&index).trim_end_matches('\n'));
+        if index.exists() {
+            self.copy(&index).map_err(|error| cannot(error.to_string()))?;
+        }
+        self.text(&["add", "--update", "--", "."]).await?.map_err(cannot)?;
+        let tree = self.text(&["write-tree", "--missing-ok"]).await?.map_err(cannot)?;
+        self.tree(tree.trim()).await
+    }
+
+    /// Copies the index with its time: files that changed in the second in which it was written are compared again.
+    fn copy(&self, index: &Utf8Path) -> std::io::Result<()> {
+        let copy = self.place().join("index");
+        std::fs::copy(index, &copy)?;
+        let modified = std::fs::metadata(index)?.modified()?;
+        std::fs::File::options().write(true).open(&copy)?.set_modified(modified)
+    }
+
+    /// Whether a tree is that of the commit that is checked out.
+    pub async fn is_committed(&self, tree: &Tree) -> Result<bool, Failure> {
+        let head = self.text(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]).await?;
+        Ok(head.is_ok_and(|head| head.trim() == tree.id))
+    }
+
+    /// The files below these paths that Git does not track and does not ignore, as far as it names them.
+    pub async fn untracked(&self, below: &[&Utf8Path]) -> Result<Vec<String>, Failure> {
+        let paths = below.iter().map(|path| if path.as_str().is_empty() { "." } else { path.as_str() });
+        let words: Vec<&str> = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--"]
+            .into_iter()
+            .chain(paths)
+            .collect();
+        let found = self.text(&words).await?.unwrap_or_default();
+        Ok(found.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Lists a tree, and reads the targets of its links.
+    async fn tree(&self, name: &str) -> Result<Tree, Failure> {
+        let cannot =
+            |why: String| Failure::new(Reason::CommandFailed, "Cannot list the files of a commit").details(why);
+        let id = self.text(&["rev-parse", "--verify", name]).await?.map_err(cannot)?.trim().to_owned();
+        let words = ["ls-tree", "-r", "-l", "-z", "--full-tree", &id];
+        let listing = self.run(&self.variables, &words, b"").await?.map_err(cannot)?;
+        let mut tree = Tree::parse(id, &listing).map_err(|line| cannot(format!("Git printed: {line}")))?;
+        let links = tree.links().filter(|(_, size)| *size <= LONGEST_LINK).map(|(id, size)| (id.to_owned(), size));
+        let targets = self.blobs(&links.collect()).await?;
+        tree.set_targets(&targets);
+        Ok(tree)
+    }
+
+    /// The contents of objects, by their ids; `wanted` has their sizes.
+    pub async fn blobs(&self, wanted: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        let mut found = BTreeMap::new();
+        let mut portion: (Vec<&str>, u64) = (Vec::new(), 0);
+        for (id, size) in wanted {
+            if portion.1 + size > PORTION && !portion.0.is_empty() {
+                found.extend(self.portion(&std::mem::take(&mut portion).0).await?);
+            }
+            portion.0.push(id);
+            portion.1 += size;
+        }
+        found.extend(self.portion(&portion.0).await?);
+        Ok(found)
+    }
+
+    async fn portion(&self, ids: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let cannot = |why: String| Failure::new(Reason::CommandFailed, "Cannot read objects of Git").details(why);
+        let input = ids.iter().fold(String::new(), |text, id| text + id + "\n");
+        let output = self.run(&self.variables, &["cat-file", "--batch"], input.as_bytes()).await?.map_err(cannot)?;
+        let mut found = BTreeMap::new();
+        let mut rest = output.as_slice();
+        for id in ids {
+            let blob = first(id, &mut rest).ok_or_else(|| cannot(format!("{id} is missing or damaged")))?;
+            found.insert((*id).to_owned(), blob.to_owned());
+        }
+        Ok(found)
+    }
+
+    async fn text(&self, words: &[&str]) -> Result<Result<String, String>, Failure> {
+        let printed = self.run(&self.variables, words, b"").await?;
+        Ok(printed.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    async fn run(
+        &self,
+        variables: &[String],
+        words: &[&str],
+        input: &[u8],
+    ) -> Result<Result<Vec<u8>, String>, Failure> {
+        git(&self.top, variables, words, input).await
+    }
+}
+
+/// Git's standard output in the repository at `top`, or its message where it failed.
+async fn git(
+    top: &Utf8Path,
+    variables: &[String],
+    words: &[&str],
+    input: &[u8],
+) -> Result<Result<Vec<u8>, String>, Failure> {
+    let argv: Vec<String> = ["env", "LC_ALL=C"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(variables.iter().cloned())
+        .chain(["git", "-C", top.as_str()].map(str::to_owned))
+        .chain(QUIET.iter().chain(words).map(ToString::to_string))
+        .collect();
+    let ended = process::run_in(Environment::Git, &argv, input, LIMIT).await?;
+    Ok(if ended.status.success() { Ok(ended.stdout) } else { Err(String::from_utf8_lossy(&ended.stderr).into_owned()) })
+}
+
+/// The tops of the working trees that a path is in as it is written, the innermost first.
+fn tops(path: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let is_top = |one: &&Utf8Path| one.join(".git").symlink_metadata().is_ok();
+    path.ancestors().filter(is_top).map(Utf8Path::to_owned).collect()
+}
+
+/// The outermost of several working trees that tracks the way to the next one; else the innermost.
+async fn outermost(tops: Vec<Utf8PathBuf>) -> Result<Option<Utf8PathBuf>, Failure> {
+    for pair in tops.windows(2).rev() {
+        if tracks(&pair[1], &pair[0]).await? {
+            return Ok(Some(pair[1].clone()));
+        }
+    }
+    Ok(tops.into_iter().next())
+}
+
+/// Whether a repository tracks a part of the way to a directory: a link or a submodule there leads to another
+/// repository.
+async fn tracks(top: &Utf8Path, directory: &Utf8Path) -> Result<bool, Failure> {
+    let below = directory.strip_prefix(top).unwrap_or(directory);
+    let way = below.ancestors().filter(|part| !part.as_str().is_empty()).map(Utf8Path::as_str);
+    let words: Vec<&str> = ["ls-tree", "-z", "HEAD", "--"].into_iter().chain(way).collect();
+    let listed = git(top, &[], &words, b"").await?.unwrap_or_default();
+    Ok(listed.split(|byte| *byte == 0).any(|line| line.starts_with(b"120000 ") || line.starts_with(b"160000 ")))
+}
+
+/// Takes one object off the output of `cat-file --batch`.
+fn first<'a>(id: &str, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let head = std::str::from_utf8(&rest[..end]).ok()?;
+    let size: usize = head.strip_prefix(id)?.strip_prefix(" blob ")?.parse().ok()?;
+    let after = &rest[end + 1..];
+    let blob = after.get(..size)?;
+    *rest = after.get(size + 1..)?;
+    Some(blob)
+}
+
+/// An absolute path without `.` and `..`, as it is written.
+fn plain(path: &Utf8Path) -> Utf8PathBuf {
+    let mut clean = Utf8PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Utf8Component::Normal(name) => clean.push(name),
+            Utf8Component::ParentDir => _ = clean.pop(),
+            _ => {}
+        }
+    }
+    clean
+}
+
+fn unwritable(why: &str) -> Failure {
+    Failure::new(Reason::CommandFailed, format!("Cannot make a temporary directory: {why}"))
+}

@@ -1,0 +1,170 @@
+//! The files of a Git tree: parsed once into paths that cannot leave it, and looked up through its own links. Pure.
+
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+/// More links than this on the way to one file are a loop.
+const HOPS: usize = 40;
+
+/// A tree: every file in it by its path.
+#[derive(Debug)]
+pub struct Tree {
+    /// Its object id.
+    pub id: String,
+    entries: BTreeMap<String, Entry>,
+    /// Entries whose names no path can have here: not UTF-8, or parts such as `..` and `.git`.
+    pub refused: Vec<String>,
+}
+
+/// One entry that is no directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// The id of its object.
+    pub id: String,
+    /// The size of its object in bytes; 0 for a submodule.
+    pub size: u64,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file, and whether it can be executed.
+    File(bool),
+    /// A link and its target; `None` where that is no text.
+    Link(Option<String>),
+    /// A commit of another repository.
+    Submodule,
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A file or a submodule at this path.
+    Entry(Utf8PathBuf, &'a Entry),
+    /// A directory at this path; the tree's top is the empty path.
+    Directory(Utf8PathBuf),
+    /// Nothing in the tree.
+    Nothing,
+    /// A place outside of the tree.
+    Outside,
+}
+
+impl Tree {
+    /// Reads what `git ls-tree -r -l -z` prints.
+    ///
+    /// # Errors
+    /// The first line that is something else.
+    pub fn parse(id: String, listing: &[u8]) -> Result<Self, String> {
+        let mut tree = Self { id, entries: BTreeMap::new(), refused: Vec::new() };
+        for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
+            let shown = || String::from_utf8_lossy(line).into_owned();
+            let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(shown)?;
+            let head = std::str::from_utf8(&line[..tab]).map_err(|_| shown())?;
+            let [mode, _, object, size] = head.split_ascii_whitespace().collect::<Vec<_>>()[..] else {
+                return Err(shown());
+            };
+            let kind = match mode {
+                "100755" => Kind::File(true),
+                "120000" => Kind::Link(None),
+                "160000" => Kind::Submodule,
+                mode if mode.starts_with("100") => Kind::File(false),
+                _ => return Err(shown()),
+            };
+            match std::str::from_utf8(&line[tab + 1..]).ok().filter(|path| is_safe(path)) {
+                Some(path) => {
+                    let entry = Entry { kind, id: object.to_owned(), size: size.parse().unwrap_or_default() };
+                    tree.entries.insert(path.to_owned(), entry);
+                }
+                None => tree.refused.push(String::from_utf8_lossy(&line[tab + 1..]).into_owned()),
+            }
+        }
+        Ok(tree)
+    }
+
+    /// The objects of its links, with their sizes.
+    pub fn links(&self) -> impl Iterator<Item = (&str, u64)> {
+        let links = self.entries.values().filter(|entry| matches!(entry.kind, Kind::Link(_)));
+        links.map(|entry| (entry.id.as_str(), entry.size))
+    }
+
+    /// Fills in the targets of its links, by the ids of their objects.
+    pub fn set_targets(&mut self, targets: &BTreeMap<String, Vec<u8>>) {
+        for entry in self.entries.values_mut() {
+            if let Kind::Link(target) = &mut entry.kind {
+                let text = targets.get(&entry.id).and_then(|bytes| std::str::from_utf8(bytes).ok());
+                *target = text.filter(|text| !text.contains('\0')).map(str::to_owned);
+            }
+        }
+    }
+
+    /// Every entry below a directory, by its path below it.
+    pub fn below(&self, directory: &Utf8Path) -> impl Iterator<Item = (&Utf8Path, &Entry)> {
+        let start = if directory.as_str().is_empty() { String::new() } else { format!("{directory}/") };
+        let prefix = start.clone();
+        let from = self.entries.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+        from.map_while(move |(path, entry)| Some((Utf8Path::new(path.strip_prefix(&prefix)?), entry)))
+    }
+
+    /// The digest of everything below a directory.
+    #[must_use]
+    pub fn digest(&self, directory: &Utf8Path) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (path, entry) in self.below(directory) {
+            hasher.update(format!("{path}\0{} {:?}\0", entry.id, entry.kind).as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// What a path relative to the top leads to, through links of the tree.
+    #[must_use]
+    pub fn find(&self, path: &Utf8Path) -> Found<'_> {
+        let mut open: VecDeque<String> = parts(path.as_str());
+        let mut at = Utf8PathBuf::new();
+        let mut hops = 0;
+        if path.is_absolute() {
+            return Found::Outside;
+        }
+        while let Some(part) = open.pop_front() {
+            if part == ".." {
+                if !at.pop() {
+                    return Found::Outside;
+                }
+                continue;
+            }
+            at.push(&part);
+            match self.entries.get(at.as_str()) {
+                Some(Entry { kind: Kind::Link(target), .. }) => {
+                    hops += 1;
+                    let Some(target) = target.as_deref().filter(|_| hops <= HOPS) else { return Found::Nothing };
+                    if target.starts_with('/') {
+                        return Found::Outside;
+                    }
+                    at.pop();
+                    parts(target).into_iter().rev().for_each(|part| open.push_front(part));
+                }
+                Some(entry) if open.is_empty() => return Found::Entry(at, entry),
+                Some(_) => return Found::Nothing,
+                None => {}
+            }
+        }
+        if at.as_str().is_empty() || self.below(&at).next().is_some() { Found::Directory(at) } else { Found::Nothing }
+    }
+}
+
+/// The parts of a path but `.`.
+fn parts(path: &str) -> VecDeque<String> {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
+}
+
+/// Whether every part of a path is a name that a commit may hold. A tree made by hand can hold others.
+fn is_safe(path: &str) -> bool {
+    let plain = Utf8Path::new(path).components().all(|part| matches!(part, Utf8Component::Normal(_)));
+    let usual = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    plain && path.split('/').all(usual)
+}
+
+#[cfg(test)]
+mod tests;
