@@ -63,12 +63,8 @@ async fn way<'a>(environment: &'a Environment, known: &'a [String], accept_new: 
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
         None => Ok(None),
     };
-    Ok(Way {
-        address: &environment.address,
-        ssh: &environment.ssh,
-        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
-        key_text: resolve(environment.ssh.key_source()).await?,
-        known,
-        accept_new,
-    })
+    let sudo_password = resolve(environment.ssh.sudo_password.as_ref()).await?;
+    let key_text = resolve(environment.ssh.key_source()).await?;
+    prepared.redactor.learn(sudo_password.iter().chain(&key_text));
+    Ok(Way { address: &environment.address, ssh: &environment.ssh, sudo_password, key_text, known, accept_new })
 }

@@ -12,6 +12,8 @@ use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
 use crate::step::{self, HostFacts, Subject, drift};
 use crate::store::Record;
+use data_encoding::BASE64;
+use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -191,7 +193,9 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
     for (host, registry) in environment.application.iter().flat_map(|it| &it.registries) {
         match secret::resolve(&registry.password).await {
             Ok(value) => {
-                secrets.push(value.text.clone());
+                // As clients of registries keep and send it.
+                let login = format!("{}:{}", registry.username, value.text.expose_secret());
+                secrets.extend([value.text.clone(), BASE64.encode(login.as_bytes()).into()]);
                 logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
             }
             Err(_) if offline => {}

@@ -3,7 +3,8 @@
 
 use super::Render;
 use super::stream::Stream;
-use super::text::{clean_line, duration, value};
+use super::defuse;
+use super::text::{duration, value};
 use crate::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
 use crate::failure::Failure;
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ impl Render for Log {
     fn event(&self, event: &Event) {
         let at = (self.now)();
         let lines = lines(event, self.verbose).into_iter();
-        self.out.write(&lines.fold(String::new(), |text, line| text + &format!("{at:.0} {}\n", clean_line(&line))));
+        self.out.say(&lines.fold(String::new(), |text, line| text + &format!("{at:.0} {}\n", defuse::line(&line))));
     }
 
     fn can_ask(&self) -> bool {
@@ -59,7 +60,7 @@ fn lines(event: &Event, verbose: bool) -> Vec<String> {
         Event::Environment(view) => vec![standing(view)],
         Event::Failure(failure) => failed(failure),
         Event::Warning { environment, message } => vec![format!("{}warning: {message}", of(environment.as_deref()))],
-        Event::Output(text) | Event::Note(text) => text.lines().map(str::to_owned).collect(),
+        Event::Output(text) | Event::Said { text, .. } | Event::Note(text) => text.lines().map(str::to_owned).collect(),
         Event::Watch(watch) => vec![format!("{}{}", of(watch.environment.as_deref()), watch.message)],
         Event::Result(result) => vec![format!("watch ended: {}", result.outcome.name())],
     }
