@@ -214,6 +214,7 @@ pub async fn prepare(environment: Environment, offline: bool) -> Result<Prepared
         }
         _ => None,
     };
+    secrets.extend(release.iter().flat_map(application::confidential::of));
     if !failures.is_empty() {
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }

@@ -187,7 +187,10 @@ async fn lines(from: Option<impl AsyncRead + Unpin>, line: &mut (dyn FnMut(&[u8]
         held.extend_from_slice(&chunk[..length]);
         let whole = held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let whole = if held.len() - whole > LINE { held.len() } else { whole };
-        held.drain(..whole).as_slice().split_inclusive(|byte| *byte == b'\n').for_each(|one| line(one.trim_ascii_end()));
+        held.drain(..whole)
+            .as_slice()
+            .split_inclusive(|byte| *byte == b'\n')
+            .for_each(|one| line(one.trim_ascii_end()));
     }
     if !held.is_empty() {
         line(&held);

@@ -85,7 +85,7 @@ fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow
         } else {
             out.push(c);
         }
-        (rest, before) = (after, c);
+        (rest, before) = (after, out.chars().next_back().unwrap_or(c));
     }
     Cow::Owned(out)
 }
@@ -110,20 +110,12 @@ fn is_ours(sequence: &str) -> bool {
     parameters.split(';').all(is_style)
 }
 
-/// Writes one line so that no runner finds a command in it.
+/// Writes one line so that no runner finds a command in it, even where its log is kept without our styles.
 fn commands(line: &str, out: &mut String) {
-    let mut rest = line;
-    loop {
-        // A log may be kept without its colours, and what nobody sees may not count.
-        let blank = rest.trim_start_matches(|c: char| c.is_whitespace() || is_joiner(c));
-        let Some((_, after)) = sequence(blank) else {
-            rest = blank;
-            break;
-        };
-        rest = after;
-    }
-    out.push_str(&line[..line.len() - rest.len()]);
-    if rest.starts_with("::") {
+    let rest = skip(line, |c| c.is_whitespace() || is_joiner(c));
+    let (blank, mut rest) = line.split_at(line.len() - rest.len());
+    out.push_str(blank);
+    if pair(rest, ':').is_some() {
         out.push('\\');
     }
     while let Some(at) = rest.find(['#', 's']) {
@@ -140,13 +132,26 @@ fn commands(line: &str, out: &mut String) {
 
 /// The length of what a text begins with that a reader looks for anywhere in a line.
 fn mark(text: &str) -> Option<usize> {
-    if let Some(name) = text.strip_prefix("##") {
-        let name = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-        return name.starts_with('[').then_some(2);
+    if let Some(name) = pair(text, '#') {
+        return skip(name, |c| c.is_ascii_alphanumeric()).starts_with('[').then(|| text.len() - name.len());
     }
     let mark = ["section_start", "section_end"].into_iter().find(|mark| text.starts_with(mark))?;
     let time = text[mark.len()..].strip_prefix(':')?;
     time.starts_with(|c: char| c.is_ascii_digit()).then_some(mark.len())
+}
+
+/// What follows a character that a text begins with twice.
+fn pair(text: &str, c: char) -> Option<&str> {
+    skip(text.strip_prefix(c)?, |_| false).strip_prefix(c)
+}
+
+/// The text without the styles and those characters that it begins with.
+fn skip(text: &str, skipped: impl Fn(char) -> bool) -> &str {
+    let mut rest = text.trim_start_matches(&skipped);
+    while let Some((_, after)) = sequence(rest) {
+        rest = after.trim_start_matches(&skipped);
+    }
+    rest
 }
 
 #[cfg(test)]

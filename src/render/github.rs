@@ -33,7 +33,7 @@ fn property(text: &str) -> String {
 
 /// The beginning of a fold.
 pub(super) fn group(title: &str) -> Command {
-    Command::new("group", "", &defuse::line(title))
+    Command::new("group", "", &defuse::whole(&defuse::line(title), false))
 }
 
 /// The end of a fold.
@@ -101,8 +101,10 @@ pub(super) fn plan(plan: &PlanView) -> Vec<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
+    use crate::event::Event;
     use crate::failure::Reason;
+    use crate::render::hostile::{every_event, hostile, taken};
+    use proptest::prelude::*;
 
     #[test]
     fn nothing_ends_a_property_or_a_line() {
@@ -115,5 +117,33 @@ mod tests {
         assert_eq!(warning(None, "old").line(), "::warning::old\n");
         assert_eq!(plan(&PlanView::default())[0].line(), "::notice::No changes\n");
         assert!(plan(&PlanView { unplanned: vec!["a".into()], ..PlanView::default() }).is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_annotation_is_one_command_of_ours(foreign in hostile()) {
+            let mut commands = vec![group(&foreign), mask(&foreign), warning(Some(&foreign), &foreign)];
+            for event in every_event(&foreign) {
+                match event {
+                    Event::Plan(view) => commands.extend(plan(&view)),
+                    Event::Failure(one) => commands.push(failure(&one)),
+                    _ => {}
+                }
+            }
+            for command in commands {
+                let line = command.line().strip_suffix('\n').expect("a line");
+                prop_assert!(!line.contains(['\n', '\r']), "{}", line);
+                let (name, rest) = line.strip_prefix("::").and_then(|rest| rest.split_once("::")).expect("a command");
+                let (name, properties) = name.split_once(' ').unwrap_or((name, ""));
+                prop_assert!(["group", "add-mask", "warning", "error", "notice"].contains(&name), "{}", line);
+                let keys = properties.split(',').filter_map(|property| property.split_once('=')).map(|(key, _)| key);
+                prop_assert!(keys.clone().all(|key| ["file", "line", "col", "title"].contains(&key)), "{}", line);
+                // What the runner makes of it, and prints again, is no command either.
+                let message = rest.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
+                prop_assert!(name == "add-mask" || taken(&message).is_empty(), "{}", line);
+            }
+        }
     }
 }

@@ -27,11 +27,14 @@ impl Hiding {
 
 impl Render for Hiding {
     fn event(&self, event: &Event) {
-        let redactors = self.redactors();
-        if redactors.is_empty() {
+        if self.redactors().is_empty() {
             return self.inner.event(event);
         }
-        let mut event = event.clone();
+        self.inner.event(&self.without_secrets(event.clone()));
+    }
+
+    fn without_secrets(&self, mut event: Event) -> Event {
+        let redactors = self.redactors();
         texts(&mut event, &|text| {
             for redactor in &redactors {
                 if let Some(redacted) = redactor.redacted(text) {
@@ -39,7 +42,7 @@ impl Render for Hiding {
                 }
             }
         });
-        self.inner.event(&event);
+        event
     }
 
     fn commands(&self, commands: &[Command]) {
@@ -64,10 +67,7 @@ impl Render for Hiding {
     }
 
     fn hide(&self, environment: &str, secrets: &Arc<Redactor>) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(environment.to_owned(), Arc::clone(secrets));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.to_owned(), Arc::clone(secrets));
         self.inner.hide(environment, secrets);
     }
 

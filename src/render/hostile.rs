@@ -2,9 +2,9 @@
 
 use super::defuse::is_active;
 use crate::event::{
-    Action, ArchiveView, BackupView, Change, CheckView, EnvironmentView, Event, FailedStep, FailedView, Happening, Health,
-    Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepState, StepView, VerdictView, WatchView,
-    Why,
+    Action, ArchiveView, BackupView, Change, CheckView, EnvironmentView, Event, FailedStep, FailedView, Happening,
+    Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepState, StepView, VerdictView,
+    WatchView, Why,
 };
 use crate::failure::{Failure, Location, Reason};
 use crate::smoke::{Judgement, Vantage};
@@ -12,13 +12,40 @@ use crate::state::{Kind, Stage};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// A stream that can be read afterwards.
+#[derive(Clone, Default)]
+pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::io::Write::write(&mut *self.0.lock().expect("a page"), bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Page {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("a page").clone()).expect("text")
+    }
+}
 
 pub(super) const ESCAPE: char = '\u{1b}';
 
 /// An event of every type, with a text of others wherever there is text.
 pub(super) fn every_event(foreign: &str) -> Vec<Event> {
     let (text, some, now) = (|| foreign.to_owned(), || Some(foreign.to_owned()), Timestamp::UNIX_EPOCH);
-    let change = || Change { fact: text(), from: some(), to: some(), diff: Some(format!("@@ -1 +1 @@\n-a\n+b\n {foreign}\n{foreign}")), note: some() };
+    let change = || Change {
+        fact: text(),
+        from: some(),
+        to: some(),
+        diff: Some(format!("@@ -1 +1 @@\n-a\n+b\n {foreign}\n{foreign}")),
+        note: some(),
+    };
     let left = |why| Left { environment: text(), kind: Kind::Files, why, reason: some(), changes: vec![change()] };
     let step = |destructive| PlannedStep {
         environment: text(),
@@ -38,7 +65,8 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
         restoring: some(),
     };
     let failed = FailedView { kind: Some(Kind::Files), reason: text(), message: text(), at: now, run: text() };
-    let place = Location { file: text(), line: 2, column: 1, span: None, source: Some(format!("a\n{foreign}\nb\n").into()) };
+    let place =
+        Location { file: text(), line: 2, column: 1, span: None, source: Some(format!("a\n{foreign}\nb\n").into()) };
     let plan = PlanView {
         project: text(),
         steps: vec![step(true), step(false)],
@@ -55,7 +83,12 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
         Event::Progress { environment: text(), kind: None, activity: text() },
         Event::Plan(plan),
         Event::Plan(PlanView { converged: vec![text()], against: some(), ..PlanView::default() }),
-        Event::Step(StepView { environment: text(), kind: Kind::Files, state: StepState::Failed, duration_ms: Some(5) }),
+        Event::Step(StepView {
+            environment: text(),
+            kind: Kind::Files,
+            state: StepState::Failed,
+            duration_ms: Some(5),
+        }),
         Event::Environment(Box::new(EnvironmentView {
             name: text(),
             target: "registered",
@@ -93,7 +126,13 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
             environments: vec![text()],
             failed: vec![FailedStep { environment: text(), kind: text() }],
         }),
-        Event::Release(ReleaseView { environment: text(), release: text(), live: false, kept: false, rejected: some() }),
+        Event::Release(ReleaseView {
+            environment: text(),
+            release: text(),
+            live: false,
+            kept: false,
+            rejected: some(),
+        }),
         Event::Archive(ArchiveView { environment: text(), archive: text(), bytes: 1, made: now, saved: some() }),
         Event::Failure(failure()),
         Event::Failure(failure().at(Location { source: None, ..place.clone() })),
@@ -112,11 +151,58 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
 /// Text that is rich in what readers act on.
 pub(super) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
-        "::", ":", "error", "::add-mask::x", "##", "#", "[", "##[", "##vso[x]", "stop-commands", " ", "\t", "\n", "\r",
-        "\r\n", "\u{b}", "\u{85}", "\u{a0}", "\u{2028}", "\u{200b}", "\u{200d}", "\u{feff}", "\u{3000}", "é", "\0",
-        "\u{1b}[31m", "\u{1b}[0m", "\u{1b}[2J", "\u{1b}]0;t\u{7}", "\u{9b}2J", "\u{202e}", "\u{2066}", "\u{61c}",
-        "section_start:1:n", "section_end:1:n", "\r\u{1b}[0K", "```", "`", "<!--", "-->", "</details>", "@team",
-        "![x](y)", "&", "\"", "]]>", "%0A", "%", ",", "\\", "EOF", "x",
+        "::",
+        ":",
+        "error",
+        "::add-mask::x",
+        "##",
+        "#",
+        "[",
+        "##[",
+        "##vso[x]",
+        "stop-commands",
+        " ",
+        "\t",
+        "\n",
+        "\r",
+        "\r\n",
+        "\u{b}",
+        "\u{85}",
+        "\u{a0}",
+        "\u{2028}",
+        "\u{200b}",
+        "\u{200d}",
+        "\u{feff}",
+        "\u{3000}",
+        "é",
+        "\0",
+        "\u{1b}[31m",
+        "\u{1b}[0m",
+        "\u{1b}[2J",
+        "\u{1b}]0;t\u{7}",
+        "\u{9b}2J",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{61c}",
+        "section_start:1:n",
+        "section_end:1:n",
+        "\r\u{1b}[0K",
+        "```",
+        "`",
+        "<!--",
+        "-->",
+        "</details>",
+        "@team",
+        "![x](y)",
+        "&",
+        "\"",
+        "]]>",
+        "%0A",
+        "%",
+        ",",
+        "\\",
+        "EOF",
+        "x",
     ]);
     prop_oneof![prop::collection::vec(pieces, 0..24).prop_map(|all| all.concat()), any::<String>()]
 }
@@ -127,9 +213,9 @@ pub(super) fn taken(text: &str) -> Vec<String> {
     let lines = |text: &str| text.split(['\n', '\r']).map(str::to_owned).collect::<Vec<_>>();
     let invisible = |c: char| c.is_whitespace() || c.is_control() || is_active(c, 'a');
     let takes = |line: &String| {
-        let azure = line.match_indices("##").any(|(at, _)| {
-            line[at + 2..].trim_start_matches(|c: char| c.is_ascii_alphanumeric()).starts_with('[')
-        });
+        let azure = line
+            .match_indices("##")
+            .any(|(at, _)| line[at + 2..].trim_start_matches(|c: char| c.is_ascii_alphanumeric()).starts_with('['));
         line.trim_start_matches(invisible).starts_with("::") || azure
     };
     lines(text).into_iter().chain(lines(&bare)).filter(takes).collect()
@@ -150,6 +236,27 @@ pub(super) fn acting(text: &str) -> Vec<char> {
 
 /// What follows ESC in the styles that we print with.
 const OWN: [&str; 23] = [
-    "[0m", "[1m", "[2m", "[3m", "[4m", "[22m", "[31m", "[32m", "[33m", "[34m", "[35m", "[36m", "[37m", "[39m", "[31;1m", "[36;1m", "[36;1;4m", "[35;1m",
-    "[38;5;1m", "[38;5;2m", "[38;5;9m", "[38;5;10m", "[38;5;11m",
+    "[0m",
+    "[1m",
+    "[2m",
+    "[3m",
+    "[4m",
+    "[22m",
+    "[31m",
+    "[32m",
+    "[33m",
+    "[34m",
+    "[35m",
+    "[36m",
+    "[37m",
+    "[39m",
+    "[31;1m",
+    "[36;1m",
+    "[36;1;4m",
+    "[35;1m",
+    "[38;5;1m",
+    "[38;5;2m",
+    "[38;5;9m",
+    "[38;5;10m",
+    "[38;5;11m",
 ];

@@ -164,3 +164,25 @@ fn error(failure: &Failure) -> Error<'_> {
         details: failure.details.as_deref(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::hostile::{acting, every_event, hostile, taken};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_line_is_text_for_its_reader_and_the_same_value_for_a_parser(foreign in hostile()) {
+            for event in every_event(&foreign) {
+                let line = line(&event);
+                prop_assert_eq!(taken(&line), Vec::<String>::new(), "{}", line);
+                prop_assert_eq!(acting(&line), Vec::<char>::new(), "{}", line);
+                let plain: serde_json::Value = serde_json::to_value(Object(&event)).expect("JSON");
+                prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&line).expect("JSON"), plain);
+            }
+        }
+    }
+}

@@ -2,8 +2,8 @@
 //! anything until the end: there may be none for months.
 
 use super::Render;
-use super::stream::Stream;
 use super::defuse;
+use super::stream::Stream;
 use super::text::{duration, value};
 use crate::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
 use crate::failure::Failure;
@@ -135,7 +135,10 @@ mod tests {
     use super::*;
     use crate::event::{Action, Happening, PlanView, WatchView};
     use crate::failure::Reason;
+    use crate::render::hostile::{Page, acting, every_event, hostile, taken};
+    use crate::render::stream::Readers;
     use crate::state::Kind;
+    use proptest::prelude::*;
 
     #[test]
     fn every_line_says_whom_it_is_about() {
@@ -176,5 +179,19 @@ mod tests {
         assert!(said[0].ends_with("s7 running -> nothing, and 1 more"), "{}", said[0]);
         assert_eq!(said[1], "lab: left as it is: files (drifted): motd running -> nothing");
         assert_eq!(said.len(), 6);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_of_others_begins_a_line(foreign in hostile()) {
+            let (page, at) = (Page::default(), Timestamp::UNIX_EPOCH);
+            let log = Log::new(Stream::new(Box::new(page.clone()), Readers::default()), || Timestamp::UNIX_EPOCH, true);
+            every_event(&foreign).iter().for_each(|event| log.event(event));
+            let text = page.text();
+            prop_assert_eq!((taken(&text), acting(&text)), (Vec::new(), Vec::new()), "{}", text);
+            prop_assert!(text.lines().all(|line| line.starts_with(&format!("{at:.0} "))), "{}", text);
+        }
     }
 }

@@ -56,6 +56,11 @@ pub trait Render: Send + Sync {
         false
     }
 
+    /// An event without the secrets that are hidden, for those who keep it elsewhere.
+    fn without_secrets(&self, event: Event) -> Event {
+        event
+    }
+
     /// Hides the secrets of an environment from now on, in place of those that were hidden for it before.
     fn hide(&self, _environment: &str, _secrets: &Arc<Redactor>) {}
 
@@ -138,8 +143,10 @@ pub fn open(options: Options) -> Arc<dyn Render> {
 fn terminal(options: &Options) -> Arc<dyn Render> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let look = |color, width| Look { color, width, verbose: options.verbose };
-    let (out, err) =
-        (look(is_colored(options.color, &stdout), width(&stdout, false)), look(is_colored(options.color, &stderr), width(&stderr, true)));
+    let (out, err) = (
+        look(is_colored(options.color, &stdout), width(&stdout, false)),
+        look(is_colored(options.color, &stderr), width(&stderr, true)),
+    );
     let programs = !stdout.is_terminal() && !options.ci;
     Arc::new(Terminal::new(terminal::Streams {
         out: Stream::new(Box::new(io::stdout()), Readers { styled: out.color, programs }),
@@ -151,12 +158,22 @@ fn terminal(options: &Options) -> Arc<dyn Render> {
     }))
 }
 
+/// A text of others as those may read it who asked for plain text.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    defuse::whole(text, false)
+}
+
 /// Has panics print through the same door as everything else: their messages may quote what a host said.
 pub fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let err = Stream::new(Box::new(io::stderr()), Readers::default());
         let trace = std::backtrace::Backtrace::capture();
-        let trace = if trace.status() == std::backtrace::BacktraceStatus::Captured { format!("{trace}\n") } else { String::new() };
+        let trace = if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            format!("{trace}\n")
+        } else {
+            String::new()
+        };
         err.say(&format!("deployer failed by a fault in itself: {panic}\n{trace}"));
     }));
 }

@@ -10,3 +10,5 @@ mod forged_plan;
 mod guard;
 mod host_text;
 mod key_outlives;
+mod output;
+mod secrets;

@@ -23,7 +23,8 @@ fn only_our_own_styles_stay_and_only_where_there_are_styles() {
     let text = "\u{1b}[1mbold\u{1b}[0m \u{1b}[38;5;10mgreen\u{1b}[39m";
     assert_eq!(whole(text, true), text);
     assert!(!whole(text, false).contains('\u{1b}'));
-    for hiding in ["\u{1b}[8m", "\u{1b}[30m", "\u{1b}[40m", "\u{1b}[38;5;0m", "\u{1b}[7m", "\u{1b}[31;5m", "\u{1b}[2J"] {
+    for hiding in ["\u{1b}[8m", "\u{1b}[30m", "\u{1b}[40m", "\u{1b}[38;5;0m", "\u{1b}[7m", "\u{1b}[31;5m", "\u{1b}[2J"]
+    {
         assert!(!whole(hiding, true).contains('\u{1b}'), "{hiding:?}");
     }
 }

@@ -44,7 +44,18 @@ fn no_event_says_a_secret() {
         // Names are names; what is said about them is not.
         let line = json::line(event);
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        for field in ["message", "hint", "details", "activity", "text", "found", "detail", "unreachable", "in_progress", "rejected"] {
+        for field in [
+            "message",
+            "hint",
+            "details",
+            "activity",
+            "text",
+            "found",
+            "detail",
+            "unreachable",
+            "in_progress",
+            "rejected",
+        ] {
             let said = value[field].as_str().unwrap_or_default();
             assert!(!said.contains("s3cret") && (said.is_empty() || said.contains("password=***, ***")), "{line}");
         }
@@ -54,7 +65,10 @@ fn no_event_says_a_secret() {
             }
         }
         if let Event::Failure(failure) = event {
-            assert!(failure.location.as_ref().is_none_or(|at| at.source.is_none()), "a file with a secret is not shown");
+            assert!(
+                failure.location.as_ref().is_none_or(|at| at.source.is_none()),
+                "a file with a secret is not shown"
+            );
         }
     }
     assert_eq!(hiding.ask("Is s3cret two right?").as_deref(), Some("Is *** right?"));

@@ -160,11 +160,9 @@ fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>>
 fn quiet(piece: &str) -> String {
     let (mut out, mut before) = (String::with_capacity(piece.len()), '\n');
     for c in piece.chars() {
-        if defuse::is_active(c, std::mem::replace(&mut before, c)) {
-            out.extend(std::iter::repeat_n('?', c.len_utf8()));
-        } else {
-            out.push(c);
-        }
+        let active = defuse::is_active(c, before);
+        before = if active { '?' } else { c };
+        out.extend(std::iter::repeat_n(before, if active { c.len_utf8() } else { 1 }));
     }
     out
 }

@@ -6,8 +6,8 @@ mod plan;
 mod progress;
 mod table;
 
-use super::stream::Stream;
 use super::github::Command;
+use super::stream::Stream;
 use super::{Render, defuse};
 use crate::event::{ArchiveView, CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
 use anstyle::Style;
@@ -121,13 +121,10 @@ impl Terminal {
                 let text = failure::warning(environment.as_deref(), message, *stderr);
                 state.progress.above(|| err.say(&text));
             }
-            Event::Output(document) => {
-                let end = if document.ends_with('\n') { "" } else { "\n" };
-                state.progress.above(|| out.document(&format!("{document}{end}")));
-            }
+            Event::Output(document) => state.progress.above(|| out.document(&ended(document))),
             Event::Said { text, error } => {
                 let to = if *error { err } else { out };
-                state.progress.above(|| to.say(&defuse::said(text)));
+                state.progress.above(|| to.say(&ended(&defuse::said(text))));
             }
             // A watch writes a log instead.
             Event::Watch(watch) => state.progress.above(|| err.say(&format!("{}\n", defuse::controls(&watch.message)))),
@@ -148,6 +145,11 @@ impl Terminal {
             }
         }
     }
+}
+
+/// The text with a line break at its end: two texts on one line could be a command together.
+fn ended(text: &str) -> String {
+    format!("{text}{}", if text.ends_with('\n') { "" } else { "\n" })
 }
 
 impl Render for Terminal {

@@ -170,8 +170,7 @@ fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
         (Some(from), None) => ("-", AnsiColor::Red.on_default(), text::value(from)),
         (None, None) => (" ", Style::new(), String::new()),
     };
-    let mut line =
-        format!("        {} {:column$}  {values}", look.paint(style, symbol), defuse::line(&change.fact));
+    let mut line = format!("        {} {:column$}  {values}", look.paint(style, symbol), defuse::line(&change.fact));
     if let Some(note) = &change.note {
         line += &look.paint(DIM, &format!("  ({})", defuse::line(note)));
     }

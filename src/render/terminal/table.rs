@@ -232,12 +232,8 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
     }
     for left in environment.left.iter().filter(|left| look.verbose || left.why != Why::Ignored) {
         let facts = left.changes.iter().map(|change| defuse::line(&change.fact)).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(
-            out,
-            "{name}: left as it is: {} {facts} ({})",
-            left.kind,
-            defuse::line(&super::plan::why(left))
-        );
+        let _ =
+            writeln!(out, "{name}: left as it is: {} {facts} ({})", left.kind, defuse::line(&super::plan::why(left)));
     }
     if environment.suspended {
         let _ = writeln!(out, "{name}: suspended; deployer resume {name} takes it up again");

@@ -5,32 +5,11 @@ use crate::event::{
     Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
 };
 use crate::failure::{Failure, Location, Reason};
+use crate::render::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
+use crate::render::stream::Readers;
 use crate::smoke::{Judgement, Vantage};
 use crate::state::{Kind, Stage};
-use crate::render::hostile::{ESCAPE, acting, every_event, hostile, taken};
-use crate::render::stream::Readers;
 use proptest::prelude::*;
-use std::io::Write;
-
-/// A stream that can be read afterwards.
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a page").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Page {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("a page").clone()).expect("text")
-    }
-}
 
 /// What a pipe gets on standard output and on standard error.
 fn printed(events: &[Event], programs: bool) -> (String, String) {
