@@ -36,17 +36,25 @@ impl Page {
 
 pub(super) const ESCAPE: char = '\u{1b}';
 
-/// An event of every type, with a text of others wherever there is text.
-pub(super) fn every_event(foreign: &str) -> Vec<Event> {
-    let (text, some, now) = (|| foreign.to_owned(), || Some(foreign.to_owned()), Timestamp::UNIX_EPOCH);
-    let change = || Change {
-        fact: text(),
-        from: some(),
-        to: some(),
-        diff: Some(format!("@@ -1 +1 @@\n-a\n+b\n {foreign}\n{foreign}")),
-        note: some(),
-    };
-    let left = |why| Left { environment: text(), kind: Kind::Files, why, reason: some(), changes: vec![change()] };
+fn change(foreign: &str) -> Change {
+    let some = || Some(foreign.to_owned());
+    let diff = Some(format!("@@ -1 +1 @@\n-a\n+b\n {foreign}\n{foreign}"));
+    Change { fact: foreign.to_owned(), from: some(), to: some(), diff, note: some() }
+}
+
+fn left(foreign: &str, why: Why) -> Left {
+    let (environment, reason) = (foreign.to_owned(), Some(foreign.to_owned()));
+    Left { environment, kind: Kind::Files, why, reason, changes: vec![change(foreign)] }
+}
+
+fn place(foreign: &str) -> Location {
+    let source = format!("a\n{foreign}\nb\n");
+    Location { file: foreign.to_owned(), line: 2, column: 1, span: None, source: Some(source.into()) }
+}
+
+fn plan(foreign: &str) -> PlanView {
+    let text = || foreign.to_owned();
+    let change = || change(foreign);
     let step = |destructive| PlannedStep {
         environment: text(),
         kind: Kind::Engine,
@@ -55,6 +63,21 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
         destructive,
         changes: vec![change(), Change { to: None, ..change() }, Change { from: None, ..change() }],
     };
+    PlanView {
+        project: text(),
+        steps: vec![step(true), step(false)],
+        edges: vec![(0, 1)],
+        against: Some(text()),
+        converged: vec![text()],
+        unplanned: vec![text()],
+        places: BTreeMap::from([(text(), place(foreign))]),
+        left: Why::ALL.map(|why| left(foreign, why)).to_vec(),
+        ..PlanView::default()
+    }
+}
+
+fn environment(foreign: &str) -> EnvironmentView {
+    let (text, some, now) = (|| foreign.to_owned(), || Some(foreign.to_owned()), Timestamp::UNIX_EPOCH);
     let backup = BackupView {
         last: Some(now),
         archive: some(),
@@ -64,24 +87,33 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
         after_failed: some(),
         restoring: some(),
     };
-    let failed = FailedView { kind: Some(Kind::Files), reason: text(), message: text(), at: now, run: text() };
-    let place =
-        Location { file: text(), line: 2, column: 1, span: None, source: Some(format!("a\n{foreign}\nb\n").into()) };
-    let plan = PlanView {
-        project: text(),
-        steps: vec![step(true), step(false)],
-        edges: vec![(0, 1)],
-        against: some(),
-        converged: vec![text()],
-        unplanned: vec![text()],
-        places: BTreeMap::from([(text(), place.clone())]),
-        left: Why::ALL.map(left).to_vec(),
-        ..PlanView::default()
-    };
+    EnvironmentView {
+        name: text(),
+        target: "registered",
+        stage: Stage::Running,
+        health: Health::Unhealthy,
+        drifted: vec![Kind::Files],
+        left: vec![left(foreign, Why::Detect)],
+        failed: Some(FailedView { kind: Some(Kind::Files), reason: text(), message: text(), at: now, run: text() }),
+        in_progress: some(),
+        suspended: true,
+        protected: true,
+        observed_at: Some(now),
+        address: text(),
+        endpoints: vec![text()],
+        backup: Some(backup),
+        services: BTreeMap::from([(text(), text())]),
+        unreachable: some(),
+    }
+}
+
+/// An event of every type, with a text of others wherever there is text.
+pub(super) fn every_event(foreign: &str) -> Vec<Event> {
+    let (text, some, now) = (|| foreign.to_owned(), || Some(foreign.to_owned()), Timestamp::UNIX_EPOCH);
     let failure = || Failure::new(Reason::Unhealthy, text()).on(foreign).hint(text()).details(text());
-    let mut events = vec![
+    vec![
         Event::Progress { environment: text(), kind: None, activity: text() },
-        Event::Plan(plan),
+        Event::Plan(plan(foreign)),
         Event::Plan(PlanView { converged: vec![text()], against: some(), ..PlanView::default() }),
         Event::Step(StepView {
             environment: text(),
@@ -89,24 +121,7 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
             state: StepState::Failed,
             duration_ms: Some(5),
         }),
-        Event::Environment(Box::new(EnvironmentView {
-            name: text(),
-            target: "registered",
-            stage: Stage::Running,
-            health: Health::Unhealthy,
-            drifted: vec![Kind::Files],
-            left: vec![left(Why::Detect)],
-            failed: Some(failed),
-            in_progress: some(),
-            suspended: true,
-            protected: true,
-            observed_at: Some(now),
-            address: text(),
-            endpoints: vec![text()],
-            backup: Some(backup),
-            services: BTreeMap::from([(text(), text())]),
-            unreachable: some(),
-        })),
+        Event::Environment(Box::new(environment(foreign))),
         Event::Check(CheckView { environment: text(), check: text(), passed: false, found: text() }),
         Event::Verdict(VerdictView {
             environment: text(),
@@ -135,17 +150,16 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
         }),
         Event::Archive(ArchiveView { environment: text(), archive: text(), bytes: 1, made: now, saved: some() }),
         Event::Failure(failure()),
-        Event::Failure(failure().at(Location { source: None, ..place.clone() })),
-        Event::Failure(failure().at(place)),
+        Event::Failure(failure().at(Location { source: None, ..place(foreign) })),
+        Event::Failure(failure().at(place(foreign))),
         Event::Warning { environment: some(), message: text() },
         Event::Output(text()),
         Event::Said { text: text(), error: false },
         Event::Said { text: text(), error: true },
         Event::Note(text()),
         Event::Watch(WatchView { at: now, event: Happening::Reconciled, environment: some(), message: text() }),
-    ];
-    events.push(Event::Result(ResultView { command: "status", outcome: Outcome::Failed, exit_code: 1 }));
-    events
+        Event::Result(ResultView { command: "status", outcome: Outcome::Failed, exit_code: 1 }),
+    ]
 }
 
 /// Text that is rich in what readers act on.

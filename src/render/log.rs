@@ -188,7 +188,9 @@ mod tests {
         fn no_text_of_others_begins_a_line(foreign in hostile()) {
             let (page, at) = (Page::default(), Timestamp::UNIX_EPOCH);
             let log = Log::new(Stream::new(Box::new(page.clone()), Readers::default()), || Timestamp::UNIX_EPOCH, true);
-            every_event(&foreign).iter().for_each(|event| log.event(event));
+            for event in every_event(&foreign) {
+                log.event(&event);
+            }
             let text = page.text();
             prop_assert_eq!((taken(&text), acting(&text)), (Vec::new(), Vec::new()), "{}", text);
             prop_assert!(text.lines().all(|line| line.starts_with(&format!("{at:.0} "))), "{}", text);

@@ -133,7 +133,9 @@ impl Known {
             let mut all: Vec<_> = spans.into_iter().chain(long).collect();
             all.sort_unstable_by_key(|(_, end)| *end);
             spans = Vec::new();
-            all.into_iter().for_each(|span| merge(&mut spans, span));
+            for span in all {
+                merge(&mut spans, span);
+            }
         }
         spans
     }

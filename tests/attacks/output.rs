@@ -28,7 +28,11 @@ fn deployer(folder: &Path, arguments: &[&str], workflow: bool) -> Output {
 
 /// What a runner would take as a command of the attacker's, and what acts on a terminal, by the rules of both.
 fn dangers(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
+    taken(text).into_iter().chain(acting(text)).collect()
+}
+
+fn taken(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
     for line in text.split(['\n', '\r']).filter(|line| line.contains("forged")) {
         let begin = line.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
         // An annotation of ours may quote the attacker: then it is the text of ours.
@@ -40,12 +44,15 @@ fn dangers(text: &str) -> Vec<String> {
             found.push(line.to_owned());
         }
     }
+    found
+}
+
+fn acting(text: &str) -> Vec<String> {
     let acts = |c: &char| {
         c.is_control() && !matches!(c, '\n' | '\t')
             || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    found.extend(text.chars().filter(acts).map(|c| format!("{c:?}")));
-    found
+    text.chars().filter(acts).map(|c| format!("{c:?}")).collect()
 }
 
 /// Asserts that nothing of the attacker acts, and that what is printed names what it is about.
@@ -55,7 +62,9 @@ fn assert_harmless(folder: &Path, arguments: &[&str], names: &str) {
         let mut all = String::new();
         for (stream, bytes) in [("standard output", &output.stdout), ("standard error", &output.stderr)] {
             let text = std::str::from_utf8(bytes).expect("UTF-8");
-            assert_eq!(dangers(text), Vec::<String>::new(), "{arguments:?}, {stream}, workflow {workflow}:\n{text}");
+            // Outside of workflows, documents are for programs, which read them by their forms.
+            let found = if workflow { dangers(text) } else { acting(text) };
+            assert_eq!(found, Vec::<String>::new(), "{arguments:?}, {stream}, workflow {workflow}:\n{text}");
             all += text;
         }
         assert!(all.contains(names), "{arguments:?} says nothing of {names}:\n{all}");
@@ -64,8 +73,7 @@ fn assert_harmless(folder: &Path, arguments: &[&str], names: &str) {
             let ours = |line: &str| ["outcome=", "exit-code=", "changes="].iter().any(|name| line.starts_with(name));
             assert!(outputs.lines().all(ours), "{outputs}");
             let summary = fs::read_to_string(folder.join("summary")).unwrap_or_default();
-            let acting: Vec<_> = dangers(&summary).into_iter().filter(|danger| !danger.starts_with(' ')).collect();
-            assert_eq!(acting, Vec::<String>::new(), "{summary}");
+            assert_eq!(acting(&summary), Vec::<String>::new(), "{summary}");
         }
     }
 }
@@ -112,7 +120,7 @@ fn pull_request(folder: &Path) {
         let manifest = format!(
             "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: {{ address: a.example }}\n    application:\n      \
              compose:\n        directory: ./app\n        variables:\n          GREETING: {quoted}\n    checks:\n      \
-             - {{ http: \"http://a.example:8080\", contains: {quoted}, name: page }}\n"
+             - {{ name: page, http: {{ port: 8080, path: /, contains: {quoted} }} }}\n"
         );
         fs::write(folder.join("deployment.yaml"), manifest).expect("written");
     };

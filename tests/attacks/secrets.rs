@@ -15,7 +15,7 @@ async fn every_form_of_a_trackers_secrets_is_hidden() {
     fs::write(folder.path().join("password"), PASSWORD).expect("written");
     fs::write(folder.path().join("token"), TOKEN).expect("written");
     let text = "version: 1\nproject: tracker\nenvironments:\n  web:\n    registered: { address: a.example }\n    application:\n      \
-                tracker:\n        database: { mysql: { password: { from_file: ./password } } }\n        \
+                tracker:\n        udp: [{ port: 6969 }]\n        database: { mysql: { password: { from_file: ./password } } }\n        \
                 api: { token: { from_file: ./token } }\n";
     let path = folder.path().join("deployment.yaml");
     fs::write(&path, text).expect("written");

@@ -87,7 +87,7 @@ fn base64_is_hidden_wherever_it_begins_and_ends() {
 #[test]
 fn many_and_long_values_are_hidden_in_bounded_memory() {
     let long = "0123456789abcdef".repeat(1 << 13) + "end";
-    let lines = (0..40_000).map(|line| format!("line {line} of a bundle of keys\n")).collect::<String>();
+    let lines = (0..40_000).map(|line| format!("line {line} of a bundle of keys")).collect::<Vec<_>>().join("\n");
     let redactor = knowing(&[&long, &lines, "short secret"]);
     assert_eq!(redactor.redact(&format!("<{long}> short secret")), "<***> ***");
     assert_eq!(redactor.redact("line 39999 of a bundle of keys"), "***");
