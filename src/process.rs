@@ -197,11 +197,11 @@ async fn lines(from: Option<impl AsyncRead + Unpin>, line: &mut (dyn FnMut(&[u8]
     }
 }
 
-/// Waits until what was written to our standard output was read, where that is a pipe; for at most `limit`.
-pub async fn drained(limit: Duration) {
+/// Waits until what was written to a pipe was read, for at most `limit`.
+pub async fn drained(pipe: impl std::os::fd::AsFd, limit: Duration) {
     let read = async {
         // What is no pipe, or is closed, holds nothing that somebody still reads.
-        while rustix::io::ioctl_fionread(rustix::stdio::stdout()).is_ok_and(|left| left > 0) {
+        while rustix::io::ioctl_fionread(&pipe).is_ok_and(|left| left > 0) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

@@ -89,7 +89,7 @@ impl Uncommanded {
             return context.say(Event::Warning { environment: None, message: message.to_owned() });
         }
         // The runner reads the two streams apart from each other.
-        process::drained(READ).await;
+        process::drained(render::output(), READ).await;
         tokio::time::sleep(TAKEN).await;
         context.render.resume_commands(&token);
     }

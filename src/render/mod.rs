@@ -188,6 +188,12 @@ pub fn data(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
+/// Standard output, to see how much of it was read. It is written to by [`data`] and by [`Render`] alone.
+#[must_use]
+pub fn output() -> impl std::os::fd::AsFd {
+    io::stdout()
+}
+
 /// Whether standard output is read by a program as it is written, as that of a workflow's step is: neither a terminal nor
 /// a file.
 #[must_use]
