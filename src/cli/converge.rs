@@ -188,7 +188,9 @@ async fn unmoved(
     proposal: Proposal,
 ) -> Proposal {
     if let Err(failures) = saved::stale(context, pass, saved, sessions, &proposal).await {
-        failures.into_iter().for_each(|failure| pass.fail(failure));
+        for failure in failures {
+            pass.fail(failure);
+        }
     }
     if !pass.failures.is_empty() || proposal.plan.is_empty() {
         return proposal;
@@ -198,7 +200,9 @@ async fn unmoved(
     if pass.failures.is_empty()
         && let Err(failures) = saved::stale(context, pass, saved, sessions, &proposal).await
     {
-        failures.into_iter().for_each(|failure| pass.fail(failure));
+        for failure in failures {
+            pass.fail(failure);
+        }
     }
     proposal
 }
