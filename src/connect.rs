@@ -29,6 +29,7 @@ pub async fn open(
     vouch: Vouch<'_>,
 ) -> Result<Host, Failure> {
     let mut way = way(&prepared.environment, known, accept_new).await?;
+    prepared.redactor.learn(way.sudo_password.iter().chain(&way.key_text));
     let waiting = |activity: &str| {
         sink(Event::Progress { environment: prepared.name().to_owned(), kind: None, activity: activity.to_owned() });
     };
@@ -63,12 +64,7 @@ async fn way<'a>(environment: &'a Environment, known: &'a [String], accept_new: 
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
         None => Ok(None),
     };
-    Ok(Way {
-        address: &environment.address,
-        ssh: &environment.ssh,
-        sudo_password: resolve(environment.ssh.sudo_password.as_ref()).await?,
-        key_text: resolve(environment.ssh.key_source()).await?,
-        known,
-        accept_new,
-    })
+    let sudo_password = resolve(environment.ssh.sudo_password.as_ref()).await?;
+    let key_text = resolve(environment.ssh.key_source()).await?;
+    Ok(Way { address: &environment.address, ssh: &environment.ssh, sudo_password, key_text, known, accept_new })
 }

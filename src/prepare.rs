@@ -12,6 +12,8 @@ use crate::state::{Kind, Stage};
 use crate::step::record::DigestKey;
 use crate::step::{self, HostFacts, Subject, drift};
 use crate::store::Record;
+use data_encoding::BASE64;
+use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -234,7 +236,9 @@ pub async fn prepare(environment: Environment, resolve: Resolve) -> Result<Prepa
     for (host, registry) in environment.application.iter().flat_map(|it| &it.registries) {
         match resolve.value(&registry.password).await {
             Ok(Some(value)) => {
-                secrets.push(value.text.clone());
+                // As clients of registries keep and send it.
+                let login = format!("{}:{}", registry.username, value.text.expose_secret());
+                secrets.extend([value.text.clone(), BASE64.encode(login.as_bytes()).into()]);
                 logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
             }
             Ok(None) => {}
@@ -253,6 +257,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve) -> Result<Prepa
         }
         _ => None,
     };
+    secrets.extend(release.iter().flat_map(application::confidential::of));
     if !failures.is_empty() {
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }

@@ -1,8 +1,10 @@
 //! The only module that starts local processes. Never through a shell, with an inherited standard
 //! input only where a person is handed over to a program.
 
+mod apart;
 mod environment;
 
+pub use apart::{Data, drained, hand_over_apart};
 pub use environment::{Environment, withhold};
 
 use crate::bounded::{self, Ends};

@@ -1,17 +1,20 @@
 //! Values that cannot be printed or stored, and where they are read from. Never derives `Debug` or
 //! `Serialize` for a value; `secrecy` wipes it when it is dropped.
 
+mod forms;
+mod redactor;
+
+pub use redactor::Redactor;
+
 use crate::failure::{Failure, Reason};
 use crate::process::{self, Environment};
 use camino::Utf8PathBuf;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::time::Duration;
 use zeroize::Zeroize;
 
 /// How long a command may take to tell a value.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Shorter values are too common to be told from other text.
-const SHORTEST: usize = 4;
 
 /// Where a value comes from, and whether it is secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,49 +151,10 @@ fn text(mut bytes: Vec<u8>) -> Option<SecretString> {
     }
 }
 
-/// Takes secret values out of text that is about to be reported.
-#[derive(Clone, Default)]
-pub struct Redactor {
-    /// Longest first, so that no part of a longer one stays.
-    values: Vec<SecretString>,
-}
-
-impl Redactor {
-    /// Knows these secrets; also each line of one that has several. Values under four bytes are left out.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
-        let mut values: Vec<SecretString> = Vec::new();
-        for secret in secrets {
-            let whole = secret.expose_secret();
-            let lines = whole.lines().map(str::trim).filter(|line| whole.contains('\n') && line.len() >= 2 * SHORTEST);
-            values.extend(lines.chain([whole]).filter(|text| text.len() >= SHORTEST).map(SecretString::from));
-        }
-        values.sort_by_key(|value| std::cmp::Reverse(value.expose_secret().len()));
-        Self { values }
-    }
-
-    /// The values that stand on one line, for a keeper of logs that hides what it was told. They must reach nobody else.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().map(ExposeSecret::expose_secret).filter(|value| !value.contains('\n'))
-    }
-
-    /// The text with `***` in place of every secret.
-    #[must_use]
-    pub fn redact(&self, text: &str) -> String {
-        let mut redacted = text.to_owned();
-        for value in &self.values {
-            if redacted.contains(value.expose_secret()) {
-                let next = redacted.replace(value.expose_secret(), "***");
-                redacted.zeroize();
-                redacted = next;
-            }
-        }
-        redacted
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret as _;
 
     async fn resolved(source: SecretSource) -> Result<String, Failure> {
         resolve(&source).await.map(|value| value.text.expose_secret().to_owned())
@@ -239,14 +203,5 @@ mod tests {
             assert!(failure.message.contains(words), "{failure}");
             assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
         }
-    }
-
-    #[test]
-    fn redacts_longest_first() {
-        let secrets = ["pass", "password1", "abc", "first line\nsecond line\nx\n"].map(SecretString::from);
-        let redactor = Redactor::new(&secrets);
-        assert_eq!(redactor.redact("password1 pass abc é"), "*** *** abc é");
-        assert_eq!(redactor.redact("> second line\n> x"), "> ***\n> x");
-        assert_eq!(Redactor::default().redact("pass"), "pass");
     }
 }

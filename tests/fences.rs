@@ -3,17 +3,25 @@
 use std::path::Path;
 
 /// What is named in the sources, and the only places that may name it.
-const FENCES: [(&str, &str); 16] = [
+const FENCES: [(&str, &str); 23] = [
     ("openssh::", "host/mod.rs"),
     ("process::Command", "process.rs process/"),
-    ("io::stdout()", "render/"),
-    ("io::stderr()", "render/"),
+    // Whatever is printed passes through `render/stream.rs`; these two open the streams for it.
+    ("io::stdout()", "render/mod.rs"),
+    ("io::stderr()", "render/mod.rs"),
+    ("io::stdout;", "nowhere"),
+    ("io::stderr;", "nowhere"),
+    ("/dev/std", "nowhere"),
+    ("/dev/fd/", "render/mod.rs"),
+    ("set_hook", "render/mod.rs"),
+    ("\"add-mask\"", "render/github.rs"),
+    ("aho_corasick::", "secret/"),
     ("sqlx::", "store/"),
     ("indicatif::", "render/"),
     // Two servers: for those who watch us, and for OpenTofu's state.
     ("axum::", "watch/http.rs tofu/backend.rs"),
-    // Signals to processes, files below a directory's handle, and files that nothing outlives.
-    ("rustix::", "process.rs directory.rs scratch/"),
+    // Signals to processes, files below a directory's handle, and secrets in memory.
+    ("rustix::", "process.rs process/ scratch/ directory.rs"),
     // Directories and files that nothing outlives.
     ("tempfile::Builder", "scratch.rs"),
     ("chacha20poly1305::", "tofu/"),

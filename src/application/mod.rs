@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod builds;
+pub mod confidential;
 pub mod dotenv;
 pub mod release;
 

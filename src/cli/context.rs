@@ -67,6 +67,7 @@ impl Context {
             color: global.color,
             verbose: global.verbose,
             dumb: variable("TERM").is_some_and(|terminal| terminal == "dumb"),
+            ci: in_ci(),
             workflow: workflow(),
         });
         let directory = match std::env::current_dir().map(Utf8PathBuf::from_path_buf) {
@@ -167,12 +168,11 @@ impl Context {
 fn tools(global: &Global) -> Tools {
     let set = |name| variable(name).filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let in_ci = variable("CI").is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"));
     Tools {
         program: global.tofu.as_ref().map(ToString::to_string),
         plugins: cache.unwrap_or_else(|| "/var/cache".into()).join("deployer/plugins"),
         settings: variable("TF_CLI_CONFIG_FILE").filter(|path| !path.is_empty()).map(Utf8PathBuf::from),
-        fleeting: in_ci && !global.allow_local_state,
+        fleeting: is_set("CI") && !global.allow_local_state,
     }
 }
 
@@ -187,6 +187,16 @@ pub(super) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
         (Some(rest), Some(home)) => home.join(rest),
         _ => path.into(),
     }
+}
+
+/// Whether a variable says yes.
+fn is_set(name: &str) -> bool {
+    variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"))
+}
+
+/// Whether a CI service keeps what is printed.
+pub(super) fn in_ci() -> bool {
+    ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "TEAMCITY_VERSION"].into_iter().any(is_set)
 }
 
 /// The files of a GitHub workflow's step, where this is one.

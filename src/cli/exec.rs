@@ -60,19 +60,21 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
     let host = hand_over::reach(context, pass, prepared).await?;
     // A sudo that asks can only be answered by a person, or over our own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
-    let code = if context.json || asks {
+    let code = if context.json {
         let mut line = |line: &Line| {
             if line.left_out > 0 {
                 // What a command writes is data: a part of a line is none.
                 let hint = "Run the command again without --json, with its output in a file";
                 return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
             }
-            context.say(Event::Output(prepared.redactor.redact(&line.text) + "\n"));
+            context.say(Event::Said { text: prepared.redactor.redact(&line.text) + "\n", error: false });
             Ok(())
         };
         host.follow(&format!("{{ {script}; }} 2>&1 </dev/null\n"), DAY, &mut line).await
+    } else if asks {
+        hand_over::pour(context, prepared, &host, &format!("{{ {script}; }} </dev/null\n")).await
     } else {
-        host.ssh(terminal, &script).await
+        hand_over::run(context, prepared, &host, Some(&host.as_root(&script))).await
     };
     host.close().await;
     code

@@ -65,7 +65,7 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
                 args.service.as_deref().map_or(String::new(), quote),
             );
             let mut line = |line: &Line| {
-                context.say(Event::Output(shown(line, &prepared.redactor) + "\n"));
+                context.say(Event::Said { text: shown(line, &prepared.redactor) + "\n", error: false });
                 Ok(())
             };
             let status = host.follow(&script, DAY, &mut line).await;

@@ -151,6 +151,7 @@ enum Command {
 
 /// Parses the arguments, runs the command and says how it ended.
 pub fn main() -> ExitCode {
+    crate::render::guard_panics();
     completions::answer();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let parsed = command().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));

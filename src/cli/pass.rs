@@ -198,11 +198,12 @@ impl Pass {
                 machine::recall(&mut environment, record);
             }
             if self.render.masks() && resolve != Resolve::Literals {
-                self.render.mask(&prepare::known_of_access(&environment).await);
+                let known = Arc::new(prepare::known_of_access(&environment).await);
+                self.render.hide(environment.name.as_str(), &known);
             }
             match Box::pin(prepare::prepare(environment, resolve)).await {
                 Ok(mut one) => {
-                    self.render.mask(&one.redactor);
+                    self.render.hide(one.name(), &one.redactor);
                     one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
                     prepared.push(one);
                 }

@@ -6,7 +6,6 @@ use crate::event::Outcome;
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::prepare::Resolve;
-use crate::render;
 use crate::shell::quote;
 
 /// Open a shell on an environment's host, or run a command there
@@ -38,7 +37,7 @@ async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     for prepared in pass.prepare(environments, Resolve::Connection).await {
         let code = match hand_over::reach(context, &pass, &prepared).await {
             Ok(host) => {
-                let code = host.shell(render::at_terminal(), command.as_deref()).await;
+                let code = hand_over::run(context, &prepared, &host, command.as_deref()).await;
                 host.close().await;
                 code
             }

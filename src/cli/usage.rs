@@ -21,8 +21,8 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         _ => ColorChoice::Auto,
     };
     let format = if flags().any(|flag| flag == "--json") { Format::Json } else { Format::Terminal };
-    let now = super::context::now();
-    let render = render::open(render::Options { format, color, verbose: false, now, dumb: true, workflow: None });
+    let (now, ci) = (super::context::now(), super::context::in_ci());
+    let render = render::open(render::Options { format, color, verbose: false, now, dumb: true, ci, workflow: None });
     let ending = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             render.event(&Event::Output(text(error, format, color)));

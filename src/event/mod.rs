@@ -57,8 +57,15 @@ pub enum Event {
         /// What.
         message: String,
     },
-    /// The output a command was asked for (a schema, a rendered file, a log line), as it stands.
+    /// The document a command was asked for (a schema, an inventory, a graph). Its form escapes what it holds.
     Output(String),
+    /// What a service or a program on a host says, line by line.
+    Said {
+        /// One or more lines, each with its line break.
+        text: String,
+        /// Whether it said so on standard error.
+        error: bool,
+    },
     /// A line for people about what was done (an entry written, an environment resumed).
     Note(String),
     /// Something that happened to a watch.

@@ -1,28 +1,69 @@
 //! A local `ssh` that takes the terminal, or our own standard streams, over the connection that stands. Never opens a
 //! connection of its own: the host's key is checked, and the key is given, already.
 
-use super::Host;
+use super::script::{Marks, leashed};
+use super::{Host, Tail};
 use crate::failure::{Failure, Reason};
-use crate::process;
+use crate::process::{self, Data};
 use data_encoding::BASE64;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// How long a command may take that nobody watches.
+const DAY: Duration = Duration::from_hours(24);
 
 impl Host {
-    /// Runs a script as root, with our own standard input, output and error; its exit code. At a terminal, with one.
-    pub async fn ssh(&self, terminal: bool, script: &str) -> Result<i32, Failure> {
-        let sudo = if self.sudo_password.is_some() { "sudo" } else { "sudo -n" };
-        self.shell(terminal, Some(&as_root(script, sudo))).await
+    /// Runs a command of the SSH user, or a shell, with our own standard streams; its exit code. At a terminal, with one.
+    pub async fn shell(&self, terminal: bool, command: Option<&str>) -> Result<i32, Failure> {
+        let status = process::hand_over(&self.client(if terminal { "-t" } else { "-T" }, command)).await?;
+        self.ended_with(status).await
     }
 
-    /// The same for a shell of the SSH user, or a command in it.
-    pub async fn shell(&self, terminal: bool, command: Option<&str>) -> Result<i32, Failure> {
+    /// Does the same without a terminal, and gives each line of standard error to `line`. Standard output is ours, or
+    /// goes to `data`.
+    pub async fn shell_apart(
+        &self,
+        command: Option<&str>,
+        data: Option<Data<'_>>,
+        line: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<i32, Failure> {
+        let status = process::hand_over_apart(&self.client("-T", command), data, line).await?;
+        self.ended_with(status).await
+    }
+
+    /// The command by which the SSH user runs a script as root.
+    #[must_use]
+    pub fn as_root(&self, script: &str) -> String {
+        as_root(script, if self.sudo_password.is_some() { "sudo" } else { "sudo -n" })
+    }
+
+    /// Runs a script as root over our own session, which can answer a sudo that asks. Its standard output goes to `data`
+    /// as it comes; returns its exit code and its standard error.
+    pub async fn pour(&self, script: &str, data: Data<'_>) -> Result<(i32, String), Failure> {
+        // What comes before is of sudo and the login shell.
+        let begin = uuid::Uuid::new_v4().simple().to_string();
+        let script = format!("echo {begin} >&2\n{script}");
+        let unread = |error: std::io::Error| {
+            Failure::new(Reason::CommandFailed, format!("Cannot write to standard output: {error}"))
+        };
+        let mut each = |marks: &mut Marks| data(&marks.take_bytes()).map_err(unread);
+        let (marks, status, stderr) = self.converse(&leashed(&script), Tail::Open, DAY, &mut each).await?;
+        data(&marks.into_held()).map_err(unread)?;
+        Ok((status, stderr.split_once(&format!("{begin}\n")).map_or(String::new(), |(_, own)| own.to_owned())))
+    }
+
+    /// The command line of a local `ssh` over this connection.
+    fn client(&self, terminal: &str, command: Option<&str>) -> Vec<String> {
         let mut argv: Vec<String> = ["ssh", "-F", "/dev/null", "-S"].map(str::to_owned).to_vec();
         argv.push(self.session.control_socket().to_string_lossy().into_owned());
         // Were our connection lost, ssh would make one of its own.
-        argv.extend(["-o", "ProxyCommand=false", "-o", "LogLevel=ERROR"].map(str::to_owned));
-        argv.push(if terminal { "-t" } else { "-T" }.to_owned());
-        argv.extend(["--".to_owned(), self.address.trim_matches(['[', ']']).to_owned()]);
+        argv.extend(["-o", "ProxyCommand=false", "-o", "LogLevel=ERROR", terminal, "--"].map(str::to_owned));
+        argv.push(self.address.trim_matches(['[', ']']).to_owned());
         argv.extend(command.map(str::to_owned));
-        let status = process::hand_over(&argv).await?;
+        argv
+    }
+
+    async fn ended_with(&self, status: ExitStatus) -> Result<i32, Failure> {
         match status.code() {
             Some(255) if self.gone().await => {
                 Err(Failure::new(Reason::ConnectionLost, format!("The connection to {} broke", self.address)))
@@ -43,7 +84,6 @@ fn as_root(script: &str, sudo: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test]
     async fn every_login_shell_runs_it() {

@@ -156,6 +156,14 @@ impl Marks {
         self.held
     }
 
+    /// Takes output as far as it is known not to be the end mark.
+    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
+        if !self.begun {
+            return Vec::new();
+        }
+        self.held.drain(..std::mem::take(&mut self.searched)).collect()
+    }
+
     /// Takes the lines of output that are complete, without waiting for what may be the end mark.
     pub(super) fn take_lines(&mut self) -> Vec<Line> {
         if !self.begun {
@@ -339,9 +347,9 @@ mod tests {
         fn cuts_exactly_however_it_arrives(output in output(), sizes in proptest::collection::vec(1usize..9, 1..5)) {
             // With a blank after it, the end mark would be real.
             prop_assume!(!output.windows(NONCE.len() + 15).any(|part| part == format!("\ndeployer-end {NONCE} ").as_bytes()));
-            let (mut whole, mut lines) = (Marks::new(NONCE), Marks::new(NONCE));
+            let (mut whole, mut lines, mut bytes) = (Marks::new(NONCE), Marks::new(NONCE), Marks::new(NONCE));
             let sent = sent(&output, 42);
-            let (mut rest, mut taken) = (sent.as_slice(), Vec::new());
+            let (mut rest, mut taken, mut poured) = (sent.as_slice(), Vec::new(), Vec::new());
             for size in sizes.into_iter().cycle() {
                 if rest.is_empty() { break }
                 let (now, later) = rest.split_at(size.min(rest.len()));
@@ -349,7 +357,11 @@ mod tests {
                 whole.push(now);
                 lines.push(now);
                 taken.extend(lines.take_lines().into_iter().map(|line| line.text));
+                bytes.push(now);
+                poured.extend(bytes.take_bytes());
             }
+            poured.extend(bytes.into_held());
+            prop_assert_eq!(&poured, &output);
             prop_assert_eq!((whole.status(), lines.status()), (Some(42), Some(42)));
             prop_assert_eq!(&whole.into_held(), &output);
             let text = String::from_utf8_lossy(&output).into_owned();

@@ -48,7 +48,7 @@ impl Workshop {
         let name = prepared.name().to_owned();
         let say = |activity: String| sink(Event::Progress { environment: name.clone(), kind: None, activity });
         let warn = |message: String| sink(Event::Warning { environment: Some(name.clone()), message });
-        let mut ready = self.ready(&prepared.environment, &provision, taking_down).await?;
+        let mut ready = self.ready(prepared, &provision, taking_down).await?;
         let proposed = self.propose(&mut ready, &prepared.environment, &provision, taking_down, &say).await?;
         let Ready { work, inputs, keys, vault, .. } = ready;
         elsewhere(&proposed).into_iter().for_each(warn);
@@ -66,12 +66,8 @@ impl Workshop {
         Ok(Some(machine))
     }
 
-    async fn ready(
-        &self,
-        environment: &Environment,
-        provision: &Provision,
-        taking_down: bool,
-    ) -> Result<Ready, Failure> {
+    async fn ready(&self, prepared: &Prepared, provision: &Provision, taking_down: bool) -> Result<Ready, Failure> {
+        let environment = &prepared.environment;
         let vault = self.vault(environment, provision).await?;
         let kept = vault.kept(Plain::HostKey).await?;
         let tried = kept.is_some();
@@ -89,6 +85,8 @@ impl Workshop {
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, provision, &around)?;
         let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
+        // What hosts and errors say is to show none of them either.
+        prepared.redactor.learn(&hidden);
         let work = Work {
             tofu: self.tofu().await?,
             directory,

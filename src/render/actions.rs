@@ -1,14 +1,15 @@
 //! What a GitHub workflow gets beside the usual: groups, masks and annotations on standard error, a summary and outputs
 //! in its files. Never puts a secret anywhere but into a mask.
 
+use super::github::{self, Command};
 use super::stream::Stream;
-use super::{Render, github, markdown};
+use super::{Render, markdown};
 use crate::event::{EnvironmentView, Event, PlanView, ResultView, StepState};
 use crate::failure::Failure;
 use crate::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,7 +52,7 @@ struct Groups {
 
 /// What is to be written next.
 enum Said {
-    Command(String),
+    Command(Command),
     Event(Box<Event>),
 }
 
@@ -90,7 +91,7 @@ impl Groups {
     fn write(&mut self, name: &str, event: Event, said: &mut Vec<Said>) {
         if self.open.is_none() {
             self.open = Some(name.to_owned());
-            said.push(Said::Command(format!("::group::{}\n", github::data(name))));
+            said.push(Said::Command(github::group(name)));
         }
         let ended = matches!(&event, Event::Step(step) if step.state != StepState::Started);
         said.push(Said::Event(Box::new(event)));
@@ -104,7 +105,7 @@ impl Groups {
 
     fn close(&mut self) -> Said {
         self.open = None;
-        Said::Command("::endgroup::\n".to_owned())
+        Said::Command(github::end_of_group())
     }
 
     /// Everything that still waits: nothing more comes.
@@ -134,7 +135,7 @@ impl Actions {
     fn say(&self, said: Vec<Said>) {
         for one in said {
             match one {
-                Said::Command(text) => self.err.write(&text),
+                Said::Command(command) => self.err.commands(&[command]),
                 Said::Event(event) => self.inner.event(&event),
             }
         }
@@ -178,19 +179,18 @@ impl Render for Actions {
             Event::Failure(failure) => state.failures.push(failure.clone()),
             _ => {}
         }
-        let defused = github::defused(event);
         if !self.plain {
             self.inner.event(event);
         } else if matches!(event, Event::Environment(_) | Event::Result(_)) {
             let waiting = state.groups.end();
             self.say(waiting);
-            self.inner.event(&defused);
+            self.inner.event(event);
         } else {
-            let now = state.groups.take(&defused);
+            let now = state.groups.take(event);
             self.say(now);
         }
         match event {
-            Event::Failure(failure) if self.plain => self.err.write(&github::failure(failure)),
+            Event::Failure(failure) if self.plain => self.err.commands(&[github::failure(failure)]),
             Event::Result(result) => self.end(&state, result),
             _ => {}
         }
@@ -208,16 +208,27 @@ impl Render for Actions {
         self.inner.lost()
     }
 
+    fn commands(&self, commands: &[Command]) {
+        self.inner.commands(commands);
+    }
+
     fn masks(&self) -> bool {
         true
     }
 
-    fn mask(&self, secrets: &Redactor) {
-        let mut masks = String::new();
-        for line in secrets.lines() {
-            let _ = writeln!(masks, "::add-mask::{}", github::data(line));
-        }
-        self.err.write(&masks);
+    fn hide(&self, environment: &str, secrets: &Arc<Redactor>) {
+        self.err.commands(&secrets.lines().iter().map(|line| github::mask(line.expose_secret())).collect::<Vec<_>>());
+        self.inner.hide(environment, secrets);
+    }
+
+    fn stop_commands(&self) -> Option<String> {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        self.err.commands(&[github::stop(&token)]);
+        Some(token)
+    }
+
+    fn resume_commands(&self, token: &str) {
+        self.err.commands(&[github::resume(token)]);
     }
 }
 
@@ -244,7 +255,7 @@ mod tests {
 
     fn words(said: Vec<Said>) -> Vec<String> {
         let word = |one| match one {
-            Said::Command(text) => text.trim_end().to_owned(),
+            Said::Command(command) => command.line().trim_end().to_owned(),
             Said::Event(event) => match *event {
                 Event::Step(step) => format!("{} {:?}", step.environment, step.state),
                 _ => "other".to_owned(),

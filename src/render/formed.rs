@@ -2,7 +2,8 @@
 //! checks as a report. Never changes
 //! what is said besides.
 
-use super::{Render, github, junit, markdown};
+use super::github::{self, Command};
+use super::{Render, junit, markdown};
 use crate::event::{CheckView, Event, PlanView, VerdictView};
 use crate::failure::Failure;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,13 +38,13 @@ impl Formed {
     }
 
     fn annotations(&self, event: &Event) {
-        let text = match event {
+        let commands = match event {
             Event::Plan(plan) => github::plan(plan),
-            Event::Failure(failure) => github::failure(failure),
-            Event::Warning { environment, message } => github::warning(environment.as_deref(), message),
+            Event::Failure(failure) => vec![github::failure(failure)],
+            Event::Warning { environment, message } => vec![github::warning(environment.as_deref(), message)],
             other => return self.inner.event(other),
         };
-        self.inner.event(&Event::Output(text));
+        self.inner.commands(&commands);
     }
 
     fn page(&self, event: &Event) {
@@ -88,6 +89,10 @@ impl Render for Formed {
             Form::Junit => self.report(event),
             Form::Github => self.annotations(event),
         }
+    }
+
+    fn commands(&self, commands: &[Command]) {
+        self.inner.commands(commands);
     }
 
     fn can_ask(&self) -> bool {

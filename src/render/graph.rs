@@ -1,6 +1,6 @@
 //! A plan's graph as text for other programs: DOT, Mermaid, SVG. Never lets a name be anything but a label.
 
-use super::text;
+use super::{defuse, text};
 use crate::event::{Action, PlanView, PlannedStep};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// The graph for Graphviz.
 #[must_use]
 pub fn dot(plan: &PlanView) -> String {
-    let quote = |text: &str| text::clean_line(text).replace('\\', "\\\\").replace('"', "\\\"");
+    let quote = |text: &str| defuse::line(text).replace('\\', "\\\\").replace('"', "\\\"");
     let mut out =
         String::from("digraph plan {\n  rankdir=LR\n  node [shape=box, style=rounded, fontname=sans-serif]\n");
     for (at, step) in plan.steps.iter().enumerate() {
@@ -52,7 +52,7 @@ pub(super) fn mermaid_of_steps(plan: &PlanView) -> String {
 
 /// A label of Mermaid: what is not a plain character is written by its number.
 fn label(text: &str) -> String {
-    let line = text::clean_line(text);
+    let line = defuse::line(text);
     let shortened: String = line.chars().take(80).collect();
     shortened.chars().fold(String::new(), |mut out, c| {
         if c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '.' | '/' | '_') {
@@ -167,7 +167,7 @@ fn layout(plan: &PlanView) -> Vec<Node> {
 }
 
 fn cut(text: &str) -> String {
-    text::clean_line(text).chars().take(60).collect()
+    defuse::line(text).chars().take(60).collect()
 }
 
 fn xml(text: &str) -> String {

@@ -1,11 +1,13 @@
 //! Events as JSON lines, version 1 of the contract in `schemas/events.schema.json`. Never prompts and
 //! never writes to standard error.
 
+use super::defuse;
 use super::{Render, stream::Stream};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::state::Kind;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 use std::io::{self, Write};
 
 const VERSION: u8 = 1;
@@ -23,10 +25,7 @@ impl Json {
 
 impl Render for Json {
     fn event(&self, event: &Event) {
-        self.out.write_as(|out| {
-            write(event, &mut *out)?;
-            out.write_all(b"\n")
-        });
+        self.out.json(&Object(event));
     }
 
     fn can_ask(&self) -> bool {
@@ -91,42 +90,63 @@ struct Place<'a> {
 pub fn line(event: &Event) -> String {
     let mut line = Vec::new();
     // Strings, numbers and maps with string keys: there is nothing in an event that could fail.
-    let _ = write(event, &mut line);
+    let _ = write(&Object(event), &mut line);
     String::from_utf8(line).unwrap_or_default()
 }
 
-/// The same, written as it is made: that of a plan may be long.
-fn write(event: &Event, out: &mut dyn Write) -> io::Result<()> {
-    let mut object = Object(out);
-    match event {
-        Event::Progress { environment, kind, activity } => {
-            object.of("progress", Progress { environment, kind: *kind, activity })
+/// Writes a value as JSON on one line, as it is made: that of a plan may be long.
+pub(super) fn write(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    Ok(value.serialize(&mut serde_json::Serializer::with_formatter(out, Defused))?)
+}
+
+/// JSON whose strings hold nothing that the reader of a log acts on: it is written by its number.
+struct Defused;
+
+impl Formatter for Defused {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut written = 0;
+        for (at, c) in fragment.char_indices() {
+            // `[` ends the name of a command of the form `##[name]` or `##vso[name]`.
+            let ends = c == '[' && fragment[..at].trim_end_matches(|c: char| c.is_ascii_alphanumeric()).ends_with("##");
+            if ends || defuse::is_active(c, 'a') {
+                out.write_all(&fragment.as_bytes()[written..at])?;
+                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))?;
+                written = at + c.len_utf8();
+            }
         }
-        Event::Plan(plan) => object.of("plan", plan),
-        Event::Step(step) => object.of("step", step),
-        Event::Environment(environment) => object.of("environment", environment),
-        Event::Check(check) => object.of("check", check),
-        Event::Verdict(verdict) => object.of("verdict", verdict),
-        Event::Run(run) => object.of("run", run),
-        Event::Release(release) => object.of("release", release),
-        Event::Archive(archive) => object.of("archive", archive),
-        Event::Failure(failure) => object.of("error", error(failure)),
-        Event::Warning { environment, message } => {
-            object.of("warning", Warning { environment: environment.as_deref(), message })
-        }
-        Event::Output(text) => object.of("output", Text { text }),
-        Event::Note(text) => object.of("note", Text { text }),
-        Event::Watch(watch) => object.of("watch", watch),
-        Event::Result(result) => object.of("result", result),
+        out.write_all(&fragment.as_bytes()[written..])
     }
 }
 
-/// Where one object goes.
-struct Object<'a>(&'a mut dyn Write);
+/// An event as an object.
+struct Object<'a>(&'a Event);
 
-impl Object<'_> {
-    fn of(&mut self, r#type: &str, body: impl Serialize) -> io::Result<()> {
-        Ok(serde_json::to_writer(&mut self.0, &Line { version: VERSION, r#type, body })?)
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        fn of<S: Serializer>(r#type: &str, body: impl Serialize, to: S) -> Result<S::Ok, S::Error> {
+            Line { version: VERSION, r#type, body }.serialize(to)
+        }
+        match self.0 {
+            Event::Progress { environment, kind, activity } => {
+                of("progress", Progress { environment, kind: *kind, activity }, to)
+            }
+            Event::Plan(plan) => of("plan", plan, to),
+            Event::Step(step) => of("step", step, to),
+            Event::Environment(environment) => of("environment", environment, to),
+            Event::Check(check) => of("check", check, to),
+            Event::Verdict(verdict) => of("verdict", verdict, to),
+            Event::Run(run) => of("run", run, to),
+            Event::Release(release) => of("release", release, to),
+            Event::Archive(archive) => of("archive", archive, to),
+            Event::Failure(failure) => of("error", error(failure), to),
+            Event::Warning { environment, message } => {
+                of("warning", Warning { environment: environment.as_deref(), message }, to)
+            }
+            Event::Output(text) | Event::Said { text, .. } => of("output", Text { text }, to),
+            Event::Note(text) => of("note", Text { text }, to),
+            Event::Watch(watch) => of("watch", watch, to),
+            Event::Result(result) => of("result", result, to),
+        }
     }
 }
 
@@ -142,5 +162,27 @@ fn error(failure: &Failure) -> Error<'_> {
             column: location.column,
         }),
         details: failure.details.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::hostile::{acting, every_event, hostile, taken};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_line_is_text_for_its_reader_and_the_same_value_for_a_parser(foreign in hostile()) {
+            for event in every_event(&foreign) {
+                let line = line(&event);
+                prop_assert_eq!(taken(&line), Vec::<String>::new(), "{}", line);
+                prop_assert_eq!(acting(&line), Vec::<char>::new(), "{}", line);
+                let plain: serde_json::Value = serde_json::to_value(Object(&event)).expect("JSON");
+                prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&line).expect("JSON"), plain);
+            }
+        }
     }
 }

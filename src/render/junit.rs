@@ -1,6 +1,7 @@
 //! Checks as XML of the kind that `JUnit` writes, for pipelines that show reports: a suite an environment. Never leaves out a failure that
 //! is not a check's own.
 
+use super::defuse;
 use crate::event::{CheckView, VerdictView};
 use crate::failure::{Failure, Reason};
 use crate::smoke::{Judgement, Vantage};
@@ -104,11 +105,13 @@ fn write_case(out: &mut String, case: &Case) {
     );
 }
 
-/// Text as XML 1.0 can hold it, in elements and attributes: what it cannot hold at all (most control characters)
-/// becomes U+FFFD.
+/// Text as XML 1.0 can hold it, in elements and attributes: what it cannot hold at all (most control characters), and
+/// what would act on a reader, becomes U+FFFD.
 fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
+            // Two of them may begin a command of a runner that prints the report.
+            '#' if out.ends_with('#') => out.push_str("&#35;"),
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -116,7 +119,7 @@ fn escape(text: &str) -> String {
             '\t' => out.push_str("&#9;"),
             '\n' => out.push_str("&#10;"),
             '\r' => out.push_str("&#13;"),
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c if defuse::is_active(c, 'a') => out.push('\u{fffd}'),
             c => out.push(c),
         }
         out
@@ -126,6 +129,9 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
+    use crate::render::hostile::{acting, every_event, hostile};
+    use proptest::prelude::*;
 
     #[test]
     fn a_report_has_a_suite_an_environment() {
@@ -154,5 +160,32 @@ mod tests {
             Failure::new(Reason::ConnectionRefused, "b refuses").on("backup").hint("Start it"),
         ];
         insta::assert_snapshot!(text(&[check], &verdicts, &failures));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_of_others_is_more_than_text(foreign in hostile()) {
+            let report = report(&foreign);
+            prop_assert_eq!(acting(&report), Vec::<char>::new());
+            // It has the lines and the elements that it has with other texts in it.
+            let shape = |text: &str| (text.lines().count(), text.matches('<').count(), text.matches('"').count());
+            prop_assert_eq!(shape(&report), shape(&super::tests::report("plain")), "{}", report);
+        }
+    }
+
+    /// The report of everything that can be in one, with this text wherever there is text.
+    fn report(foreign: &str) -> String {
+        let (mut checks, mut verdicts, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        for event in every_event(foreign) {
+            match event {
+                Event::Check(check) => checks.push(check),
+                Event::Verdict(verdict) => verdicts.push(verdict),
+                Event::Failure(failure) => failures.push(failure),
+                _ => {}
+            }
+        }
+        text(&checks, &verdicts, &failures)
     }
 }

@@ -2,8 +2,9 @@
 //! anything until the end: there may be none for months.
 
 use super::Render;
+use super::defuse;
 use super::stream::Stream;
-use super::text::{clean_line, duration, value};
+use super::text::{duration, value};
 use crate::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
 use crate::failure::Failure;
 use jiff::Timestamp;
@@ -26,7 +27,7 @@ impl Render for Log {
     fn event(&self, event: &Event) {
         let at = (self.now)();
         let lines = lines(event, self.verbose).into_iter();
-        self.out.write(&lines.fold(String::new(), |text, line| text + &format!("{at:.0} {}\n", clean_line(&line))));
+        self.out.say(&lines.fold(String::new(), |text, line| text + &format!("{at:.0} {}\n", defuse::line(&line))));
     }
 
     fn can_ask(&self) -> bool {
@@ -59,7 +60,7 @@ fn lines(event: &Event, verbose: bool) -> Vec<String> {
         Event::Environment(view) => vec![standing(view)],
         Event::Failure(failure) => failed(failure),
         Event::Warning { environment, message } => vec![format!("{}warning: {message}", of(environment.as_deref()))],
-        Event::Output(text) | Event::Note(text) => text.lines().map(str::to_owned).collect(),
+        Event::Output(text) | Event::Said { text, .. } | Event::Note(text) => text.lines().map(str::to_owned).collect(),
         Event::Watch(watch) => vec![format!("{}{}", of(watch.environment.as_deref()), watch.message)],
         Event::Result(result) => vec![format!("watch ended: {}", result.outcome.name())],
     }
@@ -134,7 +135,10 @@ mod tests {
     use super::*;
     use crate::event::{Action, Happening, PlanView, WatchView};
     use crate::failure::Reason;
+    use crate::render::hostile::{Page, acting, every_event, hostile, taken};
+    use crate::render::stream::Readers;
     use crate::state::Kind;
+    use proptest::prelude::*;
 
     #[test]
     fn every_line_says_whom_it_is_about() {
@@ -175,5 +179,21 @@ mod tests {
         assert!(said[0].ends_with("s7 running -> nothing, and 1 more"), "{}", said[0]);
         assert_eq!(said[1], "lab: left as it is: files (drifted): motd running -> nothing");
         assert_eq!(said.len(), 6);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_of_others_begins_a_line(foreign in hostile()) {
+            let (page, at) = (Page::default(), Timestamp::UNIX_EPOCH);
+            let log = Log::new(Stream::new(Box::new(page.clone()), Readers::default()), || Timestamp::UNIX_EPOCH, true);
+            for event in every_event(&foreign) {
+                log.event(&event);
+            }
+            let text = page.text();
+            prop_assert_eq!((taken(&text), acting(&text)), (Vec::new(), Vec::new()), "{}", text);
+            prop_assert!(text.lines().all(|line| line.starts_with(&format!("{at:.0} "))), "{}", text);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A plan, and how a run ended, as Markdown for a comment or a job's summary. Never longer than a comment may be, and
 //! never lets a value be anything but text.
 
-use super::{graph, text};
+use super::{defuse, graph, text};
 use crate::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
 use crate::failure::Failure;
 use std::collections::BTreeMap;
@@ -220,7 +220,7 @@ fn one(out: &mut String, step: &PlannedStep, level: Level, omitted: &mut Omitted
 }
 
 fn diff(out: &mut String, change: &Change, level: Level, omitted: &mut Omitted) {
-    let Some(diff) = change.diff.as_ref().map(|diff| text::clean(diff)) else { return };
+    let Some(diff) = change.diff.as_ref().map(|diff| defuse::controls(diff)) else { return };
     if level.diff == 0 {
         omitted.diffs += 1;
         return;
@@ -261,7 +261,7 @@ fn count(number: usize, what: &str) -> String {
 }
 
 fn cut(text: &str, most: usize) -> String {
-    let line = text::clean_line(text);
+    let line = defuse::line(text);
     match line.char_indices().nth(most) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
@@ -271,7 +271,7 @@ fn cut(text: &str, most: usize) -> String {
 /// Text as code, every character of it that could mean something written as an entity: so it stands in a list, a table,
 /// a summary alike, and mentions nobody.
 fn code(text: &str) -> String {
-    let line = text::clean_line(text);
+    let line = defuse::line(text);
     let mut out = String::from("<code>");
     for c in line.chars() {
         if c.is_ascii_alphanumeric() || !c.is_ascii() || matches!(c, ' ' | '-' | '.' | '/' | ',' | '(' | ')' | '=') {

@@ -1,9 +1,15 @@
 //! The only place that prints: events to a terminal's text or to JSON lines. Never decides anything.
+//!
+//! Every text passes `hiding`, which takes secrets out, and `stream`, which makes it safe for whoever reads it.
 
 mod actions;
+mod defuse;
 mod formed;
 mod github;
 pub mod graph;
+mod hiding;
+#[cfg(test)]
+mod hostile;
 mod json;
 pub mod junit;
 mod log;
@@ -13,6 +19,7 @@ mod terminal;
 mod text;
 
 pub use actions::Files;
+pub use github::Command;
 pub use json::line;
 
 use crate::event::{Event, Sink};
@@ -20,9 +27,11 @@ use crate::secret::Redactor;
 use actions::Actions;
 use clap::ColorChoice;
 use formed::{Form, Formed};
-use std::io::{self, IsTerminal};
+use hiding::Hiding;
+use std::io::{self, IsTerminal, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
-use stream::Stream;
+use stream::{Readers, Stream};
 use terminal::{Look, Terminal};
 
 /// Says events, in one form or another. Called from many tasks at once.
@@ -39,13 +48,30 @@ pub trait Render: Send + Sync {
     /// Whether something could not be written, a closed pipe aside.
     fn lost(&self) -> bool;
 
-    /// Whether the log's keeper is to be told the secrets, so that it hides them.
+    /// Writes commands for a workflow, where standard output is its log.
+    fn commands(&self, _commands: &[Command]) {}
+
+    /// Whether the log's keeper hides secrets that it knows.
     fn masks(&self) -> bool {
         false
     }
 
-    /// Tells the log's keeper secrets, where it wants them.
-    fn mask(&self, _secrets: &Redactor) {}
+    /// An event without the secrets that are hidden, for those who keep it elsewhere.
+    fn without_secrets(&self, event: Event) -> Event {
+        event
+    }
+
+    /// Hides the secrets of an environment from now on, in place of those that were hidden for it before.
+    fn hide(&self, _environment: &str, _secrets: &Arc<Redactor>) {}
+
+    /// Has the keeper of the log take no command until [`Render::resume_commands`] gives it the token returned. `None`
+    /// where nobody would take one.
+    fn stop_commands(&self) -> Option<String> {
+        None
+    }
+
+    /// Ends what [`Render::stop_commands`] began.
+    fn resume_commands(&self, _token: &str) {}
 }
 
 /// Whether a person types and reads: standard input and output both are a terminal.
@@ -82,6 +108,8 @@ pub struct Options {
     pub verbose: bool,
     /// The clock, for logs.
     pub now: fn() -> jiff::Timestamp,
+    /// Whether a CI service keeps what is printed.
+    pub ci: bool,
     /// Whether the terminal cannot move its cursor (`TERM=dumb`).
     pub dumb: bool,
     /// Where a GitHub workflow takes a step's summary and outputs from; `None` elsewhere.
@@ -91,33 +119,87 @@ pub struct Options {
 /// Opens standard output and standard error for printing.
 pub fn open(options: Options) -> Arc<dyn Render> {
     let render: Arc<dyn Render> = match options.format {
-        Format::Json => Arc::new(json::Json::new(Stream::new(Box::new(io::stdout())))),
+        Format::Json => Arc::new(json::Json::new(Stream::new(Box::new(io::stdout()), Readers::default()))),
         Format::Terminal => terminal(&options),
-        Format::Log => Arc::new(log::Log::new(Stream::new(Box::new(io::stdout())), options.now, options.verbose)),
+        Format::Log => {
+            let out = Stream::new(Box::new(io::stdout()), Readers::default());
+            Arc::new(log::Log::new(out, options.now, options.verbose))
+        }
         Format::Markdown => Arc::new(Formed::new(terminal(&options), Form::Markdown)),
         Format::Junit => Arc::new(Formed::new(terminal(&options), Form::Junit)),
         Format::Github => Arc::new(Formed::new(terminal(&options), Form::Github)),
     };
     let plain = matches!(options.format, Format::Terminal | Format::Markdown | Format::Junit);
-    match options.workflow {
-        Some(files) => Arc::new(Actions::new(render, Stream::new(Box::new(io::stderr())), files, plain)),
+    let render = match options.workflow {
+        Some(files) => {
+            let err = Stream::new(Box::new(io::stderr()), Readers::default());
+            Arc::new(Actions::new(render, err, files, plain))
+        }
         None => render,
-    }
+    };
+    Arc::new(Hiding::new(render))
 }
 
 fn terminal(options: &Options) -> Arc<dyn Render> {
-    let out = Stream::new(Box::new(io::stdout()));
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let look = |color, width| Look { color, width, verbose: options.verbose };
+    let (out, err) = (
+        look(is_colored(options.color, &stdout), width(&stdout, false)),
+        look(is_colored(options.color, &stderr), width(&stderr, true)),
+    );
+    let programs = !stdout.is_terminal() && !options.ci;
     Arc::new(Terminal::new(terminal::Streams {
-        out,
-        err: Stream::new(Box::new(io::stderr())),
-        stdout: look(is_colored(options.color, &stdout), width(&stdout, false)),
-        stderr: look(is_colored(options.color, &stderr), width(&stderr, true)),
-        escape_output: stdout.is_terminal(),
+        out: Stream::new(Box::new(io::stdout()), Readers { styled: out.color, programs }),
+        err: Stream::new(Box::new(io::stderr()), Readers { styled: err.color, programs: false }),
+        stdout: out,
+        stderr: err,
         animated: stderr.is_terminal() && !options.dumb,
         interactive: io::stdin().is_terminal() && stderr.is_terminal(),
     }))
+}
+
+/// A text of others as those may read it who asked for plain text.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    defuse::whole(text, false)
+}
+
+/// Has panics print through the same door as everything else: their messages may quote what a host said.
+pub fn guard_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let err = Stream::new(Box::new(io::stderr()), Readers::default());
+        let trace = std::backtrace::Backtrace::capture();
+        let trace = if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            format!("{trace}\n")
+        } else {
+            String::new()
+        };
+        err.say(&format!("deployer failed by a fault in itself: {panic}\n{trace}"));
+    }));
+}
+
+/// Writes data of the user to standard output, byte for byte.
+///
+/// # Errors
+/// Those of the stream; nobody reads any more, or a disk is full.
+pub fn data(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Standard output, to see how much of it was read. It is written to by [`data`] and by [`Render`] alone.
+#[must_use]
+pub fn output() -> impl std::os::fd::AsFd {
+    io::stdout()
+}
+
+/// Whether standard output is read by a program as it is written, as that of a workflow's step is: neither a terminal nor
+/// a file.
+#[must_use]
+pub fn is_log() -> bool {
+    let kind = std::fs::metadata("/dev/fd/1").map(|metadata| metadata.file_type());
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
 }
 
 /// Where the engine sends its events.

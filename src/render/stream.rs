@@ -1,5 +1,10 @@
-//! One output stream, written whole texts at a time. Never fails a run because nobody reads.
+//! One output stream, written whole texts at a time. The only place that writes, and so the place where every text is
+//! made safe for its readers. Never fails a run because nobody reads.
 
+use super::defuse;
+use super::github::Command;
+use super::json;
+use serde::Serialize;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,27 +12,59 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What is written at once of a long text.
 const BLOCK: usize = 64 * 1024;
 
+/// What a stream's readers can show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Readers {
+    /// Whether they show styles.
+    pub(super) styled: bool,
+    /// Whether they are programs that take documents as they are: neither a terminal nor the keeper of a workflow's log.
+    pub(super) programs: bool,
+}
+
 /// A stream that goes quiet when its reader leaves.
 pub(super) struct Stream {
     out: Mutex<Box<dyn Write + Send>>,
+    readers: Readers,
     closed: AtomicBool,
     lost: AtomicBool,
 }
 
 impl Stream {
-    pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out: Mutex::new(out), closed: AtomicBool::new(false), lost: AtomicBool::new(false) }
+    pub(super) fn new(out: Box<dyn Write + Send>, readers: Readers) -> Self {
+        Self { out: Mutex::new(out), readers, closed: AtomicBool::new(false), lost: AtomicBool::new(false) }
     }
 
-    /// Writes a text at once, so that lines of parallel tasks never mix.
-    pub(super) fn write(&self, text: &str) {
+    /// Writes a text at once, so that lines of parallel tasks never mix. Nothing in it is more than text, but for styles
+    /// of ours.
+    pub(super) fn say(&self, text: &str) {
+        self.write(&defuse::whole(text, self.readers.styled));
+    }
+
+    /// Writes a document of a form that escapes what it holds (JSON, XML, YAML, a script): to programs as it is.
+    pub(super) fn document(&self, text: &str) {
+        if self.readers.programs { self.write(text) } else { self.say(text) }
+    }
+
+    /// Writes workflow commands of ours.
+    pub(super) fn commands(&self, commands: &[Command]) {
+        self.write(&commands.iter().map(Command::line).collect::<String>());
+    }
+
+    /// Writes a value as one line of JSON, which is never whole in memory.
+    pub(super) fn json(&self, value: &impl Serialize) {
+        self.write_as(|out| {
+            json::write(value, &mut *out)?;
+            out.write_all(b"\n")
+        });
+    }
+
+    fn write(&self, text: &str) {
         if !text.is_empty() {
             self.write_as(|out| out.write_all(text.as_bytes()));
         }
     }
 
-    /// The same for a text that is never whole in memory.
-    pub(super) fn write_as(&self, text: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    fn write_as(&self, text: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
@@ -70,16 +107,16 @@ mod tests {
     #[test]
     fn a_long_text_is_never_whole_and_a_short_one_always() {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let stream = Stream::new(Box::new(Reader(Arc::clone(&seen), 5)));
-        stream.write("short");
+        let stream = Stream::new(Box::new(Reader(Arc::clone(&seen), 5)), Readers::default());
+        stream.say("short");
         stream.write_as(|out| (0..BLOCK).try_for_each(|_| out.write_all(b"two")));
         let lengths = seen.lock().unwrap().clone();
         assert!(lengths.iter().all(|length| *length <= BLOCK) && !stream.lost(), "{lengths:?}");
         assert_eq!((lengths[0], lengths.iter().sum::<usize>()), (5, 5 + 3 * BLOCK));
-        stream.write("refused");
+        stream.say("refused");
         assert!(stream.lost());
         let tried = seen.lock().unwrap().len();
-        stream.write("too late");
+        stream.say("too late");
         assert_eq!(seen.lock().unwrap().len(), tried);
     }
 }

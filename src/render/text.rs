@@ -1,63 +1,16 @@
-//! Small pieces of text: escaped, shortened, timed. Never lets a host or a manifest drive the terminal.
+//! Small pieces of text: shortened, timed, indented.
 
+use super::defuse;
 use crate::event::Action;
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// Digests and keys are cut to this many characters.
 const DIGEST: usize = 12;
 
-/// Escapes everything that could move the cursor, change colours or reorder text; keeps line breaks
-/// and tabs.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().any(is_active) {
-        Cow::Owned(text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-            if is_active(c) {
-                out.extend(c.escape_default());
-            } else {
-                out.push(c);
-            }
-            out
-        }))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-/// The same, with line breaks and tabs escaped too.
-pub(super) fn clean_line(text: &str) -> String {
-    clean(text).replace('\n', "\\n").replace('\t', "\\t")
-}
-
-/// The same as `clean`, but colours (`ESC [ … m`) stay: for the output of `logs` at a terminal.
-pub(super) fn clean_but_colors(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("\u{1b}[") {
-        let (before, sequence) = rest.split_at(at);
-        out.push_str(&clean(before));
-        let end = sequence[2..].find(|c: char| !c.is_ascii_digit() && c != ';').map_or(sequence.len(), |end| end + 2);
-        if sequence[end..].starts_with('m') {
-            out.push_str(&sequence[..=end]);
-            rest = &sequence[end + 1..];
-        } else {
-            out.push_str("\\u{1b}[");
-            rest = &sequence[2..];
-        }
-    }
-    out.push_str(&clean(rest));
-    out
-}
-
-fn is_active(c: char) -> bool {
-    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (c.is_control() && c != '\n' && c != '\t') || reorders
-}
-
 /// One fact's value on one line: escaped, digests shortened, long values cut.
 pub(super) fn value(text: &str) -> String {
     const LONGEST: usize = 160;
-    let line = clean_line(text);
+    let line = defuse::line(text);
     let mut out = String::with_capacity(line.len());
     let mut run = String::new();
     for c in line.chars().chain([' ']) {
@@ -132,22 +85,6 @@ pub(super) fn indent(text: &str, by: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_drives_a_terminal_gets_through() {
-        assert_eq!(clean("a\u{1b}]0;title\u{7}b\r\u{9b}31m\tc\nd"), "a\\u{1b}]0;title\\u{7}b\\r\\u{9b}31m\tc\nd");
-        assert_eq!(clean("safe\u{202e}exe.txt"), "safe\\u{202e}exe.txt");
-        assert_eq!(clean("Grüße, 世界"), "Grüße, 世界");
-        assert_eq!(clean_line("a\nb"), "a\\nb");
-    }
-
-    #[test]
-    fn colors_of_logs_stay_and_nothing_else() {
-        assert_eq!(
-            clean_but_colors("\u{1b}[1;31mred\u{1b}[0m \u{1b}[2J \u{1b}["),
-            "\u{1b}[1;31mred\u{1b}[0m \\u{1b}[2J \\u{1b}["
-        );
-    }
 
     #[test]
     fn digests_are_shortened() {

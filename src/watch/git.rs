@@ -63,13 +63,33 @@ async fn run(directory: &Utf8Path, arguments: &[&str]) -> Result<process::Finish
 }
 
 fn failed(directory: &Utf8Path, what: &str, stderr: &[u8]) -> Failure {
-    let said = String::from_utf8_lossy(stderr);
+    let said = without_logins(&String::from_utf8_lossy(stderr));
     Failure::new(Reason::GitPull, format!("{what} in {directory}")).or_disk_of_host(&said, directory).details(said)
+}
+
+/// The text with `***` in place of the logins in addresses: Git repeats that of its remote.
+fn without_logins(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_whitespace() || "/'\"".contains(c)).unwrap_or(part.len());
+        let login = part[..end].rfind('@');
+        out += "://";
+        out += &login.map_or_else(|| part.to_owned(), |at| format!("***{}", &part[at..]));
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_login_of_a_remote_is_said() {
+        let said = "fatal: unable to access 'https://me:to%20ken@git.example/a@b/': 403\nhttps://git.example/x y@z";
+        let shown = "fatal: unable to access 'https://***@git.example/a@b/': 403\nhttps://git.example/x y@z";
+        assert_eq!(without_logins(said), shown);
+    }
 
     async fn sh(directory: &Utf8Path, script: &str) {
         let script = format!(

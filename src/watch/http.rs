@@ -55,7 +55,7 @@ fn read(board: &Shared) -> Board {
 async fn healthz(State(board): State<Shared>) -> (StatusCode, String) {
     match read(&board).trouble(Instant::now()) {
         None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, render::plain(&why) + "\n"),
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 /// The media type of the text.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The labels of one value, as [`label`] writes theirs.
 type Labels = Vec<(&'static str, String)>;
 type Sum = fn(&Entry) -> u64;
 type Real = Gauge<f64, AtomicU64>;
@@ -23,7 +24,7 @@ pub fn text(board: &Board) -> String {
     let valid = Gauge::<i64>::default();
     valid.set(i64::from(board.invalid.is_none()));
     registry.register("manifest_valid", "Whether the manifest as it is now is the one that is followed", valid);
-    let of = |name: &str| vec![("environment", name.to_owned())];
+    let of = |name: &str| vec![("environment", label(name))];
     let seen = || board.environments.iter().filter_map(|(name, entry)| Some((name, entry.view.as_ref()?)));
 
     let standing =
@@ -34,11 +35,11 @@ pub fn text(board: &Board) -> String {
     let suspended = seen().filter(|(_, view)| view.suspended).map(|(name, _)| of(name));
     counted(&mut registry, "suspended", "Environments that are left alone until resumed", suspended);
     let drifted = seen().flat_map(|(name, view)| {
-        view.drifted.iter().map(move |kind| vec![("environment", name.clone()), ("kind", kind.to_string())])
+        view.drifted.iter().map(move |kind| vec![("environment", label(name)), ("kind", kind.to_string())])
     });
     counted(&mut registry, "drifted", "Kinds that differ from the manifest", drifted);
     let quarantined = board.environments.iter().flat_map(|(name, entry)| {
-        entry.quarantined().map(move |fact| vec![("environment", name.clone()), ("fact", fact)])
+        entry.quarantined().map(move |fact| vec![("environment", label(name)), ("fact", label(&fact))])
     });
     counted(&mut registry, "quarantined", "Facts that were corrected again and again and are left alone", quarantined);
 
@@ -73,6 +74,11 @@ pub fn text(board: &Board) -> String {
     out
 }
 
+/// A text as the value of a label: the library writes what it is given.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 const fn word(health: Health) -> &'static str {
     match health {
         Health::Healthy => "healthy",
@@ -98,6 +104,16 @@ fn gauges(registry: &mut Registry, name: &str, help: &str, values: impl Iterator
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn no_name_ends_its_label() {
+        let mut board = Board::new(Instant::now());
+        let name = "a\"} 1\nforged{x=\"\\";
+        board.renew([name].into_iter());
+        let text = text(&board);
+        assert!(text.contains(r#"deployer_reconciles_total{environment="a\"} 1\nforged{x=\"\\"} 0"#), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
+    }
 
     #[test]
     fn what_is_known_is_counted_by_environment() {

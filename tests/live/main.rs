@@ -7,6 +7,7 @@ mod acme;
 mod admission;
 mod attack_files;
 mod attack_lease;
+mod attack_output;
 mod backup;
 mod bed;
 mod before;

@@ -76,7 +76,7 @@ struct Heard {
 pub async fn run(job: Job) -> Option<Done> {
     let begun = Instant::now();
     let heard = Arc::new(Mutex::new(Heard { before: job.said.clone(), ..Heard::default() }));
-    let context = Context { sink: listener(&heard, &job.context.sink), ..job.context.clone() };
+    let context = Context { sink: listener(&heard, &job.context), ..job.context.clone() };
     let (end, applied) = match Pass::over(&context, Arc::clone(&job.manifest), Arc::clone(&job.store)).await {
         Ok(pass) => reconcile(&context, pass, &job).await?,
         Err(failure) => {
@@ -124,9 +124,11 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
 }
 
 /// Notes what is said and passes on what is new.
-fn listener(heard: &Arc<Mutex<Heard>>, told: &Sink) -> Sink {
-    let (heard, told) = (Arc::clone(heard), Arc::clone(told));
+fn listener(heard: &Arc<Mutex<Heard>>, context: &Context) -> Sink {
+    let (heard, told, render) = (Arc::clone(heard), Arc::clone(&context.sink), Arc::clone(&context.render));
     Arc::new(move |event| {
+        // What is kept is also served over HTTP.
+        let event = render.without_secrets(event);
         if lock(&heard).hear(&event) {
             told(event);
         }

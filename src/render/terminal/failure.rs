@@ -3,7 +3,7 @@
 
 use super::Look;
 use crate::failure::{Failure, Location};
-use crate::render::text;
+use crate::render::{defuse, text};
 use anstyle::{AnsiColor, Style};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
@@ -29,14 +29,14 @@ pub(super) fn text(failure: &Failure, look: Look) -> String {
 /// A warning on one line.
 pub(super) fn warning(environment: Option<&str>, message: &str, look: Look) -> String {
     let word = look.paint(AnsiColor::Yellow.on_default().bold(), "warning:");
-    let on = environment.map(|environment| format!(" {environment}:")).unwrap_or_default();
-    format!("{word}{on} {}\n", text::clean(message))
+    let on = environment.map(|environment| format!(" {}:", defuse::line(environment))).unwrap_or_default();
+    format!("{word}{on} {}\n", defuse::controls(message))
 }
 
 fn lines(failure: &Failure, look: Look) -> String {
-    let mut out = format!("{} {}\n", look.paint(RED, "error:"), text::clean(&failure.message));
+    let mut out = format!("{} {}\n", look.paint(RED, "error:"), defuse::controls(&failure.message));
     let mut field = |name: &str, value: &str| {
-        let value = text::indent(&text::clean(value), 4);
+        let value = text::indent(&defuse::controls(value), 4);
         let _ = writeln!(out, "  {} {}", look.paint(BLUE, &format!("{name}:")), value.trim());
     };
     if let Some(environment) = &failure.environment {
@@ -51,15 +51,15 @@ fn lines(failure: &Failure, look: Look) -> String {
 
 fn details(failure: &Failure) -> String {
     let details = failure.details.as_deref().unwrap_or_default();
-    text::indent(text::clean(details).trim_end(), 4)
+    text::indent(defuse::controls(details).trim_end(), 4)
 }
 
 fn report(failure: &Failure, snippet: Snippet, look: Look) -> Result<String, fmt::Error> {
     let theme = if look.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let report = Report {
-        message: text::clean(&failure.message).into_owned(),
+        message: defuse::controls(&failure.message).into_owned(),
         code: failure.reason.code(),
-        help: text::clean(failure.advice()).into_owned(),
+        help: defuse::controls(failure.advice()).into_owned(),
         snippet,
     };
     let mut out = String::new();
@@ -68,7 +68,7 @@ fn report(failure: &Failure, snippet: Snippet, look: Look) -> Result<String, fmt
         .with_context_lines(CONTEXT)
         .with_links(false);
     if let Some(environment) = &failure.environment {
-        handler = handler.with_footer(format!("on: {environment}"));
+        handler = handler.with_footer(format!("on: {}", defuse::line(environment)));
     }
     handler.render_report(&mut out, &report)?;
     Ok(out + &details(failure))
@@ -136,7 +136,7 @@ impl Snippet {
         let last = after.match_indices('\n').nth(CONTEXT).map_or(source.len(), |(newline, _)| at.end + newline + 1);
         let piece = source.get(first..last).filter(|piece| piece.len() <= LONGEST)?;
         Some(Self {
-            file: text::clean_line(&location.file),
+            file: defuse::line(&location.file),
             text: quiet(piece),
             above: location.line.checked_sub(1 + source.get(first..at.start)?.matches('\n').count())?,
             span: at.start - first..at.end - first,
@@ -156,15 +156,13 @@ fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>>
     Some(start + offset..start + end)
 }
 
-/// Puts question marks in place of what would drive the terminal; no byte moves.
+/// Puts question marks in place of what would act on the terminal; no byte moves.
 fn quiet(piece: &str) -> String {
-    let mut out = String::with_capacity(piece.len());
+    let (mut out, mut before) = (String::with_capacity(piece.len()), '\n');
     for c in piece.chars() {
-        if matches!(c, '\n' | '\t') || text::clean(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8() {
-            out.push(c);
-        } else {
-            out.extend(std::iter::repeat_n('?', c.len_utf8()));
-        }
+        let active = defuse::is_active(c, before);
+        before = if active { '?' } else { c };
+        out.extend(std::iter::repeat_n(before, if active { c.len_utf8() } else { 1 }));
     }
     out
 }

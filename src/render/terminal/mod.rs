@@ -6,8 +6,9 @@ mod plan;
 mod progress;
 mod table;
 
+use super::github::Command;
 use super::stream::Stream;
-use super::{Render, text};
+use super::{Render, defuse};
 use crate::event::{ArchiveView, CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
 use anstyle::Style;
 use progress::Progress;
@@ -35,8 +36,6 @@ pub(super) struct Streams {
     pub(super) err: Stream,
     pub(super) stdout: Look,
     pub(super) stderr: Look,
-    /// Whether `Event::Output` is escaped: at a terminal. A pipe gets it as it stands.
-    pub(super) escape_output: bool,
     /// Whether there are spinners.
     pub(super) animated: bool,
     /// Whether somebody can answer.
@@ -95,13 +94,13 @@ impl Terminal {
             Event::Progress { environment, kind, activity } => state.progress.activity(environment, *kind, activity),
             Event::Step(step) => {
                 if let Some(line) = state.progress.step(step, *stderr) {
-                    state.progress.above(|| err.write(&line));
+                    state.progress.above(|| err.say(&line));
                 }
             }
             Event::Plan(plan) => {
                 state.progress.clear();
                 state.progress.align(plan.steps.iter().map(|step| step.environment.as_str()));
-                out.write(&plan::text(plan, *stdout));
+                out.say(&plan::text(plan, *stdout));
             }
             Event::Environment(environment) => {
                 state.progress.finish(&environment.name);
@@ -116,39 +115,41 @@ impl Terminal {
                 if let Some(environment) = &failure.environment {
                     state.progress.stop_activity(environment);
                 }
-                state.progress.above(|| err.write(&failure::text(failure, *stderr)));
+                state.progress.above(|| err.say(&failure::text(failure, *stderr)));
             }
             Event::Warning { environment, message } => {
                 let text = failure::warning(environment.as_deref(), message, *stderr);
-                state.progress.above(|| err.write(&text));
+                state.progress.above(|| err.say(&text));
             }
-            Event::Output(output) => {
-                let mut output =
-                    if self.streams.escape_output { text::clean_but_colors(output) } else { output.clone() };
-                if !output.ends_with('\n') {
-                    output.push('\n');
-                }
-                state.progress.above(|| out.write(&output));
+            Event::Output(document) => state.progress.above(|| out.document(&ended(document))),
+            Event::Said { text, error } => {
+                let to = if *error { err } else { out };
+                state.progress.above(|| to.say(&ended(&defuse::said(text))));
             }
             // A watch writes a log instead.
-            Event::Watch(watch) => state.progress.above(|| err.write(&format!("{}\n", text::clean(&watch.message)))),
-            Event::Note(note) => state.progress.above(|| out.write(&format!("{}\n", text::clean(note)))),
+            Event::Watch(watch) => state.progress.above(|| err.say(&format!("{}\n", defuse::controls(&watch.message)))),
+            Event::Note(note) => state.progress.above(|| out.say(&format!("{}\n", defuse::controls(note)))),
             Event::Result(result) => {
                 state.progress.clear();
                 let environments = std::mem::take(&mut state.environments);
                 let checks = std::mem::take(&mut state.checks);
-                out.write(&table::checks(&checks, *stdout));
-                out.write(&table::verdicts(&std::mem::take(&mut state.verdicts), *stdout));
-                out.write(&table::runs(&std::mem::take(&mut state.runs), *stdout));
-                out.write(&table::releases(&std::mem::take(&mut state.releases), *stdout));
-                out.write(&table::archives(&std::mem::take(&mut state.archives), *stdout));
-                out.write(&table::environments(&environments, result.command, *stdout));
+                out.say(&table::checks(&checks, *stdout));
+                out.say(&table::verdicts(&std::mem::take(&mut state.verdicts), *stdout));
+                out.say(&table::runs(&std::mem::take(&mut state.runs), *stdout));
+                out.say(&table::releases(&std::mem::take(&mut state.releases), *stdout));
+                out.say(&table::archives(&std::mem::take(&mut state.archives), *stdout));
+                out.say(&table::environments(&environments, result.command, *stdout));
                 if out.lost() {
-                    err.write(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));
+                    err.say(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));
                 }
             }
         }
     }
+}
+
+/// The text with a line break at its end: two texts on one line could be a command together.
+fn ended(text: &str) -> String {
+    format!("{text}{}", if text.ends_with('\n') { "" } else { "\n" })
 }
 
 impl Render for Terminal {
@@ -158,6 +159,10 @@ impl Render for Terminal {
             Some(held) => held.push(event.clone()),
             None => self.say(&mut state, event),
         }
+    }
+
+    fn commands(&self, commands: &[Command]) {
+        self.state().progress.above(|| self.streams.out.commands(commands));
     }
 
     fn can_ask(&self) -> bool {
@@ -174,7 +179,7 @@ impl Render for Terminal {
             state.held.get_or_insert_default();
             state.progress.pause();
         }
-        self.streams.err.write(&format!("{} ", text::clean(question)));
+        self.streams.err.say(&format!("{} ", defuse::controls(question)));
         let mut answer = String::new();
         let read = std::io::stdin().read_line(&mut answer);
         let mut state = self.state();

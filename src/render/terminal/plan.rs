@@ -2,7 +2,7 @@
 
 use super::Look;
 use crate::event::{Action, Change, Left, PlanView, PlannedStep, Why};
-use crate::render::text;
+use crate::render::{defuse, text};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const DIM: Style = Style::new().dimmed();
 pub(super) fn text(plan: &PlanView, look: Look) -> String {
     let mut out = String::new();
     if let Some(reference) = &plan.against {
-        let _ = writeln!(out, "Compared with {}; no host was asked\n", text::clean_line(reference));
+        let _ = writeln!(out, "Compared with {}; no host was asked\n", defuse::line(reference));
     }
     if let Some(seconds) = plan.observed_seconds_ago {
         let age = text::duration(Duration::from_secs(seconds));
@@ -77,7 +77,7 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
     if plan.steps.is_empty() {
         let are = if plan.converged.len() == 1 { "is" } else { "are" };
         if let Some(reference) = plan.against.as_ref().filter(|_| !plan.converged.is_empty()) {
-            return format!("No changes in {converged} since {}\n", text::clean_line(reference));
+            return format!("No changes in {converged} since {}\n", defuse::line(reference));
         }
         return match plan.converged.len() {
             0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
@@ -102,7 +102,8 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
 
 /// `a, b and c`, or a count where there are many.
 fn names(names: &[String]) -> String {
-    match names {
+    let names: Vec<String> = names.iter().map(|name| defuse::line(name)).collect();
+    match names.as_slice() {
         [] => String::new(),
         [one] => one.clone(),
         many if many.len() > NAMED => format!("{} environments", many.len()),
@@ -122,7 +123,7 @@ fn steps(out: &mut String, steps: &[&PlannedStep], look: Look) {
         groups.entry(&step.environment).and_modify(|group| group.push(step));
     }
     for environment in order {
-        out.push_str(&look.paint(BOLD, environment));
+        out.push_str(&look.paint(BOLD, &defuse::line(environment)));
         out.push('\n');
         for step in groups.get(environment).into_iter().flatten() {
             one(out, step, look);
@@ -139,7 +140,7 @@ fn one(out: &mut String, step: &PlannedStep, look: Look) {
         Action::Remove => ("-", AnsiColor::Red.on_default()),
     };
     let symbol = look.paint(style, &format!("{symbol:3}"));
-    let reason = look.paint(DIM, &text::clean_line(&step.reason));
+    let reason = look.paint(DIM, &defuse::line(&step.reason));
     let _ = writeln!(out, "  {symbol} {:8}  {reason}", step.kind);
 
     let listed = match step.action {
@@ -147,7 +148,7 @@ fn one(out: &mut String, step: &PlannedStep, look: Look) {
         _ => step.changes.len(),
     };
     let shown = &step.changes[..listed];
-    let column = shown.iter().map(|change| text::clean_line(&change.fact).chars().count()).max().unwrap_or_default();
+    let column = shown.iter().map(|change| defuse::line(&change.fact).chars().count()).max().unwrap_or_default();
     for change in shown {
         fact(out, change, column, look);
     }
@@ -162,17 +163,16 @@ fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
             let (short_from, short_to) = (text::value(from), text::value(to));
             // Two digests that begin alike must not look the same.
             let alike = short_from == short_to && from != to;
-            let values = if alike { (text::clean_line(from), text::clean_line(to)) } else { (short_from, short_to) };
+            let values = if alike { (defuse::line(from), defuse::line(to)) } else { (short_from, short_to) };
             ("~", AnsiColor::Yellow.on_default(), format!("{} → {}", values.0, values.1))
         }
         (None, Some(to)) => ("+", AnsiColor::Green.on_default(), text::value(to)),
         (Some(from), None) => ("-", AnsiColor::Red.on_default(), text::value(from)),
         (None, None) => (" ", Style::new(), String::new()),
     };
-    let mut line =
-        format!("        {} {:column$}  {values}", look.paint(style, symbol), text::clean_line(&change.fact));
+    let mut line = format!("        {} {:column$}  {values}", look.paint(style, symbol), defuse::line(&change.fact));
     if let Some(note) = &change.note {
-        line += &look.paint(DIM, &format!("  ({})", text::clean_line(note)));
+        line += &look.paint(DIM, &format!("  ({})", defuse::line(note)));
     }
     out.push_str(line.trim_end());
     out.push('\n');
@@ -184,7 +184,7 @@ fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
                 Some(b'@') => AnsiColor::Cyan.on_default(),
                 _ => Style::new(),
             };
-            let _ = writeln!(out, "            {}", look.paint(style, &text::clean(line)));
+            let _ = writeln!(out, "            {}", look.paint(style, &defuse::controls(line)));
         }
     }
 }

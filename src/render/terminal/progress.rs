@@ -3,7 +3,7 @@
 
 use super::{Look, State, Streams};
 use crate::event::{StepState, StepView};
-use crate::render::text;
+use crate::render::{defuse, text};
 use crate::state::Kind;
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -60,8 +60,8 @@ impl Progress {
             name == environment && running.is_some_and(|running| kind.is_none_or(|kind| kind == running))
         });
         match steps.map(|(_, running)| running).last() {
-            Some(step) => step.detail = Some(text::clean_line(what)),
-            None => self.start(environment, None, text::clean_line(what)),
+            Some(step) => step.detail = Some(defuse::line(what)),
+            None => self.start(environment, None, defuse::line(what)),
         }
         self.draw(environment);
     }
@@ -139,6 +139,7 @@ impl Progress {
     }
 
     fn line(&self, environment: &str, what: &str, word: &str, length: usize, took: Option<&str>) -> String {
+        let environment = defuse::line(environment);
         let (column, word) = (self.column, format!("{word}{:pad$}", "", pad = 9_usize.saturating_sub(length)));
         format!("{environment:column$}  {what:8}  {word}  {}", took.unwrap_or_default()).trim_end().to_owned() + "\n"
     }
@@ -164,7 +165,7 @@ impl Progress {
             bar.enable_steady_tick(TICK);
             bar
         });
-        bar.set_prefix(format!("{environment:column$}", column = self.column));
+        bar.set_prefix(format!("{:column$}", defuse::line(environment), column = self.column));
         bar.set_message(what.join(", "));
     }
 
@@ -197,7 +198,7 @@ pub(super) fn heartbeat(streams: &Arc<Streams>, state: &Arc<Mutex<State>>, progr
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             if state.held.is_none() {
                 let lines = state.progress.heartbeat(Instant::now());
-                streams.err.write(&lines);
+                streams.err.say(&lines);
             }
         }
     };

@@ -4,7 +4,7 @@ use super::Look;
 use crate::event::{
     ArchiveView, BackupView, CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why,
 };
-use crate::render::text;
+use crate::render::{defuse, text};
 use crate::smoke::{Judgement, Vantage};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -24,8 +24,8 @@ pub(super) fn environments(environments: &[EnvironmentView], command: &str, look
         table(&["Environment", "Target", "Stage", "Health", "Drifted", "Address", "Endpoint"], look)
     };
     for environment in environments {
-        let name = Cell::new(&environment.name);
-        let endpoints = or_dash(&environment.endpoints.iter().map(|e| text::clean_line(e)).collect::<Vec<_>>(), " ");
+        let name = Cell::new(defuse::line(&environment.name));
+        let endpoints = or_dash(&environment.endpoints.iter().map(|e| defuse::line(e)).collect::<Vec<_>>(), " ");
         if is_summary {
             table.add_row([name, stage(environment), health(environment.health), Cell::new(endpoints)]);
         } else {
@@ -35,7 +35,7 @@ pub(super) fn environments(environments: &[EnvironmentView], command: &str, look
                 stage(environment),
                 health(environment.health),
                 Cell::new(or_dash(&environment.drifted, " ")),
-                Cell::new(text::clean_line(&environment.address)),
+                Cell::new(defuse::line(&environment.address)),
                 Cell::new(endpoints),
             ]);
         }
@@ -54,19 +54,19 @@ pub(super) fn runs(runs: &[RunView], look: Look) -> String {
     for run in runs {
         let outcome = match run.outcome.as_deref() {
             Some("failed") => Cell::new("failed").fg(Color::Red).add_attribute(Attribute::Bold),
-            Some(outcome) => Cell::new(text::clean_line(outcome)),
+            Some(outcome) => Cell::new(defuse::line(outcome)),
             None => Cell::new("not ended").fg(Color::Yellow),
         };
         let took = run.duration_ms.map_or_else(|| "-".to_owned(), |ms| text::duration(Duration::from_millis(ms)));
         let failed: Vec<String> =
-            run.failed.iter().map(|step| text::clean_line(&format!("{} {}", step.environment, step.kind))).collect();
+            run.failed.iter().map(|step| defuse::line(&format!("{} {}", step.environment, step.kind))).collect();
         table.add_row([
             Cell::new(run.started_at.strftime("%Y-%m-%d %H:%M:%SZ")),
-            Cell::new(text::clean_line(&run.command)),
+            Cell::new(defuse::line(&run.command)),
             outcome,
             Cell::new(took),
-            Cell::new(text::clean_line(&run.by)),
-            Cell::new(or_dash(&run.environments.iter().map(|e| text::clean_line(e)).collect::<Vec<_>>(), " ")),
+            Cell::new(defuse::line(&run.by)),
+            Cell::new(or_dash(&run.environments.iter().map(|e| defuse::line(e)).collect::<Vec<_>>(), " ")),
             Cell::new(or_dash(&failed, ", ")),
         ]);
     }
@@ -86,10 +86,10 @@ pub(super) fn releases(releases: &[ReleaseView], look: Look) -> String {
             _ => "rejected",
         };
         table.add_row([
-            Cell::new(text::clean_line(&release.release)),
-            Cell::new(text::clean_line(&release.environment)),
+            Cell::new(defuse::line(&release.release)),
+            Cell::new(defuse::line(&release.environment)),
             Cell::new(state),
-            Cell::new(release.rejected.as_deref().map(text::clean_line).unwrap_or_default()),
+            Cell::new(release.rejected.as_deref().map(defuse::line).unwrap_or_default()),
         ]);
     }
     format!("\n{}", print(&table))
@@ -104,11 +104,11 @@ pub(super) fn archives(archives: &[ArchiveView], look: Look) -> String {
     for archive in archives {
         let state = archive.saved.as_ref().map_or("verified".to_owned(), |path| format!("verified, saved as {path}"));
         table.add_row([
-            Cell::new(text::clean_line(&archive.archive)),
-            Cell::new(text::clean_line(&archive.environment)),
+            Cell::new(defuse::line(&archive.archive)),
+            Cell::new(defuse::line(&archive.environment)),
             Cell::new(archive.made.strftime("%Y-%m-%d %H:%M:%SZ")),
             Cell::new(text::size(archive.bytes)),
-            Cell::new(text::clean_line(&state)),
+            Cell::new(defuse::line(&state)),
         ]);
     }
     print(&table)
@@ -127,10 +127,10 @@ pub(super) fn checks(checks: &[CheckView], look: Look) -> String {
             Cell::new("failed").fg(Color::Red).add_attribute(Attribute::Bold)
         };
         table.add_row([
-            Cell::new(&check.environment),
-            Cell::new(text::clean_line(&check.check)),
+            Cell::new(defuse::line(&check.environment)),
+            Cell::new(defuse::line(&check.check)),
             result,
-            Cell::new(text::clean_line(&check.found)),
+            Cell::new(defuse::line(&check.found)),
         ]);
     }
     print(&table)
@@ -155,11 +155,11 @@ pub(super) fn verdicts(verdicts: &[VerdictView], look: Look) -> String {
             Vantage::Inside => "inside",
         };
         table.add_row([
-            Cell::new(&verdict.environment),
-            Cell::new(text::clean_line(&verdict.name)),
+            Cell::new(defuse::line(&verdict.environment)),
+            Cell::new(defuse::line(&verdict.name)),
             Cell::new(from),
             result,
-            Cell::new(text::clean_line(&verdict.detail)),
+            Cell::new(defuse::line(&verdict.detail)),
         ]);
     }
     print(&table)
@@ -213,31 +213,27 @@ fn or_dash<T: ToString>(values: &[T], separator: &str) -> String {
 
 /// What does not fit into a column, a line each.
 fn remarks(environment: &EnvironmentView, look: Look) -> String {
-    let name = &environment.name;
+    let name = &defuse::line(&environment.name);
     let mut out = String::new();
     if let Some(why) = &environment.unreachable {
         let since = environment.observed_at.map_or("never observed".to_owned(), |at| format!("as observed {at:.0}"));
-        let _ = writeln!(out, "{name}: not reached ({since}): {}", text::clean_line(why));
+        let _ = writeln!(out, "{name}: not reached ({since}): {}", defuse::line(why));
     }
     if let Some(failed) = &environment.failed {
         let step = failed.kind.map(|kind| format!(" at {kind}")).unwrap_or_default();
-        let message = text::clean_line(&failed.message);
-        let _ = writeln!(out, "{name}: failed{step}: {message} ({}, {:.0})", failed.reason, failed.at);
+        let (message, reason) = (defuse::line(&failed.message), defuse::line(&failed.reason));
+        let _ = writeln!(out, "{name}: failed{step}: {message} ({reason}, {:.0})", failed.at);
     }
     if let Some(owner) = &environment.in_progress {
-        let _ = writeln!(out, "{name}: in progress, by {}", text::clean_line(owner));
+        let _ = writeln!(out, "{name}: in progress, by {}", defuse::line(owner));
     }
     if let Some(backup) = &environment.backup {
         out += &backups(name, backup, environment.observed_at);
     }
     for left in environment.left.iter().filter(|left| look.verbose || left.why != Why::Ignored) {
-        let facts = left.changes.iter().map(|change| text::clean_line(&change.fact)).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(
-            out,
-            "{name}: left as it is: {} {facts} ({})",
-            left.kind,
-            text::clean_line(&super::plan::why(left))
-        );
+        let facts = left.changes.iter().map(|change| defuse::line(&change.fact)).collect::<Vec<_>>().join(", ");
+        let _ =
+            writeln!(out, "{name}: left as it is: {} {facts} ({})", left.kind, defuse::line(&super::plan::why(left)));
     }
     if environment.suspended {
         let _ = writeln!(out, "{name}: suspended; deployer resume {name} takes it up again");
@@ -254,10 +250,10 @@ fn backups(name: &str, backup: &BackupView, now: Option<Timestamp>) -> String {
     for (what, why) in [("the last backup failed", &backup.failed), ("what runs after it failed", &backup.after_failed)]
     {
         if let Some(why) = why {
-            let _ = writeln!(out, "{name}: {what}: {}", text::clean_line(why));
+            let _ = writeln!(out, "{name}: {what}: {}", defuse::line(why));
         }
     }
-    if let Some(archive) = &backup.restoring {
+    if let Some(archive) = backup.restoring.as_deref().map(defuse::line) {
         let _ = writeln!(out, "{name}: restoring {archive} broke off; deployer restore {name} {archive} begins anew");
     }
     out

@@ -5,39 +5,26 @@ use crate::event::{
     Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
 };
 use crate::failure::{Failure, Location, Reason};
+use crate::render::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
+use crate::render::stream::Readers;
 use crate::smoke::{Judgement, Vantage};
 use crate::state::{Kind, Stage};
-use std::io::Write;
-
-/// A stream that can be read afterwards.
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Page {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a page").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Page {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("a page").clone()).expect("text")
-    }
-}
+use proptest::prelude::*;
 
 /// What a pipe gets on standard output and on standard error.
-fn printed(events: &[Event], escape_output: bool) -> (String, String) {
+fn printed(events: &[Event], programs: bool) -> (String, String) {
+    shown(events, Readers { programs, styled: false })
+}
+
+/// What is written for these readers.
+fn shown(events: &[Event], readers: Readers) -> (String, String) {
     let (out, err) = (Page::default(), Page::default());
+    let look = Look { color: readers.styled, ..Look::default() };
     let terminal = Terminal::new(Streams {
-        out: Stream::new(Box::new(out.clone())),
-        err: Stream::new(Box::new(err.clone())),
-        stdout: Look::default(),
-        stderr: Look::default(),
-        escape_output,
+        out: Stream::new(Box::new(out.clone()), readers),
+        err: Stream::new(Box::new(err.clone()), readers),
+        stdout: look,
+        stderr: look,
         animated: false,
         interactive: false,
     });
@@ -123,28 +110,28 @@ fn plan() -> PlanView {
 
 #[test]
 fn a_plan() {
-    insta::assert_snapshot!(printed(&[Event::Plan(plan())], true).0);
+    insta::assert_snapshot!(printed(&[Event::Plan(plan())], false).0);
 }
 
 #[test]
 fn a_plan_without_steps() {
     let nothing = |names: &[&str]| {
         let converged = names.iter().map(ToString::to_string).collect();
-        printed(&[Event::Plan(PlanView { converged, ..PlanView::default() })], true).0
+        printed(&[Event::Plan(PlanView { converged, ..PlanView::default() })], false).0
     };
     assert_eq!(nothing(&["production"]), "No changes: production is as the manifest wants it\n");
     assert_eq!(nothing(&["a", "b", "c"]), "No changes: a, b and c are as the manifest wants it\n");
     assert_eq!(nothing(&["a"; 50]), "No changes: 50 environments are as the manifest wants it\n");
     assert_eq!(nothing(&[]), "No changes: there is no environment to compare\n");
     let unplanned = vec!["production".to_owned()];
-    assert_eq!(printed(&[Event::Plan(PlanView { unplanned, ..PlanView::default() })], true).0, "");
+    assert_eq!(printed(&[Event::Plan(PlanView { unplanned, ..PlanView::default() })], false).0, "");
 }
 
 #[test]
 fn digests_that_begin_alike_do_not_look_the_same() {
     let (one, two) = (format!("{}a", "0".repeat(63)), format!("{}b", "0".repeat(63)));
     let steps = vec![step("a", Kind::Files, Action::Update, "differs", vec![change("f", Some(&one), Some(&two))])];
-    let text = printed(&[Event::Plan(PlanView { steps, ..PlanView::default() })], true).0;
+    let text = printed(&[Event::Plan(PlanView { steps, ..PlanView::default() })], false).0;
     assert!(text.contains(&format!("{one} → {two}")), "{text}");
 }
 
@@ -161,7 +148,7 @@ fn a_run_that_changes_something() {
         Event::Environment(Box::new(environment("production"))),
         result("apply"),
     ];
-    let (out, err) = printed(&events, true);
+    let (out, err) = printed(&events, false);
     insta::assert_snapshot!(format!("stdout\n{out}\nstderr\n{err}"));
 }
 
@@ -192,7 +179,7 @@ fn status() {
     let events = [environment("production"), failed, lost].map(|e| Event::Environment(Box::new(e)));
     let mut events = events.to_vec();
     events.push(result("status"));
-    insta::assert_snapshot!(printed(&events, true).0);
+    insta::assert_snapshot!(printed(&events, false).0);
 }
 
 #[test]
@@ -206,7 +193,7 @@ fn checks() {
         })
     };
     let events = [check("page", true, "200"), check("service db", false, "exited 1\r\u{1b}[1A"), result("test")];
-    insta::assert_snapshot!(printed(&events, true).0);
+    insta::assert_snapshot!(printed(&events, false).0);
 }
 
 #[test]
@@ -228,7 +215,7 @@ fn verdicts() {
         verdict("conntrack", Vantage::Inside, Judgement::Skipped, "the host does not track connections"),
         result("test"),
     ];
-    insta::assert_snapshot!(printed(&events, true).0);
+    insta::assert_snapshot!(printed(&events, false).0);
 }
 
 #[test]
@@ -237,7 +224,7 @@ fn a_failure_on_a_host() {
         .on("production")
         .hint("Look at deployer logs production")
         .details("web-1  | panic: \u{1b}[31mno config\nweb-1  | exit 2\n");
-    insta::assert_snapshot!(printed(&[Event::Failure(failure)], true).1);
+    insta::assert_snapshot!(printed(&[Event::Failure(failure)], false).1);
 }
 
 #[test]
@@ -258,7 +245,7 @@ fn a_failure_in_a_file() {
     };
     let without_span = Location { span: None, ..at.clone() };
     let without_source = Location { source: None, ..at.clone() };
-    let texts = [at, without_span, without_source].map(|at| printed(&[Event::Failure(failure(at))], true).1);
+    let texts = [at, without_span, without_source].map(|at| printed(&[Event::Failure(failure(at))], false).1);
     insta::assert_snapshot!(texts.join("\n----\n"));
 }
 
@@ -273,14 +260,49 @@ fn places_at_the_edges_of_a_file() {
         ("ü", 1, 1, Some(1..2)),
     ] {
         let at = Location { file: "f".to_owned(), line, column, span, source: Some(source.into()) };
-        let text = printed(&[Event::Failure(Failure::new(Reason::ManifestInvalid, "Bad").at(at))], true).1;
+        let text = printed(&[Event::Failure(Failure::new(Reason::ManifestInvalid, "Bad").at(at))], false).1;
         assert!(text.contains("Bad"), "{text}");
     }
 }
 
 #[test]
-fn output_reaches_a_pipe_as_it_stands_and_a_terminal_escaped() {
-    let output = [Event::Output("a\u{1b}[31mb\u{1b}[2J\n".to_owned()), Event::Output("line".to_owned())];
-    assert_eq!(printed(&output, false).0, "a\u{1b}[31mb\u{1b}[2J\nline\n");
-    assert_eq!(printed(&output, true).0, "a\u{1b}[31mb\\u{1b}[2J\nline\n");
+fn documents_reach_programs_as_they_are_and_nobody_else() {
+    let output = [Event::Output("a\u{1b}[2Jb\n::c\n".to_owned()), Event::Output("line".to_owned())];
+    assert_eq!(printed(&output, true).0, "a\u{1b}[2Jb\n::c\nline\n");
+    assert_eq!(printed(&output, false).0, "a\\u{1b}[2Jb\n\\::c\nline\n");
+}
+
+#[test]
+fn what_services_say_is_text_for_everybody() {
+    let said = |error| Event::Said { text: "\u{1b}[31mred\u{1b}[0m\r::x\r\n ::y\u{1b}[2J\n".to_owned(), error };
+    let text = "red\\r::x\n \\::y\\u{1b}[2J\n".to_owned();
+    for programs in [true, false] {
+        assert_eq!(printed(&[said(false)], programs), (text.clone(), String::new()));
+        assert_eq!(printed(&[said(true)], programs), (String::new(), text.clone()));
+    }
+}
+
+#[test]
+fn no_style_of_others_gets_through() {
+    let mut events = every_event("\u{1b}[31mred\u{1b}[0m");
+    // Documents are ours, and the help has styles.
+    events.retain(|event| !matches!(event, Event::Output(_)));
+    let (out, err) = shown(&events, Readers { styled: true, programs: false });
+    for text in [out, err] {
+        assert!(text.contains("\\u{1b}[31mred\\u{1b}[0m") && !text.contains("\u{1b}[31mred"), "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_of_others_acts_on_a_terminal_or_a_runner(foreign in hostile(), styled in any::<bool>()) {
+        let (out, err) = shown(&every_event(&foreign), Readers { styled, programs: false });
+        for text in [out, err] {
+            prop_assert_eq!(taken(&text), Vec::<String>::new(), "{}", text);
+            prop_assert_eq!(acting(&text), Vec::<char>::new(), "{}", text);
+            prop_assert!(styled || !text.contains(ESCAPE));
+        }
+    }
 }

@@ -1,0 +1,158 @@
+//! Rewrites foreign text so that neither a terminal nor the keeper of a log takes part of it for anything but text.
+//!
+//! Three kinds of reader act on what they read:
+//! - terminals act on control characters, and reorder text by bidi controls;
+//! - runners of workflows take a line that begins with `::` after blanks as a command, and `##[name]` (Azure:
+//!   `##vso[name]`) anywhere in a line; GitHub's runner ends a line at LF, CR LF and a lone CR;
+//! - GitLab takes `section_start:TIME:NAME` as the beginning of a fold.
+
+use std::borrow::Cow;
+
+/// Escapes everything that could move the cursor, change colours, hide text or reorder it. Keeps line breaks and tabs;
+/// CR LF becomes LF.
+pub(super) fn controls(foreign: &str) -> Cow<'_, str> {
+    rewrite(foreign, |_| None)
+}
+
+/// Does the same for a piece of one line: line breaks and tabs are escaped, too.
+pub(super) fn line(foreign: &str) -> String {
+    controls(foreign).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// Does the same as [`controls`] for what a service says, and drops its colours.
+pub(super) fn said(foreign: &str) -> Cow<'_, str> {
+    rewrite(foreign, |_| Some(""))
+}
+
+/// Makes a whole text safe for every reader. Of control sequences only styles of ours stay, where `styled`.
+pub(super) fn whole(text: &str, styled: bool) -> String {
+    let text = rewrite(text, |style| (styled && is_ours(style)).then_some(style));
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        commands(line, &mut out);
+    }
+    out
+}
+
+/// Whether a character acts on its reader instead of being read. Joiners and variation selectors, which emoji and some
+/// scripts need, are active only after ASCII, where all they do is hide.
+pub(super) fn is_active(c: char, before: char) -> bool {
+    if is_joiner(c) {
+        return before.is_ascii();
+    }
+    // Soft hyphens, fillers, marks of direction, separators of lines, invisible operators, tags.
+    let invisible = matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    invisible || (c.is_control() && !matches!(c, '\n' | '\t'))
+}
+
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+}
+
+/// Escapes active characters; `style` says what takes the place of a sequence `ESC [ … m`, `None` to escape it as well.
+fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow<'t, str> {
+    let mut before = '\n';
+    let active = |c: char| is_active(c, std::mem::replace(&mut before, c));
+    if !text.contains(active) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let (mut rest, mut before) = (text, '\n');
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        if let Some((sequence, after)) = sequence(rest)
+            && let Some(instead) = style(sequence)
+        {
+            out.push_str(instead);
+            rest = after;
+            continue;
+        }
+        if c == '\r' {
+            // Before a line break and at the end it is how other systems end a line.
+            let beyond = after.trim_start_matches('\r');
+            if !(beyond.is_empty() || beyond.starts_with('\n')) {
+                out.push_str(&"\\r".repeat(rest.len() - beyond.len()));
+            }
+            (rest, before) = (beyond, c);
+            continue;
+        }
+        if is_active(c, before) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        (rest, before) = (after, out.chars().next_back().unwrap_or(c));
+    }
+    Cow::Owned(out)
+}
+
+/// The sequence `ESC [ … m` that a text begins with, and what follows it.
+fn sequence(text: &str) -> Option<(&str, &str)> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let length = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    parameters[length..].starts_with('m').then(|| text.split_at(2 + length + 1))
+}
+
+/// Whether a sequence is one that our styles are made of: bold, dim, underlined and colours of the text, but no colour
+/// that hides it, and nothing of the background.
+fn is_ours(sequence: &str) -> bool {
+    let parameters = sequence.trim_start_matches("\u{1b}[").trim_end_matches('m');
+    if let Some(color) = parameters.strip_prefix("38;5;") {
+        return color.parse().is_ok_and(|color: u8| (1..16).contains(&color));
+    }
+    let is_style = |number: &str| {
+        matches!(number.parse(), Ok(0 | 1 | 2 | 3 | 4 | 22 | 23 | 24 | 31..=37 | 39 | 90..=97_u8)) || number.is_empty()
+    };
+    parameters.split(';').all(is_style)
+}
+
+/// Writes one line so that no runner finds a command in it, even where its log is kept without our styles.
+fn commands(line: &str, out: &mut String) {
+    let rest = skip(line, |c| c.is_whitespace() || is_joiner(c));
+    let (blank, mut rest) = line.split_at(line.len() - rest.len());
+    out.push_str(blank);
+    if pair(rest, ':').is_some() {
+        out.push('\\');
+    }
+    while let Some(at) = rest.find(['#', 's']) {
+        let mark = mark(&rest[at..]);
+        let (now, later) = rest.split_at(at + mark.unwrap_or(1));
+        out.push_str(now);
+        if mark.is_some() {
+            out.push('\\');
+        }
+        rest = later;
+    }
+    out.push_str(rest);
+}
+
+/// The length of what a text begins with that a reader looks for anywhere in a line.
+fn mark(text: &str) -> Option<usize> {
+    if let Some(name) = pair(text, '#') {
+        return skip(name, |c| c.is_ascii_alphanumeric()).starts_with('[').then(|| text.len() - name.len());
+    }
+    let mark = ["section_start", "section_end"].into_iter().find(|mark| text.starts_with(mark))?;
+    let time = text[mark.len()..].strip_prefix(':')?;
+    time.starts_with(|c: char| c.is_ascii_digit()).then_some(mark.len())
+}
+
+/// What follows a character that a text begins with twice.
+fn pair(text: &str, c: char) -> Option<&str> {
+    skip(text.strip_prefix(c)?, |_| false).strip_prefix(c)
+}
+
+/// The text without the styles and those characters that it begins with.
+fn skip(text: &str, skipped: impl Fn(char) -> bool) -> &str {
+    let mut rest = text.trim_start_matches(&skipped);
+    while let Some((_, after)) = sequence(rest) {
+        rest = after.trim_start_matches(&skipped);
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests;
