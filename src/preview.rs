@@ -2,7 +2,7 @@
 //! restart. Never shows a secret's content.
 
 use crate::application::image_name::familiar;
-use crate::application::release::{Content, File};
+use crate::application::release::File;
 use crate::event::{Change, PlannedStep};
 use crate::failure::Failure;
 use crate::session::Session;
@@ -13,7 +13,7 @@ use similar::TextDiff;
 use std::collections::BTreeMap;
 
 /// Text beyond this is not diffed (bytes).
-const LIMIT: usize = 64 << 10;
+const LIMIT: u64 = 64 << 10;
 
 /// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
 pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
@@ -102,9 +102,5 @@ pub fn unified(old: &str, new: &str) -> String {
 /// A file's content where it is text and small enough to be diffed. It may be a secret.
 #[must_use]
 pub fn text(file: &File) -> Option<String> {
-    let bytes = match &file.content {
-        Content::Bytes(bytes) => bytes.clone(),
-        Content::Path(path) => std::fs::read(path).ok()?,
-    };
-    String::from_utf8(bytes).ok().filter(|text| text.len() <= LIMIT)
+    String::from_utf8(file.read(LIMIT).ok()?).ok()
 }
