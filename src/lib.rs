@@ -22,6 +22,7 @@
 
 pub mod against;
 pub mod application;
+pub mod below;
 pub mod bounded;
 pub mod check;
 pub mod checked;

@@ -9,6 +9,7 @@ use crate::manifest::provision::Provision;
 use crate::state::Stage;
 use crate::store::Record;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The environment that `record` is of, and what made its machine, where deployer did; `None` where the record does not
@@ -22,6 +23,8 @@ pub fn environment(project: &Name, name: &str, record: &Record, provision: Optio
             files: Vec::new(),
             templates: false,
             seed: Vec::new(),
+            links: Vec::new(),
+            readable: Vec::new(),
         }),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
@@ -31,6 +34,7 @@ pub fn environment(project: &Name, name: &str, record: &Record, provision: Optio
         project: project.clone(),
         backup: None,
         host_directory: directory.into(),
+        withheld: Arc::default(),
     });
     let ssh = Ssh {
         port: reach.port,

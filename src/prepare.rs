@@ -127,14 +127,22 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     let subject = prepared.subject();
     let mut facts = HostFacts::default();
     let mut observed = record.map(|record| record.state.clone()).unwrap_or_default();
-    // What holds a secret that was not resolved is not compared.
-    let compared = |path: &String| {
+    // Without the host's key, no digest of a secret can be compared: such files are taken to be as they were.
+    let secret = |path: &String| {
         let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
-        file.is_none_or(|file| file.seed || file.sha256.is_some())
+        file.is_some_and(|file| !file.seed && (file.secret || file.sha256.is_none()))
     };
-    observed.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| compared(path)));
     facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
     let mut desired = step::desired(&subject, &facts);
+    if prepared.release.iter().flat_map(|release| release.files.keys()).any(|path| secret(&path.to_string())) {
+        desired.0.entry(Kind::Services).and_modify(|facts| _ = facts.remove(step::services::RELEASE));
+    }
+    let mut recorded = BTreeSet::new();
+    observed.0.entry(Kind::Files).and_modify(|files| {
+        recorded = files.keys().filter(|path| secret(path)).cloned().collect();
+        files.retain(|path, _| !recorded.contains(path));
+    });
+    desired.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| !recorded.contains(path)));
     for kind in [Kind::Images, Kind::Services] {
         let seen = observed.0.get(&kind).into_iter().flatten();
         let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(step::services::RELEASE));

@@ -2,7 +2,7 @@
 //! restart. Never shows a secret's content.
 
 use crate::application::image_name::familiar;
-use crate::application::release::{Content, File};
+use crate::application::release::File;
 use crate::event::{Change, PlannedStep};
 use crate::failure::Failure;
 use crate::session::Session;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Text beyond this is not diffed (bytes).
-const LIMIT: usize = 64 << 10;
+const LIMIT: u64 = 64 << 10;
 /// How long the shortest diff is looked for; after that, a longer one is taken.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -105,9 +105,5 @@ pub fn unified(old: &str, new: &str) -> String {
 /// A file's content where it is text and small enough to be diffed. It may be a secret.
 #[must_use]
 pub fn text(file: &File) -> Option<String> {
-    let bytes = match &file.content {
-        Content::Bytes(bytes) => bytes.clone(),
-        Content::Path(path) => std::fs::read(path).ok()?,
-    };
-    String::from_utf8(bytes).ok().filter(|text| text.len() <= LIMIT)
+    String::from_utf8(file.read(LIMIT).ok()?).ok()
 }

@@ -4,20 +4,23 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application;
 use deployer::application::release::{Content, Release};
+use deployer::application::{self, Tarball};
 use deployer::failure::Failure;
 use deployer::manifest::environment::{Application, Compose, Pull, Source};
 use deployer::secret::Variable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
-#[derive(Default, serde::Deserialize)]
+#[derive(Clone, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Case {
     files: Vec<String>,
     templates: bool,
     seed: Vec<String>,
+    links: Vec<String>,
+    readable: Vec<String>,
     /// Shown freely.
     variables: BTreeMap<String, String>,
     /// Secret.
@@ -27,9 +30,9 @@ struct Case {
 }
 
 fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
-    let (files, templates, seed) = (case.files.clone(), case.templates, case.seed.clone());
+    let Case { files, templates, seed, links, readable, .. } = case.clone();
     Application {
-        source: Source::Compose(Compose { directory, files, templates, seed }),
+        source: Source::Compose(Compose { directory, files, templates, seed, links, readable }),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         backup: None,
@@ -38,6 +41,7 @@ fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
         registries: BTreeMap::new(),
         project: "shop--production".to_owned(),
         host_directory: "/opt/deployer/shop--production".into(),
+        withheld: Arc::default(),
     }
 }
 
@@ -159,7 +163,7 @@ fn a_missing_directory_is_said_so() {
 }
 
 #[test]
-fn a_rendered_secret_keeps_a_private_mode() {
+fn a_rendered_secret_and_a_private_template_are_the_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let directory = application(&[
         ("compose.yaml", b"{}"),
@@ -175,42 +179,67 @@ fn a_rendered_secret_keeps_a_private_mode() {
     let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
     let release = application::load(&compose(root, &case), &values(&case)).unwrap();
     let mode = |name: &str| release.files[Utf8Path::new(name)].mode;
-    assert_eq!((mode("a"), mode("b"), mode("c")), (0o600, 0o644, 0o644));
+    assert_eq!((mode("a"), mode("b"), mode("c")), (0o600, 0o600, 0o600));
+}
+
+fn tar_of(release: &Release) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Tarball::of(release).write(&mut bytes).map(|()| bytes)
+}
+
+/// Path, mode and size of each entry.
+fn entries(bytes: &[u8]) -> Vec<(String, u32, u64)> {
+    let mut archive = tar::Archive::new(bytes);
+    let entry = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let entry = entry.unwrap();
+        let header = entry.header();
+        assert_eq!((header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap()), (0, 0, 0));
+        (entry.path().unwrap().to_str().unwrap().to_owned(), header.mode().unwrap(), entry.size())
+    };
+    archive.entries().unwrap().map(entry).collect()
 }
 
 #[test]
-fn a_tar_is_the_same_bytes_every_time_and_holds_what_was_chosen() {
+fn a_tar_is_the_same_bytes_every_time_and_ends_with_the_mark_that_it_is_whole() {
     let long = format!("deep/{}/file", "x".repeat(150));
-    let directory = application(&[("compose.yaml", b"services: {}"), (&long, b"long"), ("unchosen", b"")]);
+    let directory = application(&[("compose.yaml", b"services: {}"), (&long, b"long")]);
     let release = load(&directory).unwrap();
-    let chosen = [Utf8PathBuf::from("compose.yaml"), Utf8PathBuf::from(&long)].into();
-    let bytes = application::tar(&release, &chosen).unwrap();
-    assert_eq!(bytes, application::tar(&release, &chosen).unwrap());
-    let mut archive = tar::Archive::new(bytes.as_slice());
-    let entries: Vec<(String, u32, u64)> = archive
-        .entries()
-        .unwrap()
-        .map(|entry| {
-            let entry = entry.unwrap();
-            let header = entry.header();
-            assert_eq!((header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap()), (0, 0, 0));
-            (entry.path().unwrap().to_str().unwrap().to_owned(), header.mode().unwrap(), entry.size())
-        })
-        .collect();
+    let bytes = tar_of(&release).unwrap();
+    assert_eq!(bytes, tar_of(&release).unwrap());
     let above = long.trim_end_matches("/file").to_owned();
-    assert_eq!(
-        entries,
-        [("compose.yaml".to_owned(), 0o644, 12), ("deep".to_owned(), 0o755, 0), (above, 0o755, 0), (long, 0o644, 4),]
-    );
+    let expected = [
+        ("compose.yaml".to_owned(), 0o644, 12),
+        ("deep".to_owned(), 0o755, 0),
+        (above, 0o755, 0),
+        (long, 0o644, 4),
+        (application::WHOLE.to_owned(), 0o600, 0),
+    ];
+    assert_eq!(entries(&bytes), expected);
 }
 
 #[test]
 fn a_file_that_changes_after_it_was_loaded_is_not_sent() {
-    let directory = application(&[("compose.yaml", b"services: {}")]);
-    let release = load(&directory).unwrap();
-    std::fs::write(directory.path().join("compose.yaml"), "services: []").unwrap();
-    let error = application::tar(&release, &["compose.yaml".into()].into()).unwrap_err();
-    assert_eq!(error.to_string(), "compose.yaml changed while it was being read");
+    for changed in ["services: []", "services: {} # longer", "x", ""] {
+        let directory = application(&[("compose.yaml", b"services: {}")]);
+        let release = load(&directory).unwrap();
+        std::fs::write(directory.path().join("compose.yaml"), changed).unwrap();
+        let mut bytes = Vec::new();
+        let error = Tarball::of(&release).write(&mut bytes).unwrap_err();
+        assert_eq!(error.to_string(), "compose.yaml changed while it was being read");
+        let whole = bytes.windows(9).any(|window| window == application::WHOLE.as_bytes());
+        assert!(!whole, "nothing says that it is whole");
+    }
+}
+
+#[test]
+fn a_file_that_becomes_a_link_after_it_was_loaded_is_not_sent() {
+    let directory = application(&[("app/compose.yaml", b"services: {}"), ("app/conf/page", b"x"), ("out/page", b"x")]);
+    let app = Utf8PathBuf::from_path_buf(directory.path().join("app")).unwrap();
+    let release = application::load(&compose(app.clone(), &Case::default()), &BTreeMap::new()).unwrap();
+    std::fs::remove_dir_all(app.join("conf")).unwrap();
+    std::os::unix::fs::symlink("../out", app.join("conf")).unwrap();
+    let error = tar_of(&release).unwrap_err().to_string();
+    assert!(error.contains("conf/page cannot be read") && error.contains("is a link"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use camino::Utf8PathBuf;
 use deployer::failure::{Failure, Reason};
-use deployer::host::{Host, Input, Line, Output, Way};
+use deployer::host::{Host, Input, Line, Output, Stream, Way};
 use deployer::manifest::environment::{Identity, Ssh};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -204,6 +204,17 @@ async fn runs_scripts_with_all_their_bytes() {
     let large = format!("sha256sum >/dev/null # {}\nprintf done", "x".repeat(2 << 20));
     let output = host.run(&large, Input::File(file), SOON).await.unwrap();
     assert_eq!(output.stdout, b"done");
+    // A stream begins again for each attempt, and what fails on its way fails the upload.
+    let bytes = data.clone();
+    let stream = Stream::new(move |out| out.write_all(&bytes));
+    for _ in 0..2 {
+        let output = host.run("cat", Input::Stream(stream.clone()), SOON).await.unwrap();
+        assert!(output.stdout == data && output.status == 0);
+    }
+    assert_eq!(host.run("exit 5", Input::Stream(stream), SOON).await.unwrap().status, 5);
+    let broken = Stream::new(|out| out.write_all(b"half").and(Err(std::io::Error::other("page changed"))));
+    let broken = host.run("cat", Input::Stream(broken), SOON).await.unwrap_err();
+    assert_eq!((broken.reason, broken.message.as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
     // A script that does not want its input is no deadlock and no failure.
     assert_eq!(host.run("exit 4", Input::Bytes(data), SOON).await.unwrap().status, 4);
     let missing = host.run("cat", Input::File(sshd.path("missing")), SOON).await.unwrap_err();

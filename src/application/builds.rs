@@ -1,35 +1,37 @@
-//! What services are built from, as far as the Compose files say it in so many words. Never judges anything else of a
+//! What services are built from and which files they name, as far as the Compose files say it in so many words. Never judges anything else of a
 //! Compose file: that is for `docker compose config` on the host.
 
 use super::compose_files::within;
+use super::content::text;
+use super::references::{self, Paths, Reference, Role};
 use super::release::{Content, File};
 use super::yaml::{self, Id, Place, Tree};
-use super::{Files, invalid, text};
+use super::{Files, invalid};
 use crate::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What the services that are built read of the release, empty for all of it; and a failure for every one that reads
-/// more than the release, and for every Compose file that is not YAML.
-pub fn contexts(
-    directory: &Utf8Path,
-    compose_files: &[String],
-    files: &Files,
-) -> (BTreeSet<Utf8PathBuf>, Vec<Failure>) {
-    let mut scan = Scan {
-        directory,
-        files,
-        read: BTreeMap::new(),
-        seen: BTreeSet::new(),
-        contexts: BTreeSet::new(),
-        failures: Vec::new(),
-    };
+/// What the Compose files say.
+#[derive(Default)]
+pub struct Scanned {
+    /// What the services that are built read of the release, empty for all of it.
+    pub contexts: BTreeSet<Utf8PathBuf>,
+    /// The files that they name.
+    pub references: Vec<Reference>,
+    /// A failure for every service that reads more than the release, and for every Compose file that is not YAML.
+    pub failures: Vec<Failure>,
+}
+
+/// Reads the Compose files and what they include and extend.
+pub fn scan(directory: &Utf8Path, compose_files: &[String], files: &Files, places: &Paths<'_>) -> Scanned {
+    let (read, seen, extended) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    let mut scan = Scan { directory, files, places, read, seen, extended, found: Scanned::default() };
     let paths: Vec<Utf8PathBuf> = compose_files.iter().map(Utf8PathBuf::from).collect();
     // The application's directory is Compose's project directory, wherever below it the files are.
     scan.model(&paths, Utf8Path::new(""));
-    (scan.contexts, scan.failures)
+    scan.found
 }
 
 /// Whether a build's context is a URL, as Docker tells it.
@@ -65,10 +67,11 @@ struct Site {
 struct Scan<'a> {
     directory: &'a Utf8Path,
     files: &'a Files,
+    places: &'a Paths<'a>,
     read: BTreeMap<Utf8PathBuf, Option<Rc<Document>>>,
     seen: BTreeSet<Utf8PathBuf>,
-    contexts: BTreeSet<Utf8PathBuf>,
-    failures: Vec<Failure>,
+    extended: BTreeSet<Utf8PathBuf>,
+    found: Scanned,
 }
 
 impl Site {
@@ -88,6 +91,7 @@ impl Scan<'_> {
         for path in paths {
             self.seen.insert(path.clone());
             let Some(document) = self.document(path) else { continue };
+            self.refer(&document, base);
             let tree = &document.tree;
             for &root in &tree.documents {
                 for (name, service) in services(tree, root, &mut sites) {
@@ -105,14 +109,30 @@ impl Scan<'_> {
         }
         for (service, site) in sites {
             match self.place(&service, &site) {
-                Ok(place) => self.contexts.extend(place),
-                Err(failure) => self.failures.push(failure),
+                Ok(place) => self.found.contexts.extend(place),
+                Err(failure) => self.found.failures.push(failure),
             }
         }
         for (paths, base) in included {
             let fresh: Vec<Utf8PathBuf> = paths.into_iter().filter(|path| !self.seen.contains(path)).collect();
             self.model(&fresh, &base);
         }
+    }
+
+    /// Notes the files that a Compose file names, and those that the services it extends name.
+    fn refer(&mut self, document: &Document, base: &Utf8Path) {
+        let tree = &document.tree;
+        let named = tree.documents.iter().flat_map(|&root| references::of(tree, root, base, self.places));
+        let named: Vec<Reference> = named.collect();
+        let extended = named.iter().filter(|one| one.role == Role::Extended).filter_map(Reference::path);
+        for path in extended.map(Utf8Path::to_owned).collect::<Vec<_>>() {
+            if self.extended.insert(path.clone())
+                && let Some(other) = self.document(&path)
+            {
+                self.refer(&other, path.parent().unwrap_or(Utf8Path::new("")));
+            }
+        }
+        self.found.references.extend(named);
     }
 
     /// Where a service, or the one it extends, says `build:`.
@@ -160,7 +180,7 @@ impl Scan<'_> {
             return known.clone();
         }
         let document = match self.files.get(path) {
-            Some(file) if file.sha256.is_some() => self.parse(path, file).map_err(|f| self.failures.push(f)).ok(),
+            Some(file) if file.sha256.is_some() => self.parse(path, file).map_err(|f| self.found.failures.push(f)).ok(),
             _ => None,
         };
         self.read.insert(path.to_owned(), document.clone());

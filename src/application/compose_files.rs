@@ -1,5 +1,6 @@
 //! Which Compose files an application has: named, or found as docker compose finds them. Never reads one.
 
+use super::tree::Tree;
 use super::{Files, dotenv, invalid};
 use crate::failure::Failure;
 use crate::manifest::environment::Compose;
@@ -42,10 +43,14 @@ pub fn wanted(
 ///
 /// # Errors
 /// Every one that is not among the files of the release; none at all.
-pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files) -> Result<Vec<String>, Vec<Failure>> {
+pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree) -> Result<Vec<String>, Vec<Failure>> {
     if wanted.is_empty() {
         let first = |names: [&'static str; 4]| names.into_iter().find(|name| files.contains_key(Utf8Path::new(*name)));
         let Some(base) = first(NAMES) else {
+            let left_out = NAMES.into_iter().find_map(|name| left_out(directory, Utf8Path::new(name), tree));
+            if let Some(failure) = left_out {
+                return Err(vec![failure]);
+            }
             let failure = invalid(format!("{directory} holds no Compose file"));
             let hint = "Add a compose.yaml, or name the files in the manifest: application.compose.files";
             return Err(vec![failure.hint(hint)]);
@@ -62,6 +67,10 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files) -> Result<Ve
             }
             Some(path) if files.contains_key(&path) => found.push(path.into_string()),
             Some(path) => {
+                if let Some(failure) = left_out(directory, &path, tree) {
+                    failures.push(failure);
+                    continue;
+                }
                 let failure = invalid(format!("There is no Compose file {}", directory.join(path)));
                 let near: Vec<&str> = files.keys().map(|path| path.as_str()).filter(|path| is_yaml(path)).collect();
                 failures.push(match near.as_slice() {
@@ -72,6 +81,13 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files) -> Result<Ve
         }
     }
     if failures.is_empty() { Ok(found) } else { Err(failures) }
+}
+
+/// The failure of a Compose file that is there and not sent.
+fn left_out(directory: &Utf8Path, path: &Utf8Path, tree: &Tree) -> Option<Failure> {
+    let why = tree.why_left_out(path).filter(|_| directory.join(path).is_file())?;
+    let message = format!("The Compose file {path} is not sent: {}", why.phrase());
+    Some(invalid(message).hint(why.advice(path)))
 }
 
 /// `path` as seen from `base`, without `.` and `..`; `None` where it leads out of the application.

@@ -25,12 +25,10 @@ fn in_file(path: &Utf8Path, file: &File) -> Vec<SecretString> {
     if !(file.secret || is_env) {
         return Vec::new();
     }
-    let bytes = match &file.content {
-        Content::Bytes(bytes) => Ok(bytes.clone()),
-        Content::Path(path) => std::fs::read(path),
+    // A file that cannot be read is a failure when it is sent.
+    let Some(text) = file.read(LONGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return Vec::new();
     };
-    // What cannot be read is a failure of whoever sends it; what is no text is printed by nobody.
-    let Some(text) = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()) else { return Vec::new() };
     let mut secrets = in_variables(&text);
     // What is rendered is mostly no secret, and what is in it is known.
     if file.secret && !is_env && matches!(file.content, Content::Path(_)) {
@@ -64,14 +62,15 @@ fn password(address: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::application::release::Place;
     use secrecy::ExposeSecret as _;
 
     fn found(path: &str, text: &str, secret: bool) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
-        let source = camino::Utf8PathBuf::from_path_buf(folder.path().join("file")).unwrap();
-        std::fs::write(&source, text).unwrap();
+        let root = camino::Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        std::fs::write(root.join("file"), text).unwrap();
         let file = File {
-            content: Content::Path(source),
+            content: Content::Path(Place { root, path: "file".into() }),
             sha256: None,
             bytes: text.len() as u64,
             mode: 0o600,

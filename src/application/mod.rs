@@ -8,7 +8,12 @@ pub mod release;
 
 mod compose;
 mod compose_files;
+mod content;
 pub mod image_name;
+mod interpolation;
+mod left_out;
+mod references;
+mod secrecy;
 mod seed;
 mod tarball;
 mod tracker;
@@ -16,13 +21,13 @@ mod tree;
 mod yaml;
 
 pub(crate) use compose_files::within;
-pub use tarball::tar;
+pub use tarball::{Tarball, WHOLE};
 pub(crate) use tree::digest_of;
 
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Application, Source};
 use crate::secret::Variable;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use release::{Content, File, Release};
 use std::collections::BTreeMap;
 
@@ -80,26 +85,29 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Reason::ApplicationInvalid, message)
 }
 
-/// A file's content as text.
-fn text(directory: &Utf8Path, path: &Utf8Path, file: &File) -> Result<String, Failure> {
-    let full = directory.join(path);
-    let bytes = match &file.content {
-        Content::Bytes(bytes) => bytes.clone(),
-        Content::Path(source) => std::fs::read(source)
-            .map_err(|error| invalid(format!("{full} cannot be read")).details(error.to_string()))?,
-    };
-    String::from_utf8(bytes).map_err(|_| invalid(format!("{full} is not UTF-8 text")))
-}
-
 /// A file held in memory; one without text could not be made for want of a value.
 fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     let sha256 = text.as_deref().map(|text| tree::digest(text.as_bytes()));
     let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
-    File { content: Content::Bytes(text.unwrap_or_default().into_bytes()), sha256, bytes, mode, secret, seed: false }
+    File {
+        content: Content::Bytes(text.unwrap_or_default().into_bytes().into()),
+        sha256,
+        bytes,
+        mode,
+        secret,
+        seed: false,
+    }
 }
 
 /// A file that is sent as it is.
 fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
     let (sha256, length) = (tree::digest(&bytes), bytes.len() as u64);
-    File { content: Content::Bytes(bytes), sha256: Some(sha256), bytes: length, mode, secret: false, seed: false }
+    File {
+        content: Content::Bytes(bytes.into()),
+        sha256: Some(sha256),
+        bytes: length,
+        mode,
+        secret: false,
+        seed: false,
+    }
 }

@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Everything of an application that goes to the host.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +91,7 @@ pub struct File {
     pub sha256: Option<[u8; 32]>,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Permission bits: 0644, 0755 or 0600.
+    /// Permission bits: 0644 or 0755, or those of a file that only its owner may read.
     pub mode: u32,
     /// Whether the content holds a secret: shown nowhere, stored only as a keyed digest.
     pub secret: bool,
@@ -102,9 +103,18 @@ pub struct File {
 #[derive(Clone)]
 pub enum Content {
     /// Rendered: in memory.
-    Bytes(Vec<u8>),
-    /// As it stands on this machine.
-    Path(Utf8PathBuf),
+    Bytes(Arc<[u8]>),
+    /// As it is on this machine.
+    Path(Place),
+}
+
+/// A regular file of this machine, reached without following a link below `root`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A directory, absolute.
+    pub root: Utf8PathBuf,
+    /// The file's path below it, free of links when it was found.
+    pub path: Utf8PathBuf,
 }
 
 /// One image made by `docker save`.
@@ -127,7 +137,7 @@ impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            Self::Path(path) => write!(f, "Path({path})"),
+            Self::Path(place) => write!(f, "Path({})", place.root.join(&place.path)),
         }
     }
 }

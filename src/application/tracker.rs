@@ -4,8 +4,8 @@
 mod templates;
 mod view;
 
-use super::release::{Directories, Owner};
-use super::{ENV, Files, dotenv, in_memory, invalid};
+use super::release::{Directories, Owner, Place};
+use super::{ENV, Files, content, dotenv, in_memory, invalid};
 use crate::failure::Failure;
 use crate::manifest::environment::Application;
 use crate::manifest::tracker::{API_TOKEN, DATABASE_PASSWORD, Database, Issuer, Tracker};
@@ -35,17 +35,14 @@ pub fn files(
     values: &BTreeMap<String, Variable>,
 ) -> Result<(Files, Vec<String>, Directories), Vec<Failure>> {
     let mut view = View::of(tracker, application);
-    let sources = templates::of(&view.services, &tracker.templates)?;
+    let sources = templates::of(&view.services, &tracker.templates, &application.withheld)?;
     let templates = template::parse(&tracker.templates, &sources.templates)?;
     for (name, text) in templates.view(&view, |name| name.contains(CONTENTS))? {
         let short = name.rsplit('/').next().unwrap_or(&name).trim_end_matches(template::SUFFIX);
         view.contents.insert(short.to_owned(), text);
     }
     let mut files = Files::new();
-    for (path, bytes) in sources.files {
-        let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
-        files.insert(place(&path), super::of_bytes(bytes, mode));
-    }
+    files.extend(sources.files.into_iter().map(|(path, file)| (place(path.as_str()), file)));
     let mut directories = Directories::new();
     for (name, text) in templates.view(&view, |name| !name.contains(CONTENTS))? {
         let path = name.trim_end_matches(template::SUFFIX);
@@ -56,8 +53,7 @@ pub fn files(
         }
     }
     if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_ref().map(|tls| &tls.issuer) {
-        let read = std::fs::read(root);
-        let bytes = read.map_err(|error| vec![invalid(format!("{root} cannot be read")).details(error.to_string())])?;
+        let bytes = certificate(root).map_err(|error| vec![content::unreadable(root, &error)])?;
         files.insert("storage/caddy/etc/root.pem".into(), super::of_bytes(bytes, 0o644));
     }
     let variables = variables(tracker, values);
@@ -68,6 +64,14 @@ pub fn files(
     let compose = COMPOSE.into_iter().filter(|name| files.contains_key(Utf8Path::new(name)));
     let compose = compose.map(str::to_owned).collect();
     Ok((files, compose, directories))
+}
+
+/// Reads the certificate that the manifest names.
+fn certificate(path: &Utf8Path) -> std::io::Result<Vec<u8>> {
+    let real = Utf8PathBuf::try_from(path.canonicalize()?).map_err(camino::FromPathBufError::into_io_error)?;
+    let root = real.parent().unwrap_or(&real).to_owned();
+    let path = real.file_name().unwrap_or_default().into();
+    Place { root, path }.read(content::LARGEST_TEXT)
 }
 
 /// Where a template's file lies below the host directory: what belongs to a service is with its data.

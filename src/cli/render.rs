@@ -2,13 +2,14 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::application::release::Content;
+use crate::application::release::{Content, File};
+use crate::below;
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::prepare::{Prepared, Resolve};
 use camino::Utf8Path;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::Write as _;
 
 /// The directory of what OpenTofu is given, in the one that is written.
 const TOFU: &str = "opentofu";
@@ -72,27 +73,28 @@ async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path) -> Result<usiz
             let message = format!("{path} of the application would be written among the files of OpenTofu");
             return Err(Failure::new(Reason::ApplicationInvalid, message));
         }
-        let target = output.join(path);
-        write(&target, file.mode, &file.content).map_err(|error| cannot(&target, &error))?;
+        write(output, path, file).map_err(|error| cannot(&output.join(path), &error))?;
         written += 1;
     }
     for (name, text) in given {
-        let target = output.join(TOFU).join(name);
-        write(&target, 0o644, &Content::Bytes(text.into_bytes())).map_err(|error| cannot(&target, &error))?;
+        let path = Utf8Path::new(TOFU).join(name);
+        let made = below::create(output, &path, 0o644).and_then(|mut file| file.write_all(text.as_bytes()));
+        made.map_err(|error| cannot(&output.join(&path), &error))?;
         written += 1;
     }
     Ok(written)
 }
 
-fn write(target: &Utf8Path, mode: u32, content: &Content) -> std::io::Result<()> {
-    if let Some(parent) = target.parent() {
-        std::fs::create_dir_all(parent)?;
+/// Writes one file; only its owner may read one that is secret, unless the manifest lists it as readable.
+fn write(output: &Utf8Path, path: &Utf8Path, file: &File) -> std::io::Result<()> {
+    let mode = match &file.content {
+        Content::Path(_) if file.secret => file.mode & 0o700,
+        _ => file.mode,
+    };
+    let mut out = below::create(output, path, mode)?;
+    // A file that needs a value nobody gave is written empty.
+    if file.sha256.is_some() {
+        std::io::copy(&mut file.checked(path)?, &mut out)?;
     }
-    // A file of another mode that stands there keeps its mode: it is made anew.
-    let _ = std::fs::remove_file(target);
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(target)?;
-    match content {
-        Content::Bytes(bytes) => std::io::Write::write_all(&mut out, bytes),
-        Content::Path(path) => std::io::copy(&mut std::fs::File::open(path)?, &mut out).map(|_| ()),
-    }
+    Ok(())
 }

@@ -8,12 +8,14 @@ mod key;
 mod master;
 mod script;
 mod settings;
+mod stream;
 mod trouble;
 mod way;
 
 pub use forward::Forward;
 pub use key::public;
 pub use script::Line;
+pub use stream::Stream;
 pub use way::Way;
 
 use crate::bounded::{self, Ends};
@@ -46,6 +48,8 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// A file of this machine, streamed.
     File(camino::Utf8PathBuf),
+    /// Made while it is sent.
+    Stream(Stream),
 }
 
 /// What a script left behind.
@@ -150,6 +154,7 @@ impl Host {
                 })?;
                 Tail::File(file, path)
             }
+            Input::Stream(stream) => Tail::Stream(stream),
         };
         let (marks, status, stderr) = self.converse(script, tail, limit, &mut |_| Ok(())).await?;
         Ok(Output { status, stdout: marks.into_held(), stderr })
@@ -313,6 +318,17 @@ impl Host {
                     }
                 }
             }
+            Tail::Stream(stream) => {
+                let (mut blocks, producer) = stream.start();
+                while let Some(block) = blocks.recv().await.map(Zeroizing::new) {
+                    // The script ended early: its exit code tells why.
+                    if stdin.write_all(&block).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                let ended = producer.await.map_err(std::io::Error::other).flatten();
+                ended.map_err(|error| Failure::new(Reason::UploadFailed, format!("Cannot upload: {error}")))?;
+            }
             Tail::Open => {
                 std::future::pending::<()>().await;
             }
@@ -359,6 +375,7 @@ enum Tail {
     None,
     Bytes(Vec<u8>),
     File(tokio::fs::File, camino::Utf8PathBuf),
+    Stream(Stream),
     /// Nothing, but it stays open as long as somebody listens.
     Open,
 }

@@ -8,8 +8,9 @@ use super::tracker::Tracker;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A checked name: `[a-z]([a-z0-9-]{0,38}[a-z0-9])?`, no `--`.
@@ -240,6 +241,8 @@ pub struct Application {
     pub project: String,
     /// The directory on the host, absolute.
     pub host_directory: Utf8PathBuf,
+    /// Files of this machine that are never sent, absolute: the manifest, keys, sources of secrets, the store.
+    pub withheld: Arc<BTreeSet<Utf8PathBuf>>,
 }
 
 /// Where the files of an application come from.
@@ -262,6 +265,10 @@ pub struct Compose {
     pub templates: bool,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Vec<String>,
+    /// Links that may lead outside the directory, relative to it.
+    pub links: Vec<String>,
+    /// Globs of rendered files with secrets that every user in a container may read.
+    pub readable: Vec<String>,
 }
 
 impl Application {

@@ -105,7 +105,7 @@ merge! {
     GrafanaSpec { user password port bind domain tls }
     TlsSpec { email issuer }
     BackupSpec { at keep_days after }
-    ComposeSpec { directory files templates variables archives seed before pull project host_directory }
+    ComposeSpec { directory files templates variables archives seed links readable before pull project host_directory }
     HealthSpec { timeout stable_for smoke }
     DriftSpec { policy ignore }
     EnvironmentSpec { registered provisioned ssh public_addresses configure application checks stage health protect renamed_from rollback keep_releases depends_on drift }

@@ -77,16 +77,22 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
     }
     let mut report = Report::new(file, mask::masked(unmarked, &literals(&spec)).into());
     let mut reading = Reading {
-        report: &mut report,
-        base,
-        home,
         claims: Vec::new(),
+        withheld: own_files(file, base),
         environment: None,
         passphrase: None,
         variables: BTreeSet::new(),
+        report: &mut report,
+        base,
+        home,
     };
-    let meaning = rules::apply(spec, &mut reading);
+    let mut meaning = rules::apply(spec, &mut reading);
     let (claims, state_passphrase, variables) = (reading.claims, reading.passphrase, reading.variables);
+    reading.withheld.extend(store_files(&meaning.state, base));
+    let withheld = Arc::new(reading.withheld);
+    for application in meaning.environments.values_mut().filter_map(|(_, one)| one.application.as_mut()) {
+        application.withheld = Arc::clone(&withheld);
+    }
     let (places, environments) = (meaning.environments.into_iter())
         .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
         .unzip::<_, _, Vec<_>, _>();
@@ -103,6 +109,21 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
         places: places.into_iter().filter_map(|(name, place)| Some((name, place?))).collect(),
     };
     Draft { report, manifest: Some(manifest), claims }
+}
+
+/// The manifest, which no application may send.
+fn own_files(file: &str, base: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
+    Utf8Path::new(file).file_name().filter(|_| file != "-").map(|name| base.join(name)).into_iter().collect()
+}
+
+/// The files of the store at `url`, and the key of what is sealed there.
+fn store_files(url: &str, base: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let Some(path) = url.strip_prefix("sqlite:") else { return Vec::new() };
+    let store = base.join(path.strip_prefix("//").unwrap_or(path));
+    let mut files: Vec<Utf8PathBuf> =
+        ["", "-wal", "-shm", "-journal"].iter().map(|suffix| format!("{store}{suffix}").into()).collect();
+    files.push(store.with_file_name("state.key"));
+    files
 }
 
 fn finish(draft: Draft, settle: impl FnOnce(&[Claim], &mut Report) -> claim::Texts) -> Result<Manifest, Vec<Failure>> {

@@ -88,7 +88,7 @@ impl From<&Metadata> for Look {
 }
 
 impl Prints {
-    /// One digest of names, executable bits and contents. What is not there counts as that.
+    /// One digest of names, contents, and of who may read and run the files. What is not there counts as that.
     pub fn digest(&mut self, sources: &Sources) -> blake3::Hash {
         let mut digest = Digest::default();
         for file in &sources.files {
@@ -96,7 +96,15 @@ impl Prints {
         }
         for tree in &sources.trees {
             let entries = walkdir::WalkDir::new(tree).follow_links(true).sort_by_file_name().min_depth(1);
-            let kept = |entry: &walkdir::DirEntry| !OURS.iter().any(|name| entry.file_name() == *name);
+            let root = tree.canonicalize_utf8().unwrap_or_else(|_| tree.clone());
+            // A directory outside is not read: a link to it is refused, or it is as large as the disk.
+            let outside = |entry: &walkdir::DirEntry| {
+                entry.path_is_symlink()
+                    && entry.file_type().is_dir()
+                    && entry.path().canonicalize().is_ok_and(|real| !real.starts_with(&root))
+            };
+            let kept =
+                |entry: &walkdir::DirEntry| !OURS.iter().any(|name| entry.file_name() == *name) && !outside(entry);
             for entry in entries.into_iter().filter_entry(kept) {
                 let path = match &entry {
                     Ok(entry) if entry.file_type().is_dir() => continue,
@@ -115,9 +123,10 @@ impl Prints {
     fn feed(&mut self, digest: &mut Digest, path: &Utf8Path) {
         let data = std::fs::metadata(path).ok().filter(Metadata::is_file);
         let content = data.as_ref().and_then(|data| self.content(path, data));
-        let executable = data.is_some_and(|data| data.mode() & 0o111 != 0);
+        let (executable, open) =
+            data.map_or((false, false), |data| (data.mode() & 0o111 != 0, data.mode() & (0o070 | 0o007) != 0));
         let content = content.as_ref().map_or(&[][..], |hash| hash.as_bytes());
-        digest.part(path.as_str()).part([u8::from(executable)]).part(content);
+        digest.part(path.as_str()).part([u8::from(executable), u8::from(open)]).part(content);
     }
 
     fn content(&mut self, path: &Utf8Path, data: &Metadata) -> Option<blake3::Hash> {
@@ -192,6 +201,8 @@ mod tests {
         fs::write(app.join("page"), "one").unwrap();
         fs::set_permissions(app.join("page"), fs::Permissions::from_mode(0o755)).unwrap();
         differs("mode");
+        fs::set_permissions(app.join("page"), fs::Permissions::from_mode(0o600)).unwrap();
+        differs("closed to all but its owner");
         fs::set_permissions(app.join("page"), fs::Permissions::from_mode(0o644)).unwrap();
         fs::write(app.join("more"), "").unwrap();
         differs("another file");

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
+mod directory;
 mod disks;
 mod endless_answers;
 mod environment_leaks;

@@ -109,7 +109,10 @@ fn input_text(input: &Input) -> String {
         Input::Bytes(bytes) if bytes.ends_with(b"}\n") => {
             String::from_utf8_lossy(bytes).lines().fold(String::new(), |text, line| text + "  < " + line + "\n")
         }
-        Input::Bytes(bytes) => {
+        Input::Bytes(bytes) => format!("  < {} bytes\n", bytes.len()),
+        Input::Stream(stream) => {
+            let mut bytes = Vec::new();
+            stream.write(&mut bytes).unwrap();
             let mut archive = tar::Archive::new(bytes.as_slice());
             let line = |entry: tar::Entry<'_, &[u8]>| {
                 let header = entry.header();
@@ -156,4 +159,49 @@ fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
     let facts = step::parse_after(&marks, left_out.as_bytes(), &given.facts).unwrap();
     assert_eq!(facts.engine, given.facts.engine);
     assert!(facts.engine.server.is_some());
+}
+
+/// An upgrade: the host recorded a plain digest of a file that counts as secret today.
+#[test]
+fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_changes() {
+    let mut given = given(&root().join("converged.txt")).unwrap();
+    let page = Utf8Path::new("html/index.html");
+    given.release.as_mut().unwrap().files.get_mut(page).unwrap().secret = true;
+    let subject = given.subject();
+    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    assert_eq!(observed, desired);
+    assert!(desired.0[&Kind::Files][page.as_str()].contains(" keyed:"));
+
+    // Another file changes: the record of the next release leaves this one where it was placed.
+    let compose = Utf8Path::new("compose.yaml");
+    given.release.as_mut().unwrap().files.get_mut(compose).unwrap().mode = 0o755;
+    let subject = given.subject();
+    let commands = step::files::commands(&subject, &given.facts, "NEW").unwrap();
+    let kept = r#""html/index.html":{"value":"0644 sha256:fce5aec33b55493ef2cbe71fc0d164d8","placed":"20261122T170032Z-655f"}"#;
+    assert!(commands[0].script.contains(kept), "{}", commands[0].script);
+
+    // It changes itself: both digests are keyed, so that what was there before is not shown either.
+    let file = given.release.as_mut().unwrap().files.get_mut(page).unwrap();
+    (file.sha256, file.mode) = (Some([7; 32]), 0o600);
+    let subject = given.subject();
+    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    for state in [&observed, &desired] {
+        assert!(state.0[&Kind::Files][page.as_str()].contains(" keyed:"), "{state:?}");
+    }
+}
+
+/// A pull request cannot have the old content of a secret file shown by declaring that the file is none.
+#[test]
+fn a_secret_file_that_changes_and_ceases_to_be_secret_keeps_its_keyed_digest_until_it_was_released() {
+    let mut given = given(&root().join("converged.txt")).unwrap();
+    let file = given.release.as_mut().unwrap().files.get_mut(Utf8Path::new(".env")).unwrap();
+    file.secret = false;
+    let subject = given.subject();
+    assert_eq!(step::observed(&subject, &given.facts), step::desired(&subject, &given.facts), "unchanged: no change");
+    let file = given.release.as_mut().unwrap().files.get_mut(Utf8Path::new(".env")).unwrap();
+    file.sha256 = Some([7; 32]);
+    let subject = given.subject();
+    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    assert!(observed.0[&Kind::Files][".env"].contains(" keyed:"), "{observed:?}");
+    assert!(desired.0[&Kind::Files][".env"].contains(" sha256:"), "{desired:?}");
 }

@@ -154,8 +154,8 @@ fn release(environment: &Environment, case: &Case) -> Release {
     }
     let mut release = application::load(&wanted, &values).unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
-        if let application::release::Content::Path(path) = &file.content {
-            file.content = application::release::Content::Bytes(fs::read(path).unwrap());
+        if let application::release::Content::Path(_) = &file.content {
+            file.content = application::release::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());
         }
     }
     let login = |(host, registry): (&String, &Registry)| {

@@ -1,11 +1,15 @@
 //! The templates of the tracker stack: those in this program, replaced file by file by those beside the manifest.
 //! Never renders one.
 
-use crate::application::invalid;
+use crate::application::content::text;
+use crate::application::release::{Content, File};
+use crate::application::tree::{self, Wish};
+use crate::application::{Files, invalid, of_bytes};
 use crate::failure::Failure;
 use crate::template;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 
 macro_rules! embedded {
     ($($name:literal)*) => {
@@ -35,59 +39,59 @@ pub struct Sources {
     /// Templates by name.
     pub templates: BTreeMap<String, String>,
     /// Files that are sent as they are, by name.
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub files: Files,
 }
 
-/// The sources of a stack with these services; what lies in `own` goes before what lies in this program.
+/// The sources of a stack with these services; what is in `own` goes before what is in this program. `withheld` are files
+/// that are never sent.
 ///
 /// # Errors
-/// Everything in `own` that cannot be read.
-pub fn of(services: &BTreeSet<&'static str>, own: &Utf8Path) -> Result<Sources, Vec<Failure>> {
-    let mut all: BTreeMap<String, Vec<u8>> =
-        EMBEDDED.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+/// Everything in `own` that cannot be read, and links that lead out of it.
+pub fn of(
+    services: &BTreeSet<&'static str>,
+    own: &Utf8Path,
+    withheld: &BTreeSet<Utf8PathBuf>,
+) -> Result<Sources, Vec<Failure>> {
+    let embedded = EMBEDDED.iter().map(|(name, bytes)| {
+        let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
+        ((*name).to_owned(), of_bytes(bytes.to_vec(), mode))
+    });
+    let mut all: BTreeMap<String, File> = embedded.collect();
     if own.exists() {
-        for (name, bytes) in read(own)? {
+        for (path, file) in read(own, withheld)? {
+            let name = path.into_string();
             // A file takes the place of a template of its name, and the other way round.
             all.remove(&format!("{name}{}", template::SUFFIX));
             all.remove(name.trim_end_matches(template::SUFFIX));
-            all.insert(name, bytes);
+            all.insert(name, file);
         }
     }
     all.retain(|name, _| name.split_once('/').is_none_or(|(service, _)| services.contains(service)));
     let (mut sources, mut failures) = (Sources::default(), Vec::new());
-    for (name, bytes) in all {
+    for (name, file) in all {
         if !template::is_name(name.rsplit('/').next().unwrap_or(&name)) {
-            sources.files.insert(name, bytes);
+            sources.files.insert(name.into(), file);
             continue;
         }
-        match String::from_utf8(bytes) {
+        match text(own, Utf8Path::new(&name), &file) {
             Ok(text) => _ = sources.templates.insert(name, text),
-            Err(_) => failures.push(invalid(format!("{} is not UTF-8 text", own.join(&name)))),
+            Err(failure) => failures.push(failure),
         }
     }
     if failures.is_empty() { Ok(sources) } else { Err(failures) }
 }
 
-fn read(own: &Utf8Path) -> Result<BTreeMap<String, Vec<u8>>, Vec<Failure>> {
+/// The user's own templates and files. A script can be run; what only its owner may read stays so.
+fn read(own: &Utf8Path, withheld: &BTreeSet<Utf8PathBuf>) -> Result<Files, Vec<Failure>> {
     if !own.is_dir() {
-        return Err(vec![invalid(format!("{own} is not a directory")).hint("It is where templates of your own lie")]);
+        return Err(vec![invalid(format!("{own} is not a directory")).hint("Templates of your own are in it")]);
     }
-    let (mut found, mut failures) = (BTreeMap::new(), Vec::new());
-    for entry in walkdir::WalkDir::new(own).follow_links(true).sort_by_file_name().min_depth(1) {
-        let unreadable =
-            |error: &dyn std::fmt::Display| invalid(format!("{own} cannot be read")).details(error.to_string());
-        match entry {
-            Err(error) => failures.push(unreadable(&error)),
-            Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) => match (Utf8PathBuf::try_from(entry.path().to_owned()), std::fs::read(entry.path())) {
-                (Ok(path), Ok(bytes)) => {
-                    let name = path.strip_prefix(own).map_or(path.to_string(), ToString::to_string);
-                    found.insert(name, bytes);
-                }
-                (Err(error), _) => failures.push(unreadable(&error)),
-                (_, Err(error)) => failures.push(unreadable(&error)),
-            },
-        }
+    let mut files = tree::walk(own, Wish { except: &BTreeSet::new(), withheld, links: &[] })?.files;
+    for file in files.values_mut().filter(|file| file.mode & 0o077 != 0) {
+        let mut start = [0; 2];
+        let script = matches!(&file.content, Content::Path(place)
+            if place.open().and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!");
+        file.mode = if script { 0o755 } else { 0o644 };
     }
-    if failures.is_empty() { Ok(found) } else { Err(failures) }
+    Ok(files)
 }

@@ -9,6 +9,7 @@ use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
 use crate::manifest::written::{Given, Written};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Reads the section of the environment whose identity on the host is `identity`.
 pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Reading<'_>) -> Option<Application> {
@@ -42,6 +43,7 @@ fn of_tracker(written: &Written<TrackerSpec>, identity: &str, reading: &mut Read
         registries: BTreeMap::new(),
         project: project(&spec.project, identity, reading.report),
         host_directory: host_directory(&spec.host_directory, identity, reading.report),
+        withheld: Arc::default(),
     }
 }
 
@@ -52,7 +54,9 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         files: files(compose, &directory, reading),
         directory,
         templates: switch(&compose.templates, false, "templates", reading.report),
-        seed: seed(compose, reading.report),
+        seed: globs(&compose.seed, reading.report),
+        links: links(compose, reading.report),
+        readable: globs(&compose.readable, reading.report),
     });
     Application {
         source,
@@ -64,6 +68,7 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         registries: BTreeMap::new(),
         project: project(&compose.project, identity, reading.report),
         host_directory: host_directory(&compose.host_directory, identity, reading.report),
+        withheld: Arc::default(),
     }
 }
 
@@ -102,15 +107,22 @@ fn archives(
     archives
 }
 
-fn seed(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
-    for glob in compose.seed.value().into_iter().flatten() {
+fn links(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
+    for link in compose.links.value().into_iter().flatten() {
+        paths::below(link, "link", report);
+    }
+    compose.links.value().into_iter().flatten().map(|link| link.value.clone()).collect()
+}
+
+fn globs(given: &Given<Vec<Written<String>>>, report: &mut Report) -> Vec<String> {
+    for glob in given.value().into_iter().flatten() {
         paths::below(glob, "pattern", report);
         if let Err(error) = globset::Glob::new(&glob.value) {
             let message = format!("`{}` is not a pattern", shown(&glob.value));
             report.fault(glob.spot, message, super::capitalised(&error.kind().to_string()));
         }
     }
-    compose.seed.value().into_iter().flatten().map(|glob| glob.value.clone()).collect()
+    given.value().into_iter().flatten().map(|glob| glob.value.clone()).collect()
 }
 
 fn pull(given: &Given<Pull>) -> Pull {

@@ -39,6 +39,8 @@ pub struct Reading<'a> {
     pub claims: Vec<Claim>,
     /// The environment being read.
     pub environment: Option<Name>,
+    /// Files that no application may send, absolute: keys, and sources of values.
+    pub withheld: BTreeSet<Utf8PathBuf>,
     /// What OpenTofu's state is encrypted with.
     pub passphrase: Option<SecretSource>,
     /// Environment variables that secrets are read from.

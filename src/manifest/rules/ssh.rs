@@ -73,7 +73,9 @@ fn identity(spec: &SshSpec, reading: &mut Reading<'_>) -> Option<Identity> {
         reading.report.fault(second.spot, "`identity` and `identity_file` are both given", hint);
     }
     if let Some(file) = &spec.identity_file.0 {
-        return Some(Identity::File(reading.existing(file, Need::File, "The private key")));
+        let path = reading.existing(file, Need::File, "The private key");
+        reading.withheld.insert(path.clone());
+        return Some(Identity::File(path));
     }
     spec.identity.0.as_ref().map(|written| Identity::Secret(values::secret("identity", written, reading)))
 }

@@ -91,7 +91,9 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
         }
         (Given(None), Given(Some(file)), Given(None)) => {
             let need = if secret { Need::Secret } else { Need::File };
-            SecretSource::File { path: reading.existing(file, need, "The file that holds a value"), secret }
+            let path = reading.existing(file, need, "The file that holds a value");
+            reading.withheld.insert(path.clone());
+            SecretSource::File { path, secret }
         }
         (Given(None), Given(None), Given(Some(command))) => {
             SecretSource::Command { argv: argv(command, reading), secret }

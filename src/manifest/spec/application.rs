@@ -44,6 +44,11 @@ pub struct ComposeSpec {
     pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Given<Vec<Written<String>>>,
+    /// Links that may lead outside the directory, relative to it; what they lead to is sent.
+    pub links: Given<Vec<Written<String>>>,
+    /// Globs of rendered files with secrets that every user in a container may read (0644); by default only their owner
+    /// may (0600).
+    pub readable: Given<Vec<Written<String>>>,
     /// Services that run once and end, with the new images, before the old containers are stopped: migrations.
     pub before: Given<Vec<Written<String>>>,
     /// When images are pulled: where the host lacks them (`missing`, the default), or also where their registry has

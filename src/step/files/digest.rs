@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::step::images::registry;
 use crate::step::record::{self, DigestKey, FileRecord};
 use crate::step::{HostFacts, Subject};
+use camino::Utf8Path;
 use data_encoding::HEXLOWER;
 
 /// Mode and digest in one word, keyed where the content is secret.
@@ -22,6 +23,20 @@ pub(super) fn wanted(file: &File, key: &DigestKey) -> Option<String> {
         return Some(SEED.to_owned());
     }
     file.sha256.map(|sha256| value(file.mode, &sha256, file.secret.then_some(key)))
+}
+
+/// Whether a recorded value is of this very file. A file that became secret, or ceased to be, has a digest of the other
+/// form: that alone is no change.
+pub(super) fn is_of(recorded: &str, file: &File, key: &DigestKey) -> bool {
+    let same = |sha256| [None, Some(key)].into_iter().any(|key| value(file.mode, &sha256, key) == recorded);
+    if file.seed { recorded == SEED } else { file.sha256.is_some_and(same) }
+}
+
+/// The value of a file in a release's record: the one that is recorded, as long as the file is the same.
+pub(super) fn kept(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path, file: &File) -> Option<String> {
+    let key = key(subject, host);
+    let recorded = host.files.recorded(path).filter(|recorded| is_of(&recorded.value, file, key));
+    recorded.map(|recorded| recorded.value.clone()).or_else(|| wanted(file, key))
 }
 
 /// The key that digests of this environment's secrets are made with.
@@ -45,7 +60,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
         digest.part(file);
     }
     for (path, file) in &release.files {
-        digest.part(path.as_str()).part(wanted(file, key(subject, host))?);
+        digest.part(path.as_str()).part(kept(subject, host, path, file)?);
     }
     for archive in &release.archives {
         digest.part(&archive.image).part(archive.ids.first()?);

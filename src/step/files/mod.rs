@@ -13,13 +13,14 @@ pub use switch::{compose, in_release, remove, switch};
 use super::images::registry;
 use super::record::{DigestKey, FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, guard, keep};
-use crate::application::{self, release::File};
+use crate::application::release::File;
+use crate::application::{Tarball, WHOLE};
 use crate::failure::{Failure, Reason};
-use crate::host::Input;
+use crate::host::{Input, Stream};
 use crate::shell::quote;
 use crate::state::Facts;
 use camino::{Utf8Path, Utf8PathBuf};
-use digest::{is_keyed, value, wanted};
+use digest::{is_keyed, is_of, value, wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ends the list of paths in a script; no relative path can look like it.
@@ -262,12 +263,16 @@ pub(super) fn changed_by_hand(subject: &Subject<'_>, host: &HostFacts, path: &Ut
 
 fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(release) = subject.release else { return Facts::new() };
+    let key = key(subject, host);
     let unresolved = |path: &Utf8Path| release.files.get(path).is_some_and(|file| file.sha256.is_none() && !file.seed);
     if let Some(staged) = &host.files.staged {
         let files = staged.record.files.iter().filter(|(path, _)| !unresolved(path));
-        return files.map(|(path, file)| (path.to_string(), file.value.clone())).collect();
+        let fact = |(path, recorded): (&Utf8PathBuf, &FileRecord)| {
+            let same = release.files.get(path).filter(|file| is_of(&recorded.value, file, key));
+            (path.to_string(), same.and_then(|file| wanted(file, key)).unwrap_or_else(|| recorded.value.clone()))
+        };
+        return files.map(fact).collect();
     }
-    let key = key(subject, host);
     let mut facts = Facts::new();
     let paths: BTreeSet<&Utf8PathBuf> = host.files.owned().into_iter().chain(release.files.keys()).collect();
     for path in paths.into_iter().filter(|path| !unresolved(path)) {
@@ -281,7 +286,14 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             (_, Some(OnHost::Other(Obstacle::Directory))) if recorded.is_none() => None,
             (None, _) if seeded => None,
             (file, Some(live)) => {
-                let secret = file.map_or_else(|| recorded.is_none_or(is_keyed), |file| file.secret);
+                let same =
+                    |file: &File| file.sha256.is_some_and(|sha256| *live == OnHost::File { mode: file.mode, sha256 });
+                let secret = match file {
+                    Some(file) if same(file) => file.secret,
+                    // What it replaces may be a secret, also where it is none itself.
+                    Some(file) => file.secret || recorded.is_some_and(is_keyed),
+                    None => recorded.is_none_or(is_keyed),
+                };
                 let value = live.value(secret.then_some(key));
                 // Also where it is as wanted: a release has to take it over before it counts.
                 Some(if recorded.is_some() { value } else { value + FOREIGN })
@@ -299,14 +311,15 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
     let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
     let live = seen_files(subject, &unstaged(host));
     let kept = drift::kept_files(subject, host);
-    let placed = |path: &Utf8PathBuf, value: &String| {
-        let recorded = host.files.recorded(path).filter(|record| record.value == *value);
-        let stays = live.get(path.as_str()) == Some(value) || kept.contains(path);
+    let key = key(subject, host);
+    let placed = |path: &Utf8PathBuf, file: &File| {
+        let recorded = host.files.recorded(path).filter(|record| is_of(&record.value, file, key));
+        let stays = live.get(path.as_str()) == wanted(file, key).as_ref() || kept.contains(path);
         recorded.filter(|_| stays).map_or(id, |record| &record.placed).to_owned()
     };
     let file = |(path, file): (&Utf8PathBuf, &File)| {
-        let value = wanted(file, key(subject, host))?;
-        Some((path.clone(), FileRecord { placed: placed(path, &value), value }))
+        let value = digest::kept(subject, host, path, file)?;
+        Some((path.clone(), FileRecord { placed: placed(path, file), value }))
     };
     Some(ReleaseRecord {
         version: FORMAT,
@@ -392,17 +405,18 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Result<Vec
         return Ok(vec![put_back(subject, host, kept, id)]);
     }
     let (Some(release), Some(record)) = (subject.release, record(subject, host, id)) else { return Ok(Vec::new()) };
-    let paths = release.files.keys().cloned().collect();
-    let tar = application::tar(release, &paths).map_err(|error| {
-        Failure::new(Reason::ApplicationInvalid, format!("The application's files cannot be read: {error}"))
-    })?;
+    let tarball = Tarball::of(release);
     let json = serde_json::to_string(&record).unwrap_or_default();
     let upload = format!(
         r#"umask 077
 new="$state/releases/.new"
 rm -rf "$new"
 mkdir -p "$new/tree"
-tar -x -p --no-same-owner -C "$new/tree" -f -
+tar -x -p --no-same-owner -C "$new/tree" -f - && rm "$new/tree/{WHOLE}" || {{
+  rm -rf "$new"
+  echo "the upload is not whole" >&2
+  exit 1
+}}
 printf '%s\n' {json} > "$new/release.json"
 rm -rf "$state/releases/"{id}
 mv "$new" "$state/releases/"{id}"#,
@@ -422,7 +436,7 @@ write_whole "$state/staged" '%s\n' {id}"#,
         Command {
             title: format!("upload {} files", release.files.len()),
             script: script(&upload),
-            input: Input::Bytes(tar),
+            input: Input::Stream(Stream::new(move |out| tarball.write(out))),
             limit: LONG,
             reason: Reason::UploadFailed,
         },
