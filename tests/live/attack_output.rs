@@ -20,8 +20,14 @@ fn forms() -> Vec<String> {
     ]
 }
 
-fn in_workflow(work: &Work, arguments: &[&str]) -> Command {
+fn with_password(work: &Work, arguments: &[&str]) -> Command {
     let mut command = work.command(arguments);
+    command.env("SHOP_PASSWORD", PASSWORD);
+    command
+}
+
+fn in_workflow(work: &Work, arguments: &[&str]) -> Command {
+    let mut command = with_password(work, arguments);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_OUTPUT", work.path("output"));
     command.env("GITHUB_STEP_SUMMARY", work.path("summary"));
     command
@@ -71,16 +77,16 @@ fn what_a_service_prints_is_text_and_what_it_writes_for_us_is_data() {
         "image: demo:1",
         "image: demo:1\n    command: [sh, -c, \"sh /www/says.sh; exec httpd -f -p 8080 -h /www\"]",
     );
-    work.write("password", PASSWORD);
     work.edit(
         "deployment.yaml",
         "directory: ./app,",
-        "directory: ./app, variables: { DB_PASSWORD: { from_file: ./password } },",
+        "directory: ./app, variables: { DB_PASSWORD: { from_env: SHOP_PASSWORD } },",
     );
-    work.apply().expect(0);
+    let run = |arguments: &[&str]| Work::finish(&mut with_password(&work, arguments));
+    run(&["apply", "--json"]).expect(0);
 
     for run in [
-        work.run(&["logs", "production"]),
+        run(&["logs", "production"]),
         Work::finish(&mut in_workflow(&work, &["logs", "production"])),
         Work::finish(&mut in_workflow(&work, &["logs", "production", "--json"])),
     ] {
@@ -122,6 +128,6 @@ fn what_a_service_prints_is_text_and_what_it_writes_for_us_is_data() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("\\::error::forged ***\n") && taken(&said).is_empty(), "{said}");
 
-    assert_eq!(work.apply().expect(0).outcome(), "converged");
-    work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
+    assert_eq!(run(&["apply", "--json"]).expect(0).outcome(), "converged");
+    run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
 }
