@@ -46,7 +46,7 @@ impl Scene {
             root = self.root,
         );
         let argv = ["sh", "-c", &script].map(str::to_owned);
-        let finished = process::run(&argv, b"", Duration::from_secs(60)).await.unwrap();
+        let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
         (finished.status.code(), String::from_utf8_lossy(&finished.stdout).replace('\0', "\n"))
     }
 
@@ -124,7 +124,7 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
         "in 1 .".to_owned(),
         "in 2 a".to_owned(),
         format!("{}  ./2/file", digest(b"old\n")),
-        format!("{}  ./3/large", digest(&[b'x'; 70_000])),
+        format!("{}  ./3/large", digest(&vec![b'x'; 70_000])),
         "4755 ./wide".to_owned(),
         "other a1ff ./link".to_owned(),
         "through a1ff through/file".to_owned(),
