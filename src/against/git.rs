@@ -4,6 +4,7 @@
 use super::tree::Tree;
 use crate::failure::{Failure, Reason};
 use crate::process::{self, Environment};
+use crate::scratch;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct Repository {
     /// Variables of its commands: where new objects and the copy of the index are.
     variables: Vec<String>,
     /// Removed with this value.
-    held: tempfile::TempDir,
+    held: scratch::Directory,
 }
 
 impl Repository {
@@ -61,8 +62,7 @@ impl Repository {
         let top = if mine.is_some() { mine } else { outermost(tops(directory)).await? };
         let top = top.ok_or_else(missing)?;
         let below = file.strip_prefix(&top).map_err(|_| missing())?.to_owned();
-        let held = tempfile::Builder::new().prefix("deployer-review-").tempdir();
-        let held = held.map_err(|error| unwritable(&error.to_string()))?;
+        let held = scratch::Directory::new().map_err(|error| unwritable(&error.to_string()))?;
         let mut found = Self { top, variables: Vec::new(), held };
         // Asked once on its own, so that a repository that Git refuses to use is named.
         let objects =

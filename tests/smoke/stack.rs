@@ -72,7 +72,7 @@ async fn grafana_is_asked_for_its_datasources_where_there_is_a_login() {
     let ill =
         ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"ERROR","message":"no prometheus for hush-hush"}"#);
     let site = server(Box::leak(Box::new([health, sources, ill]))).await;
-    let verdict = asked_for(Duration::from_secs(2), Probe::Grafana { site, login: login() }).await;
+    let verdict = asked_for(Duration::from_secs(5), Probe::Grafana { site, login: login() }).await;
     assert_eq!(verdict.detail, "the datasource Prometheus is not well: no prometheus for ***");
     let site = server(Box::leak(Box::new([health, ("/api/datasources", 401, "no")]))).await;
     let verdict = asked(Probe::Grafana { site, login: login() }).await;
