@@ -6,9 +6,9 @@ mod hand_over;
 mod identity;
 mod key;
 mod master;
-mod script;
-mod settings;
-mod trouble;
+pub(crate) mod script;
+pub(crate) mod settings;
+pub(crate) mod trouble;
 mod way;
 
 pub use forward::Forward;

@@ -29,6 +29,9 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "backup/etc/backup.sh.tera"
 };
 
+/// What the backup's script calls to handle files that services can change.
+const GUARD: (&str, &[u8]) = ("backup/etc/guard.sh", include_bytes!("../../step/guard.sh"));
+
 /// What a stack is made from.
 #[derive(Default)]
 pub struct Sources {
@@ -44,7 +47,7 @@ pub struct Sources {
 /// Everything in `own` that cannot be read.
 pub fn of(services: &BTreeSet<&'static str>, own: &Utf8Path) -> Result<Sources, Vec<Failure>> {
     let mut all: BTreeMap<String, Vec<u8>> =
-        EMBEDDED.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+        EMBEDDED.iter().chain([&GUARD]).map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
     if own.exists() {
         for (name, bytes) in read(own)? {
             // A file takes the place of a template of its name, and the other way round.
