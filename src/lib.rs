@@ -36,6 +36,8 @@ pub mod event;
 pub mod examine;
 pub mod execute;
 pub mod failure;
+#[doc(hidden)]
+pub mod foreign;
 pub mod holder;
 pub mod host;
 pub mod import;

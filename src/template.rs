@@ -92,6 +92,15 @@ struct Origin<'a> {
 const VARIABLES: &str = "Variables are defined in the manifest: application.compose.variables";
 const VIEW: &str = "Templates see the application's section of the manifest";
 
+/// The engine copies a template's whole text for each call of something that does not exist: no more bytes than these.
+const CALLS: usize = 64 << 20;
+
+/// How many tags of a text call another template or a component.
+fn calls(text: &str) -> usize {
+    let opens = |tag: &&str| tag.trim_start_matches(['-', ' ', '\t', '\r', '\n']).starts_with(['<', 'i']);
+    text.split("{%").skip(1).chain(text.split("{{").skip(1)).filter(opens).count()
+}
+
 /// Parsed templates.
 pub struct Set<'a> {
     origin: Origin<'a>,
@@ -102,6 +111,11 @@ pub struct Set<'a> {
 
 impl<'a> Set<'a> {
     fn parse(origin: Origin<'a>) -> Result<Self, Vec<Failure>> {
+        if let Some((name, _)) = origin.sources.iter().find(|(_, text)| calls(text).saturating_mul(text.len()) > CALLS)
+        {
+            let message = format!("{} includes other templates too often for its size", origin.directory.join(name));
+            return Err(vec![Failure::new(Reason::TemplateInvalid, message).hint("Split it into several templates")]);
+        }
         let mut tera = Tera::new();
         tera.autoescape_on(Vec::<&str>::new());
         tera.register_filter("quote", quote);

@@ -87,6 +87,8 @@ suite() {
     {
         flock 9
         [ $verdict = ok ] || { echo "---- $name" && { grep -vE "$noise" "$log" || true; } && echo ----; }
+        # What fuzzing counts is its result.
+        [ $verdict != ok ] || [ "$name" != fuzz ] || sed -n '/^planted /p; /^target /,/^all /p' "$log"
         printf '%-6s  %-10s %5d s  %4d passed, %d failed' "$verdict" "$name" $((SECONDS - begin)) "$passed" "$failed"
         [ "$ignored" = 0 ] || printf ', %d ignored' "$ignored"
         echo
@@ -143,10 +145,10 @@ tofu() {
     fi
 }
 
-# The live tests are targets that have to be named.
+# The live tests and the fuzz targets have to be named.
 clippy() {
     cargo clippy --locked --all-targets -- -D warnings
-    cargo clippy --locked --test live --test live_tofu -- -D warnings
+    cargo clippy --locked --test fuzz --test live --test live_tofu -- -D warnings
 }
 
 live_tofu() {
@@ -214,6 +216,7 @@ set +m
 suite fmt cargo fmt --check -- --color never
 suite test timeout 1800 cargo test --locked --no-fail-fast --all-targets # without the live tests
 suite doctest cargo test --locked --doc
+suite fuzz cargo test --locked --test fuzz
 suite clippy clippy
 suite doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 wait "$side" || fail "broke off beside cargo"

@@ -31,8 +31,8 @@ fn render(environment: &manifest::environment::Environment) -> String {
     for (path, file) in &release.files {
         let bytes = file.read(1 << 20).unwrap();
         writeln!(text, "---- {path} {:o}{}", file.mode, if file.secret { " secret" } else { "" }).unwrap();
-        // The dashboards are files of their own in this repository.
-        if path.extension() != Some("json") {
+        // The dashboards and the functions for shells are files of their own in this repository.
+        if path.extension() != Some("json") && path.file_name() != Some("guard.sh") {
             text += std::str::from_utf8(&bytes).unwrap();
         }
     }

@@ -121,7 +121,7 @@ pub fn statements(text: &str) -> Result<Vec<Statement<'_>>, Problem> {
             return Err(problem("this line is not KEY=VALUE"));
         }
         let assigned = matches!(text.as_bytes().get(name_end), Some(b'=' | b':'));
-        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_start = text[at..start].rfind('\n').map_or(at, |newline| at + newline + 1);
         let (value, end) = if assigned {
             let value_at = name_end + 1;
             let value_at = value_at + text[value_at..].find(|c| !is_blank(c)).unwrap_or(text.len() - value_at);
@@ -131,10 +131,14 @@ pub fn statements(text: &str) -> Result<Vec<Statement<'_>>, Problem> {
             (None, name_end)
         };
         // What follows a closing quote on its line may be a comment, or another statement, which stays.
-        let rest = text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1);
-        let alone = matches!(text[end..rest].trim_start().chars().next(), None | Some('#'));
-        let lines = line_start.max(at)..if alone { rest } else { end };
-        at = lines.end;
+        let behind = text[end..].trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
+        let blank = text.len() - end - behind.len();
+        let end = match behind.chars().next() {
+            None | Some('#' | '\n') => behind.find('\n').map_or(text.len(), |newline| end + blank + newline + 1),
+            Some(_) => end,
+        };
+        let lines = line_start..end;
+        at = end;
         found.push(Statement { key, value, lines });
     }
     Ok(found)

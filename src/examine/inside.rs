@@ -7,8 +7,12 @@ use crate::manifest::tracker::{Issuer, Tracker};
 use crate::shell::quote;
 use crate::smoke::{Check, Login, Probe, Site, Vantage};
 use crate::step::container::Container;
+use crate::step::guard;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The certificate of Caddy's own authority, in a directory that Caddy can change.
+const ROOT: &str = "storage/caddy/data/caddy/pki/authorities/local/root.crt";
 
 /// What the host says of the stack.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,11 +34,12 @@ pub fn script(tracker: &Tracker, application: &Application, containers: &[Contai
         text + &format!("timeout -k 1 20 docker inspect -f {} {} || true\n", quote(&format), quote(&container.id))
     });
     let internal = tracker.tls.as_ref().is_some_and(|tls| tls.issuer == Issuer::Internal);
-    let root = application.host_directory.join("storage/caddy/data/caddy/pki/authorities/local/root.crt");
-    // Caddy may put anything in place of the file: a link, a FIFO, text without end.
-    let read = "timeout -k 1 5 dd iflag=nofollow,nonblock,fullblock bs=65536 count=1";
-    addresses
-        + &if internal { format!("{read} if={} 2>/dev/null || true\n", quote(root.as_str())) } else { String::new() }
+    let root = format!(
+        "app={}\n{}pin \"$app\" && echo {ROOT} | show || true\n",
+        quote(application.host_directory.as_str()),
+        guard::FUNCTIONS
+    );
+    addresses + if internal { &root } else { "" }
 }
 
 /// Reads the script's output. Lines that it does not know are left out.
@@ -68,7 +73,7 @@ pub fn wanted(tracker: &Tracker, containers: &BTreeMap<String, IpAddr>) -> BTree
 }
 
 /// The checks.
-pub fn checks(stack: &Stack<'_>, ports: &Ports<'_>, checks: &mut Vec<Check>) {
+pub(super) fn checks(stack: &Stack<'_>, ports: &Ports<'_>, checks: &mut Vec<Check>) {
     let mut add = |name: &str, probe| checks.push(Check { name: name.to_owned(), vantage: Vantage::Inside, probe });
     let page =
         |at, path: &str| Probe::Http { site: Site::plain(at), path: path.to_owned(), status: 200, contains: None };

@@ -2,7 +2,7 @@
 //! host. Never changes anything but a key or a whitelisted torrent of its own, which it takes back.
 
 mod guest;
-mod inside;
+pub(crate) mod inside;
 mod outside;
 
 use crate::failure::Failure;

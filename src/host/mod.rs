@@ -6,10 +6,10 @@ mod hand_over;
 mod identity;
 mod key;
 mod master;
-mod script;
-mod settings;
+pub(crate) mod script;
+pub(crate) mod settings;
 mod stream;
-mod trouble;
+pub(crate) mod trouble;
 mod way;
 
 pub use forward::Forward;

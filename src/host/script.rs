@@ -54,7 +54,7 @@ pub(super) fn leashed(script: &str) -> String {
 }
 
 /// Cuts a script's own output out of what a host sends.
-pub(super) struct Marks {
+pub(crate) struct Marks {
     begin: Vec<u8>,
     end: Vec<u8>,
     held: Vec<u8>,
@@ -72,7 +72,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    pub(super) fn new(nonce: &str) -> Self {
+    pub(crate) fn new(nonce: &str) -> Self {
         Self {
             begin: format!("deployer-begin {nonce}\n").into_bytes(),
             end: format!("\ndeployer-end {nonce} ").into_bytes(),
@@ -88,7 +88,7 @@ impl Marks {
     }
 
     /// Takes the next bytes. What comes after the end mark is dropped.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.status.is_some() {
             return;
         }
@@ -126,17 +126,17 @@ impl Marks {
     }
 
     /// Whether the carrier waits for its header.
-    pub(super) fn ready(&self) -> bool {
+    pub(crate) fn ready(&self) -> bool {
         self.ready || self.begun
     }
 
     /// Whether the script was read.
-    pub(super) fn begun(&self) -> bool {
+    pub(crate) fn begun(&self) -> bool {
         self.begun
     }
 
     /// The script's exit code, once it ended.
-    pub(super) fn status(&self) -> Option<i32> {
+    pub(crate) fn status(&self) -> Option<i32> {
         self.status
     }
 
@@ -152,7 +152,7 @@ impl Marks {
     }
 
     /// What is held: noise before the beginning, output after it.
-    pub(super) fn into_held(self) -> Vec<u8> {
+    pub(crate) fn into_held(self) -> Vec<u8> {
         self.held
     }
 
@@ -165,7 +165,7 @@ impl Marks {
     }
 
     /// Takes the lines of output that are complete, without waiting for what may be the end mark.
-    pub(super) fn take_lines(&mut self) -> Vec<Line> {
+    pub(crate) fn take_lines(&mut self) -> Vec<Line> {
         if !self.begun {
             return Vec::new();
         }

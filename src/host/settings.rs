@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) const HELPER: Duration = Duration::from_secs(10);
 
 /// What ssh would do for a host, as `ssh -G` tells.
-pub(super) struct Settings {
+pub(crate) struct Settings {
     pub(super) known_files: Vec<String>,
     pub(super) agent: Option<String>,
 }
@@ -18,7 +18,11 @@ impl Settings {
     pub(super) async fn read(options: &[String], address: &str) -> Result<Self, Failure> {
         let argv = [words(&["ssh", "-G"]), options.to_vec(), vec!["--".to_owned(), bare(address).to_owned()]].concat();
         let finished = process::run_in(Environment::User, &argv, b"", HELPER).await?;
-        let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+        Ok(Self::parse(&String::from_utf8_lossy(&finished.stdout)))
+    }
+
+    /// Reads what `ssh -G` prints.
+    pub(crate) fn parse(text: &str) -> Self {
         let get =
             |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned);
         let files = |key: &str| {
@@ -26,7 +30,7 @@ impl Settings {
             list.split_whitespace().map(home).filter(|file| Path::new(file).exists()).collect::<Vec<_>>()
         };
         let agent = get("identityagent").filter(|agent| agent != "SSH_AUTH_SOCK").map(|agent| home(&agent));
-        Ok(Self { known_files: files("userknownhostsfile"), agent })
+        Self { known_files: files("userknownhostsfile"), agent }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use crate::failure::Reason;
 
+/// More than this many bytes of complaints are not read.
+const LARGEST: usize = 64 << 10;
+
 /// Why ssh did not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     pub(super) reason: Reason,
     /// Whether a later attempt may succeed by itself.
     pub(super) passing: bool,
@@ -58,7 +61,8 @@ const SSH: &[(&str, Reason, bool)] = &[
 /// Why ssh did not connect, by what it wrote in its log (which holds no banner), and which line says so.
 ///
 /// What no row knows is `ConnectionLost`: its line is shown as it is.
-pub(super) fn of_ssh(said: &str) -> (Trouble, String) {
+pub(crate) fn of_ssh(said: &str) -> (Trouble, String) {
+    let said = &said[..said.floor_char_boundary(LARGEST)];
     let lines = || said.lines().map(|line| line.trim().trim_start_matches("ssh: ")).filter(|line| !line.is_empty());
     for (phrase, reason, passing) in SSH {
         if let Some(line) = lines().find(|line| line.contains(phrase)) {
@@ -106,7 +110,8 @@ const SUDO: &[(&str, Reason)] = &[
 ];
 
 /// Why a script did not begin, by its standard error; `None` where sudo is not to blame.
-pub(super) fn of_sudo(said: &str) -> Option<(Reason, String)> {
+pub(crate) fn of_sudo(said: &str) -> Option<(Reason, String)> {
+    let said = &said[..said.floor_char_boundary(LARGEST)];
     SUDO.iter().find_map(|(phrase, reason)| {
         let line = said.lines().find(|line| line.contains(phrase))?;
         Some((*reason, line.replace(super::script::PROMPT, "").trim().trim_end_matches('.').to_owned()))

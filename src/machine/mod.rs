@@ -8,7 +8,7 @@ mod ed25519;
 pub mod inputs;
 mod keys;
 mod make;
-mod recipe;
+pub(crate) mod recipe;
 mod shown;
 mod workshop;
 

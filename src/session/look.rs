@@ -116,17 +116,7 @@ impl Session {
             + &list
             + "/.\n";
         let output = self.script(&script, step::SHORT).await?;
-        let (mut rest, mut contents) = (&output.stdout[..], BTreeMap::new());
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let header = String::from_utf8_lossy(&rest[..end]).into_owned();
-            let Some((size, path)) = header.split_once(' ') else { break };
-            let size = size.parse().ok().filter(|size: &usize| *size <= 65536);
-            let Some(body) = size.and_then(|size| rest.get(end + 1..end + 1 + size)) else { break };
-            let asked = paths.iter().find(|asked| asked.as_str() == path);
-            contents.extend(asked.cloned().zip(std::str::from_utf8(body).ok().map(str::to_owned)));
-            rest = rest.get(end + 2 + body.len()..).unwrap_or_default();
-        }
-        Ok(contents)
+        Ok(parse_contents(&output.stdout, paths))
     }
 
     /// The last lines of containers that are not well, service by service.
@@ -161,4 +151,21 @@ const LAST_WORDS: usize = 64 << 10;
 fn whole_lines(output: &[u8]) -> String {
     let end = output.iter().rposition(|byte| *byte == b'\n').filter(|_| output.len() >= LAST_WORDS);
     String::from_utf8_lossy(&output[..end.unwrap_or(output.len())]).into_owned()
+}
+
+/// Reads what the script of [`Session::contents`] prints about the files that were asked for: each as `SIZE PATH`, its bytes,
+/// and a newline. What is not as it should be ends the reading.
+pub(crate) fn parse_contents(output: &[u8], paths: &[Utf8PathBuf]) -> BTreeMap<Utf8PathBuf, String> {
+    let (mut rest, mut contents) = (output, BTreeMap::new());
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let (header, after) = rest.split_at(end);
+        let header = String::from_utf8_lossy(header);
+        let Some((size, path)) = header.split_once(' ') else { break };
+        let size = size.parse().ok().filter(|size: &usize| *size <= 65536);
+        let Some(body) = size.and_then(|size| after[1..].get(..size)) else { break };
+        let asked = paths.iter().find(|asked| asked.as_str() == path);
+        contents.extend(asked.cloned().zip(std::str::from_utf8(body).ok().map(str::to_owned)));
+        rest = after.get(body.len() + 2..).unwrap_or_default();
+    }
+    contents
 }

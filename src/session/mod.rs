@@ -3,7 +3,7 @@
 mod command;
 mod heart;
 mod lease;
-mod look;
+pub(crate) mod look;
 
 pub(crate) use command::{Attempt, TRIES, Verdict};
 pub use lease::{Claim, Lease};

@@ -43,7 +43,7 @@ struct Labels {
     instance: String,
 }
 
-fn judge(body: &[u8], jobs: &BTreeSet<String>) -> Found {
+pub(crate) fn judge(body: &[u8], jobs: &BTreeSet<String>) -> Found {
     let answer: Answer =
         serde_json::from_slice(body).map_err(|_| Trouble::lasting("what answers is not Prometheus"))?;
     let targets: Vec<Target> =

@@ -60,14 +60,14 @@ fn judge(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Server
 
 /// What was shown, and when.
 #[derive(Debug)]
-struct Seen {
-    der: Vec<u8>,
-    at: UnixTime,
+pub(crate) struct Seen {
+    pub(crate) der: Vec<u8>,
+    pub(crate) at: UnixTime,
 }
 
 impl Seen {
     /// Issuer, and seconds to the end, negative after it.
-    fn read(&self) -> Option<(String, i64)> {
+    pub(crate) fn read(&self) -> Option<(String, i64)> {
         let certificate = Certificate::from_der(&self.der).ok()?;
         let end = certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
         let left = i64::try_from(end).ok()? - i64::try_from(self.at.as_secs()).ok()?;
@@ -75,7 +75,7 @@ impl Seen {
     }
 
     /// How long it is valid in all, in seconds.
-    fn life(&self) -> Option<i64> {
+    pub(crate) fn life(&self) -> Option<i64> {
         let certificate = Certificate::from_der(&self.der).ok()?;
         let validity = certificate.tbs_certificate().validity();
         let [begin, end] = [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());

@@ -59,18 +59,18 @@ impl Judgement {
 }
 
 /// What an attempt found where it works.
-pub(super) type Found = Result<Note, Trouble>;
+pub(crate) type Found = Result<Note, Trouble>;
 
 /// It works: with what to say, and whether somebody should look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Note {
+pub(crate) struct Note {
     pub(super) judgement: Judgement,
     pub(super) detail: String,
 }
 
 /// It does not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(crate) struct Trouble {
     pub(super) detail: String,
     /// Whether asking again may help.
     pub(super) again: bool,

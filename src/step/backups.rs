@@ -6,13 +6,13 @@ use crate::checked::{self, ArchiveName, Sha256Hex};
 use crate::event::BackupView;
 use crate::failure::Reason;
 use crate::host::Input;
-use crate::manifest::environment::{Backup, Environment, Name, Schedule};
+use crate::manifest::environment::{Application, Backup, Environment, Name, Schedule};
 use crate::shell::quote;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// What the release's files say of the data, below the application's directory.
-const SCRIPT: &str = "storage/backup/etc/backup.sh";
+/// Shell functions that find the live release as root keeps it, and run what it says about its data.
+const RELEASE: &str = include_str!("backups/release.sh");
 /// How long one may take that reads or writes all of the data.
 pub const LIMIT: Duration = LONG.saturating_mul(4);
 /// What the schedule's script ends with where the archive was made and what comes after it failed.
@@ -57,12 +57,13 @@ pub fn wanted(environment: &Environment) -> Option<&Backup> {
 /// The schedule that makes them.
 #[must_use]
 pub fn schedule(environment: &Environment) -> Option<Schedule> {
-    let backup = wanted(environment)?;
+    let application = environment.application.as_ref()?;
+    let backup = application.backup.as_ref()?;
     let name = Name::parse(Backup::SCHEDULE).ok()?;
-    Some(Schedule { name, at: backup.at.clone(), run: save(environment, backup) })
+    Some(Schedule { name, at: backup.at.clone(), run: save(environment, application, backup) })
 }
 
-fn save(environment: &Environment, backup: &Backup) -> String {
+fn save(environment: &Environment, application: &Application, backup: &Backup) -> String {
     let word = |word: &String| word.split("{archive}").map(quote).collect::<Vec<_>>().join("\"$archive\"");
     let after = match backup.after.as_slice() {
         [] => ":".to_owned(),
@@ -70,7 +71,8 @@ fn save(environment: &Environment, backup: &Backup) -> String {
     };
     let identity = environment.identity();
     format!(
-        "state=/var/lib/deployer/{identity}\nidentity={identity}\ndays={}\nscript={SCRIPT}\n{}after() {{ {after}; }}\n{}",
+        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; }}\n{}",
+        quote(application.host_directory.as_str()),
         backup.keep_days,
         identify(environment, backup),
         include_str!("backups/save.sh"),
@@ -204,7 +206,7 @@ pub struct Chosen {
 pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command {
     let (input, sent) = chosen.sent.unwrap_or((Input::Empty, String::new()));
     let script = format!(
-        "{}name={} sent={sent} other={} script={SCRIPT}\n{}{}",
+        "{}name={} sent={sent} other={}\n{}{RELEASE}{}",
         subject.preamble(),
         quote(&chosen.name),
         if chosen.other { "yes" } else { "" },
@@ -225,8 +227,9 @@ pub fn keep(subject: &Subject<'_>) -> Command {
 #[must_use]
 pub fn restore(subject: &Subject<'_>, name: &ArchiveName) -> Command {
     let script = format!(
-        "{}exec 8>\"$state/backups/.lock\"\nflock -w 600 8\nwrite_whole \"$state/backups/restoring\" '%s\\n' \"$(date +%s) \"{}\n\
-         sh \"$app/{SCRIPT}\" restore \"$state/backups/.restore/data\" >&2 </dev/null\n",
+        "{}{RELEASE}exec 8>\"$state/backups/.lock\"\nflock -w 600 8\n\
+         write_whole \"$state/backups/restoring\" '%s\\n' \"$(date +%s) \"{}\n\
+         about_data restore \"$state/backups/.restore/data\" >&2\n",
         subject.preamble(),
         quote(name),
     );
@@ -238,7 +241,7 @@ pub fn restore(subject: &Subject<'_>, name: &ArchiveName) -> Command {
 #[must_use]
 pub fn settle(subject: &Subject<'_>) -> Command {
     let script = format!(
-        "{}sh \"$app/{SCRIPT}\" settle >&2 </dev/null\n\
+        "{}{RELEASE}about_data settle >&2\n\
          rm -rf \"$state/backups/.restore\" \"$state/backups/.keep\" \"$state/backups/restoring\"\n",
         subject.preamble()
     );

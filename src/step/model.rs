@@ -6,7 +6,10 @@ use crate::application::builds::is_remote;
 use crate::checked;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The longest address and protocol of a port, in bytes.
+const ADDRESS: usize = 128;
 
 /// Most of a model, in bytes.
 const LARGEST: usize = 4 << 20;
@@ -160,9 +163,11 @@ impl Model {
             return Err(format!("model.json is larger than {} MiB", LARGEST >> 20));
         }
         let raw: Raw = serde_json::from_str(json).map_err(|error| format!("model.json: {error}"))?;
+        let mut ports = raw.services.values().flat_map(|service| &service.ports);
+        let addressed = ports.all(|port| port.host_ip.len() + port.protocol.len() <= ADDRESS);
         let published: usize =
             raw.services.values().flat_map(|service| &service.ports).map(|port| range(port).len()).sum();
-        if published > PORTS || !raw.services.keys().all(|name| checked::is_service(name)) {
+        if published > PORTS || !addressed || !raw.services.keys().all(|name| checked::is_service(name)) {
             return Err("model.json is none that Compose writes".to_owned());
         }
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets })
@@ -180,26 +185,20 @@ impl Model {
     ) -> BTreeMap<String, ServiceRecord> {
         let below =
             |path: &Utf8PathBuf| roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
-        let shipped = |path: &Utf8PathBuf| {
-            let files = files.clone();
-            below(path)
-                .into_iter()
-                .flat_map(move |below| files.clone().filter(move |file| file.starts_with(&below)).cloned())
-        };
         let record = |service: &Service| {
             let mounts = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
-            let own: Vec<Utf8PathBuf> = mounts.clone().filter_map(below).collect();
+            let own: Vec<Utf8PathBuf> = mounts.filter_map(below).collect();
             let sources: Vec<&Source> = self.sources(service).collect();
             let given = sources.iter().filter_map(|source| source.file.as_ref());
-            let mut reads: Vec<Utf8PathBuf> = mounts.chain(given).flat_map(shipped).collect();
-            reads.sort();
-            reads.dedup();
+            let read: BTreeSet<Utf8PathBuf> = own.iter().cloned().chain(given.filter_map(below)).collect();
+            let reads = files.clone().filter(|file| file.ancestors().any(|above| read.contains(above)));
+            let reads: BTreeSet<&Utf8PathBuf> = reads.collect();
             let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
             let inline: Vec<[u8; 32]> = sources.iter().filter_map(value).collect();
             let deploy = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
             ServiceRecord {
                 image: service.image.clone(),
-                reads,
+                reads: reads.into_iter().cloned().collect(),
                 inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
                 mounts: own,
                 ports: service.ports.iter().flat_map(ports).collect(),
@@ -220,9 +219,10 @@ impl Model {
     #[must_use]
     pub fn own_mounts(&self, service: &str, tree: &Utf8Path, sent: &[&Utf8PathBuf]) -> Vec<OwnMount> {
         let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
+        let above: BTreeSet<&Utf8Path> = sent.iter().flat_map(|file| file.ancestors()).collect();
         let own = |mount: &Mount| {
             let path = mount.source.strip_prefix(tree).ok()?.to_owned();
-            let ours = mount.r#type != "bind" || sent.iter().any(|file| file.starts_with(&path));
+            let ours = mount.r#type != "bind" || above.contains(path.as_path());
             (!ours).then(|| OwnMount { path, target: mount.target.clone(), read_only: mount.read_only })
         };
         mounts.filter_map(own).collect()
@@ -293,6 +293,9 @@ mod tests {
             "configs":[{"source":"c"}],"ports":[{"published":"8080-8081","target":80}]}},"configs":{"c":{"file":"/s/c.conf"}}}"#,
         )
         .expect("valid");
+        let many = "{\"published\":\"1-65535\",\"target\":80},".repeat(5);
+        let wide = format!(r#"{{"services":{{"web":{{"ports":[{}]}}}}}}"#, many.trim_end_matches(','));
+        assert!(Model::parse(&wide).is_err(), "a range stands for many ports");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
         let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));

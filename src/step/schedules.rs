@@ -102,9 +102,9 @@ fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
         "{head}{what}\n[Timer]\nOnCalendar={}\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n",
         schedule.at
     );
-    let place = environment
-        .application
-        .as_ref()
+    // A backup stays out of the application's directory, which others than root can change.
+    let application = environment.application.as_ref().filter(|_| name.as_str() != Backup::SCHEDULE);
+    let place = application
         .map_or_else(String::new, |application| format!("cd {} || exit\n", quote(application.host_directory.as_str())));
     [service, timer, format!("{place}{}\n", schedule.run.trim_end_matches('\n'))]
 }

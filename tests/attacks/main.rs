@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
+mod backup_archive;
+mod backup_data;
+mod backup_scene;
 mod directory;
 mod disks;
 mod endless_answers;

@@ -14,7 +14,7 @@ const STATE: &str = "/var/lib/deployer/torrent--production/backups";
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A stack whose tracker serves listed torrents only, with a backup.
-fn listed(host: &BedHost, database: &str, backup: &str) -> Work {
+pub fn listed(host: &BedHost, database: &str, backup: &str) -> Work {
     let tracker = format!(
         "        listed: true\n        database: {database}\n        http: [{{ port: 7070 }}]\n        \
          api: {{ token: {{ from_env: TRACKER_TOKEN }}, bind: 127.0.0.1 }}\n        backup: {backup}\n"
@@ -34,7 +34,7 @@ pub fn with_sqlite(work: &Work) {
     work.write("deployment.yaml", lines.collect::<String>());
 }
 
-fn deployer(work: &Work, host: &BedHost, arguments: &[&str]) -> Run {
+pub fn deployer(work: &Work, host: &BedHost, arguments: &[&str]) -> Run {
     run(work, host, arguments, SECRETS)
 }
 
@@ -55,18 +55,18 @@ pub fn serves(host: &BedHost) -> bool {
 }
 
 /// Makes a backup and returns its event, the only one.
-fn backup(work: &Work, host: &BedHost, more: &[&str]) -> serde_json::Value {
+pub fn backup(work: &Work, host: &BedHost, more: &[&str]) -> serde_json::Value {
     let made = deployer(work, host, &[&["backup", "production", "--json"], more].concat()).expect(0);
     let archives = made.of("archive");
     assert_eq!(archives.len(), 1, "{archives:?}");
     archives[0].clone()
 }
 
-fn name(archive: &serde_json::Value) -> String {
+pub fn name(archive: &serde_json::Value) -> String {
     archive["archive"].as_str().expect("a name").to_owned()
 }
 
-fn restore(work: &Work, host: &BedHost, archive: &str) -> Run {
+pub fn restore(work: &Work, host: &BedHost, archive: &str) -> Run {
     deployer(work, host, &["restore", "production", archive, "--json", "--allow-restore", "production"])
 }
 
@@ -302,9 +302,11 @@ fn mysql_is_dumped_and_restored_while_its_server_runs() {
     // Broken off after the tables were changed: the data of before the first try is what is kept.
     list(&host, "DELETE");
     host.shell(&format!("echo \"$(date +%s) {}\" > {STATE}/restoring", name(&made)));
-    let script = "/opt/deployer/torrent--production/storage/backup/etc/backup.sh";
+    let release = r#"$(sed -n 's/.*"id":"\([^"]*\)".*/\1/p' ../current.json)"#;
+    let script = format!("{STATE}/../releases/{release}/tree/storage/backup/etc/backup.sh");
     host.shell(&format!(
-        "cd {STATE} && mkdir .restore && tar -C .restore -xzf {} && sh {script} restore {STATE}/.restore/data",
+        "cd {STATE} && mkdir .restore && tar -C .restore -xzf {} && \
+         app=/opt/deployer/torrent--production sh {script} restore {STATE}/.restore/data",
         name(&made)
     ));
     assert!(host.shell(names).contains("deployer_before_restore"));

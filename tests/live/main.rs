@@ -5,6 +5,7 @@
 
 mod acme;
 mod admission;
+mod attack_backup;
 mod attack_files;
 mod attack_lease;
 mod attack_output;

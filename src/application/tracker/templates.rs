@@ -33,6 +33,9 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "backup/etc/backup.sh.tera"
 };
 
+/// What the backup's script calls to handle files that services can change.
+const GUARD: (&str, &[u8]) = ("backup/etc/guard.sh", include_bytes!("../../step/guard.sh"));
+
 /// What a stack is made from.
 #[derive(Default)]
 pub struct Sources {
@@ -52,7 +55,7 @@ pub fn of(
     own: &Utf8Path,
     withheld: &BTreeSet<Utf8PathBuf>,
 ) -> Result<Sources, Vec<Failure>> {
-    let embedded = EMBEDDED.iter().map(|(name, bytes)| {
+    let embedded = EMBEDDED.iter().chain([&GUARD]).map(|(name, bytes)| {
         let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
         ((*name).to_owned(), of_bytes(bytes.to_vec(), mode))
     });

@@ -1,9 +1,11 @@
+# shellcheck shell=sh
 # Makes an archive of the data, reads it back, and only then lets it count. `local` as argument: without what comes after.
 set -eu
 umask 077
 LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" HOME=${HOME:-/root}
 export LC_ALL PATH HOME
-backups=$state/backups work=$state/backups/.work new=$state/backups/.new
+cd /
+backups=${state:?}/backups work=$state/backups/.work new=$state/backups/.new
 mkdir -p "$backups"
 exec 8>"$backups/.lock"
 flock -w 600 8 || { echo 'Another backup or a restore is at work' >&2; exit 75; }
@@ -14,22 +16,22 @@ said() { tail -n 3 "$backups/.said" | tr -s '\n\t' '  ' | head -c 300; }
 make() {
   rm -rf "$work" "$work.check" "$new"
   mkdir "$work" "$work/data" "$work.check"
-  [ -f "$script" ] || { echo "There is no $script to make a backup with" >&2; exit 1; }
-  sh "$script" save "$work/data"
-  release=$(sed -n 's/.*"id":"\([^"]*\)".*/\1/p' "$state/current.json")
-  cp -a "$state/releases/$release/tree" "$work/release"
+  can_run || { echo "The live release has no script that can make a backup: run deployer apply first" >&2; exit 1; }
+  limit_files "$backups"
+  about_data save "$work/data"
+  cp -a "${tree:?}" "$work/release"
   printf '{"version":1,"project":"%s","environment":"%s","release":"%s","database":"%s","image":"%s","made":"%s"}\n' \
-    "$project" "$environment" "$release" "$database" "$image" "$made" >"$work/backup.json"
+    "${project:?}" "${environment:?}" "${release:?}" "${database:?}" "${image?}" "$made" >"$work/backup.json"
   (cd "$work" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum) >"$work/SHA256SUMS"
   tar -C "$work" -czf "$new" .
   gzip -t "$new"
   tar -C "$work.check" -xzf "$new"
   (cd "$work.check" && sha256sum --check --quiet --strict SHA256SUMS >&2)
-  sh "$script" check "$work.check/data"
+  about_data check "$work.check/data"
   sync "$new"
 }
 
-name=$identity-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+name=${identity:?}-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
 made=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 set +e
 (set -e; make) 2>"$backups/.said"
@@ -45,12 +47,13 @@ fi
 mv "$new" "$backups/$name"
 note made "$(stat -c %s "$backups/$name") $(sha256sum "$backups/$name" | cut -d ' ' -f 1) $name"
 rm -f "$backups/failed"
-find "$backups" -maxdepth 1 -type f -name '*.tar.gz' -mmin "+$((days * 1440))" ! -name "$name" \
+find "$backups" -maxdepth 1 -type f -name '*.tar.gz' -mmin "+$((${days:?} * 1440))" ! -name "$name" \
   ! -name "$(cat "$backups/.keep" 2>/dev/null || echo "$name")" -exec rm -f {} +
 [ "${1-}" != local ] || exit 0
+# shellcheck disable=SC2034 # what comes after names it
 archive=$backups/$name
 set +e
-(set -e; after) >"$backups/.said" 2>&1 </dev/null
+(set -e; cd "$tree"; after) >"$backups/.said" 2>&1 </dev/null
 code=$?
 set -e
 cat "$backups/.said" >&2

@@ -1,0 +1,109 @@
+//! Runs a target in processes of its own until its time is over, and counts what became of its cases.
+
+use crate::worker::{HUNG, PROGRESS};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// One fault.
+#[derive(Clone)]
+pub struct Fault {
+    pub target: String,
+    /// `panic`, `hang`, `memory`, `stack` or `crash`.
+    pub kind: &'static str,
+    /// The case's number.
+    pub number: u64,
+    /// What the process said.
+    pub said: String,
+}
+
+/// What became of the cases of one target, or of all.
+#[derive(Clone, Default)]
+pub struct Tally {
+    pub cases: u64,
+    pub slowest: Duration,
+    /// The most memory that a process had, in KiB.
+    pub peak: u64,
+    pub faults: Vec<Fault>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: &Self) {
+        self.cases += other.cases;
+        self.slowest = self.slowest.max(other.slowest);
+        self.peak = self.peak.max(other.peak);
+        self.faults.extend(other.faults.iter().cloned());
+    }
+
+    pub fn show(&self, name: &str) {
+        let count = |kinds: &[&str]| self.faults.iter().filter(|fault| kinds.contains(&fault.kind)).count();
+        println!(
+            "{name:<20} {:>9} {:>7} {:>6} {:>7} {:>9} ms {:>5} MiB",
+            self.cases,
+            count(&["panic", "stack", "crash"]),
+            count(&["hang"]),
+            count(&["memory"]),
+            self.slowest.as_millis(),
+            self.peak.div_ceil(1024)
+        );
+    }
+}
+
+/// Runs a target for some seconds, or until it had so many faults.
+pub fn run(name: &str, seed: u64, seconds: f64, most_faults: usize) -> Tally {
+    let mut tally = Tally::default();
+    let (begin, mut next) = (Instant::now(), Some(0));
+    while let Some(first) = next.filter(|_| tally.faults.len() < most_faults) {
+        let left = seconds - begin.elapsed().as_secs_f64();
+        next = if left > 0.0 { process(name, seed, first, left, &mut tally) } else { None };
+    }
+    tally
+}
+
+/// Runs one process from the case `first` on; returns the case to go on with, where it did not end by itself.
+fn process(name: &str, seed: u64, first: u64, seconds: f64, tally: &mut Tally) -> Option<u64> {
+    let last = tempfile::NamedTempFile::new().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--worker", name, &seed.to_string(), &first.to_string(), &seconds.to_string()])
+        .arg(last.path())
+        // Each further arena of the allocator reserves address space, which is what the process is limited by.
+        .env("MALLOC_ARENA_MAX", "1")
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let last = std::fs::read(last.path()).unwrap().try_into().map_or(first, u64::from_le_bytes);
+    let mut over = false;
+    for line in said.lines() {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let number = number.parse().unwrap_or_default();
+        match word {
+            "panic" => tally.faults.push(fault(name, "panic", number, rest)),
+            "hang" => tally.faults.push(fault(name, "hang", number, rest)),
+            PROGRESS => {
+                tally.slowest = tally.slowest.max(Duration::from_micros(number));
+                tally.peak = tally.peak.max(rest.parse().unwrap_or_default());
+            }
+            word => over |= word == "over",
+        }
+    }
+    tally.cases += (last + 1).saturating_sub(first);
+    if over {
+        return None;
+    }
+    if output.status.code() != Some(HUNG) {
+        let kind = match errors.as_ref() {
+            said if said.contains("memory allocation of") => "memory",
+            said if said.contains("overflowed its stack") => "stack",
+            _ => "crash",
+        };
+        let said = errors.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        tally.faults.push(fault(name, kind, last, said));
+    }
+    Some(last + 1)
+}
+
+fn fault(target: &str, kind: &'static str, number: u64, said: &str) -> Fault {
+    Fault { target: target.to_owned(), kind, number, said: said.chars().take(300).collect() }
+}

@@ -1,0 +1,137 @@
+//! The process that runs the cases of one target: limited in memory, watched for time.
+
+use crate::cases::Cases;
+use crate::{Target, cases};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::panic;
+use std::process::exit;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The first word of the line that tells how far the process came.
+pub const PROGRESS: &str = "progress";
+/// The exit code of a process whose case did not end.
+pub const HUNG: i32 = 3;
+
+/// What a parser may take beyond what the process has before its first case, in bytes.
+const MEMORY: u64 = 256 << 20;
+/// How long one case may take, in processor time: a machine that is busy otherwise makes no hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one case may take on the clock: it may wait for something that never comes.
+const WALL: Duration = Duration::from_mins(1);
+/// The stack of a tokio worker, which most parsers run on.
+const STACK: usize = 2 << 20;
+/// So many panics end the process.
+const PANICS: usize = 3;
+
+/// The case that runs, and what it panicked with.
+#[derive(Default)]
+struct State {
+    begun: Mutex<Option<Begun>>,
+    said: Mutex<String>,
+}
+
+struct Begun {
+    number: u64,
+    clock: Instant,
+    /// What the process had used of the processor when the watch first saw the case.
+    processor: Option<Duration>,
+}
+
+/// Runs cases from `first` on until the time is over. `last` is the file that holds the number of the case that runs,
+/// for the process that reads it after a crash.
+pub fn run(target: Target, seed: u64, first: u64, seconds: f64, last: &str) {
+    let state = Arc::new(State::default());
+    quiet(&state);
+    let watched = Arc::clone(&state);
+    std::thread::spawn(move || watch(&watched));
+    let last = File::options().write(true).open(last).unwrap();
+    let all = move || {
+        // What is made once is not what a case takes.
+        target.seeds.first().inspect(|seed| (target.run)(seed));
+        let cases = Cases::new(&target);
+        limit_memory();
+        let (begin, mut panics, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+        for number in first.. {
+            if begin.elapsed().as_secs_f64() > seconds || panics == PANICS {
+                break;
+            }
+            let case = cases.case(seed, number);
+            last.write_all_at(&number.to_le_bytes(), 0).unwrap();
+            let clock = Instant::now();
+            *state.begun.lock().unwrap() = Some(Begun { number, clock, processor: None });
+            let ended = panic::catch_unwind(|| (target.run)(&case));
+            *state.begun.lock().unwrap() = None;
+            slowest = slowest.max(clock.elapsed());
+            if ended.is_err() {
+                println!("panic {number} {}", state.said.lock().unwrap().replace('\n', " "));
+                panics += 1;
+            }
+            if number % 64 == 0 {
+                progress(slowest);
+            }
+        }
+        progress(slowest);
+        println!("over");
+    };
+    std::thread::Builder::new().stack_size(STACK).spawn(all).unwrap().join().unwrap();
+}
+
+/// Runs one case, and lets it panic.
+pub fn replay(target: &Target, seed: u64, number: u64) {
+    let begin = Instant::now();
+    (target.run)(&cases::Cases::new(target).case(seed, number));
+    println!("ended well after {} ms", begin.elapsed().as_millis());
+}
+
+/// Keeps what a panic says, in place of printing it.
+fn quiet(state: &Arc<State>) {
+    let state = Arc::clone(state);
+    panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
+        *state.said.lock().unwrap() = format!("{place}: {}", info.payload_as_str().unwrap_or_default());
+    }));
+}
+
+/// Ends the process when a case does not end.
+fn watch(state: &State) {
+    loop {
+        std::thread::sleep(Duration::from_millis(50));
+        let mut begun = state.begun.lock().unwrap();
+        let Some(begun) = &mut *begun else { continue };
+        let now = used();
+        let spent = now.saturating_sub(*begun.processor.get_or_insert(now));
+        let waited = begun.clock.elapsed();
+        if spent > PATIENCE || waited > WALL {
+            let number = begun.number;
+            println!("hang {number} after {} s of the processor, {} s on the clock", spent.as_secs(), waited.as_secs());
+            exit(HUNG);
+        }
+    }
+}
+
+/// The processor time that this process used. Linux counts it in hundredths of a second here, on every machine.
+fn used() -> Duration {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+}
+
+fn limit_memory() {
+    let limit = (status("VmSize") << 10) + MEMORY;
+    let limit = rustix::process::Rlimit { current: Some(limit), maximum: Some(limit) };
+    rustix::process::setrlimit(rustix::process::Resource::As, limit).unwrap();
+}
+
+fn progress(slowest: Duration) {
+    println!("{PROGRESS} {} {}", slowest.as_micros(), status("VmHWM"));
+}
+
+/// A figure of the kernel about this process, in KiB.
+fn status(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
