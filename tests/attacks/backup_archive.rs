@@ -2,7 +2,9 @@
 //! what they hold, waits for none of it, and goes on accepting what deployer makes.
 
 use crate::backup_scene::Scene;
+use deployer::checked::ArchiveName;
 use deployer::step::backups::{Chosen, check};
+use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 use tar::{Builder, EntryType, Header};
@@ -30,7 +32,7 @@ impl Archive {
     fn file(&mut self, name: &str, content: &[u8]) {
         self.add(EntryType::Regular, name, "", content, content.len() as u64);
         let digest = <sha2::Sha256 as sha2::Digest>::digest(content);
-        self.sums += &format!("{}  {name}\n", data_encoding::HEXLOWER.encode(&digest));
+        writeln!(self.sums, "{}  {name}", data_encoding::HEXLOWER.encode(&digest)).unwrap();
     }
 
     /// Adds a member whatever its name is.
@@ -63,7 +65,7 @@ async fn checked(scene: &Scene, packed: &[u8]) -> (Option<i32>, String) {
     let name = "tracker--production-1.tar.gz";
     fs::create_dir_all(scene.state("backups")).unwrap();
     fs::write(scene.state("backups").join(name), packed).unwrap();
-    let chosen = Chosen { name: name.to_owned(), sent: None, other: false };
+    let chosen = Chosen { name: ArchiveName::parse(name).unwrap(), sent: None, other: false };
     let begun = Instant::now();
     let ended = scene.run(&check(&scene.subject(), scene.backup(), chosen).script).await;
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
@@ -109,7 +111,7 @@ async fn a_list_of_digests_is_compared_and_never_followed() {
         format!("{honest}{digest}  ../../../../../..{victim}\n"),
         format!("{honest}\\{zeros}  ./data/a\\nb\n"),
         String::new(),
-        honest.lines().take(1).map(|line| format!("{line}\n")).collect(),
+        honest.split_inclusive('\n').take(1).collect(),
     ] {
         let (code, said) = checked(&scene, &Archive::new().packed(Some(&sums))).await;
         assert!(code == Some(65) && said.contains("a digest in it does not match"), "{sums}: {code:?} {said}");

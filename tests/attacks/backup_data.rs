@@ -3,6 +3,7 @@
 
 use crate::backup_scene::{GRAFANA, Scene, TRACKER};
 use camino::Utf8Path;
+use deployer::checked::ArchiveName;
 use deployer::step::backups::{Chosen, check, restore, settle};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -139,7 +140,7 @@ async fn a_script_in_the_applications_directory_is_never_run() {
     assert_eq!(code, Some(0), "{said}");
     scene.victim_is_untouched();
     let made = scene.state("backups").read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned());
-    let made = made.into_iter().find(|name| name.ends_with(".tar.gz")).unwrap();
+    let made = made.into_iter().find_map(|name| ArchiveName::parse(&name)).unwrap();
     // By a restore, from its check to its end.
     let chosen = Chosen { name: made.clone(), sent: None, other: false };
     let subject = scene.subject();

@@ -9,6 +9,7 @@ use deployer::process;
 use deployer::secret::Variable;
 use deployer::step::Subject;
 use deployer::step::record::DigestKey;
+use deployer::step::whole::WRITE_WHOLE;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -60,7 +61,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A tracker and a Grafana, both with SQLite.
+    /// A tracker and a Grafana, both with `SQLite`.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
@@ -123,9 +124,10 @@ impl Scene {
         let script = script
             .replace("/var/lib/deployer", self.root.join("state").as_str())
             .replace("/opt/deployer", self.root.join("app").as_str());
-        let script = format!("set -eu\nPATH={}/bin:$PATH\nexport PATH\n{script}", self.root);
+        // As a lane of the session begins each script.
+        let script = format!("set -eu\nPATH={}/bin:$PATH\nexport PATH\n{WRITE_WHOLE}{script}", self.root);
         let argv = ["sh", "-c", &script].map(str::to_owned);
-        let finished = process::run(&argv, b"", Duration::from_secs(60)).await.unwrap();
+        let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
         (finished.status.code(), String::from_utf8_lossy(&finished.stderr).into_owned())
     }
 

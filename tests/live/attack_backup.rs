@@ -33,11 +33,11 @@ fn a_tracker_that_was_taken_over_and_a_hostile_archive_reach_nothing_but_data() 
     for script in ["backup.sh", "guard.sh"] {
         host.shell(&format!("echo 'touch /etc/victim/run' >{APP}/storage/backup/etc/{script}"));
     }
+    list(&host, "DELETE");
+    assert!(!serves(&host));
     let names = "tracker.db-journal tracker.db.before-restore tracker.db.restored .deployer-new.x";
     host.shell(&format!("cd {data} && for n in {names}; do ln -s /etc/victim/file $n; done"));
     host.shell("systemctl start deployer-torrent--production--backup.service");
-    list(&host, "DELETE");
-    assert!(!serves(&host));
     restore(&work, &host, &archive).expect(0);
     assert!(serves(&host), "the data is back");
     assert_eq!(victims(&host), before);
@@ -58,7 +58,7 @@ fn in_place_of_data(work: &Work, host: &BedHost, data: &str) {
         host.shell(&format!("cd {data} && {plant}"));
         let begun = Instant::now();
         let failed = deployer(work, host, &["backup", "production", "--json"]).expect(1);
-        assert!(begun.elapsed() < Duration::from_secs(60), "{plant}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{plant}: {:?}", begun.elapsed());
         assert_eq!(failed.reasons(), ["backup-failed"], "{plant}");
         assert!(failed.stdout.contains("database/tracker.db"), "{plant}: {}", failed.stdout);
         host.shell(&format!(
@@ -83,7 +83,7 @@ fn hostile_archives(work: &Work, host: &BedHost, archive: &str) {
         assert!(made.expect("sh starts").success(), "{file}");
         let begun = Instant::now();
         let refused = restore(work, host, file).expect(6);
-        assert!(begun.elapsed() < Duration::from_secs(60), "{file}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{file}: {:?}", begun.elapsed());
         assert_eq!(refused.reasons(), ["backup-invalid"], "{file}");
         assert!(refused.stdout.contains(why), "{file}: {}", refused.stdout);
     }
