@@ -25,6 +25,9 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// No probe has more frames.
+const MOST: usize = 16;
+
 /// The marks around the frames of one probe.
 #[derive(Clone, Debug)]
 pub struct Marks(String);
@@ -58,6 +61,11 @@ impl Marks {
         let mut frames = BTreeMap::new();
         let mut rest = output;
         while let Some((name, after)) = self.begin(rest) {
+            // Each search for an end reads all that follows: one for each name, and not more names than there are kinds.
+            if frames.contains_key(name) || frames.len() >= MOST {
+                rest = after;
+                continue;
+            }
             let end = format!("\n{} end {name} ", self.0);
             // Without its end, the next fragment still has its own marks.
             let Some(length) = find(after, end.as_bytes()) else {

@@ -95,7 +95,7 @@ impl<'a> Cases<'a> {
             return found.clone();
         }
         let at = at - seeds.len();
-        if at % 4 == 0
+        if at.is_multiple_of(4)
             && let Some(large) = self.large(at / 4)
         {
             return large;

@@ -23,11 +23,12 @@ mod worker;
 
 use runner::Tally;
 use std::process::exit;
+use std::time::Duration;
 
-/// How long a short run takes, in seconds, divided among the targets.
+/// How many seconds a short run takes, divided among the targets.
 const SECONDS: u64 = 30;
-/// How long a planted fault is searched for, in seconds.
-const PLANTED: f64 = 20.0;
+/// How long a planted fault is searched for.
+const PLANTED: Duration = Duration::from_secs(20);
 
 /// One parser, with what it usually reads.
 #[derive(Clone)]
@@ -46,9 +47,9 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["--worker", name, seed, first, seconds, last] => {
-            let (seed, first, seconds) = (seed.parse().unwrap(), first.parse().unwrap(), seconds.parse().unwrap());
-            worker::run(named(name), seed, first, seconds, last);
+        ["--worker", name, seed, first, millis, last] => {
+            let (seed, first, time) = (seed.parse().unwrap(), first.parse().unwrap(), millis.parse().unwrap());
+            worker::run(named(name), seed, first, Duration::from_millis(time), last);
         }
         ["--replay", name, seed, number] => {
             let (target, seed, number) = (named(name), seed.parse().unwrap(), number.parse().unwrap());
@@ -77,8 +78,11 @@ fn all(words: &[&str]) -> bool {
     let wanted: Vec<&str> = words.iter().copied().filter(|word| word.starts_with(char::is_alphabetic)).collect();
     let is_wanted = |target: &Target| wanted.is_empty() || wanted.iter().any(|name| target.name.contains(name));
     let targets: Vec<Target> = targets::all().into_iter().filter(is_wanted).collect();
-    let share = seconds.map_or(SECONDS as f64, |seconds| seconds as f64) / targets.len().max(1) as f64;
-    println!("seed {seed}, {share:.1} s each; a fault again: cargo test --test fuzz -- --replay TARGET SEED NUMBER");
+    let share = Duration::from_secs(seconds.unwrap_or(SECONDS)) / u32::try_from(targets.len().max(1)).unwrap();
+    println!(
+        "seed {seed}, {} ms each; a fault again: cargo test --test fuzz -- --replay TARGET SEED NUMBER",
+        share.as_millis()
+    );
     let mut noticed = true;
     for target in planted::all() {
         let tally = runner::run(target.name, seed, PLANTED, 1);

@@ -48,22 +48,22 @@ impl Tally {
     }
 }
 
-/// Runs a target for some seconds, or until it had so many faults.
-pub fn run(name: &str, seed: u64, seconds: f64, most_faults: usize) -> Tally {
+/// Runs a target for some time, or until it had so many faults.
+pub fn run(name: &str, seed: u64, time: Duration, most_faults: usize) -> Tally {
     let mut tally = Tally::default();
     let (begin, mut next) = (Instant::now(), Some(0));
     while let Some(first) = next.filter(|_| tally.faults.len() < most_faults) {
-        let left = seconds - begin.elapsed().as_secs_f64();
-        next = if left > 0.0 { process(name, seed, first, left, &mut tally) } else { None };
+        let left = time.saturating_sub(begin.elapsed());
+        next = if left > Duration::ZERO { process(name, seed, first, left, &mut tally) } else { None };
     }
     tally
 }
 
 /// Runs one process from the case `first` on; returns the case to go on with, where it did not end by itself.
-fn process(name: &str, seed: u64, first: u64, seconds: f64, tally: &mut Tally) -> Option<u64> {
+fn process(name: &str, seed: u64, first: u64, time: Duration, tally: &mut Tally) -> Option<u64> {
     let last = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--worker", name, &seed.to_string(), &first.to_string(), &seconds.to_string()])
+        .args(["--worker", name, &seed.to_string(), &first.to_string(), &time.as_millis().to_string()])
         .arg(last.path())
         // Each further arena of the allocator reserves address space, which is what the process is limited by.
         .env("MALLOC_ARENA_MAX", "1")

@@ -41,7 +41,7 @@ struct Begun {
 
 /// Runs cases from `first` on until the time is over. `last` is the file that holds the number of the case that runs,
 /// for the process that reads it after a crash.
-pub fn run(target: Target, seed: u64, first: u64, seconds: f64, last: &str) {
+pub fn run(target: Target, seed: u64, first: u64, time: Duration, last: &str) {
     let state = Arc::new(State::default());
     quiet(&state);
     let watched = Arc::clone(&state);
@@ -54,7 +54,7 @@ pub fn run(target: Target, seed: u64, first: u64, seconds: f64, last: &str) {
         limit_memory();
         let (begin, mut panics, mut slowest) = (Instant::now(), 0, Duration::ZERO);
         for number in first.. {
-            if begin.elapsed().as_secs_f64() > seconds || panics == PANICS {
+            if begin.elapsed() > time || panics == PANICS {
                 break;
             }
             let case = cases.case(seed, number);

@@ -2,10 +2,11 @@
 
 use super::{bytes, files, read, target, text};
 use crate::Target;
-use crate::given::{Given, given, output, root};
+use crate::given::{Given, given, marks as marks_of_a_probe, output, root};
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::smoke::facts::{Between, Subject, verdicts};
 use deployer::state::Kind;
+use deployer::step::frame::Marks;
 use deployer::step::model::Model;
 use deployer::step::{self, backups, files as release_files, images, lease, schedules, services};
 use deployer::{diff, foreign, preview};
@@ -39,7 +40,7 @@ const WORDS: &[&str] = &[
 
 pub fn all() -> Vec<Target> {
     vec![
-        target("probe", probes(), WORDS, probe),
+        probe_target(),
         target("marks", marks(), &["deployer-ready\n", "deployer-begin n0\n", "\ndeployer-end n0 ", "\n"], |bytes| {
             for size in [1, 7, 4096] {
                 // Pieces of one byte are for what fits into one packet.
@@ -133,11 +134,21 @@ fn probes() -> Vec<Vec<u8>> {
     recordings.collect()
 }
 
+static MARKS: LazyLock<Marks> = LazyLock::new(marks_of_a_probe);
+
+fn probe_target() -> Target {
+    let mut made = target("probe", probes(), WORDS, probe);
+    for mark in ["begin files\n", "begin access\n", "begin x\n", "end files 0\n", "end access 0\n"] {
+        made.tokens.push(format!("\n{} {mark}", MARKS.as_str()));
+    }
+    made
+}
+
 static GIVEN: LazyLock<Given> = LazyLock::new(|| given(&root().join("files/converged.txt")).unwrap());
 
 /// Reads a probe, and decides all that a plan decides by it.
 fn probe(bytes: &[u8]) {
-    let Ok(facts) = step::parse(bytes) else { return };
+    let Ok(facts) = step::parse(&MARKS, bytes) else { return };
     for kind in Kind::ALL {
         GIVEN.facts.clone().renew(kind, facts.clone());
     }
@@ -174,7 +185,9 @@ fn model(bytes: &[u8]) {
     let Ok(model) = Model::parse(&text(bytes)) else { return };
     let records = model.records(&[Utf8Path::new("/s")], &PATHS.iter(), &|_| Some([1; 32]), &|_| String::new());
     let sent: Vec<&Utf8PathBuf> = PATHS.iter().collect();
-    records.keys().for_each(|name| drop(model.own_mounts(name, Utf8Path::new("/s"), &sent)));
+    for name in records.keys() {
+        let _ = model.own_mounts(name, Utf8Path::new("/s"), &sent);
+    }
     let _ = model.builds().count();
 }
 

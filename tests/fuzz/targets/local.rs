@@ -89,7 +89,7 @@ pub fn all() -> Vec<Target> {
             let _ = serde_json::from_slice::<Record>(bytes);
         }),
         target("recipe", bytes(&[RECIPE]), &["\"machine\":", "\"secrets\":{", "\"timeout\":{\"secs\":"], |bytes| {
-            foreign::recipe(&text(bytes))
+            foreign::recipe(&text(bytes));
         }),
         target(
             "predecessor",
