@@ -107,7 +107,7 @@ impl Session {
         let subject = self.prepared.subject();
         let marks = subject.marks();
         let lease = marks.wrap("lease", &lease::acquire(holder, over, floor));
-        let output = self.script(&(subject.preamble() + &lease + more), SHORT).await?;
+        let output = self.script(&(subject.preamble() + &lease + more), step::LOOK).await?;
         let said = marks.split(&output.stdout).get("lease").and_then(|frame| frame.content()).unwrap_or_default();
         if let Some(answer) = lease::parse(said) {
             return Ok((answer, output.stdout));

@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 impl Session {
     async fn look(&self, before: &str) -> Result<HostFacts, Failure> {
         let script = before.to_owned() + &step::probe(&self.prepared.subject());
-        let output = self.script(&script, step::SHORT).await?;
+        let output = self.script(&script, step::LOOK).await?;
         match step::parse(&self.prepared.subject().marks(), &output.stdout) {
             // A host that goes down lets parts of the probe fail first.
             Err(_) if self.gone().await => {

@@ -4,6 +4,10 @@
 
 use super::record::DigestKey;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a fragment may take, so that one that hangs does not end the look.
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// The codes of a fragment that was ended because its time was over: of `timeout`, and of SIGKILL and SIGTERM.
 const LATE: [&str; 3] = ["124", "137", "143"];
@@ -45,13 +49,20 @@ impl Marks {
         &self.0
     }
 
-    /// Wraps a fragment, which may be empty, in a subshell between its marks. Its errors do not end the script; its exit
-    /// code is in its end mark.
+    /// Wraps a fragment, which may be empty, between its marks. It runs in a shell with `$state` and `$app` that ends after
+    /// [`LIMIT`]; its errors do not end the script, and its exit code is in its end mark.
     #[must_use]
     pub fn wrap(&self, name: &str, fragment: &str) -> String {
-        let mark = &self.0;
+        self.wrap_within(name, fragment, LIMIT)
+    }
+
+    fn wrap_within(&self, name: &str, fragment: &str, limit: Duration) -> String {
+        let (mark, limit) = (&self.0, limit.as_secs());
         format!(
-            "printf '{mark} begin {name}\\n'\n(\n:\n{fragment}\n) 2>/dev/null\nprintf '\\n{mark} end {name} %s\\n' $?\n"
+            "printf '{mark} begin {name}\\n'\n\
+             timeout -k 1 {limit} sh -s -- \"${{state-}}\" \"${{app-}}\" <<'{mark} fragment' 2>/dev/null\n\
+             state=$1 app=$2\n(\n:\n{fragment}\n) </dev/null\n{mark} fragment\n\
+             printf '\\n{mark} end {name} %s\\n' $?\n"
         )
     }
 
@@ -151,6 +162,20 @@ mod tests {
         let frames = marks.split(&output);
         let wanted = [("a", Frame::Whole(b"one\n\n".as_slice())), ("b", Frame::Whole(b"")), ("c", Frame::Late)];
         assert_eq!(frames, BTreeMap::from(wanted));
+    }
+
+    #[tokio::test]
+    async fn a_fragment_that_hangs_ends_alone() {
+        let marks = marks();
+        let hung = "echo begun; trap '' TERM; sleep 60 & sleep 60; echo ended";
+        let script = marks.wrap_within("a", hung, Duration::from_secs(1)) + &marks.wrap("b", "echo $state$app");
+        let script = format!("state=one app=two\n{script}");
+        let begun = std::time::Instant::now();
+        let finished = process::run(&["sh".to_owned(), "-c".to_owned(), script], b"", Duration::from_secs(50)).await;
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        let output = finished.unwrap().stdout;
+        let wanted = [("a", Frame::Late), ("b", Frame::Whole(b"onetwo\n".as_slice()))];
+        assert_eq!(marks.split(&output), BTreeMap::from(wanted));
     }
 
     proptest! {

@@ -117,6 +117,8 @@ pub struct Command {
 
 /// How long a command may take that only moves small things.
 pub const SHORT: Duration = Duration::from_mins(1);
+/// How long a look at a host may take: some of its kinds may run into [`frame::LIMIT`].
+pub const LOOK: Duration = Duration::from_mins(4);
 /// How long a command may take that downloads or installs.
 pub const LONG: Duration = Duration::from_mins(30);
 
