@@ -68,12 +68,13 @@ fn up(
         &subject.preamble(),
         "umask 077\n",
         guard::FUNCTIONS,
+        // Before the release is switched to: this is no fault of its own.
+        &unlinked(record),
         &keep("override.json", &labels(record)),
         begin,
         &unfinished(&record.project),
         &thaw(&record.project),
         guard::PIN,
-        &unlinked(record),
         &files::in_release(record, &drift::kept_files(subject, host), &compose),
     ]
     .concat();
@@ -85,12 +86,19 @@ fn up(
 /// would follow the link.
 fn unlinked(record: &ReleaseRecord) -> String {
     let mounts: BTreeSet<&Utf8PathBuf> = record.services.values().flat_map(|service| &service.mounts).collect();
-    let exposed = |path: &&Utf8PathBuf| mounts.iter().any(|above| above != path && path.starts_with(above));
+    // A link in place of a directory of released files gives way to them.
+    let released = |path: &Utf8PathBuf| record.files.keys().any(|file| file.starts_with(path));
+    let exposed =
+        |path: &&Utf8PathBuf| !released(path) && mounts.iter().any(|above| above != path && path.starts_with(above));
     let exposed: Vec<&Utf8PathBuf> = mounts.iter().copied().filter(exposed).collect();
     if exposed.is_empty() {
         return String::new();
     }
-    format!("while IFS= read -r path; do unlinked \"$path\"; done <<'/.'\n{}/.\n", files::lines(exposed))
+    format!(
+        "if [ -d \"$app\" ]; then\n{}while IFS= read -r path; do unlinked \"$path\"; done <<'/.'\n{}/.\nfi\n",
+        guard::PIN,
+        files::lines(exposed)
+    )
 }
 
 /// The services to be started by name, where some are to be left as they are.
