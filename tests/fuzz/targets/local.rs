@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::sync::Arc;
 
 const YAML: &[&str] = &[
     "- ",
@@ -146,9 +147,11 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     let directory = directory();
     fs::write(directory.join("compose.yaml"), "services: { web: { image: demo } }\n").unwrap();
     fs::write(directory.join(name), bytes).unwrap();
-    let compose = Compose { directory, files: Vec::new(), templates, seed: Vec::new() };
+    let compose =
+        Compose { directory, files: Vec::new(), templates, seed: Vec::new(), links: Vec::new(), readable: Vec::new() };
     let application = Application {
         source: Source::Compose(compose),
+        withheld: Arc::default(),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         backup: None,
