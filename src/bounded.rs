@@ -1,4 +1,4 @@
-//! Reads that end: what others send or leave in a file is held up to a limit and no further. Pure but for [`file`].
+//! Reads that end: what others send or leave in a file is held up to a limit and no further. Pure but for [`file()`].
 
 use crate::failure::{Failure, Reason};
 use std::io::{self, Read as _};

@@ -100,7 +100,7 @@ fn made(directories: &str) -> String {
     )
 }
 
-/// Shell, after [`guard::pin`], that removes files and the directories that become empty with them.
+/// Shell, after [`guard::PIN`], that removes files and the directories that become empty with them.
 #[must_use]
 pub fn remove(paths: &str) -> String {
     format!("while IFS= read -r path; do discard \"$path\"; done <<'{END}'\n{paths}{END}\n")
