@@ -22,3 +22,21 @@ mod review;
 mod review_links;
 mod review_repository;
 mod secrets;
+
+/// `SECURITY.md` promises nothing that no test holds.
+#[test]
+fn each_promise_names_a_test_that_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let (_, table) = text.split_once("| promise | test |\n|---|---|\n").unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 15, "{rows:?}");
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for name in tests.split(", ").map(|name| name.trim_matches('`')) {
+            let directory = if name.starts_with("attack_") { "tests/live" } else { "tests/attacks" };
+            let file = root.join(directory).join(format!("{name}.rs"));
+            assert!(file.exists() || (name.contains('/') && root.join(name).exists()), "{row}: no {}", file.display());
+        }
+    }
+}

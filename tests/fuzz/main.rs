@@ -92,8 +92,8 @@ fn all(words: &[&str]) -> bool {
         noticed &= caught;
     }
     println!(
-        "{:<20} {:>9} {:>7} {:>6} {:>7} {:>12} {:>9}",
-        "target", "cases", "panics", "hangs", "memory", "slowest case", "peak"
+        "{:<20} {:>9} {:>7} {:>6} {:>7} {:>20} {:>9}",
+        "target", "cases", "panics", "hangs", "memory", "slowest case, number", "peak"
     );
     let mut whole = Tally::default();
     for target in &targets {

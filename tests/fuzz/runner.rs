@@ -20,7 +20,8 @@ pub struct Fault {
 #[derive(Clone, Default)]
 pub struct Tally {
     pub cases: u64,
-    pub slowest: Duration,
+    /// The longest time of a case, and its number.
+    pub slowest: (Duration, u64),
     /// The most memory that a process had, in KiB.
     pub peak: u64,
     pub faults: Vec<Fault>,
@@ -37,12 +38,13 @@ impl Tally {
     pub fn show(&self, name: &str) {
         let count = |kinds: &[&str]| self.faults.iter().filter(|fault| kinds.contains(&fault.kind)).count();
         println!(
-            "{name:<20} {:>9} {:>7} {:>6} {:>7} {:>9} ms {:>5} MiB",
+            "{name:<20} {:>9} {:>7} {:>6} {:>7} {:>7} ms, {:>8} {:>5} MiB",
             self.cases,
             count(&["panic", "stack", "crash"]),
             count(&["hang"]),
             count(&["memory"]),
-            self.slowest.as_millis(),
+            self.slowest.0.as_millis(),
+            self.slowest.1,
             self.peak.div_ceil(1024)
         );
     }
@@ -82,8 +84,10 @@ fn process(name: &str, seed: u64, first: u64, time: Duration, tally: &mut Tally)
             "panic" => tally.faults.push(fault(name, "panic", number, rest)),
             "hang" => tally.faults.push(fault(name, "hang", number, rest)),
             PROGRESS => {
-                tally.slowest = tally.slowest.max(Duration::from_micros(number));
-                tally.peak = tally.peak.max(rest.parse().unwrap_or_default());
+                let (case, peak) = rest.split_once(' ').unwrap_or_default();
+                let slowest = (Duration::from_micros(number), case.parse().unwrap_or_default());
+                tally.slowest = tally.slowest.max(slowest);
+                tally.peak = tally.peak.max(peak.parse().unwrap_or_default());
             }
             word => over |= word == "over",
         }

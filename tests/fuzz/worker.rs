@@ -52,7 +52,7 @@ pub fn run(target: Target, seed: u64, first: u64, time: Duration, last: &str) {
         target.seeds.first().inspect(|seed| (target.run)(seed));
         let cases = Cases::new(&target);
         limit_memory();
-        let (begin, mut panics, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+        let (begin, mut panics, mut slowest) = (Instant::now(), 0, (Duration::ZERO, 0));
         for number in first.. {
             if begin.elapsed() > time || panics == PANICS {
                 break;
@@ -63,7 +63,7 @@ pub fn run(target: Target, seed: u64, first: u64, time: Duration, last: &str) {
             *state.begun.lock().unwrap() = Some(Begun { number, clock, processor: None });
             let ended = panic::catch_unwind(|| (target.run)(&case));
             *state.begun.lock().unwrap() = None;
-            slowest = slowest.max(clock.elapsed());
+            slowest = slowest.max((clock.elapsed(), number));
             if ended.is_err() {
                 println!("panic {number} {}", state.said.lock().unwrap().replace('\n', " "));
                 panics += 1;
@@ -125,8 +125,8 @@ fn limit_memory() {
     rustix::process::setrlimit(rustix::process::Resource::As, limit).unwrap();
 }
 
-fn progress(slowest: Duration) {
-    println!("{PROGRESS} {} {}", slowest.as_micros(), status("VmHWM"));
+fn progress((slowest, number): (Duration, u64)) {
+    println!("{PROGRESS} {} {number} {}", slowest.as_micros(), status("VmHWM"));
 }
 
 /// A figure of the kernel about this process, in KiB.
