@@ -248,4 +248,4 @@ fn saved_plan(bytes: &[u8]) {
 
 const PLAN: &str = r#"{"project":"shop","summary":{"create":1,"update":0,"replace":0,"remove":0},"steps":[{"environment":"web","kind":"files","action":"create","reason":"missing","destructive":false,"changes":[{"fact":"a","from":null,"to":"644 sha256:00","diff":"+a\n"}]}],"edges":[],"converged":[]}"#;
 const RECORD: &str = r#"{"state":{"access":{"os":"debian 13"}},"stage":"running","health":"healthy","address":"192.0.2.1","observed_at":"2026-11-26T00:00:00Z","serial":7,"suspended":false,"failed":null,"host_keys":["ssh-ed25519 AAAA"],"endpoints":["http://192.0.2.1"],"services":{"web":"running"}}"#;
-const RECIPE: &str = r#"{"machine":{"Hetzner":{}},"secrets":{"token":{"environment":"HCLOUD_TOKEN"}},"backend":["s3",{"bucket":"b"}],"timeout":{"secs":600,"nanos":0},"templates":"/work/templates"}"#;
+const RECIPE: &str = r#"{"machine":{"Hetzner":{}},"secrets":{"token":{"environment":"HCLOUD_TOKEN"}},"backend":["s3",{"bucket":"b"}],"timeout":{"secs":600,"nanos":0},"templates":"/srv/templates"}"#;
