@@ -92,13 +92,20 @@ struct Origin<'a> {
 const VARIABLES: &str = "Variables are defined in the manifest: application.compose.variables";
 const VIEW: &str = "Templates see the application's section of the manifest";
 
-/// The engine copies a template's whole text for each call of something that does not exist: no more bytes than these.
-const CALLS: usize = 64 << 20;
+/// The engine reads a template's whole text for each tag that names something unknown: no more bytes than these.
+const READ: usize = 1 << 30;
+/// It copies that text for each template or component that is unknown: no more bytes than these.
+const COPIED: usize = 64 << 20;
 
-/// How many tags of a text call another template or a component.
-fn calls(text: &str) -> usize {
-    let opens = |tag: &&str| tag.trim_start_matches(['-', ' ', '\t', '\r', '\n']).starts_with(['<', 'i']);
-    text.split("{%").skip(1).chain(text.split("{{").skip(1)).filter(opens).count()
+/// Says whether a text has so many tags that the findings about them would take time or memory beyond its size.
+fn is_too_much(text: &str) -> bool {
+    let tags = || text.split("{%").skip(1).chain(text.split("{{").skip(1));
+    let calls = |tag: &&str| {
+        let words = tag.trim_start_matches(['-', ' ', '\t', '\r', '\n']);
+        ["<", "include", "import", "extends"].iter().any(|call| words.starts_with(call))
+    };
+    let beyond = |count: usize, most: usize| count.saturating_mul(text.len()) > most;
+    beyond(tags().count(), READ) || beyond(tags().filter(calls).count(), COPIED)
 }
 
 /// Parsed templates.
@@ -111,9 +118,8 @@ pub struct Set<'a> {
 
 impl<'a> Set<'a> {
     fn parse(origin: Origin<'a>) -> Result<Self, Vec<Failure>> {
-        if let Some((name, _)) = origin.sources.iter().find(|(_, text)| calls(text).saturating_mul(text.len()) > CALLS)
-        {
-            let message = format!("{} includes other templates too often for its size", origin.directory.join(name));
+        if let Some((name, _)) = origin.sources.iter().find(|(_, text)| is_too_much(text)) {
+            let message = format!("{} has too many tags for its size", origin.directory.join(name));
             return Err(vec![Failure::new(Reason::TemplateInvalid, message).hint("Split it into several templates")]);
         }
         let mut tera = Tera::new();

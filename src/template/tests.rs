@@ -32,3 +32,16 @@ fn output_has_a_limit() {
     let all: Vec<(&str, &str)> = names.map(|name| (name, large.as_str())).into();
     assert!(rendered(&all).is_err_and(|why| why.contains("more than 64 MiB")));
 }
+
+#[test]
+fn findings_about_a_text_of_tags_take_no_time_beyond_its_size() {
+    for tag in ["{{ A | unknown }}\n", "{% include \"none\" %}", "{{ <unknown /> }}\n"] {
+        let begun = Instant::now();
+        let refused = rendered(&[("a.tera", &tag.repeat((1 << 20) / tag.len()))]);
+        assert!(refused.is_err_and(|why| why.contains("a.tera has too many tags for its size")), "{tag}");
+        assert!(begun.elapsed().as_secs() < 10, "{tag}");
+    }
+    // A large template of ordinary use.
+    let text = "{% if A == \"x\" %}a line of some length that says something{% endif %}\n".repeat(2000);
+    assert!(rendered(&[("a.tera", &text)]).is_ok_and(|text| text.starts_with("a line")));
+}
