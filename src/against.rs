@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The author of a change is not trusted: nothing is read but objects of Git, nothing is resolved but values that the
-//! manifest itself holds, nothing that it names is run, and links are compared as links. `tests/attacks/review.rs` holds
-//! that.
+//! manifest itself holds, nothing that it names is run, and links are compared as links. `tests/attacks/review.rs`
+//! holds that.
 
 mod git;
 mod side;
@@ -45,7 +45,7 @@ pub struct Version<'a> {
     pub snapshot: Snapshot<'a>,
 }
 
-/// What keeps the manifest of a tree from being read.
+/// The reason why the manifest of a tree cannot be read.
 pub enum Unread {
     /// It is not there; the text says how.
     Absent(&'static str),
@@ -244,15 +244,14 @@ fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now:
 
 fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Option<String> {
     let file = release.and_then(|release| release.files.get(path));
+    let secret = if was { "secret, changed" } else { "secret" };
     match (file, now.links.get(path)) {
-        (Some(file), _) if file.secret && file.sha256.is_some() => {
-            Some(if was { "secret, changed" } else { "secret" }.to_owned())
-        }
+        (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
         (_, Some(Link { inside: false, .. })) => Some("leads to nothing in the repository".to_owned()),
         (Some(file), None) if file.sha256.is_none() && now.texts.contains_key(path) => {
             Some("its template; secrets are not compared".to_owned())
         }
-        (Some(file), _) if file.secret => Some(if was { "secret, changed" } else { "secret" }.to_owned()),
+        (Some(file), _) if file.secret => Some(secret.to_owned()),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Reads that end: what others send or leave in a file is held up to a limit and no further. Pure but for [`file()`].
 
 use crate::failure::{Failure, Reason};
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Most of the standard output of one script on a host, and of what precedes it.
@@ -79,11 +79,16 @@ impl Ends {
     }
 }
 
-/// Reads a file of at most `limit` bytes; a larger one is an error of the kind `FileTooLarge`.
-pub fn file(path: impl AsRef<Path>, limit: usize) -> io::Result<Vec<u8>> {
+/// Reads a stream of at most `limit` bytes to its end; a longer one is an error of the kind `FileTooLarge`.
+pub fn whole(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    stream.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+/// Reads a file of at most `limit` bytes, as [`whole()`] does.
+pub fn file(path: impl AsRef<Path>, limit: usize) -> io::Result<Vec<u8>> {
+    whole(std::fs::File::open(path)?, limit as u64)
 }
 
 /// Reads the first bytes of a file as text, as far as the file can be read.

@@ -4,8 +4,8 @@
 use crate::failure::{Failure, Reason};
 use std::io::{self, ErrorKind};
 
-/// What programs print for each reason, in lower case: `strerror` of glibc, musl and Go, and programs with words of
-/// their own. Of several, the first row counts.
+/// The words that programs print for each reason, in lower case: `strerror` of glibc, musl and Go, and programs with
+/// words of their own. Of several, the first row counts.
 const WORDS: &[(&str, Reason)] = &[
     ("no space left on device", Reason::DiskFull),
     ("disk quota exceeded", Reason::DiskFull),

@@ -1,4 +1,5 @@
-//! Who works on an environment: a process of some machine, which can be told from any other. Never takes or gives a lease.
+//! Who works on an environment: a process of some machine, which can be told from any other. Never takes or gives a
+//! lease.
 
 use crate::checked;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub struct Holder {
 pub struct Owner(String);
 
 impl Owner {
-    /// What precedes the id in a holder's line. Quotes in other fields are escaped, so that it occurs nowhere else.
+    /// The text before the id in a holder's line. Quotes in other fields are escaped, so that it occurs nowhere else.
     pub const FIELD: &'static str = "\"owner\":\"";
 
     /// An id from its random bits.
@@ -48,8 +49,11 @@ impl TryFrom<String> for Owner {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if digits && text.len() == 32 { Ok(Self(text)) } else { Err("an owner's id has 32 hexadecimal digits") }
+        if checked::is_hex(&text) && text.len() == 32 {
+            Ok(Self(text))
+        } else {
+            Err("an owner's id has 32 hexadecimal digits")
+        }
     }
 }
 

@@ -82,7 +82,8 @@ impl Prepared {
         steps
     }
 
-    /// What there is once the machine is new, where it will be: nothing. Nor is there more to see of one that stands still.
+    /// What there is once the machine is new, where it will be: nothing. Nor is there more to see of one that stands
+    /// still.
     fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
         let machine = &self.environment.provision.as_deref()?.machine;
         let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_unseen(machine))?;
@@ -177,18 +178,18 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     steps
 }
 
-/// The values that a command reads where the manifest only names their source. The one place that decides which commands
-/// run a `from_command` or read a `from_file`; `tests/attacks/offline.rs` holds it.
+/// The values that a command reads where the manifest only names their source. The one place that decides which
+/// commands run a `from_command` or read a `from_file`; `tests/attacks/offline.rs` holds it.
 ///
-/// What opens a connection (`ssh.identity`, `ssh.sudo_password`) is read by [`crate::connect::open`], when there is a
-/// connection to open and not before.
+/// The secrets of a connection (`ssh.identity`, `ssh.sudo_password`) are read by [`crate::connect::open`], when there
+/// is a connection to open and not before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
-    /// Values written in the manifest: `check`, `graph`, `list`, `render --offline` and everything else with `--offline`.
-    /// Nothing is run or read, so a manifest of anybody's can be looked at.
+    /// Values written in the manifest: `check`, `graph`, `list`, `render --offline` and everything else with
+    /// `--offline`. Nothing is run or read, so a manifest of anybody's can be looked at.
     Literals,
-    /// Also variables of the runner's environment, so that they are hidden in what hosts print: commands that use a host
-    /// and whose result depends on no secret (`logs`, `ssh`, `exec`, `history`, `backup`, `destroy`, …).
+    /// Also variables of the runner's environment, so that they are hidden in what hosts print: commands that use a
+    /// host and whose result depends on no secret (`logs`, `ssh`, `exec`, `history`, `backup`, `destroy`, …).
     Connection,
     /// Everything that gives a value; files that need another one are not compared: `status`.
     Available,
@@ -197,7 +198,7 @@ pub enum Resolve {
 }
 
 impl Resolve {
-    /// Whether a value of that source is read.
+    /// Says whether a value of that source is read.
     #[must_use]
     pub const fn covers(self, source: &SecretSource) -> bool {
         match (self, source) {

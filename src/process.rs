@@ -120,7 +120,8 @@ pub async fn run_in(
     }
 }
 
-/// Lets this process, and those that it starts, use so much memory at most (bytes of address space): beyond it they end.
+/// Lets this process, and those that it starts, use so much memory at most (bytes of address space): beyond it they
+/// end.
 pub fn limit_memory(bytes: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::As);
@@ -163,9 +164,9 @@ pub struct Place<'a> {
     pub directory: &'a Utf8Path,
     /// How much of our environment it gets.
     pub environment: Environment,
-    /// What it gets on top of that.
+    /// Variables that it gets on top of that.
     pub variables: &'a BTreeMap<String, String>,
-    /// What it does not get all the same.
+    /// Variables that it does not get, though they are part of that.
     pub without: &'a [&'a str],
     /// Its standard input: a file that it does not read but holds, a lock on it too, until it ends.
     pub held: File,

@@ -1,7 +1,7 @@
-//! Saved plans: a plan as a file, bound to the inputs and the facts it was made from, and to the steps, changes and diffs
-//! that it shows. A saved plan is applied only if the plan made at that time shows the same, so that a forged one does
-//! nothing but what its reader would have agreed to; the seals of its file tell a forged one as such. A saved plan holds
-//! no secret: what is compared later is kept as digests made with a key of the host.
+//! Saved plans: a plan as a file, bound to the inputs and the facts it was made from, and to the steps, changes and
+//! diffs that it shows. A saved plan is applied only if the plan made at that time shows the same, so that a forged one
+//! does nothing but what its reader would have agreed to; the seals of its file tell a forged one as such. A saved plan
+//! holds no secret: what is compared later is kept as digests made with a key of the host.
 
 mod file;
 mod inputs;
@@ -151,7 +151,7 @@ fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
         .collect()
 }
 
-/// Whether a fact of the services says that one is unwell, in a way that changes by itself.
+/// Says whether a fact of the services is about one that is unwell, in a way that changes by itself.
 fn unwell(fact: &str, value: &str) -> bool {
     match fact {
         services::RELEASE => false,

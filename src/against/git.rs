@@ -16,7 +16,7 @@ const PORTION: u64 = 8 << 20;
 /// A link's target is not longer on any file system (bytes).
 const LONGEST_LINK: u64 = 4096;
 
-/// What every command is given. The repository's own settings stay in force otherwise: they are the runner's, not a
+/// Options of every command. The repository's own settings stay in force otherwise: they are the runner's, not a
 /// commit's.
 const QUIET: [&str; 9] = [
     "--no-replace-objects",
@@ -41,12 +41,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Finds the repository of a manifest at the absolute path `file`, and the path of the manifest in it. `here` is the
-    /// working directory.
+    /// Finds the repository of a manifest at the absolute path `file`, and the path of the manifest in it. `here` is
+    /// the working directory.
     ///
-    /// A commit can hold a link, a submodule or the files of a bare repository where the manifest's directory was. So the
-    /// repository is found by the path as written: the working directory's where it holds that path, else the outermost
-    /// one that tracks the way to the manifest.
+    /// A commit can hold a link, a submodule or the files of a bare repository where the manifest's directory was. So
+    /// the repository is found by the path as written: the working directory's where it holds that path, else the
+    /// outermost one that tracks the way to the manifest.
     ///
     /// # Errors
     /// `ToolMissing` without Git, `RefUnknown` where there is no repository.
@@ -136,7 +136,7 @@ impl Repository {
         std::fs::File::options().write(true).open(&copy)?.set_modified(modified)
     }
 
-    /// Whether a tree is that of the commit that is checked out.
+    /// Says whether a tree is that of the commit that is checked out.
     pub async fn is_committed(&self, tree: &Tree) -> Result<bool, Failure> {
         let head = self.text(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]).await?;
         Ok(head.is_ok_and(|head| head.trim() == tree.id))
@@ -247,7 +247,7 @@ async fn outermost(tops: Vec<Utf8PathBuf>) -> Result<Option<Utf8PathBuf>, Failur
     Ok(tops.into_iter().next())
 }
 
-/// Whether a repository tracks a part of the way to a directory: a link or a submodule there leads to another
+/// Says whether a repository tracks a part of the way to a directory: a link or a submodule there leads to another
 /// repository.
 async fn tracks(top: &Utf8Path, directory: &Utf8Path) -> Result<bool, Failure> {
     let below = directory.strip_prefix(top).unwrap_or(directory);

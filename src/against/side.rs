@@ -25,7 +25,7 @@ pub const SETTING: &str = "setting ";
 pub struct Side {
     /// The environment and its release.
     pub prepared: Prepared,
-    /// What the manifest and the release ask for.
+    /// The state that the manifest and the release ask for.
     pub state: State,
     /// The texts that may be shown, by the file they become.
     pub texts: BTreeMap<Utf8PathBuf, String>,
@@ -38,7 +38,7 @@ struct Placed {
     environment: Environment,
     /// Image → the object that is its archive.
     archives: BTreeMap<String, String>,
-    /// What OpenTofu is given from the repository: the fact's name → a digest.
+    /// The files that OpenTofu is given from the repository: the fact's name → a digest.
     recipes: BTreeMap<String, String>,
     links: BTreeMap<Utf8PathBuf, Link>,
 }

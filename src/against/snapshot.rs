@@ -23,7 +23,7 @@ const DEPTH: usize = 8;
 pub struct Link {
     /// Its target as the commit has it.
     pub target: String,
-    /// Whether that is in the tree.
+    /// True where that is in the tree.
     pub inside: bool,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// What a path below the tree's directory leads to in the tree.
+    /// Follows a path below the tree's directory to its end in the tree.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {
         path.strip_prefix(&self.root).map_or(Found::Outside, |path| self.tree.find(path))

@@ -20,7 +20,7 @@ pub struct Tree {
 /// One entry that is no directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// The id of its object.
     pub id: String,
@@ -28,7 +28,7 @@ pub struct Entry {
     pub size: u64,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A file, and whether it can be executed.
@@ -39,7 +39,7 @@ pub enum Kind {
     Submodule,
 }
 
-/// What a path leads to.
+/// The end of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A file or a submodule at this path.
@@ -118,7 +118,7 @@ impl Tree {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
-    /// What a path relative to the top leads to, through links of the tree.
+    /// Follows a path relative to the top to its end, through links of the tree.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {
         let mut open: VecDeque<String> = parts(path.as_str());
@@ -159,7 +159,7 @@ fn parts(path: &str) -> VecDeque<String> {
     path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
 }
 
-/// Whether every part of a path is a name that a commit may hold. A tree made by hand can hold others.
+/// Says whether every part of a path is a name that a commit may hold. A tree made by hand can hold others.
 fn is_safe(path: &str) -> bool {
     let plain = Utf8Path::new(path).components().all(|part| matches!(part, Utf8Component::Normal(_)));
     let usual = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");

@@ -1,5 +1,5 @@
-//! What services are built from and which files they name, as far as the Compose files say it in so many words. Never judges anything else of a
-//! Compose file: that is for `docker compose config` on the host.
+//! The directories that services are built from and the files that they name, as far as the Compose files say so
+//! literally. Never judges anything else of a Compose file: that is for `docker compose config` on the host.
 
 use super::compose_files::within;
 use super::content::text;
@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What the Compose files say.
+/// The builds and files of the Compose files.
 #[derive(Default)]
 pub struct Scanned {
-    /// What the services that are built read of the release, empty for all of it.
+    /// The paths of the release that builds read; an empty path is all of it.
     pub contexts: BTreeSet<Utf8PathBuf>,
     /// The files that they name.
     pub references: Vec<Reference>,

@@ -1,5 +1,5 @@
-//! The secrets that come with an application's own files: files that are secret as a whole, and variables of `.env` files
-//! that hold credentials by their names or as part of an address. Never resolves anything.
+//! The secrets that come with an application's own files: files that are secret as a whole, and variables of `.env`
+//! files that hold credentials by their names or as part of an address. Never resolves anything.
 
 use super::dotenv;
 use super::release::{Content, File, Release};
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 const LONGEST: u64 = 64 * 1024;
 /// Shorter values are words that other texts use, too.
 const SHORTEST: usize = 8;
-/// What the names of variables have in them whose values are credentials.
+/// Parts of names of variables whose values are credentials.
 const NAMES: [&str; 8] = ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "SALT"];
 
 /// The secrets in the files of a release, besides the manifest's variables.

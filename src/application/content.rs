@@ -4,6 +4,7 @@
 use super::invalid;
 use super::release::{Content, File, Place};
 use crate::below;
+use crate::bounded;
 use crate::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
@@ -75,9 +76,7 @@ impl Place {
 
     /// Reads the file, where it has at most `limit` bytes.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.open()?.take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+        bounded::whole(self.open()?, limit)
     }
 }
 

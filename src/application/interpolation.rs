@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Values(BTreeMap<String, Option<String>>);
 
-/// What a text may become.
+/// The possible results of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Text {
     /// This.

@@ -1,13 +1,15 @@
-//! Which files of a directory are not sent: those that deployer and Git keep for themselves, those that `.deployerignore`
-//! names, and private material that nobody asked to send. `.dockerignore` is not read: it belongs to builds.
+//! Which files of a directory are not sent: those that deployer and Git keep for themselves, those that
+//! `.deployerignore` names, and private material that nobody asked to send. `.dockerignore` is not read: it belongs to
+//! builds.
 
 use super::invalid;
 use crate::below;
+use crate::bounded;
 use crate::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 /// The user's own rules, in the syntax of `.gitignore`.
@@ -108,13 +110,13 @@ impl Rules {
         of(&self.0.matched_path_or_any_parents(path, is_directory))
     }
 
-    /// Whether `!PATH` asks to send it.
+    /// Says whether `!PATH` asks to send it.
     pub fn is_asked_for(&self, path: &Utf8Path) -> bool {
         self.0.matched_path_or_any_parents(path, false).is_whitelist()
     }
 }
 
-/// Whether any component is one of Git or deployer.
+/// Says whether any component is one of Git or deployer.
 pub fn belongs_to_us(path: &Utf8Path) -> bool {
     path.components().any(|part| NEVER.contains(&part.as_str()))
 }
@@ -132,9 +134,7 @@ fn read(root: &Utf8Path) -> io::Result<String> {
     let real = root.join(FILE).canonicalize()?;
     let real = Utf8PathBuf::try_from(real).map_err(camino::FromPathBufError::into_io_error)?;
     let below = real.strip_prefix(root).map_err(|_| io::Error::other("it is a link that leads outside"))?;
-    let mut text = String::new();
-    below::open(root, below)?.take(LARGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+    io::read_to_string(&*bounded::whole(below::open(root, below)?, LARGEST)?)
 }
 
 /// Tells private keys by how a file begins: PEM of any kind, alone or after a certificate, and those of other programs.

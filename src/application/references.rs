@@ -8,15 +8,15 @@ use globset::{Glob, GlobMatcher};
 
 /// One file or directory that a Compose file names.
 pub struct Reference {
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
     /// Which it is.
     pub target: Target,
-    /// Whether Compose goes on without it.
+    /// True where Compose goes on without it.
     pub optional: bool,
 }
 
-/// What a Compose file names a file for.
+/// The purpose for which a Compose file names a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Variables of services, of included files.
@@ -42,7 +42,7 @@ pub enum Target {
 }
 
 impl Reference {
-    /// Whether it is about this file, or about a directory above it.
+    /// Says whether it is about this file, or about a directory above it.
     pub fn covers(&self, file: &Utf8Path) -> bool {
         match &self.target {
             Target::Path(path) => file.starts_with(path),
@@ -50,7 +50,7 @@ impl Reference {
         }
     }
 
-    /// Whether what it names holds secrets.
+    /// Says whether the file that it names holds secrets.
     pub const fn is_secret(&self) -> bool {
         matches!(self.role, Role::EnvFile | Role::Secret)
     }
@@ -66,13 +66,13 @@ impl Reference {
 
 /// Where paths of Compose files lead.
 pub struct Paths<'a> {
-    /// What variables stand for.
+    /// The values of variables.
     pub values: &'a Values,
     /// The application's directory on the host.
     pub host_directory: &'a Utf8Path,
 }
 
-/// What one document of a Compose file names; `base` is the directory its paths are relative to.
+/// Returns the files that one document of a Compose file names; `base` is the directory its paths are relative to.
 pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Vec<Reference> {
     let mut found = Found { tree, base, paths, references: Vec::new() };
     for (key, role) in [("secrets", Role::Secret), ("configs", Role::Config)] {

@@ -18,7 +18,7 @@ const BLOCK: usize = 128 * 1024;
 /// The most entries that are reached through links to directories: links in links multiply.
 const THROUGH_LINKS: usize = 100_000;
 
-/// What the manifest says of a directory.
+/// The manifest's settings of a directory.
 #[derive(Clone, Copy)]
 pub struct Wish<'a> {
     /// Files that are sent in another way, absolute.
@@ -29,10 +29,10 @@ pub struct Wish<'a> {
     pub links: &'a [String],
 }
 
-/// What a directory holds.
+/// The content of a directory.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// What is sent.
+    /// The files that are sent.
     pub files: Files,
     /// Private keys among the files that nothing in `.deployerignore` asks to send.
     pub keys: BTreeSet<Utf8PathBuf>,
@@ -123,9 +123,9 @@ struct Spot {
     shown: Utf8PathBuf,
     /// The directory that it must be in: the application's, or one that a listed link leads to.
     within: Utf8PathBuf,
-    /// Whether a directory above it is closed to all but its owner.
+    /// True where a directory above it is closed to all but its owner.
     private: bool,
-    /// Whether a listed link leads to it.
+    /// True where a listed link leads to it.
     listed: bool,
 }
 
@@ -305,7 +305,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether the manifest names this very path as one that is never sent.
+    /// Says whether the manifest names this very path as one that is never sent.
     fn is_withheld(&self, shown: &Utf8Path) -> bool {
         [self.directory, &self.root].iter().any(|root| self.wish.withheld.contains(&root.join(shown)))
     }
@@ -321,7 +321,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether only the owner has rights.
+/// Says whether only the owner has rights.
 const fn is_private(mode: u32) -> bool {
     // Nothing for the group and nothing for others.
     mode & (0o070 | 0o007) == 0

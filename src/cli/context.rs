@@ -189,12 +189,12 @@ pub(super) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
     }
 }
 
-/// Whether a variable says yes.
+/// Says whether a variable is set to yes.
 fn is_set(name: &str) -> bool {
     variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"))
 }
 
-/// Whether a CI service keeps what is printed.
+/// Says whether a CI service keeps the output.
 pub(super) fn in_ci() -> bool {
     ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "TEAMCITY_VERSION"].into_iter().any(is_set)
 }

@@ -1,4 +1,4 @@
-//! What `exec` and `ssh` share: a connection that is checked as every other, the ways of what is said there, and an
+//! The shared parts of `exec` and `ssh`: a connection that is checked as every other, the ways of its output, and an
 //! exit code that is not ours. Never starts a connection that the host's key was not checked for.
 
 use super::{Context, Ending, pass};
@@ -62,9 +62,9 @@ fn complain(context: &Context, prepared: &Prepared, line: &str) {
 
 /// Data on standard output; where that is the log of a workflow, its runner takes no command from it.
 struct Uncommanded {
-    /// What ends it.
+    /// The token that ends it.
     token: Option<String>,
-    /// Whether the data ends within a line.
+    /// True where the data ends within a line.
     within: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use super::pass::Pass;
 use super::{Context, consent};
+use crate::bounded;
 use crate::event::{Event, PlanView};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
@@ -10,7 +11,7 @@ use crate::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
 use crate::step::files;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 
 /// Whether an argument names a saved plan: names of environments hold neither dots nor slashes.
 pub fn is_file(argument: &str) -> bool {
@@ -33,11 +34,7 @@ pub fn read(path: &str) -> Result<SavedFile, Failure> {
 
 /// A file's text, which is never held beyond the limit.
 fn text(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
+    let bytes = bounded::whole(std::fs::File::open(path)?, LIMIT)?;
     String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 

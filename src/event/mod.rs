@@ -59,11 +59,11 @@ pub enum Event {
     },
     /// The document a command was asked for (a schema, an inventory, a graph). Its form escapes what it holds.
     Output(String),
-    /// What a service or a program on a host says, line by line.
+    /// Output of a service or a program on a host, in whole lines.
     Said {
         /// One or more lines, each with its line break.
         text: String,
-        /// Whether it said so on standard error.
+        /// True for standard error.
         error: bool,
     },
     /// A line for people about what was done (an entry written, an environment resumed).

@@ -274,7 +274,7 @@ impl<'a> Call<'a> {
         keys.into_iter().collect()
     }
 
-    /// What stays once the master runs: not the key.
+    /// The part that stays once the master runs: not the key.
     fn finish(self, keys: Vec<String>) -> Master {
         Master { directory: self.directory, keys }
     }

@@ -83,7 +83,7 @@ pub async fn drained(pipe: impl std::os::fd::AsFd, limit: Duration) {
 mod tests {
     use super::*;
 
-    /// What a script writes to its two streams, apart.
+    /// Runs a script and returns the output on its two streams, apart.
     async fn heard(script: &str) -> (Vec<u8>, Vec<Vec<u8>>, Option<i32>) {
         let (mut data, mut said) = (Vec::new(), Vec::new());
         let argv = ["sh", "-c", script].map(str::to_owned);

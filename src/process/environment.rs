@@ -1,5 +1,5 @@
-//! What a child process gets of our environment: the one place that decides it. `README.md`, "What child processes get",
-//! says it to users; `tests/attacks/environment_leaks.rs` holds it.
+//! The variables that a child process gets of ours: the one place that decides it. `README.md`, "What child processes
+//! get", says it to users; `tests/attacks/environment_leaks.rs` holds it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -8,10 +8,10 @@ use std::sync::{PoisonError, RwLock};
 /// How much of our environment a program gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// What any program needs: where programs are, who and where the user is, language and time zone.
+    /// The variables that any program needs: where programs are, who and where the user is, language and time zone.
     Minimal,
-    /// All but what is withheld: for programs that the user's own settings steer, such as ssh with a `ProxyCommand`, and
-    /// those that the manifest names.
+    /// All but what is withheld: for programs that the user's own settings steer, such as ssh with a `ProxyCommand`,
+    /// and those that the manifest names.
     User,
     /// The same without the variables that lead Git to another repository or make it run something; Git never asks.
     Git,
@@ -19,7 +19,7 @@ pub enum Environment {
     Provider,
 }
 
-/// What any program needs.
+/// The variables that any program needs.
 const MINIMAL: [&str; 14] = [
     "COLORTERM",
     "HOME",
@@ -71,7 +71,7 @@ const WITHHELD: [&str; 27] = [
 /// Ours, those of a GitHub job's own services, and the inputs of its actions.
 const WITHHELD_BEGINNINGS: [&str; 3] = ["ACTIONS_", "DEPLOYER_", "INPUT_"];
 
-/// What Git keeps of the variables that begin with `GIT_`: how it reaches a remote and where its settings are.
+/// The variables beginning with `GIT_` that Git keeps: how it reaches a remote and where its settings are.
 const GIT: [&str; 8] = [
     "GIT_ASKPASS",
     "GIT_CONFIG_COUNT",
@@ -126,7 +126,7 @@ impl Environment {
         }
     }
 
-    /// Whether a variable is part of it; `named` are those that hold secrets of a manifest.
+    /// Says whether a variable is part of it; `named` are those that hold secrets of a manifest.
     fn has(self, name: &OsStr, named: &BTreeSet<String>) -> bool {
         let begins = |beginnings: &[&str]| {
             beginnings.iter().any(|beginning| name.as_encoded_bytes().starts_with(beginning.as_bytes()))

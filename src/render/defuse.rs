@@ -34,8 +34,8 @@ pub(super) fn whole(text: &str, styled: bool) -> String {
     out
 }
 
-/// Whether a character acts on its reader instead of being read. Joiners and variation selectors, which emoji and some
-/// scripts need, are active only after ASCII, where all they do is hide.
+/// Says whether a character acts on its reader instead of being read. Joiners and variation selectors, which emoji and
+/// some scripts need, are active only after ASCII, where all they do is hide.
 pub(super) fn is_active(c: char, before: char) -> bool {
     if is_joiner(c) {
         return before.is_ascii();
@@ -97,8 +97,8 @@ fn sequence(text: &str) -> Option<(&str, &str)> {
     parameters[length..].starts_with('m').then(|| text.split_at(2 + length + 1))
 }
 
-/// Whether a sequence is one that our styles are made of: bold, dim, underlined and colours of the text, but no colour
-/// that hides it, and nothing of the background.
+/// Says whether a sequence is one that our styles are made of: bold, dim, underlined and colours of the text, but no
+/// colour that hides it, and nothing of the background.
 fn is_ours(sequence: &str) -> bool {
     let parameters = sequence.trim_start_matches("\u{1b}[").trim_end_matches('m');
     if let Some(color) = parameters.strip_prefix("38;5;") {
@@ -140,7 +140,7 @@ fn mark(text: &str) -> Option<usize> {
     time.starts_with(|c: char| c.is_ascii_digit()).then_some(mark.len())
 }
 
-/// What follows a character that a text begins with twice.
+/// Returns the rest of a text that begins with the same character twice.
 fn pair(text: &str, c: char) -> Option<&str> {
     skip(text.strip_prefix(c)?, |_| false).strip_prefix(c)
 }

@@ -80,7 +80,7 @@ impl Render for Hiding {
     }
 }
 
-/// What is done to a text.
+/// A change of a text.
 type Each<'a> = &'a dyn Fn(&mut String);
 
 /// Goes over every text of an event that is not a name: names are what scripts look for.

@@ -248,7 +248,7 @@ pub(super) fn acting(text: &str) -> Vec<char> {
     (bare + rest).chars().filter(|c| is_active(*c, std::mem::replace(&mut before, *c))).collect()
 }
 
-/// What follows ESC in the styles that we print with.
+/// The text after ESC in the styles that we print with.
 const OWN: [&str; 23] = [
     "[0m",
     "[1m",

@@ -51,7 +51,7 @@ pub trait Render: Send + Sync {
     /// Writes commands for a workflow, where standard output is its log.
     fn commands(&self, _commands: &[Command]) {}
 
-    /// Whether the log's keeper hides secrets that it knows.
+    /// Says whether the log's keeper hides secrets that it knows.
     fn masks(&self) -> bool {
         false
     }
@@ -108,7 +108,7 @@ pub struct Options {
     pub verbose: bool,
     /// The clock, for logs.
     pub now: fn() -> jiff::Timestamp,
-    /// Whether a CI service keeps what is printed.
+    /// True where a CI service keeps the output.
     pub ci: bool,
     /// Whether the terminal cannot move its cursor (`TERM=dumb`).
     pub dumb: bool,
@@ -194,8 +194,8 @@ pub fn output() -> impl std::os::fd::AsFd {
     io::stdout()
 }
 
-/// Whether standard output is read by a program as it is written, as that of a workflow's step is: neither a terminal nor
-/// a file.
+/// Says whether a program reads standard output as it is written, as that of a workflow's step is: neither a terminal
+/// nor a file.
 #[must_use]
 pub fn is_log() -> bool {
     let kind = std::fs::metadata("/dev/fd/1").map(|metadata| metadata.file_type());

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What is written at once of a long text.
 const BLOCK: usize = 64 * 1024;
 
-/// What a stream's readers can show.
+/// The abilities of a stream's readers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Readers {
-    /// Whether they show styles.
+    /// They show styles.
     pub(super) styled: bool,
-    /// Whether they are programs that take documents as they are: neither a terminal nor the keeper of a workflow's log.
+    /// They are programs that take documents as they are: neither a terminal nor the keeper of a workflow's log.
     pub(super) programs: bool,
 }
 
@@ -34,8 +34,8 @@ impl Stream {
         Self { out: Mutex::new(out), readers, closed: AtomicBool::new(false), lost: AtomicBool::new(false) }
     }
 
-    /// Writes a text at once, so that lines of parallel tasks never mix. Nothing in it is more than text, but for styles
-    /// of ours.
+    /// Writes a text at once, so that lines of parallel tasks never mix. Nothing in it is more than text, but for
+    /// styles of ours.
     pub(super) fn say(&self, text: &str) {
         self.write(&defuse::whole(text, self.readers.styled));
     }

@@ -1,6 +1,6 @@
-//! A saved plan as a file: a digest that tells a damaged file from a whole one, and seals that tell a changed one from the
-//! one that deployer wrote. Each environment's seal covers everything in the file and is made with a key that only root
-//! on its host reads, so that forging a plan takes the key of every host that it changes.
+//! A saved plan as a file: a digest that tells a damaged file from a whole one, and seals that tell a changed one from
+//! the one that deployer wrote. Each environment's seal covers everything in the file and is made with a key that only
+//! root on its host reads, so that forging a plan takes the key of every host that it changes.
 
 use super::SavedPlan;
 use crate::failure::{Failure, Reason};
@@ -26,7 +26,7 @@ pub struct SavedFile {
     body: blake3::Hash,
 }
 
-/// What the seal of an environment tells about the file.
+/// The verdict of an environment's seal about the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seal {
     /// It is as deployer wrote it.
@@ -46,7 +46,7 @@ impl SavedFile {
         Self { seals: seals.collect(), body, plan }
     }
 
-    /// What an environment's seal tells, by its host's key.
+    /// Checks an environment's seal with its host's key.
     #[must_use]
     pub fn check(&self, environment: &str, key: &DigestKey) -> Seal {
         match self.seals.get(environment) {

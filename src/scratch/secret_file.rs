@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// A file that other programs of this user can open by its path while this value lives.
 ///
-/// On Linux the path is a link to memory of this process: nothing of the secret is left when the process has ended, also
-/// by SIGKILL. Elsewhere it is a file that only its owner can read, removed with this value.
+/// On Linux the path is a link to memory of this process: nothing of the secret is left when the process has ended,
+/// also by SIGKILL. Elsewhere it is a file that only its owner can read, removed with this value.
 #[derive(Debug)]
 pub struct SecretFile {
     path: PathBuf,
@@ -45,7 +45,7 @@ impl Drop for SecretFile {
     }
 }
 
-/// Whether a path leads to an open file.
+/// Says whether a path leads to an open file.
 fn leads_to(path: &Path, file: &File) -> bool {
     let place = |about: io::Result<fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
     let own = place(file.metadata());

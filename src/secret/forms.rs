@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// told from other text.
 const SHORTEST: usize = 8;
 
-/// What encoders of URLs leave as it is besides letters and digits, and whether a blank becomes `+`.
+/// The characters that encoders of URLs leave as they are besides letters and digits, and whether a blank becomes `+`.
 ///
 /// In this order: RFC 3986 and Go's queries; Rust's `NON_ALPHANUMERIC`; JavaScript's `encodeURIComponent` and
 /// `encodeURI`; Python's `quote`; Go's paths and user names; WHATWG's user names, paths and queries; forms of browsers

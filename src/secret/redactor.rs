@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Shorter values are too common to be told from other text.
 const SHORTEST: usize = 4;
-/// What is put in a secret's place.
+/// The text in a secret's place.
 const HIDDEN: &str = "***";
 /// Longer texts are looked for one by one instead of all at once.
 const LONGEST: usize = 4 * 1024;
@@ -21,7 +21,7 @@ pub struct Redactor {
     known: RwLock<Arc<Known>>,
 }
 
-/// What is looked for. The search is not wiped from memory when it is dropped; the values are.
+/// The secrets to look for. The search is not wiped from memory when it is dropped; the values are.
 #[derive(Default)]
 struct Known {
     values: Vec<SecretString>,
@@ -57,7 +57,7 @@ impl Redactor {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether there is nothing to hide.
+    /// Says whether there is nothing to hide.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known().values.is_empty()

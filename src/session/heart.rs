@@ -83,7 +83,7 @@ impl Way {
     }
 }
 
-/// What keeps a beat from being written, where that is the host's disk.
+/// The failure of a beat that the host's disk keeps from being written.
 fn trouble_of(beat: &Output, place: &str) -> Option<Failure> {
     let failure = Failure::new(Reason::LeaseLost, "Cannot renew the lease").or_disk_of_host(&beat.stderr, place);
     let disk = beat.status != 0 && failure.reason != Reason::LeaseLost;

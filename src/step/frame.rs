@@ -12,7 +12,7 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// The codes of a fragment that was ended because its time was over: of `timeout`, and of SIGKILL and SIGTERM.
 const LATE: [&str; 3] = ["124", "137", "143"];
 
-/// What one fragment printed.
+/// The output of one fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// All that it had to say.
@@ -49,8 +49,8 @@ impl Marks {
         &self.0
     }
 
-    /// Wraps a fragment, which may be empty, between its marks. It runs in a shell with `$state` and `$app` that ends after
-    /// [`LIMIT`]; its errors do not end the script, and its exit code is in its end mark.
+    /// Wraps a fragment, which may be empty, between its marks. It runs in a shell with `$state` and `$app` that ends
+    /// after [`LIMIT`]; its errors do not end the script, and its exit code is in its end mark.
     #[must_use]
     pub fn wrap(&self, name: &str, fragment: &str) -> String {
         self.wrap_within(name, fragment, LIMIT)

@@ -164,7 +164,7 @@ pub struct ServiceRecord {
     /// file or in a variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<String>,
-    /// What it mounts from below the application's directory.
+    /// Its mounts from below the application's directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Utf8PathBuf>,
     /// Host ports it publishes.

@@ -1,13 +1,13 @@
 //! Small files of ours on a host: written whole or not at all, whatever its disk does, and also on a full one.
 
-/// What `write_whole` says of a file that is not what was written, in lower case.
+/// The message of `write_whole` about a file that is not as it was written, in lower case.
 pub const ALTERED: &str = "does not read back as it was written";
 
 /// Bytes that each environment keeps on its host for small files of ours on a full disk.
 pub const RESERVED: usize = 64 << 10;
 
 /// Shell function `write_whole FILE FORMAT TEXT [MODE]`: FILE holds what `printf FORMAT TEXT` prints, or still what it
-/// held before, and then the function fails with the disk's own words. It writes beside FILE, syncs, reads back and
+/// held before, and then the function fails with the disk's own words. It writes next to FILE, syncs, reads back and
 /// renames. Where that fails it frees the environment's reserve and tries once more. `$flush` replaces `sync`, for what
 /// need not outlast a power cut. FILE is in a directory that only root can write.
 pub const WRITE_WHOLE: &str = r#"write_new() {
@@ -25,7 +25,7 @@ write_whole() {
 "#;
 
 /// Shell that fills the reserve of an environment that the host was claimed for, as far as there is room, and removes
-/// it from a host that was let go.
+/// it from a host that is no longer claimed.
 pub(super) const RESERVE: &str = r#"if [ ! -s "$state/key" ]; then
   rm -f "$state/reserve"
 elif [ "$({ wc -c < "$state/reserve"; } 2>/dev/null || echo 0)" -lt 65536 ]; then

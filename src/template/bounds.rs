@@ -5,9 +5,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tera::{Context, ErrorKind, Tera};
 
-/// What one template may give (bytes).
+/// The largest result of one template (bytes).
 pub const LARGEST: usize = 16 << 20;
-/// What all templates of an application may give (bytes).
+/// The largest result of all templates of an application (bytes).
 pub const TOTAL: usize = 64 << 20;
 /// How long all templates of an application may take; usual ones take milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! Archives that somebody made to reach more of a host than its data: the check that runs before a restore refuses them by
-//! what they hold, waits for none of it, and goes on accepting what deployer makes.
+//! Archives that somebody made to reach more of a host than its data: the check that runs before a restore refuses them
+//! by what they hold, waits for none of it, and goes on accepting what deployer makes.
 
 use crate::backup_scene::Scene;
 use deployer::checked::ArchiveName;
@@ -60,7 +60,7 @@ impl Archive {
     }
 }
 
-/// Checks an archive as `restore` does: the exit code and what is said.
+/// Checks an archive as `restore` does: the exit code and the output.
 async fn checked(scene: &Scene, packed: &[u8]) -> (Option<i32>, String) {
     let name = "tracker--production-1.tar.gz";
     fs::create_dir_all(scene.state("backups")).unwrap();

@@ -1,5 +1,5 @@
-//! The directory of an application: what a pull request or an accident puts there does not carry the runner's files to a
-//! host, a plan or a comment.
+//! The directory of an application: what a pull request or an accident puts there does not carry the runner's files to
+//! a host, a plan or a comment.
 
 use assert_cmd::Command;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-/// What must reach nobody.
+/// A text that must reach nobody.
 const CANARY: &str = "hunter2-canary";
 
 const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2-canary\n-----END OPENSSH PRIVATE KEY-----\n";

@@ -65,7 +65,7 @@ impl Job {
         command.output().unwrap()
     }
 
-    /// What a program was given. The tokens are not among it.
+    /// Returns the variables that a program was given. The tokens are not among them.
     fn given(&self, name: &str) -> String {
         let given = fs::read_to_string(self.path(&format!("{name}.env"))).unwrap_or_default();
         assert!(!given.is_empty(), "{name} was started");

@@ -1,5 +1,5 @@
-//! Replays a host that was taken over and says whatever helps it: names that are paths, records and containers that hold
-//! shell, frames inside frames. What is no name is not there; all else is read as before.
+//! Replays a host that was taken over and says whatever helps it: names that are paths, records and containers that
+//! hold shell, frames inside frames. What is no name is not there; all else is read as before.
 
 use camino::Utf8Path;
 use deployer::state::Kind;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 const HEX: &str = "961e45afc8ab652505120e4df4b1de391934c0af3f87df85a62dd2e0c1c2e5c5";
 
-/// What nothing may be called that reaches a path, a script or a file name.
+/// Names that must not reach a path, a script or a file name.
 const HOSTILE: [&str; 14] = [
     "/../../victim/authorized_keys",
     "../x",

@@ -1,5 +1,5 @@
 //! A private key given as a secret is on no disk, and nothing of it is left when deployer is killed while it connects.
-//! What that process left otherwise, the next one removes.
+//! The next process removes whatever else that one left.
 
 use camino::Utf8Path;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Who looks at a foreign manifest runs none of the commands that it names and reads none of the files.
+//! Looking at a foreign manifest runs none of the commands that it names and reads none of the files.
 
 use crate::review::{CANARY, Work};
 use std::fs;

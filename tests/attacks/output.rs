@@ -1,5 +1,5 @@
-//! Text of a pull request, an argument or a file drives the terminal, or becomes a command of the workflow that deployer
-//! runs in. Everything is tried on the real binary, in every form that it prints in.
+//! Text of a pull request, an argument or a file drives the terminal, or becomes a command of the workflow that
+//! deployer runs in. Everything is tried on the real binary, in every form that it prints in.
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What an attacker writes: `forged` marks it.
+/// Lines of an attacker: `forged` marks them.
 const HOSTILE: &str = "\r::set-output name=forged::1\r\n::error::forged\n  ::warning::forged\n\u{a0}\u{2028}::notice::forged\n\
                        ##[set-env name=forged]1 ##vso[task.forged]2\nsection_start:1:forged\r\u{1b}[0K\n\
                        \u{1b}]0;forged\u{7}\u{1b}[2J\u{9b}2J\u{202e}forged\u{61c}\u{200b}\n```\n</details> @forged\n";
@@ -28,7 +28,7 @@ fn deployer(folder: &Path, arguments: &[&str], workflow: bool) -> Output {
     command.output().expect("it starts")
 }
 
-/// What a runner would take as a command of the attacker's, and what acts on a terminal, by the rules of both.
+/// Finds lines that a runner would take as commands, and sequences that act on a terminal, by the rules of both.
 fn dangers(text: &str) -> Vec<String> {
     taken(text).into_iter().chain(acting(text)).collect()
 }

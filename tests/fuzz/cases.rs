@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 /// How large the inputs are that show work or memory that grows faster than the input, in bytes.
 const LARGE: usize = 1 << 20;
-/// What a mutated input may grow to, in bytes.
+/// The largest size of a mutated input, in bytes.
 const LARGEST: usize = 256 << 10;
 
 /// Pieces that are special somewhere.

@@ -12,11 +12,11 @@ pub struct Fault {
     pub kind: &'static str,
     /// The case's number.
     pub number: u64,
-    /// What the process said.
+    /// The output of the process.
     pub said: String,
 }
 
-/// What became of the cases of one target, or of all.
+/// The results of the cases of one target, or of all.
 #[derive(Clone, Default)]
 pub struct Tally {
     pub cases: u64,

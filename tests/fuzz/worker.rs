@@ -14,7 +14,7 @@ pub const PROGRESS: &str = "progress";
 /// The exit code of a process whose case did not end.
 pub const HUNG: i32 = 3;
 
-/// What a parser may take beyond what the process has before its first case, in bytes.
+/// Memory that a parser may take beyond that of the process before its first case, in bytes.
 const MEMORY: u64 = 256 << 20;
 /// How long one case may take, in processor time: a machine that is busy otherwise makes no hang.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ struct State {
 struct Begun {
     number: u64,
     clock: Instant,
-    /// What the process had used of the processor when the watch first saw the case.
+    /// Time of the processor that the process had used when the watch first saw the case.
     processor: Option<Duration>,
 }
 

@@ -1,5 +1,5 @@
 //! A service prints what a terminal or the runner of a workflow acts on, and the secrets that it was given, in other
-//! forms; what it is asked to write for us is data all the same.
+//! forms; what it is asked to write for us is still data.
 
 use crate::bed::{BedHost, Run, Work};
 use data_encoding::BASE64;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 /// A password that every encoding does something to.
 const PASSWORD: &str = "p@ss:w/ord #%\"$e";
 
-/// What the service says of it.
+/// Returns the lines that the service prints.
 fn forms() -> Vec<String> {
     vec![
         PASSWORD.to_owned(),

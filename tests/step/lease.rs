@@ -178,7 +178,7 @@ async fn a_damaged_lease_is_nobodys_and_its_number_counts() {
     }
 }
 
-/// What a disk does to a write.
+/// The way in which a disk treats a write.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     None,
@@ -296,7 +296,7 @@ async fn a_full_disk_takes_small_files_of_ours_out_of_the_reserve() {
         "rm \"$state/fill\"\n",
         &acquire(3, None),
         &format!("({})\n[ \"$(stat -c %s \"$state/reserve\")\" = 65536 ]\n", lease::release(&key(3, 3))),
-        // A host that is let go keeps none.
+        // A host that is no longer claimed keeps none.
         "rm \"$state/key\"\n",
         &acquire(4, None),
         &format!("({})\n[ ! -e \"$state/reserve\" ]\n", lease::release(&key(4, 4))),

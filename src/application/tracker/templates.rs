@@ -33,7 +33,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "backup/etc/backup.sh.tera"
 };
 
-/// What the backup's script calls to handle files that services can change.
+/// The functions with which the backup's script handles files that services can change.
 const GUARD: (&str, &[u8]) = ("backup/etc/guard.sh", include_bytes!("../../step/guard.sh"));
 
 /// What a stack is made from.
@@ -45,8 +45,8 @@ pub struct Sources {
     pub files: Files,
 }
 
-/// The sources of a stack with these services; what is in `own` goes before what is in this program. `withheld` are files
-/// that are never sent.
+/// The sources of a stack with these services; what is in `own` goes before what is in this program. `withheld` are
+/// files that are never sent.
 ///
 /// # Errors
 /// Everything in `own` that cannot be read, and links that lead out of it.

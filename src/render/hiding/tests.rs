@@ -41,7 +41,7 @@ fn no_event_says_a_secret() {
         hiding.event(&event);
     }
     for event in kept.0.lock().expect("kept").iter() {
-        // Names are names; what is said about them is not.
+        // Names stay; messages about them are searched.
         let line = json::line(event);
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         for field in [

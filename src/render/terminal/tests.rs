@@ -11,12 +11,12 @@ use crate::smoke::{Judgement, Vantage};
 use crate::state::{Kind, Stage};
 use proptest::prelude::*;
 
-/// What a pipe gets on standard output and on standard error.
+/// Returns the output to a pipe: standard output and standard error.
 fn printed(events: &[Event], programs: bool) -> (String, String) {
     shown(events, Readers { programs, styled: false })
 }
 
-/// What is written for these readers.
+/// Returns the output for these readers.
 fn shown(events: &[Event], readers: Readers) -> (String, String) {
     let (out, err) = (Page::default(), Page::default());
     let look = Look { color: readers.styled, ..Look::default() };

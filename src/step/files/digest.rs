@@ -25,8 +25,8 @@ pub(super) fn wanted(file: &File, key: &DigestKey) -> Option<String> {
     file.sha256.map(|sha256| value(file.mode, &sha256, file.secret.then_some(key)))
 }
 
-/// Whether a recorded value is of this very file. A file that became secret, or ceased to be, has a digest of the other
-/// form: that alone is no change.
+/// Says whether a recorded value is of this very file. A file that became secret, or ceased to be, has a digest of the
+/// other form: that alone is no change.
 pub(super) fn is_of(recorded: &str, file: &File, key: &DigestKey) -> bool {
     let same = |sha256| [None, Some(key)].into_iter().any(|key| value(file.mode, &sha256, key) == recorded);
     if file.seed { recorded == SEED } else { file.sha256.is_some_and(same) }

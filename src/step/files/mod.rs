@@ -2,16 +2,18 @@
 //! switched. Never touches a path that no release of ours holds.
 
 mod digest;
+mod on_host;
 mod probe;
 mod switch;
 
 pub(super) use digest::identity;
 pub use digest::{digest, key};
+pub use on_host::{Obstacle, OnHost};
 pub use probe::{LIST, parse, parse_list, probe};
 pub use switch::{compose, in_release, remove, switch};
 
 use super::images::registry;
-use super::record::{DigestKey, FORMAT, FileRecord, Rejected, ReleaseRecord};
+use super::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, guard, keep};
 use crate::application::release::File;
 use crate::application::{Tarball, WHOLE};
@@ -20,7 +22,7 @@ use crate::host::{Input, Stream};
 use crate::shell::quote;
 use crate::state::Facts;
 use camino::{Utf8Path, Utf8PathBuf};
-use digest::{is_keyed, is_of, value, wanted};
+use digest::{is_keyed, is_of, wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ends the list of paths in a script; no relative path can look like it.
@@ -47,7 +49,7 @@ pub struct Seen {
     /// What releases put there, as the switch notes it before it begins: also those of a release whose
     /// own record a later one replaced before its files were gone.
     pub noted: BTreeSet<Utf8PathBuf>,
-    /// What the application's directory has under the paths asked for.
+    /// The things in the application's directory under the paths asked for.
     pub live: BTreeMap<Utf8PathBuf, OnHost>,
 }
 
@@ -58,88 +60,6 @@ pub struct Staged {
     pub record: ReleaseRecord,
     /// Compose's resolved model of it. Holds secrets: never stored, never printed.
     pub model: super::model::Model,
-}
-
-/// What the host has under a path of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnHost {
-    /// A regular file.
-    File {
-        /// Permission bits.
-        mode: u32,
-        /// SHA-256 of its content.
-        sha256: [u8; 32],
-    },
-    /// Something that is never opened.
-    Other(Obstacle),
-}
-
-/// What is in place of a file of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// A symbolic link.
-    Link,
-    /// A directory.
-    Directory,
-    /// A named pipe.
-    Pipe,
-    /// A socket.
-    Socket,
-    /// A device.
-    Device,
-    /// A file that could not be read to its end, such as an endless one.
-    Unread,
-    /// Its path leads through a symbolic link.
-    ThroughLink,
-    /// Its path leads through something other than a directory.
-    ThroughFile,
-}
-
-impl Obstacle {
-    /// Reads `st_mode`, as inode(7) has it.
-    const fn of_mode(mode: u32) -> Self {
-        match mode >> 12 {
-            0xa => Self::Link,
-            0x4 => Self::Directory,
-            0x1 => Self::Pipe,
-            0xc => Self::Socket,
-            0x2 | 0x6 => Self::Device,
-            _ => Self::Unread,
-        }
-    }
-
-    /// The fact's value.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Link => "a symbolic link",
-            Self::Directory => "a directory",
-            Self::Pipe => "a named pipe",
-            Self::Socket => "a socket",
-            Self::Device => "a device",
-            Self::Unread => "a file that cannot be read",
-            Self::ThroughLink => "below a symbolic link",
-            Self::ThroughFile => "below something other than a directory",
-        }
-    }
-}
-
-impl OnHost {
-    /// The same for what is below it.
-    const fn passed(self) -> Self {
-        Self::Other(if matches!(self, Self::Other(Obstacle::Link)) {
-            Obstacle::ThroughLink
-        } else {
-            Obstacle::ThroughFile
-        })
-    }
-
-    /// The fact's value: mode and digest of a file, keyed where its content is secret.
-    fn value(self, key: Option<&DigestKey>) -> String {
-        match self {
-            Self::File { mode, sha256 } => value(mode, &sha256, key),
-            Self::Other(obstacle) => obstacle.name().to_owned(),
-        }
-    }
 }
 
 impl Seen {

@@ -69,7 +69,7 @@ pub(super) fn commands(
                 record.files.iter().filter(|(_, file)| file.value != SEED).map(|(path, _)| path).collect();
             let mounts = staged.model.own_mounts(name, Utf8Path::new(&tree), &sent);
             keep("before.json", &live(name, &record.directory, &mounts))
-                + &once(record, name, &beside(host, record, name))
+                + &once(record, name, &next_to_live(host, record, name))
         } else {
             let kept = drift::kept_files(subject, host);
             once(record, name, &first(record, name, &kept))
@@ -110,8 +110,9 @@ fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
     }
 }
 
-/// Runs one next to the live release, on a copy of what waits: it may write to what it mounts, and what it writes is not released.
-fn beside(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
+/// Runs one next to the live release, on a copy of what waits: it may write to what it mounts, and what it writes is
+/// not released.
+fn next_to_live(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
     let (user, group) = host.access.owner;
     format!(
         r#"cp -a --reflink=auto "$state/releases/"{id}/tree "$run"

@@ -1,4 +1,4 @@
-//! What hosts send.
+//! Input from hosts.
 
 use super::{bytes, files, read, target, text};
 use crate::Target;

@@ -1,4 +1,4 @@
-//! What files of this machine hold: manifests, applications, saved plans, the store, the predecessor's environments.
+//! Files of this machine: manifests, applications, saved plans, the store, the predecessor's environments.
 
 use super::{bytes, cases, files, read, target, text};
 use crate::Target;

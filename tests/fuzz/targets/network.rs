@@ -1,4 +1,4 @@
-//! What trackers, sites and their certificates answer.
+//! Answers of trackers and sites, and their certificates.
 
 use super::{bytes, target};
 use crate::Target;

@@ -1,4 +1,4 @@
-//! What OpenTofu writes.
+//! Output and files of OpenTofu.
 
 use super::{bytes, read, target, text};
 use crate::Target;
