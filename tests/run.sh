@@ -17,6 +17,7 @@ cd "$(dirname "$0")/.."
 cargo_deny=0.20.2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/deployer-tests
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+export CI=true # deployer behaves differently there: no test may depend on where it runs
 
 fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 

@@ -131,10 +131,11 @@ pub fn own_directory(subject: &Subject<'_>, host: &HostFacts, directory: &Utf8Pa
     )
 }
 
-/// Shell that forgets whose the application's directory is.
+/// Shell that forgets whose the application's directory is. The directory of these files stays: another environment's
+/// command may be about to write there.
 #[must_use]
 pub fn disown_directory(directory: &Utf8Path) -> String {
-    format!("rm -f {}\nrmdir /var/lib/deployer/directories 2>/dev/null || :\n", owner_file(directory))
+    format!("rm -f {}\n", owner_file(directory))
 }
 
 /// Reads the probe's lines.

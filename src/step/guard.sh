@@ -8,7 +8,8 @@
 # renamed into place, which replaces a link and never follows it.
 
 # pin DIRECTORY [USER:GROUP]: enters an absolute directory and remembers its real path as $top; with an owner, creates it
-# where it is missing. A link on the way is followed only in a directory that root alone can change.
+# where it is missing. A link on the way is followed only in a directory that root alone can change. Directories above it
+# may be created by another environment's command at the same moment (mkdir -p); the directory itself must be new.
 pin() {
   cd -P / || return 1
   todo=${1#/}/ hops=0
@@ -25,8 +26,7 @@ pin() {
     fi
     place=${PWD%/}/$part
     if [ -n "${2-}" ] && [ ! -e "./$part" ]; then
-      (umask 022 && mkdir "./$part") || return 1
-      [ -n "$todo" ] || hops=new
+      if [ -n "$todo" ]; then (umask 022 && mkdir -p "./$part"); else (umask 022 && mkdir "./$part") && hops=new; fi || return 1
     fi
     cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
   done
@@ -48,7 +48,7 @@ walk() {
     case $part in '' | .) continue ;; ..) return 1 ;; esac
     place=${PWD%/}/$part
     if [ -n "${2-}" ] && { [ -L "./$part" ] || [ ! -d "./$part" ]; }; then
-      clear_way "./$part" && (umask 022 && mkdir "./$part") || return 1
+      clear_way "./$part" && (umask 022 && mkdir -p "./$part") || return 1
     fi
     cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
     passed=$passed/$part
@@ -125,9 +125,13 @@ unlinked() {
 make_directory() {
   split "$2"
   enter "$directory" make || { echo "Cannot create $2: $passed/$part is in the way" >&2 && return 1; }
-  [ ! -d "$name" ] || [ -L "$name" ] || return 0
-  if [ -e "$name" ] || [ -L "$name" ]; then echo "Cannot create $2: it is a link or a file on the host" >&2 && return 1; fi
-  (umask 022 && mkdir -- "$name") && walk "${name#./}" && chown "$1" .
+  # Only a new directory is given away; a service may create it at the same moment.
+  if [ ! -e "$name" ] && [ ! -L "$name" ] && (umask 022 && mkdir -- "$name"); then
+    walk "${name#./}" && chown "$1" .
+  elif [ -L "$name" ] || [ ! -d "$name" ]; then
+    [ ! -e "$name" ] && [ ! -L "$name" ] || echo "Cannot create $2: it is a link or a file on the host" >&2
+    return 1
+  fi
 }
 
 # discard PATH: removes a file below $top and the directories that are empty without it. What is below a link stays.

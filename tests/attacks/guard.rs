@@ -170,6 +170,32 @@ async fn the_directory_itself_is_reached_over_links_of_roots_alone() {
     assert!(!scene.path("real/top").exists());
 }
 
+/// Another environment's command, or a service, creates each directory just before this one does.
+#[tokio::test]
+async fn directories_that_appear_at_the_same_moment_are_entered_like_others() {
+    let scene = Scene::new();
+    let first = r#"mkdir() {
+  for last; do :; done
+  case $last in ${late:-none}) command mkdir "$last" ;; esac
+  command mkdir "$@"
+}
+"#;
+    let id = fs::metadata(&scene.root).unwrap();
+    let owner = format!("{}:{}", id.uid(), id.gid());
+    for (late, work, made) in [
+        ("./opt", format!("pin {}/opt/deployer/shop {owner}", scene.root), "opt/deployer/shop"),
+        ("./new", "enter new/sub make".to_owned(), "app/new/sub"),
+        ("./data", format!("make_directory {owner} data"), "app/data"),
+    ] {
+        let (code, _) = scene.run(&format!("{first}late={late}\n{work}")).await;
+        assert_eq!(code, Some(0), "{work}");
+        assert!(scene.path(made).is_dir(), "{made}");
+    }
+    // The directory that is given to its owner has to be new.
+    let taken = format!("{first}late=./shop\npin {}/opt/other/shop {owner}", scene.root);
+    assert_eq!(scene.run(&taken).await.0, Some(1));
+}
+
 /// Replaces a directory of the application by a link and back, as fast as it can, while root works there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {

@@ -38,10 +38,11 @@ fn with(name: &str, pid: u32) -> Vec<std::path::PathBuf> {
     entries.map(|entry| entry.path()).filter(of).collect()
 }
 
-/// The files that hold a text, below directories where temporary files are. Links are not followed.
+/// The files of at most 1 MiB that hold a text, below directories where temporary files are. Links are not followed.
 fn holding(text: &str, roots: &[&str]) -> Vec<std::path::PathBuf> {
     let files = roots.iter().flat_map(|root| walkdir::WalkDir::new(root).into_iter().flatten());
-    let files = files.filter(|entry| entry.file_type().is_file());
+    let small = |entry: &walkdir::DirEntry| entry.metadata().is_ok_and(|about| about.len() <= 1 << 20);
+    let files = files.filter(|entry| entry.file_type().is_file() && small(entry));
     let holds =
         |path: &std::path::PathBuf| fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
     files.map(walkdir::DirEntry::into_path).filter(holds).collect()
