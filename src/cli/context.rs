@@ -8,6 +8,7 @@ use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
 use crate::machine::{Tools, Workshop};
 use crate::manifest::environment::Name;
+use crate::manifest::{self, Manifest};
 use crate::render::{self, Format, Render};
 use crate::session::Claim;
 use crate::store::Store;
@@ -102,6 +103,17 @@ impl Context {
     #[must_use]
     pub fn claim(&self, wait: Duration) -> Claim {
         Claim { holder: Holder::here(&self.by, self.command, self.ci.clone()), wait }
+    }
+
+    /// Reads the manifest. No application sends the store, wherever that is.
+    ///
+    /// # Errors
+    /// As [`manifest::load`].
+    pub fn manifest(&self) -> Result<Manifest, Vec<Failure>> {
+        let mut manifest = manifest::load(self.file.as_str(), self.home.as_deref())?;
+        let (url, directory) = self.store(Some(&manifest.state));
+        manifest.withhold_store(&url, &directory);
+        Ok(manifest)
     }
 
     /// What machines are made with; `state` is the manifest's store.

@@ -54,7 +54,7 @@ pub enum Keep {
 impl Pass {
     /// Reads the manifest, opens the store, says warnings.
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
-        let manifest = manifest::load(context.file.as_str(), context.home.as_deref())?;
+        let manifest = context.manifest()?;
         let (url, directory) = context.store(Some(&manifest.state));
         // What a machine is about cannot be told without its record, as OpenTofu's own state is made by a mere plan.
         let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());

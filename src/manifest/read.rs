@@ -2,6 +2,7 @@
 //! for is an argument.
 
 use super::claim::{self, Claim};
+use super::environment::Environment;
 use super::report::Report;
 use super::rules::{self, Reading};
 use super::spec::{ManifestSpec, ValueSpec};
@@ -89,10 +90,7 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
     let mut meaning = rules::apply(spec, &mut reading);
     let (claims, state_passphrase, variables) = (reading.claims, reading.passphrase, reading.variables);
     reading.withheld.extend(store_files(&meaning.state, base));
-    let withheld = Arc::new(reading.withheld);
-    for application in meaning.environments.values_mut().filter_map(|(_, one)| one.application.as_mut()) {
-        application.withheld = Arc::clone(&withheld);
-    }
+    withhold_files(meaning.environments.values_mut().map(|(_, environment)| environment), &reading.withheld);
     let (places, environments) = (meaning.environments.into_iter())
         .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
         .unzip::<_, _, Vec<_>, _>();
@@ -114,6 +112,19 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
 /// The manifest, which no application may send.
 fn own_files(file: &str, base: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
     Utf8Path::new(file).file_name().filter(|_| file != "-").map(|name| base.join(name)).into_iter().collect()
+}
+
+impl Manifest {
+    /// Lets no application send the files of the store at `url`, whose relative path starts from `directory`.
+    pub fn withhold_store(&mut self, url: &str, directory: &Utf8Path) {
+        withhold_files(self.environments.values_mut(), &store_files(url, directory).into_iter().collect());
+    }
+}
+
+fn withhold_files<'a>(environments: impl Iterator<Item = &'a mut Environment>, files: &BTreeSet<Utf8PathBuf>) {
+    for application in environments.filter_map(|environment| environment.application.as_mut()) {
+        Arc::make_mut(&mut application.withheld).extend(files.iter().cloned());
+    }
 }
 
 /// The files of the store at `url`, and the key of what is sealed there.

@@ -154,7 +154,9 @@ discard() {
 # ./NUMBER/NAME` of each regular file of at most $largest bytes; `through MODE PATH` of a path that leads through something other than a directory.
 describe() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
+  # For a signal, such as that of timeout, not every shell runs the first alone.
   trap 'rm -rf "$copies"' EXIT
+  trap 'exit 143' HUP INT TERM
   # sha256sum follows links and waits for pipes; cp, which never follows a link, copies small files to where nobody else is.
   ulimit -f 4096
   number=0 kept=0 at='' there=''
@@ -225,6 +227,7 @@ describe_obstacle() {
 show() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   trap 'rm -rf "$copies"' EXIT
+  trap 'exit 143' HUP INT TERM
   while IFS= read -r path; do
     split "$path"
     enter "$directory" || continue

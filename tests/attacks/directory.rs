@@ -225,6 +225,19 @@ fn keys_manifest_state_and_sources_of_secrets_are_never_sent() {
         project.write(path, CANARY);
     }
     assert_eq!(project.sent(), set(&["compose.yaml", "data.txt"]));
+
+    // One that the command line names.
+    for path in ["there.db-wal", "there.db-shm"] {
+        project.write(path, CANARY);
+    }
+    let mut render = std::process::Command::new(env!("CARGO_BIN_EXE_deployer"));
+    render.args(["render", "prod", "-o", "out", "--state", "sqlite:there.db"]).current_dir(&project.root);
+    let rendered = render.output().unwrap();
+    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
+    assert!(project.root.join("out/data.txt").exists());
+    for path in ["there.db-wal", "there.db-shm", "state.key"] {
+        assert!(!project.root.join("out").join(path).exists(), "{path}");
+    }
 }
 
 #[test]

@@ -35,17 +35,21 @@ impl Scene {
         self.root.join(path)
     }
 
-    /// Runs shell after the functions, with the directory entered; its exit code and what it printed.
-    async fn run(&self, script: &str) -> (Option<i32>, String) {
+    /// Shell after the functions, with the directory entered.
+    fn script(&self, script: &str) -> String {
         let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
         let id = fs::metadata(&self.root).unwrap();
-        let script = format!(
+        format!(
             "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree own={root}/own owner={}:{} largest=1000000\n{script}",
             id.uid(),
             id.gid(),
             root = self.root,
-        );
-        let argv = ["sh", "-c", &script].map(str::to_owned);
+        )
+    }
+
+    /// Runs it; its exit code and what it printed.
+    async fn run(&self, script: &str) -> (Option<i32>, String) {
+        let argv = ["sh", "-c", &self.script(script)].map(str::to_owned);
         let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
         (finished.status.code(), String::from_utf8_lossy(&finished.stdout).replace('\0', "\n"))
     }
@@ -143,6 +147,23 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
 
     let (_, shown) = scene.run("printf '%s\\n' a/file large link pipe through/file | show").await;
     assert_eq!(shown, "4 a/file\nold\n\n");
+}
+
+/// A look that its time limit ends, as `timeout` does it, leaves no copies of files behind.
+#[tokio::test]
+async fn a_look_that_is_ended_leaves_nothing() {
+    let scene = Scene::new();
+    let seen = scene.path("seen");
+    let slow = format!("slow() {{ echo \"$copies\" >{seen}; sleep 50; }}\nfind() {{ slow; }}\ndd() {{ slow; }}\n");
+    for look in ["describe", "show"] {
+        fs::write(scene.path("script"), scene.script(&format!("{slow}echo a/file | {look}"))).unwrap();
+        let argv = ["timeout", "-k", "20", "2", "sh", scene.path("script").as_str()].map(str::to_owned);
+        let finished = process::run(&argv, b"", Duration::from_secs(40)).await.unwrap();
+        assert_eq!(finished.status.code(), Some(124), "{look}");
+        let copies = fs::read_to_string(&seen).unwrap();
+        assert!(copies.starts_with(scene.root.as_str()) && !fs::exists(copies.trim()).unwrap(), "{look}: {copies}");
+        fs::remove_file(&seen).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -110,8 +110,7 @@ pub(super) async fn read(
     args: &Args,
     before: Option<(&Arc<Manifest>, &Arc<Store>)>,
 ) -> Result<Good, Vec<Failure>> {
-    let home = context.home.as_deref();
-    let manifest = tokio::task::block_in_place(|| manifest::load(context.file.as_str(), home))?;
+    let manifest = tokio::task::block_in_place(|| context.manifest())?;
     let manifest = Arc::new(manifest);
     let (url, directory) = context.store(Some(&manifest.state));
     let store = match before {
