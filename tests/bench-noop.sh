@@ -5,7 +5,9 @@
 # through parallel plain ssh, and of `ssh HOST true`, RUNS (10) of each in turn, and the ratios. The budget is 1.2 times
 # the probe scripts. Beside them, PEER_RUNS (3) of pyinfra and Ansible finding the same: Docker is installed and runs,
 # the files and the image are there, the services are up and the page is served. PROGRAM is another build to measure;
-# without it the release build is made. Needs python3 with venv, unless PEER_RUNS is 0.
+# without it the release build is made. BEFORE=PROGRAM names an older build that applies the same application under
+# another name on the same hosts, in turn with this one, and whose ratio is printed. Needs python3 with venv, unless
+# PEER_RUNS is 0.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -16,6 +18,7 @@ peer_runs=${PEER_RUNS:-3}
 deployer=${3:-${CARGO_TARGET_DIR:-$checkout/target}/release/deployer}
 [ $# -gt 2 ] || cargo build --quiet --release --manifest-path "$checkout/Cargo.toml"
 deployer=$(realpath "$deployer")
+before=${BEFORE:+$(realpath "$BEFORE")}
 work=$(mktemp -d)
 cleanup() {
     cd /
@@ -63,6 +66,12 @@ END
         echo "  noop${address##*.}: { registered: { address: $address }, ssh: { host_key: [\"$pin\"] } }"
     done
 } >deployment.yaml
+
+if [ -n "$before" ]; then
+    cp -r app deployment.yaml -t "$(mkdir -p old && echo old)"
+    sed -i 's/8080:8080/8081:8080/' old/app/compose.yaml
+    sed -i 's/^project: bench/project: before/; s/port: 8080/port: 8081/' old/deployment.yaml
+fi
 
 {
     echo 'hosts = ['
@@ -127,6 +136,7 @@ on() { ssh -F "$ssh_config" "deploy@$1" "${@:2}"; }
 probe_one() { on "$1" sudo sh -s <"probe.$1"; }
 nothing_one() { on "$1" true; }
 apply() { HOME=$work "$deployer" apply; }
+before() { (cd old && HOME=$work "$before" apply); }
 probe() { each probe_one; }
 nothing() { each nothing_one; }
 pyinfra() { "$cache/peers/bin/pyinfra" --sudo -y inventory.py deploy.py; }
@@ -150,11 +160,16 @@ median() { sort -n "times.$1" | awk '{ times[NR] = $1 } END { printf "%d", (time
 
 HOME=$work "$deployer" apply --json >log || { cat log >&2; exit 1; }
 for address in "${addresses[@]}"; do HOME=$work "$deployer" probe "noop${address##*.}" >"probe.$address"; done
+in_turn=(apply probe nothing)
+if [ -n "$before" ]; then
+    in_turn+=(before)
+    before >log 2>&1 || { cat log >&2; exit 1; }
+fi
 # The first turn warms up.
-for name in apply probe nothing; do clock $name; done
+for name in "${in_turn[@]}"; do clock "$name"; done
 rm times.*
 for ((run = 0; run < runs; run++)); do
-    for name in apply probe nothing; do clock $name; done
+    for name in "${in_turn[@]}"; do clock "$name"; done
 done
 HOME=$work "$deployer" apply --json | tail -n 1 | grep -q '"outcome":"converged"'
 if [ "$peer_runs" != 0 ]; then
@@ -181,3 +196,4 @@ echo "medians of $runs runs on $count hosts: deployer apply $apply ms, probe thr
 }
 echo "deployer apply / probe through ssh: $(ratio "$apply" "$probe") (budget 1.2)"
 echo "deployer apply / ssh true: $(ratio "$apply" "$nothing")"
+[ -z "$before" ] || echo "deployer apply / apply of $BEFORE: $(ratio "$apply" "$(median before)")"

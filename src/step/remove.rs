@@ -3,7 +3,7 @@
 
 use super::access::LEGACY_MARKER;
 use super::{
-    Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, guard, keep, schedules, scripts, updates,
+    Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, guard, images, keep, schedules, scripts, updates,
 };
 use crate::failure::Reason;
 use crate::host::Input;
@@ -56,7 +56,9 @@ pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
 pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
     let (title, script, limit, reason) = match kind {
         Kind::Services => ("stop and remove the services", services(subject, purge), LONG, Reason::ServicesFailed),
-        Kind::Images => ("remove the images we brought", IMAGES.to_owned(), LONG, Reason::CommandFailed),
+        Kind::Images => {
+            ("remove the images we brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
+        }
         Kind::Files => ("remove our files", remove_files(subject, host, purge), SHORT, Reason::CommandFailed),
         Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
         Kind::Firewall => return firewall::remove(subject),
@@ -90,12 +92,9 @@ docker network ls -q {filter} | xargs -r docker network rm >&2
     script
 }
 
-/// An image that something else on the host uses stays: Docker refuses to remove it.
-const IMAGES: &str = r#"[ ! -e "$state/images" ] || sort -u "$state/images" | while IFS= read -r image; do
-  docker image rm -- "$image" >&2 2>/dev/null </dev/null || true
-done
-[ ! -e "$state/brought" ] || sort -u "$state/brought" | while IFS= read -r image; do
-  docker image rm -- "$image" >&2 2>/dev/null </dev/null || true
+/// Shell, after [`images::REMOVE`]. An image that something else on the host uses stays.
+const IMAGES: &str = r#"for list in "$state/images" "$state/brought"; do
+  [ ! -e "$list" ] || sort -u "$list" | remove_images >/dev/null
 done
 rm -f "$state/images" "$state/brought" "$state/built""#;
 

@@ -1,6 +1,6 @@
 //! Several environments: what one depends on comes first and is included, and its failure is the cause.
 
-use crate::bed::{BedHost, Run, Work};
+use crate::bed::{BedHost, Run, Work, image};
 use crate::scene::{containers, entry, several, steps};
 
 /// Where in a run a step of an environment was in a state.
@@ -80,4 +80,38 @@ fn two_environments_share_a_host_and_part_again() {
     assert_eq!(after, before);
     assert!(host.holds("docker image inspect demo:1 >/dev/null"));
     assert_eq!(work.run(&["apply", "two", "--json"]).expect(0).outcome(), "converged");
+}
+
+/// A release waits for its start, or may be gone back to: Docker does not know that it needs its image.
+#[test]
+fn an_image_that_another_environment_needs_stays() {
+    let host = BedHost::docker();
+    let work = Work::empty();
+    let few = "    keep_releases: 1\n";
+    let entries = entry(&host, &work, "one", 8080, few)
+        + &entry(&host, &work, "two", 8081, "")
+        + &entry(&host, &work, "three", 8082, "");
+    several(&host, &work, &entries);
+    work.link("demo-2.tar", &image("demo-2.tar"));
+    work.apply().expect(0);
+    host.shell("docker rm -f shop--two-web-1");
+
+    // One lets its release go, three is taken off the host.
+    work.edit("one/compose.yaml", "demo:1", "demo:2");
+    let text = work.read("deployment.yaml").replacen("\"demo:1\": ./demo.tar", "\"demo:2\": ./demo-2.tar", 1);
+    work.write("deployment.yaml", text);
+    work.run(&["apply", "one", "--json"]).expect(0);
+    assert!(host.holds("docker image inspect demo:1"));
+    work.run(&["destroy", "three", "--allow-destroy", "three", "--json"]).expect(0);
+    assert!(host.holds("docker image inspect demo:1"));
+    let run = work.run(&["apply", "two", "--json"]).expect(0);
+    assert!(steps(&run).iter().all(|step| step["kind"] != "images"), "{}", run.stdout);
+    assert_eq!(host.page(8081).as_deref(), Some("two\n"));
+
+    // The last one takes it along; what stayed for others alone goes with the next release.
+    work.run(&["destroy", "two", "--allow-destroy", "two", "--json"]).expect(0);
+    work.write("one/html/index.html", "one more\n");
+    work.run(&["apply", "one", "--json"]).expect(0);
+    assert!(!host.holds("docker image inspect demo:1"));
+    assert!(host.holds("docker image inspect demo:2"));
 }

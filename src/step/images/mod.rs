@@ -218,6 +218,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     loads.into_iter().chain(pulls).chain(build::commands(subject, host, &builds)).collect()
 }
 
+/// Shell functions that remove images, but not those that other environments of the host need.
+pub const REMOVE: &str = include_str!("remove.sh");
+
 /// Shell that notes an image as brought by us.
 fn brought(image: &str) -> String {
     format!(

@@ -191,14 +191,13 @@ fn labels(record: &ReleaseRecord) -> String {
     serde_json::json!({ "services": services }).to_string()
 }
 
-/// Removes the images that we brought, no release on the host runs with and the manifest does not name. One that something else uses stays: Docker
-/// refuses to remove it.
+/// Shell, after [`images::REMOVE`], that removes the images that we brought, no release of the environment runs with and the
+/// manifest does not name. One that something else on the host uses stays, and stays noted.
 const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
-  sort -u "$state/brought" | grep -vxF -f "$state/used" | while IFS= read -r id; do
-    docker image rm -- "$id" >/dev/null 2>&1 </dev/null || true
-  done
-  lines=$(sort -u "$state/brought" | grep -xF -f "$state/used" || true)
+  kept=$(sort -u "$state/brought" | grep -vxF -f "$state/used" | remove_images)
+  lines=$({ sort -u "$state/brought" | grep -xF -f "$state/used" || :; printf '%s' "${kept:+$kept
+}"; } | sort -u)
   write_whole "$state/brought" %s "${lines:+$lines
 }"
   if [ -e "$state/built" ]; then
@@ -242,7 +241,8 @@ wanted() {{
   cat <<'/.'
 {wanted}/.
 }}
-{UNUSED}"#,
+{remove}{UNUSED}"#,
+        remove = images::REMOVE,
         wanted = subject
             .release
             .into_iter()
