@@ -34,7 +34,7 @@ fn show_plan(context: &Context, path: &str) -> Result<Ending, Failure> {
     context.say(Event::Note(format!(
         "Plan of {}, made by {by} at {}, on {on}\n",
         plan.project,
-        made_at.strftime("%F %T %Z")
+        made_at.strftime("%F %T UTC")
     )));
     context.say(Event::Plan(plan));
     context.say(Event::Note(

@@ -102,7 +102,7 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
     let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
 "#;
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
-    let owned = files::lines(host.files.owned());
+    let owned = files::lines(host.files.removable());
     let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
     format!(
         r#"if [ -d "$app" ]; then

@@ -113,4 +113,11 @@ fn seeds_are_sent_once_and_then_the_hosts() {
     work.edit("deployment.yaml", "seed: [\"data/**\"],", "seed: [\"data/*\"],");
     work.apply().expect(0);
     assert!(host.holds(&format!("[ -e {APP}/data/first ]")));
+
+    // So does one of an environment that is taken off its host; data goes only where somebody says so.
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--json"]).expect(0);
+    assert_eq!(
+        host.shell(&format!("cat {APP}/data/first; ls -R {APP}")),
+        format!("edited\n{APP}:\ndata\n\n{APP}/data:\nfirst\n")
+    );
 }

@@ -72,6 +72,13 @@ fn the_old_release_serves_until_the_new_one_is_valid() {
     assert!(run.of("step").is_empty(), "nothing begins: {}", run.stdout);
     assert_eq!((serving(), files()), before);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    // Another port is a way out, while that release still waits.
+    work.write("app/compose.yaml", DEMO.replace("8080:8080", "8082:8080"));
+    work.edit("deployment.yaml", "port: 8080", "port: 8082");
+    work.apply().expect(0);
+    assert_eq!(host.page(8082).as_deref(), Some("page two\n"));
+    work.write("app/compose.yaml", DEMO.replace("8080:8080", "8081:8080"));
+    work.edit("deployment.yaml", "port: 8082", "port: 8080");
 
     host.fault("port-taken", &["off", "8081"]);
     work.edit("deployment.yaml", "port: 8080", "port: 8081");

@@ -69,6 +69,13 @@ impl Seen {
         self.begun().flat_map(|record| record.files.keys()).chain(&self.noted).collect()
     }
 
+    /// The same without seeds, which are the host's own once they were sent.
+    #[must_use]
+    pub fn removable(&self) -> BTreeSet<&Utf8PathBuf> {
+        let seed = |path: &&Utf8PathBuf| self.recorded(path).is_some_and(|file| file.value == SEED);
+        self.owned().into_iter().filter(|path| !seed(path)).collect()
+    }
+
     /// The releases whose switch began: the newer one first.
     pub fn begun(&self) -> impl Iterator<Item = &ReleaseRecord> {
         [&self.swapping, &self.current].into_iter().flatten()
@@ -254,6 +261,12 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         services: BTreeMap::new(),
         pulled: BTreeMap::new(),
     })
+}
+
+/// Whether a release waits on the host that is not made from what is wanted now: another is staged in its place.
+#[must_use]
+pub fn waits_in_vain(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    host.files.staged.as_ref().is_some_and(|staged| digest(subject, host).as_ref() != Some(&staged.record.digest))
 }
 
 /// Refuses a release for which there is no room where it is staged.

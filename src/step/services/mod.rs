@@ -187,7 +187,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         return Some(unknown);
     }
     let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(container::Container::ports).collect();
-    let records = records(subject, host);
+    // One that waits and is not wanted any more gives way before anything is started.
+    let records = if files::waits_in_vain(subject, host) { BTreeMap::new() } else { records(subject, host) };
     let taken = records.iter().find_map(|(service, record)| {
         let port = record.ports.iter().find(|port| {
             host.services.listening.contains(&(port.port, port.protocol.clone()))
