@@ -222,9 +222,12 @@ impl Resolve {
     }
 }
 
+/// Takes the secrets of the environment of that name, to hide them from now on in everything that is said.
+pub type Hide<'a> = &'a (dyn Fn(&str, &Arc<Redactor>) + Send + Sync);
+
 /// Resolves an environment's values as far as `resolve` goes, and renders its release. Everything it reads is on this
-/// machine.
-pub async fn prepare(environment: Environment, resolve: Resolve) -> Result<Prepared, Vec<Failure>> {
+/// machine. `hide` is given the secrets before anything can fail with them.
+pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>) -> Result<Prepared, Vec<Failure>> {
     let mut values = BTreeMap::new();
     let mut secrets = Vec::new();
     let mut failures = Vec::new();
@@ -254,6 +257,8 @@ pub async fn prepare(environment: Environment, resolve: Resolve) -> Result<Prepa
             Err(failure) => failures.push(failure),
         }
     }
+    let redactor = Arc::new(Redactor::new(&secrets));
+    hide(environment.name.as_str(), &redactor);
     let release = match &environment.application {
         Some(application) if failures.is_empty() && !environment.orphaned => {
             match application::load(application, &values) {
@@ -266,19 +271,16 @@ pub async fn prepare(environment: Environment, resolve: Resolve) -> Result<Prepa
         }
         _ => None,
     };
-    secrets.extend(release.iter().flat_map(application::confidential::of));
+    let confidential: Vec<_> = release.iter().flat_map(application::confidential::of).collect();
+    if !confidential.is_empty() {
+        redactor.learn(&confidential);
+        hide(environment.name.as_str(), &redactor);
+    }
     if !failures.is_empty() {
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
     let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared {
-        environment,
-        release,
-        redactor: Arc::new(Redactor::new(&secrets)),
-        retry: false,
-        fallback_key,
-        met: BTreeMap::new(),
-    })
+    Ok(Prepared { environment, release, redactor, retry: false, fallback_key, met: BTreeMap::new() })
 }
 
 /// The secrets that open the connection, as far as they can be resolved.

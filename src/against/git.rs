@@ -30,6 +30,9 @@ const QUIET: [&str; 9] = [
     "--no-optional-locks",
 ];
 
+/// What to do where objects are missing.
+const PARTIAL: &str = "In a partial clone, fetch without a filter first: git fetch --refetch --no-filter";
+
 /// A repository, and a private directory for what is made of it.
 pub struct Repository {
     /// The top of its working tree.
@@ -155,8 +158,9 @@ impl Repository {
 
     /// Lists a tree, and reads the targets of its links.
     async fn tree(&self, name: &str) -> Result<Tree, Failure> {
-        let cannot =
-            |why: String| Failure::new(Reason::CommandFailed, "Cannot list the files of a commit").details(why);
+        let cannot = |why: String| {
+            Failure::new(Reason::CommandFailed, "Cannot list the files of a commit").details(why).hint(PARTIAL)
+        };
         let id = self.text(&["rev-parse", "--verify", name]).await?.map_err(cannot)?.trim().to_owned();
         let words = ["ls-tree", "-r", "-l", "-z", "--full-tree", &id];
         let listing = self.run(&self.variables, &words, b"").await?.map_err(cannot)?;
@@ -186,7 +190,8 @@ impl Repository {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let cannot = |why: String| Failure::new(Reason::CommandFailed, "Cannot read objects of Git").details(why);
+        let cannot =
+            |why: String| Failure::new(Reason::CommandFailed, "Cannot read objects of Git").details(why).hint(PARTIAL);
         let input = ids.iter().fold(String::new(), |text, id| text + id + "\n");
         let output = self.run(&self.variables, &["cat-file", "--batch"], input.as_bytes()).await?.map_err(cannot)?;
         let mut found = BTreeMap::new();
@@ -213,14 +218,15 @@ impl Repository {
     }
 }
 
-/// Git's standard output in the repository at `top`, or its message where it failed.
+/// Git's standard output in the repository at `top`, or its message where it failed. A partial clone stays partial: no
+/// missing object is fetched.
 async fn git(
     top: &Utf8Path,
     variables: &[String],
     words: &[&str],
     input: &[u8],
 ) -> Result<Result<Vec<u8>, String>, Failure> {
-    let argv: Vec<String> = ["env", "LC_ALL=C"]
+    let argv: Vec<String> = ["env", "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none"]
         .map(str::to_owned)
         .into_iter()
         .chain(variables.iter().cloned())

@@ -52,7 +52,7 @@ pub async fn side(
 ) -> Result<Side, Vec<Failure>> {
     let Placed { environment: placed, archives, recipes, links } =
         place(environment, snapshot).await.map_err(|failure| vec![failure])?;
-    let mut prepared = prepare::prepare(placed, Resolve::Literals).await?;
+    let mut prepared = prepare::prepare(placed, Resolve::Literals, &|_, _| {}).await?;
     prepared.fallback_key = key.clone();
     // What every supported host has.
     let mut facts = HostFacts::default();

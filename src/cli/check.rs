@@ -56,7 +56,8 @@ async fn look(context: &Context, args: &Args) -> Result<Vec<Failure>, Vec<Failur
         }
         let name = environment.name.clone();
         let resolve = if args.secrets { Resolve::Everything } else { Resolve::Literals };
-        own.extend(prepare::prepare(environment, resolve).await.err().into_iter().flatten());
+        let hide = |name: &str, known: &_| context.render.hide(name, known);
+        own.extend(prepare::prepare(environment, resolve, &hide).await.err().into_iter().flatten());
         if own.is_empty() {
             well.push(name.to_string());
         }

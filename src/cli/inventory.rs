@@ -44,6 +44,11 @@ async fn inventory(context: &Context, args: &Args) -> Result<Ending, Vec<Failure
     let group = pass.manifest.project.as_str().replace('-', "_");
     let hosts: Vec<(String, Map<String, Value>)> =
         environments.iter().map(|environment| (environment.name.to_string(), variables(environment))).collect();
+    let failures: Vec<Failure> =
+        hosts.iter().flat_map(|(name, all)| all.iter().filter_map(|value| templated(name, value))).collect();
+    if !failures.is_empty() {
+        return Err(failures);
+    }
     let text = match args.format {
         Form::Yaml => yaml(&group, hosts).map_err(|failure| vec![failure])?,
         Form::Ini => ini(&group, &hosts),
@@ -65,6 +70,15 @@ fn variables(environment: &Environment) -> Map<String, Value> {
     }
     set("ansible_ssh_common_args", ssh.jump.as_ref().map(|jump| json!(format!("-J {jump}"))));
     all
+}
+
+/// The failure of a value that Ansible would take for a template, and run: none of its forms can escape one.
+fn templated(environment: &str, (variable, value): (&String, &Value)) -> Option<Failure> {
+    let text = value.as_str()?;
+    let mark = ["{{", "{%", "{#"].into_iter().find(|mark| text.contains(mark))?;
+    let message = format!("Ansible would run {text:?} as a template, because it holds {mark}: it would be {variable}");
+    let hint = "Rename the file, or a directory above it, and name it so in the manifest";
+    Some(Failure::new(Reason::Usage, message).hint(hint).on(environment))
 }
 
 fn yaml(group: &str, hosts: Vec<(String, Map<String, Value>)>) -> Result<String, Failure> {

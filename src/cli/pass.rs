@@ -201,9 +201,10 @@ impl Pass {
                 let known = Arc::new(prepare::known_of_access(&environment).await);
                 self.render.hide(environment.name.as_str(), &known);
             }
-            match Box::pin(prepare::prepare(environment, resolve)).await {
+            let render = Arc::clone(&self.render);
+            let hide = |name: &str, known: &_| render.hide(name, known);
+            match Box::pin(prepare::prepare(environment, resolve, &hide)).await {
                 Ok(mut one) => {
-                    self.render.hide(one.name(), &one.redactor);
                     one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
                     prepared.push(one);
                 }

@@ -82,7 +82,9 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
 async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared = match prepare::prepare(bare, Resolve::Connection).await {
+    let prepared = match prepare::prepare(bare, Resolve::Connection, &|name, known| context.render.hide(name, known))
+        .await
+    {
         Ok(prepared) => prepared,
         Err(failures) => {
             return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));

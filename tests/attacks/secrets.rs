@@ -21,7 +21,7 @@ async fn every_form_of_a_trackers_secrets_is_hidden() {
     fs::write(&path, text).expect("written");
     let manifest = manifest::load(path.to_str().expect("UTF-8"), None).expect("valid");
     let environment = manifest.environments.values().next().expect("one").clone();
-    let prepared = prepare::prepare(environment, prepare::Resolve::Everything)
+    let prepared = prepare::prepare(environment, prepare::Resolve::Everything, &|_, _| {})
         .await
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     let redactor = &prepared.redactor;
