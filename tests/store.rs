@@ -426,3 +426,18 @@ fn a_command_that_ends_early_closes_the_store() {
         thread.join().expect("it ends");
     }
 }
+
+#[tokio::test]
+async fn a_store_keeps_the_last_token_and_forgets_one_that_no_count_can_have_reached() {
+    let folder = folder();
+    let store = opened(&folder).await;
+    let holder = deployer::holder::Holder::here("me@here", "apply", None);
+    for (issued, kept) in
+        [(7, 7), (5, 7), (9, 9), (999_999_999_999_999, 999_999_999_999_999), (1_800_000_000, 1_800_000_000), (3, 1_800_000_000)]
+    {
+        store.take("shop", "web", issued, &holder, at(1)).await.unwrap();
+        assert_eq!(store.token("shop", "web").await.unwrap(), kept, "{issued}");
+    }
+    assert!(store.save("shop", "web", &record(1), Some(3)).await.is_err(), "a late run is still refused");
+    store.save("shop", "web", &record(1), Some(1_800_000_000)).await.unwrap();
+}

@@ -59,7 +59,7 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
             pass.fail(failure.on(name));
             continue;
         }
-        let floor = pass.token(name).await.max(held.token);
+        let floor = pass.token(name).await;
         match session.seize(&context.claim(Duration::ZERO), floor, &held).await {
             Ok(()) => {
                 outcome = Outcome::Changed;

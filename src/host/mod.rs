@@ -21,7 +21,7 @@ pub use way::Way;
 use crate::bounded::{self, Ends};
 use crate::failure::{Failure, Reason};
 use crate::scratch::Claim;
-use openssh::{ForwardType, Session, Socket, Stdio};
+use openssh::{Child, ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -29,13 +29,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
 /// Scripts that run at once on one host: sshd's `MaxSessions` is 10, and others may use the rest.
 const CHANNELS: usize = 6;
 /// What a script may take beyond its limit: the host ends it, `timeout -k 5` adds five seconds.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a host may take to begin a command.
+const OPENING: Duration = Duration::from_secs(30);
 /// How long sudo may take to check a password.
 const SUDO: Duration = Duration::from_secs(30);
 
@@ -208,6 +210,17 @@ impl Host {
         done.map_err(|error| error.to_string())
     }
 
+    /// Begins a command, once fewer than [`CHANNELS`] run. A host that answers everything but this is as good as lost.
+    async fn open(&self) -> Result<(SemaphorePermit<'_>, Child<&Session>), Failure> {
+        let channel = self.channels.acquire().await.map_err(|_| self.lost(""))?;
+        let mut command = self.session.raw_command(&self.command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match tokio::time::timeout(OPENING, command.spawn()).await {
+            Ok(child) => Ok((channel, child.map_err(|error| self.lost(&error.to_string()))?)),
+            Err(_) => Err(self.lost("It does not begin a command")),
+        }
+    }
+
     /// One remote command: sends the script, cuts its output out of the noise, finds its end.
     async fn converse(
         &self,
@@ -216,11 +229,9 @@ impl Host {
         limit: Duration,
         arrived: &mut (dyn FnMut(&mut Marks) -> Result<(), Failure> + Send),
     ) -> Result<(Marks, i32, String), Failure> {
-        let _channel = self.channels.acquire().await.map_err(|_| self.lost(""))?;
+        let opened = tokio::time::timeout(limit + GRACE, self.open()).await;
+        let (_channel, mut child) = opened.unwrap_or_else(|_| Err(self.late(limit, "")))?;
         let nonce = uuid::Uuid::now_v7().simple().to_string();
-        let mut command = self.session.raw_command(&self.command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().await.map_err(|error| self.lost(&error.to_string()))?;
         let (Some(stdin), Some(mut stdout), Some(stderr)) =
             (child.stdin().take(), child.stdout().take(), child.stderr().take())
         else {

@@ -3,6 +3,7 @@
 
 use super::Session;
 use super::heart::Heart;
+use crate::event::Event;
 use crate::failure::{Failure, Reason};
 use crate::holder::{Holder, Owner};
 use crate::step::lease::{self, Answer, Held, Key};
@@ -109,10 +110,14 @@ impl Session {
         let lease = marks.wrap("lease", &lease::acquire(holder, over, floor));
         let output = self.script(&(subject.preamble() + &lease + more), step::LOOK).await?;
         let said = marks.split(&output.stdout).get("lease").and_then(|frame| frame.content()).unwrap_or_default();
-        if let Some(answer) = lease::parse(said) {
+        let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
+        if let Some(answer) = lease::answer(said, floor) {
+            if lease::damaged(said) {
+                let message = format!("The count of leases under {place} is damaged; it was begun again above all that are known");
+                (self.sink)(Event::Warning { environment: Some(self.prepared.name().to_owned()), message });
+            }
             return Ok((answer, output.stdout));
         }
-        let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
         let said = self.prepared.redactor.redact(&String::from_utf8_lossy(said));
         let failure = Failure::new(Reason::UploadFailed, format!("Cannot keep a lease under {place}"));
         Err(failure.or_disk_of_host(&said, place).details(said))

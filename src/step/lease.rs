@@ -12,6 +12,22 @@ pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
 /// Tokens from here on are no count of leases: what says so is damaged or hostile.
 const BOUND: u64 = 1_000_000_000_000_000;
 
+/// A host's word moves the count by less than this at a time: more than any count of leases, and any clock's seconds.
+const STEP: u64 = 1 << 40;
+
+/// A store's token from here on came from a host before [`STEP`] was the limit. It is forgotten: the count needs room again.
+pub const BELIEVED: u64 = BOUND / 2;
+
+/// Returns the last token that a store knows, if it can be believed.
+const fn believed(stored: u64) -> u64 {
+    if stored < BELIEVED { stored } else { 0 }
+}
+
+/// Returns the highest token that a host may issue where `floor` is the last one that is known here.
+const fn highest(floor: u64) -> u64 {
+    believed(floor) + STEP
+}
+
 /// Tells one lease of an environment from every other: its fencing token, and the random id of its owner, which leases
 /// of older deployers lack. A host that lost its count may issue a number twice, but no owner draws the same id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +100,8 @@ const LOCK: &str = "exec 8> \"$state/lease.lock\"\ntimeout 20 flock 8 || exit 75
 
 /// Shell that asks for the lease, in a subshell that prints its errors, too. `over` is a lease whose holder is known to be
 /// gone. The new token is above every trace of the last: the count, the lease itself, the note of the last command, and
-/// `floor`, the last one that is known here. A host whose count is damaged goes on from its clock's seconds, more than
-/// any count can be.
+/// `floor`, the last one that is known here, and no more than [`highest`]: a trace above that is none. A host whose count is
+/// damaged says so, and goes on from its clock's seconds, more than any count can be.
 #[must_use]
 pub fn acquire(holder: &Holder, over: Option<&Key>, floor: u64) -> String {
     format!(
@@ -99,20 +115,40 @@ chmod 0700 "$state"
   exit 0
 fi
 last={floor}
-trace() {{ ! number "$1" || [ "$1" -le "$last" ] || last=$1; }}
+plausible() {{ number "$1" && [ "$1" -lt {highest} ]; }}
+trace() {{ ! plausible "$1" || [ "$1" -le "$last" ] || last=$1; }}
 count=$(cat "$state/token" 2>/dev/null || true)
 trace "$count"
 trace "$token"
 for note in "$state/last" "$state/last.aside"; do trace "$(cut -d ' ' -f 3 "$note" 2>/dev/null)"; done
-number "$count" || {{ [ ! -e "$state/token" ] && [ ! -e "$state/marker.json" ]; }} || trace "$(date +%s)"
+plausible "$count" || {{ [ ! -e "$state/token" ] && [ ! -e "$state/marker.json" ]; }} || {{
+  echo {DAMAGED}
+  trace "$(date +%s)"
+}}
 token=$((last + 1))
 write_whole "$state/token" '%s\n' "$token" || exit 1
 write_whole "$state/lease" '%s\n' "$token $now $(cat /proc/sys/kernel/random/boot_id) "{holder} || exit 1
 echo "lease $token""#,
         over = over.map_or_else(|| "false".to_owned(), Key::test),
-        floor = floor.min(BOUND - 2),
+        floor = believed(floor),
+        highest = highest(floor),
         holder = quote(&holder.line()),
     )
+}
+
+/// What a host says whose count is damaged.
+const DAMAGED: &str = "damaged";
+
+/// Whether the host said, in its answer to [`acquire`], that its count is damaged.
+#[must_use]
+pub fn damaged(output: &[u8]) -> bool {
+    output.split(|byte| *byte == b'\n').any(|line| line == DAMAGED.as_bytes())
+}
+
+/// Reads the answer of [`acquire`] with the same `floor`; a token that its script cannot issue is no answer.
+#[must_use]
+pub fn answer(output: &[u8], floor: u64) -> Option<Answer> {
+    parse(output).filter(|answer| !matches!(answer, Answer::Ours(token) if *token > highest(floor)))
 }
 
 /// Reads the answer of [`acquire`], or the line of [`look`].

@@ -4,11 +4,12 @@
 use super::Store;
 use crate::failure::Failure;
 use crate::holder::Holder;
+use crate::step::lease::BELIEVED;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Notes that a host gave a lease under `token`.
+    /// Notes that a host gave a lease under `token`, unless a later one is noted that can be believed.
     pub async fn take(
         &self,
         project: &str,
@@ -21,10 +22,10 @@ impl Store {
             "INSERT INTO lease (project, environment, token, holder, since) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (project, environment) DO UPDATE \
              SET token = excluded.token, holder = excluded.holder, since = excluded.since \
-             WHERE excluded.token >= lease.token",
+             WHERE excluded.token >= lease.token OR lease.token >= ?",
         );
         let query = query.bind(project).bind(environment).bind(token.cast_signed()).bind(holder.line());
-        self.execute(query.bind(at.as_millisecond())).await?;
+        self.execute(query.bind(at.as_millisecond()).bind(BELIEVED.cast_signed())).await?;
         Ok(())
     }
 

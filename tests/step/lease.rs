@@ -140,6 +140,7 @@ async fn leases_of_older_deployers_are_read_and_theirs_read_ours() {
 async fn a_token_is_above_every_trace_of_the_last() {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let lease = format!("41 5 {} {{}}", boot.trim());
+    let high = lease.replacen("41", "999999999999998", 1);
     for (files, floor, least) in [
         (vec![("token", "7\n")], 0, 8),
         (vec![("token", "7\n")], 11, 12),
@@ -155,7 +156,16 @@ async fn a_token_is_above_every_trace_of_the_last() {
         (vec![("token", "010")], 0, 1_700_000_000),
         (vec![("token", "99999999999999999999")], 0, 1_700_000_000),
         (vec![("marker.json", "{}")], 0, 1_700_000_000),
-        (vec![], u64::MAX, 999_999_999_999_999),
+        // A host's word moves the count by a step, and what no count can have reached is no trace.
+        (vec![("token", "999999999999998\n")], 5, 1_700_000_000),
+        (vec![("token", "1099511627781\n")], 5, 1_700_000_000),
+        (vec![("token", "1099511627780\n")], 5, 1_099_511_627_781),
+        (vec![("token", "7\n"), ("lease", &high)], 0, 8),
+        (vec![("token", "7\n"), ("last", "abc 0 999999999999998\n")], 0, 8),
+        // A store that believed such a host begins again.
+        (vec![], u64::MAX, 1),
+        (vec![("token", "7\n")], 999_999_999_999_999, 8),
+        (vec![("token", "999999999999999\n")], 999_999_999_999_999, 1_700_000_000),
         (vec![], 0, 1),
     ] {
         let place = Place::new();
@@ -163,9 +173,36 @@ async fn a_token_is_above_every_trace_of_the_last() {
             place.write(name, text);
         }
         let Ok(Answer::Ours(token)) = place.acquire(1, None, floor).await else { panic!("{files:?}") };
-        let most = if least > 1_000_000_000 && floor < 9 { 4_000_000_000 } else { least };
+        let most = if least == 1_700_000_000 { 4_000_000_000 } else { least };
         assert!((least..=most).contains(&token), "{files:?}: {token}");
     }
+}
+
+#[tokio::test]
+async fn a_host_that_says_the_highest_number_cannot_end_the_count() {
+    let place = Place::new();
+    place.write("token", "999999999999998\n");
+    place.write("last", "abc 0 999999999999998\n");
+    let mut floor = 0;
+    for number in 0..4 {
+        let said = place.sh(&lease::acquire(&holder(number), None, floor)).await.stdout;
+        let Some(Answer::Ours(token)) = lease::answer(&said, floor) else { panic!("{said:?}") };
+        assert!(floor < token && token < 4_000_000_000, "{token}");
+        assert_eq!(lease::damaged(&said), number == 0, "it is told once");
+        assert!(place.sh(&lease::release(&key(token, number))).await.status.success());
+        floor = token;
+    }
+    // What the script cannot say is no answer, so that no store keeps it.
+    for (said, floor, believed) in [
+        ("lease 999999999999999\n", 5, false),
+        ("lease 1099511627782\n", 5, false),
+        ("lease 1099511627781\n", 5, true),
+        ("lease 6\n", u64::MAX, true),
+        ("lease 999999999999999\n", 999_999_999_999_998, false),
+    ] {
+        assert_eq!(lease::answer(said.as_bytes(), floor).is_some(), believed, "{said} {floor}");
+    }
+    assert!(matches!(lease::answer(b"held 999999999999999 3 x\n", 0), Some(Answer::Held(_))), "it can be unlocked");
 }
 
 #[tokio::test]
