@@ -432,9 +432,14 @@ async fn a_store_keeps_the_last_token_and_forgets_one_that_no_count_can_have_rea
     let folder = folder();
     let store = opened(&folder).await;
     let holder = deployer::holder::Holder::here("me@here", "apply", None);
-    for (issued, kept) in
-        [(7, 7), (5, 7), (9, 9), (999_999_999_999_999, 999_999_999_999_999), (1_800_000_000, 1_800_000_000), (3, 1_800_000_000)]
-    {
+    for (issued, kept) in [
+        (7, 7),
+        (5, 7),
+        (9, 9),
+        (999_999_999_999_999, 999_999_999_999_999),
+        (1_800_000_000, 1_800_000_000),
+        (3, 1_800_000_000),
+    ] {
         store.take("shop", "web", issued, &holder, at(1)).await.unwrap();
         assert_eq!(store.token("shop", "web").await.unwrap(), kept, "{issued}");
     }

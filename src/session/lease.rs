@@ -113,7 +113,9 @@ impl Session {
         let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
         if let Some(answer) = lease::answer(said, floor) {
             if lease::damaged(said) {
-                let message = format!("The count of leases under {place} is damaged; it was begun again above all that are known");
+                let message = format!(
+                    "The count of leases under {place} is damaged; it was begun again above all that are known"
+                );
                 (self.sink)(Event::Warning { environment: Some(self.prepared.name().to_owned()), message });
             }
             return Ok((answer, output.stdout));
