@@ -1,5 +1,5 @@
-//! Who works on an environment: a process of some machine, which can be told from any other. Never takes or gives a
-//! lease.
+//! The holder of an environment's lease: a process on a machine, distinct from every other process. This module only
+//! describes holders; it takes no lease.
 
 use crate::checked;
 use serde::{Deserialize, Serialize};

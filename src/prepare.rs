@@ -82,8 +82,8 @@ impl Prepared {
         steps
     }
 
-    /// What there is once the machine is new, where it will be: nothing. Nor is there more to see of one that stands
-    /// still.
+    /// Returns the facts of an empty host if the machine is still to be created or does not run: nothing can be seen
+    /// inside it.
     fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
         let machine = &self.environment.provision.as_deref()?.machine;
         let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_unseen(machine))?;
@@ -222,11 +222,11 @@ impl Resolve {
     }
 }
 
-/// Takes the secrets of the environment of that name, to hide them from now on in everything that is said.
+/// A function that hides an environment's secrets in all later output. It gets the environment's name and its secrets.
 pub type Hide<'a> = &'a (dyn Fn(&str, &Arc<Redactor>) + Send + Sync);
 
 /// Resolves an environment's values as far as `resolve` goes, and renders its release. Everything it reads is on this
-/// machine. `hide` is given the secrets before anything can fail with them.
+/// machine. Secrets go to `hide` before an error message can contain them.
 pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>) -> Result<Prepared, Vec<Failure>> {
     let mut values = BTreeMap::new();
     let mut secrets = Vec::new();

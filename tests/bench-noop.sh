@@ -68,7 +68,8 @@ END
 } >deployment.yaml
 
 if [ -n "$before" ]; then
-    cp -r app deployment.yaml -t "$(mkdir -p old && echo old)"
+    mkdir old
+    cp -r app deployment.yaml old
     sed -i 's/8080:8080/8081:8080/' old/app/compose.yaml
     sed -i 's/^project: bench/project: before/; s/port: 8080/port: 8081/' old/deployment.yaml
 fi

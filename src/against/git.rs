@@ -30,7 +30,7 @@ const QUIET: [&str; 9] = [
     "--no-optional-locks",
 ];
 
-/// What to do where objects are missing.
+/// A hint for errors that a missing object may cause.
 const PARTIAL: &str = "In a partial clone, fetch without a filter first: git fetch --refetch --no-filter";
 
 /// A repository, and a private directory for what is made of it.
@@ -218,8 +218,8 @@ impl Repository {
     }
 }
 
-/// Git's standard output in the repository at `top`, or its message where it failed. A partial clone stays partial: no
-/// missing object is fetched.
+/// Git's standard output in the repository at `top`, or its message where it failed. Git fetches no object
+/// that a partial clone lacks.
 async fn git(
     top: &Utf8Path,
     variables: &[String],

@@ -105,7 +105,7 @@ impl Context {
         Claim { holder: Holder::here(&self.by, self.command, self.ci.clone()), wait }
     }
 
-    /// Reads the manifest. No application sends the store, wherever that is.
+    /// Reads the manifest, and keeps every application from sending the store that this run uses.
     ///
     /// # Errors
     /// As [`manifest::load`].

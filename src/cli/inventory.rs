@@ -72,7 +72,7 @@ fn variables(environment: &Environment) -> Map<String, Value> {
     all
 }
 
-/// The failure of a value that Ansible would take for a template, and run: none of its forms can escape one.
+/// Refuses a value that Ansible would evaluate as a template. No format of an inventory can escape one.
 fn templated(environment: &str, (variable, value): (&String, &Value)) -> Option<Failure> {
     let text = value.as_str()?;
     let mark = ["{{", "{%", "{#"].into_iter().find(|mark| text.contains(mark))?;

@@ -201,9 +201,9 @@ impl Pass {
                 let known = Arc::new(prepare::known_of_access(&environment).await);
                 self.render.hide(environment.name.as_str(), &known);
             }
-            let render = Arc::clone(&self.render);
-            let hide = |name: &str, known: &_| render.hide(name, known);
-            match Box::pin(prepare::prepare(environment, resolve, &hide)).await {
+            let hide = |name: &str, known: &_| self.render.hide(name, known);
+            let resolved = Box::pin(prepare::prepare(environment, resolve, &hide)).await;
+            match resolved {
                 Ok(mut one) => {
                     one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
                     prepared.push(one);

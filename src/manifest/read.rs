@@ -90,7 +90,7 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
     let mut meaning = rules::apply(spec, &mut reading);
     let (claims, state_passphrase, variables) = (reading.claims, reading.passphrase, reading.variables);
     reading.withheld.extend(store_files(&meaning.state, base));
-    withhold_files(meaning.environments.values_mut().map(|(_, environment)| environment), &reading.withheld);
+    withhold(meaning.environments.values_mut().map(|(_, environment)| environment), reading.withheld);
     let (places, environments) = (meaning.environments.into_iter())
         .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
         .unzip::<_, _, Vec<_>, _>();
@@ -115,15 +115,21 @@ fn own_files(file: &str, base: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
 }
 
 impl Manifest {
-    /// Lets no application send the files of the store at `url`, whose relative path starts from `directory`.
+    /// Keeps every application from sending the files of the store at `url`, whose relative path starts from
+    /// `directory`.
     pub fn withhold_store(&mut self, url: &str, directory: &Utf8Path) {
-        withhold_files(self.environments.values_mut(), &store_files(url, directory).into_iter().collect());
+        let mut applications = self.environments.values().filter_map(|environment| environment.application.as_ref());
+        let known = applications.next().map(|application| application.withheld.as_ref().clone()).unwrap_or_default();
+        let files = known.into_iter().chain(store_files(url, directory)).collect();
+        withhold(self.environments.values_mut(), files);
     }
 }
 
-fn withhold_files<'a>(environments: impl Iterator<Item = &'a mut Environment>, files: &BTreeSet<Utf8PathBuf>) {
+/// Gives all applications one set of files that they never send.
+fn withhold<'a>(environments: impl Iterator<Item = &'a mut Environment>, files: BTreeSet<Utf8PathBuf>) {
+    let files = Arc::new(files);
     for application in environments.filter_map(|environment| environment.application.as_mut()) {
-        Arc::make_mut(&mut application.withheld).extend(files.iter().cloned());
+        application.withheld = Arc::clone(&files);
     }
 }
 

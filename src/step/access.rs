@@ -131,8 +131,8 @@ pub fn own_directory(subject: &Subject<'_>, host: &HostFacts, directory: &Utf8Pa
     )
 }
 
-/// Shell that forgets whose the application's directory is. The directory of these files stays: another environment's
-/// command may be about to write there.
+/// Shell that forgets whose the application's directory is. The directory that holds these files stays: another
+/// environment's command may be about to write to it.
 #[must_use]
 pub fn disown_directory(directory: &Utf8Path) -> String {
     format!("rm -f {}\n", owner_file(directory))

@@ -8,8 +8,8 @@
 # renamed into place, which replaces a link and never follows it.
 
 # pin DIRECTORY [USER:GROUP]: enters an absolute directory and remembers its real path as $top; with an owner, creates it
-# where it is missing. A link on the way is followed only in a directory that root alone can change. Directories above it
-# may be created by another environment's command at the same moment (mkdir -p); the directory itself must be new.
+# where it is missing. A link on the way is followed only in a directory that root alone can change. A directory above it
+# may exist by now, since another environment's command created it (mkdir -p); the directory itself must be new.
 pin() {
   cd -P / || return 1
   todo=${1#/}/ hops=0
@@ -26,7 +26,8 @@ pin() {
     fi
     place=${PWD%/}/$part
     if [ -n "${2-}" ] && [ ! -e "./$part" ]; then
-      if [ -n "$todo" ]; then (umask 022 && mkdir -p "./$part"); else (umask 022 && mkdir "./$part") && hops=new; fi || return 1
+      (umask 022 && mkdir ${todo:+-p} "./$part") || return 1
+      [ -n "$todo" ] || hops=new
     fi
     cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
   done
@@ -125,7 +126,7 @@ unlinked() {
 make_directory() {
   split "$2"
   enter "$directory" make || { echo "Cannot create $2: $passed/$part is in the way" >&2 && return 1; }
-  # Only a new directory is given away; a service may create it at the same moment.
+  # Only a new directory gets a new owner. A service may create it at the same moment.
   if [ ! -e "$name" ] && [ ! -L "$name" ] && (umask 022 && mkdir -- "$name"); then
     walk "${name#./}" && chown "$1" .
   elif [ -L "$name" ] || [ ! -d "$name" ]; then
@@ -154,7 +155,7 @@ discard() {
 # ./NUMBER/NAME` of each regular file of at most $largest bytes; `through MODE PATH` of a path that leads through something other than a directory.
 describe() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
-  # For a signal, such as that of timeout, not every shell runs the first alone.
+  # On a signal, such as that of timeout, dash runs the trap of EXIT only if a trap of that signal exits.
   trap 'rm -rf "$copies"' EXIT
   trap 'exit 143' HUP INT TERM
   # sha256sum follows links and waits for pipes; cp, which never follows a link, copies small files to where nobody else is.

@@ -12,13 +12,15 @@ pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
 /// Tokens from here on are no count of leases: what says so is damaged or hostile.
 const BOUND: u64 = 1_000_000_000_000_000;
 
-/// A host's word moves the count by less than this at a time: more than any count of leases, and any clock's seconds.
+/// A host's token counts only if it exceeds the last known one by less than this. No count of leases and no clock's
+/// seconds reach it.
 const STEP: u64 = 1 << 40;
 
-/// A store's token from here on came from a host before [`STEP`] was the limit. It is forgotten: the count needs room again.
+/// A store can hold a token from here on only if it came from a host before [`STEP`] was the limit. Such a token is
+/// ignored, so that the count has room again.
 pub const BELIEVED: u64 = BOUND / 2;
 
-/// Returns the last token that a store knows, if it can be believed.
+/// Returns a store's token, or 0 if no count can have reached it.
 const fn believed(stored: u64) -> u64 {
     if stored < BELIEVED { stored } else { 0 }
 }
@@ -136,16 +138,16 @@ echo "lease $token""#,
     )
 }
 
-/// What a host says whose count is damaged.
+/// A line of the answer from a host with a damaged count.
 const DAMAGED: &str = "damaged";
 
-/// Whether the host said, in its answer to [`acquire`], that its count is damaged.
+/// Says whether an answer to [`acquire`] reports a damaged count.
 #[must_use]
 pub fn damaged(output: &[u8]) -> bool {
     output.split(|byte| *byte == b'\n').any(|line| line == DAMAGED.as_bytes())
 }
 
-/// Reads the answer of [`acquire`] with the same `floor`; a token that its script cannot issue is no answer.
+/// Reads the answer of [`acquire`] with the same `floor`. Refuses a token that its script cannot issue.
 #[must_use]
 pub fn answer(output: &[u8], floor: u64) -> Option<Answer> {
     parse(output).filter(|answer| !matches!(answer, Answer::Ours(token) if *token > highest(floor)))

@@ -92,7 +92,7 @@ docker network ls -q {filter} | xargs -r docker network rm >&2
     script
 }
 
-/// Shell, after [`images::REMOVE`]. An image that something else on the host uses stays.
+/// Shell, after [`images::REMOVE`], that removes the images that we brought and nothing else on the host needs.
 const IMAGES: &str = r#"for list in "$state/images" "$state/brought"; do
   [ ! -e "$list" ] || sort -u "$list" | remove_images >/dev/null
 done

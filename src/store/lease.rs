@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Notes that a host gave a lease under `token`, unless a later one is noted that can be believed.
+    /// Notes that a host gave a lease under `token`, unless the store has a higher token below [`BELIEVED`].
     pub async fn take(
         &self,
         project: &str,

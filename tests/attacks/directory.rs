@@ -226,7 +226,7 @@ fn keys_manifest_state_and_sources_of_secrets_are_never_sent() {
     }
     assert_eq!(project.sent(), set(&["compose.yaml", "data.txt"]));
 
-    // One that the command line names.
+    // A store that the command line names.
     for path in ["there.db-wal", "there.db-shm"] {
         project.write(path, CANARY);
     }

@@ -1,12 +1,12 @@
-//! An honest application renders a token into what turns out to be wrong: the failure quotes it. Secrets are known to
-//! whoever prints before anything can fail with them.
+//! An honest application renders a token into a file that turns out to be wrong. The error message quotes that file and
+//! hides the token.
 
 use crate::review::Work;
 use std::process::Command;
 
 const SECRET: &str = "s3cr3t-4f81-t0ken";
 
-/// What is in the application's directory, and the keys of `compose`: each is a failure that quotes the token.
+/// Keys of `compose` and a Compose file that together cause an error message with the token.
 const FAILURES: [(&str, &str); 4] = [
     ("templates: true", "services: { web: { build: \"https://d:{{ T }}@git.example.com/a.git#main\" } }"),
     ("templates: true", "services: { \"{{ T }}\": { build: ../x } }"),
@@ -25,7 +25,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["render", "web", "-o", "out"],
 ];
 
-/// What is said, with the variables of a workflow where `workflow`.
+/// Runs a command, in a GitHub workflow if `workflow`, and returns all of its output.
 fn said(work: &Work, arguments: &[&str], workflow: bool) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
     command.args(arguments).current_dir(work.repository()).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");

@@ -62,7 +62,7 @@ impl Job {
         command.args(arguments).current_dir(self.folder.path()).env("PATH", path);
         command.env("AWS_PROFILE", "honest").env("HCLOUD_TOKEN", "honest").env("GIT_DIR", self.path("elsewhere"));
         command.envs(TOKENS.map(|name| (name, CANARY)));
-        // A runner of CI refuses to keep OpenTofu's state beside the manifest.
+        // In CI, deployer refuses to keep OpenTofu's state in a local file.
         command.env_remove("CI");
         command.output().unwrap()
     }

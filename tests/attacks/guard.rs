@@ -35,7 +35,7 @@ impl Scene {
         self.root.join(path)
     }
 
-    /// Shell after the functions, with the directory entered.
+    /// Returns a script that defines the functions, enters the directory and goes on with `script`.
     fn script(&self, script: &str) -> String {
         let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
         let id = fs::metadata(&self.root).unwrap();
@@ -47,7 +47,7 @@ impl Scene {
         )
     }
 
-    /// Runs it; its exit code and what it printed.
+    /// Runs that script, and returns its exit code and its output.
     async fn run(&self, script: &str) -> (Option<i32>, String) {
         let argv = ["sh", "-c", &self.script(script)].map(str::to_owned);
         let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
@@ -149,7 +149,7 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
     assert_eq!(shown, "4 a/file\nold\n\n");
 }
 
-/// A look that its time limit ends, as `timeout` does it, leaves no copies of files behind.
+/// A look that `timeout` ends leaves no copies of files behind.
 #[tokio::test]
 async fn a_look_that_is_ended_leaves_nothing() {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! The author of a pull request names a key file as an expression of Ansible's templates: whoever hands the inventory to
-//! Ansible would run it.
+//! A pull request adds a key file whose name is an Ansible template expression. Ansible would evaluate it when it reads
+//! the inventory.
 
 use crate::review::Work;
 

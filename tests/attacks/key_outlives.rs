@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A manifest with one host that accepts connections and never says anything.
 fn project(directory: &Utf8Path, port: u16) {
@@ -38,11 +38,14 @@ fn with(name: &str, pid: u32) -> Vec<std::path::PathBuf> {
     entries.map(|entry| entry.path()).filter(of).collect()
 }
 
-/// The files of at most 1 MiB that hold a text, below directories where temporary files are. Links are not followed.
-fn holding(text: &str, roots: &[&str]) -> Vec<std::path::PathBuf> {
+/// Returns the files that hold a text and were written after `begun`, below directories of temporary files. It follows
+/// no link.
+fn holding(text: &str, begun: SystemTime, roots: &[&str]) -> Vec<std::path::PathBuf> {
     let files = roots.iter().flat_map(|root| walkdir::WalkDir::new(root).into_iter().flatten());
-    let small = |entry: &walkdir::DirEntry| entry.metadata().is_ok_and(|about| about.len() <= 1 << 20);
-    let files = files.filter(|entry| entry.file_type().is_file() && small(entry));
+    let written = |entry: &walkdir::DirEntry| {
+        entry.metadata().is_ok_and(|about| about.modified().is_ok_and(|modified| modified >= begun))
+    };
+    let files = files.filter(|entry| entry.file_type().is_file() && written(entry));
     let holds =
         |path: &std::path::PathBuf| fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
     files.map(walkdir::DirEntry::into_path).filter(holds).collect()
@@ -53,12 +56,20 @@ fn a_killed_process_leaves_no_key_and_the_next_one_removes_its_directory() {
     let folder = tempfile::Builder::new().prefix("attack").tempdir().unwrap();
     let directory = Utf8Path::from_path(folder.path()).unwrap();
     fs::create_dir(directory.join("tmp")).unwrap();
-    let generate = ["-q", "-t", "ed25519", "-N", "", "-f", directory.join("made").as_str()].map(str::to_owned);
+    // A file system's clock may be slightly behind.
+    let since = SystemTime::now() - Duration::from_secs(1);
+    let generated = directory.join("generated");
+    let generate = ["-q", "-t", "ed25519", "-N", "", "-f", generated.as_str()].map(str::to_owned);
     assert!(Command::new("ssh-keygen").args(generate).status().unwrap().success());
-    let key = fs::read_to_string(directory.join("made")).unwrap();
-    fs::remove_file(directory.join("made")).unwrap();
-    // A line in the midst of the private half.
+    let key = fs::read_to_string(&generated).unwrap();
+    // A line in the middle of the private half.
     let canary = key.lines().nth(3).unwrap();
+    let roots = ["/tmp", "/dev/shm", "/run", directory.as_str()];
+    assert!(
+        holding(canary, since, &roots).contains(&generated.clone().into_std_path_buf()),
+        "the search finds a key on disk"
+    );
+    fs::remove_file(&generated).unwrap();
 
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     project(directory, silent.local_addr().unwrap().port());
@@ -74,13 +85,12 @@ fn a_killed_process_leaves_no_key_and_the_next_one_removes_its_directory() {
     };
     // Ssh reads it while deployer lives.
     assert!(fs::read_to_string(place.join("identity")).unwrap().contains(canary));
-    let roots = ["/tmp", "/dev/shm", "/run", directory.as_str()];
-    assert_eq!(holding(canary, &roots), Vec::<std::path::PathBuf>::new(), "the key is on no disk");
+    assert_eq!(holding(canary, since, &roots), Vec::<std::path::PathBuf>::new(), "the key is on no disk");
 
     victim.kill().unwrap();
     victim.wait().unwrap();
     assert!(fs::read(place.join("identity")).is_err(), "the key is gone with its process");
-    assert_eq!(holding(canary, &roots), Vec::<std::path::PathBuf>::new());
+    assert_eq!(holding(canary, since, &roots), Vec::<std::path::PathBuf>::new());
     drop(connection);
 
     // Another process that lives keeps its directory, while the dead one's goes.

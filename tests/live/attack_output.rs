@@ -1,5 +1,5 @@
 //! A service prints what a terminal or the runner of a workflow acts on, and the secrets that it was given, in other
-//! forms; what it is asked to write for us is still data.
+//! forms. The standard output of `exec` stays byte-exact.
 
 use crate::bed::{BedHost, Run, Work};
 use data_encoding::BASE64;

@@ -82,7 +82,7 @@ fn two_environments_share_a_host_and_part_again() {
     assert_eq!(work.run(&["apply", "two", "--json"]).expect(0).outcome(), "converged");
 }
 
-/// A release waits for its start, or may be gone back to: Docker does not know that it needs its image.
+/// Docker does not know that a release without containers needs its image.
 #[test]
 fn an_image_that_another_environment_needs_stays() {
     let host = BedHost::docker();
@@ -108,7 +108,7 @@ fn an_image_that_another_environment_needs_stays() {
     assert!(steps(&run).iter().all(|step| step["kind"] != "images"), "{}", run.stdout);
     assert_eq!(host.page(8081).as_deref(), Some("two\n"));
 
-    // The last one takes it along; what stayed for others alone goes with the next release.
+    // Without another environment that needs it, the next release of the first one removes the image.
     work.run(&["destroy", "two", "--allow-destroy", "two", "--json"]).expect(0);
     work.write("one/html/index.html", "one more\n");
     work.run(&["apply", "one", "--json"]).expect(0);

@@ -156,13 +156,13 @@ async fn a_token_is_above_every_trace_of_the_last() {
         (vec![("token", "010")], 0, 1_700_000_000),
         (vec![("token", "99999999999999999999")], 0, 1_700_000_000),
         (vec![("marker.json", "{}")], 0, 1_700_000_000),
-        // A host's word moves the count by a step, and what no count can have reached is no trace.
+        // A token that exceeds the last known one by a step or more is no trace.
         (vec![("token", "999999999999998\n")], 5, 1_700_000_000),
         (vec![("token", "1099511627781\n")], 5, 1_700_000_000),
         (vec![("token", "1099511627780\n")], 5, 1_099_511_627_781),
         (vec![("token", "7\n"), ("lease", &high)], 0, 8),
         (vec![("token", "7\n"), ("last", "abc 0 999999999999998\n")], 0, 8),
-        // A store that believed such a host begins again.
+        // A store's token that no count can have reached is ignored.
         (vec![], u64::MAX, 1),
         (vec![("token", "7\n")], 999_999_999_999_999, 8),
         (vec![("token", "999999999999999\n")], 999_999_999_999_999, 1_700_000_000),
@@ -188,11 +188,11 @@ async fn a_host_that_says_the_highest_number_cannot_end_the_count() {
         let said = place.sh(&lease::acquire(&holder(number), None, floor)).await.stdout;
         let Some(Answer::Ours(token)) = lease::answer(&said, floor) else { panic!("{said:?}") };
         assert!(floor < token && token < 4_000_000_000, "{token}");
-        assert_eq!(lease::damaged(&said), number == 0, "it is told once");
+        assert_eq!(lease::damaged(&said), number == 0, "only the first answer reports the damage");
         assert!(place.sh(&lease::release(&key(token, number))).await.status.success());
         floor = token;
     }
-    // What the script cannot say is no answer, so that no store keeps it.
+    // A token that the script cannot issue is no answer, so no store keeps it.
     for (said, floor, believed) in [
         ("lease 999999999999999\n", 5, false),
         ("lease 1099511627782\n", 5, false),

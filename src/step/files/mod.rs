@@ -69,7 +69,7 @@ impl Seen {
         self.begun().flat_map(|record| record.files.keys()).chain(&self.noted).collect()
     }
 
-    /// The same without seeds, which are the host's own once they were sent.
+    /// Returns those paths without seeds: a seed belongs to the host once it was sent.
     #[must_use]
     pub fn removable(&self) -> BTreeSet<&Utf8PathBuf> {
         let seed = |path: &&Utf8PathBuf| self.recorded(path).is_some_and(|file| file.value == SEED);
@@ -263,10 +263,11 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
     })
 }
 
-/// Whether a release waits on the host that is not made from what is wanted now: another is staged in its place.
+/// Returns the staged release if it is made from the files and variables that are wanted now.
 #[must_use]
-pub fn waits_in_vain(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    host.files.staged.as_ref().is_some_and(|staged| digest(subject, host).as_ref() != Some(&staged.record.digest))
+pub fn staged_as_wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Staged> {
+    let wanted = digest(subject, host)?;
+    host.files.staged.as_ref().filter(|staged| staged.record.digest == wanted)
 }
 
 /// Refuses a release for which there is no room where it is staged.

@@ -44,17 +44,10 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     };
     let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
-    let gone: Vec<&Utf8PathBuf> = host
-        .files
-        .owned()
-        .into_iter()
-        .filter(|path| {
-            !record.files.contains_key(*path) && host.files.recorded(path).is_none_or(|file| file.value != SEED)
-        })
-        .collect();
+    let gone = host.files.removable().into_iter().filter(|path| !record.files.contains_key(*path));
     // A path that becomes a directory, or was one, makes room first.
     let clashes = |path: &&Utf8PathBuf| record.files.keys().any(|new| new.starts_with(path) || path.starts_with(new));
-    let (first, last): (Vec<&Utf8PathBuf>, Vec<&Utf8PathBuf>) = gone.into_iter().partition(clashes);
+    let (first, last): (Vec<&Utf8PathBuf>, Vec<&Utf8PathBuf>) = gone.partition(clashes);
     let seed = |path: &Utf8Path| {
         [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]
             .into_iter()

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# remove_images: reads images, one a line, and removes those that nothing else on the host needs; prints those that stay.
-# Docker itself refuses while a container has the image. Another environment may need it without one: its release waits to
-# be started, or it may go back to an earlier release.
+# remove_images: reads images, one a line, removes those that nothing else on the host needs, and prints those that
+# another environment needs. Docker itself refuses to remove the image of a container. A release that was not started
+# yet, or one to roll back to, needs its image without having a container.
 remove_images() {
   while IFS= read -r image; do
     if others_need "$image"; then
@@ -12,8 +12,8 @@ remove_images() {
   done
 }
 
-# others_need IMAGE: whether another environment's records name the image by its id or by one of its names. A release is
-# recorded before its images are brought, with the names that its Compose files use; its id is noted once it ran.
+# others_need IMAGE: succeeds if another environment's records contain the image's id or one of its names. A release is
+# recorded with the names in its Compose files before its images arrive, and with their ids once it ran.
 others_need() {
   names=$(docker image inspect -f '{{.Id}}{{range .RepoTags}} {{.}}{{end}}{{range .RepoDigests}} {{.}}{{end}}' \
     -- "$1" 2>/dev/null </dev/null) || return 1

@@ -4,7 +4,7 @@
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
-use crate::step::files::{SEED, compose, digest, in_release};
+use crate::step::files::{self, SEED, compose, in_release};
 use crate::step::model::OwnMount;
 use crate::step::record::{ReleaseRecord, ServiceRecord};
 use crate::step::{Command, HostFacts, LONG, SHORT, Subject, drift, guard, keep};
@@ -31,8 +31,7 @@ fn listed<'a>(subject: &Subject<'a>) -> &'a [String] {
 
 /// Refuses a name that no service of the staged release has.
 pub(super) fn unknown(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let wanted = digest(subject, host)?;
-    let staged = host.files.staged.as_ref().filter(|staged| staged.record.digest == wanted)?;
+    let staged = files::staged_as_wanted(subject, host)?;
     let services = super::staged_records(subject, host, staged);
     let name = listed(subject).iter().find(|name| !services.contains_key(*name))?;
     let message = format!("application.compose.before lists {name}, which is no service of the application");

@@ -191,8 +191,8 @@ fn labels(record: &ReleaseRecord) -> String {
     serde_json::json!({ "services": services }).to_string()
 }
 
-/// Shell, after [`images::REMOVE`], that removes the images that we brought, no release of the environment runs with and the
-/// manifest does not name. One that something else on the host uses stays, and stays noted.
+/// Shell, after [`images::REMOVE`], that removes the images that we brought if no release of the environment runs with
+/// them and the manifest does not name them. An image that another environment needs stays, and stays noted.
 const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
   kept=$(sort -u "$state/brought" | grep -vxF -f "$state/used" | remove_images)

@@ -187,8 +187,9 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         return Some(unknown);
     }
     let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(container::Container::ports).collect();
-    // One that waits and is not wanted any more gives way before anything is started.
-    let records = if files::waits_in_vain(subject, host) { BTreeMap::new() } else { records(subject, host) };
+    // An outdated staged release is replaced before any service starts, so its ports do not matter.
+    let outdated = host.files.staged.is_some() && files::staged_as_wanted(subject, host).is_none();
+    let records = if outdated { BTreeMap::new() } else { records(subject, host) };
     let taken = records.iter().find_map(|(service, record)| {
         let port = record.ports.iter().find(|port| {
             host.services.listening.contains(&(port.port, port.protocol.clone()))
