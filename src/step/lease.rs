@@ -16,7 +16,7 @@ const BOUND: u64 = 1_000_000_000_000_000;
 /// seconds reach it.
 const STEP: u64 = 1 << 40;
 
-/// A store can hold a token from here on only if it came from a host before [`STEP`] was the limit. Such a token is
+/// A store can hold a token from here on only if a former version took it from a host without a limit. Such a token is
 /// ignored, so that the count has room again.
 pub const BELIEVED: u64 = BOUND / 2;
 
@@ -102,8 +102,8 @@ const LOCK: &str = "exec 8> \"$state/lease.lock\"\ntimeout 20 flock 8 || exit 75
 
 /// Shell that asks for the lease, in a subshell that prints its errors, too. `over` is a lease whose holder is known to be
 /// gone. The new token is above every trace of the last: the count, the lease itself, the note of the last command, and
-/// `floor`, the last one that is known here, and no more than [`highest`]: a trace above that is none. A host whose count is
-/// damaged says so, and goes on from its clock's seconds, more than any count can be.
+/// `floor`, the last one that is known here, and at most 2^40 above `floor`: a higher trace does not count. A host whose count
+/// is damaged says so, and goes on from its clock's seconds, more than any count can be.
 #[must_use]
 pub fn acquire(holder: &Holder, over: Option<&Key>, floor: u64) -> String {
     format!(
