@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,6 +39,8 @@ struct State {
     environments: Vec<EnvironmentView>,
     failures: Vec<Failure>,
     groups: Groups,
+    /// BLAKE3 digests of the values that have a mask.
+    masked: BTreeSet<[u8; 32]>,
 }
 
 /// One group at a time: what other environments say meanwhile waits for its own.
@@ -217,7 +219,11 @@ impl Render for Actions {
     }
 
     fn hide(&self, environment: &str, secrets: &Arc<Redactor>) {
-        self.err.commands(&secrets.lines().iter().map(|line| github::mask(line.expose_secret())).collect::<Vec<_>>());
+        let mut state = self.state();
+        let mut unmasked = secrets.lines();
+        unmasked.retain(|line| state.masked.insert(*blake3::hash(line.expose_secret().as_bytes()).as_bytes()));
+        self.err.commands(&unmasked.iter().map(|line| github::mask(line.expose_secret())).collect::<Vec<_>>());
+        drop(state);
         self.inner.hide(environment, secrets);
     }
 

@@ -118,8 +118,10 @@ impl Session {
             Err(failure) if failure.reason == Reason::ConnectionLost => failure,
             Err(failure) => return Err(failure),
         };
-        let Ok(last) = self.again(command, attempt).await else {
-            return Err(broken_off(&self.prepared.environment.address, command).details(said(&broken)));
+        let last = match self.again(command, attempt).await {
+            Ok(last) => last,
+            Err(failure) if failure.reason == Reason::LeaseLost => return Err(failure),
+            Err(_) => return Err(broken_off(&self.prepared.environment.address, command).details(said(&broken))),
         };
         if last == format!("{} 0", attempt.id) {
             return Ok(Verdict::Done(Output { status: 0, stdout: Vec::new(), stderr: String::new() }));

@@ -86,14 +86,22 @@ impl Session {
         }
     }
 
-    /// Takes our own lease up again over a new connection, also where it expired meanwhile; not where another took it.
+    /// Takes our own lease again over a new connection, even if it expired.
+    ///
+    /// # Errors
+    /// `LeaseLost` if another run has the lease, or had it since: that run may have changed the host.
     pub(crate) async fn renew(&mut self) -> Result<(), Failure> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         lease.heart.stop();
         let holder = claimant(&lease.holder)?;
         match self.ask(&holder, Some(&lease.key), lease.key.token, "").await?.0 {
-            Answer::Ours(token) => self.keep(token, holder),
-            Answer::Held(held) => Err(busy(&held)),
+            Answer::Ours(token) if token == lease.key.token + 1 => self.keep(token, holder),
+            Answer::Ours(token) => {
+                self.keep(token, holder)?;
+                self.disown().await;
+                Err(Failure::new(Reason::LeaseLost, "The lease was lost while the connection was broken"))
+            }
+            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(&held).message)),
         }
     }
 

@@ -35,7 +35,8 @@ impl Session {
         let facts = match self.look(script).await {
             // Once something was begun, a broken connection is worth another one.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
-                self.reconnect().await.map_err(|_| lost)?;
+                let again = self.reconnect().await;
+                again.map_err(|failure| if failure.reason == Reason::LeaseLost { failure } else { lost })?;
                 self.look(script).await?
             }
             facts => facts?,

@@ -63,6 +63,28 @@ fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
 }
 
 #[test]
+fn a_run_whose_connection_broke_does_not_continue_after_another_run() {
+    for point in [Began("files", 0), Waiting] {
+        let (host, work) = running();
+        let other = another(&work);
+        write_page(&other, "page two");
+        work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
+        let mut first = Underway::apply(&work);
+        assert!(first.reach(point));
+        first.signal("-STOP");
+        other.run(&["unlock", "production", "--yes", "--json"]).expect(0);
+        assert_eq!(other.apply().expect(0).outcome(), "changed");
+        let serving = containers(&host);
+        host.shell("kill $(pgrep -u deploy)");
+        first.signal("-CONT");
+        let late = first.end().expect(4);
+        assert_eq!(late.reasons(), ["lease-lost"], "{}", late.stdout);
+        assert_eq!(containers(&host), serving);
+        finished(&host, &other, "page two");
+    }
+}
+
+#[test]
 fn a_lease_can_be_taken_away() {
     let (host, work) = running();
     write_page(&work, "page two");
