@@ -34,8 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tree::Found;
 
-/// How long a review may take; rendering is foreign work.
-const LIMIT: Duration = Duration::from_mins(5);
+/// How long environments are compared; so a plan of those that were is said within the time that the command has.
+const LIMIT: Duration = Duration::from_mins(4);
 
 /// A manifest in a tree, with the files of the tree.
 pub struct Version<'a> {

@@ -173,6 +173,11 @@ fn collect(
     links: &mut BTreeMap<Utf8PathBuf, Link>,
 ) -> Result<(), Failure> {
     for (path, entry) in tree.below(real) {
+        if !tree.take(1) {
+            let message = format!("Cannot compare {real}: its links lead through too many others");
+            let hint = "Let them lead to files and directories directly";
+            return Err(Failure::new(Reason::ApplicationInvalid, message).hint(hint));
+        }
         let place = to.join(path);
         if let Kind::Link(target) = &entry.kind {
             let found = tree.find(&real.join(path));

@@ -1,11 +1,19 @@
 //! The files of a Git tree: parsed once into paths that cannot leave it, and looked up through its own links. Pure.
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 /// More links than this on the way to one file are a loop.
 const HOPS: usize = 40;
+
+/// A longer target no system follows (bytes).
+const LONGEST: usize = 4096;
+/// All links of a tree together are followed through so many parts of paths.
+const STEPS: usize = 5_000_000;
+/// So many bytes of a path that is looked up are a step more.
+const BYTES: usize = 64;
 
 /// A tree: every file in it by its path.
 #[derive(Debug)]
@@ -13,6 +21,8 @@ pub struct Tree {
     /// Its object id.
     pub id: String,
     entries: BTreeMap<String, Entry>,
+    /// The steps that are left.
+    steps: Cell<usize>,
     /// Entries whose names no path can have here: not UTF-8, or parts such as `..` and `.git`.
     pub refused: Vec<String>,
 }
@@ -58,7 +68,7 @@ impl Tree {
     /// # Errors
     /// The first line that is something else.
     pub fn parse(id: String, listing: &[u8]) -> Result<Self, String> {
-        let mut tree = Self { id, entries: BTreeMap::new(), refused: Vec::new() };
+        let mut tree = Self { id, entries: BTreeMap::new(), steps: Cell::new(STEPS), refused: Vec::new() };
         for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             let shown = || String::from_utf8_lossy(line).into_owned();
             let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(shown)?;
@@ -95,7 +105,7 @@ impl Tree {
         for entry in self.entries.values_mut() {
             if let Kind::Link(target) = &mut entry.kind {
                 let text = targets.get(&entry.id).and_then(|bytes| std::str::from_utf8(bytes).ok());
-                *target = text.filter(|text| !text.contains('\0')).map(str::to_owned);
+                *target = text.filter(|text| text.len() <= LONGEST && !text.contains('\0')).map(str::to_owned);
             }
         }
     }
@@ -118,7 +128,13 @@ impl Tree {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
-    /// Follows a path relative to the top to its end, through links of the tree.
+    /// Takes steps; false where none are left, and from then on.
+    pub fn take(&self, steps: usize) -> bool {
+        self.steps.set(self.steps.get().saturating_sub(steps));
+        self.steps.get() > 0
+    }
+
+    /// Follows a path relative to the top to its end, through links of the tree; to nothing where no steps are left.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {
         let mut open: VecDeque<String> = parts(path.as_str());
@@ -135,6 +151,9 @@ impl Tree {
                 continue;
             }
             at.push(&part);
+            if !self.take(1 + at.as_str().len() / BYTES) {
+                return Found::Nothing;
+            }
             match self.entries.get(at.as_str()) {
                 Some(Entry { kind: Kind::Link(target), .. }) => {
                     hops += 1;
@@ -143,7 +162,11 @@ impl Tree {
                         return Found::Outside;
                     }
                     at.pop();
-                    parts(target).into_iter().rev().for_each(|part| open.push_front(part));
+                    let more = parts(target);
+                    if !self.take(more.len()) {
+                        return Found::Nothing;
+                    }
+                    more.into_iter().rev().for_each(|part| open.push_front(part));
                 }
                 Some(entry) if open.is_empty() => return Found::Entry(at, entry),
                 Some(_) => return Found::Nothing,

@@ -9,6 +9,7 @@ use camino::Utf8Path;
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -18,6 +19,22 @@ const LARGEST: u64 = 8 << 20;
 
 /// All that is taken for JSON together.
 const TOTAL: u64 = 128 << 20;
+
+/// The most entries, and the most bytes of their names together; archives of many images have thousands.
+const ENTRIES: usize = 200_000;
+const NAMES: usize = 16 << 20;
+
+/// The most descriptors of images that are looked at.
+const DESCRIPTORS: usize = 10_000;
+
+/// The largest headers of one entry with its long names (bytes), which are held whole.
+const HEADERS: u64 = 64 << 10;
+
+/// The most that an archive may be unpacked (bytes).
+const UNPACKED: u64 = 256 << 30;
+
+/// At most so many images are named instead of one that is not there.
+const NAMED: usize = 10;
 
 /// Reads the archive at `path` and finds `image` in it.
 ///
@@ -33,6 +50,8 @@ pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
     let entries = if packed { unpacked(file) } else { plain(file, bytes) };
     let entries = entries.map_err(|trouble| match trouble {
         Trouble::NotTar(error) => failure(format!("{path} is not a tar archive")).details(error.to_string()),
+        Trouble::Beyond(why) => failure(format!("{path} is no image archive of Docker: {why}"))
+            .hint("Make it again with: docker save IMAGE -o FILE"),
         Trouble::CutOff(error) => failure(format!("{path} is cut off or damaged"))
             .details(error.to_string())
             .hint("Make it again with: docker save IMAGE -o FILE"),
@@ -47,36 +66,107 @@ type Entries = BTreeMap<String, Vec<u8>>;
 enum Trouble {
     NotTar(io::Error),
     CutOff(io::Error),
+    Beyond(String),
+}
+
+impl Trouble {
+    fn new(error: io::Error, none: bool) -> Self {
+        match error.kind() {
+            io::ErrorKind::FileTooLarge => {
+                Self::Beyond(format!("the headers of an entry are larger than {} KiB", HEADERS >> 10))
+            }
+            _ if none => Self::NotTar(error),
+            _ => Self::CutOff(error),
+        }
+    }
+}
+
+/// Reads up to a place that moves on with each entry: headers beyond it are refused before they are held.
+struct UpTo<'a, R> {
+    inner: R,
+    at: u64,
+    end: &'a Cell<u64>,
+}
+
+impl<'a, R> UpTo<'a, R> {
+    const fn new(inner: R, end: &'a Cell<u64>) -> Self {
+        Self { inner, at: 0, end }
+    }
+}
+
+impl<R: Read> Read for UpTo<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.end.get().saturating_sub(self.at)).unwrap_or(usize::MAX).min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let read = self.inner.read(&mut buffer[..room])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for UpTo<'_, R> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.at = self.inner.seek(to)?;
+        Ok(self.at)
+    }
 }
 
 fn plain(file: File, bytes: u64) -> Result<Entries, Trouble> {
-    let mut archive = tar::Archive::new(file);
+    let limit = Cell::new(0);
+    let mut archive = tar::Archive::new(UpTo::new(file, &limit));
     let mut end = 0;
     let entries = archive.entries_with_seek().map_err(Trouble::NotTar)?;
-    let found = collect(entries, &mut end)?;
+    let found = collect(entries, &mut end, &limit)?;
     // Seeking over a layer does not notice that it is not all there.
     if end > bytes { Err(Trouble::CutOff(io::ErrorKind::UnexpectedEof.into())) } else { Ok(found) }
 }
 
 fn unpacked(file: File) -> Result<Entries, Trouble> {
-    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)));
-    let found = collect(archive.entries().map_err(Trouble::NotTar)?, &mut 0)?;
+    let limit = Cell::new(0);
+    let stream = flate2::read::MultiGzDecoder::new(BufReader::new(file));
+    let mut archive = tar::Archive::new(UpTo::new(stream, &limit));
+    let found = collect(archive.entries().map_err(Trouble::NotTar)?, &mut 0, &limit)?;
     // The checksum stands at the end of the stream.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(Trouble::CutOff)?;
+    limit.set(UNPACKED);
+    let rest = io::copy(&mut archive.into_inner(), &mut io::sink());
+    rest.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => too_large(),
+        _ => Trouble::CutOff(error),
+    })?;
     Ok(found)
 }
 
-/// Every entry that may be JSON, and in `end` where the last entry ends.
-fn collect<R: Read>(entries: tar::Entries<'_, R>, end: &mut u64) -> Result<Entries, Trouble> {
+fn too_large() -> Trouble {
+    Trouble::Beyond(format!("it holds more than {} GiB", UNPACKED >> 30))
+}
+
+/// Every entry that may be JSON, and in `end` where the last entry ends. `limit` is how far may be read.
+fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cell<u64>) -> Result<Entries, Trouble> {
     let mut found = Entries::new();
-    let mut total = 0;
-    for entry in entries {
+    let (mut total, mut names) = (0, 0);
+    loop {
         let none = *end == 0;
-        let trouble = |error| if none { Trouble::NotTar(error) } else { Trouble::CutOff(error) };
+        let trouble = |error| Trouble::new(error, none);
+        // Up to the next entry, and its headers.
+        limit.set(end.next_multiple_of(512) + HEADERS);
+        let Some(entry) = entries.next() else { return Ok(found) };
         let mut entry = entry.map_err(trouble)?;
         let size = entry.size();
-        *end = entry.raw_file_position() + size;
+        if entry.header().entry_type().is_gnu_sparse() {
+            return Err(Trouble::Beyond("it holds a sparse file".to_owned()));
+        }
+        *end = entry.raw_file_position().saturating_add(size);
+        if *end > UNPACKED {
+            return Err(too_large());
+        }
+        limit.set(*end);
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
+        names += name.len();
+        if found.len() >= ENTRIES || names > NAMES {
+            return Err(Trouble::Beyond("it holds too many entries".to_owned()));
+        }
         let mut text = Vec::new();
         if (1..=LARGEST.min(TOTAL - total)).contains(&size) && entry.header().entry_type().is_file() {
             let mut first = [0];
@@ -89,7 +179,6 @@ fn collect<R: Read>(entries: tar::Entries<'_, R>, end: &mut u64) -> Result<Entri
         }
         found.insert(name, text);
     }
-    Ok(found)
 }
 
 #[derive(Deserialize)]
@@ -129,7 +218,7 @@ fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>,
     let tags = |image: &Image| image.repo_tags.clone().unwrap_or_default();
     let wanted = familiar(image);
     let Some(found) = images.iter().find(|image| tags(image).iter().any(|tag| familiar(tag) == wanted)) else {
-        let held: Vec<String> = images.iter().flat_map(tags).map(|tag| familiar(&tag)).collect();
+        let held: Vec<String> = images.iter().flat_map(tags).take(NAMED).map(|tag| familiar(&tag)).collect();
         let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
         return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
             .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
@@ -151,30 +240,53 @@ fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>,
     let mut ids = vec![id.clone()];
     if let Some(index) = entries.get("index.json") {
         let index: Oci = json(path, "index.json", index)?;
-        for descriptor in &index.manifests {
-            for found in leading_to(&id, &descriptor.digest, entries, 4) {
-                if !ids.contains(&found) {
-                    ids.push(found);
-                }
-            }
-        }
+        let mut way = Way { id, entries, known: BTreeMap::new(), left: DESCRIPTORS, ids };
+        let whole = index.manifests.iter().try_for_each(|next| way.leads(&next.digest, DEPTH).map(|_| ()));
+        whole.ok_or_else(|| damaged(&format!("it names more than {DESCRIPTORS} manifests")))?;
+        ids = way.ids;
     }
     Ok((ids, config.architecture))
 }
 
-/// The digests on the way from `from` to the manifest of the configuration `id`; empty where there is none.
-fn leading_to(id: &str, from: &str, entries: &Entries, depth: u8) -> Vec<String> {
-    let name = format!("blobs/{}", from.replacen(':', "/", 1));
-    let Some(Ok(oci)) = entries.get(&name).map(|text| serde_json::from_slice::<Oci>(text)) else { return Vec::new() };
-    if oci.config.is_some_and(|config| config.digest == id) {
-        return vec![from.to_owned()];
+/// Indexes are in each other through at most so many.
+const DEPTH: u8 = 8;
+
+/// The way from an index to the manifest of a configuration.
+struct Way<'a> {
+    id: String,
+    entries: &'a Entries,
+    /// Whether each digest that was looked at leads there.
+    known: BTreeMap<String, bool>,
+    left: usize,
+    /// The digests on the way.
+    ids: Vec<String>,
+}
+
+impl Way<'_> {
+    /// Says whether a digest leads there, and notes the digests on the way; `None` where there are too many.
+    fn leads(&mut self, from: &str, depth: u8) -> Option<bool> {
+        self.left = self.left.checked_sub(1)?;
+        if let Some(known) = self.known.get(from) {
+            return Some(*known);
+        }
+        // What leads back to itself leads nowhere.
+        self.known.insert(from.to_owned(), false);
+        let name = format!("blobs/{}", from.replacen(':', "/", 1));
+        let oci = self.entries.get(&name).map(|text| serde_json::from_slice::<Oci>(text));
+        let Some(Ok(oci)) = oci else { return Some(false) };
+        let at = self.ids.len();
+        let mut leads = oci.config.is_some_and(|config| config.digest == self.id);
+        if !leads && depth > 0 {
+            for next in &oci.manifests {
+                leads |= self.leads(&next.digest, depth - 1)?;
+            }
+        }
+        if leads {
+            self.known.insert(from.to_owned(), true);
+            self.ids.insert(at, from.to_owned());
+        }
+        Some(leads)
     }
-    let below = oci.manifests.iter().filter(|_| depth > 0);
-    let mut found: Vec<String> = below.flat_map(|next| leading_to(id, &next.digest, entries, depth - 1)).collect();
-    if !found.is_empty() {
-        found.insert(0, from.to_owned());
-    }
-    found
 }
 
 fn digest(bytes: &[u8]) -> String {

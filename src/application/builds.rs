@@ -10,6 +10,7 @@ use super::{Files, invalid};
 use crate::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,13 +25,17 @@ pub struct Scanned {
     pub failures: Vec<Failure>,
 }
 
-/// Reads the Compose files and what they include and extend.
+/// Files may include each other, and services extend each other, through at most so many others.
+const DEEPEST: usize = 100;
+
+/// Reads the Compose files and what they include and extend, within the budget of `places`.
 pub fn scan(directory: &Utf8Path, compose_files: &[String], files: &Files, places: &Paths<'_>) -> Scanned {
     let (read, seen, extended) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-    let mut scan = Scan { directory, files, places, read, seen, extended, found: Scanned::default() };
+    let beyond = BTreeSet::new();
+    let mut scan = Scan { directory, files, places, read, seen, extended, beyond, found: Scanned::default() };
     let paths: Vec<Utf8PathBuf> = compose_files.iter().map(Utf8PathBuf::from).collect();
     // The application's directory is Compose's project directory, wherever below it the files are.
-    scan.model(&paths, Utf8Path::new(""));
+    scan.models(paths);
     scan.found
 }
 
@@ -71,6 +76,8 @@ struct Scan<'a> {
     read: BTreeMap<Utf8PathBuf, Option<Rc<Document>>>,
     seen: BTreeSet<Utf8PathBuf>,
     extended: BTreeSet<Utf8PathBuf>,
+    /// Files that go beyond a bound, which is said once.
+    beyond: BTreeSet<Utf8PathBuf>,
     found: Scanned,
 }
 
@@ -83,19 +90,53 @@ impl Site {
 }
 
 impl Scan<'_> {
-    /// One Compose model: files laid over each other, then what they include. `base` is the directory its
+    /// Compose models: these files, then what they include.
+    fn models(&mut self, paths: Vec<Utf8PathBuf>) {
+        let mut waiting = vec![(paths, Utf8PathBuf::new(), 0)];
+        while let Some((mut paths, base, depth)) = waiting.pop() {
+            if depth > 0 {
+                paths.retain(|path| !self.seen.contains(path));
+            }
+            if let Some(path) = paths.first().filter(|_| depth > DEEPEST) {
+                self.refuse(path, &format!("is included through more than {DEEPEST} files"), "Include it directly");
+                return;
+            }
+            let included = self.model(&paths, &base);
+            waiting.extend(included.into_iter().rev().map(|(paths, base)| (paths, base, depth + 1)));
+        }
+    }
+
+    /// Says once of a Compose file that it goes beyond a bound.
+    fn refuse(&mut self, path: &Utf8Path, why: &str, hint: &str) {
+        if self.beyond.insert(path.to_owned()) {
+            let failure = invalid(format!("{} {why}", self.directory.join(path)));
+            self.found.failures.push(failure.hint(hint));
+        }
+    }
+
+    /// Says whether work is left after `path` was looked at; else, once, that there is none.
+    fn goes_on(&mut self, path: &Utf8Path) -> bool {
+        let spent = self.places.budget.is_spent();
+        if spent && self.beyond.is_empty() {
+            let hint = "Use fewer aliases, merges and extends in it, or split the application";
+            self.refuse(path, "and the Compose files before it name more than is read of one application", hint);
+        }
+        !spent
+    }
+
+    /// One Compose model: files laid over each other; returns what they include. `base` is the directory its
     /// paths are relative to.
-    fn model(&mut self, paths: &[Utf8PathBuf], base: &Utf8Path) {
+    fn model(&mut self, paths: &[Utf8PathBuf], base: &Utf8Path) -> Vec<(Vec<Utf8PathBuf>, Utf8PathBuf)> {
         let mut sites: BTreeMap<String, Site> = BTreeMap::new();
         let mut included = Vec::new();
         for path in paths {
             self.seen.insert(path.clone());
             let Some(document) = self.document(path) else { continue };
-            self.refer(&document, base);
+            self.refer(Rc::clone(&document), base.to_owned());
             let tree = &document.tree;
             for &root in &tree.documents {
                 for (name, service) in services(tree, root, &mut sites) {
-                    if let Some(mut site) = self.site(&document, base, service, &mut BTreeSet::new()) {
+                    if let Some(mut site) = self.site(&document, base, service) {
                         if let Some(under) = sites.remove(&name) {
                             site = site.over(under);
                         }
@@ -106,6 +147,9 @@ impl Scan<'_> {
                     included.extend(tree.items(include).into_iter().map(|id| inclusion(tree, id, base)));
                 }
             }
+            if !self.goes_on(path) {
+                return Vec::new();
+            }
         }
         for (service, site) in sites {
             match self.place(&service, &site) {
@@ -113,64 +157,90 @@ impl Scan<'_> {
                 Err(failure) => self.found.failures.push(failure),
             }
         }
-        for (paths, base) in included {
-            let fresh: Vec<Utf8PathBuf> = paths.into_iter().filter(|path| !self.seen.contains(path)).collect();
-            self.model(&fresh, &base);
-        }
+        included
     }
 
     /// Notes the files that a Compose file names, and those that the services it extends name.
-    fn refer(&mut self, document: &Document, base: &Utf8Path) {
-        let tree = &document.tree;
-        let named = tree.documents.iter().flat_map(|&root| references::of(tree, root, base, self.places));
-        let named: Vec<Reference> = named.collect();
-        let extended = named.iter().filter(|one| one.role == Role::Extended).filter_map(Reference::path);
-        for path in extended.map(Utf8Path::to_owned).collect::<Vec<_>>() {
-            if self.extended.insert(path.clone())
-                && let Some(other) = self.document(&path)
-            {
-                self.refer(&other, path.parent().unwrap_or(Utf8Path::new("")));
+    fn refer(&mut self, document: Rc<Document>, base: Utf8PathBuf) {
+        let mut waiting = vec![(document, base)];
+        while let Some((document, base)) = waiting.pop() {
+            for &root in &document.tree.documents {
+                let named = match references::of(&document.tree, root, &base, self.places) {
+                    Ok(named) => named,
+                    Err((id, why)) => {
+                        self.found.failures.push(self.no_name(&document, id, &why));
+                        continue;
+                    }
+                };
+                // Each is compared with each file of the release.
+                self.places.budget.take(named.len() * (1 + self.files.len() / 64));
+                let extended = named.iter().filter(|one| one.role == Role::Extended).filter_map(Reference::path);
+                for path in extended {
+                    if self.extended.insert(path.to_owned())
+                        && let Some(other) = self.document(path)
+                    {
+                        waiting.push((other, path.parent().unwrap_or(Utf8Path::new("")).to_owned()));
+                    }
+                }
+                self.found.references.extend(named);
+            }
+            if !self.goes_on(&document.path) {
+                return;
             }
         }
-        self.found.references.extend(named);
     }
 
-    /// Where a service, or the one it extends, says `build:`.
-    fn site(
-        &mut self,
-        document: &Rc<Document>,
-        base: &Utf8Path,
-        service: Id,
-        seen: &mut BTreeSet<(Utf8PathBuf, Id)>,
-    ) -> Option<Site> {
-        let tree = &document.tree;
-        if !seen.insert((document.path.clone(), service)) {
-            return None;
-        }
-        if let Some((_, build)) = tree.get(service, "build") {
-            let empty = tree.is_null(build) || tree.has_tag(build, RESET);
-            let node = tree.get(build, "context").map_or(build, |(_, context)| context);
-            let context = tree.text(node).map(|text| (text.to_owned(), tree.node(node).place.clone(), base.to_owned()));
-            let wide = ["additional_contexts", "dockerfile"].iter().any(|key| tree.get(build, key).is_some());
-            return (!empty).then(|| Site { document: Rc::clone(document), context, wide });
-        }
-        let (_, extends) = tree.get(service, "extends")?;
-        let part = |key| tree.get(extends, key).and_then(|(_, value)| tree.text(value));
-        let name = tree.text(extends).or_else(|| part("service"))?;
-        let (other, base) = match part("file") {
-            None => (Rc::clone(document), base.to_owned()),
-            Some(file) => {
-                let path = within(base, Utf8Path::new(file))?;
-                let base = path.parent().unwrap_or(Utf8Path::new("")).to_owned();
-                (self.document(&path)?, base)
+    /// The failure of a text that is no name of a file.
+    fn no_name(&self, document: &Document, id: Id, why: &str) -> Failure {
+        let source = (!document.secret).then(|| Arc::clone(&document.text));
+        let at = self.location(&document.path, document.tree.node(id).place.clone(), source);
+        invalid(format!("The name of a file in {} {why}", at.file)).at(at).hint("Name the file itself")
+    }
+
+    /// Where a service, or one that it extends, says `build:`.
+    fn site(&mut self, document: &Rc<Document>, base: &Utf8Path, service: Id) -> Option<Site> {
+        let mut seen = BTreeSet::new();
+        let (mut document, mut base, mut service) = (Rc::clone(document), base.to_owned(), service);
+        while seen.insert((document.path.clone(), service)) {
+            if seen.len() > DEEPEST {
+                let why = format!("has a service that extends others through more than {DEEPEST}");
+                self.refuse(&document.path, &why, "Extend the last of them directly");
+                return None;
             }
-        };
-        let found = other.tree.documents.iter().rev().find_map(|&root| {
-            let (_, services) = other.tree.get(root, "services")?;
-            other.tree.get(services, name)
-        });
-        let (_, service) = found?;
-        self.site(&other, &base, service, seen)
+            let tree = &document.tree;
+            if let Some((_, build)) = tree.get(service, "build") {
+                return self.built(&document, &base, build);
+            }
+            let (_, extends) = tree.get(service, "extends")?;
+            let part = |key| tree.get(extends, key).and_then(|(_, value)| tree.text(value));
+            let name = tree.text(extends).or_else(|| part("service"))?;
+            let (other, other_base) = match part("file") {
+                None => (Rc::clone(&document), base),
+                Some(file) => {
+                    let path = within(&base, Utf8Path::new(file))?;
+                    let base = path.parent().unwrap_or(Utf8Path::new("")).to_owned();
+                    (self.document(&path)?, base)
+                }
+            };
+            let found = other.tree.documents.iter().rev().find_map(|&root| {
+                let (_, services) = other.tree.get(root, "services")?;
+                other.tree.get(services, name)
+            });
+            (service, base) = (found?.1, other_base);
+            document = other;
+        }
+        None
+    }
+
+    /// What a `build:` says.
+    fn built(&self, document: &Rc<Document>, base: &Utf8Path, build: Id) -> Option<Site> {
+        let tree = &document.tree;
+        let empty = tree.is_null(build) || tree.has_tag(build, RESET);
+        let node = tree.get(build, "context").map_or(build, |(_, context)| context);
+        let text = tree.text(node).filter(|text| self.places.budget.copy(text.len()));
+        let context = text.map(|text| (text.to_owned(), tree.node(node).place.clone(), base.to_owned()));
+        let wide = ["additional_contexts", "dockerfile"].iter().any(|key| tree.get(build, key).is_some());
+        (!empty).then(|| Site { document: Rc::clone(document), context, wide })
     }
 
     /// A file of the release as YAML; `None` where it is none, is not known yet or does not parse, which
@@ -189,7 +259,7 @@ impl Scan<'_> {
 
     fn parse(&self, path: &Utf8Path, file: &File) -> Result<Rc<Document>, Failure> {
         let text: Arc<str> = text(self.directory, path, file)?.into();
-        match yaml::parse(&text) {
+        match yaml::parse(&text, &self.places.budget) {
             Ok(tree) => Ok(Rc::new(Document { path: path.to_owned(), text, secret: file.secret, tree })),
             Err(error) => {
                 let marker = error.marker();
@@ -225,7 +295,8 @@ impl Scan<'_> {
             let hint = "Move it there: what is built on the host is sent with the application";
             return refused("which is not below the application's directory", hint);
         };
-        if !self.files.keys().any(|file| file.starts_with(&path)) {
+        let first = self.files.range::<Utf8Path, _>((Bound::Included(path.as_path()), Bound::Unbounded)).next();
+        if !first.is_some_and(|(file, _)| file.starts_with(&path)) {
             return refused("where there is no file", "The context is relative to the application's directory");
         }
         Ok(if site.wide { all } else { Some(path) })

@@ -14,6 +14,7 @@ use crate::secret::Variable;
 use crate::template;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// The release that the directory makes, without archives and logins.
 pub fn files(
@@ -48,7 +49,8 @@ pub fn files(
         Ok(compose_files) => compose_files,
         Err(several) => return Err(failures.into_iter().chain(several).collect()),
     };
-    let places = Paths { values: &Values::of(env.as_deref()), host_directory: &application.host_directory };
+    let (values, host_directory) = (&Values::of(env.as_deref()), &*application.host_directory);
+    let places = Paths { values, host_directory, budget: Rc::default() };
     let mut scanned = builds::scan(directory, &compose_files, &files, &places);
     failures.append(&mut scanned.failures);
     failures.extend(seed::mark(&compose.seed, &compose_files, &mut files));

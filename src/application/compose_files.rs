@@ -16,6 +16,11 @@ const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "
 const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 
+/// More Compose files than these are no application.
+const MOST: usize = 1000;
+/// At most so many files are named instead of one that is not there.
+const NEAR: usize = 10;
+
 /// The files asked for: by the manifest, else by `COMPOSE_FILE` among the variables or in the
 /// application's own `.env`; empty where nobody names any.
 ///
@@ -57,6 +62,10 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
         };
         return Ok([Some(base), first(OVERRIDES)].into_iter().flatten().map(str::to_owned).collect());
     }
+    if wanted.len() > MOST {
+        let failure = invalid(format!("COMPOSE_FILE of {directory} names more than {MOST} Compose files"));
+        return Err(vec![failure.hint("Name fewer, and include the others in them")]);
+    }
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for name in wanted {
@@ -72,7 +81,8 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
                     continue;
                 }
                 let failure = invalid(format!("There is no Compose file {}", directory.join(path)));
-                let near: Vec<&str> = files.keys().map(|path| path.as_str()).filter(|path| is_yaml(path)).collect();
+                let near: Vec<&str> =
+                    files.keys().map(|path| path.as_str()).filter(|path| is_yaml(path)).take(NEAR).collect();
                 failures.push(match near.as_slice() {
                     [] => failure,
                     near => failure.hint(format!("There is {}", near.join(", "))),

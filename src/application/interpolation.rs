@@ -4,6 +4,11 @@
 use super::dotenv;
 use std::collections::BTreeMap;
 
+/// Variables in the defaults of variables: more of them in each other are no path (`${A:-${B:-c}}` are two).
+const DEEPEST: usize = 32;
+/// A longer text names no file (bytes).
+const LONGEST: usize = 16 << 10;
+
 /// The values that Compose finds in `.env`. A value that is made from others is not among them.
 #[derive(Default)]
 pub struct Values(BTreeMap<String, Option<String>>);
@@ -26,38 +31,50 @@ impl Values {
     }
 
     /// Puts values in place of variables.
-    pub fn fill(&self, text: &str) -> Text {
-        let mut parts = Vec::new();
-        self.parts(text, &mut parts);
-        if parts.iter().all(Option::is_some) {
-            return Text::Known(parts.into_iter().flatten().collect());
+    ///
+    /// # Errors
+    /// The text, or its result, is longer or deeper than any that names a file; the reason is the end of a sentence
+    /// about it.
+    pub fn fill(&self, text: &str) -> Result<Text, String> {
+        let mut parts = Parts { found: Vec::new(), room: LONGEST };
+        if text.len() > LONGEST {
+            return Err(too_long());
         }
-        Text::Glob(parts.iter().map(|part| part.as_deref().map_or_else(|| "*".to_owned(), globset::escape)).collect())
+        self.parts(text, &mut parts, 0)?;
+        let parts = parts.found;
+        if parts.iter().all(Option::is_some) {
+            return Ok(Text::Known(parts.into_iter().flatten().collect()));
+        }
+        let glob = |part: &Option<String>| part.as_deref().map_or_else(|| "*".to_owned(), globset::escape);
+        Ok(Text::Glob(parts.iter().map(glob).collect()))
     }
 
-    /// The parts of a text; `None` is one that is not known.
-    fn parts(&self, mut rest: &str, parts: &mut Vec<Option<String>>) {
+    /// Finds the parts of a text that is `depth` variables deep.
+    fn parts(&self, mut rest: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
+        if depth > DEEPEST {
+            return Err(format!("has more than {DEEPEST} variables in each other"));
+        }
         while let Some(at) = rest.find('$') {
-            parts.push(Some(rest[..at].to_owned()));
+            parts.add(Some(&rest[..at]))?;
             rest = &rest[at + 1..];
             if let Some(after) = rest.strip_prefix('$') {
-                parts.push(Some("$".to_owned()));
+                parts.add(Some("$"))?;
                 rest = after;
             } else if let Some(braced) = rest.strip_prefix('{') {
                 let end = closing(braced);
-                self.braced(&braced[..end], parts);
+                self.braced(&braced[..end], parts, depth)?;
                 rest = braced.get(end + 1..).unwrap_or_default();
             } else {
                 let end = name_end(rest);
-                parts.push(self.value(&rest[..end]));
+                parts.add(self.value(&rest[..end]))?;
                 rest = &rest[end..];
             }
         }
-        parts.push(Some(rest.to_owned()));
+        parts.add(Some(rest))
     }
 
     /// `NAME`, `NAME:-default`, `NAME-default`, `NAME:+other`, `NAME+other`, `NAME:?message` or `NAME?message`.
-    fn braced(&self, text: &str, parts: &mut Vec<Option<String>>) {
+    fn braced(&self, text: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         let (name, rest) = text.split_at(name_end(text));
         let (empty_counts, operator) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
         let known = self.0.get(name);
@@ -66,16 +83,36 @@ impl Values {
             Some(value) => empty_counts && value.as_deref() == Some(""),
         };
         match operator.chars().next() {
-            Some('-') if missing => self.parts(&operator[1..], parts),
-            Some('+') if !missing => self.parts(&operator[1..], parts),
-            Some('+') => parts.push(Some(String::new())),
-            _ => parts.push(self.value(name)),
+            Some('-') if missing => self.parts(&operator[1..], parts, depth + 1),
+            Some('+') if !missing => self.parts(&operator[1..], parts, depth + 1),
+            Some('+') => parts.add(Some("")),
+            _ => parts.add(self.value(name)),
         }
     }
 
-    fn value(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned().flatten()
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_deref()
     }
+}
+
+/// The parts of a text.
+struct Parts {
+    /// `None` is one that is not known.
+    found: Vec<Option<String>>,
+    /// How many bytes may still come.
+    room: usize,
+}
+
+impl Parts {
+    fn add(&mut self, part: Option<&str>) -> Result<(), String> {
+        self.room = self.room.checked_sub(part.map_or(1, str::len)).ok_or_else(too_long)?;
+        self.found.push(part.map(str::to_owned));
+        Ok(())
+    }
+}
+
+fn too_long() -> String {
+    format!("is longer than {} KiB", LONGEST >> 10)
 }
 
 /// Where a name ends.
@@ -116,10 +153,22 @@ mod tests {
             ("${STAGE:?must be}", "prod"),
         ];
         for (text, filled) in known {
-            assert_eq!(values.fill(text), Text::Known(filled.to_owned()), "{text}");
+            assert_eq!(values.fill(text).unwrap(), Text::Known(filled.to_owned()), "{text}");
         }
         for (text, glob) in [("./${NONE}/[x].txt", "./*/[[]x[]].txt"), ("$MADE", "*"), ("${STAGE}${", "prod*")] {
-            assert_eq!(values.fill(text), Text::Glob(glob.to_owned()), "{text}");
+            assert_eq!(values.fill(text).unwrap(), Text::Glob(glob.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_name_no_file_are_refused_at_once() {
+        let values = Values::of(Some(&format!("LONG={}\n", "x".repeat(1000))));
+        let nested = |depth: usize| "${NONE:-".repeat(depth) + "x" + &"}".repeat(depth);
+        assert_eq!(values.fill(&nested(DEEPEST)), Ok(Text::Known("x".to_owned())));
+        assert!(values.fill(&nested(DEEPEST + 1)).unwrap_err().contains("in each other"));
+        assert!(values.fill(&"${NONE:-".repeat(2000)).unwrap_err().contains("in each other"));
+        for text in ["$LONG".repeat(100), "x".repeat(LONGEST + 1), "${NONE:-".repeat(20_000)] {
+            assert!(values.fill(&text).unwrap_err().contains("16 KiB"));
         }
     }
 }

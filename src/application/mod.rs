@@ -6,12 +6,14 @@ pub mod confidential;
 pub mod dotenv;
 pub mod release;
 
+mod budget;
 mod compose;
 mod compose_files;
 mod content;
 pub mod image_name;
 mod interpolation;
 mod left_out;
+mod pattern;
 mod references;
 mod secrecy;
 mod seed;

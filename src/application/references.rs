@@ -1,10 +1,14 @@
 //! The files that Compose files name: which of them hold secrets, and which must be sent. Never judges a Compose file.
 
+use super::budget::Budget;
 use super::compose_files::within;
 use super::interpolation::{Text, Values};
+use super::pattern;
 use super::yaml::{Id, Tree};
 use camino::{Utf8Path, Utf8PathBuf};
-use globset::{Glob, GlobMatcher};
+use globset::GlobSet;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// One file or directory that a Compose file names.
 pub struct Reference {
@@ -38,7 +42,7 @@ pub enum Target {
     /// This one.
     Path(Utf8PathBuf),
     /// All that may be meant, where a variable is not known.
-    Glob(GlobMatcher),
+    Glob(GlobSet),
 }
 
 impl Reference {
@@ -70,11 +74,16 @@ pub struct Paths<'a> {
     pub values: &'a Values,
     /// The application's directory on the host.
     pub host_directory: &'a Utf8Path,
+    /// The work that is left.
+    pub budget: Rc<Budget>,
 }
 
 /// Returns the files that one document of a Compose file names; `base` is the directory its paths are relative to.
-pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Vec<Reference> {
-    let mut found = Found { tree, base, paths, references: Vec::new() };
+///
+/// # Errors
+/// The first text that no file can have as its name, and why: the end of a sentence about it.
+pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Result<Vec<Reference>, (Id, String)> {
+    let mut found = Found { tree, base, paths, references: Vec::new(), refused: None };
     for (key, role) in [("secrets", Role::Secret), ("configs", Role::Config)] {
         for entry in found.below(root, key) {
             found.at(entry, "file", role);
@@ -102,7 +111,7 @@ pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Vec<Refe
             None => found.named(include, Role::Included),
         }
     }
-    found.references
+    found.refused.map_or(Ok(found.references), Err)
 }
 
 struct Found<'a> {
@@ -110,11 +119,12 @@ struct Found<'a> {
     base: &'a Utf8Path,
     paths: &'a Paths<'a>,
     references: Vec<Reference>,
+    refused: Option<(Id, String)>,
 }
 
 impl Found<'_> {
-    /// The values of a mapping's entry that is a mapping itself.
-    fn below(&self, id: Id, key: &str) -> Vec<Id> {
+    /// The values of a mapping's entry that is a mapping itself, each once however many aliases lead to it.
+    fn below(&self, id: Id, key: &str) -> BTreeSet<Id> {
         let section = self.tree.get(id, key).map(|(_, section)| self.tree.entries(section));
         section.into_iter().flatten().map(|(_, (_, value))| value).collect()
     }
@@ -148,9 +158,18 @@ impl Found<'_> {
     }
 
     fn named(&mut self, id: Id, role: Role) {
-        if let Some(text) = self.tree.text(id) {
-            self.add(self.paths.values.fill(text), role);
+        if let Some(text) = self.tree.text(id).and_then(|text| self.filled(id, text)) {
+            self.add(id, text, role);
         }
+    }
+
+    fn filled(&mut self, id: Id, text: &str) -> Option<Text> {
+        let filled = self.paths.budget.copy(text.len()).then(|| self.paths.values.fill(text))?;
+        filled.map_err(|why| self.refuse(id, why)).ok()
+    }
+
+    fn refuse(&mut self, id: Id, why: String) {
+        self.refused.get_or_insert((id, why));
     }
 
     /// `SOURCE:TARGET[:MODE]`, or a mapping with its `source`.
@@ -165,15 +184,18 @@ impl Found<'_> {
         let source = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
         // A name without a slash is a volume.
         let is_path = |text: &str| text.starts_with(['.', '/']);
-        match self.paths.values.fill(text) {
-            Text::Known(text) if is_path(&text) => self.add(Text::Known(source(&text)), Role::Mount),
+        match self.filled(id, text) {
+            Some(Text::Known(text)) if is_path(&text) => self.add(id, Text::Known(source(&text)), Role::Mount),
             _ => {}
         }
     }
 
-    fn add(&mut self, text: Text, role: Role) {
+    fn add(&mut self, id: Id, text: Text, role: Role) {
         let target = match text {
             Text::Known(text) => {
+                if !self.paths.budget.copy(text.len() + self.base.as_str().len()) {
+                    return;
+                }
                 let path = Utf8Path::new(&text);
                 let own = path.strip_prefix(self.paths.host_directory).ok().filter(|_| path.is_absolute());
                 own.map_or_else(|| within(self.base, path), |own| within(Utf8Path::new(""), own)).map(Target::Path)
@@ -185,7 +207,10 @@ impl Found<'_> {
                 } else {
                     globset::escape(self.base.as_str()) + "/" + text
                 };
-                Glob::new(&text).ok().map(|glob| Target::Glob(glob.compile_matcher()))
+                // Compiled, a pattern is larger than its text.
+                let compiled = self.paths.budget.take(1 + text.len()).then(|| pattern::compile(&text, false));
+                let compiled = compiled.transpose().map_err(|why| self.refuse(id, format!("is not a pattern: {why}")));
+                compiled.ok().flatten().map(Target::Glob)
             }
         };
         self.references.extend(target.map(|target| Reference { role, target, optional: false }));

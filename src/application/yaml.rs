@@ -1,9 +1,13 @@
 //! Any YAML as a tree that remembers where it stands. Never judges it: unknown tags, duplicate keys and
-//! several documents are all kept, and an alias is a second way to one node, so no bomb can grow.
+//! several documents are all kept. An alias is a second way to one node, each mapping is indexed once, and looking at nodes
+//! takes from a budget: once that is spent, nothing is found any more.
 
+use super::budget::Budget;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// A node's number in its tree.
 pub type Id = usize;
@@ -12,6 +16,7 @@ pub type Id = usize;
 #[derive(Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
+    budget: Rc<Budget>,
     /// The root of each document.
     pub documents: Vec<Id>,
 }
@@ -25,6 +30,8 @@ pub struct Node {
     pub tag: Option<String>,
     /// Where it stands.
     pub place: Place,
+    /// Its keys and values by name, merges done, once they were asked for.
+    entries: OnceCell<Vec<(Id, Id)>>,
 }
 
 /// Where a node begins, and its bytes.
@@ -52,21 +59,24 @@ pub enum Kind {
 /// How deep collections may nest; far more than Compose's own parser needs for any real file.
 const DEPTH: usize = 2000;
 
-/// Reads a file.
+/// Reads a file; looking at it takes from the budget.
 ///
 /// # Errors
 /// Where it is not YAML.
-pub fn parse(text: &str) -> Result<Tree, ScanError> {
+pub fn parse(text: &str, budget: &Rc<Budget>) -> Result<Tree, ScanError> {
     let options = granit_parser::options! {
         emit_comments: false, flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH,
         bom_inside_document_as_content: true,
     };
-    let mut tree = Tree::default();
+    let mut tree = Tree { budget: Rc::clone(budget), ..Tree::default() };
     let mut anchors = BTreeMap::new();
     // The open collections; of a mapping also the key that waits for its value.
     let mut open: Vec<(Id, Option<Id>)> = Vec::new();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event?;
+        if !budget.take(1) {
+            break;
+        }
         let (id, opens) = match event {
             Event::Alias(anchor) => (anchors.get(&anchor).copied().unwrap_or_default(), false),
             Event::Scalar(text, style, anchor, tag) => {
@@ -112,7 +122,7 @@ impl Tree {
     ) -> Id {
         let tag = tag.map(|tag| tag.original());
         let place = Place { line: span.start.line(), column: span.start.col() + 1, span: span.byte_range() };
-        self.nodes.push(Node { kind, tag, place });
+        self.nodes.push(Node { kind, tag, place, entries: OnceCell::new() });
         let id = self.nodes.len() - 1;
         if anchor != 0 {
             anchors.insert(anchor, id);
@@ -146,14 +156,33 @@ impl Tree {
     /// A list's nodes; of anything else the node itself.
     pub fn items(&self, id: Id) -> Vec<Id> {
         match &self.nodes[id].kind {
-            Kind::Sequence(items) => items.clone(),
+            Kind::Sequence(items) if self.budget.take(1 + items.len()) => items.clone(),
+            Kind::Sequence(_) => Vec::new(),
             _ => vec![id],
         }
     }
 
-    /// A mapping's keys and values, merges done: a key's own value stands before a merged one, an earlier
-    /// merge before a later. Empty for anything else.
-    pub fn entries(&self, id: Id) -> BTreeMap<&str, (Id, Id)> {
+    /// A mapping's keys and values in the order of their names, merges done: a key's own value stands before a merged
+    /// one, an earlier merge before a later. Empty for anything else.
+    pub fn entries(&self, id: Id) -> impl Iterator<Item = (&str, (Id, Id))> {
+        let entries = self.index(id);
+        let entries = if self.budget.take(1 + entries.len()) { entries } else { &[] };
+        entries.iter().filter_map(|&(key, value)| Some((self.text(key)?, (key, value))))
+    }
+
+    /// The key and value of one entry.
+    pub fn get(&self, id: Id, name: &str) -> Option<(Id, Id)> {
+        let entries = self.index(id);
+        let at = entries.binary_search_by(|&(key, _)| self.text(key).cmp(&Some(name))).ok()?;
+        self.budget.take(1).then_some(entries[at])
+    }
+
+    /// The entries of a mapping, sorted by their names.
+    fn index(&self, id: Id) -> &[(Id, Id)] {
+        self.nodes[id].entries.get_or_init(|| self.merged(id).into_values().collect())
+    }
+
+    fn merged(&self, id: Id) -> BTreeMap<&str, (Id, Id)> {
         let mut found = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut waiting = vec![id];
@@ -161,6 +190,9 @@ impl Tree {
             let Kind::Mapping(entries) = &self.nodes[next].kind else { continue };
             if !seen.insert(next) {
                 continue;
+            }
+            if !self.budget.take(1 + entries.len()) {
+                break;
             }
             let mut merged = Vec::new();
             for &(key, value) in entries {
@@ -173,10 +205,5 @@ impl Tree {
             waiting.extend(merged.into_iter().rev());
         }
         found
-    }
-
-    /// The key and value of one entry.
-    pub fn get(&self, id: Id, name: &str) -> Option<(Id, Id)> {
-        self.entries(id).get(name).copied()
     }
 }

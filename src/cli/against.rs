@@ -6,12 +6,9 @@ use crate::against::{self, Repository, Snapshot, Unread, Version};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
 use crate::manifest::Manifest;
-use crate::process;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// How much memory a review may use (bytes): what it renders was written by others.
-const MEMORY: u64 = 3 << 30;
 /// At most so many files are named in a warning.
 const NAMED: usize = 5;
 
@@ -21,7 +18,6 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
         let message = "A manifest from standard input is in no commit";
         return Err(vec![Failure::new(Reason::Usage, message).hint("Name the file with -f")]);
     }
-    process::limit_memory(MEMORY);
     let one = |failure: Failure| vec![failure];
     let file = context.directory.join(&context.file);
     let (repository, path) = Repository::find(&file, &context.directory).await.map_err(one)?;

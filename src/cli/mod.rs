@@ -20,6 +20,7 @@ mod history;
 mod import;
 mod init;
 mod inventory;
+mod limits;
 mod list;
 mod logs;
 mod look;
@@ -167,7 +168,7 @@ pub fn main() -> ExitCode {
         }
     };
     let name = context.command;
-    let ending = dispatch(&context, cli.command).unwrap_or_else(|failure| {
+    let ending = limits::run(&context, cli.command, dispatch).unwrap_or_else(|failure| {
         context.render.event(&Event::Failure(failure.clone()));
         Ending::of(&[failure], false)
     });

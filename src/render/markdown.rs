@@ -53,7 +53,8 @@ struct Omitted {
 pub fn plan(plan: Option<&PlanView>, failures: &[Failure]) -> String {
     let mut page = String::new();
     for level in LEVELS {
-        page = at(level, plan, failures);
+        // As it is written: marks of commands become longer.
+        page = defuse::whole(&at(level, plan, failures), false);
         if page.len() < LIMIT {
             break;
         }
@@ -77,7 +78,7 @@ pub fn result(environments: &[EnvironmentView], failures: &[Failure], result: &R
         let _ = writeln!(out, "\n… and {} more", environments.len() - COUNTED);
     }
     out.push('\n');
-    out + &failed(failures)
+    defuse::whole(&(out + &failed(failures)), false)
 }
 
 fn health(one: &EnvironmentView) -> &'static str {
@@ -269,14 +270,18 @@ fn cut(text: &str, most: usize) -> String {
 }
 
 /// Text as code, every character of it that could mean something written as an entity: so it stands in a list, a table,
-/// a summary alike, and mentions nobody.
+/// a summary alike, mentions nobody, and is no link: not where `www.` is, and not where a mail address is, which becomes one
+/// after entities are read, so that a comment has to be in it.
 fn code(text: &str) -> String {
     let line = defuse::line(text);
     let mut out = String::from("<code>");
     for c in line.chars() {
-        if c.is_ascii_alphanumeric() || !c.is_ascii() || matches!(c, ' ' | '-' | '.' | '/' | ',' | '(' | ')' | '=') {
+        let plain = c.is_ascii_alphanumeric() || !c.is_ascii() || matches!(c, ' ' | '-' | '/' | ',' | '(' | ')' | '=');
+        let begins_link = out.get(out.len().saturating_sub(3)..).is_some_and(|end| end.eq_ignore_ascii_case("www"));
+        if plain || (c == '.' && !begins_link) {
             out.push(c);
         } else {
+            out.push_str(if c == '@' { "<!-- -->" } else { "" });
             let _ = write!(out, "&#{};", u32::from(c));
         }
     }

@@ -1,6 +1,7 @@
 //! One rendering within bounds of size and time: templates may be written by others, and their language has loops.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tera::{Context, ErrorKind, Tera};
@@ -12,6 +13,15 @@ pub const TOTAL: usize = 64 << 20;
 /// How long all templates of an application may take; usual ones take milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
+/// How many renderings of all applications may be left behind and still run; then no other one begins.
+const MOST_LEFT: usize = 3;
+
+/// The renderings that were left behind.
+static LEFT: Left = Left(AtomicUsize::new(0));
+
+/// How many renderings run though nobody waits for them any more.
+struct Left(AtomicUsize);
+
 /// Why a template gave nothing.
 pub enum Trouble {
     /// The engine refused it.
@@ -22,12 +32,32 @@ pub enum Trouble {
 
 /// Renders a template in a thread, which is left behind where it does not end before `until`.
 pub fn render(tera: &Arc<Tera>, name: &str, context: Context, until: Instant) -> Result<String, Trouble> {
+    render_unless(&LEFT, tera, name, context, until)
+}
+
+/// Does so unless too many were left behind.
+fn render_unless(
+    left: &'static Left,
+    tera: &Arc<Tera>,
+    name: &str,
+    context: Context,
+    until: Instant,
+) -> Result<String, Trouble> {
+    if left.0.load(Ordering::Relaxed) >= MOST_LEFT {
+        return Err(Trouble::Beyond(format!("{MOST_LEFT} others that took too long have not ended")));
+    }
     let (send, receive) = mpsc::channel();
     let (tera, name) = (Arc::clone(tera), name.to_owned());
+    // Set by the rendering's end and by the end of its time: the second of them takes it from those left behind.
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
     let work = move || {
         let mut output = Limited(Vec::new());
         let done = tera.render_to(&name, &context, &mut output);
         let _ = send.send(done.map(|()| output.0));
+        if ended.swap(true, Ordering::AcqRel) {
+            left.0.fetch_sub(1, Ordering::Relaxed);
+        }
     };
     let started = std::thread::Builder::new().name("template".to_owned()).spawn(work);
     started.map_err(|error| Trouble::Beyond(format!("no thread can be started for it: {error}")))?;
@@ -38,6 +68,10 @@ pub fn render(tera: &Arc<Tera>, name: &str, context: Context, until: Instant) ->
         }
         Ok(Err(error)) => Err(Trouble::Engine(error)),
         Err(mpsc::RecvTimeoutError::Timeout) => {
+            left.0.fetch_add(1, Ordering::Relaxed);
+            if over.swap(true, Ordering::AcqRel) {
+                left.0.fetch_sub(1, Ordering::Relaxed);
+            }
             let limit = humantime::format_duration(LIMIT);
             Err(Trouble::Beyond(format!("the templates of its application take more than {limit}")))
         }
@@ -59,5 +93,34 @@ impl Write for Limited {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static OWN: Left = Left(AtomicUsize::new(0));
+
+    #[test]
+    fn renderings_that_are_left_behind_are_counted_until_they_end() {
+        let text = "{% for i in range(end=100000) %}{% for j in range(end=LAST) %}{% endfor %}{% endfor %}";
+        let set = |last: &str| {
+            let mut tera = Tera::new();
+            tera.add_raw_template("a", &text.replace("LAST", last)).expect("a template");
+            Arc::new(tera)
+        };
+        let render = |last: &str| match render_unless(&OWN, &set(last), "a", Context::new(), Instant::now()) {
+            Err(Trouble::Beyond(why)) => why,
+            _ => String::new(),
+        };
+        assert!(render("10").contains("take more than"));
+        while OWN.0.load(Ordering::Relaxed) > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for _ in 0..MOST_LEFT {
+            assert!(render("1000").contains("take more than"));
+        }
+        assert!(render("1000").contains("have not ended"));
     }
 }

@@ -7,6 +7,7 @@
 mod backup_archive;
 mod backup_data;
 mod backup_scene;
+mod bounded_work;
 mod directory;
 mod disks;
 mod early_secrets;

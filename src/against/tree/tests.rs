@@ -111,3 +111,22 @@ fn a_listing_that_is_none_is_refused() {
     }
     assert!(Tree::parse(String::new(), b"").unwrap().below(Utf8Path::new("")).next().is_none());
 }
+
+#[test]
+fn links_are_followed_through_so_many_parts_in_all() {
+    let winding = |next: usize| "d/../".repeat(600) + &format!("l{next}");
+    let hops: Vec<(String, String)> = (0..38).map(|at| (format!("l{at}"), winding(at + 1))).collect();
+    let mut lines = vec![("d/x", "file"), ("l38", "file")];
+    lines.extend(hops.iter().map(|(path, target)| (path.as_str(), target.as_str())));
+    let tree = tree(&lines);
+    assert_eq!(found(&tree, "l0"), "l38 File(false)");
+    let reached = (0..40_000).take_while(|_| tree.take(1) && found(&tree, "l0") != "nothing").count();
+    assert!((10..1000).contains(&reached), "{reached}");
+    assert_eq!(found(&tree, "d/x"), "nothing", "no steps are left");
+}
+
+#[test]
+fn a_target_that_no_system_follows_is_none() {
+    let long = "d/../".repeat(1000) + "d/x";
+    assert_eq!(found(&tree(&[("d/x", "file"), ("l", &long)]), "l"), "nothing");
+}

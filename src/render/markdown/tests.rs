@@ -40,7 +40,7 @@ fn sound(page: &str) {
             assert!(!inside.contains("--") && !inside.contains('>'), "{line}");
             continue;
         }
-        for tag in ["<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>"] {
+        for tag in ["<!-- -->", "<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>"] {
             plain = plain.replace(tag, "");
         }
         assert!(!plain.contains(['<', '>', '`', '|', '[', ']', '@', '\\', '!']), "{line}");
@@ -160,4 +160,27 @@ proptest! {
         let failures: Vec<_> = messages.iter().map(|message| Failure::new(Reason::Usage, message).on(message)).collect();
         sound(&plan(Some(&view), &failures));
     }
+}
+
+#[test]
+fn marks_of_commands_do_not_make_a_page_longer_than_it_may_be() {
+    let marks = |lines: usize| format!("+{}\n", "##[".repeat(30)).repeat(lines);
+    for lines in [10, 300, 600, 640, 700, 2000] {
+        let view = PlanView {
+            project: "shop".into(),
+            steps: vec![step("web", "differs", false, vec![change("a", "b", Some(marks(lines)))])],
+            ..PlanView::default()
+        };
+        let page = plan(Some(&view), &[]);
+        sound(&page.replace("##\\[", "##["));
+        assert!(page.len() < LIMIT, "{lines}: {}", page.len());
+        assert_eq!(page, defuse::whole(&page, false), "a workflow's log gets the same");
+    }
+}
+
+#[test]
+fn text_is_no_link() {
+    assert_eq!(code("www.evil.example"), "<code>www&#46;evil.example</code>");
+    assert_eq!(code("http://a"), "<code>http&#58;//a</code>");
+    assert_eq!(code("a@b.c"), "<code>a<!-- -->&#64;b.c</code>");
 }

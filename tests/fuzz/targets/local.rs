@@ -42,6 +42,9 @@ const YAML: &[&str] = &[
     "  e: {registered: {address: h}}\n",
     "%TAG ! x\n",
     "services:\n",
+    "extends: s0\n",
+    "include: [compose.yaml]\n",
+    "env_file: ${A:-${B:-",
 ];
 
 pub fn all() -> Vec<Target> {
@@ -56,7 +59,7 @@ pub fn all() -> Vec<Target> {
             let _ = edit::add(text, "deployment.yaml", &name, &Entry::default());
             let _ = edit::set_host_keys(text, &name, &["ssh-ed25519 AAAA".to_owned()]);
         }),
-        target("compose", read("", &["yaml", "yml"]), YAML, |bytes| in_directory("compose.yaml", bytes, false)),
+        target("compose", composes(), YAML, |bytes| in_directory("compose.yaml", bytes, false)),
         target(
             "templates",
             templates(),
@@ -170,6 +173,51 @@ fn in_archive(bytes: &[u8]) {
     let _ = archive::read("demo:1", &path);
 }
 
+/// Real files, and little text that stands for much work.
+fn composes() -> Vec<Vec<u8>> {
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let aliases = format!(
+        "x: &v\n{}services:\n{}",
+        lines(300, &|at| format!("  - ./d{at}:/d\n")),
+        lines(300, &|at| format!("  s{at}: {{ volumes: *v }}\n"))
+    );
+    let merges = lines(300, &|at| format!("x{}: &a{} {{ <<: *a{at}, k{at}: 1 }}\n", at + 1, at + 1));
+    let chain = lines(300, &|at| format!("  s{}: {{ extends: s{at} }}\n", at + 1));
+    let nested = "${A:-".repeat(300);
+    let own = [
+        aliases,
+        format!("x0: &a0 {{ k: 1 }}\n{merges}services: *a300\n"),
+        format!("services:\n  s0: {{ build: . }}\n{chain}"),
+        format!("services: {{ web: {{ env_file: \"{nested}\" }} }}\n"),
+        format!("services: {{ web: {{ env_file: \"${{X}}{}\" }} }}\n", "?".repeat(4000)),
+        "include: [compose.yaml, a.yaml]\nservices: { web: { extends: { file: compose.yaml, service: web } } }\n"
+            .into(),
+    ];
+    [read("", &["yaml", "yml"]), own.map(String::into_bytes).into()].concat()
+}
+
+/// A long name, then indexes of equal descriptors in each other.
+fn deep_archive() -> Vec<u8> {
+    let list = |digest: &str| {
+        format!(r#"{{"manifests":[{}]}}"#, vec![format!(r#"{{"digest":"sha256:{digest}"}}"#); 24].join(","))
+    };
+    let manifest = r#"[{"Config":"c.json","RepoTags":["demo:1"]}]"#.to_owned();
+    let mut entries = vec![
+        ("c.json".to_owned(), r#"{"architecture":"amd64"}"#.to_owned()),
+        ("manifest.json".to_owned(), manifest),
+        ("index.json".to_owned(), list("0")),
+        ("n".repeat(2000), String::new()),
+    ];
+    entries.extend((0..6).map(|at| (format!("blobs/sha256/{at}"), list(&(at + 1).to_string()))));
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, text) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
 fn archives() -> Vec<Vec<u8>> {
     let config = r#"{"architecture":"amd64","os":"linux"}"#;
     let manifest = r#"[{"Config":"abc.json","RepoTags":["demo:1"],"Layers":["x/layer.tar"]}]"#;
@@ -188,7 +236,7 @@ fn archives() -> Vec<Vec<u8>> {
     // Many zeros in a few bytes.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     bomb.write_all(&[plain, vec![0; 32 << 20]].concat()).unwrap();
-    let mut seeds = vec![packed.finish().unwrap(), bomb.finish().unwrap()];
+    let mut seeds = vec![packed.finish().unwrap(), bomb.finish().unwrap(), deep_archive()];
     seeds.insert(0, tar_of(manifest));
     seeds
 }

@@ -1,0 +1,108 @@
+//! The limits of commands that only look at a repository, whose authors are not trusted: they run in CI next to tokens,
+//! on whatever a fork proposes. Never limits a command that works on hosts.
+
+use super::{Command, Context, Ending, check, plan, render, status};
+use crate::failure::{Failure, Reason};
+use crate::process;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// How long such a command may take.
+const TIME: Duration = Duration::from_mins(5);
+/// How much memory it may use (bytes of address space).
+const MEMORY: u64 = 3 << 30;
+/// The stack of its thread (bytes), as large as that of a process.
+const STACK: usize = 8 << 20;
+
+impl Command {
+    /// Says whether the command reads the repository alone: it contacts no host and runs nothing that is named there.
+    const fn only_looks(&self) -> bool {
+        match self {
+            Self::Check(check::Args { secrets, .. }) => !*secrets,
+            Self::Plan(plan::Args { offline, against, .. }) => *offline || against.is_some(),
+            Self::Render(render::Args { offline, .. }) | Self::Status(status::Args { offline, .. }) => *offline,
+            Self::Graph(_) | Self::List(_) | Self::Show(_) | Self::Inventory(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Runs a command, within the limits where it only looks.
+pub fn run(
+    context: &Context,
+    command: Command,
+    dispatch: fn(&Context, Command) -> Result<Ending, Failure>,
+) -> Result<Ending, Failure> {
+    if !command.only_looks() {
+        return dispatch(context, command);
+    }
+    process::limit_memory(MEMORY);
+    let own = context.clone();
+    within(TIME, context.command, move || dispatch(&own, command))
+}
+
+/// Does work in a thread, which is left behind where it does not end in time: the process ends soon after.
+fn within(
+    time: Duration,
+    name: &str,
+    work: impl FnOnce() -> Result<Ending, Failure> + Send + 'static,
+) -> Result<Ending, Failure> {
+    let (send, receive) = mpsc::channel();
+    let builder = std::thread::Builder::new().name("command".to_owned()).stack_size(STACK);
+    let thread = builder.spawn(move || {
+        let _ = send.send(work());
+    });
+    let thread =
+        thread.map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
+    match receive.recv_timeout(time) {
+        Ok(ending) => ending,
+        Err(RecvTimeoutError::Timeout) => {
+            let limit = humantime::format_duration(time);
+            let message = format!("deployer {name} did not end within {limit}");
+            Err(Failure::new(Reason::ApplicationInvalid, message)
+                .hint("Name fewer environments at once, or make their applications smaller"))
+        }
+        // It was said already, as a panic.
+        Err(RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => Err(Failure::new(Reason::CommandFailed, format!("deployer {name} ended without a result"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Outcome;
+
+    #[test]
+    fn what_does_not_end_is_given_up() {
+        let (_kept, never) = mpsc::channel::<()>();
+        let ending = within(Duration::from_millis(1), "check", move || {
+            let _ = never.recv();
+            Ok(Ending::ok(Outcome::Ok))
+        });
+        let Err(failure) = ending else { panic!("it ended") };
+        assert_eq!(failure.message, "deployer check did not end within 1ms");
+        assert_eq!(failure.reason, Reason::ApplicationInvalid);
+        assert!(within(TIME, "check", || Ok(Ending::ok(Outcome::Ok))).is_ok());
+    }
+
+    #[test]
+    fn commands_that_read_a_repository_are_limited() {
+        let limited = |line: &str| {
+            let matches = crate::cli::command().try_get_matches_from(line.split(' ')).expect("a command line");
+            let cli = <crate::cli::Cli as clap::FromArgMatches>::from_arg_matches(&matches).expect("arguments");
+            cli.command.only_looks()
+        };
+        for line in ["check", "graph", "list", "inventory", "show web", "plan --offline", "plan --against main"] {
+            assert!(limited(&format!("deployer {line}")), "{line}");
+        }
+        for line in ["status --offline", "render web -o out --offline"] {
+            assert!(limited(&format!("deployer {line}")), "{line}");
+        }
+        for line in ["check --secrets", "plan", "apply", "watch", "status", "render web -o out"] {
+            assert!(!limited(&format!("deployer {line}")), "{line}");
+        }
+    }
+}

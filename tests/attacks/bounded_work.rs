@@ -1,0 +1,235 @@
+//! Small applications that stand for much work: aliases, chains, nested variables, patterns and archives. Each is
+//! refused by what it is, long before its work would be done; honest ones of the same shape are read.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application::{self, archive, release::Release};
+use deployer::failure::{Failure, Reason};
+use deployer::manifest::environment::{Application, Compose, Pull, Source};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// An application of these files.
+fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>> {
+    let held = tempfile::tempdir().unwrap();
+    let directory = Utf8PathBuf::from_path_buf(held.path().canonicalize().unwrap()).unwrap();
+    for (name, text) in files {
+        fs::write(directory.join(name), text).unwrap();
+    }
+    let (files, seed) = (Vec::new(), seed.to_vec());
+    let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
+    let application = Application {
+        source: Source::Compose(compose),
+        withheld: Arc::default(),
+        variables: BTreeMap::new(),
+        archives: BTreeMap::new(),
+        backup: None,
+        before: Vec::new(),
+        pull: Pull::Missing,
+        registries: BTreeMap::new(),
+        project: "shop--production".to_owned(),
+        host_directory: "/opt/deployer/shop--production".into(),
+    };
+    application::load(&application, &BTreeMap::new())
+}
+
+/// A Compose file that is refused as an invalid application, by these words and with its name.
+fn refused(text: &str, words: &str) {
+    let failures = load(&[("compose.yaml", text)], &[]).expect_err("refused");
+    let told = failures.iter().any(|failure| {
+        failure.reason == Reason::ApplicationInvalid
+            && failure.message.contains("compose.yaml")
+            && failure.message.contains(words)
+            && failure.hint.is_some()
+    });
+    assert!(told && failures.len() < 3, "{failures:?}");
+}
+
+#[test]
+fn one_service_under_many_names_is_looked_at_once() {
+    let compose = |count: usize| {
+        let mut text = String::from("x-one: &one\n  image: demo\n  volumes:\n");
+        (0..count).for_each(|at| _ = writeln!(text, "    - ./data{at}:/data{at}"));
+        text += "services:\n";
+        (0..count).for_each(|at| _ = writeln!(text, "  s{at}: *one"));
+        text
+    };
+    load(&[("compose.yaml", &compose(5000))], &[]).unwrap();
+}
+
+#[test]
+fn lists_that_many_services_share_are_counted() {
+    let mut text = String::from("x-volumes: &volumes\n");
+    (0..3000).for_each(|at| _ = writeln!(text, "  - ./data{at}:/data{at}"));
+    text += "services:\n";
+    (0..3000).for_each(|at| _ = writeln!(text, "  s{at}: {{ image: demo, volumes: *volumes }}"));
+    refused(&text, "more than is read");
+}
+
+#[test]
+fn mappings_that_are_merged_many_times_are_counted() {
+    let mut text = String::from("x-0: &a0 { k0: 1 }\n");
+    (1..4000).for_each(|at| _ = writeln!(text, "x-{at}: &a{at} {{ <<: *a{}, k{at}: 1 }}", at - 1));
+    text += "services:\n";
+    (0..4000).for_each(|at| _ = writeln!(text, "  s{at}: *a{at}"));
+    refused(&text, "more than is read");
+}
+
+#[test]
+fn services_that_extend_each_other_have_a_longest_chain() {
+    let chain = |count: usize| {
+        let mut text = String::from("services:\n  s0: { image: demo, build: . }\n");
+        (1..count).for_each(|at| _ = writeln!(text, "  s{at}: {{ extends: s{} }}", at - 1));
+        text
+    };
+    load(&[("compose.yaml", &chain(50))], &[]).unwrap();
+    refused(&chain(8000), "extends others through more than 100");
+}
+
+#[test]
+fn files_that_include_each_other_have_a_longest_chain() {
+    let chain = |count: usize| -> Vec<(String, String)> {
+        let name = |at: usize| if at == 0 { "compose.yaml".to_owned() } else { format!("c{at}.yaml") };
+        let next = |at: usize| if at + 1 < count { format!("include: [{}]\n", name(at + 1)) } else { String::new() };
+        (0..count).map(|at| (name(at), format!("{}services: {{ s{at}: {{ image: demo }} }}\n", next(at)))).collect()
+    };
+    let read = |files: &[(String, String)]| {
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        load(&files, &[])
+    };
+    read(&chain(50)).unwrap();
+    let failures = read(&chain(3000)).expect_err("refused");
+    assert!(failures[0].message.contains("c101.yaml is included through more than 100 files"), "{failures:?}");
+}
+
+#[test]
+fn files_that_services_of_others_extend_need_no_stack() {
+    let name = |at: usize| if at == 0 { "compose.yaml".to_owned() } else { format!("c{at}.yaml") };
+    let text = |at: usize| {
+        let file = name((at + 1) % 3000);
+        format!("services: {{ s: {{ extends: {{ file: {file}, service: s }} }} }}\n")
+    };
+    let files: Vec<(String, String)> = (0..3000).map(|at| (name(at), text(at))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let failures = load(&files, &[]).expect_err("refused");
+    assert!(failures[0].message.contains("more than 100"), "{failures:?}");
+}
+
+#[test]
+fn variables_in_each_other_and_long_texts_are_refused() {
+    let env_file = |text: &str| format!("services: {{ web: {{ image: demo, env_file: \"{text}\" }} }}\n");
+    refused(&env_file(&"${A:-".repeat(1000)), "more than 32 variables in each other");
+    refused(&env_file(&"${A:-".repeat(20_000)), "is longer than 16 KiB");
+    refused(&env_file(&format!("${{X}}{}", "a".repeat(1 << 20))), "is longer than 16 KiB");
+    refused(&env_file(&format!("${{X}}{}", "a".repeat(5000))), "is not a pattern: it is longer than 4096 bytes");
+}
+
+#[test]
+fn a_long_pattern_of_the_manifest_is_refused() {
+    let compose = "services: { web: { image: demo } }\n";
+    for pattern in ["a".repeat(1 << 20), "?".repeat(5000)] {
+        let failures = load(&[("compose.yaml", compose)], &[pattern]).expect_err("refused");
+        assert!(failures[0].message.contains("is not a pattern"), "{failures:?}");
+        assert!(failures[0].message.len() < 200, "the pattern is not repeated whole");
+    }
+}
+
+fn tar(entries: &[(String, String)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, text) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+fn read(bytes: &[u8]) -> Result<application::release::Archive, Failure> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    archive::read("demo:1", Utf8Path::from_path(file.path()).unwrap())
+}
+
+/// An image with `descriptors` in its index, and in each of `levels` indexes below it.
+fn image(descriptors: usize, levels: usize) -> Vec<(String, String)> {
+    let list = |digest: &str| {
+        let one = format!(r#"{{"digest":"sha256:{digest}"}}"#);
+        format!(r#"{{"manifests":[{}]}}"#, vec![one; descriptors].join(","))
+    };
+    let config = r#"{"architecture":"amd64"}"#.to_owned();
+    let manifest = r#"[{"Config":"c.json","RepoTags":["demo:1"],"Layers":[]}]"#.to_owned();
+    let mut entries = vec![
+        ("c.json".to_owned(), config),
+        ("manifest.json".to_owned(), manifest),
+        ("index.json".to_owned(), list("0")),
+    ];
+    entries.extend((0..levels).map(|at| (format!("blobs/sha256/{at}"), list(&(at + 1).to_string()))));
+    entries
+}
+
+#[test]
+fn indexes_of_equal_descriptors_are_read_once() {
+    assert_eq!(read(&tar(&image(60, 5))).unwrap().ids.len(), 1);
+    assert_eq!(read(&tar(&image(2000, 3))).unwrap().ids.len(), 1);
+    let failure = read(&tar(&image(20_000, 1))).unwrap_err();
+    assert!(failure.message.contains("more than 10000 manifests"), "{failure:?}");
+}
+
+#[test]
+fn long_names_of_entries_are_refused_before_they_are_held() {
+    let honest = image(2, 2);
+    let long = format!("{}x", "long/".repeat(60));
+    let many = (0..5000).map(|at| (format!("{long}{at}"), "layer".to_owned()));
+    let entries: Vec<(String, String)> = many.chain(honest.clone()).collect();
+    for bytes in [tar(&entries), packed(&tar(&entries))] {
+        read(&bytes).unwrap();
+    }
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::GNULongLink, tar::EntryType::XHeader] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(1 << 20);
+        header.set_cksum();
+        let bytes = [header.as_bytes().as_slice(), &vec![b'n'; 1 << 20], &tar(&honest)].concat();
+        for bytes in [packed(&bytes), bytes] {
+            let failure = read(&bytes).unwrap_err();
+            assert!(failure.message.contains("headers of an entry are larger than 64 KiB"), "{kind:?}: {failure:?}");
+        }
+    }
+}
+
+#[test]
+fn archives_have_most_entries_and_no_sparse_files() {
+    let failure = read(&many_entries(200_001)).unwrap_err();
+    assert!(failure.message.contains("too many entries"), "{failure:?}");
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    header.set_size(0);
+    let sparse = header.as_gnu_mut().unwrap();
+    sparse.realsize = *b"77777777777\0";
+    sparse.sparse[0].offset = *b"77777777777\0";
+    sparse.sparse[0].numbytes = *b"00000000000\0";
+    header.set_cksum();
+    let failure = read(&[header.as_bytes().as_slice(), &tar(&image(1, 1))].concat()).unwrap_err();
+    assert!(failure.message.contains("sparse"), "{failure:?}");
+}
+
+/// An archive of so many empty entries.
+fn many_entries(count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count * 512);
+    for at in 0..count {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(at.to_string()).unwrap();
+        header.set_size(0);
+        header.set_cksum();
+        bytes.extend_from_slice(header.as_bytes());
+    }
+    bytes
+}
