@@ -239,7 +239,7 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
     };
     let file = |(path, file): (&Utf8PathBuf, &File)| {
         let value = digest::kept(subject, host, path, file)?;
-        Some((path.clone(), FileRecord { placed: placed(path, file), value }))
+        Some((path.clone(), FileRecord { placed: placed(path, file), bytes: Some(file.bytes), value }))
     };
     Some(ReleaseRecord {
         version: FORMAT,
