@@ -177,7 +177,7 @@ async fn a_look_that_is_ended_leaves_nothing() {
 
 /// The shell's list of paths that a look describes, each with the sizes of its file.
 fn describe(paths: &[(&str, &str)]) -> String {
-    let list: String = paths.iter().map(|(sizes, path)| format!("{sizes} {path}\n")).collect();
+    let list = paths.iter().fold(String::new(), |list, (sizes, path)| list + sizes + " " + path + "\n");
     format!("describe <<'/.'\n{list}/.\n")
 }
 
@@ -256,14 +256,11 @@ async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
                 }
             }
         });
-        let list: String = (0..30).map(|number| format!("any a/{number:02}\n")).collect();
-        let script = format!(
-            "n=0; while [ $n -lt 60 ]; do n=$((n + 1)); printf '%s' \"$list\" | (describe)\n\
-             printf '%s' \"$list\" | cut -d ' ' -f 2 | head -n 6 | (show)\n\
-             printf '%s' \"$list\" | cut -d ' ' -f 2 | head -n 3 | (copy_own); done; echo ended"
-        );
-        let script = format!("list='{list}'\n{script}");
-        let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(&script))).1;
+        let script = "list=$(n=0; while [ $n -lt 30 ]; do printf 'a/%02d\n' $n; n=$((n + 1)); done)\n\
+             n=0; while [ $n -lt 60 ]; do n=$((n + 1)); printf '%s\n' \"$list\" | sed 's/^/any /' | (describe)\n\
+             printf '%s\n' \"$list\" | head -n 6 | (show)\n\
+             printf '%s\n' \"$list\" | head -n 3 | (copy_own); done; echo ended";
+        let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
         done.store(true, Ordering::Relaxed);
         assert!(text.ends_with("ended\n"));
         assert!(
