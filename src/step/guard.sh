@@ -169,9 +169,10 @@ describe() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   # For a signal, such as that of timeout, not every shell runs the first alone.
   trap 'rm -rf "$copies"' EXIT
-  trap 'exit 143' HUP INT TERM
+  trap 'exit 143' HUP INT PIPE TERM
   mkdir "$copies/files"
-  number=0 kept=0 at='' there='' asked='' late='' deadline=$(($(cut -d . -f 1 /proc/uptime) + ${seconds:?}))
+  number=0 kept=0 at='' there='' asked=''
+  allow "${seconds:?}"
   set --
   while IFS= read -r line; do
     path=${line#* } sizes=${line%% *}
@@ -196,6 +197,12 @@ describe() {
   done
   describe_names "$@"
   describe_copies
+}
+
+# allow SECONDS: begins the time that `in_time` counts.
+allow() {
+  read -r now _ </proc/uptime
+  late='' deadline=$((${now%%.*} + $1))
 }
 
 # in_time: whether there is time to read more, and how many seconds, as $left.
@@ -266,18 +273,22 @@ describe_obstacle() {
 }
 
 # show: reads paths below $top, one a line, and prints `SIZE PATH`, the content and a line break for each regular file of
-# at most 64 KiB.
+# at most 64 KiB, as far as all are at most 8 MiB and there is time.
 show() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   trap 'rm -rf "$copies"' EXIT
-  trap 'exit 143' HUP INT TERM
-  while IFS= read -r path; do
+  trap 'exit 143' HUP INT PIPE TERM
+  room=8388608
+  allow 20
+  while in_time && IFS= read -r path; do
     split "$path"
     enter "$directory" || continue
     case $(stat -c %f -- "$name" 2>/dev/null) in 8???) ;; *) continue ;; esac
     regular "$name" | head -c 65537 >"$copies/content"
     size=$(stat -c %s "$copies/content")
     [ "$size" -le 65536 ] || continue
+    room=$((room - size))
+    [ "$room" -ge 0 ] || break
     printf '%s %s\n' "$size" "$path" && cat "$copies/content" && echo
   done
 }

@@ -175,6 +175,31 @@ async fn a_look_that_is_ended_leaves_nothing() {
     }
 }
 
+/// Ends the thread that swaps things also where the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a plan shows of many files is less than a command may answer, and a reader that goes away leaves no copies behind.
+#[tokio::test]
+async fn the_contents_that_are_shown_have_a_limit_together() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("app/b")).unwrap();
+    for number in 0..140 {
+        fs::write(scene.path(&format!("app/b/{number}")), vec![b'x'; 65536]).unwrap();
+    }
+    let list = "n=0; while [ $n -lt 140 ]; do echo b/$n; n=$((n + 1)); done";
+    let (code, shown) = scene.run(&format!("({list}) | show")).await;
+    assert_eq!(code, Some(0));
+    assert_eq!(shown.lines().filter(|line| line.starts_with("65536 b/")).count(), 128);
+    let (code, _) = scene.run(&format!("({list}) | (show) | head -c 100000; ls -d '{}'/copies.*", scene.root)).await;
+    assert_eq!(code, Some(2));
+}
+
 /// The shell's list of paths that a look describes, each with the sizes of its file.
 fn describe(paths: &[(&str, &str)]) -> String {
     let list = paths.iter().fold(String::new(), |list, (sizes, path)| list + sizes + " " + path + "\n");
@@ -249,6 +274,7 @@ async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
     }
     let done = AtomicBool::new(false);
     std::thread::scope(|threads| {
+        let ends = Ends(&done);
         threads.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 for (name, other) in &names {
@@ -257,11 +283,11 @@ async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
             }
         });
         let script = "list=$(n=0; while [ $n -lt 30 ]; do printf 'a/%02d\n' $n; n=$((n + 1)); done)\n\
-             n=0; while [ $n -lt 60 ]; do n=$((n + 1)); printf '%s\n' \"$list\" | sed 's/^/any /' | (describe)\n\
+             n=0; while [ $n -lt 30 ]; do n=$((n + 1)); printf '%s\n' \"$list\" | sed 's/^/any /' | (describe)\n\
              printf '%s\n' \"$list\" | head -n 6 | (show)\n\
              printf '%s\n' \"$list\" | head -n 3 | (copy_own); done; echo ended";
         let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         assert!(text.ends_with("ended\n"));
         assert!(
             text.contains(&digest(b"old\n")) && !text.contains(&digest(b"precious\n")) && !text.contains("precious")
@@ -362,6 +388,7 @@ async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
     let (done, root) = (AtomicBool::new(false), scene.root.clone());
     let (app, aside) = (root.join("app/a"), root.join("app/aside"));
     std::thread::scope(|threads| {
+        let ends = Ends(&done);
         threads.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let _ = fs::rename(&app, &aside);
@@ -373,7 +400,7 @@ async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
         let script = "n=0; while [ $n -lt 150 ]; do n=$((n + 1)); echo $n >\"$tree/a/file\"; (put a/file) 2>/dev/null || :; \
                       echo any a/file | (describe) 2>/dev/null || :; (discard a/file) || :; done";
         let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         let secret = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(b"precious\n"));
         assert!(!text.contains(&secret));
     });
