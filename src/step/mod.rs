@@ -228,10 +228,12 @@ fn read(marks: &frame::Marks, output: &[u8], before: Option<&HostFacts>) -> Resu
         let read = match (frames.get(kind.name()), before) {
             _ if kind == Kind::Infrastructure => continue,
             (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
-            // What the host keeps of releases comes first, and is root's own: only the live files can take long.
+            // All other kinds rest on what the host keeps of releases; services can make no more than the rest late.
             (Some(Frame::Late(frame)), _) if kind == Kind::Files => {
-                host.unread.insert(kind, LATE.to_owned());
-                host.read(kind, frame.iter().rposition(|byte| *byte == 0).map_or(&[], |end| &frame[..end]))
+                files::whole_records(frame).ok_or_else(|| LATE.to_owned()).and_then(|records| {
+                    host.unread.insert(kind, LATE.to_owned());
+                    host.read(kind, records)
+                })
             }
             (Some(Frame::Late(_)), _) => Err(LATE.to_owned()),
             (None, Some(before)) if kind == Kind::Engine => {

@@ -127,3 +127,34 @@ fn a_service_cannot_choose_what_root_runs_or_whose_its_directory_is() {
     assert_eq!(host.shell(&format!("cat {APP}/compose.yaml")), COMPOSE);
     work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
 }
+
+/// Files of a size that no release gave them cost a service nothing, and root no more; many contents are not all shown.
+#[test]
+fn sparse_and_full_files_in_place_of_a_release_keep_no_command_from_its_end() {
+    let host = BedHost::docker();
+    let work = released(&host);
+    for number in 0..700 {
+        work.write(&format!("app/site/{number}"), format!("a={number}\n"));
+    }
+    work.apply().expect(0);
+    inside(
+        &host,
+        "cd site; n=0; while [ $n -lt 400 ]; do truncate -s 67108864 $n; n=$((n + 1)); done
+         while [ $n -lt 700 ]; do head -c 65536 /dev/zero | tr '\\0' x >$n; n=$((n + 1)); done
+         rm 0; mkdir -p 0/kept; for n in 1 2 3 4 5 6 7 8 9; do : >0.deployer-saved-$n; done",
+    );
+    let plan = work.run(&["plan", "--json"]).expect(0);
+    assert_eq!(plan.stdout.matches("a file of another size").count(), 699, "{}", plan.stdout);
+    work.run(&["status"]).expect(0);
+    work.apply().expect(0);
+    let now = host.shell(&format!("cd {APP}/site; cat 0 1 699; find . -name '0.deployer-saved-*' -type d"));
+    assert!(now.starts_with("a=0\na=1\na=699\n./0.deployer-saved-"), "{now}");
+    inside(&host, "cd site; n=0; while [ $n -lt 400 ]; do truncate -s 67108864 $n; n=$((n + 1)); done");
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
+    assert_eq!(
+        host.shell(&format!(
+            "find {APP}/site -type f -size +0 2>/dev/null; ls -d /run/deployer.?????? 2>/dev/null; true"
+        )),
+        ""
+    );
+}

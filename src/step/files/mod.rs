@@ -9,7 +9,7 @@ mod switch;
 pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use on_host::{Obstacle, OnHost};
-pub use probe::{LIST, parse, parse_list, probe};
+pub use probe::{LIST, parse, parse_list, probe, whole_records};
 pub use switch::{compose, in_release, remove, switch};
 
 use super::images::registry;

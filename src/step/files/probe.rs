@@ -18,6 +18,9 @@ const LARGEST: u64 = 64 << 20;
 /// Seconds that the look at files takes at most. What is left of [`LIMIT`] is for one read that is slow to end.
 const SECONDS: u64 = LIMIT.as_secs() / 2;
 
+/// Comes after what the host keeps of releases, where only root can change anything.
+const KEPT: &[u8] = b"\0kept \0";
+
 /// Most bytes of the paths that a host names, all together.
 const PATHS: usize = 64 << 20;
 
@@ -33,6 +36,7 @@ if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
   printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
 fi
+printf '\0kept \0'
 "#
     .to_owned();
     if let Some(release) = subject.release {
@@ -144,6 +148,13 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     }
     seen.live.extend(modes.into_keys().map(|path| (path, OnHost::Other(Obstacle::Unread))));
     if room == 0 { Err("it names more files than a release has".to_owned()) } else { Ok(seen) }
+}
+
+/// Returns the records that were whole when a look was ended; `None` where they lack some of what the host keeps of releases.
+#[must_use]
+pub fn whole_records(output: &[u8]) -> Option<&[u8]> {
+    let end = output.iter().rposition(|byte| *byte == 0)?;
+    output.windows(KEPT.len()).any(|window| window == KEPT).then(|| &output[..end])
 }
 
 /// Accepts a path below the application's directory, as long as there is `room` for its bytes.
