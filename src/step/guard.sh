@@ -251,7 +251,7 @@ $found
 FOUND
   if [ "$small" = 0 ] || ! in_time; then return 0; fi
   # sha256sum follows links and waits for pipes. tar does not, and judges what it opened: it copies small files to where nobody else is.
-  timeout "$left" tar -c --no-recursion --hard-dereference --numeric-owner --null -T "$copies/names" \
+  tar -c --no-recursion --hard-dereference --numeric-owner --null -T "$copies/names" \
     --transform="flags=r;s|^[.]|./$number|" -f - 2>/dev/null |
     (ulimit -f 128 && exec tar -x --no-same-owner -C "$copies/files" -f - 2>/dev/null) || :
   kept=$((kept + small))

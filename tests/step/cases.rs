@@ -172,7 +172,7 @@ fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
     let at = whole.windows(end.len()).position(|window| window == end.as_bytes()).unwrap();
     let ended = |said: &[u8]| [&whole[..at], said, end.as_bytes(), b"124", &whole[at + end.len() + 1..]].concat();
     assert!(step::parse(&mark, &ended(b"")).is_err(), "what the host keeps may not be all");
-    let late = ended(b"\0kept \0in 1 .\0644 ./com");
+    let late = ended(b"\0kept \0in 1 .\0other 1");
     let facts = step::parse(&mark, &late).unwrap();
     assert_eq!(facts.unread.keys().collect::<Vec<_>>(), [&Kind::Files]);
     assert!(facts.files.current.is_some() && facts.files.current == given.facts.files.current);
