@@ -17,8 +17,8 @@ const LATE: [&str; 3] = ["124", "137", "143"];
 pub enum Frame<'a> {
     /// All that it had to say.
     Whole(&'a [u8]),
-    /// It was ended before it had said everything: by its own end mark, or since it has none.
-    Late,
+    /// It was ended before it had said everything, as its end mark tells. Its beginning; empty where it has no end mark.
+    Late(&'a [u8]),
 }
 
 impl<'a> Frame<'a> {
@@ -80,12 +80,13 @@ impl Marks {
             let end = format!("\n{} end {name} ", self.0);
             // Without its end, the next fragment still has its own marks.
             let Some(length) = find(after, end.as_bytes()) else {
-                frames.entry(name).or_insert(Frame::Late);
+                frames.entry(name).or_insert(Frame::Late(&[]));
                 rest = after;
                 continue;
             };
             let (code, next) = line(&after[length + end.len()..]).unwrap_or((LATE[0], &[]));
-            let frame = if LATE.contains(&code) { Frame::Late } else { Frame::Whole(&after[..length]) };
+            let said = &after[..length];
+            let frame = if LATE.contains(&code) { Frame::Late(said) } else { Frame::Whole(said) };
             frames.entry(name).or_insert(frame);
             rest = next;
         }
@@ -137,9 +138,9 @@ mod tests {
         let marks = marks();
         let frames = marks.split(output.as_bytes());
         assert_eq!(frames.get("access"), Some(&Frame::Whole(b"os debian\n")));
-        assert_eq!(frames.get("engine"), Some(&Frame::Late));
+        assert_eq!(frames.get("engine"), Some(&Frame::Late(b"")));
         assert_eq!(frames.get("files"), Some(&Frame::Whole(b"all")));
-        assert_eq!(frames.get("images"), Some(&Frame::Late));
+        assert_eq!(frames.get("images"), Some(&Frame::Late(b"half")));
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
         let finished = process::run(&["sh".to_owned(), "-c".to_owned(), script], b"", Duration::from_secs(20)).await;
         let output = finished.unwrap().stdout;
         let frames = marks.split(&output);
-        let wanted = [("a", Frame::Whole(b"one\n\n".as_slice())), ("b", Frame::Whole(b"")), ("c", Frame::Late)];
+        let wanted = [("a", Frame::Whole(b"one\n\n".as_slice())), ("b", Frame::Whole(b"")), ("c", Frame::Late(b""))];
         assert_eq!(frames, BTreeMap::from(wanted));
     }
 
@@ -174,7 +175,7 @@ mod tests {
         let finished = process::run(&["sh".to_owned(), "-c".to_owned(), script], b"", Duration::from_secs(50)).await;
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         let output = finished.unwrap().stdout;
-        let wanted = [("a", Frame::Late), ("b", Frame::Whole(b"onetwo\n".as_slice()))];
+        let wanted = [("a", Frame::Late(b"begun\n")), ("b", Frame::Whole(b"onetwo\n".as_slice()))];
         assert_eq!(marks.split(&output), BTreeMap::from(wanted));
     }
 

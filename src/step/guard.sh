@@ -67,19 +67,26 @@ split() {
   case $1 in */*) directory=${1%/*} ;; *) directory=. ;; esac
 }
 
+# nonce: a word that nobody else can know before.
+nonce() {
+  od -An -N 8 -t x1 /dev/urandom | tr -d ' \n'
+}
+
 # clear_way ./NAME: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, an empty directory is
-# removed; files and directories with content are renamed and so kept.
+# removed; files and directories with content are renamed and so kept, under a name that nobody can take before.
 clear_way() {
   if [ ! -L "$1" ] && [ -d "$1" ]; then
     rmdir -- "$1" 2>/dev/null && return
   elif [ -L "$1" ] || [ ! -f "$1" ]; then
     rm -f -- "$1" && return
   fi
-  for number in 1 2 3 4 5 6 7 8 9; do
-    if [ -e "$1.deployer-saved-$number" ] || [ -L "$1.deployer-saved-$number" ]; then continue; fi
-    mv -nT -- "$1" "$1.deployer-saved-$number" && return
-  done
-  return 1
+  mv -nT -- "$1" "$(printf %.200s "$1").deployer-saved-$(nonce)"
+}
+
+# regular ./NAME: prints the content of a regular file of the current directory, of anything else nothing. tar opens it without
+# following links and without waiting, and judges what it opened.
+regular() {
+  tar -c --no-recursion --no-unquote --numeric-owner -f - -- "$1" 2>/dev/null | tar -x -O -f - 2>/dev/null
 }
 
 # same FILE ./NAME: compares a file of root's with one of the current directory: kind, permissions, content.
@@ -97,10 +104,14 @@ put() {
     [ ! -e "$old" ] && [ ! -L "$old" ] || rm -f -- "$old" 2>/dev/null || :
   done
   same "${tree:?}/$1" "$name" && return
+  : "${new:=./.deployer-new.$(nonce)}"
+  why=$(replace "$tree/$1" 2>&1) || { echo "Cannot place $1: $why" >&2 && return 1; }
+}
+
+# replace FILE: puts a copy of root's file under $name of the current directory.
+replace() {
   if [ ! -L "$name" ] && [ -d "$name" ]; then clear_way "$name" || return 1; fi
-  : "${nonce:=$(od -An -N 8 -t x1 /dev/urandom | tr -d ' \n')}"
-  chown -h "${owner:?}" "$tree/$1" &&
-    cp -pT --remove-destination -- "$tree/$1" "./.deployer-new.$nonce" && mv -fT -- "./.deployer-new.$nonce" "$name"
+  chown -h "${owner:?}" "$1" && cp -pT --remove-destination -- "$1" "$new" && mv -fT -- "$new" "$name"
 }
 
 # present PATH: whether anything has that path below $top.
@@ -128,7 +139,7 @@ make_directory() {
   enter "$directory" make || { echo "Cannot create $2: $passed/$part is in the way" >&2 && return 1; }
   # Only a new directory gets a new owner. A service may create it at the same moment.
   if [ ! -e "$name" ] && [ ! -L "$name" ] && (umask 022 && mkdir -- "$name"); then
-    walk "${name#./}" && chown "$1" .
+    { walk "${name#./}" && chown "$1" .; } || { echo "Cannot create $2: it was replaced meanwhile" >&2 && return 1; }
   elif [ -L "$name" ] || [ ! -d "$name" ]; then
     [ ! -e "$name" ] && [ ! -L "$name" ] || echo "Cannot create $2: it is a link or a file on the host" >&2
     return 1
@@ -150,69 +161,108 @@ discard() {
   done
 }
 
-# describe: reads sorted paths below $top, one a line, and tells what has them, in records that end with NUL: `in NUMBER DIRECTORY`, then
-# for each name there `PERMISSIONS ./NAME` of a regular file or `other MODE ./NAME` (hexadecimal digits, with the kind of file); in the end `SHA256
-# ./NUMBER/NAME` of each regular file of at most $largest bytes; `through MODE PATH` of a path that leads through something other than a directory.
+# describe: reads `SIZES PATH` of sorted paths below $top, one a line, and tells what has them, in records that end with NUL: `in NUMBER
+# DIRECTORY`, then for each name there `PERMISSIONS ./NAME` of a regular file or `other MODE ./NAME` (hexadecimal digits, with the kind of
+# file); in the end `SHA256 ./NUMBER/NAME` of each regular file; `through MODE PATH` of a path that leads through something other than a
+# directory. SIZES are those that a file may have (`,5,9,`); one of another size is `size ./NAME`, and `any` are those up to $largest bytes.
+# What there is no time for within $seconds is `late PATH`.
 describe() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   # On a signal, such as that of timeout, dash runs the trap of EXIT only if a trap of that signal exits.
   trap 'rm -rf "$copies"' EXIT
-  trap 'exit 143' HUP INT TERM
-  # sha256sum follows links and waits for pipes; cp, which never follows a link, copies small files to where nobody else is.
-  ulimit -f 4096
-  number=0 kept=0 at='' there=''
+  trap 'exit 143' HUP INT PIPE TERM
+  mkdir "$copies/files"
+  number=0 kept=0 at='' there='' asked=''
+  allow "${seconds:?}"
   set --
-  while IFS= read -r path; do
+  while IFS= read -r line; do
+    path=${line#* } sizes=${line%% *}
     split "$path"
     if [ "$directory" != "$at" ] || [ $# -ge 256 ]; then
       describe_names "$@"
       set --
-      at=$directory there=''
-      if enter "$at"; then
+      at=$directory there='' asked=''
+      if in_time && enter "$at"; then
         there=yes number=$((number + 1))
         printf 'in %s %s\0' "$number" "$at"
       fi
     fi
-    if [ -n "$there" ]; then set -- "$@" "./${path##*/}"; else describe_obstacle "$path"; fi
+    if [ -n "$there" ]; then
+      set -- "$@" "./${path##*/}"
+      asked="$asked$sizes "
+    elif in_time; then
+      describe_obstacle "$path"
+    else
+      printf 'late %s\0' "$path"
+    fi
   done
   describe_names "$@"
   describe_copies
 }
 
-# describe_names ./NAME...: of the current directory, which has the number $number.
+# allow SECONDS: begins the time that `in_time` counts.
+allow() {
+  read -r now _ </proc/uptime
+  late='' deadline=$((${now%%.*} + $1))
+}
+
+# in_time: whether there is time to read more, and how many seconds, as $left.
+in_time() {
+  [ -z "$late" ] || return 1
+  read -r now _ </proc/uptime
+  left=$((deadline - ${now%%.*}))
+  [ "$left" -gt 0 ] || late=yes
+  [ -z "$late" ]
+}
+
+# describe_names ./NAME...: of the current directory, which has the number $number; $asked has the sizes of each.
 describe_names() {
   [ $# != 0 ] || return 0
+  if ! in_time; then
+    for name; do printf 'late %s/%s\0' "$at" "${name#./}"; done
+    return
+  fi
   found=$(stat --printf '%f %a %s %n\n' -- "$@" 2>/dev/null) || :
   [ -n "$found" ] || return 0
-  set --
+  small=0
   while IFS= read -r line; do
     mode=${line%% *} line=${line#* }
     permissions=${line%% *} line=${line#* }
     size=${line%% *} line=${line#* }
-    case $mode in
-      8???) printf '%s %s\0' "$permissions" "$line" ;;
+    while [ "$1" != "$line" ]; do
+      shift
+      asked=${asked#* }
+    done
+    case $mode:${asked%% *} in
+      8???:any | 8???:*",$size,"*) printf '%s %s\0' "$permissions" "$line" ;;
+      8???:*) printf 'size %s\0' "$line" && continue ;;
       *) printf 'other %s %s\0' "$mode" "$line" && continue ;;
     esac
+    if [ "${asked%% *}" = any ] && [ "$size" -gt "${largest:?}" ]; then continue; fi
     if [ "$size" -le 65536 ]; then
-      set -- "$@" "$line"
-    elif [ "$size" -le "${largest:?}" ]; then
-      digest=$(dd if="$line" iflag=nofollow,nonblock,fullblock bs=1048576 count=$((size / 1048576 + 1)) status=none 2>/dev/null | sha256sum)
-      printf '%s  ./%s/%s\0' "${digest%% *}" "$number" "${line#./}"
+      printf '%s\0' "$line" >&3
+      small=$((small + 1))
+    elif in_time; then
+      # shellcheck disable=SC2016 # for the other shell
+      digest=$(timeout "$left" sh -c 'dd if="$1" iflag=nofollow,nonblock,fullblock bs=1048576 count="$2" status=none 2>/dev/null | sha256sum' \
+        sh "$line" $((size / 1048576 + 1))) && printf '%s  ./%s/%s\0' "${digest%% *}" "$number" "${line#./}"
     fi
-  done <<FOUND
+  done <<FOUND 3>"$copies/names"
 $found
 FOUND
-  [ $# != 0 ] || return 0
-  mkdir "$copies/$number"
-  cp -P -- "$@" "$copies/$number" 2>/dev/null || :
-  kept=$((kept + $#))
+  if [ "$small" = 0 ] || ! in_time; then return 0; fi
+  # sha256sum follows links and waits for pipes. tar does not, and judges what it opened: it copies small files to where nobody else is.
+  tar -c --no-recursion --hard-dereference --numeric-owner --null -T "$copies/names" \
+    --transform="flags=r;s|^[.]|./$number|" -f - 2>/dev/null |
+    (ulimit -f 128 && exec tar -x --no-same-owner -C "$copies/files" -f - 2>/dev/null) || :
+  kept=$((kept + small))
   [ "$kept" -lt 512 ] || describe_copies
 }
 
 # The digests of the files that were copied.
 describe_copies() {
   kept=0
-  [ "$number" = 0 ] || (cd "$copies" && find . -type f -exec sha256sum -z -- {} + && rm -rf ./*)
+  [ "$number" = 0 ] || (cd "$copies/files" && find . -type f -exec sha256sum -z -- {} + && rm -rf ./*)
 }
 
 # What keeps a path's directory from being entered, unless it is missing: $passed and $part are of a failed `enter`.
@@ -224,18 +274,22 @@ describe_obstacle() {
 }
 
 # show: reads paths below $top, one a line, and prints `SIZE PATH`, the content and a line break for each regular file of
-# at most 64 KiB.
+# at most 64 KiB, as far as all are at most 8 MiB and there is time.
 show() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   trap 'rm -rf "$copies"' EXIT
-  trap 'exit 143' HUP INT TERM
-  while IFS= read -r path; do
+  trap 'exit 143' HUP INT PIPE TERM
+  room=8388608
+  allow 20
+  while in_time && IFS= read -r path; do
     split "$path"
     enter "$directory" || continue
     case $(stat -c %f -- "$name" 2>/dev/null) in 8???) ;; *) continue ;; esac
-    dd if="$name" iflag=nofollow,nonblock,fullblock bs=65537 count=1 status=none 2>/dev/null >"$copies/content" || continue
+    regular "$name" | head -c 65537 >"$copies/content"
     size=$(stat -c %s "$copies/content")
     [ "$size" -le 65536 ] || continue
+    room=$((room - size))
+    [ "$room" -ge 0 ] || break
     printf '%s %s\n' "$size" "$path" && cat "$copies/content" && echo
   done
 }
@@ -261,7 +315,7 @@ copy_own() {
     enter "$directory" || continue
     case $(stat -c %f -- "$name" 2>/dev/null) in 8???) ;; *) continue ;; esac
     mkdir -p "$own/$directory"
-    dd if="$name" of="$own/$path" iflag=nofollow,nonblock,fullblock bs=1048577 count=1 status=none 2>/dev/null || continue
+    regular "$name" | head -c 1048577 >"$own/$path"
     [ "$(stat -c %s "$own/$path")" -le 1048576 ] || rm -f "$own/$path"
   done
 }

@@ -198,14 +198,17 @@ pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
     script
 }
 
+/// The reason of a kind whose look took too long.
+const LATE: &str = "it did not end in time";
+
 /// The fact of a kind that could not be read.
 const PROBE: &str = "probe";
 
 /// Reads a probe's output. A kind that cannot be read is noted; the others are read.
 ///
 /// # Errors
-/// `ProbeUnreadable` where the answer is not whole, or where it is access or the files that cannot be read: all other
-/// kinds rest on them.
+/// `ProbeUnreadable` where the answer is not whole, where access cannot be read, or what the host keeps of releases: all
+/// other kinds rest on them.
 pub fn parse(marks: &frame::Marks, output: &[u8]) -> Result<HostFacts, Failure> {
     read(marks, output, None)
 }
@@ -225,7 +228,14 @@ fn read(marks: &frame::Marks, output: &[u8], before: Option<&HostFacts>) -> Resu
         let read = match (frames.get(kind.name()), before) {
             _ if kind == Kind::Infrastructure => continue,
             (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
-            (Some(Frame::Late), _) => Err("it did not end in time".to_owned()),
+            // All other kinds rest on what the host keeps of releases; services can make no more than the rest late.
+            (Some(Frame::Late(frame)), _) if kind == Kind::Files => {
+                files::whole_records(frame).ok_or_else(|| LATE.to_owned()).and_then(|records| {
+                    host.unread.insert(kind, LATE.to_owned());
+                    host.read(kind, records)
+                })
+            }
+            (Some(Frame::Late(_)), _) => Err(LATE.to_owned()),
             (None, Some(before)) if kind == Kind::Engine => {
                 host.engine = before.engine.clone();
                 host.unread.extend(before.unread.get(&kind).map(|why| (kind, why.clone())));

@@ -145,6 +145,9 @@ pub struct FileRecord {
     /// The release that last wrote it. A service that reads it is recreated when this moves, also where
     /// the content only came back to what it was.
     pub placed: String,
+    /// Its length; the look at a host searches for these fields in this order. Former versions did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 impl FileRecord {

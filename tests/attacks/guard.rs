@@ -40,7 +40,7 @@ impl Scene {
         let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
         let id = fs::metadata(&self.root).unwrap();
         format!(
-            "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree own={root}/own owner={}:{} largest=1000000\n{script}",
+            "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree own={root}/own owner={}:{} largest=1000000 seconds=20\n{script}",
             id.uid(),
             id.gid(),
             root = self.root,
@@ -52,6 +52,15 @@ impl Scene {
         let argv = ["sh", "-c", &self.script(script)].map(str::to_owned);
         let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
         (finished.status.code(), String::from_utf8_lossy(&finished.stdout).replace('\0', "\n"))
+    }
+
+    /// What was saved of a name in a directory.
+    #[track_caller]
+    fn saved(&self, directory: &str, name: &str) -> Utf8PathBuf {
+        let start = format!("{name}.deployer-saved-");
+        let saved = |path: &Utf8PathBuf| path.file_name().is_some_and(|name| name.starts_with(&start));
+        let paths = self.path(directory).read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
+        paths.filter(saved).find(|path| !fs::read(path).is_ok_and(|text| text == b"theirs\n")).unwrap()
     }
 
     #[track_caller]
@@ -100,8 +109,8 @@ async fn whatever_is_in_the_way_of_a_file_gives_way_and_nothing_with_content_is_
         assert!(!file.is_symlink(), "{what}");
         scene.victim_is_untouched();
         match what {
-            "full" => assert!(scene.path("app/a/file.deployer-saved-1/kept").is_dir()),
-            "above-file" => assert_eq!(fs::read_to_string(scene.path("app/a.deployer-saved-1")).unwrap(), "kept\n"),
+            "full" => assert!(scene.saved("app/a", "file").join("kept").is_dir()),
+            "above-file" => assert_eq!(fs::read_to_string(scene.saved("app", "a")).unwrap(), "kept\n"),
             _ => {}
         }
     }
@@ -119,7 +128,7 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
     fs::write(app.join("wide"), "").unwrap();
     fs::set_permissions(app.join("wide"), fs::Permissions::from_mode(0o4755)).unwrap();
     let (code, text) = scene
-        .run("printf '%s\\n' a a/file a/missing endless large link missing/x pipe through/file wide/below wide | describe")
+        .run("printf 'any %s\\n' a a/file a/missing endless large link missing/x pipe through/file wide/below wide | describe")
         .await;
     assert_eq!(code, Some(0));
     let lines: Vec<&str> = text.lines().collect();
@@ -154,9 +163,9 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
 async fn a_look_that_is_ended_leaves_nothing() {
     let scene = Scene::new();
     let seen = scene.path("seen");
-    let slow = format!("slow() {{ echo \"$copies\" >{seen}; sleep 50; }}\nfind() {{ slow; }}\ndd() {{ slow; }}\n");
-    for look in ["describe", "show"] {
-        fs::write(scene.path("script"), scene.script(&format!("{slow}echo a/file | {look}"))).unwrap();
+    let slow = format!("slow() {{ echo \"$copies\" >{seen}; sleep 50; }}\nfind() {{ slow; }}\nregular() {{ slow; }}\n");
+    for (look, path) in [("describe", "any a/file"), ("show", "a/file")] {
+        fs::write(scene.path("script"), scene.script(&format!("{slow}echo {path} | {look}"))).unwrap();
         let argv = ["timeout", "-k", "20", "2", "sh", scene.path("script").as_str()].map(str::to_owned);
         let finished = process::run(&argv, b"", Duration::from_secs(40)).await.unwrap();
         assert_eq!(finished.status.code(), Some(124), "{look}");
@@ -164,6 +173,161 @@ async fn a_look_that_is_ended_leaves_nothing() {
         assert!(copies.starts_with(scene.root.as_str()) && !fs::exists(copies.trim()).unwrap(), "{look}: {copies}");
         fs::remove_file(&seen).unwrap();
     }
+}
+
+/// Ends the thread that swaps things also where the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a plan shows of many files is less than a command may answer, and a reader that goes away leaves no copies behind.
+#[tokio::test]
+async fn the_contents_that_are_shown_have_a_limit_together() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("app/b")).unwrap();
+    for number in 0..140 {
+        fs::write(scene.path(&format!("app/b/{number}")), vec![b'x'; 65536]).unwrap();
+    }
+    let list = "n=0; while [ $n -lt 140 ]; do echo b/$n; n=$((n + 1)); done";
+    let (code, shown) = scene.run(&format!("({list}) | show")).await;
+    assert_eq!(code, Some(0));
+    assert_eq!(shown.lines().filter(|line| line.starts_with("65536 b/")).count(), 128);
+    let (code, _) = scene.run(&format!("({list}) | (show) | head -c 100000; ls -d '{}'/copies.*", scene.root)).await;
+    assert_eq!(code, Some(2));
+}
+
+/// The shell's list of paths that a look describes, each with the sizes of its file.
+fn describe(paths: &[(&str, &str)]) -> String {
+    let list = paths.iter().fold(String::new(), |list, (sizes, path)| list + sizes + " " + path + "\n");
+    format!("describe <<'/.'\n{list}/.\n")
+}
+
+fn digest(text: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(text))
+}
+
+#[tokio::test]
+async fn only_files_of_a_size_that_a_release_gave_them_are_read() {
+    let scene = Scene::new();
+    let sparse: Vec<String> = (0..200).map(|number| format!("b/{number:03}")).collect();
+    fs::create_dir(scene.path("app/b")).unwrap();
+    for name in &sparse {
+        fs::File::create(scene.path("app").join(name)).unwrap().set_len(1 << 40).unwrap();
+    }
+    fs::write(scene.path("app/large"), vec![b'x'; 70_000]).unwrap();
+    let mut paths = vec![(",9,4,", "a/file"), (",4,", "a/other")];
+    paths.extend(sparse.iter().map(|name| (",4,", name.as_str())));
+    paths.extend([(",70000,", "large"), (",-,", "top")]);
+    let (code, text) = scene.run(&format!("largest=9223372036854775807\n{}", describe(&paths))).await;
+    assert_eq!(code, Some(0));
+    let (sizes, others): (Vec<&str>, Vec<&str>) =
+        text.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with("size "));
+    assert_eq!(sizes.len(), 201);
+    assert_eq!((sizes[0], sizes[200]), ("size ./other", "size ./199"));
+    let permissions = |path: &str| format!("{:o}", fs::metadata(scene.path(path)).unwrap().mode() & 0o7777);
+    let expected = [
+        "in 1 a".to_owned(),
+        format!("{} ./file", permissions("app/a/file")),
+        "in 2 b".to_owned(),
+        "in 3 .".to_owned(),
+        format!("{} ./large", permissions("app/large")),
+        format!("{}  ./3/large", digest(&vec![b'x'; 70_000])),
+        format!("{}  ./1/file", digest(b"old\n")),
+    ];
+    assert_eq!(others, expected);
+}
+
+#[tokio::test]
+async fn a_look_without_time_says_what_it_did_not_read() {
+    let scene = Scene::new();
+    let paths = [("any", "a/%s"), ("any", "a/file"), (",4,", "a/other"), (",4,", "missing/x"), (",9,", "top")];
+    let (code, text) = scene.run(&format!("seconds=0\n{}", describe(&paths))).await;
+    assert_eq!(code, Some(0));
+    assert_eq!(text, "late a/%s\nlate a/file\nlate a/other\nlate missing/x\nlate top\n");
+    // Time that is over once names were entered.
+    let over =
+        "in_time() { left=5; [ -z \"$number$late\" ] || { [ \"$number\" = 0 ] || late=yes; }; [ -z \"$late\" ]; }\n";
+    let (code, text) = scene.run(&format!("{over}{}", describe(&paths))).await;
+    assert_eq!(code, Some(0));
+    assert_eq!(text, "in 1 a\nlate a/%s\nlate a/file\nlate a/other\nlate missing/x\nlate top\n");
+}
+
+/// Exchanges files with pipes, links and sparse files, as fast as it can, while root looks at them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let scene = Scene::new();
+    let mut names: Vec<(Utf8PathBuf, Utf8PathBuf)> = Vec::new();
+    for number in 0..30 {
+        let (name, other) = (scene.path(&format!("app/a/{number:02}")), scene.path(&format!("app/a/other{number}")));
+        fs::write(&name, "old\n").unwrap();
+        match number % 3 {
+            0 => symlink(scene.path("victim/file"), &other).unwrap(),
+            1 => fs::File::create(&other).unwrap().set_len(1 << 40).unwrap(),
+            _ => drop(std::process::Command::new("mkfifo").arg(&other).status().unwrap()),
+        }
+        names.push((name, other));
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let ends = Ends(&done);
+        threads.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for (name, other) in &names {
+                    renameat_with(CWD, name.as_std_path(), CWD, other.as_std_path(), RenameFlags::EXCHANGE).unwrap();
+                }
+            }
+        });
+        let script = "list=$(n=0; while [ $n -lt 30 ]; do printf 'a/%02d\n' $n; n=$((n + 1)); done)\n\
+             n=0; while [ $n -lt 30 ]; do n=$((n + 1)); printf '%s\n' \"$list\" | sed 's/^/any /' | (describe)\n\
+             printf '%s\n' \"$list\" | head -n 6 | (show)\n\
+             printf '%s\n' \"$list\" | head -n 3 | (copy_own); done; echo ended";
+        let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
+        drop(ends);
+        assert!(text.ends_with("ended\n"));
+        assert!(
+            text.contains(&digest(b"old\n")) && !text.contains(&digest(b"precious\n")) && !text.contains("precious")
+        );
+    });
+}
+
+#[tokio::test]
+async fn names_that_a_service_took_before_do_not_keep_a_file_from_its_place() {
+    let scene = Scene::new();
+    let long = "n".repeat(240);
+    fs::write(scene.path("tree").join(&long), "new\n").unwrap();
+    for name in ["a/file", &long] {
+        remove(&scene.path("app").join(name));
+        fs::create_dir_all(scene.path("app").join(name).join("kept")).unwrap();
+    }
+    for number in 1..=9 {
+        fs::write(scene.path(&format!("app/a/file.deployer-saved-{number}")), "theirs\n").unwrap();
+    }
+    let (code, text) = scene.run(&format!("(put a/file && put {long}) 2>&1")).await;
+    assert_eq!((code, text.as_str()), (Some(0), ""));
+    assert_eq!(fs::read_to_string(scene.path("app/a/file")).unwrap(), "new\n");
+    assert_eq!(fs::read_to_string(scene.path("app").join(&long)).unwrap(), "new\n");
+    assert!(scene.saved("app/a", "file").join("kept").is_dir());
+    assert!(scene.saved("app", &long[..198]).join("kept").is_dir());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_placed_is_named_with_the_reason() {
+    let scene = Scene::new();
+    remove(&scene.path("app/a/file"));
+    fs::create_dir_all(scene.path("app/a/file/kept")).unwrap();
+    let no = "mv() { echo \"mv: no room\" >&2; return 1; }\n";
+    let (code, text) = scene.run(&format!("{no}(put a/file) 2>&1")).await;
+    assert_eq!((code, text.as_str()), (Some(1), "Cannot place a/file: mv: no room\n"));
+    let (code, text) = scene.run("owner=no:body\n(put top) 2>&1").await;
+    assert!(code == Some(1) && text.starts_with("Cannot place top: chown: invalid user"), "{code:?} {text}");
+    let gone = "chown() { return 1; }\n";
+    let (code, text) = scene.run(&format!("{gone}(make_directory 0:0 new) 2>&1")).await;
+    assert!(code == Some(1) && text.starts_with("Cannot create new: "), "{code:?} {text}");
 }
 
 #[tokio::test]
@@ -224,6 +388,7 @@ async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
     let (done, root) = (AtomicBool::new(false), scene.root.clone());
     let (app, aside) = (root.join("app/a"), root.join("app/aside"));
     std::thread::scope(|threads| {
+        let ends = Ends(&done);
         threads.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let _ = fs::rename(&app, &aside);
@@ -233,9 +398,9 @@ async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
             }
         });
         let script = "n=0; while [ $n -lt 150 ]; do n=$((n + 1)); echo $n >\"$tree/a/file\"; (put a/file) 2>/dev/null || :; \
-                      echo a/file | (describe) 2>/dev/null || :; (discard a/file) || :; done";
+                      echo any a/file | (describe) 2>/dev/null || :; (discard a/file) || :; done";
         let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         let secret = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(b"precious\n"));
         assert!(!text.contains(&secret));
     });

@@ -57,11 +57,7 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
         ("a pipe", "rm -f conf/app.conf; mkfifo conf/app.conf", "a named pipe"),
         ("a device", "rm -f conf/app.conf; mknod conf/app.conf c 1 5", "a device"),
         ("a full directory", "rm -f conf/app.conf; mkdir -p conf/app.conf/x", "a directory"),
-        (
-            "an endless file",
-            "rm -rf conf/app.conf; truncate -s 1099511627776 conf/app.conf",
-            "a file that cannot be read",
-        ),
+        ("an endless file", "rm -rf conf/app.conf; truncate -s 1099511627776 conf/app.conf", "a file of another size"),
         ("a link above", "rm -rf conf/sub; ln -s /etc/victim conf/sub", "below a symbolic link"),
         ("a pipe above", "rm -rf conf/sub; mkfifo conf/sub", "below something other than a directory"),
         ("a link for all", "rm -rf conf; ln -s /etc/victim conf", "below a symbolic link"),
@@ -130,4 +126,35 @@ fn a_service_cannot_choose_what_root_runs_or_whose_its_directory_is() {
     assert_eq!(containers(&host).keys().collect::<Vec<_>>(), ["web"]);
     assert_eq!(host.shell(&format!("cat {APP}/compose.yaml")), COMPOSE);
     work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
+}
+
+/// Files of a size that no release gave them cost a service nothing, and root no more; many contents are not all shown.
+#[test]
+fn sparse_and_full_files_in_place_of_a_release_keep_no_command_from_its_end() {
+    let host = BedHost::docker();
+    let work = released(&host);
+    for number in 0..700 {
+        work.write(&format!("app/site/{number}"), format!("a={number}\n"));
+    }
+    work.apply().expect(0);
+    inside(
+        &host,
+        "cd site; n=0; while [ $n -lt 400 ]; do truncate -s 67108864 $n; n=$((n + 1)); done
+         while [ $n -lt 700 ]; do head -c 65536 /dev/zero | tr '\\0' x >$n; n=$((n + 1)); done
+         rm 0; mkdir -p 0/kept; for n in 1 2 3 4 5 6 7 8 9; do : >0.deployer-saved-$n; done",
+    );
+    let plan = work.run(&["plan", "--json"]).expect(0);
+    assert_eq!(plan.stdout.matches("a file of another size").count(), 699, "{}", plan.stdout);
+    work.run(&["status"]).expect(0);
+    work.apply().expect(0);
+    let now = host.shell(&format!("cd {APP}/site; cat 0 1 699; find . -name '0.deployer-saved-*' -type d"));
+    assert!(now.starts_with("a=0\na=1\na=699\n./0.deployer-saved-"), "{now}");
+    inside(&host, "cd site; n=0; while [ $n -lt 400 ]; do truncate -s 67108864 $n; n=$((n + 1)); done");
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
+    assert_eq!(
+        host.shell(&format!(
+            "find {APP}/site -type f -size +0 2>/dev/null; ls -d /run/deployer.?????? 2>/dev/null; true"
+        )),
+        ""
+    );
 }

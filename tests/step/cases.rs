@@ -136,7 +136,7 @@ fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
     assert_eq!(step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
     let probe = step::probe(&subject);
     let Release { files, .. } = given.release.as_ref().unwrap();
-    assert!(files.keys().all(|path| probe.contains(&format!("\n{path}\n"))), "{probe}");
+    assert!(files.keys().all(|path| probe.contains(&format!(" {path}\n"))), "{probe}");
     assert!(!probe.contains("s3cret-token"), "a secret in the probe");
 }
 
@@ -161,6 +161,31 @@ fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
     assert!(facts.engine.server.is_some());
 }
 
+/// Services can make the look at their files slow, and nothing else.
+#[test]
+fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
+    let given = given(&root().join("converged.txt")).unwrap();
+    let subject = given.subject();
+    let mark = crate::given::marks();
+    let whole = crate::given::output("");
+    let end = format!("\n{} end files ", mark.as_str());
+    let at = whole.windows(end.len()).position(|window| window == end.as_bytes()).unwrap();
+    let ended = |said: &[u8]| [&whole[..at], said, end.as_bytes(), b"124", &whole[at + end.len() + 1..]].concat();
+    assert!(step::parse(&mark, &ended(b"")).is_err(), "what the host keeps may not be all");
+    let late = ended(b"\0kept \0in 1 .\0other 1");
+    let facts = step::parse(&mark, &late).unwrap();
+    assert_eq!(facts.unread.keys().collect::<Vec<_>>(), [&Kind::Files]);
+    assert!(facts.files.current.is_some() && facts.files.current == given.facts.files.current);
+    let observed = step::observed(&subject, &facts);
+    assert_eq!(observed.0[&Kind::Files].len(), 1);
+    assert_eq!(observed.0[&Kind::Services], step::desired(&subject, &facts).0[&Kind::Services]);
+    let refused = step::preflight(Kind::Files, &subject, &facts).unwrap();
+    assert_eq!(refused.message, "The files probe cannot be read: it did not end in time");
+    let removal = step::remove::commands(Kind::Files, &subject, &facts, false);
+    assert_eq!(removal[0].script, step::remove::commands(Kind::Files, &subject, &given.facts, false)[0].script);
+    assert!(removal[0].script.contains("\nhtml/index.html\n"));
+}
+
 /// An upgrade: the host recorded a plain digest of a file that counts as secret today.
 #[test]
 fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_changes() {
@@ -177,7 +202,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     given.release.as_mut().unwrap().files.get_mut(compose).unwrap().mode = 0o755;
     let subject = given.subject();
     let commands = step::files::commands(&subject, &given.facts, "NEW").unwrap();
-    let kept = r#""html/index.html":{"value":"0644 sha256:fce5aec33b55493ef2cbe71fc0d164d8","placed":"20261122T170032Z-655f"}"#;
+    let kept = r#""html/index.html":{"value":"0644 sha256:fce5aec33b55493ef2cbe71fc0d164d8","placed":"20261122T170032Z-655f","bytes":9}"#;
     assert!(commands[0].script.contains(kept), "{}", commands[0].script);
 
     // It changes itself: both digests are keyed, so that what was there before is not shown either.

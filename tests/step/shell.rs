@@ -2,9 +2,11 @@
 
 use crate::given::marks;
 use camino::{Utf8Path, Utf8PathBuf};
+use deployer::application::release::File;
 use deployer::process;
 use deployer::step;
-use deployer::step::files::OnHost;
+use deployer::step::files::{Obstacle, OnHost};
+use deployer::step::record::FileRecord;
 use std::fs;
 use std::time::Duration;
 
@@ -60,7 +62,7 @@ async fn the_probe_reads_hostile_names_as_they_are() {
     for name in HOSTILE {
         fs::create_dir_all(app.join(name).parent().unwrap()).unwrap();
         fs::write(app.join(name), name).unwrap();
-        release.files.insert(Utf8PathBuf::from(name), file.clone());
+        release.files.insert(Utf8PathBuf::from(name), File { bytes: name.len() as u64, ..file.clone() });
     }
     let subject = given.subject();
     let script = subject.preamble() + &marks().wrap("files", &step::files::probe(&subject));
@@ -73,6 +75,49 @@ async fn the_probe_reads_hostile_names_as_they_are() {
     }
     assert_eq!(seen.live.len(), HOSTILE.len());
     assert!(!fs::exists("pwned").unwrap() && !app.join("pwned").exists());
+}
+
+/// A file counts by its content where its size is one that it has in a release: the wanted one, or one whose record is on the
+/// host. Records of former versions do not tell the size.
+#[tokio::test]
+async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(directory.path()).unwrap();
+    let given = crate::given::given(&crate::given::root().join("converged.txt")).unwrap();
+    let subject = given.subject();
+    let app =
+        root.join("app").join(subject.environment.application.as_ref().unwrap().host_directory.file_name().unwrap());
+    let state = Utf8PathBuf::from(moved(&subject.state_directory(), root));
+    let compose = given.release.as_ref().unwrap().files[Utf8Path::new("compose.yaml")].bytes;
+    let mut record = given.facts.files.current.clone().unwrap();
+    let sample = record.files.values().next().unwrap().clone();
+    let files =
+        [("compose.yaml", Some(5)), ("new", Some(5)), ("former", None), ("a \"b\"", Some(5)), ("b\\c", Some(5))];
+    record.files =
+        files.iter().map(|(path, bytes)| ((*path).into(), FileRecord { bytes: *bytes, ..sample.clone() })).collect();
+    fs::create_dir_all(&state).unwrap();
+    fs::create_dir_all(&app).unwrap();
+    fs::write(state.join("current.json"), serde_json::to_string(&record).unwrap()).unwrap();
+    fs::write(state.join("owned"), "compose.yaml\nnew\nformer\na \"b\"\nb\\c\nlost\n").unwrap();
+    let script = moved(&(subject.preamble() + &marks().wrap("files", &step::files::probe(&subject))), root);
+    let read = |seen: &step::files::Seen, path: &str| match seen.live[Utf8Path::new(path)] {
+        OnHost::File { .. } => "read",
+        OnHost::Other(Obstacle::OtherSize) => "other size",
+        OnHost::Other(_) => "other",
+    };
+    for (size, sized, other) in [(5, "read", "read"), (6, "other size", "read"), (compose, "other size", "read")] {
+        for path in ["compose.yaml", "new", "former", "a \"b\"", "b\\c", "lost"] {
+            fs::write(app.join(path), vec![b'x'; usize::try_from(size).unwrap()]).unwrap();
+        }
+        let output = run(&script).await;
+        let seen = step::files::parse(marks().split(&output)["files"].content().unwrap()).unwrap();
+        assert_eq!(seen.current.as_ref(), Some(&record));
+        assert_eq!(read(&seen, "new"), sized, "{size}");
+        assert_eq!(read(&seen, "compose.yaml"), if size == compose { "read" } else { sized }, "{size}");
+        for path in ["former", "a \"b\"", "b\\c", "lost"] {
+            assert_eq!(read(&seen, path), other, "{size} {path}");
+        }
+    }
 }
 
 /// One table for every environment's openings, whatever order they come in and however often.

@@ -9,7 +9,7 @@ mod switch;
 pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use on_host::{Obstacle, OnHost};
-pub use probe::{LIST, parse, parse_list, probe};
+pub use probe::{LIST, parse, parse_list, probe, whole_records};
 pub use switch::{compose, in_release, remove, switch};
 
 use super::images::registry;
@@ -246,7 +246,7 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
     };
     let file = |(path, file): (&Utf8PathBuf, &File)| {
         let value = digest::kept(subject, host, path, file)?;
-        Some((path.clone(), FileRecord { placed: placed(path, file), value }))
+        Some((path.clone(), FileRecord { placed: placed(path, file), bytes: Some(file.bytes), value }))
     };
     Some(ReleaseRecord {
         version: FORMAT,

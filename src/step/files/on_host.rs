@@ -32,6 +32,10 @@ pub enum Obstacle {
     Device,
     /// A file that could not be read to its end, such as an endless one.
     Unread,
+    /// A file of a size that none of the releases gave it; it was not read.
+    OtherSize,
+    /// There was no time to look at it.
+    Late,
     /// Its path leads through a symbolic link.
     ThroughLink,
     /// Its path leads through something other than a directory.
@@ -60,6 +64,8 @@ impl Obstacle {
             Self::Socket => "a socket",
             Self::Device => "a device",
             Self::Unread => "a file that cannot be read",
+            Self::OtherSize => "a file of another size",
+            Self::Late => "not read in time",
             Self::ThroughLink => "below a symbolic link",
             Self::ThroughFile => "below something other than a directory",
         }

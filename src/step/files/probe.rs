@@ -1,8 +1,10 @@
 //! What the host has of our releases, read: the records, the staged release, the live files. Never judges
 //! what it reads.
 
-use super::{END, Obstacle, OnHost, Seen, Staged, lines};
+use super::{END, Obstacle, OnHost, Seen, Staged};
+use crate::application::release::File;
 use crate::checked;
+use crate::step::frame::LIMIT;
 use crate::step::model::Model;
 use crate::step::record::{FORMAT, Rejected, ReleaseRecord};
 use crate::step::{Subject, guard};
@@ -12,6 +14,12 @@ use std::fmt::Write as _;
 
 /// No file of a release is read to its end that is larger than this and than all files of the release.
 const LARGEST: u64 = 64 << 20;
+
+/// Seconds that the look at files takes at most. What is left of [`LIMIT`] is for one read that is slow to end.
+const SECONDS: u64 = LIMIT.as_secs() / 2;
+
+/// Comes after what the host keeps of releases, where only root can change anything.
+const KEPT: &[u8] = b"\0kept \0";
 
 /// Most bytes of the paths that a host names, all together.
 const PATHS: usize = 64 << 20;
@@ -28,6 +36,7 @@ if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
   printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
 fi
+printf '\0kept \0'
 "#
     .to_owned();
     if let Some(release) = subject.release {
@@ -35,17 +44,45 @@ fi
         let _ = write!(
             script,
             r#"{functions}pin "$app" || exit 0
-largest={largest}
-paths() {{ [ ! -e "$state/owned" ] || cat "$state/owned"; cat <<'{END}'
-{paths}{END}
-}}
-paths | sort -u | describe
+largest={largest} seconds={SECONDS}
+{{
+  [ ! -e "$state/owned" ] || sed 's/^/owned /' "$state/owned"
+  grep -ohsE '{RECORDED}' "$state/current.json" "$state/swapping.json" |
+    sed -E 's/^"([^"]*)".*"bytes":([0-9]+)[}}]$/recorded,\2 \1/; s/^"([^"]*)".*/recorded,any \1/'
+  cat <<'{END}'
+{wanted}{END}
+}} | awk '{SIZES}' | sort -t ' ' -k 2 | describe
 "#,
             functions = guard::FUNCTIONS,
-            paths = lines(release.files.keys()),
+            wanted = release.files.iter().map(asked).collect::<String>(),
         );
     }
     script
+}
+
+/// An entry of a file in a record as we write it. It is not found where its path has quotes.
+const RECORDED: &str = r#""[^"]*":[{]"value":"[^"]*","placed":"[^"]*"(,"bytes":[0-9]+)?[}]"#;
+
+/// The awk that tells the sizes of each path. Where a release put a file there and its record does not tell the size, it may be any.
+const SIZES: &str = r#"{
+  count = split($1, word, ","); path = substr($0, length($1) + 2)
+  if (word[1] == "owned") owned[path]
+  else if (word[1] == "recorded") recorded[path] = recorded[path] "," word[2]
+  else wanted[path] = "," $1
+}
+END {
+  for (path in wanted) asked[path]
+  for (path in owned) asked[path]
+  for (path in asked) {
+    any = (path in recorded) ? (recorded[path] ~ /any/) : (path in owned)
+    print (any ? "any" : recorded[path] wanted[path] ","), path
+  }
+}"#;
+
+/// `SIZE PATH` of a wanted file. One whose secret is not known has no size.
+fn asked((path, file): (&Utf8PathBuf, &File)) -> String {
+    let size = file.sha256.map_or_else(|| "-".to_owned(), |_| file.bytes.to_string());
+    format!("{size} {path}\n")
 }
 
 /// Reads the probe's records.
@@ -80,6 +117,14 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
                 let found = other(value).map(|(kind, name)| (below(directory.join(plain(name)), &mut room), kind));
                 seen.live.extend(found.and_then(|(path, kind)| Some((path?, kind))));
             }
+            "size" => {
+                let path = below(directory.join(plain(value)), &mut room);
+                seen.live.extend(path.map(|path| (path, OnHost::Other(Obstacle::OtherSize))));
+            }
+            "late" => {
+                let path = below(plain(value).into(), &mut room);
+                seen.live.extend(path.map(|path| (path, OnHost::Other(Obstacle::Late))));
+            }
             "through" => {
                 let found = other(value).map(|(kind, path)| (below(path.into(), &mut room), kind.passed()));
                 seen.live.extend(found.and_then(|(path, kind)| Some((path?, kind))));
@@ -103,6 +148,13 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     }
     seen.live.extend(modes.into_keys().map(|path| (path, OnHost::Other(Obstacle::Unread))));
     if room == 0 { Err("it names more files than a release has".to_owned()) } else { Ok(seen) }
+}
+
+/// Returns the records that were whole when a look was ended; `None` where they lack some of what the host keeps of releases.
+#[must_use]
+pub fn whole_records(output: &[u8]) -> Option<&[u8]> {
+    let end = output.iter().rposition(|byte| *byte == 0)?;
+    output.windows(KEPT.len()).any(|window| window == KEPT).then(|| &output[..end])
 }
 
 /// Accepts a path below the application's directory, as long as there is `room` for its bytes.
