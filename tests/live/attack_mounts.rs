@@ -60,7 +60,7 @@ fn a_service_that_runs_before_the_switch_mounts_no_link() {
     let work = released(&host, &compose, "before: [migrate], ");
     inside(&host, "rm -rf /data/cache; ln -s /srv/victim /data/cache");
     work.write("app/compose.yaml", format!("{compose}# next\n"));
-    refused(&host, &work, "data/cache", &format!("rm {APP}/data/cache"));
+    refused(&host, &work, "data/cache", &format!("rm {APP}/data/cache && mkdir {APP}/data/cache"));
 }
 
 #[test]

@@ -4,14 +4,11 @@
 # device and the place on it where root finds the path, or what had that place and is removed by now.
 same_mounts() {
   paths=$(cat)
-  ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" </dev/null)
-  [ -n "$ids" ] || return 0
-  # A container may end meanwhile.
-  # shellcheck disable=SC2086 # one word each
-  mounts=$(docker inspect --format '{{$one := .}}{{range .Mounts}}{{$one.State.Pid}}{{"\t"}}{{$one.Id}}{{"\t"}}{{index $one.Config.Labels "com.docker.compose.service"}}{{"\t"}}{{.Type}}{{"\t"}}{{.Name}}{{"\t"}}{{.Source}}{{"\t"}}{{.Destination}}{{"\n"}}{{end}}' $ids </dev/null 2>/dev/null) || :
+  # A container may end meanwhile; an answer that is not whole counts for nothing.
+  list_mounts "$1" || list_mounts "$1" || exit 1
   volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
   # shellcheck disable=SC2086
-  [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{index . "device"}}{{end}}' $volumes </dev/null 2>/dev/null) || :
+  [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{index . "device"}}{{end}}' $volumes </dev/null) || exit 1
   wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | app=${app:?} top=${top:?} awk -F '\t' '
     function plain(text) {
       gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\012/, "\n", text); gsub(/\\134/, "\\", text)
@@ -68,4 +65,12 @@ same_mounts() {
     echo "Stopped $service: it mounts $path, which was something else when Docker looked. Remove the link that is or was there" >&2
   done
   exit 1
+}
+
+# list_mounts PROJECT: what each running container of the project mounts, as $mounts.
+list_mounts() {
+  mounts='' ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" </dev/null) || return 1
+  [ -n "$ids" ] || return 0
+  # shellcheck disable=SC2086 # one word each
+  mounts=$(docker inspect --format '{{$one := .}}{{range .Mounts}}{{$one.State.Pid}}{{"\t"}}{{$one.Id}}{{"\t"}}{{index $one.Config.Labels "com.docker.compose.service"}}{{"\t"}}{{.Type}}{{"\t"}}{{if eq (print .Type) "volume"}}{{.Name}}{{end}}{{"\t"}}{{.Source}}{{"\t"}}{{.Destination}}{{"\n"}}{{end}}' $ids </dev/null)
 }
