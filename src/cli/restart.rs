@@ -12,7 +12,8 @@ use crate::session::Session;
 use crate::shell::quote;
 use crate::standing;
 use crate::state::Kind;
-use crate::step::{self, Command, container, services};
+use crate::step::record::ReleaseRecord;
+use crate::step::{self, Command, container, guard, services};
 use crate::store::Run;
 use std::time::{Duration, Instant};
 
@@ -146,11 +147,15 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
             .map_or_else(|| format!("It has: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
         return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
     }
-    let script = format!(
-        "cd /\ndocker compose -p {} restart {} >&2 </dev/null\n",
+    let run = format!(
+        "cd /\ndocker compose -p {} restart {} >&2 </dev/null || code=$?\n",
         quote(&application.project),
         service.map_or_else(String::new, quote)
     );
+    // Docker looks up what is mounted again.
+    let live = session.facts.files.begun().next().cloned().unwrap_or_default();
+    let live = ReleaseRecord { project: application.project.clone(), ..live };
+    let script = guard::FUNCTIONS.to_owned() + &services::start::guarded(&live, &session.facts, &run) + "exit $code\n";
     Ok(Command {
         title: service.map_or_else(|| "restart the services".to_owned(), |service| format!("restart {service}")),
         script: subject.preamble() + &script,

@@ -22,6 +22,7 @@ pub struct Model {
     services: BTreeMap<String, Service>,
     configs: BTreeMap<String, Source>,
     secrets: BTreeMap<String, Source>,
+    volumes: BTreeMap<String, Option<Volume>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +31,7 @@ struct Raw {
     services: BTreeMap<String, Service>,
     configs: BTreeMap<String, Source>,
     secrets: BTreeMap<String, Source>,
+    volumes: BTreeMap<String, Option<Volume>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -105,6 +107,22 @@ struct Mount {
     read_only: bool,
 }
 
+/// A volume that may be a directory of the host.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Volume {
+    driver_opts: BTreeMap<String, serde_json::Value>,
+}
+
+impl Volume {
+    /// The directory that it is.
+    fn device(&self) -> Option<Utf8PathBuf> {
+        let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str);
+        let bound = option("o")?.split(',').any(|word| matches!(word, "bind" | "rbind"));
+        option("device").filter(|_| bound).map(|device| plain(device).into())
+    }
+}
+
 /// A directory or file of the host itself that a service mounts from below the application's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnMount {
@@ -170,7 +188,7 @@ impl Model {
         if published > PORTS || !addressed || !raw.services.keys().all(|name| checked::is_service(name)) {
             return Err("model.json is none that Compose writes".to_owned());
         }
-        Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets })
+        Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
     }
 
     /// The services as records. A file that one reads below any of `roots` is a path of the release; `variable` gives
@@ -191,6 +209,10 @@ impl Model {
             let sources: Vec<&Source> = self.sources(service).collect();
             let given = sources.iter().filter_map(|source| source.file.as_ref());
             let read: BTreeSet<Utf8PathBuf> = own.iter().cloned().chain(given.filter_map(below)).collect();
+            let devices =
+                service.volumes.iter().filter_map(|mount| self.volumes.get(mount.source.as_str())?.as_ref()?.device());
+            let mounts: BTreeSet<Utf8PathBuf> =
+                read.iter().cloned().chain(devices.filter_map(|path| below(&path))).collect();
             let reads = files.clone().filter(|file| file.ancestors().any(|above| read.contains(above)));
             let reads: BTreeSet<&Utf8PathBuf> = reads.collect();
             let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
@@ -200,7 +222,7 @@ impl Model {
                 image: service.image.clone(),
                 reads: reads.into_iter().cloned().collect(),
                 inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
-                mounts: own,
+                mounts: mounts.into_iter().collect(),
                 ports: service.ports.iter().flat_map(ports).collect(),
                 // What a provider brings has no container.
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },

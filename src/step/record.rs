@@ -167,7 +167,7 @@ pub struct ServiceRecord {
     /// file or in a variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<String>,
-    /// Its mounts from below the application's directory.
+    /// Its mounts from below the application's directory, also of volumes, configs and secrets that lead there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Utf8PathBuf>,
     /// Host ports it publishes.
@@ -196,6 +196,8 @@ impl ServiceRecord {
         let hex = |text: &Option<String>| text.as_deref().is_none_or(checked::is_hex);
         (self.image.is_empty() || checked::is_image(&self.image))
             && self.reads.iter().all(|path| checked::is_relative(path))
+            // The directory itself is an empty path.
+            && self.mounts.iter().all(|path| path.as_str().is_empty() || checked::is_relative(path))
             && self.ports.iter().all(PublishedPort::is_sound)
             && self.end.as_deref().is_none_or(|end| end == checked::said(end))
             && self.image_id.as_deref().is_none_or(|id| ImageId::parse(id).is_some())

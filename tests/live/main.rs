@@ -8,6 +8,7 @@ mod admission;
 mod attack_backup;
 mod attack_files;
 mod attack_lease;
+mod attack_mounts;
 mod attack_output;
 mod backup;
 mod bed;

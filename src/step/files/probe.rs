@@ -32,6 +32,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
 done
 [ ! -e "$state/rejected.json" ] || { printf 'rejected '; cat "$state/rejected.json"; printf '\0'; }
 [ ! -e "$state/owned" ] || { printf 'owned '; cat "$state/owned"; printf '\0'; }
+[ ! -e "$state/mounted" ] || { printf 'mounted '; cat "$state/mounted"; printf '\0'; }
 if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
   printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/model.json"; printf '\0'
@@ -103,6 +104,10 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             // One that cannot be read rejects nothing: the release is tried again.
             "rejected" => seen.rejected = Rejected::read_list(value),
             "owned" => seen.noted = value.lines().filter_map(checked::relative).collect(),
+            "mounted" => {
+                let path = |line: &str| if line == "." { Some("".into()) } else { checked::relative(line) };
+                seen.mounted = value.lines().filter_map(path).collect();
+            }
             "staged" => staged = release_record(word, value)?,
             "model" => {
                 let read = Model::parse(value).ok();

@@ -1,6 +1,7 @@
 //! Services that run once and end before the switch to a release, such as migrations. Never runs one again for a
 //! release that it ended well for, and never beside a copy of it that a killed run left.
 
+use super::start;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
@@ -68,10 +69,10 @@ pub(super) fn commands(
                 record.files.iter().filter(|(_, file)| file.value != SEED).map(|(path, _)| path).collect();
             let mounts = staged.model.own_mounts(name, Utf8Path::new(&tree), &sent);
             keep("before.json", &live(name, &record.directory, &mounts))
-                + &once(record, name, &next_to_live(host, record, name))
+                + &once(record, name, &next_to_live(subject, host, record, name))
         } else {
             let kept = drift::kept_files(subject, host);
-            once(record, name, &first(record, name, &kept))
+            once(record, name, &first(host, record, name, &kept))
         };
         commands.push(Command {
             title: format!("run {name} before the switch"),
@@ -111,27 +112,28 @@ fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
 
 /// Runs one next to the live release, on a copy of what waits: it may write to what it mounts, and what it writes is
 /// not released.
-fn next_to_live(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
+fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
     let (user, group) = host.access.owner;
     format!(
         r#"cp -a --reflink=auto "$state/releases/"{id}/tree "$run"
   chown -R {user}:{group} "$run"
   # The tree was unpacked for root alone; what is mounted has the modes that it will have.
   find "$run" -type d -exec chmod 0755 {{}} +
-  cd "$run"
   {run}"#,
         id = quote(&record.id),
-        run = run(record, name, "--no-deps", "\"$PWD\"", "before.json"),
+        run = start::guarded_before_switch(
+            record,
+            host,
+            &drift::kept_files(subject, host),
+            &format!("cd \"$run\"\n{}", run(record, name, "--no-deps", "\"$PWD\"", "before.json")),
+        ),
     )
 }
 
 /// Runs one of the first release in its directory.
-fn first(record: &ReleaseRecord, name: &str, kept: &BTreeSet<Utf8PathBuf>) -> String {
-    format!(
-        "{}{}",
-        guard::PIN,
-        in_release(record, kept, &run(record, name, "--quiet-pull", "\"$app\"", "override.json"))
-    )
+fn first(host: &HostFacts, record: &ReleaseRecord, name: &str, kept: &BTreeSet<Utf8PathBuf>) -> String {
+    let run = in_release(record, kept, &run(record, name, "--quiet-pull", "\"$app\"", "override.json"));
+    format!("{}{}", guard::PIN, start::guarded(record, host, &run))
 }
 
 fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
@@ -153,7 +155,6 @@ left() {{
 }}
 if ! grep -qxsF -- {name} "$noted"; then
   left
-  code=0
   {run}
   cd /
   left

@@ -4,6 +4,7 @@
 use super::before;
 use super::judge;
 use super::records;
+use super::start;
 use crate::application::image_name::familiar;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
@@ -11,7 +12,7 @@ use crate::shell::quote;
 use crate::step::images::registry;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
 use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, guard, images, keep};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -60,45 +61,28 @@ fn up(
     begin: &str,
 ) -> Command {
     let compose = format!(
-        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 </dev/null",
+        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 </dev/null || code=$?",
         files::compose(&record.project, "\"$app\"", &record.compose_files),
         named(record, kept),
     );
+    let run = files::in_release(record, &drift::kept_files(subject, host), &compose);
     let script = [
         &subject.preamble(),
         "umask 077\n",
         guard::FUNCTIONS,
         // Before the release is switched to: this is no fault of its own.
-        &unlinked(record),
+        &start::before_switch(record, host, &drift::kept_files(subject, host)),
         &keep("override.json", &labels(record)),
         begin,
         &unfinished(&record.project),
         &thaw(&record.project),
         guard::PIN,
-        &files::in_release(record, &drift::kept_files(subject, host), &compose),
+        &start::guarded(record, host, &run),
+        "[ \"$code\" = 0 ] || exit \"$code\"\n",
     ]
     .concat();
     let limit = subject.environment.health.timeout + SHORT;
     Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
-}
-
-/// Shell that refuses a mount whose path a service could have replaced by a link, since it mounts a directory above: Docker
-/// would follow the link.
-fn unlinked(record: &ReleaseRecord) -> String {
-    let mounts: BTreeSet<&Utf8PathBuf> = record.services.values().flat_map(|service| &service.mounts).collect();
-    // A link in place of a directory of released files gives way to them.
-    let released = |path: &Utf8PathBuf| record.files.keys().any(|file| file.starts_with(path));
-    let exposed =
-        |path: &&Utf8PathBuf| !released(path) && mounts.iter().any(|above| above != path && path.starts_with(above));
-    let exposed: Vec<&Utf8PathBuf> = mounts.iter().copied().filter(exposed).collect();
-    if exposed.is_empty() {
-        return String::new();
-    }
-    format!(
-        "if [ -d \"$app\" ]; then\n{}while IFS= read -r path; do unlinked \"$path\"; done <<'/.'\n{}/.\nfi\n",
-        guard::PIN,
-        files::lines(exposed)
-    )
 }
 
 /// The services to be started by name, where some are to be left as they are.

@@ -3,6 +3,7 @@
 
 mod before;
 mod change;
+pub mod start;
 
 pub use change::{commands, finish, restore};
 

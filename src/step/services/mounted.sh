@@ -1,0 +1,76 @@
+# shellcheck shell=sh
+# same_mounts PROJECT: reads paths below $top, one a line, and stops each container of the project that has something else in the place of a mount from
+# one of them; the script ends then. The kernel's own lists are compared, and no path is followed: a mount is the
+# device and the place on it where root finds the path, or what had that place and is removed by now.
+same_mounts() {
+  paths=$(cat)
+  # A container may end meanwhile; an answer that is not whole counts for nothing.
+  list_mounts "$1" || list_mounts "$1" || exit 1
+  volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
+  # shellcheck disable=SC2086
+  [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{index . "device"}}{{end}}' $volumes </dev/null) || exit 1
+  wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | app=${app:?} top=${top:?} awk -F '\t' '
+    function plain(text) {
+      gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\012/, "\n", text); gsub(/\\134/, "\\", text)
+      return text
+    }
+    function on_device(path, i, best) {
+      for (i = 1; i <= count; i++)
+        if (at[i] == "/" || path == at[i] || index(path, at[i] "/") == 1)
+          if (!best || length(at[i]) >= length(at[best])) best = i
+      if (!best) return ""
+      path = (from[best] == "/" ? "" : from[best]) (at[best] == "/" ? path : substr(path, length(at[best]) + 1))
+      return device[best] " " (path == "" ? "/" : path)
+    }
+    function below(source) {
+      sub(/\/+$/, "", source)
+      if (index(source, ENVIRON["app"] "/") == 1) return substr(source, length(ENVIRON["app"]) + 2)
+      if (index(source, ENVIRON["top"] "/") == 1) return substr(source, length(ENVIRON["top"]) + 2)
+      return ""
+    }
+    # Whether the process has that at the destination or, where the image has a link there, anywhere.
+    function has(pid, destination, wanted, list, line, part, found, last, any) {
+      list = "/proc/" pid "/mountinfo"
+      last = any = ""
+      while ((found = (getline line < list)) > 0) {
+        split(line, part, " ")
+        line = part[3] " " plain(part[4])
+        sub(/\/\/deleted$/, "", line)
+        if (line == wanted) any = line
+        if (plain(part[5]) == destination) last = line
+        read_any[pid] = 1
+      }
+      close(list)
+      # It ended.
+      if (!read_any[pid]) return 1
+      return (last == "" ? any : last) == wanted
+    }
+    BEGIN {
+      while ((getline line < "/proc/self/mountinfo") > 0) {
+        split(line, part, " ")
+        count++; device[count] = part[3]; from[count] = plain(part[4]); at[count] = plain(part[5])
+      }
+    }
+    NF == 2 { source_of[$1] = $2; next }
+    NF < 7 { asked[$0] = 1; next }
+    {
+      path = below($4 == "volume" ? source_of[$5] : $6)
+      if (path == "" || !(path in asked) || $1 == 0) next
+      wanted = on_device(ENVIRON["top"] "/" path)
+      if (wanted != "" && !has($1, $7, wanted)) print $2 "\t" $3 "\t" path
+    }')
+  [ -n "$wrong" ] || return 0
+  printf '%s\n' "$wrong" | cut -f 1 | sort -u | while read -r id; do docker kill "$id" </dev/null >&2 || :; done
+  printf '%s\n' "$wrong" | while IFS="$(printf '\t')" read -r _ service path; do
+    echo "Stopped $service: it mounts $path, which was something else when Docker looked. Remove the link that is or was there" >&2
+  done
+  exit 1
+}
+
+# list_mounts PROJECT: what each running container of the project mounts, as $mounts.
+list_mounts() {
+  mounts='' ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" </dev/null) || return 1
+  [ -n "$ids" ] || return 0
+  # shellcheck disable=SC2086 # one word each
+  mounts=$(docker inspect --format '{{$one := .}}{{range .Mounts}}{{$one.State.Pid}}{{"\t"}}{{$one.Id}}{{"\t"}}{{index $one.Config.Labels "com.docker.compose.service"}}{{"\t"}}{{.Type}}{{"\t"}}{{if eq (print .Type) "volume"}}{{.Name}}{{end}}{{"\t"}}{{.Source}}{{"\t"}}{{.Destination}}{{"\n"}}{{end}}' $ids </dev/null)
+}

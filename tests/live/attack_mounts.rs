@@ -1,0 +1,139 @@
+//! A service replaces what others mount by a link to a directory of the host, which Docker would follow.
+
+use crate::bed::{BedHost, Work};
+use crate::scene::APP;
+
+/// An application of these services on a host, released, and a directory of the host that no container may reach.
+fn released(host: &BedHost, compose: &str, more: &str) -> Work {
+    host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/file");
+    let work = Work::demo(host);
+    work.write("app/compose.yaml", compose);
+    work.write("app/data/version", "1\n");
+    work.edit("deployment.yaml", "archives:", &format!("{more}archives:"));
+    work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
+    work.apply().expect(0);
+    work
+}
+
+/// A service that sleeps, with more keys.
+fn sleeping(name: &str, more: &str) -> String {
+    format!(
+        "  {name}: {{ image: \"demo:1\", init: true, stop_grace_period: 0s, command: [sleep, infinity], {more} }}\n"
+    )
+}
+
+/// Runs shell in `web`, as whoever took it over.
+fn inside(host: &BedHost, script: &str) {
+    host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\n{script}\nINSIDE\n"));
+}
+
+/// The release is refused with the path's name, the victim is as it was, and without the link all goes on.
+fn refused(host: &BedHost, work: &Work, path: &str, mend: &str) {
+    let refused = work.apply().expect(1);
+    assert!(refused.stdout.contains(&format!("{path} is mounted")), "{}", refused.stdout);
+    assert!(!refused.stdout.contains("Going back"), "{}", refused.stdout);
+    untouched(host);
+    work.run(&["plan"]).expect(0);
+    host.shell(mend);
+    work.apply().expect(0);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    untouched(host);
+    destroyed(host, work);
+}
+
+fn destroyed(host: &BedHost, work: &Work) {
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--yes"]).expect(0);
+    untouched(host);
+    assert!(host.holds(&format!("[ ! -e {APP} ] && [ -z \"$(docker ps -aq)\" ]")));
+}
+
+#[track_caller]
+fn untouched(host: &BedHost) {
+    assert_eq!(host.shell("cd /srv/victim && ls && cat file"), "file\nprecious\n");
+}
+
+#[test]
+fn a_service_that_runs_before_the_switch_mounts_no_link() {
+    let host = BedHost::docker();
+    let migrate = "  migrate: { image: \"demo:1\", volumes: [\"./data/cache:/cache\"], command: [sh, -c, \"rm -rf /cache/*; echo done >/cache/done\"] }\n";
+    let compose = format!("services:\n{}{migrate}", sleeping("web", "volumes: [\"./data:/data\"]"));
+    let work = released(&host, &compose, "before: [migrate], ");
+    inside(&host, "rm -rf /data/cache; ln -s /srv/victim /data/cache");
+    work.write("app/compose.yaml", format!("{compose}# next\n"));
+    refused(&host, &work, "data/cache", &format!("rm {APP}/data/cache && mkdir {APP}/data/cache"));
+}
+
+#[test]
+fn a_link_that_an_earlier_release_left_is_not_mounted() {
+    let host = BedHost::docker();
+    let with = |mount: &str| format!("services:\n{}", sleeping("web", &format!("volumes: [\"{mount}\"]")));
+    let work = released(&host, &with("./data:/data"), "");
+    inside(&host, "ln -s /srv/victim /data/uploads");
+    // Neither the release that wants it nor the one that runs mounts what holds it.
+    work.write("app/compose.yaml", with("./other:/other"));
+    work.apply().expect(0);
+    work.write("app/compose.yaml", with("./data/uploads:/uploads"));
+    refused(&host, &work, "data/uploads", &format!("rm {APP}/data/uploads"));
+}
+
+#[test]
+fn volumes_and_secrets_that_lead_to_a_link_are_not_mounted() {
+    for (kept, link) in [("data/sub", "/srv/victim"), ("data/token", "/srv/victim/file")] {
+        let host = BedHost::docker();
+        let compose = |next: &str| {
+            format!(
+                "services:\n{}{}volumes:\n  sub: {{ driver: local, driver_opts: {{ type: none, o: bind, device: ./data/sub }} }}\nsecrets:\n  token: {{ file: ./data/token }}\n",
+                sleeping("web", "volumes: [\"./data:/data\"]"),
+                sleeping(
+                    "other",
+                    &format!("volumes: [\"sub:/sub\"], secrets: [token], environment: {{ NEXT: \"{next}\" }}")
+                )
+            )
+        };
+        host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/file");
+        let work = Work::demo(&host);
+        work.write("app/compose.yaml", compose("1"));
+        work.write("app/data/sub/keep", "");
+        work.write("app/data/token", "t\n");
+        work.edit("deployment.yaml", "archives:", "seed: [\"data/**\"], archives:");
+        work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
+        work.apply().expect(0);
+        inside(&host, &format!("rm -rf /{kept}; ln -s {link} /{kept}"));
+        work.write("app/compose.yaml", compose("2"));
+        let mend = if kept == "data/sub" { "mkdir data/sub" } else { "echo t >data/token" };
+        refused(&host, &work, kept, &format!("cd {APP} && rm {kept} && {mend}"));
+    }
+}
+
+#[test]
+fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
+    let host = BedHost::docker();
+    let compose = |next: &str| {
+        format!(
+            "services:\n{}{}",
+            sleeping("web", "volumes: [\"./data:/data\"], depends_on: [other]"),
+            sleeping("other", &format!("volumes: [\"./data/sub:/sub\"], environment: {{ NEXT: \"{next}\" }}"))
+        )
+    };
+    let work = released(&host, &compose("1"), "");
+    // As if the link came between the last look and Docker's: it comes as Compose itself begins.
+    let wrapper = format!(
+        "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec \"$0.real\" \"$@\"\n"
+    );
+    host.script(&format!(
+        "docker=$(command -v docker) && mv $docker $docker.real && cat >$docker <<'EOF' && chmod 755 $docker\n{wrapper}EOF\n"
+    ));
+    work.write("app/compose.yaml", compose("2"));
+    let stopped = work.apply().expect(1);
+    assert!(stopped.stdout.contains("Stopped other: it mounts data/sub"), "{}", stopped.stdout);
+    untouched(&host);
+    let running = host.shell("docker ps --format '{{.Label \"com.docker.compose.service\"}}'");
+    assert_eq!(running, "web\n");
+    host.script(&format!(
+        "docker=$(command -v docker) && mv $docker.real $docker && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"
+    ));
+    work.run(&["plan"]).expect(0);
+    work.apply().expect(0);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    destroyed(&host, &work);
+}
