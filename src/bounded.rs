@@ -22,7 +22,7 @@ pub const LINE_SEEN: u64 = 64 << 20;
 pub const HTTP_BODY: usize = 4 << 20;
 /// Most of a state of OpenTofu, and of what OpenTofu prints at once.
 pub const STATE: usize = 256 << 20;
-/// Most of a small file that a program writes for us, such as the log of ssh.
+/// Most of a small file that a program writes for us, such as the list of host keys that ssh was offered.
 pub const SMALL_FILE: usize = 1 << 20;
 
 /// The failure of a channel on which more came than it may hold.

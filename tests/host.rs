@@ -276,6 +276,12 @@ async fn leaves_nothing_behind() {
         let host = sshd.host().await;
         let directory = directory_of(sshd.port);
         assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        // What a host makes ssh log while the connection lasts takes no room.
+        let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap());
+        let files = files.filter(|entry| entry.file_type().unwrap().is_file()).map(|entry| entry.file_name());
+        let mut files: Vec<_> = files.map(|name| name.into_string().unwrap()).collect();
+        files.sort();
+        assert_eq!(files, ["config", "known", "lock", "offered"]);
         if drop_it {
             drop(host);
         } else {
@@ -286,17 +292,18 @@ async fn leaves_nothing_behind() {
         until("its directory goes", || !directory.exists()).await;
     }
     // Nor does a connection that fails.
+    let other = sshd.key("other");
     let count =
-        || fs::read_dir("/tmp").unwrap().filter(|entry| is_ours(&entry.as_ref().unwrap().path(), sshd.port)).count();
+        || fs::read_dir("/tmp").unwrap().filter(|entry| is_ours(&entry.as_ref().unwrap().path(), &other)).count();
     let bad = Ssh { host_key: vec![sshd.key("other")], ..sshd.ssh() };
     assert_eq!(refusal(&way(&bad)).await.reason, Reason::HostKeyChanged);
     assert_eq!((count(), processes_with(&mark).len()), (0, 0));
 }
 
-/// Whether a connection to this port that failed left its directory.
-fn is_ours(path: &Path, port: u16) -> bool {
+/// Says whether this is the directory of a connection for which this key was pinned.
+fn is_ours(path: &Path, key: &str) -> bool {
     let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("deployer-"));
-    named && fs::read_to_string(path.join("log")).is_ok_and(|log| log.contains(&port.to_string()))
+    named && fs::read_to_string(path.join("known")).is_ok_and(|known| known.contains(key))
 }
 
 /// The private directory of the one master that runs for this port.
@@ -518,6 +525,24 @@ async fn a_login_shell_that_floods_is_ended() {
         assert!(begun.elapsed() < SOON);
         host.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_command_that_never_begins_is_given_up() {
+    let sshd = Sshd::start("");
+    let host = sshd.host().await;
+    run(&host, "true").await;
+    let [master] = processes_with(&format!("-p\0{}\0", sshd.port))[..] else { panic!("one master") };
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, &master.to_string()]).status().unwrap().success());
+    // To the runner this is a host that answers keepalives and opens no channel.
+    signal("-STOP");
+    let silent = host.run("true", Input::Empty, Duration::from_secs(1));
+    let failure = tokio::time::timeout(Duration::from_mins(1), silent).await.map(|output| output.unwrap_err());
+    signal("-CONT");
+    assert_eq!(failure.unwrap().reason, Reason::CommandFailed);
+    assert_eq!(run(&host, "echo again").await.stdout, b"again\n");
+    host.close().await;
 }
 
 #[tokio::test]

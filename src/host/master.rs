@@ -3,6 +3,7 @@
 
 use super::Way;
 use super::key;
+use super::login_log::LoginLog;
 use super::settings::{Settings, bare, fingerprint, words};
 use super::trouble::{self, Trouble};
 use crate::bounded;
@@ -172,9 +173,9 @@ impl<'a> Call<'a> {
     /// One attempt. The flag of a failure says whether another attempt may help.
     async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
         let _ = fs::remove_file(self.path("offered"));
-        for log in ["jump", "log"] {
-            let _ = fs::remove_file(self.path(log));
-        }
+        let unmade = |error: std::io::Error| (local(&error), false);
+        let create = |name| LoginLog::create(&self.directory.path().join(name)).map_err(unmade);
+        let (mut log, mut jump) = (create("log")?, create("jump")?);
         // ControlPersist ends a master whose runner was killed: see `Host::held`.
         let argv = [
             words(&["ssh", "-M", "-f", "-N", "-o", "ControlPersist=2", "-S"]),
@@ -185,7 +186,12 @@ impl<'a> Call<'a> {
         .concat();
         let hops = if self.way.ssh.jump.is_some() { 2 } else { 1 };
         let limit = self.way.ssh.connect_timeout * hops + AUTHENTICATION;
-        let finished = match process::run_in(Environment::User, &argv, b"", limit).await {
+        let finished = tokio::select! {
+            finished = process::run_in(Environment::User, &argv, b"", limit) => finished,
+            never = log.follow() => match never {},
+            never = jump.follow() => match never {},
+        };
+        let finished = match finished {
             Ok(finished) => finished,
             Err(failure) if matches!(failure.reason, Reason::ToolMissing | Reason::OutputTooLarge) => {
                 return Err((failure, false));
@@ -199,10 +205,10 @@ impl<'a> Call<'a> {
             return Ok(self.offered());
         }
         // The log holds what ssh says itself; the host's banner, which may say anything, went to standard error.
-        let said = bounded::beginning(self.path("log"));
+        let said = log.into_text();
         let said = if said.is_empty() { String::from_utf8_lossy(&finished.stderr).into_owned() } else { said };
         let said = said.replace(&self.path("identity"), &self.identity_name());
-        Err(self.refused(&said).await)
+        Err(self.refused(&said, &jump.into_text()).await)
     }
 
     /// Who is called, for messages.
@@ -220,11 +226,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Makes a failure of what ssh said.
-    async fn refused(&self, said: &str) -> (Failure, bool) {
-        let jump = bounded::beginning(self.path("jump"));
+    /// Makes a failure of what ssh said, and of what the ssh to the jump host said.
+    async fn refused(&self, said: &str, jump: &str) -> (Failure, bool) {
         if !jump.trim().is_empty() {
-            let (Trouble { reason, passing }, line) = trouble::of_ssh(&jump);
+            let (Trouble { reason, passing }, line) = trouble::of_ssh(jump);
             let name = self.way.ssh.jump.as_deref().unwrap_or_default();
             let failure = Failure::new(reason, format!("Cannot get to {} through {name}: {line}", self.whom()));
             return (failure.hint(format!("Try it by hand: ssh {}", quote(name))), passing);

@@ -5,6 +5,7 @@ mod forward;
 mod hand_over;
 mod identity;
 mod key;
+mod login_log;
 mod master;
 pub(crate) mod script;
 pub(crate) mod settings;

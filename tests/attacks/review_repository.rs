@@ -154,3 +154,35 @@ fn a_working_tree_that_is_not_as_git_left_it_is_reviewed() {
     fs::remove_file(work.repository().join("app")).expect("removed");
     work.honest();
 }
+
+/// A job's checkout may leave out objects (`git clone --filter`), which Git would fetch when it misses them.
+#[test]
+fn a_partial_clone_is_not_completed_from_its_remote() {
+    let work = Work::new();
+    work.git(&["config", "uploadpack.allowFilter", "true"]);
+    work.put("app/page.html", "hello again\n");
+    work.commit();
+    let origin = format!("file://{}", work.repository().display());
+    let ran = format!("touch {} #", work.path("ran").display());
+    for (name, url) in [("ssh", "ssh://git@git.example.com/x".to_owned()), ("ext", format!("ext::{ran}"))] {
+        let clone = work.path(name);
+        let git = |words: &[&str]| {
+            Command::new("git").args(words).current_dir(&clone).assert().success();
+        };
+        fs::create_dir(&clone).expect("made");
+        git(&["clone", "-q", "--filter=blob:none", &origin, "."]);
+        git(&["config", "core.sshCommand", &ran]);
+        git(&["config", "protocol.allow", "always"]);
+        git(&["config", "remote.origin.url", &url]);
+        let review = || work.run_in(&format!("../{name}"), &["plan", "--against", "origin/main"]);
+        let run = review();
+        assert!(!work.path("ran").exists(), "the remote {url} was contacted");
+        assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+        assert!(run.err.contains("git fetch --refetch --no-filter"), "{}", run.err);
+        // It works once the hint was followed.
+        git(&["config", "remote.origin.url", &origin]);
+        git(&["fetch", "-q", "--refetch", "--no-filter"]);
+        let run = review();
+        assert!(run.code == 0 && run.out.contains("page.html"), "{}{}", run.out, run.err);
+    }
+}
