@@ -58,6 +58,32 @@ fn a_module_is_given_what_it_declares() {
     assert_eq!(values["deployer"]["host_key"], "ssh-ed25519 AAAApublic");
 }
 
+/// A value of the manifest is data to OpenTofu, also in files whose strings it reads as templates.
+#[test]
+fn no_value_of_the_manifest_is_an_expression() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let manifest = r#"version: 1
+project: shop
+environments:
+  lab:
+    provisioned:
+      module: { source: "git::https://git.example.com/${file(\"x\")}", variables: { a: "${b}" } }
+      backend: { s3: { bucket: "a${file(\"/etc/hostname\")}%{if x}", more: { list: ["${y}", 1] } } }
+    ssh: { identity: { from_env: KEY } }
+"#;
+    let file = folder.path().join("deployment.yaml");
+    std::fs::write(&file, manifest).expect("written");
+    let given = given(&environment(file.to_str().expect("UTF-8"), "lab"));
+    let read = |name: &str| serde_json::from_str::<serde_json::Value>(&given.files[name]).expect("JSON");
+    let s3 = &read("backend.tf.json")["terraform"]["backend"]["s3"];
+    assert_eq!(s3["bucket"], r#"a$${file("/etc/hostname")}%%{if x}"#);
+    assert_eq!(s3["more"]["list"], serde_json::json!(["$${y}", 1]));
+    let call = &read("main.tf.json")["module"]["machine"];
+    assert_eq!(call["source"], r#"git::https://git.example.com/$${file("x")}"#);
+    // Files of values hold no templates.
+    assert_eq!(read("terraform.tfvars.json")["variables"]["a"], "${b}");
+}
+
 #[test]
 fn templates_beside_the_manifest_take_the_place_of_ours() {
     let folder = tempfile::tempdir().expect("a directory");

@@ -65,7 +65,7 @@ pub fn of(environment: &Environment, provision: &Provision, around: &Surrounding
         }
     };
     if let Some((name, settings)) = &provision.backend {
-        let block = json!({ "terraform": { "backend": { name.as_str(): settings } } });
+        let block = json!({ "terraform": { "backend": { name.as_str(): literal(&json!(settings)) } } });
         inputs.files.insert("backend.tf.json".to_owned(), pretty(&block));
     }
     Ok(inputs)
@@ -130,8 +130,8 @@ fn of_module(
         ("deployer_cloud_init", json!(user_data)),
         ("deployer_host_key", json!(around.keys.private)),
     ];
-    let mut call = Map::from_iter([("source".to_owned(), json!(source))]);
-    call.extend(version.map(|version| ("version".to_owned(), json!(version))));
+    let mut call = Map::from_iter([("source".to_owned(), literal(&json!(source)))]);
+    call.extend(version.map(|version| ("version".to_owned(), literal(&json!(version)))));
     let mut declarations = Map::from_iter([("variables".to_owned(), json!({ "type": "any" }))]);
     let mut values = Map::from_iter([("variables".to_owned(), json!(module.variables))]);
     let mut variables = BTreeMap::new();
@@ -232,6 +232,20 @@ fn from(target: &Utf8Path, directory: &Utf8Path) -> String {
     let down = target.components().skip(common).map(|component| component.as_str());
     let way: Utf8PathBuf = up.chain(down).collect();
     if way.as_str().starts_with("..") { way.into_string() } else { format!("./{way}") }
+}
+
+/// Escapes what would begin an expression: OpenTofu reads each string of a `.tf.json` file as a template.
+///
+/// Source: OpenTofu's JSON configuration syntax, "Expression mapping".
+fn literal(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace("${", "$${").replace("%{", "%%{").into(),
+        Value::Array(all) => all.iter().map(literal).collect(),
+        Value::Object(all) => {
+            all.iter().map(|(key, value)| (key.clone(), literal(value))).collect::<Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
 }
 
 fn pretty(value: &Value) -> String {
