@@ -20,8 +20,8 @@ const FENCES: [(&str, &str); 23] = [
     ("indicatif::", "render/"),
     // Two servers: for those who watch us, and for OpenTofu's state.
     ("axum::", "watch/http.rs tofu/backend.rs"),
-    // Signals to processes, files below a directory's handle, and secrets in memory.
-    ("rustix::", "process.rs process/ scratch/ below.rs directory.rs"),
+    // Signals to processes, files below a directory's handle, secrets in memory, and the named pipe of ssh's log.
+    ("rustix::", "process.rs process/ scratch/ below.rs directory.rs host/login_log.rs"),
     // Directories and files that nothing outlives.
     ("tempfile::Builder", "scratch.rs"),
     ("chacha20poly1305::", "tofu/"),
