@@ -51,7 +51,8 @@ impl Copy {
                 Taken::Whole(copy) => return Ok(Some(copy)),
             }
         }
-        Err(unusable(path, "another process writes to it all the time").hint("Wait until that process ends, then run this again"))
+        Err(unusable(path, "another process writes to it all the time")
+            .hint("Wait until that process ends, then run this again"))
     }
 
     /// The copied database; its log has the name that `SQLite` expects.

@@ -132,8 +132,11 @@ async fn judge(path: &Utf8Path) -> Result<Option<Judged>, Failure> {
     match tables {
         Tables::Newer(version) => Err(newer(path, version)),
         Tables::Foreign => Err(foreign(path)),
-        // Ours have no such journal from the time when they have tables.
-        Tables::Current | Tables::Outdated if copy.has_journal => Err(foreign(path)),
+        // Ours have no such journal once they have tables.
+        Tables::Current | Tables::Outdated if copy.has_journal => {
+            Err(unusable(path, "a journal is next to it that deployer did not leave")
+                .hint(format!("Remove {path}-journal, or name another store with --state sqlite:PATH")))
+        }
         Tables::None | Tables::Current | Tables::Outdated => Ok(Some(Judged { connection, work, tables, copy })),
     }
 }

@@ -31,7 +31,7 @@ const OLD: &str = include_str!("../cases/store/v1.sql");
 
 fn manifest(work: &Work, state: &str, target: &str) {
     let text = format!(
-        "version: 1\nproject: shop\nstate: 'sqlite:{state}'\nenvironments:\n  production:\n    {target}\n    ssh: {{ user: root }}\n    \
+        "version: 1\nproject: shop\nstate: 'sqlite:{state}'\nenvironments:\n  production:\n    {target}\n    ssh: {{ identity: {{ from_env: KEY }} }}\n    \
          application: {{ compose: {{ directory: ./app }} }}\n"
     );
     work.put("deployment.yaml", &text);
@@ -153,8 +153,8 @@ fn a_store_with_tables_of_somebody_else_is_refused() {
              SELECT version + 1 FROM n) SELECT version FROM n",
         ),
         ("a trigger", "CREATE TRIGGER t AFTER INSERT ON run BEGIN DELETE FROM record; END"),
-        ("an index on an expression", "CREATE INDEX i ON record (hex(randomblob(100000000)))"),
-        ("a virtual column", "ALTER TABLE lease ADD COLUMN c AS (hex(randomblob(100000000)))"),
+        ("an index on an expression", "CREATE INDEX i ON record (hex(body))"),
+        ("a virtual column", "ALTER TABLE lease ADD COLUMN c TEXT AS (hex(holder))"),
         ("a virtual table", "CREATE VIRTUAL TABLE v USING fts5(a)"),
         ("another table", "CREATE TABLE theirs (a)"),
         ("a table less", "DROP TABLE lease"),
@@ -188,9 +188,13 @@ fn a_journal_next_to_the_store_removes_no_file() {
     journal.extend(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7");
     manifest(&work, "evil.db", REGISTERED);
     for ours in [true, false] {
-        if ours { store(&file) } else { sql(&file, "CREATE TABLE theirs (a)") }
+        if ours {
+            store(&file)
+        } else {
+            sql(&file, "CREATE TABLE theirs (a)")
+        }
         fs::write(work.repository().join("evil.db-journal"), &journal).unwrap();
-        looks(&work, "a journal", if ours { None } else { Some("another program") });
+        looks(&work, "a journal", Some(if ours { "evil.db-journal" } else { "another program" }));
         apply_refuses(&work, "a journal", "evil.db");
         fs::remove_file(&file).unwrap();
     }
@@ -281,6 +285,10 @@ fn a_store_that_is_too_large_to_be_looked_at_is_refused() {
     manifest(&work, "large.db", REGISTERED);
     for arguments in &LOOKS[..6] {
         let run = work.run(arguments);
-        assert!(run.code == 1 && run.err.contains("large.db") && run.err.contains("1 GiB"), "{arguments:?}: {}", run.err);
+        assert!(
+            run.code == 1 && run.err.contains("large.db") && run.err.contains("1 GiB"),
+            "{arguments:?}: {}",
+            run.err
+        );
     }
 }
