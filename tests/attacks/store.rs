@@ -189,9 +189,9 @@ fn a_journal_next_to_the_store_removes_no_file() {
     manifest(&work, "evil.db", REGISTERED);
     for ours in [true, false] {
         if ours {
-            store(&file)
+            store(&file);
         } else {
-            sql(&file, "CREATE TABLE theirs (a)")
+            sql(&file, "CREATE TABLE theirs (a)");
         }
         fs::write(work.repository().join("evil.db-journal"), &journal).unwrap();
         looks(&work, "a journal", Some(if ours { "evil.db-journal" } else { "another program" }));
