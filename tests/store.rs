@@ -87,6 +87,7 @@ async fn a_new_store_is_private_and_hidden_from_git() {
     let folder = folder();
     let own = path(&folder).join(".deployer");
     assert!(Store::open_existing(URL, path(&folder)).await.expect("no failure").is_none());
+    assert!(Store::read(URL, path(&folder)).await.expect("no failure").is_none());
     assert!(!own.exists(), "reading creates nothing");
     opened(&folder).await.close().await;
     assert_eq!(mode(&own), 0o700);
@@ -160,6 +161,9 @@ async fn a_store_of_format_1_keeps_loading() {
     let folder = folder();
     let file = path(&folder).join("v1.db");
     sql(&file, include_str!("cases/store/v1.sql")).await;
+    let read = Store::read("sqlite:v1.db", path(&folder)).await.expect("no failure").expect("a store");
+    assert_eq!(read.records("shop").await.expect("read")["production"].serial, 7);
+    assert!(read.save("shop", "production", &record(8), None).await.is_err(), "a store that is read is not written");
     let store = Store::open("sqlite:v1.db", path(&folder)).await.expect("a store");
     assert_eq!(store.records("shop").await.expect("read")["production"], Record { met: BTreeMap::new(), ..record(7) });
     assert_eq!(store.in_doubt("shop").await.expect("read").len(), 1);
@@ -231,6 +235,8 @@ async fn a_newer_store_is_refused_unchanged() {
     assert_eq!(failure.reason, Reason::StoreNewer);
     assert!(failure.message.contains("state.db") && failure.message.contains("9999"), "{failure}");
     let failure = Store::open_existing(URL, path(&folder)).await.expect_err("it is refused");
+    assert_eq!(failure.reason, Reason::StoreNewer);
+    let failure = Store::read(URL, path(&folder)).await.expect_err("it is refused");
     assert_eq!(failure.reason, Reason::StoreNewer);
     assert_eq!(fs::read(&file).expect("read"), before);
 }
@@ -315,9 +321,9 @@ fn many_open_a_new_store_at_once() {
     runtime.block_on(async { assert_eq!(opened(&folder).await.records("shop").await.expect("read").len(), 8) });
 }
 
-/// The process that `what_was_saved_survives_kill` kills: saves until then, and says what it saved.
+/// The process that other tests start and kill: saves until then, and says what it saved.
 #[tokio::test]
-#[ignore = "started by what_was_saved_survives_kill"]
+#[ignore = "started by other tests"]
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it is its own program")]
 async fn saves_until_killed() {
     let directory = std::env::var("STORE_DIRECTORY").expect("started by the other test");
@@ -330,20 +336,54 @@ async fn saves_until_killed() {
     }
 }
 
-#[tokio::test]
+/// Starts `saves_until_killed`; what it saved is in the lines that are returned.
 #[expect(clippy::disallowed_methods, reason = "a process to kill")]
-async fn what_was_saved_survives_kill() {
+fn saving(folder: &TempDir) -> (std::process::Child, impl Iterator<Item = u64>) {
     use std::io::{BufRead, BufReader};
-    let folder = folder();
     let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
         .args(["saves_until_killed", "--exact", "--ignored", "--nocapture"])
-        .env("STORE_DIRECTORY", path(&folder))
+        .env("STORE_DIRECTORY", path(folder))
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("it starts");
     let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let said = |line: String| line.rsplit_once("saved ").and_then(|(_, serial)| serial.parse::<u64>().ok());
-    let serial = lines.map_while(Result::ok).filter_map(said).find(|serial| *serial >= 25).expect("it saves");
+    (child, lines.map_while(Result::ok).filter_map(said))
+}
+
+#[tokio::test]
+async fn a_store_that_another_process_writes_is_read_as_it_was_at_one_moment() {
+    let folder = folder();
+    let (mut child, mut saved) = saving(&folder);
+    let own = path(&folder).join(".deployer");
+    let names = || {
+        let entries = fs::read_dir(&own).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        entries.collect::<std::collections::BTreeSet<_>>()
+    };
+    let mut serial = saved.next().expect("it saves");
+    let before = names();
+    let mut reads = 0;
+    // The log, which is folded in after each 1,000 pages, is folded in several times meanwhile.
+    while serial < 800 {
+        let store = Store::read(URL, path(&folder)).await.expect("no failure").expect("a store");
+        let found = store.records("shop").await.expect("read")["production"].serial;
+        // The intent of each save was written right before it.
+        let intents = store.in_doubt("shop").await.expect("read").len() as u64;
+        assert!(found >= serial && (intents == found || intents == found + 1), "{serial} {found} {intents}");
+        store.close().await;
+        (serial, reads) = (found, reads + 1);
+    }
+    child.kill().expect("SIGKILL");
+    child.wait().expect("it ended");
+    assert!(reads > 2, "{reads}");
+    assert_eq!(names(), before);
+}
+
+#[tokio::test]
+async fn what_was_saved_survives_kill() {
+    let folder = folder();
+    let (mut child, mut saved) = saving(&folder);
+    let serial = saved.find(|serial| *serial >= 25).expect("it saves");
     child.kill().expect("SIGKILL");
     child.wait().expect("it ended");
     let store = opened(&folder).await;

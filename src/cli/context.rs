@@ -42,6 +42,8 @@ pub struct Context {
     pub json: bool,
     /// Whether to say more than is usual.
     pub verbose: bool,
+    /// Whether the command only looks at the repository: the state store is read and never written.
+    pub only_looks: bool,
     /// Who runs this, for leases and the history: `user@machine`.
     pub by: String,
     /// Address of the CI run this is, if it is one.
@@ -91,6 +93,7 @@ impl Context {
             home: home(),
             json: format == Format::Json,
             verbose: global.verbose,
+            only_looks: false,
             by: by(),
             ci: ci(),
             tools: tools(global),

@@ -1,7 +1,7 @@
 //! The limits of commands that only look at a repository, whose authors are not trusted: they run in CI next to tokens,
 //! on whatever a fork proposes. Never limits a command that works on hosts.
 
-use super::{Command, Context, Ending, check, plan, render, status};
+use super::{Command, Context, Ending, check, history, plan, render, status};
 use crate::failure::{Failure, Reason};
 use crate::process;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -20,7 +20,9 @@ impl Command {
         match self {
             Self::Check(check::Args { secrets, .. }) => !*secrets,
             Self::Plan(plan::Args { offline, against, .. }) => *offline || against.is_some(),
-            Self::Render(render::Args { offline, .. }) | Self::Status(status::Args { offline, .. }) => *offline,
+            Self::Render(render::Args { offline, .. })
+            | Self::Status(status::Args { offline, .. })
+            | Self::History(history::Args { offline, .. }) => *offline,
             Self::Graph(_) | Self::List(_) | Self::Show(_) | Self::Inventory(_) => true,
             _ => false,
         }
@@ -37,7 +39,7 @@ pub fn run(
         return dispatch(context, command);
     }
     process::limit_memory(MEMORY);
-    let own = context.clone();
+    let own = Context { only_looks: true, ..context.clone() };
     within(TIME, context.command, move || dispatch(&own, command))
 }
 
@@ -98,10 +100,10 @@ mod tests {
         for line in ["check", "graph", "list", "inventory", "show web", "plan --offline", "plan --against main"] {
             assert!(limited(&format!("deployer {line}")), "{line}");
         }
-        for line in ["status --offline", "render web -o out --offline"] {
+        for line in ["status --offline", "render web -o out --offline", "history --offline"] {
             assert!(limited(&format!("deployer {line}")), "{line}");
         }
-        for line in ["check --secrets", "plan", "apply", "watch", "status", "render web -o out"] {
+        for line in ["check --secrets", "plan", "apply", "watch", "status", "history", "render web -o out"] {
             assert!(!limited(&format!("deployer {line}")), "{line}");
         }
     }

@@ -40,14 +40,17 @@ pub struct Pass {
     workshop: Workshop,
 }
 
-/// Whether a command may make the store.
+/// What a command may do with the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// It changes hosts: its journal must be writable before anything else.
     Always,
-    /// It only looks: what it saw is saved where there is a store.
+    /// It looks at hosts: what it saw is saved where there is a store. Only read with `--offline` and by other commands
+    /// that [only look at the repository](Context::only_looks).
     IfThere,
-    /// It looks at this machine alone.
+    /// It needs what is recorded, and saves nothing: the store stays as it is.
+    Read,
+    /// It needs nothing that is recorded.
     Never,
 }
 
@@ -59,10 +62,11 @@ impl Pass {
         // What a machine is about cannot be told without its record, as OpenTofu's own state is made by a mere plan.
         let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
-            Keep::IfThere if provisioned => context.stores.open(&url, &directory).await.map(Some),
-            Keep::Always => context.stores.open(&url, &directory).await.map(Some),
-            Keep::IfThere => context.stores.open_existing(&url, &directory).await,
             Keep::Never => Ok(None),
+            Keep::Read => context.stores.read(&url, &directory).await,
+            _ if context.only_looks => context.stores.read(&url, &directory).await,
+            Keep::IfThere if !provisioned => context.stores.open_existing(&url, &directory).await,
+            Keep::IfThere | Keep::Always => context.stores.open(&url, &directory).await.map(Some),
         };
         let store = store.map_err(|failure| vec![failure])?;
         let records = match &store {

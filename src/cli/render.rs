@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 }
 
 async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let mut pass = Pass::open(context, Keep::Read).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     let resolve = if args.offline { Resolve::Literals } else { Resolve::Everything };
     for mut prepared in pass.prepare(environments, resolve).await {

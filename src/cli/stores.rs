@@ -16,9 +16,14 @@ impl Stores {
         Ok(self.keep(Store::open(url, directory).await?))
     }
 
-    /// Opens a store for reading, as [`Store::open_existing`] does.
+    /// Opens a store for writing if there is one, as [`Store::open_existing`] does.
     pub async fn open_existing(&self, url: &str, directory: &Utf8Path) -> Result<Option<Arc<Store>>, Failure> {
         Ok(Store::open_existing(url, directory).await?.map(|store| self.keep(store)))
+    }
+
+    /// Reads a store, as [`Store::read`] does.
+    pub async fn read(&self, url: &str, directory: &Utf8Path) -> Result<Option<Arc<Store>>, Failure> {
+        Ok(Store::read(url, directory).await?.map(|store| self.keep(store)))
     }
 
     fn keep(&self, store: Store) -> Arc<Store> {

@@ -92,7 +92,7 @@ impl Store {
         .fetch(&mut *connection);
         let mut records = BTreeMap::new();
         while let Some((environment, format, body)) = rows.try_next().await.map_err(|error| self.unusable(error))? {
-            let (environment, record) = self.read(environment, format, &body)?;
+            let (environment, record) = self.parse(environment, format, &body)?;
             records.insert(environment, record);
         }
         Ok(records)
@@ -143,7 +143,7 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    fn read(&self, environment: String, format: i64, body: &str) -> Result<(String, Record), Failure> {
+    fn parse(&self, environment: String, format: i64, body: &str) -> Result<(String, Record), Failure> {
         if format > FORMAT {
             return Err(Failure::new(
                 Reason::StoreNewer,

@@ -25,6 +25,7 @@ mod review;
 mod review_links;
 mod review_repository;
 mod secrets;
+mod store;
 
 /// `SECURITY.md` promises nothing that no test holds.
 #[test]
