@@ -28,6 +28,18 @@ async fn asked(probe: Probe) -> Verdict {
 /// Asks with little time, and makes sure that it is kept.
 async fn asked_for(deadline: Duration, probe: Probe) -> Verdict {
     let verdict = ask(&check(probe), deadline, PAUSE).await;
-    assert!(verdict.took <= deadline + Duration::from_millis(500), "{verdict:?}");
+    assert!(verdict.took <= deadline + DEADLINE / 4, "{verdict:?}");
     verdict
+}
+
+/// Asks for an answer that stays wrong until the time is up: a busy machine may need more of it for its first answer.
+async fn asked_in_vain(probe: Probe) -> Verdict {
+    let mut deadline = Duration::from_secs(1);
+    loop {
+        let verdict = asked_for(deadline, probe.clone()).await;
+        if !verdict.detail.contains("no answer in time") || deadline > DEADLINE {
+            return verdict;
+        }
+        deadline *= 2;
+    }
 }

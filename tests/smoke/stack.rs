@@ -1,6 +1,6 @@
 //! Pages, Prometheus, Grafana, the tracker's figures and names, against stand-ins that say one thing each.
 
-use crate::{DEADLINE, PAUSE, asked, asked_for, check};
+use crate::{DEADLINE, PAUSE, asked, asked_for, asked_in_vain, check};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -43,7 +43,7 @@ async fn pages_have_their_status_and_their_text() {
     assert_eq!(said(&asked(page("/gone", 410, None)).await).0, Judgement::Passed);
     let wrong = asked(page("/gone", 200, None)).await;
     assert_eq!(said(&wrong), (Judgement::Failed, "status 410 instead of 200: not here"));
-    let wrong = asked_for(Duration::from_secs(2), page("/gone", 410, Some("Ok"))).await;
+    let wrong = asked_in_vain(page("/gone", 410, Some("Ok"))).await;
     assert_eq!(said(&wrong), (Judgement::Failed, "status 410, but \"Ok\" is not in the answer"));
 }
 
@@ -54,7 +54,7 @@ async fn prometheus_is_asked_for_its_active_targets() {
     let verdict = asked(Probe::Prometheus { site: site.clone(), jobs: ["tracker_stats".to_owned()].into() }).await;
     assert_eq!(said(&verdict), (Judgement::Passed, "1 target up: tracker_stats"));
     let probe = Probe::Prometheus { site, jobs: ["tracker_metrics".to_owned()].into() };
-    let verdict = asked_for(Duration::from_secs(2), probe).await;
+    let verdict = asked_in_vain(probe).await;
     assert_eq!(said(&verdict), (Judgement::Failed, "no target of tracker_metrics"));
 }
 
@@ -72,7 +72,7 @@ async fn grafana_is_asked_for_its_datasources_where_there_is_a_login() {
     let ill =
         ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"ERROR","message":"no prometheus for hush-hush"}"#);
     let site = server(Box::leak(Box::new([health, sources, ill]))).await;
-    let verdict = asked_for(Duration::from_secs(5), Probe::Grafana { site, login: login() }).await;
+    let verdict = asked_in_vain(Probe::Grafana { site, login: login() }).await;
     assert_eq!(verdict.detail, "the datasource Prometheus is not well: no prometheus for ***");
     let site = server(Box::leak(Box::new([health, ("/api/datasources", 401, "no")]))).await;
     let verdict = asked(Probe::Grafana { site, login: login() }).await;
@@ -102,20 +102,20 @@ async fn a_name_has_its_addresses() {
     let verdict = asked(dns("localhost", &["203.0.113.7"])).await;
     assert_eq!(verdict.judgement, Judgement::Failed);
     assert!(verdict.detail.starts_with("missing A 203.0.113.7; unexpected "), "{verdict:?}");
-    let verdict = asked_for(Duration::from_secs(3), dns("nowhere.invalid", &["203.0.113.7"])).await;
+    let verdict = asked_in_vain(dns("nowhere.invalid", &["203.0.113.7"])).await;
     assert_eq!(verdict.judgement, Judgement::Failed, "{verdict:?}");
 }
 
 /// What a stack's worth of dead endpoints takes is one deadline, not the sum of them.
 #[tokio::test]
 async fn checks_are_asked_side_by_side_and_keep_their_order() {
-    let free: SocketAddr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let free: SocketAddr = TcpListener::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
     let page = || Probe::Http { site: Site::plain(free), path: "/".to_owned(), status: 200, contains: None };
     let mut checks: Vec<_> = (0..8).map(|_| check(page())).collect();
     checks.iter_mut().enumerate().for_each(|(number, check)| check.name = number.to_string());
     let begun = std::time::Instant::now();
-    let verdicts = ask_all(&checks, Duration::from_secs(1), PAUSE).await;
-    assert!(begun.elapsed() < DEADLINE / 4, "{:?}", begun.elapsed());
+    let verdicts = ask_all(&checks, Duration::from_secs(3), PAUSE).await;
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     assert_eq!(
         verdicts.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
         ["0", "1", "2", "3", "4", "5", "6", "7"]
