@@ -224,7 +224,7 @@ pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Fail
 fn marked(subject: &Subject<'_>, host: &HostFacts, markers: [&Option<Marker>; 2]) -> Option<Failure> {
     let environment = subject.environment;
     if host.access.broken_marker {
-        let message = format!("A marker under {} on the host cannot be read", subject.state_directory());
+        let message = "A marker or a claim under /var/lib/deployer on the host cannot be read";
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
     let found = || markers.into_iter().flatten();
