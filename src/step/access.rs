@@ -211,30 +211,34 @@ pub fn ours(environment: &Environment, marker: &Marker) -> bool {
 /// Refuses what is someone else's: the marker or the directory, what another environment claims, and containers that it did not start.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let markers = [&host.access.marker, &host.access.directory_marker];
-    marked(subject, host, markers).or_else(|| claims::preflight(subject, host))
+    removal_preflight(subject, host)
+        .or_else(|| claims::preflight(subject, host))
+        .or_else(|| marked(subject, host.access.directory_marker.as_ref()))
 }
 
 /// Refuses to take an environment off its host where that is someone else's. What another environment claims is left alone.
 #[must_use]
 pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    marked(subject, host, [&host.access.marker, &None])
-}
-
-fn marked(subject: &Subject<'_>, host: &HostFacts, markers: [&Option<Marker>; 2]) -> Option<Failure> {
-    let environment = subject.environment;
     if host.access.broken_marker {
         let message = "A marker or a claim under /var/lib/deployer on the host cannot be read";
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
-    let found = || markers.into_iter().flatten();
-    let newer = found().any(|marker| marker.version > FORMAT);
-    let message = if newer {
+    marked(subject, host.access.marker.as_ref())
+}
+
+fn marked(subject: &Subject<'_>, marker: Option<&Marker>) -> Option<Failure> {
+    let (environment, marker) = (subject.environment, marker?);
+    let message = if marker.version > FORMAT {
         "The host was last written by a newer deployer".to_owned()
+    } else if ours(environment, marker) {
+        return None;
     } else {
-        let other = found().find(|marker| !ours(environment, marker))?;
         let directory = environment.application.as_ref().map_or("", |application| application.host_directory.as_str());
-        format!("{directory} on the host belongs to {}/{}", other.project, other.environment)
+        let (owner, other) = (&marker.project, &marker.environment);
+        format!(
+            "{directory} on the host belongs to {owner}/{other}; {}/{} cannot use it",
+            environment.project, environment.name
+        )
     };
     Some(Failure::new(Reason::MarkerMismatch, message))
 }

@@ -3,7 +3,8 @@
 
 use super::access::LEGACY_MARKER;
 use super::{
-    Command, HostFacts, LONG, SHORT, Subject, access, claims, files, firewall, guard, images, keep, schedules, scripts, updates,
+    Command, HostFacts, LONG, SHORT, Subject, access, claims, files, firewall, guard, images, keep, schedules, scripts,
+    updates,
 };
 use crate::failure::Reason;
 use crate::host::Input;
@@ -30,9 +31,7 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool 
     match kind {
         // What could not be looked at may be there.
         _ if host.unread.contains_key(&kind) => true,
-        Kind::Services => {
-            claims::own_containers(environment, host).next().is_some() || host.files.current.is_some()
-        }
+        Kind::Services => claims::own_containers(environment, host).next().is_some() || host.files.current.is_some(),
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
         Kind::Firewall => host.firewall.own.is_some(),
         Kind::Access => host.access.key.is_some(),
@@ -57,7 +56,9 @@ pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
 #[must_use]
 pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
     let (title, script, limit, reason) = match kind {
-        Kind::Services => ("stop and remove the services", services(subject, host, purge), LONG, Reason::ServicesFailed),
+        Kind::Services => {
+            ("stop and remove the services", services(subject, host, purge), LONG, Reason::ServicesFailed)
+        }
         Kind::Images => {
             ("remove the images we brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
         }
@@ -135,5 +136,8 @@ cd /
 /// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
 fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
-    format!("umask 077\n{}rm -f \"$state/claims\" \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, host, suspended)))
+    format!(
+        "umask 077\n{}rm -f \"$state/claims\" \"$state/key\"\n",
+        keep("marker.json", &access::marker_of(subject, host, suspended))
+    )
 }

@@ -174,8 +174,7 @@ fn what_one_kind_prints_never_speaks_for_another() {
 
 #[test]
 fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
-    let manifest =
-        "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: 192.0.2.7 }\n    ssh: { user: deploy }\n";
+    let manifest = "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: 192.0.2.7 }\n    ssh: { user: deploy }\n";
     let manifest = deployer::manifest::load_text(manifest, "deployment.yaml", Utf8Path::new("/"), None).unwrap();
     let environment = manifest.environments.into_values().next().unwrap();
     for (content, code, why) in

@@ -35,7 +35,9 @@ fn destroy(work: &Work, purge: bool) -> Run {
 
 /// The containers of the host, and what `look` prints.
 fn seen(host: &BedHost, look: &str) -> String {
-    host.shell(&format!("docker ps -aq --no-trunc | xargs -r docker inspect -f '{{{{.Id}}}} {{{{.State.StartedAt}}}}'; {look}"))
+    host.shell(&format!(
+        "docker ps -aq --no-trunc | xargs -r docker inspect -f '{{{{.Id}}}} {{{{.State.StartedAt}}}}'; {look}"
+    ))
 }
 
 /// A plan and an apply are refused with a message that holds `words`, and the host stays as it is.
@@ -43,7 +45,7 @@ fn seen(host: &BedHost, look: &str) -> String {
 fn refused(host: &BedHost, work: &Work, look: &str, words: &[&str]) {
     let before = seen(host, look);
     for command in ["plan", "apply"] {
-        let run = work.run(&[command, "--json"]).expect(6);
+        let run = work.run(&[command, "web", "--json"]).expect(6);
         assert_eq!(run.reasons(), ["marker-mismatch"], "{}", run.stdout);
         for word in words {
             assert!(run.stdout.contains(word), "{word}: {}", run.stdout);
@@ -102,7 +104,10 @@ fn hosts_of_former_versions_tell_whose_a_project_is() {
     assert!(purge.stdout.contains("deployer destroy web"), "{}", purge.stdout);
     destroy(&two, false).expect(0);
     assert_eq!(destroy(&two, false).expect(0).outcome(), "converged");
-    assert_eq!(host.shell("docker ps --format '{{.Names}}'; docker exec stack-one-1 cat /data/file"), "stack-one-1\nprecious\n");
+    assert_eq!(
+        host.shell("docker ps --format '{{.Names}}'; docker exec stack-one-1 cat /data/file"),
+        "stack-one-1\nprecious\n"
+    );
     assert_eq!(one.run(&["plan", "--json"]).expect(0).outcome(), "converged");
     destroy(&one, true).expect(0);
     assert_eq!(host.shell("docker ps -aq"), "");
@@ -181,7 +186,10 @@ fn a_purge_leaves_the_directory_of_another_environment() {
     destroy(&one, true).expect(6);
     assert_eq!(seen(&host, look), before);
     destroy(&one, false).expect(0);
-    assert_eq!(host.shell("docker exec two--web-two-1 cat /data/file; ls /srv/app/two"), "precious\ncompose.yaml\ndata\n");
+    assert_eq!(
+        host.shell("docker exec two--web-two-1 cat /data/file; ls /srv/app/two"),
+        "precious\ncompose.yaml\ndata\n"
+    );
     two.run(&["plan"]).expect(0);
     destroy(&two, true).expect(0);
     assert!(host.holds("[ ! -e /srv/app/two ]"));

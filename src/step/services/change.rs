@@ -45,12 +45,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 /// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
 /// again. Broken off at any place, the next pass either tries those inputs again or goes on with this.
 #[must_use]
-pub fn restore(
-    subject: &Subject<'_>,
-    host: &HostFacts,
-    target: &ReleaseRecord,
-    rejected: &[Rejected],
-) -> Vec<Command> {
+pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
     let reject = rejection(host, rejected, target);
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
     let up = up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin);
@@ -100,8 +95,7 @@ fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
 /// Journals a release as the one being switched to and puts its files in place.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
-    keep("swapping.json", &json)
-        + &files::switch(record, host, &drift::kept_files(subject, host))
+    keep("swapping.json", &json) + &files::switch(record, host, &drift::kept_files(subject, host))
 }
 
 /// Lets each image's name lead to the image that the release ran with.
