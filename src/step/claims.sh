@@ -87,7 +87,9 @@ settle() {
 claim() {
   conflicts=$(each_conflict show "$1")
   if [ -n "$conflicts" ]; then
-    printf '%s\n' "$conflicts" | while read -r _ _ owner value; do echo "$owner on this host uses $value" >&2; done
+    printf '%s\n' "$conflicts" | while read -r _ _ owner value; do
+      echo "$owner on this host uses $value; ${state##*/} cannot use it" >&2
+    done
     return 1
   fi
   lines=$({ claimed "${state:?}" && printf 'project %s\ndirectory %s\n' "$1" "${app:?}"; } | sort -u)
