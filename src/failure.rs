@@ -105,7 +105,7 @@ reasons! {
     CommandFailed "command-failed" 1 "A command on the host failed", "Look at the output shown";
     LeaseHeld "lease-held" 4 "Another run works on the environment", "Wait for it, or longer with --wait; a run that died lets go within a minute";
     LeaseLost "lease-lost" 4 "This run stood still for so long that its lease on the environment expired", "Run the same command again: it continues where the host is";
-    MarkerMismatch "marker-mismatch" 6 "The host's directory belongs to another project or environment", "Choose another host_directory, or pass --take-over if it is really yours";
+    MarkerMismatch "marker-mismatch" 6 "The directory or the Compose project on the host belongs to another environment, or to somebody else", "Choose another host_directory or project, or pass --take-over if it is really yours";
     ConsentMissing "consent-missing" 6 "Destroying or restoring needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV or --allow-restore ENV";
     Protected "protected" 6 "The environment is protected from being destroyed", "Lift it by an apply of a manifest that holds the environment with protect: false";
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";

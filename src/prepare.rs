@@ -27,6 +27,8 @@ pub struct Prepared {
     pub redactor: Arc<Redactor>,
     /// See [`Subject::retry`].
     pub retry: bool,
+    /// See [`Subject::take_over`].
+    pub take_over: bool,
     /// See [`Subject::fallback_key`].
     pub fallback_key: DigestKey,
     /// What the manifest asked for when each kind was last seen as wanted, as [`drift::wishes`] tells it.
@@ -41,6 +43,7 @@ impl Prepared {
             environment: &self.environment,
             release: self.release.as_ref(),
             retry: self.retry,
+            take_over: self.take_over,
             fallback_key: &self.fallback_key,
         }
     }
@@ -280,7 +283,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
     let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor, retry: false, fallback_key, met: BTreeMap::new() })
+    Ok(Prepared { environment, release, redactor, retry: false, take_over: false, fallback_key, met: BTreeMap::new() })
 }
 
 /// The secrets that open the connection, as far as they can be resolved.

@@ -233,7 +233,18 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
     // Of a machine that is to come nothing is known.
     session.connection.as_ref()?;
     let subject = session.prepared.subject();
-    let access = step::preflight(Kind::Access, &subject, &session.facts).filter(|_| !request.trust.foreign_directories);
+    let (environment, facts) = (&session.prepared.environment, &session.facts);
+    let access = match request.goal {
+        _ if request.goal.stage(environment).is_none() => {
+            let kept = |refused: Failure| {
+                refused.hint(format!("Keep the data on the host with: deployer destroy {}", environment.name))
+            };
+            let purge = request.goal == Goal::Destroy { purge: true };
+            let of_data = || step::access::preflight(&subject, facts).filter(|_| purge).map(kept);
+            step::access::removal_preflight(&subject, facts).or_else(of_data)
+        }
+        _ => step::access::preflight(&subject, facts).filter(|_| !request.trust.foreign_directories),
+    };
     access.or_else(|| {
         let kinds = steps.iter().filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
         kinds.into_iter().find_map(|kind| step::preflight(kind, &subject, &session.facts))
@@ -246,7 +257,7 @@ fn removal(session: &Session) -> Vec<PlannedStep> {
         let all = session.prepared.steps(&session.facts, Stage::Provisioned).into_iter();
         return all.filter(|step| step.kind == Kind::Infrastructure).collect();
     }
-    let present = |kind: &Kind| remove::present(*kind, &session.facts);
+    let present = |kind: &Kind| remove::present(*kind, &session.prepared.environment, &session.facts);
     let step = |kind| PlannedStep {
         environment: session.prepared.name().to_owned(),
         kind,

@@ -74,7 +74,7 @@ pub struct Trusted {
     /// Trust hosts whose keys are not known yet, and remember the keys
     #[arg(long)]
     accept_new_host_keys: bool,
-    /// Take over a directory on the host that belongs to another project or environment
+    /// Take over a directory or a Compose project on the host that belongs to another environment or to somebody else
     #[arg(long)]
     take_over: bool,
 }

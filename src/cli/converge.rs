@@ -129,6 +129,7 @@ pub async fn propose(
 ) -> (Sessions, Proposal) {
     for one in &mut prepared {
         one.retry = asked.retry;
+        one.take_over = request.trust.foreign_directories;
     }
     let (sessions, failed) = pass.observe(context, prepared, request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();

@@ -84,7 +84,8 @@ impl Aside {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject { environment: &self.environment, release: None, retry: self.retry, fallback_key: &self.fallback_key }
+        let Self { environment, retry, fallback_key, .. } = self;
+        Subject { environment, release: None, retry: *retry, take_over: false, fallback_key }
     }
 }
 

@@ -148,8 +148,8 @@ pub(super) async fn go_back(
 
 /// Brings a release back that the host still has, and waits until it is well.
 async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Rejected]) -> Result<(), Failure> {
-    let command = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
-    let ran = run_all_and_observe(session, &[command]).await;
+    let commands = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
+    let ran = run_all_and_observe(session, &commands).await;
     // From here on the rejected inputs count as such, also where they were just tried again.
     session.prepared.retry = false;
     well(session, ran).await?;

@@ -2,14 +2,12 @@
 //! own directory there.
 
 use super::record::{DigestKey, FORMAT, Marker};
-use super::{Command, HostFacts, SHORT, Subject, guard, keep, lease};
+use super::{Command, HostFacts, SHORT, Subject, claims, keep, lease};
 use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::manifest::environment::Environment;
-use crate::shell::quote;
 use crate::state::Facts;
-use camino::Utf8Path;
 
 /// What the host says of itself and of us.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +38,9 @@ pub struct Seen {
     pub lease: Option<lease::Held>,
     /// The marker of the environment whose release has the application's directory.
     pub directory_marker: Option<Marker>,
-    /// A marker that cannot be read.
+    /// What it claims of the host, and the others that conflict with that.
+    pub claims: claims::Seen,
+    /// A marker, or another's claim, that cannot be read.
     pub broken_marker: bool,
 }
 
@@ -85,58 +85,13 @@ room state "$state"
 [ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
 "#
     .to_owned()
-        + &owner_probe(subject)
+        + &claims::probe(subject)
         + &lease::look()
-}
-
-/// The file that names the environment whose release has a directory of the host: one for each directory, which only root can
-/// change.
-fn owner_file(directory: &Utf8Path) -> String {
-    format!("/var/lib/deployer/directories/{}", &blake3::hash(directory.as_str().as_bytes()).to_hex()[..32])
 }
 
 /// The marker that former versions kept in the application's directory, where services can change it. It counts only on a host that
 /// keeps nothing else of the environment.
 pub const LEGACY_MARKER: &str = ".deployer";
-
-/// Shell that tells whose the application's directory is. Hosts of former versions have no file for it: there, other
-/// environments' releases tell, and the marker in the directory.
-fn owner_probe(subject: &Subject<'_>) -> String {
-    let Some(application) = &subject.environment.application else { return String::new() };
-    format!(
-        r#"if [ -e {owner} ]; then
-  printf 'directory %s\n' "$(tr -d '\n' < {owner})"
-elif [ -e "$state/marker.json" ]; then
-  for record in $(grep -lsF '"directory":'{directory} /var/lib/deployer/*/current.json /var/lib/deployer/*/swapping.json); do
-    [ "${{record%/*}}" = "$state" ] || printf 'directory %s\n' "$(tr -d '\n' < "${{record%/*}}/marker.json")"
-  done
-elif [ -e "$app/{LEGACY_MARKER}" ]; then
-{functions}
-  pin "$app" && printf 'directory %s\n' "$(dd if=./{LEGACY_MARKER} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
-fi
-"#,
-        owner = owner_file(&application.host_directory),
-        directory = quote(&serde_json::Value::from(application.host_directory.as_str()).to_string()),
-        functions = guard::FUNCTIONS,
-    )
-}
-
-/// Shell for a command that notes whose the application's directory is.
-#[must_use]
-pub fn own_directory(subject: &Subject<'_>, host: &HostFacts, directory: &Utf8Path) -> String {
-    format!(
-        "(umask 077 && mkdir -p /var/lib/deployer/directories)\nwrite_whole {file} '%s\\n' {marker}\n",
-        marker = quote(&marker_of(subject, host, false)),
-        file = owner_file(directory),
-    )
-}
-
-/// Shell that forgets whose the application's directory is. The directory that holds these files stays: another
-/// environment's command may be about to write to it.
-#[must_use]
-pub fn disown_directory(directory: &Utf8Path) -> String {
-    format!("rm -f {}\n", owner_file(directory))
-}
 
 /// Reads the probe's lines.
 pub fn parse(output: &[u8]) -> Result<Seen, String> {
@@ -162,6 +117,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
                     _ => None,
                 }
             }
+            "claim" => seen.claims.own(value),
+            "neighbour" => seen.broken_marker |= !seen.claims.conflict(value),
             "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),
             _ => {}
         }
@@ -221,6 +178,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
             facts.insert("protect".to_owned(), "yes".to_owned());
         }
     }
+    facts.extend(host.access.claims.conflicts());
     facts
 }
 
@@ -250,27 +208,42 @@ pub fn ours(environment: &Environment, marker: &Marker) -> bool {
         && names.into_iter().flatten().any(|name| marker.environment == name.as_str())
 }
 
-/// Refuses a directory that is someone else's.
+/// Refuses what is someone else's: the marker or the directory, what another environment claims, and containers that it did not start.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let environment = subject.environment;
+    removal_preflight(subject, host)
+        .or_else(|| claims::preflight(subject, host))
+        .or_else(|| marked(subject, host.access.directory_marker.as_ref()))
+}
+
+/// Refuses to take an environment off its host where that is someone else's. What another environment claims is left alone.
+#[must_use]
+pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if host.access.broken_marker {
-        let message = format!("A marker under {} on the host cannot be read", subject.state_directory());
+        let message = "A marker or a claim under /var/lib/deployer on the host cannot be read";
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
-    let found = || [&host.access.marker, &host.access.directory_marker].into_iter().flatten();
-    let newer = found().any(|marker| marker.version > FORMAT);
-    let message = if newer {
+    marked(subject, host.access.marker.as_ref())
+}
+
+fn marked(subject: &Subject<'_>, marker: Option<&Marker>) -> Option<Failure> {
+    let (environment, marker) = (subject.environment, marker?);
+    let message = if marker.version > FORMAT {
         "The host was last written by a newer deployer".to_owned()
+    } else if ours(environment, marker) {
+        return None;
     } else {
-        let other = found().find(|marker| !ours(environment, marker))?;
         let directory = environment.application.as_ref().map_or("", |application| application.host_directory.as_str());
-        format!("{directory} on the host belongs to {}/{}", other.project, other.environment)
+        let (owner, other) = (&marker.project, &marker.environment);
+        format!(
+            "{directory} on the host belongs to {owner}/{other}; {}/{} cannot use it",
+            environment.project, environment.name
+        )
     };
     Some(Failure::new(Reason::MarkerMismatch, message))
 }
 
-/// Claims the host: our directory, the marker, the digest key, the serial.
+/// Claims the host: the application's directory and project, our directory, the marker, the digest key, the serial.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let script = format!(
@@ -282,13 +255,15 @@ grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(h
 {}"#,
         keep("marker.json", &marker_of(subject, host, false))
     );
-    vec![Command {
+    let mark = Command {
         title: "mark the host as ours".to_owned(),
         script: subject.preamble() + &script,
         input: Input::Empty,
         limit: SHORT,
         reason: Reason::UploadFailed,
-    }]
+    };
+    let project = subject.environment.application.as_ref().map(|application| application.project.as_str());
+    project.and_then(|project| claims::commands(subject, host, project)).into_iter().chain([mark]).collect()
 }
 
 /// Writes the marker anew, suspended or not.

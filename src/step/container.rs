@@ -3,13 +3,14 @@
 
 use super::record::ServiceRecord;
 use crate::checked::{self, ContainerId, ImageId};
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// What is read of each container: one JSON object a line. `.Id` is no field of the engine's own type, so Docker
 /// always fills this from the raw answer, where a container without a health check has no `Health`.
-pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
+pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Container {
     /// Its service.
     #[serde(default)]
     pub service: String,
+    /// The directory that it was started from; `None` where the host names none.
+    #[serde(default)]
+    pub directory: Option<Utf8PathBuf>,
     #[serde(default)]
     oneoff: String,
     /// Compose's digest of its definition.
@@ -46,7 +50,9 @@ struct Binding {
 /// Reads one line of [`FORMAT`].
 #[must_use]
 pub fn parse(line: &str) -> Option<Container> {
-    serde_json::from_str::<Container>(line).ok().filter(|container| container.oneoff != "True" && container.is_sound())
+    let mut container = serde_json::from_str::<Container>(line).ok()?;
+    container.directory.take_if(|directory| !checked::is_absolute(directory.as_str()));
+    Some(container).filter(|container| container.oneoff != "True" && container.is_sound())
 }
 
 impl Container {

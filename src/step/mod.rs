@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod backups;
+pub mod claims;
 pub mod container;
 pub mod drift;
 pub mod engine;
@@ -46,6 +47,8 @@ pub struct Subject<'a> {
     pub release: Option<&'a Release>,
     /// Whether inputs that were rejected are tried again.
     pub retry: bool,
+    /// Whether claims of other environments are taken over.
+    pub take_over: bool,
     /// Stands in for the host's digest key until there is one; random, of this run alone.
     pub fallback_key: &'a record::DigestKey,
 }

@@ -3,7 +3,8 @@
 
 use super::access::LEGACY_MARKER;
 use super::{
-    Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, guard, images, keep, schedules, scripts, updates,
+    Command, HostFacts, LONG, SHORT, Subject, access, claims, files, firewall, guard, images, keep, schedules, scripts,
+    updates,
 };
 use crate::failure::Reason;
 use crate::host::Input;
@@ -26,11 +27,11 @@ pub const ORDER: [Kind; 8] = [
 
 /// Whether there is anything of this kind to take off.
 #[must_use]
-pub fn present(kind: Kind, host: &HostFacts) -> bool {
+pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool {
     match kind {
         // What could not be looked at may be there.
         _ if host.unread.contains_key(&kind) => true,
-        Kind::Services => !host.services.containers.is_empty() || host.files.current.is_some(),
+        Kind::Services => claims::own_containers(environment, host).next().is_some() || host.files.current.is_some(),
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
         Kind::Firewall => host.firewall.own.is_some(),
         Kind::Access => host.access.key.is_some(),
@@ -47,7 +48,7 @@ pub fn present(kind: Kind, host: &HostFacts) -> bool {
 pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
     match &environment.provision {
         Some(_) => host.infrastructure.taking_down && !host.infrastructure.exists,
-        None => ORDER.iter().all(|kind| !present(*kind, host)),
+        None => ORDER.iter().all(|kind| !present(*kind, environment, host)),
     }
 }
 
@@ -55,7 +56,9 @@ pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
 #[must_use]
 pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
     let (title, script, limit, reason) = match kind {
-        Kind::Services => ("stop and remove the services", services(subject, purge), LONG, Reason::ServicesFailed),
+        Kind::Services => {
+            ("stop and remove the services", services(subject, host, purge), LONG, Reason::ServicesFailed)
+        }
         Kind::Images => {
             ("remove the images we brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
         }
@@ -74,8 +77,13 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
     vec![Command { title: title.to_owned(), script, input: Input::Empty, limit, reason }]
 }
 
-fn services(subject: &Subject<'_>, purge: bool) -> String {
+fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
+    if claims::shares_project(host) {
+        let ids = claims::own_containers(subject.environment, host).map(|container| format!(" {}", container.id));
+        let ids: String = ids.collect();
+        return if ids.is_empty() { ids } else { format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") };
+    }
     let filter = format!("--filter label=com.docker.compose.project={}", quote(&application.project));
     let mut script = format!(
         r"command -v docker >/dev/null || exit 0
@@ -104,6 +112,10 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
     // What services left stays with the directory, and so does the list of where they could leave it.
     let kept = if purge { kept.to_owned() + "rm -f \"$state/mounted\"\n" } else { kept.to_owned() };
     let Some(application) = &subject.environment.application else { return kept };
+    let kept = kept + &claims::disown(subject.environment, &application.host_directory);
+    if claims::shares_directory(subject, host) {
+        return kept;
+    }
     let owned = files::lines(host.files.removable());
     let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
     format!(
@@ -114,16 +126,18 @@ cd -P "${{top%/*}}/"
 {purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
 fi
 cd /
-{disown}{kept}"#,
+{kept}"#,
         functions = guard::FUNCTIONS,
         pin = guard::PIN,
         ours = files::remove(&owned),
-        disown = access::disown_directory(&application.host_directory),
     )
 }
 
 /// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
 fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
-    format!("umask 077\n{}rm -f \"$state/key\"\n", keep("marker.json", &access::marker_of(subject, host, suspended)))
+    format!(
+        "umask 077\n{}rm -f \"$state/claims\" \"$state/key\"\n",
+        keep("marker.json", &access::marker_of(subject, host, suspended))
+    )
 }

@@ -94,7 +94,13 @@ impl Scene {
     }
 
     pub fn subject(&self) -> Subject<'_> {
-        Subject { environment: &self.environment, release: None, retry: false, fallback_key: &self.key }
+        Subject {
+            environment: &self.environment,
+            release: None,
+            retry: false,
+            take_over: false,
+            fallback_key: &self.key,
+        }
     }
 
     pub fn backup(&self) -> &Backup {

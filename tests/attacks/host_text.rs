@@ -174,13 +174,16 @@ fn what_one_kind_prints_never_speaks_for_another() {
 
 #[test]
 fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
+    let manifest = "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: 192.0.2.7 }\n    ssh: { user: deploy }\n";
+    let manifest = deployer::manifest::load_text(manifest, "deployment.yaml", Utf8Path::new("/"), None).unwrap();
+    let environment = manifest.environments.into_values().next().unwrap();
     for (content, code, why) in
         [("half", 124, "in time"), ("half", 137, "in time"), ("listening tcp XYZ", 0, "a port is")]
     {
         let host = read(&answer(Kind::Services, content, code));
         assert!(host.unread[&Kind::Services].contains(why), "{:?}", host.unread);
         assert_eq!((host.unread.len(), host.access.os.as_str()), (1, "debian"));
-        assert!(step::remove::present(Kind::Services, &host), "it can still be destroyed");
+        assert!(step::remove::present(Kind::Services, &environment, &host), "it can still be destroyed");
     }
     // What everything rests on is a failure with its name; so is an answer that was cut off.
     for kind in [Kind::Access, Kind::Files] {

@@ -9,6 +9,7 @@ mod attack_backup;
 mod attack_files;
 mod attack_lease;
 mod attack_mounts;
+mod attack_neighbours;
 mod attack_output;
 mod backup;
 mod bed;

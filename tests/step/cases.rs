@@ -83,8 +83,9 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts that stand in files of their own are named, not shown.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("guard.sh", include_str!("../../src/step/guard.sh")),
+    ("claims.sh", include_str!("../../src/step/claims.sh")),
     ("ask.sh", include_str!("../../src/step/images/ask.sh")),
     ("host.sh", include_str!("../../src/step/firewall/host.sh")),
     ("change.sh", include_str!("../../src/step/firewall/change.sh")),

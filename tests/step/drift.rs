@@ -19,6 +19,7 @@ fn prepared(given: &Given, policy: DriftPolicy) -> Prepared {
         release: given.release.clone(),
         redactor: Arc::new(Redactor::new(&[])),
         retry: false,
+        take_over: false,
         fallback_key: given.key.clone(),
         met: drift::wishes(&given.subject(), &given.facts),
     }

@@ -59,6 +59,7 @@ impl Given {
             environment: &self.environment,
             release: self.release.as_ref(),
             retry: false,
+            take_over: false,
             fallback_key: &self.key,
         }
     }

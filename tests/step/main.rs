@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
 mod cases;
+mod claims;
 mod drift;
 mod given;
 mod laws;

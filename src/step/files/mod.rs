@@ -14,7 +14,7 @@ pub use switch::{compose, in_release, remove, switch};
 
 use super::images::registry;
 use super::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
-use super::{Command, HostFacts, LONG, SHORT, Subject, access, drift, guard, keep};
+use super::{Command, HostFacts, LONG, SHORT, Subject, access, claims, drift, guard, keep};
 use crate::application::release::File;
 use crate::application::{Tarball, WHOLE};
 use crate::failure::{Failure, Reason};
@@ -338,7 +338,8 @@ fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &
 /// Uploads the release to its staging directory and lets Compose validate it there.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Result<Vec<Command>, Failure> {
     if let Some(kept) = kept(subject, host) {
-        return Ok(vec![put_back(subject, host, kept, id)]);
+        let claim = claims::commands(subject, host, &kept.project);
+        return Ok(claim.into_iter().chain([put_back(subject, host, kept, id)]).collect());
     }
     let (Some(release), Some(record)) = (subject.release, record(subject, host, id)) else { return Ok(Vec::new()) };
     let tarball = Tarball::of(release);
@@ -368,7 +369,8 @@ write_whole "$state/staged" '%s\n' {id}"#,
         compose = compose(&record.project, "\"$PWD\"", &record.compose_files),
     );
     let script = |text: &str| subject.preamble() + text;
-    Ok(vec![
+    let claim = claims::commands(subject, host, &record.project);
+    let commands = [
         Command {
             title: format!("upload {} files", release.files.len()),
             script: script(&upload),
@@ -383,5 +385,6 @@ write_whole "$state/staged" '%s\n' {id}"#,
             limit: SHORT,
             reason: Reason::ComposeInvalid,
         },
-    ])
+    ];
+    Ok(claim.into_iter().chain(commands).collect())
 }

@@ -11,8 +11,7 @@ use crate::host::Input;
 use crate::shell::quote;
 use crate::step::images::registry;
 use crate::step::record::{Rejected, ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, SHORT, Subject, access, drift, files, guard, images, keep};
-use camino::Utf8Path;
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, claims, drift, files, guard, images, keep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -37,7 +36,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         String::new()
     };
     let kept = drift::kept_services(subject, host);
-    let mut commands = before::commands(subject, host, &record, &labels(&record), &begin);
+    let mut commands: Vec<Command> = claims::commands(subject, host, &record.project).into_iter().collect();
+    commands.extend(before::commands(subject, host, &record, &labels(&record), &begin));
     commands.push(up(subject, host, &record, &kept, "start the services".to_owned(), &begin));
     Ok(commands)
 }
@@ -45,10 +45,11 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 /// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
 /// again. Broken off at any place, the next pass either tries those inputs again or goes on with this.
 #[must_use]
-pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Command {
+pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
     let reject = rejection(host, rejected, target);
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
-    up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin)
+    let up = up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin);
+    claims::commands(subject, host, &target.project).into_iter().chain([up]).collect()
 }
 
 /// Lets Compose bring the services to `record`, after `begin`; those that are `kept` stay as they are.
@@ -94,9 +95,7 @@ fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
 /// Journals a release as the one being switched to and puts its files in place.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
-    keep("swapping.json", &json)
-        + &access::own_directory(subject, host, Utf8Path::new(&record.directory))
-        + &files::switch(record, host, &drift::kept_files(subject, host))
+    keep("swapping.json", &json) + &files::switch(record, host, &drift::kept_files(subject, host))
 }
 
 /// Lets each image's name lead to the image that the release ran with.
@@ -225,7 +224,9 @@ wanted() {{
   cat <<'/.'
 {wanted}/.
 }}
-{remove}{UNUSED}"#,
+{remove}{UNUSED}
+{settle}"#,
+        settle = claims::settle(subject, host, &record.project),
         remove = images::REMOVE,
         wanted = subject
             .release

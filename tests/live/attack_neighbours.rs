@@ -1,0 +1,234 @@
+//! Two manifests that know nothing of each other deploy to one host: neither takes the other's directory, Compose project,
+//! containers or data, and both can still be planned and destroyed.
+
+use crate::bed::{BedHost, Run, Work, bed_value, image};
+
+/// A project of one service, which sleeps and mounts `volume`.
+fn project(host: &BedHost, name: &str, volume: &str, place: &str) -> Work {
+    let work = Work::empty();
+    work.link("demo.tar", &image("demo-1.tar"));
+    work.write(
+        "app/compose.yaml",
+        format!(
+            "services:\n  {name}: {{ image: \"demo:1\", init: true, stop_grace_period: 0s, command: [sleep, infinity], volumes: [\"{volume}:/data\"] }}\n{}",
+            if volume.starts_with('.') { "" } else { "volumes: { data: {} }\n" }
+        ),
+    );
+    work.write(
+        "deployment.yaml",
+        format!(
+            "version: 1\nproject: {name}\nenvironments:\n  web:\n    registered: {{ address: {} }}\n    ssh: {{ user: deploy, identity_file: {}, \
+             host_key: [\"{}\"], wait: 0s }}\n    application: {{ compose: {{ directory: ./app, {place}, archives: {{ \"demo:1\": ./demo.tar }} }} }}\n    \
+             health: {{ timeout: 20s, stable_for: 1s }}\n",
+            host.ipv4,
+            bed_value("BED_KEY").display(),
+            host.host_key(),
+        ),
+    );
+    work
+}
+
+fn destroy(work: &Work, purge: bool) -> Run {
+    let purge = if purge { &["--purge"][..] } else { &[] };
+    work.run(&[&["destroy", "web", "--allow-destroy", "web", "--json"], purge].concat())
+}
+
+/// The containers of the host, and what `look` prints.
+fn seen(host: &BedHost, look: &str) -> String {
+    host.shell(&format!(
+        "docker ps -aq --no-trunc | xargs -r docker inspect -f '{{{{.Id}}}} {{{{.State.StartedAt}}}}'; {look}"
+    ))
+}
+
+/// A plan and an apply are refused with a message that holds `words`, and the host stays as it is.
+#[track_caller]
+fn refused(host: &BedHost, work: &Work, look: &str, words: &[&str]) {
+    let before = seen(host, look);
+    for command in ["plan", "apply"] {
+        let run = work.run(&[command, "web", "--json"]).expect(6);
+        assert_eq!(run.reasons(), ["marker-mismatch"], "{}", run.stdout);
+        for word in words {
+            assert!(run.stdout.contains(word), "{word}: {}", run.stdout);
+        }
+    }
+    assert_eq!(seen(host, look), before);
+}
+
+#[test]
+fn another_manifest_cannot_have_the_same_compose_project() {
+    let host = BedHost::docker();
+    let [one, two] = ["one", "two"].map(|name| project(&host, name, "data", "project: stack"));
+    one.apply().expect(0);
+    host.shell("docker exec stack-one-1 sh -c 'echo precious >/data/file'");
+    let look = "docker exec stack-one-1 cat /data/file; docker volume ls -q; ls -A /opt/deployer";
+    let before = seen(&host, look);
+    refused(&host, &two, look, &["Compose project stack", "one/web", "two/web"]);
+    for purge in [false, true] {
+        assert_eq!(destroy(&two, purge).expect(0).outcome(), "converged");
+    }
+    assert_eq!(seen(&host, look), before);
+    assert_eq!(one.apply().expect(0).outcome(), "converged");
+
+    destroy(&one, true).expect(0);
+    assert_eq!(host.shell("docker ps -aq; docker volume ls -q"), "");
+    two.apply().expect(0);
+    refused(&host, &one, "docker ps -q", &["two/web"]);
+    destroy(&two, true).expect(0);
+}
+
+/// On hosts of former versions the records of releases tell who has what, also where both have it already.
+#[test]
+fn hosts_of_former_versions_tell_whose_a_project_is() {
+    let host = BedHost::docker();
+    let [one, two] = ["one", "two"].map(|name| project(&host, name, "data", "project: stack"));
+    let forget = "rm -rf /var/lib/deployer/*/claims /var/lib/deployer/directories";
+    one.apply().expect(0);
+    host.shell(forget);
+    assert_eq!(one.apply().expect(0).outcome(), "converged");
+    refused(&host, &two, "docker volume ls -q", &["one/web"]);
+
+    // A former version let both have it, and the second swept the containers of the first away.
+    two.edit("deployment.yaml", "project: stack", "project: other");
+    two.apply().expect(0);
+    host.shell(forget);
+    host.script(
+        "cd /var/lib/deployer/two--web && sed -i 's/\"project\":\"other\"/\"project\":\"stack\"/' current.json releases/*/release.json\n\
+         docker rm -f other-two-1 && cd /opt/deployer/two--web && docker compose -p stack up -d\n",
+    );
+    two.edit("deployment.yaml", "project: other", "project: stack");
+    host.shell("docker exec stack-one-1 sh -c 'echo precious >/data/file'");
+    let look = "docker exec stack-one-1 cat /data/file; docker volume ls -q";
+    refused(&host, &two, look, &["one/web", "two/web"]);
+    refused(&host, &one, look, &["one/web", "two/web"]);
+    let purge = destroy(&two, true).expect(6);
+    assert!(purge.stdout.contains("deployer destroy web"), "{}", purge.stdout);
+    destroy(&two, false).expect(0);
+    assert_eq!(destroy(&two, false).expect(0).outcome(), "converged");
+    assert_eq!(
+        host.shell("docker ps --format '{{.Names}}'; docker exec stack-one-1 cat /data/file"),
+        "stack-one-1\nprecious\n"
+    );
+    assert_eq!(one.run(&["plan", "--json"]).expect(0).outcome(), "converged");
+    destroy(&one, true).expect(0);
+    assert_eq!(host.shell("docker ps -aq"), "");
+}
+
+#[test]
+fn containers_that_somebody_started_by_hand_stay() {
+    let host = BedHost::docker();
+    let two = project(&host, "two", "data", "project: stack");
+    two.run(&["apply", "--to", "released", "--json"]).expect(0);
+    host.script(
+        "mkdir -p /srv/hand && cd /srv/hand && cat >compose.yaml <<'EOS'\n\
+         services: { db: { image: \"demo:1\", init: true, command: [sleep, infinity], volumes: [\"data:/data\"] } }\nvolumes: { data: {} }\n\
+         EOS\ndocker compose -p stack up -d && docker exec stack-db-1 sh -c 'echo precious >/data/file'\n",
+    );
+    let look = "docker exec stack-db-1 cat /data/file; docker volume ls -q";
+    let before = seen(&host, look);
+    refused(&host, &two, look, &["db (from /srv/hand)", "two/web", "--take-over"]);
+    destroy(&two, false).expect(0);
+    assert_eq!(seen(&host, look), before);
+    assert_eq!(two.run(&["apply", "web", "--take-over", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(host.shell("docker ps -a --format '{{.Names}}'"), "stack-two-1\n");
+    assert_eq!(two.apply().expect(0).outcome(), "converged");
+    destroy(&two, true).expect(0);
+}
+
+const LOOK: &str = "find /srv -type f | sort; docker exec one--web-one-1 cat /data/file";
+
+#[test]
+fn directories_cannot_nest_or_be_the_same_by_another_path() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "./data", "host_directory: /srv/top/app");
+    one.apply().expect(0);
+    host.shell("docker exec one--web-one-1 sh -c 'echo precious >/data/file'; ln -s /srv/top/app /srv/link; mkdir /srv/bound /srv/part");
+    host.shell("mount --bind /srv/top/app /srv/bound; mount --bind /srv/top/app/data /srv/part");
+    for (place, word) in [
+        ("/srv/top/app", "/srv/top/app on the host belongs to one/web"),
+        ("/srv/top/app/two", "/srv/top/app/two on the host is inside /srv/top/app"),
+        ("/srv/top", "/srv/top on the host contains /srv/top/app"),
+        ("/srv/link", "/srv/link on the host is /srv/top/app"),
+        ("/srv/link/two", "/srv/link/two on the host is inside /srv/top/app"),
+        ("/srv/bound", "/srv/bound on the host is /srv/top/app"),
+        ("/srv/bound/a/b", "/srv/bound/a/b on the host is inside /srv/top/app"),
+        ("/srv/part", "/srv/part on the host is inside /srv/top/app"),
+    ] {
+        let two = project(&host, "two", "./data", &format!("host_directory: {place}"));
+        refused(&host, &two, LOOK, &[word, "one/web", "two/web"]);
+        assert_eq!(destroy(&two, true).expect(0).outcome(), "converged");
+    }
+    let two = project(&host, "two", "./data", "host_directory: /srv/top/apple");
+    two.apply().expect(0);
+    assert_eq!(one.apply().expect(0).outcome(), "converged");
+    destroy(&two, true).expect(0);
+    host.shell("umount /srv/bound /srv/part");
+    destroy(&one, true).expect(0);
+    assert!(host.holds("[ ! -e /srv/top/app ]"));
+}
+
+/// A former version let one directory be below the other.
+#[test]
+fn a_purge_leaves_the_directory_of_another_environment() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "./data", "host_directory: /srv/app");
+    let two = project(&host, "two", "./data", "host_directory: /srv/two");
+    one.apply().expect(0);
+    two.apply().expect(0);
+    host.script(
+        "rm -rf /var/lib/deployer/*/claims /var/lib/deployer/directories; docker rm -f two--web-two-1; mv /srv/two /srv/app/two\n\
+         cd /var/lib/deployer/two--web && sed -i 's,/srv/two,/srv/app/two,' current.json releases/*/release.json\n\
+         cd /srv/app/two && docker compose -p two--web up -d && docker exec two--web-two-1 sh -c 'echo precious >/data/file'\n",
+    );
+    two.edit("deployment.yaml", "/srv/two", "/srv/app/two");
+    let look = "find /srv/app -type f | sort; docker exec two--web-two-1 cat /data/file";
+    refused(&host, &one, look, &["/srv/app on the host contains /srv/app/two", "one/web", "two/web"]);
+    let before = seen(&host, look);
+    destroy(&one, true).expect(6);
+    assert_eq!(seen(&host, look), before);
+    destroy(&one, false).expect(0);
+    assert_eq!(
+        host.shell("docker exec two--web-two-1 cat /data/file; ls /srv/app/two"),
+        "precious\ncompose.yaml\ndata\n"
+    );
+    two.run(&["plan"]).expect(0);
+    destroy(&two, true).expect(0);
+    assert!(host.holds("[ ! -e /srv/app/two ]"));
+}
+
+#[test]
+fn of_two_that_begin_at_once_one_wins() {
+    let host = BedHost::docker();
+    let [one, two] = ["one", "two"].map(|name| project(&host, name, "data", "project: stack"));
+    let (first, second) = std::thread::scope(|scope| {
+        let runs = [scope.spawn(|| one.apply()), scope.spawn(|| two.apply())];
+        let [first, second] = runs.map(|run| run.join().expect("it ends"));
+        (first, second)
+    });
+    let mut codes = [first.code, second.code];
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 6], "{first:?} {second:?}");
+    let (winner, loser, name) = if first.code == 0 { (&one, &two, "one") } else { (&two, &one, "two") };
+    assert_eq!(host.shell("docker ps -a --format '{{.Names}}'"), format!("stack-{name}-1\n"));
+    destroy(loser, true);
+    assert_eq!(winner.apply().expect(0).outcome(), "converged");
+}
+
+#[test]
+fn a_claim_follows_the_manifest() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "./data", "host_directory: /srv/first");
+    one.apply().expect(0);
+    one.edit("deployment.yaml", "/srv/first", "/srv/second");
+    one.run(&["apply", "--to", "released", "--json"]).expect(0);
+    let two = project(&host, "two", "./data", "host_directory: /srv/first");
+    refused(&host, &two, "find /srv | sort", &["/srv/first on the host belongs to one/web"]);
+    one.apply().expect(0);
+    two.apply().expect(0);
+    // Under another name it keeps them.
+    one.edit("deployment.yaml", "  web:\n", "  site:\n    renamed_from: web\n");
+    one.apply().expect(0);
+    two.edit("deployment.yaml", "/srv/first", "/srv/second");
+    refused(&host, &two, "find /srv | sort", &["/srv/second on the host belongs to one/site"]);
+    one.run(&["destroy", "site", "--allow-destroy", "site", "--json"]).expect(0);
+    two.apply().expect(0);
+}

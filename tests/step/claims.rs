@@ -1,0 +1,214 @@
+//! The claims of environments as `sh` really reads and writes them, in directories of this machine.
+
+use crate::given::{Given, given, root as cases};
+use camino::Utf8PathBuf;
+use deployer::manifest::environment::Name;
+use deployer::process::{self, Finished};
+use deployer::step::whole::WRITE_WHOLE;
+use deployer::step::{Subject, access, claims};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+/// A host's directories, and environments `shop/NAME` that deploy there.
+struct Host {
+    _folder: tempfile::TempDir,
+    root: Utf8PathBuf,
+}
+
+/// One environment with its directory and its Compose project.
+struct Wish {
+    given: Given,
+    take_over: bool,
+}
+
+impl Wish {
+    fn subject(&self) -> Subject<'_> {
+        Subject { take_over: self.take_over, ..self.given.subject() }
+    }
+}
+
+impl Host {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        fs::create_dir_all(root.join("state")).unwrap();
+        Self { _folder: folder, root }
+    }
+
+    fn wish(&self, name: &str, directory: &str, project: &str) -> Wish {
+        let mut given = given(&cases().join("access/bare-debian-13.txt")).unwrap();
+        given.environment.name = Name::parse(name).unwrap();
+        let application = given.environment.application.as_mut().unwrap();
+        (application.host_directory, application.project) = (self.root.join(directory), project.to_owned());
+        Wish { given, take_over: false }
+    }
+
+    async fn sh(&self, script: &str) -> Finished {
+        let script = script.replace("/var/lib/deployer", self.root.join("state").as_str());
+        process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
+    }
+
+    /// Reads what conflicts with the wish, as `RELATION OWNER VALUE`.
+    async fn conflicts(&self, wish: &Wish) -> Vec<String> {
+        let subject = wish.subject();
+        let finished = self.sh(&(subject.preamble() + &claims::probe(&subject))).await;
+        assert!(finished.status.success() && finished.stderr.is_empty(), "{finished:?}");
+        let text = String::from_utf8(finished.stdout).unwrap().replace(self.root.as_str(), "");
+        text.lines().filter_map(|line| line.strip_prefix("neighbour ")).map(str::to_owned).collect()
+    }
+
+    /// Runs the command that claims; true where it succeeds.
+    async fn claims(&self, wish: &Wish) -> bool {
+        let subject = wish.subject();
+        let project = &subject.environment.application.as_ref().unwrap().project;
+        let command = claims::commands(&subject, &wish.given.facts, project).unwrap();
+        let mark = access::mark(&subject, &wish.given.facts, false).script;
+        self.sh(&format!("set -eu\n{WRITE_WHOLE}{}{mark}", command.script)).await.status.success()
+    }
+
+    fn claimed(&self, name: &str) -> String {
+        fs::read_to_string(self.root.join("state").join(format!("shop--{name}/claims"))).unwrap_or_default()
+    }
+}
+
+#[tokio::test]
+async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
+    let host = Host::new();
+    let one = host.wish("one", "srv/one app", "one");
+    assert!(host.conflicts(&one).await.is_empty());
+    assert!(host.claims(&one).await);
+    assert!(host.conflicts(&one).await.is_empty(), "its own claims are no conflict");
+    fs::create_dir_all(host.root.join("srv/one app/data")).unwrap();
+    symlink("one app", host.root.join("srv/link")).unwrap();
+    symlink("/nowhere", host.root.join("srv/dangling")).unwrap();
+    symlink(host.root.join("srv/link/data"), host.root.join("deep")).unwrap();
+    for (directory, found) in [
+        ("srv/one app", Some("same")),
+        ("srv/link", Some("same")),
+        ("srv/one app/data", Some("inside")),
+        ("srv/one app/not/there", Some("inside")),
+        ("srv/link/not/there", Some("inside")),
+        ("deep/not/there", Some("inside")),
+        ("srv", Some("around")),
+        ("srv/one", None),
+        ("srv/one app2", None),
+        ("srv/dangling/one app", None),
+        ("srv/*", None),
+    ] {
+        let wish = host.wish("two", directory, "two");
+        let wanted: Vec<String> = found.iter().map(|relation| format!("{relation} shop/one /srv/one app")).collect();
+        assert_eq!(host.conflicts(&wish).await, wanted, "{directory}");
+        assert_eq!(host.claims(&wish).await, found.is_none(), "{directory}");
+        let _ = fs::remove_dir_all(host.root.join("state/shop--two"));
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_gone_is_still_claimed() {
+    let host = Host::new();
+    assert!(host.claims(&host.wish("one", "srv/a/b", "one")).await);
+    for (directory, relation) in [("srv/a/b", "same"), ("srv/a/b/c", "inside"), ("srv/a", "around")] {
+        let conflicts = host.conflicts(&host.wish("two", directory, "two")).await;
+        assert_eq!(conflicts, [format!("{relation} shop/one /srv/a/b")]);
+    }
+}
+
+#[tokio::test]
+async fn of_many_that_claim_at_once_one_wins() {
+    for _ in 0..5 {
+        let host = Host::new();
+        let all: Vec<Wish> = (0..6).map(|n| host.wish(&format!("env{n}"), &format!("srv/{n}"), "stack")).collect();
+        let won = futures::future::join_all(all.iter().map(|wish| host.claims(wish))).await;
+        assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
+    }
+}
+
+/// Hosts of former versions have records of releases, and a file for each directory that tells its owner.
+#[tokio::test]
+async fn records_of_former_versions_are_claims() {
+    let host = Host::new();
+    let mut record = given(&cases().join("converged.txt")).unwrap().facts.files.current.unwrap();
+    record.directory = host.root.join("srv/\"a\"").into_string();
+    record.project = "stack".to_owned();
+    let state = host.root.join("state/shop--one");
+    fs::create_dir_all(&state).unwrap();
+    for name in ["current.json", "swapping.json"] {
+        fs::write(state.join(name), serde_json::to_string(&record).unwrap()).unwrap();
+        let two = host.wish("two", "srv/\"a\"/b", "stack");
+        let wanted = ["inside shop--one /srv/\"a\"", "project shop--one stack"];
+        let mut conflicts = host.conflicts(&two).await;
+        conflicts.sort();
+        assert_eq!(conflicts, wanted, "{name}");
+        assert!(!host.claims(&two).await);
+        fs::remove_file(state.join(name)).unwrap();
+    }
+    // A former version let `two` take the directory over.
+    fs::write(state.join("current.json"), serde_json::to_string(&record).unwrap()).unwrap();
+    let two = host.wish("two", "srv/\"a\"", "stack");
+    assert_eq!(host.conflicts(&two).await.len(), 2);
+    let hash = blake3::hash(two.subject().environment.application.as_ref().unwrap().host_directory.as_str().as_bytes());
+    let owners = host.root.join("state/directories");
+    fs::create_dir_all(&owners).unwrap();
+    let marker = r#"{"version":1,"project":"shop","environment":"two","suspended":false,"protect":false}"#;
+    fs::write(owners.join(&hash.to_hex()[..32]), marker).unwrap();
+    assert!(host.conflicts(&two).await.is_empty());
+    assert!(host.claims(&two).await);
+}
+
+#[tokio::test]
+async fn what_is_taken_over_is_no_longer_claimed_by_its_former_owner() {
+    let host = Host::new();
+    let mut two = host.wish("two", "srv/app", "stack");
+    let one = host.wish("one", "srv/app", "stack");
+    assert!(host.claims(&one).await);
+    assert!(!host.claims(&two).await);
+    two.take_over = true;
+    assert!(host.claims(&two).await);
+    assert_eq!(host.claimed("one").trim(), "");
+    assert!(host.conflicts(&two).await.is_empty());
+    assert_eq!(host.conflicts(&one).await.len(), 2);
+    assert!(!host.claims(&one).await);
+}
+
+#[tokio::test]
+async fn a_claim_lasts_until_a_release_has_left_the_directory() {
+    let host = Host::new();
+    assert!(host.claims(&host.wish("one", "srv/first", "first")).await);
+    let mut moved = host.wish("one", "srv/second", "second");
+    assert!(host.claims(&moved).await);
+    let (first, second) = (host.wish("two", "srv/first", "two"), host.wish("two", "srv/new", "second"));
+    assert_eq!(host.conflicts(&first).await, ["same shop/one /srv/first"]);
+    assert_eq!(host.conflicts(&second).await, ["project shop/one second"]);
+    moved.given.facts.files.current = given(&cases().join("converged.txt")).unwrap().facts.files.current;
+    let subject = moved.subject();
+    let settle = claims::settle(&subject, &moved.given.facts, "second");
+    let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{}{settle}", subject.preamble())).await;
+    assert!(finished.status.success(), "{finished:?}");
+    assert!(host.conflicts(&first).await.is_empty());
+    let claimed = format!("directory {}\nproject second\n", host.root.join("srv/second"));
+    assert_eq!(host.claimed("one"), claimed);
+}
+
+#[test]
+fn a_look_that_was_made_up_becomes_no_claim() {
+    let base = "os debian\nmachine x86_64\n";
+    for line in [
+        "neighbour project two/web $(reboot)",
+        "neighbour same two/web ../x",
+        "neighbour same two/web /",
+        "neighbour inside two/web/three /srv",
+        "neighbour inside \u{1b}[2J /srv",
+        "neighbour near two/web /srv",
+        "neighbour same two/web",
+    ] {
+        let seen = access::parse(format!("{base}{line}\n").as_bytes()).unwrap();
+        assert!(seen.broken_marker && seen.claims == claims::Seen::default(), "{line:?}");
+    }
+    let many = "neighbour same two/web /srv\n".repeat(100_000);
+    assert!(access::parse(format!("{base}{many}").as_bytes()).unwrap().claims.conflicts().count() <= 100);
+    for line in ["claim project a b", "claim directory srv", "claim directory /a/../b", "claim", "claim user root"] {
+        let seen = access::parse(format!("{base}{line}\n").as_bytes()).unwrap();
+        assert_eq!(seen.claims, claims::Seen::default(), "{line:?}");
+    }
+}
