@@ -109,9 +109,9 @@ rm -f "$state/images" "$state/brought" "$state/built""#;
 fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
 "#;
+    let Some(application) = &subject.environment.application else { return kept.to_owned() };
     // What services left stays with the directory, and so does the list of where they could leave it.
-    let kept = if purge { kept.to_owned() + "rm -f \"$state/mounted\"\n" } else { kept.to_owned() };
-    let Some(application) = &subject.environment.application else { return kept };
+    let kept = kept.to_owned() + "[ -e \"$app\" ] || rm -f \"$state/mounted\"\n";
     let kept = kept + &claims::disown(subject.environment, &application.host_directory);
     if claims::shares_directory(subject, host) {
         return kept;
