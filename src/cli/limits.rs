@@ -1,7 +1,7 @@
 //! The limits of commands that only look at a repository, whose authors are not trusted: they run in CI next to tokens,
 //! on whatever a fork proposes. Never limits a command that works on hosts.
 
-use super::{Command, Context, Ending, check, plan, render, status};
+use super::{Command, Context, Ending, check, history, plan, render, status};
 use crate::failure::{Failure, Reason};
 use crate::process;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,12 +16,14 @@ const STACK: usize = 8 << 20;
 
 impl Command {
     /// Says whether the command reads the repository alone: it contacts no host and runs nothing that is named there.
-    const fn only_looks(&self) -> bool {
+    pub(super) const fn only_looks(&self) -> bool {
         match self {
             Self::Check(check::Args { secrets, .. }) => !*secrets,
             Self::Plan(plan::Args { offline, against, .. }) => *offline || against.is_some(),
-            Self::Render(render::Args { offline, .. }) | Self::Status(status::Args { offline, .. }) => *offline,
-            Self::Graph(_) | Self::List(_) | Self::Show(_) | Self::Inventory(_) => true,
+            Self::Render(render::Args { offline, .. })
+            | Self::Status(status::Args { offline, .. })
+            | Self::History(history::Args { offline, .. }) => *offline,
+            Self::Graph(_) | Self::List(_) | Self::Show(_) | Self::Inventory(_) | Self::Probe(_) => true,
             _ => false,
         }
     }
