@@ -27,7 +27,8 @@ pub fn create(path: &Utf8Path, text: &str) -> io::Result<()> {
 /// Leaves out the draft's own name, which means nothing to anybody.
 fn unnamed(error: io::Error) -> io::Error {
     let text = error.to_string();
-    text.split_once(" at path ").map_or(error, |(why, _)| io::Error::new(error.kind(), why))
+    let kind = error.kind();
+    text.split_once(" at path ").map_or(error, |(why, _)| io::Error::new(kind, why))
 }
 
 /// Writes `new` to `path`, whose text was `old` when it was read.
