@@ -1,10 +1,10 @@
 //! Files below a directory of this machine, opened and made without following a link in any component. The directory
 //! itself is what somebody named: it may be a link.
 
-use camino::{Utf8Component, Utf8Path};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, mkdirat, openat, unlinkat};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat, unlinkat};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -17,17 +17,38 @@ pub fn open(root: &Utf8Path, path: &Utf8Path) -> io::Result<File> {
         directory = enter(&directory, part)?;
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(openat(&directory, name, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    Ok(file)
+    only_regular(File::from(openat(&directory, name, flags, Mode::empty())?))
 }
 
-/// Makes a file with exactly these permission bits, and the directories above it. A file or link of that name is
-/// replaced, never written through.
-pub fn create(root: &Utf8Path, path: &Utf8Path, mode: u32) -> io::Result<File> {
-    let (above, name) = split(path)?;
+/// Opens a regular file that somebody named, wherever links lead to it. Returns at once for a pipe or a device, which is
+/// refused.
+pub fn regular(path: &Utf8Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    only_regular(File::from(openat(CWD, path.as_std_path(), flags, Mode::empty())?))
+}
+
+fn only_regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// A file that is written and has a private name until it is kept; it goes where that never happens.
+#[derive(Debug)]
+pub struct Draft {
+    root: Utf8PathBuf,
+    path: Utf8PathBuf,
+    name: String,
+    kept: bool,
+}
+
+/// Writes a file with exactly these permission bits next to its final place, and makes the directories above it.
+///
+/// # Errors
+/// Also `IsADirectory` where a directory has its final name.
+pub fn draft(root: &Utf8Path, path: &Utf8Path, mode: u32, content: &mut dyn Read) -> io::Result<Draft> {
+    let (above, last) = split(path)?;
     std::fs::create_dir_all(root)?;
     let mut directory = openat(CWD, root.as_std_path(), DIRECTORY, Mode::empty())?;
     for part in above {
@@ -37,14 +58,43 @@ pub fn create(root: &Utf8Path, path: &Utf8Path, mode: u32) -> io::Result<File> {
         }
         directory = enter(&directory, part)?;
     }
-    match unlinkat(&directory, name, AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-        Err(error) => return Err(error.into()),
+    let there = statat(&directory, last, AtFlags::SYMLINK_NOFOLLOW);
+    if there.is_ok_and(|there| FileType::from_raw_mode(there.st_mode) == FileType::Directory) {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
+    let name = format!(".deployer-{}.partial", uuid::Uuid::new_v4().simple());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(&directory, name, flags, Mode::from_raw_mode(0o600))?;
+    let mut file = File::from(openat(&directory, &name, flags, Mode::from_raw_mode(0o600))?);
+    let draft = Draft { root: root.to_owned(), path: path.to_owned(), name, kept: false };
     fchmod(&file, Mode::from_raw_mode(mode))?;
-    Ok(File::from(file))
+    io::copy(content, &mut file)?;
+    Ok(draft)
+}
+
+impl Draft {
+    /// Gives the file its final name. A file or link of that name is replaced, never written through.
+    pub fn keep(mut self) -> io::Result<()> {
+        let directory = self.directory()?;
+        let (_, last) = split(&self.path)?;
+        renameat(&directory, &self.name, &directory, last)?;
+        self.kept = true;
+        Ok(())
+    }
+
+    fn directory(&self) -> io::Result<OwnedFd> {
+        let root = openat(CWD, self.root.as_std_path(), DIRECTORY, Mode::empty())?;
+        split(&self.path)?.0.into_iter().try_fold(root, |directory, part| enter(&directory, part))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Ok(directory) = self.directory()
+        {
+            let _ = unlinkat(&directory, &self.name, AtFlags::empty());
+        }
+    }
 }
 
 fn enter(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
@@ -73,8 +123,6 @@ fn split(path: &Utf8Path) -> io::Result<(Vec<&str>, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use camino::Utf8PathBuf;
-    use std::io::{Read as _, Write as _};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn directory() -> (tempfile::TempDir, Utf8PathBuf) {
@@ -108,10 +156,16 @@ mod tests {
         std::fs::create_dir(root.join("elsewhere")).unwrap();
         symlink("victim", root.join("file")).unwrap();
         symlink("elsewhere", root.join("directory")).unwrap();
-        create(&root, "file".into(), 0o600).unwrap().write_all(b"new").unwrap();
-        create(&root, "a/b/c".into(), 0o755).unwrap().write_all(b"new").unwrap();
-        let error = create(&root, "directory/file".into(), 0o644).unwrap_err();
+        let drafted = |path: &str, bits| draft(&root, path.into(), bits, &mut &b"new"[..]);
+        drop(drafted("victim", 0o600).unwrap());
+        drafted("file", 0o600).unwrap().keep().unwrap();
+        drafted("a/b/c", 0o755).unwrap().keep().unwrap();
+        let error = drafted("directory/file", 0o644).unwrap_err();
         assert!(error.to_string().contains("directory is a link"), "{error}");
+        assert_eq!(drafted("a/b", 0o644).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        let mut names: Vec<_> = root.read_dir_utf8().unwrap().map(|one| one.unwrap().file_name().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, ["a", "directory", "elsewhere", "file", "victim"], "no draft is left");
         assert_eq!(std::fs::read_to_string(root.join("victim")).unwrap(), "untouched");
         assert_eq!(std::fs::read_dir(root.join("elsewhere")).unwrap().count(), 0);
         let mode = |path: &str| std::fs::symlink_metadata(root.join(path)).unwrap().permissions().mode() & 0o777;

@@ -52,6 +52,7 @@ pub mod proof;
 pub mod reconcile;
 pub mod render;
 pub mod saved;
+pub mod scope;
 pub mod scratch;
 pub mod secret;
 pub mod session;

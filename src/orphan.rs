@@ -35,6 +35,7 @@ pub fn environment(project: &Name, name: &str, record: &Record, provision: Optio
         backup: None,
         host_directory: directory.into(),
         withheld: Arc::default(),
+        scope: Arc::default(),
     });
     let ssh = Ssh {
         port: reach.port,

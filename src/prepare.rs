@@ -264,7 +264,10 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
     hide(environment.name.as_str(), &redactor);
     let release = match &environment.application {
         Some(application) if failures.is_empty() && !environment.orphaned => {
-            match application::load(application, &values) {
+            let loaded = application::load(application, &values, &redactor);
+            // It knows more now, and may have failed with it.
+            hide(environment.name.as_str(), &redactor);
+            match loaded {
                 Ok(release) => Some(Release { logins, ..release }),
                 Err(more) => {
                     failures.extend(more);
@@ -274,11 +277,6 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
         }
         _ => None,
     };
-    let confidential: Vec<_> = release.iter().flat_map(application::confidential::of).collect();
-    if !confidential.is_empty() {
-        redactor.learn(&confidential);
-        hide(environment.name.as_str(), &redactor);
-    }
     if !failures.is_empty() {
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }

@@ -42,6 +42,7 @@ fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
         project: "shop--production".to_owned(),
         host_directory: "/opt/deployer/shop--production".into(),
         withheld: Arc::default(),
+        scope: Arc::default(),
     }
 }
 
@@ -113,7 +114,11 @@ fn applications_become_the_releases_that_are_written_beside_them() {
     for directory in cases("application") {
         let text = std::fs::read_to_string(directory.join("case.yaml")).unwrap();
         let case: Case = serde_saphyr::from_str(&text).unwrap();
-        let shown = match application::load(&compose(directory.join("app"), &case), &values(&case)) {
+        let shown = match application::load(
+            &compose(directory.join("app"), &case),
+            &values(&case),
+            &deployer::secret::Redactor::default(),
+        ) {
             Ok(release) => listing(&release),
             Err(failures) => report(&failures),
         };
@@ -128,7 +133,7 @@ fn applications_become_the_releases_that_are_written_beside_them() {
 /// Loads what stands in a directory made for one test.
 fn load(directory: &tempfile::TempDir) -> Result<Release, Vec<Failure>> {
     let directory = Utf8Path::from_path(directory.path()).unwrap().to_owned();
-    application::load(&compose(directory, &Case::default()), &BTreeMap::new())
+    application::load(&compose(directory, &Case::default()), &BTreeMap::new(), &deployer::secret::Redactor::default())
 }
 
 fn application(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -158,7 +163,12 @@ fn what_cannot_be_sent_is_refused_by_name_and_all_at_once() {
 
 #[test]
 fn a_missing_directory_is_said_so() {
-    let failures = application::load(&compose("/nowhere".into(), &Case::default()), &BTreeMap::new()).unwrap_err();
+    let failures = application::load(
+        &compose("/nowhere".into(), &Case::default()),
+        &BTreeMap::new(),
+        &deployer::secret::Redactor::default(),
+    )
+    .unwrap_err();
     assert_eq!(failures[0].message, "/nowhere is not a directory");
 }
 
@@ -177,7 +187,8 @@ fn a_rendered_secret_and_a_private_template_are_the_owners_alone() {
     }
     let case = Case { templates: true, secrets: [("TOKEN".into(), "x".into())].into(), ..Case::default() };
     let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
-    let release = application::load(&compose(root, &case), &values(&case)).unwrap();
+    let release =
+        application::load(&compose(root, &case), &values(&case), &deployer::secret::Redactor::default()).unwrap();
     let mode = |name: &str| release.files[Utf8Path::new(name)].mode;
     assert_eq!((mode("a"), mode("b"), mode("c")), (0o600, 0o600, 0o600));
 }
@@ -235,7 +246,12 @@ fn a_file_that_changes_after_it_was_loaded_is_not_sent() {
 fn a_file_that_becomes_a_link_after_it_was_loaded_is_not_sent() {
     let directory = application(&[("app/compose.yaml", b"services: {}"), ("app/conf/page", b"x"), ("out/page", b"x")]);
     let app = Utf8PathBuf::from_path_buf(directory.path().join("app")).unwrap();
-    let release = application::load(&compose(app.clone(), &Case::default()), &BTreeMap::new()).unwrap();
+    let release = application::load(
+        &compose(app.clone(), &Case::default()),
+        &BTreeMap::new(),
+        &deployer::secret::Redactor::default(),
+    )
+    .unwrap();
     std::fs::remove_dir_all(app.join("conf")).unwrap();
     std::os::unix::fs::symlink("../out", app.join("conf")).unwrap();
     let error = tar_of(&release).unwrap_err().to_string();
@@ -245,7 +261,11 @@ fn a_file_that_becomes_a_link_after_it_was_loaded_is_not_sent() {
 #[test]
 fn every_element_of_the_compose_specification_loads() {
     for directory in cases("compose-spec") {
-        let loaded = application::load(&compose(directory.clone(), &Case::default()), &BTreeMap::new());
+        let loaded = application::load(
+            &compose(directory.clone(), &Case::default()),
+            &BTreeMap::new(),
+            &deployer::secret::Redactor::default(),
+        );
         if let Err(failures) = loaded {
             panic!("{directory}: {}", report(&failures));
         }

@@ -77,7 +77,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     let application = manifest.environments["prod"].application.clone().unwrap();
 
     let before = peak();
-    let release = application::load(&application, &BTreeMap::new()).unwrap();
+    let release = application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default()).unwrap();
     let tarball = Tarball::of(&release);
     let stream = Stream::new(move |out| tarball.write(out));
     // As often as a broken connection makes it begin again.
@@ -93,7 +93,8 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     // Texts are read whole, so they have a limit: a Compose file, a template, variables.
     for (name, named) in [("compose.override.yaml", "compose.override.yaml"), (".env", ".env")] {
         File::create(root.join("app").join(name)).unwrap().set_len(GIB).unwrap();
-        let failures = application::load(&application, &BTreeMap::new()).unwrap_err();
+        let failures =
+            application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default()).unwrap_err();
         assert!(failures[0].message.contains(named) && failures[0].message.contains("16 MiB"), "{failures:?}");
         fs::remove_file(root.join("app").join(name)).unwrap();
     }

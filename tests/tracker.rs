@@ -23,7 +23,7 @@ fn render(environment: &manifest::environment::Environment) -> String {
     let application = environment.application.as_ref().unwrap();
     let values: BTreeMap<String, Variable> =
         application.variables.keys().map(|name| (name.clone(), value(name))).collect();
-    let release = application::load(application, &values).unwrap();
+    let release = application::load(application, &values, &deployer::secret::Redactor::default()).unwrap();
     let mut text = format!("compose files: {:?}\n", release.compose_files);
     for (path, owner) in &release.directories {
         writeln!(text, "directory {path} of {owner:?}").unwrap();
@@ -84,7 +84,8 @@ fn a_template_beside_the_manifest_replaces_ours_and_others_are_laid_over_it() {
     std::fs::write(own.join("tracker/etc/tracker.toml.tera"), "{{ nothing }}\n").unwrap();
     let environments = load().environments;
     let application = environments.values().next().unwrap().application.as_ref().unwrap();
-    let failures = application::load(application, &BTreeMap::new()).unwrap_err();
+    let failures =
+        application::load(application, &BTreeMap::new(), &deployer::secret::Redactor::default()).unwrap_err();
     assert!(failures[0].message.contains("tracker.toml.tera does not render: variable `nothing`"), "{failures:?}");
     assert!(failures[0].advice().starts_with("Templates see the application's section"), "{failures:?}");
 }

@@ -1,9 +1,10 @@
 //! What a `docker save` archive holds, told from its headers and its small JSON files. Never reads a
 //! layer, and never keeps anything between two calls.
 
+use super::hash;
 use super::image_name::familiar;
 use super::release::Archive;
-use super::tree;
+use crate::below;
 use crate::failure::{Failure, Reason};
 use camino::Utf8Path;
 use data_encoding::HEXLOWER;
@@ -42,7 +43,7 @@ const NAMED: usize = 10;
 /// It cannot be read, is no image archive, is cut off, or does not hold that image.
 pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
     let unreadable = |error: io::Error| failure(format!("{path} cannot be read")).details(error.to_string());
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = below::regular(path).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();
     let mut magic = [0; 2];
     let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
@@ -290,7 +291,7 @@ impl Way<'_> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", HEXLOWER.encode(&tree::digest(bytes)))
+    format!("sha256:{}", HEXLOWER.encode(&hash::digest(bytes)))
 }
 
 fn json<T: DeserializeOwned>(path: &Utf8Path, entry: &str, text: &[u8]) -> Result<T, Failure> {

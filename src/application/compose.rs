@@ -6,11 +6,11 @@ use super::interpolation::Values;
 use super::references::Paths;
 use super::release::Release;
 use super::tree::{self, Wish};
-use super::{ENV, Files, builds, compose_files, dotenv, in_memory, invalid, secrecy, seed};
+use super::{ENV, Files, builds, compose_files, confidential, dotenv, in_memory, invalid, secrecy, seed};
 use crate::failure::Failure;
 use crate::manifest::environment::Application;
 use crate::manifest::environment::Compose;
-use crate::secret::Variable;
+use crate::secret::{Redactor, Variable};
 use crate::template;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,24 +21,27 @@ pub fn files(
     compose: &Compose,
     application: &Application,
     values: &BTreeMap<String, Variable>,
+    known: &Redactor,
 ) -> Result<Release, Vec<Failure>> {
     let directory = &compose.directory;
     let except = application.archives.values().map(Utf8PathBuf::as_path).collect();
-    let wish = Wish { except: &except, withheld: &application.withheld, links: &compose.links };
+    let wish =
+        Wish { except: &except, withheld: &application.withheld, links: &compose.links, scope: &application.scope };
     let mut tree = tree::walk(directory, wish)?;
     let mut files = std::mem::take(&mut tree.files);
+    known.learn(&confidential::of(&files));
     if compose.templates {
         render(compose, &mut files, values)?;
     }
     let own_env = files.remove(Utf8Path::new(ENV));
-    let known = own_env.as_ref().is_none_or(|file| file.sha256.is_some());
+    let resolved = own_env.as_ref().is_none_or(|file| file.sha256.is_some());
     let own_env = own_env.map(|file| text(directory, Utf8Path::new(ENV), &file)).transpose().map_err(|f| vec![f])?;
     let mut failures = Vec::new();
     let mut env = None;
     if !values.is_empty() || own_env.is_some() {
         match env_text(directory, own_env.as_deref(), values) {
             Ok(text) => {
-                env = text.filter(|_| known);
+                env = text.filter(|_| resolved);
                 files.insert(ENV.into(), in_memory(env.clone(), 0o600, true));
             }
             Err(several) => failures.extend(several),
@@ -55,6 +58,7 @@ pub fn files(
     failures.append(&mut scanned.failures);
     failures.extend(seed::mark(&compose.seed, &compose_files, &mut files));
     secrecy::mark(&scanned.references, &mut files);
+    known.learn(&confidential::of(&files));
     failures.extend(secrecy::refused(directory, &tree, &compose.links, &scanned.references, &files));
     if !failures.is_empty() {
         return Err(failures);

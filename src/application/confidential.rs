@@ -1,8 +1,9 @@
 //! The secrets that come with an application's own files: files that are secret as a whole, and variables of `.env`
 //! files that hold credentials by their names or as part of an address. Never resolves anything.
 
+use super::Files;
 use super::dotenv;
-use super::release::{Content, File, Release};
+use super::release::{Content, File};
 use camino::Utf8Path;
 use secrecy::SecretString;
 
@@ -13,10 +14,9 @@ const SHORTEST: usize = 8;
 /// Parts of names of variables whose values are credentials.
 const NAMES: [&str; 8] = ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "SALT"];
 
-/// The secrets in the files of a release, besides the manifest's variables.
-#[must_use]
-pub fn of(release: &Release) -> Vec<SecretString> {
-    let small = release.files.iter().filter(|(_, file)| file.bytes <= LONGEST);
+/// Returns the secrets in files of an application, besides the manifest's variables.
+pub fn of(files: &Files) -> Vec<SecretString> {
+    let small = files.iter().filter(|(_, file)| file.bytes <= LONGEST);
     small.flat_map(|(path, file)| in_file(path, file)).collect()
 }
 
@@ -37,10 +37,11 @@ fn in_file(path: &Utf8Path, file: &File) -> Vec<SecretString> {
     secrets
 }
 
-/// The values of variables that are credentials.
+/// Returns the values of variables that are credentials, also in a file that has wrong lines.
 fn in_variables(text: &str) -> Vec<SecretString> {
     let mut secrets = Vec::new();
-    for statement in dotenv::statements(text).unwrap_or_default() {
+    let each_line = |_| text.lines().filter_map(|line| dotenv::statements(line).ok()).flatten().collect();
+    for statement in dotenv::statements(text).unwrap_or_else(each_line) {
         let value = statement.value.unwrap_or_default();
         let key = statement.key.to_ascii_uppercase();
         if NAMES.iter().any(|name| key.contains(name)) {
@@ -77,8 +78,7 @@ mod tests {
             secret,
             seed: false,
         };
-        let release = Release { files: [(path.into(), file)].into(), ..Release::default() };
-        of(&release).iter().map(|secret| secret.expose_secret().to_owned()).collect()
+        of(&[(path.into(), file)].into()).iter().map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
     #[test]
@@ -91,5 +91,6 @@ mod tests {
         assert!(found("readme.txt", text, false).is_empty());
         assert_eq!(found("secrets/db", "hunter2\n", true), ["hunter2"]);
         assert!(found(".env", "not an env file", false).is_empty());
+        assert_eq!(found("app.env.tera", &format!("no = \"line\n{{% if X %}}\n{text}"), false), expected);
     }
 }

@@ -6,6 +6,7 @@ use super::invalid;
 use crate::below;
 use crate::bounded;
 use crate::failure::{Failure, Location};
+use crate::scope::{OURS, belongs_to_us};
 use camino::{Utf8Path, Utf8PathBuf};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -14,9 +15,6 @@ use std::path::Path;
 
 /// The user's own rules, in the syntax of `.gitignore`.
 pub const FILE: &str = ".deployerignore";
-
-/// Files and directories of Git and of deployer, anywhere.
-const NEVER: [&str; 2] = [".git", ".deployer"];
 
 /// Rules that lie under the user's own: `!PATH` there sends one of these.
 const BUILT_IN: [&str; 5] = ["/.deployerignore", ".env.local", ".env.*.local", "*.tfstate", "*.tfstate.*"];
@@ -83,7 +81,12 @@ impl Rules {
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             if let Err(error) = builder.add_line(Some(FILE.into()), line) {
                 let at = Location { file: file.to_string(), line: index + 1, column: 1, span: None, source: None };
-                let failure = invalid(format!("`{line}` is not a pattern")).details(error.to_string());
+                // A link may lead to a file that is secret.
+                let failure = if file.is_symlink() {
+                    invalid(format!("Line {} of {file} is not a pattern", index + 1))
+                } else {
+                    invalid(format!("`{line}` is not a pattern")).details(error.to_string())
+                };
                 failures.push(failure.at(at).hint(format!("Write line {} of {file} as for .gitignore", index + 1)));
             }
         }
@@ -96,7 +99,7 @@ impl Rules {
 
     /// Why one entry of a directory that is sent is left out, if it is.
     pub fn verdict(&self, path: &Path, is_directory: bool) -> Option<Why> {
-        if path.file_name().is_some_and(|name| NEVER.iter().any(|never| name == *never)) {
+        if path.file_name().is_some_and(|name| OURS.iter().any(|ours| name == *ours)) {
             return Some(Why::Never);
         }
         of(&self.0.matched(path, is_directory))
@@ -114,11 +117,6 @@ impl Rules {
     pub fn is_asked_for(&self, path: &Utf8Path) -> bool {
         self.0.matched_path_or_any_parents(path, false).is_whitelist()
     }
-}
-
-/// Says whether any component is one of Git or deployer.
-pub fn belongs_to_us(path: &Utf8Path) -> bool {
-    path.components().any(|part| NEVER.contains(&part.as_str()))
 }
 
 fn of(found: &Match<&ignore::gitignore::Glob>) -> Option<Why> {

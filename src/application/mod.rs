@@ -2,7 +2,7 @@
 
 pub mod archive;
 pub mod builds;
-pub mod confidential;
+mod confidential;
 pub mod dotenv;
 pub mod release;
 
@@ -10,10 +10,12 @@ mod budget;
 mod compose;
 mod compose_files;
 mod content;
+mod hash;
 pub mod image_name;
 mod interpolation;
 mod left_out;
 mod pattern;
+mod permissions;
 mod references;
 mod secrecy;
 mod seed;
@@ -23,33 +25,36 @@ mod tree;
 mod yaml;
 
 pub(crate) use compose_files::within;
+pub(crate) use hash::digest_of;
 pub use tarball::{Tarball, WHOLE};
-pub(crate) use tree::digest_of;
 
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Application, Source};
-use crate::secret::Variable;
+use crate::secret::{Redactor, Variable};
 use camino::Utf8PathBuf;
 use release::{Content, File, Release};
 use std::collections::BTreeMap;
 
 /// Reads an application: its files as they will be on the host, its Compose files, its image archives.
 ///
-/// Files that need a value that is `None` have no digest and no content.
+/// Files that need a value that is `None` have no digest and no content. `known` learns the credentials in the
+/// application's own files before anything can fail that quotes them.
 ///
 /// # Errors
 /// Everything that keeps the application from being released, not only the first thing.
-pub fn load(application: &Application, values: &BTreeMap<String, Variable>) -> Result<Release, Vec<Failure>> {
+pub fn load(
+    application: &Application,
+    values: &BTreeMap<String, Variable>,
+    known: &Redactor,
+) -> Result<Release, Vec<Failure>> {
     let (archives, mut failures) = archives(&application.archives);
     let found = match &application.source {
-        Source::Compose(compose) => compose::files(compose, application, values),
+        Source::Compose(compose) => compose::files(compose, application, values, known),
         Source::Tracker(tracker) => {
             let found = tracker::files(tracker, application, values);
-            found.map(|(files, compose_files, directories)| Release {
-                files,
-                compose_files,
-                directories,
-                ..Release::default()
+            found.map(|(files, compose_files, directories)| {
+                known.learn(&confidential::of(&files));
+                Release { files, compose_files, directories, ..Release::default() }
             })
         }
     };
@@ -89,7 +94,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
 
 /// A file held in memory; one without text could not be made for want of a value.
 fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
-    let sha256 = text.as_deref().map(|text| tree::digest(text.as_bytes()));
+    let sha256 = text.as_deref().map(|text| hash::digest(text.as_bytes()));
     let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
     File {
         content: Content::Bytes(text.unwrap_or_default().into_bytes().into()),
@@ -103,7 +108,7 @@ fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
 
 /// A file that is sent as it is.
 fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
-    let (sha256, length) = (tree::digest(&bytes), bytes.len() as u64);
+    let (sha256, length) = (hash::digest(&bytes), bytes.len() as u64);
     File {
         content: Content::Bytes(bytes.into()),
         sha256: Some(sha256),

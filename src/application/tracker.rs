@@ -35,7 +35,7 @@ pub fn files(
     values: &BTreeMap<String, Variable>,
 ) -> Result<(Files, Vec<String>, Directories), Vec<Failure>> {
     let mut view = View::of(tracker, application);
-    let sources = templates::of(&view.services, &tracker.templates, &application.withheld)?;
+    let sources = templates::of(&view.services, &tracker.templates, application)?;
     let templates = template::parse(&tracker.templates, &sources.templates)?;
     for (name, text) in templates.view(&view, |name| name.contains(CONTENTS))? {
         let short = name.rsplit('/').next().unwrap_or(&name).trim_end_matches(template::SUFFIX);

@@ -1,19 +1,18 @@
 //! The application's directory, read file by file. Never holds more than one block of a file in memory, and never reads
 //! anything outside the directory but what links that the manifest lists lead to.
 
+use super::hash::read;
 use super::left_out::{self, Rules, Why};
+use super::permissions::{is_private, mode};
 use super::release::{Content, File, Place};
 use super::{Files, invalid};
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
+use crate::scope::{Scope, belongs_to_us};
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirEntry;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt;
-
-/// Bytes that are read at once.
-const BLOCK: usize = 128 * 1024;
 
 /// The most entries that are reached through links to directories: links in links multiply.
 const THROUGH_LINKS: usize = 100_000;
@@ -27,6 +26,8 @@ pub struct Wish<'a> {
     pub withheld: &'a BTreeSet<Utf8PathBuf>,
     /// Links that may lead outside the directory, or to what is left out.
     pub links: &'a [String],
+    /// Where files may be.
+    pub scope: &'a Scope,
 }
 
 /// The content of a directory.
@@ -51,14 +52,16 @@ impl Tree {
 /// what they lead to.
 ///
 /// # Errors
-/// Everything that cannot be sent: links that lead outside, nowhere or in a circle, special files, names that are not
-/// UTF-8.
+/// Everything that cannot be sent: links outside, nowhere or in a circle, special files, names that are not UTF-8.
 pub fn walk(directory: &Utf8Path, wish: Wish<'_>) -> Result<Tree, Vec<Failure>> {
     let not_there = || {
         let hint = "application.compose.directory is relative to the manifest";
         vec![invalid(format!("{directory} is not a directory")).hint(hint)]
     };
     let root = directory.canonicalize_utf8().ok().filter(|root| root.is_dir()).ok_or_else(not_there)?;
+    if let Some(refusal) = wish.scope.refuse_application(directory) {
+        return Err(vec![refusal.failure(Reason::ApplicationInvalid, directory)]);
+    }
     let rules = Rules::of(directory, &root)?;
     let real = |path: &Utf8PathBuf| path.canonicalize_utf8().ok();
     let mut walk = Walk {
@@ -84,35 +87,6 @@ pub fn walk(directory: &Utf8Path, wish: Wish<'_>) -> Result<Tree, Vec<Failure>> 
     });
     walk.failures.extend(unused.collect::<Vec<_>>());
     if walk.failures.is_empty() { Ok(walk.tree) } else { Err(walk.failures) }
-}
-
-/// The SHA-256 of bytes in memory.
-pub fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-/// The SHA-256 of a stream, read block by block.
-pub fn digest_of(stream: impl Read) -> io::Result<[u8; 32]> {
-    read(stream).map(|(sha256, ..)| sha256)
-}
-
-/// Reads a stream to its end: its SHA-256, its length, and whether it begins like a private key.
-fn read(mut stream: impl Read) -> io::Result<([u8; 32], u64, bool)> {
-    let mut hasher = Sha256::new();
-    let mut block = vec![0; BLOCK];
-    let (mut length, mut key) = (0, false);
-    loop {
-        match stream.read(&mut block) {
-            Ok(0) => return Ok((hasher.finalize().into(), length, key)),
-            Ok(read) => {
-                hasher.update(&block[..read]);
-                key |= length == 0 && left_out::is_private_key(&block[..read]);
-                length += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Something in the directory.
@@ -213,7 +187,7 @@ impl Walk<'_> {
         let why = match &inside {
             _ if self.withheld.contains(&real) => Some(Why::Never),
             Some(below) => self.rules.verdict_below(below, is_directory),
-            None => left_out::belongs_to_us(&real).then_some(Why::Never),
+            None => belongs_to_us(&real).then_some(Why::Never),
         };
         if let Some(why) = why.filter(|why| *why == Why::Never || !spot.listed) {
             let message = format!("{full} is a link to {real}, which is not sent: {}", why.phrase());
@@ -230,9 +204,7 @@ impl Walk<'_> {
         if inside.is_some() {
             spot.within.clone_from(&self.root);
         } else if !real.starts_with(&spot.within) {
-            if !spot.listed {
-                return Err(self.leads_outside(&spot));
-            }
+            self.may_lead_outside(&spot)?;
             let parent = real.parent().unwrap_or(&real);
             spot.within = if is_directory { real.clone() } else { parent.to_owned() };
         }
@@ -247,15 +219,19 @@ impl Walk<'_> {
         taken
     }
 
-    fn leads_outside(&self, spot: &Spot) -> Failure {
+    fn may_lead_outside(&self, spot: &Spot) -> Result<(), Failure> {
         let full = self.directory.join(&spot.shown);
+        if spot.listed {
+            let refusal = self.wish.scope.refuse(&full);
+            return refusal.map_or(Ok(()), |refusal| Err(refusal.failure(Reason::ApplicationInvalid, &full)));
+        }
         let target = std::fs::read_link(&spot.real).unwrap_or_default();
         let message = format!("{full} is a link to {}, outside of the application's directory", target.display());
         let hint = format!(
             "Remove the link, or list it in the manifest to send what it leads to: application.compose.links: [{}]",
             spot.shown
         );
-        invalid(message).hint(hint)
+        Err(invalid(message).hint(hint))
     }
 
     fn take(&mut self, mut spot: Spot, is_directory: bool) -> Result<(), Failure> {
@@ -293,8 +269,13 @@ impl Walk<'_> {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
         let file = place.open().map_err(failed)?;
-        let permissions = file.metadata().map_err(failed)?.permissions().mode();
-        let (sha256, bytes, key) = read(file).map_err(failed)?;
+        let data = file.metadata().map_err(failed)?;
+        let permissions = data.permissions().mode();
+        let (sha256, bytes, key) = read(file.take(data.len().saturating_add(1))).map_err(failed)?;
+        if bytes != data.len() {
+            let message = format!("{full} has {} bytes and is read as another number of them", data.len());
+            return Err(invalid(message).hint(format!("Add {} to {}", spot.shown, left_out::FILE)));
+        }
         if key && !self.rules.is_asked_for(&spot.shown) {
             self.tree.keys.insert(spot.shown.clone());
         }
@@ -318,22 +299,5 @@ impl Walk<'_> {
 
     fn unreadable(&self, shown: &Utf8Path, error: &io::Error) -> Failure {
         invalid(format!("{} cannot be read", self.directory.join(shown))).details(error.to_string())
-    }
-}
-
-/// Says whether only the owner has rights.
-const fn is_private(mode: u32) -> bool {
-    // Nothing for the group and nothing for others.
-    mode & (0o070 | 0o007) == 0
-}
-
-/// The permission bits that a file has on the host: those of its owner alone where nobody else has any here.
-const fn mode(mode: u32) -> u32 {
-    if is_private(mode) {
-        0o400 | mode & 0o700
-    } else if mode & 0o111 != 0 {
-        0o755
-    } else {
-        0o644
     }
 }

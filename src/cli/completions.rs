@@ -60,7 +60,7 @@ fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
         words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
     let (home, begun) = (context::home(), begun.to_string_lossy());
     let file = context::at_home(chosen.unwrap_or("deployment.yaml"), home.as_deref());
-    let manifest = manifest::load(file.as_str(), home.as_deref()).ok();
+    let manifest = manifest::load_unsettled(file.as_str(), home.as_deref()).ok();
     let names = manifest.into_iter().flat_map(|manifest| manifest.environments.into_keys());
     names
         .filter(|name| name.as_str().starts_with(&*begun))

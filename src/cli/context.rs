@@ -10,6 +10,7 @@ use crate::machine::{Tools, Workshop};
 use crate::manifest::environment::Name;
 use crate::manifest::{self, Manifest};
 use crate::render::{self, Format, Render};
+use crate::scope::Extent;
 use crate::session::Claim;
 use crate::store::Store;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -34,6 +35,8 @@ pub struct Context {
     pub file: Utf8PathBuf,
     /// `--state` or `DEPLOYER_STATE`.
     pub state: Option<String>,
+    /// Where the manifest's files may be.
+    pub extent: Extent,
     /// The working directory, absolute.
     pub directory: Utf8PathBuf,
     /// The user's home directory, for `~`.
@@ -62,6 +65,7 @@ impl Context {
         global: &Global,
         command: &'static str,
         format: Format,
+        only_looks: bool,
     ) -> Result<Self, (Arc<dyn Render>, Failure)> {
         let format = if global.json { Format::Json } else { format };
         let render = render::open(render::Options {
@@ -83,8 +87,13 @@ impl Context {
                 return Err((render, Failure::new(Reason::Usage, message).hint("Change to a directory that exists")));
             }
         };
+        let extent = match extent(global, only_looks) {
+            Ok(extent) => extent,
+            Err(failure) => return Err((render, failure)),
+        };
         Ok(Self {
             command,
+            extent,
             sink: render::sink(&render),
             render,
             file: global.file.clone(),
@@ -113,7 +122,7 @@ impl Context {
     /// # Errors
     /// As [`manifest::load`].
     pub fn manifest(&self) -> Result<Manifest, Vec<Failure>> {
-        let mut manifest = manifest::load(self.file.as_str(), self.home.as_deref())?;
+        let mut manifest = manifest::load_within(self.file.as_str(), self.home.as_deref(), &self.extent)?;
         let (url, directory) = self.store(Some(&manifest.state));
         manifest.withhold_store(&url, &directory);
         Ok(manifest)
@@ -176,6 +185,20 @@ impl Context {
             None => (manifest.unwrap_or(DEFAULT_STATE), self.manifest_directory()),
         };
         (expand(url, self.home.as_deref()), directory)
+    }
+}
+
+/// How far the command follows the manifest.
+fn extent(global: &Global, only_looks: bool) -> Result<Extent, Failure> {
+    match &global.within {
+        None if only_looks => Ok(Extent::Repository),
+        None => Ok(Extent::Anywhere),
+        Some(directory) => {
+            let cannot = |error| Failure::new(Reason::Usage, format!("Cannot read files inside {directory}: {error}"));
+            let real = directory.canonicalize_utf8().map_err(cannot)?;
+            real.read_dir().map_err(cannot)?;
+            Ok(Extent::Directory(real))
+        }
     }
 }
 

@@ -3,9 +3,8 @@
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
-use crate::manifest;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use crate::manifest::{self, edit};
+use std::io::ErrorKind;
 
 /// Write a commented manifest to start from
 #[derive(Debug, clap::Args)]
@@ -20,11 +19,7 @@ pub fn run(context: &Context, _args: &Args) -> Result<Ending, Failure> {
         return Ok(Ending::ok(Outcome::Ok));
     }
     let path = context.directory.join(file);
-    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut new| {
-        new.write_all(text.as_bytes())?;
-        new.sync_all()
-    });
-    match written {
+    match edit::create(&path, &text) {
         Ok(()) => {
             context.say(Event::Note(format!("Wrote {file}; edit it, then run deployer check and deployer plan")));
             Ok(Ending::ok(Outcome::Changed))

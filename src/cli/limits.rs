@@ -16,14 +16,14 @@ const STACK: usize = 8 << 20;
 
 impl Command {
     /// Says whether the command reads the repository alone: it contacts no host and runs nothing that is named there.
-    const fn only_looks(&self) -> bool {
+    pub(super) const fn only_looks(&self) -> bool {
         match self {
             Self::Check(check::Args { secrets, .. }) => !*secrets,
             Self::Plan(plan::Args { offline, against, .. }) => *offline || against.is_some(),
             Self::Render(render::Args { offline, .. })
             | Self::Status(status::Args { offline, .. })
             | Self::History(history::Args { offline, .. }) => *offline,
-            Self::Graph(_) | Self::List(_) | Self::Show(_) | Self::Inventory(_) => true,
+            Self::Graph(_) | Self::List(_) | Self::Show(_) | Self::Inventory(_) | Self::Probe(_) => true,
             _ => false,
         }
     }

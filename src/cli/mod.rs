@@ -98,6 +98,10 @@ struct Global {
     /// On a CI runner: keep what is known of machines in a local file all the same
     #[arg(long, global = true, env = "DEPLOYER_ALLOW_LOCAL_STATE", hide_env_values = true)]
     allow_local_state: bool,
+    /// Read the manifest's files inside DIR alone [default: its Git repository for commands that only look, else
+    /// anywhere]
+    #[arg(long, global = true, env = "DEPLOYER_WITHIN", hide_env_values = true, value_name = "DIR")]
+    within: Option<Utf8PathBuf>,
     /// Print JSON lines on standard output, and never ask
     #[arg(long, global = true)]
     json: bool,
@@ -160,7 +164,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::end(&error, &arguments),
     };
-    let context = match Context::new(&cli.global, cli.command.name(), cli.command.format()) {
+    let command = &cli.command;
+    let context = match Context::new(&cli.global, command.name(), command.format(), command.only_looks()) {
         Ok(context) => context,
         Err((render, failure)) => {
             render.event(&Event::Failure(failure.clone()));

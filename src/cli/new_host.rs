@@ -7,8 +7,7 @@ use crate::manifest::edit::{self, Entry, Place};
 use crate::manifest::environment::{Environment, Name};
 use camino::Utf8PathBuf;
 use serde_json::json;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 
 /// A new environment, wherever it is.
 #[derive(Debug, clap::Args)]
@@ -59,9 +58,7 @@ impl Edited {
     pub fn write(&self, context: &Context) -> Result<(), Failure> {
         let path = context.directory.join(&context.file);
         let Some(old) = &self.old else {
-            let made = OpenOptions::new().write(true).create_new(true).open(&path);
-            let written = made.and_then(|mut file| file.write_all(self.new.as_bytes()).and_then(|()| file.sync_all()));
-            return written.map_err(|error| {
+            return edit::create(&path, &self.new).map_err(|error| {
                 let message = format!("{} cannot be written: {error}", context.file);
                 Failure::new(Reason::ManifestUneditable, message).or_disk(&error, &context.file)
             });

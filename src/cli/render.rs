@@ -3,13 +3,13 @@
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::application::release::{Content, File};
-use crate::below;
+use crate::below::{self, Draft};
 use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::prepare::{Prepared, Resolve};
 use camino::Utf8Path;
-use std::io::Write as _;
+use std::io;
 
 /// The directory of what OpenTofu is given, in the one that is written.
 const TOFU: &str = "opentofu";
@@ -61,40 +61,42 @@ fn unresolved(prepared: &mut Prepared) -> Vec<String> {
     gone.map(|(path, _)| path.into_string()).collect()
 }
 
-/// Writes them all; how many.
+/// Writes all files and returns how many. None of them is replaced before each is written.
 async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path) -> Result<usize, Failure> {
-    let cannot = |target: &Utf8Path, error: &std::io::Error| {
-        Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}")).or_disk(error, target)
+    let cannot = |path: &Utf8Path, error: &io::Error| {
+        let target = output.join(path);
+        Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}")).or_disk(error, &target)
     };
     let given = pass.shown_to_tofu(&prepared.environment).await?;
-    let mut written = 0;
+    let mut drafts = Vec::new();
     for (path, file) in prepared.release.iter().flat_map(|release| &release.files) {
         if path.starts_with(TOFU) && !given.is_empty() {
             let message = format!("{path} of the application would be written among the files of OpenTofu");
             return Err(Failure::new(Reason::ApplicationInvalid, message));
         }
-        write(output, path, file).map_err(|error| cannot(&output.join(path), &error))?;
-        written += 1;
+        drafts.push((path.clone(), draft(output, path, file).map_err(|error| cannot(path, &error))?));
     }
     for (name, text) in given {
         let path = Utf8Path::new(TOFU).join(name);
-        let made = below::create(output, &path, 0o644).and_then(|mut file| file.write_all(text.as_bytes()));
-        made.map_err(|error| cannot(&output.join(&path), &error))?;
-        written += 1;
+        let made = below::draft(output, &path, 0o644, &mut text.as_bytes()).map_err(|error| cannot(&path, &error))?;
+        drafts.push((path, made));
+    }
+    let written = drafts.len();
+    for (path, draft) in drafts {
+        draft.keep().map_err(|error| cannot(&path, &error))?;
     }
     Ok(written)
 }
 
 /// Writes one file; only its owner may read one that is secret, unless the manifest lists it as readable.
-fn write(output: &Utf8Path, path: &Utf8Path, file: &File) -> std::io::Result<()> {
+fn draft(output: &Utf8Path, path: &Utf8Path, file: &File) -> io::Result<Draft> {
     let mode = match &file.content {
         Content::Path(_) if file.secret => file.mode & 0o700,
         _ => file.mode,
     };
-    let mut out = below::create(output, path, mode)?;
     // A file that needs a value nobody gave is written empty.
-    if file.sha256.is_some() {
-        std::io::copy(&mut file.checked(path)?, &mut out)?;
+    if file.sha256.is_none() {
+        return below::draft(output, path, mode, &mut io::empty());
     }
-    Ok(())
+    below::draft(output, path, mode, &mut file.checked(path)?)
 }

@@ -4,9 +4,11 @@
 use super::cloud_init;
 use super::keys::Keys;
 use crate::application::invalid;
-use crate::failure::Failure;
+use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::manifest::provision::{Login, Machine, Module, ModuleSource, Provision};
+use crate::scope::Scope;
+use crate::{below, bounded};
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
@@ -20,6 +22,9 @@ macro_rules! templates {
 const EMBEDDED: &[(&str, &str)] = templates! {
     "lxd/main.tf" "lxd/kept_override.tf" "hetzner/main.tf" "hetzner/kept_override.tf" "hetzner/find/main.tf"
 };
+
+/// Most of one file of a module (bytes).
+const LARGEST: u64 = 16 << 20;
 
 /// The file that leaves a machine as it was born, with the user and the keys of that day.
 pub const KEPT: &str = "kept_override.tf";
@@ -54,7 +59,7 @@ pub struct Surroundings<'a> {
 pub fn of(environment: &Environment, provision: &Provision, around: &Surroundings<'_>) -> Result<Inputs, Failure> {
     let user_data = cloud_init::text(provision, around.authorized, around.keys);
     let mut inputs = match &provision.machine {
-        Machine::Module(module) => of_module(environment, module, &provision.login, around, &user_data)?,
+        Machine::Module(module) => of_module(environment, module, provision, around, &user_data)?,
         Machine::Lxd(lxd) => of_template(environment, provision, &json!(lxd), user_data)?,
         Machine::Hetzner(hetzner) => {
             let mut inputs = of_template(environment, provision, &json!(hetzner), user_data)?;
@@ -76,7 +81,7 @@ pub fn of(environment: &Environment, provision: &Provision, around: &Surrounding
 /// # Errors
 /// As [`of`].
 pub fn of_search(environment: &Environment, provision: &Provision, inputs: &Inputs) -> Result<Option<Inputs>, Failure> {
-    let mut files = templates(&format!("{}/find", provision.machine.name()), &provision.templates)?;
+    let mut files = templates(&format!("{}/find", provision.machine.name()), provision)?;
     if files.is_empty() {
         return Ok(None);
     }
@@ -101,7 +106,7 @@ fn of_template(
     section: &Value,
     user_data: String,
 ) -> Result<Inputs, Failure> {
-    let mut files = templates(provision.machine.name(), &provision.templates)?;
+    let mut files = templates(provision.machine.name(), provision)?;
     let mut values = section.as_object().cloned().unwrap_or_default();
     let mut all = labels(environment);
     let own = values.get("labels").and_then(|own| serde_json::from_value::<BTreeMap<_, _>>(own.clone()).ok());
@@ -117,16 +122,16 @@ fn of_template(
 fn of_module(
     environment: &Environment,
     module: &Module,
-    login: &Login,
+    provision: &Provision,
     around: &Surroundings<'_>,
     user_data: &str,
 ) -> Result<Inputs, Failure> {
     let (source, version, declared) = match &module.source {
-        ModuleSource::Directory(path) => (from(path, around.directory), None, declared(path)?),
+        ModuleSource::Directory(path) => (from(path, around.directory), None, declared(path, &provision.scope)?),
         ModuleSource::Address(address, version) => (address.clone(), version.clone(), BTreeSet::new()),
     };
     let ours = [
-        ("deployer", json!(about(environment, login, around))),
+        ("deployer", json!(about(environment, &provision.login, around))),
         ("deployer_cloud_init", json!(user_data)),
         ("deployer_host_key", json!(around.keys.private)),
     ];
@@ -180,9 +185,9 @@ fn about(environment: &Environment, login: &Login, around: &Surroundings<'_>) ->
 }
 
 /// The variables of ours that the module in `directory` declares.
-fn declared(directory: &Utf8Path) -> Result<BTreeSet<&'static str>, Failure> {
+fn declared(directory: &Utf8Path, scope: &Scope) -> Result<BTreeSet<&'static str>, Failure> {
     const OURS: [&str; 3] = ["deployer", "deployer_cloud_init", "deployer_host_key"];
-    let text: String = read(directory, false)?.into_values().map(|content| content + "\n").collect();
+    let text: String = read(directory, false, scope)?.into_values().map(|content| content + "\n").collect();
     let declares = |name: &&str| {
         let block = |line: &str| {
             let rest = line.trim_start().strip_prefix("variable").map(str::trim_start);
@@ -194,18 +199,18 @@ fn declared(directory: &Utf8Path) -> Result<BTreeSet<&'static str>, Failure> {
 }
 
 /// The files of one template, those of the user's own in place of ours.
-fn templates(folder: &str, own: &Utf8Path) -> Result<BTreeMap<String, String>, Failure> {
+fn templates(folder: &str, provision: &Provision) -> Result<BTreeMap<String, String>, Failure> {
     let of = |(name, text): &(&str, &str)| {
         let file = name.strip_prefix(folder)?.strip_prefix('/')?;
         (!file.contains('/')).then(|| (file.to_owned(), (*text).to_owned()))
     };
     let mut files: BTreeMap<String, String> = EMBEDDED.iter().filter_map(of).collect();
-    files.extend(read(&own.join(folder), true)?);
+    files.extend(read(&provision.templates.join(folder), true, &provision.scope)?);
     Ok(files)
 }
 
 /// The text files of a directory; none where there is no such directory and there need not be one.
-fn read(directory: &Utf8Path, optional: bool) -> Result<BTreeMap<String, String>, Failure> {
+fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
     let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read: {error}"));
     let entries = match directory.read_dir_utf8() {
         Ok(entries) => entries,
@@ -218,8 +223,12 @@ fn read(directory: &Utf8Path, optional: bool) -> Result<BTreeMap<String, String>
         let name = path.file_name().unwrap_or_default();
         let theirs = path.extension().is_some_and(|end| ["tf", "tofu", "json", "tfvars"].contains(&end));
         if theirs && path.is_file() && !name.starts_with('.') {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            files.insert(name.to_owned(), text);
+            if let Some(refusal) = scope.refuse(&path) {
+                return Err(refusal.failure(Reason::ApplicationInvalid, &path));
+            }
+            let bytes = below::regular(&path).and_then(|file| bounded::whole(file, LARGEST));
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
+            files.insert(name.to_owned(), text.map_err(|error| unreadable(&path, error))?);
         }
     }
     Ok(files)

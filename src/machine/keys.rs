@@ -8,6 +8,7 @@ use crate::manifest::environment::{Environment, Identity};
 use crate::process;
 use crate::scratch::{Directory, SecretFile};
 use crate::secret;
+use crate::{below, bounded};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -66,10 +67,10 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     match &environment.ssh.identity {
         Some(Identity::File(file)) => {
             // The public half lies beside the private one, also where that has a passphrase.
-            if let Some(line) = std::fs::read_to_string(format!("{file}.pub")).ok().and_then(|text| public(&text)) {
+            if let Some(line) = text_of(&format!("{file}.pub")).ok().and_then(|text| public(&text)) {
                 return Ok(line);
             }
-            let text = std::fs::read_to_string(file)
+            let text = text_of(file.as_str())
                 .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read: {error}")))?;
             match public(&text) {
                 Some(line) => Ok(line),
@@ -81,6 +82,12 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
         Some(Identity::Secret(source)) => public_of(secret::resolve(source).await?.text.expose_secret()).await,
         None => Err(Failure::new(Reason::KeyUnusable, "No key to log in with is named")),
     }
+}
+
+/// Reads a file with a key.
+fn text_of(path: &str) -> std::io::Result<Zeroizing<String>> {
+    let bytes = bounded::whole(below::regular(path.as_ref())?, bounded::SMALL_FILE as u64)?;
+    String::from_utf8(bytes).map(Zeroizing::new).map_err(std::io::Error::other)
 }
 
 async fn public_of(private: &str) -> Result<String, Failure> {

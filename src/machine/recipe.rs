@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is kept of a `provisioned` section.
@@ -79,6 +80,7 @@ pub fn read(text: &str, passphrase: Option<SecretSource>) -> Result<Provision, F
         timeout: recipe.timeout,
         passphrase,
         templates: recipe.templates,
+        scope: Arc::default(),
         login: recipe.login,
     })
 }

@@ -4,10 +4,15 @@
 use super::environment::Name;
 use super::report::Report;
 use super::written::Spot;
+use crate::scope::{Refusal, Scope};
+use crate::{below, bounded};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::ErrorKind;
+
+/// Most of a key or a script (bytes).
+const LARGEST: u64 = 1 << 20;
 
 /// A path that must be there, and what it must be.
 #[derive(Clone, Debug)]
@@ -31,12 +36,24 @@ pub enum Need {
     Directory,
     /// A file.
     File,
-    /// A file that only its owner should be able to read.
+    /// A file that nothing reads before its value is needed: it may be anywhere.
+    Value,
+    /// The same, which only its owner should be able to read.
     Secret,
     /// A file with an ASCII-armoured key, which is read.
     Key,
     /// A text file that is run on a host, which is read.
     Script,
+}
+
+impl Need {
+    /// Says whether commands that only look read the file, or everything in the directory.
+    const fn is_read(self) -> bool {
+        match self {
+            Self::Directory | Self::File | Self::Key | Self::Script => true,
+            Self::Value | Self::Secret => false,
+        }
+    }
 }
 
 /// What was read of the files.
@@ -48,18 +65,18 @@ pub struct Texts {
     pub scripts: BTreeMap<Utf8PathBuf, String>,
 }
 
-/// Looks at every path, and reads those that are to be read.
-pub fn settle(claims: &[Claim], report: &mut Report) -> Texts {
+/// Looks at every path in the scope, and reads keys and scripts.
+pub fn settle(claims: &[Claim], scope: &Scope, report: &mut Report) -> Texts {
     let mut texts = Texts::default();
     for claim in claims {
         report.concerning(claim.environment.as_ref().map(Name::as_str));
-        if texts.scripts.contains_key(&claim.path) && claim.need == Need::Script || !look(claim, report) {
+        if texts.scripts.contains_key(&claim.path) && claim.need == Need::Script || !look(claim, scope, report) {
             continue;
         }
         match claim.need {
             Need::Key => texts.keys.extend(claim.environment.clone().zip(key(claim, report))),
             Need::Script => texts.scripts.extend(script(claim, report).map(|text| (claim.path.clone(), text))),
-            Need::Directory | Need::File | Need::Secret => {}
+            Need::Directory | Need::File | Need::Value | Need::Secret => {}
         }
     }
     report.concerning(None);
@@ -73,14 +90,18 @@ pub fn texts(claims: &[Claim], text_of: &mut dyn FnMut(&Utf8Path) -> Option<Stri
         match claim.need {
             Need::Key => texts.keys.extend(claim.environment.clone().zip(text_of(&claim.path))),
             Need::Script => texts.scripts.extend(text_of(&claim.path).map(|text| (claim.path.clone(), text))),
-            Need::Directory | Need::File | Need::Secret => {}
+            Need::Directory | Need::File | Need::Value | Need::Secret => {}
         }
     }
     texts
 }
 
-fn look(claim: &Claim, report: &mut Report) -> bool {
+fn look(claim: &Claim, scope: &Scope, report: &mut Report) -> bool {
     let Claim { path, what, spot, .. } = claim;
+    if let Some(Refusal { why, hint }) = scope.refuse(path).filter(|_| claim.need.is_read()) {
+        report.fault(*spot, format!("{what} {why}"), hint);
+        return false;
+    }
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
         Err(error) => {
@@ -128,6 +149,6 @@ fn script(claim: &Claim, report: &mut Report) -> Option<String> {
 }
 
 fn read_small(path: &Utf8Path) -> Option<String> {
-    let small = std::fs::metadata(path).is_ok_and(|found| found.len() < 1024 * 1024);
-    if small { std::fs::read_to_string(path).ok() } else { None }
+    let bytes = bounded::whole(below::regular(path).ok()?, LARGEST).ok()?;
+    String::from_utf8(bytes).ok()
 }

@@ -5,6 +5,7 @@ pub use super::backup::Backup;
 pub use super::network::{Network, Protocol};
 use super::provision::Provision;
 use super::tracker::Tracker;
+use crate::scope::Scope;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -243,6 +244,8 @@ pub struct Application {
     pub host_directory: Utf8PathBuf,
     /// Files of this machine that are never sent, absolute: the manifest, keys, sources of secrets, the store.
     pub withheld: Arc<BTreeSet<Utf8PathBuf>>,
+    /// Where its files may be on this machine.
+    pub scope: Arc<Scope>,
 }
 
 /// Where the files of an application come from.

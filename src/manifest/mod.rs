@@ -23,7 +23,7 @@ mod written;
 mod yaml;
 
 pub use describe::describe;
-pub use read::{load, load_text, load_unsettled, parse, parse_with};
+pub use read::{load, load_text, load_unsettled, load_within, parse, parse_with};
 pub use report::Warning;
 pub use schema::{schema, schema_text};
 pub use suggest::nearest;

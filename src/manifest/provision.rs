@@ -2,11 +2,13 @@
 //! Never holds a secret's value.
 
 use super::network::Protocol;
+use crate::scope::Scope;
 use crate::secret::SecretSource;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of Hetzner's secret.
@@ -25,6 +27,8 @@ pub struct Provision {
     pub passphrase: Option<SecretSource>,
     /// Where templates of the user's own lie, absolute; it need not be there.
     pub templates: Utf8PathBuf,
+    /// Where the files that it is made from may be on this machine.
+    pub scope: Arc<Scope>,
     /// As whom and where a machine that is made lets in.
     pub login: Login,
 }

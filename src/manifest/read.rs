@@ -10,33 +10,44 @@ use super::written::{Given, Spot};
 use super::{Manifest, mask, yaml};
 use crate::failure::{Failure, Location, Reason};
 use crate::process;
+use crate::scope::{Extent, Scope};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
-/// Reads and checks the manifest at `path` (`-`: standard input), and that the files it names exist. The variables that
-/// its secrets are read from reach no child process from then on.
+/// Reads and checks a manifest that is trusted, as [`load_within`] does.
 pub fn load(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
-    let (text, base) = text_at(path).map_err(|failure| vec![failure])?;
-    withholding(load_text(&text, path, &base, home))
+    load_within(path, home, &Extent::Anywhere)
+}
+
+/// Reads and checks the manifest at `path` (`-`: standard input), and that the files it names exist and are where
+/// `extent` lets them be. The variables that its secrets are read from reach no child process from then on.
+pub fn load_within(path: &str, home: Option<&Utf8Path>, extent: &Extent) -> Result<Manifest, Vec<Failure>> {
+    let one = |failure| vec![failure];
+    let base = directory_of(path).map_err(one)?;
+    let scope = Scope::of(&base, extent);
+    admitted(path, &scope).map_err(one)?;
+    let text = text_at(path).map_err(one)?;
+    withholding(finish(draft(&text, path, &base, home, scope), claim::settle))
 }
 
 /// The same for a text that was already read.
 pub fn load_text(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
-    finish(draft(text, file, base, home), claim::settle)
+    finish(draft(text, file, base, home, Scope::of(base, &Extent::Anywhere)), claim::settle)
 }
 
 /// Checks a text; pure, so whether the files it names exist stays open, and keys of package
 /// repositories and scripts from files stay empty.
 pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
-    finish(draft(text, file, base, home), |_, _| claim::Texts::default())
+    finish(draft(text, file, base, home, Scope::default()), |_, _, _| claim::Texts::default())
 }
 
 /// Reads and checks the manifest at `path` alone: the files it names may be elsewhere, and keys of package repositories
 /// stay empty.
 pub fn load_unsettled(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
-    let (text, base) = text_at(path).map_err(|failure| vec![failure])?;
+    let one = |failure| vec![failure];
+    let (text, base) = (text_at(path).map_err(one)?, directory_of(path).map_err(one)?);
     withholding(parse(&text, path, &base, home))
 }
 
@@ -52,29 +63,31 @@ pub fn parse_with(
     home: Option<&Utf8Path>,
     text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>,
 ) -> Result<Manifest, Vec<Failure>> {
-    finish(draft(text, file, base, home), |claims, _| claim::texts(claims, text_of))
+    finish(draft(text, file, base, home, Scope::default()), |claims, _, _| claim::texts(claims, text_of))
 }
 
 struct Draft {
     report: Report,
     manifest: Option<Manifest>,
     claims: Vec<Claim>,
+    scope: Arc<Scope>,
 }
 
-fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Draft {
+fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>, scope: Scope) -> Draft {
+    let scope = Arc::new(scope);
     let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::new(file, mask::masked(unmarked, &[]).into());
     if unmarked.len() > yaml::LARGEST {
         let message = format!("The manifest is larger than {} MiB", yaml::LARGEST / 1024 / 1024);
         report.fault(Spot::default(), message, "Split it into several projects");
-        return Draft { report, manifest: None, claims: Vec::new() };
+        return Draft { report, manifest: None, claims: Vec::new(), scope };
     }
     let Some(spec) = yaml::read(unmarked, &mut report) else {
-        return Draft { report, manifest: None, claims: Vec::new() };
+        return Draft { report, manifest: None, claims: Vec::new(), scope };
     };
     if spec.empty {
         report.fault(Spot::default(), "The manifest is empty", "Run deployer init to write one to start from");
-        return Draft { report, manifest: None, claims: Vec::new() };
+        return Draft { report, manifest: None, claims: Vec::new(), scope };
     }
     let mut report = Report::new(file, mask::masked(unmarked, &literals(&spec)).into());
     let mut reading = Reading {
@@ -91,6 +104,7 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
     let (claims, state_passphrase, variables) = (reading.claims, reading.passphrase, reading.variables);
     reading.withheld.extend(store_files(&meaning.state, base));
     withhold(meaning.environments.values_mut().map(|(_, environment)| environment), reading.withheld);
+    meaning.environments.values_mut().for_each(|(_, environment)| bound(environment, &scope));
     let (places, environments) = (meaning.environments.into_iter())
         .map(|(name, (spot, environment))| ((name.clone(), report.location(spot)), (name, environment)))
         .unzip::<_, _, Vec<_>, _>();
@@ -106,7 +120,17 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Dr
         directory: base.to_owned(),
         places: places.into_iter().filter_map(|(name, place)| Some((name, place?))).collect(),
     };
-    Draft { report, manifest: Some(manifest), claims }
+    Draft { report, manifest: Some(manifest), claims, scope }
+}
+
+/// Tells an environment where its files may be.
+fn bound(environment: &mut Environment, scope: &Arc<Scope>) {
+    if let Some(application) = &mut environment.application {
+        application.scope = Arc::clone(scope);
+    }
+    if let Some(provision) = &mut environment.provision {
+        provision.scope = Arc::clone(scope);
+    }
 }
 
 /// The manifest, which no application may send.
@@ -143,9 +167,12 @@ fn store_files(url: &str, base: &Utf8Path) -> Vec<Utf8PathBuf> {
     files
 }
 
-fn finish(draft: Draft, settle: impl FnOnce(&[Claim], &mut Report) -> claim::Texts) -> Result<Manifest, Vec<Failure>> {
-    let Draft { mut report, manifest, claims } = draft;
-    let texts = settle(&claims, &mut report);
+fn finish(
+    draft: Draft,
+    settle: impl FnOnce(&[Claim], &Scope, &mut Report) -> claim::Texts,
+) -> Result<Manifest, Vec<Failure>> {
+    let Draft { mut report, manifest, claims, scope } = draft;
+    let texts = settle(&claims, &scope, &mut report);
     let (failures, warnings) = report.finish();
     let Some(mut manifest) = manifest.filter(|_| failures.is_empty()) else { return Err(failures) };
     for script in manifest.environments.values_mut().flat_map(|environment| &mut environment.scripts) {
@@ -177,7 +204,17 @@ fn literals(spec: &ManifestSpec) -> Vec<Spot> {
         .collect()
 }
 
-fn text_at(path: &str) -> Result<(String, Utf8PathBuf), Failure> {
+/// Refuses a manifest that is a link out of its scope. A pipe that the user names has no place on a disk.
+fn admitted(path: &str, scope: &Scope) -> Result<(), Failure> {
+    let is_file = path != "-" && std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let whole = camino::absolute_utf8(path).map_err(|error| unreadable(path, &error))?;
+    match scope.refuse(&whole).filter(|_| is_file) {
+        Some(refusal) => Err(refusal.failure(Reason::ManifestInvalid, path.into())),
+        None => Ok(()),
+    }
+}
+
+fn text_at(path: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let limit = yaml::LARGEST as u64 + 1;
     if path == "-" {
@@ -194,8 +231,7 @@ fn text_at(path: &str) -> Result<(String, Utf8PathBuf), Failure> {
         let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
         file.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
     }
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    Ok((text, directory_of(path)?))
+    String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
 }
 
 fn not_utf8(path: &str, error: &std::string::FromUtf8Error) -> Failure {

@@ -1,18 +1,17 @@
 //! The files of this machine that environments are made from, and one digest of their content. Never reads a file
 //! again whose times, size and inode are those of the last look.
 
+use crate::below;
 use crate::digest::Digest;
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::tracker::Issuer;
+use crate::scope::{self, OURS};
 use crate::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-
-/// Folders inside an application that change by our own doing, or Git's.
-const OURS: [&str; 2] = [".git", ".deployer"];
 
 /// Files and directories that something is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub fn of(environment: &Environment) -> Sources {
 /// Whether a change there may be one of what somebody wrote, not of what we or Git keep for ourselves.
 #[must_use]
 pub fn matters(path: &Utf8Path) -> bool {
-    !path.components().any(|part| OURS.contains(&part.as_str()))
+    !scope::belongs_to_us(path)
 }
 
 /// What is remembered of the files that were read.
@@ -143,7 +142,10 @@ impl Prints {
 }
 
 fn read(path: &Utf8Path) -> std::io::Result<blake3::Hash> {
-    let (mut file, mut hasher, mut block) = (std::fs::File::open(path)?, blake3::Hasher::new(), vec![0; 128 * 1024]);
+    let file = below::regular(path)?;
+    let size = file.metadata()?.len();
+    // What is written meanwhile is another look's.
+    let (mut file, mut hasher, mut block) = (file.take(size), blake3::Hasher::new(), vec![0; 128 * 1024]);
     loop {
         match file.read(&mut block)? {
             0 => return Ok(hasher.finalize()),

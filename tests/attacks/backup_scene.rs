@@ -72,7 +72,9 @@ impl Scene {
         let application = scene.environment.application.as_ref().unwrap();
         let value = Variable { value: Some("s3cret".to_owned().into()), secret: true };
         let values = application.variables.keys().map(|name| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>();
-        for (path, file) in application::load(application, &values).unwrap().files {
+        for (path, file) in
+            application::load(application, &values, &deployer::secret::Redactor::default()).unwrap().files
+        {
             let Content::Bytes(bytes) = file.content else { panic!("{path} is in memory") };
             for directory in [&tree, &scene.app()] {
                 fs::create_dir_all(directory.join(&path).parent().unwrap()).unwrap();

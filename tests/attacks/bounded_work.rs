@@ -23,6 +23,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
     let application = Application {
         source: Source::Compose(compose),
         withheld: Arc::default(),
+        scope: Arc::default(),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         backup: None,
@@ -32,7 +33,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
         project: "shop--production".to_owned(),
         host_directory: "/opt/deployer/shop--production".into(),
     };
-    application::load(&application, &BTreeMap::new())
+    application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default())
 }
 
 /// A Compose file that is refused as an invalid application, by these words and with its name.

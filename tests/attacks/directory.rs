@@ -70,7 +70,7 @@ impl Project {
     fn load(&self) -> Result<Release, Vec<Failure>> {
         let manifest = manifest::load(self.root.join("deployment.yaml").as_str(), None)?;
         let application = manifest.environments["prod"].application.clone().unwrap();
-        application::load(&application, &BTreeMap::new())
+        application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default())
     }
 
     /// The files that are sent, after a look at every byte of them.
@@ -334,7 +334,8 @@ fn secret_files_are_told_from_others_however_compose_names_them() {
         "STAGE".to_owned(),
         deployer::secret::Variable { value: Some("prod".to_owned().into()), secret: false },
     )]);
-    let release = application::load(&application, &values).unwrap_or_else(|failures| panic!("{failures:?}"));
+    let release = application::load(&application, &values, &deployer::secret::Redactor::default())
+        .unwrap_or_else(|failures| panic!("{failures:?}"));
     let found: BTreeSet<String> =
         release.files.iter().filter(|(_, file)| file.secret).map(|(path, _)| path.to_string()).collect();
     let mut expected = set(&secret);

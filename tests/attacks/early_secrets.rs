@@ -72,3 +72,50 @@ fn no_failure_of_a_release_tells_a_secret() {
         }
     }
 }
+
+/// Files of an application, with a credential in one of them, that together cause an error message with it.
+const OWN_FILES: [(&str, &[(&str, &str)]); 6] = [
+    // A template of variables that does not render, also where nobody could parse it.
+    ("templates: true", &[(".env.tera", "API_TOKEN=s3cr3t-4f81-t0ken\nA={{ nothing }}\n")]),
+    ("templates: true", &[("conf/app.env.tera", "1+1\nAPI_TOKEN=s3cr3t-4f81-t0ken\nA={{ nothing }}\n")]),
+    // A value that becomes a part of a name.
+    ("seed: [x]", &[(".env", "API_TOKEN=s3cr3t-4f81-t0ken\nCOMPOSE_FILE=s3cr3t-4f81-t0ken.yaml\n")]),
+    // Variables that are a Compose file, and rules, in the eyes of somebody.
+    ("files: [vars.env]", &[("vars.env", "API_TOKEN: s3cr3t-4f81-t0ken\n\tA: b\n")]),
+    (
+        "files: [compose.yaml, vars]",
+        &[
+            ("compose.yaml", "services: { web: { image: a, env_file: vars } }"),
+            ("vars", "API_TOKEN: s3cr3t-4f81-t0ken\n\tA: b\n"),
+        ],
+    ),
+    ("seed: [x]", &[(".env", "API_TOKEN=s3cr3t-4f81-t0ken{b\n"), (".deployerignore", "-> .env")]),
+];
+
+#[test]
+fn no_failure_of_a_release_tells_what_its_own_variables_hold() {
+    for (keys, files) in OWN_FILES {
+        let work = Work::new();
+        std::fs::remove_file(work.repository().join("app/conf.txt.tera")).unwrap();
+        work.put("deployment.yaml", &format!(
+            "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: {{ address: 192.0.2.1 }}\n    application:\n      \
+             compose:\n        directory: ./app\n        {keys}\n"
+        ));
+        for (path, text) in files {
+            match text.strip_prefix("-> ") {
+                Some(target) => work.link(&format!("app/{path}"), target),
+                None => work.put(&format!("app/{path}"), text),
+            }
+        }
+        for arguments in
+            [&["check"][..], &["check", "--json"], &["graph"], &["plan", "--offline"]].iter().chain(&COMMANDS)
+        {
+            for workflow in [false, true] {
+                let text = said(&work, arguments, workflow);
+                let shown = |line: &&str| !line.starts_with("::add-mask::");
+                let masked = text.lines().filter(shown).collect::<Vec<_>>().join("\n");
+                assert!(text.contains("app/") && !masked.contains(SECRET), "{arguments:?} {files:?}: {text}");
+            }
+        }
+    }
+}

@@ -153,7 +153,8 @@ fn release(environment: &Environment, case: &Case) -> Release {
         case.files.iter().for_each(|(path, text)| fs::write(directory.join(path), text).unwrap());
         compose.directory = directory.to_owned();
     }
-    let mut release = application::load(&wanted, &values).unwrap_or_else(|failures| panic!("{failures:?}"));
+    let mut release = application::load(&wanted, &values, &deployer::secret::Redactor::default())
+        .unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
         if let application::release::Content::Path(_) = &file.content {
             file.content = application::release::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());

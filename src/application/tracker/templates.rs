@@ -6,8 +6,9 @@ use crate::application::release::{Content, File};
 use crate::application::tree::{self, Wish};
 use crate::application::{Files, invalid, of_bytes};
 use crate::failure::Failure;
+use crate::manifest::environment::Application;
 use crate::template;
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
@@ -45,15 +46,14 @@ pub struct Sources {
     pub files: Files,
 }
 
-/// The sources of a stack with these services; what is in `own` goes before what is in this program. `withheld` are
-/// files that are never sent.
+/// The sources of a stack with these services; what is in `own` goes before what is in this program.
 ///
 /// # Errors
 /// Everything in `own` that cannot be read, and links that lead out of it.
 pub fn of(
     services: &BTreeSet<&'static str>,
     own: &Utf8Path,
-    withheld: &BTreeSet<Utf8PathBuf>,
+    application: &Application,
 ) -> Result<Sources, Vec<Failure>> {
     let embedded = EMBEDDED.iter().chain([&GUARD]).map(|(name, bytes)| {
         let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
@@ -61,7 +61,7 @@ pub fn of(
     });
     let mut all: BTreeMap<String, File> = embedded.collect();
     if own.exists() {
-        for (path, file) in read(own, withheld)? {
+        for (path, file) in read(own, application)? {
             let name = path.into_string();
             // A file takes the place of a template of its name, and the other way round.
             all.remove(&format!("{name}{}", template::SUFFIX));
@@ -85,11 +85,12 @@ pub fn of(
 }
 
 /// The user's own templates and files. A script can be run; what only its owner may read stays so.
-fn read(own: &Utf8Path, withheld: &BTreeSet<Utf8PathBuf>) -> Result<Files, Vec<Failure>> {
+fn read(own: &Utf8Path, application: &Application) -> Result<Files, Vec<Failure>> {
     if !own.is_dir() {
         return Err(vec![invalid(format!("{own} is not a directory")).hint("Templates of your own are in it")]);
     }
-    let mut files = tree::walk(own, Wish { except: &BTreeSet::new(), withheld, links: &[] })?.files;
+    let Application { withheld, scope, .. } = application;
+    let mut files = tree::walk(own, Wish { except: &BTreeSet::new(), withheld, links: &[], scope })?.files;
     for file in files.values_mut().filter(|file| file.mode & 0o077 != 0) {
         let mut start = [0; 2];
         let script = matches!(&file.content, Content::Path(place)

@@ -7,7 +7,7 @@ mod tree;
 mod write;
 
 pub use entry::{Entry, Place, inline};
-pub use write::write;
+pub use write::{create, write};
 
 use super::environment::Name;
 use super::yaml;

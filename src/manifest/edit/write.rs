@@ -1,17 +1,43 @@
-//! Replaces a manifest's file in one step. Never leaves half a file, changes its mode, or overwrites
+//! Makes and replaces a manifest's file in one step. Never leaves half a file, changes its mode, or overwrites
 //! what someone else wrote meanwhile.
 
 use crate::failure::{Failure, Reason};
 use camino::Utf8Path;
-use std::fs;
-use std::io::Write;
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+
+/// Makes the file, whole or not at all, with the mode that any new file gets.
+///
+/// # Errors
+/// `AlreadyExists` where something has that name.
+pub fn create(path: &Utf8Path, text: &str) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let everyones = Permissions::from_mode(0o666);
+    let directory = path.parent().unwrap_or(Utf8Path::new("/"));
+    let mut draft = tempfile::Builder::new().permissions(everyones).tempfile_in(directory).map_err(unnamed)?;
+    draft.write_all(text.as_bytes()).map_err(unnamed)?;
+    draft.as_file().sync_all()?;
+    draft.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Leaves out the draft's own name, which means nothing to anybody.
+fn unnamed(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let kind = error.kind();
+    text.split_once(" at path ").map_or(error, |(why, _)| io::Error::new(kind, why))
+}
 
 /// Writes `new` to `path`, whose text was `old` when it was read.
 ///
 /// # Errors
 /// [`Reason::ManifestUneditable`] where the file cannot be written, or has changed since.
 pub fn write(path: &Utf8Path, old: &str, new: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
+        let error = unnamed(error);
         Failure::new(Reason::ManifestUneditable, format!("{path} cannot be written: {error}"))
             .hint("Check the permissions of the file and its directory")
             .or_disk(&error, path)

@@ -44,6 +44,7 @@ fn of_tracker(written: &Written<TrackerSpec>, identity: &str, reading: &mut Read
         project: project(&spec.project, identity, reading.report),
         host_directory: host_directory(&spec.host_directory, identity, reading.report),
         withheld: Arc::default(),
+        scope: Arc::default(),
     }
 }
 
@@ -69,6 +70,7 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         project: project(&compose.project, identity, reading.report),
         host_directory: host_directory(&compose.host_directory, identity, reading.report),
         withheld: Arc::default(),
+        scope: Arc::default(),
     }
 }
 

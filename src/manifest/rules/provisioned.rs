@@ -13,6 +13,7 @@ use crate::manifest::written::{Given, Spot, Written};
 use crate::secret::SecretSource;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What else of an environment a machine is made from.
@@ -48,7 +49,8 @@ pub fn read(written: &Written<ProvisionedSpec>, around: Around<'_>, reading: &mu
     let timeout = duration(&spec.timeout, Duration::from_mins(30), false, "timeout", reading.report);
     let templates = reading.base.join("templates/tofu");
     let backend = backend(&spec.backend, reading.report);
-    Some(Provision { machine, backend, timeout, passphrase: around.passphrase, templates, login: around.login })
+    let (passphrase, login, scope) = (around.passphrase, around.login, Arc::default());
+    Some(Provision { machine, backend, timeout, passphrase, templates, scope, login })
 }
 
 fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {

@@ -73,7 +73,7 @@ fn identity(spec: &SshSpec, reading: &mut Reading<'_>) -> Option<Identity> {
         reading.report.fault(second.spot, "`identity` and `identity_file` are both given", hint);
     }
     if let Some(file) = &spec.identity_file.0 {
-        let path = reading.existing(file, Need::File, "The private key");
+        let path = reading.existing(file, Need::Value, "The private key");
         reading.withheld.insert(path.clone());
         return Some(Identity::File(path));
     }

@@ -90,7 +90,7 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
             SecretSource::Environment { name: name.value.clone(), secret }
         }
         (Given(None), Given(Some(file)), Given(None)) => {
-            let need = if secret { Need::Secret } else { Need::File };
+            let need = if secret { Need::Secret } else { Need::Value };
             let path = reading.existing(file, need, "The file that holds a value");
             reading.withheld.insert(path.clone());
             SecretSource::File { path, secret }

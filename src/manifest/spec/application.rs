@@ -30,7 +30,7 @@ impl ApplicationSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Compose", deny_unknown_fields, default)]
 pub struct ComposeSpec {
-    /// Its directory on this machine.
+    /// Its directory on this machine; commands that only look read it inside the Git repository of the manifest alone.
     #[schemars(length(min = 1))]
     pub directory: Given<String>,
     /// Compose files, relative to the directory; default: what `docker compose` would find there.
@@ -44,7 +44,8 @@ pub struct ComposeSpec {
     pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Given<Vec<Written<String>>>,
-    /// Links that may lead outside the directory, relative to it; what they lead to is sent.
+    /// Links that may lead outside the directory, relative to it; what they lead to is sent. Commands that only look follow
+    /// them inside the Git repository of the manifest alone.
     pub links: Given<Vec<Written<String>>>,
     /// Globs of rendered files with secrets that every user in a container may read (0644); by default only their owner
     /// may (0600).

@@ -155,6 +155,7 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     let application = Application {
         source: Source::Compose(compose),
         withheld: Arc::default(),
+        scope: Arc::default(),
         variables: BTreeMap::new(),
         archives: BTreeMap::new(),
         backup: None,
@@ -164,7 +165,7 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
         project: "shop--production".to_owned(),
         host_directory: "/opt/deployer/shop--production".into(),
     };
-    let _ = application::load(&application, &values());
+    let _ = application::load(&application, &values(), &deployer::secret::Redactor::default());
 }
 
 fn in_archive(bytes: &[u8]) {
