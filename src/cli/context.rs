@@ -102,7 +102,7 @@ impl Context {
             home: home(),
             json: format == Format::Json,
             verbose: global.verbose,
-            only_looks: false,
+            only_looks,
             by: by(),
             ci: ci(),
             tools: tools(global),

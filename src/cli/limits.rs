@@ -35,11 +35,11 @@ pub fn run(
     command: Command,
     dispatch: fn(&Context, Command) -> Result<Ending, Failure>,
 ) -> Result<Ending, Failure> {
-    if !command.only_looks() {
+    if !context.only_looks {
         return dispatch(context, command);
     }
     process::limit_memory(MEMORY);
-    let own = Context { only_looks: true, ..context.clone() };
+    let own = context.clone();
     within(TIME, context.command, move || dispatch(&own, command))
 }
 
