@@ -220,6 +220,27 @@ pub fn own_containers<'a>(environment: &'a Environment, host: &'a HostFacts) -> 
     })
 }
 
+/// Returns the Compose projects that are the environment's alone: those it claims or, on a host of a former version, those of its
+/// releases; and the one of the manifest, unless somebody else started containers there.
+#[must_use]
+pub fn own_projects(environment: &Environment, host: &HostFacts) -> BTreeSet<String> {
+    let claimed = &host.access.claims.projects;
+    let mut own: BTreeSet<String> = if claimed.is_empty() {
+        host.files.begun().map(|record| record.project.clone()).collect()
+    } else {
+        claimed.clone()
+    };
+    if let Some(application) = &environment.application {
+        let others = host.services.containers.len() > own_containers(environment, host).count();
+        if others || shares_project(host) {
+            own.remove(&application.project);
+        } else {
+            own.insert(application.project.clone());
+        }
+    }
+    own
+}
+
 /// Returns shell that runs `script` with the functions of `claims.sh` while no other environment of the host changes claims. Its lock is
 /// another one than that of packages, which a release does not wait for.
 fn alone(script: &str) -> String {

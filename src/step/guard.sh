@@ -72,15 +72,15 @@ nonce() {
   od -An -N 8 -t x1 /dev/urandom | tr -d ' \n'
 }
 
-# clear_way ./NAME: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, an empty directory is
-# removed; files and directories with content are renamed and so kept, under a name that nobody can take before.
+# clear_way ./NAME [./KEPT]: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, an empty directory
+# is removed; files and directories with content are renamed and so kept, as KEPT with an ending that nobody can take before.
 clear_way() {
   if [ ! -L "$1" ] && [ -d "$1" ]; then
     rmdir -- "$1" 2>/dev/null && return
   elif [ -L "$1" ] || [ ! -f "$1" ]; then
     rm -f -- "$1" && return
   fi
-  mv -nT -- "$1" "$(printf %.200s "$1").deployer-saved-$(nonce)"
+  mv -nT -- "$1" "$(printf %.200s "${2-$1}").deployer-saved-$(nonce)"
 }
 
 # regular ./NAME: prints the content of a regular file of the current directory, of anything else nothing. tar opens it without
@@ -108,10 +108,18 @@ put() {
   why=$(replace "$tree/$1" 2>&1) || { echo "Cannot place $1: $why" >&2 && return 1; }
 }
 
-# replace FILE: puts a copy of root's file under $name of the current directory.
+# replace FILE: puts a copy of root's file under $name of the current directory. A service may create a directory there again and
+# again: where mv can (coreutils 9.5), they change places at once.
 replace() {
-  if [ ! -L "$name" ] && [ -d "$name" ]; then clear_way "$name" || return 1; fi
-  chown -h "${owner:?}" "$1" && cp -pT --remove-destination -- "$1" "$new" && mv -fT -- "$new" "$name"
+  chown -h "${owner:?}" "$1" && cp -pT --remove-destination -- "$1" "$new" || return 1
+  if [ ! -L "$name" ] && [ -d "$name" ]; then
+    if mv --exchange -T -- "$new" "$name" 2>/dev/null; then
+      clear_way "$new" "$name"
+      return
+    fi
+    clear_way "$name" || return 1
+  fi
+  mv -fT -- "$new" "$name"
 }
 
 # present PATH: whether anything has that path below $top.

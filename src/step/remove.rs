@@ -79,20 +79,28 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
 
 fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
-    if claims::shares_project(host) {
-        let ids = claims::own_containers(subject.environment, host).map(|container| format!(" {}", container.id));
-        let ids: String = ids.collect();
-        return if ids.is_empty() { ids } else { format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") };
+    let own = claims::own_projects(subject.environment, host);
+    let mut script = "command -v docker >/dev/null || exit 0\ncd /\n".to_owned();
+    for project in &own {
+        script += &project_down(project, purge);
     }
-    let filter = format!("--filter label=com.docker.compose.project={}", quote(&application.project));
+    let ids = claims::own_containers(subject.environment, host).map(|container| format!(" {}", container.id));
+    let ids: String = ids.collect();
+    if !own.contains(&application.project) && !ids.is_empty() {
+        let _ = writeln!(script, "docker stop{ids} >&2\ndocker rm -f{ids} >&2");
+    }
+    script
+}
+
+/// Shell that removes all of a Compose project, its volumes only where `purge` says so.
+fn project_down(project: &str, purge: bool) -> String {
+    let filter = format!("--filter label=com.docker.compose.project={}", quote(project));
     let mut script = format!(
-        r"command -v docker >/dev/null || exit 0
-cd /
-docker compose -p {project} down --remove-orphans >&2 </dev/null
+        r"docker compose -p {project} down --remove-orphans >&2 </dev/null
 docker ps -aq {filter} | xargs -r docker rm -f >&2
 docker network ls -q {filter} | xargs -r docker network rm >&2
 ",
-        project = quote(&application.project)
+        project = quote(project)
     );
     if purge {
         let _ = writeln!(script, "docker volume ls -q {filter} | xargs -r docker volume rm >&2");

@@ -104,6 +104,24 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
 }
 
 #[test]
+fn a_directory_that_a_service_creates_again_and_again_keeps_no_release_from_its_place() {
+    let host = BedHost::docker();
+    let work = released(&host);
+    inside(
+        &host,
+        "rm -f conf/app.conf; (while :; do mkdir -p conf/app.conf/x; done) </dev/null >/dev/null 2>&1 &\nsleep 0.2",
+    );
+    for text in ["a=2\n", "a=3\n"] {
+        work.write("app/conf/app.conf", text);
+        work.apply().expect(0);
+        assert_eq!(host.shell(&format!("cat {APP}/conf/app.conf")), text);
+        inside(&host, "rm -f conf/app.conf");
+    }
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--yes"]).expect(0);
+    assert!(host.holds(&format!("[ ! -e {APP} ]")));
+}
+
+#[test]
 fn a_service_cannot_choose_what_root_runs_or_whose_its_directory_is() {
     let host = BedHost::docker();
     let work = released(&host);

@@ -136,6 +136,24 @@ fn containers_that_somebody_started_by_hand_stay() {
 
 const LOOK: &str = "find /srv -type f | sort; docker exec one--web-one-1 cat /data/file";
 
+/// The manifest names the project of others by mistake; what it had is its own.
+#[test]
+fn a_destruction_removes_its_own_project_and_no_other() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "data", "project: stack");
+    one.apply().expect(0);
+    host.script(
+        "mkdir -p /srv/theirs; cd /srv/theirs\n\
+         echo 'services: { db: { image: \"demo:1\", init: true, stop_grace_period: 0s, command: [sleep, infinity], volumes: [\"data:/data\"] } }' >compose.yaml\n\
+         echo 'volumes: { data: {} }' >>compose.yaml; docker compose -p theirs up -d\n",
+    );
+    one.edit("deployment.yaml", "project: stack", "project: theirs");
+    let look = "docker ps --format '{{.Names}}' | sort; docker volume ls -q | sort";
+    refused(&host, &one, look, &["Compose project theirs", "one/web"]);
+    destroy(&one, false).expect(0);
+    assert_eq!(host.shell(look), "theirs-db-1\nstack_data\ntheirs_data\n");
+}
+
 #[test]
 fn directories_cannot_nest_or_be_the_same_by_another_path() {
     let host = BedHost::docker();
