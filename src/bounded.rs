@@ -72,7 +72,7 @@ impl Ends {
         let tail = &tail[tail.len().saturating_sub(ERRORS / 2)..];
         let left_out = seen.saturating_sub((head.len() + tail.len()) as u64);
         if left_out > 0 {
-            head.extend_from_slice(format!("\n[{left_out} bytes are left out]\n").as_bytes());
+            head.extend_from_slice(remark(left_out).as_bytes());
         }
         head.extend_from_slice(tail);
         head
@@ -97,6 +97,36 @@ pub fn beginning(path: impl AsRef<Path>) -> String {
     let mut bytes = Vec::new();
     let _ = std::fs::File::open(path).and_then(|file| file.take(SMALL_FILE as u64).read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The end of every remark that a part of a text is left out.
+const LEFT_OUT: &str = " left out]";
+
+/// The longest remark, in bytes.
+const LONGEST_REMARK: usize = 64;
+
+/// Leaves out the middle of a text that is longer than `limit` bytes.
+#[must_use]
+pub fn shortened(text: String, limit: usize) -> String {
+    if text.len() <= limit {
+        return text;
+    }
+    let (head, tail) = (prefix(&text, limit / 2), suffix(&text, limit / 2));
+    format!("{head}{}{tail}", remark(text.len() - head.len() - tail.len()))
+}
+
+fn remark(bytes: impl std::fmt::Display) -> String {
+    format!("\n[{bytes} bytes are{LEFT_OUT}\n")
+}
+
+/// Finds the remarks in a text that a part of it is left out, with the line breaks around them: a word may be cut there.
+pub fn cuts(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    text.match_indices(LEFT_OUT).filter_map(|(at, found)| {
+        let near = text.floor_char_boundary(at.saturating_sub(LONGEST_REMARK));
+        let (before, after) = (&text[..near + text[near..at].rfind('[')?], &text[at + found.len()..]);
+        let start = before.strip_suffix("\n").or_else(|| before.strip_suffix("… ")).unwrap_or(before).len();
+        Some((start, text.len() - after.strip_prefix('\n').unwrap_or(after).len()))
+    })
 }
 
 /// Returns the first bytes of a text, up to `limit` and a whole character.

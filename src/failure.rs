@@ -147,14 +147,6 @@ const MESSAGE: usize = 8 << 10;
 /// Most of the output that explains a failure, in bytes.
 const DETAILS: usize = 64 << 10;
 
-/// Leaves out the middle of a text that is too long.
-fn shortened(text: String, limit: usize) -> String {
-    if text.len() <= limit {
-        return text;
-    }
-    format!("{}\n[…]\n{}", bounded::prefix(&text, limit / 2), bounded::suffix(&text, limit / 2))
-}
-
 /// One failure, ready to be reported. Its message never holds a secret.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -175,7 +167,7 @@ pub struct Failure {
 impl Failure {
     /// A failure for `reason`, saying what failed and on what.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let message = shortened(message.into(), MESSAGE);
+        let message = bounded::shortened(message.into(), MESSAGE);
         Self { reason, environment: None, message, hint: None, location: None, details: None }
     }
 
@@ -203,7 +195,7 @@ impl Failure {
     /// Adds output that explains it; empty output is left out, long output in its middle.
     #[must_use]
     pub fn details(mut self, details: impl Into<String>) -> Self {
-        let details = shortened(details.into(), DETAILS);
+        let details = bounded::shortened(details.into(), DETAILS);
         if !details.trim().is_empty() {
             self.details = Some(details);
         }

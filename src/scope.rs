@@ -101,6 +101,20 @@ impl Scope {
         self.refuse(directory).or_else(|| self.ours(&real(directory)))
     }
 
+    /// Says why nothing is written to a directory, where it is not: the author of a commit chooses where the links of a
+    /// repository lead.
+    #[must_use]
+    pub fn refuse_output(&self, directory: &Utf8Path) -> Option<Refusal> {
+        let written = plain(directory);
+        let below = written.ancestors().find(|above| real(above) == self.top)?;
+        let straight = self.top.join(written.strip_prefix(below).ok()?);
+        let real = real(&written);
+        (real != straight).then(|| Refusal {
+            why: format!("is reached by a link of {} {}, to {real}", self.kind, self.top),
+            hint: format!("Name {real} itself, if that is meant"),
+        })
+    }
+
     /// Refuses what Git and deployer keep in the scope; its own directory may be below one of theirs.
     fn ours(&self, real: &Utf8Path) -> Option<Refusal> {
         let below = real.strip_prefix(&self.top).unwrap_or(real);
@@ -168,6 +182,28 @@ mod tests {
         assert!(!refuses("way", "../shop") && !refuses("outside", "sub") && refuses("outside", ".."));
         // Only what is below the scope may belong to deployer.
         assert!(!refuses(".deployer/plain", "app") && refuses(".deployer/plain", ".deployer"));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_of_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        std::fs::create_dir_all(root.join("repository/.git/hooks")).unwrap();
+        symlink(".git/hooks", root.join("repository/out")).unwrap();
+        symlink("repository", root.join("way")).unwrap();
+        for (directory, output, refused) in [
+            ("repository", "out", true),
+            ("repository", "out/new", true),
+            ("way", "out", true),
+            ("repository", "new/er", false),
+            ("way", "new", false),
+            ("repository", ".git/hooks", false),
+            ("repository", "../elsewhere", false),
+        ] {
+            let scope = Scope::of(&root.join(directory), &Extent::Anywhere);
+            let refusal = scope.refuse_output(&root.join(directory).join(output));
+            assert_eq!(refusal.is_some(), refused, "{directory} {output}");
+        }
     }
 
     #[test]

@@ -17,6 +17,9 @@ use std::os::unix::fs::PermissionsExt;
 /// The most entries that are reached through links to directories: links in links multiply.
 const THROUGH_LINKS: usize = 100_000;
 
+/// How deep directories of an application may be in each other.
+const DEEPEST: usize = 200;
+
 /// The manifest's settings of a directory.
 #[derive(Clone, Copy)]
 pub struct Wish<'a> {
@@ -131,6 +134,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn list(&mut self, spot: &Spot) {
+        if self.above.len() >= DEEPEST {
+            let full = self.directory.join(&spot.shown);
+            let failure = invalid(format!("{full} has more than {DEEPEST} directories above it"));
+            return self.failures.push(failure.hint(format!("Add a directory above {full} to {}", left_out::FILE)));
+        }
         let entries = std::fs::read_dir(&spot.real).and_then(Iterator::collect::<io::Result<Vec<DirEntry>>>);
         let mut entries = match entries {
             Ok(entries) => entries,

@@ -8,6 +8,7 @@ use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::prepare::{Prepared, Resolve};
+use crate::scope::Scope;
 use camino::Utf8Path;
 use std::io;
 
@@ -39,6 +40,10 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Read).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
+    let scope = Scope::of(&context.manifest_directory(), &context.extent);
+    if let Some(refusal) = scope.refuse_output(&context.directory.join(&args.output)) {
+        return Err(vec![refusal.failure(Reason::ApplicationInvalid, &args.output)]);
+    }
     let resolve = if args.offline { Resolve::Literals } else { Resolve::Everything };
     for mut prepared in pass.prepare(environments, resolve).await {
         let left_out = unresolved(&mut prepared);

@@ -1,10 +1,12 @@
 //! Takes secret values out of text that is about to be reported. Never knows where a value comes from.
 
 use super::forms;
+use crate::bounded;
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
+use zeroize::Zeroizing;
 
 /// Shorter values are too common to be told from other text.
 const SHORTEST: usize = 4;
@@ -14,6 +16,9 @@ const HIDDEN: &str = "***";
 const LONGEST: usize = 4 * 1024;
 /// Bytes of all texts that are looked for at once: the search takes about 40 times that of memory while it is made.
 const BUDGET: usize = 1 << 20;
+
+/// More remarks that something is left out than an honest text has: it is hidden as a whole.
+const CUTS: usize = 100;
 
 /// Takes secret values out of text, in whatever form they come. Can learn more of them while others use it.
 #[derive(Default)]
@@ -128,7 +133,7 @@ impl Known {
             let value = value.expose_secret();
             text.match_indices(value).map(|(at, _)| (at, at + value.len())).collect::<Vec<_>>()
         };
-        let long: Vec<_> = self.long.iter().flat_map(found).collect();
+        let long: Vec<_> = self.long.iter().flat_map(found).chain(self.cut(text)).collect();
         if !long.is_empty() {
             let mut all: Vec<_> = spans.into_iter().chain(long).collect();
             all.sort_unstable_by_key(|(_, end)| *end);
@@ -139,6 +144,55 @@ impl Known {
         }
         spans
     }
+
+    /// Returns the parts of secrets that were cut where a part of the text is left out.
+    fn cut(&self, text: &str) -> Vec<(usize, usize)> {
+        let cuts: Vec<_> = bounded::cuts(text).take(CUTS + 1).collect();
+        if cuts.len() > CUTS {
+            return vec![(0, text.len())];
+        }
+        if cuts.is_empty() {
+            return Vec::new();
+        }
+        let values = self.values.iter().map(SecretString::expose_secret);
+        let all = values.flat_map(|value| forms::of(value).into_iter().chain([value.to_owned()]));
+        let mut spans = Vec::new();
+        for secret in all.map(Zeroizing::new) {
+            let word = secret.as_bytes();
+            let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(word.iter().rev().copied().collect());
+            for (end, start) in &cuts {
+                let (head, tail) = (&text.as_bytes()[..*end], &text.as_bytes()[*start..]);
+                let near = &head[head.len().saturating_sub(word.len())..];
+                let before = overlap(near.iter().copied(), word);
+                let after = overlap(tail[..tail.len().min(word.len())].iter().rev().copied(), &reversed);
+                spans.extend((before >= SHORTEST).then_some((end - before, *end)));
+                spans.extend((after >= SHORTEST).then_some((*start, start + after)));
+            }
+        }
+        spans
+    }
+}
+
+/// Returns the length of the longest end of `text` that is the beginning of `word`, without the whole word. It is the state in
+/// which the automaton of Knuth, Morris and Pratt for the word ends.
+fn overlap(text: impl Iterator<Item = u8>, word: &[u8]) -> usize {
+    let mut borders = vec![0];
+    let step = |borders: &[usize], mut state: usize, byte: u8| {
+        loop {
+            if state < word.len() && word[state] == byte {
+                return state + 1;
+            }
+            if state == 0 {
+                return 0;
+            }
+            state = borders[state - 1];
+        }
+    };
+    for at in 1..word.len() {
+        borders.push(step(&borders, borders[at - 1], word[at]));
+    }
+    let state = text.fold(0, |state, byte| step(&borders, state, byte));
+    if state == word.len() { borders[state - 1] } else { state }
 }
 
 /// Adds a span that ends where the last one does or later.

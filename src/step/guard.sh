@@ -100,9 +100,10 @@ same() {
 put() {
   split "$1"
   enter "$directory" make || { echo "Cannot place $1: $passed/$part is in the way" >&2 && return 1; }
-  for old in ./.deployer-new.* "$name.deployer-new"; do
-    [ ! -e "$old" ] && [ ! -L "$old" ] || rm -f -- "$old" 2>/dev/null || :
-  done
+  # What a run that was killed left; a service may make as many files of such names as it likes.
+  [ "${swept-}" = "$PWD" ] || { timeout 2 find . -maxdepth 1 -name '.deployer-new.*' ! -type d -delete 2>/dev/null || :; }
+  swept=$PWD
+  [ ! -e "$name.deployer-new" ] && [ ! -L "$name.deployer-new" ] || rm -f -- "$name.deployer-new" 2>/dev/null || :
   same "${tree:?}/$1" "$name" && return
   : "${new:=./.deployer-new.$(nonce)}"
   why=$(replace "$tree/$1" 2>&1) || { echo "Cannot place $1: $why" >&2 && return 1; }
@@ -161,8 +162,10 @@ discard() {
   if [ ! -L "$name" ] && [ -d "$name" ]; then
     rmdir -- "$name" 2>/dev/null || :
   else
-    rm -f -- "$name" "$name.deployer-new"
+    rm -f -- "$name"
   fi
+  # The name that former versions placed it under; a service may have made a directory of that name.
+  rm -f -- "$name.deployer-new" 2>/dev/null || :
   while [ "$directory" != . ]; do
     split "$directory"
     enter "$directory" && rmdir -- "$name" 2>/dev/null || return 0

@@ -14,6 +14,9 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// Most memory of all open databases (bytes); a value is a state of OpenTofu at most, which is read into memory twice.
+const HEAP: &str = "1073741824";
+
 /// How long another process may hold the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -144,6 +147,8 @@ async fn judge(path: &Utf8Path) -> Result<Option<Judged>, Failure> {
 /// How every database is opened: nothing in it is run, and its pages are checked as they are read.
 fn options(file: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(file).busy_timeout(PATIENCE);
+    // A small file may claim to hold values of any size.
+    let options = options.pragma("hard_heap_limit", HEAP);
     options.pragma("trusted_schema", "OFF").pragma("cell_size_check", "ON")
 }
 

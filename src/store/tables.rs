@@ -10,6 +10,9 @@ pub(super) static MIGRATOR: Migrator = sqlx::migrate!("src/store/migrations");
 /// More entries than any store has.
 const MANY: u32 = 1000;
 
+/// Longer texts (bytes) than any of ours.
+const LONGEST: u32 = 1 << 16;
+
 /// Type, name, table and text of each table and index.
 type Entries = Vec<(String, String, String, Option<String>)>;
 
@@ -61,7 +64,10 @@ async fn made_by(version: i64) -> Result<Entries, sqlx::Error> {
 }
 
 async fn entries(connection: &mut SqliteConnection) -> Result<Entries, sqlx::Error> {
-    let query = sqlx::query_as("SELECT type, name, tbl_name, sql FROM sqlite_schema LIMIT ?").bind(MANY);
+    // The length of a value is told without reading it.
+    let query = "SELECT iif(octet_length(type) > ?1, '', type), iif(octet_length(name) > ?1, '', name), \
+                 iif(octet_length(tbl_name) > ?1, '', tbl_name), iif(octet_length(sql) > ?1, '', sql) FROM sqlite_schema LIMIT ?2";
+    let query = sqlx::query_as(query).bind(LONGEST).bind(MANY);
     let mut entries: Entries = query.fetch_all(connection).await?;
     entries.sort();
     Ok(entries)

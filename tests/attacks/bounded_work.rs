@@ -18,6 +18,11 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
     for (name, text) in files {
         fs::write(directory.join(name), text).unwrap();
     }
+    load_from(directory, seed)
+}
+
+/// The application of a directory.
+fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
     let (files, seed) = (Vec::new(), seed.to_vec());
     let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
     let application = Application {
@@ -233,4 +238,21 @@ fn many_entries(count: usize) -> Vec<u8> {
         bytes.extend_from_slice(header.as_bytes());
     }
     bytes
+}
+
+#[test]
+fn directories_in_directories_are_counted() {
+    for (depth, refused) in [(150, false), (250, true)] {
+        let held = tempfile::tempdir().unwrap();
+        let top = Utf8PathBuf::from_path_buf(held.path().canonicalize().unwrap()).unwrap();
+        fs::write(top.join("compose.yaml"), "services: { web: { image: demo } }").unwrap();
+        let deep = top.join(vec!["d"; depth].join("/"));
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("f"), "x").unwrap();
+        let loaded = load_from(top, &[]);
+        assert_eq!(loaded.is_err(), refused, "{depth}");
+        for failure in loaded.err().into_iter().flatten() {
+            assert!(failure.message.contains("directories above it"), "{failure}");
+        }
+    }
 }

@@ -60,3 +60,20 @@ fn what_render_writes_is_one_release() {
     assert_eq!(fs::read_to_string(out("a.txt")).unwrap() + &fs::read_to_string(out("zz/b.txt")).unwrap(), "newnew");
     assert_eq!(fs::metadata(out("a.txt")).unwrap().permissions().mode() & 0o777, 0o644);
 }
+
+/// The author of a commit chooses where the links of a repository lead, and what is written there.
+#[test]
+fn render_writes_through_no_link_of_the_repository() {
+    let work = Work::new();
+    work.put("app/post-checkout", "#!/bin/sh\ntouch ../ran\n");
+    fs::create_dir_all(work.repository().join(".git/hooks")).unwrap();
+    work.link("out", ".git/hooks");
+    for output in ["out", "out/new", "./out"] {
+        let run = work.run(&["render", "web", "-o", output]);
+        assert!(run.code == 64 && run.err.contains("reached by a link"), "{output}: {}{}", run.out, run.err);
+    }
+    assert!(!work.repository().join(".git/hooks/post-checkout").exists());
+    assert!(!work.repository().join(".git/hooks/new").exists());
+    // Where it leads may be named.
+    assert_eq!(work.run(&["render", "web", "-o", "../outside/new"]).code, 0);
+}

@@ -116,3 +116,35 @@ proptest! {
         prop_assert_eq!(knowing(&["Correct-Horse_1", "42-42-42"]).redacted(&text), None);
     }
 }
+
+#[test]
+fn a_secret_that_is_cut_is_hidden_on_both_sides() {
+    let secret = "correct-horse-battery-staple-0123456789";
+    let redactor = Redactor::new(&[secret.into()]);
+    for at in 0..secret.len() {
+        // The cut is within the secret, or at one of its ends.
+        let text = format!("{}{secret}{}", "a".repeat(50 - at), "b".repeat(300));
+        let redacted = redactor.redact(&bounded::shortened(text, 100));
+        assert!(!redacted.contains(&secret[..SHORTEST]) || at < SHORTEST, "{at}: {redacted}");
+        assert!(redacted.starts_with("aaaaaaaaaa") && redacted.contains(" bytes are left out]\nb"), "{at}: {redacted}");
+        let text = format!("{}{secret}{}", "a".repeat(300), "b".repeat(50 - at));
+        let redacted = redactor.redact(&bounded::shortened(text, 100));
+        assert!(!redacted.contains(&secret[secret.len() - SHORTEST..]) || at < SHORTEST, "{at}: {redacted}");
+    }
+    let base64 = BASE64.encode(secret.as_bytes());
+    let redacted = redactor.redact(&format!("x {}\n[5 bytes are left out]\ny", &base64[..20]));
+    assert_eq!(redacted, "x ***\n[5 bytes are left out]\ny");
+    // A text that only looks like that stays.
+    let honest = "a [file] is left out]\n[3 bytes are left out]\nhello";
+    assert_eq!(redactor.redact(honest), honest);
+    let forged = format!("{secret}{}", "[1 bytes are left out]\n".repeat(200));
+    assert_eq!(redactor.redact(&forged), HIDDEN);
+}
+
+proptest! {
+    #[test]
+    fn an_overlap_is_the_longest_end_that_begins_the_word(text in "[ab]{0,12}", word in "[ab]{1,8}") {
+        let longest = (0..word.len()).rev().find(|length| text.ends_with(&word[..*length])).unwrap_or_default();
+        prop_assert_eq!(overlap(text.bytes(), word.as_bytes()), longest);
+    }
+}
