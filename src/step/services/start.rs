@@ -16,7 +16,7 @@ const MOUNTED: &str = include_str!("mounted.sh");
 /// Paths of mounts that a service can replace, by the directory below which it can. Links that lead to that directory are root's own.
 type Exposed = BTreeMap<Utf8PathBuf, BTreeSet<Utf8PathBuf>>;
 
-/// Returns shell, after [`guard::FUNCTIONS`], that refuses links before a switch to `record` puts its files in place: those
+/// Returns shell, after [`FUNCTIONS`](crate::step::guard::FUNCTIONS), that refuses links before a switch to `record` puts its files in place: those
 /// that are not `kept` replace a link.
 #[must_use]
 pub fn before_switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
@@ -31,7 +31,7 @@ pub fn before_switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<U
     unlinked(record, &exposed)
 }
 
-/// Returns shell, after [`guard::FUNCTIONS`], that lets `run` start containers of `record`, whose files are in place. `run` notes in
+/// Returns shell, after [`FUNCTIONS`](crate::step::guard::FUNCTIONS), that lets `run` start containers of `record`, whose files are in place. `run` notes in
 /// `$code` how that ended.
 #[must_use]
 pub fn guarded(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
