@@ -172,6 +172,20 @@ pub fn is_absolute(path: &str) -> bool {
     path.strip_prefix('/').and_then(|path| relative(path.trim_end_matches('/'))).is_some()
 }
 
+/// Returns an absolute path without `.` and `..`, as it is written.
+#[must_use]
+pub fn plain_path(path: &Utf8Path) -> Utf8PathBuf {
+    let mut clean = Utf8PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Utf8Component::Normal(name) => clean.push(name),
+            Utf8Component::ParentDir => _ = clean.pop(),
+            _ => {}
+        }
+    }
+    clean
+}
+
 /// Accepts one short word, such as the name of an operating system or a version.
 #[must_use]
 pub fn word(text: &str) -> Option<&str> {

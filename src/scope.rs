@@ -1,8 +1,9 @@
 //! The part of this machine's disk that a manifest may name files of. Holds the one rule for every path of a manifest and
 //! every link next to it.
 
+use crate::checked;
 use crate::failure::{Failure, Reason};
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
 
 /// Files and directories of Git and of deployer, anywhere.
 pub const OURS: [&str; 2] = [".git", ".deployer"];
@@ -63,7 +64,7 @@ impl Scope {
         let real = real(directory);
         let is_top = |one: &&Utf8Path| one.join(".git").symlink_metadata().is_ok();
         // As it is written first: a link in a repository does not lead to another one.
-        let written = plain(directory);
+        let written = checked::plain_path(directory);
         let git = [&written, &real].into_iter().find_map(|path| path.ancestors().find(is_top));
         let (top, kind) = match (extent, git) {
             (Extent::Directory(top), _) => (top.clone(), "the directory of --within,"),
@@ -84,7 +85,7 @@ impl Scope {
         if self.closed && !real.starts_with(&self.top) {
             let Self { top, kind, .. } = self;
             let both = real.ancestors().find(|above| top.starts_with(above)).unwrap_or(&real);
-            let (is, first) = if plain(path).starts_with(top) {
+            let (is, first) = if checked::plain_path(path).starts_with(top) {
                 ("is reached by a link out of", format!("Replace the link in {path} by what it leads to"))
             } else {
                 ("is outside of", format!("Move {path} into {top}"))
@@ -133,22 +134,9 @@ pub fn belongs_to_us(path: &Utf8Path) -> bool {
 fn real(path: &Utf8Path) -> Utf8PathBuf {
     let known = path.ancestors().find_map(|above| {
         let real = above.canonicalize_utf8().ok()?;
-        Some(plain(&real.join(path.strip_prefix(above).ok()?)))
+        Some(checked::plain_path(&real.join(path.strip_prefix(above).ok()?)))
     });
-    known.unwrap_or_else(|| plain(path))
-}
-
-/// An absolute path without `.` and `..`, as it is written.
-fn plain(path: &Utf8Path) -> Utf8PathBuf {
-    let mut clean = Utf8PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            Utf8Component::Normal(name) => clean.push(name),
-            Utf8Component::ParentDir => _ = clean.pop(),
-            _ => {}
-        }
-    }
-    clean
+    known.unwrap_or_else(|| checked::plain_path(path))
 }
 
 #[cfg(test)]

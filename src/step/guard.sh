@@ -129,19 +129,6 @@ present() {
   enter "$directory" && { [ -e "$name" ] || [ -L "$name" ]; }
 }
 
-# unlinked PATH: ends the script where a path below $top leads through a link or is one.
-unlinked() {
-  split "$1"
-  if enter "$directory"; then
-    [ -L "$name" ] || return 0
-  else
-    linked=./$part
-    enter "$passed" && [ ! -L "$linked" ] && return
-  fi
-  echo "Cannot start the services: $1 is mounted, and a link is in its place on the host. Remove the link" >&2
-  exit 1
-}
-
 # make_directory USER:GROUP PATH: creates a directory below $top, unless it is there, and gives it to its owner.
 make_directory() {
   split "$2"
@@ -330,3 +317,21 @@ copy_own() {
     [ "$(stat -c %s "$own/$path")" -le 1048576 ] || rm -f "$own/$path"
   done
 }
+
+# unlinked DIRECTORY: reads paths below a directory, one a line, and fails where one is a link or leads through one. Links that lead
+# to the directory itself are followed.
+unlinked() (
+  cd -P -- "$1" 2>/dev/null || exit 0
+  top=$PWD
+  while IFS= read -r path; do
+    split "$path"
+    if ! enter "$directory"; then
+      name=./$part
+      enter "$passed" && [ ! -L "$name" ] && continue
+    elif [ ! -L "$name" ]; then
+      continue
+    fi
+    echo "Cannot start the services: $1/$path is mounted, and ${PWD%/}/${name#./} is a link. Remove that link" >&2
+    exit 1
+  done
+)

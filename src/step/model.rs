@@ -211,8 +211,9 @@ impl Model {
             let read: BTreeSet<Utf8PathBuf> = own.iter().cloned().chain(given.filter_map(below)).collect();
             let devices =
                 service.volumes.iter().filter_map(|mount| self.volumes.get(mount.source.as_str())?.as_ref()?.device());
-            let mounts: BTreeSet<Utf8PathBuf> =
-                read.iter().cloned().chain(devices.filter_map(|path| below(&path))).collect();
+            let devices: Vec<Utf8PathBuf> = devices.collect();
+            let mounts: BTreeSet<Utf8PathBuf> = read.iter().cloned().chain(devices.iter().filter_map(below)).collect();
+            let outside = self.outside(service, |path| below(path).is_none());
             let reads = files.clone().filter(|file| file.ancestors().any(|above| read.contains(above)));
             let reads: BTreeSet<&Utf8PathBuf> = reads.collect();
             let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
@@ -223,6 +224,7 @@ impl Model {
                 reads: reads.into_iter().cloned().collect(),
                 inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
                 mounts: mounts.into_iter().collect(),
+                outside,
                 ports: service.ports.iter().flat_map(ports).collect(),
                 // What a provider brings has no container.
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
@@ -234,6 +236,24 @@ impl Model {
             }
         };
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
+    }
+
+    /// Returns what a service mounts from the paths of the host that are `outside`: true where it may write there.
+    fn outside(&self, service: &Service, outside: impl Fn(&Utf8PathBuf) -> bool) -> BTreeMap<Utf8PathBuf, bool> {
+        let place = |mount: &Mount| match mount.r#type.as_str() {
+            "bind" => Some(mount.source.clone()),
+            _ => self.volumes.get(mount.source.as_str())?.as_ref()?.device(),
+        };
+        let volumes = service.volumes.iter().filter_map(|mount| Some((place(mount)?, !mount.read_only)));
+        let files = self.sources(service).filter_map(|source| Some((source.file.clone()?, false)));
+        let mut mounts = BTreeMap::new();
+        for (path, writes) in volumes.chain(files).filter(|(path, _)| outside(path)) {
+            let path = checked::plain_path(&path);
+            if checked::is_absolute(path.as_str()) {
+                *mounts.entry(path).or_default() |= writes;
+            }
+        }
+        mounts
     }
 
     /// What a service mounts from below `tree` that holds none of the `sent` files: data, which only the live directory

@@ -170,6 +170,9 @@ pub struct ServiceRecord {
     /// Its mounts from below the application's directory, also of volumes, configs and secrets that lead there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Utf8PathBuf>,
+    /// Its mounts from anywhere else on the host, absolute: true where it may write there. The root directory is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outside: BTreeMap<Utf8PathBuf, bool>,
     /// Host ports it publishes.
     pub ports: Vec<PublishedPort>,
     /// How many containers it has.
@@ -198,6 +201,7 @@ impl ServiceRecord {
             && self.reads.iter().all(|path| checked::is_relative(path))
             // The directory itself is an empty path.
             && self.mounts.iter().all(|path| path.as_str().is_empty() || checked::is_relative(path))
+            && self.outside.keys().all(|path| checked::is_absolute(path.as_str()))
             && self.ports.iter().all(PublishedPort::is_sound)
             && self.end.as_deref().is_none_or(|end| end == checked::said(end))
             && self.image_id.as_deref().is_none_or(|id| ImageId::parse(id).is_some())

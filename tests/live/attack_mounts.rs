@@ -125,7 +125,7 @@ fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
     ));
     work.write("app/compose.yaml", compose("2"));
     let stopped = work.apply().expect(1);
-    assert!(stopped.stdout.contains("Stopped other: it mounts data/sub"), "{}", stopped.stdout);
+    assert!(stopped.stdout.contains(&format!("Stopped other: it mounts {APP}/data/sub")), "{}", stopped.stdout);
     untouched(&host);
     let running = host.shell("docker ps --format '{{.Label \"com.docker.compose.service\"}}'");
     assert_eq!(running, "web\n");
@@ -136,4 +136,67 @@ fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
     work.apply().expect(0);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     destroyed(&host, &work);
+}
+
+#[test]
+fn a_mount_outside_the_application_is_no_link_either() {
+    let host = BedHost::docker();
+    host.shell("mkdir -p /srv/shared/sub");
+    let compose = |next: &str| {
+        format!(
+            "services:\n{}{}",
+            sleeping("web", "volumes: [\"/srv/shared:/data\"]"),
+            sleeping("other", &format!("volumes: [\"/srv/shared/sub:/sub\"], environment: {{ NEXT: \"{next}\" }}"))
+        )
+    };
+    let work = released(&host, &compose("1"), "");
+    inside(&host, "rm -rf /data/sub; ln -s /srv/victim /data/sub");
+    let restart = work.run(&["restart", "production"]).expect(1);
+    assert!(restart.stderr.contains("/srv/shared/sub is a link"), "{}", restart.stderr);
+    work.write("app/compose.yaml", compose("2"));
+    refused(&host, &work, "/srv/shared/sub", "rm /srv/shared/sub && mkdir /srv/shared/sub");
+}
+
+#[test]
+fn a_directory_above_the_application_that_a_service_writes_to_exposes_it() {
+    let host = BedHost::docker();
+    let compose = |next: &str| {
+        format!(
+            "services:\n{}{}",
+            sleeping("web", "volumes: [\"..:/all\"]"),
+            sleeping("other", &format!("volumes: [\"./data:/data\"], environment: {{ NEXT: \"{next}\" }}"))
+        )
+    };
+    let work = released(&host, &compose("1"), "");
+    inside(&host, "cd /all/shop--production && mv data old && ln -s /srv/victim data");
+    work.write("app/compose.yaml", compose("2"));
+    refused(&host, &work, "shop--production/data", &format!("cd {APP} && rm data && mv old data"));
+}
+
+#[test]
+fn honest_mounts_of_one_another_work() {
+    let host = BedHost::docker();
+    // The disk of the media is behind a link of root's own, as /var/run is.
+    host.shell("mkdir -p /mnt/disk/media/torrents && ln -s /mnt/disk/media /srv/media && [ -L /var/run ]");
+    let monitor = "volumes: [\"/:/host:ro\", \"/var/run:/var/run:ro\", \"/var/run/docker.sock:/docker.sock\", \"/etc:/etc/host:ro\", \"/etc/os-release:/os:ro\"]";
+    let compose = |next: &str| {
+        format!(
+            "services:\n{}{}{}",
+            sleeping("web", "volumes: [\"/srv/media:/data\", \"/run:/host\"]"),
+            sleeping(
+                "other",
+                &format!("volumes: [\"/srv/media/torrents:/torrents\"], environment: {{ NEXT: \"{next}\" }}")
+            ),
+            sleeping("monitor", monitor)
+        )
+    };
+    let work = released(&host, &compose("1"), "");
+    inside(&host, "echo hello >/data/torrents/file");
+    work.write("app/compose.yaml", compose("2"));
+    work.apply().expect(0);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    assert_eq!(host.shell("docker exec shop--production-other-1 cat /torrents/file"), "hello\n");
+    work.run(&["restart", "production"]).expect(0);
+    destroyed(&host, &work);
+    assert_eq!(host.shell("cat /mnt/disk/media/torrents/file"), "hello\n");
 }

@@ -83,9 +83,10 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts that stand in files of their own are named, not shown.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("guard.sh", include_str!("../../src/step/guard.sh")),
     ("claims.sh", include_str!("../../src/step/claims.sh")),
+    ("mounted.sh", include_str!("../../src/step/services/mounted.sh")),
     ("ask.sh", include_str!("../../src/step/images/ask.sh")),
     ("host.sh", include_str!("../../src/step/firewall/host.sh")),
     ("change.sh", include_str!("../../src/step/firewall/change.sh")),

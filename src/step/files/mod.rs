@@ -49,7 +49,8 @@ pub struct Seen {
     /// What releases put there, as the switch notes it before it begins: also those of a release whose
     /// own record a later one replaced before its files were gone.
     pub noted: BTreeSet<Utf8PathBuf>,
-    /// What services of any release mounted from below the application's directory, as their start notes it before it begins.
+    /// What services of any release mounted from below the application's directory, and absolute paths elsewhere that they could
+    /// write to, as their start notes it before it begins.
     pub mounted: BTreeSet<Utf8PathBuf>,
     /// The things in the application's directory under the paths asked for.
     pub live: BTreeMap<Utf8PathBuf, OnHost>,

@@ -105,7 +105,11 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "rejected" => seen.rejected = Rejected::read_list(value),
             "owned" => seen.noted = value.lines().filter_map(checked::relative).collect(),
             "mounted" => {
-                let path = |line: &str| if line == "." { Some("".into()) } else { checked::relative(line) };
+                let path = |line: &str| match line {
+                    "." => Some("".into()),
+                    line if checked::is_absolute(line) => Some(line.into()),
+                    line => checked::relative(line),
+                };
                 seen.mounted = value.lines().filter_map(path).collect();
             }
             "staged" => staged = release_record(word, value)?,

@@ -92,6 +92,11 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     let keyed = |digest| files::key(subject, host).digest(&digest);
     let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
     let mut records = staged.model.records(&roots, &record.files.keys(), &variable, &keyed);
+    for service in records.values_mut() {
+        let outside = std::mem::take(&mut service.outside).into_iter();
+        service.outside =
+            outside.map(|(path, writes)| (start::live_path(path, &tree, &record.directory), writes)).collect();
+    }
     build::mark(subject, host, staged, &mut records);
     before::mark(subject, &mut records);
     records

@@ -1,15 +1,17 @@
 # shellcheck shell=sh
-# same_mounts PROJECT: reads paths below $top, one a line, and stops each container of the project that has something else in the place of a mount from
-# one of them; the script ends then. The kernel's own lists are compared, and no path is followed: a mount is the
+# same_mounts PROJECT DIRECTORY: reads paths below a directory, one a line, and stops each container of the project that has something else in the
+# place of a mount from one of them; it fails then. The kernel's own lists are compared, and no path is followed: a mount is the
 # device and the place on it where root finds the path, or what had that place and is removed by now.
-same_mounts() {
+same_mounts() (
   paths=$(cat)
+  cd -P -- "$2" 2>/dev/null || exit 0
+  top=$PWD
   # A container may end meanwhile; an answer that is not whole counts for nothing.
   list_mounts "$1" || list_mounts "$1" || exit 1
   volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
   # shellcheck disable=SC2086
   [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{index . "device"}}{{end}}' $volumes </dev/null) || exit 1
-  wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | app=${app:?} top=${top:?} awk -F '\t' '
+  wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | named=$2 top=$top awk -F '\t' '
     function plain(text) {
       gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\012/, "\n", text); gsub(/\\134/, "\\", text)
       return text
@@ -24,7 +26,7 @@ same_mounts() {
     }
     function below(source) {
       sub(/\/+$/, "", source)
-      if (index(source, ENVIRON["app"] "/") == 1) return substr(source, length(ENVIRON["app"]) + 2)
+      if (index(source, ENVIRON["named"] "/") == 1) return substr(source, length(ENVIRON["named"]) + 2)
       if (index(source, ENVIRON["top"] "/") == 1) return substr(source, length(ENVIRON["top"]) + 2)
       return ""
     }
@@ -59,13 +61,13 @@ same_mounts() {
       wanted = on_device(ENVIRON["top"] "/" path)
       if (wanted != "" && !has($1, $7, wanted)) print $2 "\t" $3 "\t" path
     }')
-  [ -n "$wrong" ] || return 0
+  [ -n "$wrong" ] || exit 0
   printf '%s\n' "$wrong" | cut -f 1 | sort -u | while read -r id; do docker kill "$id" </dev/null >&2 || :; done
   printf '%s\n' "$wrong" | while IFS="$(printf '\t')" read -r _ service path; do
-    echo "Stopped $service: it mounts $path, which was something else when Docker looked. Remove the link that is or was there" >&2
+    echo "Stopped $service: it mounts $2/$path, which was something else when Docker looked. Remove the link that is or was there" >&2
   done
   exit 1
-}
+)
 
 # list_mounts PROJECT: what each running container of the project mounts, as $mounts.
 list_mounts() {
