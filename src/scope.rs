@@ -106,7 +106,7 @@ impl Scope {
     /// repository lead.
     #[must_use]
     pub fn refuse_output(&self, directory: &Utf8Path) -> Option<Refusal> {
-        let written = plain(directory);
+        let written = checked::plain_path(directory);
         let below = written.ancestors().find(|above| real(above) == self.top)?;
         let straight = self.top.join(written.strip_prefix(below).ok()?);
         let real = real(&written);
