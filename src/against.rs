@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tree::Found;
 
-/// How long environments are compared; so a plan of those that were is said within the time that the command has.
+/// How long the comparison of all environments may take. It leaves time to print those that were compared before the command's own limit.
 const LIMIT: Duration = Duration::from_mins(4);
 
 /// A manifest in a tree, with the files of the tree.

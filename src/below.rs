@@ -1,6 +1,7 @@
 //! Files below a directory of this machine, opened and made without following a link in any component. The directory
 //! itself is what somebody named: it may be a link.
 
+use crate::bounded;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat, unlinkat};
 use std::fs::File;
@@ -25,6 +26,12 @@ pub fn open(root: &Utf8Path, path: &Utf8Path) -> io::Result<File> {
 pub fn regular(path: &Utf8Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     only_regular(File::from(openat(CWD, path.as_std_path(), flags, Mode::empty())?))
+}
+
+/// Reads a regular file of at most `limit` bytes of UTF-8, wherever links lead to it.
+pub fn text(path: &Utf8Path, limit: u64) -> io::Result<String> {
+    let bytes = bounded::whole(regular(path)?, limit)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
 fn only_regular(file: File) -> io::Result<File> {

@@ -45,7 +45,7 @@ impl std::fmt::Debug for Scope {
 pub struct Refusal {
     /// Completes a sentence that begins with the path.
     pub why: String,
-    /// What to do.
+    /// The way out, as one imperative sentence.
     pub hint: String,
 }
 

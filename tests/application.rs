@@ -3,15 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+#[path = "common/application.rs"]
+mod common;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::application::release::{Content, Release};
 use deployer::application::{self, Tarball};
 use deployer::failure::Failure;
-use deployer::manifest::environment::{Application, Compose, Pull, Source};
+use deployer::manifest::environment::{Application, Compose};
 use deployer::secret::Variable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
 
 #[derive(Clone, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,19 +33,7 @@ struct Case {
 
 fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
     let Case { files, templates, seed, links, readable, .. } = case.clone();
-    Application {
-        source: Source::Compose(Compose { directory, files, templates, seed, links, readable }),
-        variables: BTreeMap::new(),
-        archives: BTreeMap::new(),
-        backup: None,
-        before: Vec::new(),
-        pull: Pull::Missing,
-        registries: BTreeMap::new(),
-        project: "shop--production".to_owned(),
-        host_directory: "/opt/deployer/shop--production".into(),
-        withheld: Arc::default(),
-        scope: Arc::default(),
-    }
+    common::application(Compose { directory, files, templates, seed, links, readable })
 }
 
 fn values(case: &Case) -> BTreeMap<String, Variable> {

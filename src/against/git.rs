@@ -2,10 +2,11 @@
 //! and no smudge filter is run, and neither the index nor the object store is changed.
 
 use super::tree::Tree;
+use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::process::{self, Environment};
 use crate::scratch;
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl Repository {
     /// `ToolMissing` without Git, `RefUnknown` where there is no repository.
     pub async fn find(file: &Utf8Path, here: &Utf8Path) -> Result<(Self, Utf8PathBuf), Failure> {
         process::run_in(Environment::Git, &["git".to_owned(), "version".to_owned()], b"", LIMIT).await?;
-        let file = plain(file);
+        let file = checked::plain_path(file);
         let directory = file.parent().unwrap_or(Utf8Path::new("/"));
         let missing = || {
             Failure::new(Reason::RefUnknown, format!("{directory} is not in a Git repository"))
@@ -272,19 +273,6 @@ fn first<'a>(id: &str, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let blob = after.get(..size)?;
     *rest = after.get(size + 1..)?;
     Some(blob)
-}
-
-/// An absolute path without `.` and `..`, as it is written.
-fn plain(path: &Utf8Path) -> Utf8PathBuf {
-    let mut clean = Utf8PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            Utf8Component::Normal(name) => clean.push(name),
-            Utf8Component::ParentDir => _ = clean.pop(),
-            _ => {}
-        }
-    }
-    clean
 }
 
 fn unwritable(why: &str) -> Failure {

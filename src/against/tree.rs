@@ -1,7 +1,7 @@
 //! The files of a Git tree: parsed once into paths that cannot leave it, and looked up through its own links. Pure.
 
+use crate::application::Budget;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
@@ -22,7 +22,7 @@ pub struct Tree {
     pub id: String,
     entries: BTreeMap<String, Entry>,
     /// The steps that are left.
-    steps: Cell<usize>,
+    steps: Budget,
     /// Entries whose names no path can have here: not UTF-8, or parts such as `..` and `.git`.
     pub refused: Vec<String>,
 }
@@ -68,7 +68,7 @@ impl Tree {
     /// # Errors
     /// The first line that is something else.
     pub fn parse(id: String, listing: &[u8]) -> Result<Self, String> {
-        let mut tree = Self { id, entries: BTreeMap::new(), steps: Cell::new(STEPS), refused: Vec::new() };
+        let mut tree = Self { id, entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new() };
         for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             let shown = || String::from_utf8_lossy(line).into_owned();
             let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(shown)?;
@@ -130,8 +130,7 @@ impl Tree {
 
     /// Takes steps; false where none are left, and from then on.
     pub fn take(&self, steps: usize) -> bool {
-        self.steps.set(self.steps.get().saturating_sub(steps));
-        self.steps.get() > 0
+        self.steps.take(steps)
     }
 
     /// Follows a path relative to the top to its end, through links of the tree; to nothing where no steps are left.

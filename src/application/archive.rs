@@ -256,7 +256,7 @@ const DEPTH: u8 = 8;
 struct Way<'a> {
     id: String,
     entries: &'a Entries,
-    /// Whether each digest that was looked at leads there.
+    /// Every digest visited so far: true if it leads to that manifest.
     known: BTreeMap<String, bool>,
     left: usize,
     /// The digests on the way.

@@ -1,24 +1,29 @@
-//! The work that reading an application's Compose files may take. Their authors are not trusted: aliases, merges and
-//! chains make little text stand for much work.
+//! The work that reading foreign files may take. Their authors are not trusted: a few lines of aliases, merges, chains or
+//! links can stand for any amount of work.
 
 use std::cell::Cell;
 
-/// The steps of one application; an honest one takes thousands.
+/// The steps for the Compose files of one application; an honest one takes thousands.
 const STEPS: usize = 2_000_000;
 /// So many bytes that are copied are one step.
 const BYTES: usize = 16;
 
-/// What is left of the work.
+/// The steps that may still be taken.
 #[derive(Debug)]
 pub struct Budget(Cell<usize>);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Cell::new(STEPS))
+        Self::new(STEPS)
     }
 }
 
 impl Budget {
+    /// Returns a budget of so many steps.
+    pub const fn new(steps: usize) -> Self {
+        Self(Cell::new(steps))
+    }
+
     /// Takes so many steps; false where not as many are left, and from then on.
     pub fn take(&self, steps: usize) -> bool {
         self.0.set(self.0.get().saturating_sub(steps));

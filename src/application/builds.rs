@@ -76,7 +76,7 @@ struct Scan<'a> {
     read: BTreeMap<Utf8PathBuf, Option<Rc<Document>>>,
     seen: BTreeSet<Utf8PathBuf>,
     extended: BTreeSet<Utf8PathBuf>,
-    /// Files that go beyond a bound, which is said once.
+    /// Files that exceed a limit and were reported.
     beyond: BTreeSet<Utf8PathBuf>,
     found: Scanned,
 }
@@ -232,7 +232,7 @@ impl Scan<'_> {
         None
     }
 
-    /// What a `build:` says.
+    /// Reads a `build:` section; `None` if it is empty.
     fn built(&self, document: &Rc<Document>, base: &Utf8Path, build: Id) -> Option<Site> {
         let tree = &document.tree;
         let empty = tree.is_null(build) || tree.has_tag(build, RESET);

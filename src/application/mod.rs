@@ -24,6 +24,7 @@ mod tracker;
 mod tree;
 mod yaml;
 
+pub(crate) use budget::Budget;
 pub(crate) use compose_files::within;
 pub(crate) use hash::digest_of;
 pub use tarball::{Tarball, WHOLE};

@@ -1,4 +1,4 @@
-//! What permission bits of a file on this machine mean, and those that it gets on the host. Pure.
+//! Permission bits: how they are read on this machine, and which ones a file gets on the host. Pure.
 
 /// Says whether only the owner has rights.
 pub const fn is_private(mode: u32) -> bool {

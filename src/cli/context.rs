@@ -45,7 +45,7 @@ pub struct Context {
     pub json: bool,
     /// Whether to say more than is usual.
     pub verbose: bool,
-    /// Whether the command only looks at the repository: the state store is read and never written.
+    /// True if the command only looks at the repository. It then reads the state store and never writes to it.
     pub only_looks: bool,
     /// Who runs this, for leases and the history: `user@machine`.
     pub by: String,

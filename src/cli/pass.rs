@@ -40,7 +40,7 @@ pub struct Pass {
     workshop: Workshop,
 }
 
-/// What a command may do with the store.
+/// Access to the state store that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// It changes hosts: its journal must be writable before anything else.

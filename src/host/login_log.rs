@@ -1,5 +1,5 @@
-//! What ssh logs while it logs in: a named pipe next to the control socket. Only the login reads it, so whatever a host makes ssh
-//! log later costs neither disk nor memory: ssh ignores that nobody reads.
+//! The log of ssh during a login: a named pipe next to the control socket. After the login nobody reads it and ssh ignores the failed
+//! writes, so a host cannot fill disk or memory by making ssh log more.
 
 use crate::bounded::Ends;
 use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -4,11 +4,11 @@
 use super::cloud_init;
 use super::keys::Keys;
 use crate::application::invalid;
+use crate::below;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
 use crate::manifest::provision::{Login, Machine, Module, ModuleSource, Provision};
 use crate::scope::Scope;
-use crate::{below, bounded};
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
@@ -226,9 +226,8 @@ fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<
             if let Some(refusal) = scope.refuse(&path) {
                 return Err(refusal.failure(Reason::ApplicationInvalid, &path));
             }
-            let bytes = below::regular(&path).and_then(|file| bounded::whole(file, LARGEST));
-            let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
-            files.insert(name.to_owned(), text.map_err(|error| unreadable(&path, error))?);
+            let text = below::text(&path, LARGEST).map_err(|error| unreadable(&path, error))?;
+            files.insert(name.to_owned(), text);
         }
     }
     Ok(files)

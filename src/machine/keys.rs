@@ -86,8 +86,7 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
 
 /// Reads a file with a key.
 fn text_of(path: &str) -> std::io::Result<Zeroizing<String>> {
-    let bytes = bounded::whole(below::regular(path.as_ref())?, bounded::SMALL_FILE as u64)?;
-    String::from_utf8(bytes).map(Zeroizing::new).map_err(std::io::Error::other)
+    below::text(path.as_ref(), bounded::SMALL_FILE as u64).map(Zeroizing::new)
 }
 
 async fn public_of(private: &str) -> Result<String, Failure> {

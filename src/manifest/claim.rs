@@ -4,8 +4,8 @@
 use super::environment::Name;
 use super::report::Report;
 use super::written::Spot;
+use crate::below;
 use crate::scope::{Refusal, Scope};
-use crate::{below, bounded};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -130,7 +130,8 @@ fn others_can_read(found: &Metadata) -> bool {
 }
 
 fn key(claim: &Claim, report: &mut Report) -> Option<String> {
-    let text = read_small(&claim.path).filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
+    let text =
+        below::text(&claim.path, LARGEST).ok().filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
     if text.is_none() {
         let message = format!("{} is not an ASCII-armoured public key", claim.what);
         let hint = "It begins with -----BEGIN PGP PUBLIC KEY BLOCK-----; gpg --armor --export writes one";
@@ -140,15 +141,10 @@ fn key(claim: &Claim, report: &mut Report) -> Option<String> {
 }
 
 fn script(claim: &Claim, report: &mut Report) -> Option<String> {
-    let text = read_small(&claim.path).filter(|text| !text.trim().is_empty() && !text.contains('\0'));
+    let text = below::text(&claim.path, LARGEST).ok().filter(|text| !text.trim().is_empty() && !text.contains('\0'));
     if text.is_none() {
         let hint = "Name a text file of at most 1 MiB that is not empty";
         report.fault(claim.spot, format!("{} is not a script", claim.what), hint);
     }
     text
-}
-
-fn read_small(path: &Utf8Path) -> Option<String> {
-    let bytes = bounded::whole(below::regular(path).ok()?, LARGEST).ok()?;
-    String::from_utf8(bytes).ok()
 }

@@ -38,7 +38,7 @@ pub struct Seen {
     pub lease: Option<lease::Held>,
     /// The marker of the environment whose release has the application's directory.
     pub directory_marker: Option<Marker>,
-    /// What it claims of the host, and the others that conflict with that.
+    /// The environment's own claims on the host, and the claims of others that conflict with them.
     pub claims: claims::Seen,
     /// A marker, or another's claim, that cannot be read.
     pub broken_marker: bool,

@@ -100,13 +100,20 @@ same() {
 put() {
   split "$1"
   enter "$directory" make || { echo "Cannot place $1: $passed/$part is in the way" >&2 && return 1; }
-  # What a run that was killed left; a service may make as many files of such names as it likes.
-  [ "${swept-}" = "$PWD" ] || { timeout 2 find . -maxdepth 1 -name '.deployer-new.*' ! -type d -delete 2>/dev/null || :; }
-  swept=$PWD
+  [ "${swept-}" = "$PWD" ] || sweep
   [ ! -e "$name.deployer-new" ] && [ ! -L "$name.deployer-new" ] || rm -f -- "$name.deployer-new" 2>/dev/null || :
   same "${tree:?}/$1" "$name" && return
   : "${new:=./.deployer-new.$(nonce)}"
   why=$(replace "$tree/$1" 2>&1) || { echo "Cannot place $1: $why" >&2 && return 1; }
+}
+
+# sweep: removes what a run that was killed left in the current directory. A service may create any number of files with such names.
+sweep() {
+  swept=$PWD
+  for old in ./.deployer-new.*; do
+    if [ -e "$old" ] || [ -L "$old" ]; then timeout 2 find . -maxdepth 1 -name '.deployer-new.*' ! -type d -delete 2>/dev/null || :; fi
+    return
+  done
 }
 
 # replace FILE: puts a copy of root's file under $name of the current directory. A service may create a directory there again and

@@ -204,16 +204,19 @@ impl Model {
         let below =
             |path: &Utf8PathBuf| roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
         let record = |service: &Service| {
-            let mounts = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
-            let own: Vec<Utf8PathBuf> = mounts.filter_map(below).collect();
+            let bound = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
             let sources: Vec<&Source> = self.sources(service).collect();
             let given = sources.iter().filter_map(|source| source.file.as_ref());
-            let read: BTreeSet<Utf8PathBuf> = own.iter().cloned().chain(given.filter_map(below)).collect();
-            let devices =
-                service.volumes.iter().filter_map(|mount| self.volumes.get(mount.source.as_str())?.as_ref()?.device());
-            let devices: Vec<Utf8PathBuf> = devices.collect();
-            let mounts: BTreeSet<Utf8PathBuf> = read.iter().cloned().chain(devices.iter().filter_map(below)).collect();
-            let outside = self.outside(service, |path| below(path).is_none());
+            let read: BTreeSet<Utf8PathBuf> = bound.chain(given).filter_map(below).collect();
+            let (mut mounts, mut outside) = (BTreeSet::new(), BTreeMap::new());
+            for (path, writes) in self.places(service) {
+                let plain = checked::plain_path(&path);
+                if let Some(own) = below(&path) {
+                    mounts.insert(own);
+                } else if checked::is_absolute(plain.as_str()) {
+                    *outside.entry(plain).or_default() |= writes;
+                }
+            }
             let reads = files.clone().filter(|file| file.ancestors().any(|above| read.contains(above)));
             let reads: BTreeSet<&Utf8PathBuf> = reads.collect();
             let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
@@ -238,22 +241,14 @@ impl Model {
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
     }
 
-    /// Returns what a service mounts from the paths of the host that are `outside`: true where it may write there.
-    fn outside(&self, service: &Service, outside: impl Fn(&Utf8PathBuf) -> bool) -> BTreeMap<Utf8PathBuf, bool> {
+    /// Returns the paths of the host that a service mounts: true where it may write there.
+    fn places(&self, service: &Service) -> impl Iterator<Item = (Utf8PathBuf, bool)> {
         let place = |mount: &Mount| match mount.r#type.as_str() {
             "bind" => Some(mount.source.clone()),
             _ => self.volumes.get(mount.source.as_str())?.as_ref()?.device(),
         };
-        let volumes = service.volumes.iter().filter_map(|mount| Some((place(mount)?, !mount.read_only)));
-        let files = self.sources(service).filter_map(|source| Some((source.file.clone()?, false)));
-        let mut mounts = BTreeMap::new();
-        for (path, writes) in volumes.chain(files).filter(|(path, _)| outside(path)) {
-            let path = checked::plain_path(&path);
-            if checked::is_absolute(path.as_str()) {
-                *mounts.entry(path).or_default() |= writes;
-            }
-        }
-        mounts
+        let volumes = service.volumes.iter().filter_map(move |mount| Some((place(mount)?, !mount.read_only)));
+        volumes.chain(self.sources(service).filter_map(|source| Some((source.file.clone()?, false))))
     }
 
     /// What a service mounts from below `tree` that holds none of the `sent` files: data, which only the live directory

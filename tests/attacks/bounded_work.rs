@@ -1,15 +1,17 @@
 //! Small applications that stand for much work: aliases, chains, nested variables, patterns and archives. Each is
 //! refused by what it is, long before its work would be done; honest ones of the same shape are read.
 
+#[path = "../common/application.rs"]
+mod common;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::application::{self, archive, release::Release};
 use deployer::failure::{Failure, Reason};
-use deployer::manifest::environment::{Application, Compose, Pull, Source};
+use deployer::manifest::environment::Compose;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::sync::Arc;
 
 /// An application of these files.
 fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>> {
@@ -25,20 +27,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
 fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
     let (files, seed) = (Vec::new(), seed.to_vec());
     let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
-    let application = Application {
-        source: Source::Compose(compose),
-        withheld: Arc::default(),
-        scope: Arc::default(),
-        variables: BTreeMap::new(),
-        archives: BTreeMap::new(),
-        backup: None,
-        before: Vec::new(),
-        pull: Pull::Missing,
-        registries: BTreeMap::new(),
-        project: "shop--production".to_owned(),
-        host_directory: "/opt/deployer/shop--production".into(),
-    };
-    application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default())
+    application::load(&common::application(compose), &BTreeMap::new(), &deployer::secret::Redactor::default())
 }
 
 /// A Compose file that is refused as an invalid application, by these words and with its name.

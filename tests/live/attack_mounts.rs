@@ -22,6 +22,14 @@ fn sleeping(name: &str, more: &str) -> String {
     )
 }
 
+/// Returns Compose files of `web` with these keys and of `other` with a volume; each `next` changes `other` alone.
+fn two(web: &str, volume: &str) -> impl Fn(&str) -> String {
+    move |next| {
+        let other = format!("volumes: [{volume}], environment: {{ NEXT: \"{next}\" }}");
+        format!("services:\n{}{}", sleeping("web", web), sleeping("other", &other))
+    }
+}
+
 /// Runs shell in `web`, as whoever took it over.
 fn inside(host: &BedHost, script: &str) {
     host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\n{script}\nINSIDE\n"));
@@ -108,13 +116,7 @@ fn volumes_and_secrets_that_lead_to_a_link_are_not_mounted() {
 #[test]
 fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
     let host = BedHost::docker();
-    let compose = |next: &str| {
-        format!(
-            "services:\n{}{}",
-            sleeping("web", "volumes: [\"./data:/data\"], depends_on: [other]"),
-            sleeping("other", &format!("volumes: [\"./data/sub:/sub\"], environment: {{ NEXT: \"{next}\" }}"))
-        )
-    };
+    let compose = two("volumes: [\"./data:/data\"], depends_on: [other]", "\"./data/sub:/sub\"");
     let work = released(&host, &compose("1"), "");
     // As if the link came between the last look and Docker's: it comes as Compose itself begins.
     let wrapper = format!(
@@ -142,13 +144,7 @@ fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
 fn a_mount_outside_the_application_is_no_link_either() {
     let host = BedHost::docker();
     host.shell("mkdir -p /srv/shared/sub");
-    let compose = |next: &str| {
-        format!(
-            "services:\n{}{}",
-            sleeping("web", "volumes: [\"/srv/shared:/data\"]"),
-            sleeping("other", &format!("volumes: [\"/srv/shared/sub:/sub\"], environment: {{ NEXT: \"{next}\" }}"))
-        )
-    };
+    let compose = two("volumes: [\"/srv/shared:/data\"]", "\"/srv/shared/sub:/sub\"");
     let work = released(&host, &compose("1"), "");
     inside(&host, "rm -rf /data/sub; ln -s /srv/victim /data/sub");
     let restart = work.run(&["restart", "production"]).expect(1);
@@ -160,13 +156,7 @@ fn a_mount_outside_the_application_is_no_link_either() {
 #[test]
 fn a_directory_above_the_application_that_a_service_writes_to_exposes_it() {
     let host = BedHost::docker();
-    let compose = |next: &str| {
-        format!(
-            "services:\n{}{}",
-            sleeping("web", "volumes: [\"..:/all\"]"),
-            sleeping("other", &format!("volumes: [\"./data:/data\"], environment: {{ NEXT: \"{next}\" }}"))
-        )
-    };
+    let compose = two("volumes: [\"..:/all\"]", "\"./data:/data\"");
     let work = released(&host, &compose("1"), "");
     inside(&host, "cd /all/shop--production && mv data old && ln -s /srv/victim data");
     work.write("app/compose.yaml", compose("2"));

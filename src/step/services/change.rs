@@ -66,13 +66,14 @@ fn up(
         files::compose(&record.project, "\"$app\"", &record.compose_files),
         named(record, kept),
     );
-    let run = files::in_release(record, &drift::kept_files(subject, host), &compose);
+    let kept_files = drift::kept_files(subject, host);
+    let run = files::in_release(record, &kept_files, &compose);
     let script = [
         &subject.preamble(),
         "umask 077\n",
         guard::FUNCTIONS,
         // Before the release is switched to: this is no fault of its own.
-        &start::before_switch(record, host, &drift::kept_files(subject, host)),
+        &start::before_switch(record, host, &kept_files),
         &keep("override.json", &labels(record)),
         begin,
         &unfinished(&record.project),

@@ -35,7 +35,8 @@ pub fn before_switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<U
 /// `$code` how that ended.
 #[must_use]
 pub fn guarded(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
-    format!("{}{}", unlinked(record, &exposed(record, host)), watched(record, host, run))
+    let exposed = exposed(record, host);
+    unlinked(record, &exposed) + &watched(record, host, &exposed, run)
 }
 
 /// Returns shell as [`guarded`], for what mounts nothing that a switch to `record` still has to put in place.
@@ -46,7 +47,7 @@ pub fn guarded_before_switch(
     kept: &BTreeSet<Utf8PathBuf>,
     run: &str,
 ) -> String {
-    format!("{}{}", before_switch(record, host, kept), watched(record, host, run))
+    before_switch(record, host, kept) + &watched(record, host, &exposed(record, host), run)
 }
 
 /// Returns the path that the live release has where Compose resolved this one for the staged `tree`: what leads out of the tree
@@ -64,14 +65,14 @@ pub fn live_path(path: Utf8PathBuf, tree: &str, directory: &str) -> Utf8PathBuf 
     path
 }
 
-fn watched(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
+fn watched(record: &ReleaseRecord, host: &HostFacts, exposed: &Exposed, run: &str) -> String {
     // The directory itself is a dot: no line of the list is empty.
     let named = |path: &Utf8PathBuf| if path.as_str().is_empty() { ".".into() } else { path.clone() };
     let lines = files::lines(&above(record, host).into_iter().map(named).collect::<Vec<_>>());
     let note = format!("write_whole \"$state/mounted\" %s {}\n", quote(&lines));
     let mut compare = String::new();
-    for (directory, paths) in exposed(record, host) {
-        let (project, directory, paths) = (quote(&record.project), quote(directory.as_str()), files::lines(&paths));
+    for (directory, paths) in exposed {
+        let (project, directory, paths) = (quote(&record.project), quote(directory.as_str()), files::lines(paths));
         let _ = write!(compare, "same_mounts {project} {directory} <<'/.' || replaced=1\n{paths}/.\n");
     }
     if !compare.is_empty() {

@@ -1,5 +1,8 @@
 //! Files of this machine: manifests, applications, saved plans, the store, the predecessor's environments.
 
+#[path = "../../common/application.rs"]
+mod common;
+
 use super::{bytes, cases, files, read, target, text};
 use crate::Target;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,7 +10,7 @@ use deployer::application::{self, archive, dotenv, image_name};
 use deployer::event::PlanView;
 use deployer::import::{self, Wish};
 use deployer::manifest::edit::{self, Entry};
-use deployer::manifest::environment::{Application, Compose, Name, Pull, Source};
+use deployer::manifest::environment::{Compose, Name};
 use deployer::saved::{Bound, SavedPlan};
 use deployer::secret::{Redactor, Variable};
 use deployer::store::Record;
@@ -16,7 +19,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::sync::Arc;
 
 const YAML: &[&str] = &[
     "- ",
@@ -152,20 +154,7 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     fs::write(directory.join(name), bytes).unwrap();
     let compose =
         Compose { directory, files: Vec::new(), templates, seed: Vec::new(), links: Vec::new(), readable: Vec::new() };
-    let application = Application {
-        source: Source::Compose(compose),
-        withheld: Arc::default(),
-        scope: Arc::default(),
-        variables: BTreeMap::new(),
-        archives: BTreeMap::new(),
-        backup: None,
-        before: Vec::new(),
-        pull: Pull::Missing,
-        registries: BTreeMap::new(),
-        project: "shop--production".to_owned(),
-        host_directory: "/opt/deployer/shop--production".into(),
-    };
-    let _ = application::load(&application, &values(), &deployer::secret::Redactor::default());
+    let _ = application::load(&common::application(compose), &values(), &deployer::secret::Redactor::default());
 }
 
 fn in_archive(bytes: &[u8]) {
