@@ -103,7 +103,7 @@ doubled() {
     on_host "docker ps -a --format '{{.Label \"com.docker.compose.service\"}}'" | sort | uniq -c >containers
     for name in web side; do grep -qE "^ +1 $name\$" containers || echo "containers of $name: $(xargs <containers)"; done
     [ "$(wc -l <containers)" = 2 ] || echo "containers: $(xargs <containers)"
-    on_host "ls -A /var/lib/deployer /opt/deployer | grep -vxE '/.*:|kill--schedule|directories|host.lock|' || true
+    on_host "ls -A /var/lib/deployer /opt/deployer | grep -vxE '/.*:|kill--schedule|directories|claims.lock|host.lock|' || true
         find $state $app \( -name staged -o -name swapping -o -name '*.new' -o -name '*.deployer-new' -o -name '.deployer-new.*' \) -print
         ps -e -o args= | grep '[d]eployer-begin' || true
         digest() { sed -n 's/.*\"digest\":\"\([^\"]*\)\".*/\1/p' \"\$1\"; }
@@ -123,7 +123,8 @@ lost() {
     [ "$got" = "$image" ] || echo "web runs $got, not $image"
     [ $mode = bare ] || [ "$(on_host 'cat /var/lib/docker/volumes/kill--schedule_data/_data/kept')" = data ] || echo "the volume's data"
     [ $mode != update ] || [ "$(on_host "cat $app/notes")" = others ] || echo "a file of others"
-    "$deployer" list --json >list.json 2>&1 || echo "the record: $(cat list.json)"
+    # The archives are in the cache, which a look reads only where it may.
+    DEPLOYER_WITHIN=/ "$deployer" list --json >list.json 2>&1 || echo "the record: $(cat list.json)"
     grep -q '"stage":"running"' list.json || echo "the record: $(cat list.json)"
 }
 

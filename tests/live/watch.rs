@@ -123,6 +123,8 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     let watch = Watch::start(&work, "5s");
     let edit = format!("echo hacked >{APP}/side/index.html");
     let stop = "docker stop -t 0 $(docker ps -q --filter label=com.docker.compose.service=web)";
+    // Right after a pass: a service that stops in the midst of a release rightly fails it.
+    watch.pass("the first passes", 30);
     host.shell(&edit);
     host.shell(stop);
     // One interval with its jitter, and the work itself.
@@ -134,6 +136,7 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     work.write("deployment.yaml", &good[..good.len() / 2]);
     watch.until("the break noticed", 10, |watch| watch.count("manifest-invalid") == 1);
     assert_eq!(watch.get("/healthz").0, 503);
+    watch.pass("passes with the last good manifest", 30);
     let before = watch.count("reconciled");
     host.shell(stop);
     watch.until("a correction", 20, |watch| host.page(8080).is_some() && watch.count("reconciled") > before);

@@ -27,7 +27,8 @@ pub const RELEASE: &str = "release";
 pub struct Seen {
     /// Containers of the Compose project.
     pub containers: Vec<container::Container>,
-    /// Ports that something listens on, as (port, protocol).
+    /// Ports that something listened on both before and after the containers were read, as (port, protocol):
+    /// what starts or stops meanwhile holds its port without being seen with it.
     pub listening: BTreeSet<(u16, String)>,
     /// Check name → `passes`, or what was found.
     pub checks: BTreeMap<String, String>,
@@ -38,15 +39,16 @@ pub struct Seen {
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
     let mut script = format!(
-        r#"for protocol in tcp tcp6 udp udp6; do
-  while read -r _ local _ state _; do
-    case "$protocol $state" in tcp*0A|udp*07) echo "listening $protocol ${{local##*:}}";; esac
-  done < /proc/net/$protocol
-done
+        r#"listening() {{
+  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 0A .*/$1 tcp \1/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null
+  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 07 .*/$1 udp \1/p" /proc/net/udp /proc/net/udp6 2>/dev/null || true
+}}
+listening before
 if command -v docker >/dev/null; then
   ids=$(timeout 20 docker ps -aq --no-trunc --filter label=com.docker.compose.project={})
   [ -z "$ids" ] || timeout 20 docker inspect --format {} $ids
 fi
+listening after
 "#,
         quote(&application.project),
         quote(container::FORMAT),
@@ -58,14 +60,12 @@ fi
 /// Reads the probe's lines.
 pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let text = String::from_utf8_lossy(output);
-    let mut seen = Seen::default();
+    let (mut seen, mut before) = (Seen::default(), BTreeSet::new());
     for line in text.lines() {
-        if let Some(listening) = line.strip_prefix("listening ") {
-            let Some((protocol, port)) = listening.split_once(' ') else { continue };
-            let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{}`", checked::said(port)))?;
-            if let Some(protocol) = ["tcp", "udp"].into_iter().find(|known| *known == protocol.trim_end_matches('6')) {
-                seen.listening.insert((port, protocol.to_owned()));
-            }
+        if let Some(listening) = line.strip_prefix("before ") {
+            before.extend(listener(listening)?);
+        } else if let Some(listening) = line.strip_prefix("after ") {
+            seen.listening.extend(listener(listening)?.filter(|found| before.contains(found)));
         } else if let Some(check) = line.strip_prefix("check ") {
             if let Some((found, name)) = crate::check::parse(check) {
                 seen.checks.insert(checked::said(&name), checked::said(&found));
@@ -75,6 +75,13 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         }
     }
     Ok(seen)
+}
+
+/// Reads `tcp 1F90`, as the kernel writes a port. Other protocols are left out.
+fn listener(line: &str) -> Result<Option<(u16, String)>, String> {
+    let Some((protocol, port)) = line.split_once(' ') else { return Ok(None) };
+    let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{}`", checked::said(port)))?;
+    Ok(["tcp", "udp"].contains(&protocol).then(|| (port, protocol.to_owned())))
 }
 
 /// The services of the release that waits or, where none does, that is live.
