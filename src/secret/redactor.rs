@@ -4,7 +4,7 @@ use super::forms;
 use crate::bounded;
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
@@ -145,32 +145,43 @@ impl Known {
         spans
     }
 
-    /// Returns the parts of secrets that were cut where a part of the text is left out.
+    /// Returns the parts of secrets that were cut: before an ellipsis, and on both sides of a remark that a part of the
+    /// text is left out.
     fn cut(&self, text: &str) -> Vec<(usize, usize)> {
         let cuts: Vec<_> = bounded::cuts(text).take(CUTS + 1).collect();
         if cuts.len() > CUTS {
             return vec![(0, text.len())];
         }
-        if cuts.is_empty() {
+        let ellipses = text.match_indices('…').map(|(at, _)| at);
+        let ends: Vec<_> = ellipses.chain(cuts.iter().map(|(end, _)| *end)).collect();
+        if ends.is_empty() {
             return Vec::new();
         }
+        let text = text.as_bytes();
         let values = self.values.iter().map(SecretString::expose_secret);
         let all = values.flat_map(|value| forms::of(value).into_iter().chain([value.to_owned()]));
         let mut spans = Vec::new();
-        for secret in all.map(Zeroizing::new) {
+        for secret in all.map(Zeroizing::new).filter(|secret| secret.len() >= SHORTEST) {
             let word = secret.as_bytes();
             let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(word.iter().rev().copied().collect());
-            for (end, start) in &cuts {
-                let (head, tail) = (&text.as_bytes()[..*end], &text.as_bytes()[*start..]);
-                let near = &head[head.len().saturating_sub(word.len())..];
-                let before = overlap(near.iter().copied(), word);
-                let after = overlap(tail[..tail.len().min(word.len())].iter().rev().copied(), &reversed);
-                spans.extend((before >= SHORTEST).then_some((end - before, *end)));
-                spans.extend((after >= SHORTEST).then_some((*start, start + after)));
+            // An honest text has many ellipses, and few after a part of a secret.
+            let parts: HashSet<_> = word.windows(SHORTEST).collect();
+            for &end in ends.iter().filter(|end| parts.contains(suffix(&text[..**end], SHORTEST))) {
+                let before = overlap(suffix(&text[..end], word.len()).iter().copied(), word);
+                spans.extend((before >= SHORTEST).then_some((end - before, end)));
+            }
+            for &(_, start) in &cuts {
+                let near = &text[start..text.len().min(start + word.len())];
+                let after = overlap(near.iter().rev().copied(), &reversed);
+                spans.extend((after >= SHORTEST).then_some((start, start + after)));
             }
         }
         spans
     }
+}
+
+fn suffix(text: &[u8], length: usize) -> &[u8] {
+    &text[text.len().saturating_sub(length)..]
 }
 
 /// Returns the length of the longest end of `text` that is the beginning of `word`, without the whole word. It is the state in

@@ -12,8 +12,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The largest file that is copied (bytes).
-const LARGEST: u64 = 1 << 30;
+/// The largest file that is copied (bytes): a quarter of the memory that the database may take, as it holds a value up to
+/// three times while it is read.
+const LARGEST: u64 = 1 << 28;
 /// The names of the copies: `SQLite` expects the log's.
 const FILE: &str = "state.db";
 const LOG: &str = "state.db-wal";
@@ -104,7 +105,7 @@ fn open(path: &Utf8Path) -> Result<Option<File>, Failure> {
         Err(error) => return Err(unusable(path, &error).or_disk(&error, path)),
     };
     if file.metadata().is_ok_and(|about| about.len() > LARGEST) {
-        return Err(unusable(path, "it is larger than 1 GiB").hint("Name another store with --state sqlite:PATH"));
+        return Err(unusable(path, "it is larger than 256 MiB").hint("Name another store with --state sqlite:PATH"));
     }
     Ok(Some(file))
 }

@@ -286,9 +286,25 @@ fn a_store_that_is_too_large_to_be_looked_at_is_refused() {
     for arguments in &LOOKS[..6] {
         let run = work.run(arguments);
         assert!(
-            run.code == 1 && run.err.contains("large.db") && run.err.contains("1 GiB"),
+            run.code == 1 && run.err.contains("large.db") && run.err.contains("256 MiB"),
             "{arguments:?}: {}",
             run.err
         );
+    }
+}
+
+#[test]
+fn values_that_fill_a_store_end_a_look_with_a_reason() {
+    let work = Work::new();
+    let path = work.repository().join("full.db");
+    store(&path);
+    let fill = "INSERT INTO record SELECT 'shop', value, 1, 'running', 1, 1, '{\"state\":\"' || \
+                hex(zeroblob(60000000)) FROM json_each('[\"lab\",\"b\"]')";
+    sql(&path, fill);
+    manifest(&work, "full.db", REGISTERED);
+    for arguments in [&["list"][..], &["graph"]] {
+        let run = work.run(arguments);
+        assert!(run.code == 1 && !run.err.contains("panicked"), "{arguments:?}: {}: {}", run.code, run.err);
+        assert!(run.err.contains("full.db"), "{arguments:?}: {}", run.err);
     }
 }

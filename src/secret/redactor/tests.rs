@@ -134,7 +134,12 @@ fn a_secret_that_is_cut_is_hidden_on_both_sides() {
     let base64 = BASE64.encode(secret.as_bytes());
     let redacted = redactor.redact(&format!("x {}\n[5 bytes are left out]\ny", &base64[..20]));
     assert_eq!(redacted, "x ***\n[5 bytes are left out]\ny");
+    for at in SHORTEST..secret.len() {
+        let redacted = redactor.redact(&format!("… it said `a{}…`, and more", &secret[..at]));
+        assert_eq!(redacted, "… it said `a***…`, and more");
+    }
     // A text that only looks like that stays.
+    assert_eq!(redactor.redact("…cor…battery…"), "…cor…battery…");
     let honest = "a [file] is left out]\n[3 bytes are left out]\nhello";
     assert_eq!(redactor.redact(honest), honest);
     let forged = format!("{secret}{}", "[1 bytes are left out]\n".repeat(200));
