@@ -21,12 +21,18 @@ place() {
     rest=/${above##*/}$rest
     above=${above%/*}
   done
-  real=$(cd -P -- "$above/" && printf %s "$PWD" | tr '\n' '?')
-  mount=$(sed -n 's/^mnt_id:[[:space:]]*//p' /proc/self/fdinfo/3 3< "$above/" || :)
+  # The full stop keeps line breaks at the end.
+  real=$(cd -P -- "$above/" && printf %s. "$PWD")
+  real=${real%.}
+  case $real in *[[:cntrl:]]*) real=$(printf %s "$real" | tr '\n' '?') ;; esac
+  mount=none
+  while read -r key value; do
+    case $key in mnt_id:) mount=$value ;; esac
+  done 3< "$above/" < /proc/self/fdinfo/3 || :
   read -r _ _ device root point _ <<EOM
-$(grep "^${mount:-none} " /proc/self/mountinfo)
+$(grep "^$mount " /proc/self/mountinfo)
 EOM
-  root=$(printf %b "$root") point=$(printf %b "$point")
+  case $root$point in *\\*) root=$(printf %b "$root") point=$(printf %b "$point") ;; esac
   spot="$device ${root%/}${real#"${point%/}"}"
   real=${real%/}$rest spot=${spot%/}$rest
 }

@@ -177,8 +177,7 @@ fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
     let manifest = "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: 192.0.2.7 }\n    ssh: { user: deploy }\n";
     let manifest = deployer::manifest::load_text(manifest, "deployment.yaml", Utf8Path::new("/"), None).unwrap();
     let environment = manifest.environments.into_values().next().unwrap();
-    for (content, code, why) in [("half", 124, "in time"), ("half", 137, "in time"), ("before tcp XYZ", 0, "a port is")]
-    {
+    for (content, code, why) in [("half", 124, "in time"), ("half", 137, "in time"), ("port tcp XYZ", 0, "a port is")] {
         let host = read(&answer(Kind::Services, content, code));
         assert!(host.unread[&Kind::Services].contains(why), "{:?}", host.unread);
         assert_eq!((host.unread.len(), host.access.os.as_str()), (1, "debian"));

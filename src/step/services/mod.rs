@@ -27,8 +27,8 @@ pub const RELEASE: &str = "release";
 pub struct Seen {
     /// Containers of the Compose project.
     pub containers: Vec<container::Container>,
-    /// Ports that something listened on both before and after the containers were read, as (port, protocol):
-    /// what starts or stops meanwhile holds its port without being seen with it.
+    /// Ports that something listens on, as (port, protocol). Where not all containers run, it did so both before and after
+    /// they were read: what stops meanwhile holds its ports without being seen with them.
     pub listening: BTreeSet<(u16, String)>,
     /// Check name → `passes`, or what was found.
     pub checks: BTreeMap<String, String>,
@@ -41,14 +41,19 @@ pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = format!(
         r#"listening() {{
   sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 0A .*/$1 tcp \1/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null
-  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 07 .*/$1 udp \1/p" /proc/net/udp /proc/net/udp6 2>/dev/null || true
+  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 07 .*/$1 udp \1/p" /proc/net/udp /proc/net/udp6 2>/dev/null || :
 }}
-listening before
+listening port
 if command -v docker >/dev/null; then
+  containers=
   ids=$(timeout 20 docker ps -aq --no-trunc --filter label=com.docker.compose.project={})
-  [ -z "$ids" ] || timeout 20 docker inspect --format {} $ids
+  [ -z "$ids" ] || containers=$(timeout 20 docker inspect --format {} $ids)
+  printf '%s\n' "$containers"
+  # What stops at this moment lets its ports go a little later. The kernel takes long to tell them.
+  case "$containers" in
+    ''|*'"status":"'[!r]*|*'"status":"re'*) echo again; listening still ;;
+  esac
 fi
-listening after
 "#,
         quote(&application.project),
         quote(container::FORMAT),
@@ -60,12 +65,14 @@ listening after
 /// Reads the probe's lines.
 pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let text = String::from_utf8_lossy(output);
-    let (mut seen, mut before) = (Seen::default(), BTreeSet::new());
+    let (mut seen, mut still) = (Seen::default(), None);
     for line in text.lines() {
-        if let Some(listening) = line.strip_prefix("before ") {
-            before.extend(listener(listening)?);
-        } else if let Some(listening) = line.strip_prefix("after ") {
-            seen.listening.extend(listener(listening)?.filter(|found| before.contains(found)));
+        if let Some(port) = line.strip_prefix("port ") {
+            seen.listening.extend(listener(port)?);
+        } else if line == "again" {
+            still = Some(BTreeSet::new());
+        } else if let Some((still, port)) = still.as_mut().zip(line.strip_prefix("still ")) {
+            still.extend(listener(port)?);
         } else if let Some(check) = line.strip_prefix("check ") {
             if let Some((found, name)) = crate::check::parse(check) {
                 seen.checks.insert(checked::said(&name), checked::said(&found));
@@ -73,6 +80,9 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));
         }
+    }
+    if let Some(still) = still {
+        seen.listening.retain(|port| still.contains(port));
     }
     Ok(seen)
 }
