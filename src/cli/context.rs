@@ -70,6 +70,7 @@ impl Context {
         let format = if global.json { Format::Json } else { format };
         let render = render::open(render::Options {
             format,
+            file: global.file.to_string(),
             now: now(),
             color: global.color,
             verbose: global.verbose,
