@@ -1,21 +1,23 @@
 //! A review: the manifest and the rendered files of two Git trees compared, without any host.
 //!
 //! ```text
-//! REF ──────────────▶ git::Repository ─▶ tree::Tree ─▶ snapshot::Snapshot ─▶ side::Side ─┐
-//! tracked files ────▶   (plumbing)        (paths)        (private files)      (facts)    ├─▶ compare ─▶ plan
-//!                       the same for both of them                                      ─┘
+//! REF ───────────▶ git::Repository ─┐
+//!                                   ├─▶ tree::Tree ─▶ snapshot::Snapshot ─▶ side::Side ─▶ compare ─▶ plan
+//! tracked files ─▶ present::Present ┘    (paths)        (private files)      (facts)
 //! ```
 //!
-//! The author of a change is not trusted: nothing is read but objects of Git, nothing is resolved but values that the
-//! manifest itself holds, nothing that it names is run, and links are compared as links. `tests/attacks/review.rs`
-//! holds that.
+//! The author of a change is not trusted: nothing is read but objects of Git and the bytes of tracked files, nothing is
+//! resolved but values that the manifest itself holds, nothing that it or an attribute of Git names is run, and links are
+//! compared as links. `tests/attacks/review.rs` and `tests/attacks/review_attributes.rs` hold that.
 
 mod git;
+mod present;
 mod side;
 mod snapshot;
 mod tree;
 
 pub use git::Repository;
+pub use present::Present;
 pub use snapshot::Snapshot;
 
 use crate::application::release::Release;

@@ -3,29 +3,58 @@
 
 use crate::bounded;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// Waits for nobody.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// What is at a path.
+pub enum Thing {
+    /// A regular file, open for reading.
+    File(File),
+    /// A link, with its target.
+    Link(Vec<u8>),
+    /// Anything else, or nothing.
+    Other,
+}
 
 /// Opens a regular file for reading. Returns at once for a pipe or a device, which is refused.
 pub fn open(root: &Utf8Path, path: &Utf8Path) -> io::Result<File> {
     let (above, name) = split(path)?;
-    let mut directory = openat(CWD, root.as_std_path(), DIRECTORY, Mode::empty())?;
-    for part in above {
-        directory = enter(&directory, part)?;
+    let directory = way(root, above)?;
+    only_regular(File::from(openat(&directory, name, FILE | OFlags::NOFOLLOW, Mode::empty())?))
+}
+
+/// Looks at what is at a path. What a link on the way leads to is not there.
+pub fn look(root: &Utf8Path, path: &Utf8Path) -> io::Result<Thing> {
+    let (above, name) = split(path)?;
+    let directory = match way(root, above) {
+        Ok(directory) => directory,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Thing::Other);
+        }
+        Err(error) => return Err(error),
+    };
+    match openat(&directory, name, FILE | OFlags::NOFOLLOW, Mode::empty()).map(File::from) {
+        Ok(file) if file.metadata()?.is_file() => Ok(Thing::File(file)),
+        // A socket or a device without a driver cannot be opened.
+        Ok(_) | Err(Errno::NOENT | Errno::NXIO | Errno::NODEV) => Ok(Thing::Other),
+        Err(Errno::LOOP) => Ok(Thing::Link(readlinkat(&directory, name, Vec::new())?.into_bytes())),
+        Err(error) => Err(error.into()),
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    only_regular(File::from(openat(&directory, name, flags, Mode::empty())?))
 }
 
 /// Opens a regular file that somebody named, wherever links lead to it. Returns at once for a pipe or a device, which is
 /// refused.
 pub fn regular(path: &Utf8Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    only_regular(File::from(openat(CWD, path.as_std_path(), flags, Mode::empty())?))
+    only_regular(File::from(openat(CWD, path.as_std_path(), FILE, Mode::empty())?))
 }
 
 /// Reads a regular file of at most `limit` bytes of UTF-8, wherever links lead to it.
@@ -60,7 +89,7 @@ pub fn draft(root: &Utf8Path, path: &Utf8Path, mode: u32, content: &mut dyn Read
     let mut directory = openat(CWD, root.as_std_path(), DIRECTORY, Mode::empty())?;
     for part in above {
         match mkdirat(&directory, part, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         directory = enter(&directory, part)?;
@@ -89,8 +118,7 @@ impl Draft {
     }
 
     fn directory(&self) -> io::Result<OwnedFd> {
-        let root = openat(CWD, self.root.as_std_path(), DIRECTORY, Mode::empty())?;
-        split(&self.path)?.0.into_iter().try_fold(root, |directory, part| enter(&directory, part))
+        way(&self.root, split(&self.path)?.0)
     }
 }
 
@@ -104,10 +132,16 @@ impl Drop for Draft {
     }
 }
 
+/// Enters one directory after the other.
+fn way(root: &Utf8Path, above: Vec<&str>) -> io::Result<OwnedFd> {
+    let root = openat(CWD, root.as_std_path(), DIRECTORY, Mode::empty())?;
+    above.into_iter().try_fold(root, |directory, part| enter(&directory, part))
+}
+
 fn enter(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     openat(directory, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map_err(|error| match error {
         // A link with O_DIRECTORY and O_NOFOLLOW is "not a directory" on Linux and a loop elsewhere.
-        rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP => {
+        Errno::NOTDIR | Errno::LOOP => {
             io::Error::new(io::ErrorKind::NotADirectory, format!("{name} is a link or not a directory"))
         }
         error => error.into(),
@@ -154,6 +188,11 @@ mod tests {
         for wrong in ["directory/deep/file", "link", "fifo", "socket", "real", "../x", "/etc/passwd", ""] {
             assert!(open(&root, wrong.into()).is_err(), "{wrong}");
         }
+        for other in ["directory/deep/file", "fifo", "socket", "real", "nothing", "real/nothing/file", "link/file"] {
+            assert!(matches!(look(&root, other.into()).unwrap(), Thing::Other), "{other}");
+        }
+        assert!(matches!(look(&root, "real/deep/file".into()).unwrap(), Thing::File(_)));
+        assert!(matches!(look(&root, "link".into()).unwrap(), Thing::Link(to) if to == b"real/deep/file"));
     }
 
     #[test]

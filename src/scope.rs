@@ -3,13 +3,16 @@
 
 use crate::checked;
 use crate::failure::{Failure, Reason};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 /// Files and directories of Git and of deployer, anywhere.
 pub const OURS: [&str; 2] = [".git", ".deployer"];
 
 /// Directories that hold no files of a disk, but what the kernel says at this moment.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
+
+/// More links than this on the way to one file are a loop.
+const LINKS: usize = 40;
 
 /// How far a command follows a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,26 +77,36 @@ impl Scope {
         Self { top, kind, closed: *extent != Extent::Anywhere }
     }
 
-    /// Says why a file or directory is not read, where it is not. Links are followed first.
+    /// Says why a file or directory is not read, where it is not. Links are followed first, and it may not exist.
     #[must_use]
     pub fn refuse(&self, path: &Utf8Path) -> Option<Refusal> {
         let real = real(path);
+        self.outside(path, &real).or_else(|| self.ours(&real).filter(|_| self.closed))
+    }
+
+    /// Says why the state store cannot be at a path, where it cannot: it may be in a directory of deployer.
+    #[must_use]
+    pub fn refuse_store(&self, path: &Utf8Path) -> Option<Refusal> {
+        self.outside(path, &real(path))
+    }
+
+    fn outside(&self, path: &Utf8Path, real: &Utf8Path) -> Option<Refusal> {
         if let Some(kernel) = KERNEL.iter().find(|kernel| real.starts_with(kernel)) {
             let why = format!("is in {kernel}, which holds no files of a disk");
             return Some(Refusal { why, hint: format!("Name a file of a disk instead of {path}") });
         }
-        if self.closed && !real.starts_with(&self.top) {
-            let Self { top, kind, .. } = self;
-            let both = real.ancestors().find(|above| top.starts_with(above)).unwrap_or(&real);
-            let (is, first) = if checked::plain_path(path).starts_with(top) {
-                ("is reached by a link out of", format!("Replace the link in {path} by what it leads to"))
-            } else {
-                ("is outside of", format!("Move {path} into {top}"))
-            };
-            let why = format!("{is} {kind} {top}, which is all that this command reads");
-            return Some(Refusal { why, hint: format!("{first}, or pass --within {both}") });
+        if !self.closed || real.starts_with(&self.top) {
+            return None;
         }
-        self.ours(&real).filter(|_| self.closed)
+        let Self { top, kind, .. } = self;
+        let (is, first) = if checked::plain_path(path).starts_with(top) {
+            ("is reached by a link out of", format!("Replace the link in {path} by what it leads to"))
+        } else {
+            ("is outside of", format!("Move {path} into {top}"))
+        };
+        let why = format!("{is} {kind} {top}, which is all that this command reads");
+        // No directory is proposed: whoever wrote the manifest would choose it.
+        Some(Refusal { why, hint: format!("{first}, or pass --within DIR if you trust the manifest with all of DIR") })
     }
 
     /// Says why a directory cannot be an application's, where it cannot.
@@ -130,13 +143,39 @@ pub fn belongs_to_us(path: &Utf8Path) -> bool {
     path.components().any(|part| OURS.contains(&part.as_str()))
 }
 
-/// The path without links, as far as it exists.
+/// The path without links, whether it exists or not: where a link leads must not depend on what is there.
 fn real(path: &Utf8Path) -> Utf8PathBuf {
-    let known = path.ancestors().find_map(|above| {
-        let real = above.canonicalize_utf8().ok()?;
-        Some(checked::plain_path(&real.join(path.strip_prefix(above).ok()?)))
-    });
-    known.unwrap_or_else(|| checked::plain_path(path))
+    let whole = camino::absolute_utf8(path).unwrap_or_else(|_| path.to_owned());
+    let mut open: Vec<String> = parts(&whole);
+    let mut at = Utf8PathBuf::from("/");
+    let mut links = 0;
+    while let Some(part) = open.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(part);
+        let Ok(target) = at.as_std_path().read_link() else { continue };
+        links += 1;
+        match Utf8PathBuf::from_path_buf(target) {
+            Ok(target) if links <= LINKS => {
+                at.pop();
+                if target.is_absolute() {
+                    at = "/".into();
+                }
+                open.extend(parts(&target));
+            }
+            // A loop is never opened; a name that is no text may lead anywhere.
+            _ => return "/".into(),
+        }
+    }
+    at
+}
+
+/// The names in a path and its `..`, the last one first.
+fn parts(path: &Utf8Path) -> Vec<String> {
+    let names = path.components().filter(|part| matches!(part, Utf8Component::Normal(_) | Utf8Component::ParentDir));
+    names.map(|part| part.as_str().to_owned()).rev().collect()
 }
 
 #[cfg(test)]
@@ -163,6 +202,12 @@ mod tests {
             ["../..", "../../outside", "../out", "../out/sub", "../out/not/there", "/etc/passwd", "/", "../.git"]
         {
             assert!(refuses("repository/deploy", outside), "{outside}");
+        }
+        // A link that leads to nothing tells nothing.
+        symlink("../outside/not/there", root.join("repository/dangling")).unwrap();
+        symlink("loop", root.join("repository/loop")).unwrap();
+        for link in ["../dangling", "../dangling/below", "../loop"] {
+            assert!(refuses("repository/deploy", link), "{link}");
         }
         // A link of the repository is no other scope; one that leads there is the repository.
         assert!(refuses("repository/out", "sub"));

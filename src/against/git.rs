@@ -1,5 +1,5 @@
 //! The Git repository of a manifest, read through plumbing commands alone: no hook, no file monitor, no text conversion
-//! and no smudge filter is run, and neither the index nor the object store is changed.
+//! and no filter is run, and neither the index nor the object store is changed.
 
 use super::tree::Tree;
 use crate::checked;
@@ -7,7 +7,7 @@ use crate::failure::{Failure, Reason};
 use crate::process::{self, Environment};
 use crate::scratch;
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long one Git command may take.
@@ -19,27 +19,23 @@ const LONGEST_LINK: u64 = 4096;
 
 /// Options of every command. The repository's own settings stay in force otherwise: they are the runner's, not a
 /// commit's.
-const QUIET: [&str; 9] = [
+const QUIET: [&str; 7] = [
     "--no-replace-objects",
     "--literal-pathspecs",
     "-c",
     "core.fsmonitor=false",
     "-c",
     "core.hooksPath=/dev/null",
-    "-c",
-    "core.safecrlf=false",
     "--no-optional-locks",
 ];
 
 /// A hint for errors that a missing object may cause.
-const PARTIAL: &str = "In a partial clone, fetch without a filter first: git fetch --refetch --no-filter";
+pub(super) const PARTIAL: &str = "In a partial clone, fetch without a filter first: git fetch --refetch --no-filter";
 
 /// A repository, and a private directory for what is made of it.
 pub struct Repository {
     /// The top of its working tree.
     pub top: Utf8PathBuf,
-    /// Variables of its commands: where new objects and the copy of the index are.
-    variables: Vec<String>,
     /// Removed with this value.
     held: scratch::Directory,
 }
@@ -67,11 +63,10 @@ impl Repository {
         let top = top.ok_or_else(missing)?;
         let below = file.strip_prefix(&top).map_err(|_| missing())?.to_owned();
         let held = scratch::Directory::new().map_err(|error| unwritable(&error.to_string()))?;
-        let mut found = Self { top, variables: Vec::new(), held };
+        let found = Self { top, held };
         // Asked once on its own, so that a repository that Git refuses to use is named.
-        let objects =
-            found.text(&["rev-parse", "--git-path", "objects"]).await?.map_err(|why| missing().details(why))?;
-        found.set_aside(&objects)?;
+        found.text(&["rev-parse", "--git-dir"]).await?.map_err(|why| missing().details(why))?;
+        std::fs::create_dir(found.kept()).map_err(|error| unwritable(&error.to_string()))?;
         Ok((found, below))
     }
 
@@ -81,21 +76,9 @@ impl Repository {
         Utf8Path::from_path(self.held.path()).unwrap_or(Utf8Path::new("/nonexistent"))
     }
 
-    /// Has new objects written into the private directory.
-    fn set_aside(&mut self, objects: &str) -> Result<(), Failure> {
-        let own = self.place().join("objects");
-        if self.held.path().to_str().is_none() {
-            return Err(unwritable("its path is not UTF-8"));
-        }
-        std::fs::create_dir(&own).map_err(|error| unwritable(&error.to_string()))?;
-        let objects = self.top.join(objects.trim_end_matches('\n'));
-        let quoted = objects.as_str().replace('\\', "\\\\").replace('"', "\\\"");
-        self.variables = vec![
-            format!("GIT_INDEX_FILE={}", self.place().join("index")),
-            format!("GIT_OBJECT_DIRECTORY={own}"),
-            format!("GIT_ALTERNATE_OBJECT_DIRECTORIES=\"{quoted}\""),
-        ];
-        Ok(())
+    /// Contents of files that are no objects of Git, by the ids that they would have.
+    pub(super) fn kept(&self) -> Utf8PathBuf {
+        self.place().join("kept")
     }
 
     /// The tree of a commit.
@@ -113,41 +96,8 @@ impl Repository {
         self.tree(&format!("{}^{{tree}}", commit.trim())).await
     }
 
-    /// The tree that `git commit --all` would commit now: the tracked files as they are, links as links.
-    ///
-    /// # Errors
-    /// `CommandFailed` where Git cannot make it.
-    pub async fn tracked(&self) -> Result<Tree, Failure> {
-        let cannot =
-            |why: String| Failure::new(Reason::CommandFailed, "Cannot read the files that Git tracks").details(why);
-        // Asked without the copy's own name for the index.
-        let words = ["rev-parse", "--git-path", "index"];
-        let index = self.run(&[], &words, b"").await?.map_err(cannot)?;
-        let index = self.top.join(String::from_utf8_lossy(&index).trim_end_matches('\n'));
-        if index.exists() {
-            self.copy(&index).map_err(|error| cannot(error.to_string()))?;
-        }
-        self.text(&["add", "--update", "--", "."]).await?.map_err(cannot)?;
-        let tree = self.text(&["write-tree", "--missing-ok"]).await?.map_err(cannot)?;
-        self.tree(tree.trim()).await
-    }
-
-    /// Copies the index with its time: files that changed in the second in which it was written are compared again.
-    fn copy(&self, index: &Utf8Path) -> std::io::Result<()> {
-        let copy = self.place().join("index");
-        std::fs::copy(index, &copy)?;
-        let modified = std::fs::metadata(index)?.modified()?;
-        std::fs::File::options().write(true).open(&copy)?.set_modified(modified)
-    }
-
-    /// Says whether a tree is that of the commit that is checked out.
-    pub async fn is_committed(&self, tree: &Tree) -> Result<bool, Failure> {
-        let head = self.text(&["rev-parse", "--verify", "--quiet", "HEAD^{tree}"]).await?;
-        Ok(head.is_ok_and(|head| head.trim() == tree.id))
-    }
-
     /// The files below these paths that Git does not track and does not ignore, as far as it names them.
-    pub async fn untracked(&self, below: &[&Utf8Path]) -> Result<Vec<String>, Failure> {
+    pub async fn untracked(&self, below: &[&Utf8Path]) -> Result<BTreeSet<String>, Failure> {
         let paths = below.iter().map(|path| if path.as_str().is_empty() { "." } else { path.as_str() });
         let words: Vec<&str> = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--"]
             .into_iter()
@@ -164,19 +114,29 @@ impl Repository {
         };
         let id = self.text(&["rev-parse", "--verify", name]).await?.map_err(cannot)?.trim().to_owned();
         let words = ["ls-tree", "-r", "-l", "-z", "--full-tree", &id];
-        let listing = self.run(&self.variables, &words, b"").await?.map_err(cannot)?;
-        let mut tree = Tree::parse(id, &listing).map_err(|line| cannot(format!("Git printed: {line}")))?;
-        let links = tree.links().filter(|(_, size)| *size <= LONGEST_LINK).map(|(id, size)| (id.to_owned(), size));
-        let targets = self.blobs(&links.collect()).await?;
-        tree.set_targets(&targets);
+        let listing = self.run(&words, b"").await?.map_err(cannot)?;
+        let mut tree = Tree::parse(&listing).map_err(|line| cannot(format!("Git printed: {line}")))?;
+        self.read_links(&mut tree).await?;
         Ok(tree)
     }
 
-    /// The contents of objects, by their ids; `wanted` has their sizes.
+    /// Reads the targets of a tree's links.
+    pub(super) async fn read_links(&self, tree: &mut Tree) -> Result<(), Failure> {
+        let links = tree.links().filter(|(_, size)| *size <= LONGEST_LINK).map(|(id, size)| (id.to_owned(), size));
+        let targets = self.blobs(&links.collect()).await?;
+        tree.set_targets(&targets);
+        Ok(())
+    }
+
+    /// The contents of objects and of kept files, by their ids; `wanted` has their sizes.
     pub async fn blobs(&self, wanted: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
         let mut found = BTreeMap::new();
         let mut portion: (Vec<&str>, u64) = (Vec::new(), 0);
         for (id, size) in wanted {
+            if let Ok(bytes) = std::fs::read(self.kept().join(id)) {
+                found.insert(id.clone(), bytes);
+                continue;
+            }
             if portion.1 + size > PORTION && !portion.0.is_empty() {
                 found.extend(self.portion(&std::mem::take(&mut portion).0).await?);
             }
@@ -194,7 +154,7 @@ impl Repository {
         let cannot =
             |why: String| Failure::new(Reason::CommandFailed, "Cannot read objects of Git").details(why).hint(PARTIAL);
         let input = ids.iter().fold(String::new(), |text, id| text + id + "\n");
-        let output = self.run(&self.variables, &["cat-file", "--batch"], input.as_bytes()).await?.map_err(cannot)?;
+        let output = self.run(&["cat-file", "--batch"], input.as_bytes()).await?.map_err(cannot)?;
         let mut found = BTreeMap::new();
         let mut rest = output.as_slice();
         for id in ids {
@@ -204,36 +164,25 @@ impl Repository {
         Ok(found)
     }
 
-    async fn text(&self, words: &[&str]) -> Result<Result<String, String>, Failure> {
-        let printed = self.run(&self.variables, words, b"").await?;
+    pub(super) async fn text(&self, words: &[&str]) -> Result<Result<String, String>, Failure> {
+        let printed = self.run(words, b"").await?;
         Ok(printed.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    async fn run(
-        &self,
-        variables: &[String],
-        words: &[&str],
-        input: &[u8],
-    ) -> Result<Result<Vec<u8>, String>, Failure> {
-        git(&self.top, variables, words, input).await
+    pub(super) async fn run(&self, words: &[&str], input: &[u8]) -> Result<Result<Vec<u8>, String>, Failure> {
+        git(&self.top, words, input).await
     }
 }
 
 /// Git's standard output in the repository at `top`, or its message where it failed. Git fetches no object
 /// that a partial clone lacks.
-async fn git(
-    top: &Utf8Path,
-    variables: &[String],
-    words: &[&str],
-    input: &[u8],
-) -> Result<Result<Vec<u8>, String>, Failure> {
-    let argv: Vec<String> = ["env", "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(variables.iter().cloned())
-        .chain(["git", "-C", top.as_str()].map(str::to_owned))
-        .chain(QUIET.iter().chain(words).map(ToString::to_string))
-        .collect();
+async fn git(top: &Utf8Path, words: &[&str], input: &[u8]) -> Result<Result<Vec<u8>, String>, Failure> {
+    let argv: Vec<String> =
+        ["env", "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "git", "-C", top.as_str()]
+            .iter()
+            .chain(QUIET.iter().chain(words))
+            .map(ToString::to_string)
+            .collect();
     let ended = process::run_in(Environment::Git, &argv, input, LIMIT).await?;
     Ok(if ended.status.success() { Ok(ended.stdout) } else { Err(String::from_utf8_lossy(&ended.stderr).into_owned()) })
 }
@@ -260,7 +209,7 @@ async fn tracks(top: &Utf8Path, directory: &Utf8Path) -> Result<bool, Failure> {
     let below = directory.strip_prefix(top).unwrap_or(directory);
     let way = below.ancestors().filter(|part| !part.as_str().is_empty()).map(Utf8Path::as_str);
     let words: Vec<&str> = ["ls-tree", "-z", "HEAD", "--"].into_iter().chain(way).collect();
-    let listed = git(top, &[], &words, b"").await?.unwrap_or_default();
+    let listed = git(top, &words, b"").await?.unwrap_or_default();
     Ok(listed.split(|byte| *byte == 0).any(|line| line.starts_with(b"120000 ") || line.starts_with(b"160000 ")))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::application::Budget;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 /// More links than this on the way to one file are a loop.
@@ -18,8 +18,6 @@ const BYTES: usize = 64;
 /// A tree: every file in it by its path.
 #[derive(Debug)]
 pub struct Tree {
-    /// Its object id.
-    pub id: String,
     entries: BTreeMap<String, Entry>,
     /// The steps that are left.
     steps: Budget,
@@ -63,35 +61,70 @@ pub enum Found<'a> {
 }
 
 impl Tree {
-    /// Reads what `git ls-tree -r -l -z` prints.
+    fn new() -> Self {
+        Self { entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new() }
+    }
+
+    /// Reads what `git ls-tree -r -z` prints, with `-l` or without sizes.
     ///
     /// # Errors
     /// The first line that is something else.
-    pub fn parse(id: String, listing: &[u8]) -> Result<Self, String> {
-        let mut tree = Self { id, entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new() };
+    pub fn parse(listing: &[u8]) -> Result<Self, String> {
+        let mut tree = Self::new();
         for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
-            let shown = || String::from_utf8_lossy(line).into_owned();
-            let tab = line.iter().position(|byte| *byte == b'\t').ok_or_else(shown)?;
-            let head = std::str::from_utf8(&line[..tab]).map_err(|_| shown())?;
-            let [mode, _, object, size] = head.split_ascii_whitespace().collect::<Vec<_>>()[..] else {
-                return Err(shown());
+            let (words, path) = halves(line).ok_or_else(|| shown(line))?;
+            let (mode, id, size) = match words[..] {
+                [mode, _, id] => (mode, id, 0),
+                [mode, _, id, size] => (mode, id, size.parse().unwrap_or_default()),
+                _ => return Err(shown(line)),
             };
-            let kind = match mode {
-                "100755" => Kind::File(true),
-                "120000" => Kind::Link(None),
-                "160000" => Kind::Submodule,
-                mode if mode.starts_with("100") => Kind::File(false),
-                _ => return Err(shown()),
-            };
-            match std::str::from_utf8(&line[tab + 1..]).ok().filter(|path| is_safe(path)) {
-                Some(path) => {
-                    let entry = Entry { kind, id: object.to_owned(), size: size.parse().unwrap_or_default() };
-                    tree.entries.insert(path.to_owned(), entry);
-                }
-                None => tree.refused.push(String::from_utf8_lossy(&line[tab + 1..]).into_owned()),
-            }
+            let entry = Entry::new(mode, id, size).ok_or_else(|| shown(line))?;
+            tree.insert(path, entry);
         }
         Ok(tree)
+    }
+
+    /// Reads what `git ls-files --stage -t -z` prints: an index, and those of its files that a sparse checkout leaves out.
+    ///
+    /// # Errors
+    /// The first line that is something else.
+    pub fn parse_index(listing: &[u8]) -> Result<(Self, BTreeSet<String>), String> {
+        let (mut tree, mut left_out) = (Self::new(), BTreeSet::new());
+        for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
+            let (words, path) = halves(line).ok_or_else(|| shown(line))?;
+            let [tag, mode, id, _] = words[..] else { return Err(shown(line)) };
+            let entry = Entry::new(mode, id, 0).ok_or_else(|| shown(line))?;
+            let path = tree.insert(path, entry);
+            left_out.extend(path.filter(|_| tag.eq_ignore_ascii_case("S")));
+        }
+        Ok((tree, left_out))
+    }
+
+    /// Takes an entry up, and returns its path if that can be one.
+    fn insert(&mut self, path: &[u8], entry: Entry) -> Option<String> {
+        match std::str::from_utf8(path).ok().filter(|path| is_safe(path)) {
+            Some(path) => {
+                self.entries.insert(path.to_owned(), entry);
+                Some(path.to_owned())
+            }
+            None => {
+                self.refused.push(shown(path));
+                None
+            }
+        }
+    }
+
+    /// Every entry by its path.
+    pub fn entries(&self) -> &BTreeMap<String, Entry> {
+        &self.entries
+    }
+
+    /// Replaces an entry, or removes it.
+    pub fn set(&mut self, path: String, entry: Option<Entry>) {
+        match entry {
+            Some(entry) => drop(self.entries.insert(path, entry)),
+            None => drop(self.entries.remove(&path)),
+        }
     }
 
     /// The objects of its links, with their sizes.
@@ -174,6 +207,35 @@ impl Tree {
         }
         if at.as_str().is_empty() || self.below(&at).next().is_some() { Found::Directory(at) } else { Found::Nothing }
     }
+}
+
+impl Entry {
+    fn new(mode: &str, id: &str, size: u64) -> Option<Self> {
+        let kind = match mode {
+            "100755" => Kind::File(true),
+            "120000" => Kind::Link(None),
+            "160000" => Kind::Submodule,
+            mode if mode.starts_with("100") => Kind::File(false),
+            _ => return None,
+        };
+        id.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Self { kind, id: id.to_owned(), size })
+    }
+
+    /// Says whether both are the same in Git.
+    pub fn is(&self, other: &Self) -> bool {
+        self.id == other.id && self.kind == other.kind
+    }
+}
+
+/// The words before a path, and the path.
+fn halves(line: &[u8]) -> Option<(Vec<&str>, &[u8])> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let head = std::str::from_utf8(&line[..tab]).ok()?;
+    Some((head.split_ascii_whitespace().collect(), &line[tab + 1..]))
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The parts of a path but `.`.

@@ -2,7 +2,7 @@
 //! store, reads nothing that Git does not hold, and resolves no value.
 
 use super::{Context, Ending};
-use crate::against::{self, Repository, Snapshot, Unread, Version};
+use crate::against::{self, Present, Repository, Snapshot, Unread, Version};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
 use crate::manifest::Manifest;
@@ -68,8 +68,7 @@ async fn present<'a>(
     path: &Utf8Path,
 ) -> Result<(Version<'a>, Vec<String>), Vec<Failure>> {
     let one = |failure: Failure| vec![failure];
-    let tree = repository.tracked().await.map_err(one)?;
-    let committed = repository.is_committed(&tree).await.map_err(one)?;
+    let Present { tree, changed, filtered } = repository.present().await.map_err(one)?;
     let read = Version::read(Snapshot::new(repository, tree, "new"), path, context.file.as_str()).await;
     let version = read.map_err(|unread| match unread {
         Unread::Failed(failure) => one(failure),
@@ -77,19 +76,32 @@ async fn present<'a>(
         Unread::Absent(why) => one(absent(context, why)),
     })?;
     let mut notes = Vec::new();
-    if !committed {
-        notes.push("Tracked files with changes that are not committed are compared as they are now".to_owned());
+    if !changed.is_empty() {
+        let (with, are) = ("with changes that are not committed", "as on the disk");
+        notes.push(format!("{} compared {are}: {}", counted(changed.len(), with), named(&changed)));
+    }
+    if !filtered.is_empty() {
+        let (with, are) = ("that a Git filter may have made", "as Git holds it");
+        notes.push(format!("{} compared {are}: {}", counted(filtered.len(), with), named(&filtered)));
     }
     let directories = version.directories();
     let below: Vec<&Utf8Path> = directories.iter().map(Utf8PathBuf::as_path).collect();
-    let mut untracked = if below.is_empty() { Vec::new() } else { repository.untracked(&below).await.map_err(one)? };
-    let more = untracked.len().saturating_sub(NAMED);
-    untracked.truncate(NAMED);
+    let untracked = if below.is_empty() { BTreeSet::new() } else { repository.untracked(&below).await.map_err(one)? };
     if !untracked.is_empty() {
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        notes.push(format!("Git does not track {}{more}: not compared", untracked.join(", ")));
+        notes.push(format!("Git does not track {}: not compared", named(&untracked)));
     }
     Ok((version, notes))
+}
+
+fn counted(files: usize, with: &str) -> String {
+    if files == 1 { format!("1 tracked file {with} is") } else { format!("{files} tracked files {with} are") }
+}
+
+/// The first of several files, and how many there are beyond them.
+fn named(files: &BTreeSet<String>) -> String {
+    let first: Vec<&str> = files.iter().take(NAMED).map(String::as_str).collect();
+    let more = files.len() - first.len();
+    first.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 fn absent(context: &Context, why: &'static str) -> Failure {

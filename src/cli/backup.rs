@@ -42,6 +42,9 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 }
 
 async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    if let Some(directory) = &args.output {
+        context.admit_output(directory).map_err(|failure| vec![failure])?;
+    }
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     let prepared = pass.prepare(environments, Resolve::Connection).await;

@@ -10,7 +10,7 @@ use crate::machine::{Tools, Workshop};
 use crate::manifest::environment::Name;
 use crate::manifest::{self, Manifest};
 use crate::render::{self, Format, Render};
-use crate::scope::Extent;
+use crate::scope::{Extent, Scope};
 use crate::session::Claim;
 use crate::store::Store;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -70,6 +70,7 @@ impl Context {
         let format = if global.json { Format::Json } else { format };
         let render = render::open(render::Options {
             format,
+            file: global.file.to_string(),
             now: now(),
             color: global.color,
             verbose: global.verbose,
@@ -185,6 +186,35 @@ impl Context {
             None => (manifest.unwrap_or(DEFAULT_STATE), self.manifest_directory()),
         };
         (expand(url, self.home.as_deref()), directory)
+    }
+
+    /// Refuses a directory to write to that a link of the repository leads elsewhere.
+    ///
+    /// # Errors
+    /// `Usage`, before anything is written.
+    pub fn admit_output(&self, directory: &Utf8Path) -> Result<(), Failure> {
+        let scope = Scope::of(&self.manifest_directory(), &self.extent);
+        let refusal = scope.refuse_output(&self.directory.join(directory));
+        refusal.map_or(Ok(()), |refusal| Err(refusal.failure(Reason::Usage, directory)))
+    }
+
+    /// As [`Context::store`] for a store that is opened: where the manifest names it, it is where the manifest's files may be.
+    ///
+    /// # Errors
+    /// `ManifestInvalid`, in the same words whether anything is there or not.
+    pub fn admitted_store(&self, manifest: &Manifest) -> Result<(String, Utf8PathBuf), Failure> {
+        let (url, directory) = self.store(Some(&manifest.state));
+        let file = Store::file(&url, &directory).filter(|_| self.state.is_none());
+        let refused = file.and_then(|file| {
+            let refusal = Scope::of(&self.manifest_directory(), &self.extent).refuse_store(&file)?;
+            Some(Failure::new(Reason::ManifestInvalid, format!("The state store {file} {}", refusal.why)))
+        });
+        match refused {
+            Some(failure) => {
+                Err(failure.hint("Pass --state sqlite:PATH with the path yourself, if you trust that store"))
+            }
+            None => Ok((url, directory)),
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
-use camino::Utf8PathBuf;
+use crate::{below, scratch};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::io;
 
 /// Print the manual page, or write all of them into a directory
 #[derive(Debug, clap::Args)]
@@ -15,7 +17,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
-    let failure = |what: &str, error: std::io::Error| {
+    let failure = |what: &str, error: io::Error| {
         Failure::new(Reason::CommandFailed, format!("The manual pages cannot be written{what}: {error}"))
             .hint("Name a directory that you can write to")
             .or_disk(&error, args.output.as_deref().unwrap_or("standard output".into()))
@@ -27,11 +29,24 @@ pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
             context.say(Event::Output(String::from_utf8_lossy(&page).into_owned()));
         }
         Some(directory) => {
-            std::fs::create_dir_all(directory)
-                .and_then(|()| clap_mangen::generate_to(super::command(), directory))
-                .map_err(|error| failure(&format!(" to {directory}"), error))?;
+            context.admit_output(directory)?;
+            write(directory).map_err(|error| failure(&format!(" to {directory}"), error))?;
             context.say(Event::Note(format!("Wrote the manual pages to {directory}")));
         }
     }
     Ok(Ending::ok(Outcome::Ok))
+}
+
+/// Writes the pages; a link of a page's name is replaced, never written through.
+fn write(directory: &Utf8Path) -> io::Result<()> {
+    let made = scratch::Directory::new()?;
+    let pages = made.path().join("pages");
+    std::fs::create_dir(&pages)?;
+    clap_mangen::generate_to(super::command(), &pages)?;
+    for page in pages.read_dir()? {
+        let name = Utf8PathBuf::try_from(std::path::PathBuf::from(page?.file_name())).map_err(io::Error::other)?;
+        let mut text = std::fs::File::open(pages.join(&name))?;
+        below::draft(directory, &name, 0o644, &mut text)?.keep()?;
+    }
+    Ok(())
 }

@@ -58,7 +58,10 @@ impl Pass {
     /// Reads the manifest, opens the store, says warnings.
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
         let manifest = context.manifest()?;
-        let (url, directory) = context.store(Some(&manifest.state));
+        let (url, directory) = match keep {
+            Keep::Never => context.store(Some(&manifest.state)),
+            _ => context.admitted_store(&manifest).map_err(|failure| vec![failure])?,
+        };
         // What a machine is about cannot be told without its record, as OpenTofu's own state is made by a mere plan.
         let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
@@ -179,8 +182,12 @@ impl Pass {
     }
 
     /// What OpenTofu would be given for an environment, without anything secret.
-    pub async fn shown_to_tofu(&self, environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
-        self.workshop.shown(environment).await
+    pub async fn shown_to_tofu(
+        &self,
+        environment: &Environment,
+        resolve: Resolve,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        self.workshop.shown(environment, resolve).await
     }
 
     /// Returns what is missing for making the machine of an environment; its secrets are read only where `secrets`.

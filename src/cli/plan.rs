@@ -7,7 +7,7 @@ use crate::execute::Sessions;
 use crate::failure::Failure;
 use crate::prepare::Resolve;
 use crate::reconcile::{self, Outside, Request};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 /// The form of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +58,10 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 }
 
 async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
+    // A link of the file's own name is replaced, never written through.
+    if let Some(directory) = args.out.as_deref().and_then(Utf8Path::parent) {
+        context.admit_output(directory).map_err(|failure| vec![failure])?;
+    }
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     if args.offline {
         let view = look::recorded_view(context, &mut pass, &args.environments).await?;

@@ -8,7 +8,6 @@ use crate::event::{Event, Outcome};
 use crate::execute::Sessions;
 use crate::failure::{Failure, Reason};
 use crate::prepare::{Prepared, Resolve};
-use crate::scope::Scope;
 use camino::Utf8Path;
 use std::io;
 
@@ -40,10 +39,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Read).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    let scope = Scope::of(&context.manifest_directory(), &context.extent);
-    if let Some(refusal) = scope.refuse_output(&context.directory.join(&args.output)) {
-        return Err(vec![refusal.failure(Reason::ApplicationInvalid, &args.output)]);
-    }
+    context.admit_output(&args.output).map_err(|failure| vec![failure])?;
     let resolve = if args.offline { Resolve::Literals } else { Resolve::Everything };
     for mut prepared in pass.prepare(environments, resolve).await {
         let left_out = unresolved(&mut prepared);
@@ -51,7 +47,7 @@ async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
             let message = format!("{} needs a value that was not read, and is left out", left_out.join(", "));
             context.say(Event::Warning { environment: Some(prepared.name().to_owned()), message });
         }
-        match all(&pass, &prepared, &args.output).await {
+        match all(&pass, &prepared, &args.output, resolve).await {
             Ok(written) => context.say(Event::Note(format!("{written} files written to {}", args.output))),
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
@@ -67,12 +63,12 @@ fn unresolved(prepared: &mut Prepared) -> Vec<String> {
 }
 
 /// Writes all files and returns how many. None of them is replaced before each is written.
-async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path) -> Result<usize, Failure> {
+async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path, resolve: Resolve) -> Result<usize, Failure> {
     let cannot = |path: &Utf8Path, error: &io::Error| {
         let target = output.join(path);
         Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}")).or_disk(error, &target)
     };
-    let given = pass.shown_to_tofu(&prepared.environment).await?;
+    let given = pass.shown_to_tofu(&prepared.environment, resolve).await?;
     let mut drafts = Vec::new();
     for (path, file) in prepared.release.iter().flat_map(|release| &release.files) {
         if path.starts_with(TOFU) && !given.is_empty() {

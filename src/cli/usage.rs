@@ -22,7 +22,16 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     };
     let format = if flags().any(|flag| flag == "--json") { Format::Json } else { Format::Terminal };
     let (now, ci) = (super::context::now(), super::context::in_ci());
-    let render = render::open(render::Options { format, color, verbose: false, now, dumb: true, ci, workflow: None });
+    let render = render::open(render::Options {
+        format,
+        file: String::new(),
+        color,
+        verbose: false,
+        now,
+        dumb: true,
+        ci,
+        workflow: None,
+    });
     let ending = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             render.event(&Event::Output(text(error, format, color)));

@@ -9,6 +9,7 @@ use crate::process;
 use crate::scratch::{Directory, SecretFile};
 use crate::secret;
 use crate::{below, bounded};
+use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -59,7 +60,21 @@ impl Keys {
     }
 }
 
-/// The public keys that may log in as the SSH user, `TYPE BASE64`, a line each.
+/// The public half of the key that the manifest names, as far as it is in the file next to it and where the manifest's files
+/// may be. Never opens the private one.
+#[must_use]
+pub fn written(environment: &Environment) -> Option<String> {
+    let Some(Identity::File(file)) = &environment.ssh.identity else { return None };
+    let half = half(file);
+    let scope = environment.provision.as_ref().map(|provision| &provision.scope)?;
+    if scope.refuse(&half).is_some() {
+        return None;
+    }
+    public(&text_of(&half).ok()?)
+}
+
+/// The public keys that may log in as the SSH user, `TYPE BASE64`, a line each. Reads the private key that the manifest names,
+/// which only commands do that trust it.
 ///
 /// # Errors
 /// `KeyUnusable` where none can be had from the private key that the manifest names.
@@ -67,10 +82,10 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     match &environment.ssh.identity {
         Some(Identity::File(file)) => {
             // The public half lies beside the private one, also where that has a passphrase.
-            if let Some(line) = text_of(&format!("{file}.pub")).ok().and_then(|text| public(&text)) {
+            if let Some(line) = text_of(&half(file)).ok().and_then(|text| public(&text)) {
                 return Ok(line);
             }
-            let text = text_of(file.as_str())
+            let text = text_of(file)
                 .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read: {error}")))?;
             match public(&text) {
                 Some(line) => Ok(line),
@@ -84,9 +99,14 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     }
 }
 
+/// The file with the public half of a key.
+fn half(file: &Utf8Path) -> Utf8PathBuf {
+    format!("{file}.pub").into()
+}
+
 /// Reads a file with a key.
-fn text_of(path: &str) -> std::io::Result<Zeroizing<String>> {
-    below::text(path.as_ref(), bounded::SMALL_FILE as u64).map(Zeroizing::new)
+fn text_of(path: &Utf8Path) -> std::io::Result<Zeroizing<String>> {
+    below::text(path, bounded::SMALL_FILE as u64).map(Zeroizing::new)
 }
 
 async fn public_of(private: &str) -> Result<String, Failure> {

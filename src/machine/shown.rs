@@ -5,7 +5,8 @@ use super::inputs::{self, Inputs, Surroundings};
 use super::keys::{self, Keys};
 use super::workshop::Workshop;
 use crate::failure::Failure;
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::{Environment, Identity};
+use crate::prepare::Resolve;
 use crate::tofu;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,17 +18,21 @@ const USER_DATA: [&str; 2] = ["TF_VAR_cloud_init", "TF_VAR_deployer_cloud_init"]
 
 impl Workshop {
     /// The files of an environment's root module, and what else OpenTofu is given, by name; none where the machine is not
-    /// made by it.
+    /// made by it. Below [`Resolve::Everything`] the private key of `ssh.identity_file` is not read either.
     ///
     /// # Errors
     /// As [`inputs::of`].
-    pub async fn shown(&self, environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
+    pub async fn shown(
+        &self,
+        environment: &Environment,
+        resolve: Resolve,
+    ) -> Result<BTreeMap<String, String>, Failure> {
         let Some(provision) = &environment.provision else { return Ok(BTreeMap::new()) };
         let keys = Keys { private: SECRET.to_owned(), public: "(made with the machine)".to_owned() };
         // Where the private key itself is a secret, its public half is not asked for here.
         let authorized = match &environment.ssh.identity {
-            Some(crate::manifest::environment::Identity::File(_)) => keys::authorized(environment).await.ok(),
-            _ => None,
+            Some(Identity::File(_)) if resolve == Resolve::Everything => keys::authorized(environment).await.ok(),
+            _ => keys::written(environment),
         };
         let authorized = authorized.unwrap_or_else(|| "(the public half of ssh.identity)".to_owned());
         let secrets = provision.machine.secrets().into_keys().map(|name| (name, SECRET.into())).collect();

@@ -3,7 +3,7 @@
 use super::{keys, recipe};
 use crate::failure::{Failure, Reason};
 use crate::holder::Holder;
-use crate::manifest::environment::{Environment, Identity};
+use crate::manifest::environment::Environment;
 use crate::manifest::provision::Provision;
 use crate::secret::{self, SecretSource};
 use crate::store::{Plain, Store};
@@ -58,11 +58,12 @@ impl Workshop {
         self.directory.join(environment.identity())
     }
 
-    /// Returns what is missing for making the machine of an environment: the program, a key, and where `read`, a secret.
+    /// Returns what is missing for making the machine of an environment: the program, a key that is named, and where `read`,
+    /// that key itself or a secret.
     pub async fn missing(&self, environment: &Environment, read: bool) -> Vec<Failure> {
         let Some(provision) = &environment.provision else { return Vec::new() };
         let mut missing = Vec::from_iter(self.tofu().await.err());
-        if read || !matches!(environment.ssh.identity, Some(Identity::Secret(_))) {
+        if read || environment.ssh.identity.is_none() {
             missing.extend(keys::authorized(environment).await.err());
         }
         if read {

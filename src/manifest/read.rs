@@ -206,9 +206,9 @@ fn literals(spec: &ManifestSpec) -> Vec<Spot> {
 
 /// Refuses a manifest that is a link out of its scope. A pipe that the user names has no place on a disk.
 fn admitted(path: &str, scope: &Scope) -> Result<(), Failure> {
-    let is_file = path != "-" && std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let is_pipe = path == "-" || std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
     let whole = camino::absolute_utf8(path).map_err(|error| unreadable(path, &error))?;
-    match scope.refuse(&whole).filter(|_| is_file) {
+    match scope.refuse(&whole).filter(|_| !is_pipe) {
         Some(refusal) => Err(refusal.failure(Reason::ManifestInvalid, path.into())),
         None => Ok(()),
     }

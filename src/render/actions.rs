@@ -1,11 +1,11 @@
 //! What a GitHub workflow gets beside the usual: groups, masks and annotations on standard error, a summary and outputs
 //! in its files. Never puts a secret anywhere but into a mask.
 
+use super::Render;
 use super::github::{self, Command};
+use super::markdown::{self, Page};
 use super::stream::Stream;
-use super::{Render, markdown};
 use crate::event::{EnvironmentView, Event, PlanView, ResultView, StepState};
-use crate::failure::Failure;
 use crate::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
@@ -35,9 +35,8 @@ pub(super) struct Actions {
 /// What must be remembered until the end.
 #[derive(Default)]
 struct State {
-    plan: Option<PlanView>,
+    page: Page,
     environments: Vec<EnvironmentView>,
-    failures: Vec<Failure>,
     groups: Groups,
     /// BLAKE3 digests of the values that have a mask.
     masked: BTreeSet<[u8; 32]>,
@@ -126,8 +125,9 @@ impl Groups {
 }
 
 impl Actions {
-    pub(super) fn new(inner: Arc<dyn Render>, err: Stream, files: Files, plain: bool) -> Self {
-        Self { inner, err, files, plain, state: Mutex::new(State::default()) }
+    pub(super) fn new(inner: Arc<dyn Render>, err: Stream, files: Files, plain: bool, file: &str) -> Self {
+        let page = Page { file: file.to_owned(), ..Page::default() };
+        Self { inner, err, files, plain, state: Mutex::new(State { page, ..State::default() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,16 +145,17 @@ impl Actions {
 
     /// Writes the summary and the outputs.
     fn end(&self, state: &State, result: &ResultView) {
-        let mut page = String::new();
-        if let Some(plan) = &state.plan {
-            page += &markdown::plan(Some(plan), &[]);
-            page.push('\n');
+        let mut text = String::new();
+        if state.page.plan.is_some() {
+            // What failed is told with the result.
+            text += &markdown::plan(&Page { failures: Vec::new(), ..state.page.clone() });
+            text.push('\n');
         }
-        if !page.is_empty() || !state.environments.is_empty() || !state.failures.is_empty() {
-            page += &markdown::result(&state.environments, &state.failures, result);
-            self.append(self.files.summary.as_deref(), &page);
+        if !text.is_empty() || !state.environments.is_empty() || !state.page.failures.is_empty() {
+            text += &markdown::result(&state.environments, &state.page.failures, result);
+            self.append(self.files.summary.as_deref(), &text);
         }
-        let changes = state.plan.as_ref().map_or(0, |plan| plan.steps.len());
+        let changes = state.page.plan.as_ref().map_or(0, |plan| plan.steps.len());
         let outputs = format!("outcome={}\nexit-code={}\nchanges={changes}\n", result.outcome.name(), result.exit_code);
         self.append(self.files.output.as_deref(), &outputs);
     }
@@ -174,11 +175,14 @@ impl Render for Actions {
         let mut state = self.state();
         match event {
             Event::Plan(plan) => {
-                state.plan = Some(plan.clone());
+                state.page.plan = Some(plan.clone());
                 state.groups.plan(plan);
             }
+            Event::Warning { environment, message } => {
+                state.page.warnings.push((environment.clone(), message.clone()));
+            }
             Event::Environment(view) => state.environments.push(view.as_ref().clone()),
-            Event::Failure(failure) => state.failures.push(failure.clone()),
+            Event::Failure(failure) => state.page.failures.push(failure.clone()),
             _ => {}
         }
         if !self.plain {

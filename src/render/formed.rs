@@ -3,9 +3,9 @@
 //! what is said besides.
 
 use super::github::{self, Command};
-use super::{Render, junit, markdown};
-use crate::event::{CheckView, Event, PlanView, VerdictView};
-use crate::failure::Failure;
+use super::markdown::{self, Page};
+use super::{Render, junit};
+use crate::event::{CheckView, Event, VerdictView};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The form.
@@ -20,21 +20,22 @@ pub(super) enum Form {
 pub(super) struct Formed {
     inner: Arc<dyn Render>,
     form: Form,
-    /// What a page is made of, which is printed at the end.
-    page: Mutex<Page>,
+    /// What a page or a report is made of, which is printed at the end.
+    held: Mutex<Held>,
 }
 
 #[derive(Default)]
-struct Page {
-    plan: Option<PlanView>,
+struct Held {
+    page: Page,
     checks: Vec<CheckView>,
     verdicts: Vec<VerdictView>,
-    failures: Vec<Failure>,
 }
 
 impl Formed {
-    pub(super) fn new(inner: Arc<dyn Render>, form: Form) -> Self {
-        Self { inner, form, page: Mutex::default() }
+    /// `file` is the manifest as the user named it.
+    pub(super) fn new(inner: Arc<dyn Render>, form: Form, file: &str) -> Self {
+        let page = Page { file: file.to_owned(), ..Page::default() };
+        Self { inner, form, held: Mutex::new(Held { page, ..Held::default() }) }
     }
 
     fn annotations(&self, event: &Event) {
@@ -48,15 +49,19 @@ impl Formed {
     }
 
     fn page(&self, event: &Event) {
-        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = &mut self.held.lock().unwrap_or_else(PoisonError::into_inner).page;
         match event {
             Event::Plan(plan) => page.plan = Some(plan.clone()),
             Event::Failure(failure) => {
                 page.failures.push(failure.clone());
                 self.inner.event(event);
             }
+            Event::Warning { environment, message } => {
+                page.warnings.push((environment.clone(), message.clone()));
+                self.inner.event(event);
+            }
             Event::Result(_) => {
-                self.inner.event(&Event::Output(markdown::plan(page.plan.as_ref(), &page.failures)));
+                self.inner.event(&Event::Output(markdown::plan(page)));
                 self.inner.event(event);
             }
             _ => self.inner.event(event),
@@ -64,17 +69,17 @@ impl Formed {
     }
 
     fn report(&self, event: &Event) {
-        let mut page = self.page.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Check(check) => page.checks.push(check.clone()),
-            Event::Verdict(verdict) => page.verdicts.push(verdict.clone()),
+            Event::Check(check) => held.checks.push(check.clone()),
+            Event::Verdict(verdict) => held.verdicts.push(verdict.clone()),
             Event::Failure(failure) => {
-                page.failures.push(failure.clone());
+                held.page.failures.push(failure.clone());
                 self.inner.event(event);
             }
             Event::Result(_) => {
-                let report = junit::text(&page.checks, &page.verdicts, &page.failures);
-                self.inner.event(&Event::Output(report));
+                let text = junit::text(&held.checks, &held.verdicts, &held.page.failures);
+                self.inner.event(&Event::Output(text));
                 self.inner.event(event);
             }
             _ => self.inner.event(event),

@@ -11,6 +11,8 @@ use std::fmt::Write as _;
 pub const LIMIT: usize = 60_000;
 /// A graph of more steps helps nobody.
 const GRAPH: usize = 40;
+/// At most this many warnings are worded.
+const WARNINGS: usize = 5;
 /// At most this many failures are worded, and steps that destroy named where only counts are left.
 const FEW: usize = 10;
 /// At most this many environments are counted one by one where only counts are left.
@@ -48,18 +50,31 @@ struct Omitted {
     graph: bool,
 }
 
-/// The plan as a comment on a pull request, with what failed beside it. `None`: there is no plan, only failures.
+/// What a comment on a pull request is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The manifest as the user named it.
+    pub file: String,
+    /// The plan; `None` where there are only failures.
+    pub plan: Option<PlanView>,
+    /// What is worth knowing of it: environments, if one, and messages.
+    pub warnings: Vec<(Option<String>, String)>,
+    /// What failed beside it.
+    pub failures: Vec<Failure>,
+}
+
+/// The plan as a comment on a pull request.
 #[must_use]
-pub fn plan(plan: Option<&PlanView>, failures: &[Failure]) -> String {
-    let mut page = String::new();
+pub fn plan(page: &Page) -> String {
+    let mut text = String::new();
     for level in LEVELS {
         // As it is written: marks of commands become longer.
-        page = defuse::whole(&at(level, plan, failures), false);
-        if page.len() < LIMIT {
+        text = defuse::whole(&at(level, page), false);
+        if text.len() < LIMIT {
             break;
         }
     }
-    page
+    text
 }
 
 /// How a run ended: what stands where, and what failed.
@@ -91,12 +106,14 @@ fn health(one: &EnvironmentView) -> &'static str {
     }
 }
 
-fn at(level: Level, plan: Option<&PlanView>, failures: &[Failure]) -> String {
-    let project = plan.map_or("", |plan| plan.project.as_str());
-    let mut out = marker(project) + "\n";
-    let Some(plan) = plan else { return out + "## There is no plan\n\n" + &failed(failures) };
+fn at(level: Level, page: &Page) -> String {
+    let mut out = markers(page);
+    let Some(plan) = &page.plan else {
+        return out + "## There is no plan\n\n" + &warned(&page.warnings) + &failed(&page.failures);
+    };
     out += &head(plan);
-    out += &failed(failures);
+    out += &warned(&page.warnings);
+    out += &failed(&page.failures);
     let mut omitted = Omitted::default();
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
     if !destructive.is_empty() {
@@ -115,11 +132,16 @@ fn at(level: Level, plan: Option<&PlanView>, failures: &[Failure]) -> String {
     out + &left_out(&omitted)
 }
 
-/// The hidden line by which a comment is found again. A comment's text holds no `--`.
-fn marker(project: &str) -> String {
-    let name: String = project.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(60).collect();
-    let name = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
-    if name.is_empty() { "<!-- deployer-plan -->".to_owned() } else { format!("<!-- deployer-plan {name} -->") }
+/// The hidden lines by which a comment is found again. The first one names the project, which is known only where there is a
+/// plan; the second one is the same whatever the manifest says. A comment's text holds no `--`.
+fn markers(page: &Page) -> String {
+    let marker = |name: &str, value: &str, more: &[char]| {
+        let value: String = value.chars().filter(|c| c.is_ascii_alphanumeric() || more.contains(c)).take(200).collect();
+        let value = value.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+        if value.is_empty() { format!("<!-- {name} -->\n") } else { format!("<!-- {name} {value} -->\n") }
+    };
+    let project = page.plan.as_ref().map_or("", |plan| plan.project.as_str());
+    marker("deployer-plan", project, &['-']) + &marker("deployer-manifest", &page.file, &['-', '_', '.', '/'])
 }
 
 fn head(plan: &PlanView) -> String {
@@ -167,6 +189,24 @@ fn failed(failures: &[Failure]) -> String {
         let _ = writeln!(out, "- … and {} more", failures.len() - FEW);
     }
     if !failures.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+fn warned(warnings: &[(Option<String>, String)]) -> String {
+    let mut out = String::new();
+    if !warnings.is_empty() {
+        out += "### What to know\n\n";
+    }
+    for (environment, message) in warnings.iter().take(WARNINGS) {
+        let on = environment.as_ref().map_or(String::new(), |name| code(&cut(name, 40)) + ": ");
+        let _ = writeln!(out, "- {on}{}", code(&cut(message, 300)));
+    }
+    if warnings.len() > WARNINGS {
+        let _ = writeln!(out, "- … and {} more", warnings.len() - WARNINGS);
+    }
+    if !warnings.is_empty() {
         out.push('\n');
     }
     out

@@ -102,6 +102,8 @@ pub enum Format {
 pub struct Options {
     /// The form.
     pub format: Format,
+    /// The manifest as the user named it.
+    pub file: String,
     /// The user's choice; `Auto` looks at `NO_COLOR`, `CLICOLOR_FORCE`, `TERM` and the stream.
     pub color: ColorChoice,
     /// Whether to say more than is usual.
@@ -125,15 +127,15 @@ pub fn open(options: Options) -> Arc<dyn Render> {
             let out = Stream::new(Box::new(io::stdout()), Readers::default());
             Arc::new(log::Log::new(out, options.now, options.verbose))
         }
-        Format::Markdown => Arc::new(Formed::new(terminal(&options), Form::Markdown)),
-        Format::Junit => Arc::new(Formed::new(terminal(&options), Form::Junit)),
-        Format::Github => Arc::new(Formed::new(terminal(&options), Form::Github)),
+        Format::Markdown => Arc::new(Formed::new(terminal(&options), Form::Markdown, &options.file)),
+        Format::Junit => Arc::new(Formed::new(terminal(&options), Form::Junit, &options.file)),
+        Format::Github => Arc::new(Formed::new(terminal(&options), Form::Github, &options.file)),
     };
     let plain = matches!(options.format, Format::Terminal | Format::Markdown | Format::Junit);
     let render = match options.workflow {
         Some(files) => {
             let err = Stream::new(Box::new(io::stderr()), Readers::default());
-            Arc::new(Actions::new(render, err, files, plain))
+            Arc::new(Actions::new(render, err, files, plain, &options.file))
         }
         None => render,
     };

@@ -38,10 +38,16 @@ pub(super) fn path(url: &str, directory: &Utf8Path) -> Result<Utf8PathBuf, Failu
 }
 
 impl super::Store {
-    /// The folder of the store that `url` names, where it is a file; a relative path is one below `directory`.
+    /// The file of the store that `url` names, where it is one; a relative path is one below `directory`.
+    #[must_use]
+    pub fn file(url: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
+        path(url, directory).ok()
+    }
+
+    /// The folder of that file.
     #[must_use]
     pub fn folder(url: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
-        path(url, directory).ok()?.parent().map(Utf8Path::to_owned)
+        Self::file(url, directory)?.parent().map(Utf8Path::to_owned)
     }
 }
 

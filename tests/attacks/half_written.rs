@@ -1,6 +1,6 @@
 //! Files that deployer writes on this machine are there whole or as they were before, whatever stops it.
 
-use crate::review::Work;
+use crate::review::{CANARY, Work};
 use assert_cmd::Command;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -63,17 +63,26 @@ fn what_render_writes_is_one_release() {
 
 /// The author of a commit chooses where the links of a repository lead, and what is written there.
 #[test]
-fn render_writes_through_no_link_of_the_repository() {
+fn nothing_is_written_through_a_link_of_the_repository() {
     let work = Work::new();
     work.put("app/post-checkout", "#!/bin/sh\ntouch ../ran\n");
     fs::create_dir_all(work.repository().join(".git/hooks")).unwrap();
     work.link("out", ".git/hooks");
+    let before = fs::read_dir(work.repository().join(".git/hooks")).unwrap().count();
     for output in ["out", "out/new", "./out"] {
-        let run = work.run(&["render", "web", "-o", output]);
+        for command in [&["render", "web", "-o"][..], &["backup", "web", "-o"], &["man", "-o"]] {
+            let run = work.run(&[command, &[output]].concat());
+            assert!(run.code == 64 && run.err.contains("reached by a link"), "{command:?} {output}: {}", run.err);
+        }
+        let run = work.run(&["plan", "--out", &format!("{output}/post-checkout")]);
         assert!(run.code == 64 && run.err.contains("reached by a link"), "{output}: {}{}", run.out, run.err);
     }
-    assert!(!work.repository().join(".git/hooks/post-checkout").exists());
-    assert!(!work.repository().join(".git/hooks/new").exists());
+    assert_eq!(fs::read_dir(work.repository().join(".git/hooks")).unwrap().count(), before);
+    fs::create_dir(work.repository().join("pages")).unwrap();
+    work.link("pages/deployer.1", &work.outside("file"));
+    assert_eq!(work.run(&["man", "-o", "pages"]).code, 0);
+    assert!(fs::read_to_string(work.path("outside/file")).unwrap().contains(CANARY), "nothing is written through it");
+    assert!(fs::read_to_string(work.repository().join("pages/deployer.1")).unwrap().contains(".TH deployer"));
     // Where it leads may be named.
     assert_eq!(work.run(&["render", "web", "-o", "../outside/new"]).code, 0);
 }

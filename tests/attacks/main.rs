@@ -24,6 +24,7 @@ mod output;
 mod outside;
 mod rendering;
 mod review;
+mod review_attributes;
 mod review_links;
 mod review_repository;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use crate::review::{CANARY, Work};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// A manifest with a source in every place that takes one. Commands make the file `ran`, files are a pipe that nobody
 /// writes to.
@@ -85,6 +86,74 @@ fn looking_at_a_manifest_reads_no_file_and_no_variable() {
     assert_eq!(work.run(&["render", "web", "-o", "whole"]).code, 0);
     let text = fs::read_to_string(work.repository().join("whole/conf.txt")).expect("written");
     assert_eq!(text, format!("env-{CANARY} env-{CANARY}\n"));
+}
+
+/// The private key that a manifest names may be anybody's: looks neither open it nor have ssh-keygen read it.
+#[test]
+fn looking_at_a_manifest_opens_no_private_key() {
+    let work = Work::new();
+    let (ran, bin) = (work.path("ran"), work.path("bin"));
+    fs::create_dir(&bin).expect("made");
+    fs::write(bin.join("ssh-keygen"), format!("#!/bin/sh\ntouch {}\n", ran.display())).expect("written");
+    fs::set_permissions(bin.join("ssh-keygen"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let run = |arguments: &[&str]| {
+        let _ = fs::remove_dir_all(work.repository().join("out"));
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_deployer"))
+            .args(arguments)
+            .current_dir(work.repository())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", work.path("home"))
+            .output()
+            .expect("it starts");
+        let given = fs::read_to_string(work.repository().join("out/opentofu/cloud-init.yaml")).unwrap_or_default();
+        format!("{}{}{given}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    let looks: [&[&str]; 10] = [
+        &["check"],
+        &["check", "made", "--json"],
+        &["graph"],
+        &["plan", "--offline"],
+        &["list"],
+        &["status", "--offline"],
+        &["show", "made"],
+        &["inventory"],
+        &["render", "made", "-o", "out", "--offline"],
+        &["render", "made", "-o", "out", "--offline", "--within", "."],
+    ];
+    let public = format!("ssh-ed25519 AAAA{CANARY} somebody\n");
+    for (name, private) in [("id", "-----BEGIN OPENSSH PRIVATE KEY-----\n"), ("told", &public), ("half", "x\n")] {
+        fs::write(work.path("outside").join(name), private).expect("written");
+        fs::write(work.path("outside/half.pub"), &public).expect("written");
+        for suffix in ["", ".pub"] {
+            work.link(&format!("key{suffix}"), &work.outside(&format!("{name}{suffix}")));
+        }
+        for identity in [work.outside(name), "./key".to_owned()] {
+            work.put("deployment.yaml", &made(&identity));
+            for look in looks {
+                let said = run(look);
+                assert!(!said.contains(CANARY), "{identity}: {look:?}: {said}");
+                assert!(!ran.exists(), "{identity}: {look:?} had ssh-keygen read a key");
+            }
+        }
+    }
+    // What lies in the repository is shown, and commands that trust the manifest read the key.
+    work.put("own", "a private key\n");
+    work.put("own.pub", "ssh-ed25519 AAAAown somebody\n");
+    work.put("deployment.yaml", &made("./own"));
+    assert!(run(looks[8]).contains("ssh-ed25519 AAAAown") && !ran.exists());
+    fs::remove_file(work.repository().join("own.pub")).expect("removed");
+    assert!(run(looks[8]).contains("(the public half of ssh.identity)") && !ran.exists());
+    run(&["check", "--secrets"]);
+    assert!(ran.exists());
+}
+
+fn made(identity: &str) -> String {
+    format!(
+        "version: 1\nproject: shop\nenvironments:\n  made:\n    provisioned: {{ lxd: {{ image: \"debian/13\" }} }}\n    ssh: {{ \
+         user: deploy, identity_file: {identity} }}\n"
+    )
 }
 
 #[test]

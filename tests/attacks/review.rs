@@ -227,3 +227,19 @@ fn a_review_of_much_stays_a_comment() {
     let run = work.attempt("a large file");
     assert!(run.out.contains("large.bin") && !run.out.contains("page.html"), "{}", run.out);
 }
+
+/// A comment that is not found stays, and says what is not so any more.
+#[test]
+fn the_comment_is_found_whatever_the_manifest_says() {
+    let work = Work::new();
+    let marker = |run: &Run| run.out.lines().nth(1).expect("a line").to_owned();
+    let first = work.look("nothing changed");
+    assert!(first.out.starts_with("<!-- deployer-plan shop -->\n"), "{}", first.out);
+    for manifest in ["version: 1\nproject: other\nenvironments: {}\n", "version: [", "project: --> <b>\n", ""] {
+        work.put("deployment.yaml", manifest);
+        let run = work.attempt(manifest);
+        assert!(run.out.starts_with("<!-- deployer-plan"), "{}", run.out);
+        assert_eq!(marker(&run), marker(&first), "{manifest}");
+    }
+    assert_eq!(marker(&first), "<!-- deployer-manifest deployment.yaml -->");
+}

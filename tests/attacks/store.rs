@@ -114,7 +114,7 @@ fn apply_refuses(work: &Work, what: &str, says: &str) {
 #[test]
 fn looks_change_nothing_that_state_names() {
     let work = Work::new();
-    let victim = |name: &str| work.path("outside").join(name);
+    let victim = |name: &str| work.repository().join(name);
     fs::write(victim("authorized_keys"), "").unwrap();
     fs::write(victim("text"), "ssh-ed25519 AAAA somebody\n".repeat(100)).unwrap();
     sql(&victim("theirs.db"), "CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)");
@@ -126,16 +126,60 @@ fn looks_change_nothing_that_state_names() {
         ("theirs.db", Some("theirs.db")),
         ("log.db", Some("another program")),
     ] {
-        manifest(&work, &work.outside(name), REGISTERED);
+        manifest(&work, name, REGISTERED);
         looks(&work, name, refused);
         if let Some(says) = refused {
             apply_refuses(&work, name, says);
         }
     }
     for name in ["authorized_keys", "new/directory/state.db"] {
-        manifest(&work, &work.outside(name), PROVISIONED);
+        manifest(&work, name, PROVISIONED);
         looks(&work, name, None);
     }
+}
+
+/// The store of another project of this machine, and whatever else is there: each answer is the same.
+#[test]
+fn no_state_outside_of_the_repository_is_read() {
+    let work = Work::new();
+    store(&work.path("outside/state.db"));
+    fs::create_dir(work.path("outside/folder")).unwrap();
+    symlink(work.path("outside"), work.repository().join("link")).unwrap();
+    let said = |state: &str, arguments: &[&str]| {
+        manifest(&work, state, REGISTERED);
+        let run = harmless(&work, arguments, state);
+        assert_eq!(run.code, 64, "{state}: {arguments:?}: {}{}", run.out, run.err);
+        assert!(!run.out.contains("configured"), "{state}: {arguments:?}: {}", run.out);
+        let told = format!("{}{}", run.out, run.err);
+        told.split_whitespace().collect::<Vec<_>>().join(" ").replace(state.rsplit('/').next().unwrap(), "NAME")
+    };
+    let outside = work.path("outside").to_str().unwrap().to_owned();
+    for place in [&outside, "../outside", "link"] {
+        for arguments in LOOKS.iter().filter(|look| !STORELESS.contains(&look[0])).chain(&[
+            &["apply", "--yes", "--within", "."][..],
+            &["list", "--within", "."],
+            &["watch", "--within", "."],
+        ]) {
+            let told = said(&format!("{place}/state.db"), arguments);
+            assert!(told.contains("which is all that this command reads"), "{told}");
+            for other in ["file", "folder", "nothing"] {
+                assert_eq!(said(&format!("{place}/{other}"), arguments), told, "{arguments:?}");
+            }
+        }
+    }
+    for state in ["/dev/zero", "/etc/shadow"] {
+        said(state, &["list"]);
+    }
+    // A store that the user names is trusted.
+    let own = format!("sqlite:{outside}/state.db");
+    manifest(&work, "/dev/zero", REGISTERED);
+    for arguments in [&["list", "--json", "--state", &own][..], &["list", "--json", "--within", ".", "--state", &own]] {
+        let run = harmless(&work, arguments, "the user's store");
+        assert!(run.out.contains(r#""stage":"configured""#), "{}{}", run.out, run.err);
+    }
+    manifest(&work, &format!("{outside}/state.db"), REGISTERED);
+    let run = harmless(&work, &["list", "--json", "--within", ".."], "a larger directory");
+    assert!(run.out.contains(r#""stage":"configured""#), "{}{}", run.out, run.err);
 }
 
 #[test]
@@ -248,7 +292,8 @@ fn a_store_of_an_older_deployer_or_of_a_killed_run_is_read_as_it_is() {
     killed(&made, &file, r#"UPDATE record SET body = replace(body, '"stage":"configured"', '"stage":"released"')"#);
     staged("a log that nobody folded in", "released");
     // A link to a store has the log next to what it leads to.
-    let elsewhere = work.path("outside");
+    let elsewhere = work.repository().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
     for suffix in ["", "-wal"] {
         let name = format!("state.db{suffix}");
         fs::rename(work.repository().join(&name), elsewhere.join(&name)).unwrap();
@@ -271,7 +316,9 @@ fn what_is_no_regular_file_is_refused_at_once() {
     symlink("/dev/zero", work.repository().join("linked.db-wal")).unwrap();
     for name in ["pipe", "folder", "/dev/zero", "state.db", "linked.db"] {
         manifest(&work, name, REGISTERED);
-        looks(&work, name, Some(name));
+        if !name.starts_with('/') {
+            looks(&work, name, Some(name));
+        }
         apply_refuses(&work, name, name);
     }
 }

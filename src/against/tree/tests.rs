@@ -16,7 +16,7 @@ fn tree(lines: &[(&str, &str)]) -> Tree {
         };
         listing.extend(head.into_bytes());
     }
-    let mut tree = Tree::parse("t".to_owned(), &listing).unwrap();
+    let mut tree = Tree::parse(&listing).unwrap();
     tree.set_targets(&targets);
     tree
 }
@@ -106,10 +106,10 @@ fn names_that_no_commit_may_hold_are_refused() {
 
 #[test]
 fn a_listing_that_is_none_is_refused() {
-    for listing in ["x\0", "100644 blob 00\tx\0", "040000 tree 00 -\tx\0", "\u{1}\0"] {
-        assert!(Tree::parse(String::new(), listing.as_bytes()).is_err(), "{listing:?}");
+    for listing in ["x\0", "100644 blob\tx\0", "100644 blob ../x 3\tx\0", "040000 tree 00 -\tx\0", "\u{1}\0"] {
+        assert!(Tree::parse(listing.as_bytes()).is_err(), "{listing:?}");
     }
-    assert!(Tree::parse(String::new(), b"").unwrap().below(Utf8Path::new("")).next().is_none());
+    assert!(Tree::parse(b"").unwrap().below(Utf8Path::new("")).next().is_none());
 }
 
 #[test]

@@ -14,6 +14,10 @@ fn change(fact: &str, value: &str, diff: Option<String>) -> Change {
     Change { fact: fact.into(), from: Some(value.into()), to: Some("new".into()), diff, note: Some(value.into()) }
 }
 
+fn whole(plan: Option<PlanView>, failures: Vec<Failure>) -> Page {
+    Page { file: "deploy/deployment.yaml".into(), plan, failures, ..Page::default() }
+}
+
 /// Reads the page as GitHub would as far as it matters here: what stands outside of fences and of our own tags is plain,
 /// folds are balanced, and every fence is one of ours.
 fn sound(page: &str) {
@@ -35,7 +39,7 @@ fn sound(page: &str) {
         folds += i32::from(line.contains("<details>")) - i32::from(line.contains("</details>"));
         assert!((0..=1).contains(&folds), "{line}");
         let mut plain = line.to_owned();
-        if line.starts_with("<!-- deployer-plan") {
+        if line.starts_with("<!-- deployer-") {
             let inside = line.strip_prefix("<!--").and_then(|rest| rest.strip_suffix("-->")).expect("one comment");
             assert!(!inside.contains("--") && !inside.contains('>'), "{line}");
             continue;
@@ -65,7 +69,7 @@ fn a_plan() {
     view.summary.update = 1;
     view.summary.remove = 1;
     let failure = Failure::new(Reason::ConnectionRefused, "tokyo refuses | connections").on("tokyo");
-    let page = plan(Some(&view), &[failure]);
+    let page = plan(&whole(Some(view), vec![failure]));
     sound(&page);
     insta::assert_snapshot!(page);
 }
@@ -74,11 +78,16 @@ fn a_plan() {
 fn a_plan_without_steps_and_none_at_all() {
     let converged = vec!["a".to_owned(), "b".to_owned()];
     let unplanned = PlanView { project: "shop".into(), unplanned: vec!["a".into()], ..PlanView::default() };
-    assert!(plan(Some(&unplanned), &[]).contains(": incomplete\n"));
-    let page = plan(Some(&PlanView { project: "shop".into(), converged, ..PlanView::default() }), &[]);
-    assert!(page.starts_with("<!-- deployer-plan shop -->\n## Plan of <code>shop</code>: no changes\n"), "{page}");
-    let page = plan(None, &[Failure::new(Reason::ManifestMissing, "No such file")]);
-    assert!(page.contains("There is no plan") && page.contains("manifest-missing"), "{page}");
+    assert!(plan(&whole(Some(unplanned), vec![])).contains(": incomplete\n"));
+    let page = plan(&whole(Some(PlanView { project: "shop".into(), converged, ..PlanView::default() }), vec![]));
+    assert!(page.starts_with("<!-- deployer-plan shop -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n## Plan of <code>shop</code>: no changes\n"), "{page}");
+    let page = plan(&whole(None, vec![Failure::new(Reason::ManifestMissing, "No such file")]));
+    // Whatever the manifest says, its comment is found.
+    let marker = "<!-- deployer-plan -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n";
+    assert!(
+        page.starts_with(marker) && page.contains("There is no plan") && page.contains("manifest-missing"),
+        "{page}"
+    );
     sound(&page);
 }
 
@@ -102,7 +111,7 @@ fn what_is_least_important_goes_first_and_is_said() {
         (300, 100, None, "Left out for its length: 30000 changes, the graph"),
         (10_000, 3, None, "Left out for its length: what 10000 steps do in detail, the graph"),
     ] {
-        let page = plan(Some(&view(environments, facts, diff)), &[]);
+        let page = plan(&whole(Some(view(environments, facts, diff)), vec![]));
         sound(&page);
         assert!(page.contains(said), "{said}:\n{}", &page[page.len().saturating_sub(300)..]);
         assert_eq!(page.contains("Left out"), said.contains("Left out"));
@@ -156,9 +165,10 @@ proptest! {
             let changes = vec![change(&fact, &reason, diff.map(|diff| diff.repeat(times))); 1 + times / 50];
             step(&environment, &reason, destructive, changes)
         }).collect();
-        let view = PlanView { project, steps, converged, against: messages.first().cloned(), ..PlanView::default() };
+        let view = PlanView { project: project.clone(), steps, converged, against: messages.first().cloned(), ..PlanView::default() };
         let failures: Vec<_> = messages.iter().map(|message| Failure::new(Reason::Usage, message).on(message)).collect();
-        sound(&plan(Some(&view), &failures));
+        let warnings = messages.iter().map(|message| (Some(message.clone()), message.repeat(20))).collect();
+        sound(&plan(&Page { file: project.clone(), warnings, ..whole(Some(view), failures) }));
     }
 }
 
@@ -171,7 +181,7 @@ fn marks_of_commands_do_not_make_a_page_longer_than_it_may_be() {
             steps: vec![step("web", "differs", false, vec![change("a", "b", Some(marks(lines)))])],
             ..PlanView::default()
         };
-        let page = plan(Some(&view), &[]);
+        let page = plan(&whole(Some(view), vec![]));
         sound(&page.replace("##\\[", "##["));
         assert!(page.len() < LIMIT, "{lines}: {}", page.len());
         assert_eq!(page, defuse::whole(&page, false), "a workflow's log gets the same");

@@ -112,7 +112,7 @@ pub(super) async fn read(
 ) -> Result<Good, Vec<Failure>> {
     let manifest = tokio::task::block_in_place(|| context.manifest())?;
     let manifest = Arc::new(manifest);
-    let (url, directory) = context.store(Some(&manifest.state));
+    let (url, directory) = context.admitted_store(&manifest).map_err(|failure| vec![failure])?;
     let store = match before {
         Some((before, store)) if context.store(Some(&before.state)) == (url.clone(), directory.clone()) => {
             Arc::clone(store)
