@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
 /// The shell function that prints what an environment claims.
-const CLAIMED: &str = include_str!("claimed.sh");
+pub(super) const CLAIMED: &str = include_str!("claimed.sh");
 /// The functions of `claims.sh`, which the rest of this module calls after [`CLAIMED`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 

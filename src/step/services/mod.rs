@@ -5,6 +5,7 @@ mod before;
 mod change;
 pub mod start;
 
+pub use before::end_left;
 pub use change::{commands, finish, restore};
 
 use super::images::build;
