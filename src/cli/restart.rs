@@ -153,7 +153,8 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
         quote(&live.project),
         service.map_or_else(String::new, quote)
     );
-    let script = guard::FUNCTIONS.to_owned() + &services::start::guarded(&live, &session.facts, &run) + "exit $code\n";
+    let functions = [guard::FUNCTIONS, services::start::FUNCTIONS].concat();
+    let script = functions + &services::start::guarded(&live, &session.facts, &run) + "exit $code\n";
     Ok(Command {
         title: service.map_or_else(|| "restart the services".to_owned(), |service| format!("restart {service}")),
         script: subject.preamble() + &script,

@@ -77,7 +77,7 @@ pub(super) fn commands(
         };
         commands.push(Command {
             title: format!("run {name} before the switch"),
-            script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + &script,
+            script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + start::FUNCTIONS + &script,
             input: Input::Empty,
             limit: LONG,
             reason: Reason::BeforeFailed,

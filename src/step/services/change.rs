@@ -72,6 +72,7 @@ fn up(
         &subject.preamble(),
         "umask 077\n",
         guard::FUNCTIONS,
+        start::FUNCTIONS,
         // Before the release is switched to: this is no fault of its own.
         &start::before_switch(record, host, &kept_files),
         &keep("override.json", &labels(record)),
