@@ -7,10 +7,11 @@ use crate::event::{Change, PlannedStep};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::state::Kind;
+use crate::step::record::ServiceRecord;
 use crate::step::services;
 use camino::{Utf8Path, Utf8PathBuf};
 use similar::TextDiff;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Text beyond this is not diffed (bytes).
@@ -30,10 +31,12 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
     }
     if step.kind == Kind::Images {
         let users = services::records(&session.prepared.subject(), &session.facts);
+        let mut by_image = BTreeMap::<String, Vec<&str>>::new();
+        for (name, service) in &users {
+            by_image.entry(familiar(&service.image).to_string()).or_default().push(name);
+        }
         for change in step.changes.iter_mut().filter(|change| change.from.is_some()) {
-            let names = users.iter().filter(|(_, service)| familiar(&service.image) == change.fact);
-            let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
-            change.note = (!names.is_empty()).then(|| format!("restarts {}", names.join(", ")));
+            change.note = by_image.get(&change.fact).map(|names| format!("restarts {}", names.join(", ")));
         }
     }
     let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
@@ -47,12 +50,13 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
         .map(|change| Utf8PathBuf::from(&change.fact))
         .collect();
     let live = session.contents(&asked).await?;
-    let readers = services::records(&subject, &session.facts);
+    let records = services::records(&subject, &session.facts);
+    let readers = (!records.is_empty()).then(|| readers(&records));
     for change in &mut step.changes {
         let path = Utf8Path::new(&change.fact);
         let hidden = change.from.as_deref().is_some_and(secret) || file(change).is_some_and(|file| file.secret);
         change.diff = if hidden { None } else { diff(path, &live, file(change)) };
-        change.note = note(path, hidden, &readers, &release.compose_files);
+        change.note = note(path, hidden, readers.as_ref(), &release.compose_files);
     }
     Ok(())
 }
@@ -61,24 +65,29 @@ fn secret(value: &str) -> bool {
     value.contains(" keyed:")
 }
 
-fn note(
-    path: &Utf8Path,
-    hidden: bool,
-    readers: &BTreeMap<String, crate::step::record::ServiceRecord>,
-    compose_files: &[String],
-) -> Option<String> {
-    let names: Vec<&str> = readers
-        .iter()
-        .filter(|(_, service)| service.reads.iter().any(|read| read == path))
-        .map(|(name, _)| name.as_str())
-        .collect();
+/// The services that read each file.
+type Readers<'a> = BTreeMap<&'a Utf8Path, BTreeSet<&'a str>>;
+
+/// Looks at each service once, however many files change.
+fn readers(records: &BTreeMap<String, ServiceRecord>) -> Readers<'_> {
+    let mut readers = Readers::new();
+    for (name, service) in records {
+        for path in &service.reads {
+            readers.entry(path).or_default().insert(name);
+        }
+    }
+    readers
+}
+
+fn note(path: &Utf8Path, hidden: bool, readers: Option<&Readers<'_>>, compose_files: &[String]) -> Option<String> {
+    let names: Vec<&str> = readers.and_then(|readers| readers.get(path)).into_iter().flatten().copied().collect();
     let mut notes = Vec::new();
     if hidden {
         notes.push("secret, changed".to_owned());
     }
     if !names.is_empty() {
         notes.push(format!("restarts {}", names.join(", ")));
-    } else if !readers.is_empty() && (path == ".env" || compose_files.iter().any(|file| path == file.as_str())) {
+    } else if readers.is_some() && (path == ".env" || compose_files.iter().any(|file| path == file.as_str())) {
         notes.push("may restart services".to_owned());
     }
     (!notes.is_empty()).then(|| notes.join("; "))

@@ -32,7 +32,7 @@ fn render(environment: &manifest::environment::Environment) -> String {
         let bytes = file.read(1 << 20).unwrap();
         writeln!(text, "---- {path} {:o}{}", file.mode, if file.secret { " secret" } else { "" }).unwrap();
         // The dashboards and the functions for shells are files of their own in this repository.
-        if path.extension() != Some("json") && path.file_name() != Some("guard.sh") {
+        if path.extension() != Some("json") && !matches!(path.file_name(), Some("guard.sh" | "mounted.sh")) {
             text += std::str::from_utf8(&bytes).unwrap();
         }
     }

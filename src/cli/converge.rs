@@ -133,7 +133,9 @@ pub async fn propose(
     }
     let (sessions, failed) = pass.observe(context, prepared, request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
-    doubts(context, pass, &sessions).await;
+    // What takes an environment off its host ends what an earlier run left there.
+    let waits = !matches!(request.goal, Goal::Destroy { .. });
+    doubts(context, pass, &sessions, waits).await;
     if asked.saved.is_some() {
         pass.derive_keys(&sessions).await;
     }
@@ -210,12 +212,14 @@ async fn unmoved(
 }
 
 /// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.
-async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions) {
+async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions, waits: bool) {
     let Some(store) = &pass.store else { return };
     let settled = async {
         for doubt in store.in_doubt(pass.manifest.project.as_str()).await? {
             if let Some(session) = sessions.get(&doubt.environment) {
-                session.lock().await.outlast().await.map_err(|failure| failure.on(&doubt.environment))?;
+                if waits {
+                    session.lock().await.outlast().await.map_err(|failure| failure.on(&doubt.environment))?;
+                }
                 store.settle(doubt.intent, "observed again", (context.now)()).await?;
                 let kind = doubt.kind.map_or("a", |kind| kind.name());
                 let message = format!("An earlier run broke off in the {kind} step; its host was observed again");

@@ -12,7 +12,6 @@ use crate::session::Session;
 use crate::shell::quote;
 use crate::standing;
 use crate::state::Kind;
-use crate::step::record::ReleaseRecord;
 use crate::step::{self, Command, container, guard, services};
 use crate::store::Run;
 use std::time::{Duration, Instant};
@@ -138,24 +137,24 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
         return Err(refused);
     }
     let services = services::records(&subject, &session.facts);
-    let (Some(application), false) = (&session.prepared.environment.application, services.is_empty()) else {
+    if session.facts.files.begun().next().is_none() || services.is_empty() {
         return Err(Failure::new(Reason::CommandFailed, "Nothing runs there").hint("Run deployer apply first"));
-    };
+    }
     if let Some(service) = service.filter(|service| !services.contains_key(*service)) {
         let names: Vec<&str> = services.keys().map(String::as_str).collect();
         let hint = manifest::nearest(service, names.iter().copied())
             .map_or_else(|| format!("It has: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
         return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
     }
-    let run = format!(
-        "cd /\ndocker compose -p {} restart {} >&2 </dev/null || code=$?\n",
-        quote(&application.project),
-        service.map_or_else(String::new, quote)
-    );
     // Docker looks up what is mounted again.
     let live = session.facts.files.begun().next().cloned().unwrap_or_default();
-    let live = ReleaseRecord { project: application.project.clone(), ..live };
-    let script = guard::FUNCTIONS.to_owned() + &services::start::guarded(&live, &session.facts, &run) + "exit $code\n";
+    let run = format!(
+        "cd /\ndocker compose -p {} restart {} >&2 </dev/null || code=$?\n",
+        quote(&live.project),
+        service.map_or_else(String::new, quote)
+    );
+    let functions = [guard::FUNCTIONS, services::start::FUNCTIONS].concat();
+    let script = functions + &services::start::guarded(&live, &session.facts, &run) + "exit $code\n";
     Ok(Command {
         title: service.map_or_else(|| "restart the services".to_owned(), |service| format!("restart {service}")),
         script: subject.preamble() + &script,
@@ -182,7 +181,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
         if unwell.is_empty() {
             return Ok(());
         }
-        if started.elapsed() >= limit || services::hopeless(&session.facts) {
+        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
             let message = format!("After {} s, {}", started.elapsed().as_secs(), unwell.join(", "));
             return Err(Failure::new(Reason::Unhealthy, message).details(session.last_words().await));
         }

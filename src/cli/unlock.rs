@@ -7,13 +7,15 @@ use super::{Context, Ending};
 use crate::event::{Event, Outcome};
 use crate::failure::{Failure, Reason};
 use crate::prepare::Resolve;
+use crate::session::Session;
 use crate::tofu::Lock;
 use std::time::Duration;
 
 /// Take the lease away from another run; what that run still begins on the host is refused
 ///
 /// Of a machine that deployer makes, also the lock on OpenTofu's state. Seldom needed: a run that died lets go of its
-/// lease within a minute by itself, and its lock is taken over on the same machine.
+/// lease within a minute by itself, and its lock is taken over on the same machine. A service of `before` that such a run
+/// left running is ended; that of a run that lives is not.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The environment
@@ -49,8 +51,12 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
     for (name, session) in &sessions {
         let mut session = session.lock().await;
         let Some(held) = session.facts.access.lease.clone() else {
-            if nobody {
-                context.say(Event::Note(format!("Nobody works on {name}")));
+            let floor = pass.token(name).await;
+            match clear(context, &mut session, floor).await {
+                Ok(true) => outcome = Outcome::Changed,
+                Ok(false) if nobody => context.say(Event::Note(format!("Nobody works on {name}"))),
+                Ok(false) => {}
+                Err(failure) => pass.fail(failure.on(name)),
             }
             continue;
         };
@@ -64,11 +70,31 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
             Ok(()) => {
                 outcome = Outcome::Changed;
                 context.say(Event::Note(format!("{name} is free; the other run is refused from now on")));
+                // What a run that lives has begun may end by itself.
+                if held.is_silent()
+                    && let Err(failure) = clear(context, &mut session, floor).await
+                {
+                    pass.fail(failure.on(name));
+                }
             }
             Err(failure) => pass.fail(failure.on(name)),
         }
     }
     Ok(pass.close(sessions, outcome).await)
+}
+
+/// Ends what a run that is gone has left running on the host, under a lease of our own; false where that was nothing.
+async fn clear(context: &Context, session: &mut Session, floor: u64) -> Result<bool, Failure> {
+    if session.facts.access.marker.is_none() {
+        return Ok(false);
+    }
+    session.own(&context.claim(Duration::ZERO), floor).await?;
+    let ended = session.end_left().await?;
+    if ended {
+        let name = session.prepared.name();
+        context.say(Event::Note(format!("Ended what an earlier run had left running before a switch of {name}")));
+    }
+    Ok(ended)
 }
 
 /// Frees the lock on the infrastructure's state; `None` where nobody has it.

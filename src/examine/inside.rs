@@ -24,8 +24,12 @@ pub struct Seen {
 }
 
 /// Shell that prints what [`parse`] reads, of the containers that were seen.
-pub fn script(tracker: &Tracker, application: &Application, containers: &[Container]) -> String {
-    let asked = containers.iter().filter(|container| ["tracker", "grafana"].contains(&container.service.as_str()));
+pub fn script<'a>(
+    tracker: &Tracker,
+    application: &Application,
+    containers: impl Iterator<Item = &'a Container>,
+) -> String {
+    let asked = containers.filter(|container| ["tracker", "grafana"].contains(&container.service.as_str()));
     let addresses = asked.fold(String::new(), |text, container| {
         let format = format!(
             "address {} {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}",

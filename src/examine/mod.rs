@@ -66,7 +66,8 @@ async fn ask(
         projects: BTreeSet::from([application.project.clone()]),
         directory: application.host_directory.to_string(),
     };
-    let containers = &session.facts.services.containers;
+    let prepared = session.prepared.subject();
+    let containers = step::services::containers(&prepared, &session.facts);
     let script = facts::script(&subject) + &inside::script(tracker, application, containers);
     let sent = now();
     let output = host.run(&script, Input::Empty, step::SHORT).await?;

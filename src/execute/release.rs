@@ -67,7 +67,7 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
         if let Err(failure) = &ran {
             return Err(failure.clone().details(join(failure.details.as_deref(), &session.last_words().await)));
         }
-        if started.elapsed() >= limit || services::hopeless(&session.facts) {
+        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
             let failure = unhealthy(&observed, &desired, started.elapsed());
             return Err(failure.details(session.last_words().await));
         }

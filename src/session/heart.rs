@@ -7,13 +7,10 @@ use crate::failure::{Failure, Reason};
 use crate::host::{Host, Input, Output};
 use crate::manifest::environment::Environment;
 use crate::step::SHORT;
+use crate::step::lease::BEAT;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-
-/// How often the host gets a sign of life.
-const BEAT: Duration = Duration::from_secs(10);
 
 /// The task that keeps a lease.
 #[derive(Debug)]

@@ -86,6 +86,26 @@ impl Session {
         }
     }
 
+    /// Ends, under our lease, what a run that is gone has left running on the host; false where that was nothing.
+    ///
+    /// # Errors
+    /// `LeaseLost` if we have no lease, `CommandFailed` where it goes on.
+    pub async fn end_left(&self) -> Result<bool, Failure> {
+        let Some(lease) = &self.lease else {
+            return Err(Failure::new(Reason::LeaseLost, "Nothing is ended without a lease"));
+        };
+        let guard = lease::guard(&lease.key);
+        let script = self.prepared.subject().preamble() + "set -e\n" + &guard + &step::services::end_left();
+        let output = self.script(&script, SHORT).await?;
+        if output.status != 0 {
+            let details = self.prepared.redactor.redact(&output.stderr);
+            return Err(
+                Failure::new(Reason::CommandFailed, "Cannot end what an earlier run left running").details(details)
+            );
+        }
+        Ok(!output.stdout.is_empty())
+    }
+
     /// Takes our own lease again over a new connection, even if it expired.
     ///
     /// # Errors

@@ -127,7 +127,8 @@ impl Session {
         let states = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
         let bad = |service: &str| states.get(service).is_some_and(|state| !step::container::good(state));
         let mut text = String::new();
-        for container in self.facts.services.containers.iter().filter(|container| bad(&container.service)).take(3) {
+        let containers = step::services::containers(&subject, &self.facts);
+        for container in containers.filter(|container| bad(&container.service)).take(3) {
             let script = format!(
                 "timeout -k 1 20 docker logs --tail 20 {} 2>&1 </dev/null | head -c {LAST_WORDS}",
                 crate::shell::quote(&container.id)

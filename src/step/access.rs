@@ -117,6 +117,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
                     _ => None,
                 }
             }
+            "claims" => seen.claims.note(),
             "claim" => seen.claims.own(value),
             "neighbour" => seen.broken_marker |= !seen.claims.conflict(value),
             "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),

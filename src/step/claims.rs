@@ -13,7 +13,9 @@ use crate::shell::quote;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// The functions of `claims.sh`, which the rest of this module calls.
+/// The shell function that prints what an environment claims.
+pub(super) const CLAIMED: &str = include_str!("claimed.sh");
+/// The functions of `claims.sh`, which the rest of this module calls after [`CLAIMED`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 
 /// Most conflicts that a look at a host tells.
@@ -81,6 +83,8 @@ impl Neighbour {
 /// The claims that a look at the host read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Whether the host has noted claims of the environment, if only that it has none. A former version noted none.
+    noted: bool,
     /// The environment's own Compose projects.
     projects: BTreeSet<String>,
     /// The environment's own directories.
@@ -90,6 +94,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Takes in that the host notes claims of the environment.
+    pub const fn note(&mut self) {
+        self.noted = true;
+    }
+
     /// Takes in the line of one of the environment's own claims.
     pub fn own(&mut self, claim: &str) {
         match claim.split_once(' ') {
@@ -163,8 +172,8 @@ elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
 {guard}
   pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
 fi
-[ ! -e "$state/claims" ] || sed 's/^/claim /' "$state/claims"
-{FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
+[ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
+{CLAIMED}{FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
 "#,
         owner = owner_file(&application.host_directory),
         legacy = super::access::LEGACY_MARKER,
@@ -174,8 +183,8 @@ fi
     )
 }
 
-/// Refuses a directory or a Compose project that another environment claims, and containers of the project that no release of
-/// this environment started.
+/// Refuses a directory or a Compose project that another environment claims, and containers, volumes and networks of the project that
+/// no release of this environment made.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let application = subject.environment.application.as_ref()?;
@@ -184,68 +193,159 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     refused.or_else(|| strangers(subject.environment, application, host))
 }
 
-/// Refuses to sweep away containers that somebody else started in the Compose project.
+/// Refuses to sweep away containers that somebody else started in the Compose project, and to use what somebody else left of it.
 fn strangers(environment: &Environment, application: &Application, host: &HostFacts) -> Option<Failure> {
     let own: BTreeSet<&str> = own_containers(environment, host).map(|container| container.id.as_str()).collect();
-    let strange = host.services.containers.iter().filter(|container| !own.contains(container.id.as_str()));
+    let strange = in_project(host, &application.project).filter(|container| !own.contains(container.id.as_str()));
     let names: BTreeSet<String> = strange
         .map(|container| match &container.directory {
             Some(directory) => format!("{} (from {})", container.service, checked::said(directory.as_str())),
             None => container.service.clone(),
         })
         .collect();
-    let list = names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
     let (name, project) = (&environment.name, &application.project);
+    let (names, what, mend) = if names.is_empty() {
+        let left = host.services.left.get(project).cloned().unwrap_or_default();
+        (left, "make", "take over what is there")
+    } else {
+        (names, "start", "replace the containers")
+    };
+    let list = names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let kind = if what == "start" { "containers" } else { "volumes or networks" };
     let message = format!(
-        "Compose project {project} on the host has containers that {}/{name} did not start: {list}",
+        "Compose project {project} on the host has {kind} that {}/{name} did not {what}: {list}",
         environment.project
     );
     (!names.is_empty()).then(|| {
-        Failure::new(Reason::MarkerMismatch, message).hint(format!(
-            "Give {name} another `project`, or replace the containers with: deployer apply {name} --take-over"
-        ))
+        Failure::new(Reason::MarkerMismatch, message)
+            .hint(format!("Give {name} another `project`, or {mend} with: deployer apply {name} --take-over"))
     })
 }
 
-/// Returns the containers of the Compose project that belong to the environment: all of them, where a release of the environment
-/// has the project alone, else those that were started from its directory.
+/// Returns the containers of a Compose project.
+fn in_project<'a>(host: &'a HostFacts, project: &'a str) -> impl Iterator<Item = &'a Container> {
+    host.services.containers.iter().filter(move |container| container.is_of(project))
+}
+
+/// Returns the containers of the Compose project of the manifest that belong to the environment: all of them, where a release of the
+/// environment has the project alone, else those that were started from its directory.
 pub fn own_containers<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
     let application = environment.application.as_ref();
-    let released =
-        host.files.begun().any(|record| application.is_some_and(|application| application.project == record.project));
+    let project = application.map_or("", |application| application.project.as_str());
+    let released = host.files.begun().any(|record| record.project == project);
     let (shared, same) = (shares_project(host), host.access.claims.conflict_in(Relation::Same));
-    host.services.containers.iter().filter(move |container| {
+    in_project(host, project).filter(move |container| {
         let from_here = container.directory.as_ref() == application.map(|application| &application.host_directory);
         if shared { from_here && !same } else { released || from_here }
     })
 }
 
-/// Returns the Compose projects that are the environment's alone: those it claims or, on a host of a former version, those of its
-/// releases; and the one of the manifest, unless somebody else started containers there.
+/// Returns the Compose projects that the environment claims or, on a host of a former version, those of its releases.
+fn claimed(host: &HostFacts) -> BTreeSet<String> {
+    let claims = &host.access.claims;
+    if claims.noted {
+        return claims.projects.clone();
+    }
+    host.files.begun().map(|record| record.project.clone()).collect()
+}
+
+/// Returns the Compose projects that are the environment's alone: those it claims, and the one of the manifest, unless somebody else has
+/// something there.
 #[must_use]
 pub fn own_projects(environment: &Environment, host: &HostFacts) -> BTreeSet<String> {
-    let claimed = &host.access.claims.projects;
-    let mut own: BTreeSet<String> = if claimed.is_empty() {
-        host.files.begun().map(|record| record.project.clone()).collect()
-    } else {
-        claimed.clone()
-    };
-    if let Some(application) = &environment.application {
-        let others = host.services.containers.len() > own_containers(environment, host).count();
-        if others || shares_project(host) {
-            own.remove(&application.project);
+    let mut own = claimed(host);
+    if let Some(Application { project, .. }) = &environment.application {
+        let others = in_project(host, project).count() > own_containers(environment, host).count();
+        if others || shares_project(host) || (host.services.left.contains_key(project) && !own.contains(project)) {
+            own.remove(project);
         } else {
-            own.insert(application.project.clone());
+            own.insert(project.clone());
         }
     }
     own
+}
+
+/// Returns the directories from which the environment starts containers, or did.
+fn own_directories(environment: &Environment, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
+    let claims = &host.access.claims;
+    let mut own: BTreeSet<Utf8PathBuf> = if claims.noted {
+        claims.directories.clone()
+    } else {
+        host.files.begun().map(|record| record.directory.clone().into()).collect()
+    };
+    let application = environment.application.as_ref().filter(|_| !claims.conflict_in(Relation::Same));
+    own.extend(application.map(|application| application.host_directory.clone()));
+    own
+}
+
+/// Returns the containers that the environment has in other Compose projects than `project`: it was released under their name before. Those
+/// that somebody started there by hand are not among them.
+pub fn former_containers<'a>(
+    environment: &'a Environment,
+    host: &'a HostFacts,
+    project: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    let (projects, directories) = (own_projects(environment, host), own_directories(environment, host));
+    host.services.containers.iter().filter(move |container| {
+        !container.is_of(project)
+            && projects.contains(&container.project)
+            && container.directory.as_ref().is_some_and(|directory| directories.contains(directory))
+    })
+}
+
+/// Returns shell that removes what the environment has in other Compose projects than `project`: the containers that it started there and,
+/// where nobody else has any, the networks. Volumes go only where `purge` says so.
+#[must_use]
+pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: bool) -> String {
+    let directories = own_directories(environment, host);
+    let others = own_projects(environment, host).into_iter().filter(|other| other != project);
+    let leave = |other: String| {
+        let label = |name: &str, value: &str| {
+            format!("--filter {}", quote(&format!("label=com.docker.compose.project{name}={value}")))
+        };
+        let filter = label("", &other);
+        let stop = directories.iter().fold(String::new(), |text, directory| {
+            let own = format!("docker ps -aq {filter} {}", label(".working_dir", directory.as_str()));
+            text + &format!("{own} | xargs -r docker stop >&2\n{own} | xargs -r docker rm -f >&2\n")
+        });
+        let volumes = if purge {
+            format!("  docker volume ls -q {filter} | xargs -r docker volume rm >&2\n")
+        } else {
+            String::new()
+        };
+        format!(
+            "{stop}if [ -z \"$(docker ps -aq {filter})\" ]; then\n  docker network ls -q {filter} | xargs -r docker network rm >&2\n{volumes}fi\n"
+        )
+    };
+    others.map(leave).collect()
+}
+
+/// Returns shell that does `each` for every `$project` of the environment and the one of the manifest, `$wanted`. Sets `$known` where what the host has of the manifest's project is the environment's own: it claims the project, or the project has the
+/// name that no other environment has. A former version left no claim where it destroyed an environment.
+#[must_use]
+pub fn each_project(environment: &Environment, application: &Application, each: &str) -> String {
+    let project = quote(&application.project);
+    let named = if application.project == environment.identity() { "known=yes" } else { "known=" };
+    format!(
+        r#"{CLAIMED}wanted={project} {named} projects=$(claimed "$state" | sed -n 's/^project //p' | head -n {MOST})
+case "
+$projects
+" in *"
+"$wanted"
+"*) known=yes ;; esac
+if [ -e "$state/marker.json" ] && [ ! -e "$state/claims" ] && [ -z "$projects" ]; then known=yes; fi
+for project in $(printf '%s
+' "$projects" {project} | sort -u); do
+{each}done
+"#
+    )
 }
 
 /// Returns shell that runs `script` with the functions of `claims.sh` while no other environment of the host changes claims. Its lock is
 /// another one than that of packages, which a release does not wait for.
 fn alone(script: &str) -> String {
     format!(
-        "{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n"
+        "{CLAIMED}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n"
     )
 }
 
@@ -278,14 +378,23 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
     })
 }
 
-/// Returns shell that gives up the claims on directories and projects that a release of `project`, which converged, has left.
+/// Returns shell that gives up the claims on directories and projects that a release of `project`, which converged, has left. A project is
+/// left once the host has no container and no volume of it.
 #[must_use]
 pub fn settle(subject: &Subject<'_>, host: &HostFacts, project: &str) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
     let left = host.files.current.iter().map(|record| Utf8Path::new(&record.directory));
     let left = left.filter(|directory| *directory != application.host_directory);
     let disowned: String = left.map(|directory| disown(subject.environment, directory)).collect();
-    alone(&format!("settle {}\n{disowned}", quote(project)))
+    alone(&format!("settle {} \"directory $app\"\n{disowned}", quote(&format!("project {project}"))))
+}
+
+/// Returns shell that gives up all claims but those on projects of which the host still has volumes.
+#[must_use]
+pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
+    let projects = own_projects(environment, host).into_iter();
+    let lines: String = projects.fold(String::new(), |text, project| format!("{text}project {project}\n"));
+    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines)))
 }
 
 /// Returns shell that forgets that a directory is this environment's. The directory that holds these files stays: another

@@ -1,17 +1,6 @@
 # shellcheck shell=sh
 # Claims: the Compose projects and directories that the environments of a host use. Each environment has a file `claims` under
-# /var/lib/deployer, where only root writes, with lines `project NAME` and `directory PATH`.
-
-# claimed STATE: prints an environment's claims. A former version wrote none; then its records of releases tell.
-claimed() {
-  if [ -e "$1/claims" ]; then
-    cat "$1/claims"
-  else
-    for record in "$1/current.json" "$1/swapping.json"; do
-      grep -osE '"directory":"([^"\\]|\\.)*","project":"[^"]*"' "$record" | head -n 1
-    done | sed -E 's/^"directory":"(.*)","project":"(.*)"$/project \2\ndirectory \1/; s/\\(.)/\1/g' | sort -u
-  fi
-}
+# /var/lib/deployer, where only root writes, with lines `project NAME` and `directory PATH`. The functions of claimed.sh come first.
 
 # place PATH: sets $real to the path without links, and $spot to the device and the path on it that the kernel's list of mounts tells: a
 # directory has one spot, whatever links and bind mounts lead to it. What does not exist is below the nearest directory that does.
@@ -76,16 +65,36 @@ show() {
   printf 'neighbour %s %s %s\n' "$2" "${owner:-${1##*/}}" "${3#* }"
 }
 
-# revoke STATE RELATION CLAIM: takes a claim from its environment.
+# revoke STATE RELATION CLAIM: takes a claim from its environment, and ends what the host does for that at certain times, such as backups:
+# it would work on what is another's. An apply of that environment sets its schedules again.
 revoke() {
+  for timer in "/etc/systemd/system/deployer-${1##*/}--"*.timer; do
+    if [ ! -e "$timer" ] || [ ! -d /run/systemd/system ]; then continue; fi
+    timer=${timer##*/}
+    systemctl disable -q --now "$timer" </dev/null
+    systemctl stop "${timer%.timer}.service" </dev/null
+  done
   kept=$(claimed "$1" | grep -vxF -- "$3" || :)
   write_whole "$1/claims" '%s\n' "$kept"
 }
 
-# settle PROJECT: keeps only the claims on this project and on $app.
+# in_use PROJECT: whether the host has containers or volumes of a Compose project, or cannot tell.
+in_use() {
+  command -v docker >/dev/null || return 1
+  found=$(docker ps -aq --filter "label=com.docker.compose.project=$1" </dev/null &&
+    docker volume ls -q --filter "label=com.docker.compose.project=$1" </dev/null) || return 0
+  [ -n "$found" ]
+}
+
+# settle CLAIM...: keeps only these claims, and those on projects that the host still has something of.
 settle() {
   [ -e "${state:?}/claims" ] || return 0
-  kept=$(grep -xF -e "project $1" -e "directory ${app:?}" -- "$state/claims" || :)
+  kept=$(while IFS= read -r claim; do
+    for wanted; do
+      [ "$claim" != "$wanted" ] || { printf '%s\n' "$claim" && continue 2; }
+    done
+    case $claim in project\ *) ! in_use "${claim#* }" || printf '%s\n' "$claim" ;; esac
+  done <"$state/claims")
   write_whole "$state/claims" '%s\n' "$kept"
 }
 

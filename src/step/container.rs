@@ -1,4 +1,4 @@
-//! Containers of one Compose project: read from `docker inspect`, judged service by service. Never judges
+//! Containers of an environment's Compose projects: read from `docker inspect`, judged service by service. Never judges
 //! by an exit code alone: a service that ran when its release converged and ended since is not well.
 
 use super::record::ServiceRecord;
@@ -10,13 +10,16 @@ use std::time::Duration;
 
 /// What is read of each container: one JSON object a line. `.Id` is no field of the engine's own type, so Docker
 /// always fills this from the raw answer, where a container without a health check has no `Health`.
-pub const FORMAT: &str = r#"{"id":{{json .Id}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
+pub const FORMAT: &str = r#"{"id":{{json .Id}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Container {
     /// Its id.
     pub id: ContainerId,
+    /// Its Compose project; empty in recordings of former versions.
+    #[serde(default)]
+    pub project: String,
     /// Its service.
     #[serde(default)]
     pub service: String,
@@ -59,10 +62,17 @@ impl Container {
     /// Says whether its names and words are such as Docker and Compose have them.
     fn is_sound(&self) -> bool {
         let is_word = |text: &str| text.is_empty() || checked::word(text).is_some();
-        (self.service.is_empty() || checked::is_service(&self.service))
+        (self.project.is_empty() || checked::is_plain(&self.project))
+            && (self.service.is_empty() || checked::is_service(&self.service))
             && (self.hash.is_empty() || checked::is_hex(&self.hash))
             && (self.image.is_empty() || ImageId::parse(&self.image).is_some())
             && [self.status.as_str(), self.health.as_deref().unwrap_or_default(), &self.policy].into_iter().all(is_word)
+    }
+
+    /// Whether it is of a Compose project.
+    #[must_use]
+    pub fn is_of(&self, project: &str) -> bool {
+        self.project.is_empty() || self.project == project
     }
 
     /// Whether its health check has not answered yet.
@@ -81,7 +91,8 @@ impl Container {
     }
 
     /// Its own state in one word.
-    fn state(&self, now: i64, stable_for: Duration) -> String {
+    #[must_use]
+    pub fn state(&self, now: i64, stable_for: Duration) -> String {
         let up = u64::try_from(now.saturating_sub(self.started.as_second())).unwrap_or(0);
         match (self.status.as_str(), self.health.as_deref()) {
             ("running", Some("healthy")) => "healthy".to_owned(),

@@ -2,7 +2,7 @@
 //! Never does a command begin while another copy of it works, whoever left that behind.
 
 use super::whole::WRITE_WHOLE;
-use super::{Command, Subject, lease};
+use super::{Command, Subject, lease, services};
 use crate::event::{Action, PlannedStep};
 use crate::shell::quote;
 use crate::state::Kind;
@@ -14,6 +14,8 @@ pub enum Lane {
     /// Beside nothing.
     #[default]
     Alone,
+    /// Beside nothing, to take an environment off its host: what a run that is gone has left there is ended.
+    Removal,
     /// One step after the other, as most do.
     Main,
     /// Beside the main lane: what no other kind waits for.
@@ -32,7 +34,7 @@ impl Lane {
     #[must_use]
     pub fn of(step: &PlannedStep) -> Self {
         match step.kind {
-            _ if step.action == Action::Remove && step.destructive => Self::Alone,
+            _ if step.action == Action::Remove && step.destructive => Self::Removal,
             Kind::Updates => Self::Aside,
             _ => Self::Main,
         }
@@ -41,7 +43,7 @@ impl Lane {
     /// Whether two steps of one environment cannot run at the same time.
     #[must_use]
     pub fn excludes(self, other: Self) -> bool {
-        self == other || self == Self::Alone || other == Self::Alone
+        self == other || [self, other].into_iter().any(|lane| matches!(lane, Self::Alone | Self::Removal))
     }
 
     /// File descriptor and name of each lock that its commands hold. A lock ends with the last process that holds it.
@@ -49,14 +51,14 @@ impl Lane {
         match self {
             Self::Main => &[(9, "lock")],
             Self::Aside => &[(9, "lock.aside")],
-            Self::Alone => &[(9, "lock"), (7, "lock.aside")],
+            Self::Alone | Self::Removal => &[(9, "lock"), (7, "lock.aside")],
         }
     }
 
     /// The file that tells how its last command ended: `ID CODE TOKEN`, or `ID begun TOKEN`.
     const fn note(self) -> &'static str {
         match self {
-            Self::Main | Self::Alone => "last",
+            Self::Main | Self::Alone | Self::Removal => "last",
             Self::Aside => "last.aside",
         }
     }
@@ -85,10 +87,11 @@ impl Lane {
     #[must_use]
     pub fn script(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
         let (wait, state, note) = (self.wait(subject), quote(&subject.state_directory()), self.note());
+        let end = if self == Self::Removal { lease::guard(key) + &services::end_left() } else { String::new() };
         format!(
             r#"set -eu
-{wait}state={state}
-{guard}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
+state={state}
+{end}{wait}{guard}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
 (umask 077; note begun)
 trap 'code=$?; umask 077; note "$code" || :' EXIT
 {script}

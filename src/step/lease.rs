@@ -5,6 +5,10 @@
 use super::whole::{RESERVE, WRITE_WHOLE};
 use crate::holder::{Holder, Owner};
 use crate::shell::quote;
+use std::time::Duration;
+
+/// How often a holder gives a sign of life.
+pub const BEAT: Duration = Duration::from_secs(10);
 
 /// Message and exit code of a script whose lease is lost.
 pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
@@ -67,6 +71,12 @@ impl Held {
     #[must_use]
     pub fn whose(&self) -> String {
         self.holder.as_ref().map_or_else(|| "another run".to_owned(), ToString::to_string)
+    }
+
+    /// Whether its holder is gone: three heartbeats did not come.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.age > 3 * BEAT.as_secs() || self.holder.as_ref().is_some_and(Holder::gone)
     }
 
     /// Tells it from every other lease.

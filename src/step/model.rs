@@ -15,6 +15,10 @@ const ADDRESS: usize = 128;
 const LARGEST: usize = 4 << 20;
 /// Most host ports of all services.
 const PORTS: usize = 200_000;
+/// Most services.
+pub(super) const SERVICES: usize = 10_000;
+/// Most files that all services read; those beyond are not watched for changes.
+const READS: usize = 1_000_000;
 
 /// The services of a release, with absolute paths still in their reads.
 #[derive(Clone, Debug, Default)]
@@ -185,7 +189,11 @@ impl Model {
         let addressed = ports.all(|port| port.host_ip.len() + port.protocol.len() <= ADDRESS);
         let published: usize =
             raw.services.values().flat_map(|service| &service.ports).map(|port| range(port).len()).sum();
-        if published > PORTS || !addressed || !raw.services.keys().all(|name| checked::is_service(name)) {
+        if raw.services.len() > SERVICES
+            || published > PORTS
+            || !addressed
+            || !raw.services.keys().all(|name| checked::is_service(name))
+        {
             return Err("model.json is none that Compose writes".to_owned());
         }
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
@@ -203,7 +211,8 @@ impl Model {
     ) -> BTreeMap<String, ServiceRecord> {
         let below =
             |path: &Utf8PathBuf| roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
-        let record = |service: &Service| {
+        let (files, mut room): (BTreeSet<&Utf8PathBuf>, usize) = (files.clone().collect(), READS);
+        let mut record = |service: &Service| {
             let bound = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
             let sources: Vec<&Source> = self.sources(service).collect();
             let given = sources.iter().filter_map(|source| source.file.as_ref());
@@ -217,8 +226,10 @@ impl Model {
                     *outside.entry(plain).or_default() |= writes;
                 }
             }
-            let reads = files.clone().filter(|file| file.ancestors().any(|above| read.contains(above)));
-            let reads: BTreeSet<&Utf8PathBuf> = reads.collect();
+            // Files below a path follow it in their order.
+            let below = |path| files.range::<Utf8PathBuf, _>(path..).take_while(move |file| file.starts_with(path));
+            let reads: BTreeSet<&Utf8PathBuf> = read.iter().flat_map(below).take(room).copied().collect();
+            room -= reads.len();
             let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
             let inline: Vec<[u8; 32]> = sources.iter().filter_map(value).collect();
             let deploy = service.deploy.as_ref().and_then(|deploy| deploy.replicas);

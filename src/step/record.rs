@@ -1,6 +1,7 @@
 //! What the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its
 //! digest key and the release that last converged. Never holds a secret, only keyed digests.
 
+use super::model::SERVICES;
 use crate::application::release::Directories;
 use crate::checked::{self, ImageId, ReleaseId};
 use crate::manifest::environment::Environment;
@@ -112,6 +113,7 @@ impl ReleaseRecord {
             && checked::is_plain(&self.project)
             && self.compose_files.iter().all(|path| checked::is_relative(Utf8Path::new(path)))
             && self.directories.keys().all(|path| checked::is_relative(path))
+            && self.services.len() <= SERVICES
             && self.services.values().map(|service| service.ports.len()).sum::<usize>() <= ENTRIES
             && files
             && services

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::failure::Reason;
 use crate::host::Input;
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::{Application, Environment};
 use crate::shell::quote;
 use crate::state::{Kind, Stage};
 use std::fmt::Write as _;
@@ -31,7 +31,12 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool 
     match kind {
         // What could not be looked at may be there.
         _ if host.unread.contains_key(&kind) => true,
-        Kind::Services => claims::own_containers(environment, host).next().is_some() || host.files.current.is_some(),
+        Kind::Services => {
+            let project = environment.application.as_ref().map_or("", |application| application.project.as_str());
+            claims::own_containers(environment, host).next().is_some()
+                || claims::former_containers(environment, host, project).next().is_some()
+                || host.files.current.is_some()
+        }
         Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
         Kind::Firewall => host.firewall.own.is_some(),
         Kind::Access => host.access.key.is_some(),
@@ -78,18 +83,14 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
 }
 
 fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
-    let Some(application) = &subject.environment.application else { return String::new() };
-    let own = claims::own_projects(subject.environment, host);
-    let mut script = "command -v docker >/dev/null || exit 0\ncd /\n".to_owned();
-    for project in &own {
-        script += &project_down(project, purge);
+    let (environment, script) = (subject.environment, "command -v docker >/dev/null || exit 0\ncd /\n".to_owned());
+    let Some(Application { project, .. }) = &environment.application else { return String::new() };
+    let script = script + &claims::leave(environment, host, project, purge);
+    if claims::own_projects(environment, host).contains(project) {
+        return script + &project_down(project, purge);
     }
-    let ids = claims::own_containers(subject.environment, host).map(|container| format!(" {}", container.id));
-    let ids: String = ids.collect();
-    if !own.contains(&application.project) && !ids.is_empty() {
-        let _ = writeln!(script, "docker stop{ids} >&2\ndocker rm -f{ids} >&2");
-    }
-    script
+    let ids: String = claims::own_containers(environment, host).map(|container| format!(" {}", container.id)).collect();
+    if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
 }
 
 /// Shell that removes all of a Compose project, its volumes only where `purge` says so.
@@ -145,7 +146,8 @@ cd /
 fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
     format!(
-        "umask 077\n{}rm -f \"$state/claims\" \"$state/key\"\n",
-        keep("marker.json", &access::marker_of(subject, host, suspended))
+        "umask 077\n{}{}rm -f \"$state/key\"\n",
+        keep("marker.json", &access::marker_of(subject, host, suspended)),
+        claims::give_up(subject.environment, host),
     )
 }

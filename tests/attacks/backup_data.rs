@@ -125,7 +125,7 @@ async fn links_where_data_is_restored_are_replaced_and_never_followed() {
 async fn a_script_in_the_applications_directory_is_never_run() {
     let scene = Scene::new();
     let copies = scene.state("backups/.restore/data");
-    for script in ["backup.sh", "guard.sh"] {
+    for script in ["backup.sh", "guard.sh", "mounted.sh"] {
         let planted = scene.app().join("storage/backup/etc").join(script);
         fs::write(&planted, format!("touch {}/run\n", scene.victim())).unwrap();
         fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();

@@ -19,6 +19,7 @@ mod half_written;
 mod host_text;
 mod inventory;
 mod key_outlives;
+mod mounts;
 mod offline;
 mod output;
 mod outside;

@@ -30,7 +30,7 @@ fn a_tracker_that_was_taken_over_and_a_hostile_archive_reach_nothing_but_data() 
     assert_eq!(victims(&host), before);
 
     // What root runs is its own, whatever is in the application's directory; links where data comes back are replaced.
-    for script in ["backup.sh", "guard.sh"] {
+    for script in ["backup.sh", "guard.sh", "mounted.sh"] {
         host.shell(&format!("echo 'touch /etc/victim/run' >{APP}/storage/backup/etc/{script}"));
     }
     list(&host, "DELETE");

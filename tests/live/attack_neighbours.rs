@@ -154,6 +154,113 @@ fn a_destruction_removes_its_own_project_and_no_other() {
     assert_eq!(host.shell(look), "theirs-db-1\nstack_data\ntheirs_data\n");
 }
 
+/// The former project's services give way, also their ports; its volumes stay until a purge, and so does the claim on it.
+#[test]
+fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "data", "project: alpha");
+    one.edit("app/compose.yaml", "init: true", "init: true, ports: [\"8080:80\"]");
+    one.apply().expect(0);
+    host.shell("docker exec alpha-one-1 sh -c 'echo precious >/data/file'");
+    let names = "docker ps -a --format '{{.Names}}' | sort";
+    let claims = "grep project /var/lib/deployer/one--web/claims";
+
+    // A release under the new name that does not become healthy gives way to the former one.
+    one.edit("deployment.yaml", "project: alpha", "project: beta");
+    one.edit("app/compose.yaml", "command: [sleep, infinity]", "command: [sh, -c, \"exit 3\"]");
+    let plan = one.run(&["plan", "web", "--json"]).expect(0);
+    for word in ["alpha/one", "volumes of alpha", "alpha_data", "beta begins with new ones"] {
+        assert!(plan.stdout.contains(word), "{word}: {}", plan.stdout);
+    }
+    assert_eq!(one.apply().expect(1).reasons(), ["rolled-back"]);
+    assert_eq!(host.shell(names), "alpha-one-1\n");
+    assert_eq!(host.shell("docker exec alpha-one-1 cat /data/file"), "precious\n");
+
+    // Of somebody else's container in the former project nothing is touched.
+    host.shell("docker run -d --init --name hand --label com.docker.compose.project=alpha demo:1 sleep infinity");
+    let hand = host.shell("docker inspect -f '{{.State.StartedAt}}' hand");
+    one.edit("app/compose.yaml", "command: [sh, -c, \"exit 3\"]", "command: [sleep, infinity]");
+    assert_eq!(one.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.shell(names), "beta-one-1\nhand\n");
+    assert_eq!(host.shell("docker inspect -f '{{.State.StartedAt}}' hand"), hand);
+    assert_eq!(host.shell(claims), "project alpha\nproject beta\n");
+    assert_eq!(one.run(&["plan", "web", "--json"]).expect(0).outcome(), "converged");
+    let two = project(&host, "two", "data", "project: alpha");
+    refused(&host, &two, "docker volume ls -q", &["Compose project alpha", "one/web", "two/web"]);
+
+    // One that was left all the same, such as by a run that was killed, goes with the next apply.
+    host.shell("docker rm -f hand; cd /opt/deployer/one--web && docker compose -p alpha up -d --no-deps --scale one=1 2>&1 | tail -n 1 || :");
+    assert_eq!(one.apply().expect(0).outcome(), "changed");
+    assert_eq!(host.shell(names), "beta-one-1\n");
+    assert_eq!(host.shell("docker volume ls -q | sort"), "alpha_data\nbeta_data\n");
+    destroy(&one, true).expect(0);
+    assert_eq!(
+        host.shell(
+            "docker ps -aq; docker volume ls -q; docker network ls -q --filter label=com.docker.compose.project"
+        ),
+        ""
+    );
+    two.apply().expect(0);
+    destroy(&two, true).expect(0);
+}
+
+/// What an environment left of its project is nobody else's, and comes back to it.
+#[test]
+fn volumes_without_containers_go_to_nobody_in_silence() {
+    let host = BedHost::docker();
+    let [one, two] = ["one", "two"].map(|name| project(&host, name, "data", "project: stack"));
+    one.apply().expect(0);
+    host.shell("docker exec stack-one-1 sh -c 'echo precious >/data/file'");
+    destroy(&one, false).expect(0);
+    assert_eq!(host.shell("docker ps -aq"), "");
+    refused(&host, &two, "docker volume ls -q", &["Compose project stack", "one/web", "two/web"]);
+    one.run(&["apply", "web", "--json"]).expect(0);
+    assert_eq!(host.shell("docker exec stack-one-1 cat /data/file"), "precious\n");
+    destroy(&one, true).expect(0);
+
+    // Nor do those that somebody made by hand; what has the environment's own name is its own.
+    let label = "--label com.docker.compose.project";
+    host.shell(&format!("docker volume create {label}=stack by-hand; docker network create {label}=stack net-by-hand"));
+    refused(&host, &two, "docker volume ls -q", &["volume by-hand", "network net-by-hand", "--take-over"]);
+    destroy(&two, false).expect(0);
+    assert!(host.holds("docker volume inspect by-hand && docker network inspect net-by-hand"));
+    assert_eq!(two.run(&["apply", "web", "--take-over", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(two.apply().expect(0).outcome(), "converged");
+    destroy(&two, true).expect(0);
+    assert_eq!(host.shell("docker volume ls -q"), "");
+    let three = project(&host, "three", "data", "project: three--web");
+    host.shell(&format!("docker volume create {label}=three--web three--web_data"));
+    three.apply().expect(0);
+    destroy(&three, true).expect(0);
+}
+
+/// The schedules of a former owner do not work on what is another's.
+#[test]
+fn a_take_over_ends_the_schedules_of_the_former_owner() {
+    let host = BedHost::docker();
+    let [one, two] =
+        ["one", "two"].map(|name| project(&host, name, "data", "project: stack, host_directory: /srv/stack"));
+    let text = one.read("deployment.yaml");
+    one.write(
+        "deployment.yaml",
+        text + "    configure: { schedules: [ { name: nightly, at: \"03:00\", run: \"echo one > one.txt; sleep 600\" } ] }\n",
+    );
+    one.apply().expect(0);
+    host.shell("systemctl start --no-block deployer-one--web--nightly.service; sleep 1; rm /srv/stack/one.txt");
+    let active = "systemctl is-active deployer-one--web--nightly.timer deployer-one--web--nightly.service | sort -u";
+    assert_eq!(host.shell(&format!("{active} || :")), "activating\nactive\n");
+    two.run(&["apply", "web", "--take-over", "--json"]).expect(0);
+    assert_eq!(host.shell(&format!("{active} || :")), "failed\ninactive\n");
+    assert!(host.holds("! systemctl is-enabled deployer-one--web--nightly.timer"));
+    assert!(host.holds("[ ! -e /srv/stack/one.txt ]"));
+    // With a place of its own, the former owner gets them back.
+    one.edit("deployment.yaml", "project: stack, host_directory: /srv/stack", "project: own");
+    one.apply().expect(0);
+    assert!(host.holds("systemctl is-active deployer-one--web--nightly.timer"));
+    destroy(&one, true).expect(0);
+    destroy(&two, true).expect(0);
+}
+
 #[test]
 fn directories_cannot_nest_or_be_the_same_by_another_path() {
     let host = BedHost::docker();

@@ -2,6 +2,7 @@
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, STATE, containers};
+use crate::trouble::Underway;
 
 const COMPOSE: &str = r#"services:
   web:
@@ -80,4 +81,40 @@ fn a_migration_runs_once_a_release_while_the_old_one_serves_and_stops_a_release_
     work.apply().expect(0);
     assert_eq!(ran(&host)[5..], ["page three over page three"]);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
+}
+
+/// One that never ends is the affair of the run that began it, as long as that lives.
+#[test]
+fn one_that_never_ends_is_ended_once_its_run_is_gone() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    let endless = "command: [sh, -c, \"[ ! -e /data/evil ] || while :; do sleep 1; done\"]";
+    let at = COMPOSE.rfind("command:").expect("it has one");
+    work.write("app/compose.yaml", format!("{}{endless}\n", &COMPOSE[..at]));
+    work.edit("deployment.yaml", "archives:", "before: [migrate], archives:");
+    work.apply().expect(0);
+    host.shell(&format!("touch {APP}/data/evil"));
+    let runs = "[ -n \"$(docker ps -q --filter label=deployer.before)\" ]";
+    let begin = |page: &str| {
+        work.write("app/html/index.html", page);
+        let run = Underway::apply(&work);
+        host.shell(&format!("until {runs}; do sleep 0.2; done"));
+        run
+    };
+    let unlock = |work: &Work| work.run(&["unlock", "production", "--yes", "--json"]).expect(0);
+
+    let lives = begin("page two\n");
+    assert_eq!(unlock(&work).outcome(), "changed");
+    assert!(host.holds(runs), "the run that began it lives");
+    lives.kill();
+    let ended = unlock(&work);
+    assert!(ended.outcome() == "changed" && ended.stdout.contains("had left running"), "{}", ended.stdout);
+    assert!(!host.holds(runs));
+    assert!(unlock(&work).stdout.contains("Nobody works on production"));
+
+    // Nor does a destruction wait for it.
+    begin("page three\n").kill();
+    let gone = work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--json"]).expect(0);
+    assert_eq!(gone.outcome(), "changed");
+    assert!(host.holds("[ -z \"$(docker ps -aq)\" ]"));
 }

@@ -83,8 +83,9 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts that stand in files of their own are named, not shown.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("guard.sh", include_str!("../../src/step/guard.sh")),
+    ("claimed.sh", include_str!("../../src/step/claimed.sh")),
     ("claims.sh", include_str!("../../src/step/claims.sh")),
     ("mounted.sh", include_str!("../../src/step/services/mounted.sh")),
     ("ask.sh", include_str!("../../src/step/images/ask.sh")),

@@ -46,6 +46,15 @@ impl Host {
 
     async fn sh(&self, script: &str) -> Finished {
         let script = script.replace("/var/lib/deployer", self.root.join("state").as_str());
+        let script = script.replace("/etc/systemd", self.root.join("units").as_str());
+        let script = script.replace("/run/systemd", self.root.join("systemd").as_str());
+        let calls = self.root.join("calls");
+        // What Docker lists of a project is a file here; units are noted, and not touched.
+        let script = format!(
+            "docker() {{ case \"$*\" in ps*) cat {root}/docker/*${{4##*=}}.containers ;; volume*) cat {root}/docker/*${{5##*=}}.volumes ;; esac 2>/dev/null || :; }}\n\
+             systemctl() {{ echo \"$*\" >>{calls}; }}\n{script}",
+            root = self.root,
+        );
         process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
     }
 
@@ -188,6 +197,56 @@ async fn a_claim_lasts_until_a_release_has_left_the_directory() {
     assert!(host.conflicts(&first).await.is_empty());
     let claimed = format!("directory {}\nproject second\n", host.root.join("srv/second"));
     assert_eq!(host.claimed("one"), claimed);
+}
+
+/// What is left of a former project keeps the claim on it.
+#[tokio::test]
+async fn a_project_is_claimed_until_nothing_of_it_is_left() {
+    let host = Host::new();
+    let directory = host.root.join("docker");
+    fs::create_dir(&directory).unwrap();
+    assert!(host.claims(&host.wish("one", "srv/one", "alpha")).await);
+    let moved = host.wish("one", "srv/one", "beta");
+    assert!(host.claims(&moved).await);
+    let (two, own) = (host.wish("two", "srv/two", "alpha"), moved.subject());
+    for (left, claimed) in [("containers", true), ("volumes", true), ("", false)] {
+        for kind in ["containers", "volumes"] {
+            fs::write(directory.join(format!("alpha.{kind}")), if kind == left { "left\n" } else { "" }).unwrap();
+        }
+        let settle = claims::settle(&own, &moved.given.facts, "beta");
+        let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{}{settle}", own.preamble())).await;
+        assert!(finished.status.success(), "{finished:?}");
+        assert_eq!(host.conflicts(&two).await.is_empty(), !claimed, "{left}");
+    }
+    // Taken off its host, an environment keeps the claim on its volumes alone.
+    for (left, lines) in [("left\n", "project beta\n"), ("", "\n")] {
+        fs::write(directory.join("beta.volumes"), left).unwrap();
+        let give_up = claims::give_up(&moved.given.environment, &moved.given.facts);
+        let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{}{give_up}", own.preamble())).await;
+        assert!(finished.status.success(), "{finished:?}");
+        assert_eq!(host.claimed("one"), lines);
+    }
+}
+
+#[tokio::test]
+async fn what_a_former_owner_does_at_certain_times_ends_with_its_claim() {
+    let host = Host::new();
+    let units = host.root.join("units/system");
+    fs::create_dir_all(&units).unwrap();
+    fs::create_dir_all(host.root.join("systemd/system")).unwrap();
+    for name in ["shop--one--backup", "shop--one--nightly", "shop--one-more--nightly", "shop--two--nightly"] {
+        fs::write(units.join(format!("deployer-{name}.timer")), "").unwrap();
+    }
+    assert!(host.claims(&host.wish("one", "srv/app", "one")).await);
+    let mut two = host.wish("two", "srv/app", "two");
+    two.take_over = true;
+    assert!(host.claims(&two).await);
+    let calls = fs::read_to_string(host.root.join("calls")).unwrap();
+    let of = |name: &str| {
+        let unit = format!("deployer-shop--one--{name}");
+        format!("disable -q --now {unit}.timer\nstop {unit}.service\n")
+    };
+    assert_eq!(calls, of("backup") + &of("nightly"));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What `docker compose config --format json` really printed for each directory of `tests/cases/compose-spec` (Compose
 //! 2.26, the directory written as `/s`), and the services that are read from it.
 
-use crate::given::root;
+use crate::given::{given, root};
 use camino::{Utf8Path, Utf8PathBuf};
+use deployer::state::Kind;
 use deployer::step::model::Model;
-use deployer::step::record::DigestKey;
+use deployer::step::record::{DigestKey, ReleaseRecord};
+use deployer::step::{self, services};
 use std::fs;
 
 #[test]
@@ -67,4 +69,50 @@ fn a_service_that_a_provider_brings_has_no_container() {
     let json = r#"{"services":{"db":{"provider":{"type":"cloud"}}}}"#;
     let records = Model::parse(json).unwrap().records(&[], &[].iter(), &|_| None, &|_| String::new());
     assert_eq!((records["db"].replicas, records["db"].image.as_str()), (0, ""));
+}
+
+/// What a host says is looked at in proportion to its length, not once for each of its services.
+#[test]
+fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
+    let mut given = given(&root().join("converged.txt")).unwrap();
+    let text: String = (0..10_000)
+        .map(|at| {
+            format!(
+                r#"{{"id":"{at:064x}","service":"s{:05}","status":"running","exit":0,"health":null,"restarts":0,"policy":"","started":"2026-01-01T00:00:00Z"}}"#,
+                at % 5000
+            ) + "\n"
+        })
+        .collect();
+    given.facts.services = services::parse(text.as_bytes()).unwrap();
+    let record = given.facts.files.current.as_mut().unwrap();
+    let one = record.services["web"].clone();
+    record.services = (0..10_000).map(|at| (format!("s{at:05}"), one.clone())).collect();
+    let (subject, names) = (given.subject(), given.facts.files.current.as_ref().unwrap().services.keys());
+    let by_service = services::ByService::of(&subject, &given.facts);
+    assert_eq!(names.map(|name| by_service.get(name).len()).sum::<usize>(), 10_000);
+    let observed = step::observed(&subject, &given.facts).0.remove(&Kind::Services).unwrap();
+    assert_eq!(observed["s04999"], "2 of 1 containers");
+    assert!(!observed.contains_key("s05000"));
+
+    // Beyond that, a host tells what none of ours has.
+    let more = text.clone() + text.lines().next().unwrap() + "\n";
+    assert!(services::parse(more.as_bytes()).unwrap_err().contains("10000"));
+    let left: String = (0..=10_000).map(|at| format!("left shop volume v{at}\n")).collect();
+    assert!(services::parse(left.as_bytes()).is_err());
+    let record = given.facts.files.current.as_mut().unwrap();
+    assert!(ReleaseRecord::read(&serde_json::to_vec(record).unwrap()).is_some());
+    record.services.insert("one-more".to_owned(), one);
+    assert!(ReleaseRecord::read(&serde_json::to_vec(record).unwrap()).is_none());
+}
+
+/// Services that read all files of a release stand for many more than they name.
+#[test]
+fn what_many_services_read_is_bounded_all_together() {
+    let service = r#"{"volumes":[{"type":"bind","source":"/s","target":"/t"}]}"#;
+    let services: Vec<String> = (0..5000).map(|at| format!(r#""s{at}":{service}"#)).collect();
+    let model = Model::parse(&format!(r#"{{"services":{{{}}}}}"#, services.join(","))).unwrap();
+    let files: Vec<Utf8PathBuf> = (0..1000).map(|at| format!("f{at}").into()).collect();
+    let records = model.records(&["/s".into()], &files.iter(), &|_| None, &|_| String::new());
+    assert_eq!(records.values().map(|record| record.reads.len()).sum::<usize>(), 1_000_000);
+    assert_eq!(records["s0"].reads.len(), 1000);
 }

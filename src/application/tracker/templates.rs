@@ -34,8 +34,11 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "backup/etc/backup.sh.tera"
 };
 
-/// The functions with which the backup's script handles files that services can change.
-const GUARD: (&str, &[u8]) = ("backup/etc/guard.sh", include_bytes!("../../step/guard.sh"));
+/// The functions with which the backup's script handles files that services can change, and starts containers that mount some.
+const FUNCTIONS: [(&str, &[u8]); 2] = [
+    ("backup/etc/guard.sh", include_bytes!("../../step/guard.sh")),
+    ("backup/etc/mounted.sh", crate::step::services::start::FUNCTIONS.as_bytes()),
+];
 
 /// What a stack is made from.
 #[derive(Default)]
@@ -55,7 +58,7 @@ pub fn of(
     own: &Utf8Path,
     application: &Application,
 ) -> Result<Sources, Vec<Failure>> {
-    let embedded = EMBEDDED.iter().chain([&GUARD]).map(|(name, bytes)| {
+    let embedded = EMBEDDED.iter().chain(&FUNCTIONS).map(|(name, bytes)| {
         let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
         ((*name).to_owned(), of_bytes(bytes.to_vec(), mode))
     });

@@ -5,6 +5,7 @@ use super::start;
 use crate::failure::{Failure, Reason};
 use crate::host::Input;
 use crate::shell::quote;
+use crate::step::claims::CLAIMED;
 use crate::step::files::{self, SEED, compose, in_release};
 use crate::step::model::OwnMount;
 use crate::step::record::{ReleaseRecord, ServiceRecord};
@@ -76,7 +77,7 @@ pub(super) fn commands(
         };
         commands.push(Command {
             title: format!("run {name} before the switch"),
-            script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + &script,
+            script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + start::FUNCTIONS + &script,
             input: Input::Empty,
             limit: LONG,
             reason: Reason::BeforeFailed,
@@ -142,6 +143,18 @@ fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over:
         project = quote(&record.project),
         name = quote(name),
         compose = compose(&record.project, directory, &record.compose_files),
+    )
+}
+
+/// Returns shell, under our lease, that ends those that a run without one has left running, and prints their ids. Such a run may have been
+/// killed in the midst of one that takes its time.
+#[must_use]
+pub fn end_left() -> String {
+    format!(
+        r#"{CLAIMED}for project in $(claimed "$state" | sed -n 's/^project //p'); do
+  ! command -v docker >/dev/null || docker ps -aq --filter "label=deployer.before=$project" | xargs -r docker rm -f
+done
+"#
     )
 }
 

@@ -1,8 +1,8 @@
 //! What changes the services: the switch to a staged release, the way back to an earlier one, and the record
 //! of what converged. Never stops a service whose definition and files did not change.
 
+use super::ByService;
 use super::before;
-use super::judge;
 use super::records;
 use super::start;
 use crate::application::image_name::familiar;
@@ -72,10 +72,13 @@ fn up(
         &subject.preamble(),
         "umask 077\n",
         guard::FUNCTIONS,
+        start::FUNCTIONS,
         // Before the release is switched to: this is no fault of its own.
         &start::before_switch(record, host, &kept_files),
         &keep("override.json", &labels(record)),
         begin,
+        // What it ran as before gives its ports up. Where this or what follows breaks off, the journalled release goes on with it.
+        &claims::leave(subject.environment, host, &record.project, false),
         &unfinished(&record.project),
         &thaw(&record.project),
         guard::PIN,
@@ -197,10 +200,11 @@ fi"#;
 #[must_use]
 pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let mut record = wanted_record(subject, host)?;
+    let running = ByService::of(subject, host);
     for (name, service) in &mut record.services {
-        let state = container_state(subject, host, name, service);
-        let container = host.services.containers.iter().find(|container| container.service == *name);
-        service.end = Some(state);
+        let bare = ServiceRecord { hash: None, end: None, ..service.clone() };
+        let container = running.get(name).first();
+        service.end = Some(running.judge(subject, host, name, &bare));
         service.hash = container.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
         let image = || images::find(host, &familiar(&service.image)).cloned();
         let own = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
@@ -248,8 +252,4 @@ wanted() {{
         limit: LONG,
         reason: Reason::UploadFailed,
     })
-}
-
-fn container_state(subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
-    judge(subject, host, name, &ServiceRecord { hash: None, end: None, ..record.clone() })
 }

@@ -5,11 +5,13 @@ mod before;
 mod change;
 pub mod start;
 
+pub use before::end_left;
 pub use change::{commands, finish, restore};
 
+use super::container::{self, Container};
 use super::images::build;
 use super::record::{ReleaseRecord, ServiceRecord};
-use super::{HostFacts, Subject, container, files};
+use super::{HostFacts, Subject, claims, files};
 use crate::checked;
 use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Check, Rollback};
@@ -25,14 +27,30 @@ pub const RELEASE: &str = "release";
 /// What runs on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Containers of the Compose project.
-    pub containers: Vec<container::Container>,
+    /// Containers of the Compose project, and of those that the environment had before.
+    pub containers: Vec<Container>,
+    /// Volumes of Compose projects that the environment had before; of the project of the manifest, volumes and networks that are not known
+    /// to be the environment's own.
+    pub left: BTreeMap<String, BTreeSet<String>>,
     /// Ports that something listens on, as (port, protocol). Where not all containers run, it did so both before and after
     /// they were read: what stops meanwhile holds its ports without being seen with them.
     pub listening: BTreeSet<(u16, String)>,
     /// Check name → `passes`, or what was found.
     pub checks: BTreeMap<String, String>,
 }
+
+/// Most of [`Seen::left`], and of containers.
+const MOST: usize = 10_000;
+
+/// Shell that notes the containers of `$project`, and what else there is of it unless that is not asked for: of the project of the manifest,
+/// only what is not `$known` as the environment's own.
+const EACH: &str = r#"  label=label=com.docker.compose.project=$project
+  ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")"
+  if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then continue; else kinds='volume network'; fi
+  for kind in $kinds; do
+    timeout 20 docker "$kind" ls --format '{{.Name}}' --filter "$label" | sed "s/^/left $project $kind /"
+  done
+"#;
 
 /// The shell that reads it.
 #[must_use]
@@ -45,9 +63,9 @@ pub fn probe(subject: &Subject<'_>) -> String {
 }}
 listening port
 if command -v docker >/dev/null; then
-  containers=
-  ids=$(timeout 20 docker ps -aq --no-trunc --filter label=com.docker.compose.project={})
-  [ -z "$ids" ] || containers=$(timeout 20 docker inspect --format {} $ids)
+  containers= ids=
+{each}  set -- $ids
+  [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@")
   printf '%s\n' "$containers"
   # What stops at this moment lets its ports go a little later. The kernel takes long to tell them.
   case "$containers" in
@@ -55,8 +73,8 @@ if command -v docker >/dev/null; then
   esac
 fi
 "#,
-        quote(&application.project),
-        quote(container::FORMAT),
+        each = claims::each_project(subject.environment, application, EACH),
+        format = quote(container::FORMAT),
     );
     script += &crate::check::probe(&subject.environment.checks);
     script
@@ -77,14 +95,60 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             if let Some((found, name)) = crate::check::parse(check) {
                 seen.checks.insert(checked::said(&name), checked::said(&found));
             }
+        } else if let Some(left) = line.strip_prefix("left ") {
+            if let Some((project, name)) = left.split_once(' ').filter(|(project, _)| checked::is_plain(project)) {
+                seen.left.entry(project.to_owned()).or_default().insert(checked::said(name));
+            }
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));
+        }
+        if seen.containers.len() > MOST || seen.left.values().map(BTreeSet::len).sum::<usize>() > MOST {
+            return Err(format!("its Compose projects have more than {MOST} containers or volumes"));
         }
     }
     if let Some(still) = still {
         seen.listening.retain(|port| still.contains(port));
     }
     Ok(seen)
+}
+
+/// The Compose project that is to run: that of the manifest, unless another release is kept.
+#[must_use]
+pub fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
+    let wanted = || subject.environment.application.as_ref().map(|application| application.project.as_str());
+    files::kept(subject, host).map(|record| record.project.as_str()).or_else(wanted).unwrap_or_default()
+}
+
+/// The containers of the Compose project that is to run.
+pub fn containers<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
+    let project = project(subject, host);
+    host.services.containers.iter().filter(move |container| container.is_of(project))
+}
+
+/// The containers of each service: looked up once, however many services and containers a host names.
+#[derive(Debug, Default)]
+pub struct ByService<'a>(BTreeMap<&'a str, Vec<&'a Container>>);
+
+impl<'a> ByService<'a> {
+    /// Sorts the containers of the Compose project that is to run.
+    #[must_use]
+    pub fn of(subject: &Subject<'a>, host: &'a HostFacts) -> Self {
+        let mut all = BTreeMap::<&str, Vec<&Container>>::new();
+        for container in containers(subject, host) {
+            all.entry(&container.service).or_default().push(container);
+        }
+        Self(all)
+    }
+
+    /// Returns those of one service.
+    #[must_use]
+    pub fn get(&self, service: &str) -> &[&'a Container] {
+        self.0.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    fn judge(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
+        container::judge(record, self.get(name), host.access.now, subject.environment.health.stable_for)
+    }
 }
 
 /// Reads `tcp 1F90`, as the kernel writes a port. Other protocols are left out.
@@ -123,7 +187,6 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
 /// noticed at once, and without asking again and again from afar. `None` where none is waited for.
 #[must_use]
 pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
-    let application = subject.environment.application.as_ref()?;
     let script = format!(
         r#"{preamble}n=0
 while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter label=com.docker.compose.project={project})" ]; do
@@ -133,9 +196,9 @@ done
 "#,
         preamble = subject.preamble(),
         times = (left.as_millis() / 250).min(40),
-        project = quote(&application.project)
+        project = quote(project(subject, host))
     );
-    host.services.containers.iter().any(container::Container::is_starting).then_some(script)
+    containers(subject, host).any(Container::is_starting).then_some(script)
 }
 
 /// The facts as they are.
@@ -148,17 +211,20 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         facts
             .insert(RELEASE.to_owned(), if pending { format!("{} pending", live.digest) } else { live.digest.clone() });
     }
-    let records = records(subject, host);
+    let (records, running) = (records(subject, host), ByService::of(subject, host));
     for (name, record) in &records {
-        let state = judge(subject, host, name, record);
+        let state = running.judge(subject, host, name, record);
         if state != "missing" {
             facts.insert(name.clone(), state);
         }
     }
-    let others = host.services.containers.iter().filter(|container| !records.contains_key(&container.service));
-    for other in others.filter(|container| !container.service.is_empty()) {
-        facts.insert(other.service.clone(), "not in the application".to_owned());
+    let others = running.0.keys().filter(|service| !service.is_empty() && !records.contains_key(**service));
+    facts.extend(others.map(|service| ((*service).to_owned(), "not in the application".to_owned())));
+    for container in claims::former_containers(subject.environment, host, project(subject, host)) {
+        let state = container.state(host.access.now, subject.environment.health.stable_for);
+        facts.insert(format!("{}/{}", container.project, container.service), state);
     }
+    facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
     for check in gating(subject) {
         if let Some(found) = host.services.checks.get(&check.name) {
             facts.insert(format!("check {}", check.name), found.clone());
@@ -167,9 +233,12 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-fn judge(subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
-    let containers: Vec<_> = host.services.containers.iter().filter(|container| container.service == name).collect();
-    container::judge(record, &containers, host.access.now, subject.environment.health.stable_for)
+/// The volumes of the Compose project that the live release has and the next one will not, as a fact of a plan.
+fn volumes_left<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> Option<(String, Vec<&'a str>)> {
+    let live = &host.files.begun().next()?.project;
+    let names: Vec<&str> =
+        host.services.left.get(live)?.iter().filter_map(|left| left.strip_prefix("volume ")).collect();
+    (live != project(subject, host) && !names.is_empty()).then(|| (format!("volumes of {live}"), names))
 }
 
 fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {
@@ -187,12 +256,18 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if let Some(digest) = kept.or_else(|| files::identity(subject, host)) {
         facts.insert(RELEASE.to_owned(), digest);
     }
+    let running = ByService::of(subject, host);
     for (name, record) in records(subject, host) {
-        let state = judge(subject, host, &name, &record);
+        let state = running.judge(subject, host, &name, &record);
         let wanted = record.end.unwrap_or_else(|| "running".to_owned());
         facts.insert(name, if container::good(&state) { state } else { wanted });
     }
     facts.extend(gating(subject).map(|check| (format!("check {}", check.name), crate::check::PASSES.to_owned())));
+    facts.extend(volumes_left(subject, host).map(|(fact, names)| {
+        let (project, example) = (project(subject, host), names.first().copied().unwrap_or_default());
+        let stay = format!("stay, and {project} begins with new ones");
+        (fact, format!("{stay}, unless the Compose file names them (name: {example}, external: true)"))
+    }));
     facts
 }
 
@@ -209,7 +284,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(unknown) = before::unknown(subject, host) {
         return Some(unknown);
     }
-    let ours: BTreeSet<(u16, &str)> = host.services.containers.iter().flat_map(container::Container::ports).collect();
+    let former = claims::former_containers(subject.environment, host, project(subject, host));
+    let ours: BTreeSet<(u16, &str)> = containers(subject, host).chain(former).flat_map(Container::ports).collect();
     // An outdated staged release is replaced before any service starts, so its ports do not matter.
     let outdated = host.files.staged.is_some() && files::staged_as_wanted(subject, host).is_none();
     let records = if outdated { BTreeMap::new() } else { records(subject, host) };
@@ -250,6 +326,6 @@ pub fn fallback<'a>(
 
 /// Containers that will not become healthy however long one waits.
 #[must_use]
-pub fn hopeless(host: &HostFacts) -> bool {
-    host.services.containers.iter().any(container::Container::hopeless)
+pub fn hopeless(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    containers(subject, host).any(Container::hopeless)
 }

@@ -1,4 +1,90 @@
 # shellcheck shell=sh
+# writable: prints what containers of the host can write to, whoever started them, and what environments noted that their services could.
+writable() {
+  ids=$(docker ps -aq --no-trunc </dev/null) || return 1
+  # shellcheck disable=SC2086 # one word each
+  [ -z "$ids" ] || docker inspect --format '{{range .Mounts}}{{if .RW}}{{println .Source}}{{end}}{{end}}' $ids </dev/null || return 1
+  ids=$(docker volume ls -q </dev/null) || return 1
+  # shellcheck disable=SC2086
+  [ -z "$ids" ] || docker volume inspect --format '{{with .Options}}{{with index . "device"}}{{println .}}{{end}}{{end}}' $ids </dev/null || return 1
+  for noted in /var/lib/deployer/*/mounted; do
+    [ -e "$noted" ] || continue
+    grep '^/' "$noted" || :
+    # Former versions noted paths below the application's directory.
+    claimed "${noted%/mounted}" | sed -n 's/^directory //p' | while IFS= read -r directory; do
+      directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$noted"
+    done
+  done
+}
+
+# outside: what the Compose files of the release mount from outside of it, as Compose resolved them: records of former versions do not tell. Compose
+# doubles every dollar.
+outside() {
+  [ -e "${release:?}/model.json" ] && [ -n "${app:?}" ] || return 0
+  sed -nE 's/^ *"(source|device|file)": "(\/.*)",?$/\2/p' "$release/model.json" |
+    sed 's/\$\$/$/g; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\\(["\\]\)/\1/g' |
+    release=$release above=${app%/*} awk '{
+      tree = ENVIRON["release"] "/"
+      if (index($0 "/", tree "tree/") == 1) next
+      print index($0, tree) == 1 ? ENVIRON["above"] "/" substr($0, length(tree) + 1) : $0
+    }'
+}
+
+# find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts from outside of it, that is strictly below one of
+# $above or of what `writable` prints, the highest of them. Whoever can write there can put a link in the way. That the application's directory itself
+# is in no way is looked at elsewhere.
+find_exposed() {
+  exposed='' paths=$({ printf '%s\n' "$paths" && outside; } | grep '^/') || return 0
+  # A container may end meanwhile.
+  [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
+  exposed=$(printf '%s\n' "$above" "$others" // "$paths" | app=${app:?} awk '
+    { path = $0; sub(/\/+$/, "", path) }
+    $0 == "//" { asking = 1; next }
+    path == "" { next }
+    !asking { above[path]; next }
+    path in seen { next }
+    {
+      seen[path]
+      count = split(substr(path, 2), part, "/"); directory = ""
+      for (i = 1; i < count; i++) {
+        directory = directory "/" part[i]
+        if (!(directory in above)) continue
+        app = ENVIRON["app"]
+        if (index(path, app "/") == 1 && index(directory "/", app "/") == 1) directory = app
+        print directory "\t" substr(path, length(directory) + 2)
+        break
+      }
+    }')
+}
+
+# each_exposed COMMAND...: calls `COMMAND DIRECTORY` for each directory of $exposed, with the paths below it on standard input; fails where one failed.
+each_exposed() {
+  printf '%s' "$exposed" | cut -f 1 | sort -u | {
+    failed=''
+    while IFS= read -r directory; do
+      printf '%s\n' "$exposed" | directory=$directory awk -F '\t' '$1 == ENVIRON["directory"] { print substr($0, length($1) + 2) }' |
+        "$@" "$directory" || failed=yes
+    done
+    [ -z "$failed" ]
+  }
+}
+
+# no_link DIRECTORY: reads paths below it, and fails where one is a link or leads through one.
+no_link() {
+  if [ "$1" = "$app" ] && [ -d "$app" ]; then pin "$app" || cannot_enter; fi
+  unlinked "$1"
+}
+
+# start_guarded PROJECT ID...: starts containers of a project, unless a link is in the way of what they mount.
+start_guarded() {
+  project=$1 above='' release=/dev/null
+  shift
+  paths=$(docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$@" </dev/null) || return 1
+  find_exposed && each_exposed no_link || return 1
+  docker start "$@" >/dev/null || return 1
+  each_exposed same_mounts "$project"
+}
+
 # same_mounts PROJECT DIRECTORY: reads paths below a directory, one a line, and stops each container of the project that has something else in the
 # place of a mount from one of them; it fails then. The kernel's own lists are compared, and no path is followed: a mount is the
 # device and the place on it where root finds the path, or what had that place and is removed by now.

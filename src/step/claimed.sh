@@ -1,0 +1,11 @@
+# shellcheck shell=sh
+# claimed STATE: prints an environment's claims. A former version wrote none; then its records of releases tell.
+claimed() {
+  if [ -e "$1/claims" ]; then
+    cat "$1/claims"
+  else
+    for record in "$1/current.json" "$1/swapping.json"; do
+      grep -osE '"directory":"([^"\\]|\\.)*","project":"[^"]*"' "$record" | head -n 1
+    done | sed -E 's/^"directory":"(.*)","project":"(.*)"$/project \2\ndirectory \1/; s/\\(.)/\1/g' | sort -u
+  fi
+}

@@ -1,0 +1,155 @@
+//! Mounts of one environment below what others of the host can write to: no link there is followed, whoever else writes there, and
+//! whichever version made the release. As `sh` really runs what starts services, with a Docker that only tells what is mounted.
+
+use camino::Utf8PathBuf;
+use deployer::process::{self, Finished};
+use deployer::step::HostFacts;
+use deployer::step::guard;
+use deployer::step::record::{ReleaseRecord, ServiceRecord};
+use deployer::step::services::start;
+use deployer::step::whole::WRITE_WHOLE;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+/// Directories of a host, with a release that mounts `srv/shared/sub`, whose place a link to `victim` can take.
+struct Host {
+    _folder: tempfile::TempDir,
+    root: Utf8PathBuf,
+    record: ReleaseRecord,
+}
+
+const DOCKER: &str = r#"docker() {
+  case "$1 $2" in
+    'ps -aq') cat "$root/containers" ;;
+    'inspect --format') cat "$root/mounts" ;;
+    'volume ls') cat "$root/volumes" ;;
+    'volume inspect') cat "$root/devices" ;;
+    start*) : > "$root/ran" ;;
+  esac
+}
+"#;
+
+impl Host {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        for directory in ["state/shop--two/releases/R1", "state/shop--one", "srv/shared/sub", "app", "victim"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        for name in ["containers", "mounts", "volumes", "devices"] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        let outside = [(root.join("srv/shared/sub"), false)].into();
+        let service = ServiceRecord { outside, ..ServiceRecord::default() };
+        let record = ReleaseRecord {
+            id: "R1".to_owned(),
+            directory: root.join("app").into_string(),
+            project: "shop--two".to_owned(),
+            services: [("web".to_owned(), service)].into(),
+            ..ReleaseRecord::default()
+        };
+        Self { _folder: folder, root, record }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.root.join(name), text.replace("ROOT", self.root.as_str())).unwrap();
+    }
+
+    async fn sh(&self, script: &str) -> Finished {
+        let root = &self.root;
+        let script = format!("root={root} state=/var/lib/deployer/shop--two app={root}/app\nset -eu\n{DOCKER}{script}");
+        let script = script.replace("/var/lib/deployer", root.join("state").as_str());
+        let _ = fs::remove_file(root.join("ran"));
+        process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
+    }
+
+    /// Starts the release, and says whether that came to its end and what was said.
+    async fn start(&self) -> (bool, String) {
+        let run = start::guarded(&self.record, &HostFacts::default(), ": > \"$root/ran\"");
+        let finished = self.sh(&[WRITE_WHOLE, guard::FUNCTIONS, start::FUNCTIONS, &run].concat()).await;
+        let ran = self.root.join("ran").exists();
+        assert_eq!(ran, finished.status.success(), "{finished:?}");
+        (ran, String::from_utf8_lossy(&finished.stderr).into_owned())
+    }
+
+    /// What is mounted is a link from now on.
+    fn plant(&self) {
+        fs::remove_dir(self.root.join("srv/shared/sub")).unwrap();
+        symlink(self.root.join("victim"), self.root.join("srv/shared/sub")).unwrap();
+    }
+
+    async fn refused(&self) {
+        let (ran, said) = self.start().await;
+        assert!(!ran && said.contains("srv/shared/sub is mounted, and") && said.contains("is a link"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_below_what_a_container_of_others_writes_to_is_no_link() {
+    for (list, told) in [("containers", "mounts"), ("volumes", "devices")] {
+        let host = Host::new();
+        host.write(list, "0123\n");
+        host.write(told, "ROOT/srv/other\nROOT/srv/shared\n\n/\n");
+        assert!(host.start().await.0, "what is no link is mounted");
+        host.plant();
+        host.refused().await;
+        // A link that nobody but root can have made is root's own affair.
+        host.write(told, "ROOT/srv/shared/sub\nROOT/srv/shared/other\nROOT/srv/share\n/\n");
+        assert!(host.start().await.0);
+    }
+}
+
+#[tokio::test]
+async fn a_mount_below_what_another_environment_could_once_write_to_is_no_link() {
+    for noted in ["ROOT/srv/shared\n", "shared\n", ".\n"] {
+        let host = Host::new();
+        host.write("state/shop--one/claims", "directory ROOT/srv\nproject one\n");
+        host.write("state/shop--one/mounted", noted);
+        assert!(host.start().await.0);
+        host.plant();
+        host.refused().await;
+    }
+    // A former version noted no claims.
+    let host = Host::new();
+    host.write("state/shop--one/current.json", r#"{"version":1,"directory":"ROOT/srv","project":"one"}"#);
+    host.write("state/shop--one/mounted", "shared\n");
+    host.plant();
+    host.refused().await;
+}
+
+/// Records of former versions do not tell what is mounted from elsewhere; the model that Compose made of the release does.
+#[tokio::test]
+async fn releases_of_former_versions_are_protected_as_they_are() {
+    let mut host = Host::new();
+    host.record.services.values_mut().for_each(|service| service.outside.clear());
+    host.write("containers", "0123\n");
+    host.write("mounts", "ROOT/srv/shared\n");
+    host.plant();
+    assert!(host.start().await.0, "nothing tells of the mount");
+    for line in [
+        r#""source": "ROOT/srv/shared/sub","#,
+        r#""device": "ROOT/srv/shared/sub""#,
+        r#""file": "ROOT/srv/shared/sub""#,
+    ] {
+        host.write("state/shop--two/releases/R1/model.json", &format!("{{\n      {line}\n}}\n"));
+        host.refused().await;
+    }
+    let beside = r#""source": "ROOT/state/shop--two/releases/R1/srv/shared/sub","#;
+    host.write("state/shop--two/releases/R1/model.json", &format!("{{\n      {beside}\n}}\n"));
+    host.refused().await;
+}
+
+/// The way in which a restore starts what it stopped.
+#[tokio::test]
+async fn containers_that_start_again_mount_no_link() {
+    let host = Host::new();
+    host.write("containers", "0123\n");
+    host.write("mounts", "ROOT/srv/shared\nROOT/srv/shared/sub\n");
+    let script = [guard::FUNCTIONS, start::FUNCTIONS, "start_guarded shop--two 0123 || exit 1\n"].concat();
+    let finished = host.sh(&script).await;
+    assert!(finished.status.success() && host.root.join("ran").exists(), "{finished:?}");
+    host.plant();
+    let finished = host.sh(&script).await;
+    assert!(!finished.status.success() && !host.root.join("ran").exists(), "{finished:?}");
+}
