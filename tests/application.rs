@@ -33,6 +33,7 @@ struct Case {
 
 fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
     let Case { files, templates, seed, links, readable, .. } = case.clone();
+    let seed = seed.into_iter().map(Into::into).collect();
     common::application(Compose { directory, files, templates, seed, links, readable })
 }
 

@@ -144,7 +144,7 @@ impl Scan<'_> {
                     }
                 }
                 if let Some((_, include)) = tree.get(root, "include") {
-                    included.extend(tree.items(include).into_iter().map(|id| inclusion(tree, id, base)));
+                    included.extend(tree.items(include).into_iter().map(|id| inclusion(tree, id, base, self.places)));
                 }
             }
             if !self.goes_on(path) {
@@ -336,13 +336,12 @@ fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(S
     kept
 }
 
-/// The files of one `include:` entry, and the directory their paths are relative to.
-fn inclusion(tree: &Tree, id: Id, base: &Utf8Path) -> (Vec<Utf8PathBuf>, Utf8PathBuf) {
+/// The files of one `include:` entry, and the directory their paths are relative to. Those whose names are not known are left out.
+fn inclusion(tree: &Tree, id: Id, base: &Utf8Path, places: &Paths<'_>) -> (Vec<Utf8PathBuf>, Utf8PathBuf) {
+    let named = |id: Id| places.known(tree.text(id)?, base);
     let paths = tree.get(id, "path").map_or(id, |(_, path)| path);
-    let names = tree.items(paths).into_iter().filter_map(|path| tree.text(path));
-    let paths: Vec<Utf8PathBuf> = names.filter_map(|name| within(base, Utf8Path::new(name))).collect();
-    let own = tree.get(id, "project_directory").and_then(|(_, value)| tree.text(value));
-    let own = own.and_then(|name| within(base, Utf8Path::new(name)));
+    let paths: Vec<Utf8PathBuf> = tree.items(paths).into_iter().filter_map(named).collect();
+    let own = tree.get(id, "project_directory").and_then(|(_, value)| named(value));
     let parent = || paths.first().and_then(|path| path.parent()).unwrap_or(Utf8Path::new("")).to_owned();
     let base = own.unwrap_or_else(parent);
     (paths, base)

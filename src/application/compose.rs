@@ -56,7 +56,7 @@ pub fn files(
     let places = Paths { values, host_directory, budget: Rc::default() };
     let mut scanned = builds::scan(directory, &compose_files, &files, &places);
     failures.append(&mut scanned.failures);
-    failures.extend(seed::mark(&compose.seed, &compose_files, &mut files));
+    failures.extend(seed::mark(&compose.seed, &compose_files, &scanned.references, &mut files));
     secrecy::mark(&scanned.references, &mut files);
     known.learn(&confidential::of(&files));
     failures.extend(secrecy::refused(directory, &tree, &compose.links, &scanned.references, &files));

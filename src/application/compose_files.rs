@@ -1,7 +1,9 @@
-//! Which Compose files an application has: named, or found as docker compose finds them. Never reads one.
+//! Which Compose files an application has, named or found as docker compose finds them, and which other files Compose parses with
+//! them. Never reads one.
 
+use super::references::Reference;
 use super::tree::Tree;
-use super::{Files, dotenv, invalid};
+use super::{ENV, Files, dotenv, invalid};
 use crate::failure::Failure;
 use crate::manifest::environment::Compose;
 use crate::secret::Variable;
@@ -91,6 +93,18 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
         }
     }
     if failures.is_empty() { Ok(found) } else { Err(failures) }
+}
+
+/// Returns what a file is to Compose, as the end of a sentence, if Compose parses it with these Compose files, which name `references`:
+/// directly or through others. A name with a variable that is not known stands for all that it may mean.
+pub fn parsed(path: &Utf8Path, compose_files: &[String], references: &[Reference]) -> Option<&'static str> {
+    if path == ENV {
+        return Some("the file of Compose's variables");
+    }
+    if compose_files.iter().any(|file| *file == path) {
+        return Some("a Compose file");
+    }
+    references.iter().filter(|one| one.covers(path)).find_map(|one| one.role.parsed())
 }
 
 /// The failure of a Compose file that is there and not sent.

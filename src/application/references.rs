@@ -27,14 +27,32 @@ pub enum Role {
     EnvFile,
     /// A secret.
     Secret,
-    /// A config, a file of labels.
+    /// A config.
     Config,
+    /// Labels of services.
+    Labels,
+    /// What containers may ask of the kernel.
+    Seccomp,
     /// A part of a container's file system.
     Mount,
     /// A Compose file that is included.
     Included,
     /// A Compose file whose services are extended.
     Extended,
+}
+
+impl Role {
+    /// Returns what a file is to Compose if Compose itself parses it: the end of a sentence about it.
+    pub const fn parsed(self) -> Option<&'static str> {
+        match self {
+            Self::EnvFile => Some("an env_file of a Compose file"),
+            Self::Labels => Some("a label_file of a Compose file"),
+            Self::Seccomp => Some("a seccomp profile of a Compose file"),
+            Self::Included => Some("included by a Compose file"),
+            Self::Extended => Some("extended by a Compose file"),
+            Self::Secret | Self::Config | Self::Mount => None,
+        }
+    }
 }
 
 /// Which file or directory is named, below the application's directory.
@@ -78,6 +96,26 @@ pub struct Paths<'a> {
     pub budget: Rc<Budget>,
 }
 
+impl Paths<'_> {
+    /// Returns the path below the application's directory that a text of a Compose file names, if all of its variables are known.
+    pub fn known(&self, text: &str, base: &Utf8Path) -> Option<Utf8PathBuf> {
+        match self.budget.copy(text.len()).then(|| self.values.fill(text))?.ok()? {
+            Text::Known(text) => self.below(&text, base),
+            Text::Glob(_) => None,
+        }
+    }
+
+    /// Returns the path below the application's directory that a path of a Compose file leads to; its own place on the host counts.
+    fn below(&self, text: &str, base: &Utf8Path) -> Option<Utf8PathBuf> {
+        if !self.budget.copy(text.len() + base.as_str().len()) {
+            return None;
+        }
+        let path = Utf8Path::new(text);
+        let own = path.strip_prefix(self.host_directory).ok().filter(|_| path.is_absolute());
+        own.map_or_else(|| within(base, path), |own| within(Utf8Path::new(""), own))
+    }
+}
+
 /// Returns the files that one document of a Compose file names; `base` is the directory its paths are relative to.
 ///
 /// # Errors
@@ -91,7 +129,10 @@ pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Result<V
     }
     for service in found.below(root, "services") {
         found.listed(service, "env_file", Role::EnvFile);
-        found.listed(service, "label_file", Role::Config);
+        found.listed(service, "label_file", Role::Labels);
+        for option in found.items(service, "security_opt") {
+            found.seccomp(option);
+        }
         for mount in found.items(service, "volumes") {
             found.mount(mount);
         }
@@ -106,6 +147,9 @@ pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Result<V
     }
     for include in found.items(root, "include") {
         found.listed(include, "env_file", Role::EnvFile);
+        if tree.get(include, "env_file").is_none() {
+            found.variables(include);
+        }
         match tree.get(include, "path") {
             Some((_, path)) => tree.items(path).into_iter().for_each(|path| found.named(path, Role::Included)),
             None => found.named(include, Role::Included),
@@ -158,8 +202,39 @@ impl Found<'_> {
     }
 
     fn named(&mut self, id: Id, role: Role) {
+        self.named_below(id, "", role);
+    }
+
+    /// The file that `below` leads to from what an entry names.
+    fn named_below(&mut self, id: Id, below: &str, role: Role) {
         if let Some(text) = self.tree.text(id).and_then(|text| self.filled(id, text)) {
+            let text = match text {
+                Text::Known(text) => Text::Known(text + below),
+                Text::Glob(text) => Text::Glob(text + below),
+            };
             self.add(id, text, role);
+        }
+    }
+
+    /// The file of variables that an included project has if it names none.
+    fn variables(&mut self, include: Id) {
+        let part = |key| self.tree.get(include, key).map(|(_, value)| value);
+        let from = self.references.len();
+        let path = || self.tree.items(part("path").unwrap_or(include)).into_iter().next();
+        let place =
+            part("project_directory").map(|directory| (directory, "/.env")).or_else(|| Some((path()?, "/../.env")));
+        if let Some((id, below)) = place {
+            self.named_below(id, below, Role::EnvFile);
+        }
+        self.references[from..].iter_mut().for_each(|reference| reference.optional = true);
+    }
+
+    /// `seccomp:FILE`, or `seccomp=FILE`.
+    fn seccomp(&mut self, id: Id) {
+        let Some(text) = self.tree.text(id).and_then(|text| text.strip_prefix("seccomp")) else { return };
+        let file = text.strip_prefix([':', '=']).filter(|file| !matches!(*file, "unconfined" | "builtin"));
+        if let Some(file) = file.and_then(|file| self.filled(id, file)) {
+            self.add(id, file, Role::Seccomp);
         }
     }
 
@@ -192,21 +267,9 @@ impl Found<'_> {
 
     fn add(&mut self, id: Id, text: Text, role: Role) {
         let target = match text {
-            Text::Known(text) => {
-                if !self.paths.budget.copy(text.len() + self.base.as_str().len()) {
-                    return;
-                }
-                let path = Utf8Path::new(&text);
-                let own = path.strip_prefix(self.paths.host_directory).ok().filter(|_| path.is_absolute());
-                own.map_or_else(|| within(self.base, path), |own| within(Utf8Path::new(""), own)).map(Target::Path)
-            }
+            Text::Known(text) => self.paths.below(&text, self.base).map(Target::Path),
             Text::Glob(text) => {
-                let text = text.trim_start_matches("./");
-                let text = if text.starts_with('*') || self.base == "" {
-                    text.to_owned()
-                } else {
-                    globset::escape(self.base.as_str()) + "/" + text
-                };
+                let Some(text) = self.pattern(&text) else { return };
                 // Compiled, a pattern is larger than its text.
                 let compiled = self.paths.budget.take(1 + text.len()).then(|| pattern::compile(&text, false));
                 let compiled = compiled.transpose().map_err(|why| self.refuse(id, format!("is not a pattern: {why}")));
@@ -214,5 +277,26 @@ impl Found<'_> {
             }
         };
         self.references.extend(target.map(|target| Reference { role, target, optional: false }));
+    }
+
+    /// Returns the pattern, below the application's directory, of what a text with unknown variables may mean; `None` where that is
+    /// certainly outside.
+    fn pattern(&self, text: &str) -> Option<String> {
+        let own = globset::escape(self.paths.host_directory.as_str()) + "/";
+        if let Some(below) = text.strip_prefix(&own) {
+            return Some(below.to_owned());
+        }
+        let known = text.split('*').next().unwrap_or_default();
+        if known.starts_with('/') {
+            return own.starts_with(known).then(|| "*".to_owned());
+        }
+        let text = text.trim_start_matches("./");
+        let odd = text.split('/').any(|part| matches!(part, "" | "." | ".."));
+        Some(match self.base.as_str() {
+            // Where `..` leads from a variable, nobody knows.
+            _ if odd => "*".to_owned(),
+            base if base.is_empty() || text.starts_with('*') => text.to_owned(),
+            base => globset::escape(base) + "/" + text,
+        })
     }
 }

@@ -1,9 +1,11 @@
 //! Files that are sent once and then belong to the host. Never marks a file that every release must bring.
 
 use super::pattern::{self, shown};
-use super::{ENV, Files, invalid};
+use super::references::Reference;
+use super::{Files, compose_files, invalid};
 use crate::failure::Failure;
-use camino::Utf8PathBuf;
+use crate::manifest::environment::Pattern;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
 /// The files that a pattern of the manifest's key `key` matches.
@@ -27,18 +29,39 @@ pub fn matched<'a>(
 }
 
 /// Marks the files that are sent once.
-pub fn mark(patterns: &[String], compose_files: &[String], files: &mut Files) -> Vec<Failure> {
+///
+/// # Errors
+/// Each file among them that Compose parses: who can write it on the host could choose what root starts, and Compose would
+/// read it as it was sent in any case.
+pub fn mark(
+    patterns: &[Pattern],
+    compose_files: &[String],
+    references: &[Reference],
+    files: &mut Files,
+) -> Vec<Failure> {
     let mut failures = Vec::new();
-    for pattern in patterns {
+    for Pattern { text: pattern, place } in patterns {
+        let found = failures.len();
         let matched = matched("seed", pattern, files.keys());
         for path in matched.map_err(|failure| failures.push(failure)).unwrap_or_default() {
-            if path == ENV || compose_files.iter().any(|file| *file == path) {
-                let message = format!("seed: {} matches {path}, which must follow every release", shown(pattern));
-                failures.push(invalid(message).hint("Seed only data of the application"));
+            if let Some(what) = compose_files::parsed(&path, compose_files, references) {
+                failures.push(refused(&shown(pattern), &path, what));
             } else if let Some(file) = files.get_mut(&path) {
                 file.seed = true;
             }
         }
+        failures[found..].iter_mut().for_each(|failure| failure.location.clone_from(place));
     }
     failures
+}
+
+fn refused(pattern: &str, path: &Utf8Path, what: &str) -> Failure {
+    let message = format!("seed: {pattern} matches {path}, which is {what} and must follow every release");
+    let hint = match path.as_str().rsplit_once('/') {
+        Some((directory, _)) => {
+            format!("Move {path} out of {directory}, or name other files in application.compose.seed")
+        }
+        None => format!("Name other files than {path} in application.compose.seed"),
+    };
+    invalid(message).hint(hint)
 }

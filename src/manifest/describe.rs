@@ -109,7 +109,7 @@ fn application(application: &Application) -> Value {
         Source::Compose(compose) => {
             let own = json!({
                 "directory": compose.directory, "files": compose.files, "templates": compose.templates,
-                "variables": variables, "seed": compose.seed, "links": compose.links, "readable": compose.readable,
+                "variables": variables, "seed": compose.seed.iter().map(|glob| &glob.text).collect::<Vec<_>>(), "links": compose.links, "readable": compose.readable,
             });
             extend(&mut told, own);
             json!({ "compose": told })

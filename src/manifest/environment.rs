@@ -5,6 +5,7 @@ pub use super::backup::Backup;
 pub use super::network::{Network, Protocol};
 use super::provision::Provision;
 use super::tracker::Tracker;
+use crate::failure::Location;
 use crate::scope::Scope;
 use crate::secret::SecretSource;
 use crate::state::{Kind, Stage};
@@ -267,11 +268,32 @@ pub struct Compose {
     /// Whether `*.tera` files are rendered.
     pub templates: bool,
     /// Globs of files that are sent once and then belong to the host.
-    pub seed: Vec<String>,
+    pub seed: Vec<Pattern>,
     /// Links that may lead outside the directory, relative to it.
     pub links: Vec<String>,
     /// Globs of rendered files with secrets that every user in a container may read.
     pub readable: Vec<String>,
+}
+
+/// A glob, and its place in the manifest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// As it was written.
+    pub text: String,
+    /// Its place, if it was written.
+    pub place: Option<Location>,
+}
+
+impl From<String> for Pattern {
+    fn from(text: String) -> Self {
+        Self { text, place: None }
+    }
+}
+
+impl std::fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.text.fmt(f)
+    }
 }
 
 impl Application {

@@ -114,6 +114,10 @@ pub fn ignored<'a>(subject: &Subject<'a>, host: &HostFacts) -> Vec<(Kind, Change
 }
 
 /// The files of the release that are the host's own: ignored, once released, and since then changed there.
+///
+/// One that Compose parses, such as `.env`, is kept and not reported like any other, and services that mount it have it as it is; but
+/// Compose reads the release's text, as [`files::in_release`] gives it no other. Nobody who can write there, such as a service that mounts the
+/// directory, then chooses what root starts. To refuse such rules would end manifests whose `files:*` is harmless.
 #[must_use]
 pub(super) fn kept_files(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
     // Of a directory that is gone as a whole, nothing is kept.

@@ -49,7 +49,7 @@ walk() {
     case $part in '' | .) continue ;; ..) return 1 ;; esac
     place=${PWD%/}/$part
     if [ -n "${2-}" ] && { [ -L "./$part" ] || [ ! -d "./$part" ]; }; then
-      clear_way "./$part" && (umask 022 && mkdir -p "./$part") || return 1
+      open_way "./$part" || return 1
     fi
     cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
     passed=$passed/$part
@@ -83,6 +83,21 @@ clear_way() {
   mv -nT -- "$1" "$(printf %.200s "${2-$1}").deployer-saved-$(nonce)"
 }
 
+# open_way ./NAME: creates a directory in the current directory. A service may create something else there again and again: where mv can
+# (coreutils 9.5), they change places at once.
+open_way() {
+  (umask 022 && mkdir -- "$1" 2>/dev/null) && return
+  [ -L "$1" ] || [ ! -d "$1" ] || return 0
+  spare=./.deployer-new.$(nonce)
+  (umask 022 && mkdir -- "$spare") || return 1
+  if mv --exchange -T -- "$spare" "$1" 2>/dev/null; then
+    clear_way "$spare" "$1"
+    return
+  fi
+  rmdir -- "$spare" 2>/dev/null || :
+  clear_way "$1" && (umask 022 && mkdir -p -- "$1")
+}
+
 # regular ./NAME: prints the content of a regular file of the current directory, of anything else nothing. tar opens it without
 # following links and without waiting, and judges what it opened.
 regular() {
@@ -103,7 +118,7 @@ put() {
   [ "${swept-}" = "$PWD" ] || sweep
   [ ! -e "$name.deployer-new" ] && [ ! -L "$name.deployer-new" ] || rm -f -- "$name.deployer-new" 2>/dev/null || :
   same "${tree:?}/$1" "$name" && return
-  : "${new:=./.deployer-new.$(nonce)}"
+  new=./.deployer-new.$(nonce)
   why=$(replace "$tree/$1" 2>&1) || { echo "Cannot place $1: $why" >&2 && return 1; }
 }
 
@@ -111,7 +126,7 @@ put() {
 sweep() {
   swept=$PWD
   for old in ./.deployer-new.*; do
-    if [ -e "$old" ] || [ -L "$old" ]; then timeout 2 find . -maxdepth 1 -name '.deployer-new.*' ! -type d -delete 2>/dev/null || :; fi
+    if [ -e "$old" ] || [ -L "$old" ]; then timeout 2 find . -maxdepth 1 -name '.deployer-new.*' '(' ! -type d -o -empty ')' -delete 2>/dev/null || :; fi
     return
   done
 }
@@ -299,29 +314,50 @@ show() {
   done
 }
 
-# in_release COMMAND...: runs a command in the application's directory as root keeps its release: the files of $tree cover those that services
-# can change. Files that are the host's own come from copies in $own. Without the right to mount, it runs in the directory itself.
+# in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
+# a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
+# services of any environment can write to elsewhere is empty, as starts noted it in `mounted`; whoever can write where Docker's own
+# programs and root's state are has the host already. It is a view of its own: Docker mounts what is really there.
 in_release() {
-  if unshare -m mount --bind "${tree:?}" "$top" 2>/dev/null; then
-    # shellcheck disable=SC2016 # for the other shell
-    unshare -m sh -c 'mount --bind "$1" "$2" || exit
-      [ ! -d "$3" ] || (cd "$3" && find . -type f) | while IFS= read -r path; do mount --bind "$3/$path" "$2/$path"; done
-      cd "$2" && shift 3 && exec "$@"' sh "$tree" "$top" "${own:?}" "$@"
-  else
-    enter . && "$@"
-  fi
+  [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, is gone. Release a change" >&2 && return 1; }
+  unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root may not mount anything on this host, so it would read what services can change" >&2 && return 1; }
+  # shellcheck disable=SC2016 # for the other shell
+  written | sort -u | unshare -m sh -euc '
+    tree=$1 from=$2 top=$3 app=$4 state=$5
+    shift 5
+    docker=$(readlink -f "$(command -v docker)") || :
+    while IFS= read -r place; do
+      [ ! -d "$place" ] || place=$(cd -P -- "$place" && pwd)
+      for needed in "$state" "$docker" /usr/bin /usr/lib /usr/libexec/docker /usr/local/lib/docker /root/.docker /etc/passwd /run/docker.sock /dev/null /proc; do
+        case $needed in "$place" | "${place%/}"/*) continue 2 ;; esac
+      done
+      if [ -d "$place" ]; then
+        mount -t tmpfs -o mode=0755 deployer "$place"
+      elif [ -f "$place" ]; then
+        mount --bind /dev/null "$place"
+      else
+        continue
+      fi
+      echo "Docker Compose reads nothing in $place: services can write to $place" >&2
+    done
+    for place in "$top" "$app"; do
+      [ -n "$top" ] || continue
+      [ -d "$place" ] || mkdir -p "$place"
+      [ "$place" -ef "$tree" ] || mount --bind "$tree" "$place"
+    done
+    cd "$from"
+    exec "$@" </dev/null' sh "${tree:?}" "$PWD" "${top-}" "${app:?}" "${state:?}" "$@"
 }
 
-# copy_own: reads paths below $top, one a line, and copies the regular ones of at most 1 MiB to $own, root's own directory.
-copy_own() {
-  rm -rf "$own"
-  while IFS= read -r path; do
-    split "$path"
-    enter "$directory" || continue
-    case $(stat -c %f -- "$name" 2>/dev/null) in 8???) ;; *) continue ;; esac
-    mkdir -p "$own/$directory"
-    regular "$name" | head -c 1048577 >"$own/$path"
-    [ "$(stat -c %s "$own/$path")" -le 1048576 ] || rm -f "$own/$path"
+# written: the absolute paths that services could write to, as the starts of all environments noted them. Of this one, those below the
+# application's directory are left out.
+written() {
+  for other in "${state%/*}"/*/; do
+    at=
+    [ "$other" = "$state/" ] || at=$(cat "$other"swapping.json "$other"current.json 2>/dev/null | sed -n 's/.*"directory":"\([^"]*\)".*/\1/p' | head -n 1)
+    [ ! -f "$other"mounted ] || while IFS= read -r path; do
+      case $path in /*) printf '%s\n' "$path" ;; *) [ -z "$at" ] || printf '%s/%s\n' "$at" "$path" ;; esac
+    done <"$other"mounted
   done
 }
 

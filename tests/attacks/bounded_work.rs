@@ -25,7 +25,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
 
 /// The application of a directory.
 fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
-    let (files, seed) = (Vec::new(), seed.to_vec());
+    let (files, seed) = (Vec::new(), seed.iter().cloned().map(Into::into).collect());
     let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
     application::load(&common::application(compose), &BTreeMap::new(), &deployer::secret::Redactor::default())
 }

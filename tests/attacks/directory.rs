@@ -428,3 +428,20 @@ fn links_between_directories_do_not_multiply_without_end() {
     assert!(told.contains("files are reached through links"), "{told}");
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
+
+/// What is a seed belongs to the host, where services may change it; what Compose parses decides what root starts.
+#[test]
+fn a_seed_that_compose_parses_is_refused_at_its_place_in_the_manifest() {
+    let project = Project::new("./app", "        seed: [other/*, \"data/**\"]\n");
+    project.write("app/other/file", "x\n");
+    project.write("app/data/file", "x\n");
+    project.write("app/data/extra.yaml", COMPOSE);
+    project.sent();
+    project.write("app/compose.yaml", &format!("include: [data/extra.yaml]\n{}", COMPOSE.replace("web", "two")));
+    let failures = project.load().unwrap_err();
+    let failure = &failures[0];
+    assert!(failures.len() == 1 && failure.message.contains("data/extra.yaml"), "{failures:?}");
+    let place = failure.location.as_ref().unwrap();
+    let marked = place.source.as_ref().unwrap().get(place.span.clone().unwrap());
+    assert_eq!((place.line, marked), (10, Some("\"data/**\"")));
+}

@@ -40,7 +40,7 @@ impl Scene {
         let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
         let id = fs::metadata(&self.root).unwrap();
         format!(
-            "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree own={root}/own owner={}:{} largest=1000000 seconds=20\n{script}",
+            "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree state={root}/state/one owner={}:{} largest=1000000 seconds=20\n{script}",
             id.uid(),
             id.gid(),
             root = self.root,
@@ -284,8 +284,7 @@ async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
         });
         let script = "list=$(n=0; while [ $n -lt 30 ]; do printf 'a/%02d\n' $n; n=$((n + 1)); done)\n\
              n=0; while [ $n -lt 30 ]; do n=$((n + 1)); printf '%s\n' \"$list\" | sed 's/^/any /' | (describe)\n\
-             printf '%s\n' \"$list\" | head -n 6 | (show)\n\
-             printf '%s\n' \"$list\" | head -n 3 | (copy_own); done; echo ended";
+             printf '%s\n' \"$list\" | head -n 6 | (show); done; echo ended";
         let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
         drop(ends);
         assert!(text.ends_with("ended\n"));
@@ -405,4 +404,75 @@ async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
         assert!(!text.contains(&secret));
     });
     scene.victim_is_untouched();
+}
+
+/// A program that parses files sees root's own in place of all that services can write, whatever was put there; root's state stays.
+#[tokio::test]
+async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
+    let scene = Scene::new();
+    for (path, text) in [
+        ("state/one/mounted", "a\nROOT/shared\nROOT/single\nROOT/gone\nROOT/state\nROOT/socket\n/\n"),
+        ("state/two/mounted", "data\nROOT/others\n"),
+        ("state/two/current.json", "{\"directory\":\"ROOT/second\",\"project\":\"two\"}"),
+        ("second/data/file", "theirs\n"),
+        ("second/file", "own\n"),
+        ("shared/sub/file", "theirs\n"),
+        ("others/file", "theirs\n"),
+        ("single", "theirs\n"),
+        ("own/file", "own\n"),
+    ] {
+        fs::create_dir_all(scene.path(path).parent().unwrap()).unwrap();
+        fs::write(scene.path(path), text.replace("ROOT", scene.root.as_str())).unwrap();
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(scene.path("socket")).unwrap();
+    fs::write(scene.path("app/extra"), "theirs\n").unwrap();
+    let look = "pwd; cat a/file top; for f in app/extra app/a/other shared/sub/file others/file single own/file second/data/file second/file; do echo \"$f: $(cat \"$1/$f\" 2>&1)\"; done";
+    let script =
+        format!("cd {root}/tree; in_release sh -c '{look}' sh {root} 2>../said; cat ../said", root = scene.root);
+    let text = in_a_view_of_its_own(&scene.script(&script)).await;
+    let expected = "ROOT/tree\nnew\ntop\napp/extra: cat: ROOT/app/extra: No such file or directory\n\
+        app/a/other: cat: ROOT/app/a/other: No such file or directory\n\
+        shared/sub/file: cat: ROOT/shared/sub/file: No such file or directory\n\
+        others/file: cat: ROOT/others/file: No such file or directory\nsingle: \nown/file: own\n\
+        second/data/file: cat: ROOT/second/data/file: No such file or directory\nsecond/file: own\n\
+        Docker Compose reads nothing in ROOT/others: services can write to ROOT/others\n\
+        Docker Compose reads nothing in ROOT/second/data: services can write to ROOT/second/data\n\
+        Docker Compose reads nothing in ROOT/shared: services can write to ROOT/shared\n\
+        Docker Compose reads nothing in ROOT/single: services can write to ROOT/single\n";
+    assert_eq!(text.replace(scene.root.as_str(), "ROOT"), expected);
+    assert_eq!(fs::read_to_string(scene.path("shared/sub/file")).unwrap(), "theirs\n");
+    assert_eq!(fs::read_to_string(scene.path("app/extra")).unwrap(), "theirs\n");
+
+    // A directory above the application's: nobody can put another one in its place.
+    fs::write(scene.path("state/one/mounted"), format!("{}\n", scene.root)).unwrap();
+    let moved = scene.root.with_extension("state");
+    fs::create_dir_all(moved.join("one")).unwrap();
+    fs::rename(scene.path("state/one/mounted"), moved.join("one/mounted")).unwrap();
+    fs::rename(scene.path("tree"), moved.join("tree")).unwrap();
+    let script = format!(
+        "state={moved}/one tree={moved}/tree; enter .; in_release sh -c 'pwd; cat a/file; ls \"$1\" \"$1/app\"' sh {root} 2>&1",
+        root = scene.root
+    );
+    let text = in_a_view_of_its_own(&scene.script(&script)).await;
+    fs::remove_dir_all(&moved).unwrap();
+    let (said, text) = text.split_once('\n').unwrap();
+    assert!(said.starts_with("Docker Compose reads nothing in"), "{said}");
+    assert_eq!(text.replace(scene.root.as_str(), "ROOT"), "ROOT/app\nnew\nROOT:\napp\n\nROOT/app:\na\ntop\n");
+}
+
+#[tokio::test]
+async fn without_the_right_to_mount_nothing_is_parsed() {
+    let scene = Scene::new();
+    let script = "unshare() { false; }\n(in_release cat top || echo refused) 2>&1";
+    let (_, text) = scene.run(script).await;
+    assert!(text.contains("root may not mount") && text.ends_with("refused\n"), "{text}");
+}
+
+/// Runs a script as root, or as one of a user namespace, and returns its output.
+async fn in_a_view_of_its_own(script: &str) -> String {
+    let root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["unshare", "-r"] };
+    let argv: Vec<String> = root.iter().chain(&["sh", "-c", script]).map(|word| (*word).to_owned()).collect();
+    let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
+    assert!(finished.status.success(), "{finished:?}");
+    String::from_utf8_lossy(&finished.stdout).into_owned()
 }

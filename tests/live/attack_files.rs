@@ -117,6 +117,13 @@ fn a_directory_that_a_service_creates_again_and_again_keeps_no_release_from_its_
         assert_eq!(host.shell(&format!("cat {APP}/conf/app.conf")), text);
         inside(&host, "rm -f conf/app.conf");
     }
+    // The same with a file in place of a directory.
+    inside(
+        &host,
+        "rm -rf conf/sub; (set +e; while :; do : >conf/sub; done) </dev/null >/dev/null 2>&1 &\nsleep 0.2; [ -f conf/sub ]",
+    );
+    work.apply().expect(0);
+    assert_eq!(host.shell(&format!("cat {APP}/conf/sub/motd")), "hello\n");
     work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--yes"]).expect(0);
     assert!(host.holds(&format!("[ ! -e {APP} ]")));
 }

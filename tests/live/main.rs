@@ -6,6 +6,7 @@
 mod acme;
 mod admission;
 mod attack_backup;
+mod attack_compose;
 mod attack_files;
 mod attack_lease;
 mod attack_mounts;

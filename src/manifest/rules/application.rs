@@ -3,7 +3,7 @@
 use super::scalars::{image_name, switch};
 use super::{Reading, paths, shown, tracker, values};
 use crate::manifest::claim::Need;
-use crate::manifest::environment::{Application, Compose, Pull, Source};
+use crate::manifest::environment::{Application, Compose, Pattern, Pull, Source};
 use crate::manifest::report::Report;
 use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
 use crate::manifest::written::{Given, Written};
@@ -55,7 +55,7 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         files: files(compose, &directory, reading),
         directory,
         templates: switch(&compose.templates, false, "templates", reading.report),
-        seed: globs(&compose.seed, reading.report),
+        seed: placed_globs(&compose.seed, reading.report),
         links: links(compose, reading.report),
         readable: globs(&compose.readable, reading.report),
     });
@@ -125,6 +125,12 @@ fn globs(given: &Given<Vec<Written<String>>>, report: &mut Report) -> Vec<String
         }
     }
     given.value().into_iter().flatten().map(|glob| glob.value.clone()).collect()
+}
+
+fn placed_globs(given: &Given<Vec<Written<String>>>, report: &mut Report) -> Vec<Pattern> {
+    let texts = globs(given, report).into_iter();
+    let places = given.value().into_iter().flatten().map(|glob| report.location(glob.spot));
+    texts.zip(places).map(|(text, place)| Pattern { text, place }).collect()
 }
 
 fn pull(given: &Given<Pull>) -> Pull {

@@ -361,13 +361,13 @@ mv "$new" "$state/releases/"{id}"#,
         json = quote(&json),
         id = quote(id),
     );
+    let resolve =
+        compose(&record.project, "\"$tree\"", &record.compose_files) + " config --format json > ../model.json";
     let validate = format!(
-        r#"umask 077
-cd "$state/releases/"{id}/tree
-{compose} config --format json > ../model.json </dev/null
-write_whole "$state/staged" '%s\n' {id}"#,
-        id = quote(id),
-        compose = compose(&record.project, "\"$PWD\"", &record.compose_files),
+        "umask 077\n{}{}write_whole \"$state/staged\" '%s\\n' {}",
+        guard::FUNCTIONS,
+        in_release(id, "\"$tree\"", &resolve),
+        quote(id),
     );
     let script = |text: &str| subject.preamble() + text;
     let claim = claims::commands(subject, host, &record.project);

@@ -20,15 +20,18 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     )
 }
 
-/// Shell, after [`guard::FUNCTIONS`] and with `$app` entered, that runs a command line of Compose's on the files of a release as they were
-/// sent. Those in `kept` and seeds are the host's own.
+/// Shell, after [`guard::FUNCTIONS`], that runs a command line of Compose's in `directory` (already quoted; it may name `$tree`, where
+/// root keeps the release `id`, and `$top`).
+///
+/// Compose parses more files than its command line names: `include`, `extends`, `env_file`, `label_file`, `.env`, profiles of
+/// seccomp. All of them come from that tree, also those that are seeds or that somebody edited on the host: whoever can write there could
+/// otherwise choose what root starts. Only what containers mount is the live directory's.
 #[must_use]
-pub fn in_release(record: &ReleaseRecord, kept: &BTreeSet<Utf8PathBuf>, command: &str) -> String {
-    let seeds = record.files.iter().filter(|(_, file)| file.value == SEED).map(|(path, _)| path);
+pub fn in_release(id: &str, directory: &str, command: &str) -> String {
     format!(
-        "tree=\"$state/releases/\"{id}/tree own=\"$state/own\"\ncopy_own <<'{END}'\n{own}{END}\nin_release {command}\n",
-        id = quote(&record.id),
-        own = lines(kept.iter().chain(seeds)),
+        "tree=\"$state/releases/\"{id}/tree top=\n[ ! -d \"$app\" ] || {pin}cd {directory}\nin_release {command}\n",
+        id = quote(id),
+        pin = guard::PIN,
     )
 }
 

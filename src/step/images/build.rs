@@ -11,7 +11,7 @@ use crate::shell::quote;
 use crate::step::files::{self, Staged, compose};
 use crate::step::model::Build;
 use crate::step::record::{FileRecord, ReleaseRecord, ServiceRecord};
-use crate::step::{Command, HostFacts, LONG, SHORT, Subject};
+use crate::step::{Command, HostFacts, LONG, SHORT, Subject, guard};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -94,8 +94,10 @@ pub(super) fn commands(
 /// Builds all these images at once: Compose knows which needs which.
 fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (String, String)>) -> Command {
     let services: Vec<String> = new.values().map(|(service, _)| quote(service)).collect();
-    let compose = compose(&record.project, "\"$PWD\"", &record.compose_files);
-    let build = |compose: &str| format!("{compose} build {} >&2 </dev/null", services.join(" "));
+    let compose = compose(&record.project, "\"$tree\"", &record.compose_files);
+    let build = |compose: &str| {
+        files::in_release(&record.id, "\"$tree\"", &format!("{compose} build {} >&2", services.join(" ")))
+    };
     // A build may begin with an image of any registry; the client gives each only its own login.
     let hosts = |release: &Release| release.logins.keys().cloned().collect::<Vec<_>>();
     let login = subject.release.and_then(|release| logins(release, &hosts(release)));
@@ -109,8 +111,9 @@ fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (St
     };
     // BuildKit takes a file of the same size and time for the same file, and all of ours date from 1970.
     let mut script = format!(
-        "{}cd \"$state/releases/\"{}/tree\nfind . -type f -exec touch {{}} +\n{build}",
+        "{}{}(cd \"$state/releases/\"{}/tree && find . -type f -exec touch {{}} +)\n{build}",
         subject.preamble(),
+        guard::FUNCTIONS,
         quote(&record.id)
     );
     for (image, (_, digest)) in new {

@@ -11,7 +11,7 @@ use crate::step::model::OwnMount;
 use crate::step::record::{ReleaseRecord, ServiceRecord};
 use crate::step::{Command, HostFacts, LONG, SHORT, Subject, drift, guard, keep};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How long one may take, in seconds; less than its command, so that its container is removed in time.
 const LIMIT: u64 = LONG.as_secs() - SHORT.as_secs();
@@ -72,8 +72,7 @@ pub(super) fn commands(
             keep("before.json", &live(name, &record.directory, &mounts))
                 + &once(record, name, &next_to_live(subject, host, record, name))
         } else {
-            let kept = drift::kept_files(subject, host);
-            once(record, name, &first(host, record, name, &kept))
+            once(record, name, &first(host, record, name))
         };
         commands.push(Command {
             title: format!("run {name} before the switch"),
@@ -126,20 +125,20 @@ fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord,
             record,
             host,
             &drift::kept_files(subject, host),
-            &format!("cd \"$run\"\n{}", run(record, name, "--no-deps", "\"$PWD\"", "before.json")),
+            &in_release(&record.id, "\"$run\"", &run(record, name, "--no-deps", "\"$run\"", "before.json")),
         ),
     )
 }
 
 /// Runs one of the first release in its directory.
-fn first(host: &HostFacts, record: &ReleaseRecord, name: &str, kept: &BTreeSet<Utf8PathBuf>) -> String {
-    let run = in_release(record, kept, &run(record, name, "--quiet-pull", "\"$app\"", "override.json"));
-    format!("{}{}", guard::PIN, start::guarded(record, host, &run))
+fn first(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
+    let run = run(record, name, "--quiet-pull", "\"$app\"", "override.json");
+    start::guarded(record, host, &in_release(&record.id, "\"${top:?}\"", &run))
 }
 
 fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
     format!(
-        "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} {name} >&2 </dev/null || code=$?",
+        "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} {name} >&2 || code=$?",
         project = quote(&record.project),
         name = quote(name),
         compose = compose(&record.project, directory, &record.compose_files),

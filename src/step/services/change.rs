@@ -62,12 +62,12 @@ fn up(
     begin: &str,
 ) -> Command {
     let compose = format!(
-        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 </dev/null || code=$?",
+        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
         files::compose(&record.project, "\"$app\"", &record.compose_files),
         named(record, kept),
     );
     let kept_files = drift::kept_files(subject, host);
-    let run = files::in_release(record, &kept_files, &compose);
+    let run = files::in_release(&record.id, "\"${top:?}\"", &compose);
     let script = [
         &subject.preamble(),
         "umask 077\n",
@@ -81,7 +81,6 @@ fn up(
         &claims::leave(subject.environment, host, &record.project, false),
         &unfinished(&record.project),
         &thaw(&record.project),
-        guard::PIN,
         &start::guarded(record, host, &run),
         "[ \"$code\" = 0 ] || exit \"$code\"\n",
     ]

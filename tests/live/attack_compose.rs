@@ -1,0 +1,127 @@
+//! A service writes what Docker Compose would read as root: a Compose file that another one includes, the variables that it fills in, and
+//! files elsewhere on the host. The victim is a directory of the host that no release mounts.
+
+use crate::bed::{BedHost, Work};
+use crate::scene::{APP, STATE, containers};
+
+/// A service that sleeps, with more keys.
+fn sleeping(name: &str, more: &str) -> String {
+    format!(
+        "  {name}: {{ image: \"demo:1\", init: true, stop_grace_period: 0s, command: [sleep, infinity], {more} }}\n"
+    )
+}
+
+/// An application with this Compose file, not released yet, and the victim.
+fn written(host: &BedHost, compose: &str) -> Work {
+    host.shell("mkdir -p /srv/victim /srv/shared; echo precious >/srv/victim/file");
+    let work = Work::demo(host);
+    work.write("app/compose.yaml", compose);
+    work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
+    work
+}
+
+/// Runs shell in `web`, as whoever took it over.
+fn inside(host: &BedHost, script: &str) {
+    host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\n{script}\nINSIDE\n"));
+}
+
+/// A command that makes `path` a Compose file whose service `other` has the victim.
+fn greedy(path: &str) -> String {
+    let other = sleeping("other", "volumes: [\"/srv/victim:/v\"]");
+    format!("cat >{path} <<'/.'\nservices:\n{other}/.\n")
+}
+
+#[track_caller]
+fn untouched(host: &BedHost) {
+    let mounts = host.shell("docker ps -aq | xargs -r docker inspect -f '{{range .Mounts}}{{.Source}} {{end}}'");
+    assert!(!mounts.contains("victim"), "{mounts}");
+    assert_eq!(host.shell("cd /srv/victim && ls && cat file"), "file\nprecious\n");
+}
+
+fn destroyed(host: &BedHost, work: &Work) {
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--yes"]).expect(0);
+    untouched(host);
+    assert!(host.holds(&format!("[ ! -e {APP} ] && [ -z \"$(docker ps -aq)\" ]")));
+}
+
+/// Records of former versions have seeds that their Compose files include.
+#[test]
+fn a_seed_that_a_compose_file_includes_is_read_as_it_was_sent() {
+    let host = BedHost::docker();
+    let compose = format!("include: [data/extra.yaml]\nservices:\n{}", sleeping("web", "volumes: [\"./data:/data\"]"));
+    let work = written(&host, &compose);
+    work.write("app/data/extra.yaml", format!("services:\n{}", sleeping("other", "hostname: other")));
+    work.apply().expect(0);
+    work.write("app/compose.yaml", format!("{compose}# next\n"));
+    work.apply().expect(0);
+    host.shell(&format!(
+        "sed -i 's,\\(\"data/extra.yaml\":{{\"value\":\"\\)[^\"]*,\\1seed,; s,\"hash\":\"[0-9a-f]*\"\\,,,g' {STATE}/current.json {STATE}/releases/*/release.json"
+    ));
+    assert_eq!(
+        host.shell(&format!(
+            "grep -l 'extra.yaml\":{{\"value\":\"seed\"' {STATE}/*.json {STATE}/releases/*/release.json | wc -l"
+        )),
+        "3\n"
+    );
+    inside(&host, &greedy("/data/extra.yaml"));
+    work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
+    untouched(&host);
+    assert_eq!(containers(&host).keys().collect::<Vec<_>>(), ["other", "web"]);
+    work.run(&["apply", "--retry", "--json"]).expect(0);
+    untouched(&host);
+    destroyed(&host, &work);
+}
+
+#[test]
+fn variables_that_a_service_writes_into_an_ignored_file_are_not_filled_in() {
+    let host = BedHost::docker();
+    let compose = |next: &str| {
+        let volumes = "volumes: [\".:/app\", \"${DATA:-./data}:/data\"]";
+        format!("services:\n{}", sleeping("web", &format!("{volumes}, environment: {{ NEXT: \"{next}\" }}")))
+    };
+    let work = written(&host, &compose("1"));
+    work.write("app/.env", "COLOUR=red\n");
+    let manifest = work.read("deployment.yaml");
+    work.write(
+        "deployment.yaml",
+        format!("{manifest}    drift: {{ ignore: [ {{ fact: \"files:*\", reason: the owner's }} ] }}\n"),
+    );
+    work.apply().expect(0);
+    inside(&host, &format!("echo DATA=/srv/victim >>/app/.env\n{}", greedy("/app/compose.override.yaml")));
+    let compose_file = format!("services:\n{}", sleeping("web", "volumes: [\"/srv/victim:/data\"]"));
+    inside(&host, &format!("cat >/app/compose.yaml <<'/.'\n{compose_file}/.\n"));
+    assert_eq!(work.run(&["plan", "--json"]).expect(0).outcome(), "converged");
+    work.write("app/compose.yaml", compose("2"));
+    work.apply().expect(0);
+    untouched(&host);
+    // The edited files stay as they are.
+    assert_eq!(host.shell(&format!("cat {APP}/.env")), "COLOUR=red\nDATA=/srv/victim\n");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    destroyed(&host, &work);
+}
+
+#[test]
+fn compose_sees_nothing_that_services_write_elsewhere_on_the_host() {
+    let host = BedHost::docker();
+    let web = sleeping("web", "volumes: [\"/srv/shared:/shared\", \"./data:/data\"]");
+    let work = written(&host, &format!("services:\n{web}"));
+    work.write("app/data/kept", "");
+    work.apply().expect(0);
+    inside(&host, &format!("{}\necho DATA=/srv/victim >/shared/vars", greedy("/shared/extra.yaml")));
+    work.write("app/compose.yaml", format!("include: [/srv/shared/extra.yaml]\nservices:\n{web}"));
+    let refused = work.apply().expect(1);
+    assert_eq!(refused.reasons(), ["compose-invalid"]);
+    assert!(refused.stdout.contains("services can write to /srv/shared"), "{}", refused.stdout);
+    untouched(&host);
+
+    // What no service can write is read as before, and the live directory by its own path is the release's.
+    host.shell("mkdir /srv/own; echo COLOUR=red >/srv/own/vars");
+    inside(&host, &greedy("/data/more.yaml"));
+    work.write("app/more.yaml", format!("services:\n{}", sleeping("other", "env_file: /srv/own/vars")));
+    work.write("app/compose.yaml", format!("include: [{APP}/more.yaml]\nservices:\n{web}"));
+    work.apply().expect(0);
+    let colour = host.shell("docker exec shop--production-other-1 sh -c 'echo $COLOUR'");
+    assert_eq!(colour, "red\n");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    destroyed(&host, &work);
+}
