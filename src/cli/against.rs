@@ -1,5 +1,5 @@
 //! `deployer plan --against REF`: two manifests compared, with the files they send. Never contacts a host, opens no
-//! store, reads nothing that Git does not hold, and resolves no value.
+//! store, reads nothing that Git does not track, and resolves no value.
 
 use super::{Context, Ending};
 use crate::against::{self, Present, Repository, Snapshot, Unread, Version};
