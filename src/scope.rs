@@ -125,7 +125,7 @@ impl Scope {
         let real = real(&written);
         (real != straight).then(|| Refusal {
             why: format!("is reached by a link of {} {}, to {real}", self.kind, self.top),
-            hint: format!("Name {real} itself, if that is meant"),
+            hint: "Name a directory that no link is on the way to".to_owned(),
         })
     }
 

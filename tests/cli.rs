@@ -420,7 +420,8 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     assert_eq!((out.contains("The other steps"), code), (false, 0), "{out}");
     assert_eq!(
         err,
-        "warning: Tracked files with changes that are not committed are compared as they are now\n\
+        "warning: 2 tracked files with changes that are not committed are compared by what is on the disk: sub/app/page.html, \
+         sub/deployment.yaml\n\
          warning: sub/app/page.html is a link to /etc/os-release, which is not in the repository; only the link is compared\n"
     );
 

@@ -168,10 +168,10 @@ fn id(digits: usize, size: u64, mut content: impl Read) -> io::Result<String> {
     }
 }
 
-fn cannot(why: String) -> Failure {
+fn cannot(why: impl Into<String>) -> Failure {
     Failure::new(Reason::CommandFailed, "Cannot read the files that Git tracks").details(why)
 }
 
-fn strange(line: String) -> Failure {
+fn strange(line: impl std::fmt::Display) -> Failure {
     cannot(format!("Git printed: {line}"))
 }

@@ -102,16 +102,12 @@ impl Tree {
 
     /// Takes an entry up, and returns its path if that can be one.
     fn insert(&mut self, path: &[u8], entry: Entry) -> Option<String> {
-        match std::str::from_utf8(path).ok().filter(|path| is_safe(path)) {
-            Some(path) => {
-                self.entries.insert(path.to_owned(), entry);
-                Some(path.to_owned())
-            }
-            None => {
-                self.refused.push(shown(path));
-                None
-            }
-        }
+        let Some(path) = std::str::from_utf8(path).ok().filter(|path| is_safe(path)) else {
+            self.refused.push(shown(path));
+            return None;
+        };
+        self.entries.insert(path.to_owned(), entry);
+        Some(path.to_owned())
     }
 
     /// Every entry by its path.

@@ -1,5 +1,5 @@
 //! `deployer plan --against REF`: two manifests compared, with the files they send. Never contacts a host, opens no
-//! store, reads nothing that Git does not hold, and resolves no value.
+//! store, reads nothing that Git does not track, and resolves no value.
 
 use super::{Context, Ending};
 use crate::against::{self, Present, Repository, Snapshot, Unread, Version};
@@ -77,11 +77,11 @@ async fn present<'a>(
     })?;
     let mut notes = Vec::new();
     if !changed.is_empty() {
-        let (with, are) = ("with changes that are not committed", "as on the disk");
+        let (with, are) = ("with changes that are not committed", "by what is on the disk");
         notes.push(format!("{} compared {are}: {}", counted(changed.len(), with), named(&changed)));
     }
     if !filtered.is_empty() {
-        let (with, are) = ("that a Git filter may have made", "as Git holds it");
+        let (with, are) = ("that a Git filter may have made", "by what Git holds");
         notes.push(format!("{} compared {are}: {}", counted(filtered.len(), with), named(&filtered)));
     }
     let directories = version.directories();

@@ -151,7 +151,9 @@ fn no_state_outside_of_the_repository_is_read() {
         assert_eq!(run.code, 64, "{state}: {arguments:?}: {}{}", run.out, run.err);
         assert!(!run.out.contains("configured"), "{state}: {arguments:?}: {}", run.out);
         let told = format!("{}{}", run.out, run.err);
-        told.split_whitespace().collect::<Vec<_>>().join(" ").replace(state.rsplit('/').next().unwrap(), "NAME")
+        // A watch says when.
+        let words = told.split_whitespace().filter(|word| !word.ends_with('Z'));
+        words.collect::<Vec<_>>().join(" ").replace(state.rsplit('/').next().unwrap(), "NAME")
     };
     let outside = work.path("outside").to_str().unwrap().to_owned();
     for place in [&outside, "../outside", "link"] {
