@@ -4,7 +4,7 @@ use super::forms;
 use crate::bounded;
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
@@ -165,7 +165,7 @@ impl Known {
             let word = secret.as_bytes();
             let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(word.iter().rev().copied().collect());
             // An honest text has many ellipses, and few after a part of a secret.
-            let parts: HashSet<_> = word.windows(SHORTEST).collect();
+            let parts: BTreeSet<_> = word.windows(SHORTEST).collect();
             for &end in ends.iter().filter(|end| parts.contains(suffix(&text[..**end], SHORTEST))) {
                 let before = overlap(suffix(&text[..end], word.len()).iter().copied(), word);
                 spans.extend((before >= SHORTEST).then_some((end - before, end)));
