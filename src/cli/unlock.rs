@@ -71,7 +71,9 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
                 outcome = Outcome::Changed;
                 context.say(Event::Note(format!("{name} is free; the other run is refused from now on")));
                 // What a run that lives has begun may end by itself.
-                if held.is_silent() && let Err(failure) = clear(context, &mut session, floor).await {
+                if held.is_silent()
+                    && let Err(failure) = clear(context, &mut session, floor).await
+                {
                     pass.fail(failure.on(name));
                 }
             }

@@ -99,7 +99,9 @@ impl Session {
         let output = self.script(&script, SHORT).await?;
         if output.status != 0 {
             let details = self.prepared.redactor.redact(&output.stderr);
-            return Err(Failure::new(Reason::CommandFailed, "Cannot end what an earlier run left running").details(details));
+            return Err(
+                Failure::new(Reason::CommandFailed, "Cannot end what an earlier run left running").details(details)
+            );
         }
         Ok(!output.stdout.is_empty())
     }

@@ -308,7 +308,11 @@ pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: 
             let own = format!("docker ps -aq {filter} {}", label(".working_dir", directory.as_str()));
             text + &format!("{own} | xargs -r docker stop >&2\n{own} | xargs -r docker rm -f >&2\n")
         });
-        let volumes = if purge { format!("  docker volume ls -q {filter} | xargs -r docker volume rm >&2\n") } else { String::new() };
+        let volumes = if purge {
+            format!("  docker volume ls -q {filter} | xargs -r docker volume rm >&2\n")
+        } else {
+            String::new()
+        };
         format!(
             "{stop}if [ -z \"$(docker ps -aq {filter})\" ]; then\n  docker network ls -q {filter} | xargs -r docker network rm >&2\n{volumes}fi\n"
         )

@@ -189,7 +189,11 @@ impl Model {
         let addressed = ports.all(|port| port.host_ip.len() + port.protocol.len() <= ADDRESS);
         let published: usize =
             raw.services.values().flat_map(|service| &service.ports).map(|port| range(port).len()).sum();
-        if raw.services.len() > SERVICES || published > PORTS || !addressed || !raw.services.keys().all(|name| checked::is_service(name)) {
+        if raw.services.len() > SERVICES
+            || published > PORTS
+            || !addressed
+            || !raw.services.keys().all(|name| checked::is_service(name))
+        {
             return Err("model.json is none that Compose writes".to_owned());
         }
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })

@@ -8,9 +8,9 @@ pub mod start;
 pub use before::end_left;
 pub use change::{commands, finish, restore};
 
+use super::container::{self, Container};
 use super::images::build;
 use super::record::{ReleaseRecord, ServiceRecord};
-use super::container::{self, Container};
 use super::{HostFacts, Subject, claims, files};
 use crate::checked;
 use crate::failure::{Failure, Reason};
@@ -23,6 +23,18 @@ use std::time::Duration;
 
 /// The fact that names the live release.
 pub const RELEASE: &str = "release";
+/// What a fact begins with that tells of volumes that a change of the Compose project leaves behind.
+const VOLUMES: &str = "volumes of ";
+
+/// Whether what a fact tells is well as it is: a service, a check, or that there are volumes.
+#[must_use]
+pub fn is_well(fact: &str, value: &str) -> bool {
+    if fact.starts_with("check ") {
+        value == crate::check::PASSES
+    } else {
+        container::good(value) || fact.starts_with(VOLUMES)
+    }
+}
 
 /// What runs on the host.
 #[derive(Clone, Debug, Default)]
@@ -227,8 +239,9 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 /// The volumes of the Compose project that the live release has and the next one will not, as a fact of a plan.
 fn volumes_left<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> Option<(String, Vec<&'a str>)> {
     let live = &host.files.begun().next()?.project;
-    let names: Vec<&str> = host.services.left.get(live)?.iter().filter_map(|left| left.strip_prefix("volume ")).collect();
-    (live != project(subject, host) && !names.is_empty()).then(|| (format!("volumes of {live}"), names))
+    let names: Vec<&str> =
+        host.services.left.get(live)?.iter().filter_map(|left| left.strip_prefix("volume ")).collect();
+    (live != project(subject, host) && !names.is_empty()).then(|| (format!("{VOLUMES}{live}"), names))
 }
 
 fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {
