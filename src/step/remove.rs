@@ -89,7 +89,8 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     if claims::own_projects(environment, host).contains(project) {
         return script + &project_down(project, purge);
     }
-    let ids: String = claims::own_containers(environment, host).map(|container| format!(" {}", container.id)).collect();
+    let own = claims::own_containers(environment, host);
+    let ids = own.fold(String::new(), |text, container| text + " " + &container.id);
     if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
 }
 
