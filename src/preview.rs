@@ -33,7 +33,7 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
         let users = services::records(&session.prepared.subject(), &session.facts);
         let mut by_image = BTreeMap::<String, Vec<&str>>::new();
         for (name, service) in &users {
-            by_image.entry(familiar(&service.image).to_string()).or_default().push(name);
+            by_image.entry(familiar(&service.image)).or_default().push(name);
         }
         for change in step.changes.iter_mut().filter(|change| change.from.is_some()) {
             change.note = by_image.get(&change.fact).map(|names| format!("restarts {}", names.join(", ")));

@@ -1,7 +1,6 @@
 //! How an environment stands: its stage, health and endpoints, derived from one observation. Never asks
 //! a host.
 
-use crate::check;
 use crate::event::{BackupView, EnvironmentView, FailedView, Health, Left};
 use crate::manifest::environment::{Application, Environment, Identity};
 use crate::session::Session;
@@ -104,13 +103,10 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
 fn health(state: &State) -> Health {
     let facts = state.0.get(&Kind::Services);
     let mut states = facts.into_iter().flatten().filter(|(name, _)| *name != step::services::RELEASE).peekable();
-    let good = |(name, value): (&String, &String)| {
-        if name.starts_with("check ") { value == check::PASSES } else { step::container::good(value) }
-    };
     if states.peek().is_none() {
         return Health::None;
     }
-    let bad: Vec<_> = states.filter(|fact| !good(*fact)).collect();
+    let bad: Vec<_> = states.filter(|(name, value)| !step::services::is_well(name, value)).collect();
     match bad.iter().all(|(_, value)| matches!(value.as_str(), "starting" | "created")) {
         true if bad.is_empty() => Health::Healthy,
         true => Health::Starting,

@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::shell::quote;
 use crate::standing;
 use crate::state::Kind;
-use crate::step::{self, Command, container, guard, services};
+use crate::step::{self, Command, guard, services};
 use crate::store::Run;
 use std::time::{Duration, Instant};
 
@@ -200,9 +200,6 @@ fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
         Some(service) => name == service,
         None => name != services::RELEASE,
     };
-    let well = |name: &str, state: &str| {
-        if name.starts_with("check ") { state == crate::check::PASSES } else { container::good(state) }
-    };
-    let bad = facts.iter().filter(|(name, state)| concerned(name) && !well(name, state));
+    let bad = facts.iter().filter(|(name, state)| concerned(name) && !services::is_well(name, state));
     bad.map(|(name, state)| format!("{name} is {state}")).collect()
 }

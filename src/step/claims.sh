@@ -65,8 +65,8 @@ show() {
   printf 'neighbour %s %s %s\n' "$2" "${owner:-${1##*/}}" "${3#* }"
 }
 
-# revoke STATE RELATION CLAIM: takes a claim from its environment, and ends what the host does for that at certain times, such as backups:
-# it would work on what is another's. An apply of that environment sets its schedules again.
+# revoke STATE RELATION CLAIM: takes a claim from its environment, and ends what the host does for that at certain times, such as backups,
+# and its services in a directory that is taken: they would work on what is another's. An apply of that environment starts them again.
 revoke() {
   for timer in "/etc/systemd/system/deployer-${1##*/}--"*.timer; do
     if [ ! -e "$timer" ] || [ ! -d /run/systemd/system ]; then continue; fi
@@ -74,6 +74,13 @@ revoke() {
     systemctl disable -q --now "$timer" </dev/null
     systemctl stop "${timer%.timer}.service" </dev/null
   done
+  if [ "$2" != project ] && command -v docker >/dev/null; then
+    for project in $(claimed "$1" | sed -n 's/^project //p'); do
+      set -- "$1" "$2" "$3" "label=com.docker.compose.project=$project" "label=com.docker.compose.project.working_dir=${3#* }"
+      docker ps -q --filter "$4" --filter "$5" </dev/null | xargs -r docker stop >&2
+      docker ps -aq --filter "$4" --filter "$5" </dev/null | xargs -r docker rm -f >&2
+    done
+  fi
   kept=$(claimed "$1" | grep -vxF -- "$3" || :)
   write_whole "$1/claims" '%s\n' "$kept"
 }

@@ -89,7 +89,8 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     if claims::own_projects(environment, host).contains(project) {
         return script + &project_down(project, purge);
     }
-    let ids: String = claims::own_containers(environment, host).map(|container| format!(" {}", container.id)).collect();
+    let own = claims::own_containers(environment, host);
+    let ids = own.fold(String::new(), |text, container| text + " " + &container.id);
     if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
 }
 
@@ -115,12 +116,18 @@ const IMAGES: &str = r#"for list in "$state/images" "$state/brought"; do
 done
 rm -f "$state/images" "$state/brought" "$state/built""#;
 
+/// Shell that forgets where services could write to, as far as that is gone with the application's directory: what they left elsewhere stays.
+const FORGET_MOUNTED: &str = r#"if [ ! -e "$app" ] && [ -e "$state/mounted" ]; then
+  lines=$(app=$app awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1' "$state/mounted")
+  if [ -n "$lines" ]; then write_whole "$state/mounted" '%s\n' "$lines"; else rm -f "$state/mounted"; fi
+fi
+"#;
+
 fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
 "#;
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
-    // What services left stays with the directory, and so does the list of where they could leave it.
-    let kept = kept.to_owned() + "[ -e \"$app\" ] || rm -f \"$state/mounted\"\n";
+    let kept = kept.to_owned() + FORGET_MOUNTED;
     let kept = kept + &claims::disown(subject.environment, &application.host_directory);
     if claims::shares_directory(subject, host) {
         return kept;

@@ -357,3 +357,36 @@ fn a_claim_follows_the_manifest() {
     one.run(&["destroy", "site", "--allow-destroy", "site", "--json"]).expect(0);
     two.apply().expect(0);
 }
+
+/// Mounts nest across environments, too, and on hosts whose records do not tell of them.
+#[test]
+fn a_mount_below_what_another_environment_writes_to_is_no_link() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "/srv/shared", "project: one");
+    let two = project(&host, "two", "/srv/shared/sub", "project: two");
+    host.shell("mkdir -p /srv/shared/sub /srv/victim; echo precious >/srv/victim/file");
+    one.apply().expect(0);
+    two.apply().expect(0);
+    host.shell("docker exec two-two-1 sh -c 'echo hello >/data/file'; docker exec one-one-1 sh -c 'cd /data && mv sub old && ln -s /srv/victim sub'");
+    let refused = |run: Run| {
+        let run = run.expect(1);
+        assert!((run.stdout.clone() + &run.stderr).contains("/srv/shared/sub is a link"), "{run:?}");
+        assert_eq!(host.shell("ls /srv/victim; cat /srv/victim/file"), "file\nprecious\n");
+    };
+    refused(two.run(&["restart", "web"]));
+    // What the other could write to once counts, too.
+    destroy(&one, false).expect(0);
+    refused(two.run(&["restart", "web"]));
+    one.run(&["apply", "web", "--json"]).expect(0);
+    host.shell("cd /var/lib/deployer && sed -i 's/\"outside\":{[^}]*},//' */current.json && rm */mounted && ! grep outside */current.json");
+    refused(two.run(&["restart", "web"]));
+    two.edit("app/compose.yaml", "init: true", "init: true, environment: { NEXT: \"2\" }");
+    refused(two.run(&["apply", "web", "--json"]));
+    refused(two.run(&["apply", "web", "--json"]));
+    host.shell("cd /srv/shared && rm sub && mv old sub");
+    two.apply().expect(0);
+    assert_eq!(two.apply().expect(0).outcome(), "converged");
+    assert_eq!(host.shell("docker exec two-two-1 cat /data/file"), "hello\n");
+    destroy(&two, true).expect(0);
+    assert_eq!(host.shell("cat /srv/shared/sub/file"), "hello\n");
+}

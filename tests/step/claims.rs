@@ -7,7 +7,7 @@ use deployer::process::{self, Finished};
 use deployer::step::whole::WRITE_WHOLE;
 use deployer::step::{Subject, access, claims};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
 /// A host's directories, and environments `shop/NAME` that deploy there.
@@ -33,6 +33,16 @@ impl Host {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
         fs::create_dir_all(root.join("state")).unwrap();
+        fs::create_dir_all(root.join("bin")).unwrap();
+        // What Docker lists by a label is a file here; what is done to containers and units is noted, and not done.
+        let docker = format!(
+            "#!/bin/sh\nfor last; do :; done\ncase $1 in ps) cat {root}/docker/${{last##*[=/]}}.containers ;; \
+             volume) cat {root}/docker/${{last##*=}}.volumes ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
+        );
+        for (name, text) in [("docker", docker), ("systemctl", format!("#!/bin/sh\necho \"$@\" >>{root}/calls\n"))] {
+            fs::write(root.join("bin").join(name), text).unwrap();
+            fs::set_permissions(root.join("bin").join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         Self { _folder: folder, root }
     }
 
@@ -48,13 +58,7 @@ impl Host {
         let script = script.replace("/var/lib/deployer", self.root.join("state").as_str());
         let script = script.replace("/etc/systemd", self.root.join("units").as_str());
         let script = script.replace("/run/systemd", self.root.join("systemd").as_str());
-        let calls = self.root.join("calls");
-        // What Docker lists of a project is a file here; units are noted, and not touched.
-        let script = format!(
-            "docker() {{ case \"$*\" in ps*) cat {root}/docker/*${{4##*=}}.containers ;; volume*) cat {root}/docker/*${{5##*=}}.volumes ;; esac 2>/dev/null || :; }}\n\
-             systemctl() {{ echo \"$*\" >>{calls}; }}\n{script}",
-            root = self.root,
-        );
+        let script = format!("PATH={}/bin:$PATH\n{script}", self.root);
         process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
     }
 
@@ -229,7 +233,7 @@ async fn a_project_is_claimed_until_nothing_of_it_is_left() {
 }
 
 #[tokio::test]
-async fn what_a_former_owner_does_at_certain_times_ends_with_its_claim() {
+async fn what_a_former_owner_has_running_ends_with_its_claim() {
     let host = Host::new();
     let units = host.root.join("units/system");
     fs::create_dir_all(&units).unwrap();
@@ -238,6 +242,9 @@ async fn what_a_former_owner_does_at_certain_times_ends_with_its_claim() {
         fs::write(units.join(format!("deployer-{name}.timer")), "").unwrap();
     }
     assert!(host.claims(&host.wish("one", "srv/app", "one")).await);
+    // Its services there, too.
+    fs::create_dir(host.root.join("docker")).unwrap();
+    fs::write(host.root.join("docker/app.containers"), "0123\n4567\n").unwrap();
     let mut two = host.wish("two", "srv/app", "two");
     two.take_over = true;
     assert!(host.claims(&two).await);
@@ -246,7 +253,7 @@ async fn what_a_former_owner_does_at_certain_times_ends_with_its_claim() {
         let unit = format!("deployer-shop--one--{name}");
         format!("disable -q --now {unit}.timer\nstop {unit}.service\n")
     };
-    assert_eq!(calls, of("backup") + &of("nightly"));
+    assert_eq!(calls, of("backup") + &of("nightly") + "docker stop 0123 4567\ndocker rm -f 0123 4567\n");
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
     // Beyond that, a host tells what none of ours has.
     let more = text.clone() + text.lines().next().unwrap() + "\n";
     assert!(services::parse(more.as_bytes()).unwrap_err().contains("10000"));
-    let left: String = (0..=10_000).map(|at| format!("left shop volume v{at}\n")).collect();
+    let left = (0..=10_000).fold(String::new(), |text, at| text + &format!("left shop volume v{at}\n"));
     assert!(services::parse(left.as_bytes()).is_err());
     let record = given.facts.files.current.as_mut().unwrap();
     assert!(ReleaseRecord::read(&serde_json::to_vec(record).unwrap()).is_some());

@@ -23,6 +23,18 @@ use std::time::Duration;
 
 /// The fact that names the live release.
 pub const RELEASE: &str = "release";
+/// What a fact begins with that tells of volumes that a change of the Compose project leaves behind.
+const VOLUMES: &str = "volumes of ";
+
+/// Whether what a fact tells is well as it is: a service, a check, or that there are volumes.
+#[must_use]
+pub fn is_well(fact: &str, value: &str) -> bool {
+    if fact.starts_with("check ") {
+        value == crate::check::PASSES
+    } else {
+        container::good(value) || fact.starts_with(VOLUMES)
+    }
+}
 
 /// What runs on the host.
 #[derive(Clone, Debug, Default)]
@@ -238,7 +250,7 @@ fn volumes_left<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> Option<(Strin
     let live = &host.files.begun().next()?.project;
     let names: Vec<&str> =
         host.services.left.get(live)?.iter().filter_map(|left| left.strip_prefix("volume ")).collect();
-    (live != project(subject, host) && !names.is_empty()).then(|| (format!("volumes of {live}"), names))
+    (live != project(subject, host) && !names.is_empty()).then(|| (format!("{VOLUMES}{live}"), names))
 }
 
 fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {

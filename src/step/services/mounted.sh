@@ -31,17 +31,18 @@ outside() {
 }
 
 # find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts from outside of it, that is strictly below one of
-# $above or of what `writable` prints, the highest of them. Whoever can write there can put a link in the way. That the application's directory itself
-# is in no way is looked at elsewhere.
+# $above or of what `writable` prints, the highest of them. Whoever can write there can put a link in the way. Those of $placed are left out where that is below
+# the application's directory: files that are about to be put there take the place of a link.
 find_exposed() {
   exposed='' paths=$({ printf '%s\n' "$paths" && outside; } | grep '^/') || return 0
   # A container may end meanwhile.
   [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
-  exposed=$(printf '%s\n' "$above" "$others" // "$paths" | app=${app:?} awk '
+  exposed=$(printf '%s\n' "$above" "$others" // "$placed" // "$paths" | app=${app:?} awk '
     { path = $0; sub(/\/+$/, "", path) }
-    $0 == "//" { asking = 1; next }
+    $0 == "//" { part_of_input++; next }
     path == "" { next }
-    !asking { above[path]; next }
+    part_of_input == 0 { above[path]; next }
+    part_of_input == 1 { placed[path]; next }
     path in seen { next }
     {
       seen[path]
@@ -51,7 +52,7 @@ find_exposed() {
         if (!(directory in above)) continue
         app = ENVIRON["app"]
         if (index(path, app "/") == 1 && index(directory "/", app "/") == 1) directory = app
-        print directory "\t" substr(path, length(directory) + 2)
+        if (directory != app || !(path in placed)) print directory "\t" substr(path, length(directory) + 2)
         break
       }
     }')
@@ -77,7 +78,7 @@ no_link() {
 
 # start_guarded PROJECT ID...: starts containers of a project, unless a link is in the way of what they mount.
 start_guarded() {
-  project=$1 above='' release=/dev/null
+  project=$1 above='' placed='' release=/dev/null
   shift
   paths=$(docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$@" </dev/null) || return 1
   find_exposed && each_exposed no_link || return 1

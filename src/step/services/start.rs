@@ -19,14 +19,14 @@ pub fn before_switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<U
     let sent = record.files.iter().filter(|(path, file)| file.value != SEED && !kept.contains(*path));
     // Each directory once, however many files and mounts there are.
     let placed: BTreeSet<&Utf8Path> = sent.flat_map(|(path, _)| path.ancestors()).collect();
-    unlinked(record, host, &|path| !placed.contains(path))
+    unlinked(record, host, &|path| placed.contains(path))
 }
 
 /// Returns shell, after [`FUNCTIONS`], that lets `run` start containers of `record`, whose files are in place. `run` notes in
 /// `$code` how that ended.
 #[must_use]
 pub fn guarded(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
-    unlinked(record, host, &|_| true) + &watched(record, host, run)
+    unlinked(record, host, &|_| false) + &watched(record, host, run)
 }
 
 /// Returns shell as [`guarded`], for what mounts nothing that a switch to `record` still has to put in place.
@@ -37,7 +37,7 @@ pub fn guarded_before_switch(
     kept: &BTreeSet<Utf8PathBuf>,
     run: &str,
 ) -> String {
-    before_switch(record, host, kept) + &exposed(record, host, &|_| true) + &watched(record, host, run)
+    before_switch(record, host, kept) + &exposed(record, host, &|_| false) + &watched(record, host, run)
 }
 
 /// Returns the path that the live release has where Compose resolved this one for the staged `tree`: what leads out of the tree
@@ -78,21 +78,25 @@ fn absolute(record: &ReleaseRecord, path: &Utf8Path) -> Utf8PathBuf {
     Utf8Path::new(&record.directory).join(path).as_str().trim_end_matches('/').into()
 }
 
-/// Returns shell that sets `$exposed`: the mounts of this release that something on the host could ever put a link in the way of, those
-/// below the application's directory only where they are `asked` for.
-fn exposed(record: &ReleaseRecord, host: &HostFacts, asked: &dyn Fn(&Utf8Path) -> bool) -> String {
-    let own = record.services.values().flat_map(|service| &service.mounts).filter(|path| asked(path));
+/// Returns shell that sets `$exposed`: the mounts of this release that something on the host could ever put a link in the way of. Those that
+/// are to be `placed` take the place of a link.
+fn exposed(record: &ReleaseRecord, host: &HostFacts, placed: &dyn Fn(&Utf8Path) -> bool) -> String {
+    let own: BTreeSet<&Utf8PathBuf> = record.services.values().flat_map(|service| &service.mounts).collect();
     let outside = record.services.values().flat_map(|service| service.outside.keys());
-    let paths: BTreeSet<Utf8PathBuf> = own.chain(outside).map(|path| absolute(record, path)).collect();
+    let list = |paths: &mut dyn Iterator<Item = &Utf8PathBuf>| {
+        let paths: BTreeSet<Utf8PathBuf> = paths.map(|path| absolute(record, path)).collect();
+        quote(&files::lines(&paths))
+    };
     format!(
-        "release=\"$state/releases/\"{id} above={above} paths={paths}\nfind_exposed || exit 1\n",
+        "release=\"$state/releases/\"{id} above={above} placed={placed} paths={paths}\nfind_exposed || exit 1\n",
         id = quote(&record.id),
         above = quote(&files::lines(&above(record, host))),
-        paths = quote(&files::lines(&paths)),
+        placed = list(&mut own.iter().copied().filter(|path| placed(path))),
+        paths = list(&mut own.iter().copied().chain(outside)),
     )
 }
 
 /// Returns shell that sets `$exposed`, and ends the script where one of these is a link or leads through one.
-fn unlinked(record: &ReleaseRecord, host: &HostFacts, asked: &dyn Fn(&Utf8Path) -> bool) -> String {
-    exposed(record, host, asked) + "each_exposed no_link || exit 1\n"
+fn unlinked(record: &ReleaseRecord, host: &HostFacts, placed: &dyn Fn(&Utf8Path) -> bool) -> String {
+    exposed(record, host, placed) + "each_exposed no_link || exit 1\n"
 }
