@@ -1,11 +1,11 @@
 //! Parsers of foreign input that nothing outside their modules calls, for `tests/fuzz`. No part of the interface.
 
-use crate::examine::inside;
-use crate::host::script::Marks;
-use crate::host::settings::Settings;
-use crate::host::trouble;
-use crate::machine::recipe;
-use crate::session::look;
+use crate::io::ssh::script::Marks;
+use crate::io::ssh::settings::Settings;
+use crate::io::ssh::trouble;
+use crate::reconcile::machine::recipe;
+use crate::reconcile::session::look;
+use crate::smoke::stack::inside;
 use crate::smoke::{prometheus, tls};
 use rustls::pki_types::UnixTime;
 use std::collections::BTreeSet;

@@ -20,50 +20,15 @@
 //! - Never is a host key left unchecked.
 //! - Never is anything destroyed without consent by name.
 
-pub mod against;
-pub mod application;
-pub mod below;
-pub mod bounded;
-pub mod check;
-pub mod checked;
 pub mod cli;
-pub mod connect;
-pub mod diff;
-mod digest;
-pub mod directory;
-pub mod disk;
-pub mod event;
-pub mod examine;
-pub mod execute;
-pub mod failure;
 #[doc(hidden)]
 pub mod foreign;
-pub mod holder;
-pub mod host;
-pub mod import;
-pub mod machine;
+pub mod io;
 pub mod manifest;
-pub mod orphan;
+pub mod model;
 pub mod plan;
-pub mod prepare;
-pub mod preview;
-pub mod process;
-pub mod proof;
 pub mod reconcile;
+pub mod release;
 pub mod render;
-pub mod saved;
-pub mod scope;
-pub mod scratch;
-pub mod secret;
-pub mod session;
-pub mod shell;
+pub mod resource;
 pub mod smoke;
-pub mod standing;
-pub mod state;
-pub mod step;
-pub mod store;
-pub mod survey;
-pub mod template;
-pub mod tofu;
-pub mod watch;
-pub mod web;

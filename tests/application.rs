@@ -7,11 +7,11 @@
 mod common;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::release::{Content, Release};
-use deployer::application::{self, Tarball};
-use deployer::failure::Failure;
+use deployer::io::secret::Variable;
 use deployer::manifest::environment::{Application, Compose};
-use deployer::secret::Variable;
+use deployer::model::failure::Failure;
+use deployer::release::release::{Content, Release};
+use deployer::release::{self, Tarball};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -105,10 +105,10 @@ fn applications_become_the_releases_that_are_written_beside_them() {
     for directory in cases("application") {
         let text = std::fs::read_to_string(directory.join("case.yaml")).unwrap();
         let case: Case = serde_saphyr::from_str(&text).unwrap();
-        let shown = match application::load(
+        let shown = match release::load(
             &compose(directory.join("app"), &case),
             &values(&case),
-            &deployer::secret::Redactor::default(),
+            &deployer::io::secret::Redactor::default(),
         ) {
             Ok(release) => listing(&release),
             Err(failures) => report(&failures),
@@ -124,7 +124,7 @@ fn applications_become_the_releases_that_are_written_beside_them() {
 /// Loads what stands in a directory made for one test.
 fn load(directory: &tempfile::TempDir) -> Result<Release, Vec<Failure>> {
     let directory = Utf8Path::from_path(directory.path()).unwrap().to_owned();
-    application::load(&compose(directory, &Case::default()), &BTreeMap::new(), &deployer::secret::Redactor::default())
+    release::load(&compose(directory, &Case::default()), &BTreeMap::new(), &deployer::io::secret::Redactor::default())
 }
 
 fn application(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -154,10 +154,10 @@ fn what_cannot_be_sent_is_refused_by_name_and_all_at_once() {
 
 #[test]
 fn a_missing_directory_is_said_so() {
-    let failures = application::load(
+    let failures = release::load(
         &compose("/nowhere".into(), &Case::default()),
         &BTreeMap::new(),
-        &deployer::secret::Redactor::default(),
+        &deployer::io::secret::Redactor::default(),
     )
     .unwrap_err();
     assert_eq!(failures[0].message, "/nowhere is not a directory");
@@ -179,7 +179,7 @@ fn a_rendered_secret_and_a_private_template_are_the_owners_alone() {
     let case = Case { templates: true, secrets: [("TOKEN".into(), "x".into())].into(), ..Case::default() };
     let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
     let release =
-        application::load(&compose(root, &case), &values(&case), &deployer::secret::Redactor::default()).unwrap();
+        release::load(&compose(root, &case), &values(&case), &deployer::io::secret::Redactor::default()).unwrap();
     let mode = |name: &str| release.files[Utf8Path::new(name)].mode;
     assert_eq!((mode("a"), mode("b"), mode("c")), (0o600, 0o600, 0o600));
 }
@@ -214,7 +214,7 @@ fn a_tar_is_the_same_bytes_every_time_and_ends_with_the_mark_that_it_is_whole() 
         ("deep".to_owned(), 0o755, 0),
         (above, 0o755, 0),
         (long, 0o644, 4),
-        (application::WHOLE.to_owned(), 0o600, 0),
+        (release::WHOLE.to_owned(), 0o600, 0),
     ];
     assert_eq!(entries(&bytes), expected);
 }
@@ -228,7 +228,7 @@ fn a_file_that_changes_after_it_was_loaded_is_not_sent() {
         let mut bytes = Vec::new();
         let error = Tarball::of(&release).write(&mut bytes).unwrap_err();
         assert_eq!(error.to_string(), "compose.yaml changed while it was being read");
-        let whole = bytes.windows(9).any(|window| window == application::WHOLE.as_bytes());
+        let whole = bytes.windows(9).any(|window| window == release::WHOLE.as_bytes());
         assert!(!whole, "nothing says that it is whole");
     }
 }
@@ -237,10 +237,10 @@ fn a_file_that_changes_after_it_was_loaded_is_not_sent() {
 fn a_file_that_becomes_a_link_after_it_was_loaded_is_not_sent() {
     let directory = application(&[("app/compose.yaml", b"services: {}"), ("app/conf/page", b"x"), ("out/page", b"x")]);
     let app = Utf8PathBuf::from_path_buf(directory.path().join("app")).unwrap();
-    let release = application::load(
+    let release = release::load(
         &compose(app.clone(), &Case::default()),
         &BTreeMap::new(),
-        &deployer::secret::Redactor::default(),
+        &deployer::io::secret::Redactor::default(),
     )
     .unwrap();
     std::fs::remove_dir_all(app.join("conf")).unwrap();
@@ -252,10 +252,10 @@ fn a_file_that_becomes_a_link_after_it_was_loaded_is_not_sent() {
 #[test]
 fn every_element_of_the_compose_specification_loads() {
     for directory in cases("compose-spec") {
-        let loaded = application::load(
+        let loaded = release::load(
             &compose(directory.clone(), &Case::default()),
             &BTreeMap::new(),
-            &deployer::secret::Redactor::default(),
+            &deployer::io::secret::Redactor::default(),
         );
         if let Err(failures) = loaded {
             panic!("{directory}: {}", report(&failures));

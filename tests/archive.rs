@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use camino::Utf8PathBuf;
-use deployer::application::archive;
-use deployer::application::release::Archive;
-use deployer::failure::{Failure, Reason};
+use deployer::model::failure::{Failure, Reason};
+use deployer::release::archive;
+use deployer::release::release::Archive;
 use sha2::{Digest, Sha256};
 use std::io::{Seek, Write};
 

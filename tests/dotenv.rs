@@ -1,8 +1,8 @@
 //! Laws of the `.env` file: what Compose reads back is what the manifest says, byte for byte. Never needs
 //! Compose: `read` below is a reader of its format, written from its description.
 
-use deployer::application::dotenv::{Problem, merge, quoted, statements};
-use deployer::secret::Variable;
+use deployer::io::secret::Variable;
+use deployer::release::dotenv::{Problem, merge, quoted, statements};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ proptest! {
         let after = statements(&merged).unwrap();
         let ours = format!("A={}\nC={}\n", quoted(&one), quoted(&two));
         prop_assert!(merged.starts_with(&ours));
-        let kept = |found: &[deployer::application::dotenv::Statement]| -> Vec<(String, Option<String>)> {
+        let kept = |found: &[deployer::release::dotenv::Statement]| -> Vec<(String, Option<String>)> {
             found.iter().filter(|one| !matches!(one.key, "A" | "C"))
                 .map(|one| (one.key.to_owned(), one.value.map(str::to_owned))).collect()
         };

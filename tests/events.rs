@@ -1,11 +1,11 @@
 //! The JSON contract: every event's line is as `schemas/events.schema.json` says, and the schema lists
 //! exactly what the code has. Never a test of the wording.
 
-use deployer::event::*;
-use deployer::failure::{Failure, Location, Reason};
+use deployer::model::event::*;
+use deployer::model::failure::{Failure, Location, Reason};
+use deployer::model::state::{Kind, Stage};
 use deployer::render::line;
 use deployer::smoke::{Judgement, Vantage};
-use deployer::state::{Kind, Stage};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -242,8 +242,8 @@ fn the_fields_of_an_environment_are_in_the_documented_order() {
 
 #[test]
 fn a_saved_plan_is_as_its_schema_says() {
-    use deployer::saved::{Bound, SavedPlan};
-    use deployer::state::State;
+    use deployer::model::state::State;
+    use deployer::plan::saved::{Bound, SavedPlan};
     let schema: Value = serde_json::from_str(include_str!("../schemas/plan.schema.json")).expect("JSON");
     let plan = events().into_iter().filter_map(|event| if let Event::Plan(plan) = event { Some(plan) } else { None });
     for plan in plan {
@@ -260,7 +260,7 @@ fn a_saved_plan_is_as_its_schema_says() {
         let value: Value = serde_json::from_str(&saved.text()).expect("JSON");
         let validator = jsonschema::validator_for(&schema).expect("a schema");
         validator.validate(&value).unwrap_or_else(|error| panic!("{value}\n{error}"));
-        assert_eq!(value["format"], deployer::saved::FORMAT);
+        assert_eq!(value["format"], deployer::plan::saved::FORMAT);
         let mut other = value;
         other["body"]["environments"]["production"]["inputs"]["file x"] = "a secret".into();
         assert!(!validator.is_valid(&other));

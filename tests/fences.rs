@@ -4,8 +4,8 @@ use std::path::Path;
 
 /// What is named in the sources, and the only places that may name it.
 const FENCES: [(&str, &str); 23] = [
-    ("openssh::", "host/mod.rs"),
-    ("process::Command", "process.rs process/"),
+    ("openssh::", "io/ssh/mod.rs"),
+    ("process::Command", "io/process/"),
     // Whatever is printed passes through `render/stream.rs`; these two open the streams for it.
     ("io::stdout()", "render/mod.rs"),
     ("io::stderr()", "render/mod.rs"),
@@ -15,23 +15,23 @@ const FENCES: [(&str, &str); 23] = [
     ("/dev/fd/", "render/mod.rs"),
     ("set_hook", "render/mod.rs"),
     ("\"add-mask\"", "render/github.rs"),
-    ("aho_corasick::", "secret/"),
-    ("sqlx::", "store/"),
+    ("aho_corasick::", "io/secret/"),
+    ("sqlx::", "io/store/"),
     ("indicatif::", "render/"),
     // Two servers: for those who watch us, and for OpenTofu's state.
-    ("axum::", "watch/http.rs tofu/backend.rs"),
+    ("axum::", "reconcile/watch/http.rs io/opentofu/backend.rs"),
     // Signals to processes, files below a directory's handle, secrets in memory, and the named pipe of ssh's log.
-    ("rustix::", "process.rs process/ scratch/ below.rs directory.rs host/login_log.rs"),
+    ("rustix::", "io/process/ io/scratch/ io/below.rs io/directory.rs io/ssh/login_log.rs"),
     // Directories and files that nothing outlives, and a new manifest, which has the mode of any file.
-    ("tempfile::Builder", "scratch.rs manifest/edit/"),
-    ("chacha20poly1305::", "tofu/"),
-    ("argon2::", "tofu/"),
-    ("notify::", "watch/files.rs"),
-    ("prometheus_client::", "watch/metrics.rs"),
+    ("tempfile::Builder", "io/scratch/ manifest/edit/"),
+    ("chacha20poly1305::", "io/opentofu/"),
+    ("argon2::", "io/opentofu/"),
+    ("notify::", "reconcile/watch/files.rs"),
+    ("prometheus_client::", "reconcile/watch/metrics.rs"),
     // Bodies of answers have one reader, which has a limit.
-    (".chunk().await", "web.rs"),
-    (".text().await", "web.rs"),
-    (".bytes().await", "web.rs"),
+    (".chunk().await", "io/http.rs"),
+    (".text().await", "io/http.rs"),
+    (".bytes().await", "io/http.rs"),
 ];
 
 #[test]

@@ -5,9 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use camino::Utf8PathBuf;
-use deployer::failure::{Failure, Reason};
-use deployer::host::{Host, Input, Line, Output, Stream, Way};
+use deployer::io::ssh::{Host, Input, Line, Output, Stream, Way};
 use deployer::manifest::environment::{Identity, Ssh};
+use deployer::model::failure::{Failure, Reason};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -392,7 +392,7 @@ async fn hostile_words_arrive_unharmed() {
         "*",
         "\x7f\u{1}",
     ];
-    let script = format!("printf '%s\\0' {}", words.map(deployer::shell::quote).join(" "));
+    let script = format!("printf '%s\\0' {}", words.map(deployer::model::shell::quote).join(" "));
     let expected = words.join("\0") + "\0";
     assert_eq!(String::from_utf8(run(&host, &script).await.stdout).unwrap(), expected);
 }
@@ -485,7 +485,7 @@ async fn what_does_not_end_is_ended_on_the_host_too() {
         for source in ["cat /dev/zero", "yes 'os debian'"] {
             let mark = format!("flood-{}-{number}", sshd.port);
             let script = format!("exec -a {mark} {source}{stream}");
-            let script = format!("exec bash -c {}", deployer::shell::quote(&script));
+            let script = format!("exec bash -c {}", deployer::model::shell::quote(&script));
             let failure = host.run(&script, Input::Empty, SOON).await.unwrap_err();
             assert_eq!(failure.reason, Reason::OutputTooLarge, "{source}{stream}: {failure}");
             until("the flood ends on the host", || processes_with(&mark).is_empty()).await;
@@ -650,7 +650,7 @@ async fn keys_are_judged_before_anything_connects() {
     }
     assert_eq!(sshd.log(), "", "nothing connected");
 
-    let source = deployer::secret::SecretSource::Environment { name: "KEY".into(), secret: true };
+    let source = deployer::io::secret::SecretSource::Environment { name: "KEY".into(), secret: true };
     let ssh = Ssh { identity: Some(Identity::Secret(source)), ..sshd.ssh() };
     let host = dial(&Way { key_text: Some(private.trim_end().into()), ..way(&ssh) }).await.unwrap();
     let directory = directory_of(sshd.port);

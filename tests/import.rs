@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use deployer::import::{self, Wish};
 use deployer::manifest;
 use deployer::manifest::edit::{self, Entry, Place};
 use deployer::manifest::environment::{Name, Source};
+use deployer::manifest::torrust::{self, Wish};
 use std::fs;
 
 fn read(case: &str) -> String {
@@ -15,9 +15,9 @@ fn read(case: &str) -> String {
 
 /// The manifest that an import writes, and what it says.
 fn imported(case: &str, wish: Wish<'_>) -> String {
-    let found = import::read(&read(case), wish).unwrap();
+    let found = torrust::read(&read(case), wish).unwrap();
     let entry = Entry {
-        remarks: import::remarks(found.like_it.as_ref()),
+        remarks: torrust::remarks(found.like_it.as_ref()),
         place: found.place,
         port: found.port,
         user: found.user,
@@ -57,25 +57,25 @@ fn one_without_a_machine_becomes_an_entry_that_makes_one_with_the_same_provider(
 
 #[test]
 fn a_machine_that_may_be_there_is_never_made_again() {
-    let refused = |case: &str, wish| import::read(&read(case), wish).unwrap_err().why;
+    let refused = |case: &str, wish| torrust::read(&read(case), wish).unwrap_err().why;
     assert!(refused("state", Wish::Provisioned).contains("a second one"));
     assert_eq!(refused("full", Wish::AsWritten), "it does not say whether its machine is there");
     let begun = read("created").replace("\"Created\"", "\"ProvisionFailed\"");
     for wish in [Wish::AsWritten, Wish::Provisioned] {
-        let why = import::read(&begun, wish).unwrap_err().why;
+        let why = torrust::read(&begun, wish).unwrap_err().why;
         assert!(why.contains("had begun to make its machine"), "{why}");
     }
     let destroyed = read("state").replace("\"Running\"", "\"Destroyed\"");
-    assert!(matches!(import::read(&destroyed, Wish::AsWritten).unwrap().place, Place::Provisioned(_)));
+    assert!(matches!(torrust::read(&destroyed, Wish::AsWritten).unwrap().place, Place::Provisioned(_)));
     let unknown = read("full").replace("\"hetzner\"", "\"other\"");
-    assert!(import::read(&unknown, Wish::Provisioned).unwrap_err().why.contains("neither lxd nor hetzner"));
+    assert!(torrust::read(&unknown, Wish::Provisioned).unwrap_err().why.contains("neither lxd nor hetzner"));
 }
 
 #[test]
 fn what_is_no_environment_says_so() {
-    assert!(import::read("not json", Wish::AsWritten).unwrap_err().why.starts_with("it is not JSON"));
+    assert!(torrust::read("not json", Wish::AsWritten).unwrap_err().why.starts_with("it is not JSON"));
     assert_eq!(
-        import::read("{}", Wish::AsWritten).unwrap_err().why,
+        torrust::read("{}", Wish::AsWritten).unwrap_err().why,
         "it holds no tracker section with a core section in it"
     );
 }

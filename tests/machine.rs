@@ -1,9 +1,9 @@
 //! What OpenTofu is given for each kind of machine: files without secrets, secrets apart. Never starts it.
 
 use camino::Utf8Path;
-use deployer::machine::Keys;
-use deployer::machine::inputs::{self, Surroundings};
 use deployer::manifest::{self, environment::Environment};
+use deployer::reconcile::machine::Keys;
+use deployer::reconcile::machine::inputs::{self, Surroundings};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

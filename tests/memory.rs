@@ -4,9 +4,9 @@
 #![expect(clippy::print_stdout, reason = "the figure is what people want to see")]
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::{self, Tarball};
-use deployer::host::Stream;
+use deployer::io::ssh::Stream;
 use deployer::manifest;
+use deployer::release::{self, Tarball};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom, Write};
@@ -77,7 +77,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     let application = manifest.environments["prod"].application.clone().unwrap();
 
     let before = peak();
-    let release = application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default()).unwrap();
+    let release = release::load(&application, &BTreeMap::new(), &deployer::io::secret::Redactor::default()).unwrap();
     let tarball = Tarball::of(&release);
     let stream = Stream::new(move |out| tarball.write(out));
     // As often as a broken connection makes it begin again.
@@ -94,7 +94,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     for (name, named) in [("compose.override.yaml", "compose.override.yaml"), (".env", ".env")] {
         File::create(root.join("app").join(name)).unwrap().set_len(GIB).unwrap();
         let failures =
-            application::load(&application, &BTreeMap::new(), &deployer::secret::Redactor::default()).unwrap_err();
+            release::load(&application, &BTreeMap::new(), &deployer::io::secret::Redactor::default()).unwrap_err();
         assert!(failures[0].message.contains(named) && failures[0].message.contains("16 MiB"), "{failures:?}");
         fs::remove_file(root.join("app").join(name)).unwrap();
     }

@@ -11,7 +11,7 @@ fn the_table_of_reasons_is_fresh() {
     let readme = std::fs::read_to_string(path).expect("README.md is there");
     let (before, rest) = readme.split_once(BEGIN).expect("README.md holds <!-- reasons -->");
     let (block, after) = rest.split_once(END).expect("README.md holds <!-- /reasons -->");
-    let table = deployer::failure::table();
+    let table = deployer::model::failure::table();
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).expect("README.md can be written");
     } else {

@@ -1,10 +1,10 @@
 //! The store on real files: what it creates, keeps, refuses and survives. Never against a mock.
 
 use camino::Utf8Path;
-use deployer::event::{FailedView, Health, Outcome};
-use deployer::failure::{Failure, Reason};
-use deployer::state::{Kind, Stage, State};
-use deployer::store::{Record, Run, Store};
+use deployer::io::store::{Record, Run, Store};
+use deployer::model::event::{FailedView, Health, Outcome};
+use deployer::model::failure::{Failure, Reason};
+use deployer::model::state::{Kind, Stage, State};
 use jiff::Timestamp;
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::collections::BTreeMap;
@@ -471,7 +471,7 @@ fn a_command_that_ends_early_closes_the_store() {
 async fn a_store_keeps_the_last_token_and_forgets_one_that_no_count_can_have_reached() {
     let folder = folder();
     let store = opened(&folder).await;
-    let holder = deployer::holder::Holder::here("me@here", "apply", None);
+    let holder = deployer::model::holder::Holder::here("me@here", "apply", None);
     for (issued, kept) in [
         (7, 7),
         (5, 7),

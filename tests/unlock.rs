@@ -5,8 +5,8 @@
 
 use assert_cmd::Command;
 use camino::Utf8Path;
-use deployer::holder::Holder;
-use deployer::store::Store;
+use deployer::io::store::Store;
+use deployer::model::holder::Holder;
 
 const MANIFEST: &str = "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned: { lxd: { image: 'ubuntu:24.04' } }\n    \
                         ssh: { identity: { from_env: KEY } }\n  other:\n    registered: { address: 192.0.2.1 }\n";

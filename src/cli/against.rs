@@ -2,10 +2,10 @@
 //! store, reads nothing that Git does not track, and resolves no value.
 
 use super::{Context, Ending};
-use crate::against::{self, Present, Repository, Snapshot, Unread, Version};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
 use crate::manifest::Manifest;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::compare::{self, Present, Repository, Snapshot, Unread, Version};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
             context.say(Event::Warning { environment: Some(name.to_string()), message });
         }
     }
-    let mut compared = against::compare(old, new, &wanted, (&repository.top, reference)).await;
+    let mut compared = compare::compare(old, new, &wanted, (&repository.top, reference)).await;
     compared.view.against = Some(reference.to_owned());
     for (environment, failure) in compared.unreadable {
         let message = format!("cannot be rendered as it was at {reference} and is shown as new: {failure}");

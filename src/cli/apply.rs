@@ -3,9 +3,9 @@
 use super::converge::{self, Asked};
 use super::pass::refuse;
 use super::{Context, Ending, saved};
-use crate::failure::{Failure, Reason};
-use crate::reconcile::{Goal, Trust};
-use crate::state::Stage;
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Stage;
+use crate::reconcile::propose::{Goal, Trust};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::time::Duration;
 

@@ -4,13 +4,13 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::directory::Directory;
-use crate::event::{ArchiveView, Event, Outcome};
-use crate::failure::{Failure, Reason};
-use crate::prepare::Resolve;
-use crate::session::Session;
-use crate::standing;
-use crate::step::backups::{self, Archive};
+use crate::io::directory::Directory;
+use crate::model::event::{ArchiveView, Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Session;
+use crate::reconcile::status;
+use crate::resource::backups::{self, Archive};
 use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ pub struct Args {
     pub output: Option<Utf8PathBuf>,
 }
 
-/// How many bytes of an archive are downloaded at once; less than [`crate::bounded::REMOTE_OUTPUT`].
+/// How many bytes of an archive are downloaded at once; less than [`crate::model::bounded::REMOTE_OUTPUT`].
 const PART: u64 = 8 << 20;
 /// Most bytes of an archive that is downloaded, whatever a host announces.
 const LARGEST: u64 = 1 << 40;
@@ -53,7 +53,7 @@ async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
         let mut session = session.lock().await;
         let made = make(&mut session).await;
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
-        pass.save(name, standing::record(&session, (context.now)(), before)).await;
+        pass.save(name, status::record(&session, (context.now)(), before)).await;
         let (archive, failed) = match made {
             Ok(archive) => (archive, None),
             // What comes after it failed; the archive itself is whole.
@@ -157,7 +157,7 @@ async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) ->
         session.progress(format!("download, {} %", have * 100 / archive.bytes));
         let part = PART.min(archive.bytes - have);
         let script = backups::part(&session.prepared.subject(), &archive.name, have, part);
-        let output = session.script(&script, crate::step::LONG).await?;
+        let output = session.script(&script, crate::resource::LONG).await?;
         if output.stdout.len() as u64 != part {
             return Err(invalid("the host does not send as much of it as it announces").hint(&kept));
         }

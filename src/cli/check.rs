@@ -2,9 +2,9 @@
 
 use super::pass::{Keep, Pass};
 use super::{Context, Ending};
-use crate::event::Event;
-use crate::failure::Failure;
-use crate::prepare::{self, Resolve};
+use crate::model::event::Event;
+use crate::model::failure::Failure;
+use crate::reconcile::prepare::{self, Resolve};
 
 /// The form of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -1,9 +1,9 @@
 //! `deployer completions`: a script for a shell, which asks this program what may come next. Never installs it.
 
 use super::{Context, Ending, context};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
 use crate::manifest;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
 use clap::{Arg, Command};
 use clap_complete::env::Shells;
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate, Shell};

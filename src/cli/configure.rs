@@ -1,7 +1,7 @@
 //! `deployer configure`: apply up to the stage `configured`. Never tears down.
 
 use super::{Context, Ending, apply, converge};
-use crate::state::Stage;
+use crate::model::state::Stage;
 
 /// Give hosts what applications need: a Docker engine
 ///

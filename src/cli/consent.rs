@@ -3,12 +3,12 @@
 
 use super::Context;
 use super::pass::Pass;
-use crate::event::{Event, PlanView, Why};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::preview;
-use crate::reconcile::{self, Proposal};
-use crate::state::Stage;
+use crate::model::event::{Event, PlanView, Why};
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Stage;
+use crate::reconcile::annotate;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::propose::{self, Proposal};
 use std::collections::BTreeSet;
 
 /// Says which environments are left alone or kept at a release, and which drift is not corrected.
@@ -31,7 +31,7 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
 
 /// Says which images could not be compared with their registry, for commands that go on all the same.
 pub async fn warn_uncompared(context: &Context, sessions: &Sessions) {
-    for (name, failure) in reconcile::uncompared(sessions).await {
+    for (name, failure) in propose::uncompared(sessions).await {
         let why = failure.details.unwrap_or_default().replace('\n', "; ");
         let message = format!("has images that are not compared with their registry: {why}");
         context.say(Event::Warning { environment: Some(name), message });
@@ -57,7 +57,7 @@ pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Resu
     view.left.clone_from(&proposal.left);
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
         if let Some(session) = sessions.get(&step.environment) {
-            preview::annotate(&*session.lock().await, step).await?;
+            annotate::annotate(&*session.lock().await, step).await?;
         }
     }
     Ok(view)

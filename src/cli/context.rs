@@ -3,16 +3,16 @@
 
 use super::Global;
 use super::stores::Stores;
-use crate::event::{Event, Sink};
-use crate::failure::{Failure, Reason};
-use crate::holder::Holder;
-use crate::machine::{Tools, Workshop};
+use crate::io::store::Store;
 use crate::manifest::environment::Name;
+use crate::manifest::scope::{Extent, Scope};
 use crate::manifest::{self, Manifest};
+use crate::model::event::{Event, Sink};
+use crate::model::failure::{Failure, Reason};
+use crate::model::holder::Holder;
+use crate::reconcile::machine::{Tools, Workshop};
+use crate::reconcile::session::Claim;
 use crate::render::{self, Format, Render};
-use crate::scope::{Extent, Scope};
-use crate::session::Claim;
-use crate::store::Store;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use std::sync::Arc;

@@ -4,18 +4,18 @@
 use super::pass::{Keep, Pass, refuse};
 use super::signals::{self, Stop};
 use super::{Context, Ending, consent, saved};
-use crate::event::{Event, Outcome, Sink};
-use crate::execute::{self, Execution, Report, Sessions};
-use crate::failure::Failure;
-use crate::prepare::{Prepared, Resolve};
-use crate::reconcile::{Goal, Outside, Proposal, Request, Trust};
+use crate::io::store::{Record, Run, Store};
+use crate::model::event::{Event, Outcome, Sink};
+use crate::model::failure::Failure;
+use crate::model::state::Stage;
+use crate::plan::saved::SavedFile;
+use crate::reconcile::execute::{self, Execution, Report, Sessions};
+use crate::reconcile::prepare::{Prepared, Resolve};
+use crate::reconcile::propose::{Goal, Outside, Proposal, Request, Trust};
+use crate::reconcile::status;
 use crate::render;
-use crate::saved::SavedFile;
-use crate::standing;
-use crate::state::Stage;
-use crate::step;
-use crate::step::record::Rejection;
-use crate::store::{Record, Run, Store};
+use crate::resource;
+use crate::resource::contract::record::Rejection;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -110,7 +110,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
         // Everything else was done; but whether the newest images run is not known.
         let failed: Vec<&String> = pass.failures.iter().filter_map(|failure| failure.environment.as_ref()).collect();
         let told = |name: &String| failed.contains(&name) || proposal.suspended.contains(name);
-        let mut silent = crate::reconcile::uncompared(&sessions).await;
+        let mut silent = crate::reconcile::propose::uncompared(&sessions).await;
         silent.retain(|name, _| !told(name));
         for failure in silent.into_values() {
             pass.fail(failure);
@@ -146,7 +146,7 @@ pub async fn propose(
             }
         }
     }
-    let proposal = crate::reconcile::propose(&sessions, &unreachable, request).await;
+    let proposal = crate::reconcile::propose::propose(&sessions, &unreachable, request).await;
     for failure in &proposal.refused {
         pass.fail(failure.clone());
     }
@@ -200,7 +200,7 @@ async fn unmoved(
         return proposal;
     }
     pass.own(&context.claim(asked.wait), sessions).await;
-    let proposal = crate::reconcile::propose(sessions, &[], request).await;
+    let proposal = crate::reconcile::propose::propose(sessions, &[], request).await;
     if pass.failures.is_empty()
         && let Err(failures) = saved::stale(context, pass, saved, sessions, &proposal).await
     {
@@ -308,16 +308,16 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let session = session.lock().await;
         let environment = &session.prepared.environment;
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
-        let mut record = standing::record(&session, (context.now)(), session.failed.clone());
+        let mut record = status::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
         let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
-        let held = step::files::held(&session.prepared.subject(), &session.facts);
+        let held = resource::files::held(&session.prepared.subject(), &session.facts);
         if !steps.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
             record.failed = record.failed.or(before);
         }
         let drifted = Prepared::differing(&steps, &left);
-        context.say(Event::Environment(Box::new(standing::view(environment, Some(&record), drifted, left, None))));
-        let gone = step::remove::nothing_left(environment, &session.facts);
+        context.say(Event::Environment(Box::new(status::view(environment, Some(&record), drifted, left, None))));
+        let gone = resource::remove::nothing_left(environment, &session.facts);
         let off = environment.orphaned && gone;
         let elsewhere = environment.provision.as_ref().is_some_and(|provision| provision.backend.is_some());
         drop(session);

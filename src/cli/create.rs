@@ -3,9 +3,9 @@
 use super::new_host::NewHost;
 use super::pass::refuse;
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::failure::Failure;
 use crate::manifest::edit::Place;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::Failure;
 use camino::Utf8PathBuf;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use super::converge::{self, Asked};
 use super::{Context, Ending};
-use crate::reconcile::Goal;
+use crate::reconcile::propose::Goal;
 
 /// Tear environments down; asks for each name
 #[derive(Debug, clap::Args)]

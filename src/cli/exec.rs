@@ -2,14 +2,14 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, hand_over};
-use crate::bounded;
-use crate::event::Event;
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::host::Line;
-use crate::prepare::{Prepared, Resolve};
+use crate::io::ssh::Line;
+use crate::model::bounded;
+use crate::model::event::Event;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::render;
-use crate::shell::quote;
 use std::time::Duration;
 
 /// Run a command in a service's container
@@ -44,7 +44,7 @@ async fn exec(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
     }
-    let failed = pass.close(Sessions::new(), crate::event::Outcome::Ok).await;
+    let failed = pass.close(Sessions::new(), crate::model::event::Outcome::Ok).await;
     Ok(ended.unwrap_or(failed))
 }
 

@@ -1,7 +1,7 @@
 //! How a command ends: its outcome and its exit code, from what failed. Never looks at what was said.
 
-use crate::event::Outcome;
-use crate::failure::{Failure, Reason};
+use crate::model::event::Outcome;
+use crate::model::failure::{Failure, Reason};
 use std::collections::BTreeSet;
 
 /// Environments failed for different reasons.

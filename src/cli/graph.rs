@@ -2,9 +2,9 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, look};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::Failure;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::Failure;
+use crate::reconcile::execute::Sessions;
 use crate::render::graph;
 
 /// The form of the graph.

@@ -2,12 +2,12 @@
 //! exit code that is not ours. Never starts a connection that the host's key was not checked for.
 
 use super::{Context, Ending, pass};
-use crate::connect;
-use crate::event::{Event, Outcome};
-use crate::failure::Failure;
-use crate::host::Host;
-use crate::prepare::Prepared;
-use crate::process;
+use crate::io::process;
+use crate::io::ssh::Host;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::Failure;
+use crate::reconcile::connect;
+use crate::reconcile::prepare::Prepared;
 use crate::render;
 use std::time::Duration;
 

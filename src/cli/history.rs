@@ -4,11 +4,11 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, FailedStep, Outcome, ReleaseView, RunView};
-use crate::execute::Sessions;
-use crate::failure::Failure;
-use crate::prepare::Resolve;
-use crate::store::Past;
+use crate::io::store::Past;
+use crate::model::event::{Event, FailedStep, Outcome, ReleaseView, RunView};
+use crate::model::failure::Failure;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::Resolve;
 use std::collections::BTreeSet;
 
 /// List the runs that changed something, and the releases that an environment can go back to

@@ -4,11 +4,11 @@
 use super::new_host::Edited;
 use super::pass::refuse;
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
-use crate::import::{self, Wish};
 use crate::manifest::edit::{Entry, Place};
 use crate::manifest::environment::Name;
+use crate::manifest::torrust::{self, Wish};
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
 use camino::Utf8PathBuf;
 
 /// Write an environment of torrust-tracker-deployer into the manifest; no contact yet
@@ -54,7 +54,7 @@ fn import(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
         None if args.provision => Wish::Provisioned,
         None => Wish::AsWritten,
     };
-    let mut found = import::read(&text, wish).map_err(|refused| wrong(&refused.why, refused.hint))?;
+    let mut found = torrust::read(&text, wish).map_err(|refused| wrong(&refused.why, refused.hint))?;
     // The file may come from another machine.
     let elsewhere = |key: &mut String| !context.directory.join(&*key).exists();
     if let Some(key) = found.identity_file.take_if(elsewhere) {
@@ -74,7 +74,7 @@ fn import(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     })?;
     let entry = Entry {
         place: found.place,
-        remarks: import::remarks(found.like_it.as_ref()),
+        remarks: torrust::remarks(found.like_it.as_ref()),
         port: found.port,
         user: found.user,
         identity_file: found.identity_file,

@@ -1,9 +1,9 @@
 //! `deployer init`: a manifest to start from. Never overwrites a file.
 
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
 use crate::manifest::{self, edit};
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
 use std::io::ErrorKind;
 
 /// Write a commented manifest to start from

@@ -2,11 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Identity};
-use crate::shell::quote;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::reconcile::execute::Sessions;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 

@@ -2,8 +2,8 @@
 //! on whatever a fork proposes. Never limits a command that works on hosts.
 
 use super::{Command, Context, Ending, check, history, plan, render, status};
-use crate::failure::{Failure, Reason};
-use crate::process;
+use crate::io::process;
+use crate::model::failure::{Failure, Reason};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn within(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Outcome;
+    use crate::model::event::Outcome;
 
     #[test]
     fn what_does_not_end_is_given_up() {

@@ -2,15 +2,15 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::bounded;
-use crate::connect;
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::host::Line;
-use crate::prepare::Resolve;
-use crate::secret::Redactor;
-use crate::shell::quote;
+use crate::io::secret::Redactor;
+use crate::io::ssh::Line;
+use crate::model::bounded;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::reconcile::connect;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::Resolve;
 use std::time::Duration;
 
 /// Print the logs of services

@@ -2,19 +2,20 @@
 
 use super::pass::{Keep, Pass};
 use super::{Context, Ending, consent};
-use crate::check;
-use crate::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
-use crate::examine;
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
 use crate::manifest::environment::{Environment, Name};
+use crate::model::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::{Kind, Stage};
 use crate::plan::Plan;
-use crate::prepare::{self, Prepared, Resolve};
-use crate::reconcile::{Goal, Outside, Request, Trust};
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::{self, Prepared, Resolve};
+use crate::reconcile::propose::{Goal, Outside, Request, Trust};
+use crate::reconcile::status;
+use crate::resource::compose::check;
+use crate::resource::compose::container;
+use crate::resource::services;
 use crate::smoke::Judgement;
-use crate::standing;
-use crate::state::{Kind, Stage};
-use crate::step::{container, services};
+use crate::smoke::stack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -79,14 +80,14 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let stage = if suspended { Stage::Destroyed } else { environment.stage };
         let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
         let drifted = Prepared::differing(&steps, &left);
-        views.insert(name.clone(), standing::view(environment, record, drifted, left, None));
+        views.insert(name.clone(), status::view(environment, record, drifted, left, None));
     }
     for (prepared, failure) in &failed {
         let record = pass.records.get(prepared.name());
         let why = Some(failure.message.clone());
         views.insert(
             prepared.name().to_owned(),
-            standing::view(&prepared.environment, record, Vec::new(), Vec::new(), why),
+            status::view(&prepared.environment, record, Vec::new(), Vec::new(), why),
         );
     }
     let well =
@@ -107,7 +108,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
 pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
     for environment in environments {
         let record = pass.records.get(environment.name.as_str());
-        context.say(Event::Environment(Box::new(standing::view(environment, record, Vec::new(), Vec::new(), None))));
+        context.say(Event::Environment(Box::new(status::view(environment, record, Vec::new(), Vec::new(), None))));
     }
 }
 
@@ -120,7 +121,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
     for (name, session) in &sessions {
         let session = session.lock().await;
         let subject = session.prepared.subject();
-        let observed = crate::step::observed(&subject, &session.facts);
+        let observed = crate::resource::observed(&subject, &session.facts);
         let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
         let services = services::records(&subject, &session.facts).into_keys().map(|service| {
             let found = facts.get(&service).cloned().unwrap_or_else(|| "missing".to_owned());
@@ -131,7 +132,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
             let found = found.unwrap_or_else(|| "was not asked".to_owned());
             (one.name.clone(), found == check::PASSES, found)
         });
-        let verdicts = examine::examine(&session, context.now).await;
+        let verdicts = stack::examine(&session, context.now).await;
         // The verdicts on a stack are also about its containers.
         let views: Vec<_> = services.filter(|_| verdicts.is_none()).chain(checks).collect();
         for verdict in verdicts.iter().flatten() {

@@ -1,9 +1,9 @@
 //! `deployer man`: manual pages made from the help. Never installs them.
 
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
-use crate::{below, scratch};
+use crate::io::{below, scratch};
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::io;
 

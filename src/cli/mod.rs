@@ -56,10 +56,10 @@ pub use context::Context;
 pub use exit::{Ending, exit_code};
 pub use help::command;
 
-use crate::event::{Event, ResultView};
-use crate::failure::{Failure, Reason};
+use crate::io::scratch;
+use crate::model::event::{Event, ResultView};
+use crate::model::failure::{Failure, Reason};
 use crate::render::Format;
-use crate::scratch;
 use camino::Utf8PathBuf;
 use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;

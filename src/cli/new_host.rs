@@ -1,10 +1,10 @@
 //! The arguments of `create` and `register`: what an entry needs beside its host. Never a secret.
 
 use super::Context;
-use crate::failure::{Failure, Reason};
 use crate::manifest;
 use crate::manifest::edit::{self, Entry, Place};
 use crate::manifest::environment::{Environment, Name};
+use crate::model::failure::{Failure, Reason};
 use camino::Utf8PathBuf;
 use serde_json::json;
 use std::io::ErrorKind;

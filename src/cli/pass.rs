@@ -4,21 +4,21 @@
 mod left;
 
 use super::{Context, Ending};
-use crate::connect::Kept;
-use crate::event::{Event, Outcome, PlanView, Sink};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::machine::{self, Workshop};
+use crate::io::store::{Record, Store};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
-use crate::prepare::{self, Prepared, Resolve};
-use crate::reconcile::Request;
+use crate::model::event::{Event, Outcome, PlanView, Sink};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::connect::Kept;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::machine::{self, Workshop};
+use crate::reconcile::observe::{self, Survey};
+use crate::reconcile::prepare::{self, Prepared, Resolve};
+use crate::reconcile::propose::Request;
+use crate::reconcile::session::Claim;
+use crate::reconcile::status;
 use crate::render::Render;
-use crate::session::Claim;
-use crate::standing;
-use crate::step::access;
-use crate::store::{Record, Store};
-use crate::survey::{self, Survey};
+use crate::resource::access;
 use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -236,7 +236,7 @@ impl Pass {
             let vouch = |failure: &Failure| vouch(context, failure);
             let (records, kept, sink, workshop) = (&self.records, self.kept.as_deref(), &self.sink, &self.workshop);
             let survey = Survey { records, request, kept, workshop, sink, vouch: &vouch };
-            Box::pin(survey::observe(prepared, &survey)).await
+            Box::pin(observe::observe(prepared, &survey)).await
         };
         for (_, failure) in &failed {
             self.fail(failure.clone());
@@ -244,7 +244,7 @@ impl Pass {
         for (name, session) in &sessions {
             let session = session.lock().await;
             let before = self.records.get(name).and_then(|record| record.failed.clone());
-            let record = standing::record(&session, (context.now)(), before);
+            let record = status::record(&session, (context.now)(), before);
             let marker = session.facts.access.marker.as_ref();
             let ours = marker.is_none_or(|marker| access::ours(&session.prepared.environment, marker));
             drop(session);

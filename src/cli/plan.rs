@@ -2,11 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, against, consent, look, saved};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::Failure;
-use crate::prepare::Resolve;
-use crate::reconcile::{self, Outside, Request};
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::Failure;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::propose::{self, Outside, Request};
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The form of the plan.
@@ -78,7 +78,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     if args.out.is_some() {
         pass.derive_keys(&sessions).await;
     }
-    let proposal = reconcile::propose(&sessions, &unreachable, &request).await;
+    let proposal = propose::propose(&sessions, &unreachable, &request).await;
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
     consent::say_left(context, &proposal);
     consent::warn_uncompared(context, &sessions).await;

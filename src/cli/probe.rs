@@ -2,11 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::Failure;
-use crate::prepare::Resolve;
-use crate::step;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::Failure;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::Resolve;
+use crate::resource;
 
 /// Print the script that an observation runs on the host
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ async fn probe(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Never).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     for prepared in pass.prepare(environments, Resolve::Literals).await {
-        context.say(Event::Output(step::probe(&prepared.subject())));
+        context.say(Event::Output(resource::probe(&prepared.subject())));
     }
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }

@@ -1,7 +1,7 @@
 //! `deployer provision`: apply up to the stage `provisioned`. Never tears down.
 
 use super::{Context, Ending, apply, converge};
-use crate::state::Stage;
+use crate::model::state::Stage;
 
 /// Make machines, and connect to them
 ///

@@ -5,14 +5,14 @@ use super::converge::{self, Asked};
 use super::new_host::{self, Edited, NewHost};
 use super::pass::{Keep, Pass, refuse, vouch};
 use super::{Context, Ending};
-use crate::connect;
-use crate::event::Event;
-use crate::failure::{Failure, Reason};
 use crate::manifest::edit::{self, Place};
 use crate::manifest::environment::Environment;
-use crate::prepare::{self, Resolve};
-use crate::reconcile::Goal;
-use crate::state::Stage;
+use crate::model::event::Event;
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Stage;
+use crate::reconcile::connect;
+use crate::reconcile::prepare::{self, Resolve};
+use crate::reconcile::propose::Goal;
 
 /// Write an existing host into the manifest and contact it
 ///
@@ -100,7 +100,7 @@ async fn contact(context: &Context, args: &Args, environment: Environment) -> Re
     )
     .await?;
     let keys = connection.host_keys().to_vec();
-    let output = connection.run("id -u", crate::host::Input::Empty, crate::step::SHORT).await;
+    let output = connection.run("id -u", crate::io::ssh::Input::Empty, crate::resource::SHORT).await;
     connection.close().await;
     output.map(|_| keys)
 }

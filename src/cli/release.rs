@@ -1,7 +1,7 @@
 //! `deployer release`: apply up to the stage `released`. Never tears down.
 
 use super::{Context, Ending, apply, converge};
-use crate::state::Stage;
+use crate::model::state::Stage;
 
 /// Bring an application's files and images to its hosts
 ///

@@ -2,12 +2,12 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::application::release::{Content, File};
-use crate::below::{self, Draft};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::prepare::{Prepared, Resolve};
+use crate::io::below::{self, Draft};
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::{Prepared, Resolve};
+use crate::release::release::{Content, File};
 use camino::Utf8Path;
 use std::io;
 

@@ -3,17 +3,18 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, FailedView, Outcome, StepState, StepView};
-use crate::failure::{Failure, Reason};
-use crate::host::Input;
+use crate::io::ssh::Input;
+use crate::io::store::Run;
 use crate::manifest;
-use crate::prepare::Resolve;
-use crate::session::Session;
-use crate::shell::quote;
-use crate::standing;
-use crate::state::Kind;
-use crate::step::{self, Command, guard, services};
-use crate::store::Run;
+use crate::model::event::{Event, FailedView, Outcome, StepState, StepView};
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::model::state::Kind;
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Session;
+use crate::reconcile::status;
+use crate::resource::contract::guard;
+use crate::resource::{self, Command, services};
 use std::time::{Duration, Instant};
 
 /// Restart services, and wait until they are well
@@ -85,8 +86,8 @@ pub(super) async fn record(
         at: (context.now)(),
         run: run.to_owned(),
     });
-    let record = standing::record(session, (context.now)(), failed);
-    let view = standing::view(&session.prepared.environment, Some(&record), Vec::new(), Vec::new(), None);
+    let record = status::record(session, (context.now)(), failed);
+    let view = status::view(&session.prepared.environment, Some(&record), Vec::new(), Vec::new(), None);
     pass.save(name, record).await;
     if let Err(failure) = settle(context, pass, run, intent, failure.is_none()).await {
         pass.fail(failure);
@@ -133,7 +134,7 @@ async fn settle(context: &Context, pass: &Pass, run: &str, intent: Option<i64>, 
 
 fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure> {
     let subject = session.prepared.subject();
-    if let Some(refused) = step::preflight(Kind::Access, &subject, &session.facts) {
+    if let Some(refused) = resource::preflight(Kind::Access, &subject, &session.facts) {
         return Err(refused);
     }
     let services = services::records(&subject, &session.facts);
@@ -159,7 +160,7 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
         title: service.map_or_else(|| "restart the services".to_owned(), |service| format!("restart {service}")),
         script: subject.preamble() + &script,
         input: Input::Empty,
-        limit: session.prepared.environment.health.timeout + step::SHORT,
+        limit: session.prepared.environment.health.timeout + resource::SHORT,
         reason: Reason::ServicesFailed,
     })
 }
@@ -194,7 +195,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
 /// Services that are not well; checks too, where all were restarted.
 fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
     let subject = session.prepared.subject();
-    let observed = step::observed(&subject, &session.facts);
+    let observed = resource::observed(&subject, &session.facts);
     let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
     let concerned = |name: &str| match service {
         Some(service) => name == service,

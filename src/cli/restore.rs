@@ -6,17 +6,17 @@ use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::restart::{begin, record, say as step, well};
 use super::{Context, Ending};
-use crate::application::digest_of;
-use crate::checked::ArchiveName;
-use crate::event::{Event, Outcome, StepState};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::host::Input;
-use crate::prepare::Resolve;
-use crate::session::Session;
-use crate::state::Kind;
-use crate::step::backups::{self, Chosen};
-use crate::step::{self, Command};
+use crate::io::ssh::Input;
+use crate::model::checked::ArchiveName;
+use crate::model::event::{Event, Outcome, StepState};
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Kind;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Session;
+use crate::release::digest_of;
+use crate::resource::backups::{self, Chosen};
+use crate::resource::{self, Command};
 use camino::Utf8Path;
 use data_encoding::HEXLOWER;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ async fn list(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     for (name, session) in sessions {
         let session = session.lock().await;
         let script = backups::list(&session.prepared.subject());
-        match session.script(&script, step::SHORT).await {
+        match session.script(&script, resource::SHORT).await {
             Ok(output) => {
                 let archives = backups::parse_list(&output.stdout);
                 if archives.is_empty() {
@@ -140,7 +140,7 @@ fn digest(path: &Utf8Path) -> std::io::Result<String> {
 /// Everything that must hold before the lease is asked for; the environment's name is the consent.
 async fn consent(context: &Context, session: &Session, args: &Args, archive: &str) -> Result<(), Failure> {
     let name = session.prepared.name();
-    if let Some(refused) = step::preflight(Kind::Access, &session.prepared.subject(), &session.facts) {
+    if let Some(refused) = resource::preflight(Kind::Access, &session.prepared.subject(), &session.facts) {
         return Err(refused);
     }
     ready(session)?;

@@ -3,12 +3,12 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::failure::Failure;
-use crate::prepare::Resolve;
-use crate::session::Session;
-use crate::standing;
-use crate::step::access;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::Failure;
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Session;
+use crate::reconcile::status;
+use crate::resource::access;
 use std::time::Duration;
 
 /// Take up suspended environments again
@@ -47,7 +47,7 @@ pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Resul
         let floor = pass.token(name).await;
         match write(context, &mut session, floor, suspended).await {
             Ok(()) => {
-                let record = standing::record(&session, (context.now)(), None);
+                let record = status::record(&session, (context.now)(), None);
                 pass.save(name, record).await;
                 outcome = Outcome::Changed;
                 context.say(Event::Note(if suspended {

@@ -4,7 +4,7 @@
 use super::apply::Trusted;
 use super::converge::{self, Asked};
 use super::{Context, Ending};
-use crate::reconcile::Goal;
+use crate::reconcile::propose::Goal;
 
 /// Go back to an earlier release, its files and images together
 ///

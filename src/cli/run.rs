@@ -1,7 +1,7 @@
 //! `deployer run`: apply up to the stage `running`. Never tears down.
 
 use super::{Context, Ending, apply, converge};
-use crate::state::Stage;
+use crate::model::state::Stage;
 
 /// Start an application and wait until it is healthy
 ///

@@ -2,13 +2,13 @@
 
 use super::pass::Pass;
 use super::{Context, consent};
-use crate::bounded;
-use crate::event::{Event, PlanView};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::reconcile::Proposal;
-use crate::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
-use crate::step::files;
+use crate::model::bounded;
+use crate::model::event::{Event, PlanView};
+use crate::model::failure::{Failure, Reason};
+use crate::plan::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::propose::Proposal;
+use crate::resource::files;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};

@@ -1,8 +1,8 @@
 //! `deployer schema`: what a manifest may say, for editors. Never anything but what is read.
 
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
 use crate::manifest;
+use crate::model::event::{Event, Outcome};
 
 /// Print the JSON schema of the manifest
 #[derive(Debug, clap::Args)]

@@ -2,11 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, saved};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
 use crate::manifest;
-use crate::saved::SavedPlan;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::plan::saved::SavedPlan;
+use crate::reconcile::execute::Sessions;
 
 /// Print an environment of the manifest, merged with the defaults; or a saved plan
 #[derive(Debug, clap::Args)]

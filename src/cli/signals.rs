@@ -1,7 +1,7 @@
 //! What the first signal asks for and the second one does. Never ends the process itself.
 
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
+use crate::model::event::{Event, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokio::signal::unix::{SignalKind, signal};

@@ -2,11 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, hand_over};
-use crate::event::Outcome;
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
-use crate::prepare::Resolve;
-use crate::shell::quote;
+use crate::model::event::Outcome;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::reconcile::execute::Sessions;
+use crate::reconcile::prepare::Resolve;
 
 /// Open a shell on an environment's host, or run a command there
 #[derive(Debug, clap::Args)]

@@ -2,10 +2,10 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, consent};
-use crate::event::{Event, Outcome};
-use crate::execute::Sessions;
-use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::execute::Sessions;
 
 /// Look after what is recorded here
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,8 @@
 //! The stores that a command opened. They have one owner, which closes them when the command has ended, whichever way:
 //! by a result, a failure or a signal, and whoever still has a share of one.
 
-use crate::failure::Failure;
-use crate::store::Store;
+use crate::io::store::Store;
+use crate::model::failure::Failure;
 use camino::Utf8Path;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -4,11 +4,11 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
-use crate::prepare::Resolve;
-use crate::session::Session;
-use crate::tofu::Lock;
+use crate::io::opentofu::Lock;
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Session;
 use std::time::Duration;
 
 /// Take the lease away from another run; what that run still begins on the host is refused

@@ -1,8 +1,8 @@
 //! Command lines that are not commands: help, the version, mistakes. Never exits with clap's code.
 
 use super::{Ending, end as conclude};
-use crate::event::{Event, Outcome};
-use crate::failure::{Failure, Reason};
+use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
 use crate::render::{self, Format};
 use clap::ColorChoice;
 use clap::error::ErrorKind;

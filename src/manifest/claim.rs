@@ -4,8 +4,8 @@
 use super::environment::Name;
 use super::report::Report;
 use super::written::Spot;
-use crate::below;
-use crate::scope::{Refusal, Scope};
+use crate::io::below;
+use crate::manifest::scope::{Refusal, Scope};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fs::Metadata;

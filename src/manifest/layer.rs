@@ -12,7 +12,7 @@ use super::written::{Given, Written};
 use crate::manifest::environment::{DriftPolicy, EngineSource, Pull, Rollback};
 use crate::manifest::provision::LxdKind;
 use crate::manifest::tracker::LogLevel;
-use crate::state::Stage;
+use crate::model::state::Stage;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

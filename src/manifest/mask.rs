@@ -100,7 +100,7 @@ fn deeper(below: &str, indent: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use crate::manifest::mask::masked;
 
     #[test]
     fn hides_literals_and_shows_sources() {

@@ -84,7 +84,7 @@ impl Protocol {
 
 #[cfg(test)]
 mod tests {
-    use super::Network;
+    use crate::manifest::network::Network;
 
     #[test]
     fn reads_networks_in_one_form() {

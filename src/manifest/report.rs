@@ -2,7 +2,7 @@
 //! secret: its source is the masked text.
 
 use super::written::Spot;
-use crate::failure::{Failure, Location, Reason};
+use crate::model::failure::{Failure, Location, Reason};
 use std::sync::Arc;
 
 /// Something to know about a manifest that is not an error.

@@ -5,8 +5,8 @@ use super::Render;
 use super::github::{self, Command};
 use super::markdown::{self, Page};
 use super::stream::Stream;
-use crate::event::{EnvironmentView, Event, PlanView, ResultView, StepState};
-use crate::secret::Redactor;
+use crate::io::secret::Redactor;
+use crate::model::event::{EnvironmentView, Event, PlanView, ResultView, StepState};
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,8 +245,8 @@ impl Render for Actions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Action, PlannedStep, StepView};
-    use crate::state::Kind;
+    use crate::model::event::{Action, PlannedStep, StepView};
+    use crate::model::state::Kind;
 
     fn planned(environment: &str) -> PlannedStep {
         PlannedStep {

@@ -5,7 +5,7 @@
 use super::github::{self, Command};
 use super::markdown::{self, Page};
 use super::{Render, junit};
-use crate::event::{CheckView, Event, VerdictView};
+use crate::model::event::{CheckView, Event, VerdictView};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The form.

@@ -2,8 +2,8 @@
 //! property.
 
 use super::{defuse, text};
-use crate::event::{PlanView, PlannedStep};
-use crate::failure::{Failure, Location};
+use crate::model::event::{PlanView, PlannedStep};
+use crate::model::failure::{Failure, Location};
 use std::collections::BTreeMap;
 
 /// One workflow command. Only this module makes one, with every value in it escaped.
@@ -101,8 +101,8 @@ pub(super) fn plan(plan: &PlanView) -> Vec<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
-    use crate::failure::Reason;
+    use crate::model::event::Event;
+    use crate::model::failure::Reason;
     use crate::render::hostile::{every_event, hostile, taken};
     use proptest::prelude::*;
 

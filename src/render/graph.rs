@@ -1,7 +1,7 @@
 //! A plan's graph as text for other programs: DOT, Mermaid, SVG. Never lets a name be anything but a label.
 
 use super::{defuse, text};
-use crate::event::{Action, PlanView, PlannedStep};
+use crate::model::event::{Action, PlanView, PlannedStep};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -177,7 +177,7 @@ fn xml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Kind;
+    use crate::model::state::Kind;
 
     fn plan() -> PlanView {
         let step = |environment: &str, kind, destructive| PlannedStep {

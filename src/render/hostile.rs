@@ -1,14 +1,14 @@
 //! For tests: text of others in every place of every event, and what readers would make of what is printed.
 
 use super::defuse::is_active;
-use crate::event::{
+use crate::model::event::{
     Action, ArchiveView, BackupView, Change, CheckView, EnvironmentView, Event, FailedStep, FailedView, Happening,
     Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepState, StepView, VerdictView,
     WatchView, Why,
 };
-use crate::failure::{Failure, Location, Reason};
+use crate::model::failure::{Failure, Location, Reason};
+use crate::model::state::{Kind, Stage};
 use crate::smoke::{Judgement, Vantage};
-use crate::state::{Kind, Stage};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

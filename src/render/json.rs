@@ -3,9 +3,9 @@
 
 use super::defuse;
 use super::{Render, stream::Stream};
-use crate::event::Event;
-use crate::failure::Failure;
-use crate::state::Kind;
+use crate::model::event::Event;
+use crate::model::failure::Failure;
+use crate::model::state::Kind;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 use std::io::{self, Write};

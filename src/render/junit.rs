@@ -2,8 +2,8 @@
 //! is not a check's own.
 
 use super::defuse;
-use crate::event::{CheckView, VerdictView};
-use crate::failure::{Failure, Reason};
+use crate::model::event::{CheckView, VerdictView};
+use crate::model::failure::{Failure, Reason};
 use crate::smoke::{Judgement, Vantage};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -129,7 +129,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
+    use crate::model::event::Event;
     use crate::render::hostile::{acting, every_event, hostile};
     use proptest::prelude::*;
 

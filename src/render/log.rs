@@ -5,8 +5,8 @@ use super::Render;
 use super::defuse;
 use super::stream::Stream;
 use super::text::{duration, value};
-use crate::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
-use crate::failure::Failure;
+use crate::model::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
+use crate::model::failure::Failure;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -133,11 +133,11 @@ fn failed(failure: &Failure) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Action, Happening, PlanView, WatchView};
-    use crate::failure::Reason;
+    use crate::model::event::{Action, Happening, PlanView, WatchView};
+    use crate::model::failure::Reason;
+    use crate::model::state::Kind;
     use crate::render::hostile::{Page, acting, every_event, hostile, taken};
     use crate::render::stream::Readers;
-    use crate::state::Kind;
     use proptest::prelude::*;
 
     #[test]

@@ -2,8 +2,8 @@
 //! never lets a value be anything but text.
 
 use super::{defuse, graph, text};
-use crate::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
-use crate::failure::Failure;
+use crate::model::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
+use crate::model::failure::Failure;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -97,7 +97,7 @@ pub fn result(environments: &[EnvironmentView], failures: &[Failure], result: &R
 }
 
 fn health(one: &EnvironmentView) -> &'static str {
-    use crate::event::Health;
+    use crate::model::event::Health;
     match one.health {
         Health::Healthy => "healthy",
         Health::Starting => "starting",

@@ -1,7 +1,7 @@
 //! Small pieces of text: shortened, timed, indented.
 
 use super::defuse;
-use crate::event::Action;
+use crate::model::event::Action;
 use std::time::Duration;
 
 /// Digests and keys are cut to this many characters.

@@ -7,7 +7,7 @@ mod disk;
 mod network;
 
 use super::{Judgement, Vantage, Verdict};
-use crate::shell::quote;
+use crate::model::shell::quote;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -13,6 +13,7 @@ mod metrics;
 mod probe;
 pub(crate) mod prometheus;
 mod site;
+pub mod stack;
 mod swarm;
 pub(crate) mod tls;
 pub mod udp;

@@ -1,7 +1,7 @@
 //! What can be asked, as data. Never asks.
 
 use super::{InfoHash, Site, Vantage};
-use crate::web::Roots;
+use crate::io::http::Roots;
 use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

@@ -2,7 +2,7 @@
 //! names.
 
 use super::Trouble;
-use crate::web::{self, Roots, Unread};
+use crate::io::http::{self, Roots, Unread};
 use reqwest::{Client, RequestBuilder, Response};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Site {
         let limit = until.saturating_duration_since(Instant::now()).mul_f64(0.95).min(LONGEST);
         let pin = self.name.parse::<IpAddr>().is_err().then_some((self.name.as_str(), self.connect));
         let roots = if self.tls { &self.roots } else { &Roots::None };
-        web::client(limit, pin, roots).map_err(|error| Trouble::lasting(web::why(&error)))
+        http::client(limit, pin, roots).map_err(|error| Trouble::lasting(http::why(&error)))
     }
 
     /// The URL of a path, which begins with a slash.
@@ -66,9 +66,9 @@ impl Site {
 
 /// The answer to a request: its status and its body.
 pub(super) async fn send(request: RequestBuilder) -> Result<(u16, Vec<u8>), Trouble> {
-    let response: Response = request.send().await.map_err(|error| Trouble::passing(web::why(&error)))?;
+    let response: Response = request.send().await.map_err(|error| Trouble::passing(http::why(&error)))?;
     let status = response.status().as_u16();
-    match web::body(response).await {
+    match http::body(response).await {
         Ok(body) => Ok((status, body)),
         // Asked again, it would only be as large again.
         Err(unread @ Unread::TooLarge) => Err(Trouble::lasting(unread.to_string())),

@@ -2,7 +2,7 @@
 //! judgement is. Never sends anything over the connection.
 
 use super::{Found, Note, Trouble};
-use crate::web::Roots;
+use crate::io::http::Roots;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};

@@ -2,8 +2,8 @@
 //! by what they hold, waits for none of it, and goes on accepting what deployer makes.
 
 use crate::backup_scene::Scene;
-use deployer::checked::ArchiveName;
-use deployer::step::backups::{Chosen, check};
+use deployer::model::checked::ArchiveName;
+use deployer::resource::backups::{Chosen, check};
 use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};

@@ -3,8 +3,8 @@
 
 use crate::backup_scene::{GRAFANA, Scene, TRACKER};
 use camino::Utf8Path;
-use deployer::checked::ArchiveName;
-use deployer::step::backups::{Chosen, check, restore, settle};
+use deployer::model::checked::ArchiveName;
+use deployer::resource::backups::{Chosen, check, restore, settle};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
@@ -133,8 +133,9 @@ async fn a_script_in_the_applications_directory_is_never_run() {
     fs::create_dir_all(scene.state("backups")).unwrap();
     // By its timer, which runs the schedule's script as it is installed.
     let environment = scene.subject().environment;
-    let schedule = deployer::step::backups::schedule(environment).unwrap();
-    let installed = deployer::step::schedules::commands(&scene.subject(), &deployer::step::HostFacts::default());
+    let schedule = deployer::resource::backups::schedule(environment).unwrap();
+    let installed =
+        deployer::resource::schedules::commands(&scene.subject(), &deployer::resource::HostFacts::default());
     assert!(installed.iter().all(|command| !command.script.contains("cd /opt/deployer/tracker--production")));
     let (code, said) = scene.run(&schedule.run).await;
     assert_eq!(code, Some(0), "{said}");

@@ -2,14 +2,15 @@
 //! directory, and a directory that nothing may touch.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::{self, release::Content};
+use deployer::io::process;
+use deployer::io::secret::Variable;
 use deployer::manifest;
 use deployer::manifest::environment::{Backup, Environment};
-use deployer::process;
-use deployer::secret::Variable;
-use deployer::step::Subject;
-use deployer::step::record::DigestKey;
-use deployer::step::whole::WRITE_WHOLE;
+use deployer::release;
+use deployer::release::release::Content;
+use deployer::resource::Subject;
+use deployer::resource::contract::record::DigestKey;
+use deployer::resource::contract::whole::WRITE_WHOLE;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -73,7 +74,7 @@ impl Scene {
         let value = Variable { value: Some("s3cret".to_owned().into()), secret: true };
         let values = application.variables.keys().map(|name| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>();
         for (path, file) in
-            application::load(application, &values, &deployer::secret::Redactor::default()).unwrap().files
+            release::load(application, &values, &deployer::io::secret::Redactor::default()).unwrap().files
         {
             let Content::Bytes(bytes) = file.content else { panic!("{path} is in memory") };
             for directory in [&tree, &scene.app()] {

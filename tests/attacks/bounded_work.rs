@@ -5,9 +5,10 @@
 mod common;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::{self, archive, release::Release};
-use deployer::failure::{Failure, Reason};
 use deployer::manifest::environment::Compose;
+use deployer::model::failure::{Failure, Reason};
+use deployer::release::release::Release;
+use deployer::release::{self, archive};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -27,7 +28,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
 fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
     let (files, seed) = (Vec::new(), seed.iter().cloned().map(Into::into).collect());
     let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
-    application::load(&common::application(compose), &BTreeMap::new(), &deployer::secret::Redactor::default())
+    release::load(&common::application(compose), &BTreeMap::new(), &deployer::io::secret::Redactor::default())
 }
 
 /// A Compose file that is refused as an invalid application, by these words and with its name.
@@ -147,7 +148,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-fn read(bytes: &[u8]) -> Result<application::release::Archive, Failure> {
+fn read(bytes: &[u8]) -> Result<release::release::Archive, Failure> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     archive::read("demo:1", Utf8Path::from_path(file.path()).unwrap())

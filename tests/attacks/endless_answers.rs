@@ -1,9 +1,9 @@
 //! Replays a service that answers without end, and another account of this machine that sends a state without end: each
 //! is one failed check or one refused request, and honest answers are read as before.
 
-use deployer::check;
-use deployer::failure::Reason;
 use deployer::manifest::environment::{Check, CheckProbe, Environment, Vantage};
+use deployer::model::failure::Reason;
+use deployer::resource::compose::check;
 use deployer::smoke::{self, Judgement, Probe, Site};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ async fn a_check_on_the_host_holds_no_endless_answer() {
             let probe = check::probe(&[page(server.port(), text, Vantage::Host)]);
             let script = format!("set -eu\nulimit -v 300000\n{without}{probe}");
             let argv = ["sh".to_owned(), "-c".to_owned(), script];
-            let finished = deployer::process::run(&argv, b"", SOON).await.unwrap();
+            let finished = deployer::io::process::run(&argv, b"", SOON).await.unwrap();
             let said = String::from_utf8(finished.stdout).unwrap();
             let found = said.lines().find_map(|line| check::parse(line.strip_prefix("check ")?));
             let found = found.map(|(found, _)| found).unwrap_or_default();
@@ -128,11 +128,11 @@ async fn a_tracker_that_floods_is_one_failed_check() {
 async fn a_local_program_that_floods_is_ended() {
     let argv = ["sh", "-c", "yes \"$0\" | tee /dev/stderr", "endless"].map(str::to_owned);
     let begun = Instant::now();
-    let failure = deployer::process::run(&argv, b"", SOON * 4).await.unwrap_err();
+    let failure = deployer::io::process::run(&argv, b"", SOON * 4).await.unwrap_err();
     assert_eq!((failure.reason, failure.reason.code()), (Reason::OutputTooLarge, "output-too-large"));
     assert!(begun.elapsed() < SOON);
     let argv = ["sh", "-c", "echo honest"].map(str::to_owned);
-    assert_eq!(deployer::process::run(&argv, b"", SOON).await.unwrap().stdout, b"honest\n");
+    assert_eq!(deployer::io::process::run(&argv, b"", SOON).await.unwrap().stdout, b"honest\n");
 }
 
 /// A server is where these tests think it is.

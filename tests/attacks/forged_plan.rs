@@ -2,10 +2,10 @@
 //! digest match. Such a file is refused; the one that deployer wrote still holds.
 
 use camino::Utf8Path;
-use deployer::event::{Action, Change, PlanView, PlannedStep};
-use deployer::saved::{Bound, SavedFile, SavedPlan, Seal};
-use deployer::state::{Kind, State};
-use deployer::step::record::DigestKey;
+use deployer::model::event::{Action, Change, PlanView, PlannedStep};
+use deployer::model::state::{Kind, State};
+use deployer::plan::saved::{Bound, SavedFile, SavedPlan, Seal};
+use deployer::resource::contract::record::DigestKey;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! The shell functions that root works with below a directory that others can change, against whoever changes it meanwhile.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::process;
-use deployer::step::guard;
+use deployer::io::process;
+use deployer::resource::contract::guard;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,10 +2,11 @@
 //! hold shell, frames inside frames. What is no name is not there; all else is read as before.
 
 use camino::Utf8Path;
-use deployer::state::Kind;
-use deployer::step::frame::Marks;
-use deployer::step::record::{DigestKey, Marker, Rejected, ReleaseRecord};
-use deployer::step::{self, HostFacts, backups, container, files, images, schedules, scripts, updates};
+use deployer::model::state::Kind;
+use deployer::resource::compose::container;
+use deployer::resource::contract::frame::Marks;
+use deployer::resource::contract::record::{DigestKey, Marker, Rejected, ReleaseRecord};
+use deployer::resource::{self, HostFacts, backups, files, images, schedules, scripts, updates};
 use std::fmt::Write as _;
 
 const HEX: &str = "961e45afc8ab652505120e4df4b1de391934c0af3f87df85a62dd2e0c1c2e5c5";
@@ -122,16 +123,16 @@ fn containers_images_units_and_scripts_have_plain_names() {
 fn numbers_at_their_ends_break_nothing() {
     let mut access = String::from("os debian\nmachine x86_64\nowner 4294967295 0\n");
     let _ = write!(access, "now {}\nroom engine {}\nserial {}\n", i64::MIN, u64::MAX, u64::MAX);
-    let access = step::access::parse(access.as_bytes()).unwrap();
+    let access = resource::access::parse(access.as_bytes()).unwrap();
     let container = format!(
         r#"{{"id":"{HEX}","service":"web","status":"running","exit":-1,"health":null,"restarts":18446744073709551615,"policy":"","started":"9999-12-30T22:00:00Z"}}"#
     );
     let container = container::parse(&container).unwrap();
-    let record = step::record::ServiceRecord { replicas: u32::MAX, ..Default::default() };
+    let record = resource::contract::record::ServiceRecord { replicas: u32::MAX, ..Default::default() };
     let _ = container::judge(&record, &[&container], access.now, std::time::Duration::MAX);
     let ports = r#"{"published":"1-65535"},"#.repeat(100_000);
     let model = format!(r#"{{"services":{{"web":{{"image":"a","ports":[{}]}}}}}}"#, ports.trim_end_matches(','));
-    assert!(step::model::Model::parse(&model).is_err(), "a model with more ports than there are is none");
+    assert!(resource::compose::model::Model::parse(&model).is_err(), "a model with more ports than there are is none");
     let seen = backups::parse(format!("backup made {} {} {HEX} a--b-1.tar.gz\n", i64::MAX, u64::MAX).as_bytes());
     assert!(seen.made.is_some());
 }
@@ -157,7 +158,7 @@ fn answer(of: Kind, content: &str, code: u8) -> String {
 }
 
 fn read(answer: &str) -> HostFacts {
-    step::parse(&Marks::of(&key()), answer.as_bytes()).unwrap()
+    resource::parse(&Marks::of(&key()), answer.as_bytes()).unwrap()
 }
 
 #[test]
@@ -181,16 +182,16 @@ fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
         let host = read(&answer(Kind::Services, content, code));
         assert!(host.unread[&Kind::Services].contains(why), "{:?}", host.unread);
         assert_eq!((host.unread.len(), host.access.os.as_str()), (1, "debian"));
-        assert!(step::remove::present(Kind::Services, &environment, &host), "it can still be destroyed");
+        assert!(resource::remove::present(Kind::Services, &environment, &host), "it can still be destroyed");
     }
     // What everything rests on is a failure with its name; so is an answer that was cut off.
     for kind in [Kind::Access, Kind::Files] {
-        let failure = step::parse(&Marks::of(&key()), answer(kind, "", 124).as_bytes()).unwrap_err();
+        let failure = resource::parse(&Marks::of(&key()), answer(kind, "", 124).as_bytes()).unwrap_err();
         assert!(failure.message.contains(kind.name()), "{failure}");
     }
     let whole = answer(Kind::Services, "", 0);
     for length in 0..whole.len() {
-        let read = step::parse(&Marks::of(&key()), &whole.as_bytes()[..length]);
+        let read = resource::parse(&Marks::of(&key()), &whole.as_bytes()[..length]);
         assert!(read.is_err() || read.is_ok_and(|host| host.unread.contains_key(&Kind::Schedules)), "{length}");
     }
 }

@@ -2,12 +2,12 @@
 //! whichever version made the release. As `sh` really runs what starts services, with a Docker that only tells what is mounted.
 
 use camino::Utf8PathBuf;
-use deployer::process::{self, Finished};
-use deployer::step::HostFacts;
-use deployer::step::guard;
-use deployer::step::record::{ReleaseRecord, ServiceRecord};
-use deployer::step::services::start;
-use deployer::step::whole::WRITE_WHOLE;
+use deployer::io::process::{self, Finished};
+use deployer::resource::HostFacts;
+use deployer::resource::contract::guard;
+use deployer::resource::contract::record::{ReleaseRecord, ServiceRecord};
+use deployer::resource::contract::whole::WRITE_WHOLE;
+use deployer::resource::services::start;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;

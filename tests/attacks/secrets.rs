@@ -1,8 +1,9 @@
 //! A service or a host prints a secret in another form than that in which it was given. What deployer says of it is the
 //! job's log, which others read.
 
-use deployer::application::release::Content;
-use deployer::{manifest, prepare};
+use deployer::manifest;
+use deployer::reconcile::prepare;
+use deployer::release::release::Content;
 use std::fs;
 
 /// A password that every encoding does something to.

@@ -58,7 +58,7 @@ fn store(file: &Path) {
     sql(file, OLD);
     let path = Utf8Path::from_path(file).unwrap();
     block_on(async {
-        deployer::store::Store::open(&format!("sqlite:{path}"), "/".into()).await.unwrap().close().await;
+        deployer::io::store::Store::open(&format!("sqlite:{path}"), "/".into()).await.unwrap().close().await;
     });
 }
 

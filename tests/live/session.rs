@@ -2,9 +2,9 @@
 
 use super::bed::{BedHost, bed, bed_value};
 use camino::Utf8PathBuf;
-use deployer::failure::{Failure, Reason};
-use deployer::host::{Host, Input, Output, Way};
+use deployer::io::ssh::{Host, Input, Output, Way};
 use deployer::manifest::environment::{Identity, Ssh};
+use deployer::model::failure::{Failure, Reason};
 use secrecy::SecretString;
 use std::time::{Duration, Instant};
 

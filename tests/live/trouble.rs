@@ -2,7 +2,7 @@
 //! chosen point. Never breaks anything itself.
 
 use crate::bed::{BedHost, Run, Work, image};
-use deployer::store::Store;
+use deployer::io::store::Store;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};

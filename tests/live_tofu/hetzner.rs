@@ -3,8 +3,8 @@
 
 use crate::hetzner_api::{Api, Fault, TOKEN};
 use crate::scene::{Scene, only};
-use deployer::failure::Reason;
-use deployer::tofu::{Action, Planned, Proposed};
+use deployer::io::opentofu::{Action, Planned, Proposed};
+use deployer::model::failure::Reason;
 use serde_json::json;
 use std::process::Command;
 

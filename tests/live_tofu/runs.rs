@@ -1,9 +1,9 @@
 //! What a run of OpenTofu does when nobody disturbs it, and what it says when something is wrong.
 
 use crate::scene::{Scene, holding, only};
-use deployer::failure::Reason;
-use deployer::holder::Holder;
-use deployer::tofu::{Action, Planned, Purpose};
+use deployer::io::opentofu::{Action, Planned, Purpose};
+use deployer::model::failure::Reason;
+use deployer::model::holder::Holder;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ async fn a_backend_of_its_own_is_left_to_it() {
     let backend = "terraform {\n  backend \"local\" { path = \"../elsewhere.tfstate\" }\n}\n";
     scene.files.insert("backend.tf".to_owned(), backend.to_owned());
     let mut work = scene.work().await;
-    work.backend = deployer::tofu::Backend::Theirs(scene.vault().await);
+    work.backend = deployer::io::opentofu::Backend::Theirs(scene.vault().await);
     let proposed = work.plan(Purpose::Apply, &scene.say()).await.unwrap();
     assert_eq!(only(&proposed), ("terraform_data.machine", Action::Create));
     let outputs = work.apply(&proposed, &scene.say()).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_wrong_key_is_told_before_anything_is_done() {
         .rename_infrastructure("shop", "prod", "other", store.sealed("shop", "prod").await.unwrap().state.as_deref())
         .await
         .unwrap();
-    let other = deployer::tofu::Vault::open(store.clone(), "shop", "other", scene.passphrase.as_deref());
+    let other = deployer::io::opentofu::Vault::open(store.clone(), "shop", "other", scene.passphrase.as_deref());
     assert_eq!(other.read().await.unwrap_err().reason, Reason::StateSealed);
 }
 
@@ -169,7 +169,7 @@ async fn a_new_name_takes_the_state_along() {
     let scene = Scene::new(MACHINE);
     scene.converge().await.unwrap();
     let store = scene.store().await;
-    let renamed = deployer::tofu::Vault::open(store, "shop", "production", scene.passphrase.as_deref());
+    let renamed = deployer::io::opentofu::Vault::open(store, "shop", "production", scene.passphrase.as_deref());
     renamed.take_over("prod").await.unwrap();
     assert!(renamed.exists().await.unwrap());
     assert!(!scene.vault().await.exists().await.unwrap());

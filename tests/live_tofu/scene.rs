@@ -1,11 +1,11 @@
 //! A store, an environment's directory and a root module, as a run has them. Never shared between tests.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::failure::Failure;
-use deployer::holder::Holder;
-use deployer::secret::Redactor;
-use deployer::store::Store;
-use deployer::tofu::{Action, Backend, Outputs, Proposed, Purpose, Tofu, Vault, Work};
+use deployer::io::opentofu::{Action, Backend, Outputs, Proposed, Purpose, Tofu, Vault, Work};
+use deployer::io::secret::Redactor;
+use deployer::io::store::Store;
+use deployer::model::failure::Failure;
+use deployer::model::holder::Holder;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -3,8 +3,8 @@
 
 use super::{HOME, cases, expect, parse, rendered};
 use camino::Utf8Path;
-use deployer::failure::Reason;
 use deployer::manifest;
+use deployer::model::failure::Reason;
 use std::fmt::Write;
 use std::fs;
 

@@ -3,9 +3,9 @@
 
 use super::{cases, entry, expect};
 use camino::Utf8Path;
-use deployer::failure::Failure;
 use deployer::manifest::edit;
 use deployer::manifest::environment::Name;
+use deployer::model::failure::Failure;
 use std::fs;
 
 fn shown(edited: &Result<String, Failure>) -> String {

@@ -9,9 +9,9 @@ mod laws;
 mod schema;
 
 use camino::Utf8Path;
-use deployer::failure::Failure;
 use deployer::manifest::edit::{Entry, Place};
 use deployer::manifest::{self, Manifest};
+use deployer::model::failure::Failure;
 use std::fmt::Write;
 use std::fs;
 

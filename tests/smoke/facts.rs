@@ -44,7 +44,7 @@ async fn the_script_runs_here_and_says_something_of_each_kind() {
     let limit = std::time::Duration::from_mins(1);
     #[expect(clippy::disallowed_methods, reason = "the clock that the script reads, too")]
     let sent = Timestamp::now();
-    let finished = deployer::process::run(&argv, b"", limit).await.unwrap();
+    let finished = deployer::io::process::run(&argv, b"", limit).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the clock that the script reads, too")]
     let heard = Timestamp::now();
     assert!(finished.status.success(), "{finished:?}");

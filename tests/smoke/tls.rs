@@ -1,8 +1,8 @@
 //! Certificates made here, shown by a server on the loopback interface. Never one of a real authority.
 
 use crate::{asked, asked_for, asked_in_vain};
+use deployer::io::http::Roots;
 use deployer::smoke::{Judgement, Probe, Site, Verdict};
-use deployer::web::Roots;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;

@@ -3,12 +3,12 @@
 
 use crate::given::{Given, given, root};
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::release::Release;
-use deployer::diff;
-use deployer::host::Input;
-use deployer::state::Kind;
-use deployer::step::images::registry;
-use deployer::step::{self, Command};
+use deployer::io::ssh::Input;
+use deployer::model::diff;
+use deployer::model::state::Kind;
+use deployer::release::release::Release;
+use deployer::resource::images::registry;
+use deployer::resource::{self, Command};
 use std::fmt::Write as _;
 
 #[test]
@@ -42,8 +42,8 @@ fn recordings(directory: &Utf8Path) -> Vec<Utf8PathBuf> {
 
 fn shown(kind: Kind, given: &Given) -> String {
     let subject = given.subject();
-    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
-    let of = |state: &deployer::state::State| state.0.get(&kind).cloned().unwrap_or_default();
+    let (observed, desired) = (resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
+    let of = |state: &deployer::model::state::State| state.0.get(&kind).cloned().unwrap_or_default();
     let mut text = String::new();
     for (fact, value) in of(&observed) {
         writeln!(text, "{fact}: {value}").unwrap();
@@ -57,23 +57,23 @@ fn shown(kind: Kind, given: &Given) -> String {
     if kind == Kind::Images && !unasked.is_empty() {
         text += &command_text(&registry::ask(&subject, &unasked), "");
     }
-    if let Some(failure) = step::preflight(kind, &subject, &given.facts) {
+    if let Some(failure) = resource::preflight(kind, &subject, &given.facts) {
         writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message).unwrap();
         return text;
     }
     if changes.is_empty() {
         return text + "as wanted\n";
     }
-    match step::commands(kind, &subject, &given.facts, "NEW") {
+    match resource::commands(kind, &subject, &given.facts, "NEW") {
         Ok(commands) => commands.iter().for_each(|command| text += &command_text(command, &subject.preamble())),
         Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message).unwrap(),
     }
-    if let Some(last) = step::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
+    if let Some(last) = resource::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
         text += &command_text(&last, &subject.preamble());
     }
     if kind == Kind::Firewall {
         let mut changes = changes;
-        step::firewall::remark(&subject, &given.facts, &mut changes);
+        resource::firewall::remark(&subject, &given.facts, &mut changes);
         changes
             .iter()
             .filter_map(|change| change.note.as_ref())
@@ -84,14 +84,14 @@ fn shown(kind: Kind, given: &Given) -> String {
 
 /// Scripts that stand in files of their own are named, not shown.
 const FILES: [(&str, &str); 8] = [
-    ("guard.sh", include_str!("../../src/step/guard.sh")),
-    ("claimed.sh", include_str!("../../src/step/claimed.sh")),
-    ("claims.sh", include_str!("../../src/step/claims.sh")),
-    ("mounted.sh", include_str!("../../src/step/services/mounted.sh")),
-    ("ask.sh", include_str!("../../src/step/images/ask.sh")),
-    ("host.sh", include_str!("../../src/step/firewall/host.sh")),
-    ("change.sh", include_str!("../../src/step/firewall/change.sh")),
-    ("proof.sh", include_str!("../../src/step/firewall/proof.sh")),
+    ("guard.sh", include_str!("../../src/resource/contract/guard.sh")),
+    ("claimed.sh", include_str!("../../src/resource/contract/claimed.sh")),
+    ("claims.sh", include_str!("../../src/resource/contract/claims.sh")),
+    ("mounted.sh", include_str!("../../src/resource/services/mounted.sh")),
+    ("ask.sh", include_str!("../../src/resource/images/ask.sh")),
+    ("host.sh", include_str!("../../src/resource/firewall/host.sh")),
+    ("change.sh", include_str!("../../src/resource/firewall/change.sh")),
+    ("proof.sh", include_str!("../../src/resource/firewall/proof.sh")),
 ];
 
 fn command_text(command: &Command, preamble: &str) -> String {
@@ -136,8 +136,8 @@ fn input_text(input: &Input) -> String {
 fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
     let given = given(&root().join("converged.txt")).unwrap();
     let subject = given.subject();
-    assert_eq!(step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
-    let probe = step::probe(&subject);
+    assert_eq!(resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
+    let probe = resource::probe(&subject);
     let Release { files, .. } = given.release.as_ref().unwrap();
     assert!(files.keys().all(|path| probe.contains(&format!(" {path}\n"))), "{probe}");
     assert!(!probe.contains("s3cret-token"), "a secret in the probe");
@@ -148,7 +148,7 @@ fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
 fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
     let given = given(&root().join("converged.txt")).unwrap();
     let subject = given.subject();
-    let asks = |kind| step::probe_after(&subject, kind).contains("docker version");
+    let asks = |kind| resource::probe_after(&subject, kind).contains("docker version");
     let without: Vec<_> = Kind::ALL.into_iter().filter(|kind| !asks(Some(*kind))).collect();
     assert_eq!(without, [Kind::Files, Kind::Images, Kind::Firewall, Kind::Services, Kind::Schedules]);
     assert!(asks(None));
@@ -158,8 +158,8 @@ fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
     let (before, rest) = whole.split_once(&format!("{} begin engine\n", marks.as_str())).unwrap();
     let (_, after) = rest.split_once(&format!("{} end engine 0\n", marks.as_str())).unwrap();
     let left_out = format!("{before}{after}");
-    assert!(step::parse(&marks, left_out.as_bytes()).is_err(), "a look that was cut short is none");
-    let facts = step::parse_after(&marks, left_out.as_bytes(), &given.facts).unwrap();
+    assert!(resource::parse(&marks, left_out.as_bytes()).is_err(), "a look that was cut short is none");
+    let facts = resource::parse_after(&marks, left_out.as_bytes(), &given.facts).unwrap();
     assert_eq!(facts.engine, given.facts.engine);
     assert!(facts.engine.server.is_some());
 }
@@ -174,18 +174,18 @@ fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
     let end = format!("\n{} end files ", mark.as_str());
     let at = whole.windows(end.len()).position(|window| window == end.as_bytes()).unwrap();
     let ended = |said: &[u8]| [&whole[..at], said, end.as_bytes(), b"124", &whole[at + end.len() + 1..]].concat();
-    assert!(step::parse(&mark, &ended(b"")).is_err(), "what the host keeps may not be all");
+    assert!(resource::parse(&mark, &ended(b"")).is_err(), "what the host keeps may not be all");
     let late = ended(b"\0kept \0in 1 .\0other 1");
-    let facts = step::parse(&mark, &late).unwrap();
+    let facts = resource::parse(&mark, &late).unwrap();
     assert_eq!(facts.unread.keys().collect::<Vec<_>>(), [&Kind::Files]);
     assert!(facts.files.current.is_some() && facts.files.current == given.facts.files.current);
-    let observed = step::observed(&subject, &facts);
+    let observed = resource::observed(&subject, &facts);
     assert_eq!(observed.0[&Kind::Files].len(), 1);
-    assert_eq!(observed.0[&Kind::Services], step::desired(&subject, &facts).0[&Kind::Services]);
-    let refused = step::preflight(Kind::Files, &subject, &facts).unwrap();
+    assert_eq!(observed.0[&Kind::Services], resource::desired(&subject, &facts).0[&Kind::Services]);
+    let refused = resource::preflight(Kind::Files, &subject, &facts).unwrap();
     assert_eq!(refused.message, "The files probe cannot be read: it did not end in time");
-    let removal = step::remove::commands(Kind::Files, &subject, &facts, false);
-    assert_eq!(removal[0].script, step::remove::commands(Kind::Files, &subject, &given.facts, false)[0].script);
+    let removal = resource::remove::commands(Kind::Files, &subject, &facts, false);
+    assert_eq!(removal[0].script, resource::remove::commands(Kind::Files, &subject, &given.facts, false)[0].script);
     assert!(removal[0].script.contains("\nhtml/index.html\n"));
 }
 
@@ -196,7 +196,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     let page = Utf8Path::new("html/index.html");
     given.release.as_mut().unwrap().files.get_mut(page).unwrap().secret = true;
     let subject = given.subject();
-    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    let (observed, desired) = (resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
     assert_eq!(observed, desired);
     assert!(desired.0[&Kind::Files][page.as_str()].contains(" keyed:"));
 
@@ -204,7 +204,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     let compose = Utf8Path::new("compose.yaml");
     given.release.as_mut().unwrap().files.get_mut(compose).unwrap().mode = 0o755;
     let subject = given.subject();
-    let commands = step::files::commands(&subject, &given.facts, "NEW").unwrap();
+    let commands = resource::files::commands(&subject, &given.facts, "NEW").unwrap();
     let kept = r#""html/index.html":{"value":"0644 sha256:fce5aec33b55493ef2cbe71fc0d164d8","placed":"20261122T170032Z-655f","bytes":9}"#;
     assert!(commands[0].script.contains(kept), "{}", commands[0].script);
 
@@ -212,7 +212,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     let file = given.release.as_mut().unwrap().files.get_mut(page).unwrap();
     (file.sha256, file.mode) = (Some([7; 32]), 0o600);
     let subject = given.subject();
-    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    let (observed, desired) = (resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
     for state in [&observed, &desired] {
         assert!(state.0[&Kind::Files][page.as_str()].contains(" keyed:"), "{state:?}");
     }
@@ -225,11 +225,15 @@ fn a_secret_file_that_changes_and_ceases_to_be_secret_keeps_its_keyed_digest_unt
     let file = given.release.as_mut().unwrap().files.get_mut(Utf8Path::new(".env")).unwrap();
     file.secret = false;
     let subject = given.subject();
-    assert_eq!(step::observed(&subject, &given.facts), step::desired(&subject, &given.facts), "unchanged: no change");
+    assert_eq!(
+        resource::observed(&subject, &given.facts),
+        resource::desired(&subject, &given.facts),
+        "unchanged: no change"
+    );
     let file = given.release.as_mut().unwrap().files.get_mut(Utf8Path::new(".env")).unwrap();
     file.sha256 = Some([7; 32]);
     let subject = given.subject();
-    let (observed, desired) = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+    let (observed, desired) = (resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
     assert!(observed.0[&Kind::Files][".env"].contains(" keyed:"), "{observed:?}");
     assert!(desired.0[&Kind::Files][".env"].contains(" sha256:"), "{desired:?}");
 }

@@ -2,10 +2,11 @@
 
 use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
+use deployer::io::process::{self, Finished};
 use deployer::manifest::environment::Name;
-use deployer::process::{self, Finished};
-use deployer::step::whole::WRITE_WHOLE;
-use deployer::step::{Subject, access, claims};
+use deployer::resource::contract::claims;
+use deployer::resource::contract::whole::WRITE_WHOLE;
+use deployer::resource::{Subject, access};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! What of drift is corrected and what is left, from recordings. Never needs a host.
 
 use crate::given::{Given, given, root};
-use deployer::event::{Left, Why};
+use deployer::io::secret::Redactor;
 use deployer::manifest::environment::{DriftPolicy, Ignore};
-use deployer::prepare::Prepared;
-use deployer::secret::Redactor;
-use deployer::state::{Kind, Stage};
-use deployer::step::drift;
+use deployer::model::event::{Left, Why};
+use deployer::model::state::{Kind, Stage};
+use deployer::reconcile::prepare::Prepared;
+use deployer::resource::drift;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

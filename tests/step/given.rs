@@ -1,16 +1,16 @@
 //! What a case gives: the manifest, its application, and a recording. Never reads an image archive.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application;
-use deployer::application::release::{Archive, Login, Release};
+use deployer::io::secret::{SecretSource, Variable};
 use deployer::manifest;
 use deployer::manifest::environment::{Environment, Registry, Source};
-use deployer::secret::{SecretSource, Variable};
-use deployer::state::Kind;
-use deployer::step::frame::Marks;
-use deployer::step::images::registry::Answer;
-use deployer::step::record::DigestKey;
-use deployer::step::{self, HostFacts, Subject};
+use deployer::model::state::Kind;
+use deployer::release;
+use deployer::release::release::{Archive, Login, Release};
+use deployer::resource::contract::frame::Marks;
+use deployer::resource::contract::record::DigestKey;
+use deployer::resource::images::registry::Answer;
+use deployer::resource::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -120,7 +120,7 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let release = environment.application.is_some().then(|| release(&environment, &case));
     let recording = fs::read_to_string(path).unwrap();
     let output = if case.alone { bytes(&recording) } else { output(&recording) };
-    let mut facts = step::parse(&marks(), &output).map_err(|failure| failure.message)?;
+    let mut facts = resource::parse(&marks(), &output).map_err(|failure| failure.message)?;
     facts.images.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
     Ok(Given { environment, release, facts, key: key() })
 }
@@ -153,11 +153,11 @@ fn release(environment: &Environment, case: &Case) -> Release {
         case.files.iter().for_each(|(path, text)| fs::write(directory.join(path), text).unwrap());
         compose.directory = directory.to_owned();
     }
-    let mut release = application::load(&wanted, &values, &deployer::secret::Redactor::default())
+    let mut release = release::load(&wanted, &values, &deployer::io::secret::Redactor::default())
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
-        if let application::release::Content::Path(_) = &file.content {
-            file.content = application::release::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());
+        if let release::release::Content::Path(_) = &file.content {
+            file.content = release::release::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());
         }
     }
     let login = |(host, registry): (&String, &Registry)| {

@@ -2,11 +2,11 @@
 
 use crate::given::{bytes, given, marks, output, root};
 use camino::Utf8PathBuf;
-use deployer::diff::{changes, diff};
-use deployer::event::{Action, PlannedStep};
+use deployer::model::diff::{changes, diff};
+use deployer::model::event::{Action, PlannedStep};
+use deployer::model::state::{Facts, Kind, State};
 use deployer::plan::Plan;
-use deployer::state::{Facts, Kind, State};
-use deployer::step;
+use deployer::resource;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -103,16 +103,16 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..400)) {
-        _ = step::parse(&marks(), &bytes);
-        _ = step::access::parse(&bytes);
-        _ = step::engine::parse(&bytes);
-        _ = step::files::parse(&bytes);
-        _ = step::images::parse(&bytes);
-        _ = step::firewall::parse(&bytes);
-        _ = step::services::parse(&bytes);
-        _ = step::updates::parse(&bytes);
-        _ = step::scripts::parse(&bytes);
-        _ = step::schedules::parse(&bytes);
+        _ = resource::parse(&marks(), &bytes);
+        _ = resource::access::parse(&bytes);
+        _ = resource::engine::parse(&bytes);
+        _ = resource::files::parse(&bytes);
+        _ = resource::images::parse(&bytes);
+        _ = resource::firewall::parse(&bytes);
+        _ = resource::services::parse(&bytes);
+        _ = resource::updates::parse(&bytes);
+        _ = resource::scripts::parse(&bytes);
+        _ = resource::schedules::parse(&bytes);
         _ = marks().split(&bytes);
     }
 
@@ -132,13 +132,13 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let mut given = given(&root().join("converged.txt")).unwrap();
-        if let Ok(facts) = step::parse(&marks(), &bytes) {
+        if let Ok(facts) = resource::parse(&marks(), &bytes) {
             given.facts = facts;
             let subject = given.subject();
-            _ = (step::observed(&subject, &given.facts), step::desired(&subject, &given.facts));
+            _ = (resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
             for kind in Kind::ALL {
-                _ = step::preflight(kind, &subject, &given.facts);
-                _ = step::commands(kind, &subject, &given.facts, "NEW");
+                _ = resource::preflight(kind, &subject, &given.facts);
+                _ = resource::commands(kind, &subject, &given.facts, "NEW");
             }
         }
     }
@@ -154,7 +154,7 @@ proptest! {
         let marks = marks();
         let frames = marks.split(&answer);
         prop_assert_eq!(frames.keys().copied().collect::<Vec<_>>(), ["files"]);
-        let seen = step::files::parse(frames["files"].content().unwrap()).unwrap();
+        let seen = resource::files::parse(frames["files"].content().unwrap()).unwrap();
         let mut wanted: Vec<Utf8PathBuf> = names.iter().map(Utf8PathBuf::from).collect();
         wanted.sort();
         wanted.dedup();

@@ -2,14 +2,14 @@
 //! is never issued twice, and two leases with one number are different leases.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::disk;
-use deployer::failure::Reason;
-use deployer::holder::{Holder, Owner};
-use deployer::host::Input;
-use deployer::process::{self, Finished};
-use deployer::step::lease::{self, Answer, Key};
-use deployer::step::whole::WRITE_WHOLE;
-use deployer::step::{Command, Lane};
+use deployer::io::disk;
+use deployer::io::process::{self, Finished};
+use deployer::io::ssh::Input;
+use deployer::model::failure::Reason;
+use deployer::model::holder::{Holder, Owner};
+use deployer::resource::contract::lease::{self, Answer, Key};
+use deployer::resource::contract::whole::WRITE_WHOLE;
+use deployer::resource::{Command, Lane};
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -366,7 +366,7 @@ async fn what_is_written_whole_is_what_was_meant() {
         ("%s", "two\nlines\n\n", "two\nlines\n\n"),
         ("%s\\n", "-n %s \\n $(x) `x` 'q' \"", "-n %s \\n $(x) `x` 'q' \"\n"),
     ] {
-        let quoted = deployer::shell::quote(text);
+        let quoted = deployer::model::shell::quote(text);
         let script = format!("set -eu\n{WRITE_WHOLE}write_whole \"$state/a file\" '{format}' {quoted} 0640\n");
         let finished = place.sh(&script).await;
         assert!(finished.status.success(), "{finished:?}");

@@ -3,10 +3,10 @@
 
 use crate::given::{given, root};
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::state::Kind;
-use deployer::step::model::Model;
-use deployer::step::record::{DigestKey, ReleaseRecord};
-use deployer::step::{self, services};
+use deployer::model::state::Kind;
+use deployer::resource::compose::model::Model;
+use deployer::resource::contract::record::{DigestKey, ReleaseRecord};
+use deployer::resource::{self, services};
 use std::fs;
 
 #[test]
@@ -90,7 +90,7 @@ fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
     let (subject, names) = (given.subject(), given.facts.files.current.as_ref().unwrap().services.keys());
     let by_service = services::ByService::of(&subject, &given.facts);
     assert_eq!(names.map(|name| by_service.get(name).len()).sum::<usize>(), 10_000);
-    let observed = step::observed(&subject, &given.facts).0.remove(&Kind::Services).unwrap();
+    let observed = resource::observed(&subject, &given.facts).0.remove(&Kind::Services).unwrap();
     assert_eq!(observed["s04999"], "2 of 1 containers");
     assert!(!observed.contains_key("s05000"));
 

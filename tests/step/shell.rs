@@ -2,11 +2,11 @@
 
 use crate::given::marks;
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::release::File;
-use deployer::process;
-use deployer::step;
-use deployer::step::files::{Obstacle, OnHost};
-use deployer::step::record::FileRecord;
+use deployer::io::process;
+use deployer::release::release::File;
+use deployer::resource;
+use deployer::resource::contract::record::FileRecord;
+use deployer::resource::files::{Obstacle, OnHost};
 use std::fs;
 use std::time::Duration;
 
@@ -65,9 +65,9 @@ async fn the_probe_reads_hostile_names_as_they_are() {
         release.files.insert(Utf8PathBuf::from(name), File { bytes: name.len() as u64, ..file.clone() });
     }
     let subject = given.subject();
-    let script = subject.preamble() + &marks().wrap("files", &step::files::probe(&subject));
+    let script = subject.preamble() + &marks().wrap("files", &resource::files::probe(&subject));
     let output = run(&moved(&script, root)).await;
-    let seen = step::files::parse(marks().split(&output)["files"].content().unwrap()).unwrap();
+    let seen = resource::files::parse(marks().split(&output)["files"].content().unwrap()).unwrap();
     for name in HOSTILE {
         let found = seen.live.get(Utf8Path::new(name)).unwrap_or_else(|| panic!("{name:?} is not seen"));
         let wanted: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(name.as_bytes()).into();
@@ -99,8 +99,8 @@ async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
     fs::create_dir_all(&app).unwrap();
     fs::write(state.join("current.json"), serde_json::to_string(&record).unwrap()).unwrap();
     fs::write(state.join("owned"), "compose.yaml\nnew\nformer\na \"b\"\nb\\c\nlost\n").unwrap();
-    let script = moved(&(subject.preamble() + &marks().wrap("files", &step::files::probe(&subject))), root);
-    let read = |seen: &step::files::Seen, path: &str| match seen.live[Utf8Path::new(path)] {
+    let script = moved(&(subject.preamble() + &marks().wrap("files", &resource::files::probe(&subject))), root);
+    let read = |seen: &resource::files::Seen, path: &str| match seen.live[Utf8Path::new(path)] {
         OnHost::File { .. } => "read",
         OnHost::Other(Obstacle::OtherSize) => "other size",
         OnHost::Other(_) => "other",
@@ -110,7 +110,7 @@ async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
             fs::write(app.join(path), vec![b'x'; usize::try_from(size).unwrap()]).unwrap();
         }
         let output = run(&script).await;
-        let seen = step::files::parse(marks().split(&output)["files"].content().unwrap()).unwrap();
+        let seen = resource::files::parse(marks().split(&output)["files"].content().unwrap()).unwrap();
         assert_eq!(seen.current.as_ref(), Some(&record));
         assert_eq!(read(&seen, "new"), sized, "{size}");
         assert_eq!(read(&seen, "compose.yaml"), if size == compose { "read" } else { sized }, "{size}");
@@ -123,7 +123,7 @@ async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
 /// One table for every environment's openings, whatever order they come in and however often.
 #[tokio::test]
 async fn the_hosts_openings_become_one_table() {
-    let functions = include_str!("../../src/step/firewall/host.sh");
+    let functions = include_str!("../../src/resource/firewall/host.sh");
     let script = format!(
         "set -eu\n{functions}\ntable '22 2222' <<'/.'\ntcp 8080 any\nudp 6000-6010 2001:db8::/32\ntcp 443 any\ntcp 8080 any\n\
          sctp 9 203.0.113.0/24\n/.\nboot"
@@ -164,10 +164,10 @@ async fn a_check_of_a_script_says_nothing_but_its_exit_code_and_ends_in_time() {
     };
     given.environment.scripts = checks.iter().map(script).collect();
     let subject = given.subject();
-    let probe = subject.preamble() + &marks().wrap("scripts", &step::scripts::probe(&subject)) + "echo after\n";
+    let probe = subject.preamble() + &marks().wrap("scripts", &resource::scripts::probe(&subject)) + "echo after\n";
     let output = run(&moved(&probe, root).replace("timeout -k 1 10", "timeout -k 1 1")).await;
     assert!(output.ends_with(b"after\n"));
-    let seen = step::scripts::parse(marks().split(&output)["scripts"].content().unwrap());
+    let seen = resource::scripts::parse(marks().split(&output)["scripts"].content().unwrap());
     let codes: Vec<(&str, u8)> = seen.checks.iter().map(|(name, code)| (name.as_str(), *code)).collect();
     let wanted =
         [("breaks", 2), ("fails", 3), ("forges", 0), ("hangs", 137), ("kills", 137), ("quotes", 0), ("reads", 1)];

@@ -4,9 +4,9 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads its own setting")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use deployer::failure::Reason;
-use deployer::secret::Redactor;
-use deployer::tofu::{Left, Said, failure, judge, read_line, read_plan, read_state};
+use deployer::io::opentofu::{Left, Said, failure, judge, read_line, read_plan, read_state};
+use deployer::io::secret::Redactor;
+use deployer::model::failure::Reason;
 use secrecy::SecretString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ fn what_is_no_line_is_kept_and_what_is_new_is_passed_over() {
     assert!(read_plan(b"no plan", &Redactor::default()).is_err());
 }
 
-fn state(lineage: &str, serial: u64, size: &str) -> deployer::tofu::State {
+fn state(lineage: &str, serial: u64, size: &str) -> deployer::io::opentofu::State {
     let json = format!(
         r#"{{"version":4,"lineage":"{lineage}","serial":{serial},"outputs":{{"size":{{"value":"{size}"}}}},"resources":[
             {{"mode":"data","type":"t","name":"d","instances":[{{}}]}},

@@ -2,10 +2,10 @@
 //! for by name. Never touched otherwise.
 
 use super::Pass;
-use crate::event::Event;
-use crate::failure::{Failure, Reason};
 use crate::manifest::environment::Environment;
-use crate::orphan;
+use crate::model::event::Event;
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::orphan;
 
 impl Pass {
     /// Warns of environments that are recorded and no longer in the file; a file without any is refused

@@ -4,13 +4,13 @@
 mod pass;
 mod watching;
 
-use self::watching::Watching;
 use super::pass::refuse;
 use super::signals::{self, Stop};
 use super::{Context, Ending};
-use crate::event::{Event, Happening, Outcome, WatchView};
-use crate::failure::{Failure, Reason};
-use crate::watch::http;
+use crate::cli::watch::watching::Watching;
+use crate::model::event::{Event, Happening, Outcome, WatchView};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::watch::http;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,18 +5,18 @@ use crate::cli::converge::{self, Asked};
 use crate::cli::pass::Pass;
 use crate::cli::signals::Stop;
 use crate::cli::{Context, consent};
-use crate::connect::Kept;
-use crate::diff;
-use crate::event::{EnvironmentView, Event, Outcome, Sink, StepState};
+use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::prepare::Resolve;
-use crate::reconcile::{Goal, Outside, Request, Trust};
+use crate::model::diff;
+use crate::model::event::{EnvironmentView, Event, Outcome, Sink, StepState};
+use crate::model::state::{Kind, Stage};
+use crate::reconcile::connect::Kept;
+use crate::reconcile::prepare::Resolve;
+use crate::reconcile::propose::{Goal, Outside, Request, Trust};
+use crate::reconcile::status;
+use crate::reconcile::watch::schedule::End;
 use crate::render;
-use crate::standing;
-use crate::state::{Kind, Stage};
-use crate::store::Store;
-use crate::watch::schedule::End;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -110,7 +110,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
     if sessions.is_empty() {
         let name = job.environment.name.as_str();
         let why = pass.failures.first().map(|failure| failure.message.clone());
-        let view = standing::view(&job.environment, pass.records.get(name), Vec::new(), Vec::new(), why);
+        let view = status::view(&job.environment, pass.records.get(name), Vec::new(), Vec::new(), why);
         context.say(Event::Environment(Box::new(view)));
     }
     let applied = converge::carry_on(context, &mut pass, &sessions, &proposal, &request, &asked, &job.stop.flag).await;

@@ -3,24 +3,24 @@
 
 mod followed;
 
-use self::followed::{count, read};
 use super::pass::{self, Done, Job, Said};
 use super::{Args, say};
 use crate::cli::Context;
 use crate::cli::signals::Stop;
-use crate::connect::Kept;
-use crate::event::{Event, Happening};
-use crate::failure::{Failure, Reason};
+use crate::cli::watch::watching::followed::{count, read};
+use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::{Environment, Ignore};
-use crate::store::Store;
-use crate::watch::board::Board;
-use crate::watch::files;
-use crate::watch::git::{self, Followed};
-use crate::watch::http::Shared;
-use crate::watch::quarantine::Quarantine;
-use crate::watch::schedule::{self, End, Schedule};
-use crate::watch::sources::Prints;
+use crate::model::event::{Event, Happening};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::connect::Kept;
+use crate::reconcile::watch::board::Board;
+use crate::reconcile::watch::files;
+use crate::reconcile::watch::git::{self, Followed};
+use crate::reconcile::watch::http::Shared;
+use crate::reconcile::watch::quarantine::Quarantine;
+use crate::reconcile::watch::schedule::{self, End, Schedule};
+use crate::reconcile::watch::sources::Prints;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -11,7 +11,7 @@ pub use write::{create, write};
 
 use super::environment::Name;
 use super::yaml;
-use crate::failure::{Failure, Location, Reason};
+use crate::model::failure::{Failure, Location, Reason};
 use place::Splice;
 use serde_json::{Value, json};
 use tree::{Kind, Node};

@@ -1,7 +1,7 @@
 //! Makes and replaces a manifest's file in one step. Never leaves half a file, changes its mode, or overwrites
 //! what someone else wrote meanwhile.
 
-use crate::failure::{Failure, Reason};
+use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};

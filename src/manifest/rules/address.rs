@@ -88,7 +88,7 @@ fn dns(name: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{normal, plausible};
+    use crate::manifest::rules::address::{normal, plausible};
 
     #[test]
     fn accepts_names_and_addresses() {

@@ -7,7 +7,7 @@ use crate::manifest::report::Report;
 use crate::manifest::spec::{DriftSpec, IgnoreSpec};
 use crate::manifest::suggest;
 use crate::manifest::written::Written;
-use crate::state::Kind;
+use crate::model::state::Kind;
 
 /// Reads the section.
 pub fn read(spec: &DriftSpec, report: &mut Report) -> Drift {

@@ -13,7 +13,7 @@ use crate::manifest::layer::Layer;
 use crate::manifest::provision::Login;
 use crate::manifest::spec::{EnvironmentSpec, HealthSpec, RegisteredSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
-use crate::state::Stage;
+use crate::model::state::Stage;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

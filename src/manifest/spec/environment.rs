@@ -6,7 +6,7 @@ use super::{
 };
 use crate::manifest::environment::{DriftPolicy, EngineSource, Rollback};
 use crate::manifest::written::{Given, Written};
-use crate::state::Stage;
+use crate::model::state::Stage;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

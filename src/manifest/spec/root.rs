@@ -82,7 +82,7 @@ impl<'de> Visitor<'de> for TopLevel {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, ManifestSpec};
+    use crate::manifest::spec::root::{KEYS, ManifestSpec};
 
     #[test]
     fn the_reader_and_the_schema_know_the_same_keys() {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::event::{Action, Outcome};
-use crate::failure::Reason;
-use crate::state::Kind;
+use crate::model::event::{Action, Outcome};
+use crate::model::failure::Reason;
+use crate::model::state::Kind;
 use proptest::prelude::*;
 
 fn step(environment: &str, reason: &str, destructive: bool, changes: Vec<Change>) -> PlannedStep {

@@ -2,7 +2,7 @@
 //! a file than the lines around that place.
 
 use super::Look;
-use crate::failure::{Failure, Location};
+use crate::model::failure::{Failure, Location};
 use crate::render::{defuse, text};
 use anstyle::{AnsiColor, Style};
 use miette::{

@@ -9,7 +9,7 @@ mod table;
 use super::github::Command;
 use super::stream::Stream;
 use super::{Render, defuse};
-use crate::event::{ArchiveView, CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
+use crate::model::event::{ArchiveView, CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
 use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

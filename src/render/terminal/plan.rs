@@ -1,7 +1,7 @@
 //! A plan as text. Never leaves out a step, a reason or a diff.
 
 use super::Look;
-use crate::event::{Action, Change, Left, PlanView, PlannedStep, Why};
+use crate::model::event::{Action, Change, Left, PlanView, PlannedStep, Why};
 use crate::render::{defuse, text};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;

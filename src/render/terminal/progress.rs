@@ -2,9 +2,9 @@
 //! leaves a long step without a sign of life.
 
 use super::{Look, State, Streams};
-use crate::event::{StepState, StepView};
+use crate::model::event::{StepState, StepView};
+use crate::model::state::Kind;
 use crate::render::{defuse, text};
-use crate::state::Kind;
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;

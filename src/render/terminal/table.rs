@@ -1,7 +1,7 @@
 //! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
 
 use super::Look;
-use crate::event::{
+use crate::model::event::{
     ArchiveView, BackupView, CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why,
 };
 use crate::render::{defuse, text};

@@ -1,14 +1,14 @@
 //! Snapshots of what people read, in plain text.
 
 use super::*;
-use crate::event::{
+use crate::model::event::{
     Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
 };
-use crate::failure::{Failure, Location, Reason};
+use crate::model::failure::{Failure, Location, Reason};
+use crate::model::state::{Kind, Stage};
 use crate::render::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
 use crate::render::stream::Readers;
 use crate::smoke::{Judgement, Vantage};
-use crate::state::{Kind, Stage};
 use proptest::prelude::*;
 
 /// Returns the output to a pipe: standard output and standard error.
@@ -159,7 +159,7 @@ fn status() {
         health: Health::None,
         drifted: vec![Kind::Files, Kind::Services],
         left: vec![left(Why::Detect, None), left(Why::Ignored, Some("edited by the owner"))],
-        failed: Some(crate::event::FailedView {
+        failed: Some(crate::model::event::FailedView {
             kind: Some(Kind::Files),
             reason: "disk-full".to_owned(),
             message: "12 MB are free below /opt on lab, 40 MB are needed".to_owned(),

@@ -4,12 +4,15 @@ use super::{bytes, files, read, target, text};
 use crate::Target;
 use crate::given::{Given, given, marks as marks_of_a_probe, output, root};
 use camino::{Utf8Path, Utf8PathBuf};
+use deployer::foreign;
+use deployer::model::diff;
+use deployer::model::state::Kind;
+use deployer::reconcile::annotate;
+use deployer::resource::compose::model::Model;
+use deployer::resource::contract::frame::Marks;
+use deployer::resource::contract::lease;
+use deployer::resource::{self, backups, files as release_files, images, schedules, services};
 use deployer::smoke::facts::{Between, Subject, verdicts};
-use deployer::state::Kind;
-use deployer::step::frame::Marks;
-use deployer::step::model::Model;
-use deployer::step::{self, backups, files as release_files, images, lease, schedules, services};
-use deployer::{diff, foreign, preview};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -116,7 +119,7 @@ pub fn all() -> Vec<Target> {
             let bytes = &bytes[..bytes.len().min(128 << 10)];
             let whole = text(bytes);
             let (old, new) = whole.split_at(whole.floor_char_boundary(whole.len() / 2));
-            let _ = preview::unified(old, new);
+            let _ = annotate::unified(old, new);
         }),
         target(
             "ssh-complaints",
@@ -128,7 +131,7 @@ pub fn all() -> Vec<Target> {
         ),
         target("known-hosts", keys(), &["ssh-ed25519 ", "@cert-authority ", "|1|", "AAAA"], |bytes| {
             let said = text(bytes);
-            said.lines().for_each(|line| drop(deployer::host::public(line)));
+            said.lines().for_each(|line| drop(deployer::io::ssh::public(line)));
         }),
     ]
 }
@@ -153,17 +156,17 @@ static GIVEN: LazyLock<Given> = LazyLock::new(|| given(&root().join("files/conve
 
 /// Reads a probe, and decides all that a plan decides by it.
 fn probe(bytes: &[u8]) {
-    let Ok(facts) = step::parse(&MARKS, bytes) else { return };
+    let Ok(facts) = resource::parse(&MARKS, bytes) else { return };
     for kind in Kind::ALL {
         GIVEN.facts.clone().renew(kind, facts.clone());
     }
     let subject = GIVEN.subject();
-    let (observed, desired) = (step::observed(&subject, &facts), step::desired(&subject, &facts));
+    let (observed, desired) = (resource::observed(&subject, &facts), resource::desired(&subject, &facts));
     for kind in Kind::ALL {
-        let of = |state: &deployer::state::State| state.0.get(&kind).cloned().unwrap_or_default();
+        let of = |state: &deployer::model::state::State| state.0.get(&kind).cloned().unwrap_or_default();
         let _ = diff::changes(&of(&observed), &of(&desired));
-        if step::preflight(kind, &subject, &facts).is_none() {
-            let _ = step::commands(kind, &subject, &facts, "NEW");
+        if resource::preflight(kind, &subject, &facts).is_none() {
+            let _ = resource::commands(kind, &subject, &facts, "NEW");
         }
     }
     let _ = (services::finish(&subject, &facts), backups::view(&subject, &facts));

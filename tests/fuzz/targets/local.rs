@@ -6,14 +6,14 @@ mod common;
 use super::{bytes, cases, files, read, target, text};
 use crate::Target;
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::application::{self, archive, dotenv, image_name};
-use deployer::event::PlanView;
-use deployer::import::{self, Wish};
+use deployer::io::secret::{Redactor, Variable};
+use deployer::io::store::Record;
 use deployer::manifest::edit::{self, Entry};
 use deployer::manifest::environment::{Compose, Name};
-use deployer::saved::{Bound, SavedPlan};
-use deployer::secret::{Redactor, Variable};
-use deployer::store::Record;
+use deployer::manifest::torrust::{self, Wish};
+use deployer::model::event::PlanView;
+use deployer::plan::saved::{Bound, SavedPlan};
+use deployer::release::{self, archive, dotenv, image_name};
 use deployer::{foreign, manifest};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -104,8 +104,8 @@ pub fn all() -> Vec<Target> {
             |bytes| {
                 let text = text(bytes);
                 for wish in [Wish::AsWritten, Wish::Host("192.0.2.1"), Wish::Provisioned] {
-                    if let Ok(imported) = import::read(&text, wish) {
-                        let _ = import::remarks(imported.like_it.as_ref());
+                    if let Ok(imported) = torrust::read(&text, wish) {
+                        let _ = torrust::remarks(imported.like_it.as_ref());
                     }
                 }
             },
@@ -154,7 +154,7 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     fs::write(directory.join(name), bytes).unwrap();
     let compose =
         Compose { directory, files: Vec::new(), templates, seed: Vec::new(), links: Vec::new(), readable: Vec::new() };
-    let _ = application::load(&common::application(compose), &values(), &deployer::secret::Redactor::default());
+    let _ = release::load(&common::application(compose), &values(), &deployer::io::secret::Redactor::default());
 }
 
 fn in_archive(bytes: &[u8]) {

@@ -5,12 +5,12 @@ use super::{Good, LOOK, LOOK_OFTEN, Watching};
 use crate::cli::Context;
 use crate::cli::pass::Pass;
 use crate::cli::watch::{Args, say};
-use crate::event::{Event, Happening};
-use crate::failure::Failure;
+use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::store::Store;
-use crate::watch::sources::{self, Sources};
+use crate::model::event::{Event, Happening};
+use crate::model::failure::Failure;
+use crate::reconcile::watch::sources::{self, Sources};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,9 +1,9 @@
 //! Archives of the stack's data. Never runs what comes after one.
 
-use super::super::scalars::{line, whole};
-use super::super::shown;
 use crate::manifest::environment::Backup;
 use crate::manifest::report::Report;
+use crate::manifest::rules::scalars::{line, whole};
+use crate::manifest::rules::shown;
 use crate::manifest::spec::{BackupSpec, Whole};
 use crate::manifest::tracker::{Database, Tracker};
 use crate::manifest::written::{Given, Written};

@@ -1,9 +1,9 @@
 //! Where the tracker keeps its torrents. Never opens a database.
 
-use super::super::scalars::port;
-use super::super::{Reading, address, shown};
 use super::{Secrets, secret};
 use crate::manifest::report::Report;
+use crate::manifest::rules::scalars::port;
+use crate::manifest::rules::{Reading, address, shown};
 use crate::manifest::spec::{DatabaseSpec, MysqlSpec};
 use crate::manifest::tracker::{DATABASE_PASSWORD, Database, ROOT_PASSWORD};
 use crate::manifest::written::{Given, Written};

@@ -1,8 +1,8 @@
 //! Ports that the stack listens on, and the names under which they are reached. Never compares two of them.
 
-use super::super::scalars::{port, switch};
-use super::super::shown;
 use crate::manifest::report::Report;
+use crate::manifest::rules::scalars::{port, switch};
+use crate::manifest::rules::shown;
 use crate::manifest::spec::{ApiSpec, HealthApiSpec, ListenerSpec, SiteSpec, Switch, Whole};
 use crate::manifest::tracker::Endpoint;
 use crate::manifest::written::{Given, Spot, Written};

@@ -1,11 +1,11 @@
 //! What stands beside the tracker: Prometheus, Grafana, certificates. Never compares two sections.
 
-use super::super::scalars::{duration, line, port};
-use super::super::{Reading, shown};
 use super::endpoint::Parts;
 use super::{Secrets, secret};
 use crate::manifest::claim::Need;
 use crate::manifest::report::Report;
+use crate::manifest::rules::scalars::{duration, line, port};
+use crate::manifest::rules::{Reading, shown};
 use crate::manifest::spec::{AcmeSpec, GrafanaSpec, IssuerSpec, PrometheusSpec, TlsSpec};
 use crate::manifest::suggest;
 use crate::manifest::tracker::{GRAFANA_PASSWORD, Grafana, Issuer, Prometheus, Tls};

@@ -1,8 +1,8 @@
 //! What the parts of a tracker stack need of each other. Never looks at another environment.
 
-use super::super::capitalised;
 use crate::manifest::environment::Protocol;
 use crate::manifest::report::Report;
+use crate::manifest::rules::capitalised;
 use crate::manifest::spec::TrackerSpec;
 use crate::manifest::tracker::Tracker;
 use crate::manifest::written::Spot;

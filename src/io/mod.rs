@@ -1,0 +1,12 @@
+//! Effects on the outside: hosts over SSH, OpenTofu, the state store, local processes, secrets, HTTP and files.
+
+pub mod below;
+pub mod directory;
+pub mod disk;
+pub mod http;
+pub mod opentofu;
+pub mod process;
+pub mod scratch;
+pub mod secret;
+pub mod ssh;
+pub mod store;

@@ -1,0 +1,79 @@
+//! `init`, where something that it depends on changed since the last good one. Never trusts a mark over what OpenTofu
+//! says: a plan that asks for it gets it.
+
+use super::desk::{Backend, Desk, Work};
+use super::lay;
+use super::model::Say;
+use crate::model::digest::Digest;
+use crate::model::failure::Failure;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::time::{Duration, Instant};
+
+/// Runs it where it has to be, or `anyway`.
+pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway: bool) -> Result<(), Failure> {
+    let (mark, lock_file) = (desk.room.own("init"), desk.room.lock_file());
+    let vault = work.vault();
+    if let Some(kept) = vault.lock_file().await? {
+        lay::write(&lock_file, &kept).map_err(|error| lay::cannot(&lock_file, &error))?;
+    }
+    let done = fs::read_to_string(&mark).is_ok_and(|mark| mark == rests_on(work, desk));
+    if done && !anyway {
+        return Ok(());
+    }
+    let _ = fs::remove_file(&mark);
+    let _turn = take_turn(work).await?;
+    say(format!("Preparing {}", work.tofu.program.file_name().unwrap_or("tofu")));
+    let json = if work.tofu.says_init { "-json" } else { "-no-color" };
+    let mut arguments = vec!["init", "-input=false", "-reconfigure", json];
+    let mut heard = work.call(desk, &arguments, work.tofu.says_init, &quiet).await?;
+    if heard.errors().iter().any(|error| error.wants_other_versions()) {
+        say("The files ask for other versions of providers than were chosen before".to_owned());
+        arguments.push("-upgrade");
+        heard = work.call(desk, &arguments, work.tofu.says_init, &quiet).await?;
+    }
+    if !heard.status.success() {
+        return Err(desk.explain(heard.failure(&work.redactor)));
+    }
+    if let Ok(text) = fs::read_to_string(&lock_file) {
+        vault.keep_lock_file(&text).await?;
+    }
+    lay::write(&mark, &rests_on(work, desk)).map_err(|error| lay::cannot(&mark, &error))
+}
+
+// Its lines tell of providers found and installed: nothing that is news to anyone.
+fn quiet(_: String) {}
+
+/// What the last good `init` rests on, as a digest: the configuration, the program, its settings, the chosen providers.
+fn rests_on(work: &Work, desk: &Desk) -> String {
+    let mut digest = Digest::default();
+    digest
+        .part(work.tofu.program.as_str())
+        .part(&work.tofu.version)
+        .part(work.plugins.as_str())
+        .part(work.settings.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default())
+        .part(fs::read(desk.room.lock_file()).unwrap_or_default())
+        .part([u8::from(matches!(work.backend, Backend::Own(_)))]);
+    for (name, text) in work.files.iter().filter(|(name, _)| !name.contains(".tfvars")) {
+        digest.part(name).part(text);
+    }
+    digest.finish().to_string()
+}
+
+/// The providers' directory is written by one at a time, who has it for as long as this is open.
+async fn take_turn(work: &Work) -> Result<File, Failure> {
+    let path = work.plugins.join(".lock");
+    let opened = DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&work.plugins)
+        .and_then(|()| File::options().write(true).create(true).truncate(false).open(&path));
+    let file = opened.map_err(|error| lay::cannot(&work.plugins, &error))?;
+    let until = Instant::now() + work.limit;
+    while let Err(TryLockError::WouldBlock) = file.try_lock()
+        && Instant::now() < until
+    {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(file)
+}

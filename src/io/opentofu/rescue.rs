@@ -1,0 +1,44 @@
+//! What an interrupted run knew last: the state that `OpenTofu` leaves in a file where it cannot write it where it
+//! belongs. Never lets an older one take the place of a newer one, or one of other infrastructure any place.
+
+use super::desk::{Backend, Work};
+use super::lay::{self, Room};
+use super::lock;
+use super::model::Say;
+use super::state::{self, Left};
+use crate::model::bounded;
+use crate::model::failure::{Failure, Reason};
+use std::fs;
+use std::io::ErrorKind;
+
+/// The file.
+const LEFT: &str = "errored.tfstate";
+
+/// Takes a state that OpenTofu had to leave in a file to where it belongs.
+pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
+    let path = room.directory.join(LEFT);
+    let left = match bounded::file(&path, bounded::STATE) {
+        Ok(left) => zeroize::Zeroizing::new(left),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(lay::cannot(&path, &error)),
+    };
+    let unusable = |why: &str| {
+        Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, and {why}"))
+            .hint("Look at that file: it names what the run made; move it away once that is looked after")
+    };
+    let Backend::Own(vault) = &work.backend else {
+        return Err(unusable("its backend is one of OpenTofu's own")
+            .hint(format!("Push it in {}: {} state push {LEFT}", room.directory, work.tofu.program)));
+    };
+    let read = state::read(&left).map_err(|error| unusable(&error))?;
+    lock::clear(vault).await?;
+    match state::judge(&read, vault.state().await?.as_ref()) {
+        Left::Newest => {
+            say("Taking over the state that an interrupted run left behind".to_owned());
+            vault.write(&left, None).await?;
+        }
+        Left::Old => {}
+        Left::Foreign => return Err(unusable("it is of other infrastructure than the stored one")),
+    }
+    fs::remove_file(&path).map_err(|error| lay::cannot(&path, &error))
+}

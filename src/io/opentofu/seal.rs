@@ -1,0 +1,181 @@
+//! What is kept of an environment's infrastructure and must not be read: sealed before the store sees it
+//! (XChaCha20-Poly1305, bound to project and environment). Never keeps a passphrase.
+//!
+//! The key comes from a passphrase (Argon2id, RFC 9106) with a salt of the environment's own, or is drawn at random
+//! and kept in `state.key` beside the store.
+
+use super::key::{self, Key, random};
+use crate::io::store::Store;
+use crate::model::failure::{Failure, Reason};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The first byte of what is sealed: its format.
+const FORMAT: u8 = 1;
+const NONCE: usize = 24;
+
+/// Where a key came from: the second byte of what is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Passphrase,
+    File,
+}
+
+impl Source {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Passphrase => b'p',
+            Self::File => b'k',
+        }
+    }
+
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            b'p' => Some(Self::Passphrase),
+            b'k' => Some(Self::File),
+            _ => None,
+        }
+    }
+}
+
+/// Seals and opens what belongs to one environment.
+pub(super) struct Seal {
+    pub store: Arc<Store>,
+    pub project: String,
+    pub environment: String,
+    passphrase: Option<SecretString>,
+    /// The key of the passphrase, which takes a while to make.
+    derived: tokio::sync::OnceCell<Key>,
+}
+
+impl Seal {
+    /// Of an environment. Without a passphrase its key is kept in a file beside the store.
+    pub fn new(store: Arc<Store>, project: &str, environment: &str, passphrase: Option<&str>) -> Self {
+        Self {
+            store,
+            project: project.to_owned(),
+            environment: environment.to_owned(),
+            passphrase: passphrase.map(SecretString::from),
+            derived: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    /// Of the environment under another name, with the same passphrase.
+    pub fn of(&self, environment: &str) -> Self {
+        Self::new(Arc::clone(&self.store), &self.project, environment, self.passphrase())
+    }
+
+    fn passphrase(&self) -> Option<&str> {
+        self.passphrase.as_ref().map(ExposeSecret::expose_secret)
+    }
+
+    pub fn failure(&self, reason: Reason, message: impl Into<String>) -> Failure {
+        Failure::new(reason, message).on(&self.environment)
+    }
+
+    fn source(&self) -> Source {
+        if self.passphrase.is_some() { Source::Passphrase } else { Source::File }
+    }
+
+    /// Sealed for that environment.
+    pub async fn seal(&self, text: &[u8], environment: &str) -> Result<Vec<u8>, Failure> {
+        let source = self.source();
+        let key = match source {
+            Source::Passphrase => self.derived().await?,
+            Source::File => self.kept(true)?,
+        };
+        let nonce: [u8; NONCE] = random()?;
+        let bound = self.bound(source, environment);
+        let payload = Payload { msg: text, aad: &bound };
+        let sealed = XChaCha20Poly1305::new((&*key).into())
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| self.failure(Reason::StateSealed, "The infrastructure's state cannot be encrypted"))?;
+        Ok([&[FORMAT, source.byte()], &nonce[..], &sealed].concat())
+    }
+
+    /// What was sealed for this environment.
+    ///
+    /// # Errors
+    /// `StateSealed` where this is not the key.
+    pub async fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let damaged = || self.failure(Reason::StateSealed, "The stored state of the infrastructure is damaged");
+        let (&[format, source], rest) = sealed.split_first_chunk().ok_or_else(damaged)?;
+        if format > FORMAT {
+            let message = "The stored state of the infrastructure was written by a newer deployer";
+            return Err(self.failure(Reason::StoreNewer, message));
+        }
+        let source = Source::of(source).ok_or_else(damaged)?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
+        let key = match source {
+            Source::Passphrase if self.passphrase.is_none() => {
+                let message = "The infrastructure's state was encrypted with a passphrase, and none is given";
+                return Err(self
+                    .failure(Reason::StateSealed, message)
+                    .hint("Name it in the manifest (state_passphrase), as it was when the state was written"));
+            }
+            Source::Passphrase => self.derived().await?,
+            Source::File => self.kept(false)?,
+        };
+        let bound = self.bound(source, &self.environment);
+        XChaCha20Poly1305::new((&*key).into())
+            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &bound })
+            .map(Zeroizing::new)
+            .map_err(|_| match source {
+                Source::Passphrase => self
+                    .failure(Reason::StateSealed, "The infrastructure's state cannot be decrypted with this passphrase")
+                    .hint("state_passphrase in the manifest must give the passphrase that the state was written with"),
+                Source::File => self.failure(
+                    Reason::StateSealed,
+                    format!("The infrastructure's state cannot be decrypted with the key in {}", self.key_file()),
+                ),
+            })
+    }
+
+    /// What the sealed state is bound to, each part with its length.
+    fn bound(&self, source: Source, environment: &str) -> Vec<u8> {
+        let mut bound = vec![FORMAT, source.byte()];
+        for part in [self.project.as_str(), environment] {
+            bound.extend((part.len() as u64).to_le_bytes());
+            bound.extend(part.as_bytes());
+        }
+        bound
+    }
+
+    /// The key that the passphrase gives.
+    async fn derived(&self) -> Result<Key, Failure> {
+        let key = self.derived.get_or_try_init(|| async {
+            let fresh: [u8; 16] = random()?;
+            let salt = self.store.salt(&self.project, &self.environment, &fresh).await?;
+            let passphrase = Zeroizing::new(self.passphrase().unwrap_or_default().as_bytes().to_vec());
+            // Off the runtime's threads: it takes a while.
+            let derive = move || key::derived(&passphrase, &salt);
+            match tokio::task::spawn_blocking(derive).await {
+                Ok(Ok(key)) => Ok(key),
+                Ok(Err(error)) => {
+                    Err(self.failure(Reason::StateSealed, format!("The passphrase gives no key: {error}")))
+                }
+                Err(_) => Err(self.failure(Reason::StateSealed, "The passphrase gives no key")),
+            }
+        });
+        key.await.cloned()
+    }
+
+    fn key_file(&self) -> camino::Utf8PathBuf {
+        self.store.beside("state.key")
+    }
+
+    /// The key in the file beside the store; drawn now where there is none and `make` allows it.
+    fn kept(&self, make: bool) -> Result<Key, Failure> {
+        let path = self.key_file();
+        let cannot = |error: std::io::Error| {
+            self.failure(
+                Reason::StateSealed,
+                format!("The key of the infrastructure's state, {path}, cannot be used: {error}"),
+            )
+        };
+        key::kept(&path, make).map_err(cannot)
+    }
+}

@@ -1,0 +1,184 @@
+//! One environment's work with OpenTofu: plan, apply, outputs. Never applies what was not planned, and never leaves
+//! behind what an interrupted run knew.
+
+use super::alone;
+use super::backend::Served;
+use super::desk::{Backend, Desk, Work};
+use super::lay::Room;
+use super::model::{Outputs, Proposed, Purpose, Say};
+use super::state;
+use super::{init, lay, lock, rescue, show};
+use crate::model::digest::Digest;
+use crate::model::failure::{Failure, Reason};
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+impl Work {
+    /// What would have to change. Without a lock on the state.
+    ///
+    /// # Errors
+    /// `ProvisionFailed` with what OpenTofu said, `StateSealed`, `StateLocked` where another run of this machine works
+    /// on it, `ProvisionTimeout`, `Interrupted`.
+    pub async fn plan(&self, purpose: Purpose, say: &Say<'_>) -> Result<Proposed, Failure> {
+        self.named(self.planned(purpose, say).await)
+    }
+
+    async fn planned(&self, purpose: Purpose, say: &Say<'_>) -> Result<Proposed, Failure> {
+        let desk = self.sit_down(say).await?;
+        init::unless_done(self, &desk, say, false).await?;
+        let file = desk.room.own("plan");
+        let (kept, _) = lay::in_memory(&file)?;
+        let mut arguments = vec!["plan", "-input=false", "-json", "-lock=false", "-detailed-exitcode", "-no-color"];
+        if purpose == Purpose::Destroy {
+            arguments.push("-destroy");
+        }
+        let out = format!("-out={file}");
+        arguments.push(&out);
+        let mut heard = self.call(&desk, &arguments, true, say).await?;
+        if heard.errors().iter().any(|error| error.wants_init()) {
+            init::unless_done(self, &desk, say, true).await?;
+            heard = self.call(&desk, &arguments, true, say).await?;
+        }
+        let applicable = match heard.status.code() {
+            Some(0) => false,
+            Some(2) => true,
+            _ => return Err(desk.explain(heard.failure(&self.redactor))),
+        };
+        let written = self.call(&desk, &["show", "-json", "-no-color", file.as_str()], false, say).await?;
+        if !written.status.success() {
+            return Err(desk.explain(written.failure(&self.redactor)));
+        }
+        let shown = show::read(&written.output, &self.redactor)
+            .map_err(|error| Failure::new(Reason::ProvisionFailed, "OpenTofu's plan cannot be read").details(error))?;
+        let exists = match &self.backend {
+            Backend::Own(vault) => shown.exists || vault.exists().await?,
+            Backend::Theirs(_) => shown.exists,
+        };
+        Ok(Proposed {
+            file,
+            kept: Arc::new(kept),
+            changes: shown.changes,
+            drift: shown.drift,
+            outputs: shown.outputs,
+            output_changes: shown.output_changes,
+            exists,
+            applicable,
+            warnings: heard.warnings(&self.redactor),
+            digest: self.digest(purpose),
+        })
+    }
+
+    /// Applies that very plan, under the state's lock. Warnings that the plan did not have are said.
+    ///
+    /// # Errors
+    /// As [`Self::plan`]; `StateLocked` where another run has the lock, `PlanStale` where the state moved since.
+    pub async fn apply(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
+        self.named(self.applied(proposed, say).await)
+    }
+
+    async fn applied(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
+        let desk = self.sit_down(say).await?;
+        if let Backend::Own(vault) = &self.backend {
+            lock::clear(vault).await?;
+        }
+        if !proposed.file.exists() {
+            return Err(Failure::new(Reason::PlanStale, "OpenTofu's saved plan is gone"));
+        }
+        let arguments = ["apply", "-input=false", "-json", "-no-color", "-auto-approve", proposed.file.as_str()];
+        let heard = self.call(&desk, &arguments, true, say).await;
+        // What was done may be in it even where the call failed.
+        let saved = rescue::take_in(self, &desk.room, say).await;
+        let heard = heard?;
+        for warning in heard.warnings(&self.redactor) {
+            if !proposed.warnings.contains(&warning) {
+                say(format!("Warning: {warning}"));
+            }
+        }
+        if !heard.status.success() {
+            return Err(desk.explain(heard.failure(&self.redactor)));
+        }
+        saved?;
+        // It holds what the state holds, and nothing can come of it any more.
+        let _ = fs::remove_file(&proposed.file);
+        self.known(&desk, say).await
+    }
+
+    /// Removes a plan that is not to be applied: it holds secrets.
+    pub fn discard(&self, proposed: &Proposed) {
+        let _ = fs::remove_file(&proposed.file);
+    }
+
+    /// What the state says, without asking any provider.
+    ///
+    /// # Errors
+    /// `StateSealed`; for a backend of OpenTofu's own as [`Self::plan`].
+    pub async fn outputs(&self, say: &Say<'_>) -> Result<Outputs, Failure> {
+        if let Backend::Own(vault) = &self.backend {
+            return vault.outputs().await;
+        }
+        let work = async {
+            let desk = self.sit_down(say).await?;
+            init::unless_done(self, &desk, say, false).await?;
+            self.known(&desk, say).await
+        };
+        self.named(work.await)
+    }
+
+    async fn known(&self, desk: &Desk, say: &Say<'_>) -> Result<Outputs, Failure> {
+        if let Backend::Own(vault) = &self.backend {
+            return vault.outputs().await;
+        }
+        let heard = self.call(desk, &["output", "-json", "-no-color"], false, say).await?;
+        if !heard.status.success() {
+            return Err(heard.failure(&self.redactor));
+        }
+        let value = serde_json::from_slice(&heard.output)
+            .map_err(|_| Failure::new(Reason::ProvisionFailed, "OpenTofu's outputs cannot be read"))?;
+        Ok(state::outputs(&value))
+    }
+
+    /// Claims the directory, takes in what an interrupted run left, lays the files and serves the state.
+    async fn sit_down(&self, say: &Say<'_>) -> Result<Desk, Failure> {
+        let room = Room::open(&self.directory)?;
+        let ours = alone::claim(&room, &self.holder, self.limit, say).await?;
+        let vault = self.backend.vault();
+        rescue::take_in(self, &room, say).await?;
+        let own = matches!(self.backend, Backend::Own(_));
+        // Read once before OpenTofu asks for it: a wrong key is told clearly here.
+        let kept = vault.exists().await?;
+        if !own && kept {
+            let message = "The manifest names a backend of OpenTofu, and the state is in the store of deployer";
+            return Err(Failure::new(Reason::StateUnusable, message)
+                .hint("Destroy the infrastructure first, or leave backend: out"));
+        }
+        room.lay(&self.files, own)?;
+        let mut variables: BTreeMap<String, String> = self.fixed(&room);
+        variables.extend(self.variables.clone());
+        let served = match &self.backend {
+            Backend::Own(vault) => {
+                let served = Served::begin(vault, &self.holder).await?;
+                variables.extend(served.variables.clone());
+                Some(served)
+            }
+            Backend::Theirs(_) => None,
+        };
+        Ok(Desk { room, ours, variables, served })
+    }
+
+    fn digest(&self, purpose: Purpose) -> String {
+        let mut digest = Digest::default();
+        digest.part(if purpose == Purpose::Apply { "apply" } else { "destroy" });
+        for (name, text) in &self.files {
+            digest.part(name).part(text);
+        }
+        for name in self.variables.keys() {
+            digest.part(name);
+        }
+        digest.finish().to_string()
+    }
+
+    fn named<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        result.map_err(|failure| failure.on(self.backend.vault().environment()))
+    }
+}

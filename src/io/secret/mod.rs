@@ -1,0 +1,207 @@
+//! Values that cannot be printed or stored, and where they are read from. Never derives `Debug` or
+//! `Serialize` for a value; `secrecy` wipes it when it is dropped.
+
+mod forms;
+mod redactor;
+
+pub use redactor::Redactor;
+
+use crate::io::process::{self, Environment};
+use crate::model::failure::{Failure, Reason};
+use camino::Utf8PathBuf;
+use secrecy::SecretString;
+use std::time::Duration;
+use zeroize::Zeroize;
+
+/// How long a command may take to tell a value.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Where a value comes from, and whether it is secret.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Written in the manifest: shown freely when `secret` is false.
+    Literal {
+        /// The value.
+        value: String,
+        /// Whether it is treated as a secret all the same.
+        secret: bool,
+    },
+    /// An environment variable of the runner.
+    Environment {
+        /// Its name.
+        name: String,
+        /// False for `secret: false`.
+        secret: bool,
+    },
+    /// A file of the runner; one trailing newline is dropped.
+    File {
+        /// Absolute path.
+        path: Utf8PathBuf,
+        /// False for `secret: false`.
+        secret: bool,
+    },
+    /// Standard output of a command, started without a shell, 30 s; one trailing newline is dropped.
+    Command {
+        /// The command and its arguments.
+        argv: Vec<String>,
+        /// False for `secret: false`.
+        secret: bool,
+    },
+}
+
+/// The value of one variable of the manifest.
+#[derive(Clone)]
+pub struct Variable {
+    /// The value; `None` where its source was not asked or gave none (offline, check).
+    pub value: Option<SecretString>,
+    /// Whether it must not be shown.
+    pub secret: bool,
+}
+
+impl std::fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let secret = match self {
+            Self::Literal { value, secret: false } => return write!(f, "{value:?}"),
+            Self::Literal { secret, .. } => {
+                f.write_str("literal")?;
+                secret
+            }
+            Self::Environment { name, secret } => {
+                write!(f, "from_env {name}")?;
+                secret
+            }
+            Self::File { path, secret } => {
+                write!(f, "from_file {path}")?;
+                secret
+            }
+            Self::Command { argv, secret } => {
+                write!(f, "from_command {argv:?}")?;
+                secret
+            }
+        };
+        if *secret { f.write_str(" (secret)") } else { Ok(()) }
+    }
+}
+
+/// A resolved value.
+#[derive(Clone)]
+pub struct Value {
+    /// The text; may be empty.
+    pub text: SecretString,
+    /// Whether it must not be shown.
+    pub secret: bool,
+}
+
+/// Reads a value from its source.
+///
+/// # Errors
+/// `SecretUnresolved`, naming the source, never the value or anything a command said. An empty value is none.
+pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
+    let unresolved = |message: String| Failure::new(Reason::SecretUnresolved, message);
+    match source {
+        SecretSource::Literal { value, secret } => Ok(Value { text: value.clone().into(), secret: *secret }),
+        SecretSource::Environment { name, secret } => {
+            if *secret {
+                process::withhold([name.clone()]);
+            }
+            #[expect(clippy::disallowed_methods, reason = "the home of values from the environment")]
+            let value = std::env::var(name).map_err(|error| {
+                unresolved(match error {
+                    std::env::VarError::NotPresent => format!("The environment variable {name} is not set"),
+                    std::env::VarError::NotUnicode(_) => format!("The environment variable {name} is not UTF-8 text"),
+                })
+            })?;
+            Ok(Value { text: value.into(), secret: *secret })
+        }
+        SecretSource::File { path, secret } => {
+            let bytes = tokio::fs::read(path)
+                .await
+                .map_err(|error| unresolved(format!("The file {path} of a value cannot be read: {}", error.kind())))?;
+            let text =
+                text(bytes).ok_or_else(|| unresolved(format!("The file {path} of a value is not UTF-8 text")))?;
+            Ok(Value { text, secret: *secret })
+        }
+        SecretSource::Command { argv, secret } => {
+            let name = format!("The command {} of a value", argv.join(" "));
+            let mut finished = process::run_in(Environment::User, argv, b"", LIMIT)
+                .await
+                .map_err(|failure| unresolved(format!("{name} cannot be run")).details(failure.message))?;
+            finished.stderr.zeroize();
+            if !finished.status.success() {
+                finished.stdout.zeroize();
+                return Err(unresolved(format!("{name} failed ({})", finished.status)));
+            }
+            let text = text(finished.stdout).ok_or_else(|| unresolved(format!("{name} does not print UTF-8 text")))?;
+            Ok(Value { text, secret: *secret })
+        }
+    }
+}
+
+/// Text without one trailing newline; bytes that are not text are wiped.
+fn text(mut bytes: Vec<u8>) -> Option<SecretString> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text.into()),
+        Err(error) => {
+            error.into_bytes().zeroize();
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    async fn resolved(source: SecretSource) -> Result<String, Failure> {
+        resolve(&source).await.map(|value| value.text.expose_secret().to_owned())
+    }
+
+    fn command(words: &[&str]) -> SecretSource {
+        SecretSource::Command { argv: words.iter().map(ToString::to_string).collect(), secret: true }
+    }
+
+    #[tokio::test]
+    async fn reads_each_source() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(directory.path().join("value")).unwrap();
+        for (written, read) in [("a b\n", "a b"), ("two\n\n", "two\n"), ("", ""), ("\n", ""), ("é$(x)", "é$(x)")] {
+            std::fs::write(&path, written).unwrap();
+            assert_eq!(resolved(SecretSource::File { path: path.clone(), secret: true }).await.unwrap(), read);
+        }
+        assert_eq!(resolved(command(&["printf", "%s\n", "$HOME; `id`"])).await.unwrap(), "$HOME; `id`");
+        let literal = SecretSource::Literal { value: "x".into(), secret: false };
+        assert!(!resolve(&literal).await.unwrap().secret);
+        // Cargo sets this one for every test.
+        let name = "CARGO_PKG_NAME".to_owned();
+        assert_eq!(resolved(SecretSource::Environment { name, secret: true }).await.unwrap(), "deployer");
+    }
+
+    #[tokio::test]
+    async fn names_the_source_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(directory.path().join("value")).unwrap();
+        let missing = path.with_file_name("missing");
+        std::fs::write(&path, b"canary\xff").unwrap();
+        let cases = [
+            (
+                SecretSource::Environment { name: "DEPLOYER_NOT_SET".into(), secret: true },
+                "DEPLOYER_NOT_SET is not set",
+            ),
+            (SecretSource::File { path: missing, secret: true }, "missing of a value cannot be read: entity not found"),
+            (SecretSource::File { path, secret: true }, "value of a value is not UTF-8 text"),
+            (command(&["sh", "-c", "echo can''ary; echo can''ary >&2; exit 3"]), "failed (exit status: 3)"),
+            (command(&["printf", r"can\141ry\377"]), "does not print UTF-8 text"),
+            (command(&["no-such-program-here"]), "cannot be run"),
+        ];
+        for (source, words) in cases {
+            let failure = resolved(source).await.unwrap_err();
+            assert_eq!(failure.reason, Reason::SecretUnresolved);
+            assert!(failure.message.contains(words), "{failure}");
+            assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Takes secret values out of text that is about to be reported. Never knows where a value comes from.
+
+use super::forms;
+use crate::model::bounded;
+use aho_corasick::{AhoCorasick, MatchKind};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use zeroize::Zeroizing;
+
+/// Shorter values are too common to be told from other text.
+const SHORTEST: usize = 4;
+/// The text in a secret's place.
+const HIDDEN: &str = "***";
+/// Longer texts are looked for one by one instead of all at once.
+const LONGEST: usize = 4 * 1024;
+/// Bytes of all texts that are looked for at once: the search takes about 40 times that of memory while it is made.
+const BUDGET: usize = 1 << 20;
+
+/// More remarks that something is left out than an honest text has: it is hidden as a whole.
+const CUTS: usize = 100;
+
+/// Takes secret values out of text, in whatever form they come. Can learn more of them while others use it.
+#[derive(Default)]
+pub struct Redactor {
+    known: RwLock<Arc<Known>>,
+}
+
+/// The secrets to look for. The search is not wiped from memory when it is dropped; the values are.
+#[derive(Default)]
+struct Known {
+    values: Vec<SecretString>,
+    search: Option<AhoCorasick>,
+    long: Vec<SecretString>,
+}
+
+impl Redactor {
+    /// Knows these secrets in all their forms; also each line of one that has several. Values under four bytes are left
+    /// out.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
+        let redactor = Self::default();
+        redactor.learn(secrets);
+        redactor
+    }
+
+    /// Hides these secrets, too.
+    pub fn learn<'a>(&self, secrets: impl IntoIterator<Item = &'a SecretString>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut values: BTreeSet<String> = known.values.iter().map(|value| value.expose_secret().to_owned()).collect();
+        let before = values.len();
+        for secret in secrets {
+            let whole = secret.expose_secret();
+            let lines = whole.lines().map(str::trim).filter(|line| whole.contains('\n') && line.len() >= 2 * SHORTEST);
+            values.extend(lines.chain([whole]).filter(|text| text.len() >= SHORTEST).map(str::to_owned));
+        }
+        if values.len() > before {
+            *known = Arc::new(Known::of(&values));
+        }
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says whether there is nothing to hide.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known().values.is_empty()
+    }
+
+    /// The values that are on one line, for a keeper of logs that hides what it is given. They must reach nobody else.
+    #[must_use]
+    pub fn lines(&self) -> Vec<SecretString> {
+        self.known().values.iter().filter(|value| !value.expose_secret().contains('\n')).cloned().collect()
+    }
+
+    /// The text with `***` in place of every secret.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.redacted(text).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// The same; `None` where the text holds no secret.
+    #[must_use]
+    pub fn redacted(&self, text: &str) -> Option<String> {
+        let spans = self.known().spans(text);
+        if spans.is_empty() {
+            return None;
+        }
+        let (mut out, mut from) = (String::with_capacity(text.len()), 0);
+        for (start, end) in spans {
+            out.push_str(&text[from..start]);
+            out.push_str(HIDDEN);
+            from = end;
+        }
+        out.push_str(&text[from..]);
+        Some(out)
+    }
+}
+
+impl Known {
+    fn of(values: &BTreeSet<String>) -> Self {
+        let mut long: Vec<SecretString> = Vec::new();
+        let mut texts: BTreeSet<String> = BTreeSet::new();
+        let mut budget = BUDGET;
+        // The values themselves come first: what does not fit any more is their other forms.
+        let forms = values.iter().filter(|value| value.len() <= LONGEST).flat_map(|value| forms::of(value));
+        for (text, is_value) in values.iter().cloned().map(|it| (it, true)).chain(forms.map(|it| (it, false))) {
+            if text.len() <= LONGEST && text.len() <= budget {
+                budget -= text.len();
+                texts.insert(text);
+            } else if is_value {
+                long.push(text.into());
+            }
+        }
+        // Of as many texts as fit into the budget it can always be made.
+        let search = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&texts).ok();
+        if search.is_none() {
+            long.extend(texts.into_iter().map(SecretString::from));
+        }
+        Self { values: values.iter().map(|value| value.as_str().into()).collect(), search, long }
+    }
+
+    /// The parts of a text that are secret, in order and apart from each other: what overlaps is one.
+    fn spans(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        let searched = self.search.iter().flat_map(|search| search.find_overlapping_iter(text));
+        // They come in the order of their ends.
+        for found in searched {
+            merge(&mut spans, (found.start(), found.end()));
+        }
+        let found = |value: &SecretString| {
+            let value = value.expose_secret();
+            text.match_indices(value).map(|(at, _)| (at, at + value.len())).collect::<Vec<_>>()
+        };
+        let long: Vec<_> = self.long.iter().flat_map(found).chain(self.cut(text)).collect();
+        if !long.is_empty() {
+            let mut all: Vec<_> = spans.into_iter().chain(long).collect();
+            all.sort_unstable_by_key(|(_, end)| *end);
+            spans = Vec::new();
+            for span in all {
+                merge(&mut spans, span);
+            }
+        }
+        spans
+    }
+
+    /// Returns the parts of secrets that were cut: before an ellipsis, and on both sides of a remark that a part of the
+    /// text is left out.
+    fn cut(&self, text: &str) -> Vec<(usize, usize)> {
+        let cuts: Vec<_> = bounded::cuts(text).take(CUTS + 1).collect();
+        if cuts.len() > CUTS {
+            return vec![(0, text.len())];
+        }
+        let ellipses = text.match_indices('…').map(|(at, _)| at);
+        let ends: Vec<_> = ellipses.chain(cuts.iter().map(|(end, _)| *end)).collect();
+        if ends.is_empty() {
+            return Vec::new();
+        }
+        let text = text.as_bytes();
+        let values = self.values.iter().map(SecretString::expose_secret);
+        let all = values.flat_map(|value| forms::of(value).into_iter().chain([value.to_owned()]));
+        let mut spans = Vec::new();
+        for secret in all.map(Zeroizing::new).filter(|secret| secret.len() >= SHORTEST) {
+            let word = secret.as_bytes();
+            let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(word.iter().rev().copied().collect());
+            // An honest text has many ellipses, and few after a part of a secret.
+            let parts: BTreeSet<_> = word.windows(SHORTEST).collect();
+            for &end in ends.iter().filter(|end| parts.contains(suffix(&text[..**end], SHORTEST))) {
+                let before = overlap(suffix(&text[..end], word.len()).iter().copied(), word);
+                spans.extend((before >= SHORTEST).then_some((end - before, end)));
+            }
+            for &(_, start) in &cuts {
+                let near = &text[start..text.len().min(start + word.len())];
+                let after = overlap(near.iter().rev().copied(), &reversed);
+                spans.extend((after >= SHORTEST).then_some((start, start + after)));
+            }
+        }
+        spans
+    }
+}
+
+fn suffix(text: &[u8], length: usize) -> &[u8] {
+    &text[text.len().saturating_sub(length)..]
+}
+
+/// Returns the length of the longest end of `text` that is the beginning of `word`, without the whole word. It is the state in
+/// which the automaton of Knuth, Morris and Pratt for the word ends.
+fn overlap(text: impl Iterator<Item = u8>, word: &[u8]) -> usize {
+    let mut borders = vec![0];
+    let step = |borders: &[usize], mut state: usize, byte: u8| {
+        loop {
+            if state < word.len() && word[state] == byte {
+                return state + 1;
+            }
+            if state == 0 {
+                return 0;
+            }
+            state = borders[state - 1];
+        }
+    };
+    for at in 1..word.len() {
+        borders.push(step(&borders, borders[at - 1], word[at]));
+    }
+    let state = text.fold(0, |state, byte| step(&borders, state, byte));
+    if state == word.len() { borders[state - 1] } else { state }
+}
+
+/// Adds a span that ends where the last one does or later.
+fn merge(spans: &mut Vec<(usize, usize)>, (mut start, end): (usize, usize)) {
+    while let Some((before, _)) = spans.pop_if(|(_, last)| *last > start) {
+        start = start.min(before);
+    }
+    spans.push((start, end));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The private key: put where ssh finds it, and judged before anything connects. Never is its text shown, and a key
+//! from a secret is in memory, no longer than until the login.
+
+use super::key::{self, KeyForm};
+use super::master::Call;
+use super::settings::{HELPER, Settings, words};
+use crate::io::process::{self, Environment};
+use crate::io::scratch::SecretFile;
+use crate::manifest::environment::Identity;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use camino::Utf8Path;
+use secrecy::ExposeSecret;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+impl Call<'_> {
+    /// Puts the private key where ssh finds it under a name that needs no quotes.
+    pub(super) fn place_identity(&mut self) -> std::io::Result<()> {
+        let Some(identity) = &self.way.ssh.identity else { return Ok(()) };
+        let here = self.directory.path().join("identity");
+        match (identity, &self.way.key_text) {
+            (Identity::File(path), _) => {
+                symlink(std::path::absolute(path)?, &here)?;
+                for suffix in [".pub", "-cert.pub"] {
+                    let beside = format!("{path}{suffix}");
+                    if Path::new(&beside).exists() {
+                        symlink(std::path::absolute(&beside)?, self.path(&format!("identity{suffix}")))?;
+                    }
+                }
+            }
+            (Identity::Secret(_), Some(text)) => {
+                // OpenSSH refuses a key without its last newline, which resolving has dropped.
+                let text = Zeroizing::new(format!("{}\n", text.expose_secret().trim_end()));
+                self.key = Some(SecretFile::place(&here, text.as_bytes())?);
+            }
+            (Identity::Secret(_), None) => {}
+        }
+        self.options.extend(["-i".to_owned(), here.to_string_lossy().into_owned()]);
+        self.option("IdentitiesOnly=yes");
+        Ok(())
+    }
+
+    /// Finds out before anything connects that the private key cannot be used.
+    pub(super) async fn check_identity(&self) -> Result<(), Failure> {
+        let (text, name) = match (&self.way.ssh.identity, &self.way.key_text) {
+            (None, _) => return Ok(()),
+            (Some(Identity::File(path)), _) => (self.read_key(path)?, format!("The key file {path}")),
+            (Some(Identity::Secret(_)), Some(text)) => {
+                (text.expose_secret().to_owned(), "The key given as a secret".to_owned())
+            }
+            (Some(Identity::Secret(_)), None) => {
+                return Err(Failure::new(Reason::KeyUnusable, "The key given as a secret was not resolved"));
+            }
+        };
+        let form = key::form(&text);
+        drop(secrecy::SecretString::from(text));
+        let hint = match form {
+            KeyForm::Plain => return Ok(()),
+            KeyForm::Encrypted | KeyForm::Public if self.agent_holds_it().await => return Ok(()),
+            KeyForm::Encrypted => {
+                let failure =
+                    Failure::new(Reason::KeyPassphrase, format!("{name} has a passphrase, and no agent holds it"));
+                return Err(match &self.way.ssh.identity {
+                    Some(Identity::File(path)) => failure.hint(format!("Run ssh-add {} first", quote(path.as_str()))),
+                    _ => failure.hint("Give a key without a passphrase, or a file whose key ssh-agent holds"),
+                });
+            }
+            KeyForm::Public => {
+                return Err(Failure::new(
+                    Reason::KeyUnusable,
+                    format!("{name} is a public key, and no agent holds the private one"),
+                ));
+            }
+            KeyForm::Putty => "Convert it: puttygen KEY.ppk -O private-openssh -o KEY",
+            KeyForm::Other => "Name the private key itself, as ssh-keygen makes it",
+        };
+        Err(Failure::new(Reason::KeyUnusable, format!("{name} is not a private key that OpenSSH reads")).hint(hint))
+    }
+
+    fn read_key(&self, path: &Utf8Path) -> Result<String, Failure> {
+        let unusable = |what: String| Failure::new(Reason::KeyUnusable, format!("The key file {path} {what}"));
+        let about = fs::metadata(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
+        if !about.is_file() {
+            return Err(unusable("is not a file".into()));
+        }
+        let text = fs::read(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
+        let text = String::from_utf8(text).map_err(|_| unusable("is not a private key that OpenSSH reads".into()))?;
+        let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());
+        let mode = about.permissions().mode() & 0o777;
+        if own && mode & 0o077 != 0 && key::form(&text) != KeyForm::Public {
+            let failure = unusable(format!("can be read by others (mode {mode:04o}), so ssh refuses it"));
+            return Err(failure.hint(format!("Run chmod 600 {}", quote(path.as_str()))));
+        }
+        Ok(text)
+    }
+
+    /// Whether the agent that ssh would ask holds the key.
+    async fn agent_holds_it(&self) -> bool {
+        let Ok(settings) = Settings::read(&self.options, self.way.address).await else { return false };
+        let mut list = words(&["ssh-add", "-l"]);
+        if let Some(socket) = settings.agent {
+            list.splice(0..0, ["env".to_owned(), format!("SSH_AUTH_SOCK={socket}")]);
+        }
+        let print = [words(&["ssh-keygen", "-l", "-f"]), vec![self.path("identity")]].concat();
+        let held = process::run_in(Environment::User, &list, b"", HELPER).await;
+        let (Ok(held), Ok(printed)) = (held, process::run(&print, b"", HELPER).await) else { return false };
+        let fingerprint = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+        let wanted = String::from_utf8_lossy(&printed.stdout).lines().next().and_then(fingerprint);
+        let held: BTreeSet<_> = String::from_utf8_lossy(&held.stdout).lines().filter_map(fingerprint).collect();
+        wanted.is_some_and(|wanted| held.contains(&wanted))
+    }
+}
+
+/// The system's words without their number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,334 @@
+//! Starts the one connection to a host: options, host keys, the private key, and another try where that may help.
+//! Never is a host key left unchecked, and no password or passphrase is ever asked for at a terminal.
+
+use super::Way;
+use super::key;
+use super::login_log::LoginLog;
+use super::settings::{Settings, bare, fingerprint, words};
+use super::trouble::{self, Trouble};
+use crate::io::process::{self, Environment};
+use crate::io::scratch::{Directory, SecretFile};
+use crate::manifest::environment::Identity;
+use crate::model::bounded;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// What authentication may take beyond the connection itself.
+const AUTHENTICATION: Duration = Duration::from_secs(30);
+
+/// A running master: its socket is `master` in `directory`.
+pub(super) struct Master {
+    pub(super) directory: Directory,
+    /// `TYPE BASE64` of the host key that was verified or learned.
+    pub(super) keys: Vec<String>,
+}
+
+/// Connects; refused and silent hosts are tried again for `wait`.
+pub(super) async fn start(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Master, Failure> {
+    let call = Call::prepare(way).await?;
+    let begun = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let (failure, passing) = match call.dial().await {
+            Ok(keys) => return Ok(call.finish(keys)),
+            Err(refused) => refused,
+        };
+        let left = wait.saturating_sub(begun.elapsed());
+        if !passing || left <= pause {
+            return Err(failure);
+        }
+        let what = match failure.reason {
+            Reason::ConnectionTimeout => "no answer",
+            _ => "connection refused",
+        };
+        waiting(&format!("{what}, trying again for {} s", left.as_secs()));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// How the host's key is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Only pinned keys.
+    Pinned,
+    /// Known to the user, or recorded by us.
+    Known,
+    /// Any key of a host that nobody knows yet.
+    Learn,
+}
+
+/// One prepared way to a host.
+pub(super) struct Call<'a> {
+    pub(super) way: &'a Way<'a>,
+    pub(super) directory: Directory,
+    /// The private key where it is a secret: there until the login.
+    pub(super) key: Option<SecretFile>,
+    trust: Trust,
+    /// Arguments that are the same for every question about this host.
+    pub(super) options: Vec<String>,
+}
+
+impl<'a> Call<'a> {
+    async fn prepare(way: &'a Way<'a>) -> Result<Call<'a>, Failure> {
+        let directory = Directory::new().map_err(|error| local(&error))?;
+        let trust = match (way.ssh.host_key.is_empty(), way.known.is_empty()) {
+            (false, _) => Trust::Pinned,
+            (true, true) if way.accept_new => Trust::Learn,
+            (true, _) => Trust::Known,
+        };
+        let mut call = Self { way, directory, key: None, trust, options: Vec::new() };
+        call.lay_out().map_err(|error| local(&error))?;
+        if call.trust == Trust::Learn {
+            call.learn().await?;
+        }
+        call.check_identity().await?;
+        Ok(call)
+    }
+
+    pub(super) fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_string_lossy().into_owned()
+    }
+
+    /// Writes the files ssh reads and collects its options.
+    fn lay_out(&mut self) -> std::io::Result<()> {
+        let ssh = self.way.ssh;
+        let timeout = ssh.connect_timeout.as_secs().max(1);
+        // For every hop, jump hosts included; the first value of an option counts.
+        let config = format!(
+            "BatchMode yes\nStrictHostKeyChecking yes\nNoHostAuthenticationForLocalhost no\nLogLevel INFO\n\
+             ConnectTimeout {timeout}\nConnectionAttempts 1\nServerAliveInterval 10\nServerAliveCountMax 3\n\
+             ForwardAgent no\nForwardX11 no\nTunnel no\nPermitLocalCommand no\nUpdateHostKeys no\nCheckHostIP no\n\
+             AddKeysToAgent no\nRemoteCommand none\nRequestTTY no\n\
+             Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
+        );
+        fs::write(self.directory.path().join("config"), config)?;
+        let ours = if ssh.host_key.is_empty() { self.way.known } else { &ssh.host_key };
+        let known: String = ours.iter().fold(String::new(), |mut lines, key| {
+            let _ = writeln!(lines, "* {}", key.trim());
+            lines
+        });
+        fs::write(self.directory.path().join("known"), known)?;
+
+        self.options = ["-F".to_owned(), self.path("config")].to_vec();
+        if let Some(port) = ssh.port {
+            self.options.extend(["-p".to_owned(), port.to_string()]);
+        }
+        if let Some(user) = &ssh.user {
+            self.options.extend(["-l".to_owned(), user.clone()]);
+        }
+        self.option("ClearAllForwardings=yes");
+        // ssh tells which key it was offered: to record it, and to show its fingerprint.
+        self.option(&format!("KnownHostsCommand=/bin/sh -c 'echo \"%t %K\" >>{}'", self.path("offered")));
+        match self.trust {
+            Trust::Pinned => {
+                self.option(&format!("UserKnownHostsFile={}", self.path("known")));
+                self.option("GlobalKnownHostsFile=/dev/null");
+            }
+            Trust::Known if !ours.is_empty() => {
+                let files = format!("{} /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2", self.path("known"));
+                self.option(&format!("GlobalKnownHostsFile={files}"));
+            }
+            Trust::Known | Trust::Learn => {}
+        }
+        if let Some(jump) = &ssh.jump {
+            self.jump(jump);
+        }
+        self.place_identity()
+    }
+
+    pub(super) fn option(&mut self, option: &str) {
+        self.options.extend(["-o".to_owned(), option.to_owned()]);
+    }
+
+    /// The same as `-J`, but what a jump host complains about is not lost.
+    fn jump(&mut self, jump: &str) {
+        let (before, last) = jump.rsplit_once(',').map_or((None, jump), |(before, last)| (Some(before), last));
+        let hop = Hop::read(last);
+        let mut argv = words(&["ssh", "-F", &self.path("config"), "-E", &self.path("jump"), "-W", "[%h]:%p"]);
+        for (option, value) in [("-J", before), ("-l", hop.user), ("-p", hop.port)] {
+            // A percent sign would be expanded.
+            argv.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.replace('%', "%%")]));
+        }
+        argv.extend(["--".to_owned(), hop.host.replace('%', "%%")]);
+        let line: Vec<_> = argv.iter().map(|word| quote(word)).collect();
+        self.option(&format!("ProxyCommand={}", line.join(" ")));
+    }
+
+    /// Prepares to accept the key of a host that nobody knows yet. Another key of a known host, of whatever type,
+    /// stays a changed one.
+    async fn learn(&mut self) -> Result<(), Failure> {
+        let settings = Settings::read(&self.options, self.way.address).await?;
+        self.option("StrictHostKeyChecking=accept-new");
+        let files = std::iter::once(self.path("known")).chain(settings.known_files).collect::<Vec<_>>();
+        let quoted: Vec<_> = files.iter().map(|file| format!("\"{file}\"")).collect();
+        self.option(&format!("UserKnownHostsFile={}", quoted.join(" ")));
+        Ok(())
+    }
+
+    /// One attempt. The flag of a failure says whether another attempt may help.
+    async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
+        let _ = fs::remove_file(self.path("offered"));
+        let unmade = |error: std::io::Error| (local(&error), false);
+        let create = |name| LoginLog::create(&self.directory.path().join(name)).map_err(unmade);
+        let (mut log, mut jump) = (create("log")?, create("jump")?);
+        // ControlPersist ends a master whose runner was killed: see `Host::held`.
+        let argv = [
+            words(&["ssh", "-M", "-f", "-N", "-o", "ControlPersist=2", "-S"]),
+            vec![self.path("master"), "-E".to_owned(), self.path("log")],
+            self.options.clone(),
+            vec!["--".to_owned(), bare(self.way.address).to_owned()],
+        ]
+        .concat();
+        let hops = if self.way.ssh.jump.is_some() { 2 } else { 1 };
+        let limit = self.way.ssh.connect_timeout * hops + AUTHENTICATION;
+        let finished = tokio::select! {
+            finished = process::run_in(Environment::User, &argv, b"", limit) => finished,
+            never = log.follow() => match never {},
+            never = jump.follow() => match never {},
+        };
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(failure) if matches!(failure.reason, Reason::ToolMissing | Reason::OutputTooLarge) => {
+                return Err((failure, false));
+            }
+            Err(_) => {
+                let message = format!("{} does not finish the login", self.whom());
+                return Err((Failure::new(Reason::ConnectionTimeout, message), true));
+            }
+        };
+        if finished.status.success() {
+            return Ok(self.offered());
+        }
+        // The log holds what ssh says itself; the host's banner, which may say anything, went to standard error.
+        let said = log.into_text();
+        let said = if said.is_empty() { String::from_utf8_lossy(&finished.stderr).into_owned() } else { said };
+        let said = said.replace(&self.path("identity"), &self.identity_name());
+        Err(self.refused(&said, &jump.into_text()).await)
+    }
+
+    /// Who is called, for messages.
+    fn whom(&self) -> String {
+        match self.way.ssh.port {
+            Some(port) => format!("{} port {port}", self.way.address),
+            None => self.way.address.to_owned(),
+        }
+    }
+
+    fn identity_name(&self) -> String {
+        match &self.way.ssh.identity {
+            Some(Identity::File(path)) => path.to_string(),
+            _ => "(secret)".to_owned(),
+        }
+    }
+
+    /// Makes a failure of what ssh said, and of what the ssh to the jump host said.
+    async fn refused(&self, said: &str, jump: &str) -> (Failure, bool) {
+        if !jump.trim().is_empty() {
+            let (Trouble { reason, passing }, line) = trouble::of_ssh(jump);
+            let name = self.way.ssh.jump.as_deref().unwrap_or_default();
+            let failure = Failure::new(reason, format!("Cannot get to {} through {name}: {line}", self.whom()));
+            return (failure.hint(format!("Try it by hand: ssh {}", quote(name))), passing);
+        }
+        let (Trouble { reason, passing }, line) = trouble::of_ssh(said);
+        let failure = match reason {
+            Reason::HostKeyUnknown | Reason::HostKeyChanged => self.distrusted(reason, said).await,
+            Reason::ConnectionLost => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom()))
+                .hint(format!("Try it by hand: ssh {}", quote(self.way.address))),
+            _ => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom())),
+        };
+        (failure, passing)
+    }
+
+    /// Words a host key that was not accepted. An unknown one stands in the details, as `TYPE BASE64`.
+    async fn distrusted(&self, reason: Reason, said: &str) -> Failure {
+        let offered = self.offered().pop();
+        let print = match &offered {
+            Some(key) => fingerprint(key).await.unwrap_or_else(|| key.clone()),
+            None => "a key that could not be read".to_owned(),
+        };
+        let changed = |known: &str| {
+            Failure::new(Reason::HostKeyChanged, format!("{} answers with {print}, which is not {known}", self.whom()))
+        };
+        if self.trust == Trust::Pinned {
+            return changed("a key pinned in ssh.host_key");
+        }
+        if reason == Reason::HostKeyUnknown {
+            if !self.way.known.is_empty() {
+                return changed("the key recorded at the first contact");
+            }
+            let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
+            return offered.into_iter().fold(failure, Failure::details);
+        }
+        let place = said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
+        match place {
+            Some((_, place)) if !place.starts_with(&self.path("known")) => changed(&format!("the one in {place}")),
+            Some(_) => changed("the key recorded at the first contact"),
+            None => changed("the known one"),
+        }
+    }
+
+    /// The keys the host showed in the last attempt, as `TYPE BASE64`. Certificates are not keys to record.
+    fn offered(&self) -> Vec<String> {
+        let text = bounded::beginning(self.path("offered"));
+        let keys: BTreeSet<_> = text.lines().filter(|line| !line.contains("-cert-")).filter_map(key::public).collect();
+        keys.into_iter().collect()
+    }
+
+    /// The part that stays once the master runs: not the key.
+    fn finish(self, keys: Vec<String>) -> Master {
+        Master { directory: self.directory, keys }
+    }
+}
+
+/// One jump host, written `[ssh://][USER@]HOST[:PORT]`, an IPv6 address in brackets where a port follows.
+struct Hop<'a> {
+    user: Option<&'a str>,
+    host: &'a str,
+    port: Option<&'a str>,
+}
+
+impl<'a> Hop<'a> {
+    fn read(text: &'a str) -> Self {
+        let text = text.strip_prefix("ssh://").unwrap_or(text).trim_end_matches('/');
+        let (user, place) = text.rsplit_once('@').map_or((None, text), |(user, place)| (Some(user), place));
+        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None => match place.split_once(':') {
+                Some((host, port)) if !port.contains(':') => (host, Some(port)),
+                _ => (place, None),
+            },
+        };
+        Self { user, host, port }
+    }
+}
+
+fn local(error: &std::io::Error) -> Failure {
+    Failure::new(Reason::CommandFailed, format!("Cannot prepare a temporary directory for ssh: {error}"))
+        .hint("Check that /tmp can be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_jump_hosts() {
+        let cases = [
+            ("gate", (None, "gate", None)),
+            ("me@gate:2222", (Some("me"), "gate", Some("2222"))),
+            ("ssh://me@gate:2222/", (Some("me"), "gate", Some("2222"))),
+            ("me@[::1]:2222", (Some("me"), "::1", Some("2222"))),
+            ("[::1]", (None, "::1", None)),
+            ("fe80::1%eth0", (None, "fe80::1%eth0", None)),
+        ];
+        for (text, expected) in cases {
+            let hop = Hop::read(text);
+            assert_eq!((hop.user, hop.host, hop.port), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! One SSH session: run scripts, send data, follow output, forward ports. The only file that names `openssh`; it
+//! knows nothing about what the scripts do.
+
+mod forward;
+mod hand_over;
+mod identity;
+mod key;
+mod login_log;
+mod master;
+pub(crate) mod script;
+pub(crate) mod settings;
+mod stream;
+pub(crate) mod trouble;
+mod way;
+
+pub use forward::Forward;
+pub use key::public;
+pub use script::Line;
+pub use stream::Stream;
+pub use way::Way;
+
+use crate::io::scratch::Claim;
+use crate::model::bounded::{self, Ends};
+use crate::model::failure::{Failure, Reason};
+use openssh::{Child, ForwardType, Session, Socket, Stdio};
+use script::Marks;
+use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use zeroize::Zeroizing;
+
+/// Scripts that run at once on one host: sshd's `MaxSessions` is 10, and others may use the rest.
+const CHANNELS: usize = 6;
+/// What a script may take beyond its limit: the host ends it, `timeout -k 5` adds five seconds.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a host may take to begin a command.
+const OPENING: Duration = Duration::from_secs(30);
+/// How long sudo may take to check a password.
+const SUDO: Duration = Duration::from_secs(30);
+
+/// Bytes that follow a script on its standard input.
+#[derive(Clone)]
+pub enum Input {
+    /// None.
+    Empty,
+    /// From memory; may hold secrets, never printed.
+    Bytes(Vec<u8>),
+    /// A file of this machine, streamed.
+    File(camino::Utf8PathBuf),
+    /// Made while it is sent.
+    Stream(Stream),
+}
+
+/// What a script left behind.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its own exit code.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, lossily decoded, with noise of sudo and the login banner; the middle of a long one is left out.
+    pub stderr: String,
+}
+
+/// A connection to one host; scripts run there as root.
+pub struct Host {
+    session: Session,
+    /// The claim on the session's directory.
+    _claim: Claim,
+    /// An idle connection to the master's socket. The master ends two seconds after its last one is closed, so it
+    /// lives as long as this process, however that ends.
+    held: UnixStream,
+    address: String,
+    command: String,
+    sudo_password: Option<SecretString>,
+    keys: Vec<String>,
+    channels: Semaphore,
+    /// The way it was made over, and when.
+    print: blake3::Hash,
+    made: Instant,
+}
+
+impl Host {
+    /// Connects, trying refused and silent hosts again for `wait`; `waiting` hears why it takes long.
+    ///
+    /// # Errors
+    /// One reason for each way a connection can fail. That of `HostKeyUnknown` names the fingerprint, and its
+    /// details are the key, `TYPE BASE64`, to be passed as `known` once somebody vouches for it.
+    pub async fn connect(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Self, Failure> {
+        let master = master::start(way, wait, waiting).await?;
+        let held = UnixStream::connect(master.directory.path().join("master")).await;
+        let (directory, claim) = master.directory.into_parts();
+        let session = Session::new_native_mux(directory);
+        let held = held.map_err(|error| {
+            Failure::new(Reason::ConnectionLost, format!("The connection to {} broke at once: {error}", way.address))
+        })?;
+        Ok(Self {
+            session,
+            _claim: claim,
+            held,
+            address: way.address.to_owned(),
+            command: script::command_line(way.sudo_password.is_some()),
+            sudo_password: way.sudo_password.clone(),
+            keys: master.keys,
+            channels: Semaphore::new(CHANNELS),
+            print: way.print(),
+            made: Instant::now(),
+        })
+    }
+
+    /// How long ago the host's key was checked.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    /// Whether this connection is not known to be lost, and one made now would be made over the same way.
+    #[must_use]
+    pub fn serves(&self, way: &Way<'_>) -> bool {
+        self.print == way.print() && !self.ended()
+    }
+
+    /// Whether ssh has ended, as far as was heard.
+    fn ended(&self) -> bool {
+        loop {
+            match self.held.try_read(&mut [0; 64]) {
+                Ok(1..) => {}
+                Ok(0) => return true,
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
+    /// The host keys that this connection verified or learned, `TYPE BASE64`.
+    pub fn host_keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Runs a script as root, with `input` as its standard input. It does not end with the connection, nor when this
+    /// future is dropped, but at its own end or its limit.
+    ///
+    /// # Errors
+    /// The script's own exit code is not an error. `CommandFailed` where it ran out of time, `ConnectionLost` where
+    /// its end is not known, `OutputTooLarge` where more comes than [`bounded`] allows; then its channel is closed.
+    pub async fn run(&self, script: &str, input: Input, limit: Duration) -> Result<Output, Failure> {
+        let tail = match input {
+            Input::Empty => Tail::None,
+            Input::Bytes(bytes) => Tail::Bytes(bytes),
+            Input::File(path) => {
+                let file = tokio::fs::File::open(&path).await.map_err(|error| {
+                    Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
+                        .hint("Check that it exists and can be read")
+                })?;
+                Tail::File(file, path)
+            }
+            Input::Stream(stream) => Tail::Stream(stream),
+        };
+        let (marks, status, stderr) = self.converse(script, tail, limit, &mut |_| Ok(())).await?;
+        Ok(Output { status, stdout: marks.into_held(), stderr })
+    }
+
+    /// Runs a script as root and hands over its standard output line by line. The script has no standard input; it
+    /// ends with the connection, when this future is dropped, or when `line` returns an error.
+    ///
+    /// # Errors
+    /// As [`Host::run`], and what `line` returns.
+    pub async fn follow(
+        &self,
+        script: &str,
+        limit: Duration,
+        line: &mut (dyn FnMut(&Line) -> Result<(), Failure> + Send),
+    ) -> Result<i32, Failure> {
+        let mut each = |marks: &mut Marks| marks.take_lines().iter().try_for_each(&mut *line);
+        let (_, status, _) = self.converse(&script::leashed(script), Tail::Open, limit, &mut each).await?;
+        Ok(status)
+    }
+
+    /// Whether the connection is lost, or will be within a second: a host that goes down lets some commands fail
+    /// first.
+    pub async fn gone(&self) -> bool {
+        let ended = async { while self.held.readable().await.is_ok() && !self.ended() {} };
+        tokio::time::timeout(Duration::from_secs(1), ended).await.is_ok()
+    }
+
+    /// Ends the connection, and waits until ssh has gone.
+    pub async fn close(self) {
+        let Self { session, mut held, .. } = self;
+        let ended = async {
+            // Stops listening; the master goes when nobody is connected any more.
+            let directory = session.close().await;
+            let _ = held.shutdown().await;
+            let _ = held.read_to_end(&mut Vec::new()).await;
+            directory
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    }
+
+    /// Opens or closes a forwarded port; why not, in ssh's words.
+    async fn port(&self, local: SocketAddr, remote: SocketAddr, open: bool) -> Result<(), String> {
+        // The crate's own conversion puts brackets around IPv6 addresses, which sshd does not resolve.
+        let remote = Socket::TcpSocket { host: remote.ip().to_string().into(), port: remote.port() };
+        let done = if open {
+            self.session.request_port_forward(ForwardType::Local, local, remote).await
+        } else {
+            self.session.close_port_forward(ForwardType::Local, local, remote).await
+        };
+        done.map_err(|error| error.to_string())
+    }
+
+    /// Begins a command, once fewer than [`CHANNELS`] run. A host that answers everything but this is as good as lost.
+    async fn open(&self) -> Result<(SemaphorePermit<'_>, Child<&Session>), Failure> {
+        let channel = self.channels.acquire().await.map_err(|_| self.lost(""))?;
+        let mut command = self.session.raw_command(&self.command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match tokio::time::timeout(OPENING, command.spawn()).await {
+            Ok(child) => Ok((channel, child.map_err(|error| self.lost(&error.to_string()))?)),
+            Err(_) => Err(self.lost("It does not begin a command")),
+        }
+    }
+
+    /// One remote command: sends the script, cuts its output out of the noise, finds its end.
+    async fn converse(
+        &self,
+        script: &str,
+        tail: Tail,
+        limit: Duration,
+        arrived: &mut (dyn FnMut(&mut Marks) -> Result<(), Failure> + Send),
+    ) -> Result<(Marks, i32, String), Failure> {
+        let opened = tokio::time::timeout(limit + GRACE, self.open()).await;
+        let (_channel, mut child) = opened.unwrap_or_else(|_| Err(self.late(limit, "")))?;
+        let nonce = uuid::Uuid::now_v7().simple().to_string();
+        let (Some(stdin), Some(mut stdout), Some(stderr)) =
+            (child.stdin().take(), child.stdout().take(), child.stderr().take())
+        else {
+            return Err(self.lost(""));
+        };
+
+        let mut marks = Marks::new(&nonce);
+        let turn = Turn::default();
+        let errors = Mutex::new(Ends::default());
+        let parcel = Zeroizing::new(script::parcel(&nonce, limit.as_secs(), script));
+        let begun = Instant::now();
+        let hear = async {
+            let mut chunk = vec![0; 64 * 1024];
+            while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
+                marks.push(&chunk[..length]);
+                turn.tell(&marks);
+                arrived(&mut marks)?;
+                if let Some((what, most)) = marks.over() {
+                    return Err(self.too_large(what, most));
+                }
+                if marks.status().is_some() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let listen = async {
+            if listen(stderr, &errors, &turn).await {
+                Ok(())
+            } else {
+                Err(self.too_large("The standard error of a command", bounded::ERRORS))
+            }
+        };
+        let exchange = exchange(hear, self.talk(stdin, &parcel, tail, &turn), listen);
+        let ended = tokio::time::timeout(limit + GRACE, exchange).await;
+        let errors = errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let stderr = String::from_utf8_lossy(&errors.into_bytes()).into_owned();
+        if let Ok(Err(failure)) = ended {
+            return Err(failure);
+        }
+        match marks.status() {
+            Some(124 | 137 | 143) if begun.elapsed() >= limit => Err(self.late(limit, &stderr)),
+            Some(status) => Ok((marks, status, stderr)),
+            None if ended.is_err() => Err(self.late(limit, &stderr)),
+            None if marks.begun() => Err(self.lost("")),
+            None if self.gone().await => Err(self.lost(&stderr)),
+            None => {
+                let code = tokio::time::timeout(Duration::from_secs(2), child.wait()).await;
+                let noise = String::from_utf8_lossy(&marks.into_held()).into_owned();
+                Err(self.unbegun(matches!(code, Ok(Ok(_) | Err(openssh::Error::Remote(_)))), &noise, &stderr))
+            }
+        }
+    }
+
+    /// Writes: a password for sudo, the script, what follows it. Each waits for its turn, because some programs
+    /// read more of their input than is theirs.
+    async fn talk(
+        &self,
+        mut stdin: openssh::ChildStdin,
+        parcel: &[u8],
+        tail: Tail,
+        turn: &Turn,
+    ) -> Result<(), Failure> {
+        if let Some(password) = &self.sudo_password {
+            let line = Zeroizing::new(format!("{}\n", password.expose_secret()));
+            let _ = stdin.write_all(line.as_bytes()).await;
+            let ready = tokio::time::timeout(SUDO, async {
+                tokio::select! { () = turn.ready.notified() => true, () = turn.rejected.notified() => false }
+            });
+            if !ready.await.unwrap_or(false) {
+                return Ok(());
+            }
+        }
+        // Writing fails when the script ends before it read everything: its exit code tells.
+        if stdin.write_all(parcel).await.is_err() {
+            return Ok(());
+        }
+        if !matches!(tail, Tail::None) {
+            turn.begun.notified().await;
+        }
+        match tail {
+            Tail::None => {}
+            Tail::Bytes(bytes) => {
+                let bytes = Zeroizing::new(bytes);
+                let _ = stdin.write_all(&bytes).await;
+            }
+            Tail::File(mut file, path) => {
+                let mut chunk = vec![0; 256 * 1024];
+                loop {
+                    let length = file.read(&mut chunk).await.map_err(|error| {
+                        Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
+                    })?;
+                    if length == 0 || stdin.write_all(&chunk[..length]).await.is_err() {
+                        break;
+                    }
+                }
+            }
+            Tail::Stream(stream) => {
+                let (mut blocks, producer) = stream.start();
+                while let Some(block) = blocks.recv().await.map(Zeroizing::new) {
+                    // The script ended early: its exit code tells why.
+                    if stdin.write_all(&block).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                let ended = producer.await.map_err(std::io::Error::other).flatten();
+                ended.map_err(|error| Failure::new(Reason::UploadFailed, format!("Cannot upload: {error}")))?;
+            }
+            Tail::Open => {
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&self, why: &str) -> Failure {
+        Failure::new(Reason::ConnectionLost, format!("The connection to {} broke while a command ran", self.address))
+            .details(why)
+    }
+
+    fn too_large(&self, what: &str, most: usize) -> Failure {
+        bounded::too_large(&format!("{what} on {}", self.address), most)
+    }
+
+    fn late(&self, limit: Duration, stderr: &str) -> Failure {
+        let limit = humantime::format_duration(limit);
+        Failure::new(Reason::CommandFailed, format!("A command on {} did not end within {limit}", self.address))
+            .details(stderr)
+    }
+
+    /// Why the script did not even begin.
+    fn unbegun(&self, ended: bool, noise: &str, stderr: &str) -> Failure {
+        if stderr.matches(script::PROMPT).count() > 1 {
+            let message = format!("sudo on {} rejects the password", self.address);
+            return Failure::new(Reason::SudoPassword, message).hint("Check ssh.sudo_password");
+        }
+        if let Some((reason, line)) = trouble::of_sudo(stderr) {
+            return Failure::new(reason, format!("Cannot become root on {}: {line}", self.address));
+        }
+        if !ended {
+            return self.lost(stderr);
+        }
+        let message = format!("The login shell on {} does not run commands", self.address);
+        Failure::new(Reason::CommandFailed, message)
+            .hint("Give the user a shell such as /bin/sh")
+            .details(format!("{noise}{stderr}"))
+    }
+}
+
+/// What follows a script on its standard input.
+enum Tail {
+    None,
+    Bytes(Vec<u8>),
+    File(tokio::fs::File, camino::Utf8PathBuf),
+    Stream(Stream),
+    /// Nothing, but it stays open as long as somebody listens.
+    Open,
+}
+
+/// Whose turn it is to speak.
+#[derive(Default)]
+struct Turn {
+    ready: Notify,
+    rejected: Notify,
+    begun: Notify,
+}
+
+impl Turn {
+    fn tell(&self, marks: &Marks) {
+        if marks.ready() {
+            self.ready.notify_one();
+        }
+        if marks.begun() {
+            self.begun.notify_one();
+        }
+    }
+}
+
+/// Writes and reads at once, until the output has ended, or until one of the three fails.
+async fn exchange(
+    hear: impl Future<Output = Result<(), Failure>>,
+    talk: impl Future<Output = Result<(), Failure>>,
+    listen: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    tokio::pin!(hear, talk, listen);
+    let (mut talked, mut listened) = (false, false);
+    loop {
+        tokio::select! {
+            result = &mut hear => {
+                result?;
+                break;
+            }
+            result = &mut listen, if !listened => {
+                result?;
+                listened = true;
+            }
+            result = &mut talk, if !talked => {
+                result?;
+                talked = true;
+            }
+        }
+    }
+    if !listened {
+        // What a script left behind may hold its standard error for long.
+        let _ = tokio::time::timeout(Duration::from_secs(1), listen).await;
+    }
+    Ok(())
+}
+
+/// Collects standard error to its end; `false` where more came than any script says. A second prompt of sudo means that
+/// the password was wrong.
+async fn listen(mut stderr: openssh::ChildStderr, into: &Mutex<Ends>, turn: &Turn) -> bool {
+    let mut chunk = vec![0; 16 * 1024];
+    let mut asked = false;
+    while let Ok(length @ 1..) = stderr.read(&mut chunk).await {
+        let mut said = into.lock().unwrap_or_else(PoisonError::into_inner);
+        said.push(&chunk[..length]);
+        let prompt = script::PROMPT.as_bytes();
+        let beginning = &said.head()[..said.head().len().min(64 * 1024)];
+        if !asked && beginning.windows(prompt.len()).filter(|window| *window == prompt).count() > 1 {
+            asked = true;
+            turn.rejected.notify_one();
+        }
+        if said.is_over() {
+            return false;
+        }
+    }
+    true
+}

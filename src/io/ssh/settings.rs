@@ -1,0 +1,60 @@
+//! What the local programs of OpenSSH tell: the settings for a host, the fingerprint of a key. Never connects.
+
+use crate::io::process::{self, Environment};
+use crate::model::failure::Failure;
+use std::path::Path;
+use std::time::Duration;
+
+/// Limit of these programs.
+pub(super) const HELPER: Duration = Duration::from_secs(10);
+
+/// What ssh would do for a host, as `ssh -G` tells.
+pub(crate) struct Settings {
+    pub(super) known_files: Vec<String>,
+    pub(super) agent: Option<String>,
+}
+
+impl Settings {
+    pub(super) async fn read(options: &[String], address: &str) -> Result<Self, Failure> {
+        let argv = [words(&["ssh", "-G"]), options.to_vec(), vec!["--".to_owned(), bare(address).to_owned()]].concat();
+        let finished = process::run_in(Environment::User, &argv, b"", HELPER).await?;
+        Ok(Self::parse(&String::from_utf8_lossy(&finished.stdout)))
+    }
+
+    /// Reads what `ssh -G` prints.
+    pub(crate) fn parse(text: &str) -> Self {
+        let get =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned);
+        let files = |key: &str| {
+            let list = get(key).unwrap_or_default();
+            list.split_whitespace().map(home).filter(|file| Path::new(file).exists()).collect::<Vec<_>>()
+        };
+        let agent = get("identityagent").filter(|agent| agent != "SSH_AUTH_SOCK").map(|agent| home(&agent));
+        Self { known_files: files("userknownhostsfile"), agent }
+    }
+}
+
+/// `TYPE SHA256:…` of a public key.
+pub(super) async fn fingerprint(key: &str) -> Option<String> {
+    let finished =
+        process::run(&words(&["ssh-keygen", "-l", "-f", "-"]), format!("{key}\n").as_bytes(), HELPER).await.ok()?;
+    let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+    let print = text.split_whitespace().nth(1)?;
+    Some(format!("{} {print}", key.split_whitespace().next()?))
+}
+
+/// An IPv6 address without its brackets.
+pub(super) fn bare(address: &str) -> &str {
+    address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address)
+}
+
+fn home(path: &str) -> String {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest).to_string_lossy().into_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+pub(super) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}

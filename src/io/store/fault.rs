@@ -1,0 +1,58 @@
+//! Why a store cannot be used, in words and with a reason. The only place that knows the database's codes.
+
+use crate::io::disk::by_errno;
+use crate::model::failure::{Failure, Reason};
+use camino::Utf8Path;
+use std::fmt::Display;
+
+/// `SQLITE_IOERR_SHMSIZE`: the index of the write-ahead log cannot grow.
+const SHMSIZE: u32 = 4874;
+
+pub(super) fn unusable(path: &Utf8Path, error: impl Display) -> Failure {
+    Failure::new(Reason::StoreUnusable, format!("The state store {path} cannot be used: {error}"))
+}
+
+pub(super) fn newer(path: &Utf8Path, version: i64) -> Failure {
+    Failure::new(
+        Reason::StoreNewer,
+        format!("The state store {path} has format {version}, which is newer than this deployer knows"),
+    )
+}
+
+pub(super) fn foreign(path: &Utf8Path) -> Failure {
+    unusable(path, "it is a database of another program, or one changed it")
+        .hint("Name another store with --state sqlite:PATH, or take this one from a backup")
+}
+
+pub(super) fn damaged(path: &Utf8Path, how: &str) -> Failure {
+    unusable(path, "it is damaged").details(how)
+}
+
+/// Words what the database says, by its primary result code, and by its extended one where a full disk hides there: the
+/// index of the write-ahead log that cannot grow.
+pub(super) fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
+    let sqlx::Error::Database(database) = error else { return unusable(path, error) };
+    let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+    match code & 0xff {
+        3 | 23 => unusable(path, "permission denied"),
+        5 | 6 => unusable(path, "another process holds it").hint("Wait until that process ends, then run this again"),
+        8 => unusable(path, "it is read-only").or_disk_reason(unwritable(path), path.as_str()),
+        9 => unusable(path, "a query takes more work than a store of deployer can cause"),
+        10 if code != SHMSIZE => {
+            let failure = unusable(path, "the disk fails").details(database.message());
+            failure.or_disk_reason(Some(Reason::IoError), path.as_str())
+        }
+        11 => damaged(path, database.message()),
+        10 | 13 => unusable(path, "the disk is full").or_disk_reason(Some(Reason::DiskFull), path.as_str()),
+        14 => unusable(path, "it cannot be opened").or_disk_reason(unwritable(path), path.as_str()),
+        26 => unusable(path, "it is not a database"),
+        _ => unusable(path, database.message()),
+    }
+}
+
+/// Which trouble of a disk keeps a file from being written: `SQLite` says the same of a file system that can only be read
+/// and of a file without the permission.
+fn unwritable(path: &Utf8Path) -> Option<Reason> {
+    let opened = std::fs::OpenOptions::new().append(true).open(path);
+    opened.err().and_then(|error| by_errno(&error))
+}

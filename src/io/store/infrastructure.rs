@@ -1,0 +1,202 @@
+//! What OpenTofu knows of each environment's infrastructure: its state, sealed, and what belongs to it. Never sees the
+//! state itself, nor the key to it.
+
+use super::Store;
+use crate::model::failure::Failure;
+use camino::Utf8PathBuf;
+
+/// A text of one environment's infrastructure, no secret as it is kept here: what is one comes sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// `.terraform.lock.hcl`: which providers were chosen.
+    LockFile,
+    /// The private host key that the machine is made with, sealed.
+    HostKey,
+    /// How the machine is made, sealed.
+    Recipe,
+    /// The backend of OpenTofu's own that has the state.
+    Backend,
+}
+
+impl Plain {
+    const fn column(self) -> &'static str {
+        match self {
+            Self::LockFile => "lock_file",
+            Self::HostKey => "host_key",
+            Self::Recipe => "recipe",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// A sealed state and the salt of its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// The state, encrypted; `None` where there is none.
+    pub state: Option<Vec<u8>>,
+    /// The salt; `None` where none was drawn yet.
+    pub salt: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// Where a file that belongs beside this store is to be: never part of it.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Utf8PathBuf {
+        self.path.with_file_name(name)
+    }
+
+    /// The sealed state of an environment.
+    pub async fn sealed(&self, project: &str, environment: &str) -> Result<Sealed, Failure> {
+        type Row = (Option<Vec<u8>>, Option<Vec<u8>>);
+        let row: Option<Row> =
+            sqlx::query_as("SELECT sealed, salt FROM infrastructure WHERE project = ? AND environment = ?")
+                .bind(project)
+                .bind(environment)
+                .fetch_optional(&mut *self.connection().await?)
+                .await
+                .map_err(|error| self.unusable(error))?;
+        Ok(row.map_or_else(Sealed::default, |(state, salt)| Sealed { state, salt }))
+    }
+
+    /// Keeps a sealed state in place of the previous one; `None` takes it away. On the disk when this returns.
+    /// `lock` is the one it is written under, if one is; false where another has the state since.
+    pub async fn seal(
+        &self,
+        project: &str,
+        environment: &str,
+        state: Option<&[u8]>,
+        lock: Option<&str>,
+    ) -> Result<bool, Failure> {
+        let done = self
+            .execute(
+                sqlx::query(
+                    "INSERT INTO infrastructure (project, environment, sealed) SELECT ?1, ?2, ?3 WHERE ?4 IS NULL \
+                     OR EXISTS (SELECT 1 FROM infrastructure WHERE project = ?1 AND environment = ?2 AND lock = ?4) \
+                     ON CONFLICT (project, environment) DO UPDATE SET sealed = excluded.sealed",
+                )
+                .bind(project)
+                .bind(environment)
+                .bind(state)
+                .bind(lock),
+            )
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The salt of an environment's key: `fresh` unless one was kept before.
+    pub async fn salt(&self, project: &str, environment: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure> {
+        sqlx::query_scalar(
+            "INSERT INTO infrastructure (project, environment, salt) VALUES (?, ?, ?) \
+             ON CONFLICT (project, environment) DO UPDATE SET salt = coalesce(salt, excluded.salt) RETURNING salt",
+        )
+        .bind(project)
+        .bind(environment)
+        .bind(fresh)
+        .fetch_one(&mut *self.connection().await?)
+        .await
+        .map_err(|error| self.unusable(error))
+    }
+
+    /// Takes the lock on an environment's state, which `instead` may have at present (`None`: nobody). What is
+    /// returned has it now: `lock`, or another's.
+    pub async fn lock_state(
+        &self,
+        project: &str,
+        environment: &str,
+        lock: &str,
+        instead: Option<&str>,
+    ) -> Result<String, Failure> {
+        sqlx::query_scalar(
+            "INSERT INTO infrastructure (project, environment, lock) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (project, environment) DO UPDATE \
+             SET lock = CASE WHEN lock IS NULL OR lock = ?4 THEN excluded.lock ELSE lock END RETURNING lock",
+        )
+        .bind(project)
+        .bind(environment)
+        .bind(lock)
+        .bind(instead)
+        .fetch_one(&mut *self.connection().await?)
+        .await
+        .map_err(|error| self.unusable(error))
+    }
+
+    /// Who has the lock on an environment's state.
+    pub async fn state_lock(&self, project: &str, environment: &str) -> Result<Option<String>, Failure> {
+        let lock: Option<Option<String>> =
+            sqlx::query_scalar("SELECT lock FROM infrastructure WHERE project = ? AND environment = ?")
+                .bind(project)
+                .bind(environment)
+                .fetch_optional(&mut *self.connection().await?)
+                .await
+                .map_err(|error| self.unusable(error))?;
+        Ok(lock.flatten())
+    }
+
+    /// Gives that very lock back; false where another has it.
+    pub async fn unlock_state(&self, project: &str, environment: &str, lock: &str) -> Result<bool, Failure> {
+        let query =
+            sqlx::query("UPDATE infrastructure SET lock = NULL WHERE project = ? AND environment = ? AND lock = ?");
+        Ok(self.execute(query.bind(project).bind(environment).bind(lock)).await?.rows_affected() > 0)
+    }
+
+    /// Keeps a text of an environment's infrastructure.
+    pub async fn keep_plain(&self, project: &str, environment: &str, which: Plain, text: &str) -> Result<(), Failure> {
+        let column = which.column();
+        let statement = format!(
+            "INSERT INTO infrastructure (project, environment, {column}) VALUES (?, ?, ?) \
+             ON CONFLICT (project, environment) DO UPDATE SET {column} = excluded.{column}"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        self.execute(query.bind(project).bind(environment).bind(text)).await?;
+        Ok(())
+    }
+
+    /// A text of an environment's infrastructure.
+    pub async fn plain(&self, project: &str, environment: &str, which: Plain) -> Result<Option<String>, Failure> {
+        let statement = format!("SELECT {} FROM infrastructure WHERE project = ? AND environment = ?", which.column());
+        let text: Option<Option<String>> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(project)
+            .bind(environment)
+            .fetch_optional(&mut *self.connection().await?)
+            .await
+            .map_err(|error| self.unusable(error))?;
+        Ok(text.flatten())
+    }
+
+    /// Whether there is a state of an environment's infrastructure, here or in a backend of OpenTofu's own.
+    pub async fn has_infrastructure(&self, project: &str, environment: &str) -> Result<bool, Failure> {
+        Ok(self.with_infrastructure(project).await?.iter().any(|name| name == environment))
+    }
+
+    /// The environments of a project that have infrastructure.
+    pub async fn with_infrastructure(&self, project: &str) -> Result<Vec<String>, Failure> {
+        sqlx::query_scalar(
+            "SELECT environment FROM infrastructure WHERE project = ? AND (sealed IS NOT NULL OR backend IS NOT NULL)",
+        )
+        .bind(project)
+        .fetch_all(&mut *self.connection().await?)
+        .await
+        .map_err(|error| self.unusable(error))
+    }
+
+    /// Removes what is kept of an environment's infrastructure; false where there was nothing.
+    pub async fn forget_infrastructure(&self, project: &str, environment: &str) -> Result<bool, Failure> {
+        let query = sqlx::query("DELETE FROM infrastructure WHERE project = ? AND environment = ?");
+        Ok(self.execute(query.bind(project).bind(environment)).await?.rows_affected() > 0)
+    }
+
+    /// Gives what is kept of an environment's infrastructure to its new name, the state sealed anew for it.
+    pub async fn rename_infrastructure(
+        &self,
+        project: &str,
+        from: &str,
+        to: &str,
+        state: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        let query = sqlx::query(
+            "UPDATE OR IGNORE infrastructure SET environment = ?3, sealed = ?4 WHERE project = ?1 AND environment = ?2",
+        );
+        self.execute(query.bind(project).bind(from).bind(to).bind(state)).await?;
+        Ok(())
+    }
+}

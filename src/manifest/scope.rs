@@ -1,0 +1,253 @@
+//! The part of this machine's disk that a manifest may name files of. Holds the one rule for every path of a manifest and
+//! every link next to it.
+
+use crate::model::checked;
+use crate::model::failure::{Failure, Reason};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+
+/// Files and directories of Git and of deployer, anywhere.
+pub const OURS: [&str; 2] = [".git", ".deployer"];
+
+/// Directories that hold no files of a disk, but what the kernel says at this moment.
+const KERNEL: [&str; 2] = ["/proc", "/sys"];
+
+/// More links than this on the way to one file are a loop.
+const LINKS: usize = 40;
+
+/// How far a command follows a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// Anywhere: the manifest is trusted.
+    #[default]
+    Anywhere,
+    /// Inside the Git repository that holds the manifest; where there is none, inside the manifest's directory.
+    Repository,
+    /// Inside this directory, absolute and without links.
+    Directory(Utf8PathBuf),
+}
+
+/// The directory that the files of a manifest belong to, and whether files outside of it are read.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Absolute and without links; empty where it is not known.
+    top: Utf8PathBuf,
+    /// The directory's kind, as messages name it.
+    kind: &'static str,
+    closed: bool,
+}
+
+/// Names no directory: environments are compared by how they print, from several checkouts.
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.closed { "Scope(closed)" } else { "Scope(open)" })
+    }
+}
+
+/// Why a path is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Completes a sentence that begins with the path.
+    pub why: String,
+    /// The way out, as one imperative sentence.
+    pub hint: String,
+}
+
+impl Refusal {
+    /// The failure of the file or directory at `path`.
+    #[must_use]
+    pub fn failure(self, reason: Reason, path: &Utf8Path) -> Failure {
+        Failure::new(reason, format!("{path} {}", self.why)).hint(self.hint)
+    }
+}
+
+impl Scope {
+    /// Finds the scope of a manifest in `directory`.
+    #[must_use]
+    pub fn of(directory: &Utf8Path, extent: &Extent) -> Self {
+        let real = real(directory);
+        let is_top = |one: &&Utf8Path| one.join(".git").symlink_metadata().is_ok();
+        // As it is written first: a link in a repository does not lead to another one.
+        let written = checked::plain_path(directory);
+        let git = [&written, &real].into_iter().find_map(|path| path.ancestors().find(is_top));
+        let (top, kind) = match (extent, git) {
+            (Extent::Directory(top), _) => (top.clone(), "the directory of --within,"),
+            (_, Some(top)) => (self::real(top), "the Git repository"),
+            (_, None) => (real, "the manifest's directory"),
+        };
+        Self { top, kind, closed: *extent != Extent::Anywhere }
+    }
+
+    /// Says why a file or directory is not read, where it is not. Links are followed first, and it may not exist.
+    #[must_use]
+    pub fn refuse(&self, path: &Utf8Path) -> Option<Refusal> {
+        let real = real(path);
+        self.outside(path, &real).or_else(|| self.ours(&real).filter(|_| self.closed))
+    }
+
+    /// Says why the state store cannot be at a path, where it cannot: it may be in a directory of deployer.
+    #[must_use]
+    pub fn refuse_store(&self, path: &Utf8Path) -> Option<Refusal> {
+        self.outside(path, &real(path))
+    }
+
+    fn outside(&self, path: &Utf8Path, real: &Utf8Path) -> Option<Refusal> {
+        if let Some(kernel) = KERNEL.iter().find(|kernel| real.starts_with(kernel)) {
+            let why = format!("is in {kernel}, which holds no files of a disk");
+            return Some(Refusal { why, hint: format!("Name a file of a disk instead of {path}") });
+        }
+        if !self.closed || real.starts_with(&self.top) {
+            return None;
+        }
+        let Self { top, kind, .. } = self;
+        let (is, first) = if checked::plain_path(path).starts_with(top) {
+            ("is reached by a link out of", format!("Replace the link in {path} by what it leads to"))
+        } else {
+            ("is outside of", format!("Move {path} into {top}"))
+        };
+        let why = format!("{is} {kind} {top}, which is all that this command reads");
+        // No directory is proposed: whoever wrote the manifest would choose it.
+        Some(Refusal { why, hint: format!("{first}, or pass --within DIR if you trust the manifest with all of DIR") })
+    }
+
+    /// Says why a directory cannot be an application's, where it cannot.
+    #[must_use]
+    pub fn refuse_application(&self, directory: &Utf8Path) -> Option<Refusal> {
+        self.refuse(directory).or_else(|| self.ours(&real(directory)))
+    }
+
+    /// Says why nothing is written to a directory, where it is not: the author of a commit chooses where the links of a
+    /// repository lead.
+    #[must_use]
+    pub fn refuse_output(&self, directory: &Utf8Path) -> Option<Refusal> {
+        let written = checked::plain_path(directory);
+        let below = written.ancestors().find(|above| real(above) == self.top)?;
+        let straight = self.top.join(written.strip_prefix(below).ok()?);
+        let real = real(&written);
+        (real != straight).then(|| Refusal {
+            why: format!("is reached by a link of {} {}, to {real}", self.kind, self.top),
+            hint: "Name a directory that no link is on the way to".to_owned(),
+        })
+    }
+
+    /// Refuses what Git and deployer keep in the scope; its own directory may be below one of theirs.
+    fn ours(&self, real: &Utf8Path) -> Option<Refusal> {
+        let below = real.strip_prefix(&self.top).unwrap_or(real);
+        let hint = format!("Name another one instead of {real}");
+        belongs_to_us(below).then(|| Refusal { why: "belongs to Git or deployer".to_owned(), hint })
+    }
+}
+
+/// Says whether any component is one of Git or deployer.
+#[must_use]
+pub fn belongs_to_us(path: &Utf8Path) -> bool {
+    path.components().any(|part| OURS.contains(&part.as_str()))
+}
+
+/// The path without links, whether it exists or not: where a link leads must not depend on what is there.
+fn real(path: &Utf8Path) -> Utf8PathBuf {
+    let whole = camino::absolute_utf8(path).unwrap_or_else(|_| path.to_owned());
+    let mut open: Vec<String> = parts(&whole);
+    let mut at = Utf8PathBuf::from("/");
+    let mut links = 0;
+    while let Some(part) = open.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(part);
+        let Ok(target) = at.as_std_path().read_link() else { continue };
+        links += 1;
+        match Utf8PathBuf::from_path_buf(target) {
+            Ok(target) if links <= LINKS => {
+                at.pop();
+                if target.is_absolute() {
+                    at = "/".into();
+                }
+                open.extend(parts(&target));
+            }
+            // A loop is never opened; a name that is no text may lead anywhere.
+            _ => return "/".into(),
+        }
+    }
+    at
+}
+
+/// The names in a path and its `..`, the last one first.
+fn parts(path: &Utf8Path) -> Vec<String> {
+    let names = path.components().filter(|part| matches!(part, Utf8Component::Normal(_) | Utf8Component::ParentDir));
+    names.map(|part| part.as_str().to_owned()).rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_scope_is_the_innermost_repository_else_the_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        for path in ["repository/.git", "repository/deploy", "repository/shop", "outside/sub", ".deployer/plain"] {
+            std::fs::create_dir_all(root.join(path)).unwrap();
+        }
+        symlink("../outside", root.join("repository/out")).unwrap();
+        let refuses = |directory: &str, path: &str| {
+            let scope = Scope::of(&root.join(directory), &Extent::Repository);
+            scope.refuse(&root.join(directory).join(path)).is_some()
+        };
+        for inside in [".", "x", "..", "../shop", "../shop/../deploy", "../not/there"] {
+            assert!(!refuses("repository/deploy", inside), "{inside}");
+        }
+        for outside in
+            ["../..", "../../outside", "../out", "../out/sub", "../out/not/there", "/etc/passwd", "/", "../.git"]
+        {
+            assert!(refuses("repository/deploy", outside), "{outside}");
+        }
+        // A link that leads to nothing tells nothing.
+        symlink("../outside/not/there", root.join("repository/dangling")).unwrap();
+        symlink("loop", root.join("repository/loop")).unwrap();
+        for link in ["../dangling", "../dangling/below", "../loop"] {
+            assert!(refuses("repository/deploy", link), "{link}");
+        }
+        // A link of the repository is no other scope; one that leads there is the repository.
+        assert!(refuses("repository/out", "sub"));
+        symlink("repository/deploy", root.join("way")).unwrap();
+        assert!(!refuses("way", "../shop") && !refuses("outside", "sub") && refuses("outside", ".."));
+        // Only what is below the scope may belong to deployer.
+        assert!(!refuses(".deployer/plain", "app") && refuses(".deployer/plain", ".deployer"));
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_link_of_the_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        std::fs::create_dir_all(root.join("repository/.git/hooks")).unwrap();
+        symlink(".git/hooks", root.join("repository/out")).unwrap();
+        symlink("repository", root.join("way")).unwrap();
+        for (directory, output, refused) in [
+            ("repository", "out", true),
+            ("repository", "out/new", true),
+            ("way", "out", true),
+            ("repository", "new/er", false),
+            ("way", "new", false),
+            ("repository", ".git/hooks", false),
+            ("repository", "../elsewhere", false),
+        ] {
+            let scope = Scope::of(&root.join(directory), &Extent::Anywhere);
+            let refusal = scope.refuse_output(&root.join(directory).join(output));
+            assert_eq!(refusal.is_some(), refused, "{directory} {output}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_manifest_names_files_anywhere_on_a_disk() {
+        let scope = Scope::of("/".into(), &Extent::Anywhere);
+        assert_eq!(scope.refuse("/etc/passwd".into()), None);
+        assert_eq!(scope.refuse("/x/.git/config".into()), None);
+        assert!(scope.refuse("/proc/self/environ".into()).is_some());
+        assert!(
+            scope.refuse_application("/x/.git".into()).is_some()
+                && Scope::default().refuse_application("/x".into()).is_none()
+        );
+    }
+}

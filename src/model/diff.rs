@@ -1,0 +1,72 @@
+//! What must happen, and why: desired facts against observed ones, fact by fact. Pure; knows no kind by
+//! name beyond what its caller passes.
+
+use crate::model::event::{Action, Change, PlannedStep};
+use crate::model::state::{Facts, Kind, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The reason of a difference that nobody asked for.
+pub const DRIFTED: &str = "drifted";
+
+/// The reason of a step that only another one's change makes necessary.
+#[must_use]
+pub fn follows(leader: Kind) -> String {
+    format!("follows {leader}")
+}
+
+/// How a kind follows from others that change.
+pub type Follows<'a> = &'a dyn Fn(Kind, &BTreeMap<Kind, BTreeSet<String>>) -> Option<Kind>;
+
+/// The steps that bring `observed` to `desired`, for the kinds given, in lifecycle order. `drifted` says
+/// whether a kind's difference is one that nobody asked for.
+#[must_use]
+pub fn diff(
+    environment: &str,
+    kinds: &[Kind],
+    observed: &State,
+    desired: &State,
+    drifted: &dyn Fn(Kind) -> bool,
+    follows: Follows<'_>,
+) -> Vec<PlannedStep> {
+    let none = Facts::new();
+    let mut changed = BTreeMap::new();
+    let mut steps = Vec::new();
+    for kind in kinds {
+        let (from, to) = (observed.0.get(kind).unwrap_or(&none), desired.0.get(kind).unwrap_or(&none));
+        let differences = changes(from, to);
+        let (action, reason) = if differences.is_empty() {
+            let Some(leader) = follows(*kind, &changed) else { continue };
+            (Action::Update, self::follows(leader))
+        } else if from.is_empty() {
+            (Action::Create, "missing".to_owned())
+        } else if differences.iter().all(|change| change.to.is_none()) {
+            (Action::Remove, if drifted(*kind) { DRIFTED } else { "differs" }.to_owned())
+        } else {
+            (Action::Update, if drifted(*kind) { DRIFTED } else { "differs" }.to_owned())
+        };
+        changed.insert(*kind, differences.iter().map(|change| change.fact.clone()).collect());
+        steps.push(PlannedStep {
+            environment: environment.to_owned(),
+            kind: *kind,
+            action,
+            reason,
+            destructive: false,
+            changes: differences,
+        });
+    }
+    steps
+}
+
+/// The facts that differ, by name.
+#[must_use]
+pub fn changes(observed: &Facts, desired: &Facts) -> Vec<Change> {
+    let names: BTreeSet<&String> = observed.keys().chain(desired.keys()).collect();
+    let change = |name: &String| {
+        let (from, to) = (observed.get(name).cloned(), desired.get(name).cloned());
+        (from != to).then(|| Change { fact: name.clone(), from, to, diff: None, note: None })
+    };
+    let mut changes: Vec<Change> = names.into_iter().filter_map(change).collect();
+    // Most are one, and there may be a hundred thousand steps.
+    changes.shrink_to_fit();
+    changes
+}

@@ -1,0 +1,196 @@
+//! When things happen: the graph of all steps over all environments, in a deterministic order. Never
+//! decides what a step does.
+
+pub mod saved;
+
+use crate::model::event::{Action, PlanView, PlannedStep, Summary};
+use crate::model::state::Kind;
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Steps and what they wait for: an edge leads from a step to one that needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    graph: DiGraph<PlannedStep, ()>,
+}
+
+/// What a kind needs of the same environment. Every other order between kinds follows from these.
+const fn needs(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Infrastructure => &[],
+        Kind::Access => &[Kind::Infrastructure],
+        Kind::Engine => &[Kind::Access],
+        Kind::Updates | Kind::Scripts => &[Kind::Engine],
+        // What scripts set up, such as a disk, is there before anything is put on it.
+        Kind::Files => &[Kind::Scripts],
+        Kind::Images => &[Kind::Files],
+        Kind::Firewall => &[Kind::Images],
+        Kind::Services => &[Kind::Firewall],
+        Kind::Schedules => &[Kind::Services],
+    }
+}
+
+/// Whether `kind` needs `other`, directly or through others.
+fn reaches(kind: Kind, other: Kind) -> bool {
+    needs(kind).iter().any(|need| *need == other || reaches(*need, other))
+}
+
+impl Plan {
+    /// The graph of these steps. `depends_on` names, for each environment, those whose steps come first;
+    /// an environment that is taken off comes before those it depends on.
+    #[must_use]
+    pub fn new(steps: Vec<PlannedStep>, depends_on: &BTreeMap<String, Vec<String>>) -> Self {
+        let mut graph = DiGraph::new();
+        let mut nodes: BTreeMap<String, Vec<NodeIndex>> = BTreeMap::new();
+        for step in steps {
+            let environment = step.environment.clone();
+            nodes.entry(environment).or_default().push(graph.add_node(step));
+        }
+        for own in nodes.values() {
+            for (&before, &after) in own.iter().flat_map(|a| own.iter().map(move |b| (a, b))) {
+                let (first, second): (&PlannedStep, &PlannedStep) = (&graph[before], &graph[after]);
+                let removal = first.destructive && second.destructive;
+                let ordered = if removal { before < after } else { reaches(second.kind, first.kind) };
+                if ordered {
+                    graph.add_edge(before, after, ());
+                }
+            }
+        }
+        for (environment, first) in depends_on.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one))) {
+            for (&before, &after) in nodes
+                .get(first)
+                .into_iter()
+                .flatten()
+                .flat_map(|a| nodes.get(environment).into_iter().flatten().map(move |b| (a, b)))
+            {
+                let (from, to) = if graph[after].destructive { (after, before) } else { (before, after) };
+                graph.update_edge(from, to, ());
+            }
+        }
+        Self { graph }
+    }
+
+    /// All steps in the order they would be executed one at a time: Kahn's algorithm, ties broken by
+    /// environment and kind, so that equal inputs print equally.
+    #[must_use]
+    pub fn order(&self) -> Vec<NodeIndex> {
+        let mut waiting: BTreeMap<NodeIndex, usize> = self
+            .graph
+            .node_indices()
+            .map(|node| (node, self.graph.neighbors_directed(node, Direction::Incoming).count()))
+            .collect();
+        let key = |node: NodeIndex| (self.graph[node].environment.as_str(), self.graph[node].kind, node);
+        let mut ready: BTreeSet<_> =
+            waiting.iter().filter(|(_, count)| **count == 0).map(|(node, _)| key(*node)).collect();
+        let mut order = Vec::with_capacity(waiting.len());
+        while let Some((_, _, node)) = ready.pop_first() {
+            order.push(node);
+            for next in self.graph.neighbors_directed(node, Direction::Outgoing) {
+                if let Some(count) = waiting.get_mut(&next) {
+                    *count -= 1;
+                    if *count == 0 {
+                        ready.insert(key(next));
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// One step.
+    #[must_use]
+    pub fn step(&self, node: NodeIndex) -> &PlannedStep {
+        &self.graph[node]
+    }
+
+    /// The steps that this one waits for.
+    pub fn needs(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.graph.neighbors_directed(node, Direction::Incoming)
+    }
+
+    /// Whether nothing is to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.graph.node_count() == 0
+    }
+
+    /// The plan for people and pipelines.
+    #[must_use]
+    pub fn view(&self, converged: Vec<String>) -> PlanView {
+        self.clone().into_view(converged)
+    }
+
+    /// The same, where the plan itself is not needed any more.
+    #[must_use]
+    pub fn into_view(self, converged: Vec<String>) -> PlanView {
+        let order = self.order();
+        let edges = self.edges(&order);
+        let mut nodes: Vec<_> = self.graph.into_nodes_edges().0.into_iter().map(|node| Some(node.weight)).collect();
+        let steps: Vec<PlannedStep> = order.iter().filter_map(|node| nodes[node.index()].take()).collect();
+        let count = |action| steps.iter().filter(|step| step.action == action).count();
+        let summary = Summary {
+            create: count(Action::Create),
+            update: count(Action::Update),
+            replace: count(Action::Replace),
+            remove: count(Action::Remove),
+        };
+        PlanView { summary, steps, edges, converged, ..PlanView::default() }
+    }
+
+    /// Which step of `order` comes right before which: an edge that two others imply is left out.
+    fn edges(&self, order: &[NodeIndex]) -> Vec<(usize, usize)> {
+        let place: BTreeMap<NodeIndex, usize> = order.iter().enumerate().map(|(at, node)| (*node, at)).collect();
+        let before = |node: &NodeIndex| {
+            let places: BTreeSet<usize> = self.needs(*node).filter_map(|need| place.get(&need).copied()).collect();
+            places
+        };
+        let before: Vec<BTreeSet<usize>> = order.iter().map(before).collect();
+        let direct = |(after, needs): (usize, &BTreeSet<usize>)| {
+            let implied = |need: &usize| needs.iter().any(|between| before[*between].contains(need));
+            needs.iter().filter(|need| !implied(need)).map(|need| (*need, after)).collect::<Vec<_>>()
+        };
+        before.iter().enumerate().flat_map(direct).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(environment: &str, kind: Kind) -> PlannedStep {
+        let (environment, reason) = (environment.to_owned(), "missing".to_owned());
+        PlannedStep { environment, kind, action: Action::Create, reason, destructive: false, changes: Vec::new() }
+    }
+
+    fn order(plan: &Plan) -> Vec<String> {
+        plan.order()
+            .into_iter()
+            .map(|node| format!("{} {}", plan.step(node).environment, plan.step(node).kind))
+            .collect()
+    }
+
+    #[test]
+    fn lifecycle_order_holds_whatever_the_order_of_steps() {
+        let plan = Plan::new(
+            vec![step("a", Kind::Services), step("a", Kind::Access), step("a", Kind::Files)],
+            &BTreeMap::new(),
+        );
+        assert_eq!(order(&plan), ["a access", "a files", "a services"]);
+    }
+
+    #[test]
+    fn edges_that_follow_from_others_are_left_out() {
+        let depends = BTreeMap::from([("a".to_owned(), vec!["z".to_owned()])]);
+        let own = [step("a", Kind::Access), step("a", Kind::Engine), step("a", Kind::Files), step("z", Kind::Access)];
+        let view = Plan::new(own.to_vec(), &depends).view(Vec::new());
+        assert_eq!(view.edges, [(0, 1), (1, 2), (2, 3)]);
+    }
+
+    #[test]
+    fn a_dependency_comes_first() {
+        let depends = BTreeMap::from([("a".to_owned(), vec!["z".to_owned()])]);
+        let plan = Plan::new(vec![step("a", Kind::Access), step("z", Kind::Services)], &depends);
+        assert_eq!(order(&plan), ["z services", "a access"]);
+    }
+}

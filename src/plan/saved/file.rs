@@ -1,0 +1,118 @@
+//! A saved plan as a file: a digest that tells a damaged file from a whole one, and seals that tell a changed one from
+//! the one that deployer wrote. Each environment's seal covers everything in the file and is made with a key that only
+//! root on its host reads, so that forging a plan takes the key of every host that it changes.
+
+use super::SavedPlan;
+use crate::model::failure::{Failure, Reason};
+use crate::resource::contract::record::DigestKey;
+use camino::Utf8Path;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The format of the file. Raise it when an older deployer would misread a plan.
+pub const FORMAT: u64 = 1;
+
+/// The largest file that is written or read, in bytes.
+pub const LIMIT: u64 = 64 << 20;
+
+/// A saved plan with the seals of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedFile {
+    /// The plan.
+    pub plan: SavedPlan,
+    /// Environment → its seal. A file of an older deployer has none.
+    seals: BTreeMap<String, String>,
+    /// Digest of the body as the file has it, with fields that this version does not know.
+    body: blake3::Hash,
+}
+
+/// The verdict of an environment's seal about the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// It is as deployer wrote it.
+    Whole,
+    /// It was changed since.
+    Broken,
+    /// It has none.
+    Missing,
+}
+
+impl SavedFile {
+    /// Seals a plan with the key of each of its environments' hosts.
+    #[must_use]
+    pub fn seal(plan: SavedPlan, keys: &BTreeMap<String, DigestKey>) -> Self {
+        let body = hash(&body(&plan));
+        let seals = keys.iter().map(|(environment, key)| (environment.clone(), seal(key, environment, &body)));
+        Self { seals: seals.collect(), body, plan }
+    }
+
+    /// Checks an environment's seal with its host's key.
+    #[must_use]
+    pub fn check(&self, environment: &str, key: &DigestKey) -> Seal {
+        match self.seals.get(environment) {
+            Some(found) if *found == seal(key, environment, &self.body) => Seal::Whole,
+            Some(_) => Seal::Broken,
+            None => Seal::Missing,
+        }
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let body = body(&self.plan);
+        let file = serde_json::json!({
+            "format": FORMAT,
+            "deployer": env!("CARGO_PKG_VERSION"),
+            "digest": short(&hash(&body)),
+            "seals": self.seals,
+            "body": body,
+        });
+        format!("{file:#}\n")
+    }
+
+    /// Reads a file's text.
+    pub fn parse(text: &str, path: &Utf8Path) -> Result<Self, Failure> {
+        let invalid = |message: String| Failure::new(Reason::PlanInvalid, message);
+        let damaged = |why: &str| invalid(format!("{path} is not a whole saved plan: {why}"));
+        let file: Value = serde_json::from_str(text).map_err(|error| damaged(&error.to_string()))?;
+        match file["format"].as_u64() {
+            Some(FORMAT) => {}
+            Some(newer) if newer > FORMAT => {
+                let message = format!("{path} was saved by a newer deployer (format {newer}; this one reads {FORMAT})");
+                return Err(invalid(message).hint("Use that version, or make the plan anew"));
+            }
+            _ => return Err(damaged("it names no format")),
+        }
+        let body = hash(&file["body"]);
+        if file["digest"].as_str() != Some(short(&body)).as_deref() {
+            return Err(damaged("its digest does not match its content"));
+        }
+        let plan: SavedPlan =
+            serde_json::from_value(file["body"].clone()).map_err(|error| damaged(&error.to_string()))?;
+        let seals = file.get("seals").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let seals = serde_json::from_value(seals).map_err(|error| damaged(&error.to_string()))?;
+        let unbound = |name: &&String| !plan.environments.contains_key(*name);
+        if let Some(name) = plan.plan.steps.iter().map(|step| &step.environment).find(unbound) {
+            return Err(damaged(&format!("it says nothing of what its steps for {name} rest on")));
+        }
+        Ok(Self { plan, seals, body })
+    }
+}
+
+fn body(plan: &SavedPlan) -> Value {
+    serde_json::to_value(plan).unwrap_or_default()
+}
+
+fn hash(body: &Value) -> blake3::Hash {
+    blake3::hash(body.to_string().as_bytes())
+}
+
+fn short(hash: &blake3::Hash) -> String {
+    hash.to_hex()[..32].to_owned()
+}
+
+/// The seal of one environment; no other digest that is made with its host's key is over such a text.
+fn seal(key: &DigestKey, environment: &str, body: &blake3::Hash) -> String {
+    let text = format!("deployer saved plan seal v1\0{environment}\0{}", body.to_hex());
+    key.digest(blake3::hash(text.as_bytes()).as_bytes())
+}

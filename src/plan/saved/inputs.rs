@@ -1,0 +1,94 @@
+//! What a plan is made from on this machine, as digests, and what of it moved. Never holds an input itself.
+
+use crate::manifest;
+use crate::model::state::Kind;
+use crate::reconcile::prepare::Prepared;
+use crate::resource::{self, HostFacts, files};
+use camino::Utf8Path;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Settings that say where things lie on this machine: what lies there is bound by its content.
+pub(super) const PLACES: [&str; 6] = [
+    "ssh.identity",
+    "ssh.identity_file",
+    "application.compose.directory",
+    "application.compose.files",
+    "application.compose.archives",
+    "application.compose.variables",
+];
+
+/// Ends the name of an input that is not of this machine.
+const AT_REGISTRY: &str = "at its registry";
+
+/// Everything of this machine that a release and its steps are made from, each under a digest that only the holder
+/// of the host's key can compare with a guess.
+pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path) -> BTreeMap<String, String> {
+    let subject = prepared.subject();
+    let key = files::key(&subject, host);
+    let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
+    let mut inputs = BTreeMap::new();
+    let told = manifest::describe(&prepared.environment);
+    for (name, value) in settings(&told[prepared.name()], directory, &PLACES) {
+        inputs.insert(format!("setting {name}"), seal(&value));
+    }
+    let wanted = resource::desired(&subject, host);
+    for (kind, facts) in
+        wanted.0.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
+    {
+        inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
+    }
+    for (image, answer) in &host.images.registry {
+        inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&format!("{answer:?}")));
+    }
+    let Some(release) = &prepared.release else { return inputs };
+    inputs.insert("order of the Compose files".to_owned(), seal(&release.compose_files.join("\n")));
+    for (path, file) in &release.files {
+        let sha256 = file.sha256.unwrap_or_default();
+        inputs
+            .insert(format!("file {path}"), seal(&format!("{:o} {} {} {sha256:?}", file.mode, file.secret, file.seed)));
+    }
+    for archive in &release.archives {
+        inputs.insert(format!("archive of {}", archive.image), seal(&archive.ids.join(" ")));
+    }
+    let variables = prepared.environment.application.iter().flat_map(|application| application.variables.keys());
+    for name in variables {
+        inputs.extend(release.variable(name).map(|digest| (format!("variable {name}"), key.digest(&digest))));
+    }
+    inputs
+}
+
+/// The entry's settings by their path (`health.timeout`). Paths below the manifest's directory count from there: a
+/// plan may be made in one checkout and applied in another.
+pub fn settings(entry: &Value, directory: &Utf8Path, without: &[&str]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(String::new(), entry)];
+    while let Some((path, value)) = open.pop() {
+        if without.contains(&path.as_str()) {
+            continue;
+        }
+        if let Value::Object(map) = value {
+            let name = |key: &String| if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            open.extend(map.iter().map(|(key, inner)| (name(key), inner)));
+        } else {
+            found.insert(path, value.to_string().replace(&format!("\"{directory}/"), "\"./"));
+        }
+    }
+    found
+}
+
+/// The inputs that differ, as phrases.
+pub(super) fn other_inputs(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let differs = |name: &&&String| then.get(**name) != now.get(**name);
+    let moved: Vec<&String> = names.iter().filter(differs).copied().collect();
+    let variable = moved.iter().any(|name| name.starts_with("variable "));
+    let phrase = |name: &&String| match (then.contains_key(*name), now.contains_key(*name)) {
+        (false, _) => format!("{name} was added here"),
+        (_, false) => format!("{name} is gone here"),
+        _ if name.ends_with(AT_REGISTRY) => format!("{name} changed"),
+        _ => format!("{name} changed here"),
+    };
+    // What the variables are written to says nothing beside them.
+    moved.iter().filter(|name| !(variable && **name == "file .env")).map(phrase).collect()
+}

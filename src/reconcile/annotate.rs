@@ -1,0 +1,118 @@
+//! What a reader wants to see of a step before it runs: diffs of changed files, the services they
+//! restart. Never shows a secret's content.
+
+use crate::model::event::{Change, PlannedStep};
+use crate::model::failure::Failure;
+use crate::model::state::Kind;
+use crate::reconcile::session::Session;
+use crate::release::image_name::familiar;
+use crate::release::release::File;
+use crate::resource::contract::record::ServiceRecord;
+use crate::resource::services;
+use camino::{Utf8Path, Utf8PathBuf};
+use similar::TextDiff;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Text beyond this is not diffed (bytes).
+const LIMIT: u64 = 64 << 10;
+/// How long the shortest diff is looked for; after that, a longer one is taken.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
+pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
+    let changes = &mut step.changes;
+    match step.kind {
+        Kind::Firewall => crate::resource::firewall::remark(&session.prepared.subject(), &session.facts, changes),
+        Kind::Engine | Kind::Services => {
+            crate::resource::engine::remark(&session.prepared.subject(), &session.facts, changes);
+        }
+        _ => {}
+    }
+    if step.kind == Kind::Images {
+        let users = services::records(&session.prepared.subject(), &session.facts);
+        let mut by_image = BTreeMap::<String, Vec<&str>>::new();
+        for (name, service) in &users {
+            by_image.entry(familiar(&service.image)).or_default().push(name);
+        }
+        for change in step.changes.iter_mut().filter(|change| change.from.is_some()) {
+            change.note = by_image.get(&change.fact).map(|names| format!("restarts {}", names.join(", ")));
+        }
+    }
+    let Some(release) = session.prepared.release.as_ref().filter(|_| step.kind == Kind::Files) else { return Ok(()) };
+    let subject = session.prepared.subject();
+    let file = |change: &Change| release.files.get(Utf8Path::new(&change.fact));
+    let asked: Vec<Utf8PathBuf> = step
+        .changes
+        .iter()
+        .filter(|change| change.from.as_deref().is_some_and(|from| !secret(from)))
+        .filter(|change| file(change).is_none_or(|file| !file.secret && !file.seed))
+        .map(|change| Utf8PathBuf::from(&change.fact))
+        .collect();
+    let live = session.contents(&asked).await?;
+    let records = services::records(&subject, &session.facts);
+    let readers = (!records.is_empty()).then(|| readers(&records));
+    for change in &mut step.changes {
+        let path = Utf8Path::new(&change.fact);
+        let hidden = change.from.as_deref().is_some_and(secret) || file(change).is_some_and(|file| file.secret);
+        change.diff = if hidden { None } else { diff(path, &live, file(change)) };
+        change.note = note(path, hidden, readers.as_ref(), &release.compose_files);
+    }
+    Ok(())
+}
+
+fn secret(value: &str) -> bool {
+    value.contains(" keyed:")
+}
+
+/// The services that read each file.
+type Readers<'a> = BTreeMap<&'a Utf8Path, BTreeSet<&'a str>>;
+
+/// Looks at each service once, however many files change.
+fn readers(records: &BTreeMap<String, ServiceRecord>) -> Readers<'_> {
+    let mut readers = Readers::new();
+    for (name, service) in records {
+        for path in &service.reads {
+            readers.entry(path).or_default().insert(name);
+        }
+    }
+    readers
+}
+
+fn note(path: &Utf8Path, hidden: bool, readers: Option<&Readers<'_>>, compose_files: &[String]) -> Option<String> {
+    let names: Vec<&str> = readers.and_then(|readers| readers.get(path)).into_iter().flatten().copied().collect();
+    let mut notes = Vec::new();
+    if hidden {
+        notes.push("secret, changed".to_owned());
+    }
+    if !names.is_empty() {
+        notes.push(format!("restarts {}", names.join(", ")));
+    } else if readers.is_some() && (path == ".env" || compose_files.iter().any(|file| path == file.as_str())) {
+        notes.push("may restart services".to_owned());
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+fn diff(path: &Utf8Path, live: &BTreeMap<Utf8PathBuf, String>, file: Option<&File>) -> Option<String> {
+    let old = live.get(path)?;
+    let new = match file {
+        None => String::new(),
+        Some(file) => text(file)?,
+    };
+    if *old == new {
+        return None;
+    }
+    Some(unified(old, &new))
+}
+
+/// The unified diff of two texts.
+#[must_use]
+pub fn unified(old: &str, new: &str) -> String {
+    TextDiff::configure().timeout(PATIENCE).diff_lines(old, new).unified_diff().context_radius(2).to_string()
+}
+
+/// A file's content where it is text and small enough to be diffed. It may be a secret.
+#[must_use]
+pub fn text(file: &File) -> Option<String> {
+    String::from_utf8(file.read(LIMIT).ok()?).ok()
+}

@@ -1,0 +1,260 @@
+//! A review: the manifest and the rendered files of two Git trees compared, without any host.
+//!
+//! ```text
+//! REF ───────────▶ git::Repository ─┐
+//!                                   ├─▶ tree::Tree ─▶ snapshot::Snapshot ─▶ side::Side ─▶ compare ─▶ plan
+//! tracked files ─▶ present::Present ┘    (paths)        (private files)      (facts)
+//! ```
+//!
+//! The author of a change is not trusted: nothing is read but objects of Git and the bytes of tracked files, nothing is
+//! resolved but values that the manifest itself holds, nothing that it or an attribute of Git names is run, and links are
+//! compared as links. `tests/attacks/review.rs` and `tests/attacks/review_attributes.rs` hold that.
+
+mod git;
+mod present;
+mod side;
+mod snapshot;
+mod tree;
+
+pub use git::Repository;
+pub use present::Present;
+pub use snapshot::Snapshot;
+
+use crate::manifest::{self, Manifest};
+use crate::model::diff;
+use crate::model::event::{Action, PlanView, PlannedStep};
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::{Kind, Stage, State};
+use crate::plan::Plan;
+use crate::reconcile::annotate;
+use crate::release::release::Release;
+use crate::resource::contract::record::DigestKey;
+use crate::resource::{self, remove};
+use camino::{Utf8Path, Utf8PathBuf};
+use side::{SETTING, Side, relocated, side};
+use snapshot::Link;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use tree::Found;
+
+/// How long the comparison of all environments may take. It leaves time to print those that were compared before the command's own limit.
+const LIMIT: Duration = Duration::from_mins(4);
+
+/// A manifest in a tree, with the files of the tree.
+pub struct Version<'a> {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The tree.
+    pub snapshot: Snapshot<'a>,
+}
+
+/// The reason why the manifest of a tree cannot be read.
+pub enum Unread {
+    /// It is not there; the text says how.
+    Absent(&'static str),
+    /// It is not valid.
+    Invalid(Vec<Failure>),
+    /// Git failed.
+    Failed(Failure),
+}
+
+impl<'a> Version<'a> {
+    /// Reads the manifest at `path` of a tree; `label` is what messages call it.
+    pub async fn read(mut snapshot: Snapshot<'a>, path: &Utf8Path, label: &str) -> Result<Self, Unread> {
+        let full = snapshot.root.join(path);
+        match snapshot.find(&full) {
+            Found::Nothing => return Err(Unread::Absent("is not there")),
+            Found::Outside => return Err(Unread::Absent("is a link that leads out of the repository")),
+            Found::Directory(_) => return Err(Unread::Absent("is a directory")),
+            Found::Entry(..) => {}
+        }
+        let text = snapshot.text(&full).await.map_err(Unread::Failed)?;
+        let text = text.ok_or(Unread::Absent("is not a text file"))?;
+        let base = full.parent().unwrap_or(&full);
+        // The runner's own home directory is no part of a commit.
+        let parse = |text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>| {
+            manifest::parse_with(&text, label, base, Some(Utf8Path::new("~")), text_of).map_err(Unread::Invalid)
+        };
+        let mut wanted = BTreeSet::new();
+        let mut manifest = parse(&mut |path| {
+            wanted.insert(path.to_owned());
+            None
+        })?;
+        if !wanted.is_empty() {
+            let mut texts = BTreeMap::new();
+            for path in wanted {
+                let text = snapshot.text(&path).await.map_err(Unread::Failed)?;
+                texts.extend(text.map(|text| (path, text)));
+            }
+            manifest = parse(&mut |path| texts.get(path).cloned())?;
+        }
+        let archives = manifest.environments.values().filter_map(|one| one.application.as_ref());
+        for path in archives.flat_map(|application| application.archives.values()) {
+            if let Found::Entry(at, _) = snapshot.find(path) {
+                snapshot.except.insert(at);
+            }
+        }
+        Ok(Self { manifest, snapshot })
+    }
+
+    /// The directories of the applications, by their paths in the tree.
+    #[must_use]
+    pub fn directories(&self) -> BTreeSet<Utf8PathBuf> {
+        let applications = self.manifest.environments.values().filter_map(|one| one.application.as_ref());
+        let directories = applications.filter_map(|application| application.directory());
+        let in_tree = |path: &Utf8Path| match self.snapshot.find(path) {
+            Found::Directory(at) => Some(at),
+            _ => None,
+        };
+        directories.filter_map(in_tree).collect()
+    }
+}
+
+/// What a comparison found.
+#[derive(Default)]
+pub struct Compared {
+    /// The plan.
+    pub view: PlanView,
+    /// What of the manifests cannot be rendered, the present one.
+    pub failures: Vec<Failure>,
+    /// Environments whose earlier form cannot be rendered: they are shown as new.
+    pub unreadable: Vec<(String, Failure)>,
+    /// Links of applications that lead to nothing in the repository, with their targets.
+    pub leading_out: BTreeMap<Utf8PathBuf, String>,
+}
+
+/// Plans the steps that would bring what `old` asks for to what `new` asks for, for the environments named. Paths in
+/// failures are those below `top`, and of `reference` those of the earlier commit.
+pub async fn compare(
+    mut old: Option<Version<'_>>,
+    mut new: Version<'_>,
+    names: &BTreeSet<String>,
+    (top, reference): (&Utf8Path, &str),
+) -> Compared {
+    let begun = Instant::now();
+    // One key for both sides, so that secrets written in the manifests compare.
+    let key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
+    let (mut steps, mut converged, mut depends_on) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut compared = Compared::default();
+    let (top, reference) = (format!("{top}/"), format!("{reference}:"));
+    for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
+        let name = environment.name.to_string();
+        depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
+        if begun.elapsed() > LIMIT {
+            let limit = humantime::format_duration(LIMIT);
+            let failure = Failure::new(Reason::TemplateInvalid, format!("{name} was not compared within {limit}"));
+            compared.failures.push(failure.hint("Make its templates simpler").on(&name));
+            continue;
+        }
+        let now = match side(environment, &new.manifest, &mut new.snapshot, &key).await {
+            Ok(side) => side,
+            Err(more) => {
+                let root = &new.snapshot.root;
+                compared.failures.extend(more.into_iter().map(|failure| relocated(failure, root, &top).on(&name)));
+                continue;
+            }
+        };
+        let before = match &mut old {
+            None => None,
+            Some(Version { manifest, snapshot }) => match manifest.environments.get(&environment.name) {
+                None => None,
+                Some(before) => match side(before, manifest, snapshot, &key).await {
+                    Ok(side) => Some(side),
+                    Err(more) => {
+                        let first = more.into_iter().next();
+                        let first = first.map(|failure| relocated(failure, &snapshot.root, &reference));
+                        compared.unreadable.extend(first.map(|failure| (name.clone(), failure)));
+                        None
+                    }
+                },
+            },
+        };
+        let own = between(before, now);
+        if own.is_empty() {
+            converged.push(name);
+        }
+        steps.extend(own);
+    }
+    compared.view = Plan::new(steps, &depends_on).view(converged);
+    compared.view.project = new.manifest.project.to_string();
+    let place = |name| Some((ToString::to_string(name), new.manifest.place(name)?.clone()));
+    compared.view.places = new.manifest.environments.keys().filter_map(place).collect();
+    let out = new.snapshot.links.iter().filter(|(_, link)| !link.inside);
+    compared.leading_out = out.map(|(path, link)| (path.clone(), link.target.clone())).collect();
+    compared
+}
+
+/// The steps of one environment.
+fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
+    let name = now.prepared.name().to_owned();
+    let stage = now.prepared.environment.stage;
+    let Some(before) = before else {
+        for facts in now.state.0.values_mut() {
+            facts.retain(|fact, _| !fact.starts_with(SETTING));
+        }
+        let none = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
+        let kinds = now.prepared.subject().kinds(stage);
+        let mut steps = diff::diff(&name, &kinds, &State::default(), &now.state, &|_| false, &none);
+        annotate(&mut steps, &BTreeMap::new(), &now);
+        return steps;
+    };
+    if stage == Stage::Destroyed && before.prepared.environment.stage != Stage::Destroyed {
+        return removal(&name, &before.state);
+    }
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| before.state.0.contains_key(kind) || now.state.0.contains_key(kind))
+        .collect();
+    let subject = now.prepared.subject();
+    let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
+        Kind::Images => {
+            changed.get(&Kind::Files).filter(|files| resource::images::follows(&subject, files)).map(|_| Kind::Files)
+        }
+        Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
+        _ => None,
+    };
+    let mut steps = diff::diff(&name, &kinds, &before.state, &now.state, &|_| false, &follows);
+    annotate(&mut steps, &before.texts, &now);
+    steps
+}
+
+fn removal(name: &str, before: &State) -> Vec<PlannedStep> {
+    let there = |kind: &Kind| before.0.get(kind).is_some_and(|facts| !facts.is_empty());
+    let step = |kind| PlannedStep {
+        environment: name.to_owned(),
+        kind,
+        action: Action::Remove,
+        reason: "destroyed".to_owned(),
+        destructive: true,
+        changes: Vec::new(),
+    };
+    remove::ORDER.into_iter().filter(there).map(step).collect()
+}
+
+/// Adds diffs of what may be shown, and notes what is secret and what is a link.
+fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now: &Side) {
+    let release = now.prepared.release.as_ref();
+    for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {
+        let path = Utf8Path::new(&change.fact);
+        let (before, after) = (old.get(path), now.texts.get(path));
+        if before.is_some() && (after.is_some() || change.to.is_none()) {
+            let (before, after) = (before.map_or("", String::as_str), after.map_or("", String::as_str));
+            change.diff = (before != after).then(|| annotate::unified(before, after));
+        }
+        change.note = note(path, release, now, change.from.is_some());
+    }
+}
+
+fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Option<String> {
+    let file = release.and_then(|release| release.files.get(path));
+    let secret = if was { "secret, changed" } else { "secret" };
+    match (file, now.links.get(path)) {
+        (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
+        (_, Some(Link { inside: false, .. })) => Some("leads to nothing in the repository".to_owned()),
+        (Some(file), None) if file.sha256.is_none() && now.texts.contains_key(path) => {
+            Some("its template; secrets are not compared".to_owned())
+        }
+        (Some(file), _) if file.secret => Some(secret.to_owned()),
+        _ => None,
+    }
+}

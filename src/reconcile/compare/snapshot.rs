@@ -1,0 +1,216 @@
+//! Files of a Git tree in a private directory, as plain files: rendering reads them there and nowhere else. No link is
+//! made. A link that leads to a file or directory of the tree becomes a copy of that; any other becomes nothing.
+
+use super::git::Repository;
+use super::tree::{Entry, Found, Kind, Tree};
+use crate::model::failure::{Failure, Reason};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+/// A larger file is compared by its object's id alone (bytes).
+pub const LARGEST: u64 = 8 << 20;
+/// After so much of a tree was written, all further files are compared by their objects' ids (bytes).
+const TOTAL: u64 = 256 << 20;
+/// More files than this are no application.
+const FILES: usize = 50_000;
+/// Links to directories are followed through so many others.
+const DEPTH: usize = 8;
+
+/// A link of the tree, and whether it leads to something in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its target as the commit has it.
+    pub target: String,
+    /// True where that is in the tree.
+    pub inside: bool,
+}
+
+/// One tree, and what was written of it.
+pub struct Snapshot<'a> {
+    repository: &'a Repository,
+    /// The tree.
+    pub tree: Tree,
+    /// The directory for the tree's top.
+    pub root: Utf8PathBuf,
+    /// Paths in the tree that are not written: image archives.
+    pub except: BTreeSet<Utf8PathBuf>,
+    /// Links below the directories that were written, by their paths in the tree.
+    pub links: BTreeMap<Utf8PathBuf, Link>,
+    directories: BTreeSet<Utf8PathBuf>,
+    written: BTreeSet<Utf8PathBuf>,
+    bytes: u64,
+}
+
+/// Where a path of a manifest leads.
+pub enum Place {
+    /// To a file or directory that was written there.
+    Written(Utf8PathBuf),
+    /// To nothing in the tree.
+    Nothing,
+    /// Out of the repository.
+    Outside,
+}
+
+/// One file that is to be written.
+struct Copy {
+    to: Utf8PathBuf,
+    id: String,
+    size: u64,
+    executable: bool,
+}
+
+impl<'a> Snapshot<'a> {
+    /// A tree of which nothing was written yet; `name` tells its directory from that of another tree.
+    #[must_use]
+    pub fn new(repository: &'a Repository, tree: Tree, name: &str) -> Self {
+        Self {
+            repository,
+            tree,
+            root: repository.place().join(name),
+            except: BTreeSet::new(),
+            links: BTreeMap::new(),
+            directories: BTreeSet::new(),
+            written: BTreeSet::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Follows a path below the tree's directory to its end in the tree.
+    #[must_use]
+    pub fn find(&self, path: &Utf8Path) -> Found<'_> {
+        path.strip_prefix(&self.root).map_or(Found::Outside, |path| self.tree.find(path))
+    }
+
+    /// The text of a small file of the tree; `None` where it is something else.
+    pub async fn text(&self, path: &Utf8Path) -> Result<Option<String>, Failure> {
+        let Found::Entry(_, Entry { kind: Kind::File(_), id, size }) = self.find(path) else { return Ok(None) };
+        if *size > LARGEST {
+            return Ok(None);
+        }
+        let found = self.repository.blobs(&BTreeMap::from([(id.clone(), *size)])).await?;
+        Ok(found.into_values().next().and_then(|bytes| String::from_utf8(bytes).ok()))
+    }
+
+    /// Writes the file or directory that a path leads to.
+    pub async fn write(&mut self, path: &Utf8Path) -> Result<Place, Failure> {
+        let mut copies = Vec::new();
+        let at = match self.find(path) {
+            Found::Nothing => return Ok(Place::Nothing),
+            Found::Outside => return Ok(Place::Outside),
+            Found::Entry(at, entry) => {
+                copies.extend(copy(&at, entry));
+                at
+            }
+            Found::Directory(at) => {
+                if self.directories.insert(at.clone()) {
+                    let mut links = BTreeMap::new();
+                    collect(&self.tree, &at, &at, &mut vec![at.clone()], &mut copies, &mut links)?;
+                    self.links.extend(links);
+                }
+                let _ = std::fs::create_dir_all(self.root.join(&at));
+                at
+            }
+        };
+        copies.retain(|copy| !self.except.contains(&copy.to) && self.written.insert(copy.to.clone()));
+        self.place(&copies).await?;
+        Ok(Place::Written(self.root.join(at)))
+    }
+
+    async fn place(&mut self, copies: &[Copy]) -> Result<(), Failure> {
+        let mut portion: Vec<&Copy> = Vec::new();
+        let mut size = 0;
+        for copy in copies {
+            if size + copy.size > LARGEST {
+                self.place_portion(&std::mem::take(&mut portion)).await?;
+                size = 0;
+            }
+            size += self.read_size(copy);
+            portion.push(copy);
+        }
+        self.place_portion(&portion).await
+    }
+
+    /// How much of a file is read: nothing of a large one.
+    fn read_size(&self, copy: &Copy) -> u64 {
+        if copy.size > LARGEST || self.bytes + copy.size > TOTAL { 0 } else { copy.size }
+    }
+
+    async fn place_portion(&mut self, copies: &[&Copy]) -> Result<(), Failure> {
+        let mut wanted = BTreeMap::new();
+        for copy in copies {
+            if copy.size == 0 || self.read_size(copy) > 0 {
+                self.bytes += copy.size;
+                wanted.insert(copy.id.clone(), copy.size);
+            }
+        }
+        let found = self.repository.blobs(&wanted).await?;
+        for copy in copies {
+            let instead = || format!("Git object {} of {} bytes\n", copy.id, copy.size).into_bytes();
+            let bytes = found.get(&copy.id).cloned().unwrap_or_else(instead);
+            put(&self.root.join(&copy.to), &bytes, copy.executable).map_err(|error| {
+                let message = format!("Cannot write {} of the commit into a temporary directory: {error}", copy.to);
+                Failure::new(Reason::CommandFailed, message)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn copy(to: &Utf8Path, entry: &Entry) -> Option<Copy> {
+    let Kind::File(executable) = entry.kind else { return None };
+    Some(Copy { to: to.to_owned(), id: entry.id.clone(), size: entry.size, executable })
+}
+
+/// Lists the files below the directory `real`, as files below `to`; `open` are the directories on the way there.
+fn collect(
+    tree: &Tree,
+    real: &Utf8Path,
+    to: &Utf8Path,
+    open: &mut Vec<Utf8PathBuf>,
+    copies: &mut Vec<Copy>,
+    links: &mut BTreeMap<Utf8PathBuf, Link>,
+) -> Result<(), Failure> {
+    for (path, entry) in tree.below(real) {
+        if !tree.take(1) {
+            let message = format!("Cannot compare {real}: its links lead through too many others");
+            let hint = "Let them lead to files and directories directly";
+            return Err(Failure::new(Reason::ApplicationInvalid, message).hint(hint));
+        }
+        let place = to.join(path);
+        if let Kind::Link(target) = &entry.kind {
+            let found = tree.find(&real.join(path));
+            let inside = matches!(found, Found::Entry(..) | Found::Directory(_));
+            let target = target.clone().unwrap_or_else(|| format!("object {}", entry.id));
+            links.insert(place.clone(), Link { target, inside });
+            match found {
+                Found::Entry(_, entry) => copies.extend(copy(&place, entry)),
+                Found::Directory(other) if open.len() <= DEPTH && !open.iter().any(|one| one.starts_with(&other)) => {
+                    open.push(other.clone());
+                    collect(tree, &other, &place, open, copies, links)?;
+                    open.pop();
+                }
+                _ => {}
+            }
+        } else {
+            copies.extend(copy(&place, entry));
+        }
+        if copies.len() + links.len() > FILES {
+            let message = format!("Cannot compare {real}: it holds more than {FILES} files and links");
+            return Err(Failure::new(Reason::ApplicationInvalid, message));
+        }
+    }
+    Ok(())
+}
+
+/// Writes a new file with the mode that a fresh checkout gives it.
+fn put(path: &Utf8Path, bytes: &[u8], executable: bool) -> std::io::Result<()> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}

@@ -1,0 +1,250 @@
+//! The files of a Git tree: parsed once into paths that cannot leave it, and looked up through its own links. Pure.
+
+use crate::release::Budget;
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+
+/// More links than this on the way to one file are a loop.
+const HOPS: usize = 40;
+
+/// A longer target no system follows (bytes).
+const LONGEST: usize = 4096;
+/// All links of a tree together are followed through so many parts of paths.
+const STEPS: usize = 5_000_000;
+/// So many bytes of a path that is looked up are a step more.
+const BYTES: usize = 64;
+
+/// A tree: every file in it by its path.
+#[derive(Debug)]
+pub struct Tree {
+    entries: BTreeMap<String, Entry>,
+    /// The steps that are left.
+    steps: Budget,
+    /// Entries whose names no path can have here: not UTF-8, or parts such as `..` and `.git`.
+    pub refused: Vec<String>,
+}
+
+/// One entry that is no directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its kind.
+    pub kind: Kind,
+    /// The id of its object.
+    pub id: String,
+    /// The size of its object in bytes; 0 for a submodule.
+    pub size: u64,
+}
+
+/// The kind of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file, and whether it can be executed.
+    File(bool),
+    /// A link and its target; `None` where that is no text.
+    Link(Option<String>),
+    /// A commit of another repository.
+    Submodule,
+}
+
+/// The end of a path.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A file or a submodule at this path.
+    Entry(Utf8PathBuf, &'a Entry),
+    /// A directory at this path; the tree's top is the empty path.
+    Directory(Utf8PathBuf),
+    /// Nothing in the tree.
+    Nothing,
+    /// A place outside of the tree.
+    Outside,
+}
+
+impl Tree {
+    fn new() -> Self {
+        Self { entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new() }
+    }
+
+    /// Reads what `git ls-tree -r -z` prints, with `-l` or without sizes.
+    ///
+    /// # Errors
+    /// The first line that is something else.
+    pub fn parse(listing: &[u8]) -> Result<Self, String> {
+        let mut tree = Self::new();
+        for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
+            let (words, path) = halves(line).ok_or_else(|| shown(line))?;
+            let (mode, id, size) = match words[..] {
+                [mode, _, id] => (mode, id, 0),
+                [mode, _, id, size] => (mode, id, size.parse().unwrap_or_default()),
+                _ => return Err(shown(line)),
+            };
+            let entry = Entry::new(mode, id, size).ok_or_else(|| shown(line))?;
+            tree.insert(path, entry);
+        }
+        Ok(tree)
+    }
+
+    /// Reads what `git ls-files --stage -t -z` prints: an index, and those of its files that a sparse checkout leaves out.
+    ///
+    /// # Errors
+    /// The first line that is something else.
+    pub fn parse_index(listing: &[u8]) -> Result<(Self, BTreeSet<String>), String> {
+        let (mut tree, mut left_out) = (Self::new(), BTreeSet::new());
+        for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
+            let (words, path) = halves(line).ok_or_else(|| shown(line))?;
+            let [tag, mode, id, _] = words[..] else { return Err(shown(line)) };
+            let entry = Entry::new(mode, id, 0).ok_or_else(|| shown(line))?;
+            let path = tree.insert(path, entry);
+            left_out.extend(path.filter(|_| tag.eq_ignore_ascii_case("S")));
+        }
+        Ok((tree, left_out))
+    }
+
+    /// Takes an entry up, and returns its path if that can be one.
+    fn insert(&mut self, path: &[u8], entry: Entry) -> Option<String> {
+        let Some(path) = std::str::from_utf8(path).ok().filter(|path| is_safe(path)) else {
+            self.refused.push(shown(path));
+            return None;
+        };
+        self.entries.insert(path.to_owned(), entry);
+        Some(path.to_owned())
+    }
+
+    /// Every entry by its path.
+    pub fn entries(&self) -> &BTreeMap<String, Entry> {
+        &self.entries
+    }
+
+    /// Replaces an entry, or removes it.
+    pub fn set(&mut self, path: String, entry: Option<Entry>) {
+        match entry {
+            Some(entry) => drop(self.entries.insert(path, entry)),
+            None => drop(self.entries.remove(&path)),
+        }
+    }
+
+    /// The objects of its links, with their sizes.
+    pub fn links(&self) -> impl Iterator<Item = (&str, u64)> {
+        let links = self.entries.values().filter(|entry| matches!(entry.kind, Kind::Link(_)));
+        links.map(|entry| (entry.id.as_str(), entry.size))
+    }
+
+    /// Fills in the targets of its links, by the ids of their objects.
+    pub fn set_targets(&mut self, targets: &BTreeMap<String, Vec<u8>>) {
+        for entry in self.entries.values_mut() {
+            if let Kind::Link(target) = &mut entry.kind {
+                let text = targets.get(&entry.id).and_then(|bytes| std::str::from_utf8(bytes).ok());
+                *target = text.filter(|text| text.len() <= LONGEST && !text.contains('\0')).map(str::to_owned);
+            }
+        }
+    }
+
+    /// Every entry below a directory, by its path below it.
+    pub fn below(&self, directory: &Utf8Path) -> impl Iterator<Item = (&Utf8Path, &Entry)> {
+        let start = if directory.as_str().is_empty() { String::new() } else { format!("{directory}/") };
+        let prefix = start.clone();
+        let from = self.entries.range::<str, _>((Bound::Included(start.as_str()), Bound::Unbounded));
+        from.map_while(move |(path, entry)| Some((Utf8Path::new(path.strip_prefix(&prefix)?), entry)))
+    }
+
+    /// The digest of everything below a directory.
+    #[must_use]
+    pub fn digest(&self, directory: &Utf8Path) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for (path, entry) in self.below(directory) {
+            hasher.update(format!("{path}\0{} {:?}\0", entry.id, entry.kind).as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// Takes steps; false where none are left, and from then on.
+    pub fn take(&self, steps: usize) -> bool {
+        self.steps.take(steps)
+    }
+
+    /// Follows a path relative to the top to its end, through links of the tree; to nothing where no steps are left.
+    #[must_use]
+    pub fn find(&self, path: &Utf8Path) -> Found<'_> {
+        let mut open: VecDeque<String> = parts(path.as_str());
+        let mut at = Utf8PathBuf::new();
+        let mut hops = 0;
+        if path.is_absolute() {
+            return Found::Outside;
+        }
+        while let Some(part) = open.pop_front() {
+            if part == ".." {
+                if !at.pop() {
+                    return Found::Outside;
+                }
+                continue;
+            }
+            at.push(&part);
+            if !self.take(1 + at.as_str().len() / BYTES) {
+                return Found::Nothing;
+            }
+            match self.entries.get(at.as_str()) {
+                Some(Entry { kind: Kind::Link(target), .. }) => {
+                    hops += 1;
+                    let Some(target) = target.as_deref().filter(|_| hops <= HOPS) else { return Found::Nothing };
+                    if target.starts_with('/') {
+                        return Found::Outside;
+                    }
+                    at.pop();
+                    let more = parts(target);
+                    if !self.take(more.len()) {
+                        return Found::Nothing;
+                    }
+                    more.into_iter().rev().for_each(|part| open.push_front(part));
+                }
+                Some(entry) if open.is_empty() => return Found::Entry(at, entry),
+                Some(_) => return Found::Nothing,
+                None => {}
+            }
+        }
+        if at.as_str().is_empty() || self.below(&at).next().is_some() { Found::Directory(at) } else { Found::Nothing }
+    }
+}
+
+impl Entry {
+    fn new(mode: &str, id: &str, size: u64) -> Option<Self> {
+        let kind = match mode {
+            "100755" => Kind::File(true),
+            "120000" => Kind::Link(None),
+            "160000" => Kind::Submodule,
+            mode if mode.starts_with("100") => Kind::File(false),
+            _ => return None,
+        };
+        id.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Self { kind, id: id.to_owned(), size })
+    }
+
+    /// Says whether both are the same in Git.
+    pub fn is(&self, other: &Self) -> bool {
+        self.id == other.id && self.kind == other.kind
+    }
+}
+
+/// The words before a path, and the path.
+fn halves(line: &[u8]) -> Option<(Vec<&str>, &[u8])> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let head = std::str::from_utf8(&line[..tab]).ok()?;
+    Some((head.split_ascii_whitespace().collect(), &line[tab + 1..]))
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The parts of a path but `.`.
+fn parts(path: &str) -> VecDeque<String> {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
+}
+
+/// Says whether every part of a path is a name that a commit may hold. A tree made by hand can hold others.
+fn is_safe(path: &str) -> bool {
+    let plain = Utf8Path::new(path).components().all(|part| matches!(part, Utf8Component::Normal(_)));
+    let usual = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");
+    plain && path.split('/').all(usual)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Walks a plan: observes, journals, changes, observes again, saves what it saw. The only place that says
+//! a step was skipped. Never saves what it meant to do.
+
+mod aside;
+mod change;
+pub mod reachable;
+mod release;
+
+use crate::io::store::Store;
+use crate::model::event::{Event, FailedView, PlannedStep, Sink, StepState, StepView};
+use crate::model::failure::Failure;
+use crate::model::state::Kind;
+use crate::plan::Plan;
+use crate::reconcile::session::{Claim, Session};
+use crate::reconcile::status;
+use crate::resource::Lane;
+use aside::Aside;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use petgraph::graph::NodeIndex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// What an execution needs beside its plan.
+pub struct Execution<'a> {
+    /// Where observations and intents go.
+    pub store: &'a Store,
+    /// The run's id.
+    pub run: &'a str,
+    /// Id of releases that this run makes.
+    pub release: &'a str,
+    /// Where events go.
+    pub sink: &'a Sink,
+    /// As whom and how patiently leases are taken.
+    pub claim: &'a Claim,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// Whether what is taken off takes its data with it.
+    pub purge: bool,
+    /// How many environments are worked on at once.
+    pub parallel: usize,
+    /// Set by a signal: no further step starts.
+    pub stop: &'a AtomicBool,
+}
+
+/// How an execution ended.
+#[derive(Default)]
+pub struct Report {
+    /// Steps that changed something.
+    pub applied: usize,
+    /// Everything that failed.
+    pub failures: Vec<Failure>,
+}
+
+/// Sessions by environment.
+pub type Sessions = BTreeMap<String, Mutex<Session>>;
+
+/// Executes a plan: each step once what it needs ended well, and beside others where their lanes allow it.
+pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) -> Report {
+    let mut report = Report::default();
+    let mut waiting: Vec<NodeIndex> = plan.order();
+    let mut ended: BTreeMap<NodeIndex, bool> = BTreeMap::new();
+    let mut busy = Busy::default();
+    let mut running = FuturesUnordered::new();
+    loop {
+        let mut later = Vec::new();
+        for node in waiting {
+            let planned = plan.step(node);
+            let needs: Vec<Option<bool>> = plan.needs(node).map(|need| ended.get(&need).copied()).collect();
+            if needs.contains(&Some(false)) {
+                say(context, planned, StepState::Blocked, None);
+                ended.insert(node, false);
+            } else if context.stop.load(Ordering::Relaxed) {
+                ended.insert(node, false);
+            } else if needs.contains(&None) || !busy.has_room(planned, context.parallel) {
+                later.push(node);
+            } else if let Some(session) = sessions.get(&planned.environment) {
+                busy.0.insert((planned.environment.clone(), Lane::of(planned)));
+                running.push(async move { (node, perform(planned, session, context).await) });
+            }
+        }
+        waiting = later;
+        let Some((node, result)) = running.next().await else { break };
+        let planned = plan.step(node);
+        busy.0.remove(&(planned.environment.clone(), Lane::of(planned)));
+        ended.insert(node, result.is_ok());
+        match result {
+            Ok(changed) => report.applied += usize::from(changed),
+            Err(failure) => {
+                context.sink.as_ref()(Event::Failure(failure.clone()));
+                report.failures.push(failure);
+            }
+        }
+    }
+    report
+}
+
+/// Environments that are worked on, with the lanes in use.
+#[derive(Default)]
+struct Busy(BTreeSet<(String, Lane)>);
+
+impl Busy {
+    /// Whether a step can begin, where so many environments are worked on at once.
+    fn has_room(&self, step: &PlannedStep, parallel: usize) -> bool {
+        let mut own = self.0.iter().filter(|(environment, _)| *environment == step.environment).peekable();
+        if own.peek().is_some() {
+            return own.all(|(_, lane)| !lane.excludes(Lane::of(step)));
+        }
+        let environments: BTreeSet<&String> = self.0.iter().map(|(environment, _)| environment).collect();
+        environments.len() < parallel
+    }
+}
+
+fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: Option<Duration>) {
+    let duration_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let view = StepView { environment: planned.environment.clone(), kind: planned.kind, state, duration_ms };
+    context.sink.as_ref()(Event::Step(view));
+}
+
+/// One step, with its events, its journal entry and the record of what was seen after it.
+async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
+    let mut held = session.lock().await;
+    let begun = Instant::now();
+    let intent = begin(planned, &mut held, begun, context).await?;
+    let (held, result) = if Lane::of(planned) == Lane::Aside {
+        let work = Aside::of(planned.kind, &held, context.release);
+        drop(held);
+        let (seen, result) = match work {
+            Ok(work) => work.carry_out(session).await,
+            Err(failure) => (None, Err(failure)),
+        };
+        say(context, planned, state(&result), Some(begun.elapsed()));
+        let mut held = session.lock().await;
+        if let Some(seen) = seen {
+            held.facts.renew(planned.kind, seen);
+        }
+        (held, result)
+    } else {
+        (held.kind, held.lane) = (Some(planned.kind), Lane::of(planned));
+        let result = change::change(planned, &mut held, context).await;
+        (held.kind, held.lane) = (None, Lane::default());
+        say(context, planned, state(&result), Some(begun.elapsed()));
+        (held, result)
+    };
+    end(planned, held, intent, result, context).await
+}
+
+/// Takes the lease, and notes that a step begins; the note's number.
+async fn begin(
+    planned: &PlannedStep,
+    session: &mut Session,
+    begun: Instant,
+    context: &Execution<'_>,
+) -> Result<i64, Failure> {
+    let project = session.prepared.environment.project.to_string();
+    let floor = context.store.token(&project, &planned.environment).await?;
+    // What has no host yet is worked on under the lock of OpenTofu's state.
+    let owned = match session.connection {
+        None if planned.kind == Kind::Infrastructure => Ok(()),
+        _ => session.own(context.claim, floor).await,
+    };
+    if let Err(failure) = owned {
+        say(context, planned, StepState::Failed, Some(begun.elapsed()));
+        return Err(failure.on(&planned.environment));
+    }
+    say(context, planned, StepState::Started, None);
+    if let Some(lease) = &session.lease {
+        let holder = &context.claim.holder;
+        context.store.take(&project, &planned.environment, lease.key.token, holder, (context.now)()).await?;
+    }
+    context.store.intend(context.run, &planned.environment, planned.kind, (context.now)()).await
+}
+
+/// Records what was seen after a step, and notes how it ended.
+async fn end(
+    planned: &PlannedStep,
+    mut session: MutexGuard<'_, Session>,
+    intent: i64,
+    result: Result<bool, Failure>,
+    context: &Execution<'_>,
+) -> Result<bool, Failure> {
+    let result = result.map_err(|failure| failure.on(&planned.environment));
+    if let Err(failure) = &result {
+        session.failed = Some(FailedView {
+            kind: Some(planned.kind),
+            reason: failure.reason.code().to_owned(),
+            message: failure.message.clone(),
+            at: (context.now)(),
+            run: context.run.to_owned(),
+        });
+    }
+    let record = status::record(&session, (context.now)(), session.failed.clone());
+    let project = session.prepared.environment.project.as_str();
+    let token = session.lease.as_ref().map(|lease| lease.key.token);
+    context.store.save(project, &planned.environment, &record, token).await?;
+    context.store.settle(intent, word(state(&result)), (context.now)()).await?;
+    result
+}
+
+const fn state(result: &Result<bool, Failure>) -> StepState {
+    match result {
+        Ok(true) => StepState::Applied,
+        Ok(false) => StepState::Skipped,
+        Err(_) => StepState::Failed,
+    }
+}
+
+const fn word(state: StepState) -> &'static str {
+    match state {
+        StepState::Started => "started",
+        StepState::Applied => "applied",
+        StepState::Skipped => "skipped",
+        StepState::Failed => "failed",
+        StepState::Blocked => "blocked",
+    }
+}

@@ -1,0 +1,187 @@
+//! A release on its way to being well, and back to the last one that was. Never leaves one that did not become well
+//! in the place of one that is.
+
+use super::Execution;
+use super::change::{apart, facts, run_all, run_all_and_observe};
+use crate::model::diff;
+use crate::model::event::Change;
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::{Facts, Kind};
+use crate::reconcile::execute::reachable;
+use crate::reconcile::session::Session;
+use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
+use crate::resource::{self, services};
+use crate::smoke::Judgement;
+use crate::smoke::stack::examine;
+use std::time::{Duration, Instant};
+
+/// Waits until all services are well, then records the release as converged. One that does not become well gives way
+/// to the last one that was.
+pub(super) async fn settle(
+    session: &mut Session,
+    ran: Result<(), Failure>,
+    context: &Execution<'_>,
+) -> Result<(), Failure> {
+    let proven = match well(session, ran).await {
+        Ok(()) => smoke(session, context).await,
+        failed => failed,
+    };
+    match proven {
+        Ok(()) => finish(session).await,
+        Err(failure) => Err(roll_back(session, failure, context).await),
+    }
+}
+
+/// Puts a tracker stack to the test, where the manifest wants that of each of its releases.
+async fn smoke(session: &Session, context: &Execution<'_>) -> Result<(), Failure> {
+    if !session.prepared.environment.health.smoke {
+        return Ok(());
+    }
+    session.progress("test the stack");
+    let verdicts = examine(session, context.now).await.unwrap_or_default();
+    let failed = verdicts.iter().filter(|verdict| verdict.judgement == Judgement::Failed);
+    let lines: Vec<String> = failed.map(|verdict| format!("{}: {}", verdict.name, verdict.detail)).collect();
+    match &lines[..] {
+        [] => Ok(()),
+        [only] => Err(Failure::new(Reason::CheckFailed, only.clone())),
+        [first, rest @ ..] => {
+            let message = format!("{first}, and {} more", rest.len());
+            Err(Failure::new(Reason::CheckFailed, message).details(lines.join("\n")))
+        }
+    }
+}
+
+/// Waits until all services are well, which were looked at where what started them ran to its end. Ends early where
+/// waiting cannot help.
+async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Failure> {
+    let limit = session.prepared.environment.health.timeout;
+    let (started, mut pause) = (Instant::now(), Duration::from_millis(200));
+    if ran.is_err() {
+        session.observe().await?;
+    }
+    loop {
+        let (observed, desired) = facts(session, Kind::Services);
+        if ran.is_ok() && services::settled(&observed, &desired) {
+            return Ok(());
+        }
+        if let Err(failure) = &ran {
+            return Err(failure.clone().details(join(failure.details.as_deref(), &session.last_words().await)));
+        }
+        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
+            let failure = unhealthy(&observed, &desired, started.elapsed());
+            return Err(failure.details(session.last_words().await));
+        }
+        session.progress(format!("wait: {}", unwell(&observed, &desired).join(", ")));
+        let left = limit.saturating_sub(started.elapsed());
+        if let Some(script) = services::answers(&session.prepared.subject(), &session.facts, left) {
+            session.observe_after(&script).await?;
+        } else {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
+            session.observe().await?;
+        }
+    }
+}
+
+/// Records the release that is live as the one that converged, and closes what only another one had open.
+async fn finish(session: &mut Session) -> Result<(), Failure> {
+    match services::finish(&session.prepared.subject(), &session.facts) {
+        Some(command) => session.run_and_observe(&command).await?,
+        None => session.observe().await?,
+    }
+    let (observed, desired) = facts(session, Kind::Services);
+    if observed != desired {
+        return Err(apart(session, Kind::Services, &observed, &desired).await);
+    }
+    close_old_ports(session).await
+}
+
+/// Brings the last healthy release back where there is one and the manifest does not forbid it; says how that went.
+async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<'_>) -> Failure {
+    let subject = session.prepared.subject();
+    let Some((bad, good)) = services::fallback(&subject, &session.facts, failure.reason) else { return failure };
+    let rejected = Rejected {
+        digest: bad.digest.clone(),
+        pulled: bad.pulled.clone(),
+        release: bad.id.clone(),
+        by: Rejection::Health,
+        message: failure.message.clone(),
+        at: (context.now)(),
+    };
+    let (bad, good) = (bad.id.clone(), good.clone());
+    match restore(session, &good, &[rejected]).await {
+        Ok(()) => {
+            let message = format!("Release {bad} was rolled back to {}: {}", good.id, failure.message);
+            Failure::new(Reason::RolledBack, message).details(failure.details.unwrap_or_default())
+        }
+        // What was seen is of the time before another run took over.
+        Err(again) if again.reason == Reason::LeaseLost => again,
+        Err(again) => failure.hint(format!("Going back to release {} failed too: {}", good.id, again.message)),
+    }
+}
+
+/// Goes back to a release because somebody asked for it: what was live and what the manifest wants is not tried again.
+pub(super) async fn go_back(
+    session: &mut Session,
+    target: &ReleaseRecord,
+    context: &Execution<'_>,
+) -> Result<(), Failure> {
+    let subject = session.prepared.subject();
+    let live = session.facts.files.begun().next();
+    let wanted = resource::files::digest(&subject, &session.facts);
+    let wanted = wanted.map(|digest| (digest, resource::images::registry::wanted(&subject, &session.facts)));
+    let live_one = live.map(|live| (live.digest.clone(), live.pulled.clone()));
+    let rejected: Vec<Rejected> = live_one
+        .into_iter()
+        .chain(wanted)
+        .map(|(digest, pulled)| Rejected {
+            digest,
+            pulled,
+            release: live.map(|live| live.id.clone()).unwrap_or_default(),
+            by: Rejection::Hand,
+            message: format!("rolled back to {}", target.id),
+            at: (context.now)(),
+        })
+        .collect();
+    restore(session, target, &rejected).await
+}
+
+/// Brings a release back that the host still has, and waits until it is well.
+async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Rejected]) -> Result<(), Failure> {
+    let commands = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
+    let ran = run_all_and_observe(session, &commands).await;
+    // From here on the rejected inputs count as such, also where they were just tried again.
+    session.prepared.retry = false;
+    well(session, ran).await?;
+    finish(session).await
+}
+
+fn join(first: Option<&str>, second: &str) -> String {
+    [first.unwrap_or_default(), second].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// What is not as wanted, one phrase a fact; the release's record, which is written last, left out.
+fn unwell(observed: &Facts, desired: &Facts) -> Vec<String> {
+    let changes = diff::changes(observed, desired).into_iter();
+    let phrase = |change: Change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned()));
+    changes.filter(|change| change.fact != services::RELEASE).map(phrase).collect()
+}
+
+fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
+    let bad = unwell(observed, desired);
+    let only_checks = bad.iter().all(|fact| fact.starts_with("check "));
+    let reason = if only_checks { Reason::CheckFailed } else { Reason::Unhealthy };
+    Failure::new(reason, format!("After {} s, {}", waited.as_secs(), bad.join(", ")))
+}
+
+/// What the old release alone had open stays so until the new one runs: were it rolled back, it would need it.
+async fn close_old_ports(session: &mut Session) -> Result<(), Failure> {
+    let subject = session.prepared.subject();
+    if !resource::firewall::outlived(&subject, &session.facts) {
+        return Ok(());
+    }
+    let commands = resource::firewall::commands(&subject, &session.facts);
+    run_all(session, &commands).await?;
+    reachable::firewall(session).await?;
+    session.observe().await
+}

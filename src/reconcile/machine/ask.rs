@@ -1,0 +1,152 @@
+//! Asks OpenTofu what it would do about a machine. Never changes one.
+
+use super::adopt::{self, Search};
+use super::inputs::{self, Inputs, Surroundings};
+use super::keys::{self, Keys};
+use super::workshop::{Workshop, secrets};
+use super::{Machine, does, reached_at, recipe};
+use crate::io::opentofu::{Action, Backend, Proposed, Purpose, ResourceChange, Say, Vault, Work};
+use crate::io::secret::Redactor;
+use crate::io::store::Plain;
+use crate::manifest::environment::Environment;
+use crate::manifest::provision::Provision;
+use crate::model::event::{Event, Sink};
+use crate::model::failure::{Failure, Reason};
+use crate::reconcile::prepare::Prepared;
+use secrecy::SecretString;
+use std::sync::Arc;
+
+/// OpenTofu with all that it is given.
+struct Ready {
+    work: Work,
+    inputs: Inputs,
+    keys: Keys,
+    vault: Arc<Vault>,
+    /// Whether the machine was begun once.
+    tried: bool,
+}
+
+impl Workshop {
+    /// Asks what would be done about the machine of an environment, `None` where it is none of ours, and lets the
+    /// environment know how it is reached.
+    ///
+    /// # Errors
+    /// As [`Work::plan`]; `StateFleeting`, and what is missing of secrets and keys.
+    pub async fn survey(
+        &self,
+        prepared: &mut Prepared,
+        taking_down: bool,
+        sink: &Sink,
+    ) -> Result<Option<Machine>, Failure> {
+        let Some(provision) = prepared.environment.provision.clone() else { return Ok(None) };
+        if self.tools.fleeting && provision.backend.is_none() {
+            let message = "What is known of the machine would go away with this CI runner";
+            let hint =
+                "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
+            return Err(Failure::new(Reason::StateFleeting, message).hint(hint));
+        }
+        let name = prepared.name().to_owned();
+        let say = |activity: String| sink(Event::Progress { environment: name.clone(), kind: None, activity });
+        let warn = |message: String| sink(Event::Warning { environment: Some(name.clone()), message });
+        let mut ready = self.ready(prepared, &provision, taking_down).await?;
+        let proposed = self.propose(&mut ready, &prepared.environment, &provision, taking_down, &say).await?;
+        let Ready { work, inputs, keys, vault, .. } = ready;
+        elsewhere(&proposed).into_iter().for_each(warn);
+        // Where something is to change, what the plan says of the outputs may be of the time after it.
+        let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
+        reached_at(&mut prepared.environment, &outputs);
+        let recipe = recipe::write(&provision);
+        let backend = provision.backend.map(|(name, _)| name);
+        let our_host_key = inputs.our_host_key;
+        let machine = Machine { work, proposed, vault, keys, our_host_key, taking_down, recipe, backend };
+        if machine.proposed.exists && machine.proposed.changes.is_empty() && !taking_down {
+            // It may be made otherwise than the last time, to the same end.
+            machine.remember().await?;
+        }
+        Ok(Some(machine))
+    }
+
+    async fn ready(&self, prepared: &Prepared, provision: &Provision, taking_down: bool) -> Result<Ready, Failure> {
+        let environment = &prepared.environment;
+        let vault = self.vault(environment, provision).await?;
+        let kept = vault.kept(Plain::HostKey).await?;
+        let tried = kept.is_some();
+        let keys = match kept {
+            Some(text) => Keys::parse(&text)?,
+            None => Keys::make()?,
+        };
+        let secrets = secrets(provision).await?;
+        let authorized = match keys::authorized(environment).await {
+            // Nobody is to log in any more.
+            Err(_) if taking_down => String::new(),
+            authorized => authorized?,
+        };
+        let directory = self.place(environment);
+        let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
+        let inputs = inputs::of(environment, provision, &around)?;
+        let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
+        // What hosts and errors say is to show none of them either.
+        prepared.redactor.learn(&hidden);
+        let work = Work {
+            tofu: self.tofu().await?,
+            directory,
+            files: inputs.files.clone(),
+            variables: inputs.variables.clone(),
+            backend: match &provision.backend {
+                None => Backend::Own(Arc::clone(&vault)),
+                Some(_) => Backend::Theirs(Arc::clone(&vault)),
+            },
+            redactor: Arc::new(Redactor::new(&hidden)),
+            holder: self.holder.clone(),
+            limit: provision.timeout,
+            plugins: self.tools.plugins.clone(),
+            settings: self.tools.settings.clone(),
+        };
+        Ok(Ready { work, inputs, keys, vault, tried })
+    }
+
+    /// What it would do, once what was lost sight of is found and what is made anew is made as of today.
+    async fn propose(
+        &self,
+        ready: &mut Ready,
+        environment: &Environment,
+        provision: &Provision,
+        taking_down: bool,
+        say: &Say<'_>,
+    ) -> Result<Proposed, Failure> {
+        let purpose = if taking_down { Purpose::Destroy } else { Purpose::Apply };
+        let mut proposed = ready.work.plan(purpose, say).await?;
+        if ready.tried && adopt::is_lost(&proposed, &provision.machine, taking_down) {
+            let name = &environment.name;
+            // What the search needs while it runs is kept apart from the machine's own.
+            let vault = Vault::open(self.store()?, environment.project.as_str(), &format!("{name} search"), None);
+            let search = Search { environment, provision, inputs: &ready.inputs, vault: Arc::new(vault) };
+            let (planned, found) = search.adopt(&mut ready.work, proposed, purpose, say).await?;
+            if found && taking_down {
+                let message = "A run that was killed made the machine, and OpenTofu does not know it yet";
+                let back = if environment.orphaned { "Put its entry back: " } else { "" };
+                let hint = format!("{back}deployer provision {name} takes it over; it can be destroyed then");
+                return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
+            }
+            proposed = planned;
+        }
+        let replaced = does(&proposed, &provision.machine, Action::Replace);
+        if replaced && ready.work.files.remove(inputs::KEPT).is_some() {
+            proposed = ready.work.plan(purpose, say).await?;
+        }
+        Ok(proposed)
+    }
+}
+
+/// What somebody else took away or changed, of what is to be put right: what a provider merely tells anew is no news.
+fn elsewhere(proposed: &Proposed) -> Vec<String> {
+    let concerns = |drift: &&ResourceChange| proposed.changes.iter().any(|change| change.address == drift.address);
+    let words = |drift: &ResourceChange| {
+        if drift.action == Action::Delete {
+            return format!("{} was taken away, and not by deployer", drift.address);
+        }
+        let paths: Vec<&str> = drift.attributes.iter().map(|attribute| attribute.path.as_str()).collect();
+        format!("{} was changed, and not by deployer: {}", drift.address, paths.join(", "))
+    };
+    proposed.drift.iter().filter(concerns).map(words).collect()
+}

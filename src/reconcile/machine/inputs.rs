@@ -1,0 +1,261 @@
+//! A machine as the manifest has it → the root module that OpenTofu is given: templates, values, and what is secret
+//! apart from them. Pure but for reading templates of the user's own.
+
+use super::cloud_init;
+use super::keys::Keys;
+use crate::io::below;
+use crate::manifest::environment::Environment;
+use crate::manifest::provision::{Login, Machine, Module, ModuleSource, Provision};
+use crate::manifest::scope::Scope;
+use crate::model::failure::{Failure, Reason};
+use crate::release::invalid;
+use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+macro_rules! templates {
+    ($($name:literal)*) => { &[$(($name, include_str!(concat!("../../../templates/tofu/", $name)))),*] };
+}
+
+/// The templates in this program.
+const EMBEDDED: &[(&str, &str)] = templates! {
+    "lxd/main.tf" "lxd/kept_override.tf" "hetzner/main.tf" "hetzner/kept_override.tf" "hetzner/find/main.tf"
+};
+
+/// Most of one file of a module (bytes).
+const LARGEST: u64 = 16 << 20;
+
+/// The file that leaves a machine as it was born, with the user and the keys of that day.
+pub const KEPT: &str = "kept_override.tf";
+
+/// What OpenTofu is given.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// The root module, file by file. Holds no secret.
+    pub files: BTreeMap<String, String>,
+    /// Variables of its process; may be secret.
+    pub variables: BTreeMap<String, String>,
+    /// Whether the machine's host key is the one that we made.
+    pub our_host_key: bool,
+}
+
+/// Who may log in, and what secrets of the manifest came to.
+pub struct Surroundings<'a> {
+    /// Public keys of the SSH user, `TYPE BASE64`.
+    pub authorized: &'a str,
+    /// The machine's host key.
+    pub keys: &'a Keys,
+    /// Values of the section's secrets, by name.
+    pub secrets: &'a BTreeMap<String, SecretString>,
+    /// Where the root module will lie, absolute: a module's directory is named from there.
+    pub directory: &'a Utf8Path,
+}
+
+/// The root module of an environment that is provisioned.
+///
+/// # Errors
+/// `ApplicationInvalid` where a template of the user's own cannot be read.
+pub fn of(environment: &Environment, provision: &Provision, around: &Surroundings<'_>) -> Result<Inputs, Failure> {
+    let user_data = cloud_init::text(provision, around.authorized, around.keys);
+    let mut inputs = match &provision.machine {
+        Machine::Module(module) => of_module(environment, module, provision, around, &user_data)?,
+        Machine::Lxd(lxd) => of_template(environment, provision, &json!(lxd), user_data)?,
+        Machine::Hetzner(hetzner) => {
+            let mut inputs = of_template(environment, provision, &json!(hetzner), user_data)?;
+            let token =
+                around.secrets.get("token").map(|token| ("HCLOUD_TOKEN".to_owned(), token.expose_secret().to_owned()));
+            inputs.variables.extend(token);
+            inputs
+        }
+    };
+    if let Some((name, settings)) = &provision.backend {
+        let block = json!({ "terraform": { "backend": { name.as_str(): literal(&json!(settings)) } } });
+        inputs.files.insert("backend.tf.json".to_owned(), pretty(&block));
+    }
+    Ok(inputs)
+}
+
+/// The root module that looks for what a run that was killed left behind; `None` where the machine's name finds it.
+///
+/// # Errors
+/// As [`of`].
+pub fn of_search(environment: &Environment, provision: &Provision, inputs: &Inputs) -> Result<Option<Inputs>, Failure> {
+    let mut files = templates(&format!("{}/find", provision.machine.name()), provision)?;
+    if files.is_empty() {
+        return Ok(None);
+    }
+    files.insert("terraform.tfvars.json".to_owned(), pretty(&json!({ "labels": labels(environment) })));
+    let variables = inputs.variables.iter().filter(|(name, _)| !name.starts_with("TF_VAR_"));
+    let variables = variables.map(|(name, value)| (name.clone(), value.clone())).collect();
+    Ok(Some(Inputs { files, variables, our_host_key: false }))
+}
+
+/// What tells our machines from others.
+#[must_use]
+pub fn labels(environment: &Environment) -> BTreeMap<String, String> {
+    let name = environment.renamed_from.as_ref().unwrap_or(&environment.name);
+    [("deployer-project", environment.project.to_string()), ("deployer-environment", name.to_string())]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+}
+
+fn of_template(
+    environment: &Environment,
+    provision: &Provision,
+    section: &Value,
+    user_data: String,
+) -> Result<Inputs, Failure> {
+    let mut files = templates(provision.machine.name(), provision)?;
+    let mut values = section.as_object().cloned().unwrap_or_default();
+    let mut all = labels(environment);
+    let own = values.get("labels").and_then(|own| serde_json::from_value::<BTreeMap<_, _>>(own.clone()).ok());
+    all.extend(own.unwrap_or_default());
+    values.insert("name".to_owned(), json!(environment.identity()));
+    values.insert("labels".to_owned(), json!(all));
+    files.insert("terraform.tfvars.json".to_owned(), pretty(&Value::Object(values)));
+    let variables = BTreeMap::from([("TF_VAR_cloud_init".to_owned(), user_data)]);
+    Ok(Inputs { files, variables, our_host_key: true })
+}
+
+/// A root module that calls the user's, and passes on what that declares a variable for.
+fn of_module(
+    environment: &Environment,
+    module: &Module,
+    provision: &Provision,
+    around: &Surroundings<'_>,
+    user_data: &str,
+) -> Result<Inputs, Failure> {
+    let (source, version, declared) = match &module.source {
+        ModuleSource::Directory(path) => (from(path, around.directory), None, declared(path, &provision.scope)?),
+        ModuleSource::Address(address, version) => (address.clone(), version.clone(), BTreeSet::new()),
+    };
+    let ours = [
+        ("deployer", json!(about(environment, &provision.login, around))),
+        ("deployer_cloud_init", json!(user_data)),
+        ("deployer_host_key", json!(around.keys.private)),
+    ];
+    let mut call = Map::from_iter([("source".to_owned(), literal(&json!(source)))]);
+    call.extend(version.map(|version| ("version".to_owned(), literal(&json!(version)))));
+    let mut declarations = Map::from_iter([("variables".to_owned(), json!({ "type": "any" }))]);
+    let mut values = Map::from_iter([("variables".to_owned(), json!(module.variables))]);
+    let mut variables = BTreeMap::new();
+    for name in module.variables.keys() {
+        call.insert(name.clone(), json!(format!("${{var.variables[\"{name}\"]}}")));
+    }
+    for name in module.secrets.keys() {
+        let value = around.secrets.get(name).map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();
+        call.insert(name.clone(), json!(format!("${{var.secret_{name}}}")));
+        declarations.insert(format!("secret_{name}"), json!({ "type": "string", "sensitive": true }));
+        variables.insert(format!("TF_VAR_secret_{name}"), value);
+    }
+    for (name, value) in ours.into_iter().filter(|(name, _)| declared.contains(*name)) {
+        call.insert(name.to_owned(), json!(format!("${{var.{name}}}")));
+        if let Value::String(secret) = value {
+            declarations.insert(name.to_owned(), json!({ "type": "string", "sensitive": true }));
+            variables.insert(format!("TF_VAR_{name}"), secret);
+        } else {
+            declarations.insert(name.to_owned(), json!({ "type": "any" }));
+            values.insert(name.to_owned(), value);
+        }
+    }
+    // An output that the module lacks is nothing, and no error.
+    let output = |name: &str| json!({ "value": format!("${{try(module.machine.{name}, null)}}") });
+    let outputs = json!({
+        "address": { "value": format!("${{module.machine.{}}}", module.outputs.address) },
+        "port": output(&module.outputs.port), "user": output(&module.outputs.user),
+        "host_key": output(&module.outputs.host_key),
+    });
+    let main = json!({ "module": { "machine": call }, "variable": declarations, "output": outputs });
+    let files = BTreeMap::from([
+        ("main.tf.json".to_owned(), pretty(&main)),
+        ("terraform.tfvars.json".to_owned(), pretty(&Value::Object(values))),
+    ]);
+    let our_host_key = declared.contains("deployer_cloud_init") || declared.contains("deployer_host_key");
+    Ok(Inputs { files, variables, our_host_key })
+}
+
+/// What a module is told where it declares a variable `deployer`. Holds no secret.
+fn about(environment: &Environment, login: &Login, around: &Surroundings<'_>) -> Value {
+    json!({
+        "name": environment.identity(), "labels": labels(environment),
+        "user": login.user, "port": login.port.unwrap_or(22),
+        "authorized_keys": around.authorized.lines().collect::<Vec<_>>(), "host_key": around.keys.public,
+    })
+}
+
+/// The variables of ours that the module in `directory` declares.
+fn declared(directory: &Utf8Path, scope: &Scope) -> Result<BTreeSet<&'static str>, Failure> {
+    const OURS: [&str; 3] = ["deployer", "deployer_cloud_init", "deployer_host_key"];
+    let text: String = read(directory, false, scope)?.into_values().map(|content| content + "\n").collect();
+    let declares = |name: &&str| {
+        let block = |line: &str| {
+            let rest = line.trim_start().strip_prefix("variable").map(str::trim_start);
+            rest.and_then(|rest| rest.strip_prefix('"')?.strip_prefix(*name)).is_some_and(|rest| rest.starts_with('"'))
+        };
+        text.lines().any(block) || text.contains(&format!("\"{name}\": {{"))
+    };
+    Ok(OURS.into_iter().filter(declares).collect())
+}
+
+/// The files of one template, those of the user's own in place of ours.
+fn templates(folder: &str, provision: &Provision) -> Result<BTreeMap<String, String>, Failure> {
+    let of = |(name, text): &(&str, &str)| {
+        let file = name.strip_prefix(folder)?.strip_prefix('/')?;
+        (!file.contains('/')).then(|| (file.to_owned(), (*text).to_owned()))
+    };
+    let mut files: BTreeMap<String, String> = EMBEDDED.iter().filter_map(of).collect();
+    files.extend(read(&provision.templates.join(folder), true, &provision.scope)?);
+    Ok(files)
+}
+
+/// The text files of a directory; none where there is no such directory and there need not be one.
+fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
+    let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read: {error}"));
+    let entries = match directory.read_dir_utf8() {
+        Ok(entries) => entries,
+        Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(unreadable(directory, error)),
+    };
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(directory, error))?.into_path();
+        let name = path.file_name().unwrap_or_default();
+        let theirs = path.extension().is_some_and(|end| ["tf", "tofu", "json", "tfvars"].contains(&end));
+        if theirs && path.is_file() && !name.starts_with('.') {
+            if let Some(refusal) = scope.refuse(&path) {
+                return Err(refusal.failure(Reason::ApplicationInvalid, &path));
+            }
+            let text = below::text(&path, LARGEST).map_err(|error| unreadable(&path, error))?;
+            files.insert(name.to_owned(), text);
+        }
+    }
+    Ok(files)
+}
+
+/// The way from one absolute directory to another, as OpenTofu takes a directory's name.
+fn from(target: &Utf8Path, directory: &Utf8Path) -> String {
+    let common = target.components().zip(directory.components()).take_while(|(a, b)| a == b).count();
+    let up = directory.components().skip(common).map(|_| "..");
+    let down = target.components().skip(common).map(|component| component.as_str());
+    let way: Utf8PathBuf = up.chain(down).collect();
+    if way.as_str().starts_with("..") { way.into_string() } else { format!("./{way}") }
+}
+
+/// Escapes what would begin an expression: OpenTofu reads each string of a `.tf.json` file as a template.
+///
+/// Source: OpenTofu's JSON configuration syntax, "Expression mapping".
+fn literal(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.replace("${", "$${").replace("%{", "%%{").into(),
+        Value::Array(all) => all.iter().map(literal).collect(),
+        Value::Object(all) => {
+            all.iter().map(|(key, value)| (key.clone(), literal(value))).collect::<Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}

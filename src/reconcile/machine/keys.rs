@@ -1,0 +1,156 @@
+//! Keys of a machine that is to be made: the one it answers with, and those that may log in. Never writes a private key
+//! to a disk.
+
+use super::ed25519;
+use crate::io::below;
+use crate::io::process;
+use crate::io::scratch::{Directory, SecretFile};
+use crate::io::secret;
+use crate::io::ssh::public;
+use crate::manifest::environment::{Environment, Identity};
+use crate::model::bounded;
+use crate::model::failure::{Failure, Reason};
+use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::ExposeSecret as _;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A pair of Ed25519 keys in OpenSSH's form. Its `Debug` does not show the private one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The private key.
+    pub private: String,
+    /// The public key, `TYPE BASE64`.
+    pub public: String,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({}, …)", self.public)
+    }
+}
+
+impl Keys {
+    /// A new pair.
+    ///
+    /// # Errors
+    /// `KeyUnusable` where this machine gives no random bytes.
+    pub fn make() -> Result<Self, Failure> {
+        let (mut seed, mut check) = (Zeroizing::new([0; 32]), [0; 4]);
+        let drawn = getrandom::fill(&mut *seed).and_then(|()| getrandom::fill(&mut check));
+        drawn.map_err(|error| unmade(&error.to_string()))?;
+        let (public, private) = ed25519::pair(&seed, check).map_err(|error| unmade(&error.to_string()))?;
+        Ok(Self { private, public })
+    }
+
+    /// Both in one text, to be kept secret.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}", self.public, self.private)
+    }
+
+    /// What [`Self::text`] wrote.
+    ///
+    /// # Errors
+    /// `KeyUnusable` where it is something else.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let (line, private) = text.split_once('\n').unwrap_or_default();
+        Ok(Self { private: private.to_owned(), public: public(line).ok_or_else(untold)? })
+    }
+}
+
+/// The public half of the key that the manifest names, as far as it is in the file next to it and where the manifest's files
+/// may be. Never opens the private one.
+#[must_use]
+pub fn written(environment: &Environment) -> Option<String> {
+    let Some(Identity::File(file)) = &environment.ssh.identity else { return None };
+    let half = half(file);
+    let scope = environment.provision.as_ref().map(|provision| &provision.scope)?;
+    if scope.refuse(&half).is_some() {
+        return None;
+    }
+    public(&text_of(&half).ok()?)
+}
+
+/// The public keys that may log in as the SSH user, `TYPE BASE64`, a line each. Reads the private key that the manifest names,
+/// which only commands do that trust it.
+///
+/// # Errors
+/// `KeyUnusable` where none can be had from the private key that the manifest names.
+pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
+    match &environment.ssh.identity {
+        Some(Identity::File(file)) => {
+            // The public half lies beside the private one, also where that has a passphrase.
+            if let Some(line) = text_of(&half(file)).ok().and_then(|text| public(&text)) {
+                return Ok(line);
+            }
+            let text = text_of(file)
+                .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read: {error}")))?;
+            match public(&text) {
+                Some(line) => Ok(line),
+                None => public_of(&text).await.map_err(|failure| {
+                    failure.hint(format!("Write its public half into {file}.pub: ssh-keygen -y -f {file}"))
+                }),
+            }
+        }
+        Some(Identity::Secret(source)) => public_of(secret::resolve(source).await?.text.expose_secret()).await,
+        None => Err(Failure::new(Reason::KeyUnusable, "No key to log in with is named")),
+    }
+}
+
+/// The file with the public half of a key.
+fn half(file: &Utf8Path) -> Utf8PathBuf {
+    format!("{file}.pub").into()
+}
+
+/// Reads a file with a key.
+fn text_of(path: &Utf8Path) -> std::io::Result<Zeroizing<String>> {
+    below::text(path, bounded::SMALL_FILE as u64).map(Zeroizing::new)
+}
+
+async fn public_of(private: &str) -> Result<String, Failure> {
+    let folder = Directory::new().map_err(|error| unplaced(&error))?;
+    let text = Zeroizing::new(private.trim_end().to_owned() + "\n");
+    let key = SecretFile::place(&folder.path().join("key"), text.as_bytes()).map_err(|error| unplaced(&error))?;
+    let printed = ssh_keygen(&["-y", "-P", "", "-f", &key.path().to_string_lossy()]).await?;
+    public(&printed).ok_or_else(untold)
+}
+
+async fn ssh_keygen(arguments: &[&str]) -> Result<String, Failure> {
+    let argv: Vec<String> = std::iter::once("ssh-keygen").chain(arguments.iter().copied()).map(str::to_owned).collect();
+    let finished = process::run(&argv, b"", LIMIT).await?;
+    if finished.status.success() {
+        return Ok(String::from_utf8_lossy(&finished.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&finished.stderr).trim().to_owned();
+    Err(Failure::new(Reason::KeyUnusable, "ssh-keygen cannot read the private key").details(said))
+}
+
+fn untold() -> Failure {
+    Failure::new(Reason::KeyUnusable, "The public half of a private key cannot be told")
+}
+
+fn unmade(why: &str) -> Failure {
+    Failure::new(Reason::KeyUnusable, format!("Cannot make a key: {why}"))
+}
+
+fn unplaced(error: &std::io::Error) -> Failure {
+    Failure::new(Reason::KeyUnusable, format!("Cannot hand a private key to ssh-keygen: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn openssh_reads_a_key_of_ours() {
+        let keys = Keys::make().unwrap();
+        assert_eq!(public_of(&keys.private).await.unwrap(), keys.public);
+        assert_eq!(Keys::parse(&keys.text()).unwrap(), keys);
+        assert_ne!(Keys::make().unwrap().public, keys.public);
+        let refused = public_of("no key").await.unwrap_err();
+        assert_eq!(refused.reason, Reason::KeyUnusable);
+    }
+}

@@ -1,0 +1,191 @@
+//! Carries out what OpenTofu proposed, and waits until the machine can be worked on. Never looks away before that.
+
+use super::{Machine, as_declared, reached_at};
+use crate::io::opentofu::{Action, Outputs, Purpose};
+use crate::io::ssh::{Host, Input};
+use crate::io::store::Plain;
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Stage;
+use crate::reconcile::connect;
+use crate::reconcile::session::Session;
+use crate::resource::contract::record::Marker;
+use crate::resource::infrastructure::{Seen, is_machine};
+use crate::resource::{HostFacts, SHORT};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long between two looks at something that is on its way.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Carries out what the survey proposed.
+pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
+    let Some(machine) = session.machine.take() else {
+        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not asked about the machine"));
+    };
+    let seen = machine.seen();
+    let provision = session.prepared.environment.provision.as_ref();
+    let new = provision.is_some_and(|provision| seen.is_new(&provision.machine));
+    if seen.taking_down {
+        return take_down(session, &machine).await;
+    }
+    // From here on there may be a machine.
+    machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
+    machine.remember().await?;
+    let outputs = apply(session, &machine).await?;
+    let environment = &mut session.prepared.environment;
+    let before = environment.address.clone();
+    if new {
+        as_declared(environment);
+    }
+    reached_at(environment, &outputs);
+    session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };
+    if new || session.connection.is_none() || session.prepared.environment.address != before {
+        meet(session, &machine, &outputs).await?;
+    }
+    session.observe().await
+}
+
+/// The machine is gone: what is remembered of it stays here alone, since there is no host to ask.
+async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
+    session.disown().await;
+    session.connection = None;
+    let say = |activity: String| session.progress(activity);
+    machine.work.apply(&machine.proposed, &say).await?;
+    machine.vault.forget().await?;
+    let environment = &mut session.prepared.environment;
+    environment.address = String::new();
+    let marker = Marker::of(environment, environment.stage != Stage::Destroyed, false);
+    *session.facts = HostFacts::default();
+    session.facts.access.marker = Some(marker);
+    session.facts.infrastructure.taking_down = true;
+    Ok(())
+}
+
+/// Applies exactly what was proposed; where the machine has no address at once, waits until it has one.
+async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure> {
+    let say = |activity: String| session.progress(activity);
+    let begun = Instant::now();
+    let mut outputs = first(session, machine).await?;
+    loop {
+        let mut environment = session.prepared.environment.clone();
+        reached_at(&mut environment, &outputs);
+        if !environment.address.is_empty() {
+            return Ok(outputs);
+        }
+        if begun.elapsed() >= environment.ssh.wait {
+            let message = "OpenTofu made the machine, and says no address of it";
+            let hint = "Its output `address` must give one; provisioned.module.outputs.address names another output";
+            return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
+        }
+        session.progress("wait for the machine's address");
+        tokio::time::sleep(PAUSE).await;
+        let again = machine.work.plan(Purpose::Apply, &say).await?;
+        outputs = machine.work.apply(&again, &say).await?;
+    }
+}
+
+/// Applies what was proposed. LXD goes on with what a run that was killed had begun, and lets nobody in between: then it
+/// is tried again, as long as the machine is only changed.
+async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure> {
+    let say = |activity: String| session.progress(activity);
+    let Some(source) = session.prepared.environment.provision.as_ref().map(|provision| &provision.machine) else {
+        return machine.work.apply(&machine.proposed, &say).await;
+    };
+    let begun = Instant::now();
+    let mut proposed = machine.proposed.clone();
+    loop {
+        let failure = match machine.work.apply(&proposed, &say).await {
+            Err(failure) if is_busy(&failure) && begun.elapsed() < session.prepared.environment.ssh.wait => failure,
+            done => return done,
+        };
+        session.progress("wait until LXD has done what it is at");
+        tokio::time::sleep(PAUSE).await;
+        proposed = machine.work.plan(Purpose::Apply, &say).await?;
+        let mut of_machine = proposed.changes.iter().filter(|change| is_machine(change, source));
+        if !of_machine.all(|change| matches!(change.action, Action::Update | Action::Import)) {
+            machine.work.discard(&proposed);
+            return Err(failure);
+        }
+    }
+}
+
+fn is_busy(failure: &Failure) -> bool {
+    failure.details.as_ref().is_some_and(|details| details.contains("Instance is busy running a"))
+}
+
+/// Connects to a machine that was just made, and waits until its first boot is over.
+async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Result<(), Failure> {
+    session.abandon();
+    session.connection = None;
+    session.progress("connect to the machine for the first time");
+    let known: Vec<String> = machine.host_key().or(outputs.text("host_key")).into_iter().collect();
+    let wait = session.prepared.environment.ssh.wait;
+    let begun = Instant::now();
+    loop {
+        let host = greet(session, &known, wait.saturating_sub(begun.elapsed())).await?;
+        let settled = first_boot(session, &host, wait.saturating_sub(begun.elapsed())).await;
+        match settled {
+            Ok(()) => {
+                session.connection = Some(Arc::new(host));
+                return Ok(());
+            }
+            // sshd was restarted under us, with its settings or its keys.
+            Err(failure) if failure.reason == Reason::ConnectionLost && begun.elapsed() < wait => host.close().await,
+            Err(failure) => {
+                host.close().await;
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// The first connection. Until its first boot has come so far, a machine has neither our user nor our host key.
+async fn greet(session: &Session, known: &[String], wait: Duration) -> Result<Host, Failure> {
+    let begun = Instant::now();
+    loop {
+        let left = wait.saturating_sub(begun.elapsed());
+        let opened =
+            connect::open(&session.prepared, known, session.accepts_new_keys, left, &session.sink, &|_| false).await;
+        match opened {
+            Err(failure) if on_its_way(failure.reason) && !left.is_zero() => {
+                session.progress("wait for the machine's first boot");
+                tokio::time::sleep(PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+const fn on_its_way(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::AuthenticationRejected | Reason::HostKeyChanged | Reason::ConnectionLost | Reason::SudoMissing
+    )
+}
+
+/// Waits until cloud-init has done what it was told, where there is any.
+async fn first_boot(session: &Session, host: &Host, wait: Duration) -> Result<(), Failure> {
+    const ASK: &str = "command -v cloud-init >/dev/null 2>&1 || { echo 'status: absent'; exit 0; }\n\
+                       cloud-init status --long 2>&1 || true\n";
+    let begun = Instant::now();
+    loop {
+        let output = host.run(ASK, Input::Empty, SHORT).await?;
+        let said = session.prepared.redactor.redact(&String::from_utf8_lossy(&output.stdout));
+        let status = said.lines().find_map(|line| line.strip_prefix("status:")).unwrap_or_default().trim().to_owned();
+        match status.as_str() {
+            "running" | "not run" | "not started" | "" if begun.elapsed() < wait => {
+                session.progress("wait for cloud-init on the machine");
+                tokio::time::sleep(PAUSE).await;
+            }
+            "running" | "not run" | "not started" | "" => {
+                let message = format!("cloud-init on the machine did not end within {} s", wait.as_secs());
+                let hint = "Raise ssh.wait, or look there: cloud-init status --long; the next apply goes on";
+                return Err(Failure::new(Reason::CloudInitFailed, message).hint(hint).details(said));
+            }
+            "error" => {
+                return Err(Failure::new(Reason::CloudInitFailed, "cloud-init failed on the machine").details(said));
+            }
+            _ => return Ok(()),
+        }
+    }
+}

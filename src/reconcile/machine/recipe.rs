@@ -1,0 +1,137 @@
+//! How a machine is made, in a form that outlives its entry: it is taken down by that once the entry is gone. Never holds
+//! a secret's value; of one that stood in the manifest itself, only that it was there is kept.
+
+use crate::io::secret::SecretSource;
+use crate::manifest::provision::{Login, Machine, Provision, TOKEN};
+use crate::model::failure::{Failure, Reason};
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is kept of a `provisioned` section.
+#[derive(Serialize, Deserialize)]
+struct Recipe {
+    machine: Machine,
+    secrets: BTreeMap<String, Origin>,
+    backend: Option<(String, Map<String, Value>)>,
+    timeout: Duration,
+    templates: Utf8PathBuf,
+    #[serde(default)]
+    login: Login,
+}
+
+/// Where a secret came from.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Origin {
+    Environment(String),
+    File(Utf8PathBuf),
+    Command(Vec<String>),
+    Manifest,
+}
+
+/// The section as it is kept.
+#[must_use]
+pub fn write(provision: &Provision) -> String {
+    let origin = |source: &SecretSource| match source {
+        SecretSource::Literal { .. } => Origin::Manifest,
+        SecretSource::Environment { name, .. } => Origin::Environment(name.clone()),
+        SecretSource::File { path, .. } => Origin::File(path.clone()),
+        SecretSource::Command { argv, .. } => Origin::Command(argv.clone()),
+    };
+    let secrets = provision.machine.secrets();
+    let recipe = Recipe {
+        machine: provision.machine.clone(),
+        secrets: secrets.iter().map(|(name, source)| (name.clone(), origin(source))).collect(),
+        backend: provision.backend.clone(),
+        timeout: provision.timeout,
+        templates: provision.templates.clone(),
+        login: provision.login.clone(),
+    };
+    serde_json::to_string(&recipe).unwrap_or_default()
+}
+
+/// The section that [`write()`] kept, with the passphrase that the manifest has now.
+///
+/// # Errors
+/// `StateUnusable` where it is something else.
+pub fn read(text: &str, passphrase: Option<SecretSource>) -> Result<Provision, Failure> {
+    let recipe: Recipe = serde_json::from_str(text).map_err(|error| {
+        Failure::new(Reason::StateUnusable, "What is kept of how the machine was made cannot be read")
+            .hint("Put its entry back into the manifest, and destroy it then")
+            .details(error.to_string())
+    })?;
+    let source = |(name, origin): (String, Origin)| {
+        let source = match origin {
+            Origin::Environment(name) => SecretSource::Environment { name, secret: true },
+            Origin::File(path) => SecretSource::File { path, secret: true },
+            Origin::Command(argv) => SecretSource::Command { argv, secret: true },
+            Origin::Manifest => SecretSource::Environment { name: instead(&recipe.machine, &name), secret: true },
+        };
+        (name, source)
+    };
+    let secrets = recipe.secrets.into_iter().map(source).collect();
+    Ok(Provision {
+        machine: recipe.machine.with_secrets(secrets),
+        backend: recipe.backend,
+        timeout: recipe.timeout,
+        passphrase,
+        templates: recipe.templates,
+        scope: Arc::default(),
+        login: recipe.login,
+    })
+}
+
+/// The variable that a secret is to be set in, once the manifest that had it is gone: as OpenTofu itself has it.
+fn instead(machine: &Machine, secret: &str) -> String {
+    match machine {
+        Machine::Hetzner(_) if secret == TOKEN => "HCLOUD_TOKEN".to_owned(),
+        _ => format!("TF_VAR_{secret}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest;
+
+    fn provision(section: &str) -> Provision {
+        let text = format!(
+            "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned: {section}\n    \
+             ssh: {{ identity_file: /key }}\n    configure: {{ firewall: {{ allow: [ {{ port: 1, protocol: udp }} ] }} }}\n"
+        );
+        let manifest = manifest::parse(&text, "deployment.yaml", "/work".into(), None);
+        let environments = manifest.unwrap_or_else(|failures| panic!("{failures:?}")).environments;
+        *environments.into_values().next().unwrap().provision.unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_of_a_section_is_that_section_again() {
+        for section in [
+            "{ lxd: { image: 'ubuntu:24.04', cpus: 2, disk: 10GiB, config: { a.b: c } } }",
+            "{ hetzner: { server_type: cx23, location: nbg1, token: { from_env: TOKEN }, firewall: true, \
+             volume: { size: 10GiB, mount: /data }, primary_ip: ip, labels: { a: b } }, timeout: 5m }",
+            "{ module: { source: ./infra, variables: { a: [1, x] }, outputs: { address: ip }, resource: 'a.b', \
+             secrets: { p: { from_file: /secret }, q: { from_command: [op, read] } } }, backend: { s3: { bucket: b } } }",
+        ] {
+            let before = provision(section);
+            let after = read(&write(&before), None).unwrap();
+            assert_eq!(format!("{before:?}"), format!("{after:?}"));
+        }
+    }
+
+    #[test]
+    fn a_secret_that_stood_in_the_manifest_is_not_kept_and_comes_from_a_variable_then() {
+        let hetzner = "{ hetzner: { server_type: cx23, location: nbg1, token: canary } }";
+        let module = "{ module: { source: ./infra, secrets: { password: canary } } }";
+        for (section, variable) in [(hetzner, "from_env HCLOUD_TOKEN"), (module, "from_env TF_VAR_password")] {
+            let kept = write(&provision(section));
+            assert!(!kept.contains("canary"), "{kept}");
+            assert!(format!("{:?}", read(&kept, None).unwrap()).contains(variable), "{kept}");
+        }
+        assert_eq!(read("{}", None).unwrap_err().reason, Reason::StateUnusable);
+    }
+}

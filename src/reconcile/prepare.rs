@@ -1,0 +1,337 @@
+//! An environment made ready on this machine: its secrets resolved, its release rendered, its steps
+//! found. Never contacts a host.
+
+use crate::io::secret::{self, Redactor, SecretSource, Variable};
+use crate::io::store::Record;
+use crate::manifest::environment::{DriftPolicy, Environment};
+use crate::model::diff;
+use crate::model::event::{Left, PlannedStep, Why};
+use crate::model::failure::Failure;
+use crate::model::state::{Kind, Stage};
+use crate::release;
+use crate::release::release::{Login, Release};
+use crate::resource::contract::record::DigestKey;
+use crate::resource::{self, HostFacts, Subject, drift};
+use data_encoding::BASE64;
+use secrecy::ExposeSecret as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// An environment read from the manifest, its secrets resolved, its release rendered.
+pub struct Prepared {
+    /// What the manifest says.
+    pub environment: Environment,
+    /// What would be sent.
+    pub release: Option<Release>,
+    /// Hides the environment's secrets in what hosts print.
+    pub redactor: Arc<Redactor>,
+    /// See [`Subject::retry`].
+    pub retry: bool,
+    /// See [`Subject::take_over`].
+    pub take_over: bool,
+    /// See [`Subject::fallback_key`].
+    pub fallback_key: DigestKey,
+    /// What the manifest asked for when each kind was last seen as wanted, as [`drift::wishes`] tells it.
+    pub met: BTreeMap<Kind, String>,
+}
+
+impl Prepared {
+    /// The environment as the rooms see it.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            environment: &self.environment,
+            release: self.release.as_ref(),
+            retry: self.retry,
+            take_over: self.take_over,
+            fallback_key: &self.fallback_key,
+        }
+    }
+
+    /// The environment's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.environment.name.as_str()
+    }
+
+    /// The steps from an observed state to the desired one, up to `stage`.
+    #[must_use]
+    pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
+        let subject = self.subject();
+        let bare = self.bare(facts);
+        let facts = bare.as_ref().unwrap_or(facts);
+        let (observed, desired) = (resource::observed(&subject, facts), resource::desired(&subject, facts));
+        let drifted = |kind: Kind| drift::drifted(kind, &subject, facts, &self.met);
+        let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
+            Kind::Firewall if self.environment.firewall.is_none() => None,
+            Kind::Images => changed
+                .get(&Kind::Files)
+                .filter(|files| resource::images::follows(&subject, files))
+                .map(|_| Kind::Files),
+            Kind::Firewall => changed
+                .get(&Kind::Files)
+                .filter(|files| resource::images::redefines(&subject, files))
+                .map(|_| Kind::Files),
+            // An engine that restarts restarts what it runs.
+            Kind::Services if changed.get(&Kind::Engine).is_some_and(|facts| facts.contains("ipv6")) => {
+                Some(Kind::Engine)
+            }
+            // A machine of another size was off for a moment.
+            Kind::Services => [Kind::Infrastructure, Kind::Files, Kind::Images]
+                .into_iter()
+                .find(|leader| changed.contains_key(leader)),
+            _ => None,
+        };
+        let mut steps = diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows);
+        resource::infrastructure::mark(&subject, facts, &mut steps);
+        steps
+    }
+
+    /// Returns the facts of an empty host if the machine is still to be created or does not run: nothing can be seen
+    /// inside it.
+    fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
+        let machine = &self.environment.provision.as_deref()?.machine;
+        let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_unseen(machine))?;
+        Some(HostFacts { infrastructure, ..HostFacts::default() })
+    }
+
+    /// The same, apart from the drift that is left as it is.
+    #[must_use]
+    pub fn steps_and_rest(&self, facts: &HostFacts, stage: Stage) -> (Vec<PlannedStep>, Vec<Left>) {
+        let detect = self.environment.drift.policy == DriftPolicy::Detect && !drift::is_between_releases(facts);
+        let (mut rest, mut steps) =
+            self.steps(facts, stage).into_iter().partition::<Vec<_>, _>(|step| detect && step.reason == diff::DRIFTED);
+        let follows = |step: &PlannedStep| rest.iter().any(|left| step.reason == diff::follows(left.kind));
+        steps.retain(|step| !follows(step));
+        let left =
+            |kind, why, reason, changes| Left { environment: self.name().to_owned(), kind, why, reason, changes };
+        let detected = rest.drain(..).map(|step| left(step.kind, Why::Detect, None, step.changes)).collect::<Vec<_>>();
+        let subject = self.subject();
+        let kinds = subject.kinds(stage);
+        let ignored = drift::ignored(&subject, facts).into_iter().filter(|(kind, ..)| kinds.contains(kind));
+        let ignored = ignored.map(|(kind, change, rule)| {
+            let why = if rule.quarantined { Why::Quarantined } else { Why::Ignored };
+            left(kind, why, Some(rule.reason.clone()), vec![change])
+        });
+        let rest = detected.into_iter().chain(ignored).collect();
+        (steps, rest)
+    }
+
+    /// The kinds that differ from the manifest, whoever is to mend that; what is ignored does not count.
+    #[must_use]
+    pub fn differing(steps: &[PlannedStep], left: &[Left]) -> Vec<Kind> {
+        let left = left.iter().filter(|left| left.why != Why::Ignored).map(|left| left.kind);
+        let kinds: BTreeSet<Kind> = steps.iter().map(|step| step.kind).chain(left).collect();
+        kinds.into_iter().collect()
+    }
+}
+
+/// The steps from what is recorded to what the manifest says, without contact. What was never recorded
+/// is unverified; secrets are not compared.
+#[must_use]
+pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage) -> Vec<PlannedStep> {
+    let subject = prepared.subject();
+    let mut facts = HostFacts::default();
+    let mut observed = record.map(|record| record.state.clone()).unwrap_or_default();
+    // Without the host's key, no digest of a secret can be compared: such files are taken to be as they were.
+    let secret = |path: &String| {
+        let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
+        file.is_some_and(|file| !file.seed && (file.secret || file.sha256.is_none()))
+    };
+    facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
+    let mut desired = resource::desired(&subject, &facts);
+    if prepared.release.iter().flat_map(|release| release.files.keys()).any(|path| secret(&path.to_string())) {
+        desired.0.entry(Kind::Services).and_modify(|facts| _ = facts.remove(resource::services::RELEASE));
+    }
+    let mut recorded = BTreeSet::new();
+    observed.0.entry(Kind::Files).and_modify(|files| {
+        recorded = files.keys().filter(|path| secret(path)).cloned().collect();
+        files.retain(|path, _| !recorded.contains(path));
+    });
+    desired.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| !recorded.contains(path)));
+    for kind in [Kind::Images, Kind::Services] {
+        let seen = observed.0.get(&kind).into_iter().flatten();
+        let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(resource::services::RELEASE));
+        let own = desired.0.entry(kind).or_default();
+        for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != resource::services::RELEASE) {
+            own.entry(fact.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let seen = observed.0.get(&Kind::Firewall).filter(|_| prepared.environment.firewall.is_some());
+    if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+        resource::firewall::as_recorded(seen, desired.0.entry(Kind::Firewall).or_default());
+    }
+    if let Some(services) = observed.0.get_mut(&Kind::Services)
+        && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(resource::services::RELEASE))
+    {
+        services.remove(resource::services::RELEASE);
+    }
+    // Whether an ignored fact drifted cannot be told without the host: it is left out.
+    for (kind, facts) in &mut observed.0 {
+        let wanted = desired.0.entry(*kind).or_default();
+        let ignored = |fact: &str| prepared.environment.drift.ignore.iter().any(|rule| rule.covers(*kind, fact));
+        facts.retain(|fact, _| !ignored(fact));
+        wanted.retain(|fact, _| !ignored(fact));
+    }
+    let known = |kind: Kind| observed.0.contains_key(&kind);
+    let nothing = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
+    let mut steps = diff::diff(prepared.name(), &subject.kinds(stage), &observed, &desired, &|_| false, &nothing);
+    for step in steps.iter_mut().filter(|step| record.is_none() || !known(step.kind)) {
+        step.action = crate::model::event::Action::Update;
+        "unverified".clone_into(&mut step.reason);
+    }
+    steps
+}
+
+/// The values that a command reads where the manifest only names their source. The one place that decides which
+/// commands run a `from_command` or read a `from_file`; `tests/attacks/offline.rs` holds it.
+///
+/// The secrets of a connection (`ssh.identity`, `ssh.sudo_password`) are read by [`crate::reconcile::connect::open`], when there
+/// is a connection to open and not before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// Values written in the manifest: `check`, `graph`, `list`, `render --offline` and everything else with
+    /// `--offline`. Nothing is run or read, so a manifest of anybody's can be looked at.
+    Literals,
+    /// Also variables of the runner's environment, so that they are hidden in what hosts print: commands that use a
+    /// host and whose result depends on no secret (`logs`, `ssh`, `exec`, `history`, `backup`, `destroy`, …).
+    Connection,
+    /// Everything that gives a value; files that need another one are not compared: `status`.
+    Available,
+    /// Everything, and each value must be there: `plan`, `apply`, `render`, `check --secrets`.
+    Everything,
+}
+
+impl Resolve {
+    /// Says whether a value of that source is read.
+    #[must_use]
+    pub const fn covers(self, source: &SecretSource) -> bool {
+        match (self, source) {
+            (_, SecretSource::Literal { .. })
+            | (Self::Connection, SecretSource::Environment { .. })
+            | (Self::Available | Self::Everything, _) => true,
+            (Self::Literals | Self::Connection, _) => false,
+        }
+    }
+
+    /// A value; `None` where it is not read, or need not be there and is not.
+    async fn value(self, source: &SecretSource) -> Result<Option<secret::Value>, Failure> {
+        if !self.covers(source) {
+            return Ok(None);
+        }
+        match secret::resolve(source).await {
+            Ok(value) => Ok(Some(value)),
+            Err(failure) if self == Self::Everything => Err(failure),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// A function that hides an environment's secrets in all later output. It gets the environment's name and its secrets.
+pub type Hide<'a> = &'a (dyn Fn(&str, &Arc<Redactor>) + Send + Sync);
+
+/// Resolves an environment's values as far as `resolve` goes, and renders its release. Everything it reads is on this
+/// machine. Secrets go to `hide` before an error message can contain them.
+pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>) -> Result<Prepared, Vec<Failure>> {
+    let mut values = BTreeMap::new();
+    let mut secrets = Vec::new();
+    let mut failures = Vec::new();
+    let variables = environment.application.as_ref().map(|it| it.variables.clone()).unwrap_or_default();
+    for (name, source) in variables {
+        match resolve.value(&source).await {
+            Ok(Some(value)) => {
+                if value.secret {
+                    secrets.push(value.text.clone());
+                }
+                values.insert(name, Variable { value: Some(value.text), secret: value.secret });
+            }
+            Ok(None) => _ = values.insert(name, Variable { value: None, secret: true }),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let mut logins = BTreeMap::new();
+    for (host, registry) in environment.application.iter().flat_map(|it| &it.registries) {
+        match resolve.value(&registry.password).await {
+            Ok(Some(value)) => {
+                // As clients of registries keep and send it.
+                let login = format!("{}:{}", registry.username, value.text.expose_secret());
+                secrets.extend([value.text.clone(), BASE64.encode(login.as_bytes()).into()]);
+                logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
+            }
+            Ok(None) => {}
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let redactor = Arc::new(Redactor::new(&secrets));
+    hide(environment.name.as_str(), &redactor);
+    let release = match &environment.application {
+        Some(application) if failures.is_empty() && !environment.orphaned => {
+            let loaded = release::load(application, &values, &redactor);
+            // It knows more now, and may have failed with it.
+            hide(environment.name.as_str(), &redactor);
+            match loaded {
+                Ok(release) => Some(Release { logins, ..release }),
+                Err(more) => {
+                    failures.extend(more);
+                    None
+                }
+            }
+        }
+        _ => None,
+    };
+    if !failures.is_empty() {
+        return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
+    }
+    let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
+    Ok(Prepared { environment, release, redactor, retry: false, take_over: false, fallback_key, met: BTreeMap::new() })
+}
+
+/// The secrets that open the connection, as far as they can be resolved.
+pub async fn known_of_access(environment: &Environment) -> Redactor {
+    let mut known = Vec::new();
+    for source in [environment.ssh.sudo_password.as_ref(), environment.ssh.key_source()].into_iter().flatten() {
+        known.extend(secret::resolve(source).await.ok().map(|value| value.text));
+    }
+    Redactor::new(&known)
+}
+
+/// What of the secrets that open the connection cannot be resolved.
+pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for source in [environment.ssh.sudo_password.as_ref(), environment.ssh.key_source()].into_iter().flatten() {
+        failures.extend(secret::resolve(source).await.err());
+    }
+    failures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_reads_what_its_commands_need() {
+        let sources = [
+            SecretSource::Literal { value: "x".to_owned(), secret: true },
+            SecretSource::Environment { name: "X".to_owned(), secret: false },
+            SecretSource::File { path: "/x".into(), secret: false },
+            SecretSource::Command { argv: vec!["x".to_owned()], secret: false },
+        ];
+        for (resolve, expected) in [
+            (Resolve::Literals, [true, false, false, false]),
+            (Resolve::Connection, [true, true, false, false]),
+            (Resolve::Available, [true; 4]),
+            (Resolve::Everything, [true; 4]),
+        ] {
+            assert_eq!(sources.each_ref().map(|source| resolve.covers(source)), expected, "{resolve:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_missing_is_a_failure_only_where_each_is_needed() {
+        let source = SecretSource::Environment { name: "DEPLOYER_NOT_SET".to_owned(), secret: true };
+        for resolve in [Resolve::Literals, Resolve::Connection, Resolve::Available] {
+            assert!(resolve.value(&source).await.is_ok_and(|value| value.is_none()), "{resolve:?}");
+        }
+        assert!(Resolve::Everything.value(&source).await.is_err());
+    }
+}

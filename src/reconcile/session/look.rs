@@ -1,0 +1,173 @@
+//! What a session reads from its host: everything in one round trip, and single things beside that. Never changes a host.
+
+use super::Session;
+use crate::model::checked::Sha256Hex;
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Kind;
+use crate::resource::compose::check;
+use crate::resource::contract::record::DigestKey;
+use crate::resource::images::registry;
+use crate::resource::{self, HostFacts, Lane};
+use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+impl Session {
+    async fn look(&self, before: &str) -> Result<HostFacts, Failure> {
+        let script = before.to_owned() + &resource::probe(&self.prepared.subject());
+        let output = self.script(&script, resource::LOOK).await?;
+        match resource::parse(&self.prepared.subject().marks(), &output.stdout) {
+            // A host that goes down lets parts of the probe fail first.
+            Err(_) if self.gone().await => {
+                Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was looked at"))
+            }
+            facts => facts.map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr))),
+        }
+    }
+
+    /// Reads everything in one round trip.
+    pub async fn observe(&mut self) -> Result<(), Failure> {
+        self.observe_after("").await
+    }
+
+    /// The same, once the host ran shell that changes nothing.
+    pub(crate) async fn observe_after(&mut self, script: &str) -> Result<(), Failure> {
+        let facts = match self.look(script).await {
+            // Once something was begun, a broken connection is worth another one.
+            Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
+                let again = self.reconnect().await;
+                again.map_err(|failure| if failure.reason == Reason::LeaseLost { failure } else { lost })?;
+                self.look(script).await?
+            }
+            facts => facts?,
+        };
+        self.take_in(facts).await
+    }
+
+    /// Takes over what a look at the host found, and asks those beside it.
+    pub(crate) async fn take_in(&mut self, facts: HostFacts) -> Result<(), Failure> {
+        let asked = std::mem::take(&mut self.facts.images.registry);
+        let infrastructure = std::mem::take(&mut self.facts.infrastructure);
+        *self.facts = facts;
+        self.facts.images.registry = asked;
+        self.facts.infrastructure = infrastructure;
+        self.ask_registries().await?;
+        let from_runner = check::from_runner(&self.prepared.environment).await;
+        self.facts.services.checks.extend(from_runner);
+        Ok(())
+    }
+
+    /// Asks registries about the images that follow them, about each once a session.
+    async fn ask_registries(&mut self) -> Result<(), Failure> {
+        let subject = self.prepared.subject();
+        let images = registry::unasked(&subject, &self.facts);
+        if images.is_empty() || !self.asks {
+            return Ok(());
+        }
+        let question = registry::ask(&subject, &images);
+        let output = self.host()?.run(&question.script, question.input, question.limit).await?;
+        let redactor = &self.prepared.redactor;
+        let said = redactor.redact(&String::from_utf8_lossy(&output.stdout));
+        self.facts.images.registry.extend(registry::parse(&said, &images, &redactor.redact(&output.stderr)));
+        Ok(())
+    }
+
+    /// Waits until what a broken-off run left running on the host has ended, and looks again.
+    pub async fn outlast(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() {
+            return Ok(());
+        }
+        let script = Lane::Alone.wait(&self.prepared.subject());
+        self.script(&script, resource::PATIENCE + resource::SHORT).await?;
+        self.observe().await
+    }
+
+    /// Where the host has no digest key yet, gives this session one that every runner with access derives alike: what
+    /// it rests on is readable by the host's root only. For plans that are compared in a later run.
+    pub async fn derive_key(&mut self) -> Result<(), Failure> {
+        if self.facts.access.key.is_some() {
+            return Ok(());
+        }
+        if let (None, Some(machine)) = (&self.connection, &self.machine) {
+            let key = blake3::derive_key("deployer saved plan of a new machine v1", machine.secret().as_bytes());
+            self.prepared.fallback_key = DigestKey::new(key);
+            return Ok(());
+        }
+        let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
+        let output = self.script(script, resource::SHORT).await?;
+        let digest = Sha256Hex::parse(String::from_utf8_lossy(&output.stdout).trim());
+        // The digest of nothing is no secret.
+        let Some(digest) = digest.filter(|digest| !digest.starts_with("e3b0c44298fc1c14")) else {
+            let message = "The host has neither a machine id nor host keys to make a saved plan's digests with";
+            return Err(Failure::new(Reason::CommandFailed, message).hint("Apply once without a saved plan"));
+        };
+        self.prepared.fallback_key = DigestKey::new(blake3::derive_key("deployer saved plan v1", digest.as_bytes()));
+        Ok(())
+    }
+
+    /// The live content of text files, as far as they are small (64 KiB) and valid UTF-8.
+    pub async fn contents(&self, paths: &[Utf8PathBuf]) -> Result<BTreeMap<Utf8PathBuf, String>, Failure> {
+        if paths.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let list = resource::files::lines(paths);
+        let script = self.prepared.subject().preamble()
+            + resource::contract::guard::FUNCTIONS
+            + "pin \"$app\" || exit 0\nshow <<'/.'\n"
+            + &list
+            + "/.\n";
+        let output = self.script(&script, resource::SHORT).await?;
+        Ok(parse_contents(&output.stdout, paths))
+    }
+
+    /// The last lines of containers that are not well, service by service.
+    pub async fn last_words(&self) -> String {
+        let subject = self.prepared.subject();
+        let observed = resource::observed(&subject, &self.facts);
+        let states = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
+        let bad = |service: &str| states.get(service).is_some_and(|state| !resource::compose::container::good(state));
+        let mut text = String::new();
+        let containers = resource::services::containers(&subject, &self.facts);
+        for container in containers.filter(|container| bad(&container.service)).take(3) {
+            let script = format!(
+                "timeout -k 1 20 docker logs --tail 20 {} 2>&1 </dev/null | head -c {LAST_WORDS}",
+                crate::model::shell::quote(&container.id)
+            );
+            if let Ok(output) = self.script(&script, resource::SHORT).await {
+                let state = states.get(&container.service).map_or("", String::as_str);
+                let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
+                // Their colours are for terminals that follow them.
+                let plain = anstream::adapter::strip_str(&whole_lines(&output.stdout)).to_string();
+                text += self.prepared.redactor.redact(&plain).trim_end();
+                text.push('\n');
+            }
+        }
+        text
+    }
+}
+
+/// Most of a container's last lines that are read, in bytes.
+const LAST_WORDS: usize = 64 << 10;
+
+/// Returns the lines of an output without the one that it was cut in: half a secret would stay.
+fn whole_lines(output: &[u8]) -> String {
+    let end = output.iter().rposition(|byte| *byte == b'\n').filter(|_| output.len() >= LAST_WORDS);
+    String::from_utf8_lossy(&output[..end.unwrap_or(output.len())]).into_owned()
+}
+
+/// Reads what the script of [`Session::contents`] prints about the files that were asked for: each as `SIZE PATH`, its bytes,
+/// and a newline. What is not as it should be ends the reading.
+pub(crate) fn parse_contents(output: &[u8], paths: &[Utf8PathBuf]) -> BTreeMap<Utf8PathBuf, String> {
+    let (mut rest, mut contents) = (output, BTreeMap::new());
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let (header, after) = rest.split_at(end);
+        let header = String::from_utf8_lossy(header);
+        let Some((size, path)) = header.split_once(' ') else { break };
+        let size = size.parse().ok().filter(|size: &usize| *size <= 65536);
+        let Some(body) = size.and_then(|size| after[1..].get(..size)) else { break };
+        let asked = paths.iter().find(|asked| asked.as_str() == path);
+        contents.extend(asked.cloned().zip(std::str::from_utf8(body).ok().map(str::to_owned)));
+        rest = after.get(body.len() + 2..).unwrap_or_default();
+    }
+    contents
+}

@@ -1,0 +1,158 @@
+//! One environment in a run: its connection, what was last seen, its lease, and the commands that run on its host.
+
+mod command;
+mod heart;
+mod lease;
+pub(crate) mod look;
+
+pub(crate) use command::{Attempt, TRIES, Verdict};
+pub use lease::{Claim, Lease};
+
+use crate::io::ssh::{Host, Input, Output};
+use crate::model::event::{Event, FailedView, Sink};
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Kind;
+use crate::reconcile::connect;
+use crate::reconcile::machine::Machine;
+use crate::reconcile::prepare::Prepared;
+use crate::resource::contract::record::ReleaseRecord;
+use crate::resource::{self, HostFacts, Lane};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A prepared environment with a connection and an observation.
+pub struct Session {
+    /// What is declared.
+    pub prepared: Prepared,
+    /// The connection; `None` while there is no machine.
+    pub connection: Option<Arc<Host>>,
+    /// Whether an unknown key of a new machine is taken on trust.
+    pub accepts_new_keys: bool,
+    /// What makes the machine, where it was asked what it would do.
+    pub machine: Option<Machine>,
+    /// Our lease, once something is to be changed.
+    pub lease: Option<Lease>,
+    /// Where its commands run.
+    pub lane: Lane,
+    /// The kind of the step that it is in.
+    pub kind: Option<Kind>,
+    /// What was last seen; boxed, because it is large and sessions are moved about.
+    pub facts: Box<HostFacts>,
+    /// What failed in this run.
+    pub failed: Option<FailedView>,
+    /// The release to go back to, where that was asked for.
+    pub target: Option<ReleaseRecord>,
+    /// Where it says what it waits for.
+    pub sink: Sink,
+    /// Whether it asks registries about images that follow them.
+    pub asks: bool,
+}
+
+impl Session {
+    /// A connection to the host of a prepared environment, or none where there is no machine, before the first look.
+    #[must_use]
+    pub fn new(prepared: Prepared, host: Option<Host>, sink: Sink) -> Self {
+        let (connection, facts) = (host.map(Arc::new), Box::default());
+        Self {
+            prepared,
+            connection,
+            accepts_new_keys: false,
+            machine: None,
+            lease: None,
+            lane: Lane::default(),
+            kind: None,
+            facts,
+            failed: None,
+            target: None,
+            sink,
+            asks: false,
+        }
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// `NoMachine` where there is nothing to connect to yet.
+    pub fn host(&self) -> Result<&Arc<Host>, Failure> {
+        self.connection.as_ref().ok_or_else(|| connect::no_machine(self.prepared.name()))
+    }
+
+    /// The keys that the host answers with, as far as there is one.
+    #[must_use]
+    pub fn host_keys(&self) -> Vec<String> {
+        self.connection.as_ref().map(|host| host.host_keys().to_vec()).unwrap_or_default()
+    }
+
+    /// Runs a script on the host, without input and beside every lease.
+    ///
+    /// # Errors
+    /// As [`Host::run`] and [`Self::host`].
+    pub async fn script(&self, script: &str, limit: Duration) -> Result<Output, Failure> {
+        self.host()?.run(script, Input::Empty, limit).await
+    }
+
+    /// Whether the connection is broken, or there is none.
+    pub async fn gone(&self) -> bool {
+        match &self.connection {
+            Some(host) => host.gone().await,
+            None => true,
+        }
+    }
+
+    /// The releases that the host keeps and that converged once, the newest first.
+    pub async fn releases(&self) -> Result<Vec<ReleaseRecord>, Failure> {
+        let script = self.prepared.subject().preamble() + resource::files::LIST;
+        let output = self.script(&script, resource::SHORT).await?;
+        Ok(resource::files::parse_list(&output.stdout))
+    }
+
+    /// Chooses the release to go back to: the one named, else the one before the live one.
+    pub async fn choose(&mut self, named: Option<&str>) -> Result<(), Failure> {
+        let releases = self.releases().await?;
+        let live = self.facts.files.begun().next();
+        let found = releases.iter().find(|release| match named {
+            Some(id) => release.id == id,
+            None => live.is_some_and(|live| release.age() < live.age()),
+        });
+        let live = live.map(|live| live.id.as_str());
+        self.target = match (found, named) {
+            (Some(release), _) => Some(release.clone()).filter(|release| live != Some(release.id.as_str())),
+            (None, Some(id)) => {
+                let message = format!("There is no release {id} to go back to");
+                let ids: Vec<&str> = releases.iter().map(|release| release.id.as_str()).collect();
+                return Err(
+                    Failure::new(Reason::ReleaseUnknown, message).hint(format!("The host has {}", ids.join(", ")))
+                );
+            }
+            (None, None) => {
+                let message = "There is no release before the live one to go back to";
+                return Err(Failure::new(Reason::ReleaseUnknown, message));
+            }
+        };
+        Ok(())
+    }
+
+    /// Gives the lease back and closes the connection.
+    pub async fn close(self) -> Prepared {
+        let (prepared, host) = self.part().await;
+        if let Some(host) = host {
+            host.close().await;
+        }
+        prepared
+    }
+
+    /// Gives the lease back and leaves the connection, where nobody else uses it.
+    pub async fn part(mut self) -> (Prepared, Option<Host>) {
+        if let Some(machine) = self.machine.take() {
+            machine.discard();
+        }
+        self.disown().await;
+        (self.prepared, self.connection.and_then(Arc::into_inner))
+    }
+
+    /// Says what is going on.
+    pub fn progress(&self, activity: impl Into<String>) {
+        let environment = self.prepared.name().to_owned();
+        (self.sink)(Event::Progress { environment, kind: self.kind, activity: activity.into() });
+    }
+}

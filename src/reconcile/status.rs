@@ -1,0 +1,176 @@
+//! How an environment stands: its stage, health and endpoints, derived from one observation. Never asks
+//! a host.
+
+use crate::io::store::{Reach, Record};
+use crate::manifest::environment::{Application, Environment, Identity};
+use crate::model::event::{BackupView, EnvironmentView, FailedView, Health, Left};
+use crate::model::state::{Kind, Stage, State};
+use crate::reconcile::session::Session;
+use crate::resource::contract::record::PublishedPort;
+use crate::resource::{self, HostFacts, Subject};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// What is to be saved of this observation.
+#[must_use]
+pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
+    let subject = session.prepared.subject();
+    let state = resource::observed(&subject, &session.facts);
+    let services = resource::services::records(&subject, &session.facts);
+    let live = session.facts.files.current.is_some() || session.facts.files.swapping.is_some();
+    let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
+    let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
+    let backup = resource::backups::view(&subject, &session.facts);
+    Record {
+        stage: stage(&subject, &session.facts, &state),
+        health: with(health(&state), backup.as_ref()),
+        backup,
+        address: session.prepared.environment.address.clone(),
+        observed_at: now,
+        serial: session.facts.access.serial,
+        suspended: session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
+        protected: resource::access::protected(&subject, &session.facts),
+        reach: Some(reach(&session.prepared.environment)),
+        in_progress: others(session),
+        failed,
+        host_keys: session.host_keys(),
+        endpoints: endpoints(
+            &session.prepared.environment,
+            services.values().filter(|_| live).flat_map(|service| &service.ports),
+        ),
+        services: of_services,
+        met: met(session, &state),
+        state,
+    }
+}
+
+/// What is to be kept of the way to an environment, for when its entry is gone.
+fn reach(environment: &Environment) -> Reach {
+    let identity_file = match &environment.ssh.identity {
+        Some(Identity::File(path)) => Some(path.to_string()),
+        _ => None,
+    };
+    let place = |application: &Application| (application.project.clone(), application.host_directory.to_string());
+    Reach {
+        port: environment.ssh.port,
+        user: environment.ssh.user.clone(),
+        identity_file,
+        jump: environment.ssh.jump.clone(),
+        renamed_from: environment.renamed_from.as_ref().map(ToString::to_string),
+        application: environment.application.as_ref().map(place),
+    }
+}
+
+/// Who else works on it.
+fn others(session: &Session) -> Option<String> {
+    let ours = session.lease.as_ref().map(|lease| &lease.key);
+    let held = session.facts.access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
+    let holder = held.holder.as_ref().filter(|holder| !holder.gone())?;
+    Some(holder.to_string())
+}
+
+/// What was asked for of the kinds that are as wanted; of the others, what was when they last were.
+fn met(session: &Session, state: &State) -> BTreeMap<Kind, String> {
+    let subject = session.prepared.subject();
+    let desired = resource::desired(&subject, &session.facts);
+    let wishes = resource::drift::wishes(&subject, &session.facts).into_iter();
+    let now = wishes.filter(|(kind, _)| state.0.get(kind) == desired.0.get(kind));
+    let mut met = session.prepared.met.clone();
+    met.extend(now);
+    met
+}
+
+/// The furthest stage whose things are really there.
+fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
+    let desired = resource::desired(subject, facts);
+    let same = |kind: Kind| state.0.get(&kind) == desired.0.get(&kind);
+    let files = &facts.files;
+    if health(state) == Health::Healthy && files.current.is_some() {
+        Stage::Running
+    } else if files.current.is_some() || (files.staged.is_some() && same(Kind::Images)) {
+        Stage::Released
+    } else if Kind::ALL.into_iter().filter(|kind| kind.stage() == Stage::Configured).all(same) {
+        Stage::Configured
+    } else if facts.access.key.is_some() {
+        Stage::Provisioned
+    } else if facts.access.marker.is_some() && !facts.infrastructure.exists {
+        Stage::Destroyed
+    } else {
+        Stage::Created
+    }
+}
+
+fn health(state: &State) -> Health {
+    let facts = state.0.get(&Kind::Services);
+    let mut states = facts.into_iter().flatten().filter(|(name, _)| *name != resource::services::RELEASE).peekable();
+    if states.peek().is_none() {
+        return Health::None;
+    }
+    let bad: Vec<_> = states.filter(|(name, value)| !resource::services::is_well(name, value)).collect();
+    match bad.iter().all(|(_, value)| matches!(value.as_str(), "starting" | "created")) {
+        true if bad.is_empty() => Health::Healthy,
+        true => Health::Starting,
+        false => Health::Unhealthy,
+    }
+}
+
+/// Services that are well, with what their backups add to that.
+fn with(health: Health, backup: Option<&BackupView>) -> Health {
+    match backup {
+        Some(backup) if health != Health::None && (backup.overdue || backup.restoring.is_some()) => Health::Unhealthy,
+        _ => health,
+    }
+}
+
+/// Where the public reaches what the services publish; ports bound to loopback are left out.
+fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
+    use crate::manifest::environment::CheckProbe;
+    let address = environment.public_addresses.first().map_or_else(|| environment.address.clone(), ToString::to_string);
+    let address = if address.contains(':') { format!("[{address}]") } else { address };
+    let scheme = |port: &PublishedPort| {
+        let checked = environment.checks.iter().find_map(|check| match &check.probe {
+            CheckProbe::Http { port: number, tls, .. } if *number == port.port => {
+                Some(if *tls { "https" } else { "http" })
+            }
+            _ => None,
+        });
+        checked.unwrap_or(port.protocol.as_str()).to_owned()
+    };
+    let public = ports.filter(|port| !port.address.starts_with("127.") && port.address != "::1");
+    let mut endpoints: Vec<String> = public.map(|port| format!("{}://{address}:{}", scheme(port), port.port)).collect();
+    endpoints.sort();
+    endpoints.dedup();
+    endpoints
+}
+
+/// One environment as it is shown: what the record says, and what the manifest and a failed look add.
+#[must_use]
+pub fn view(
+    environment: &Environment,
+    record: Option<&Record>,
+    drifted: Vec<Kind>,
+    left: Vec<Left>,
+    unreachable: Option<String>,
+) -> EnvironmentView {
+    EnvironmentView {
+        name: environment.name.to_string(),
+        target: if environment.provision.is_some() { "provisioned" } else { "registered" },
+        address: match record {
+            Some(record) if environment.address.is_empty() => record.address.clone(),
+            _ => environment.address.clone(),
+        },
+        stage: record.map_or(Stage::Created, |record| record.stage),
+        health: record.map_or(Health::None, |record| record.health),
+        drifted,
+        left,
+        failed: record.and_then(|record| record.failed.clone()),
+        in_progress: record.and_then(|record| record.in_progress.clone()),
+        suspended: record.is_some_and(|record| record.suspended),
+        protected: environment.protect == Some(true) || record.is_some_and(|record| record.protected),
+        observed_at: record.map(|record| record.observed_at),
+        endpoints: record.map(|record| record.endpoints.clone()).unwrap_or_default(),
+        backup: record.and_then(|record| record.backup.clone()),
+        services: record.map(|record| record.services.clone()).unwrap_or_default(),
+        unreachable,
+    }
+}

@@ -1,0 +1,66 @@
+//! Health, metrics and standing over HTTP, for machines. Never changes anything.
+
+use super::board::Board;
+use super::metrics;
+use crate::model::event::Event;
+use crate::model::failure::{Failure, Reason};
+use crate::render;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::net::TcpListener;
+
+/// The board, shared by the loop that writes it and those who read it.
+pub type Shared = Arc<Mutex<Board>>;
+
+/// Begins to listen.
+///
+/// # Errors
+/// `ListenFailed` with the system's words.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Reason::ListenFailed, format!("The address {address} cannot be listened on: {error}"))
+    })
+}
+
+/// Answers until it is dropped.
+pub async fn serve(listener: TcpListener, board: Shared) {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route(
+            "/metrics",
+            get(|State(board): State<Shared>| async move {
+                ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text(&read(&board)))
+            }),
+        )
+        .route(
+            "/status",
+            get(|State(board): State<Shared>| async move {
+                ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], status(&read(&board)))
+            }),
+        )
+        .with_state(board);
+    // It ends only with an error of the listener itself: then nobody is answered any more, and `healthz` shows it.
+    let _ = axum::serve(listener, router).await;
+}
+
+fn read(board: &Shared) -> Board {
+    board.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+async fn healthz(State(board): State<Shared>) -> (StatusCode, String) {
+    match read(&board).trouble(Instant::now()) {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, render::plain(&why) + "\n"),
+    }
+}
+
+/// Every environment that was looked at, as `deployer status --json` prints it.
+fn status(board: &Board) -> String {
+    let views = board.environments.values().filter_map(|entry| entry.view.clone());
+    views.map(|view| render::line(&Event::Environment(Box::new(view))) + "\n").collect()
+}

@@ -1,0 +1,305 @@
+//! What a `docker save` archive holds, told from its headers and its small JSON files. Never reads a
+//! layer, and never keeps anything between two calls.
+
+use super::hash;
+use super::image_name::familiar;
+use super::release::Archive;
+use crate::io::below;
+use crate::model::failure::{Failure, Reason};
+use camino::Utf8Path;
+use data_encoding::HEXLOWER;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+
+/// The largest entry that is taken for JSON; a configuration of thousands of layers stays below.
+const LARGEST: u64 = 8 << 20;
+
+/// All that is taken for JSON together.
+const TOTAL: u64 = 128 << 20;
+
+/// The most entries, and the most bytes of their names together; archives of many images have thousands.
+const ENTRIES: usize = 200_000;
+const NAMES: usize = 16 << 20;
+
+/// The most descriptors of images that are looked at.
+const DESCRIPTORS: usize = 10_000;
+
+/// The largest headers of one entry with its long names (bytes), which are held whole.
+const HEADERS: u64 = 64 << 10;
+
+/// The most that an archive may be unpacked (bytes).
+const UNPACKED: u64 = 256 << 30;
+
+/// At most so many images are named instead of one that is not there.
+const NAMED: usize = 10;
+
+/// Reads the archive at `path` and finds `image` in it.
+///
+/// # Errors
+/// It cannot be read, is no image archive, is cut off, or does not hold that image.
+pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
+    let unreadable = |error: io::Error| failure(format!("{path} cannot be read")).details(error.to_string());
+    let mut file = below::regular(path).map_err(unreadable)?;
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    let mut magic = [0; 2];
+    let packed = file.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    file.rewind().map_err(unreadable)?;
+    let entries = if packed { unpacked(file) } else { plain(file, bytes) };
+    let entries = entries.map_err(|trouble| match trouble {
+        Trouble::NotTar(error) => failure(format!("{path} is not a tar archive")).details(error.to_string()),
+        Trouble::Beyond(why) => failure(format!("{path} is no image archive of Docker: {why}"))
+            .hint("Make it again with: docker save IMAGE -o FILE"),
+        Trouble::CutOff(error) => failure(format!("{path} is cut off or damaged"))
+            .details(error.to_string())
+            .hint("Make it again with: docker save IMAGE -o FILE"),
+    })?;
+    let (ids, architecture) = find(image, path, &entries)?;
+    Ok(Archive { image: familiar(image), path: path.to_owned(), bytes, ids, architecture })
+}
+
+/// Name of an entry → its JSON text, empty for any other entry.
+type Entries = BTreeMap<String, Vec<u8>>;
+
+enum Trouble {
+    NotTar(io::Error),
+    CutOff(io::Error),
+    Beyond(String),
+}
+
+impl Trouble {
+    fn new(error: io::Error, none: bool) -> Self {
+        match error.kind() {
+            io::ErrorKind::FileTooLarge => {
+                Self::Beyond(format!("the headers of an entry are larger than {} KiB", HEADERS >> 10))
+            }
+            _ if none => Self::NotTar(error),
+            _ => Self::CutOff(error),
+        }
+    }
+}
+
+/// Reads up to a place that moves on with each entry: headers beyond it are refused before they are held.
+struct UpTo<'a, R> {
+    inner: R,
+    at: u64,
+    end: &'a Cell<u64>,
+}
+
+impl<'a, R> UpTo<'a, R> {
+    const fn new(inner: R, end: &'a Cell<u64>) -> Self {
+        Self { inner, at: 0, end }
+    }
+}
+
+impl<R: Read> Read for UpTo<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.end.get().saturating_sub(self.at)).unwrap_or(usize::MAX).min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let read = self.inner.read(&mut buffer[..room])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for UpTo<'_, R> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.at = self.inner.seek(to)?;
+        Ok(self.at)
+    }
+}
+
+fn plain(file: File, bytes: u64) -> Result<Entries, Trouble> {
+    let limit = Cell::new(0);
+    let mut archive = tar::Archive::new(UpTo::new(file, &limit));
+    let mut end = 0;
+    let entries = archive.entries_with_seek().map_err(Trouble::NotTar)?;
+    let found = collect(entries, &mut end, &limit)?;
+    // Seeking over a layer does not notice that it is not all there.
+    if end > bytes { Err(Trouble::CutOff(io::ErrorKind::UnexpectedEof.into())) } else { Ok(found) }
+}
+
+fn unpacked(file: File) -> Result<Entries, Trouble> {
+    let limit = Cell::new(0);
+    let stream = flate2::read::MultiGzDecoder::new(BufReader::new(file));
+    let mut archive = tar::Archive::new(UpTo::new(stream, &limit));
+    let found = collect(archive.entries().map_err(Trouble::NotTar)?, &mut 0, &limit)?;
+    // The checksum stands at the end of the stream.
+    limit.set(UNPACKED);
+    let rest = io::copy(&mut archive.into_inner(), &mut io::sink());
+    rest.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => too_large(),
+        _ => Trouble::CutOff(error),
+    })?;
+    Ok(found)
+}
+
+fn too_large() -> Trouble {
+    Trouble::Beyond(format!("it holds more than {} GiB", UNPACKED >> 30))
+}
+
+/// Every entry that may be JSON, and in `end` where the last entry ends. `limit` is how far may be read.
+fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cell<u64>) -> Result<Entries, Trouble> {
+    let mut found = Entries::new();
+    let (mut total, mut names) = (0, 0);
+    loop {
+        let none = *end == 0;
+        let trouble = |error| Trouble::new(error, none);
+        // Up to the next entry, and its headers.
+        limit.set(end.next_multiple_of(512) + HEADERS);
+        let Some(entry) = entries.next() else { return Ok(found) };
+        let mut entry = entry.map_err(trouble)?;
+        let size = entry.size();
+        if entry.header().entry_type().is_gnu_sparse() {
+            return Err(Trouble::Beyond("it holds a sparse file".to_owned()));
+        }
+        *end = entry.raw_file_position().saturating_add(size);
+        if *end > UNPACKED {
+            return Err(too_large());
+        }
+        limit.set(*end);
+        let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
+        names += name.len();
+        if found.len() >= ENTRIES || names > NAMES {
+            return Err(Trouble::Beyond("it holds too many entries".to_owned()));
+        }
+        let mut text = Vec::new();
+        if (1..=LARGEST.min(TOTAL - total)).contains(&size) && entry.header().entry_type().is_file() {
+            let mut first = [0];
+            entry.read_exact(&mut first).map_err(Trouble::CutOff)?;
+            if matches!(first[0], b'{' | b'[') {
+                text.push(first[0]);
+                entry.read_to_end(&mut text).map_err(Trouble::CutOff)?;
+                total += size;
+            }
+        }
+        found.insert(name, text);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    architecture: String,
+}
+
+/// An OCI index, or an OCI manifest: one has `manifests`, the other `config`.
+#[derive(Deserialize)]
+struct Oci {
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+    config: Option<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: String,
+}
+
+/// The ids and the architecture of `image`.
+fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>, String), Failure> {
+    let Some(manifest) = entries.get("manifest.json") else {
+        return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
+    };
+    let images: Vec<Image> = json(path, "manifest.json", manifest)?;
+    let tags = |image: &Image| image.repo_tags.clone().unwrap_or_default();
+    let wanted = familiar(image);
+    let Some(found) = images.iter().find(|image| tags(image).iter().any(|tag| familiar(tag) == wanted)) else {
+        let held: Vec<String> = images.iter().flat_map(tags).take(NAMED).map(|tag| familiar(&tag)).collect();
+        let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
+        return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
+            .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
+    };
+    let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
+    if let Some(layer) = found.layers.iter().find(|layer| !entries.contains_key(*layer)) {
+        return Err(damaged(&format!("{layer} is missing")));
+    }
+    let text = entries.get(&found.config).ok_or_else(|| damaged(&format!("{} is missing", found.config)))?;
+    let config: Config = json(path, &found.config, text)?;
+    let id = digest(text);
+    let named = found.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
+    if named.len() == 64 && id != format!("sha256:{named}") {
+        return Err(damaged(&format!("{} has another content than its name says", found.config)));
+    }
+    if config.architecture.is_empty() {
+        return Err(damaged(&format!("{} names no architecture", found.config)));
+    }
+    let mut ids = vec![id.clone()];
+    if let Some(index) = entries.get("index.json") {
+        let index: Oci = json(path, "index.json", index)?;
+        let mut way = Way { id, entries, known: BTreeMap::new(), left: DESCRIPTORS, ids };
+        let whole = index.manifests.iter().try_for_each(|next| way.leads(&next.digest, DEPTH).map(|_| ()));
+        whole.ok_or_else(|| damaged(&format!("it names more than {DESCRIPTORS} manifests")))?;
+        ids = way.ids;
+    }
+    Ok((ids, config.architecture))
+}
+
+/// Indexes are in each other through at most so many.
+const DEPTH: u8 = 8;
+
+/// The way from an index to the manifest of a configuration.
+struct Way<'a> {
+    id: String,
+    entries: &'a Entries,
+    /// Every digest visited so far: true if it leads to that manifest.
+    known: BTreeMap<String, bool>,
+    left: usize,
+    /// The digests on the way.
+    ids: Vec<String>,
+}
+
+impl Way<'_> {
+    /// Says whether a digest leads there, and notes the digests on the way; `None` where there are too many.
+    fn leads(&mut self, from: &str, depth: u8) -> Option<bool> {
+        self.left = self.left.checked_sub(1)?;
+        if let Some(known) = self.known.get(from) {
+            return Some(*known);
+        }
+        // What leads back to itself leads nowhere.
+        self.known.insert(from.to_owned(), false);
+        let name = format!("blobs/{}", from.replacen(':', "/", 1));
+        let oci = self.entries.get(&name).map(|text| serde_json::from_slice::<Oci>(text));
+        let Some(Ok(oci)) = oci else { return Some(false) };
+        let at = self.ids.len();
+        let mut leads = oci.config.is_some_and(|config| config.digest == self.id);
+        if !leads && depth > 0 {
+            for next in &oci.manifests {
+                leads |= self.leads(&next.digest, depth - 1)?;
+            }
+        }
+        if leads {
+            self.known.insert(from.to_owned(), true);
+            self.ids.insert(at, from.to_owned());
+        }
+        Some(leads)
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", HEXLOWER.encode(&hash::digest(bytes)))
+}
+
+fn json<T: DeserializeOwned>(path: &Utf8Path, entry: &str, text: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|error| {
+        failure(format!("{path} is not an image archive: {entry} is unusual")).details(error.to_string())
+    })
+}
+
+fn failure(message: String) -> Failure {
+    Failure::new(Reason::ArchiveInvalid, message)
+}

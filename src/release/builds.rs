@@ -1,0 +1,348 @@
+//! The directories that services are built from and the files that they name, as far as the Compose files say so
+//! literally. Never judges anything else of a Compose file: that is for `docker compose config` on the host.
+
+use super::compose_files::within;
+use super::content::text;
+use super::references::{self, Paths, Reference, Role};
+use super::release::{Content, File};
+use super::yaml::{self, Id, Place, Tree};
+use super::{Files, invalid};
+use crate::model::failure::{Failure, Location};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The builds and files of the Compose files.
+#[derive(Default)]
+pub struct Scanned {
+    /// The paths of the release that builds read; an empty path is all of it.
+    pub contexts: BTreeSet<Utf8PathBuf>,
+    /// The files that they name.
+    pub references: Vec<Reference>,
+    /// A failure for every service that reads more than the release, and for every Compose file that is not YAML.
+    pub failures: Vec<Failure>,
+}
+
+/// Files may include each other, and services extend each other, through at most so many others.
+const DEEPEST: usize = 100;
+
+/// Reads the Compose files and what they include and extend, within the budget of `places`.
+pub fn scan(directory: &Utf8Path, compose_files: &[String], files: &Files, places: &Paths<'_>) -> Scanned {
+    let (read, seen, extended) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    let beyond = BTreeSet::new();
+    let mut scan = Scan { directory, files, places, read, seen, extended, beyond, found: Scanned::default() };
+    let paths: Vec<Utf8PathBuf> = compose_files.iter().map(Utf8PathBuf::from).collect();
+    // The application's directory is Compose's project directory, wherever below it the files are.
+    scan.models(paths);
+    scan.found
+}
+
+/// Whether a build's context is a URL, as Docker tells it.
+#[must_use]
+pub fn is_remote(context: &str) -> bool {
+    context.contains("://") || ["git@", "github.com/"].iter().any(|prefix| context.starts_with(prefix))
+}
+
+/// Whether a URL of a Git repository names a commit, which cannot move.
+#[must_use]
+pub fn pinned(url: &str) -> bool {
+    let commit = url.split_once('#').map_or("", |(_, reference)| reference.split(':').next().unwrap_or_default());
+    commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// One file that was read.
+struct Document {
+    path: Utf8PathBuf,
+    text: Arc<str>,
+    secret: bool,
+    tree: Tree,
+}
+
+/// What a service is built from.
+struct Site {
+    document: Rc<Document>,
+    /// Its context as written, where it stands, and the directory it is relative to.
+    context: Option<(String, Place, Utf8PathBuf)>,
+    /// Whether it reads more than its context.
+    wide: bool,
+}
+
+struct Scan<'a> {
+    directory: &'a Utf8Path,
+    files: &'a Files,
+    places: &'a Paths<'a>,
+    read: BTreeMap<Utf8PathBuf, Option<Rc<Document>>>,
+    seen: BTreeSet<Utf8PathBuf>,
+    extended: BTreeSet<Utf8PathBuf>,
+    /// Files that exceed a limit and were reported.
+    beyond: BTreeSet<Utf8PathBuf>,
+    found: Scanned,
+}
+
+impl Site {
+    /// The same, with what it does not say itself.
+    fn over(self, under: Self) -> Self {
+        let wide = self.wide || under.wide;
+        if self.context.is_some() { Self { wide, ..self } } else { Self { wide, ..under } }
+    }
+}
+
+impl Scan<'_> {
+    /// Compose models: these files, then what they include.
+    fn models(&mut self, paths: Vec<Utf8PathBuf>) {
+        let mut waiting = vec![(paths, Utf8PathBuf::new(), 0)];
+        while let Some((mut paths, base, depth)) = waiting.pop() {
+            if depth > 0 {
+                paths.retain(|path| !self.seen.contains(path));
+            }
+            if let Some(path) = paths.first().filter(|_| depth > DEEPEST) {
+                self.refuse(path, &format!("is included through more than {DEEPEST} files"), "Include it directly");
+                return;
+            }
+            let included = self.model(&paths, &base);
+            waiting.extend(included.into_iter().rev().map(|(paths, base)| (paths, base, depth + 1)));
+        }
+    }
+
+    /// Says once of a Compose file that it goes beyond a bound.
+    fn refuse(&mut self, path: &Utf8Path, why: &str, hint: &str) {
+        if self.beyond.insert(path.to_owned()) {
+            let failure = invalid(format!("{} {why}", self.directory.join(path)));
+            self.found.failures.push(failure.hint(hint));
+        }
+    }
+
+    /// Says whether work is left after `path` was looked at; else, once, that there is none.
+    fn goes_on(&mut self, path: &Utf8Path) -> bool {
+        let spent = self.places.budget.is_spent();
+        if spent && self.beyond.is_empty() {
+            let hint = "Use fewer aliases, merges and extends in it, or split the application";
+            self.refuse(path, "and the Compose files before it name more than is read of one application", hint);
+        }
+        !spent
+    }
+
+    /// One Compose model: files laid over each other; returns what they include. `base` is the directory its
+    /// paths are relative to.
+    fn model(&mut self, paths: &[Utf8PathBuf], base: &Utf8Path) -> Vec<(Vec<Utf8PathBuf>, Utf8PathBuf)> {
+        let mut sites: BTreeMap<String, Site> = BTreeMap::new();
+        let mut included = Vec::new();
+        for path in paths {
+            self.seen.insert(path.clone());
+            let Some(document) = self.document(path) else { continue };
+            self.refer(Rc::clone(&document), base.to_owned());
+            let tree = &document.tree;
+            for &root in &tree.documents {
+                for (name, service) in services(tree, root, &mut sites) {
+                    if let Some(mut site) = self.site(&document, base, service) {
+                        if let Some(under) = sites.remove(&name) {
+                            site = site.over(under);
+                        }
+                        sites.insert(name, site);
+                    }
+                }
+                if let Some((_, include)) = tree.get(root, "include") {
+                    included.extend(tree.items(include).into_iter().map(|id| inclusion(tree, id, base, self.places)));
+                }
+            }
+            if !self.goes_on(path) {
+                return Vec::new();
+            }
+        }
+        for (service, site) in sites {
+            match self.place(&service, &site) {
+                Ok(place) => self.found.contexts.extend(place),
+                Err(failure) => self.found.failures.push(failure),
+            }
+        }
+        included
+    }
+
+    /// Notes the files that a Compose file names, and those that the services it extends name.
+    fn refer(&mut self, document: Rc<Document>, base: Utf8PathBuf) {
+        let mut waiting = vec![(document, base)];
+        while let Some((document, base)) = waiting.pop() {
+            for &root in &document.tree.documents {
+                let named = match references::of(&document.tree, root, &base, self.places) {
+                    Ok(named) => named,
+                    Err((id, why)) => {
+                        self.found.failures.push(self.no_name(&document, id, &why));
+                        continue;
+                    }
+                };
+                // Each is compared with each file of the release.
+                self.places.budget.take(named.len() * (1 + self.files.len() / 64));
+                let extended = named.iter().filter(|one| one.role == Role::Extended).filter_map(Reference::path);
+                for path in extended {
+                    if self.extended.insert(path.to_owned())
+                        && let Some(other) = self.document(path)
+                    {
+                        waiting.push((other, path.parent().unwrap_or(Utf8Path::new("")).to_owned()));
+                    }
+                }
+                self.found.references.extend(named);
+            }
+            if !self.goes_on(&document.path) {
+                return;
+            }
+        }
+    }
+
+    /// The failure of a text that is no name of a file.
+    fn no_name(&self, document: &Document, id: Id, why: &str) -> Failure {
+        let source = (!document.secret).then(|| Arc::clone(&document.text));
+        let at = self.location(&document.path, document.tree.node(id).place.clone(), source);
+        invalid(format!("The name of a file in {} {why}", at.file)).at(at).hint("Name the file itself")
+    }
+
+    /// Where a service, or one that it extends, says `build:`.
+    fn site(&mut self, document: &Rc<Document>, base: &Utf8Path, service: Id) -> Option<Site> {
+        let mut seen = BTreeSet::new();
+        let (mut document, mut base, mut service) = (Rc::clone(document), base.to_owned(), service);
+        while seen.insert((document.path.clone(), service)) {
+            if seen.len() > DEEPEST {
+                let why = format!("has a service that extends others through more than {DEEPEST}");
+                self.refuse(&document.path, &why, "Extend the last of them directly");
+                return None;
+            }
+            let tree = &document.tree;
+            if let Some((_, build)) = tree.get(service, "build") {
+                return self.built(&document, &base, build);
+            }
+            let (_, extends) = tree.get(service, "extends")?;
+            let part = |key| tree.get(extends, key).and_then(|(_, value)| tree.text(value));
+            let name = tree.text(extends).or_else(|| part("service"))?;
+            let (other, other_base) = match part("file") {
+                None => (Rc::clone(&document), base),
+                Some(file) => {
+                    let path = within(&base, Utf8Path::new(file))?;
+                    let base = path.parent().unwrap_or(Utf8Path::new("")).to_owned();
+                    (self.document(&path)?, base)
+                }
+            };
+            let found = other.tree.documents.iter().rev().find_map(|&root| {
+                let (_, services) = other.tree.get(root, "services")?;
+                other.tree.get(services, name)
+            });
+            (service, base) = (found?.1, other_base);
+            document = other;
+        }
+        None
+    }
+
+    /// Reads a `build:` section; `None` if it is empty.
+    fn built(&self, document: &Rc<Document>, base: &Utf8Path, build: Id) -> Option<Site> {
+        let tree = &document.tree;
+        let empty = tree.is_null(build) || tree.has_tag(build, RESET);
+        let node = tree.get(build, "context").map_or(build, |(_, context)| context);
+        let text = tree.text(node).filter(|text| self.places.budget.copy(text.len()));
+        let context = text.map(|text| (text.to_owned(), tree.node(node).place.clone(), base.to_owned()));
+        let wide = ["additional_contexts", "dockerfile"].iter().any(|key| tree.get(build, key).is_some());
+        (!empty).then(|| Site { document: Rc::clone(document), context, wide })
+    }
+
+    /// A file of the release as YAML; `None` where it is none, is not known yet or does not parse, which
+    /// is reported once.
+    fn document(&mut self, path: &Utf8Path) -> Option<Rc<Document>> {
+        if let Some(known) = self.read.get(path) {
+            return known.clone();
+        }
+        let document = match self.files.get(path) {
+            Some(file) if file.sha256.is_some() => self.parse(path, file).map_err(|f| self.found.failures.push(f)).ok(),
+            _ => None,
+        };
+        self.read.insert(path.to_owned(), document.clone());
+        document
+    }
+
+    fn parse(&self, path: &Utf8Path, file: &File) -> Result<Rc<Document>, Failure> {
+        let text: Arc<str> = text(self.directory, path, file)?.into();
+        match yaml::parse(&text, &self.places.budget) {
+            Ok(tree) => Ok(Rc::new(Document { path: path.to_owned(), text, secret: file.secret, tree })),
+            Err(error) => {
+                let marker = error.marker();
+                let at = marker.byte_offset().map(|at| at.min(text.len()));
+                let place = Place { line: marker.line(), column: marker.col() + 1, span: at.map(|at| at..at) };
+                let location = self.location(path, place, (!file.secret).then_some(text));
+                let told = if file.secret { String::new() } else { format!(": {}", error.info()) };
+                let message = format!("{} is not YAML{told}", location.file);
+                let failure = invalid(message).at(location);
+                Err(if matches!(file.content, Content::Bytes(_)) { failure.hint(RENDERED) } else { failure })
+            }
+        }
+    }
+
+    /// The part of the release that a build reads; none where it reads a commit.
+    fn place(&self, service: &str, site: &Site) -> Result<Option<Utf8PathBuf>, Failure> {
+        let all = Some(Utf8PathBuf::new());
+        let Some((context, place, base)) = site.context.as_ref().filter(|(context, ..)| !context.contains('$')) else {
+            return Ok(all);
+        };
+        let refused = |why: &str, hint: &str| {
+            let document = &site.document;
+            let source = (!document.secret).then(|| Arc::clone(&document.text));
+            let at = self.location(&document.path, place.clone(), source);
+            Err(invalid(format!("The service {service} is built from {context}, {why}")).at(at).hint(hint))
+        };
+        if is_remote(context) {
+            let hint = "Write URL#COMMIT, with all 40 digits: a branch or a tag may move";
+            return if pinned(context) { Ok(None) } else { refused("which names no commit", hint) };
+        }
+        let found = within(base, Utf8Path::new(context)).filter(|_| !context.starts_with('~'));
+        let Some(path) = found else {
+            let hint = "Move it there: what is built on the host is sent with the application";
+            return refused("which is not below the application's directory", hint);
+        };
+        let first = self.files.range::<Utf8Path, _>((Bound::Included(path.as_path()), Bound::Unbounded)).next();
+        if !first.is_some_and(|(file, _)| file.starts_with(&path)) {
+            return refused("where there is no file", "The context is relative to the application's directory");
+        }
+        Ok(if site.wide { all } else { Some(path) })
+    }
+
+    fn location(&self, path: &Utf8Path, place: Place, source: Option<Arc<str>>) -> Location {
+        let file = self.directory.join(path).into_string();
+        Location { file, line: place.line, column: place.column, span: place.span, source }
+    }
+}
+
+const RESET: &str = "!reset";
+
+const RENDERED: &str = "The place is in the rendered text, which deployer render writes; mend its template";
+
+/// Whether a node takes the place of what the files before it said.
+fn replaces(tree: &Tree, id: Id) -> bool {
+    tree.has_tag(id, RESET) || tree.has_tag(id, "!override")
+}
+
+/// The services of one document; what it takes away from the files before it leaves `sites`.
+fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(String, Id)> {
+    let Some((_, services)) = tree.get(root, "services") else { return Vec::new() };
+    if replaces(tree, services) {
+        sites.clear();
+    }
+    let mut kept = Vec::new();
+    for (name, (_, service)) in tree.entries(services) {
+        let build = tree.get(service, "build").map(|(_, value)| value);
+        if replaces(tree, service) || build.is_some_and(|build| replaces(tree, build)) {
+            sites.remove(name);
+        }
+        if !tree.has_tag(services, RESET) && !tree.has_tag(service, RESET) {
+            kept.push((name.to_owned(), service));
+        }
+    }
+    kept
+}
+
+/// The files of one `include:` entry, and the directory their paths are relative to. Those whose names are not known are left out.
+fn inclusion(tree: &Tree, id: Id, base: &Utf8Path, places: &Paths<'_>) -> (Vec<Utf8PathBuf>, Utf8PathBuf) {
+    let named = |id: Id| places.known(tree.text(id)?, base);
+    let paths = tree.get(id, "path").map_or(id, |(_, path)| path);
+    let paths: Vec<Utf8PathBuf> = tree.items(paths).into_iter().filter_map(named).collect();
+    let own = tree.get(id, "project_directory").and_then(|(_, value)| named(value));
+    let parent = || paths.first().and_then(|path| path.parent()).unwrap_or(Utf8Path::new("")).to_owned();
+    let base = own.unwrap_or_else(parent);
+    (paths, base)
+}

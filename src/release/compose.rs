@@ -1,0 +1,127 @@
+//! The files of a Docker Compose application: the user's own directory, its templates rendered, its `.env` completed.
+//! Never contacts a host.
+
+use super::content::text;
+use super::interpolation::Values;
+use super::references::Paths;
+use super::release::Release;
+use super::tree::{self, Wish};
+use super::{ENV, Files, builds, compose_files, confidential, dotenv, in_memory, invalid, secrecy, seed};
+use crate::io::secret::{Redactor, Variable};
+use crate::manifest::environment::Application;
+use crate::manifest::environment::Compose;
+use crate::model::failure::Failure;
+use crate::release::template;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// The release that the directory makes, without archives and logins.
+pub fn files(
+    compose: &Compose,
+    application: &Application,
+    values: &BTreeMap<String, Variable>,
+    known: &Redactor,
+) -> Result<Release, Vec<Failure>> {
+    let directory = &compose.directory;
+    let except = application.archives.values().map(Utf8PathBuf::as_path).collect();
+    let wish =
+        Wish { except: &except, withheld: &application.withheld, links: &compose.links, scope: &application.scope };
+    let mut tree = tree::walk(directory, wish)?;
+    let mut files = std::mem::take(&mut tree.files);
+    known.learn(&confidential::of(&files));
+    if compose.templates {
+        render(compose, &mut files, values)?;
+    }
+    let own_env = files.remove(Utf8Path::new(ENV));
+    let resolved = own_env.as_ref().is_none_or(|file| file.sha256.is_some());
+    let own_env = own_env.map(|file| text(directory, Utf8Path::new(ENV), &file)).transpose().map_err(|f| vec![f])?;
+    let mut failures = Vec::new();
+    let mut env = None;
+    if !values.is_empty() || own_env.is_some() {
+        match env_text(directory, own_env.as_deref(), values) {
+            Ok(text) => {
+                env = text.filter(|_| resolved);
+                files.insert(ENV.into(), in_memory(env.clone(), 0o600, true));
+            }
+            Err(several) => failures.extend(several),
+        }
+    }
+    let wanted = compose_files::wanted(compose, own_env.as_deref(), values);
+    let compose_files = match wanted.and_then(|wanted| compose_files::find(directory, &wanted, &files, &tree)) {
+        Ok(compose_files) => compose_files,
+        Err(several) => return Err(failures.into_iter().chain(several).collect()),
+    };
+    let (values, host_directory) = (&Values::of(env.as_deref()), &*application.host_directory);
+    let places = Paths { values, host_directory, budget: Rc::default() };
+    let mut scanned = builds::scan(directory, &compose_files, &files, &places);
+    failures.append(&mut scanned.failures);
+    failures.extend(seed::mark(&compose.seed, &compose_files, &scanned.references, &mut files));
+    secrecy::mark(&scanned.references, &mut files);
+    known.learn(&confidential::of(&files));
+    failures.extend(secrecy::refused(directory, &tree, &compose.links, &scanned.references, &files));
+    if !failures.is_empty() {
+        return Err(failures);
+    }
+    Ok(Release { files, compose_files, builds: scanned.contexts, ..Release::default() })
+}
+
+/// Replaces every `NAME.tera` by the `NAME` it renders to. Only their owner may read those with a secret, unless the
+/// manifest lists them as readable.
+fn render(compose: &Compose, files: &mut Files, values: &BTreeMap<String, Variable>) -> Result<(), Vec<Failure>> {
+    let directory = &compose.directory;
+    let names: Vec<Utf8PathBuf> =
+        files.keys().filter(|path| path.file_name().is_some_and(template::is_name)).cloned().collect();
+    let mut sources = BTreeMap::new();
+    let mut templates = BTreeMap::new();
+    for path in names {
+        let Some(file) = files.remove(&path) else { continue };
+        sources.insert(path.to_string(), text(directory, &path, &file).map_err(|f| vec![f])?);
+        templates.insert(path.to_string(), (file.mode, file.secret));
+    }
+    let mut failures = Vec::new();
+    let results: BTreeSet<Utf8PathBuf> = sources.keys().map(|name| result(name)).collect();
+    let mut readable = BTreeSet::new();
+    for pattern in &compose.readable {
+        match seed::matched("readable", pattern, results.iter()) {
+            Ok(paths) => readable.extend(paths),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    for (name, rendered) in template::render(directory, &sources, values)? {
+        let path = result(&name);
+        if let Some(other) = files.keys().find(|other| other.starts_with(&path) || path.starts_with(other)) {
+            failures.push(
+                invalid(format!("{} and {} become the same file", directory.join(&name), directory.join(other)))
+                    .hint("Remove or rename one of them"),
+            );
+            continue;
+        }
+        let (mode, private) = templates.get(&name).copied().unwrap_or((0o644, false));
+        let mode = match readable.contains(&path) {
+            true if mode & 0o100 == 0 => 0o644,
+            true => 0o755,
+            false if rendered.secret => mode & 0o700,
+            false => mode,
+        };
+        files.insert(path, in_memory(rendered.text, mode, rendered.secret || private));
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures) }
+}
+
+/// The file that a template becomes.
+fn result(name: &str) -> Utf8PathBuf {
+    name.strip_suffix(template::SUFFIX).unwrap_or(name).into()
+}
+
+/// The `.env` of the release: the manifest's variables over the application's own file.
+fn env_text(
+    directory: &Utf8Path,
+    own: Option<&str>,
+    values: &BTreeMap<String, Variable>,
+) -> Result<Option<String>, Vec<Failure>> {
+    dotenv::merge(own.unwrap_or_default(), values).map_err(|problems| {
+        let own = directory.join(ENV);
+        problems.into_iter().map(|problem| problem.into_failure(&own)).collect()
+    })
+}

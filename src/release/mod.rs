@@ -1,0 +1,122 @@
+//! From the manifest's application section to the files and images of a release. Never contacts a host.
+
+pub mod archive;
+pub mod builds;
+mod confidential;
+pub mod dotenv;
+pub mod release;
+pub mod template;
+
+mod budget;
+mod compose;
+mod compose_files;
+mod content;
+mod hash;
+pub mod image_name;
+mod interpolation;
+mod left_out;
+mod pattern;
+mod permissions;
+mod references;
+mod secrecy;
+mod seed;
+mod tarball;
+mod tracker;
+mod tree;
+mod yaml;
+
+pub(crate) use budget::Budget;
+pub(crate) use compose_files::within;
+pub(crate) use hash::digest_of;
+pub use tarball::{Tarball, WHOLE};
+
+use crate::io::secret::{Redactor, Variable};
+use crate::manifest::environment::{Application, Source};
+use crate::model::failure::{Failure, Reason};
+use camino::Utf8PathBuf;
+use release::{Content, File, Release};
+use std::collections::BTreeMap;
+
+/// Reads an application: its files as they will be on the host, its Compose files, its image archives.
+///
+/// Files that need a value that is `None` have no digest and no content. `known` learns the credentials in the
+/// application's own files before anything can fail that quotes them.
+///
+/// # Errors
+/// Everything that keeps the application from being released, not only the first thing.
+pub fn load(
+    application: &Application,
+    values: &BTreeMap<String, Variable>,
+    known: &Redactor,
+) -> Result<Release, Vec<Failure>> {
+    let (archives, mut failures) = archives(&application.archives);
+    let found = match &application.source {
+        Source::Compose(compose) => compose::files(compose, application, values, known),
+        Source::Tracker(tracker) => {
+            let found = tracker::files(tracker, application, values);
+            found.map(|(files, compose_files, directories)| {
+                known.learn(&confidential::of(&files));
+                Release { files, compose_files, directories, ..Release::default() }
+            })
+        }
+    };
+    let release = match found {
+        Ok(release) => release,
+        Err(several) => {
+            failures.extend(several);
+            return Err(failures);
+        }
+    };
+    if failures.is_empty() { Ok(Release { archives, ..release }) } else { Err(failures) }
+}
+
+/// Path below the host directory → file.
+type Files = BTreeMap<Utf8PathBuf, File>;
+
+/// What the archives hold, and what is wrong with those that hold nothing of use.
+fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<release::Archive>, Vec<Failure>) {
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    for (image, path) in wanted {
+        match archive::read(image, path) {
+            Ok(archive) => found.push(archive),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (found, failures)
+}
+
+/// The file from which Compose takes its variables.
+const ENV: &str = ".env";
+
+/// A failure of the application's own files.
+pub(crate) fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(Reason::ApplicationInvalid, message)
+}
+
+/// A file held in memory; one without text could not be made for want of a value.
+fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
+    let sha256 = text.as_deref().map(|text| hash::digest(text.as_bytes()));
+    let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
+    File {
+        content: Content::Bytes(text.unwrap_or_default().into_bytes().into()),
+        sha256,
+        bytes,
+        mode,
+        secret,
+        seed: false,
+    }
+}
+
+/// A file that is sent as it is.
+fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
+    let (sha256, length) = (hash::digest(&bytes), bytes.len() as u64);
+    File {
+        content: Content::Bytes(bytes.into()),
+        sha256: Some(sha256),
+        bytes: length,
+        mode,
+        secret: false,
+        seed: false,
+    }
+}

@@ -1,0 +1,50 @@
+//! Which files of an application are secret because of what Compose files say, and which must not be left out. Never
+//! changes what a file holds.
+
+use super::left_out;
+use super::references::Reference;
+use super::tree::Tree;
+use super::{ENV, Files, invalid};
+use crate::model::failure::Failure;
+use camino::Utf8Path;
+
+/// Marks the files that Compose reads secrets or variables from.
+pub fn mark(references: &[Reference], files: &mut Files) {
+    let secret: Vec<&Reference> = references.iter().filter(|reference| reference.is_secret()).collect();
+    for (path, file) in files.iter_mut() {
+        file.secret |= path == ENV || secret.iter().any(|reference| reference.covers(path));
+    }
+}
+
+/// Refuses private keys that nobody asked to send, and Compose files that name what is left out.
+pub fn refused(
+    directory: &Utf8Path,
+    tree: &Tree,
+    links: &[String],
+    references: &[Reference],
+    files: &Files,
+) -> Vec<Failure> {
+    let named = |key: &Utf8Path| {
+        references.iter().any(|one| one.path().is_some_and(|path| key.starts_with(path)))
+            || files.get(key).is_none_or(|file| file.seed)
+            || links.iter().any(|link| key == link.trim_start_matches("./"))
+    };
+    let keys = tree.keys.iter().filter(|key| !named(key)).map(|key| {
+        let full = directory.join(key);
+        let hint = format!("Add {key} to {file} to leave it out, or !{key} to send it", file = left_out::FILE);
+        invalid(format!("{full} is a private key, and no Compose file names it")).hint(hint)
+    });
+    let missing = references.iter().filter(|one| !one.optional).filter_map(|one| {
+        let path = one.path().filter(|path| !files.contains_key(*path) && directory.join(path).is_file())?;
+        let why = tree.why_left_out(path)?;
+        let message = format!("A Compose file names {path}, which is not sent: {}", why.phrase());
+        Some(invalid(message).hint(why.advice(path)))
+    });
+    let mut failures: Vec<Failure> = keys.collect();
+    for failure in missing {
+        if failures.iter().all(|other| other.message != failure.message) {
+            failures.push(failure);
+        }
+    }
+    failures
+}

@@ -1,0 +1,289 @@
+//! Access: we reach the host, know its system, and it is marked as ours. Never changes anything but our
+//! own directory there.
+
+use super::contract::record::{DigestKey, FORMAT, Marker};
+use super::contract::{claims, lease};
+use super::{Command, HostFacts, SHORT, Subject, keep};
+use crate::io::ssh::Input;
+use crate::manifest::environment::Environment;
+use crate::model::checked;
+use crate::model::failure::{Failure, Reason};
+use crate::model::state::Facts;
+
+/// What the host says of itself and of us.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// `ID` of os-release (`debian`).
+    pub os: String,
+    /// `VERSION_ID` (`13`).
+    pub version: String,
+    /// `VERSION_CODENAME` (`trixie`).
+    pub codename: String,
+    /// Processor as Docker names it (`amd64`).
+    pub architecture: String,
+    /// User and group of the SSH user.
+    pub owner: (u32, u32),
+    /// Whether systemd runs the host.
+    pub systemd: bool,
+    /// Seconds since 1970 by the host's clock.
+    pub now: i64,
+    /// Free bytes where something of ours is kept.
+    pub room: Room,
+    /// Our marker, if the host was claimed.
+    pub marker: Option<Marker>,
+    /// The digest key, if the host was claimed.
+    pub key: Option<DigestKey>,
+    /// Counts our changes of the host.
+    pub serial: u64,
+    /// Who works on it now.
+    pub lease: Option<lease::Held>,
+    /// The marker of the environment whose release has the application's directory.
+    pub directory_marker: Option<Marker>,
+    /// The environment's own claims on the host, and the claims of others that conflict with them.
+    pub claims: claims::Seen,
+    /// A marker, or another's claim, that cannot be read.
+    pub broken_marker: bool,
+}
+
+/// Free bytes, place by place; `None` where the host did not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Where the engine keeps its images, or will.
+    pub engine: Option<u64>,
+    /// Where releases are staged.
+    pub state: Option<u64>,
+    /// Where the application lies.
+    pub application: Option<u64>,
+}
+
+/// What there is too little room for: `need` bytes at `place`.
+#[must_use]
+pub fn crowded(place: &str, free: Option<u64>, need: u64, what: &str) -> Option<Failure> {
+    let free = free.filter(|free| *free < need)?;
+    let message = format!("The host has {} MiB free at {place}; {what} {} MiB", free >> 20, need.div_ceil(1 << 20));
+    Some(Failure::new(Reason::DiskFull, message))
+}
+
+/// The shell that reads it.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    r#"( . /etc/os-release; printf 'os %s\nversion %s\ncodename %s\n' "${ID:-}" "${VERSION_ID:-}" "${VERSION_CODENAME:-}" )
+printf 'machine %s\n' "$(uname -m)"
+printf 'owner %s %s\n' "${SUDO_UID:-$(id -u)}" "${SUDO_GID:-$(id -g)}"
+[ ! -d /run/systemd/system ] || echo 'systemd yes'
+printf 'now %s\n' "$(date +%s)"
+room() {
+  place=$2
+  until [ -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
+  set -- "$1" $(df -Pk "$place" | tail -n 1)
+  echo "room $1 $5"
+}
+room engine /var/lib/docker
+room state "$state"
+[ -z "${app:-}" ] || room application "$app"
+[ ! -e "$state/marker.json" ] || printf 'marker %s\n' "$(tr -d '\n' < "$state/marker.json")"
+[ ! -e "$state/key" ] || printf 'key %s\n' "$(cat "$state/key")"
+[ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
+"#
+    .to_owned()
+        + &claims::probe(subject)
+        + &lease::look()
+}
+
+/// The marker that former versions kept in the application's directory, where services can change it. It counts only on a host that
+/// keeps nothing else of the environment.
+pub const LEGACY_MARKER: &str = ".deployer";
+
+/// Reads the probe's lines.
+pub fn parse(output: &[u8]) -> Result<Seen, String> {
+    let text = String::from_utf8_lossy(output);
+    let mut seen = Seen::default();
+    for line in text.lines() {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "os" => word_of(value).clone_into(&mut seen.os),
+            "version" => word_of(value).clone_into(&mut seen.version),
+            "codename" => word_of(value).clone_into(&mut seen.codename),
+            "machine" => architecture(word_of(value)).clone_into(&mut seen.architecture),
+            "owner" => seen.owner = pair(value).ok_or_else(|| format!("owner is `{}`", checked::said(value)))?,
+            "systemd" => seen.systemd = true,
+            "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{}`", checked::said(value)))?,
+            "room" => read_room(&mut seen.room, value),
+            "marker" => seen.marker = marker(value, &mut seen.broken_marker),
+            "key" => seen.key = DigestKey::from_hex(value),
+            "serial" => seen.serial = value.trim().parse().unwrap_or(0),
+            "held" => {
+                seen.lease = match lease::parse(line.as_bytes()) {
+                    Some(lease::Answer::Held(held)) => Some(held),
+                    _ => None,
+                }
+            }
+            "claims" => seen.claims.note(),
+            "claim" => seen.claims.own(value),
+            "neighbour" => seen.broken_marker |= !seen.claims.conflict(value),
+            "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),
+            _ => {}
+        }
+    }
+    if seen.architecture.is_empty() { Err("the processor is missing".to_owned()) } else { Ok(seen) }
+}
+
+/// `df` of a file system that does not count its blocks says `-`.
+fn read_room(room: &mut Room, value: &str) {
+    let (place, free) = value.split_once(' ').unwrap_or((value, ""));
+    let free = free.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024));
+    match place {
+        "engine" => room.engine = free,
+        "state" => room.state = free,
+        _ => room.application = free,
+    }
+}
+
+fn marker(json: &str, broken: &mut bool) -> Option<Marker> {
+    let marker = Marker::read(json);
+    *broken |= marker.is_none();
+    marker
+}
+
+/// Returns a word of the host; what is none is as good as not said.
+fn word_of(value: &str) -> &str {
+    checked::word(value).unwrap_or_default()
+}
+
+fn pair(value: &str) -> Option<(u32, u32)> {
+    let (user, group) = value.split_once(' ')?;
+    Some((user.parse().ok()?, group.parse().ok()?))
+}
+
+/// The name Docker gives a machine that `uname -m` names.
+fn architecture(machine: &str) -> &str {
+    match machine {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "armv7l" | "armv6l" => "arm",
+        "i686" | "i386" => "386",
+        other => other,
+    }
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::new();
+    let claimed = host.access.marker.as_ref().filter(|_| host.access.key.is_some());
+    if let Some(marker) = claimed {
+        facts.insert("marker".to_owned(), format!("{}/{}", marker.project, marker.environment));
+        if marker.suspended && subject.environment.stage != crate::model::state::Stage::Destroyed {
+            facts.insert("suspended".to_owned(), "yes".to_owned());
+        }
+        if marker.protect {
+            facts.insert("protect".to_owned(), "yes".to_owned());
+        }
+    }
+    facts.extend(host.access.claims.conflicts());
+    facts
+}
+
+/// The facts as they are to be.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let environment = subject.environment;
+    let mut facts = Facts::from([("marker".to_owned(), format!("{}/{}", environment.project, environment.name))]);
+    if protected(subject, host) {
+        facts.insert("protect".to_owned(), "yes".to_owned());
+    }
+    facts
+}
+
+/// Whether the environment may not be destroyed: as the manifest says or, where it says nothing, as the host remembers.
+#[must_use]
+pub fn protected(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    let remembered = host.access.marker.as_ref().is_some_and(|marker| marker.protect);
+    subject.environment.protect.unwrap_or(remembered)
+}
+
+/// Whether a marker is this environment's, under its name or its former one.
+#[must_use]
+pub fn ours(environment: &Environment, marker: &Marker) -> bool {
+    let names = [Some(&environment.name), environment.renamed_from.as_ref()];
+    marker.project == environment.project.as_str()
+        && names.into_iter().flatten().any(|name| marker.environment == name.as_str())
+}
+
+/// Refuses what is someone else's: the marker or the directory, what another environment claims, and containers that it did not start.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    removal_preflight(subject, host)
+        .or_else(|| claims::preflight(subject, host))
+        .or_else(|| marked(subject, host.access.directory_marker.as_ref()))
+}
+
+/// Refuses to take an environment off its host where that is someone else's. What another environment claims is left alone.
+#[must_use]
+pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if host.access.broken_marker {
+        let message = "A marker or a claim under /var/lib/deployer on the host cannot be read";
+        return Some(Failure::new(Reason::MarkerMismatch, message));
+    }
+    marked(subject, host.access.marker.as_ref())
+}
+
+fn marked(subject: &Subject<'_>, marker: Option<&Marker>) -> Option<Failure> {
+    let (environment, marker) = (subject.environment, marker?);
+    let message = if marker.version > FORMAT {
+        "The host was last written by a newer deployer".to_owned()
+    } else if ours(environment, marker) {
+        return None;
+    } else {
+        let directory = environment.application.as_ref().map_or("", |application| application.host_directory.as_str());
+        let (owner, other) = (&marker.project, &marker.environment);
+        format!(
+            "{directory} on the host belongs to {owner}/{other}; {}/{} cannot use it",
+            environment.project, environment.name
+        )
+    };
+    Some(Failure::new(Reason::MarkerMismatch, message))
+}
+
+/// Claims the host: the application's directory and project, our directory, the marker, the digest key, the serial.
+#[must_use]
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
+    let script = format!(
+        r#"umask 077
+mkdir -p "$state/releases"
+chmod 0700 "$state"
+grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
+[ -e "$state/serial" ] || write_whole "$state/serial" '%s\n' 1
+{}"#,
+        keep("marker.json", &marker_of(subject, host, false))
+    );
+    let mark = Command {
+        title: "mark the host as ours".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    };
+    let project = subject.environment.application.as_ref().map(|application| application.project.as_str());
+    project.and_then(|project| claims::commands(subject, host, project)).into_iter().chain([mark]).collect()
+}
+
+/// Writes the marker anew, suspended or not.
+#[must_use]
+pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command {
+    let script = format!("umask 077\n{}", keep("marker.json", &marker_of(subject, host, suspended)));
+    Command {
+        title: "write the marker".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    }
+}
+
+/// The marker of this environment, as JSON.
+#[must_use]
+pub fn marker_of(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> String {
+    let marker = Marker::of(subject.environment, suspended, protected(subject, host));
+    serde_json::to_string(&marker).unwrap_or_default()
+}

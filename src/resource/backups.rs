@@ -1,0 +1,319 @@
+//! Archives of an application's data on its host: how they are made, what is known of them, and how one comes back.
+//! What the data is, the release's own script knows. Never stops a service to make one.
+
+use super::{Command, HostFacts, LONG, Subject};
+use crate::io::ssh::Input;
+use crate::manifest::environment::{Application, Backup, Environment, Name, Schedule};
+use crate::model::checked::{self, ArchiveName, Sha256Hex};
+use crate::model::event::BackupView;
+use crate::model::failure::Reason;
+use crate::model::shell::quote;
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// Shell functions that find the live release as root keeps it, and run what it says about its data.
+const RELEASE: &str = include_str!("backups/release.sh");
+/// How long one may take that reads or writes all of the data.
+pub const LIMIT: Duration = LONG.saturating_mul(4);
+/// What the schedule's script ends with where the archive was made and what comes after it failed.
+pub const AFTER_FAILED: i32 = 3;
+/// What a check ends with that refuses an archive.
+pub const REFUSED: i32 = 65;
+
+/// What the host knows of its archives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Since when it is to make them, in seconds since 1970.
+    pub since: Option<i64>,
+    /// The newest one that was read back and found whole.
+    pub made: Option<Archive>,
+    /// When and why the last attempt failed, if it did.
+    pub failed: Option<(i64, String)>,
+    /// When and why what comes after the last one failed, if it did.
+    pub after: Option<(i64, String)>,
+    /// The archive whose restoring began and did not end.
+    pub restoring: Option<ArchiveName>,
+}
+
+/// One archive on the host; each was read back and found whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// When it was made, in seconds since 1970.
+    pub at: i64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Digest of the whole file; `None` where only a list named it.
+    pub sha256: Option<Sha256Hex>,
+    /// Its name.
+    pub name: ArchiveName,
+}
+
+/// What an environment's manifest asks for, if anything.
+#[must_use]
+pub fn wanted(environment: &Environment) -> Option<&Backup> {
+    environment.application.as_ref()?.backup.as_ref()
+}
+
+/// The schedule that makes them.
+#[must_use]
+pub fn schedule(environment: &Environment) -> Option<Schedule> {
+    let application = environment.application.as_ref()?;
+    let backup = application.backup.as_ref()?;
+    let name = Name::parse(Backup::SCHEDULE).ok()?;
+    Some(Schedule { name, at: backup.at.clone(), run: save(environment, application, backup) })
+}
+
+fn save(environment: &Environment, application: &Application, backup: &Backup) -> String {
+    let word = |word: &String| word.split("{archive}").map(quote).collect::<Vec<_>>().join("\"$archive\"");
+    let after = match backup.after.as_slice() {
+        [] => ":".to_owned(),
+        words => format!("timeout 6h {}", words.iter().map(word).collect::<Vec<_>>().join(" ")),
+    };
+    let identity = environment.identity();
+    format!(
+        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; }}\n{}",
+        quote(application.host_directory.as_str()),
+        backup.keep_days,
+        identify(environment, backup),
+        include_str!("backups/save.sh"),
+    )
+}
+
+/// Shell assignments of what an archive says that it is of.
+fn identify(environment: &Environment, backup: &Backup) -> String {
+    format!(
+        "project={} environment={} database={} image={}\n",
+        environment.project,
+        environment.name,
+        backup.database,
+        quote(&backup.image)
+    )
+}
+
+/// The shell that reads what the host knows, for the schedules' own.
+#[must_use]
+pub fn probe(unit: &str) -> String {
+    format!(
+        r#"
+for fact in made failed after restoring; do
+  [ ! -s "$state/backups/$fact" ] || printf 'backup %s %s\n' "$fact" "$(head -n 1 "$state/backups/$fact" | head -c 500)"
+done
+[ ! -e {unit} ] || printf 'backup since %s\n' "$(stat -c %Y {unit})""#
+    )
+}
+
+/// Reads the probe's lines, passing over others.
+#[must_use]
+pub fn parse(output: &[u8]) -> Seen {
+    let mut seen = Seen::default();
+    for line in String::from_utf8_lossy(output).lines() {
+        let mut words = line.splitn(4, ' ');
+        let (Some("backup"), Some(fact), Some(at)) = (words.next(), words.next(), words.next()) else { continue };
+        let Ok(at) = at.parse() else { continue };
+        let rest = words.next().unwrap_or_default();
+        match fact {
+            "since" => seen.since = Some(at),
+            "made" => seen.made = archive(at, rest),
+            "failed" => seen.failed = Some((at, checked::said(rest))),
+            "after" => seen.after = Some((at, checked::said(rest))),
+            "restoring" => seen.restoring = ArchiveName::parse(rest),
+            _ => {}
+        }
+    }
+    seen
+}
+
+fn archive(at: i64, text: &str) -> Option<Archive> {
+    let mut words = text.splitn(3, ' ');
+    let (bytes, sha256, name) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
+    Some(Archive { at, bytes, sha256: Some(Sha256Hex::parse(sha256)?), name: ArchiveName::parse(name)? })
+}
+
+/// How they stand; `None` where none are asked for.
+#[must_use]
+pub fn view(subject: &Subject<'_>, host: &HostFacts) -> Option<BackupView> {
+    let wanted = wanted(subject.environment)?;
+    let seen = &host.backups;
+    let text = |said: &(i64, String)| said.1.trim().to_owned();
+    let last = seen.made.as_ref().map(|made| made.at);
+    Some(BackupView {
+        last: last.and_then(|at| Timestamp::from_second(at).ok()),
+        archive: seen.made.as_ref().map(|made| made.name.to_string()),
+        bytes: seen.made.as_ref().map(|made| made.bytes),
+        overdue: overdue(wanted, seen, host.access.now),
+        failed: seen.failed.as_ref().map(text),
+        after_failed: seen.after.as_ref().map(text),
+        restoring: seen.restoring.as_ref().map(ToString::to_string),
+    })
+}
+
+/// Whether the newest one is older than two of them should lie apart; where there is none, whether that long was asked
+/// for them. By the host's own clock.
+fn overdue(wanted: &Backup, seen: &Seen, now: i64) -> bool {
+    let limit = i64::try_from(wanted.gap_hours).unwrap_or(i64::MAX).saturating_mul(2 * 3600);
+    let newest = seen.made.as_ref().map(|made| made.at).max(seen.since.filter(|_| seen.made.is_none()));
+    // Where no timer is installed yet, that is for the plan to say.
+    seen.since.is_some() && newest.is_some_and(|at| now.saturating_sub(at) > limit)
+}
+
+/// Shell that runs the schedule's own script now; without what comes after an archive where it is to stay `local`.
+#[must_use]
+pub fn now(subject: &Subject<'_>, local: bool) -> String {
+    let script = format!("{}/schedules/{}", subject.state_directory(), Backup::SCHEDULE);
+    format!("cd /\nsh {} {} </dev/null >&2\n", quote(&script), if local { "local" } else { "" })
+}
+
+/// Shell that lists the archives: `SECONDS BYTES NAME`, the newest last.
+#[must_use]
+pub fn list(subject: &Subject<'_>) -> String {
+    let directory = quote(&format!("{}/backups", subject.state_directory()));
+    format!(
+        "[ ! -d {directory} ] || find {directory} -maxdepth 1 -type f -name '*.tar.gz' -printf '%Ts %s %f\\n' | sort -n\n"
+    )
+}
+
+/// Reads that list.
+#[must_use]
+pub fn parse_list(output: &[u8]) -> Vec<Archive> {
+    let line = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let (at, bytes, name) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?);
+        Some(Archive { at, bytes, sha256: None, name: ArchiveName::parse(name)? })
+    };
+    String::from_utf8_lossy(output).lines().filter_map(line).collect()
+}
+
+/// Shell that prints the bytes of an archive from `offset` on, `count` at most.
+#[must_use]
+pub fn part(subject: &Subject<'_>, name: &ArchiveName, offset: u64, count: u64) -> String {
+    let file = quote(&format!("{}/backups/{name}", subject.state_directory()));
+    format!("tail -c +{} -- {file} | head -c {count}\n", offset.saturating_add(1))
+}
+
+/// An archive that is to come back.
+#[derive(Clone)]
+pub struct Chosen {
+    /// Its name on the host.
+    pub name: ArchiveName,
+    /// Its bytes and their digest in hexadecimal digits, where it comes from this machine.
+    pub sent: Option<(Input, String)>,
+    /// Whether it may be another environment's.
+    pub other: bool,
+}
+
+/// Looks at an archive before anything is touched.
+#[must_use]
+pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command {
+    let (input, sent) = chosen.sent.unwrap_or((Input::Empty, String::new()));
+    let script = format!(
+        "{}name={} sent={sent} other={}\n{}{RELEASE}{}",
+        subject.preamble(),
+        quote(&chosen.name),
+        if chosen.other { "yes" } else { "" },
+        identify(subject.environment, backup),
+        include_str!("backups/check.sh"),
+    );
+    Command { title: "check the archive".to_owned(), script, input, limit: LIMIT, reason: Reason::BackupInvalid }
+}
+
+/// Keeps what is there, as one more archive.
+#[must_use]
+pub fn keep(subject: &Subject<'_>) -> Command {
+    let title = "back up what is there".to_owned();
+    Command { title, script: now(subject, true), input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
+}
+
+/// Puts the checked archive's data in place. That it began stays noted until [`settle`].
+#[must_use]
+pub fn restore(subject: &Subject<'_>, name: &ArchiveName) -> Command {
+    let script = format!(
+        "{}{RELEASE}exec 8>\"$state/backups/.lock\"\nflock -w 600 8\n\
+         write_whole \"$state/backups/restoring\" '%s\\n' \"$(date +%s) \"{}\n\
+         about_data restore \"$state/backups/.restore/data\" >&2\n",
+        subject.preamble(),
+        quote(name),
+    );
+    let title = "put the data back".to_owned();
+    Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::RestoreUnfinished }
+}
+
+/// Lets go of the data of before, once the services are well with what came back.
+#[must_use]
+pub fn settle(subject: &Subject<'_>) -> Command {
+    let script = format!(
+        "{}{RELEASE}about_data settle >&2\n\
+         rm -rf \"$state/backups/.restore\" \"$state/backups/.keep\" \"$state/backups/restoring\"\n",
+        subject.preamble()
+    );
+    let title = "let the data of before go".to_owned();
+    Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::RestoreUnfinished }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(gap_hours: u64) -> Backup {
+        let (at, image) = (String::new(), String::new());
+        Backup { at, gap_hours, keep_days: 7, after: Vec::new(), database: "sqlite", image }
+    }
+
+    #[test]
+    fn one_that_is_older_than_two_times_is_overdue() {
+        let (day, now) = (24 * 3600, 1_800_000_000);
+        let seen = |since: Option<i64>, made: Option<i64>| Seen {
+            since: since.map(|ago| now - ago),
+            made: made.map(|ago| Archive { at: now - ago, bytes: 1, sha256: None, name: name() }),
+            ..Seen::default()
+        };
+        for (since, made, expected) in [
+            (Some(9 * day), Some(2 * day), false),
+            (Some(9 * day), Some(2 * day + 1), true),
+            (Some(day), None, false),
+            (Some(2 * day + 1), None, true),
+            // A change of the schedule does not make an old one newer.
+            (Some(60), Some(3 * day), true),
+            (None, None, false),
+        ] {
+            assert_eq!(overdue(&asked(24), &seen(since, made), now), expected, "{since:?} {made:?}");
+        }
+        assert!(!overdue(&asked(168), &seen(Some(30 * day), Some(13 * day)), now));
+    }
+
+    fn name() -> ArchiveName {
+        ArchiveName::parse("a--b-1.tar.gz").unwrap()
+    }
+
+    #[test]
+    fn an_archive_with_a_path_for_a_name_is_none() {
+        let digest = "0f".repeat(32);
+        for name in
+            ["/../../home/.ssh/authorized_keys", "../a--b-1.tar.gz", "/tmp/a.tar.gz", "sub/a.tar.gz", "a.tar.gz b", ""]
+        {
+            let seen = parse(format!("backup made 17 5 {digest} {name}\nbackup restoring 1 {name}\n").as_bytes());
+            assert_eq!(seen, Seen::default(), "{name}");
+            assert!(parse_list(format!("17 5 {name}\n").as_bytes()).is_empty(), "{name}");
+        }
+        assert_eq!(
+            parse(b"backup made 17 5 digest a--b-1.tar.gz\nbackup made 17 -5 ab a--b-1.tar.gz\n"),
+            Seen::default()
+        );
+    }
+
+    #[test]
+    fn what_the_host_says_is_read() {
+        let digest = "0f".repeat(32);
+        let said = format!(
+            "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",
+        );
+        let seen = parse(said.as_bytes());
+        let made = Archive { at: 17, bytes: 5, sha256: Sha256Hex::parse(&digest), name: name() };
+        let expected = Seen {
+            since: Some(3),
+            made: Some(made),
+            failed: Some((18, "no space left".to_owned())),
+            ..Seen::default()
+        };
+        assert_eq!(seen, expected);
+    }
+}

@@ -1,0 +1,114 @@
+//! Checks of the running application: as shell for the host's own loopback, or from this machine. Never
+//! decides what a failed check means.
+
+use crate::io::http::{self, Roots};
+use crate::manifest::environment::{Check, CheckProbe, Environment, Vantage};
+use crate::model::shell::quote;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// What a check that passes has found.
+pub const PASSES: &str = "passes";
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Shell that performs the checks from the host: one line `check FOUND NAME` each. curl is used where the
+/// host has it, else bash's `/dev/tcp`; both are part of a usual Debian or Ubuntu.
+#[must_use]
+pub fn probe(checks: &[Check]) -> String {
+    let mut script = String::new();
+    for check in checks.iter().filter(|check| check.from == Vantage::Host) {
+        let name = quote(&check.name);
+        let _ = match &check.probe {
+            CheckProbe::Tcp(port) => writeln!(script, "check_tcp {name} {port}"),
+            CheckProbe::Http { port, path, status, contains, tls, host } => {
+                let scheme = if *tls { "https" } else { "http" };
+                let authority = host.as_deref().unwrap_or("localhost");
+                let needle = quote(contains.as_deref().unwrap_or(""));
+                let (authority, path) = (quote(authority), quote(path));
+                writeln!(script, "check_http {name} {port} {path} {status} {needle} {scheme} {authority}")
+            }
+        };
+    }
+    if script.is_empty() { script } else { format!("{FUNCTIONS}{script}wait\n") }
+}
+
+const FUNCTIONS: &str = r#"found() { printf 'check %s\t%s\n' "$2" "$1"; }
+check_tcp() {
+  if timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"' - "$2" 2>/dev/null; then found "$1" passes; else found "$1" 'connection refused'; fi
+}
+check_http() {
+  if command -v curl >/dev/null; then
+    [ "$7" = localhost ] && trust=-k || trust=
+    answer=$({
+      body=$(curl -gs $trust -m 5 --noproxy '*' --resolve "$7:$2:127.0.0.1" -w '%{stderr}%{http_code}\n' -- "$6://$7:$2$3" 2>&4 |
+        head -c 4194304 | tr -d '\000')
+      case "$body" in *"$5"*) echo found;; esac
+    } 4>&1) || true
+    status=${answer%%[!0-9]*}
+    case "$answer" in *found) held=yes;; *) held=;; esac
+  elif [ "$6" = http ]; then
+    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" "$3" "$7" 2>/dev/null |
+      head -c 4194304 | tr -d '\000') || true
+    status=$(printf '%.64s' "$answer")
+    status=${status#* }
+    status=${status%%[!0-9]*}
+    case "$answer" in *"$5"*) held=yes;; *) held=;; esac
+  else
+    found "$1" 'cannot be asked: the host has no curl'
+    return
+  fi
+  case "$status" in '' | 000 | *[!0-9]*) found "$1" 'no answer'; return;; esac
+  if [ "$status" != "$4" ]; then found "$1" "status $status instead of $4"; return; fi
+  if [ -n "$held" ]; then found "$1" passes; else found "$1" 'the text is missing'; fi
+}
+"#;
+
+/// Reads one line: what was found, and the check's name.
+#[must_use]
+pub fn parse(line: &str) -> Option<(String, String)> {
+    let (found, name) = line.split_once('\t')?;
+    Some((found.to_owned(), name.to_owned()))
+}
+
+/// Performs the checks that are asked from this machine: what was found, by name.
+pub async fn from_runner(environment: &Environment) -> Vec<(String, String)> {
+    let checks = environment.checks.iter().filter(|check| check.from == Vantage::Runner);
+    let ask = |check: &Check| {
+        let check = check.clone();
+        let address = environment.address.clone();
+        async move { (check.name.clone(), ask(&address, &check.probe).await.unwrap_or_else(|found| found)) }
+    };
+    futures::future::join_all(checks.map(ask)).await
+}
+
+async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
+    match probe {
+        CheckProbe::Tcp(port) => {
+            let connect = tokio::net::TcpStream::connect((address, *port));
+            match tokio::time::timeout(LIMIT, connect).await {
+                Ok(Ok(_)) => Ok(PASSES.to_owned()),
+                Ok(Err(error)) => Err(error.kind().to_string()),
+                Err(_) => Err("no answer".to_owned()),
+            }
+        }
+        CheckProbe::Http { port, path, status, contains, tls, host } => {
+            let scheme = if *tls { "https" } else { "http" };
+            let authority = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            let ip = address.parse::<std::net::IpAddr>().ok();
+            let pin = host.as_deref().zip(ip).map(|(host, ip)| (host, (ip, *port).into()));
+            let roots = if *tls { Roots::System } else { Roots::None };
+            let request = http::client(LIMIT, pin, &roots)
+                .map_err(|error| error.to_string())?
+                .get(format!("{scheme}://{}:{port}{path}", host.as_deref().unwrap_or(&authority)));
+            let answer = request.send().await.map_err(|_| "no answer".to_owned())?;
+            if answer.status().as_u16() != *status {
+                return Err(format!("status {} instead of {status}", answer.status().as_u16()));
+            }
+            let Some(text) = contains else { return Ok(PASSES.to_owned()) };
+            let body = http::body(answer).await.map_err(|unread| unread.to_string())?;
+            let found = String::from_utf8_lossy(&body).contains(text);
+            if found { Ok(PASSES.to_owned()) } else { Err("the text is missing".to_owned()) }
+        }
+    }
+}

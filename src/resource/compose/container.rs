@@ -1,0 +1,154 @@
+//! Containers of an environment's Compose projects: read from `docker inspect`, judged service by service. Never judges
+//! by an exit code alone: a service that ran when its release converged and ended since is not well.
+
+use crate::model::checked::{self, ContainerId, ImageId};
+use crate::resource::contract::record::ServiceRecord;
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// What is read of each container: one JSON object a line. `.Id` is no field of the engine's own type, so Docker
+/// always fills this from the raw answer, where a container without a health check has no `Health`.
+pub const FORMAT: &str = r#"{"id":{{json .Id}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
+
+/// One container.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its Compose project; empty in recordings of former versions.
+    #[serde(default)]
+    pub project: String,
+    /// Its service.
+    #[serde(default)]
+    pub service: String,
+    /// The directory that it was started from; `None` where the host names none.
+    #[serde(default)]
+    pub directory: Option<Utf8PathBuf>,
+    #[serde(default)]
+    oneoff: String,
+    /// Compose's digest of its definition.
+    #[serde(default)]
+    pub hash: String,
+    status: String,
+    exit: i64,
+    health: Option<String>,
+    restarts: u64,
+    policy: String,
+    started: Timestamp,
+    /// Its image's id.
+    #[serde(default)]
+    pub image: String,
+    #[serde(default)]
+    ports: Option<std::collections::BTreeMap<String, Option<Vec<Binding>>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Binding {
+    #[serde(rename = "HostPort")]
+    port: String,
+}
+
+/// Reads one line of [`FORMAT`].
+#[must_use]
+pub fn parse(line: &str) -> Option<Container> {
+    let mut container = serde_json::from_str::<Container>(line).ok()?;
+    container.directory.take_if(|directory| !checked::is_absolute(directory.as_str()));
+    Some(container).filter(|container| container.oneoff != "True" && container.is_sound())
+}
+
+impl Container {
+    /// Says whether its names and words are such as Docker and Compose have them.
+    fn is_sound(&self) -> bool {
+        let is_word = |text: &str| text.is_empty() || checked::word(text).is_some();
+        (self.project.is_empty() || checked::is_plain(&self.project))
+            && (self.service.is_empty() || checked::is_service(&self.service))
+            && (self.hash.is_empty() || checked::is_hex(&self.hash))
+            && (self.image.is_empty() || ImageId::parse(&self.image).is_some())
+            && [self.status.as_str(), self.health.as_deref().unwrap_or_default(), &self.policy].into_iter().all(is_word)
+    }
+
+    /// Whether it is of a Compose project.
+    #[must_use]
+    pub fn is_of(&self, project: &str) -> bool {
+        self.project.is_empty() || self.project == project
+    }
+
+    /// Whether its health check has not answered yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.status == "running" && self.health.as_deref() == Some("starting")
+    }
+
+    /// The ports it holds on the host, as (port, protocol).
+    pub fn ports(&self) -> impl Iterator<Item = (u16, &str)> {
+        let running = matches!(self.status.as_str(), "running" | "paused" | "restarting");
+        self.ports.iter().flatten().filter(move |_| running).flat_map(|(target, bindings)| {
+            let protocol = target.split_once('/').map_or("tcp", |(_, protocol)| protocol);
+            bindings.iter().flatten().filter_map(move |binding| Some((binding.port.parse().ok()?, protocol)))
+        })
+    }
+
+    /// Its own state in one word.
+    #[must_use]
+    pub fn state(&self, now: i64, stable_for: Duration) -> String {
+        let up = u64::try_from(now.saturating_sub(self.started.as_second())).unwrap_or(0);
+        match (self.status.as_str(), self.health.as_deref()) {
+            ("running", Some("healthy")) => "healthy".to_owned(),
+            ("running", Some("unhealthy")) => "unhealthy".to_owned(),
+            ("running", Some("starting")) => "starting".to_owned(),
+            ("running", _) if Duration::from_secs(up) < stable_for && self.restarts > 0 => {
+                format!("restarting (exit {})", self.exit)
+            }
+            ("running", _) if Duration::from_secs(up) < stable_for => "starting".to_owned(),
+            ("running", _) => "running".to_owned(),
+            ("exited", _) if self.exit == 0 && matches!(self.policy.as_str(), "" | "no" | "on-failure") => {
+                "completed".to_owned()
+            }
+            ("exited", _) => format!("exited ({})", self.exit),
+            ("restarting", _) => format!("restarting (exit {})", self.exit),
+            ("created", _) => "created".to_owned(),
+            (other, _) => other.to_owned(),
+        }
+    }
+
+    /// Whether it ended for good and badly: waiting will not mend it.
+    #[must_use]
+    pub fn hopeless(&self) -> bool {
+        self.status == "dead"
+            || (self.status == "exited" && self.exit != 0 && matches!(self.policy.as_str(), "" | "no"))
+    }
+}
+
+/// Whether a service's state is one to keep.
+#[must_use]
+pub fn good(state: &str) -> bool {
+    matches!(state, "healthy" | "running" | "completed")
+}
+
+/// The state of one service from its containers; the worst of them speaks for it.
+#[must_use]
+pub fn judge(record: &ServiceRecord, containers: &[&Container], now: i64, stable_for: Duration) -> String {
+    if record.replicas == 0 && containers.is_empty() {
+        return "completed".to_owned();
+    }
+    if containers.is_empty() {
+        return "missing".to_owned();
+    }
+    let states: Vec<String> = containers.iter().map(|container| container.state(now, stable_for)).collect();
+    if let Some(bad) = states.iter().find(|state| !good(state)) {
+        return bad.clone();
+    }
+    if containers.len() != record.replicas as usize {
+        return format!("{} of {} containers", containers.len(), record.replicas);
+    }
+    if record.hash.as_ref().is_some_and(|hash| containers.iter().any(|container| container.hash != *hash)) {
+        return "changed by hand".to_owned();
+    }
+    let state = states.into_iter().min().unwrap_or_default();
+    match record.end.as_deref() {
+        Some("healthy" | "running") if state == "completed" => "exited (0)".to_owned(),
+        _ => state,
+    }
+}

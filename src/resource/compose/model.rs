@@ -1,0 +1,352 @@
+//! Compose's resolved model of a release (`docker compose config --format json`), cut down to what the
+//! rooms need. Never keeps environment values: they may be secret.
+
+use crate::model::checked;
+use crate::release::builds::is_remote;
+use crate::resource::contract::record::{PublishedPort, ServiceRecord};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Deserializer};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The longest address and protocol of a port, in bytes.
+const ADDRESS: usize = 128;
+
+/// Most of a model, in bytes.
+const LARGEST: usize = 4 << 20;
+/// Most host ports of all services.
+const PORTS: usize = 200_000;
+/// Most services.
+pub const SERVICES: usize = 10_000;
+/// Most files that all services read; those beyond are not watched for changes.
+const READS: usize = 1_000_000;
+
+/// The services of a release, with absolute paths still in their reads.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    services: BTreeMap<String, Service>,
+    configs: BTreeMap<String, Source>,
+    secrets: BTreeMap<String, Source>,
+    volumes: BTreeMap<String, Option<Volume>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    services: BTreeMap<String, Service>,
+    configs: BTreeMap<String, Source>,
+    secrets: BTreeMap<String, Source>,
+    volumes: BTreeMap<String, Option<Volume>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Service {
+    image: String,
+    volumes: Vec<Mount>,
+    configs: Vec<Reference>,
+    secrets: Vec<Reference>,
+    ports: Vec<Port>,
+    scale: Option<u32>,
+    deploy: Option<Deploy>,
+    provider: Option<serde::de::IgnoredAny>,
+    build: Option<Build>,
+}
+
+/// The `build` section of a service. May hold secrets among its arguments: printed nowhere.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Build(serde_json::Value);
+
+impl Build {
+    /// The whole section as text: equal builds, equal texts.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// The directories and files of the host that it reads, absolute as Compose resolved them.
+    #[must_use]
+    pub fn places(&self) -> Vec<Utf8PathBuf> {
+        let contexts = self.contexts().filter(|context| context.starts_with('/'));
+        let mut places: Vec<Utf8PathBuf> = contexts.map(Utf8PathBuf::from).collect();
+        let dockerfile = self.0["dockerfile"].as_str().map(plain);
+        let own = places.first().filter(|_| self.context().is_some_and(|context| !is_remote(&context)));
+        places.extend(own.zip(dockerfile).map(|(context, file)| context.join(file)));
+        places
+    }
+
+    /// The URLs that it reads.
+    #[must_use]
+    pub fn remote(&self) -> Vec<String> {
+        let image =
+            |context: &String| ["docker-image://", "oci-layout://"].iter().any(|kind| context.starts_with(kind));
+        self.contexts().filter(|context| is_remote(context) && !image(context)).collect()
+    }
+
+    /// Its context, and what it names beside that.
+    fn contexts(&self) -> impl Iterator<Item = String> {
+        let more = self.0["additional_contexts"].as_object().into_iter().flat_map(serde_json::Map::values);
+        self.context().into_iter().chain(more.filter_map(serde_json::Value::as_str).map(plain))
+    }
+
+    fn context(&self) -> Option<String> {
+        self.0["context"].as_str().map(plain)
+    }
+}
+
+impl std::fmt::Debug for Build {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Build")
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Mount {
+    r#type: String,
+    #[serde(deserialize_with = "path")]
+    source: Utf8PathBuf,
+    #[serde(deserialize_with = "path")]
+    target: Utf8PathBuf,
+    read_only: bool,
+}
+
+/// A volume that may be a directory of the host.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Volume {
+    driver_opts: BTreeMap<String, serde_json::Value>,
+}
+
+impl Volume {
+    /// The directory that it is.
+    fn device(&self) -> Option<Utf8PathBuf> {
+        let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str);
+        let bound = option("o")?.split(',').any(|word| matches!(word, "bind" | "rbind"));
+        option("device").filter(|_| bound).map(|device| plain(device).into())
+    }
+}
+
+/// A directory or file of the host itself that a service mounts from below the application's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnMount {
+    /// Its path below the application's directory.
+    pub path: Utf8PathBuf,
+    /// Where the container has it.
+    pub target: Utf8PathBuf,
+    /// Whether the container may only read it.
+    pub read_only: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reference {
+    source: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Source {
+    #[serde(deserialize_with = "file")]
+    file: Option<Utf8PathBuf>,
+    #[serde(deserialize_with = "content")]
+    content: Option<[u8; 32]>,
+    environment: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Deploy {
+    replicas: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Port {
+    host_ip: String,
+    published: Published,
+    protocol: String,
+}
+
+/// Compose writes it as a string, some versions as a number.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(untagged)]
+enum Published {
+    Text(String),
+    Number(u16),
+    #[default]
+    None,
+}
+
+impl Model {
+    /// Reads Compose's JSON.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        if json.len() > LARGEST {
+            return Err(format!("model.json is larger than {} MiB", LARGEST >> 20));
+        }
+        let raw: Raw = serde_json::from_str(json).map_err(|error| format!("model.json: {error}"))?;
+        let mut ports = raw.services.values().flat_map(|service| &service.ports);
+        let addressed = ports.all(|port| port.host_ip.len() + port.protocol.len() <= ADDRESS);
+        let published: usize =
+            raw.services.values().flat_map(|service| &service.ports).map(|port| range(port).len()).sum();
+        if raw.services.len() > SERVICES
+            || published > PORTS
+            || !addressed
+            || !raw.services.keys().all(|name| checked::is_service(name))
+        {
+            return Err("model.json is none that Compose writes".to_owned());
+        }
+        Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
+    }
+
+    /// The services as records. A file that one reads below any of `roots` is a path of the release; `variable` gives
+    /// the digest of a variable's value, `keyed` makes one digest of several.
+    #[must_use]
+    pub fn records<'a>(
+        &self,
+        roots: &[&Utf8Path],
+        files: &(impl Iterator<Item = &'a Utf8PathBuf> + Clone),
+        variable: &dyn Fn(&str) -> Option<[u8; 32]>,
+        keyed: &dyn Fn([u8; 32]) -> String,
+    ) -> BTreeMap<String, ServiceRecord> {
+        let below =
+            |path: &Utf8PathBuf| roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
+        let (files, mut room): (BTreeSet<&Utf8PathBuf>, usize) = (files.clone().collect(), READS);
+        let mut record = |service: &Service| {
+            let bound = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
+            let sources: Vec<&Source> = self.sources(service).collect();
+            let given = sources.iter().filter_map(|source| source.file.as_ref());
+            let read: BTreeSet<Utf8PathBuf> = bound.chain(given).filter_map(below).collect();
+            let (mut mounts, mut outside) = (BTreeSet::new(), BTreeMap::new());
+            for (path, writes) in self.places(service) {
+                let plain = checked::plain_path(&path);
+                if let Some(own) = below(&path) {
+                    mounts.insert(own);
+                } else if checked::is_absolute(plain.as_str()) {
+                    *outside.entry(plain).or_default() |= writes;
+                }
+            }
+            // Files below a path follow it in their order.
+            let below = |path| files.range::<Utf8PathBuf, _>(path..).take_while(move |file| file.starts_with(path));
+            let reads: BTreeSet<&Utf8PathBuf> = read.iter().flat_map(below).take(room).copied().collect();
+            room -= reads.len();
+            let value = |source: &&Source| source.content.or_else(|| variable(source.environment.as_deref()?));
+            let inline: Vec<[u8; 32]> = sources.iter().filter_map(value).collect();
+            let deploy = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
+            ServiceRecord {
+                image: service.image.clone(),
+                reads: reads.into_iter().cloned().collect(),
+                inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
+                mounts: mounts.into_iter().collect(),
+                outside,
+                ports: service.ports.iter().flat_map(ports).collect(),
+                // What a provider brings has no container.
+                replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
+                before: false,
+                end: None,
+                hash: None,
+                image_id: None,
+                build: None,
+            }
+        };
+        self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
+    }
+
+    /// Returns the paths of the host that a service mounts: true where it may write there.
+    fn places(&self, service: &Service) -> impl Iterator<Item = (Utf8PathBuf, bool)> {
+        let place = |mount: &Mount| match mount.r#type.as_str() {
+            "bind" => Some(mount.source.clone()),
+            _ => self.volumes.get(mount.source.as_str())?.as_ref()?.device(),
+        };
+        let volumes = service.volumes.iter().filter_map(move |mount| Some((place(mount)?, !mount.read_only)));
+        volumes.chain(self.sources(service).filter_map(|source| Some((source.file.clone()?, false))))
+    }
+
+    /// What a service mounts from below `tree` that holds none of the `sent` files: data, which only the live directory
+    /// has.
+    #[must_use]
+    pub fn own_mounts(&self, service: &str, tree: &Utf8Path, sent: &[&Utf8PathBuf]) -> Vec<OwnMount> {
+        let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
+        let above: BTreeSet<&Utf8Path> = sent.iter().flat_map(|file| file.ancestors()).collect();
+        let own = |mount: &Mount| {
+            let path = mount.source.strip_prefix(tree).ok()?.to_owned();
+            let ours = mount.r#type != "bind" || above.contains(path.as_path());
+            (!ours).then(|| OwnMount { path, target: mount.target.clone(), read_only: mount.read_only })
+        };
+        mounts.filter_map(own).collect()
+    }
+
+    /// The services that are built.
+    pub fn builds(&self) -> impl Iterator<Item = (&String, &Build)> {
+        self.services.iter().filter_map(|(name, service)| Some((name, service.build.as_ref()?)))
+    }
+
+    /// The configs and secrets of a service.
+    fn sources(&self, service: &Service) -> impl Iterator<Item = &Source> {
+        let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source));
+        configs.chain(service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)))
+    }
+}
+
+/// Text as it is: Compose doubles every dollar of what it prints.
+fn plain(text: &str) -> String {
+    text.replace("$$", "$")
+}
+
+fn path<'de, D: Deserializer<'de>>(json: D) -> Result<Utf8PathBuf, D::Error> {
+    String::deserialize(json).map(|text| plain(&text).into())
+}
+
+fn file<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Utf8PathBuf>, D::Error> {
+    path(json).map(Some)
+}
+
+/// Only the digest of a content is kept: it may hold a secret.
+fn content<'de, D: Deserializer<'de>>(json: D) -> Result<Option<[u8; 32]>, D::Error> {
+    String::deserialize(json).map(|text| Some(*blake3::hash(text.as_bytes()).as_bytes()))
+}
+
+/// The host ports of one entry; an absent one is Docker's to choose.
+fn range(port: &Port) -> std::ops::Range<u32> {
+    let range = match &port.published {
+        Published::Text(text) => {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            first.parse::<u16>().ok().zip(last.parse::<u16>().ok())
+        }
+        Published::Number(number) => Some((*number, *number)),
+        Published::None => None,
+    };
+    range.map_or(0..0, |(first, last)| u32::from(first)..u32::from(last) + 1)
+}
+
+/// Every host port of one entry.
+fn ports(port: &Port) -> Vec<PublishedPort> {
+    let one = |number| PublishedPort {
+        address: port.host_ip.clone(),
+        port: number,
+        protocol: if port.protocol.is_empty() { "tcp".to_owned() } else { port.protocol.clone() },
+    };
+    range(port).filter_map(|number| u16::try_from(number).ok()).filter(|number| *number != 0).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_reads_what_it_mounts_below_the_directory() {
+        let model = Model::parse(
+            r#"{"services":{"web":{"image":"demo:1","volumes":[{"type":"bind","source":"/s/html","target":"/www"},
+            {"type":"volume","source":"data","target":"/data"},{"type":"bind","source":"/etc/passwd","target":"/p"}],
+            "configs":[{"source":"c"}],"ports":[{"published":"8080-8081","target":80}]}},"configs":{"c":{"file":"/s/c.conf"}}}"#,
+        )
+        .expect("valid");
+        let many = "{\"published\":\"1-65535\",\"target\":80},".repeat(5);
+        let wide = format!(r#"{{"services":{{"web":{{"ports":[{}]}}}}}}"#, many.trim_end_matches(','));
+        assert!(Model::parse(&wide).is_err(), "a range stands for many ports");
+        let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
+        let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
+        assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));
+        assert_eq!(records["web"].ports.iter().map(|p| p.port).collect::<Vec<_>>(), [8080, 8081]);
+    }
+}

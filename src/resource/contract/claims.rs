@@ -1,0 +1,407 @@
+//! Claims: the Compose project and the directory that an environment uses on its host, noted there under its own state directory
+//! before anything of a release is placed. Two environments of one host never have the same project, the same directory, or
+//! directories that contain one another, whichever manifests they come from.
+
+use super::guard;
+use crate::io::ssh::Input;
+use crate::manifest::environment::{Application, Environment};
+use crate::model::checked;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::resource::access::marker_of;
+use crate::resource::compose::container::Container;
+use crate::resource::{Command, HostFacts, SHORT, Subject};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeSet;
+
+/// The shell function that prints what an environment claims.
+pub const CLAIMED: &str = include_str!("claimed.sh");
+/// The functions of `claims.sh`, which the rest of this module calls after [`CLAIMED`].
+const FUNCTIONS: &str = include_str!("claims.sh");
+
+/// Most conflicts that a look at a host tells.
+const MOST: usize = 100;
+
+/// The claim that two environments cannot both have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Their Compose project.
+    Project,
+    /// Their directory, also through a link or a bind mount.
+    Same,
+    /// The directory of this environment is inside the other's.
+    Inside,
+    /// The directory of this environment contains the other's.
+    Around,
+}
+
+/// Another environment of the host with a claim that conflicts with this environment's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// How they conflict.
+    pub relation: Relation,
+    /// The other environment, `PROJECT/ENV`; its identity where it has no marker.
+    owner: String,
+    /// The other's project or directory.
+    value: String,
+}
+
+impl Neighbour {
+    /// Reads `RELATION OWNER VALUE`; `None` where it is not of this form.
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.splitn(3, ' ');
+        let (relation, owner, value) = (words.next()?, words.next()?, words.next()?);
+        let relation = match relation {
+            "project" => Relation::Project,
+            "same" => Relation::Same,
+            "inside" => Relation::Inside,
+            "around" => Relation::Around,
+            _ => return None,
+        };
+        let valid = if relation == Relation::Project { checked::is_plain } else { checked::is_absolute };
+        let named = owner.split('/').count() <= 2 && owner.split('/').all(checked::is_plain);
+        (named && valid(value)).then(|| Self { relation, owner: owner.to_owned(), value: checked::said(value) })
+    }
+
+    /// Refuses what the environment cannot have next to this one.
+    fn refuse(&self, environment: &Environment, application: &Application) -> Failure {
+        let Self { relation, owner, value } = self;
+        let (own, name) = (&application.host_directory, &environment.name);
+        let found = match relation {
+            Relation::Project => format!("Compose project {value} on the host belongs to {owner}"),
+            Relation::Same if own.as_str() == value => format!("{own} on the host belongs to {owner}"),
+            Relation::Same => format!("{own} on the host is {value}, which belongs to {owner}"),
+            Relation::Inside => format!("{own} on the host is inside {value}, which belongs to {owner}"),
+            Relation::Around => format!("{own} on the host contains {value}, which belongs to {owner}"),
+        };
+        let key = if *relation == Relation::Project { "project" } else { "host_directory" };
+        Failure::new(Reason::MarkerMismatch, format!("{found}; {}/{name} cannot use it", environment.project)).hint(
+            format!("Give {name} another `{key}`, or take it from {owner} with: deployer apply {name} --take-over"),
+        )
+    }
+}
+
+/// The claims that a look at the host read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether the host has noted claims of the environment, if only that it has none. A former version noted none.
+    noted: bool,
+    /// The environment's own Compose projects.
+    projects: BTreeSet<String>,
+    /// The environment's own directories.
+    directories: BTreeSet<Utf8PathBuf>,
+    /// The others that conflict with it.
+    neighbours: Vec<Neighbour>,
+}
+
+impl Seen {
+    /// Takes in that the host notes claims of the environment.
+    pub const fn note(&mut self) {
+        self.noted = true;
+    }
+
+    /// Takes in the line of one of the environment's own claims.
+    pub fn own(&mut self, claim: &str) {
+        match claim.split_once(' ') {
+            Some(("project", name)) if checked::is_plain(name) => _ = self.projects.insert(name.to_owned()),
+            Some(("directory", path)) if checked::is_absolute(path) => _ = self.directories.insert(path.into()),
+            _ => {}
+        }
+    }
+
+    /// Takes in the line of a conflict; false where it cannot be read.
+    pub fn conflict(&mut self, line: &str) -> bool {
+        let neighbour = Neighbour::parse(line).filter(|_| self.neighbours.len() < MOST);
+        let read = neighbour.is_some();
+        self.neighbours.extend(neighbour);
+        read
+    }
+
+    fn conflict_in(&self, relation: Relation) -> bool {
+        self.neighbours.iter().any(|neighbour| neighbour.relation == relation)
+    }
+
+    /// The conflicts, as facts of a plan that ends them.
+    pub fn conflicts(&self) -> impl Iterator<Item = (String, String)> {
+        let fact = |neighbour: &Neighbour| (format!("claim on {}", neighbour.value), neighbour.owner.clone());
+        self.neighbours.iter().map(fact)
+    }
+}
+
+/// Says whether another environment has the Compose project, too.
+#[must_use]
+pub fn shares_project(host: &HostFacts) -> bool {
+    host.access.claims.conflict_in(Relation::Project)
+}
+
+/// Says whether another environment has the directory itself, too.
+#[must_use]
+pub fn shares_directory(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    let marker = host.access.directory_marker.as_ref();
+    host.access.claims.conflict_in(Relation::Same)
+        || marker.is_some_and(|marker| !crate::resource::access::ours(subject.environment, marker))
+}
+
+/// The file that names the environment whose release has a directory of the host: one for each directory, which only root can
+/// change. Former versions know no other claim.
+fn owner_file(directory: &Utf8Path) -> String {
+    format!("/var/lib/deployer/directories/{}", &blake3::hash(directory.as_str().as_bytes()).to_hex()[..32])
+}
+
+/// Arguments of `grep` that find the environment's markers.
+fn marked(environment: &Environment) -> String {
+    let names = [Some(&environment.name), environment.renamed_from.as_ref()].into_iter().flatten();
+    names.fold(String::new(), |text, name| {
+        text + " -e " + &quote(&format!(r#""project":"{}","environment":"{name}""#, environment.project))
+    })
+}
+
+/// Shell that sets `$taken` where a former version gave the directory to this environment.
+fn taken(environment: &Environment, application: &Application) -> String {
+    format!("taken=$(grep -lsF{} {} || :)\n", marked(environment), owner_file(&application.host_directory))
+}
+
+/// Shell that tells whose the application's directory is, what the environment claims, and what conflicts with that. The marker
+/// in the directory, from former versions, counts where the host keeps nothing else of the environment.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    let Some(application) = &subject.environment.application else { return String::new() };
+    format!(
+        r#"if [ -e {owner} ]; then
+  printf 'directory %s\n' "$(tr -d '\n' < {owner})"
+elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
+{guard}
+  pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
+fi
+[ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
+{CLAIMED}{FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
+"#,
+        owner = owner_file(&application.host_directory),
+        legacy = crate::resource::access::LEGACY_MARKER,
+        guard = guard::FUNCTIONS,
+        taken = taken(subject.environment, application),
+        project = quote(&application.project),
+    )
+}
+
+/// Refuses a directory or a Compose project that another environment claims, and containers, volumes and networks of the project that
+/// no release of this environment made.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let application = subject.environment.application.as_ref()?;
+    let neighbour = host.access.claims.neighbours.first();
+    let refused = neighbour.map(|neighbour| neighbour.refuse(subject.environment, application));
+    refused.or_else(|| strangers(subject.environment, application, host))
+}
+
+/// Refuses to sweep away containers that somebody else started in the Compose project, and to use what somebody else left of it.
+fn strangers(environment: &Environment, application: &Application, host: &HostFacts) -> Option<Failure> {
+    let own: BTreeSet<&str> = own_containers(environment, host).map(|container| container.id.as_str()).collect();
+    let strange = in_project(host, &application.project).filter(|container| !own.contains(container.id.as_str()));
+    let names: BTreeSet<String> = strange
+        .map(|container| match &container.directory {
+            Some(directory) => format!("{} (from {})", container.service, checked::said(directory.as_str())),
+            None => container.service.clone(),
+        })
+        .collect();
+    let (name, project) = (&environment.name, &application.project);
+    let (names, what, mend) = if names.is_empty() {
+        let left = host.services.left.get(project).cloned().unwrap_or_default();
+        (left, "make", "take over what is there")
+    } else {
+        (names, "start", "replace the containers")
+    };
+    let list = names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let kind = if what == "start" { "containers" } else { "volumes or networks" };
+    let message = format!(
+        "Compose project {project} on the host has {kind} that {}/{name} did not {what}: {list}",
+        environment.project
+    );
+    (!names.is_empty()).then(|| {
+        Failure::new(Reason::MarkerMismatch, message)
+            .hint(format!("Give {name} another `project`, or {mend} with: deployer apply {name} --take-over"))
+    })
+}
+
+/// Returns the containers of a Compose project.
+fn in_project<'a>(host: &'a HostFacts, project: &'a str) -> impl Iterator<Item = &'a Container> {
+    host.services.containers.iter().filter(move |container| container.is_of(project))
+}
+
+/// Returns the containers of the Compose project of the manifest that belong to the environment: all of them, where a release of the
+/// environment has the project alone, else those that were started from its directory.
+pub fn own_containers<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
+    let application = environment.application.as_ref();
+    let project = application.map_or("", |application| application.project.as_str());
+    let released = host.files.begun().any(|record| record.project == project);
+    let (shared, same) = (shares_project(host), host.access.claims.conflict_in(Relation::Same));
+    in_project(host, project).filter(move |container| {
+        let from_here = container.directory.as_ref() == application.map(|application| &application.host_directory);
+        if shared { from_here && !same } else { released || from_here }
+    })
+}
+
+/// Returns the Compose projects that the environment claims or, on a host of a former version, those of its releases.
+fn claimed(host: &HostFacts) -> BTreeSet<String> {
+    let claims = &host.access.claims;
+    if claims.noted {
+        return claims.projects.clone();
+    }
+    host.files.begun().map(|record| record.project.clone()).collect()
+}
+
+/// Returns the Compose projects that are the environment's alone: those it claims, and the one of the manifest, unless somebody else has
+/// something there.
+#[must_use]
+pub fn own_projects(environment: &Environment, host: &HostFacts) -> BTreeSet<String> {
+    let mut own = claimed(host);
+    if let Some(Application { project, .. }) = &environment.application {
+        let others = in_project(host, project).count() > own_containers(environment, host).count();
+        if others || shares_project(host) || (host.services.left.contains_key(project) && !own.contains(project)) {
+            own.remove(project);
+        } else {
+            own.insert(project.clone());
+        }
+    }
+    own
+}
+
+/// Returns the directories from which the environment starts containers, or did.
+fn own_directories(environment: &Environment, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
+    let claims = &host.access.claims;
+    let mut own: BTreeSet<Utf8PathBuf> = if claims.noted {
+        claims.directories.clone()
+    } else {
+        host.files.begun().map(|record| record.directory.clone().into()).collect()
+    };
+    let application = environment.application.as_ref().filter(|_| !claims.conflict_in(Relation::Same));
+    own.extend(application.map(|application| application.host_directory.clone()));
+    own
+}
+
+/// Returns the containers that the environment has in other Compose projects than `project`: it was released under their name before. Those
+/// that somebody started there by hand are not among them.
+pub fn former_containers<'a>(
+    environment: &'a Environment,
+    host: &'a HostFacts,
+    project: &'a str,
+) -> impl Iterator<Item = &'a Container> {
+    let (projects, directories) = (own_projects(environment, host), own_directories(environment, host));
+    host.services.containers.iter().filter(move |container| {
+        !container.is_of(project)
+            && projects.contains(&container.project)
+            && container.directory.as_ref().is_some_and(|directory| directories.contains(directory))
+    })
+}
+
+/// Returns shell that removes what the environment has in other Compose projects than `project`: the containers that it started there and,
+/// where nobody else has any, the networks. Volumes go only where `purge` says so.
+#[must_use]
+pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: bool) -> String {
+    let directories = own_directories(environment, host);
+    let others = own_projects(environment, host).into_iter().filter(|other| other != project);
+    let leave = |other: String| {
+        let label = |name: &str, value: &str| {
+            format!("--filter {}", quote(&format!("label=com.docker.compose.project{name}={value}")))
+        };
+        let filter = label("", &other);
+        let stop = directories.iter().fold(String::new(), |text, directory| {
+            let own = format!("docker ps -aq {filter} {}", label(".working_dir", directory.as_str()));
+            text + &format!("{own} | xargs -r docker stop >&2\n{own} | xargs -r docker rm -f >&2\n")
+        });
+        let volumes = if purge {
+            format!("  docker volume ls -q {filter} | xargs -r docker volume rm >&2\n")
+        } else {
+            String::new()
+        };
+        format!(
+            "{stop}if [ -z \"$(docker ps -aq {filter})\" ]; then\n  docker network ls -q {filter} | xargs -r docker network rm >&2\n{volumes}fi\n"
+        )
+    };
+    others.map(leave).collect()
+}
+
+/// Returns shell that does `each` for every `$project` of the environment and the one of the manifest, `$wanted`. Sets `$known` where what the host has of the manifest's project is the environment's own: it claims the project, or the project has the
+/// name that no other environment has. A former version left no claim where it destroyed an environment.
+#[must_use]
+pub fn each_project(environment: &Environment, application: &Application, each: &str) -> String {
+    let project = quote(&application.project);
+    let named = if application.project == environment.identity() { "known=yes" } else { "known=" };
+    format!(
+        r#"{CLAIMED}wanted={project} {named} projects=$(claimed "$state" | sed -n 's/^project //p' | head -n {MOST})
+case "
+$projects
+" in *"
+"$wanted"
+"*) known=yes ;; esac
+if [ -e "$state/marker.json" ] && [ ! -e "$state/claims" ] && [ -z "$projects" ]; then known=yes; fi
+for project in $(printf '%s
+' "$projects" {project} | sort -u); do
+{each}done
+"#
+    )
+}
+
+/// Returns shell that runs `script` with the functions of `claims.sh` while no other environment of the host changes claims. Its lock is
+/// another one than that of packages, which a release does not wait for.
+fn alone(script: &str) -> String {
+    format!(
+        "{CLAIMED}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n"
+    )
+}
+
+/// Claims `project` and the application's directory, unless the host has noted both already.
+#[must_use]
+pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Option<Command> {
+    let application = subject.environment.application.as_ref()?;
+    let (claims, directory) = (&host.access.claims, &application.host_directory);
+    let held = claims.projects.contains(project) && claims.directories.contains(directory);
+    if held && claims.neighbours.is_empty() {
+        return None;
+    }
+    let project = quote(project);
+    let revoke = if subject.take_over { format!("each_conflict revoke {project}\n") } else { String::new() };
+    let script = format!(
+        "umask 077\nmkdir -p \"$state\" /var/lib/deployer/directories\n{}",
+        alone(&format!(
+            "{taken}{revoke}claim {project}\nwrite_whole {file} '%s\\n' {marker}\n",
+            taken = taken(subject.environment, application),
+            file = owner_file(directory),
+            marker = quote(&marker_of(subject, host, false)),
+        ))
+    );
+    Some(Command {
+        title: "claim the directory and the Compose project".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: 2 * SHORT,
+        reason: Reason::MarkerMismatch,
+    })
+}
+
+/// Returns shell that gives up the claims on directories and projects that a release of `project`, which converged, has left. A project is
+/// left once the host has no container and no volume of it.
+#[must_use]
+pub fn settle(subject: &Subject<'_>, host: &HostFacts, project: &str) -> String {
+    let Some(application) = &subject.environment.application else { return String::new() };
+    let left = host.files.current.iter().map(|record| Utf8Path::new(&record.directory));
+    let left = left.filter(|directory| *directory != application.host_directory);
+    let disowned: String = left.map(|directory| disown(subject.environment, directory)).collect();
+    alone(&format!("settle {} \"directory $app\"\n{disowned}", quote(&format!("project {project}"))))
+}
+
+/// Returns shell that gives up all claims but those on projects of which the host still has volumes.
+#[must_use]
+pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
+    let projects = own_projects(environment, host).into_iter();
+    let lines: String = projects.fold(String::new(), |text, project| format!("{text}project {project}\n"));
+    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines)))
+}
+
+/// Returns shell that forgets that a directory is this environment's. The directory that holds these files stays: another
+/// environment's command may be about to write to it.
+#[must_use]
+pub fn disown(environment: &Environment, directory: &Utf8Path) -> String {
+    let (marked, file) = (marked(environment), owner_file(directory));
+    format!("! grep -qsF{marked} {file} || rm -f {file}\n")
+}

@@ -1,0 +1,139 @@
+//! What works side by side on a host for one environment: a lane has one command at a time, which notes how it ends.
+//! Never does a command begin while another copy of it works, whoever left that behind.
+
+use super::lease;
+use super::whole::WRITE_WHOLE;
+use crate::model::event::{Action, PlannedStep};
+use crate::model::shell::quote;
+use crate::model::state::Kind;
+use crate::resource::{Command, Subject, services};
+use std::time::Duration;
+
+/// Where a command runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Beside nothing.
+    #[default]
+    Alone,
+    /// Beside nothing, to take an environment off its host: what a run that is gone has left there is ended.
+    Removal,
+    /// One step after the other, as most do.
+    Main,
+    /// Beside the main lane: what no other kind waits for.
+    Aside,
+}
+
+/// How long a command waits for one that an earlier run left behind on the host.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Shell that removes the logins that a killed command of the main lane left.
+const SWEEP: &str = r#"for left in "/run/deployer.${state##*/}".*; do [ ! -e "$left" ] || rm -rf "$left"; done
+"#;
+
+impl Lane {
+    /// Where a step runs. What takes an environment off its host does so alone.
+    #[must_use]
+    pub fn of(step: &PlannedStep) -> Self {
+        match step.kind {
+            _ if step.action == Action::Remove && step.destructive => Self::Removal,
+            Kind::Updates => Self::Aside,
+            _ => Self::Main,
+        }
+    }
+
+    /// Whether two steps of one environment cannot run at the same time.
+    #[must_use]
+    pub fn excludes(self, other: Self) -> bool {
+        self == other || [self, other].into_iter().any(|lane| matches!(lane, Self::Alone | Self::Removal))
+    }
+
+    /// File descriptor and name of each lock that its commands hold. A lock ends with the last process that holds it.
+    const fn locks(self) -> &'static [(u8, &'static str)] {
+        match self {
+            Self::Main => &[(9, "lock")],
+            Self::Aside => &[(9, "lock.aside")],
+            Self::Alone | Self::Removal => &[(9, "lock"), (7, "lock.aside")],
+        }
+    }
+
+    /// The file that tells how its last command ended: `ID CODE TOKEN`, or `ID begun TOKEN`.
+    const fn note(self) -> &'static str {
+        match self {
+            Self::Main | Self::Alone | Self::Removal => "last",
+            Self::Aside => "last.aside",
+        }
+    }
+
+    /// Shell that takes its locks, with at most `limit` for each.
+    fn take(self, state: &str, limit: Duration, otherwise: &str) -> String {
+        let take = |(number, name): &(u8, &str)| {
+            format!("exec {number}> {state}/{name}\ntimeout {} flock {number}{otherwise}\n", limit.as_secs())
+        };
+        self.locks().iter().map(take).collect()
+    }
+
+    /// Shell that makes everything after it wait for what an earlier run, cut off or killed, left running for
+    /// this environment.
+    #[must_use]
+    pub fn wait(self, subject: &Subject<'_>) -> String {
+        let state = quote(&subject.state_directory());
+        let late = " || { echo 'a command of an earlier run still works on this host' >&2; exit 75; }";
+        let take = self.take(&state, PATIENCE, late);
+        format!("if [ -d {state} ] && command -v flock >/dev/null; then\n{take}fi\n")
+    }
+
+    /// The whole script of a command: it waits for its turn, goes on only under its lease, notes that `id` began and
+    /// how it ended, ends at the first error and counts itself in the host's serial. It can call `write_whole`. A serial
+    /// that cannot be read goes on from the host's clock, more than any count can be.
+    #[must_use]
+    pub fn script(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
+        let (wait, state, note) = (self.wait(subject), quote(&subject.state_directory()), self.note());
+        let end = if self == Self::Removal { lease::guard(key) + &services::end_left() } else { String::new() };
+        format!(
+            r#"set -eu
+state={state}
+{end}{wait}{guard}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
+(umask 077; note begun)
+trap 'code=$?; umask 077; note "$code" || :' EXIT
+{script}
+[ ! -e "$state/serial" ] || {{
+  timeout 20 flock 6
+  serial=$(cat "$state/serial")
+  number "$serial" || serial=$(date +%s)
+  (umask 077; write_whole "$state/serial" '%s\n' $((serial + 1)))
+}} 6> "$state/lease.lock"
+"#,
+            guard = lease::guard(key),
+            token = key.token,
+            sweep = if self == Self::Aside { "" } else { SWEEP },
+            script = command.script,
+        )
+    }
+
+    /// The same, and what `probe` reads once it is done: one round trip for both.
+    #[must_use]
+    pub fn script_and_probe(
+        self,
+        subject: &Subject<'_>,
+        command: &Command,
+        key: &lease::Key,
+        id: &str,
+        probe: &str,
+    ) -> String {
+        format!(
+            "{}trap - EXIT\n(umask 077; note 0)\nexec 7>&- 9>&-\n\
+             (\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
+            self.script(subject, command, key, id),
+            probe,
+        )
+    }
+
+    /// Shell that waits until no command works in it any more, for at most `limit`, and tells how the last one ended;
+    /// `ID begun` where it was killed.
+    #[must_use]
+    pub fn last(self, subject: &Subject<'_>, limit: Duration) -> String {
+        let state = quote(&subject.state_directory());
+        let take = self.take(&state, limit, "");
+        format!("{take}cut -d ' ' -f 1,2 {state}/{} 2>/dev/null || true\n", self.note())
+    }
+}

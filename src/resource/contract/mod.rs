@@ -1,0 +1,10 @@
+//! How deployer works on any host: commands and their lanes, leases, records, framed output, guarded files.
+
+pub mod claims;
+pub(crate) mod exclusive;
+pub mod frame;
+pub mod guard;
+pub(crate) mod lane;
+pub mod lease;
+pub mod record;
+pub mod whole;

@@ -1,0 +1,104 @@
+//! The switch from one release to the next, as shell that can be repeated: files are placed, those that
+//! left are removed. Never touches a path that no release of ours holds.
+
+use super::{END, SEED, lines};
+use crate::model::shell::quote;
+use crate::release::release::Owner;
+use crate::resource::HostFacts;
+use crate::resource::access::LEGACY_MARKER;
+use crate::resource::contract::guard;
+use crate::resource::contract::record::{FileRecord, ReleaseRecord};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeSet;
+
+/// `docker compose` for this project in `directory` (already quoted), free of the host's own variables.
+#[must_use]
+pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
+    let files = files.iter().fold(String::new(), |text, file| text + " -f " + &quote(file));
+    format!(
+        "env -i PATH=\"$PATH\" HOME=/root DEPLOYER_UID=\"${{SUDO_UID:-1000}}\" docker compose -p {} --project-directory {directory}{files}",
+        quote(project)
+    )
+}
+
+/// Shell, after [`guard::FUNCTIONS`], that runs a command line of Compose's in `directory` (already quoted; it may name `$tree`, where
+/// root keeps the release `id`, and `$top`).
+///
+/// Compose parses more files than its command line names: `include`, `extends`, `env_file`, `label_file`, `.env`, profiles of
+/// seccomp. All of them come from that tree, also those that are seeds or that somebody edited on the host: whoever can write there could
+/// otherwise choose what root starts. Only what containers mount is the live directory's.
+#[must_use]
+pub fn in_release(id: &str, directory: &str, command: &str) -> String {
+    format!(
+        "tree=\"$state/releases/\"{id}/tree top=\n[ ! -d \"$app\" ] || {pin}cd {directory}\nin_release {command}\n",
+        id = quote(id),
+        pin = guard::PIN,
+    )
+}
+
+/// Shell, after [`guard::FUNCTIONS`], that places the staged release's files, but those in `kept`, and removes those that
+/// left it; can be repeated.
+#[must_use]
+pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
+    let sent = record.files.iter().filter(|(path, _)| !kept.contains(*path));
+    let (seeds, files): (Vec<_>, Vec<_>) = sent.partition(|(_, file)| file.value == SEED);
+    // What the host already had once is its own, also where it was deleted there.
+    let had = |(path, _): &(&Utf8PathBuf, &FileRecord)| {
+        host.files.current.as_ref().and_then(|record| record.files.get(*path)).is_some_and(|file| file.value == SEED)
+    };
+    let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
+    let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
+    let gone = host.files.removable().into_iter().filter(|path| !record.files.contains_key(*path));
+    // A path that becomes a directory, or was one, makes room first.
+    let clashes = |path: &&Utf8PathBuf| record.files.keys().any(|new| new.starts_with(path) || path.starts_with(new));
+    let (first, last): (Vec<&Utf8PathBuf>, Vec<&Utf8PathBuf>) = gone.partition(clashes);
+    let seed = |path: &Utf8Path| {
+        [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|record| record.files.get(path))
+            .is_some_and(|file| file.value == SEED)
+    };
+    let owned: BTreeSet<&Utf8PathBuf> =
+        host.files.owned().into_iter().chain(record.files.keys()).filter(|path| !seed(path)).collect();
+    let (user, group) = host.access.owner;
+    let directory = |(path, owner): (&Utf8PathBuf, &Owner)| {
+        let (user, group) = owner.ids(host.access.owner);
+        format!("{user}:{group} {path}\n")
+    };
+    let directories: String = record.directories.iter().map(directory).collect();
+    format!(
+        r#"{claim}tree="$state/releases/"{id}/tree owner={user}:{group}
+write_whole "$state/owned" '%s' {owned}
+{first}{directories}while IFS= read -r path; do put "$path"; done <<'{END}'
+{files}{END}
+while IFS= read -r path; do present "$path" || put "$path"; done <<'{END}'
+{seeds}{END}
+[ -z "$lost" ] || while IFS= read -r path; do put "$path"; done <<'{END}'
+{sent}{END}
+{last}discard {LEGACY_MARKER}
+"#,
+        claim = guard::claim((user, group)),
+        first = if first.is_empty() { String::new() } else { remove(&lines(first)) },
+        directories = if directories.is_empty() { String::new() } else { made(&directories) },
+        id = quote(&record.id),
+        owned = quote(&lines(owned)),
+        files = of(files),
+        seeds = of(seeds),
+        sent = of(sent),
+        last = remove(&lines(last)),
+    )
+}
+
+/// Shell that makes those directories that are missing, each with its owner.
+fn made(directories: &str) -> String {
+    format!(
+        "while read -r owned_by path; do make_directory \"$owned_by\" \"$path\"; done <<'{END}'\n{directories}{END}\n"
+    )
+}
+
+/// Shell, after [`guard::PIN`], that removes files and the directories that become empty with them.
+#[must_use]
+pub fn remove(paths: &str) -> String {
+    format!("while IFS= read -r path; do discard \"$path\"; done <<'{END}'\n{paths}{END}\n")
+}

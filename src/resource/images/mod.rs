@@ -1,0 +1,306 @@
+//! Images: every image of the release is on the host. Never pulls or builds what is there, never sends an archive
+//! whose image the host already has.
+
+pub mod build;
+pub mod registry;
+
+use super::contract::record::ServiceRecord;
+use super::{Command, HostFacts, LONG, Subject, access, files, services};
+use crate::io::ssh::Input;
+use crate::model::checked::{self, ImageId};
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::model::state::Facts;
+use crate::release::image_name::{self, familiar};
+use crate::release::release::{Archive, Release};
+use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::ExposeSecret as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The images that the engine has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Image name → id, as the engine lists them.
+    pub here: BTreeMap<String, String>,
+    /// What an image was built from → its id, of those that are still there.
+    pub built: BTreeMap<String, String>,
+    /// Image name → what its registry has, of those that were asked about in this run.
+    pub registry: BTreeMap<String, registry::Answer>,
+}
+
+/// The shell that reads it.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    if subject.release.is_none() {
+        return String::new();
+    }
+    "command -v docker >/dev/null || exit 0\n\
+     timeout 20 docker image ls --no-trunc --digests --format '{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}'\n\
+     [ ! -e \"$state/built\" ] || sed 's/^/built /' \"$state/built\""
+        .to_owned()
+}
+
+/// Reads the engine's list, each image under its tag and under its digest, and what was built.
+#[must_use]
+pub fn parse(output: &[u8]) -> Seen {
+    let mut seen = Seen::default();
+    let mut ids = BTreeSet::new();
+    for line in String::from_utf8_lossy(output).lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            [repository, tag, digest, id] if ImageId::parse(id).is_some() => {
+                ids.insert(id.to_owned());
+                let names = [(tag != "<none>").then(|| format!("{repository}:{tag}")), digested(repository, digest)];
+                let names = names.into_iter().flatten().filter(|name| checked::is_image(name));
+                seen.here.extend(names.map(|name| (name, id.to_owned())));
+            }
+            ["built", digest, id] if checked::is_hex(digest) => _ = seen.built.insert(digest.to_owned(), id.to_owned()),
+            _ => {}
+        }
+    }
+    seen.built.retain(|_, id| ids.contains(id));
+    seen
+}
+
+/// Returns the name of an image by its digest at its registry, where it has one.
+fn digested(repository: &str, digest: &str) -> Option<String> {
+    ImageId::parse(digest).map(|digest| format!("{repository}@{digest}"))
+}
+
+/// Where an image comes from.
+enum Origin<'a> {
+    /// From this machine.
+    Archive(&'a Archive),
+    /// Built on the host for this service, from what has this digest.
+    Build { service: &'a str, digest: &'a str },
+    /// From its registry.
+    Registry,
+}
+
+/// The images of services, as far as Compose resolved them, and those of archives.
+fn origins<'a>(services: &'a BTreeMap<String, ServiceRecord>, archives: &'a [Archive]) -> BTreeMap<String, Origin<'a>> {
+    let mut origins = BTreeMap::new();
+    for (service, record) in services.iter().filter(|(_, service)| !service.image.is_empty()) {
+        match &record.build {
+            Some(digest) => _ = origins.insert(familiar(&record.image), Origin::Build { service, digest }),
+            None => _ = origins.entry(familiar(&record.image)).or_insert(Origin::Registry),
+        }
+    }
+    origins.extend(archives.iter().map(|archive| (familiar(&archive.image), Origin::Archive(archive))));
+    origins
+}
+
+/// The archives that the wanted release brings; none of those of a release that is held back.
+fn archives<'a>(subject: &Subject<'a>, host: &HostFacts) -> &'a [Archive] {
+    let release = subject.release.filter(|_| files::held(subject, host).is_none());
+    release.map_or(&[], |release| &release.archives)
+}
+
+/// One image that is wanted.
+struct Wanted<'a> {
+    origin: Origin<'a>,
+    /// The digest that its registry has, where that is followed.
+    digest: Option<&'a str>,
+}
+
+fn wanted<'a>(
+    subject: &Subject<'a>,
+    host: &'a HostFacts,
+    services: &'a BTreeMap<String, ServiceRecord>,
+) -> BTreeMap<String, Wanted<'a>> {
+    // A release that is kept instead of the wanted one runs with what it has.
+    let followed =
+        if files::held(subject, host).is_some() { BTreeSet::new() } else { registry::followed(subject, services) };
+    let of = |(image, origin): (String, Origin<'a>)| {
+        let digest = registry::at_registry(host, &image).filter(|_| followed.contains(&image));
+        (image, Wanted { origin, digest })
+    };
+    origins(services, archives(subject, host)).into_iter().map(of).collect()
+}
+
+const PRESENT: &str = "present";
+
+impl Wanted<'_> {
+    /// The fact as it is to be.
+    fn desired(&self) -> String {
+        match (&self.origin, self.digest) {
+            (Origin::Archive(archive), _) => archive.ids.first().cloned().unwrap_or_default(),
+            (Origin::Build { digest, .. }, _) => built(digest),
+            (Origin::Registry, digest) => digest.unwrap_or(PRESENT).to_owned(),
+        }
+    }
+
+    /// The fact as it is. An id that the engine may give an archive's image reads as the archive's own.
+    fn observed(&self, host: &HostFacts, image: &str) -> Option<String> {
+        let id = find(host, image)?;
+        Some(match (&self.origin, self.digest) {
+            (Origin::Archive(archive), _) => {
+                let same = archive.ids.contains(id);
+                if same { archive.ids.first().unwrap_or(id) } else { id }.clone()
+            }
+            (Origin::Build { digest, .. }, _) => {
+                let from = |(_, other): &(&String, &String)| *other == id;
+                let any = || host.images.built.iter().find(from).map(|(digest, _)| digest.as_str());
+                let own = Some(*digest).filter(|digest| host.images.built.get(*digest) == Some(id));
+                own.or_else(any).map_or_else(|| PRESENT.to_owned(), built)
+            }
+            (Origin::Registry, Some(digest)) => registry::on_host(host, image, digest).unwrap_or(PRESENT).to_owned(),
+            (Origin::Registry, None) => PRESENT.to_owned(),
+        })
+    }
+
+    fn missing(&self, host: &HostFacts, image: &str) -> bool {
+        self.observed(host, image) != Some(self.desired())
+    }
+}
+
+fn built(digest: &str) -> String {
+    format!("built from {digest}")
+}
+
+/// The facts as they are to be.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let services = services::records(subject, host);
+    wanted(subject, host, &services).iter().map(|(image, wanted)| (image.clone(), wanted.desired())).collect()
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let services = services::records(subject, host);
+    let wanted = wanted(subject, host, &services);
+    wanted.iter().filter_map(|(image, wanted)| Some((image.clone(), wanted.observed(host, image)?))).collect()
+}
+
+pub(super) fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
+    let without_tag = image.split_once('@').map(|(name, digest)| {
+        let base = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(base, _)| base);
+        format!("{base}@{digest}")
+    });
+    host.images.here.get(without_tag.as_deref().unwrap_or(image))
+}
+
+/// Refuses archives for another processor, or larger than the disk, and builds that read more than the release.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let services = services::records(subject, host);
+    let archive = |(image, wanted): (&String, &Wanted<'_>)| match wanted.origin {
+        Origin::Archive(archive) if wanted.missing(host, image) => Some(archive.clone()),
+        _ => None,
+    };
+    let missing: Vec<Archive> = wanted(subject, host, &services).iter().filter_map(archive).collect();
+    let ours = &host.access.architecture;
+    if let Some(other) = missing.iter().find(|archive| archive.architecture != *ours) {
+        let message = format!("{} is built for {}; the host is {ours}", other.image, other.architecture);
+        return Some(Failure::new(Reason::ArchitectureMismatch, message));
+    }
+    // The engine unpacks while it receives: the archive's size and some room to run in.
+    let needed = missing.iter().map(|archive| archive.bytes).sum::<u64>() + (64 << 20);
+    let room = || access::crowded("/var/lib/docker", host.access.room.engine, needed, "the images need");
+    build::refused(subject, host).or_else(|| room().filter(|_| !missing.is_empty()))
+}
+
+/// Loads the archives that the host lacks, lets Docker pull what is missing or moved, then builds.
+#[must_use]
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
+    let services = services::records(subject, host);
+    let (mut loads, mut pulls, mut builds) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (image, wanted) in wanted(subject, host, &services) {
+        if !wanted.missing(host, &image) {
+            continue;
+        }
+        match wanted.origin {
+            Origin::Archive(archive) => loads.push(load(subject, &image, archive)),
+            Origin::Registry => pulls.push(pull(subject, host, &image, wanted.digest)),
+            Origin::Build { service, digest } => _ = builds.insert(image, (service.to_owned(), digest.to_owned())),
+        }
+    }
+    loads.into_iter().chain(pulls).chain(build::commands(subject, host, &builds)).collect()
+}
+
+/// Shell functions that remove images, but not those that other environments of the host need.
+pub const REMOVE: &str = include_str!("remove.sh");
+
+/// Shell that notes an image as brought by us.
+fn brought(image: &str) -> String {
+    format!(
+        "\nprintf '%s\\n' {image} >> \"$state/images\"\ndocker image inspect -f '{{{{.Id}}}}' -- {image} >> \"$state/brought\"",
+        image = quote(image)
+    )
+}
+
+fn load(subject: &Subject<'_>, image: &str, archive: &Archive) -> Command {
+    Command {
+        title: format!("send image {image}"),
+        script: format!("{}docker load -q >&2{}", subject.preamble(), brought(image)),
+        input: Input::File(archive.path.clone()),
+        limit: LONG,
+        reason: Reason::ImageUnavailable,
+    }
+}
+
+/// Pulls an image by its tag or, where its registry was asked, exactly what that said.
+fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&str>) -> Command {
+    let exact = digest.map(|digest| registry::by_digest(image, digest));
+    let there = exact.as_ref().is_some_and(|exact| host.images.here.contains_key(exact));
+    let login = subject
+        .release
+        .filter(|_| !there)
+        .and_then(|release| logins(release, &[image_name::registry(image).to_owned()]));
+    let name = quote(exact.as_deref().unwrap_or(image));
+    let from = if login.is_some() { "docker --config \"$config\"" } else { "docker" };
+    let pull = format!("{from} pull -q -- {name} >&2 </dev/null");
+    let pull = if login.is_some() { with_login(&pull) } else { pull };
+    let tag = exact.as_ref().map(|_| format!("docker tag {name} {}", quote(image)));
+    let script: Vec<String> = Some(pull).filter(|_| !there).into_iter().chain(tag).collect();
+    Command {
+        title: format!("pull image {image}"),
+        script: subject.preamble() + &script.join("\n") + &brought(image),
+        input: login.map_or(Input::Empty, Input::Bytes),
+        limit: LONG,
+        reason: Reason::ImageUnavailable,
+    }
+}
+
+/// Shell in which `$config` is a configuration of the client of its own, read from standard input and kept in memory
+/// for as long as `script` takes. What a killed command left, the next one of its lane removes.
+fn with_login(script: &str) -> String {
+    format!(
+        r#"(
+umask 077
+config=$(mktemp -d "/run/deployer.${{state##*/}}.XXXXXX")
+trap 'rm -rf "$config"' EXIT
+trap 'exit 143' HUP INT TERM
+cat > "$config/config.json"
+{script}
+)"#
+    )
+}
+
+/// The client's configuration for those of these registries that the manifest has a login for.
+fn logins(release: &Release, hosts: &[String]) -> Option<Vec<u8>> {
+    let entry = |host: &String| {
+        let login = release.logins.get(host)?;
+        // Source: the Docker client's configuration file; this is how it calls its own registry.
+        let name = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+        let entry = serde_json::json!({ "username": login.username, "password": login.password.expose_secret() });
+        Some((name.to_owned(), entry))
+    };
+    let entries: serde_json::Map<_, _> = hosts.iter().filter_map(entry).collect();
+    (!entries.is_empty()).then(|| serde_json::json!({ "auths": entries }).to_string().into_bytes())
+}
+
+/// Whether a changed file may change how the services are defined.
+#[must_use]
+pub fn redefines(subject: &Subject<'_>, changed: &BTreeSet<String>) -> bool {
+    let compose = subject.release.into_iter().flat_map(|release| &release.compose_files);
+    compose.into_iter().any(|file| changed.contains(file)) || changed.contains(".env")
+}
+
+/// Whether a changed file may change which images are needed, or what they are built from.
+#[must_use]
+pub fn follows(subject: &Subject<'_>, changed: &BTreeSet<String>) -> bool {
+    let places: Vec<&Utf8PathBuf> = subject.release.into_iter().flat_map(|release| &release.builds).collect();
+    let built = |path: &String| places.iter().any(|place| Utf8Path::new(path).starts_with(place));
+    redefines(subject, changed) || changed.iter().any(built)
+}

@@ -1,0 +1,221 @@
+//! What registries have under the tags of a release, where `pull: always` asks them: the host's engine asks, once a
+//! run. Never changes anything on the host, and never compares an image that names its digest, is built or shipped.
+
+use super::{Origin, origins};
+use crate::io::ssh::Input;
+use crate::manifest::environment::Pull;
+use crate::model::checked::{self, ImageId};
+use crate::model::failure::{Failure, Reason};
+use crate::release::image_name::registry;
+use crate::resource::contract::record::{Rejected, ServiceRecord};
+use crate::resource::{Command, HostFacts, SHORT, Subject, files, services};
+use secrecy::ExposeSecret as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a registry said of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The digest that it has under the tag.
+    Digest(String),
+    /// Why there is none.
+    None(String),
+}
+
+/// How the engine is asked what registries have.
+const ASK: &str = include_str!("ask.sh");
+
+/// The images of services that follow their tag at a registry.
+pub(super) fn followed(subject: &Subject<'_>, services: &BTreeMap<String, ServiceRecord>) -> BTreeSet<String> {
+    let Some(release) = subject.release.filter(|_| always(subject)) else { return BTreeSet::new() };
+    let origins = origins(services, &release.archives).into_iter();
+    origins
+        .filter(|(image, origin)| matches!(origin, Origin::Registry) && tagged(image))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn always(subject: &Subject<'_>) -> bool {
+    subject.environment.application.as_ref().is_some_and(|application| application.pull == Pull::Always)
+}
+
+fn tagged(image: &str) -> bool {
+    image.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c))
+}
+
+/// The images that are still to be asked about in this run: those of the services, and those with which what is wanted
+/// was turned down.
+#[must_use]
+pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
+    if host.engine.server.is_none() {
+        return BTreeSet::new();
+    }
+    let mut images = followed(subject, &services::records(subject, host));
+    if let Some(wanted) = files::digest(subject, host).filter(|_| always(subject)) {
+        let rejected = host.files.rejected.iter().filter(|rejected| rejected.digest == wanted);
+        images.extend(rejected.flat_map(|rejected| rejected.pulled.keys().cloned()));
+    }
+    images.retain(|image| !host.images.registry.contains_key(image));
+    images
+}
+
+/// How registries are asked about `images`. Its output is for [`parse`].
+#[must_use]
+pub fn ask(subject: &Subject<'_>, images: &BTreeSet<String>) -> Command {
+    let login = |image: &String| {
+        let host = registry(image);
+        let login = subject.release.and_then(|release| release.logins.get(host));
+        // Source: the Docker Engine API, "Authentication".
+        let login = login.map_or_else(
+            || serde_json::json!({}),
+            |login| {
+                let server = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+                let password = login.password.expose_secret();
+                serde_json::json!({ "username": login.username, "password": password, "serveraddress": server })
+            },
+        );
+        login.to_string()
+    };
+    let lines = images.iter().fold(String::new(), |text, image| text + image + " " + &login(image) + "\n");
+    Command {
+        title: "ask the registries".to_owned(),
+        script: ASK.to_owned(),
+        input: Input::Bytes(lines.into_bytes()),
+        limit: SHORT,
+        reason: Reason::ImageNotCompared,
+    }
+}
+
+/// Reads what came of asking about `images`; `why` is said of those that have no answer.
+#[must_use]
+pub fn parse(output: &str, images: &BTreeSet<String>, why: &str) -> BTreeMap<String, Answer> {
+    let lines: BTreeMap<&str, &str> = output.lines().filter_map(|line| line.split_once(' ')).collect();
+    let said = |image: &String| lines.get(image.as_str()).copied().unwrap_or(why).trim();
+    images.iter().map(|image| (image.clone(), answer(said(image)))).collect()
+}
+
+fn answer(said: &str) -> Answer {
+    let json: serde_json::Value = serde_json::from_str(said).unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let digest = text(&json["Descriptor"]["digest"]).filter(|digest| ImageId::parse(digest).is_some());
+    digest.map_or_else(
+        || Answer::None(checked::said(&text(&json["message"]).unwrap_or_else(|| said.to_owned()))),
+        Answer::Digest,
+    )
+}
+
+/// The digest that an image's tag on the host has at its registry: `like`, where it is one of several.
+pub(super) fn on_host<'a>(host: &'a HostFacts, image: &str, like: &'a str) -> Option<&'a str> {
+    let id = host.images.here.get(image)?;
+    if host.images.here.get(&by_digest(image, like)) == Some(id) {
+        return Some(like);
+    }
+    let same = |(name, other): (&'a String, &String)| {
+        let digest = name.strip_prefix(repository(image))?.strip_prefix('@')?;
+        (other == id).then_some(digest)
+    };
+    host.images.here.iter().find_map(same)
+}
+
+/// `REPOSITORY@DIGEST` of an image with a tag.
+pub(super) fn by_digest(image: &str, digest: &str) -> String {
+    format!("{}@{digest}", repository(image))
+}
+
+fn repository(image: &str) -> &str {
+    image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image, |(repository, _)| repository)
+}
+
+/// The digest a registry has under an image's tag, as far as one was found out.
+pub(super) fn at_registry<'a>(host: &'a HostFacts, image: &str) -> Option<&'a str> {
+    match host.images.registry.get(image)? {
+        Answer::Digest(digest) => Some(digest),
+        Answer::None(_) => None,
+    }
+}
+
+/// What the images of the live release are to be: as it runs with them, but for those that moved at their registry.
+#[must_use]
+pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, String> {
+    let Some(live) = host.files.begun().next() else { return BTreeMap::new() };
+    let mut pulled = live.pulled.clone();
+    for image in followed(subject, &live.services) {
+        let Some(now) = at_registry(host, &image) else { continue };
+        let then = live.pulled.get(&image).map(String::as_str).or_else(|| on_host(host, &image, now));
+        if then != Some(now) {
+            pulled.insert(image, now.to_owned());
+        }
+    }
+    pulled
+}
+
+/// Whether a registry has another image than the live release runs with.
+#[must_use]
+pub fn moved(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    host.files.begun().next().is_some_and(|live| wanted(subject, host) != live.pulled)
+}
+
+/// What the tags of these services' images lead to, for the record of their release.
+#[must_use]
+pub fn pulled(
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    services: &BTreeMap<String, ServiceRecord>,
+) -> BTreeMap<String, String> {
+    let images = followed(subject, services).into_iter();
+    images.filter_map(|image| at_registry(host, &image).map(str::to_owned).map(|digest| (image, digest))).collect()
+}
+
+/// Whether nothing speaks against it that registries still have what a release was turned down with.
+#[must_use]
+pub fn same(host: &HostFacts, rejected: &Rejected) -> bool {
+    let same = |(image, then): (&String, &String)| at_registry(host, image).is_none_or(|now| now == then);
+    rejected.pulled.iter().all(same)
+}
+
+/// The images that could not be compared with their registry, and why.
+#[must_use]
+pub fn uncompared(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let images = followed(subject, &services::records(subject, host));
+    let silent = |image: &String| match host.images.registry.get(image)? {
+        Answer::None(why) => Some((image.clone(), why.clone())),
+        Answer::Digest(_) => None,
+    };
+    let silent: Vec<(String, String)> = images.iter().filter_map(silent).collect();
+    let names = silent.iter().map(|(image, _)| image.as_str()).collect::<Vec<_>>().join(", ");
+    let why = silent.iter().map(|(image, why)| format!("{image}: {why}")).collect::<Vec<_>>().join("\n");
+    let message = format!("Not compared with its registry: {names}");
+    (!silent.is_empty()).then(|| Failure::new(Reason::ImageNotCompared, message).details(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_digest_or_a_reason() {
+        let images = ["a/b:1", "c:2", "d:3", "e:4"].map(str::to_owned).into();
+        let digest = format!("sha256:{}", "0f".repeat(32));
+        let output = format!(
+            "a/b:1 {{\"Descriptor\":{{\"digest\":\"{digest}\",\"size\":1}},\"Platforms\":[]}}\n\
+             c:2 {{\"message\":\"unauthorized: authentication\\nrequired\"}} \nd:3 curl: (28) timed out\n"
+        );
+        let answers = parse(&output, &images, "nothing was said");
+        let none = |why: &str| Answer::None(why.to_owned());
+        let expected = [
+            Answer::Digest(digest),
+            none("unauthorized: authentication required"),
+            none("curl: (28) timed out"),
+            none("nothing was said"),
+        ];
+        assert_eq!(answers.into_values().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_digest_takes_the_place_of_a_tag() {
+        for (image, expected) in
+            [("demo:1", "demo@d"), ("host:5000/demo:1", "host:5000/demo@d"), ("host:5000/a", "host:5000/a@d")]
+        {
+            assert_eq!(by_digest(image, "d"), expected);
+        }
+    }
+}

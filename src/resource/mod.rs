@@ -1,0 +1,374 @@
+//! The rooms: one file a kind, each with the shell that reads (`probe`), what it says (`parse`), what is
+//! wanted (`desired`), and what changes the host, as data (`commands`). Rooms are pure: no room does IO.
+
+pub mod access;
+pub mod backups;
+pub mod compose;
+pub mod contract;
+pub mod drift;
+pub mod engine;
+pub mod files;
+pub mod firewall;
+pub mod images;
+pub mod infrastructure;
+pub mod remove;
+pub mod schedules;
+pub mod scripts;
+pub mod services;
+pub mod updates;
+
+pub use crate::resource::contract::lane::{Lane, PATIENCE};
+
+use crate::io::ssh::Input;
+use crate::manifest::environment::Environment;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::model::state::{Facts, Kind, Stage, State};
+use crate::release::release::Release;
+use crate::resource::contract::frame::Frame;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// One environment as the rooms see it: what is declared, and what would be sent.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// Its rendered release, if it has an application.
+    pub release: Option<&'a Release>,
+    /// Whether inputs that were rejected are tried again.
+    pub retry: bool,
+    /// Whether claims of other environments are taken over.
+    pub take_over: bool,
+    /// Stands in for the host's digest key until there is one; random, of this run alone.
+    pub fallback_key: &'a crate::resource::contract::record::DigestKey,
+}
+
+/// Everything the last observation read, room by room.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// The machine, where we make it.
+    pub infrastructure: infrastructure::Seen,
+    /// System, marker, key.
+    pub access: access::Seen,
+    /// Docker and Compose.
+    pub engine: engine::Seen,
+    /// Automatic updates.
+    pub updates: updates::Seen,
+    /// Checks of scripts, and what ran.
+    pub scripts: scripts::Seen,
+    /// Files, live and staged.
+    pub files: files::Seen,
+    /// Images of the engine.
+    pub images: images::Seen,
+    /// Rules, and what listens.
+    pub firewall: firewall::Seen,
+    /// Containers, ports, checks.
+    pub services: services::Seen,
+    /// Timers.
+    pub schedules: schedules::Seen,
+    /// Archives of the data.
+    pub backups: backups::Seen,
+    /// The kinds that could not be read, each with the reason.
+    pub unread: BTreeMap<Kind, String>,
+}
+
+impl HostFacts {
+    /// Takes one kind's facts from a later look, in which others may have been in the midst of a change.
+    pub fn renew(&mut self, kind: Kind, later: Self) {
+        self.access.serial = self.access.serial.max(later.access.serial);
+        self.unread.remove(&kind);
+        self.unread.extend(later.unread.get(&kind).map(|why| (kind, why.clone())));
+        match kind {
+            Kind::Infrastructure => self.infrastructure = later.infrastructure,
+            Kind::Access => self.access = later.access,
+            Kind::Engine => self.engine = later.engine,
+            Kind::Updates => self.updates = later.updates,
+            Kind::Scripts => self.scripts = later.scripts,
+            Kind::Files => self.files = later.files,
+            Kind::Images => self.images = later.images,
+            Kind::Firewall => self.firewall = later.firewall,
+            Kind::Services => self.services = later.services,
+            Kind::Schedules => (self.schedules, self.backups) = (later.schedules, later.backups),
+        }
+    }
+}
+
+/// One change of the host, as data.
+#[derive(Clone)]
+pub struct Command {
+    /// What it does, for progress (`install Docker`).
+    pub title: String,
+    /// POSIX shell, run as root with `set -eu`. Never holds a secret.
+    pub script: String,
+    /// What follows on its standard input; may hold secrets.
+    pub input: Input,
+    /// How long it may take.
+    pub limit: Duration,
+    /// Why, where it fails.
+    pub reason: Reason,
+}
+
+/// How long a command may take that only moves small things.
+pub const SHORT: Duration = Duration::from_mins(1);
+/// How long a look at a host may take: some of its kinds may run into [`crate::resource::contract::frame::LIMIT`].
+pub const LOOK: Duration = Duration::from_mins(4);
+/// How long a command may take that downloads or installs.
+pub const LONG: Duration = Duration::from_mins(30);
+
+impl Subject<'_> {
+    /// Where the host keeps its record of this environment (root, 0700).
+    #[must_use]
+    pub fn state_directory(&self) -> String {
+        format!("/var/lib/deployer/{}", self.environment.identity())
+    }
+
+    /// The marks around what each kind's probe prints.
+    #[must_use]
+    pub fn marks(&self) -> crate::resource::contract::frame::Marks {
+        crate::resource::contract::frame::Marks::of(self.fallback_key)
+    }
+
+    /// Shell assignments every script begins with: `$state`, and `$app` where there is an application.
+    #[must_use]
+    pub fn preamble(&self) -> String {
+        let mut text = format!(
+            "LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/sbin:/sbin\"\nexport LC_ALL PATH\nstate={}\n",
+            quote(&self.state_directory())
+        );
+        if let Some(application) = &self.environment.application {
+            let _ = writeln!(text, "app={}", quote(application.host_directory.as_str()));
+        }
+        text
+    }
+
+    /// The kinds that are to converge for `stage`.
+    #[must_use]
+    pub fn kinds(&self, stage: Stage) -> Vec<Kind> {
+        let application = self.environment.application.is_some();
+        let wanted = |kind: &Kind| match kind {
+            Kind::Infrastructure => self.environment.provision.is_some() && kind.stage() <= stage,
+            Kind::Files | Kind::Images | Kind::Services => application && kind.stage() <= stage,
+            _ => kind.stage() <= stage,
+        };
+        Kind::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
+/// Shell for a command that writes one of our small files on the host, whole or not at all.
+fn keep(name: &str, content: &str) -> String {
+    format!("write_whole \"$state/{name}\" '%s\\n' {}\n", quote(content))
+}
+
+/// One script that reads every room in one round trip.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    probe_after(subject, None)
+}
+
+/// Returns the script for a look after the step of a kind: it leaves out the engine, which costs a third of Docker's
+/// processes, unless that step can have changed it. [`parse_after`] reads its output.
+#[must_use]
+pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
+    let same_engine =
+        matches!(step, Some(Kind::Files | Kind::Images | Kind::Firewall | Kind::Services | Kind::Schedules));
+    let mut script = subject.preamble();
+    for kind in Kind::ALL {
+        let fragment = match kind {
+            Kind::Infrastructure => continue,
+            Kind::Engine if same_engine => continue,
+            Kind::Access => access::probe(subject),
+            Kind::Engine => engine::probe(subject),
+            Kind::Updates => updates::probe(subject),
+            Kind::Scripts => scripts::probe(subject),
+            Kind::Files => files::probe(subject),
+            Kind::Images => images::probe(subject),
+            Kind::Firewall => firewall::probe(subject),
+            Kind::Services => services::probe(subject),
+            Kind::Schedules => schedules::probe(subject),
+        };
+        script += &subject.marks().wrap(kind.name(), &fragment);
+    }
+    script
+}
+
+/// The reason of a kind whose look took too long.
+const LATE: &str = "it did not end in time";
+
+/// The fact of a kind that could not be read.
+const PROBE: &str = "probe";
+
+/// Reads a probe's output. A kind that cannot be read is noted; the others are read.
+///
+/// # Errors
+/// `ProbeUnreadable` where the answer is not whole, where access cannot be read, or what the host keeps of releases: all
+/// other kinds rest on them.
+pub fn parse(marks: &crate::resource::contract::frame::Marks, output: &[u8]) -> Result<HostFacts, Failure> {
+    read(marks, output, None)
+}
+
+/// Reads the output of a look that may have left out the engine, which then is as it was `before`.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_after(
+    marks: &crate::resource::contract::frame::Marks,
+    output: &[u8],
+    before: &HostFacts,
+) -> Result<HostFacts, Failure> {
+    read(marks, output, Some(before))
+}
+
+fn read(
+    marks: &crate::resource::contract::frame::Marks,
+    output: &[u8],
+    before: Option<&HostFacts>,
+) -> Result<HostFacts, Failure> {
+    let frames = marks.split(output);
+    let mut host = HostFacts::default();
+    for kind in Kind::ALL {
+        let read = match (frames.get(kind.name()), before) {
+            _ if kind == Kind::Infrastructure => continue,
+            (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
+            // All other kinds rest on what the host keeps of releases; services can make no more than the rest late.
+            (Some(Frame::Late(frame)), _) if kind == Kind::Files => {
+                files::whole_records(frame).ok_or_else(|| LATE.to_owned()).and_then(|records| {
+                    host.unread.insert(kind, LATE.to_owned());
+                    host.read(kind, records)
+                })
+            }
+            (Some(Frame::Late(_)), _) => Err(LATE.to_owned()),
+            (None, Some(before)) if kind == Kind::Engine => {
+                host.engine = before.engine.clone();
+                host.unread.extend(before.unread.get(&kind).map(|why| (kind, why.clone())));
+                continue;
+            }
+            (None, _) => return Err(unreadable(kind, "the host's answer ends before it")),
+        };
+        match read {
+            Ok(()) => {}
+            Err(why) if matches!(kind, Kind::Access | Kind::Files) => return Err(unreadable(kind, &why)),
+            Err(why) => _ = host.unread.insert(kind, why),
+        }
+    }
+    Ok(host)
+}
+
+impl HostFacts {
+    /// Reads what one kind's probe printed.
+    fn read(&mut self, kind: Kind, frame: &[u8]) -> Result<(), String> {
+        match kind {
+            Kind::Infrastructure => {}
+            Kind::Access => self.access = access::parse(frame)?,
+            Kind::Engine => self.engine = engine::parse(frame),
+            Kind::Updates => self.updates = updates::parse(frame),
+            Kind::Scripts => self.scripts = scripts::parse(frame),
+            Kind::Files => self.files = files::parse(frame)?,
+            Kind::Images => self.images = images::parse(frame),
+            Kind::Firewall => self.firewall = firewall::parse(frame),
+            Kind::Services => self.services = services::parse(frame)?,
+            Kind::Schedules => {
+                self.schedules = schedules::parse(frame);
+                self.backups = backups::parse(frame);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(kind: Kind, why: &str) -> Failure {
+    Failure::new(Reason::ProbeUnreadable, format!("The {kind} probe cannot be read: {why}"))
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
+    state(subject, |kind| match kind {
+        _ if host.unread.contains_key(&kind) => {
+            let why = host.unread.get(&kind).map_or("", String::as_str);
+            Facts::from([(PROBE.to_owned(), format!("cannot be read: {why}"))])
+        }
+        Kind::Infrastructure => infrastructure::observed(host),
+        Kind::Access => access::observed(subject, host),
+        Kind::Engine => engine::observed(subject, host),
+        Kind::Updates => updates::observed(subject, host),
+        Kind::Scripts => scripts::observed(subject, host),
+        Kind::Files => files::observed(subject, host),
+        Kind::Images => images::observed(subject, host),
+        Kind::Firewall => firewall::observed(host),
+        Kind::Services => services::observed(subject, host),
+        Kind::Schedules => schedules::observed(host),
+    })
+}
+
+/// The facts as they are to be. Drift that is ignored is as it is to be.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
+    let mut desired = state(subject, |kind| {
+        let readable =
+            host.unread.contains_key(&kind).then(|| Facts::from([(PROBE.to_owned(), "readable".to_owned())]));
+        readable.unwrap_or_else(|| wanted(kind, subject, host))
+    });
+    drift::ignore(subject, host, &mut desired);
+    desired
+}
+
+fn wanted(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    match kind {
+        Kind::Infrastructure => infrastructure::desired(host),
+        Kind::Access => access::desired(subject, host),
+        Kind::Engine => engine::desired(subject, host),
+        Kind::Updates => updates::desired(subject),
+        Kind::Scripts => scripts::desired(subject),
+        Kind::Files => files::desired(subject, host),
+        Kind::Images => images::desired(subject, host),
+        Kind::Firewall => firewall::desired(subject, host),
+        Kind::Services => services::desired(subject, host),
+        Kind::Schedules => schedules::desired(subject),
+    }
+}
+
+fn state(subject: &Subject<'_>, facts: impl Fn(Kind) -> Facts) -> State {
+    State(subject.kinds(Stage::Running).into_iter().map(|kind| (kind, facts(kind))).collect())
+}
+
+/// What is known to fail before anything is changed for this kind.
+#[must_use]
+pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if let Some(why) = host.unread.get(&kind) {
+        return Some(unreadable(kind, why));
+    }
+    match kind {
+        Kind::Infrastructure | Kind::Scripts => None,
+        Kind::Access => access::preflight(subject, host),
+        Kind::Engine => engine::preflight(subject, host),
+        Kind::Updates => updates::preflight(subject, host),
+        Kind::Files => files::preflight(subject, host),
+        Kind::Images => images::preflight(subject, host),
+        Kind::Firewall => firewall::preflight(subject, host),
+        Kind::Services => services::preflight(subject, host),
+        Kind::Schedules => schedules::preflight(subject, host),
+    }
+}
+
+/// What brings this kind from what was seen to what is wanted.
+pub fn commands(
+    kind: Kind,
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    release_id: &str,
+) -> Result<Vec<Command>, Failure> {
+    match kind {
+        Kind::Infrastructure => Ok(Vec::new()),
+        Kind::Access => Ok(access::commands(subject, host)),
+        Kind::Engine => Ok(engine::commands(subject, host)),
+        Kind::Updates => Ok(updates::commands(subject)),
+        Kind::Scripts => Ok(scripts::commands(subject, host)),
+        Kind::Files => files::commands(subject, host, release_id),
+        Kind::Images => Ok(images::commands(subject, host)),
+        Kind::Firewall => Ok(firewall::commands(subject, host)),
+        Kind::Services => services::commands(subject, host),
+        Kind::Schedules => Ok(schedules::commands(subject, host)),
+    }
+}

@@ -1,0 +1,160 @@
+//! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
+//! and other data only where `purge` says so.
+
+use super::access::LEGACY_MARKER;
+use super::contract::{claims, guard};
+use super::{
+    Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, images, keep, schedules, scripts, updates,
+};
+use crate::io::ssh::Input;
+use crate::manifest::environment::{Application, Environment};
+use crate::model::failure::Reason;
+use crate::model::shell::quote;
+use crate::model::state::{Kind, Stage};
+use std::fmt::Write as _;
+
+/// The kinds that are taken off, in order.
+pub const ORDER: [Kind; 8] = [
+    Kind::Schedules,
+    Kind::Services,
+    Kind::Firewall,
+    Kind::Images,
+    Kind::Files,
+    Kind::Scripts,
+    Kind::Updates,
+    Kind::Access,
+];
+
+/// Whether there is anything of this kind to take off.
+#[must_use]
+pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool {
+    match kind {
+        // What could not be looked at may be there.
+        _ if host.unread.contains_key(&kind) => true,
+        Kind::Services => {
+            let project = environment.application.as_ref().map_or("", |application| application.project.as_str());
+            claims::own_containers(environment, host).next().is_some()
+                || claims::former_containers(environment, host, project).next().is_some()
+                || host.files.current.is_some()
+        }
+        Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
+        Kind::Firewall => host.firewall.own.is_some(),
+        Kind::Access => host.access.key.is_some(),
+        Kind::Updates => host.updates.ours.is_some(),
+        Kind::Scripts => !host.scripts.applied.is_empty(),
+        Kind::Schedules => !host.schedules.units.is_empty(),
+        Kind::Infrastructure | Kind::Engine => false,
+    }
+}
+
+/// Whether nothing of an environment is there any more: its machine, where deployer made that, else what was put on its
+/// host.
+#[must_use]
+pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
+    match &environment.provision {
+        Some(_) => host.infrastructure.taking_down && !host.infrastructure.exists,
+        None => ORDER.iter().all(|kind| !present(*kind, environment, host)),
+    }
+}
+
+/// What takes this kind off the host.
+#[must_use]
+pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
+    let (title, script, limit, reason) = match kind {
+        Kind::Services => {
+            ("stop and remove the services", services(subject, host, purge), LONG, Reason::ServicesFailed)
+        }
+        Kind::Images => {
+            ("remove the images we brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
+        }
+        Kind::Files => ("remove our files", remove_files(subject, host, purge), SHORT, Reason::CommandFailed),
+        Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
+        Kind::Firewall => return firewall::remove(subject),
+        Kind::Schedules => {
+            let names: Vec<&String> = host.schedules.units.keys().collect();
+            ("take off the schedules", schedules::take_off(subject, &names), SHORT, Reason::CommandFailed)
+        }
+        Kind::Updates => return vec![updates::removal(subject)],
+        Kind::Scripts => return scripts::removal(subject, host),
+        Kind::Infrastructure | Kind::Engine => return Vec::new(),
+    };
+    let script = subject.preamble() + &script;
+    vec![Command { title: title.to_owned(), script, input: Input::Empty, limit, reason }]
+}
+
+fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
+    let (environment, script) = (subject.environment, "command -v docker >/dev/null || exit 0\ncd /\n".to_owned());
+    let Some(Application { project, .. }) = &environment.application else { return String::new() };
+    let script = script + &claims::leave(environment, host, project, purge);
+    if claims::own_projects(environment, host).contains(project) {
+        return script + &project_down(project, purge);
+    }
+    let own = claims::own_containers(environment, host);
+    let ids = own.fold(String::new(), |text, container| text + " " + &container.id);
+    if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
+}
+
+/// Shell that removes all of a Compose project, its volumes only where `purge` says so.
+fn project_down(project: &str, purge: bool) -> String {
+    let filter = format!("--filter label=com.docker.compose.project={}", quote(project));
+    let mut script = format!(
+        r"docker compose -p {project} down --remove-orphans >&2 </dev/null
+docker ps -aq {filter} | xargs -r docker rm -f >&2
+docker network ls -q {filter} | xargs -r docker network rm >&2
+",
+        project = quote(project)
+    );
+    if purge {
+        let _ = writeln!(script, "docker volume ls -q {filter} | xargs -r docker volume rm >&2");
+    }
+    script
+}
+
+/// Shell, after [`images::REMOVE`], that removes the images that we brought and nothing else on the host needs.
+const IMAGES: &str = r#"for list in "$state/images" "$state/brought"; do
+  [ ! -e "$list" ] || sort -u "$list" | remove_images >/dev/null
+done
+rm -f "$state/images" "$state/brought" "$state/built""#;
+
+/// Shell that forgets where services could write to, as far as that is gone with the application's directory: what they left elsewhere stays.
+const FORGET_MOUNTED: &str = r#"if [ ! -e "$app" ] && [ -e "$state/mounted" ]; then
+  lines=$(app=$app awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1' "$state/mounted")
+  if [ -n "$lines" ]; then write_whole "$state/mounted" '%s\n' "$lines"; else rm -f "$state/mounted"; fi
+fi
+"#;
+
+fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
+    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
+"#;
+    let Some(application) = &subject.environment.application else { return kept.to_owned() };
+    let kept = kept.to_owned() + FORGET_MOUNTED;
+    let kept = kept + &claims::disown(subject.environment, &application.host_directory);
+    if claims::shares_directory(subject, host) {
+        return kept;
+    }
+    let owned = files::lines(host.files.removable());
+    let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
+    format!(
+        r#"if [ -d "$app" ]; then
+{functions}{pin}{ours}discard {LEGACY_MARKER}
+cd -P "${{top%/*}}/"
+[ "${{PWD%/}}/${{top##*/}}" = "$top" ] || {{ echo "$top was moved away" >&2; exit 1; }}
+{purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
+fi
+cd /
+{kept}"#,
+        functions = guard::FUNCTIONS,
+        pin = guard::PIN,
+        ours = files::remove(&owned),
+    )
+}
+
+/// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
+fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
+    let suspended = subject.environment.stage != Stage::Destroyed;
+    format!(
+        "umask 077\n{}{}rm -f \"$state/key\"\n",
+        keep("marker.json", &access::marker_of(subject, host, suspended)),
+        claims::give_up(subject.environment, host),
+    )
+}

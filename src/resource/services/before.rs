@@ -1,0 +1,182 @@
+//! Services that run once and end before the switch to a release, such as migrations. Never runs one again for a
+//! release that it ended well for, and never beside a copy of it that a killed run left.
+
+use super::start;
+use crate::io::ssh::Input;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::resource::compose::model::OwnMount;
+use crate::resource::contract::claims::CLAIMED;
+use crate::resource::contract::guard;
+use crate::resource::contract::record::{ReleaseRecord, ServiceRecord};
+use crate::resource::files::{self, SEED, compose, in_release};
+use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, keep};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeMap;
+
+/// How long one may take, in seconds; less than its command, so that its container is removed in time.
+const LIMIT: u64 = LONG.as_secs() - SHORT.as_secs();
+
+/// Marks the services that the manifest lists: they have no container once the release runs.
+pub(super) fn mark(subject: &Subject<'_>, records: &mut BTreeMap<String, ServiceRecord>) {
+    for name in listed(subject) {
+        if let Some(record) = records.get_mut(name) {
+            record.before = true;
+            record.replicas = 0;
+            record.ports.clear();
+        }
+    }
+}
+
+fn listed<'a>(subject: &Subject<'a>) -> &'a [String] {
+    subject.environment.application.as_ref().map_or(&[], |application| &application.before)
+}
+
+/// Refuses a name that no service of the staged release has.
+pub(super) fn unknown(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let staged = files::staged_as_wanted(subject, host)?;
+    let services = super::staged_records(subject, host, staged);
+    let name = listed(subject).iter().find(|name| !services.contains_key(*name))?;
+    let message = format!("application.compose.before lists {name}, which is no service of the application");
+    let names: Vec<&str> = services.keys().map(String::as_str).collect();
+    let hint = format!("It has {}; those of a profile count only where the profile is on", names.join(", "));
+    Some(Failure::new(Reason::ApplicationInvalid, message).hint(hint))
+}
+
+/// How Compose's `up` is told to start none of them; both keys, as they must agree.
+pub(super) fn none() -> serde_json::Value {
+    serde_json::json!({ "scale": 0, "deploy": { "replicas": 0 } })
+}
+
+/// Runs those of the release that waits. Where a release already serves, they run from the staged tree beside it;
+/// where none does, from the live directory, `placed` before, and what they depend on is started first.
+pub(super) fn commands(
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    record: &ReleaseRecord,
+    labels: &str,
+    placed: &str,
+) -> Vec<Command> {
+    let Some(staged) = &host.files.staged else { return Vec::new() };
+    let names = listed(subject).iter().filter(|name| record.services.get(*name).is_some_and(|service| service.before));
+    let serves = host.files.current.is_some();
+    let mut commands = Vec::new();
+    for name in names {
+        if !serves && commands.is_empty() {
+            commands.push(place(subject, labels, placed));
+        }
+        let script = if serves {
+            let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
+            let sent: Vec<&Utf8PathBuf> =
+                record.files.iter().filter(|(_, file)| file.value != SEED).map(|(path, _)| path).collect();
+            let mounts = staged.model.own_mounts(name, Utf8Path::new(&tree), &sent);
+            keep("before.json", &live(name, &record.directory, &mounts))
+                + &once(record, name, &next_to_live(subject, host, record, name))
+        } else {
+            once(record, name, &first(host, record, name))
+        };
+        commands.push(Command {
+            title: format!("run {name} before the switch"),
+            script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + start::FUNCTIONS + &script,
+            input: Input::Empty,
+            limit: LONG,
+            reason: Reason::BeforeFailed,
+        });
+    }
+    commands
+}
+
+/// A Compose file that lets a service mount its data from the live directory.
+fn live(name: &str, directory: &str, mounts: &[OwnMount]) -> String {
+    // Compose reads a dollar as the beginning of a variable.
+    let plain = |path: &str| path.replace('$', "$$");
+    let volume = |mount: &OwnMount| {
+        serde_json::json!({
+            "type": "bind", "source": plain(&format!("{directory}/{}", mount.path)),
+            "target": plain(mount.target.as_str()), "read_only": mount.read_only,
+        })
+    };
+    let volumes: Vec<_> = mounts.iter().map(volume).collect();
+    serde_json::json!({ "services": { name: { "volumes": volumes } } }).to_string()
+}
+
+/// The first release's files, put in place.
+fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
+    Command {
+        title: "put the files in place".to_owned(),
+        script: subject.preamble() + "umask 077\n" + guard::FUNCTIONS + &keep("override.json", labels) + placed,
+        input: Input::Empty,
+        limit: SHORT,
+        reason: Reason::UploadFailed,
+    }
+}
+
+/// Runs one next to the live release, on a copy of what waits: it may write to what it mounts, and what it writes is
+/// not released.
+fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
+    let (user, group) = host.access.owner;
+    format!(
+        r#"cp -a --reflink=auto "$state/releases/"{id}/tree "$run"
+  chown -R {user}:{group} "$run"
+  # The tree was unpacked for root alone; what is mounted has the modes that it will have.
+  find "$run" -type d -exec chmod 0755 {{}} +
+  {run}"#,
+        id = quote(&record.id),
+        run = start::guarded_before_switch(
+            record,
+            host,
+            &drift::kept_files(subject, host),
+            &in_release(&record.id, "\"$run\"", &run(record, name, "--no-deps", "\"$run\"", "before.json")),
+        ),
+    )
+}
+
+/// Runs one of the first release in its directory.
+fn first(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
+    let run = run(record, name, "--quiet-pull", "\"$app\"", "override.json");
+    start::guarded(record, host, &in_release(&record.id, "\"${top:?}\"", &run))
+}
+
+fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
+    format!(
+        "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} {name} >&2 || code=$?",
+        project = quote(&record.project),
+        name = quote(name),
+        compose = compose(&record.project, directory, &record.compose_files),
+    )
+}
+
+/// Returns shell, under our lease, that ends those that a run without one has left running, and prints their ids. Such a run may have been
+/// killed in the midst of one that takes its time.
+#[must_use]
+pub fn end_left() -> String {
+    format!(
+        r#"{CLAIMED}for project in $(claimed "$state" | sed -n 's/^project //p'); do
+  ! command -v docker >/dev/null || docker ps -aq --filter "label=deployer.before=$project" | xargs -r docker rm -f
+done
+"#
+    )
+}
+
+/// Runs one to its end, unless it is noted beside the release that it ended well.
+fn once(record: &ReleaseRecord, name: &str, run: &str) -> String {
+    format!(
+        r#"noted="$state/releases/"{id}/before run="$state/before.run"
+left() {{
+  docker ps -aq --filter label=deployer.before={project} | xargs -r docker rm -f >/dev/null
+  rm -rf "$run"
+}}
+if ! grep -qxsF -- {name} "$noted"; then
+  left
+  {run}
+  cd /
+  left
+  [ "$code" = 0 ] || exit "$code"
+  printf '%s\n' {name} >> "$noted"
+fi
+"#,
+        id = quote(&record.id),
+        project = quote(&record.project),
+        name = quote(name),
+    )
+}

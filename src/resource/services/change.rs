@@ -1,0 +1,255 @@
+//! What changes the services: the switch to a staged release, the way back to an earlier one, and the record
+//! of what converged. Never stops a service whose definition and files did not change.
+
+use super::ByService;
+use super::before;
+use super::records;
+use super::start;
+use crate::io::ssh::Input;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::release::image_name::familiar;
+use crate::resource::contract::record::{Rejected, ReleaseRecord, ServiceRecord};
+use crate::resource::contract::{claims, guard};
+use crate::resource::images::registry;
+use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, files, images, keep};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// How many rejected inputs are remembered.
+const REJECTED: usize = 20;
+
+/// Puts the staged release's files in place, if one waits, and lets Compose bring the services to it.
+pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
+    let Some(record) = wanted_record(subject, host) else {
+        return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
+    };
+    let waits = host.files.staged.is_some();
+    // A release that is to run with the newest images does not begin with others.
+    if let Some(uncompared) = registry::uncompared(subject, host).filter(|_| waits) {
+        return Err(uncompared);
+    }
+    let begin = if waits {
+        switch(subject, host, &record)
+    } else if files::held(subject, host).is_some() {
+        tags(&record)
+    } else {
+        String::new()
+    };
+    let kept = drift::kept_services(subject, host);
+    let mut commands: Vec<Command> = claims::commands(subject, host, &record.project).into_iter().collect();
+    commands.extend(before::commands(subject, host, &record, &labels(&record), &begin));
+    commands.push(up(subject, host, &record, &kept, "start the services".to_owned(), &begin));
+    Ok(commands)
+}
+
+/// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
+/// again. Broken off at any place, the next pass either tries those inputs again or goes on with this.
+#[must_use]
+pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
+    let reject = rejection(host, rejected, target);
+    let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
+    let up = up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin);
+    claims::commands(subject, host, &target.project).into_iter().chain([up]).collect()
+}
+
+/// Lets Compose bring the services to `record`, after `begin`; those that are `kept` stay as they are.
+fn up(
+    subject: &Subject<'_>,
+    host: &HostFacts,
+    record: &ReleaseRecord,
+    kept: &BTreeSet<String>,
+    title: String,
+    begin: &str,
+) -> Command {
+    let compose = format!(
+        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
+        files::compose(&record.project, "\"$app\"", &record.compose_files),
+        named(record, kept),
+    );
+    let kept_files = drift::kept_files(subject, host);
+    let run = files::in_release(&record.id, "\"${top:?}\"", &compose);
+    let script = [
+        &subject.preamble(),
+        "umask 077\n",
+        guard::FUNCTIONS,
+        start::FUNCTIONS,
+        // Before the release is switched to: this is no fault of its own.
+        &start::before_switch(record, host, &kept_files),
+        &keep("override.json", &labels(record)),
+        begin,
+        // What it ran as before gives its ports up. Where this or what follows breaks off, the journalled release goes on with it.
+        &claims::leave(subject.environment, host, &record.project, false),
+        &unfinished(&record.project),
+        &thaw(&record.project),
+        &start::guarded(record, host, &run),
+        "[ \"$code\" = 0 ] || exit \"$code\"\n",
+    ]
+    .concat();
+    let limit = subject.environment.health.timeout + SHORT;
+    Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
+}
+
+/// The services to be started by name, where some are to be left as they are.
+fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
+    let others = record.services.keys().filter(|name| !kept.is_empty() && !kept.contains(*name));
+    others.fold(String::new(), |text, name| text + " " + &quote(name))
+}
+
+/// Journals a release as the one being switched to and puts its files in place.
+fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
+    let json = serde_json::to_string(record).unwrap_or_default();
+    keep("swapping.json", &json) + &files::switch(record, host, &drift::kept_files(subject, host))
+}
+
+/// Lets each image's name lead to the image that the release ran with.
+fn tags(record: &ReleaseRecord) -> String {
+    let named = record.services.values().filter(|service| !service.image.contains('@'));
+    named.fold(String::new(), |mut text, service| {
+        if let Some(id) = service.image_id.as_deref() {
+            let _ = writeln!(text, "docker tag {} {} >&2 </dev/null", quote(id), quote(&service.image));
+        }
+        text
+    })
+}
+
+/// Keeps the list of rejected inputs, with more of them, without `accepted`.
+fn rejection(host: &HostFacts, more: &[Rejected], accepted: &ReleaseRecord) -> String {
+    let other = |old: &&Rejected| more.iter().all(|new| (&new.digest, &new.pulled) != (&old.digest, &old.pulled));
+    let all = more.iter().chain(host.files.rejected.iter().filter(other));
+    let all: Vec<&Rejected> = all.filter(|one| !one.is_of(accepted)).take(REJECTED).collect();
+    keep("rejected.json", &serde_json::to_string(&all).unwrap_or_default())
+}
+
+/// Lets paused containers run on, which `up` cannot; one that will not is made anew.
+fn thaw(project: &str) -> String {
+    format!(
+        r#"docker ps -q --filter status=paused --filter label=com.docker.compose.project={project} | while read -r id; do
+  docker unpause "$id" >&2 </dev/null || docker rm -f "$id" >&2 </dev/null
+done
+"#,
+        project = quote(project)
+    )
+}
+
+/// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name
+/// `ID_NAME`, removes the old one, and renames: the next `up` would stumble over such a name.
+fn unfinished(project: &str) -> String {
+    format!(
+        r#"docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
+  --format '{{{{.ID}}}} {{{{.Names}}}}' | while read -r id name; do
+  old=${{name#*_}}
+  case "${{name%%_*}}" in *[!0-9a-f]* | "$name") continue ;; ????????????) ;; *) continue ;; esac
+  if docker container inspect "$old" >/dev/null 2>&1; then docker rm "$id"; else docker rename "$id" "$old"; fi >&2 </dev/null
+done
+"#,
+        project = quote(project)
+    )
+}
+
+/// The record of the release that is to run: the staged one, else the live one.
+fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
+    let (services, newest) = (records(subject, host), host.files.newest()?);
+    let waits = host.files.staged.is_some();
+    let pulled = if waits { registry::pulled(subject, host, &services) } else { newest.pulled.clone() };
+    Some(ReleaseRecord { services, pulled, ..newest.clone() })
+}
+
+/// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
+/// Compose, which does not look into them, recreates it when they change.
+fn labels(record: &ReleaseRecord) -> String {
+    let digest = |service: &ServiceRecord| {
+        let mut hasher = blake3::Hasher::new();
+        for path in &service.reads {
+            let file = record.files.get(path);
+            let (value, placed) = file.map_or(("", ""), |file| (file.value.as_str(), file.placed.as_str()));
+            hasher.update(format!("{path}\0{value}\0{placed}\0").as_bytes());
+        }
+        hasher.update(service.inline.as_deref().unwrap_or_default().as_bytes());
+        hasher.finalize().to_hex()[..16].to_owned()
+    };
+    let label = |service| serde_json::json!({ "labels": { "deployer.files": digest(service) } });
+    let services: BTreeMap<_, _> = record
+        .services
+        .iter()
+        .filter(|(_, service)| service.before || !service.reads.is_empty() || service.inline.is_some())
+        .map(|(name, service)| (name, if service.before { before::none() } else { label(service) }))
+        .collect();
+    serde_json::json!({ "services": services }).to_string()
+}
+
+/// Shell, after [`images::REMOVE`], that removes the images that we brought if no release of the environment runs with
+/// them and the manifest does not name them. An image that another environment needs stays, and stays noted.
+const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
+  { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
+  kept=$(sort -u "$state/brought" | grep -vxF -f "$state/used" | remove_images)
+  lines=$({ sort -u "$state/brought" | grep -xF -f "$state/used" || :; printf '%s' "${kept:+$kept
+}"; } | sort -u)
+  write_whole "$state/brought" %s "${lines:+$lines
+}"
+  if [ -e "$state/built" ]; then
+    lines=$(sort -u "$state/built" | grep -F -f "$state/brought" || true)
+    write_whole "$state/built" %s "${lines:+$lines
+}"
+  fi
+  rm -f "$state/used"
+fi"#;
+
+/// Records the release as converged, with what was observed of its services, and lets old ones go: first those that
+/// never converged, which a killed run left and which would crowd out those to go back to.
+#[must_use]
+pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
+    let mut record = wanted_record(subject, host)?;
+    let running = ByService::of(subject, host);
+    for (name, service) in &mut record.services {
+        let bare = ServiceRecord { hash: None, end: None, ..service.clone() };
+        let container = running.get(name).first();
+        service.end = Some(running.judge(subject, host, name, &bare));
+        service.hash = container.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
+        let image = || images::find(host, &familiar(&service.image)).cloned();
+        let own = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
+        // One without a container keeps its image too.
+        service.image_id = own.or_else(image);
+    }
+    let json = serde_json::to_string(&record).unwrap_or_default();
+    let ours = record.files.iter().filter(|(_, file)| file.value != files::SEED).map(|(path, _)| path);
+    let accepted = host.files.rejected.iter().any(|rejected| rejected.is_of(&record));
+    let script = format!(
+        r#"umask 077
+{current}{rejected}write_whole "$state/owned" %s {owned}
+rm -f "$state/staged" "$state/swapping.json"
+cd "$state/releases"
+[ ! -d {id} ] || {{ cp "$state/current.json" {id}/release.json.new; mv {id}/release.json.new {id}/release.json; }}
+ls | grep -vxF -- {id} | while IFS= read -r old; do grep -qs '"end":"' "$old/release.json" || rm -rf -- "$old"; done
+ls | grep -vxF -- {id} | while IFS= read -r old; do
+  order=$(grep -os '"order":[0-9]*' "$old/release.json" | head -n 1 | cut -d : -f 2)
+  printf '%s %s\n' "${{order:-0}}" "$old"
+done | sort -k 1,1nr -k 2,2r | tail -n +{keep} | while read -r _ old; do rm -rf -- "$old"; done
+wanted() {{
+  cat <<'/.'
+{wanted}/.
+}}
+{remove}{UNUSED}
+{settle}"#,
+        settle = claims::settle(subject, host, &record.project),
+        remove = images::REMOVE,
+        wanted = subject
+            .release
+            .into_iter()
+            .flat_map(|release| &release.archives)
+            .flat_map(|archive| &archive.ids)
+            .fold(String::new(), |text, id| text + id + "\n"),
+        current = keep("current.json", &json),
+        rejected = if accepted { rejection(host, &[], &record) } else { String::new() },
+        owned = quote(&files::lines(ours)),
+        id = quote(&record.id),
+        keep = subject.environment.keep_releases,
+    );
+    Some(Command {
+        title: "record the release".to_owned(),
+        script: subject.preamble() + &script,
+        input: Input::Empty,
+        limit: LONG,
+        reason: Reason::UploadFailed,
+    })
+}

@@ -1,0 +1,347 @@
+//! Services: the release's files are live, its services run as defined, are healthy, and the checks of
+//! the manifest pass. Never restarts a service whose definition and files did not change.
+
+mod before;
+mod change;
+pub mod start;
+
+pub use before::end_left;
+pub use change::{commands, finish, restore};
+
+use super::compose::container::{self, Container};
+use super::contract::claims;
+use super::contract::record::{ReleaseRecord, ServiceRecord};
+use super::images::build;
+use super::{HostFacts, Subject, files};
+use crate::manifest::environment::{Check, Rollback};
+use crate::model::checked;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::model::state::Facts;
+use camino::Utf8Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The fact that names the live release.
+pub const RELEASE: &str = "release";
+/// What a fact begins with that tells of volumes that a change of the Compose project leaves behind.
+const VOLUMES: &str = "volumes of ";
+
+/// Whether what a fact tells is well as it is: a service, a check, or that there are volumes.
+#[must_use]
+pub fn is_well(fact: &str, value: &str) -> bool {
+    if fact.starts_with("check ") {
+        value == crate::resource::compose::check::PASSES
+    } else {
+        container::good(value) || fact.starts_with(VOLUMES)
+    }
+}
+
+/// What runs on the host.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Containers of the Compose project, and of those that the environment had before.
+    pub containers: Vec<Container>,
+    /// Volumes of Compose projects that the environment had before; of the project of the manifest, volumes and networks that are not known
+    /// to be the environment's own.
+    pub left: BTreeMap<String, BTreeSet<String>>,
+    /// Ports that something listens on, as (port, protocol). Where not all containers run, it did so both before and after
+    /// they were read: what stops meanwhile holds its ports without being seen with them.
+    pub listening: BTreeSet<(u16, String)>,
+    /// Check name → `passes`, or what was found.
+    pub checks: BTreeMap<String, String>,
+}
+
+/// Most of [`Seen::left`], and of containers.
+const MOST: usize = 10_000;
+
+/// Shell that notes the containers of `$project`, and what else there is of it unless that is not asked for: of the project of the manifest,
+/// only what is not `$known` as the environment's own.
+const EACH: &str = r#"  label=label=com.docker.compose.project=$project
+  ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")"
+  if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then continue; else kinds='volume network'; fi
+  for kind in $kinds; do
+    timeout 20 docker "$kind" ls --format '{{.Name}}' --filter "$label" | sed "s/^/left $project $kind /"
+  done
+"#;
+
+/// The shell that reads it.
+#[must_use]
+pub fn probe(subject: &Subject<'_>) -> String {
+    let Some(application) = &subject.environment.application else { return String::new() };
+    let mut script = format!(
+        r#"listening() {{
+  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 0A .*/$1 tcp \1/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null
+  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 07 .*/$1 udp \1/p" /proc/net/udp /proc/net/udp6 2>/dev/null || :
+}}
+listening port
+if command -v docker >/dev/null; then
+  containers= ids=
+{each}  set -- $ids
+  [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@")
+  printf '%s\n' "$containers"
+  # What stops at this moment lets its ports go a little later. The kernel takes long to tell them.
+  case "$containers" in
+    ''|*'"status":"'[!r]*|*'"status":"re'*) echo again; listening still ;;
+  esac
+fi
+"#,
+        each = claims::each_project(subject.environment, application, EACH),
+        format = quote(container::FORMAT),
+    );
+    script += &crate::resource::compose::check::probe(&subject.environment.checks);
+    script
+}
+
+/// Reads the probe's lines.
+pub fn parse(output: &[u8]) -> Result<Seen, String> {
+    let text = String::from_utf8_lossy(output);
+    let (mut seen, mut still) = (Seen::default(), None);
+    for line in text.lines() {
+        if let Some(port) = line.strip_prefix("port ") {
+            seen.listening.extend(listener(port)?);
+        } else if line == "again" {
+            still = Some(BTreeSet::new());
+        } else if let Some((still, port)) = still.as_mut().zip(line.strip_prefix("still ")) {
+            still.extend(listener(port)?);
+        } else if let Some(check) = line.strip_prefix("check ") {
+            if let Some((found, name)) = crate::resource::compose::check::parse(check) {
+                seen.checks.insert(checked::said(&name), checked::said(&found));
+            }
+        } else if let Some(left) = line.strip_prefix("left ") {
+            if let Some((project, name)) = left.split_once(' ').filter(|(project, _)| checked::is_plain(project)) {
+                seen.left.entry(project.to_owned()).or_default().insert(checked::said(name));
+            }
+        } else if line.starts_with('{') {
+            seen.containers.extend(container::parse(line));
+        }
+        if seen.containers.len() > MOST || seen.left.values().map(BTreeSet::len).sum::<usize>() > MOST {
+            return Err(format!("its Compose projects have more than {MOST} containers or volumes"));
+        }
+    }
+    if let Some(still) = still {
+        seen.listening.retain(|port| still.contains(port));
+    }
+    Ok(seen)
+}
+
+/// The Compose project that is to run: that of the manifest, unless another release is kept.
+#[must_use]
+pub fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
+    let wanted = || subject.environment.application.as_ref().map(|application| application.project.as_str());
+    files::kept(subject, host).map(|record| record.project.as_str()).or_else(wanted).unwrap_or_default()
+}
+
+/// The containers of the Compose project that is to run.
+pub fn containers<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
+    let project = project(subject, host);
+    host.services.containers.iter().filter(move |container| container.is_of(project))
+}
+
+/// The containers of each service: looked up once, however many services and containers a host names.
+#[derive(Debug, Default)]
+pub struct ByService<'a>(BTreeMap<&'a str, Vec<&'a Container>>);
+
+impl<'a> ByService<'a> {
+    /// Sorts the containers of the Compose project that is to run.
+    #[must_use]
+    pub fn of(subject: &Subject<'a>, host: &'a HostFacts) -> Self {
+        let mut all = BTreeMap::<&str, Vec<&Container>>::new();
+        for container in containers(subject, host) {
+            all.entry(&container.service).or_default().push(container);
+        }
+        Self(all)
+    }
+
+    /// Returns those of one service.
+    #[must_use]
+    pub fn get(&self, service: &str) -> &[&'a Container] {
+        self.0.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    fn judge(&self, subject: &Subject<'_>, host: &HostFacts, name: &str, record: &ServiceRecord) -> String {
+        container::judge(record, self.get(name), host.access.now, subject.environment.health.stable_for)
+    }
+}
+
+/// Reads `tcp 1F90`, as the kernel writes a port. Other protocols are left out.
+fn listener(line: &str) -> Result<Option<(u16, String)>, String> {
+    let Some((protocol, port)) = line.split_once(' ') else { return Ok(None) };
+    let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{}`", checked::said(port)))?;
+    Ok(["tcp", "udp"].contains(&protocol).then(|| (port, protocol.to_owned())))
+}
+
+/// The services of the release that waits or, where none does, that is live.
+#[must_use]
+pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, ServiceRecord> {
+    let live = || host.files.begun().next().map(|record| record.services.clone()).unwrap_or_default();
+    host.files.staged.as_ref().map_or_else(live, |staged| staged_records(subject, host, staged))
+}
+
+fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
+    let record = &staged.record;
+    // Compose resolved relative paths below the staging directory.
+    let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
+    let roots = [Utf8Path::new(&tree), Utf8Path::new(&record.directory)];
+    let keyed = |digest| files::key(subject, host).digest(&digest);
+    let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
+    let mut records = staged.model.records(&roots, &record.files.keys(), &variable, &keyed);
+    for service in records.values_mut() {
+        let outside = std::mem::take(&mut service.outside).into_iter();
+        service.outside =
+            outside.map(|(path, writes)| (start::live_path(path, &tree, &record.directory), writes)).collect();
+    }
+    build::mark(subject, host, staged, &mut records);
+    before::mark(subject, &mut records);
+    records
+}
+
+/// Shell that waits, for some ten seconds and `left` at most, until every health check has answered: what changes is
+/// noticed at once, and without asking again and again from afar. `None` where none is waited for.
+#[must_use]
+pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
+    let script = format!(
+        r#"{preamble}n=0
+while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter label=com.docker.compose.project={project})" ]; do
+  n=$((n + 1))
+  sleep 0.25 2>/dev/null || sleep 1
+done
+"#,
+        preamble = subject.preamble(),
+        times = (left.as_millis() / 250).min(40),
+        project = quote(project(subject, host))
+    );
+    containers(subject, host).any(Container::is_starting).then_some(script)
+}
+
+/// The facts as they are.
+#[must_use]
+pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::new();
+    let Some(live) = host.files.begun().next() else { return facts };
+    if files::digest(subject, host).is_some() {
+        let pending = host.files.staged.is_some() || host.files.swapping.is_some();
+        facts
+            .insert(RELEASE.to_owned(), if pending { format!("{} pending", live.digest) } else { live.digest.clone() });
+    }
+    let (records, running) = (records(subject, host), ByService::of(subject, host));
+    for (name, record) in &records {
+        let state = running.judge(subject, host, name, record);
+        if state != "missing" {
+            facts.insert(name.clone(), state);
+        }
+    }
+    let others = running.0.keys().filter(|service| !service.is_empty() && !records.contains_key(**service));
+    facts.extend(others.map(|service| ((*service).to_owned(), "not in the application".to_owned())));
+    for container in claims::former_containers(subject.environment, host, project(subject, host)) {
+        let state = container.state(host.access.now, subject.environment.health.stable_for);
+        facts.insert(format!("{}/{}", container.project, container.service), state);
+    }
+    facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
+    for check in gating(subject) {
+        if let Some(found) = host.services.checks.get(&check.name) {
+            facts.insert(format!("check {}", check.name), found.clone());
+        }
+    }
+    facts
+}
+
+/// The volumes of the Compose project that the live release has and the next one will not, as a fact of a plan.
+fn volumes_left<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> Option<(String, Vec<&'a str>)> {
+    let live = &host.files.begun().next()?.project;
+    let names: Vec<&str> =
+        host.services.left.get(live)?.iter().filter_map(|left| left.strip_prefix("volume ")).collect();
+    (live != project(subject, host) && !names.is_empty()).then(|| (format!("{VOLUMES}{live}"), names))
+}
+
+fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {
+    subject.environment.checks.iter().filter(|check| check.gate)
+}
+
+/// The facts as they are to be: every service in a good state, whichever it is.
+#[must_use]
+pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
+    let mut facts = Facts::new();
+    if subject.release.is_none() {
+        return facts;
+    }
+    let kept = files::kept(subject, host).map(|kept| kept.digest.clone());
+    if let Some(digest) = kept.or_else(|| files::identity(subject, host)) {
+        facts.insert(RELEASE.to_owned(), digest);
+    }
+    let running = ByService::of(subject, host);
+    for (name, record) in records(subject, host) {
+        let state = running.judge(subject, host, &name, &record);
+        let wanted = record.end.unwrap_or_else(|| "running".to_owned());
+        facts.insert(name, if container::good(&state) { state } else { wanted });
+    }
+    facts.extend(
+        gating(subject)
+            .map(|check| (format!("check {}", check.name), crate::resource::compose::check::PASSES.to_owned())),
+    );
+    facts.extend(volumes_left(subject, host).map(|(fact, names)| {
+        let (project, example) = (project(subject, host), names.first().copied().unwrap_or_default());
+        let stay = format!("stay, and {project} begins with new ones");
+        (fact, format!("{stay}, unless the Compose file names them (name: {example}, external: true)"))
+    }));
+    facts
+}
+
+/// Refuses ports that something else on the host holds, and files that find no room.
+#[must_use]
+pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    if let Some(archive) = &host.backups.restoring {
+        let name = &subject.environment.name;
+        let message = format!("Restoring {archive} broke off");
+        let hint =
+            format!("Run deployer restore {name} {archive} again: it begins anew, and the data of before is kept");
+        return Some(Failure::new(Reason::RestoreUnfinished, message).hint(hint));
+    }
+    if let Some(unknown) = before::unknown(subject, host) {
+        return Some(unknown);
+    }
+    let former = claims::former_containers(subject.environment, host, project(subject, host));
+    let ours: BTreeSet<(u16, &str)> = containers(subject, host).chain(former).flat_map(Container::ports).collect();
+    // An outdated staged release is replaced before any service starts, so its ports do not matter.
+    let outdated = host.files.staged.is_some() && files::staged_as_wanted(subject, host).is_none();
+    let records = if outdated { BTreeMap::new() } else { records(subject, host) };
+    let taken = records.iter().find_map(|(service, record)| {
+        let port = record.ports.iter().find(|port| {
+            host.services.listening.contains(&(port.port, port.protocol.clone()))
+                && !ours.contains(&(port.port, port.protocol.as_str()))
+        })?;
+        Some((service, port))
+    });
+    let taken = taken.map(|(service, port)| {
+        let message =
+            format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
+        Failure::new(Reason::PortTaken, message)
+    });
+    taken.or_else(|| files::live_preflight(subject, host))
+}
+
+/// Whether all is as wanted but for the record, which [`finish`] writes.
+#[must_use]
+pub fn settled(observed: &Facts, desired: &Facts) -> bool {
+    desired.iter().all(|(fact, value)| fact == RELEASE || observed.get(fact) == Some(value))
+        && observed.keys().all(|fact| desired.contains_key(fact))
+}
+
+/// The release that did not become healthy and the last one that was, where that one is to come back.
+#[must_use]
+pub fn fallback<'a>(
+    subject: &Subject<'_>,
+    host: &'a HostFacts,
+    reason: Reason,
+) -> Option<(&'a ReleaseRecord, &'a ReleaseRecord)> {
+    let its_own = matches!(reason, Reason::ServicesFailed | Reason::Unhealthy | Reason::CheckFailed);
+    let (bad, good) = (host.files.swapping.as_ref()?, host.files.current.as_ref()?);
+    let wanted = its_own && subject.environment.rollback == Rollback::OnFailure && bad.identity() != good.identity();
+    (wanted && good.restorable()).then_some((bad, good))
+}
+
+/// Containers that will not become healthy however long one waits.
+#[must_use]
+pub fn hopeless(subject: &Subject<'_>, host: &HostFacts) -> bool {
+    containers(subject, host).any(Container::hopeless)
+}

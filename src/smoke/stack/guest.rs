@@ -1,0 +1,91 @@
+//! A way in where a tracker is private or serves listed torrents only: a key, a torrent, both for as long as the test
+//! takes. Never says the token or the key.
+
+use super::Stack;
+use crate::io::http::{self, Roots};
+use crate::smoke::announce::escape;
+use reqwest::{Client, Method};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a key lasts that could not be taken back, in seconds.
+const LIFE: u64 = 300;
+
+/// What was made for the test.
+#[derive(Default)]
+pub struct Guest {
+    api: Option<Api>,
+    /// Paths below the API that are to be deleted.
+    made: Vec<SecretString>,
+}
+
+struct Api {
+    client: Client,
+    at: SocketAddr,
+    token: SecretString,
+}
+
+impl Guest {
+    /// Makes what the stack asks of its users.
+    ///
+    /// # Errors
+    /// Why nobody can be let in, for people.
+    pub async fn welcome(stack: &mut Stack<'_>, api: Option<SocketAddr>) -> Result<Self, String> {
+        let (private, listed) = (stack.tracker.private, stack.tracker.listed);
+        if !private && !listed {
+            return Ok(Self::default());
+        }
+        let (Some(at), Some(token)) = (api, stack.token.clone()) else {
+            return Err("the tracker is private or listed, and has no API to ask for a key".to_owned());
+        };
+        let client = http::client(LIMIT, None, &Roots::None).map_err(|error| http::why(&error))?;
+        let mut guest = Self { api: Some(Api { client, at, token }), made: Vec::new() };
+        if private {
+            stack.key = Some(guest.key().await?);
+        }
+        if listed {
+            let random = blake3::hash(uuid::Uuid::new_v4().as_bytes());
+            let mut hash = [0; 20];
+            hash.copy_from_slice(&random.as_bytes()[..20]);
+            let text = &random.to_hex()[..40];
+            guest.ask(Method::POST, &format!("whitelist/{text}"), None).await?;
+            guest.made.push(format!("whitelist/{text}").into());
+            stack.info_hash = Some(hash);
+        }
+        Ok(guest)
+    }
+
+    async fn key(&mut self) -> Result<SecretString, String> {
+        let answer = self.ask(Method::POST, "keys", Some(json!({ "key": null, "seconds_valid": LIFE }))).await?;
+        let key = answer.get("key").and_then(Value::as_str).ok_or("the API gave no key")?;
+        self.made.push(format!("key/{key}").into());
+        Ok(key.to_owned().into())
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let Some(api) = &self.api else { return Ok(Value::Null) };
+        let token = escape(api.token.expose_secret().as_bytes());
+        let url = format!("http://{}/api/v1/{path}?token={token}", api.at);
+        let mut request = api.client.request(method, url);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.map_err(|error| format!("the API: {}", http::why(&error)))?;
+        let status = response.status();
+        let body = http::body(response).await.map_err(|unread| unread.to_string())?;
+        if !status.is_success() {
+            return Err(format!("the API answers with status {}", status.as_u16()));
+        }
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Takes back what was made. A key that stays ends by itself.
+    pub async fn leave(self) {
+        for path in &self.made {
+            let _ = self.ask(Method::DELETE, path.expose_secret(), None).await;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What only the host reaches: the health check API, Prometheus, Grafana, an API that is not published. Never asks from
+//! this machine but through a forwarded port.
+
+use super::{Ports, Stack};
+use crate::manifest::environment::Application;
+use crate::manifest::tracker::{Issuer, Tracker};
+use crate::model::shell::quote;
+use crate::resource::compose::container::Container;
+use crate::resource::contract::guard;
+use crate::smoke::{Check, Login, Probe, Site, Vantage};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The certificate of Caddy's own authority, in a directory that Caddy can change.
+const ROOT: &str = "storage/caddy/data/caddy/pki/authorities/local/root.crt";
+
+/// What the host says of the stack.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// An address of the container of each service.
+    pub containers: BTreeMap<String, IpAddr>,
+    /// The root of Caddy's own certificates.
+    pub root: Option<String>,
+}
+
+/// Shell that prints what [`parse`] reads, of the containers that were seen.
+pub fn script<'a>(
+    tracker: &Tracker,
+    application: &Application,
+    containers: impl Iterator<Item = &'a Container>,
+) -> String {
+    let asked = containers.filter(|container| ["tracker", "grafana"].contains(&container.service.as_str()));
+    let addresses = asked.fold(String::new(), |text, container| {
+        let format = format!(
+            "address {} {{{{range .NetworkSettings.Networks}}}}{{{{.IPAddress}}}} {{{{end}}}}",
+            container.service
+        );
+        text + &format!("timeout -k 1 20 docker inspect -f {} {} || true\n", quote(&format), quote(&container.id))
+    });
+    let internal = tracker.tls.as_ref().is_some_and(|tls| tls.issuer == Issuer::Internal);
+    let root = format!(
+        "app={}\n{}pin \"$app\" && echo {ROOT} | show || true\n",
+        quote(application.host_directory.as_str()),
+        guard::FUNCTIONS
+    );
+    addresses + if internal { &root } else { "" }
+}
+
+/// Reads the script's output. Lines that it does not know are left out.
+pub fn parse(output: &str) -> Seen {
+    let mut seen = Seen::default();
+    for line in output.lines() {
+        if let ["address", service, first, ..] = line.split_whitespace().collect::<Vec<_>>()[..]
+            && let Ok(address) = first.parse()
+        {
+            seen.containers.insert(service.to_owned(), address);
+        }
+    }
+    seen.root = output.find("-----BEGIN CERTIFICATE-----").map(|at| output[at..].to_owned());
+    seen
+}
+
+/// The addresses of the host's own network that are to be reached.
+pub fn wanted(tracker: &Tracker, containers: &BTreeMap<String, IpAddr>) -> BTreeMap<&'static str, SocketAddr> {
+    let mut wanted = BTreeMap::new();
+    if let Some(address) = containers.get("tracker") {
+        wanted.insert("health", SocketAddr::new(*address, tracker.health_api.port));
+        wanted.extend(tracker.api.as_ref().map(|api| ("api", SocketAddr::new(*address, api.port))));
+    }
+    if tracker.prometheus.is_some() {
+        wanted.insert("prometheus", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9090));
+    }
+    if let (Some(_), Some(address)) = (&tracker.grafana, containers.get("grafana")) {
+        wanted.insert("grafana", SocketAddr::new(*address, 3000));
+    }
+    wanted
+}
+
+/// The checks.
+pub(super) fn checks(stack: &Stack<'_>, ports: &Ports<'_>, checks: &mut Vec<Check>) {
+    let mut add = |name: &str, probe| checks.push(Check { name: name.to_owned(), vantage: Vantage::Inside, probe });
+    let page =
+        |at, path: &str| Probe::Http { site: Site::plain(at), path: path.to_owned(), status: 200, contains: None };
+    if let Some(at) = ports.at("health") {
+        add("health check API", page(at, "/health_check"));
+    }
+    if let Some(at) = ports.at("api") {
+        add("API", page(at, "/api/health_check"));
+        if let (Some(token), true) = (&stack.token, stack.tracker.prometheus.is_some()) {
+            let (path, token) = ("/api/v1/metrics".to_owned(), token.clone());
+            add("figures for Prometheus", Probe::Metrics { site: Site::plain(at), path, token });
+        }
+    }
+    if let Some(at) = ports.at("prometheus") {
+        let jobs = ["tracker_stats", "tracker_metrics"].into_iter().map(str::to_owned).collect();
+        add("Prometheus", Probe::Prometheus { site: Site::plain(at), jobs });
+    }
+    if let (Some(at), Some(grafana)) = (ports.at("grafana"), &stack.tracker.grafana) {
+        let login = |password: &secrecy::SecretString| Login { user: grafana.user.clone(), password: password.clone() };
+        add("Grafana", Probe::Grafana { site: Site::plain(at), login: stack.grafana.as_ref().map(login) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_says_where_its_containers_are() {
+        let output = "sudo: unable to resolve host\naddress tracker 172.18.0.3 172.19.0.2 \naddress grafana \n\
+                      -----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n";
+        let seen = parse(output);
+        assert_eq!(seen.containers, BTreeMap::from([("tracker".to_owned(), IpAddr::from([172, 18, 0, 3]))]));
+        assert_eq!(seen.root.as_deref(), Some("-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"));
+        assert_eq!(parse(""), Seen::default());
+    }
+}
