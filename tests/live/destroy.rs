@@ -49,8 +49,9 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
     assert_eq!(marker["suspended"], true);
     assert_eq!(
         host.shell(&format!("find {STATE} -type f -printf '%f\\n' | sort")),
-        "last\nlease.lock\nlock\nlock.aside\nmarker.json\nserial\ntoken\n"
+        "claims\nlast\nlease.lock\nlock\nlock.aside\nmarker.json\nserial\ntoken\n"
     );
+    assert_eq!(host.shell(&format!("cat {STATE}/claims")).trim(), "", "no volume is left that it would claim");
     assert_eq!(work.run(&DESTROY).expect(0).outcome(), "converged");
 }
 

@@ -356,6 +356,7 @@ written() {
     at=
     [ "$other" = "$state/" ] || at=$(cat "$other"swapping.json "$other"current.json 2>/dev/null | sed -n 's/.*"directory":"\([^"]*\)".*/\1/p' | head -n 1)
     [ ! -f "$other"mounted ] || while IFS= read -r path; do
+      [ -n "$at" ] || case $path/ in "$app"/*) continue ;; esac
       case $path in /*) printf '%s\n' "$path" ;; *) [ -z "$at" ] || printf '%s/%s\n' "$at" "$path" ;; esac
     done <"$other"mounted
   done
