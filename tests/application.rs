@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::secret::Variable;
 use deployer::manifest::environment::{Application, Compose};
 use deployer::model::failure::Failure;
-use deployer::release::release::{Content, Release};
+use deployer::release::sent::{Content, Release};
 use deployer::release::{self, Tarball};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

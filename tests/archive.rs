@@ -5,7 +5,7 @@
 use camino::Utf8PathBuf;
 use deployer::model::failure::{Failure, Reason};
 use deployer::release::archive;
-use deployer::release::release::Archive;
+use deployer::release::sent::Archive;
 use sha2::{Digest, Sha256};
 use std::io::{Seek, Write};
 

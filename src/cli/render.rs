@@ -7,7 +7,7 @@ use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::prepare::{Prepared, Resolve};
-use crate::release::release::{Content, File};
+use crate::release::sent::{Content, File};
 use camino::Utf8Path;
 use std::io;
 

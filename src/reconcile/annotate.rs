@@ -6,7 +6,7 @@ use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use crate::reconcile::session::Session;
 use crate::release::image_name::familiar;
-use crate::release::release::File;
+use crate::release::sent::File;
 use crate::resource::contract::record::ServiceRecord;
 use crate::resource::services;
 use camino::{Utf8Path, Utf8PathBuf};

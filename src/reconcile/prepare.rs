@@ -9,7 +9,7 @@ use crate::model::event::{Left, PlannedStep, Why};
 use crate::model::failure::Failure;
 use crate::model::state::{Kind, Stage};
 use crate::release;
-use crate::release::release::{Login, Release};
+use crate::release::sent::{Login, Release};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts, Subject, drift};
 use data_encoding::BASE64;

@@ -3,7 +3,7 @@
 
 use super::hash;
 use super::image_name::familiar;
-use super::release::Archive;
+use super::sent::Archive;
 use crate::io::below;
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;

@@ -4,7 +4,7 @@
 use super::compose_files::within;
 use super::content::text;
 use super::references::{self, Paths, Reference, Role};
-use super::release::{Content, File};
+use super::sent::{Content, File};
 use super::yaml::{self, Id, Place, Tree};
 use super::{Files, invalid};
 use crate::model::failure::{Failure, Location};

@@ -4,7 +4,7 @@
 use super::content::text;
 use super::interpolation::Values;
 use super::references::Paths;
-use super::release::Release;
+use super::sent::Release;
 use super::tree::{self, Wish};
 use super::{ENV, Files, builds, compose_files, confidential, dotenv, in_memory, invalid, secrecy, seed};
 use crate::io::secret::{Redactor, Variable};

@@ -3,7 +3,7 @@
 
 use super::Files;
 use super::dotenv;
-use super::release::{Content, File};
+use super::sent::{Content, File};
 use camino::Utf8Path;
 use secrecy::SecretString;
 
@@ -63,7 +63,7 @@ fn password(address: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::release::Place;
+    use crate::release::sent::Place;
     use secrecy::ExposeSecret as _;
 
     fn found(path: &str, text: &str, secret: bool) -> Vec<String> {

@@ -2,7 +2,7 @@
 //! recorded. Never follows a link and never holds a large file.
 
 use super::invalid;
-use super::release::{Content, File, Place};
+use super::sent::{Content, File, Place};
 use crate::io::below;
 use crate::model::bounded;
 use crate::model::failure::Failure;

@@ -4,7 +4,7 @@ pub mod archive;
 pub mod builds;
 mod confidential;
 pub mod dotenv;
-pub mod release;
+pub mod sent;
 pub mod template;
 
 mod budget;
@@ -34,7 +34,7 @@ use crate::io::secret::{Redactor, Variable};
 use crate::manifest::environment::{Application, Source};
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8PathBuf;
-use release::{Content, File, Release};
+use sent::{Content, File, Release};
 use std::collections::BTreeMap;
 
 /// Reads an application: its files as they will be on the host, its Compose files, its image archives.
@@ -74,7 +74,7 @@ pub fn load(
 type Files = BTreeMap<Utf8PathBuf, File>;
 
 /// What the archives hold, and what is wrong with those that hold nothing of use.
-fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<release::Archive>, Vec<Failure>) {
+fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<sent::Archive>, Vec<Failure>) {
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for (image, path) in wanted {

@@ -1,7 +1,7 @@
 //! Files of a release as one tar stream. Never says when, where or by whom it was made: the same files
 //! give the same bytes.
 
-use super::release::{File, Release};
+use super::sent::{File, Release};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};

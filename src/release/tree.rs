@@ -4,7 +4,7 @@
 use super::hash::read;
 use super::left_out::{self, Rules, Why};
 use super::permissions::{is_private, mode};
-use super::release::{Content, File, Place};
+use super::sent::{Content, File, Place};
 use super::{Files, invalid};
 use crate::manifest::scope::{Scope, belongs_to_us};
 use crate::model::failure::{Failure, Reason};

@@ -24,7 +24,7 @@ use crate::manifest::environment::Environment;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::model::state::{Facts, Kind, Stage, State};
-use crate::release::release::Release;
+use crate::release::sent::Release;
 use crate::resource::contract::frame::Frame;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -7,7 +7,7 @@ use deployer::io::secret::Variable;
 use deployer::manifest;
 use deployer::manifest::environment::{Backup, Environment};
 use deployer::release;
-use deployer::release::release::Content;
+use deployer::release::sent::Content;
 use deployer::resource::Subject;
 use deployer::resource::contract::record::DigestKey;
 use deployer::resource::contract::whole::WRITE_WHOLE;

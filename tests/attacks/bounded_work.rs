@@ -7,7 +7,7 @@ mod common;
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::manifest::environment::Compose;
 use deployer::model::failure::{Failure, Reason};
-use deployer::release::release::Release;
+use deployer::release::sent::Release;
 use deployer::release::{self, archive};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -148,7 +148,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-fn read(bytes: &[u8]) -> Result<release::release::Archive, Failure> {
+fn read(bytes: &[u8]) -> Result<release::sent::Archive, Failure> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     archive::read("demo:1", Utf8Path::from_path(file.path()).unwrap())

@@ -5,7 +5,7 @@ use assert_cmd::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::manifest;
 use deployer::model::failure::Failure;
-use deployer::release::release::Release;
+use deployer::release::sent::Release;
 use deployer::release::{self, Tarball};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

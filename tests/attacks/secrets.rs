@@ -3,7 +3,7 @@
 
 use deployer::manifest;
 use deployer::reconcile::prepare;
-use deployer::release::release::Content;
+use deployer::release::sent::Content;
 use std::fs;
 
 /// A password that every encoding does something to.

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::ssh::Input;
 use deployer::model::diff;
 use deployer::model::state::Kind;
-use deployer::release::release::Release;
+use deployer::release::sent::Release;
 use deployer::resource::images::registry;
 use deployer::resource::{self, Command};
 use std::fmt::Write as _;

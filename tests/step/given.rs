@@ -6,7 +6,7 @@ use deployer::manifest;
 use deployer::manifest::environment::{Environment, Registry, Source};
 use deployer::model::state::Kind;
 use deployer::release;
-use deployer::release::release::{Archive, Login, Release};
+use deployer::release::sent::{Archive, Login, Release};
 use deployer::resource::contract::frame::Marks;
 use deployer::resource::contract::record::DigestKey;
 use deployer::resource::images::registry::Answer;
@@ -156,8 +156,8 @@ fn release(environment: &Environment, case: &Case) -> Release {
     let mut release = release::load(&wanted, &values, &deployer::io::secret::Redactor::default())
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
-        if let release::release::Content::Path(_) = &file.content {
-            file.content = release::release::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());
+        if let release::sent::Content::Path(_) = &file.content {
+            file.content = release::sent::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());
         }
     }
     let login = |(host, registry): (&String, &Registry)| {

@@ -3,7 +3,7 @@
 use crate::given::marks;
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::process;
-use deployer::release::release::File;
+use deployer::release::sent::File;
 use deployer::resource;
 use deployer::resource::contract::record::FileRecord;
 use deployer::resource::files::{Obstacle, OnHost};

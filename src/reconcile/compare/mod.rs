@@ -27,7 +27,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage, State};
 use crate::plan::Plan;
 use crate::reconcile::annotate;
-use crate::release::release::Release;
+use crate::release::sent::Release;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};

@@ -4,7 +4,7 @@
 mod templates;
 mod view;
 
-use super::release::{Directories, Owner, Place};
+use super::sent::{Directories, Owner, Place};
 use super::{ENV, Files, content, dotenv, in_memory, invalid};
 use crate::io::secret::Variable;
 use crate::manifest::environment::Application;

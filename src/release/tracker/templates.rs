@@ -4,7 +4,7 @@
 use crate::manifest::environment::Application;
 use crate::model::failure::Failure;
 use crate::release::content::text;
-use crate::release::release::{Content, File};
+use crate::release::sent::{Content, File};
 use crate::release::template;
 use crate::release::tree::{self, Wish};
 use crate::release::{Files, invalid, of_bytes};

@@ -3,7 +3,7 @@
 
 use crate::manifest::environment::Environment;
 use crate::model::checked::{self, ImageId, ReleaseId};
-use crate::release::release::Directories;
+use crate::release::sent::Directories;
 use crate::resource::compose::model::SERVICES;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 
 use super::SEED;
 use crate::model::digest::Digest;
-use crate::release::release::File;
+use crate::release::sent::File;
 use crate::resource::contract::record::{self, DigestKey, FileRecord};
 use crate::resource::images::registry;
 use crate::resource::{HostFacts, Subject};

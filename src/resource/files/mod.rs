@@ -20,7 +20,7 @@ use crate::io::ssh::{Input, Stream};
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
-use crate::release::release::File;
+use crate::release::sent::File;
 use crate::release::{Tarball, WHOLE};
 use camino::{Utf8Path, Utf8PathBuf};
 use digest::{is_keyed, is_of, wanted};

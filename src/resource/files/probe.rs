@@ -3,7 +3,7 @@
 
 use super::{END, Obstacle, OnHost, Seen, Staged};
 use crate::model::checked;
-use crate::release::release::File;
+use crate::release::sent::File;
 use crate::resource::Subject;
 use crate::resource::compose::model::Model;
 use crate::resource::contract::frame::LIMIT;

@@ -3,7 +3,7 @@
 
 use super::{END, SEED, lines};
 use crate::model::shell::quote;
-use crate::release::release::Owner;
+use crate::release::sent::Owner;
 use crate::resource::HostFacts;
 use crate::resource::access::LEGACY_MARKER;
 use crate::resource::contract::guard;

@@ -6,7 +6,7 @@ use crate::io::ssh::Input;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::release::builds::pinned;
-use crate::release::release::Release;
+use crate::release::sent::Release;
 use crate::release::within;
 use crate::resource::compose::model::Build;
 use crate::resource::contract::guard;

@@ -12,7 +12,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::release::image_name::{self, familiar};
-use crate::release::release::{Archive, Release};
+use crate::release::sent::{Archive, Release};
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
