@@ -233,6 +233,26 @@ async fn a_project_is_claimed_until_nothing_of_it_is_left() {
     }
 }
 
+/// Docker Compose keeps containers of the former owner that are as the new one wants them, with the former one's directory in their labels.
+#[test]
+fn containers_of_a_project_that_was_taken_over_are_the_new_owners() {
+    let Given { mut environment, facts: recorded, .. } = given(&cases().join("services/project-changed.txt")).unwrap();
+    environment.application.as_mut().unwrap().project = "shop--production".to_owned();
+    let own = |claims: &[&str]| {
+        let mut facts = recorded.clone();
+        facts.access.claims = claims::Seen::default();
+        facts.access.claims.note();
+        claims.iter().for_each(|claim| facts.access.claims.own(claim));
+        assert!(facts.access.claims.conflict("project two/web shop--production"));
+        let own = claims::own_containers(&environment, &facts).count();
+        (own, claims::own_projects(&environment, &facts).len())
+    };
+    let directory = "directory /opt/deployer/shop--production";
+    assert_eq!(own(&[directory]), (0, 0));
+    // A former version let both have it.
+    assert_eq!(own(&[directory, "project shop--production"]), (4, 0));
+}
+
 #[tokio::test]
 async fn what_a_former_owner_has_running_ends_with_its_claim() {
     let host = Host::new();

@@ -229,15 +229,17 @@ fn in_project<'a>(host: &'a HostFacts, project: &'a str) -> impl Iterator<Item =
 }
 
 /// Returns the containers of the Compose project of the manifest that belong to the environment: all of them, where a release of the
-/// environment has the project alone, else those that were started from its directory.
+/// environment has the project alone, else those that were started from its directory. Once another environment took the project over,
+/// all of them belong to that one: Docker Compose keeps those that it wants as they are, with the labels of their first start.
 pub fn own_containers<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
     let application = environment.application.as_ref();
     let project = application.map_or("", |application| application.project.as_str());
     let released = host.files.begun().any(|record| record.project == project);
     let (shared, same) = (shares_project(host), host.access.claims.conflict_in(Relation::Same));
+    let claims = claimed(host).contains(project);
     in_project(host, project).filter(move |container| {
         let from_here = container.directory.as_ref() == application.map(|application| &application.host_directory);
-        if shared { from_here && !same } else { released || from_here }
+        if shared { claims && from_here && !same } else { released || from_here }
     })
 }
 
