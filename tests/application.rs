@@ -7,9 +7,9 @@
 mod common;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::io::secret::Variable;
 use deployer::manifest::environment::{Application, Compose};
 use deployer::model::failure::Failure;
+use deployer::model::secret::Variable;
 use deployer::release::sent::{Content, Release};
 use deployer::release::{self, Tarball};
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +108,7 @@ fn applications_become_the_releases_that_are_written_beside_them() {
         let shown = match release::load(
             &compose(directory.join("app"), &case),
             &values(&case),
-            &deployer::io::secret::Redactor::default(),
+            &deployer::model::secret::Redactor::default(),
         ) {
             Ok(release) => listing(&release),
             Err(failures) => report(&failures),
@@ -124,7 +124,11 @@ fn applications_become_the_releases_that_are_written_beside_them() {
 /// Loads what stands in a directory made for one test.
 fn load(directory: &tempfile::TempDir) -> Result<Release, Vec<Failure>> {
     let directory = Utf8Path::from_path(directory.path()).unwrap().to_owned();
-    release::load(&compose(directory, &Case::default()), &BTreeMap::new(), &deployer::io::secret::Redactor::default())
+    release::load(
+        &compose(directory, &Case::default()),
+        &BTreeMap::new(),
+        &deployer::model::secret::Redactor::default(),
+    )
 }
 
 fn application(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -157,7 +161,7 @@ fn a_missing_directory_is_said_so() {
     let failures = release::load(
         &compose("/nowhere".into(), &Case::default()),
         &BTreeMap::new(),
-        &deployer::io::secret::Redactor::default(),
+        &deployer::model::secret::Redactor::default(),
     )
     .unwrap_err();
     assert_eq!(failures[0].message, "/nowhere is not a directory");
@@ -179,7 +183,7 @@ fn a_rendered_secret_and_a_private_template_are_the_owners_alone() {
     let case = Case { templates: true, secrets: [("TOKEN".into(), "x".into())].into(), ..Case::default() };
     let root = Utf8Path::from_path(directory.path()).unwrap().to_owned();
     let release =
-        release::load(&compose(root, &case), &values(&case), &deployer::io::secret::Redactor::default()).unwrap();
+        release::load(&compose(root, &case), &values(&case), &deployer::model::secret::Redactor::default()).unwrap();
     let mode = |name: &str| release.files[Utf8Path::new(name)].mode;
     assert_eq!((mode("a"), mode("b"), mode("c")), (0o600, 0o600, 0o600));
 }
@@ -240,7 +244,7 @@ fn a_file_that_becomes_a_link_after_it_was_loaded_is_not_sent() {
     let release = release::load(
         &compose(app.clone(), &Case::default()),
         &BTreeMap::new(),
-        &deployer::io::secret::Redactor::default(),
+        &deployer::model::secret::Redactor::default(),
     )
     .unwrap();
     std::fs::remove_dir_all(app.join("conf")).unwrap();
@@ -255,7 +259,7 @@ fn every_element_of_the_compose_specification_loads() {
         let loaded = release::load(
             &compose(directory.clone(), &Case::default()),
             &BTreeMap::new(),
-            &deployer::io::secret::Redactor::default(),
+            &deployer::model::secret::Redactor::default(),
         );
         if let Err(failures) = loaded {
             panic!("{directory}: {}", report(&failures));

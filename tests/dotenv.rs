@@ -1,7 +1,7 @@
 //! Laws of the `.env` file: what Compose reads back is what the manifest says, byte for byte. Never needs
 //! Compose: `read` below is a reader of its format, written from its description.
 
-use deployer::io::secret::Variable;
+use deployer::model::secret::Variable;
 use deployer::release::dotenv::{Problem, merge, quoted, statements};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

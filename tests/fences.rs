@@ -17,7 +17,7 @@ const FENCES: [(&str, &str); 23] = [
     ("/dev/fd/", "render/mod.rs"),
     ("set_hook", "render/mod.rs"),
     ("\"add-mask\"", "render/github.rs"),
-    ("aho_corasick::", "io/secret/"),
+    ("aho_corasick::", "model/secret/"),
     ("sqlx::", "io/store/"),
     ("indicatif::", "render/"),
     // Two servers: for those who watch us, and for OpenTofu's state.
@@ -51,23 +51,22 @@ const IMPORTS: [(&str, &str); 10] = [
 ];
 
 /// Imports against this order that are still there, and how many: to be taken out, never to be added to.
-const AGAINST: [(&str, &str, usize); 21] = [
-    ("cli", "io", 23),
+const AGAINST: [(&str, &str, usize); 20] = [
+    ("cli", "io", 22),
     ("cli", "manifest", 30),
     ("cli", "plan", 4),
     ("cli", "release", 2),
     ("cli", "resource", 17),
     ("cli", "smoke", 2),
     ("io", "resource", 2),
-    ("manifest", "io", 11),
+    ("manifest", "io", 2),
     ("model", "io", 1),
     ("model", "smoke", 1),
     ("plan", "manifest", 1),
     ("plan", "reconcile", 2),
     ("reconcile", "render", 1),
-    ("release", "io", 9),
+    ("release", "io", 3),
     ("release", "resource", 1),
-    ("render", "io", 3),
     ("render", "smoke", 4),
     ("resource", "io", 19),
     ("smoke", "manifest", 5),

@@ -650,7 +650,7 @@ async fn keys_are_judged_before_anything_connects() {
     }
     assert_eq!(sshd.log(), "", "nothing connected");
 
-    let source = deployer::io::secret::SecretSource::Environment { name: "KEY".into(), secret: true };
+    let source = deployer::model::secret::SecretSource::Environment { name: "KEY".into(), secret: true };
     let ssh = Ssh { identity: Some(Identity::Secret(source)), ..sshd.ssh() };
     let host = dial(&Way { key_text: Some(private.trim_end().into()), ..way(&ssh) }).await.unwrap();
     let directory = directory_of(sshd.port);

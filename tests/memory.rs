@@ -77,7 +77,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     let application = manifest.environments["prod"].application.clone().unwrap();
 
     let before = peak();
-    let release = release::load(&application, &BTreeMap::new(), &deployer::io::secret::Redactor::default()).unwrap();
+    let release = release::load(&application, &BTreeMap::new(), &deployer::model::secret::Redactor::default()).unwrap();
     let tarball = Tarball::of(&release);
     let stream = Stream::new(move |out| tarball.write(out));
     // As often as a broken connection makes it begin again.
@@ -94,7 +94,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     for (name, named) in [("compose.override.yaml", "compose.override.yaml"), (".env", ".env")] {
         File::create(root.join("app").join(name)).unwrap().set_len(GIB).unwrap();
         let failures =
-            release::load(&application, &BTreeMap::new(), &deployer::io::secret::Redactor::default()).unwrap_err();
+            release::load(&application, &BTreeMap::new(), &deployer::model::secret::Redactor::default()).unwrap_err();
         assert!(failures[0].message.contains(named) && failures[0].message.contains("16 MiB"), "{failures:?}");
         fs::remove_file(root.join("app").join(name)).unwrap();
     }

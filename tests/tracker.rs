@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
-use deployer::io::secret::Variable;
 use deployer::manifest;
+use deployer::model::secret::Variable;
 use deployer::release;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ fn render(environment: &manifest::environment::Environment) -> String {
     let application = environment.application.as_ref().unwrap();
     let values: BTreeMap<String, Variable> =
         application.variables.keys().map(|name| (name.clone(), value(name))).collect();
-    let release = release::load(application, &values, &deployer::io::secret::Redactor::default()).unwrap();
+    let release = release::load(application, &values, &deployer::model::secret::Redactor::default()).unwrap();
     let mut text = format!("compose files: {:?}\n", release.compose_files);
     for (path, owner) in &release.directories {
         writeln!(text, "directory {path} of {owner:?}").unwrap();
@@ -85,7 +85,7 @@ fn a_template_beside_the_manifest_replaces_ours_and_others_are_laid_over_it() {
     let environments = load().environments;
     let application = environments.values().next().unwrap().application.as_ref().unwrap();
     let failures =
-        release::load(application, &BTreeMap::new(), &deployer::io::secret::Redactor::default()).unwrap_err();
+        release::load(application, &BTreeMap::new(), &deployer::model::secret::Redactor::default()).unwrap_err();
     assert!(failures[0].message.contains("tracker.toml.tera does not render: variable `nothing`"), "{failures:?}");
     assert!(failures[0].advice().starts_with("Templates see the application's section"), "{failures:?}");
 }

@@ -2,11 +2,11 @@
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::io::secret::Redactor;
 use crate::io::ssh::Line;
 use crate::model::bounded;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::model::secret::Redactor;
 use crate::model::shell::quote;
 use crate::reconcile::connect;
 use crate::reconcile::execute::Sessions;

@@ -8,7 +8,7 @@ use super::provision::{Machine, ModuleSource, Provision};
 use super::tracker::{
     API_TOKEN, DATABASE_PASSWORD, Database, Endpoint, GRAFANA_PASSWORD, Issuer, ROOT_PASSWORD, Tls, Tracker,
 };
-use crate::io::secret::SecretSource;
+use crate::model::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
 /// The environment as a mapping in the manifest's own words.

@@ -31,8 +31,8 @@ pub use schema::{schema, schema_text};
 pub use suggest::nearest;
 pub use template::template;
 
-use crate::io::secret::SecretSource;
 use crate::model::failure::Location;
+use crate::model::secret::SecretSource;
 use camino::Utf8PathBuf;
 use environment::{Environment, Name};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,8 +2,8 @@
 //! Never holds a secret's value.
 
 use super::network::Protocol;
-use crate::io::secret::SecretSource;
 use crate::manifest::scope::Scope;
+use crate::model::secret::SecretSource;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -7,5 +7,6 @@ pub(crate) mod digest;
 pub mod event;
 pub mod failure;
 pub mod holder;
+pub mod secret;
 pub mod shell;
 pub mod state;

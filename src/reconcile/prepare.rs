@@ -1,12 +1,13 @@
 //! An environment made ready on this machine: its secrets resolved, its release rendered, its steps
 //! found. Never contacts a host.
 
-use crate::io::secret::{self, Redactor, SecretSource, Variable};
+use crate::io::secret;
 use crate::io::store::Record;
 use crate::manifest::environment::{DriftPolicy, Environment};
 use crate::model::diff;
 use crate::model::event::{Left, PlannedStep, Why};
 use crate::model::failure::Failure;
+use crate::model::secret::{Redactor, SecretSource, Value, Variable};
 use crate::model::state::{Kind, Stage};
 use crate::release;
 use crate::release::sent::{Login, Release};
@@ -215,7 +216,7 @@ impl Resolve {
     }
 
     /// A value; `None` where it is not read, or need not be there and is not.
-    async fn value(self, source: &SecretSource) -> Result<Option<secret::Value>, Failure> {
+    async fn value(self, source: &SecretSource) -> Result<Option<Value>, Failure> {
         if !self.covers(source) {
             return Ok(None);
         }

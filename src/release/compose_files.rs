@@ -4,9 +4,9 @@
 use super::references::Reference;
 use super::tree::Tree;
 use super::{ENV, Files, dotenv, invalid};
-use crate::io::secret::Variable;
 use crate::manifest::environment::Compose;
 use crate::model::failure::Failure;
+use crate::model::secret::Variable;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;

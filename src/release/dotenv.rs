@@ -5,8 +5,8 @@
 //! bare (to the end of the line), in single or in double quotes (over several lines), or `KEY` alone.
 
 use super::invalid;
-use crate::io::secret::Variable;
 use crate::model::failure::{Failure, Location};
+use crate::model::secret::Variable;
 use camino::Utf8Path;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;

@@ -30,9 +30,9 @@ pub(crate) use compose_files::within;
 pub(crate) use hash::digest_of;
 pub use tarball::{Tarball, WHOLE};
 
-use crate::io::secret::{Redactor, Variable};
 use crate::manifest::environment::{Application, Source};
 use crate::model::failure::{Failure, Reason};
+use crate::model::secret::{Redactor, Variable};
 use camino::Utf8PathBuf;
 use sent::{Content, File, Release};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Takes secrets out of every event before it is worded. Never leaves that to the place where an event was made.
 
 use super::{Command, Render};
-use crate::io::secret::Redactor;
 use crate::model::event::{Change, EnvironmentView, Event, Left, PlanView};
 use crate::model::failure::Failure;
+use crate::model::secret::Redactor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

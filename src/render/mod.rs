@@ -22,8 +22,8 @@ pub use actions::Files;
 pub use github::Command;
 pub use json::line;
 
-use crate::io::secret::Redactor;
 use crate::model::event::{Event, Sink};
+use crate::model::secret::Redactor;
 use actions::Actions;
 use clap::ColorChoice;
 use formed::{Form, Formed};

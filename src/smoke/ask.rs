@@ -2,7 +2,7 @@
 
 use super::{Check, Found, Judgement, Note, Probe, Trouble, Verdict};
 use super::{dns, grafana, http, http_tracker, metrics, prometheus, swarm, tls, udp_tracker};
-use crate::io::secret::Redactor;
+use crate::model::secret::Redactor;
 use futures::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};

@@ -3,9 +3,9 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::process;
-use deployer::io::secret::Variable;
 use deployer::manifest;
 use deployer::manifest::environment::{Backup, Environment};
+use deployer::model::secret::Variable;
 use deployer::release;
 use deployer::release::sent::Content;
 use deployer::resource::Subject;
@@ -74,7 +74,7 @@ impl Scene {
         let value = Variable { value: Some("s3cret".to_owned().into()), secret: true };
         let values = application.variables.keys().map(|name| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>();
         for (path, file) in
-            release::load(application, &values, &deployer::io::secret::Redactor::default()).unwrap().files
+            release::load(application, &values, &deployer::model::secret::Redactor::default()).unwrap().files
         {
             let Content::Bytes(bytes) = file.content else { panic!("{path} is in memory") };
             for directory in [&tree, &scene.app()] {

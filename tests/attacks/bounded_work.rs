@@ -28,7 +28,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
 fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
     let (files, seed) = (Vec::new(), seed.iter().cloned().map(Into::into).collect());
     let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
-    release::load(&common::application(compose), &BTreeMap::new(), &deployer::io::secret::Redactor::default())
+    release::load(&common::application(compose), &BTreeMap::new(), &deployer::model::secret::Redactor::default())
 }
 
 /// A Compose file that is refused as an invalid application, by these words and with its name.

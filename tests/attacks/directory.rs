@@ -71,7 +71,7 @@ impl Project {
     fn load(&self) -> Result<Release, Vec<Failure>> {
         let manifest = manifest::load(self.root.join("deployment.yaml").as_str(), None)?;
         let application = manifest.environments["prod"].application.clone().unwrap();
-        release::load(&application, &BTreeMap::new(), &deployer::io::secret::Redactor::default())
+        release::load(&application, &BTreeMap::new(), &deployer::model::secret::Redactor::default())
     }
 
     /// The files that are sent, after a look at every byte of them.
@@ -333,9 +333,9 @@ fn secret_files_are_told_from_others_however_compose_names_them() {
     let application = manifest.environments["prod"].application.clone().unwrap();
     let values = BTreeMap::from([(
         "STAGE".to_owned(),
-        deployer::io::secret::Variable { value: Some("prod".to_owned().into()), secret: false },
+        deployer::model::secret::Variable { value: Some("prod".to_owned().into()), secret: false },
     )]);
-    let release = release::load(&application, &values, &deployer::io::secret::Redactor::default())
+    let release = release::load(&application, &values, &deployer::model::secret::Redactor::default())
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     let found: BTreeSet<String> =
         release.files.iter().filter(|(_, file)| file.secret).map(|(path, _)| path.to_string()).collect();

@@ -2,10 +2,10 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::opentofu::{Action, Backend, Outputs, Proposed, Purpose, Tofu, Vault, Work};
-use deployer::io::secret::Redactor;
 use deployer::io::store::Store;
 use deployer::model::failure::Failure;
 use deployer::model::holder::Holder;
+use deployer::model::secret::Redactor;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -1,9 +1,9 @@
 //! What of drift is corrected and what is left, from recordings. Never needs a host.
 
 use crate::given::{Given, given, root};
-use deployer::io::secret::Redactor;
 use deployer::manifest::environment::{DriftPolicy, Ignore};
 use deployer::model::event::{Left, Why};
+use deployer::model::secret::Redactor;
 use deployer::model::state::{Kind, Stage};
 use deployer::reconcile::prepare::Prepared;
 use deployer::resource::drift;

@@ -1,9 +1,9 @@
 //! What a case gives: the manifest, its application, and a recording. Never reads an image archive.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::io::secret::{SecretSource, Variable};
 use deployer::manifest;
 use deployer::manifest::environment::{Environment, Registry, Source};
+use deployer::model::secret::{SecretSource, Variable};
 use deployer::model::state::Kind;
 use deployer::release;
 use deployer::release::sent::{Archive, Login, Release};
@@ -153,7 +153,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
         case.files.iter().for_each(|(path, text)| fs::write(directory.join(path), text).unwrap());
         compose.directory = directory.to_owned();
     }
-    let mut release = release::load(&wanted, &values, &deployer::io::secret::Redactor::default())
+    let mut release = release::load(&wanted, &values, &deployer::model::secret::Redactor::default())
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
         if let release::sent::Content::Path(_) = &file.content {

@@ -5,8 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use deployer::io::opentofu::{Left, Said, failure, judge, read_line, read_plan, read_state};
-use deployer::io::secret::Redactor;
 use deployer::model::failure::Reason;
+use deployer::model::secret::Redactor;
 use secrecy::SecretString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! What OpenTofu complains of, and the failure that becomes of it. Never shows a value that OpenTofu or the caller
 //! marks as sensitive.
 
-use crate::io::secret::Redactor;
 use crate::model::failure::{Failure, Reason};
+use crate::model::secret::Redactor;
 use serde::Deserialize;
 use std::fmt::Write as _;
 

@@ -2,7 +2,7 @@
 
 use super::model::{Action, AttributeChange, Outputs, Planned, ResourceChange};
 use super::state;
-use crate::io::secret::Redactor;
+use crate::model::secret::Redactor;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;

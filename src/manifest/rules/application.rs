@@ -92,7 +92,7 @@ fn files(compose: &ComposeSpec, directory: &Utf8Path, reading: &mut Reading<'_>)
     compose.files.value().into_iter().flatten().map(|file| file.value.clone()).collect()
 }
 
-fn variables(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String, crate::io::secret::SecretSource> {
+fn variables(compose: &ComposeSpec, reading: &mut Reading<'_>) -> BTreeMap<String, crate::model::secret::SecretSource> {
     let written = compose.variables.value().into_iter().flatten();
     written.map(|(name, value)| (name.value.clone(), values::variable(name, value, reading))).collect()
 }

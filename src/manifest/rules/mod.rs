@@ -23,7 +23,7 @@ use super::environment::{Environment, Name};
 use super::report::Report;
 use super::spec::{ManifestSpec, Whole};
 use super::written::{Given, Spot, Written};
-use crate::io::secret::SecretSource;
+use crate::model::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,13 +4,13 @@ mod hetzner;
 
 use super::scalars::{duration, line, whole};
 use super::{Reading, shown, values};
-use crate::io::secret::SecretSource;
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{FirewallWish, Protocol};
 use crate::manifest::provision::{Login, Lxd, LxdDisk, LxdKind, Machine, Module, ModuleSource, Outputs, Provision};
 use crate::manifest::report::Report;
 use crate::manifest::spec::{BackendSpec, LxdSpec, ModuleSpec, OutputsSpec, ProvisionedSpec, Scalar, Text};
 use crate::manifest::written::{Given, Spot, Written};
+use crate::model::secret::SecretSource;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

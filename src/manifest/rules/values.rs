@@ -2,11 +2,11 @@
 
 use super::scalars::switch;
 use super::{Reading, paths, shown};
-use crate::io::secret::SecretSource;
 use crate::manifest::claim::Need;
 use crate::manifest::report::Report;
 use crate::manifest::spec::{Scalar, SourceSpec, Switch, ValueSpec};
 use crate::manifest::written::{Given, Spot, Written};
+use crate::model::secret::SecretSource;
 
 const SOURCES: &str = "{ from_env: NAME }, { from_file: path } or { from_command: [program, argument] }";
 

@@ -6,6 +6,7 @@ use crate::io::ssh::{Host, Way};
 use crate::manifest::environment::Environment;
 use crate::model::event::{Event, Sink};
 use crate::model::failure::{Failure, Reason};
+use crate::model::secret::SecretSource;
 use crate::reconcile::prepare::Prepared;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ async fn way<'a>(environment: &'a Environment, known: &'a [String], accept_new: 
     if environment.address.is_empty() {
         return Err(no_machine(environment.name.as_str()));
     }
-    let resolve = async |source: Option<&secret::SecretSource>| match source {
+    let resolve = async |source: Option<&SecretSource>| match source {
         Some(source) => secret::resolve(source).await.map(|value| Some(value.text)),
         None => Ok(None),
     };

@@ -1,9 +1,9 @@
 //! How a machine is made, in a form that outlives its entry: it is taken down by that once the entry is gone. Never holds
 //! a secret's value; of one that stood in the manifest itself, only that it was there is kept.
 
-use crate::io::secret::SecretSource;
 use crate::manifest::provision::{Login, Machine, Provision, TOKEN};
 use crate::model::failure::{Failure, Reason};
+use crate::model::secret::SecretSource;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -2,12 +2,13 @@
 
 use super::{keys, recipe};
 use crate::io::opentofu::{Tofu, Vault};
-use crate::io::secret::{self, SecretSource};
+use crate::io::secret;
 use crate::io::store::{Plain, Store};
 use crate::manifest::environment::Environment;
 use crate::manifest::provision::Provision;
 use crate::model::failure::{Failure, Reason};
 use crate::model::holder::Holder;
+use crate::model::secret::SecretSource;
 use camino::Utf8PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;

@@ -2,11 +2,11 @@
 //! again whose times, size and inode are those of the last look.
 
 use crate::io::below;
-use crate::io::secret::SecretSource;
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::scope::{self, OURS};
 use crate::manifest::tracker::Issuer;
 use crate::model::digest::Digest;
+use crate::model::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;

@@ -4,8 +4,8 @@
 
 mod bounds;
 
-use crate::io::secret::Variable;
 use crate::model::failure::{Failure, Location, Reason};
+use crate::model::secret::Variable;
 use bounds::Trouble;
 use camino::Utf8Path;
 use secrecy::ExposeSecret;

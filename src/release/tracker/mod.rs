@@ -6,10 +6,10 @@ mod view;
 
 use super::sent::{Directories, Owner, Place};
 use super::{ENV, Files, content, dotenv, in_memory, invalid};
-use crate::io::secret::Variable;
 use crate::manifest::environment::Application;
 use crate::manifest::tracker::{API_TOKEN, DATABASE_PASSWORD, Database, Issuer, Tracker};
 use crate::model::failure::Failure;
+use crate::model::secret::Variable;
 use crate::release::template;
 use camino::{Utf8Path, Utf8PathBuf};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

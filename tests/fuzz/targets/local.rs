@@ -6,12 +6,12 @@ mod common;
 use super::{bytes, cases, files, read, target, text};
 use crate::Target;
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::io::secret::{Redactor, Variable};
 use deployer::io::store::Record;
 use deployer::manifest::edit::{self, Entry};
 use deployer::manifest::environment::{Compose, Name};
 use deployer::manifest::torrust::{self, Wish};
 use deployer::model::event::PlanView;
+use deployer::model::secret::{Redactor, Variable};
 use deployer::plan::saved::{Bound, SavedPlan};
 use deployer::release::{self, archive, dotenv, image_name};
 use deployer::{foreign, manifest};
@@ -154,7 +154,7 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     fs::write(directory.join(name), bytes).unwrap();
     let compose =
         Compose { directory, files: Vec::new(), templates, seed: Vec::new(), links: Vec::new(), readable: Vec::new() };
-    let _ = release::load(&common::application(compose), &values(), &deployer::io::secret::Redactor::default());
+    let _ = release::load(&common::application(compose), &values(), &deployer::model::secret::Redactor::default());
 }
 
 fn in_archive(bytes: &[u8]) {

@@ -3,7 +3,7 @@
 use super::{bytes, read, target, text};
 use crate::Target;
 use deployer::io::opentofu::{Lock, Said, failure, judge, read_line, read_plan, read_state};
-use deployer::io::secret::Redactor;
+use deployer::model::secret::Redactor;
 
 pub fn all() -> Vec<Target> {
     let state = r#"{"version":4,"terraform_version":"1.10.0","serial":3,"lineage":"l","outputs":{"address":{"value":"192.0.2.1","type":"string"},"s":{"value":["x"],"sensitive":true}},"resources":[{"mode":"managed","type":"hcloud_server","name":"machine","module":"module.a","instances":[{"attributes":{}}]}]}"#;

@@ -10,11 +10,11 @@ pub use backup::read as backup;
 
 use super::scalars::{duration, image_name, switch};
 use super::{Reading, shown, values};
-use crate::io::secret::SecretSource;
 use crate::manifest::spec::{AnnounceSpec, TrackerSpec, ValueSpec};
 use crate::manifest::suggest;
 use crate::manifest::tracker::{API_TOKEN, IMAGES, LogLevel, Tracker};
 use crate::manifest::written::{Given, Written};
+use crate::model::secret::SecretSource;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

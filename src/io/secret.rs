@@ -1,96 +1,14 @@
-//! Values that cannot be printed or stored, and where they are read from. Never derives `Debug` or
-//! `Serialize` for a value; `secrecy` wipes it when it is dropped.
-
-mod forms;
-mod redactor;
-
-pub use redactor::Redactor;
+//! Reads values from their sources: variables, files and commands of the runner.
 
 use crate::io::process::{self, Environment};
 use crate::model::failure::{Failure, Reason};
-use camino::Utf8PathBuf;
+use crate::model::secret::{SecretSource, Value};
 use secrecy::SecretString;
 use std::time::Duration;
 use zeroize::Zeroize;
 
 /// How long a command may take to tell a value.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Where a value comes from, and whether it is secret.
-#[derive(Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// Written in the manifest: shown freely when `secret` is false.
-    Literal {
-        /// The value.
-        value: String,
-        /// Whether it is treated as a secret all the same.
-        secret: bool,
-    },
-    /// An environment variable of the runner.
-    Environment {
-        /// Its name.
-        name: String,
-        /// False for `secret: false`.
-        secret: bool,
-    },
-    /// A file of the runner; one trailing newline is dropped.
-    File {
-        /// Absolute path.
-        path: Utf8PathBuf,
-        /// False for `secret: false`.
-        secret: bool,
-    },
-    /// Standard output of a command, started without a shell, 30 s; one trailing newline is dropped.
-    Command {
-        /// The command and its arguments.
-        argv: Vec<String>,
-        /// False for `secret: false`.
-        secret: bool,
-    },
-}
-
-/// The value of one variable of the manifest.
-#[derive(Clone)]
-pub struct Variable {
-    /// The value; `None` where its source was not asked or gave none (offline, check).
-    pub value: Option<SecretString>,
-    /// Whether it must not be shown.
-    pub secret: bool,
-}
-
-impl std::fmt::Debug for SecretSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let secret = match self {
-            Self::Literal { value, secret: false } => return write!(f, "{value:?}"),
-            Self::Literal { secret, .. } => {
-                f.write_str("literal")?;
-                secret
-            }
-            Self::Environment { name, secret } => {
-                write!(f, "from_env {name}")?;
-                secret
-            }
-            Self::File { path, secret } => {
-                write!(f, "from_file {path}")?;
-                secret
-            }
-            Self::Command { argv, secret } => {
-                write!(f, "from_command {argv:?}")?;
-                secret
-            }
-        };
-        if *secret { f.write_str(" (secret)") } else { Ok(()) }
-    }
-}
-
-/// A resolved value.
-#[derive(Clone)]
-pub struct Value {
-    /// The text; may be empty.
-    pub text: SecretString,
-    /// Whether it must not be shown.
-    pub secret: bool,
-}
 
 /// Reads a value from its source.
 ///
@@ -154,6 +72,7 @@ fn text(mut bytes: Vec<u8>) -> Option<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use camino::Utf8PathBuf;
     use secrecy::ExposeSecret as _;
 
     async fn resolved(source: SecretSource) -> Result<String, Failure> {
