@@ -5,9 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use camino::Utf8PathBuf;
-use deployer::io::ssh::{Host, Input, Line, Output, Stream, Way};
+use deployer::io::ssh::{Host, Line, Output, Way};
 use deployer::manifest::environment::{Identity, Ssh};
 use deployer::model::failure::{Failure, Reason};
+use deployer::model::input::{Input, Stream};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -197,7 +198,7 @@ async fn runs_scripts_with_all_their_bytes() {
     assert_eq!(run(&host, "").await.status, 0);
 
     let data: Vec<u8> = (0..=255).cycle().take(3 << 20).collect();
-    let output = host.run("cat", Input::Bytes(data.clone()), SOON).await.unwrap();
+    let output = host.run("cat", Input::Bytes(data.clone().into()), SOON).await.unwrap();
     assert!(output.stdout == data && output.status == 0);
     let file = sshd.path("data");
     fs::write(&file, &data).unwrap();
@@ -216,7 +217,7 @@ async fn runs_scripts_with_all_their_bytes() {
     let broken = host.run("cat", Input::Stream(broken), SOON).await.unwrap_err();
     assert_eq!((broken.reason, broken.message.as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
     // A script that does not want its input is no deadlock and no failure.
-    assert_eq!(host.run("exit 4", Input::Bytes(data), SOON).await.unwrap().status, 4);
+    assert_eq!(host.run("exit 4", Input::Bytes(data.into()), SOON).await.unwrap().status, 4);
     let missing = host.run("cat", Input::File(sshd.path("missing")), SOON).await.unwrap_err();
     assert_eq!(missing.reason, Reason::UploadFailed);
     host.close().await;
@@ -367,7 +368,7 @@ async fn nothing_of_a_script_is_in_any_argument() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
     let look = "c=zaunkoenig; c=$c-script; : zaunkoenig-script; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null; echo; done";
-    let output = host.run(look, Input::Bytes(b"zaunkoenig-input".to_vec()), SOON).await.unwrap();
+    let output = host.run(look, Input::Bytes(b"zaunkoenig-input".to_vec().into()), SOON).await.unwrap();
     let seen = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(seen.contains("deployer-begin"), "the carrier is seen: {seen}");
     assert!(!seen.contains("zaunkoenig"), "{seen}");

@@ -4,8 +4,8 @@
 #![expect(clippy::print_stdout, reason = "the figure is what people want to see")]
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::io::ssh::Stream;
 use deployer::manifest;
+use deployer::model::input::Stream;
 use deployer::release::{self, Tarball};
 use std::collections::BTreeMap;
 use std::fs::{self, File};

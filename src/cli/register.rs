@@ -100,7 +100,7 @@ async fn contact(context: &Context, args: &Args, environment: Environment) -> Re
     )
     .await?;
     let keys = connection.host_keys().to_vec();
-    let output = connection.run("id -u", crate::io::ssh::Input::Empty, crate::resource::SHORT).await;
+    let output = connection.run("id -u", crate::model::input::Input::Empty, crate::resource::SHORT).await;
     connection.close().await;
     output.map(|_| keys)
 }

@@ -3,11 +3,11 @@
 use super::look;
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
-use crate::io::ssh::Input;
 use crate::io::store::Run;
 use crate::manifest;
 use crate::model::event::{Event, FailedView, Outcome, StepState, StepView};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Kind;
 use crate::reconcile::prepare::Resolve;

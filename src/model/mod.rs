@@ -7,6 +7,7 @@ pub(crate) mod digest;
 pub mod event;
 pub mod failure;
 pub mod holder;
+pub mod input;
 pub mod secret;
 pub mod shell;
 pub mod state;

@@ -4,10 +4,10 @@
 use super::contract::record::{DigestKey, FORMAT, Marker};
 use super::contract::{claims, lease};
 use super::{Command, HostFacts, SHORT, Subject, keep};
-use crate::io::ssh::Input;
 use crate::manifest::environment::Environment;
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::state::Facts;
 
 /// What the host says of itself and of us.

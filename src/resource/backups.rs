@@ -2,11 +2,11 @@
 //! What the data is, the release's own script knows. Never stops a service to make one.
 
 use super::{Command, HostFacts, LONG, Subject};
-use crate::io::ssh::Input;
 use crate::manifest::environment::{Application, Backup, Environment, Name, Schedule};
 use crate::model::checked::{self, ArchiveName, Sha256Hex};
 use crate::model::event::BackupView;
 use crate::model::failure::Reason;
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use jiff::Timestamp;
 use std::time::Duration;

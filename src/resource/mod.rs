@@ -19,9 +19,9 @@ pub mod updates;
 
 pub use crate::resource::contract::lane::{Lane, PATIENCE};
 
-use crate::io::ssh::Input;
 use crate::manifest::environment::Environment;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::{Facts, Kind, Stage, State};
 use crate::release::sent::Release;

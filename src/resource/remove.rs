@@ -6,9 +6,9 @@ use super::contract::{claims, guard};
 use super::{
     Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, images, keep, schedules, scripts, updates,
 };
-use crate::io::ssh::Input;
 use crate::manifest::environment::{Application, Environment};
 use crate::model::failure::Reason;
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::{Kind, Stage};
 use std::fmt::Write as _;

@@ -2,10 +2,10 @@
 //! after this environment.
 
 use super::{Command, HostFacts, SHORT, Subject, backups};
-use crate::io::ssh::Input;
 use crate::manifest::environment::{Backup, Schedule};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use data_encoding::HEXLOWER;

@@ -3,10 +3,10 @@
 
 use super::contract::exclusive;
 use super::{Command, HostFacts, LONG, Subject};
-use crate::io::ssh::Input;
 use crate::manifest::environment::Script;
 use crate::model::checked;
 use crate::model::failure::Reason;
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use data_encoding::HEXLOWER;

@@ -3,10 +3,10 @@
 
 use super::contract::exclusive;
 use super::{Command, HostFacts, LONG, SHORT, Subject, keep};
-use crate::io::ssh::Input;
 use crate::manifest::environment::SecurityUpdates;
 use crate::model::checked::{self, Sha256Hex};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use data_encoding::HEXLOWER;

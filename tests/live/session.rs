@@ -2,9 +2,10 @@
 
 use super::bed::{BedHost, bed, bed_value};
 use camino::Utf8PathBuf;
-use deployer::io::ssh::{Host, Input, Output, Way};
+use deployer::io::ssh::{Host, Output, Way};
 use deployer::manifest::environment::{Identity, Ssh};
 use deployer::model::failure::{Failure, Reason};
+use deployer::model::input::Input;
 use secrecy::SecretString;
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,7 @@ async fn script(
 async fn sudo_in_all_its_moods() {
     let host = BedHost::bare();
     host.shell(USERS);
-    let id = |user, password| script(&host, user, password, "id -u; cat", Input::Bytes(b"data".to_vec()));
+    let id = |user, password| script(&host, user, password, "id -u; cat", Input::Bytes(b"data".to_vec().into()));
 
     // Root, a user whose sudo does not ask, and a password that nobody asks for.
     for (user, password) in [("root", None), ("deploy", None), ("root", Some("unasked")), ("deploy", Some("unasked"))] {
@@ -79,7 +80,8 @@ async fn sudo_in_all_its_moods() {
     assert!(!host.shell("journalctl --no-pager; cat /var/log/*.log 2>/dev/null || :").contains("canary"));
     // Large data both ways under a password.
     let data: Vec<u8> = (0..=255).cycle().take(2 << 20).collect();
-    let output = script(&host, "asks", Some(PASSWORD), "cat", Input::Bytes(data.clone())).await.expect("it runs");
+    let output =
+        script(&host, "asks", Some(PASSWORD), "cat", Input::Bytes(data.clone().into())).await.expect("it runs");
     assert!(output.stdout == data);
 
     for user in ["plain", "screen"] {

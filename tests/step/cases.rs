@@ -3,8 +3,8 @@
 
 use crate::given::{Given, given, root};
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::io::ssh::Input;
 use deployer::model::diff;
+use deployer::model::input::Input;
 use deployer::model::state::Kind;
 use deployer::release::sent::Release;
 use deployer::resource::images::registry;

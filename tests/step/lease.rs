@@ -4,9 +4,9 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::disk;
 use deployer::io::process::{self, Finished};
-use deployer::io::ssh::Input;
 use deployer::model::failure::Reason;
 use deployer::model::holder::{Holder, Owner};
+use deployer::model::input::Input;
 use deployer::resource::contract::lease::{self, Answer, Key};
 use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::resource::{Command, Lane};

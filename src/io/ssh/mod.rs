@@ -1,6 +1,7 @@
 //! One SSH session: run scripts, send data, follow output, forward ports. The only file that names `openssh`; it
 //! knows nothing about what the scripts do.
 
+mod blocks;
 mod forward;
 mod hand_over;
 mod identity;
@@ -9,19 +10,18 @@ mod login_log;
 mod master;
 pub(crate) mod script;
 pub(crate) mod settings;
-mod stream;
 pub(crate) mod trouble;
 mod way;
 
 pub use forward::Forward;
 pub use key::public;
 pub use script::Line;
-pub use stream::Stream;
 pub use way::Way;
 
 use crate::io::scratch::Claim;
 use crate::model::bounded::{self, Ends};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::{Input, Stream};
 use openssh::{Child, ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
@@ -41,19 +41,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const OPENING: Duration = Duration::from_secs(30);
 /// How long sudo may take to check a password.
 const SUDO: Duration = Duration::from_secs(30);
-
-/// Bytes that follow a script on its standard input.
-#[derive(Clone)]
-pub enum Input {
-    /// None.
-    Empty,
-    /// From memory; may hold secrets, never printed.
-    Bytes(Vec<u8>),
-    /// A file of this machine, streamed.
-    File(camino::Utf8PathBuf),
-    /// Made while it is sent.
-    Stream(Stream),
-}
 
 /// What a script left behind.
 #[derive(Clone, Debug)]
@@ -316,7 +303,6 @@ impl Host {
         match tail {
             Tail::None => {}
             Tail::Bytes(bytes) => {
-                let bytes = Zeroizing::new(bytes);
                 let _ = stdin.write_all(&bytes).await;
             }
             Tail::File(mut file, path) => {
@@ -331,7 +317,7 @@ impl Host {
                 }
             }
             Tail::Stream(stream) => {
-                let (mut blocks, producer) = stream.start();
+                let (mut blocks, producer) = blocks::start(&stream);
                 while let Some(block) = blocks.recv().await.map(Zeroizing::new) {
                     // The script ended early: its exit code tells why.
                     if stdin.write_all(&block).await.is_err() {
@@ -385,7 +371,7 @@ impl Host {
 /// What follows a script on its standard input.
 enum Tail {
     None,
-    Bytes(Vec<u8>),
+    Bytes(Zeroizing<Vec<u8>>),
     File(tokio::fs::File, camino::Utf8PathBuf),
     Stream(Stream),
     /// Nothing, but it stays open as long as somebody listens.

@@ -2,9 +2,10 @@
 
 use super::{Machine, as_declared, reached_at};
 use crate::io::opentofu::{Action, Outputs, Purpose};
-use crate::io::ssh::{Host, Input};
+use crate::io::ssh::Host;
 use crate::io::store::Plain;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::state::Stage;
 use crate::reconcile::connect;
 use crate::reconcile::session::Session;

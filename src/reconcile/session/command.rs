@@ -2,8 +2,9 @@
 //! waits for what still works there and learns how it ended. Never does one begin while another copy of it works.
 
 use super::{Lease, Session};
-use crate::io::ssh::{Host, Input, Output};
+use crate::io::ssh::{Host, Output};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::reconcile::connect;
 use crate::resource::contract::lease::Key;
 use crate::resource::{self, Command, Lane};

@@ -2,9 +2,10 @@
 //! (`MaxSessions 1`) and a long command has it, over a second connection: so the lease still expires with its runner,
 //! unlike one that the command itself renewed on the host.
 
-use crate::io::ssh::{Host, Input, Output};
+use crate::io::ssh::{Host, Output};
 use crate::manifest::environment::Environment;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::reconcile::connect;
 use crate::resource::SHORT;
 use crate::resource::contract::lease::BEAT;

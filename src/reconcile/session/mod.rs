@@ -8,9 +8,10 @@ pub(crate) mod look;
 pub(crate) use command::{Attempt, TRIES, Verdict};
 pub use lease::{Claim, Lease};
 
-use crate::io::ssh::{Host, Input, Output};
+use crate::io::ssh::{Host, Output};
 use crate::model::event::{Event, FailedView, Sink};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::state::Kind;
 use crate::reconcile::connect;
 use crate::reconcile::machine::Machine;

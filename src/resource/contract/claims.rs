@@ -3,10 +3,10 @@
 //! directories that contain one another, whichever manifests they come from.
 
 use super::guard;
-use crate::io::ssh::Input;
 use crate::manifest::environment::{Application, Environment};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::resource::access::marker_of;
 use crate::resource::compose::container::Container;

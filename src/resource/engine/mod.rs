@@ -7,10 +7,10 @@ pub use ipv6::remark;
 
 use super::contract::exclusive;
 use super::{Command, HostFacts, LONG, Subject, access, firewall};
-use crate::io::ssh::Input;
 use crate::manifest::environment::EngineSource;
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 

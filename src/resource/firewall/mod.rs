@@ -11,8 +11,8 @@ pub use remark::remark;
 
 use super::contract::exclusive;
 use super::{Command, HostFacts, LONG, SHORT, Subject, services};
-use crate::io::ssh::Input;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use std::collections::BTreeSet;

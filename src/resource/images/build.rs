@@ -2,8 +2,8 @@
 //! never what was built from the same before.
 
 use super::{brought, logins, with_login};
-use crate::io::ssh::Input;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::release::builds::pinned;
 use crate::release::sent::Release;
@@ -130,7 +130,7 @@ fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (St
     Command {
         title: format!("build {}", images.join(", ")),
         script,
-        input: login.map_or(Input::Empty, Input::Bytes),
+        input: login.map_or(Input::Empty, |login| Input::Bytes(login.into())),
         limit: LONG,
         reason: Reason::BuildFailed,
     }

@@ -6,9 +6,9 @@ pub mod registry;
 
 use super::contract::record::ServiceRecord;
 use super::{Command, HostFacts, LONG, Subject, access, files, services};
-use crate::io::ssh::Input;
 use crate::model::checked::{self, ImageId};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::release::image_name::{self, familiar};
@@ -256,7 +256,7 @@ fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&st
     Command {
         title: format!("pull image {image}"),
         script: subject.preamble() + &script.join("\n") + &brought(image),
-        input: login.map_or(Input::Empty, Input::Bytes),
+        input: login.map_or(Input::Empty, |login| Input::Bytes(login.into())),
         limit: LONG,
         reason: Reason::ImageUnavailable,
     }

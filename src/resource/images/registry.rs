@@ -2,10 +2,10 @@
 //! run. Never changes anything on the host, and never compares an image that names its digest, is built or shipped.
 
 use super::{Origin, origins};
-use crate::io::ssh::Input;
 use crate::manifest::environment::Pull;
 use crate::model::checked::{self, ImageId};
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::release::image_name::registry;
 use crate::resource::contract::record::{Rejected, ServiceRecord};
 use crate::resource::{Command, HostFacts, SHORT, Subject, files, services};
@@ -79,7 +79,7 @@ pub fn ask(subject: &Subject<'_>, images: &BTreeSet<String>) -> Command {
     Command {
         title: "ask the registries".to_owned(),
         script: ASK.to_owned(),
-        input: Input::Bytes(lines.into_bytes()),
+        input: Input::Bytes(lines.into_bytes().into()),
         limit: SHORT,
         reason: Reason::ImageNotCompared,
     }

@@ -2,8 +2,8 @@
 //! release that it ended well for, and never beside a copy of it that a killed run left.
 
 use super::start;
-use crate::io::ssh::Input;
 use crate::model::failure::{Failure, Reason};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::resource::compose::model::OwnMount;
 use crate::resource::contract::claims::CLAIMED;

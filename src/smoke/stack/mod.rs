@@ -7,10 +7,11 @@ mod outside;
 
 use crate::io::http::Roots;
 use crate::io::secret;
-use crate::io::ssh::{Forward, Host, Input};
+use crate::io::ssh::{Forward, Host};
 use crate::manifest::environment::{Application, Environment, Source};
 use crate::manifest::tracker::{API_TOKEN, GRAFANA_PASSWORD, Issuer, Tracker};
 use crate::model::failure::Failure;
+use crate::model::input::Input;
 use crate::reconcile::session::Session;
 use crate::resource;
 use crate::smoke::{self, Check, InfoHash, Judgement, Vantage, Verdict, facts};

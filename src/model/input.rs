@@ -1,0 +1,40 @@
+//! What follows a script on its standard input, as data.
+
+use camino::Utf8PathBuf;
+use std::io::{self, Write};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Bytes that follow a script on its standard input.
+#[derive(Clone)]
+pub enum Input {
+    /// None.
+    Empty,
+    /// From memory; may hold secrets, never printed, wiped when dropped.
+    Bytes(Zeroizing<Vec<u8>>),
+    /// A file of this machine, streamed.
+    File(Utf8PathBuf),
+    /// Made while it is sent.
+    Stream(Stream),
+}
+
+/// A producer of bytes. It starts from the beginning for every attempt to send them.
+#[derive(Clone)]
+pub struct Stream(Arc<Producer>);
+
+type Producer = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
+
+impl Stream {
+    /// Returns a stream of what `produce` writes. An error of `produce` fails the upload.
+    pub fn new(produce: impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(produce))
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// Those of the producer and of `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        (self.0)(out)
+    }
+}
