@@ -5,7 +5,7 @@ use crate::io::ssh::settings::Settings;
 use crate::io::ssh::trouble;
 use crate::reconcile::machine::recipe;
 use crate::reconcile::session::look;
-use crate::smoke::stack::inside;
+use crate::reconcile::stack::inside;
 use crate::smoke::{prometheus, tls};
 use rustls::pki_types::UnixTime;
 use std::collections::BTreeSet;

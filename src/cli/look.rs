@@ -6,16 +6,16 @@ use crate::manifest::environment::{Environment, Name};
 use crate::model::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
+use crate::model::verdict::Judgement;
 use crate::plan::Plan;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::propose::{Goal, Outside, Request, Trust};
+use crate::reconcile::stack;
 use crate::reconcile::status;
 use crate::resource::compose::check;
 use crate::resource::compose::container;
 use crate::resource::services;
-use crate::smoke::Judgement;
-use crate::smoke::stack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -2,7 +2,6 @@
 
 pub mod below;
 pub mod directory;
-pub mod disk;
 pub mod http;
 pub mod opentofu;
 pub mod process;

@@ -10,5 +10,6 @@ pub mod orphan;
 pub mod prepare;
 pub mod propose;
 pub mod session;
+pub mod stack;
 pub mod status;
 pub mod watch;

@@ -8,7 +8,7 @@ use crate::model::event::{
 };
 use crate::model::failure::{Failure, Location, Reason};
 use crate::model::state::{Kind, Stage};
-use crate::smoke::{Judgement, Vantage};
+use crate::model::verdict::{Judgement, Vantage};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

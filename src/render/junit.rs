@@ -4,7 +4,7 @@
 use super::defuse;
 use crate::model::event::{CheckView, VerdictView};
 use crate::model::failure::{Failure, Reason};
-use crate::smoke::{Judgement, Vantage};
+use crate::model::verdict::{Judgement, Vantage};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

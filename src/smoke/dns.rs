@@ -31,7 +31,7 @@ fn records(addresses: &BTreeSet<IpAddr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smoke::Judgement;
+    use crate::model::verdict::Judgement;
 
     fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
         addresses.iter().map(|address| address.parse().unwrap()).collect()

@@ -13,7 +13,6 @@ mod metrics;
 mod probe;
 pub(crate) mod prometheus;
 mod site;
-pub mod stack;
 mod swarm;
 pub(crate) mod tls;
 pub mod udp;
@@ -24,8 +23,8 @@ mod verdict;
 pub use ask::{ask, ask_all};
 pub use probe::{Check, Login, Probe};
 pub use site::Site;
-pub use verdict::{Judgement, Vantage, Verdict};
 
+use crate::model::verdict::{Judgement, Vantage, Verdict};
 use verdict::{Found, Note, Trouble};
 
 /// The name of a torrent for a tracker: 20 bytes.

@@ -152,8 +152,8 @@ mod tests {
             told("2001:db8::2", "2001:db8::2"),
             Note::passed("seen over IPv6 as 2001:db8::2, 1 seeder, 2 leechers")
         );
-        assert_eq!(told("203.0.113.7", "10.0.0.2").judgement, crate::smoke::Judgement::Passed);
-        assert_eq!(told("172.18.0.1", "10.0.0.2").judgement, crate::smoke::Judgement::Warned);
-        assert_eq!(told("172.18.0.1", "inside").judgement, crate::smoke::Judgement::Passed);
+        assert_eq!(told("203.0.113.7", "10.0.0.2").judgement, crate::model::verdict::Judgement::Passed);
+        assert_eq!(told("172.18.0.1", "10.0.0.2").judgement, crate::model::verdict::Judgement::Warned);
+        assert_eq!(told("172.18.0.1", "inside").judgement, crate::model::verdict::Judgement::Passed);
     }
 }

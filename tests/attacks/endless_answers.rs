@@ -3,8 +3,9 @@
 
 use deployer::manifest::environment::{Check, CheckProbe, Environment, Vantage};
 use deployer::model::failure::Reason;
+use deployer::model::verdict::Judgement;
 use deployer::resource::compose::check;
-use deployer::smoke::{self, Judgement, Probe, Site};
+use deployer::smoke::{self, Probe, Site};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -116,7 +117,7 @@ async fn a_tracker_that_floods_is_one_failed_check() {
         Probe::Http { site: Site::plain(flood), path: "/".to_owned(), status: 200, contains: Some("hello".to_owned()) },
     ];
     for probe in probes {
-        let check = smoke::Check { name: "it".to_owned(), vantage: smoke::Vantage::Outside, probe };
+        let check = smoke::Check { name: "it".to_owned(), vantage: deployer::model::verdict::Vantage::Outside, probe };
         let verdict = smoke::ask(&check, deadline, Duration::from_millis(50)).await;
         assert_eq!(verdict.judgement, Judgement::Failed, "{verdict:?}");
         assert!(verdict.detail.contains("larger than 4 MiB"), "{verdict:?}");

@@ -1,6 +1,6 @@
 //! One recording of a host a case: `tests/cases/smoke/NAME.txt`, and beside it the verdicts. Also: the script runs.
 
-use deployer::smoke::Vantage;
+use deployer::model::verdict::Vantage;
 use deployer::smoke::facts::{Between, Subject, script, verdicts};
 use jiff::Timestamp;
 use std::fmt::Write as _;

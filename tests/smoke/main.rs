@@ -10,7 +10,8 @@ mod swarm;
 mod tls;
 mod udp_tracker;
 
-use deployer::smoke::{Check, Probe, Vantage, Verdict, ask};
+use deployer::model::verdict::{Vantage, Verdict};
+use deployer::smoke::{Check, Probe, ask};
 use std::time::Duration;
 
 /// Long enough for a busy machine, short enough to wait for.

@@ -2,7 +2,8 @@
 
 use crate::{asked, asked_for, asked_in_vain};
 use deployer::io::http::Roots;
-use deployer::smoke::{Judgement, Probe, Site, Verdict};
+use deployer::model::verdict::{Judgement, Verdict};
+use deployer::smoke::{Probe, Site};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;

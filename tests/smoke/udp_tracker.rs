@@ -2,7 +2,8 @@
 
 use crate::swarm::{Manner, Swarm, compact};
 use crate::{asked, asked_for, asked_in_vain};
-use deployer::smoke::{Judgement, Probe};
+use deployer::model::verdict::Judgement;
+use deployer::smoke::Probe;
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 //! is never issued twice, and two leases with one number are different leases.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployer::io::disk;
 use deployer::io::process::{self, Finished};
+use deployer::model::disk;
 use deployer::model::failure::Reason;
 use deployer::model::holder::{Holder, Owner};
 use deployer::model::input::Input;

@@ -1,6 +1,6 @@
 //! Why a store cannot be used, in words and with a reason. The only place that knows the database's codes.
 
-use crate::io::disk::by_errno;
+use crate::model::disk::by_errno;
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use std::fmt::Display;

@@ -4,7 +4,7 @@
 use super::Store;
 use crate::model::failure::Failure;
 use crate::model::holder::Holder;
-use crate::resource::contract::lease::BELIEVED;
+use crate::model::token::BELIEVED;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! What `deployer test` found out about a stack, check by check. Never holds a secret.
 
-use crate::smoke::{Judgement, Vantage, Verdict};
+use crate::model::verdict::{Judgement, Vantage, Verdict};
 use serde::Serialize;
 
 /// One check of a tracker stack.

@@ -7,12 +7,12 @@ use crate::model::diff;
 use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind};
+use crate::model::verdict::Judgement;
 use crate::reconcile::execute::reachable;
 use crate::reconcile::session::Session;
+use crate::reconcile::stack::examine;
 use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
 use crate::resource::{self, services};
-use crate::smoke::Judgement;
-use crate::smoke::stack::examine;
 use std::time::{Duration, Instant};
 
 /// Waits until all services are well, then records the release as converged. One that does not become well gives way

@@ -4,8 +4,8 @@ use super::Look;
 use crate::model::event::{
     ArchiveView, BackupView, CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why,
 };
+use crate::model::verdict::{Judgement, Vantage};
 use crate::render::{defuse, text};
-use crate::smoke::{Judgement, Vantage};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use std::fmt::Write;

@@ -6,9 +6,9 @@ use crate::model::event::{
 };
 use crate::model::failure::{Failure, Location, Reason};
 use crate::model::state::{Kind, Stage};
+use crate::model::verdict::{Judgement, Vantage};
 use crate::render::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
 use crate::render::stream::Readers;
-use crate::smoke::{Judgement, Vantage};
 use proptest::prelude::*;
 
 /// Returns the output to a pipe: standard output and standard error.

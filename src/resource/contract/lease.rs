@@ -5,6 +5,7 @@
 use super::whole::{RESERVE, WRITE_WHOLE};
 use crate::model::holder::{Holder, Owner};
 use crate::model::shell::quote;
+use crate::model::token::{BELIEVED, BOUND};
 use std::time::Duration;
 
 /// How often a holder gives a sign of life.
@@ -13,16 +14,9 @@ pub const BEAT: Duration = Duration::from_secs(10);
 /// Message and exit code of a script whose lease is lost.
 pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
 
-/// Tokens from here on are no count of leases: what says so is damaged or hostile.
-const BOUND: u64 = 1_000_000_000_000_000;
-
 /// A host's token counts only if it exceeds the last known one by less than this. No count of leases and no clock's
 /// seconds reach it.
 const STEP: u64 = 1 << 40;
-
-/// A store can hold a token from here on only if a former version took it from a host without a limit. Such a token is
-/// ignored, so that the count has room again.
-pub const BELIEVED: u64 = BOUND / 2;
 
 /// Returns a store's token, or 0 if no count can have reached it.
 const fn believed(stored: u64) -> u64 {

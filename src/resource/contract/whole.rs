@@ -1,8 +1,5 @@
 //! Small files of ours on a host: written whole or not at all, whatever its disk does, and also on a full one.
 
-/// The message of `write_whole` about a file that is not as it was written, in lower case.
-pub const ALTERED: &str = "does not read back as it was written";
-
 /// Bytes that each environment keeps on its host for small files of ours on a full disk.
 pub const RESERVED: usize = 64 << 10;
 
@@ -36,6 +33,7 @@ fi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::disk::ALTERED;
 
     #[test]
     fn the_texts_say_what_the_constants_say() {

@@ -1,7 +1,7 @@
 //! The host's clock against this machine's. Never takes the time of the connection for a difference.
 
 use super::{Between, Finding, after};
-use crate::smoke::Judgement::{Failed, Passed, Skipped, Warned};
+use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 
 /// Seconds from which a difference is worth a look: TLS and logs suffer.
 const WARNED: f64 = 2.0;

@@ -1,7 +1,7 @@
 //! The containers of Compose projects. Never looks at those that somebody ran by hand (`docker compose run`).
 
 use super::{Finding, after};
-use crate::smoke::Judgement::{Failed, Passed, Warned};
+use crate::model::verdict::Judgement::{Failed, Passed, Warned};
 use std::collections::BTreeSet;
 
 pub(super) fn judge(lines: &[Vec<&str>], projects: &BTreeSet<String>) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! File systems and how full they are. Never counts one twice.
 
 use super::{Finding, after};
-use crate::smoke::Judgement::{Failed, Passed, Skipped, Warned};
+use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 use std::collections::BTreeMap;
 
 /// Percent of what may be used.

@@ -2,7 +2,7 @@
 //! says which packets.
 
 use super::{Finding, after};
-use crate::smoke::Judgement::{Failed, Passed, Skipped, Warned};
+use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 use std::collections::BTreeMap;
 
 /// Percent of the table.

@@ -4,6 +4,9 @@
 use crate::model::failure::{Failure, Reason};
 use std::io::{self, ErrorKind};
 
+/// What our own script says of a disk that loses what it was given.
+pub const ALTERED: &str = "does not read back as it was written";
+
 /// The words that programs print for each reason, in lower case: `strerror` of glibc, musl and Go, and programs with
 /// words of their own. Of several, the first row counts.
 const WORDS: &[(&str, Reason)] = &[
@@ -18,7 +21,7 @@ const WORDS: &[(&str, Reason)] = &[
     ("structure needs cleaning", Reason::IoError),
     ("disk i/o error", Reason::IoError),
     // What `write_whole` says of a disk that loses what it was given.
-    (crate::resource::contract::whole::ALTERED, Reason::IoError),
+    (ALTERED, Reason::IoError),
 ];
 
 /// Which trouble of a disk an error of this machine is, also below wrappers such as those of `tempfile`.

@@ -2,7 +2,8 @@
 
 use super::{Stack, skipped};
 use crate::manifest::tracker::{Endpoint, Issuer};
-use crate::smoke::{Check, Probe, Site, Vantage, Verdict};
+use crate::model::verdict::{Vantage, Verdict};
+use crate::smoke::{Check, Probe, Site};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 

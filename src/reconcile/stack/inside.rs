@@ -5,9 +5,10 @@ use super::{Ports, Stack};
 use crate::manifest::environment::Application;
 use crate::manifest::tracker::{Issuer, Tracker};
 use crate::model::shell::quote;
+use crate::model::verdict::Vantage;
 use crate::resource::compose::container::Container;
 use crate::resource::contract::guard;
-use crate::smoke::{Check, Login, Probe, Site, Vantage};
+use crate::smoke::{Check, Login, Probe, Site};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
