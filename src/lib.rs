@@ -1,24 +1,36 @@
 //! deployer: one manifest, one engine.
 //!
 //! ```text
-//! deployment.yaml ─ manifest ─▶ State (desired)  ─┐
-//!                                                 ├─ diff ─▶ steps ─ plan (petgraph) ─ execute ─▶ events ─▶ render
-//! hosts, OpenTofu ─ survey ───▶ State (observed) ─┘                        │
-//!                                                                           └─▶ store (observed state, history)
+//! deployment.yaml ─ manifest, release ─▶ State (desired)  ─┐
+//!                                                          ├─ diff ─▶ steps ─ plan (petgraph) ─ execute ─▶ events ─▶ render
+//! hosts, OpenTofu ─ observe ───────────▶ State (observed) ─┘                        │
+//!                                                                                    └─▶ store (observed state, history)
 //! ```
 //!
-//! In between, `session` is one environment in a run: its host, its lease, what was seen there and what runs there.
-//! `step` knows each kind of change as text, `host` carries text there, `machine` has OpenTofu (`tofu`) make the host.
+//! | folder | holds |
+//! |---|---|
+//! | `cli` | the command line: one file a command |
+//! | `render` | events as text, JSON, Markdown, GitHub's and JUnit's formats; the only place that prints |
+//! | `reconcile` | the engine: `observe`, `propose`, `execute`; a `session` is one environment in a run, `machine` has OpenTofu make hosts, `compare` is `plan --against` |
+//! | `plan` | the graph of steps; saved plans |
+//! | `resource` | each kind of thing on a host: the shell that reads it and the shell that changes it, as data |
+//! | `release` | what is sent to a host: files, templates, archives, the tracker stack |
+//! | `manifest` | `deployment.yaml` as written |
+//! | `smoke` | the protocols that `deployer test` speaks |
+//! | `io` | effects: SSH, OpenTofu, the state store, local processes, HTTP, files |
+//! | `model` | data that all of them share |
+//!
+//! A folder imports only folders below it; `tests/fences.rs` has the table.
 //!
 //! Invariants:
-//! - Never is anything but an observation saved as observed state.
-//! - Never does a step run that the plan did not show.
-//! - Never is a service stopped before its successor was validated.
-//! - Never is a file removed from a host that a release of ours did not put there.
-//! - Never does a secret's value reach the store, a plan, an event, a log or a process's arguments.
-//! - Never does a firewall change outlast a host that could not be reached anew after it.
-//! - Never is a host key left unchecked.
-//! - Never is anything destroyed without consent by name.
+//! - Only observations are saved as observed state.
+//! - A step runs only if the plan showed it.
+//! - A service stops only after its successor was validated.
+//! - Only files that a release placed are removed from a host.
+//! - The value of a secret reaches no store, plan, event, log or argument of a process.
+//! - A firewall change is undone unless the host could be reached again after it.
+//! - Every host key is checked.
+//! - Nothing is destroyed without consent by name.
 
 pub mod cli;
 #[doc(hidden)]
