@@ -1,5 +1,4 @@
-//! What stands around an error in the text: the key it is about, the value that was found. Never looks
-//! at anything but the text.
+//! Finds the key and the value that an error in the text is about. Reads only the text of the manifest.
 
 use super::rules::shown;
 use super::written::Spot;
@@ -9,12 +8,12 @@ use super::written::Spot;
 pub struct Around<'a> {
     /// The masked text.
     pub text: &'a str,
-    /// Where the error is.
+    /// Position of the error.
     pub spot: Spot,
 }
 
 impl Around<'_> {
-    /// The key whose value the error is about, as the subject of a sentence.
+    /// Returns the key whose value the error is about, as the subject of a sentence.
     pub fn subject(self) -> String {
         let before = self.text.get(..self.spot.start as usize).unwrap_or_default().trim_end();
         let quotes = ['"', '\''];
@@ -27,7 +26,7 @@ impl Around<'_> {
         }
     }
 
-    /// The key the error points at, or the one before it.
+    /// Returns the key at the error or, if there is none, the key before it.
     pub fn own_key(self) -> String {
         let end = self.spot.start as usize + self.spot.length as usize;
         match (self.text.get(self.spot.start as usize..end), self.text.get(end..)) {
@@ -38,7 +37,7 @@ impl Around<'_> {
         }
     }
 
-    /// The word that begins where the error is.
+    /// Returns the word that begins at the error.
     pub fn word(self) -> String {
         let rest = self.text.get(self.spot.start as usize..).unwrap_or_default();
         shown(rest.split([' ', '\n', '\r', ',', ']', '}']).next().unwrap_or_default())
@@ -66,7 +65,7 @@ impl Around<'_> {
         }
     }
 
-    /// That one kind of value was expected and another found: message and hint.
+    /// Returns the message and the hint for an error where one kind of value was expected and another was found.
     pub fn mismatch(self, expected: &str) -> (String, String) {
         if expected == "a mapping" && self.text.get(..self.spot.start as usize).is_some_and(|it| it.trim() == "---") {
             return ("The manifest is empty".into(), "Run deployer init to write one to start from".into());

@@ -1,25 +1,26 @@
-//! Archives that a host makes of an application's data. Never says how: that is for the application's own script.
+//! Archives that a host makes of an application's data. The application's own script makes them.
 
 use serde::Serialize;
 
-/// When they are made, how long they stay, and what they are of.
+/// Schedule, retention and content of the archives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Backup {
-    /// When, as systemd's `OnCalendar` says it.
+    /// Schedule of the archives, in the format of systemd's `OnCalendar`.
     pub at: String,
-    /// The longest time between two of them, in hours.
+    /// Longest time between two archives, in hours.
     pub gap_hours: u64,
-    /// How many days one stays; the newest stays longer.
+    /// Number of days that an archive is kept. The newest archive is always kept.
     pub keep_days: u64,
-    /// A program with its arguments, run for each new one; `{archive}` in it is its path. Empty where there is none.
+    /// Program and arguments, run after each new archive; `{archive}` in an argument is replaced by the archive's path.
+    /// Empty if nothing is run.
     pub after: Vec<String>,
-    /// The kind of data: one kind is not restored into another.
+    /// Kind of database. An archive of one kind is not restored into another.
     pub database: &'static str,
-    /// The image of what works with the data.
+    /// Image of the service that uses the data.
     pub image: String,
 }
 
 impl Backup {
-    /// The name of its schedule, which no other may have.
+    /// Name of the backup schedule. No other schedule may have it.
     pub const SCHEDULE: &'static str = "backup";
 }

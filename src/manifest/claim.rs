@@ -1,5 +1,5 @@
-//! Paths the manifest names: looked at on this machine's disk, all at once. Never reads more than
-//! signing keys of package repositories and scripts for hosts.
+//! Checks the paths that the manifest names on this machine's disk, all in one pass. Reads only signing keys of package
+//! repositories and scripts for hosts.
 
 use super::environment::Name;
 use super::report::Report;
@@ -11,43 +11,43 @@ use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::ErrorKind;
 
-/// Most of a key or a script (bytes).
+/// Largest size of a key or a script, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// A path that must be there, and what it must be.
+/// A path that must exist, and the kind of file that it must be.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Absolute.
+    /// Absolute path.
     pub path: Utf8PathBuf,
-    /// What it must be.
+    /// Required kind of file.
     pub need: Need,
-    /// What it is for, as messages say it.
+    /// Purpose of the file, as messages name it.
     pub what: &'static str,
-    /// Where it was written.
+    /// Position in the manifest.
     pub spot: Spot,
-    /// For whom.
+    /// Environment that needs the path.
     pub environment: Option<Name>,
 }
 
-/// What a path must be.
+/// Required kind of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// A directory.
     Directory,
     /// A file.
     File,
-    /// A file that nothing reads before its value is needed: it may be anywhere.
+    /// A file that is read only when its value is needed: it may be anywhere on the disk.
     Value,
-    /// The same, which only its owner should be able to read.
+    /// A file like [`Need::Value`] that only its owner should be able to read.
     Secret,
-    /// A file with an ASCII-armoured key, which is read.
+    /// A file with an ASCII-armoured key. Its text is read.
     Key,
-    /// A text file that is run on a host, which is read.
+    /// A text file that runs on a host. Its text is read.
     Script,
 }
 
 impl Need {
-    /// Says whether commands that only look read the file, or everything in the directory.
+    /// Returns true if read-only commands read the file, or everything in the directory.
     const fn is_read(self) -> bool {
         match self {
             Self::Directory | Self::File | Self::Key | Self::Script => true,
@@ -56,16 +56,16 @@ impl Need {
     }
 }
 
-/// What was read of the files.
+/// Texts of the files that were read.
 #[derive(Default)]
 pub struct Texts {
-    /// Keys, by environment.
+    /// Keys with their environments.
     pub keys: Vec<(Name, String)>,
     /// Scripts, by path.
     pub scripts: BTreeMap<Utf8PathBuf, String>,
 }
 
-/// Looks at every path in the scope, and reads keys and scripts.
+/// Checks every path against the scope and the disk, and reads keys and scripts.
 pub fn settle(claims: &[Claim], scope: &Scope, report: &mut Report) -> Texts {
     let mut texts = Texts::default();
     for claim in claims {
@@ -83,7 +83,7 @@ pub fn settle(claims: &[Claim], scope: &Scope, report: &mut Report) -> Texts {
     texts
 }
 
-/// The texts of keys and scripts from elsewhere than the disk; none is judged.
+/// Returns the texts of keys and scripts from a source other than the disk, without checking them.
 pub fn texts(claims: &[Claim], text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>) -> Texts {
     let mut texts = Texts::default();
     for claim in claims {

@@ -1,5 +1,4 @@
-//! One environment written out as a manifest would say it, every default filled in. Never writes a
-//! secret's value.
+//! Writes one environment as a manifest would, with every default filled in. Does not write the value of a secret.
 
 use super::environment::{
     Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Source, Vantage,
@@ -11,7 +10,7 @@ use super::tracker::{
 use crate::model::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
-/// The environment as a mapping in the manifest's own words.
+/// Returns the environment as a mapping with the manifest's keys.
 pub fn describe(environment: &Environment) -> Value {
     let ssh = &environment.ssh;
     let identity = match &ssh.identity {
@@ -57,7 +56,7 @@ pub fn describe(environment: &Environment) -> Value {
     });
     extend(&mut told["ssh"], identity);
     without_nothing(&mut told);
-    // Also where it is an empty section, which says: on.
+    // Kept even if the section is empty: an empty section means on.
     if let Some(updates) = &environment.security_updates {
         let reboot_at = updates.reboot_at.as_ref().map(|at| ("reboot_at".to_owned(), json!(at)));
         told["configure"]["security_updates"] = Value::Object(reboot_at.into_iter().collect());
@@ -223,7 +222,7 @@ fn duration(duration: std::time::Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// Takes out what is not set, so that the rest can be pasted into a manifest.
+/// Removes keys that are not set, so that the rest can be pasted into a manifest.
 fn without_nothing(value: &mut Value) {
     if let Value::Object(map) = value {
         map.retain(|_, inner| {

@@ -1,5 +1,5 @@
-//! One environment as the engine sees it: merged with the defaults, checked, every path absolute.
-//! Never holds a secret's value, only where to read it.
+//! One environment as the engine sees it: merged with the defaults, checked, every path absolute. Holds the sources of
+//! secrets, not their values.
 
 pub use super::backup::Backup;
 pub use super::network::{Network, Protocol};
@@ -20,83 +20,84 @@ use std::time::Duration;
 #[serde(transparent)]
 pub struct Name(String);
 
-/// It is ordered and compared as its text is, so maps are asked without making one.
+/// Lets a map keyed by `Name` be searched with a `&str`: names order and compare as their text does.
 impl std::borrow::Borrow<str> for Name {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-/// One named thing that is deployed to.
+/// One named thing that is deployed to one host.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// Its name, unique in the manifest.
+    /// Name, unique in the manifest.
     pub name: Name,
-    /// The project it belongs to; with the name, its identity on the host.
+    /// Project of the environment. Project and name are the environment's identity on the host.
     pub project: Name,
-    /// DNS name, IPv4 or IPv6 address of the host; empty while a machine that is to be made has none.
+    /// DNS name, IPv4 or IPv6 address of the host; empty until a provisioned machine has one.
     pub address: String,
-    /// What makes the machine; `None` where it exists, registered.
+    /// Machine that OpenTofu makes; `None` for a registered host.
     pub provision: Option<Box<Provision>>,
-    /// How to reach it.
+    /// Settings of the SSH connection to the host.
     pub ssh: Ssh,
-    /// Further addresses under which the public reaches it.
+    /// Further public addresses of the host.
     pub public_addresses: Vec<IpAddr>,
-    /// Which Docker engine it needs.
+    /// Docker engine that the environment needs.
     pub engine: EngineWish,
-    /// What its host's firewall is to allow beside the usual; `None` where it is to have none from us.
+    /// Ports that the host's firewall allows in addition to SSH and the application's; `None` if deployer sets up no
+    /// firewall.
     pub firewall: Option<FirewallWish>,
-    /// The security updates that the host is to install by itself, if it was asked to.
+    /// Security updates that the host installs by itself, if the manifest asks for them.
     pub security_updates: Option<SecurityUpdates>,
-    /// Idempotent steps of the user's own, in their order.
+    /// Idempotent steps that the user wrote, in order.
     pub scripts: Vec<Script>,
-    /// What the host does at certain times.
+    /// Commands that the host runs at certain times.
     pub schedules: Vec<Schedule>,
-    /// What runs there, if anything.
+    /// Application of the environment, if any.
     pub application: Option<Application>,
     /// Checks of the running application.
     pub checks: Vec<Check>,
-    /// How far its lifecycle is to go.
+    /// Stage that the environment is brought to.
     pub stage: Stage,
-    /// When `running` counts.
+    /// Conditions for the stage `running`.
     pub health: Health,
-    /// Whether it may be destroyed; `None` leaves that as it is.
+    /// True if the environment must not be destroyed, false to lift that; `None` keeps the recorded protection.
     pub protect: Option<bool>,
-    /// The name it had before, under which it lies on the host.
+    /// Previous name, which still identifies the environment on the host.
     pub renamed_from: Option<Name>,
-    /// Whether it is no longer in the manifest, known only from what is recorded.
+    /// True if the environment is no longer in the manifest and known only from the records.
     pub orphaned: bool,
-    /// What becomes of a release that does not become healthy.
+    /// Rollback policy for a release that does not become healthy.
     pub rollback: Rollback,
-    /// How many releases stay on the host, the live one among them.
+    /// Number of releases that are kept on the host, including the live one.
     pub keep_releases: usize,
     /// Environments that must be healthy first.
     pub depends_on: Vec<Name>,
-    /// What happens to differences that nobody asked for.
+    /// Policy for drift, and exceptions from it.
     pub drift: Drift,
 }
 
-/// What becomes of a release that does not become healthy.
+/// Rollback policy for a release that does not become healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rollback {
-    /// The last healthy one comes back.
+    /// The last healthy release is restored.
     OnFailure,
-    /// It stays as it is.
+    /// The unhealthy release is kept.
     Never,
 }
 
-/// When images are pulled.
+/// Condition for pulling an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pull {
-    /// Where the host lacks them.
+    /// If the host lacks the image.
     Missing,
-    /// Also where their registry has another one under the same tag.
+    /// If the host lacks the image, or if the registry has another image with the same tag.
     Always,
 }
 
-/// How to reach a host over SSH.
+/// Settings of an SSH connection to a host.
 #[derive(Clone, Debug)]
 pub struct Ssh {
     /// TCP port; `None` leaves it to the user's ssh configuration (22).
@@ -105,15 +106,15 @@ pub struct Ssh {
     pub user: Option<String>,
     /// The private key.
     pub identity: Option<Identity>,
-    /// Pinned host keys, each `TYPE BASE64`; empty where none is pinned.
+    /// Pinned host keys, each `TYPE BASE64`; empty if no key is pinned.
     pub host_key: Vec<String>,
     /// Jump host, as for `ssh -J`.
     pub jump: Option<String>,
-    /// For a sudo that asks.
+    /// Password for `sudo`, if the host asks for one.
     pub sudo_password: Option<SecretSource>,
     /// Limit of one connection attempt.
     pub connect_timeout: Duration,
-    /// How long refused and silent hosts are tried again.
+    /// Time during which connections to a host that refuses or does not answer are retried.
     pub wait: Duration,
 }
 
@@ -126,26 +127,27 @@ pub enum Identity {
     Secret(SecretSource),
 }
 
-/// Which Docker engine is wanted.
+/// Requirements for the Docker engine.
 #[derive(Clone, Debug)]
 pub struct EngineWish {
-    /// The lowest version that is good enough, major and minor.
+    /// Lowest accepted version, major and minor.
     pub minimum: (u32, u32),
-    /// Whether deployer may install it.
+    /// True if deployer may install the engine.
     pub install: bool,
-    /// Where it is installed from.
+    /// Packages that the engine is installed from.
     pub source: EngineSource,
-    /// Whether containers see true IPv6 addresses; `None`: where deployer installs the engine and they need it.
+    /// True if containers must see the IPv6 addresses of their peers. `None`: only if deployer installs the engine and
+    /// the application is a tracker with IPv6.
     pub ipv6: Option<bool>,
-    /// A mirror of Docker's apt repository, used instead of the original where `source` leads there.
+    /// Mirror of Docker's apt repository, used if `source` selects Docker's packages.
     pub repository: Option<EngineRepository>,
 }
 
-/// Where a Docker engine is installed from.
+/// Packages that a Docker engine is installed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineSource {
-    /// The distribution's packages where they are new enough, else Docker's.
+    /// The distribution's packages if they are new enough, else Docker's.
     Auto,
     /// The distribution's packages.
     Distribution,
@@ -156,16 +158,16 @@ pub enum EngineSource {
 /// A mirror of Docker's apt repository.
 #[derive(Clone, Debug)]
 pub struct EngineRepository {
-    /// What stands in the sources entry, before the suite (`https://…/linux/debian`).
+    /// URL in the sources entry, before the suite (`https://…/linux/debian`).
     pub url: String,
-    /// The ASCII-armoured key that signs it, as text.
+    /// ASCII-armoured key that signs the repository, as text.
     pub key: String,
 }
 
-/// What a host's firewall is to allow beside SSH and what the application publishes.
+/// Ports that a host's firewall allows in addition to SSH and the application's published ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FirewallWish {
-    /// Further ports, and ports of the application that not everybody may reach.
+    /// Further ports, and restrictions on ports that the application publishes.
     pub allow: Vec<Allow>,
 }
 
@@ -174,98 +176,99 @@ pub struct FirewallWish {
 pub struct Allow {
     /// The port on the host.
     pub port: u16,
-    /// Its protocol.
+    /// Protocol of the port.
     pub protocol: Protocol,
-    /// Who may reach it; empty: everybody.
+    /// Networks that may reach the port; empty for everybody.
     pub from: Vec<Network>,
 }
 
 /// Security updates that a host installs by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityUpdates {
-    /// When it may restart for them, `HH:MM` of its own clock; `None`: never by itself.
+    /// Time at which the host may restart for updates, `HH:MM` by the host's clock; `None` if it must not restart by
+    /// itself.
     pub reboot_at: Option<String>,
 }
 
-/// An idempotent step of the user's own.
+/// An idempotent step that the user wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// Its name, unique in the environment.
+    /// Name, unique in the environment.
     pub name: Name,
-    /// Shell that exits 0 when nothing is to be done.
+    /// Shell command that exits 0 if there is nothing to do.
     pub check: String,
-    /// What does it; a file's text is filled in when the manifest is loaded.
+    /// Text of the script. The text of a file is filled in when the manifest is loaded.
     pub run: String,
-    /// The file it is read from, absolute.
+    /// File that the script is read from, absolute.
     pub file: Option<Utf8PathBuf>,
-    /// Shell that takes it back.
+    /// Shell command that undoes the script.
     pub undo: Option<String>,
 }
 
-/// Something a host does at certain times.
+/// A command that a host runs at certain times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its name, unique in the environment.
+    /// Name, unique in the environment.
     pub name: Name,
-    /// When, as systemd's `OnCalendar` says it.
+    /// Time, in the format of systemd's `OnCalendar`.
     pub at: String,
-    /// Shell that does it.
+    /// Shell command that is run.
     pub run: String,
 }
 
-/// A login at a registry of images.
+/// A login at an image registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    /// The user there.
+    /// Login name at the registry.
     pub username: String,
-    /// The password or token.
+    /// Password or token.
     pub password: SecretSource,
 }
 
-/// What runs in an environment: services that Docker Compose runs, wherever their files come from.
+/// The application of an environment: services that Docker Compose runs, whatever the source of their files.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// Where its files come from.
+    /// Source of the application's files.
     pub source: Source,
     /// Variables for interpolation and templates.
     pub variables: BTreeMap<String, SecretSource>,
-    /// Image name → archive made by `docker save`, absolute.
+    /// Image name → archive made by `docker save`, absolute path.
     pub archives: BTreeMap<String, Utf8PathBuf>,
-    /// Services that run once and end before the old containers are stopped, in their order.
+    /// Services that run once and end before the old containers are stopped, in order.
     pub before: Vec<String>,
-    /// The archives that its host makes of its data, if it does.
+    /// Archives that the host makes of the application's data, if any.
     pub backup: Option<Backup>,
-    /// When images are pulled.
+    /// Condition for pulling images.
     pub pull: Pull,
-    /// Logins at registries, by host.
+    /// Logins at image registries, by host.
     pub registries: BTreeMap<String, Registry>,
     /// Compose project name on the host.
     pub project: String,
-    /// The directory on the host, absolute.
+    /// Directory on the host, absolute.
     pub host_directory: Utf8PathBuf,
-    /// Files of this machine that are never sent, absolute: the manifest, keys, sources of secrets, the store.
+    /// Files of this machine that are never sent, as absolute paths: the manifest, keys, sources of secrets, the store.
     pub withheld: Arc<BTreeSet<Utf8PathBuf>>,
-    /// Where its files may be on this machine.
+    /// Part of this machine's disk that the application's files may be in.
     pub scope: Arc<Scope>,
 }
 
-/// Where the files of an application come from.
+/// Source of an application's files.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A directory of the user's own.
+    /// A directory with the user's Compose files.
     Compose(Compose),
-    /// The Torrust tracker stack, made from its section; boxed, because it is large.
+    /// The Torrust tracker stack, rendered from its section; boxed because it is large.
     Tracker(Box<Tracker>),
 }
 
 /// A Docker Compose application.
 #[derive(Clone, Debug)]
 pub struct Compose {
-    /// Its directory on this machine.
+    /// Directory of the application on this machine.
     pub directory: Utf8PathBuf,
-    /// Compose files, relative to the directory; empty: what docker compose would find there.
+    /// Compose files, relative to the directory. If empty, the files that docker compose finds there.
     pub files: Vec<String>,
-    /// Whether `*.tera` files are rendered.
+    /// True if `*.tera` files are rendered.
     pub templates: bool,
     /// Globs of files that are sent once and then belong to the host.
     pub seed: Vec<Pattern>,
@@ -275,12 +278,12 @@ pub struct Compose {
     pub readable: Vec<String>,
 }
 
-/// A glob, and its place in the manifest.
+/// A glob and its position in the manifest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// As it was written.
+    /// The glob as written.
     pub text: String,
-    /// Its place, if it was written.
+    /// Position in the manifest, if the glob was written there.
     pub place: Option<Location>,
 }
 
@@ -297,7 +300,7 @@ impl std::fmt::Debug for Pattern {
 }
 
 impl Application {
-    /// The directory on this machine that its files come from, where they do.
+    /// Returns the directory on this machine that the application's files come from, if there is one.
     #[must_use]
     pub fn directory(&self) -> Option<&Utf8Path> {
         match &self.source {
@@ -310,17 +313,17 @@ impl Application {
 /// One check of the running application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Its name, unique in the environment.
+    /// Name, unique in the environment.
     pub name: String,
-    /// What is asked.
+    /// Request that the check makes.
     pub probe: CheckProbe,
-    /// From where.
+    /// Machine that the check runs on.
     pub from: Vantage,
-    /// Whether `running` waits for it.
+    /// True if the stage `running` waits for the check.
     pub gate: bool,
 }
 
-/// What a check asks.
+/// Request that a check makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckProbe {
     /// An HTTP request.
@@ -329,74 +332,74 @@ pub enum CheckProbe {
         port: u16,
         /// Path with query, beginning with `/`.
         path: String,
-        /// The status that passes.
+        /// Status that the response must have.
         status: u16,
-        /// Text the body must hold.
+        /// Text that the body must contain.
         contains: Option<String>,
-        /// Whether to speak TLS.
+        /// True if the request uses TLS.
         tls: bool,
-        /// `Host` header; the address where absent.
+        /// `Host` header; the address if absent.
         host: Option<String>,
     },
-    /// A TCP connection that opens.
+    /// A TCP port that must accept a connection.
     Tcp(u16),
 }
 
-/// Where a check runs.
+/// Machine that a check runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Vantage {
-    /// On the host, against its loopback.
+    /// The host, against its loopback address.
     Host,
-    /// On the machine that runs deployer, against the environment's address.
+    /// The machine that runs deployer, against the environment's address.
     Runner,
 }
 
-/// When `running` counts.
+/// Conditions for the stage `running`.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// How long services may take to become healthy.
+    /// Time that services may take to become healthy.
     pub timeout: Duration,
-    /// How long a service without a health check must be up without a restart.
+    /// Time that a service without a health check must run without a restart.
     pub stable_for: Duration,
-    /// Whether a release of a tracker stack must also pass its tests.
+    /// True if a release of a tracker stack must also pass its smoke tests.
     pub smoke: bool,
 }
 
-/// What happens to differences that nobody asked for in the manifest.
+/// Policy for drift, and exceptions from it. Drift is a difference that nobody asked for in the manifest.
 #[derive(Clone, Debug)]
 pub struct Drift {
-    /// Whether they are corrected.
+    /// Policy for facts that are not ignored.
     pub policy: DriftPolicy,
-    /// Facts that are left as they are on the host.
+    /// Facts that are not corrected on the host.
     pub ignore: Vec<Ignore>,
 }
 
-/// Whether drift is corrected.
+/// Policy for drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DriftPolicy {
-    /// Apply and watch put things back.
+    /// Apply and watch correct drift.
     Correct,
-    /// It is shown and left as it is.
+    /// Drift is shown but not corrected.
     Detect,
 }
 
-/// A fact that is left as it is on the host.
+/// A fact that is not corrected on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignore {
-    /// Its kind.
+    /// Kind of the fact.
     pub kind: Kind,
-    /// Its name; a `*` at the end stands for any rest.
+    /// Name of the fact; a `*` at the end matches any rest.
     pub fact: String,
-    /// Why.
+    /// Reason for not correcting the fact.
     pub reason: String,
-    /// Whether it was watch that gave it up, not the manifest.
+    /// True if watch stopped correcting the fact, false if the manifest ignores it.
     pub quarantined: bool,
 }
 
 impl Ignore {
-    /// Whether it is about this fact.
+    /// Returns true if the rule matches this fact.
     #[must_use]
     pub fn covers(&self, kind: Kind, fact: &str) -> bool {
         let named = || self.fact.strip_suffix('*').map_or(self.fact == fact, |start| fact.starts_with(start));
@@ -405,7 +408,7 @@ impl Ignore {
 }
 
 impl Name {
-    /// Checks a name; the error says which rule it breaks.
+    /// Parses and checks a name.
     ///
     /// # Errors
     /// The broken rule, as a sentence.
@@ -426,14 +429,14 @@ impl Name {
         Err(rule.to_owned())
     }
 
-    /// A valid name that stands in for one that is not, so that the rest can still be checked.
+    /// Returns a valid name in place of an invalid one, so that the rest can still be checked.
     #[must_use]
     pub(super) fn stand_in(text: &str) -> Self {
         let letters = text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_lowercase()));
         Self(std::iter::once('e').chain(letters).take(40).collect())
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -447,7 +450,7 @@ impl std::fmt::Display for Name {
 }
 
 impl Ssh {
-    /// Where the private key's text is read from, where the identity is a secret.
+    /// Returns the source of the private key's text, if the identity is a secret.
     #[must_use]
     pub fn key_source(&self) -> Option<&SecretSource> {
         match &self.identity {
@@ -458,7 +461,7 @@ impl Ssh {
 }
 
 impl Environment {
-    /// `PROJECT--ENV`: its identity on the host. A new name does not move what lies there.
+    /// Returns the environment's identity on the host, `PROJECT--ENV`. A rename does not change it.
     #[must_use]
     pub fn identity(&self) -> String {
         format!("{}--{}", self.project, self.renamed_from.as_ref().unwrap_or(&self.name))

@@ -1,5 +1,4 @@
-//! `defaults` under every environment: maps merge, lists and scalars replace. Never looks at what a
-//! value means.
+//! Merges `defaults` into every environment: maps merge, lists and scalars replace. Does not interpret values.
 
 use super::spec::{
     AnnounceSpec, ApiSpec, ApplicationSpec, BackupSpec, ComposeSpec, ConfigureSpec, DatabaseSettingsSpec, DatabaseSpec,
@@ -16,9 +15,9 @@ use crate::model::state::Stage;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Something that can lie over a default.
+/// A value that can be merged over a default.
 pub trait Layer {
-    /// `self` where it says something, else `under`.
+    /// Returns `self` where it has a value, else `under`.
     #[must_use]
     fn over(self, under: &Self) -> Self;
 }
@@ -54,7 +53,7 @@ impl<T> Layer for Vec<T> {
     }
 }
 
-/// A value that replaces the default as a whole.
+/// Replaces the default as a whole.
 impl<T> Layer for Written<T> {
     fn over(self, _: &Self) -> Self {
         self
@@ -112,7 +111,7 @@ merge! {
 }
 
 impl Layer for DatabaseSpec {
-    /// Another kind of database replaces the default's; the same kind merges.
+    /// Merges with a default of the same kind of database; another kind replaces the default.
     fn over(self, under: &Self) -> Self {
         match (self, under) {
             (Self::Settings(above), Self::Settings(under)) if above.sqlite.0.is_some() == under.sqlite.0.is_some() => {
@@ -124,7 +123,7 @@ impl Layer for DatabaseSpec {
 }
 
 impl Layer for ProvisionedSpec {
-    /// Another kind of machine replaces the default's; the same kind merges.
+    /// Merges with a default of the same kind of machine; another kind replaces the default.
     fn over(self, under: &Self) -> Self {
         let kinds = |one: &Self| [one.lxd.0.is_some(), one.hetzner.0.is_some(), one.module.0.is_some()];
         let same = kinds(&self) == kinds(under) || !kinds(&self).contains(&true);
@@ -141,7 +140,7 @@ impl Layer for ProvisionedSpec {
 }
 
 impl Layer for SshSpec {
-    /// An identity of its own, in either form, replaces the default's.
+    /// Replaces the default's identity if `self` has one, in either form.
     fn over(self, under: &Self) -> Self {
         let own = self.identity.0.is_some() || self.identity_file.0.is_some();
         Self {
@@ -159,7 +158,7 @@ impl Layer for SshSpec {
 }
 
 impl<T: Layer> Layer for Switched<T> {
-    /// A switch replaces; settings merge.
+    /// Merges settings with settings; a switch replaces the default.
     fn over(self, under: &Self) -> Self {
         match (self, under) {
             (Self::Settings(above), Self::Settings(under)) => Self::Settings(above.over(under)),

@@ -1,13 +1,13 @@
-//! Hides secrets that were written into the manifest as literals, so that a snippet can be shown. Never
-//! changes the length of a text or the place of a line.
+//! Masks secrets that the manifest holds as literals, so that a snippet can be shown. Keeps the length of the text and
+//! the position of every line.
 
 use super::written::Spot;
 
-/// Keys whose value is a secret.
+/// Keys whose values are secrets.
 const SECRET_KEYS: &[&str] = &["sudo_password", "identity", "state_passphrase"];
 
-/// `text` with what stands at `spots`, after a secret's key, or as a URL's password, replaced by asterisks.
-/// The keys are looked for in the text because a file that does not parse has to be shown too.
+/// Returns `text` with asterisks in place of the bytes at `spots`, the values of secret keys and passwords in URLs. The
+/// keys are searched in the text because a file that does not parse must be shown too.
 pub fn masked(text: &str, spots: &[Spot]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for spot in spots {
@@ -39,7 +39,8 @@ fn hide(bytes: &mut [u8], start: usize, end: usize) {
     }
 }
 
-/// The bytes of the literal that follows the key at `at`; `None` where a source follows, or it is no key.
+/// Returns the bytes of the literal after the key at `at`; `None` if a source follows, or if the text at `at` is not a
+/// key.
 fn literal_after(text: &str, at: usize, length: usize) -> Option<(usize, usize)> {
     let before = text[..at].chars().next_back();
     if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
@@ -66,7 +67,7 @@ fn literal_after(text: &str, at: usize, length: usize) -> Option<(usize, usize)>
     }
 }
 
-/// Length of a quoted scalar's rest, up to and with its closing quote.
+/// Returns the length of the rest of a quoted scalar, including its closing quote.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in rest.char_indices() {
@@ -85,7 +86,7 @@ fn indent_of(text: &str, at: usize) -> usize {
     text[line..].len() - text[line..].trim_start_matches([' ', '-']).len()
 }
 
-/// Length of the lines that follow and are indented deeper: the rest of a block or folded scalar.
+/// Returns the length of the following lines that are indented deeper: the rest of a block or folded scalar.
 fn deeper(below: &str, indent: usize) -> usize {
     let mut length = 0;
     for line in below.split_inclusive('\n') {

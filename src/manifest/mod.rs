@@ -1,4 +1,4 @@
-//! `deployment.yaml` as written: read, checked, merged with its defaults. Never contacts anything.
+//! The manifest `deployment.yaml`: read, checked, merged with its defaults. Contacts no host.
 
 mod around;
 pub mod backup;
@@ -38,32 +38,32 @@ use environment::{Environment, Name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A whole manifest, valid.
+/// A whole, valid manifest.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// Name of the project.
     pub project: Name,
-    /// URL of the store; a relative path of `sqlite:` counts from `directory`.
+    /// URL of the store; a relative path of `sqlite:` is resolved against `directory`.
     pub state: String,
-    /// What OpenTofu's state is encrypted with in the store, where it is not a key of the store's own.
+    /// Passphrase that encrypts OpenTofu's state in the store; `None` for a key that the store keeps.
     pub state_passphrase: Option<SecretSource>,
-    /// The environments, merged with the defaults.
+    /// Environments, merged with the defaults.
     pub environments: BTreeMap<Name, Environment>,
-    /// Environment variables that its secrets are read from.
+    /// Environment variables that secrets of the manifest are read from.
     pub variables: BTreeSet<String>,
-    /// What is worth knowing though it is not wrong.
+    /// Findings that are not errors.
     pub warnings: Vec<Warning>,
-    /// The file as the user named it, `-` for standard input.
+    /// File as the user named it, `-` for standard input.
     pub file: String,
-    /// Its text, byte for byte. For edits; snippets are cut from the masked text of a `Location`.
+    /// Text of the file, byte for byte. Used for edits; snippets are cut from the masked text of a `Location`.
     pub text: Arc<str>,
-    /// The directory its relative paths count from, absolute.
+    /// Directory that relative paths are resolved against, absolute.
     pub directory: Utf8PathBuf,
     places: BTreeMap<Name, Location>,
 }
 
 impl Manifest {
-    /// Where an environment's name stands.
+    /// Returns the position of an environment's name.
     pub fn place(&self, environment: &Name) -> Option<&Location> {
         self.places.get(environment)
     }

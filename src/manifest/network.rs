@@ -1,9 +1,9 @@
-//! Addresses and networks as a firewall names them. Never resolves a name.
+//! Addresses and networks of firewall rules. Resolves no name.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A network, or one address: no bit is set beyond its prefix.
+/// A network or a single address. No bit is set beyond the prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network {
     address: IpAddr,
@@ -11,10 +11,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads `ADDRESS` or `ADDRESS/PREFIX`.
+    /// Parses `ADDRESS` or `ADDRESS/PREFIX`.
     ///
     /// # Errors
-    /// What to write instead.
+    /// The form to write instead, as a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         const FORM: &str = "Write an address or a network: 203.0.113.7, 203.0.113.0/24, 2001:db8::/32";
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
@@ -31,14 +31,14 @@ impl Network {
         if network.address == address { Ok(network) } else { Err(format!("Did you mean {network}?")) }
     }
 
-    /// With its prefix also where it is one address, for those who want it so.
+    /// Returns the network with its prefix, also for a single address.
     #[must_use]
     pub fn with_prefix(&self) -> String {
         format!("{}/{}", self.address, self.prefix)
     }
 }
 
-/// The address with the bits beyond the prefix cleared.
+/// Clears the bits of the address beyond the prefix.
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
@@ -59,7 +59,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// A protocol with ports.
+/// A transport protocol with ports.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]
@@ -72,7 +72,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Its name as manifests and firewalls write it.
+    /// Returns the name that manifests and firewalls use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! A machine that OpenTofu makes, as the engine sees it. Serialised, each section is the variables of its template.
-//! Never holds a secret's value.
+//! A machine that OpenTofu makes, as the engine sees it. Serialised, each section holds the variables of its template.
+//! Values of secrets are not part of it.
 
 use super::network::Protocol;
 use crate::manifest::scope::Scope;
@@ -11,29 +11,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name of Hetzner's secret.
+/// Name of Hetzner's secret.
 pub const TOKEN: &str = "token";
 
-/// A machine that is to be made.
+/// A machine that OpenTofu makes.
 #[derive(Clone, Debug)]
 pub struct Provision {
-    /// What makes it.
+    /// Provider or module that makes the machine.
     pub machine: Machine,
-    /// OpenTofu's own name of a backend for its state, with its settings; `None`: our store.
+    /// OpenTofu's name of a backend for its state, with its settings; `None` for deployer's store.
     pub backend: Option<(String, Map<String, Value>)>,
-    /// How long making or changing it may take.
+    /// Time limit for making or changing the machine.
     pub timeout: Duration,
-    /// What OpenTofu's state is encrypted with in our store; `None`: a key of the store's own.
+    /// Passphrase that encrypts OpenTofu's state in deployer's store; `None` for a key that the store keeps.
     pub passphrase: Option<SecretSource>,
-    /// Where templates of the user's own lie, absolute; it need not be there.
+    /// Directory of the user's own templates, absolute. It may not exist.
     pub templates: Utf8PathBuf,
-    /// Where the files that it is made from may be on this machine.
+    /// Part of this machine's disk that the machine's files may be in.
     pub scope: Arc<Scope>,
-    /// As whom and where a machine that is made lets in.
+    /// Login of a machine that is made now.
     pub login: Login,
 }
 
-/// What the manifest says of the SSH server of a machine: one that is there may have been made with another.
+/// Login that the manifest sets for the machine's SSH server. An existing machine may have been made with another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// The user.
@@ -42,7 +42,7 @@ pub struct Login {
     pub port: Option<u16>,
 }
 
-/// What makes a machine.
+/// Provider or module that makes a machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Machine {
@@ -50,28 +50,28 @@ pub enum Machine {
     Lxd(Lxd),
     /// Hetzner Cloud.
     Hetzner(Hetzner),
-    /// A module of the user's own.
+    /// A module that the user wrote or chose.
     Module(Module),
 }
 
 /// A container or virtual machine of LXD.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lxd {
-    /// Its image.
+    /// Image of the instance.
     pub image: String,
     /// Container or virtual machine.
     pub r#type: LxdKind,
-    /// Its limits and settings.
+    /// Limits and settings of the instance.
     pub config: BTreeMap<String, String>,
-    /// Its root disk, where it is not its profiles' to say.
+    /// Root disk, if its profiles do not define it.
     pub disk: Option<LxdDisk>,
-    /// The network that its first interface joins, where it is not its profiles' to say.
+    /// Network that the first interface joins, if the profiles do not define it.
     pub network: Option<String>,
     /// The LXD server.
     pub remote: Option<String>,
     /// The LXD project.
     pub project: Option<String>,
-    /// Its profiles, in their order.
+    /// Profiles, in order.
     pub profiles: Vec<String>,
 }
 
@@ -80,11 +80,11 @@ pub struct Lxd {
 pub struct LxdDisk {
     /// The storage pool.
     pub pool: String,
-    /// Its size, as LXD writes it; `None`: as the pool has it.
+    /// Size of the disk, in LXD's notation; `None` for the pool's default.
     pub size: Option<String>,
 }
 
-/// What kind of instance LXD makes.
+/// Kind of an LXD instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LxdKind {
@@ -98,91 +98,91 @@ pub enum LxdKind {
 /// A server of Hetzner Cloud.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hetzner {
-    /// Its size.
+    /// Server type, which sets the server's size.
     pub server_type: String,
-    /// Where it stands.
+    /// Location of the server.
     pub location: String,
-    /// Its image.
+    /// Image of the server.
     pub image: String,
-    /// The API token, where the manifest names it.
+    /// API token, if the manifest names one.
     #[serde(skip)]
     pub token: Option<SecretSource>,
-    /// Whether it gets an IPv4 address.
+    /// True if the server gets an IPv4 address.
     pub ipv4: bool,
-    /// Whether it gets an IPv6 network.
+    /// True if the server gets an IPv6 network.
     pub ipv6: bool,
-    /// What the firewall before it lets in; `None`: there is none.
+    /// Ports that Hetzner's firewall opens; `None` for no firewall.
     pub firewall: Option<Vec<Opening>>,
-    /// A volume that outlasts it.
+    /// Volume that outlasts the server.
     pub volume: Option<Volume>,
-    /// Whether Hetzner refuses to delete it.
+    /// True if Hetzner must refuse to delete the server.
     pub delete_protection: bool,
-    /// The name of a primary IPv4 address that exists.
+    /// Name of an existing primary IPv4 address.
     pub primary_ip: Option<String>,
-    /// Labels of the user's own.
+    /// Labels that the user chose.
     pub labels: BTreeMap<String, String>,
 }
 
-/// What a firewall lets in.
+/// A port that a firewall opens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Opening {
     /// The protocol.
     pub protocol: Protocol,
     /// The port, as text.
     pub port: String,
-    /// Networks that it lets in.
+    /// Networks that may reach the port.
     pub from: Vec<String>,
 }
 
 /// A volume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Volume {
-    /// Its size in GB, as Hetzner counts.
+    /// Size in GB, as Hetzner counts.
     pub size: u32,
-    /// Where it is mounted.
+    /// Mount point.
     pub mount: String,
 }
 
-/// A module of the user's own.
+/// A module that the user wrote or chose.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Module {
-    /// Where it lies.
+    /// Source of the module.
     pub source: ModuleSource,
-    /// The address in it of the resource that is the machine.
+    /// Address, inside the module, of the resource that is the machine.
     pub resource: Option<String>,
-    /// Values of its variables.
+    /// Values of the module's variables.
     pub variables: Map<String, Value>,
-    /// Values of its variables that are secret.
+    /// Secret values of the module's variables.
     #[serde(skip)]
     pub secrets: BTreeMap<String, SecretSource>,
-    /// Its outputs: ours → the module's name of it.
+    /// Names of the module's outputs.
     pub outputs: Outputs,
 }
 
-/// Where a module lies.
+/// Source of a module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ModuleSource {
     /// A directory on this machine, absolute.
     Directory(Utf8PathBuf),
-    /// An address that OpenTofu resolves, with the version where it has one.
+    /// An address that OpenTofu resolves, with the version if it has one.
     Address(String, Option<String>),
 }
 
-/// The names of a module's outputs.
+/// Names of a module's outputs, by their meaning.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outputs {
-    /// The address.
+    /// Output with the address.
     pub address: String,
-    /// The SSH port.
+    /// Output with the SSH port.
     pub port: String,
-    /// The login name.
+    /// Output with the login name.
     pub user: String,
-    /// The public host key.
+    /// Output with the public host key.
     pub host_key: String,
 }
 
 impl Machine {
-    /// Where its secrets come from, by name.
+    /// Returns the sources of the machine's secrets, by name.
     #[must_use]
     pub fn secrets(&self) -> BTreeMap<String, SecretSource> {
         match self {
@@ -192,7 +192,7 @@ impl Machine {
         }
     }
 
-    /// With these secrets in place of its own.
+    /// Replaces the machine's secrets.
     #[must_use]
     pub fn with_secrets(mut self, mut secrets: BTreeMap<String, SecretSource>) -> Self {
         match &mut self {
@@ -203,14 +203,14 @@ impl Machine {
         self
     }
 
-    /// What its provider keeps from being deleted until an apply lifts that, as a sentence.
+    /// Returns a sentence that names what the provider refuses to delete until an apply lifts that.
     #[must_use]
     pub fn kept_by_provider(&self) -> Option<&'static str> {
         matches!(self, Self::Hetzner(hetzner) if hetzner.delete_protection)
             .then_some("Hetzner keeps the server and its volume from being deleted")
     }
 
-    /// Its key in the manifest, and the directory of its templates.
+    /// Returns the key in the manifest, which is also the directory of the machine's templates.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! From a path or a text to a checked manifest. Never reads an environment variable: what `~` stands
-//! for is an argument.
+//! Reads a manifest from a path or a text and checks it. Reads no environment variable: the home directory for `~` is
+//! an argument.
 
 use super::claim::{self, Claim};
 use super::environment::Environment;
@@ -16,13 +16,14 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
-/// Reads and checks a manifest that is trusted, as [`load_within`] does.
+/// Reads and checks a trusted manifest, as [`load_within`] does.
 pub fn load(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     load_within(path, home, &Extent::Anywhere)
 }
 
-/// Reads and checks the manifest at `path` (`-`: standard input), and that the files it names exist and are where
-/// `extent` lets them be. The variables that its secrets are read from reach no child process from then on.
+/// Reads and checks the manifest at `path` (`-` for standard input). Also checks that the files it names exist and are
+/// inside `extent`. From then on, the variables that the manifest's secrets are read from are withheld from every child
+/// process.
 pub fn load_within(path: &str, home: Option<&Utf8Path>, extent: &Extent) -> Result<Manifest, Vec<Failure>> {
     let one = |failure| vec![failure];
     let base = directory_of(path).map_err(one)?;
@@ -32,19 +33,19 @@ pub fn load_within(path: &str, home: Option<&Utf8Path>, extent: &Extent) -> Resu
     withholding(finish(draft(&text, path, &base, home, scope), claim::settle))
 }
 
-/// The same for a text that was already read.
+/// Reads and checks a text that was already read, as [`load`] does.
 pub fn load_text(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     finish(draft(text, file, base, home, Scope::of(base, &Extent::Anywhere)), claim::settle)
 }
 
-/// Checks a text; pure, so whether the files it names exist stays open, and keys of package
-/// repositories and scripts from files stay empty.
+/// Checks a text. Pure: does not check that the files it names exist, and leaves the keys of package repositories and
+/// the scripts from files empty.
 pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     finish(draft(text, file, base, home, Scope::default()), |_, _, _| claim::Texts::default())
 }
 
-/// Reads and checks the manifest at `path` alone: the files it names may be elsewhere, and keys of package repositories
-/// stay empty.
+/// Reads and checks only the manifest at `path`: the files it names need not exist, and keys of package repositories
+/// and scripts from files stay empty.
 pub fn load_unsettled(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     let one = |failure| vec![failure];
     let (text, base) = (text_at(path).map_err(one)?, directory_of(path).map_err(one)?);
@@ -55,7 +56,8 @@ fn withholding(read: Result<Manifest, Vec<Failure>>) -> Result<Manifest, Vec<Fai
     read.inspect(|manifest| process::withhold(manifest.variables.iter().cloned()))
 }
 
-/// As [`parse`], with the texts of keys and scripts from `text_of`, which is given their paths: they need not be on a disk.
+/// Checks a text as [`parse`] does, with the texts of keys and scripts from `text_of`, which gets their paths. The
+/// files need not be on a disk.
 pub fn parse_with(
     text: &str,
     file: &str,
@@ -123,7 +125,7 @@ fn draft(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>, scope
     Draft { report, manifest: Some(manifest), claims, scope }
 }
 
-/// Tells an environment where its files may be.
+/// Sets the scope of an environment's files.
 fn bound(environment: &mut Environment, scope: &Arc<Scope>) {
     if let Some(application) = &mut environment.application {
         application.scope = Arc::clone(scope);
@@ -133,13 +135,13 @@ fn bound(environment: &mut Environment, scope: &Arc<Scope>) {
     }
 }
 
-/// The manifest, which no application may send.
+/// Returns the manifest's path, which no application may send.
 fn own_files(file: &str, base: &Utf8Path) -> BTreeSet<Utf8PathBuf> {
     Utf8Path::new(file).file_name().filter(|_| file != "-").map(|name| base.join(name)).into_iter().collect()
 }
 
 impl Manifest {
-    /// Keeps every application from sending the files of the store at `url`, whose relative path starts from
+    /// Keeps every application from sending the files of the store at `url`, whose relative path is resolved against
     /// `directory`.
     pub fn withhold_store(&mut self, url: &str, directory: &Utf8Path) {
         let mut applications = self.environments.values().filter_map(|environment| environment.application.as_ref());
@@ -149,7 +151,7 @@ impl Manifest {
     }
 }
 
-/// Gives all applications one set of files that they never send.
+/// Sets the files that no application may send.
 fn withhold<'a>(environments: impl Iterator<Item = &'a mut Environment>, files: BTreeSet<Utf8PathBuf>) {
     let files = Arc::new(files);
     for application in environments.filter_map(|environment| environment.application.as_mut()) {
@@ -157,7 +159,7 @@ fn withhold<'a>(environments: impl Iterator<Item = &'a mut Environment>, files: 
     }
 }
 
-/// The files of the store at `url`, and the key of what is sealed there.
+/// Returns the files of the store at `url`, and the file of the key that encrypts values in it.
 fn store_files(url: &str, base: &Utf8Path) -> Vec<Utf8PathBuf> {
     let Some(path) = url.strip_prefix("sqlite:") else { return Vec::new() };
     let store = base.join(path.strip_prefix("//").unwrap_or(path));
@@ -190,7 +192,7 @@ fn finish(
     Ok(manifest)
 }
 
-/// Where secrets were written as literals.
+/// Returns the positions of secrets that were written as literals.
 fn literals(spec: &ManifestSpec) -> Vec<Spot> {
     let environments = spec.environments.value().into_iter().flatten().map(|(_, body)| &body.value);
     let secret = |given: &Given<ValueSpec>| {
@@ -204,7 +206,7 @@ fn literals(spec: &ManifestSpec) -> Vec<Spot> {
         .collect()
 }
 
-/// Refuses a manifest that is a link out of its scope. A pipe that the user names has no place on a disk.
+/// Refuses a manifest that is a link out of its scope. A pipe that the user names is not on a disk and is accepted.
 fn admitted(path: &str, scope: &Scope) -> Result<(), Failure> {
     let is_pipe = path == "-" || std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
     let whole = camino::absolute_utf8(path).map_err(|error| unreadable(path, &error))?;
@@ -242,7 +244,7 @@ fn not_utf8(path: &str, error: &std::string::FromUtf8Error) -> Failure {
     Failure::new(Reason::ManifestInvalid, "The manifest is not UTF-8").hint("Save the file as UTF-8").at(place)
 }
 
-/// The directory of the file, absolute; for standard input the current one.
+/// Returns the file's directory, absolute; the current directory for standard input.
 fn directory_of(path: &str) -> Result<Utf8PathBuf, Failure> {
     let near = if path == "-" { Utf8Path::new("-") } else { Utf8Path::new(path) };
     let whole = camino::absolute_utf8(near).map_err(|error| unreadable(path, &error))?;

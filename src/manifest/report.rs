@@ -1,14 +1,14 @@
-//! Gathers what is wrong with a manifest, so that all of it is said at once. Never holds the text of a
-//! secret: its source is the masked text.
+//! Collects all faults of a manifest, so that they are shown at once. The source text is masked: a report holds no
+//! secret.
 
 use super::written::Spot;
 use crate::model::failure::{Failure, Location, Reason};
 use std::sync::Arc;
 
-/// Something to know about a manifest that is not an error.
+/// A finding about a manifest that is not an error.
 pub type Warning = (Option<Location>, String);
 
-/// Failures and warnings of one manifest, in the order they were found.
+/// Failures and warnings of one manifest, in the order of discovery.
 #[derive(Debug)]
 pub struct Report {
     file: String,
@@ -19,17 +19,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report about `file`, whose masked text is `source`.
+    /// Creates an empty report about `file`, whose masked text is `source`.
     pub fn new(file: &str, source: Arc<str>) -> Self {
         Self { file: file.to_owned(), source, environment: None, failures: Vec::new(), warnings: Vec::new() }
     }
 
-    /// What is found from now on concerns this environment, or none.
+    /// Sets the environment that the next findings concern, or none.
     pub fn concerning(&mut self, environment: Option<&str>) {
         self.environment = environment.map(ToOwned::to_owned);
     }
 
-    /// Says that something is wrong at `spot`, and what to do about it.
+    /// Adds a fault at `spot`, with a hint for fixing it.
     pub fn fault(&mut self, spot: Spot, message: impl Into<String>, hint: impl Into<String>) {
         let mut failure = Failure::new(Reason::ManifestInvalid, message).hint(hint);
         failure.environment.clone_from(&self.environment);
@@ -37,29 +37,29 @@ impl Report {
         self.failures.push((spot, failure));
     }
 
-    /// Says something to know about `spot`.
+    /// Adds a warning at `spot`.
     pub fn warn(&mut self, spot: Spot, message: impl Into<String>) {
         let location = self.location(spot);
         self.warnings.push((spot, (location, message.into())));
     }
 
-    /// The text between the bytes of `spot`, as it stands in the file.
+    /// Returns the source text at `spot`.
     pub fn written(&self, spot: Spot) -> &str {
         let start = spot.start as usize;
         self.source.get(start..start.saturating_add(spot.length as usize)).unwrap_or_default()
     }
 
-    /// The masked text.
+    /// Returns the masked text.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// How many faults were found so far.
+    /// Returns the number of faults so far.
     pub fn count(&self) -> usize {
         self.failures.len()
     }
 
-    /// The place of `spot`, if it is one.
+    /// Returns the location of `spot`, unless `spot` is nowhere.
     pub fn location(&self, spot: Spot) -> Option<Location> {
         (spot.line > 0).then(|| {
             let start = spot.start as usize;
@@ -74,7 +74,8 @@ impl Report {
         })
     }
 
-    /// Everything in the file's order, each thing once: a fault in `defaults` shows in every environment.
+    /// Returns failures and warnings in the file's order, each once: a fault in `defaults` is found in every
+    /// environment.
     pub fn finish(mut self) -> (Vec<Failure>, Vec<Warning>) {
         self.failures
             .sort_by(|(a, one), (b, other)| (a.line, a.column, &one.message).cmp(&(b.line, b.column, &other.message)));

@@ -1,59 +1,59 @@
-//! The part of this machine's disk that a manifest may name files of. Holds the one rule for every path of a manifest and
-//! every link next to it.
+//! The part of this machine's disk that a manifest may name files in. Holds the one rule for every path in a manifest
+//! and every link next to it.
 
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-/// Files and directories of Git and of deployer, anywhere.
+/// Names of files and directories of Git and deployer, refused at any depth.
 pub const OURS: [&str; 2] = [".git", ".deployer"];
 
-/// Directories that hold no files of a disk, but what the kernel says at this moment.
+/// Directories that show kernel state instead of files on a disk.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
 
-/// More links than this on the way to one file are a loop.
+/// Number of links on the way to one file above which the path counts as a loop.
 const LINKS: usize = 40;
 
-/// How far a command follows a manifest.
+/// Limit on the paths of a manifest that a command follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Extent {
     /// Anywhere: the manifest is trusted.
     #[default]
     Anywhere,
-    /// Inside the Git repository that holds the manifest; where there is none, inside the manifest's directory.
+    /// Inside the Git repository that holds the manifest; without a repository, inside the manifest's directory.
     Repository,
     /// Inside this directory, absolute and without links.
     Directory(Utf8PathBuf),
 }
 
-/// The directory that the files of a manifest belong to, and whether files outside of it are read.
+/// The directory that a manifest's files belong to, and the rule for files outside of it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Absolute and without links; empty where it is not known.
+    /// Absolute path without links; empty if unknown.
     top: Utf8PathBuf,
-    /// The directory's kind, as messages name it.
+    /// Kind of the directory, as messages name it.
     kind: &'static str,
     closed: bool,
 }
 
-/// Names no directory: environments are compared by how they print, from several checkouts.
+/// Prints no directory: environments from several checkouts are compared by their debug output.
 impl std::fmt::Debug for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.closed { "Scope(closed)" } else { "Scope(open)" })
     }
 }
 
-/// Why a path is refused.
+/// Reason for refusing a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Completes a sentence that begins with the path.
+    /// Rest of a sentence that begins with the path.
     pub why: String,
-    /// The way out, as one imperative sentence.
+    /// Hint, as one imperative sentence.
     pub hint: String,
 }
 
 impl Refusal {
-    /// The failure of the file or directory at `path`.
+    /// Returns the failure for the file or directory at `path`.
     #[must_use]
     pub fn failure(self, reason: Reason, path: &Utf8Path) -> Failure {
         Failure::new(reason, format!("{path} {}", self.why)).hint(self.hint)
@@ -66,7 +66,7 @@ impl Scope {
     pub fn of(directory: &Utf8Path, extent: &Extent) -> Self {
         let real = real(directory);
         let is_top = |one: &&Utf8Path| one.join(".git").symlink_metadata().is_ok();
-        // As it is written first: a link in a repository does not lead to another one.
+        // The path as written comes first: a link in a repository must not lead to another repository.
         let written = checked::plain_path(directory);
         let git = [&written, &real].into_iter().find_map(|path| path.ancestors().find(is_top));
         let (top, kind) = match (extent, git) {
@@ -77,14 +77,16 @@ impl Scope {
         Self { top, kind, closed: *extent != Extent::Anywhere }
     }
 
-    /// Says why a file or directory is not read, where it is not. Links are followed first, and it may not exist.
+    /// Returns the reason for not reading a file or directory, if it is refused. Follows links first. The path need not
+    /// exist.
     #[must_use]
     pub fn refuse(&self, path: &Utf8Path) -> Option<Refusal> {
         let real = real(path);
         self.outside(path, &real).or_else(|| self.ours(&real).filter(|_| self.closed))
     }
 
-    /// Says why the state store cannot be at a path, where it cannot: it may be in a directory of deployer.
+    /// Returns the reason for refusing a path of the state store, if it is refused. The store may be in a directory of
+    /// deployer.
     #[must_use]
     pub fn refuse_store(&self, path: &Utf8Path) -> Option<Refusal> {
         self.outside(path, &real(path))
@@ -105,18 +107,18 @@ impl Scope {
             ("is outside of", format!("Move {path} into {top}"))
         };
         let why = format!("{is} {kind} {top}, which is all that this command reads");
-        // No directory is proposed: whoever wrote the manifest would choose it.
+        // The hint names no directory: the manifest's author could otherwise choose it.
         Some(Refusal { why, hint: format!("{first}, or pass --within DIR if you trust the manifest with all of DIR") })
     }
 
-    /// Says why a directory cannot be an application's, where it cannot.
+    /// Returns the reason for refusing a directory of an application, if it is refused.
     #[must_use]
     pub fn refuse_application(&self, directory: &Utf8Path) -> Option<Refusal> {
         self.refuse(directory).or_else(|| self.ours(&real(directory)))
     }
 
-    /// Says why nothing is written to a directory, where it is not: the author of a commit chooses where the links of a
-    /// repository lead.
+    /// Returns the reason for not writing to a directory, if it is refused: the author of a commit chooses the targets
+    /// of links in a repository.
     #[must_use]
     pub fn refuse_output(&self, directory: &Utf8Path) -> Option<Refusal> {
         let written = checked::plain_path(directory);
@@ -129,7 +131,8 @@ impl Scope {
         })
     }
 
-    /// Refuses what Git and deployer keep in the scope; its own directory may be below one of theirs.
+    /// Refuses paths below the scope that belong to Git or deployer. The scope's own directory may be below such a
+    /// path.
     fn ours(&self, real: &Utf8Path) -> Option<Refusal> {
         let below = real.strip_prefix(&self.top).unwrap_or(real);
         let hint = format!("Name another one instead of {real}");
@@ -137,13 +140,14 @@ impl Scope {
     }
 }
 
-/// Says whether any component is one of Git or deployer.
+/// Returns true if any component belongs to Git or deployer.
 #[must_use]
 pub fn belongs_to_us(path: &Utf8Path) -> bool {
     path.components().any(|part| OURS.contains(&part.as_str()))
 }
 
-/// The path without links, whether it exists or not: where a link leads must not depend on what is there.
+/// Returns the path without links, even if the path does not exist: the target of a link must not depend on existing
+/// files.
 fn real(path: &Utf8Path) -> Utf8PathBuf {
     let whole = camino::absolute_utf8(path).unwrap_or_else(|_| path.to_owned());
     let mut open: Vec<String> = parts(&whole);
@@ -165,14 +169,14 @@ fn real(path: &Utf8Path) -> Utf8PathBuf {
                 }
                 open.extend(parts(&target));
             }
-            // A loop is never opened; a name that is no text may lead anywhere.
+            // A loop is never opened; a target that is not UTF-8 may be anywhere.
             _ => return "/".into(),
         }
     }
     at
 }
 
-/// The names in a path and its `..`, the last one first.
+/// Returns the names and `..` components of a path, last first.
 fn parts(path: &Utf8Path) -> Vec<String> {
     let names = path.components().filter(|part| matches!(part, Utf8Component::Normal(_) | Utf8Component::ParentDir));
     names.map(|part| part.as_str().to_owned()).rev().collect()
@@ -203,17 +207,17 @@ mod tests {
         {
             assert!(refuses("repository/deploy", outside), "{outside}");
         }
-        // A link that leads to nothing tells nothing.
+        // A link to a path that does not exist reveals nothing about the target.
         symlink("../outside/not/there", root.join("repository/dangling")).unwrap();
         symlink("loop", root.join("repository/loop")).unwrap();
         for link in ["../dangling", "../dangling/below", "../loop"] {
             assert!(refuses("repository/deploy", link), "{link}");
         }
-        // A link of the repository is no other scope; one that leads there is the repository.
+        // A link inside the repository does not open another scope; a link that leads to the repository does.
         assert!(refuses("repository/out", "sub"));
         symlink("repository/deploy", root.join("way")).unwrap();
         assert!(!refuses("way", "../shop") && !refuses("outside", "sub") && refuses("outside", ".."));
-        // Only what is below the scope may belong to deployer.
+        // Only paths below the scope can belong to deployer.
         assert!(!refuses(".deployer/plain", "app") && refuses(".deployer/plain", ".deployer"));
     }
 

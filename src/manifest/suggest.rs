@@ -1,6 +1,6 @@
-//! The nearest known name for a typo. Never guesses when nothing is near.
+//! Finds the nearest known name for a typo. Suggests nothing if no name is near.
 
-/// The known name nearest to `typed`, if one is near enough to be meant.
+/// Returns the known name nearest to `typed`, if one is near enough.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
     let allowed = 1 + typed.chars().count() / 4;
@@ -12,7 +12,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// The hint for a name that is not one of `known`; `what` is the plural of what they are.
+/// Returns the hint for a name that is not in `known`; `what` is the plural noun for the names.
 pub fn hint(typed: &str, known: &[&str], what: &str) -> String {
     if let Some(name) = nearest(typed, known.iter().copied()) {
         return format!("Did you mean `{name}`?");

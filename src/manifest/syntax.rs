@@ -1,4 +1,4 @@
-//! What the YAML reader says, in the manifest's words. Never repeats a value that could be a secret.
+//! Words the errors of the YAML reader for users. Does not repeat a value that could be a secret.
 
 use super::around::Around;
 use super::rules::{capitalised, shown};
@@ -7,13 +7,13 @@ use super::written::Spot;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, Location, MessageFormatter, UserMessageFormatter};
 
-/// Where, what and what to do; `text` is the masked one.
+/// Returns the position, the message and the hint; `text` is the masked text.
 pub fn explain(error: &Error, text: &str) -> (Spot, String, String) {
     let inner = match error {
         Error::AliasError { error, .. } => error.without_snippet(),
         plain => plain,
     };
-    // A value that is wrong is mended where it is written; an expansion that is too much, where it is asked for.
+    // A wrong value is fixed where it is written; an expansion that is too large, where the alias is.
     let written = !matches!(inner, Error::AliasReplayLimitExceeded { .. } | Error::Budget { .. });
     let place = inner.location().filter(|_| written).or_else(|| error.location());
     let spot = place.map(|place| with_bytes(place, text)).unwrap_or_default();
@@ -21,13 +21,13 @@ pub fn explain(error: &Error, text: &str) -> (Spot, String, String) {
     (spot, message, hint)
 }
 
-/// The spot of a location; its first byte is counted where the reader left it out.
+/// Converts a location to a spot. Computes the first byte if the reader left it out.
 fn with_bytes(location: Location, text: &str) -> Spot {
     let mut spot = Spot::from(location);
     if location.span().byte_offset().is_none() && spot.line > 0 {
         spot.start = u32::try_from(offset(text, spot)).unwrap_or(u32::MAX);
     }
-    // A value that is not there is said to be at the colon after its key.
+    // The reader places a missing value at the colon after its key.
     if spot.length == 0 && text.get(spot.start as usize..).is_some_and(|rest| rest.starts_with(':')) {
         spot.start += 1;
         spot.column += 1;
@@ -119,7 +119,7 @@ fn too_much(breach: &BudgetBreach) -> (String, String) {
     (message.into(), "Split it into several projects, or put what is common into `defaults`".into())
 }
 
-/// Messages of the scanner, the common ones in plainer words.
+/// Words messages of the scanner, the common ones more plainly.
 fn scanner(message: &str) -> (String, String) {
     const PLAIN: &[(&str, &str, &str)] = &[
         ("tabs disallowed", "A tab indents this line", "YAML is indented with spaces only"),

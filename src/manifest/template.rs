@@ -1,7 +1,6 @@
-//! The manifest that `deployer init` writes to start from. Never holds anything that `deployer check`
-//! would refuse, once there is an application beside it.
+//! The manifest that `deployer init` writes. It passes `deployer check` once an application exists next to it.
 
-/// The commented manifest of `project`, which must be a valid name.
+/// Returns the commented manifest of `project`, which must be a valid name.
 pub fn template(project: &str) -> String {
     include_str!("../../templates/deployment.yaml").replacen("project: PROJECT", &format!("project: {project}"), 1)
 }

@@ -1,5 +1,5 @@
-//! The Torrust tracker stack as it is wanted: every default filled in, every rule kept. What its templates see.
-//! Never holds a secret's value, and never says how a service is run: that is for the templates.
+//! The desired Torrust tracker stack: every default filled in, every rule checked. It is the input of the templates,
+//! which define how services run. Holds no value of a secret.
 
 use super::network::Protocol;
 use camino::Utf8PathBuf;
@@ -11,104 +11,104 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "switches of the tracker's own, each by itself")]
 pub struct Tracker {
-    /// Whether announces need a key.
+    /// True if announces need a key.
     pub private: bool,
-    /// Whether only torrents of the whitelist are tracked.
+    /// True if only torrents of the whitelist are tracked.
     pub listed: bool,
-    /// Where torrents and keys are kept.
+    /// Database for torrents and keys.
     pub database: Database,
     /// UDP trackers.
     pub udp: Vec<Endpoint>,
-    /// HTTP trackers; all behind TLS, or none.
+    /// HTTP trackers; either all or none behind TLS.
     pub http: Vec<Endpoint>,
     /// The API.
     pub api: Option<Endpoint>,
     /// The health check API.
     pub health_api: Endpoint,
-    /// What clients are told to wait between announces, in seconds.
+    /// Seconds that clients are asked to wait between announces.
     pub announce_interval: u64,
-    /// The least that they are told, in seconds.
+    /// Shortest wait that clients are given, in seconds.
     pub announce_minimum: u64,
-    /// Whether the number of completed downloads outlives a restart.
+    /// True if the number of completed downloads survives a restart.
     pub persistent_completed: bool,
-    /// What the tracker logs.
+    /// Log level of the tracker.
     pub log: LogLevel,
     /// Prometheus, which scrapes the tracker.
     pub prometheus: Option<Prometheus>,
-    /// Grafana, which shows what Prometheus knows.
+    /// Grafana, which shows the data of Prometheus.
     pub grafana: Option<Grafana>,
-    /// Where certificates come from; there where anything is behind TLS.
+    /// Source of certificates; set if anything is behind TLS.
     pub tls: Option<Tls>,
-    /// Whether the services' networks have IPv6.
+    /// True if the services' networks have IPv6.
     pub ipv6: bool,
-    /// Image of each service, by its role.
+    /// Image of each service, by role.
     pub images: BTreeMap<String, String>,
-    /// Where templates of the user's own are looked for first, absolute.
+    /// Directory of the user's own templates, searched first, absolute.
     #[serde(skip)]
     pub templates: Utf8PathBuf,
 }
 
-/// Where the tracker keeps its torrents.
+/// Database for the tracker's torrents.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "driver", rename_all = "lowercase")]
 pub enum Database {
     /// A file on the host.
     Sqlite {
-        /// Its name.
+        /// File name.
         file: String,
     },
     /// A MySQL server.
     Mysql {
-        /// Its user for the tracker.
+        /// The tracker's user at the server.
         user: String,
-        /// The database.
+        /// Name of the database.
         database: String,
-        /// Address of a server that is not the stack's own.
+        /// Address of an external server; `None` for the server of the stack.
         host: Option<String>,
-        /// Its port.
+        /// Port of the server.
         port: u16,
-        /// Whether the manifest has root's password.
+        /// True if the manifest has the root password.
         root_password: bool,
     },
 }
 
-/// A port that the tracker, or something beside it, listens on.
+/// A port that the tracker, or another service of the stack, listens on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
-    /// The port, inside and outside.
+    /// Port, the same inside and outside of the container.
     pub port: u16,
-    /// The host's address it is published on; `None`: all.
+    /// Host address that the port is published on; `None` for all.
     pub bind: Option<IpAddr>,
-    /// The name under which it is reached.
+    /// Domain name of the endpoint.
     pub domain: Option<String>,
-    /// Whether Caddy serves it under its domain.
+    /// True if Caddy serves the endpoint at its domain.
     pub tls: bool,
-    /// Whether the host publishes the port itself.
+    /// True if the host publishes the port itself.
     pub published: bool,
 }
 
 /// Prometheus.
 #[derive(Clone, Debug, Serialize)]
 pub struct Prometheus {
-    /// How often it asks the tracker, in seconds.
+    /// Interval of scrapes, in seconds.
     pub scrape_interval: u64,
 }
 
 /// Grafana.
 #[derive(Clone, Debug, Serialize)]
 pub struct Grafana {
-    /// Its administrator.
+    /// Name of the administrator.
     pub user: String,
-    /// Where it is reached.
+    /// Port, address and domain of Grafana.
     pub endpoint: Endpoint,
 }
 
-/// Where certificates come from.
+/// Source of certificates.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tls {
-    /// Whom the issuer may write to.
+    /// Contact address for the issuer.
     pub email: Option<String>,
-    /// Who issues them.
+    /// Issuer of the certificates.
     pub issuer: Issuer,
 }
 
@@ -118,20 +118,20 @@ pub struct Tls {
 pub enum Issuer {
     /// Let's Encrypt.
     Letsencrypt,
-    /// Its server for tests, whose certificates nobody trusts.
+    /// Let's Encrypt's staging server, whose certificates are not trusted.
     LetsencryptStaging,
-    /// Caddy itself.
+    /// Caddy's internal CA.
     Internal,
     /// Another ACME server.
     Acme {
-        /// URL of its directory.
+        /// URL of the server's directory.
         url: String,
-        /// File with the certificate of its root.
+        /// File with the server's root certificate.
         root: Option<Utf8PathBuf>,
     },
 }
 
-/// What the tracker logs, least first.
+/// Log level of the tracker, quietest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
@@ -139,29 +139,29 @@ pub enum LogLevel {
     Off,
     /// Errors.
     Error,
-    /// Warnings, too.
+    /// Errors and warnings.
     Warn,
-    /// What happens.
+    /// Also normal events.
     Info,
-    /// More of it.
+    /// Also details for debugging.
     Debug,
-    /// All of it.
+    /// Everything.
     Trace,
 }
 
-/// What Grafana is called in messages.
+/// Name of Grafana in messages.
 const GRAFANA: &str = "Grafana";
 
-/// The variable with the API's token.
+/// Variable with the API's token.
 pub const API_TOKEN: &str = "TRACKER_API_TOKEN";
-/// The variable with the password of the tracker's database user.
+/// Variable with the password of the tracker's database user.
 pub const DATABASE_PASSWORD: &str = "TRACKER_DATABASE_PASSWORD";
-/// The variable with the password of root at the stack's own MySQL.
+/// Variable with the root password of the stack's MySQL server.
 pub const ROOT_PASSWORD: &str = "MYSQL_ROOT_PASSWORD";
-/// The variable with the password of Grafana's administrator.
+/// Variable with the password of Grafana's administrator.
 pub const GRAFANA_PASSWORD: &str = "GRAFANA_ADMIN_PASSWORD";
 
-/// The services' roles and the images they have unless the manifest names others.
+/// Roles of the services, and their default images.
 pub const IMAGES: [(&str, &str); 6] = [
     ("tracker", "torrust/tracker:3.0.0"),
     ("mysql", "mysql:8.4"),
@@ -171,21 +171,21 @@ pub const IMAGES: [(&str, &str); 6] = [
     ("backup", "alpine/sqlite:3.51.2"),
 ];
 
-/// A port of the host that the stack takes, and what for.
+/// A host port that the stack uses, and its purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// The port.
     pub port: u16,
-    /// Its protocol.
+    /// Protocol of the port.
     pub protocol: Protocol,
-    /// The host's address; `None`: all.
+    /// Host address; `None` for all.
     pub bind: Option<IpAddr>,
-    /// What takes it.
+    /// Service that uses the port.
     pub by: String,
 }
 
 impl Tracker {
-    /// Everything that has a name and a port, with what it is.
+    /// Returns every endpoint that may have a domain, with its name for messages.
     pub fn sites(&self) -> impl Iterator<Item = (&'static str, &Endpoint)> {
         let http = self.http.iter().map(|one| ("the HTTP tracker", one));
         let api = self.api.iter().map(|one| ("the API", one));
@@ -194,19 +194,19 @@ impl Tracker {
         http.chain(api).chain(health).chain(grafana)
     }
 
-    /// Whether anything is behind TLS.
+    /// Returns true if any endpoint is behind TLS.
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.sites().any(|(_, site)| site.tls)
     }
 
-    /// Whether the stack has a MySQL server of its own.
+    /// Returns true if the stack runs a MySQL server.
     #[must_use]
     pub const fn has_mysql(&self) -> bool {
         matches!(self.database, Database::Mysql { host: None, .. })
     }
 
-    /// The ports that the tracker listens on inside its container.
+    /// Returns the ports that the tracker listens on inside its container.
     #[must_use]
     pub fn listens(&self) -> Vec<Taken> {
         let taken = |protocol, by: &str, port| Taken { port, protocol, bind: None, by: by.to_owned() };
@@ -215,7 +215,7 @@ impl Tracker {
         udp.chain(own.map(|(what, site)| taken(Protocol::Tcp, what, site.port))).collect()
     }
 
-    /// The ports of the host that the stack takes.
+    /// Returns the host ports that the stack uses.
     #[must_use]
     pub fn ports(&self) -> Vec<Taken> {
         let taken = |protocol, by: &str, port, bind| Taken { port, protocol, bind, by: by.to_owned() };
@@ -232,7 +232,7 @@ impl Tracker {
 }
 
 impl Taken {
-    /// Whether two cannot be had at once.
+    /// Returns true if the two ports cannot be used at the same time.
     #[must_use]
     pub fn collides(&self, other: &Self) -> bool {
         let everywhere = |bind: Option<IpAddr>| bind.is_none_or(|address| address.is_unspecified());

@@ -1,5 +1,4 @@
-//! Values with the place where they were written, so that every later rule can point at it. Never
-//! says whether a value makes sense.
+//! Values with their positions in the manifest, so that every later rule can point at them. Does not check values.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
@@ -7,7 +6,7 @@ use serde_saphyr::Spanned;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// A place in the manifest's text; line 0 means nowhere.
+/// A position in the manifest's text; line 0 means nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spot {
     /// First byte, counted from 0.
@@ -20,33 +19,33 @@ pub struct Spot {
     pub column: u32,
 }
 
-/// A value and where it was written. Compares by the value alone, so that it can be a map's key.
+/// A value and its position. Compares by the value alone, so that it can be a map's key.
 #[derive(Clone, Debug, Default)]
 pub struct Written<T> {
     /// The value.
     pub value: T,
-    /// Where.
+    /// Position of the value.
     pub spot: Spot,
 }
 
-/// A key that may be left out, but not be null. Boxed, because most keys of most sections are left out.
+/// A key that may be left out but must not be null. Boxed, because most keys of most sections are left out.
 #[derive(Clone, Debug)]
 pub struct Given<T>(pub Option<Box<Written<T>>>);
 
 impl<T> Given<T> {
-    /// The value, if the key was written.
+    /// Returns the value, if the key was written.
     pub fn value(&self) -> Option<&T> {
         self.0.as_ref().map(|written| &written.value)
     }
 
-    /// Where it was written, or else `other`.
+    /// Returns the position of the value, or else `other`.
     pub fn spot_or(&self, other: Spot) -> Spot {
         self.0.as_ref().map_or(other, |written| written.spot)
     }
 }
 
 impl<T: Default + Clone> Given<T> {
-    /// The value, or the type's default.
+    /// Returns the value, or the type's default.
     pub fn or_default(&self) -> T {
         self.value().cloned().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! YAML text → the typed manifest as written, within budgets. Never follows anything outside the text.
+//! Parses YAML text into the typed manifest, within budgets. Follows no reference out of the text.
 
 use super::report::Report;
 use super::spec::ManifestSpec;
@@ -9,8 +9,8 @@ use serde_saphyr::{DuplicateKeyPolicy, Options};
 /// The largest manifest that is read, in bytes.
 pub const LARGEST: usize = 16 * 1024 * 1024;
 
-/// How the manifest is read: no legacy booleans, no duplicate keys, no text where YAML reads a number,
-/// bounded in size, and in what aliases may expand to.
+/// Returns the reader's options: no legacy booleans, no duplicate keys, no text where YAML reads a number, a bounded
+/// size, and a bounded expansion of aliases.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -20,7 +20,7 @@ fn options() -> Options {
             max_aliases: 100_000,
             max_merge_keys: 100_000,
             max_total_scalar_bytes: LARGEST,
-            // One anchor and ten thousand aliases are an ordinary manifest; expansion is bounded below.
+            // One anchor with ten thousand aliases is an ordinary manifest; the expansion is limited below.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
@@ -36,7 +36,7 @@ fn options() -> Options {
     }
 }
 
-/// Reads `text` (without a byte order mark); what is wrong with it goes into the report.
+/// Reads `text` (without a byte order mark) and adds its faults to the report.
 pub fn read(text: &str, report: &mut Report) -> Option<ManifestSpec> {
     match serde_saphyr::from_str_with_options::<ManifestSpec>(text, options()) {
         Ok(spec) => Some(spec),
@@ -48,7 +48,7 @@ pub fn read(text: &str, report: &mut Report) -> Option<ManifestSpec> {
     }
 }
 
-/// Reads `text` as a plain value, for comparing two texts by their meaning.
+/// Reads `text` as a plain value, for comparing the meaning of two texts.
 pub fn value<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
     let mut options = options();
     options.no_schema = false;

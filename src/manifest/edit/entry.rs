@@ -1,21 +1,21 @@
-//! An environment's entry as YAML text, in lines or in braces. Never writes a scalar without quotes
-//! that YAML could read as anything but that text.
+//! Writes an environment's entry as YAML text, in block or flow style. Quotes every scalar that YAML could read as
+//! anything but that text.
 
 use crate::manifest::environment::Name;
 use serde_json::{Map, Value};
 
-/// What `create`, `register` and `import` write.
+/// The entry that `create`, `register` and `import` write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The host: one that exists, or one that is to be made.
+    /// Host of the environment: an existing one, or a machine that OpenTofu makes.
     pub place: Place,
-    /// Comments beside it, where the entry stands in lines.
+    /// Comments for the entry, written in block style only.
     pub remarks: Vec<String>,
     /// SSH port.
     pub port: Option<u16>,
     /// Login name.
     pub user: Option<String>,
-    /// The private key's file, as the user wrote it.
+    /// Private key file, as the user wrote it.
     pub identity_file: Option<String>,
     /// Pinned host keys.
     pub host_key: Vec<String>,
@@ -23,12 +23,12 @@ pub struct Entry {
     pub application: Option<Value>,
 }
 
-/// Where an environment is.
+/// Host of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On a host with this DNS name, IPv4 or IPv6 address.
+    /// An existing host with this DNS name, IPv4 or IPv6 address.
     Registered(String),
-    /// On a machine that is to be made, as this section says.
+    /// A machine that OpenTofu makes, described by this section.
     Provisioned(Value),
 }
 
@@ -39,7 +39,7 @@ impl Default for Place {
 }
 
 impl Place {
-    /// The section's key and what it holds.
+    /// Returns the section's key and value.
     fn section(&self) -> (&'static str, Value) {
         match self {
             Self::Registered(address) => ("registered", serde_json::json!({ "address": address })),
@@ -49,7 +49,7 @@ impl Place {
 }
 
 impl Entry {
-    /// The entry as a plain value.
+    /// Returns the entry as a plain value.
     pub fn value(&self) -> Value {
         let mut entry = Map::new();
         let (key, section) = self.place.section();
@@ -76,7 +76,7 @@ impl Entry {
         .collect()
     }
 
-    /// The entry in lines, its name indented by `indent` spaces.
+    /// Returns the entry in block style, with its name indented by `indent` spaces.
     pub fn lines(&self, name: &Name, indent: usize) -> String {
         let margin = " ".repeat(indent);
         let mut text = format!("{margin}{}:\n", key(name));
@@ -97,7 +97,7 @@ impl Entry {
         }
         if let Some(section) = &self.application {
             line(1, "application:");
-            // The application, and its settings, each on a line of its own.
+            // The application, and each of its settings, on a separate line.
             for (key, settings) in section.as_object().into_iter().flatten() {
                 line(2, &format!("{key}:"));
                 for (key, value) in settings.as_object().into_iter().flatten() {
@@ -109,7 +109,7 @@ impl Entry {
     }
 }
 
-/// A value in one line of YAML, in braces and brackets.
+/// Returns a value in flow style on one line.
 pub fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => scalar(text),
@@ -123,12 +123,12 @@ pub fn inline(value: &Value) -> String {
     }
 }
 
-/// An environment's name as a key; a few of them would be read as true, false or null.
+/// Returns an environment's name as a key, quoted if YAML would read the name as true, false or null.
 pub fn key(name: &Name) -> String {
     scalar(name.as_str())
 }
 
-/// Text as a scalar: bare where that is safe in lines and in braces, else quoted as JSON is.
+/// Returns text as a scalar: bare if that is safe in block and flow style, else quoted as JSON.
 pub fn scalar(text: &str) -> String {
     const WORDS: &[&str] = &["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/@-".contains(&b) || b == b'~');
@@ -142,7 +142,8 @@ pub fn scalar(text: &str) -> String {
     json(&Value::from(text))
 }
 
-/// A value as JSON that is YAML too: what YAML calls unprintable is escaped (YAML 1.2, section 5.1).
+/// Returns a value as JSON that is also YAML: characters that YAML calls unprintable are escaped (YAML 1.2, section
+/// 5.1).
 pub fn json(value: &Value) -> String {
     let printable =
         |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');

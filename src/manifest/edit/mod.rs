@@ -1,5 +1,5 @@
-//! Writing into a manifest: an entry, host keys. Only ever inserts or replaces the bytes it means to,
-//! and never hands out a text that does not mean the old one plus the change.
+//! Edits a manifest: adds an entry, sets host keys. Changes only the bytes of the edit, and returns a text only if it
+//! means the old text plus the edit.
 
 mod entry;
 mod place;
@@ -16,11 +16,11 @@ use place::Splice;
 use serde_json::{Value, json};
 use tree::{Kind, Node};
 
-/// `text` of `file` with the environment `name` added.
+/// Returns `text` of `file` with the environment `name` added.
 ///
 /// # Errors
-/// [`Reason::ManifestUneditable`] where the name is taken, or the entry cannot be added without touching
-/// anything else; the details then hold the entry to paste.
+/// [`Reason::ManifestUneditable`] if the name is taken, or if the entry cannot be added without changing anything else;
+/// the details then hold the entry to paste.
 pub fn add(text: &str, file: &str, name: &Name, entry: &Entry) -> Result<String, Failure> {
     let snippet = entry.lines(name, 2);
     let refuse = |why: &str| refusal(why, &snippet);
@@ -50,7 +50,7 @@ pub fn add(text: &str, file: &str, name: &Name, entry: &Entry) -> Result<String,
         .ok_or_else(|| refuse("The change would alter something else too"))
 }
 
-/// `text` with the host keys of the environment `name` set.
+/// Returns `text` with the host keys of the environment `name` set.
 ///
 /// # Errors
 /// As for [`add`].
@@ -92,12 +92,12 @@ fn in_lines(root: &Node) -> bool {
     matches!(root.kind, Kind::Mapping { braces: false, .. })
 }
 
-/// An entry as it stands in braces; JSON, so that a JSON manifest stays one.
+/// Returns an entry for flow style, as JSON, so that a JSON manifest stays JSON.
 fn json_entry(key: &str, value: &Value) -> String {
     format!("{}: {}", Value::from(key), entry::json(value))
 }
 
-/// The new text, if it means the old one with `value` at `path`, and nothing else.
+/// Returns the new text if it means the old text with `value` at `path`, and nothing else.
 fn checked(mark: &str, bare: &str, splice: &Splice, path: &[&str], value: Value) -> Option<String> {
     let new = splice.apply(bare)?;
     let mut wanted: Value = yaml::value(bare).ok()?;
@@ -112,7 +112,7 @@ fn checked(mark: &str, bare: &str, splice: &Splice, path: &[&str], value: Value)
     (yaml::value::<Value>(&new).ok()? == wanted).then(|| format!("{mark}{new}"))
 }
 
-/// A byte order mark, and the rest.
+/// Splits the text into a byte order mark and the rest.
 fn split_mark(text: &str) -> (&str, &str) {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.split_at(text.len() - bare.len())

@@ -1,26 +1,27 @@
-//! Where a new entry goes, and in which form. Never decides whether the result is right: the caller
-//! compares meanings.
+//! Chooses the position and the style of a new entry. Does not check the result: the caller compares the meaning of
+//! both texts.
 
 use super::tree::{Kind, Node};
 
-/// Bytes to be replaced, and by what.
+/// A replacement of bytes.
 pub struct Splice {
     /// First byte.
     pub start: usize,
-    /// The byte after the last.
+    /// Byte after the last.
     pub end: usize,
-    /// What stands there then.
+    /// Replacement text.
     pub text: String,
 }
 
 impl Splice {
-    /// `text` with the change.
+    /// Returns `text` with the change.
     pub fn apply(&self, text: &str) -> Option<String> {
         Some(format!("{}{}{}", text.get(..self.start)?, self.text, text.get(self.end..)?))
     }
 }
 
-/// A new entry at the end of a mapping: `lines` makes it for an indentation, `braced` is it in braces.
+/// Adds an entry at the end of a mapping: `lines` writes the entry with an indentation, `braced` is the entry in flow
+/// style.
 pub fn into_mapping(text: &str, mapping: &Node, lines: impl Fn(usize) -> String, braced: &str) -> Option<Splice> {
     let Kind::Mapping { entries, braces } = &mapping.kind else { return None };
     match (entries.last(), braces) {
@@ -38,7 +39,7 @@ pub fn into_mapping(text: &str, mapping: &Node, lines: impl Fn(usize) -> String,
     }
 }
 
-/// A section that holds nothing yet: the lines go below its key.
+/// Adds lines below the key of an empty section.
 pub fn after_colon(text: &str, key: &Node, lines: &str) -> Option<Splice> {
     let colon = key.end + text.get(key.end..)?.find(':')? + 1;
     let line = text.get(colon..)?.split('\n').next()?;
@@ -47,7 +48,7 @@ pub fn after_colon(text: &str, key: &Node, lines: &str) -> Option<Splice> {
     nothing.then(|| insert(at, format!("{}{}", open_line(text, at), broken(text, lines))))
 }
 
-/// A section that holds `{}`: the lines go below its key, what follows on its line stays there.
+/// Adds lines below the key of a section that holds `{}`; the rest of the key's line stays.
 pub fn instead_of_braces(text: &str, mapping: &Node, lines: &str) -> Option<Splice> {
     let Kind::Mapping { entries, braces: true } = &mapping.kind else { return None };
     let rest = text.get(mapping.end..)?.split('\n').next()?;
@@ -60,7 +61,7 @@ pub fn instead_of_braces(text: &str, mapping: &Node, lines: &str) -> Option<Spli
     })
 }
 
-/// A whole new `environments` section.
+/// Adds a whole `environments` section.
 pub fn new_section(text: &str, root: &Node, lines: &str, braced: &str) -> Option<Splice> {
     match &root.kind {
         Kind::Mapping { braces: false, entries } => {
@@ -80,8 +81,8 @@ fn insert(at: usize, text: String) -> Splice {
     Splice { start: at, end: at, text }
 }
 
-/// The start of the line after `end`, and after comments that belong to what ends there: those that
-/// follow at once and are indented deeper than `column`.
+/// Returns the start of the line after `end` and after the comments that belong to the content before it: comments that
+/// follow directly and are indented deeper than `column`.
 fn below(text: &str, end: usize, column: usize) -> usize {
     let next = |at: usize| text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1);
     let mut at = if end > 0 && text[..end].ends_with('\n') { end } else { next(end) };
@@ -95,12 +96,12 @@ fn below(text: &str, end: usize, column: usize) -> usize {
     at
 }
 
-/// A line break where the text before `at` does not end with one.
+/// Returns a line break if the text before `at` does not end with one.
 fn open_line(text: &str, at: usize) -> &'static str {
     if at == 0 || text[..at].ends_with('\n') { "" } else { line_break(text) }
 }
 
-/// Whether the mapping's entries stand apart by blank lines.
+/// Returns true if blank lines separate the mapping's entries.
 fn spaced(text: &str, entries: &[(Node, Node)]) -> bool {
     let blank = |pair: &[(Node, Node)]| {
         let between = text.get(pair[0].1.end..pair[1].0.start).unwrap_or_default();

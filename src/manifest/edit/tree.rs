@@ -1,24 +1,24 @@
-//! A YAML text as nodes with their bytes, for inserting into it. Never resolves an alias or a merge:
-//! what is not written at a place cannot be edited there.
+//! Parses YAML text into nodes with their byte positions, for inserting into the text. Does not resolve aliases and
+//! merges: only text at a position can be edited there.
 
 use serde_saphyr::granit_parser::{Event, Parser, Span, StructureStyle};
 
-/// A node and where its text stands.
+/// A node and its position in the text.
 #[derive(Debug)]
 pub struct Node {
-    /// What it is.
+    /// Kind and content of the node.
     pub kind: Kind,
     /// First byte.
     pub start: usize,
-    /// The byte after its content; comments and blank lines that follow are not part of it.
+    /// Byte after the node's content; comments and blank lines that follow are not part of the node.
     pub end: usize,
-    /// Column of its first character, counted from 0.
+    /// Column of the first character, counted from 0.
     pub column: usize,
-    /// Line of its first character, counted from 1.
+    /// Line of the first character, counted from 1.
     pub line: usize,
 }
 
-/// What a node is.
+/// Kind and content of a node.
 #[derive(Debug)]
 pub enum Kind {
     /// A scalar.
@@ -27,29 +27,29 @@ pub enum Kind {
     Alias,
     /// A sequence.
     Sequence,
-    /// A mapping, and whether it is in braces.
+    /// A mapping.
     Mapping {
         /// Keys and values in the file's order.
         entries: Vec<(Node, Node)>,
-        /// Whether it is written in braces.
+        /// True if the mapping is in flow style.
         braces: bool,
     },
 }
 
 impl Node {
-    /// The entry with this key, if this is a mapping that has it.
+    /// Returns the entry with this key, if the node is a mapping that has it.
     pub fn entry(&self, wanted: &str) -> Option<&(Node, Node)> {
         let Kind::Mapping { entries, .. } = &self.kind else { return None };
         entries.iter().find(|(key, _)| matches!(&key.kind, Kind::Scalar(text) if text == wanted))
     }
 
-    /// Whether nothing is written here.
+    /// Returns true if the value is empty.
     pub fn is_nothing(&self) -> bool {
         self.start == self.end && matches!(self.kind, Kind::Scalar(_))
     }
 }
 
-/// The root of a text that holds one document; `None` where it cannot be read.
+/// Returns the root of a text that holds one document; `None` if the text cannot be read.
 pub fn read(text: &str) -> Option<Node> {
     let mut events =
         Parser::new_from_str(text).filter(|it| !matches!(it, Ok((Event::Anchor(..) | Event::Comment(..), _))));
@@ -106,7 +106,7 @@ fn node<'a>(event: Event<'a>, span: Span, events: &mut impl Iterator<Item = Read
     Some(Node { kind, start, end, column: span.start.col(), line: span.start.line() })
 }
 
-/// The end of a collection: its bracket's where it has one, else its last content's.
+/// Returns the end of a collection: the end of its bracket if it has one, else the end of its last content.
 fn closed(style: StructureStyle, end: usize, closing: &Span) -> Option<usize> {
     if style == StructureStyle::Flow { closing.end.byte_offset() } else { Some(end) }
 }

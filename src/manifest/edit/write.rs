@@ -1,5 +1,5 @@
-//! Makes and replaces a manifest's file in one step. Never leaves half a file, changes its mode, or overwrites
-//! what someone else wrote meanwhile.
+//! Creates and replaces a manifest's file in one step. Does not leave half a file, change the file's mode, or overwrite
+//! a concurrent change.
 
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
@@ -7,10 +7,10 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Makes the file, whole or not at all, with the mode that any new file gets.
+/// Creates the file, whole or not at all, with the mode of any new file.
 ///
 /// # Errors
-/// `AlreadyExists` where something has that name.
+/// `AlreadyExists` if the path exists.
 pub fn create(path: &Utf8Path, text: &str) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -24,17 +24,17 @@ pub fn create(path: &Utf8Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves out the draft's own name, which means nothing to anybody.
+/// Removes the temporary file's name from an error, because it means nothing to the user.
 fn unnamed(error: io::Error) -> io::Error {
     let text = error.to_string();
     let kind = error.kind();
     text.split_once(" at path ").map_or(error, |(why, _)| io::Error::new(kind, why))
 }
 
-/// Writes `new` to `path`, whose text was `old` when it was read.
+/// Writes `new` to `path`, whose text was `old` when the caller read it.
 ///
 /// # Errors
-/// [`Reason::ManifestUneditable`] where the file cannot be written, or has changed since.
+/// [`Reason::ManifestUneditable`] if the file cannot be written or has changed since.
 pub fn write(path: &Utf8Path, old: &str, new: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| {
         let error = unnamed(error);
@@ -42,7 +42,7 @@ pub fn write(path: &Utf8Path, old: &str, new: &str) -> Result<(), Failure> {
             .hint("Check the permissions of the file and its directory")
             .or_disk(&error, path)
     };
-    // A link stays a link: the file it leads to is replaced.
+    // A link stays a link: its target is replaced.
     let target = path.canonicalize_utf8().map_err(failed)?;
     if fs::read_to_string(&target).map_err(failed)? != old {
         return Err(Failure::new(Reason::ManifestUneditable, format!("{path} changed while it was edited"))

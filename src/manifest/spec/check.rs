@@ -1,4 +1,4 @@
-//! A check of the running application, as written. Never runs it.
+//! A check of the running application, as written. Does not run the check.
 
 use super::{Switch, Whole};
 use crate::manifest::environment::Vantage;
@@ -6,12 +6,12 @@ use crate::manifest::written::Given;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// One check: exactly one of `http` and `tcp`.
+/// A check: exactly one of `http` and `tcp`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Check", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["name"], "oneOf" = [{ "required": ["http"] }, { "required": ["tcp"] }]))]
 pub struct CheckSpec {
-    /// Its name, unique in the environment.
+    /// Name, unique in the environment.
     #[schemars(length(min = 1, max = 60))]
     pub name: Given<String>,
     /// An HTTP request.
@@ -19,13 +19,13 @@ pub struct CheckSpec {
     /// A TCP port that must accept a connection.
     #[schemars(range(min = 1, max = 65535))]
     pub tcp: Given<Whole>,
-    /// From the host itself, or from the machine that runs deployer; default `host`.
+    /// Machine that the check runs on: the host, or the machine that runs deployer; default `host`.
     pub from: Given<Vantage>,
-    /// Whether `running` waits for it; default true.
+    /// True if the stage `running` waits for the check; default true.
     pub gate: Given<Switch>,
 }
 
-/// An HTTP request and what must come back.
+/// An HTTP request and the expected response.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Http", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["port"]))]
@@ -36,14 +36,14 @@ pub struct HttpSpec {
     /// Path with query; default `/`.
     #[schemars(regex(pattern = "^/"))]
     pub path: Given<String>,
-    /// The status that passes; default 200.
+    /// Status that the response must have; default 200.
     #[schemars(range(min = 100, max = 599))]
     pub status: Given<Whole>,
-    /// Text the body must hold.
+    /// Text that the body must contain.
     pub contains: Given<String>,
-    /// Whether to speak TLS; default false.
+    /// True to use TLS; default false.
     pub tls: Given<Switch>,
-    /// `Host` header; default the address.
+    /// `Host` header; default: the address.
     #[schemars(length(min = 1))]
     pub host: Given<String>,
 }

@@ -1,4 +1,4 @@
-//! An environment as written, and its small sections. Never knows about the other environments.
+//! An environment as written, and its small sections. Does not know other environments.
 
 use super::{
     ApplicationSpec, CheckSpec, ProvisionedSpec, RulesSpec, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, SshSpec,
@@ -10,7 +10,7 @@ use crate::model::state::Stage;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// One named thing that is deployed to.
+/// One named thing that is deployed to one host.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Environment", deny_unknown_fields, default)]
 pub struct EnvironmentSpec {
@@ -18,40 +18,40 @@ pub struct EnvironmentSpec {
     pub registered: Given<RegisteredSpec>,
     /// A machine that OpenTofu makes.
     pub provisioned: Given<ProvisionedSpec>,
-    /// How to reach it.
+    /// Settings of the SSH connection to the host.
     pub ssh: Given<SshSpec>,
-    /// Further addresses under which the public reaches it.
+    /// Further public addresses of the host.
     pub public_addresses: Given<Vec<Written<String>>>,
-    /// What the host must have before the application comes.
+    /// Setup of the host before the application is deployed.
     pub configure: Given<ConfigureSpec>,
-    /// What runs there.
+    /// Application that runs on the host.
     pub application: Given<ApplicationSpec>,
-    /// Checks of the running application; `running` waits for them.
+    /// Checks of the running application; the stage `running` waits for them.
     pub checks: Given<Vec<Written<CheckSpec>>>,
-    /// How far its lifecycle is to go; default `running`.
+    /// Stage that the environment is brought to; default `running`.
     pub stage: Given<Stage>,
-    /// When `running` counts.
+    /// Conditions for the stage `running`.
     pub health: Given<HealthSpec>,
-    /// Whether it may not be destroyed. Remembered on the host and in the store also where the environment leaves the
-    /// file; lifted by an apply with `protect: false`.
+    /// True if the environment must not be destroyed. The host and the store keep the protection even if the
+    /// environment is removed from the file. An apply with `protect: false` lifts it.
     pub protect: Given<Switch>,
-    /// Its name before: it keeps its place on the host, its Compose project and its data. Stays in the file as long as
-    /// the environment does.
+    /// Previous name of the environment, which keeps its directory on the host, its Compose project and its data. Must
+    /// stay in the file as long as the environment does.
     #[schemars(regex(pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))]
     pub renamed_from: Given<String>,
-    /// What becomes of a release that does not become healthy: the last healthy one comes back (`on_failure`, the
-    /// default), or it stays (`never`).
+    /// Action if a release does not become healthy: restore the last healthy release (`on_failure`, the default), or
+    /// keep the failed one (`never`).
     pub rollback: Given<Rollback>,
-    /// How many releases stay on the host to roll back to, the live one among them; default 5.
+    /// Number of releases that the host keeps for rollback, including the live one; default 5.
     #[schemars(range(min = 1, max = 100))]
     pub keep_releases: Given<Whole>,
     /// Environments that must be healthy first.
     pub depends_on: Given<Vec<Written<String>>>,
-    /// What happens to differences that nobody asked for here.
+    /// Policy for drift: differences that nobody asked for in this file.
     pub drift: Given<DriftSpec>,
 }
 
-/// An existing host. It belongs to its owner: it is never destroyed.
+/// An existing host. It belongs to its owner and is never destroyed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Registered", deny_unknown_fields, default)]
 pub struct RegisteredSpec {
@@ -60,39 +60,38 @@ pub struct RegisteredSpec {
     pub address: Given<String>,
 }
 
-/// What the host must have before the application comes.
+/// Setup of the host before the application is deployed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Configure", deny_unknown_fields, default)]
 pub struct ConfigureSpec {
     /// The Docker engine.
     pub engine: Given<EngineSpec>,
-    /// Closes the host but for SSH, what the application publishes and what is allowed here; default: on where deployer
-    /// makes the machine, else off.
+    /// Firewall that allows only SSH, the application's published ports and the ports listed here; default: on if
+    /// deployer makes the machine, else off.
     pub firewall: Given<Switched<RulesSpec>>,
-    /// Security updates, installed by the host itself; default: on where deployer makes the machine, else as the host's
-    /// owner has it.
+    /// Security updates that the host installs by itself; default: on if deployer makes the machine, else unchanged.
     pub security_updates: Given<Switched<SecurityUpdatesSpec>>,
-    /// Idempotent steps of your own, in this order.
+    /// Idempotent steps that you write, run in this order.
     pub scripts: Given<Vec<Written<ScriptSpec>>>,
-    /// What the host does at certain times.
+    /// Commands that the host runs at certain times.
     pub schedules: Given<Vec<Written<ScheduleSpec>>>,
 }
 
-/// Which Docker engine is wanted.
+/// Requirements for the Docker engine.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Engine", deny_unknown_fields, default)]
 pub struct EngineSpec {
-    /// The lowest version that is good enough, quoted; default "24.0".
+    /// Lowest accepted version, quoted; default "24.0".
     #[schemars(regex(pattern = r"^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$"))]
     pub minimum: Given<Text>,
-    /// Whether deployer may install it; default true.
+    /// True if deployer may install the engine; default true.
     pub install: Given<Switch>,
-    /// Where it is installed from; default `auto`.
+    /// Packages that the engine is installed from; default `auto`.
     pub source: Given<EngineSource>,
-    /// Whether containers see the true addresses of who talks to them over IPv6, which engines before 27 do only when
-    /// configured and restarted; default: where deployer installs the engine for a tracker.
+    /// True if containers must see the IPv6 addresses of their peers. Engines before version 27 need to be configured
+    /// and restarted for that. Default: true if deployer installs the engine for a tracker.
     pub ipv6: Given<Switch>,
-    /// A mirror of Docker's apt repository, used where `source` leads to Docker's packages.
+    /// Mirror of Docker's apt repository, used if `source` selects Docker's packages.
     pub repository: Given<RepositorySpec>,
 }
 
@@ -100,35 +99,35 @@ pub struct EngineSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Repository", deny_unknown_fields, default)]
 pub struct RepositorySpec {
-    /// What stands in the sources entry before the suite: `https://mirror.example.com/linux/debian`.
+    /// URL in the sources entry, before the suite: `https://mirror.example.com/linux/debian`.
     #[schemars(regex(pattern = "^https?://"))]
     pub url: Given<String>,
-    /// File with the ASCII-armoured key that signs it.
+    /// File with the ASCII-armoured key that signs the repository.
     #[schemars(length(min = 1))]
     pub key_file: Given<String>,
 }
 
-/// When `running` counts.
+/// Conditions for the stage `running`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Health", deny_unknown_fields, default)]
 pub struct HealthSpec {
-    /// How long services may take to become healthy; default 3m.
+    /// Time that services may take to become healthy; default 3m.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub timeout: Given<Text>,
-    /// How long a service without a health check must be up without a restart; default 2s.
+    /// Time that a service without a health check must run without a restart; default 2s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub stable_for: Given<Text>,
-    /// Whether a tracker's release must pass `deployer test` too, or be rolled back; default false.
+    /// True if a release of a tracker must also pass `deployer test`, or be rolled back; default false.
     pub smoke: Given<Switch>,
 }
 
-/// What happens to differences that nobody asked for in the manifest.
+/// Policy for drift: differences that nobody asked for in the manifest.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Drift", deny_unknown_fields, default)]
 pub struct DriftSpec {
-    /// Whether apply and watch correct them, or only show them; default `correct`.
+    /// Policy: apply and watch correct drift (`correct`, the default), or only show it (`detect`).
     pub policy: Given<DriftPolicy>,
-    /// Facts that belong to the host: once they differ there, they are never corrected.
+    /// Facts that belong to the host. If they differ there, they are not corrected.
     pub ignore: Given<Vec<Written<IgnoreSpec>>>,
 }
 
@@ -136,10 +135,10 @@ pub struct DriftSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Ignore", deny_unknown_fields, default)]
 pub struct IgnoreSpec {
-    /// `KIND:FACT` as plans name them (`files:app/motd`); a `*` at its end stands for any rest.
+    /// Fact as `KIND:FACT`, the name in plans (`files:app/motd`); a `*` at the end matches any rest.
     #[schemars(regex(pattern = r"^[a-z]+:."))]
     pub fact: Given<String>,
-    /// Why, for those who read the plan.
+    /// Reason, for readers of the plan.
     #[schemars(length(min = 1))]
     pub reason: Given<String>,
 }

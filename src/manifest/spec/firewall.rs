@@ -1,4 +1,4 @@
-//! What the host's firewall allows beside the usual, as written. Never judges an address.
+//! Ports that the host's firewall allows in addition, as written. Does not check addresses.
 
 use super::Whole;
 use crate::manifest::environment::Protocol;
@@ -6,7 +6,7 @@ use crate::manifest::written::{Given, Written};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What a firewall allows beside SSH and what the application publishes.
+/// Ports that a firewall allows in addition to SSH and the application's published ports.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Firewall", deny_unknown_fields, default)]
 pub struct RulesSpec {
@@ -14,7 +14,7 @@ pub struct RulesSpec {
     pub allow: Given<Vec<Written<AllowSpec>>>,
 }
 
-/// One port that may be reached. Of a port that the application publishes, it says who may.
+/// A port that may be reached. For a port that the application publishes, it limits who may reach the port.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Allow", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["port"]))]
@@ -22,9 +22,9 @@ pub struct AllowSpec {
     /// The port on the host.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// Its protocol; default `tcp`.
+    /// Protocol of the port; default `tcp`.
     pub protocol: Given<Protocol>,
-    /// Who may reach it, as addresses or networks (`203.0.113.0/24`, `2001:db8::/32`); default everybody.
+    /// Addresses or networks that may reach the port (`203.0.113.0/24`, `2001:db8::/32`); default: everybody.
     #[schemars(length(min = 1))]
     pub from: Given<Vec<Written<String>>>,
 }

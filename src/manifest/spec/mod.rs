@@ -1,5 +1,4 @@
-//! The manifest as written: its keys and their types, nothing else. Never resolves a path, applies a
-//! default or reads a secret.
+//! The manifest as written: only its keys and their types. Does not resolve paths, apply defaults or read secrets.
 
 mod application;
 mod check;

@@ -1,4 +1,4 @@
-//! A machine that is to be made, as written. Never knows what OpenTofu makes of it.
+//! A machine that OpenTofu makes, as written. Does not know what OpenTofu makes of it.
 
 use super::{Switch, Text, ValueSpec, Whole};
 use crate::manifest::provision::LxdKind;
@@ -16,53 +16,54 @@ pub struct ProvisionedSpec {
     pub lxd: Given<LxdSpec>,
     /// A server of Hetzner Cloud.
     pub hetzner: Given<HetznerSpec>,
-    /// Whatever an OpenTofu module makes.
+    /// Any machine that an OpenTofu module makes.
     pub module: Given<ModuleSpec>,
-    /// Where OpenTofu keeps its state, as its own documentation has it: `{ s3: { bucket: … } }`; default: encrypted in
-    /// the state store.
+    /// Backend of OpenTofu's state, in the form of OpenTofu's documentation: `{ s3: { bucket: … } }`; default:
+    /// encrypted in the state store.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
     pub backend: Given<BackendSpec>,
-    /// How long making or changing the machine may take; default 30m.
+    /// Time limit for making or changing the machine; default 30m.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub timeout: Given<Text>,
 }
 
-/// A backend's name and its settings.
+/// Name and settings of a backend.
 pub type BackendSpec = BTreeMap<Written<String>, Written<BTreeMap<String, Value>>>;
 
 /// A container or virtual machine of LXD.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Lxd", deny_unknown_fields, default)]
 pub struct LxdSpec {
-    /// Its image: `ubuntu:24.04`, `images:debian/13/cloud`. It must have cloud-init.
+    /// Image, which must have cloud-init: `ubuntu:24.04`, `images:debian/13/cloud`.
     #[schemars(length(min = 1))]
     pub image: Given<String>,
-    /// Container or virtual machine; default `container`.
+    /// Kind of instance, container or virtual machine; default `container`.
     pub r#type: Given<LxdKind>,
-    /// How many processors it may use; default: all.
+    /// Number of processors that the instance may use; default: all.
     #[schemars(range(min = 1))]
     pub cpus: Given<Whole>,
-    /// How much memory it may use (`2GiB`); default: as its profiles have it.
+    /// Memory that the instance may use (`2GiB`); default: set by the profiles.
     #[schemars(regex(pattern = r"^[0-9]+(B|kB|MB|GB|KiB|MiB|GiB)$"))]
     pub memory: Given<Text>,
-    /// Size of its root disk (`10GiB`); default: as its profiles have it.
+    /// Size of the root disk (`10GiB`); default: set by the profiles.
     #[schemars(regex(pattern = r"^[0-9]+(B|kB|MB|GB|KiB|MiB|GiB)$"))]
     pub disk: Given<Text>,
-    /// The storage pool of its root disk; default: as its profiles have it, or `default` where `disk` is set.
+    /// Storage pool of the root disk; default: set by the profiles, or `default` if `disk` is set.
     #[schemars(length(min = 1))]
     pub pool: Given<String>,
-    /// The network that its first interface joins; default: as its profiles have it.
+    /// Network that the first interface joins; default: set by the profiles.
     #[schemars(length(min = 1))]
     pub network: Given<String>,
-    /// The LXD server, by its name in LXD's own configuration; default: the local one.
+    /// LXD server, by its name in LXD's configuration; default: the local server.
     #[schemars(length(min = 1))]
     pub remote: Given<String>,
-    /// The LXD project; default `default`.
+    /// LXD project; default `default`.
     #[schemars(length(min = 1))]
     pub project: Given<String>,
-    /// Its profiles; default `[default]`.
+    /// Profiles of the instance; default `[default]`.
     pub profiles: Given<Vec<Written<String>>>,
-    /// Further settings of the instance, over those above; a container gets `security.nesting`, which Docker needs.
+    /// Further settings of the instance, which override those above. A container gets `security.nesting`, which Docker
+    /// needs.
     pub config: Given<BTreeMap<Written<String>, Value>>,
 }
 
@@ -70,32 +71,32 @@ pub struct LxdSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Hetzner", deny_unknown_fields, default)]
 pub struct HetznerSpec {
-    /// Its size: `cx23`, `cax11`. Another one is changed in place; the server restarts.
+    /// Server type: `cx23`, `cax11`. A new type is applied in place; the server restarts.
     #[schemars(length(min = 1))]
     pub server_type: Given<String>,
-    /// Where it stands: `nbg1`, `fsn1`, `hel1`.
+    /// Location of the server: `nbg1`, `fsn1`, `hel1`.
     #[schemars(length(min = 1))]
     pub location: Given<String>,
-    /// Its image; default `debian-13`.
+    /// Image of the server; default `debian-13`.
     #[schemars(length(min = 1))]
     pub image: Given<String>,
-    /// The API token; default: as the provider finds it (`HCLOUD_TOKEN`).
+    /// API token; default: the token that the provider finds (`HCLOUD_TOKEN`).
     pub token: Given<ValueSpec>,
-    /// Whether it gets an IPv4 address; default true.
+    /// True to give the server an IPv4 address; default true.
     pub ipv4: Given<Switch>,
-    /// Whether it gets an IPv6 network; default true.
+    /// True to give the server an IPv6 network; default true.
     pub ipv6: Given<Switch>,
-    /// A firewall before the server: SSH, ICMP, what `configure.firewall` allows and the ports of a tracker; default
-    /// false.
+    /// True to put a Hetzner firewall in front of the server that allows SSH, ICMP, the ports of `configure.firewall`
+    /// and the ports of a tracker; default false.
     pub firewall: Given<Switch>,
-    /// A volume that outlasts the server.
+    /// Volume that outlasts the server.
     pub volume: Given<VolumeSpec>,
-    /// Whether Hetzner refuses to delete it; default false.
+    /// True if Hetzner must refuse to delete the server; default false.
     pub delete_protection: Given<Switch>,
-    /// The name of a primary IPv4 address that exists, for an address that stays.
+    /// Name of an existing primary IPv4 address, for an address that stays.
     #[schemars(length(min = 1))]
     pub primary_ip: Given<String>,
-    /// Labels of your own.
+    /// Labels that you choose.
     pub labels: Given<BTreeMap<Written<String>, Written<String>>>,
 }
 
@@ -103,50 +104,50 @@ pub struct HetznerSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Volume", deny_unknown_fields, default)]
 pub struct VolumeSpec {
-    /// Its size, at least `10GiB`; it can grow, not shrink.
+    /// Size, at least `10GiB`; it can grow but not shrink.
     #[schemars(regex(pattern = r"^[0-9]+(GB|GiB)$"))]
     pub size: Given<Text>,
-    /// Where it is mounted.
+    /// Mount point.
     #[schemars(regex(pattern = "^/."))]
     pub mount: Given<String>,
 }
 
-/// Whatever an OpenTofu module makes. Its outputs say how to reach it.
+/// Any machine that an OpenTofu module makes. Outputs of the module tell deployer how to reach the machine.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Module", deny_unknown_fields, default)]
 pub struct ModuleSpec {
-    /// The module's directory (`./infra`), or any address of a module that OpenTofu takes.
+    /// Directory of the module (`./infra`), or any module address that OpenTofu accepts.
     #[schemars(length(min = 1))]
     pub source: Given<String>,
-    /// The resource that is the machine (`terraform_data.machine`): only where it is replaced does what is on the machine
-    /// go; default: any of its resources might be.
+    /// Resource that is the machine (`terraform_data.machine`): data on the machine counts as lost only if this
+    /// resource is replaced. Default: any resource of the module may be the machine.
     #[schemars(length(min = 1))]
     pub resource: Given<String>,
-    /// The version, for a module of a registry.
+    /// Version of a module from a registry.
     #[schemars(length(min = 1))]
     pub version: Given<Text>,
-    /// Values of its variables.
+    /// Values of the module's variables.
     pub variables: Given<BTreeMap<Written<String>, Value>>,
-    /// Values of its variables that are secret.
+    /// Secret values of the module's variables.
     pub secrets: Given<BTreeMap<Written<String>, Written<ValueSpec>>>,
-    /// Which of its outputs say how to reach the machine.
+    /// Names of the outputs that tell how to reach the machine.
     pub outputs: Given<OutputsSpec>,
 }
 
-/// Which outputs of a module say how to reach the machine.
+/// Names of a module's outputs that tell how to reach the machine.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Outputs", deny_unknown_fields, default)]
 pub struct OutputsSpec {
-    /// The output with its address; default `address`.
+    /// Output with the address; default `address`.
     #[schemars(length(min = 1))]
     pub address: Given<String>,
-    /// The output with its SSH port; default `port`, where the module has it.
+    /// Output with the SSH port; default `port`, if the module has it.
     #[schemars(length(min = 1))]
     pub port: Given<String>,
-    /// The output with the login name; default `user`, where the module has it.
+    /// Output with the login name; default `user`, if the module has it.
     #[schemars(length(min = 1))]
     pub user: Given<String>,
-    /// The output with its public host key, `TYPE BASE64`; default `host_key`, where the module has it.
+    /// Output with the public host key, `TYPE BASE64`; default `host_key`, if the module has it.
     #[schemars(length(min = 1))]
     pub host_key: Given<String>,
 }

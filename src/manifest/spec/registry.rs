@@ -1,18 +1,18 @@
-//! How to log in to a registry of images, as written. Never reads the password.
+//! Login at an image registry, as written. Does not read the password.
 
 use super::ValueSpec;
 use crate::manifest::written::Given;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The login at one registry.
+/// Login at one registry.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Registry", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["username", "password"]))]
 pub struct RegistrySpec {
-    /// The user there.
+    /// Login name at the registry.
     #[schemars(length(min = 1))]
     pub username: Given<String>,
-    /// The password or token: a secret.
+    /// Password or token, a secret.
     pub password: Given<ValueSpec>,
 }

@@ -1,5 +1,5 @@
-//! The top level of the manifest. Written out by hand because keys that begin with `x-` are ignored;
-//! never uses serde's `flatten`, which would lose every place below it.
+//! The top level of the manifest. Deserialized by hand because keys that begin with `x-` are ignored; serde's `flatten`
+//! would lose every position below it.
 
 use super::{EnvironmentSpec, RegistrySpec, ValueSpec, Whole};
 use crate::manifest::written::{Given, Written};
@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The environments of one project, and how to reach, set up and check each of them.
+/// The environments of one project, with their SSH access, setup and checks.
 #[derive(Clone, Debug, Default, JsonSchema)]
 #[schemars(
     rename = "deployment.yaml",
@@ -17,26 +17,26 @@ use std::fmt;
     extend("required" = ["version", "project"], "patternProperties" = { "^x-": true })
 )]
 pub struct ManifestSpec {
-    /// The format of this file: 1.
+    /// Format version of this file: 1.
     #[schemars(range(min = 1, max = 1))]
     pub version: Given<Whole>,
-    /// Name of the project; with an environment's name it is that environment's identity on its host.
+    /// Name of the project. The names of project and environment identify the environment on its host.
     #[schemars(regex(pattern = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))]
     pub project: Given<String>,
-    /// Where observed state and history are kept; default `sqlite:.deployer/state.db`.
+    /// Store for observed state and history; default `sqlite:.deployer/state.db`.
     #[schemars(regex(pattern = "^sqlite:.+$"))]
     pub state: Given<String>,
-    /// What OpenTofu's state is encrypted with in the state store; default: a key beside its file.
+    /// Passphrase that encrypts OpenTofu's state in the state store; default: a key next to the store's file.
     pub state_passphrase: Given<ValueSpec>,
-    /// Logins at registries of images, by host (`ghcr.io`, `127.0.0.1:5000`); used for the time of a pull only.
+    /// Logins at image registries, by host (`ghcr.io`, `127.0.0.1:5000`); used only while images are pulled.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9.\\[\\]:-]+$" }))]
     pub registries: Given<BTreeMap<Written<String>, Written<RegistrySpec>>>,
-    /// Lies under every environment: maps merge, lists and scalars replace.
+    /// Defaults of every environment: maps merge, lists and scalars replace.
     pub defaults: Given<EnvironmentSpec>,
-    /// What is deployed, by name.
+    /// Environments, by name.
     #[schemars(extend("propertyNames" = { "pattern": "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$" }))]
     pub environments: Given<BTreeMap<Written<String>, Written<EnvironmentSpec>>>,
-    /// Whether nothing at all was written.
+    /// True if the file has no keys.
     #[schemars(skip)]
     pub empty: bool,
 }

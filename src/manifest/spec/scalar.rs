@@ -1,5 +1,5 @@
-//! Scalars as YAML read them, kept for the rules, which say all at once where another type was meant.
-//! Never converts: a quoted "22" is text, a bare 24.0 is a number.
+//! Scalars as YAML read them. The rules report all wrong types at once. Nothing is converted: a quoted "22" is text, a
+//! bare 24.0 is a number.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
@@ -20,15 +20,15 @@ pub enum Scalar {
     Switch(bool),
 }
 
-/// Where text is meant.
+/// A scalar that should be text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(pub Scalar);
 
-/// Where a whole number is meant.
+/// A scalar that should be a whole number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whole(pub Scalar);
 
-/// Where true or false is meant.
+/// A scalar that should be true or false.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switch(pub Scalar);
 
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// Takes any scalar; holds what is meant.
+/// Visitor for any scalar; holds the name of the expected type.
 struct AnyScalar(&'static str);
 
 impl Visitor<'_> for AnyScalar {

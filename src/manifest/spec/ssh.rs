@@ -1,4 +1,4 @@
-//! How a host is reached, as written. Never opens a connection.
+//! SSH access to a host, as written. Opens no connection.
 
 use super::{Text, ValueSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// How to reach the host over SSH. What is left out comes from the user's ssh configuration.
+/// Settings of the SSH connection to the host. Settings left out come from the user's ssh configuration.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Ssh", deny_unknown_fields, default)]
 pub struct SshSpec {
@@ -22,24 +22,24 @@ pub struct SshSpec {
     /// File of the private key.
     #[schemars(length(min = 1))]
     pub identity_file: Given<String>,
-    /// The private key itself, for runners that have it in a secret; instead of `identity_file`.
+    /// The private key itself instead of `identity_file`, for runners that have the key in a secret.
     pub identity: Given<ValueSpec>,
     /// Pinned host keys, each `TYPE BASE64`.
     pub host_key: Given<HostKeys>,
     /// Jump host, as for `ssh -J`.
     #[schemars(length(min = 1))]
     pub jump: Given<String>,
-    /// For a sudo that asks.
+    /// Password for `sudo`, if the host asks for one.
     pub sudo_password: Given<ValueSpec>,
     /// Limit of one connection attempt; default 10s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub connect_timeout: Given<Text>,
-    /// How long refused and silent hosts are tried again; default 30s.
+    /// Time during which connections to a host that refuses or does not answer are retried; default 30s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub wait: Given<Text>,
 }
 
-/// Host keys: a list, or one alone.
+/// Host keys: a list or a single key.
 #[derive(Clone, Debug, Default)]
 pub struct HostKeys(pub Vec<Written<String>>);
 
@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for OneOrMany {
         f.write_str("a list of host keys, each `TYPE BASE64`")
     }
 
-    /// The place of a single key is the whole value's, which the caller has.
+    /// Reads a single key. Its position is that of the whole value, which the caller has.
     fn visit_str<E: Error>(self, key: &str) -> Result<HostKeys, E> {
         Ok(HostKeys(vec![Written { value: key.to_owned(), spot: Spot::default() }]))
     }

@@ -1,4 +1,4 @@
-//! A section that may also be just on or off, as written. Never judges its settings.
+//! A section that may also be a plain true or false, as written. Does not check the section's settings.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// On or off, or on with settings.
+/// A switch, or settings that imply on.
 #[derive(Clone, Debug)]
 pub enum Switched<T> {
     /// `true` or `false`.
     Switch(bool),
-    /// On, with these.
+    /// On, with these settings.
     Settings(T),
 }
 

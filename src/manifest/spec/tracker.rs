@@ -1,4 +1,4 @@
-//! The Torrust tracker stack, as written. Never says what goes with what.
+//! The Torrust tracker stack, as written. Does not check how its parts fit together.
 
 use super::{Switch, Text, ValueSpec, Whole};
 use crate::manifest::environment::Pull;
@@ -12,65 +12,65 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The Torrust BitTorrent tracker with what belongs to it.
+/// The Torrust BitTorrent tracker with its supporting services.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Tracker", deny_unknown_fields, default)]
 pub struct TrackerSpec {
-    /// Whether announces need a key; default false.
+    /// True if announces need a key; default false.
     pub private: Given<Switch>,
-    /// Whether only torrents of the whitelist are tracked; default false.
+    /// True to track only torrents of the whitelist; default false.
     pub listed: Given<Switch>,
-    /// Where torrents and keys are kept; default `sqlite`.
+    /// Database for torrents and keys; default `sqlite`.
     pub database: Given<DatabaseSpec>,
     /// UDP trackers.
     pub udp: Given<Vec<Written<ListenerSpec>>>,
     /// HTTP trackers.
     pub http: Given<Vec<Written<SiteSpec>>>,
-    /// The API; without it there is none.
+    /// The API; left out, the tracker has none.
     pub api: Given<ApiSpec>,
-    /// The health check API, which is there always; default port 1313, not published.
+    /// The health check API, which always exists; default port 1313, not published.
     pub health_api: Given<HealthApiSpec>,
-    /// How often clients are to announce.
+    /// Interval of clients' announces.
     pub announce: Given<AnnounceSpec>,
-    /// Whether the number of completed downloads outlives a restart; default false.
+    /// True if the number of completed downloads must survive a restart; default false.
     pub persistent_completed: Given<Switch>,
-    /// What the tracker logs; default `info`.
+    /// Log level of the tracker; default `info`.
     pub log: Given<LogLevel>,
     /// Prometheus, which scrapes the tracker.
     pub prometheus: Given<PrometheusSpec>,
-    /// Grafana, which shows what Prometheus knows.
+    /// Grafana, which shows the data of Prometheus.
     pub grafana: Given<GrafanaSpec>,
-    /// Certificates for everything that says `tls: true`.
+    /// Certificates for every endpoint with `tls: true`.
     pub tls: Given<TlsSpec>,
-    /// Archives of its data, made on the host at certain times.
+    /// Archives of the stack's data, made on the host at certain times.
     pub backup: Given<BackupSpec>,
-    /// Whether peers reach it over IPv6 too; default true. False for hosts without IPv6.
+    /// True if peers reach the tracker over IPv6 too; default true. Set it to false for hosts without IPv6.
     pub ipv6: Given<Switch>,
-    /// Image of each service, by its role: tracker, mysql, prometheus, grafana, caddy, backup.
+    /// Image of each service, by role: tracker, mysql, prometheus, grafana, caddy, backup.
     pub images: Given<BTreeMap<Written<String>, Written<String>>>,
-    /// Image name to archive made by `docker save`: for hosts without a registry.
+    /// Image name to archive made by `docker save`, for hosts without a registry.
     pub archives: Given<BTreeMap<Written<String>, Written<String>>>,
-    /// When images are pulled: where the host lacks them (`missing`, the default), or also where their registry has
-    /// another one under the same tag (`always`).
+    /// Condition for pulling images: the host lacks the image (`missing`, the default), or also the registry has
+    /// another image with the same tag (`always`).
     pub pull: Given<Pull>,
     /// Compose project name on the host; default `PROJECT--ENVIRONMENT`.
     #[schemars(regex(pattern = "^[a-z0-9][a-z0-9_-]*$"))]
     pub project: Given<String>,
-    /// The directory on the host; default `/opt/deployer/PROJECT--ENVIRONMENT`.
+    /// Directory on the host; default `/opt/deployer/PROJECT--ENVIRONMENT`.
     #[schemars(regex(pattern = "^/"))]
     pub host_directory: Given<String>,
 }
 
-/// Where the tracker keeps its torrents: `sqlite`, or a mapping with `sqlite` or `mysql`.
+/// Database for the tracker's torrents: `sqlite`, or a mapping with `sqlite` or `mysql`.
 #[derive(Clone, Debug)]
 pub enum DatabaseSpec {
-    /// One word.
+    /// A name without settings.
     Named(String),
-    /// With settings.
+    /// A mapping with settings.
     Settings(DatabaseSettingsSpec),
 }
 
-/// A database with its settings; one of the two.
+/// A database with its settings: exactly one of `sqlite` and `mysql`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Database", deny_unknown_fields, default)]
 pub struct DatabaseSettingsSpec {
@@ -84,29 +84,29 @@ pub struct DatabaseSettingsSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Sqlite", deny_unknown_fields, default)]
 pub struct SqliteSpec {
-    /// Its name, default `tracker.db`.
+    /// File name; default `tracker.db`.
     #[schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub file: Given<String>,
 }
 
-/// A MySQL server: one of the stack's own, unless `host` names another.
+/// A MySQL server: part of the stack, unless `host` names an external server.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Mysql", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["password"]))]
 pub struct MysqlSpec {
-    /// The tracker's user; default `tracker`. Never root.
+    /// The tracker's user at the server, not root; default `tracker`.
     pub user: Given<String>,
-    /// The user's password.
+    /// Password of the user.
     pub password: Given<ValueSpec>,
     /// Name of the database; default `torrust`.
     #[schemars(regex(pattern = "^[A-Za-z0-9_]+$"))]
     pub database: Given<String>,
-    /// Another server's address; without it the stack has its own.
+    /// Address of an external server; default: the stack runs a server.
     pub host: Given<String>,
-    /// That server's port; default 3306.
+    /// Port of the external server; default 3306.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// Password of root at the stack's own server; without it one is made on the host and kept there.
+    /// Root password of the stack's server; default: generated on the host and kept there.
     pub root_password: Given<ValueSpec>,
 }
 
@@ -118,13 +118,13 @@ pub struct ListenerSpec {
     /// Port.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// Address of the host it is published on; default all.
+    /// Host address that the port is published on; default: all.
     pub bind: Given<String>,
-    /// The name under which it is announced.
+    /// Domain name that the tracker is announced under.
     pub domain: Given<String>,
 }
 
-/// Something that speaks HTTP, on a port of its own or behind TLS.
+/// An HTTP endpoint, published on its port or behind TLS.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Site", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["port"]))]
@@ -132,11 +132,11 @@ pub struct SiteSpec {
     /// Port; published only without TLS.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// Address of the host it is published on; default all.
+    /// Host address that the port is published on; default: all.
     pub bind: Given<String>,
-    /// The name under which it is reached.
+    /// Domain name of the endpoint.
     pub domain: Given<String>,
-    /// Whether Caddy serves it under its domain, with a certificate; default false.
+    /// True if Caddy serves the endpoint at its domain, with a certificate; default false.
     pub tls: Given<Switch>,
 }
 
@@ -148,13 +148,13 @@ pub struct ApiSpec {
     /// Port, default 1212; published only without TLS.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// The token of its administrator.
+    /// Token of the API's administrator.
     pub token: Given<ValueSpec>,
-    /// Address of the host it is published on; default all.
+    /// Host address that the port is published on; default: all.
     pub bind: Given<String>,
-    /// The name under which it is reached.
+    /// Domain name of the endpoint.
     pub domain: Given<String>,
-    /// Whether Caddy serves it under its domain, with a certificate; default false.
+    /// True if Caddy serves the endpoint at its domain, with a certificate; default false.
     pub tls: Given<Switch>,
 }
 
@@ -165,33 +165,33 @@ pub struct HealthApiSpec {
     /// Port, default 1313.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// Whether it is published on the host; default false.
+    /// True to publish the port on the host; default false.
     pub publish: Given<Switch>,
-    /// Address of the host it is published on; default all.
+    /// Host address that the port is published on; default: all.
     pub bind: Given<String>,
-    /// The name under which it is reached.
+    /// Domain name of the endpoint.
     pub domain: Given<String>,
-    /// Whether Caddy serves it under its domain, with a certificate; default false.
+    /// True if Caddy serves the endpoint at its domain, with a certificate; default false.
     pub tls: Given<Switch>,
 }
 
-/// How often clients are to announce.
+/// Interval of clients' announces.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Announce", deny_unknown_fields, default)]
 pub struct AnnounceSpec {
-    /// What clients are told; default 120s.
+    /// Time that clients are asked to wait between announces; default 120s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub interval: Given<Text>,
-    /// The least they are told; default the same.
+    /// Shortest time that clients are given; default: 120s, or `interval` if that is shorter.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub minimum: Given<Text>,
 }
 
-/// Prometheus; reached on the host's loopback interface only, at port 9090.
+/// Prometheus, reachable only on the host's loopback interface, at port 9090.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Prometheus", deny_unknown_fields, default)]
 pub struct PrometheusSpec {
-    /// How often it asks the tracker; default 15s.
+    /// Interval of scrapes of the tracker; default 15s.
     #[schemars(regex(pattern = r"^[0-9]"))]
     pub scrape_interval: Given<Text>,
 }
@@ -201,51 +201,51 @@ pub struct PrometheusSpec {
 #[serde(rename = "Grafana", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["password"]))]
 pub struct GrafanaSpec {
-    /// Its administrator; default `admin`.
+    /// Name of the administrator; default `admin`.
     pub user: Given<String>,
-    /// The administrator's password.
+    /// Password of the administrator.
     pub password: Given<ValueSpec>,
     /// Port, default 3000; published only without TLS.
     #[schemars(range(min = 1, max = 65535))]
     pub port: Given<Whole>,
-    /// Address of the host it is published on; default all.
+    /// Host address that the port is published on; default: all.
     pub bind: Given<String>,
-    /// The name under which it is reached.
+    /// Domain name of the endpoint.
     pub domain: Given<String>,
-    /// Whether Caddy serves it under its domain, with a certificate; default false.
+    /// True if Caddy serves the endpoint at its domain, with a certificate; default false.
     pub tls: Given<Switch>,
 }
 
-/// Archives of the stack's data, made without stopping it and verified.
+/// Archives of the stack's data, verified and made without stopping the stack.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Backup", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["at"]))]
 pub struct BackupSpec {
-    /// When, by the host's clock: `03:00` each day, or `Sun 03:00` on some.
+    /// Time by the host's clock: `03:00` for each day, or `Sun 03:00` for some days.
     #[schemars(regex(pattern = r"^([A-Za-z,.]+ )?[0-9]{1,2}:[0-9]{2}$"))]
     pub at: Given<String>,
-    /// How many days archives stay on the host; the newest one always does. Default 7.
+    /// Number of days that archives are kept on the host; the newest archive is always kept. Default 7.
     #[schemars(range(min = 1, max = 3650))]
     pub keep_days: Given<Whole>,
-    /// A program with its arguments, run on the host for each new archive; `{archive}` stands for its path.
+    /// Program and arguments, run on the host after each new archive; `{archive}` is replaced by the archive's path.
     #[schemars(length(min = 1))]
     pub after: Given<Vec<Written<String>>>,
 }
 
-/// Where certificates come from.
+/// Source of certificates.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Tls", deny_unknown_fields, default)]
 pub struct TlsSpec {
-    /// Whom the issuer may write to.
+    /// Contact address for the issuer.
     pub email: Given<String>,
-    /// Who issues them; default `letsencrypt`.
+    /// Issuer of the certificates; default `letsencrypt`.
     pub issuer: Given<IssuerSpec>,
 }
 
 /// An issuer of certificates: `letsencrypt`, `letsencrypt-staging`, `internal`, or a mapping with `acme`.
 #[derive(Clone, Debug)]
 pub enum IssuerSpec {
-    /// One word.
+    /// A name without settings.
     Named(String),
     /// An ACME server.
     Acme(AcmeSpec),
@@ -256,9 +256,9 @@ pub enum IssuerSpec {
 #[serde(rename = "Acme", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["acme"]))]
 pub struct AcmeSpec {
-    /// URL of its directory.
+    /// URL of the server's directory.
     pub acme: Given<String>,
-    /// File with the certificate of its root, where systems do not know it.
+    /// File with the server's root certificate, if systems do not trust it.
     pub root: Given<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A value, or where it is read from: the environment, a file, a command. Never reads it.
+//! A value, or the source that it is read from: the environment, a file, a command. Does not read the source.
 
 use super::{Scalar, Switch};
 use crate::manifest::written::{Given, Written};
@@ -9,32 +9,32 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A literal, or a source.
+/// A literal or a source.
 #[derive(Clone)]
 pub enum ValueSpec {
-    /// Written in the manifest.
+    /// A value written in the manifest.
     Literal(Scalar),
-    /// Read from somewhere.
+    /// A source that the value is read from.
     Source(Box<SourceSpec>),
 }
 
-/// Where a value is read from when it is needed: exactly one of the three.
+/// Source that a value is read from when it is needed: exactly one of the three keys.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Source", deny_unknown_fields, default)]
 #[schemars(extend("oneOf" = [
     { "required": ["from_env"] }, { "required": ["from_file"] }, { "required": ["from_command"] }
 ]))]
 pub struct SourceSpec {
-    /// An environment variable of the machine that runs deployer.
+    /// Environment variable of the machine that runs deployer.
     #[schemars(regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub from_env: Given<String>,
-    /// A file; one trailing newline is dropped.
+    /// File; one trailing newline is dropped.
     #[schemars(length(min = 1))]
     pub from_file: Given<String>,
-    /// A command and its arguments, started without a shell, 30 s; one trailing newline is dropped.
+    /// Command and arguments, started without a shell, with a limit of 30 s; one trailing newline is dropped.
     #[schemars(length(min = 1))]
     pub from_command: Given<Vec<Written<String>>>,
-    /// Whether the value is kept out of every output; default true.
+    /// True to keep the value out of every output; default true.
     pub secret: Given<Switch>,
 }
 

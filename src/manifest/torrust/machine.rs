@@ -1,25 +1,25 @@
-//! What the predecessor knew of the machine: whether there is one, where, and how it was made. Never lets a machine that
-//! may be there be made a second time.
+//! Facts about the predecessor's machine: whether it exists, its address and its settings. Refuses every import that
+//! could make a second machine next to an existing one.
 
 use super::section::Section;
 use super::{Refused, Wish};
 use serde_json::{Map, Value, json};
 
-/// The machine, as far as a file tells.
+/// State of the machine, as far as a file shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// It is there, at this address.
+    /// The machine exists at this address.
     At(String),
-    /// It was begun, or its address was not kept.
+    /// The machine was started but may be incomplete, or its address was not kept.
     Begun,
-    /// None was made, or it was taken down.
+    /// The machine was not made, or was destroyed.
     Absent,
-    /// The file is the one that it was created from, which is the same before and after.
+    /// The file is the creation file, which is the same before and after the machine is made.
     Untold,
 }
 
 impl Known {
-    /// What the state tells that the predecessor kept: it is named by the stage that it came to.
+    /// Reads the state that the predecessor kept. Its key is the name of the stage that was reached.
     pub fn of(root: &Value) -> Self {
         let stages = root.as_object().filter(|stages| stages.len() == 1).and_then(|stages| stages.iter().next());
         let Some((stage, _)) = stages.filter(|(_, state)| state.get("context").is_some()) else {
@@ -33,14 +33,14 @@ impl Known {
     }
 }
 
-/// The address, however deep the state has it.
+/// Returns the address, at any depth of the state.
 fn address_in(value: &Value) -> Option<String> {
     let map = value.as_object()?;
     let here = map.get("instance_ip").and_then(Value::as_str).map(str::to_owned);
     here.or_else(|| map.values().find_map(address_in))
 }
 
-/// Where the environment runs; `None` where its machine is to be made.
+/// Returns the host's address; `None` if deployer makes the machine.
 pub(super) fn address(known: &Known, wish: Wish<'_>) -> Result<Option<String>, Refused> {
     const RUNS: &str = "Pass --host ADDRESS where it runs. Where it does not, take it down with the predecessor first";
     match (wish, known) {
@@ -61,7 +61,7 @@ pub(super) fn address(known: &Known, wish: Wish<'_>) -> Result<Option<String>, R
     }
 }
 
-/// The manifest's `provisioned` section; `runs`: it is of a machine that is there.
+/// Returns the manifest's `provisioned` section; `runs` is true if the machine exists.
 pub(super) fn section(file: &mut Section<'_>, runs: bool) -> Option<Value> {
     let key = ["provider", "provider_config"].into_iter().find(|key| file.holds(key))?;
     let mut provider = file.section(key);
@@ -81,12 +81,12 @@ pub(super) fn section(file: &mut Section<'_>, runs: bool) -> Option<Value> {
     made
 }
 
-/// The failure of one who wants a machine that nothing here can make.
+/// Returns the refusal for a file whose provider deployer cannot use to make a machine.
 pub(super) fn unknown() -> Refused {
     Refused::new("it names neither lxd nor hetzner as its provider", "Pass --host ADDRESS where it runs")
 }
 
-/// A section that is named by its provider: its settings, a level up.
+/// Moves the settings of a section that is named by its provider one level up.
 fn inner(provider: &mut Section<'_>) -> Option<String> {
     let name = provider.map.keys().next().filter(|_| provider.map.len() == 1)?.clone();
     let settings = provider.take(&name)?;
@@ -99,7 +99,7 @@ fn hetzner(provider: &mut Section<'_>, runs: bool) -> Map<String, Value> {
     let settings = ["server_type", "location", "image"].into_iter();
     let mut told: Map<String, Value> =
         settings.filter_map(|key| Some((key.to_owned(), json!(provider.text(key)?)))).collect();
-    // Of a machine that is there, nobody asks for it.
+    // An existing machine needs no token.
     let token = if runs {
         provider.ignore(&["api_token"]);
         json!({ "from_env": TOKEN })
@@ -110,7 +110,8 @@ fn hetzner(provider: &mut Section<'_>, runs: bool) -> Map<String, Value> {
     told
 }
 
-/// The predecessor made a virtual machine of one size, with a profile that it made as well.
+/// Returns the predecessor's LXD settings: a virtual machine of one size, with a profile that the predecessor also
+/// made.
 fn lxd(provider: &mut Section<'_>, runs: bool) -> Value {
     if let Some(profile) = provider.text("profile_name").filter(|_| !runs) {
         provider.note(&format!(

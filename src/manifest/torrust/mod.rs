@@ -1,5 +1,5 @@
-//! An environment of torrust-tracker-deployer as an entry of a manifest: its settings, and what of them could not be
-//! carried. Never carries a secret's value, which belongs into the environment or a file.
+//! Converts an environment of torrust-tracker-deployer into an entry of a manifest, with notes about settings that were
+//! not carried over. Does not carry over values of secrets, which belong in the environment or a file.
 
 mod machine;
 mod section;
@@ -11,45 +11,45 @@ use section::Section;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 
-/// What was read.
+/// Content of an imported environment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Imported {
     /// The environment's name.
     pub name: String,
-    /// Where it is.
+    /// Host of the environment.
     pub place: Place,
-    /// The section that would make a machine like the one that is there already.
+    /// Section that would make a machine like the existing one.
     pub like_it: Option<Value>,
     /// SSH port.
     pub port: Option<u16>,
     /// Login name.
     pub user: Option<String>,
-    /// The private key's file.
+    /// Private key file.
     pub identity_file: Option<String>,
     /// The manifest's `application` section.
     pub application: Value,
-    /// What a reader has to know: secrets to be set, settings that were not carried.
+    /// Notes for the user: secrets to set, settings that were not carried over.
     pub notes: Vec<String>,
 }
 
-/// Where the one who imports says that the environment is.
+/// Location of the environment, as the user who imports it chose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wish<'a> {
-    /// Where the file says.
+    /// The location in the file.
     #[default]
     AsWritten,
-    /// On this host, where it runs.
+    /// This existing host.
     Host(&'a str),
-    /// On a machine that deployer is to make.
+    /// A machine that deployer makes.
     Provisioned,
 }
 
-/// Why nothing is imported, and what to do.
+/// Reason for refusing the import, and a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What the file lacks, or why it does not go with what was asked, as a sentence.
+    /// Reason, as a sentence: what the file lacks, or why it does not fit the request.
     pub why: String,
-    /// What to do.
+    /// Hint for the user.
     pub hint: &'static str,
 }
 
@@ -59,10 +59,10 @@ impl Refused {
     }
 }
 
-/// Reads an environment: its creation file, or the state that the predecessor kept of it.
+/// Reads an environment from its creation file, or from the state that the predecessor kept.
 ///
 /// # Errors
-/// Where it is none, or might come to a second machine beside one that is there.
+/// If the text is not an environment, or if the import could lead to a second machine next to an existing one.
 pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
     const HINT: &str = "Name the JSON file of an environment of torrust-tracker-deployer";
     let root: Value =
@@ -76,7 +76,7 @@ pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
     let mut file = Section { path: String::new(), map: found.clone(), notes: &notes };
     let mut environment = file.section("environment");
     let name = environment.text("name").or_else(|| file.text("name")).unwrap_or_default();
-    // The predecessor kept the defaults of these, and names that it made itself.
+    // Not settings of the user: the predecessor filled in defaults and generated names here.
     environment.ignore(&["instance_name", "description"]);
     environment.finish();
     let mut ssh = file.section("ssh_credentials");
@@ -105,7 +105,7 @@ pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
     })
 }
 
-/// What a reader of the entry has to know of a machine that is there.
+/// Returns comments for the entry of an existing machine.
 #[must_use]
 pub fn remarks(like_it: Option<&Value>) -> Vec<String> {
     let Some(section) = like_it else { return Vec::new() };
@@ -116,7 +116,7 @@ pub fn remarks(like_it: Option<&Value>) -> Vec<String> {
     ]
 }
 
-/// The mapping that holds the tracker's section, however deep the predecessor's state has it.
+/// Returns the mapping that holds the tracker's section, at any depth of the predecessor's state.
 fn holder(value: &Value) -> Option<&Map<String, Value>> {
     let map = value.as_object()?;
     if map.get("tracker").is_some_and(|tracker| tracker.get("core").is_some()) {

@@ -1,9 +1,9 @@
-//! A mapping of the predecessor's file. Never forgets a key that nobody asked for: it is noted as not carried.
+//! A mapping of the predecessor's file. Every key that is not read is noted as not carried over.
 
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 
-/// A mapping of the file whose keys are taken one by one; what is left was not carried.
+/// A mapping of the file whose keys are taken one by one. Keys that remain were not carried over.
 pub(super) struct Section<'a> {
     pub path: String,
     pub map: Map<String, Value>,
@@ -44,7 +44,7 @@ impl Section<'_> {
         }
     }
 
-    /// Where a secret is read from now on; its value stays where it is.
+    /// Returns the new source of a secret and notes where the value is. Does not copy the value.
     pub fn secret(&mut self, key: &str, variable: &str) -> Value {
         let there = self.take(key).is_some();
         let place =
@@ -57,7 +57,7 @@ impl Section<'_> {
         self.notes.borrow_mut().push(text.to_owned());
     }
 
-    /// Notes what was not taken.
+    /// Notes every key that was not taken.
     pub fn finish(self) {
         for key in self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key) {
             let dot = if self.path.is_empty() { "" } else { "." };

@@ -1,25 +1,26 @@
-//! The predecessor's services as the manifest's `tracker` section. Never carries what the predecessor itself ignored.
+//! Converts the predecessor's services to the manifest's `tracker` section. Does not carry over settings that the
+//! predecessor ignored.
 
 use super::section::Section;
 use serde_json::{Map, Value, json};
 
-/// The manifest's `tracker` section; `runs`: its installation is there.
+/// Returns the manifest's `tracker` section; `runs` is true if the installation exists.
 pub(super) fn read(file: &mut Section<'_>, runs: bool) -> Map<String, Value> {
     let mut stack = tracker(file, runs);
     beside(file, &mut stack);
     backup(file, &mut stack, runs);
-    // Its image of the tracker followed the branch.
+    // The predecessor's tracker image followed the branch.
     stack.insert("images".to_owned(), json!({ "tracker": "torrust/tracker:develop" }));
     file.note("images.tracker: torrust/tracker:develop, as before; name a fixed tag or a digest");
     if runs {
-        // Its Compose project had the name of its directory.
+        // The predecessor's Compose project had the name of its directory.
         stack.insert("project".to_owned(), json!("torrust"));
         stack.insert("host_directory".to_owned(), json!("/opt/torrust"));
     }
     stack
 }
 
-/// The tracker's own settings.
+/// Reads the tracker's own settings.
 fn tracker(file: &mut Section<'_>, runs: bool) -> Map<String, Value> {
     let mut stack = Map::new();
     let mut section = file.section("tracker");
@@ -55,7 +56,7 @@ fn tracker(file: &mut Section<'_>, runs: bool) -> Map<String, Value> {
     if section.holds("health_check_api") {
         let mut health = section.section("health_check_api");
         let mut told = endpoint(&mut health);
-        // It was never published but through Caddy.
+        // The predecessor published the health check API only through Caddy.
         told.remove("bind");
         health.finish();
         stack.insert("health_api".to_owned(), told.into());
@@ -87,13 +88,13 @@ fn database(section: &mut Section<'_>, runs: bool) -> Value {
         told.extend(port.map(|port| ("port".to_owned(), json!(port))));
         section.take("root_password");
     } else if runs || section.map.contains_key("root_password") {
-        // The data is there, and with it root's password: the host's .env has it where this file does not.
+        // The data exists, and with it root's password: the host's .env has the password if this file does not.
         told.insert("root_password".to_owned(), section.secret("root_password", "MYSQL_ROOT_PASSWORD"));
     }
     json!({ "mysql": told })
 }
 
-/// What stands beside the tracker.
+/// Reads the settings of services next to the tracker.
 fn beside(file: &mut Section<'_>, stack: &mut Map<String, Value>) {
     if file.holds("prometheus") {
         let mut section = file.section("prometheus");
@@ -122,7 +123,7 @@ fn beside(file: &mut Section<'_>, stack: &mut Map<String, Value>) {
     }
 }
 
-/// Archives of the data.
+/// Reads the settings of archives of the data.
 fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>, runs: bool) {
     if !file.holds("backup") {
         return;
@@ -147,7 +148,7 @@ fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>, runs: bool) {
     stack.insert("backup".to_owned(), told.into());
 }
 
-/// The time of five cron fields, where it is one of each day or of some days of the week.
+/// Returns the time in five cron fields, if it is a time of each day or of some days of the week.
 fn of_cron(schedule: &str) -> Option<String> {
     const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let fields: Vec<&str> = schedule.split_whitespace().collect();
@@ -162,7 +163,7 @@ fn of_cron(schedule: &str) -> Option<String> {
     Some(format!("{} {time}", days?.join(",")))
 }
 
-/// Port, address, name and TLS.
+/// Reads port, address, domain and TLS of an endpoint.
 fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
     let mut told = Map::new();
     if let Some(address) = section.text("bind_address") {
