@@ -1,5 +1,5 @@
-//! When things happen: the graph of all steps over all environments, in a deterministic order. Never
-//! decides what a step does.
+//! Order of execution: the graph of all steps of all environments, ordered deterministically. Does not decide what a
+//! step does.
 
 pub mod saved;
 
@@ -9,20 +9,20 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Steps and what they wait for: an edge leads from a step to one that needs it.
+/// Steps and their dependencies: an edge leads from a step to a step that needs it.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     graph: DiGraph<PlannedStep, ()>,
 }
 
-/// What a kind needs of the same environment. Every other order between kinds follows from these.
+/// Returns the kinds that a kind needs in the same environment. Every other order between kinds follows from these.
 const fn needs(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Infrastructure => &[],
         Kind::Access => &[Kind::Infrastructure],
         Kind::Engine => &[Kind::Access],
         Kind::Updates | Kind::Scripts => &[Kind::Engine],
-        // What scripts set up, such as a disk, is there before anything is put on it.
+        // Files come after scripts, because a script may set up the disk that the files are on.
         Kind::Files => &[Kind::Scripts],
         Kind::Images => &[Kind::Files],
         Kind::Firewall => &[Kind::Images],
@@ -31,14 +31,14 @@ const fn needs(kind: Kind) -> &'static [Kind] {
     }
 }
 
-/// Whether `kind` needs `other`, directly or through others.
+/// Returns true if `kind` needs `other`, directly or through other kinds.
 fn reaches(kind: Kind, other: Kind) -> bool {
     needs(kind).iter().any(|need| *need == other || reaches(*need, other))
 }
 
 impl Plan {
-    /// The graph of these steps. `depends_on` names, for each environment, those whose steps come first;
-    /// an environment that is taken off comes before those it depends on.
+    /// Builds the graph of these steps. `depends_on` names, for each environment, the environments whose steps come
+    /// first. An environment that is removed comes before those it depends on.
     #[must_use]
     pub fn new(steps: Vec<PlannedStep>, depends_on: &BTreeMap<String, Vec<String>>) -> Self {
         let mut graph = DiGraph::new();
@@ -71,8 +71,8 @@ impl Plan {
         Self { graph }
     }
 
-    /// All steps in the order they would be executed one at a time: Kahn's algorithm, ties broken by
-    /// environment and kind, so that equal inputs print equally.
+    /// Returns all steps in the order of execution one at a time: Kahn's algorithm, with ties broken by environment and
+    /// kind, so that equal inputs print equally.
     #[must_use]
     pub fn order(&self) -> Vec<NodeIndex> {
         let mut waiting: BTreeMap<NodeIndex, usize> = self
@@ -98,30 +98,30 @@ impl Plan {
         order
     }
 
-    /// One step.
+    /// Returns one step.
     #[must_use]
     pub fn step(&self, node: NodeIndex) -> &PlannedStep {
         &self.graph[node]
     }
 
-    /// The steps that this one waits for.
+    /// Returns the steps that a step waits for.
     pub fn needs(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
         self.graph.neighbors_directed(node, Direction::Incoming)
     }
 
-    /// Whether nothing is to do.
+    /// Returns true if the plan has no steps.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.graph.node_count() == 0
     }
 
-    /// The plan for people and pipelines.
+    /// Returns the plan in the form for people and pipelines.
     #[must_use]
     pub fn view(&self, converged: Vec<String>) -> PlanView {
         self.clone().into_view(converged)
     }
 
-    /// The same, where the plan itself is not needed any more.
+    /// Converts the plan to the form of [`Self::view`].
     #[must_use]
     pub fn into_view(self, converged: Vec<String>) -> PlanView {
         let order = self.order();
@@ -138,7 +138,7 @@ impl Plan {
         PlanView { summary, steps, edges, converged, ..PlanView::default() }
     }
 
-    /// Which step of `order` comes right before which: an edge that two others imply is left out.
+    /// Returns the edges between positions in `order`. An edge that two others imply is left out.
     fn edges(&self, order: &[NodeIndex]) -> Vec<(usize, usize)> {
         let place: BTreeMap<NodeIndex, usize> = order.iter().enumerate().map(|(at, node)| (*node, at)).collect();
         let before = |node: &NodeIndex| {

@@ -7,7 +7,7 @@ use super::tree::{Kind, Node};
 pub struct Splice {
     /// First byte.
     pub start: usize,
-    /// Byte after the last.
+    /// Byte after the last replaced byte.
     pub end: usize,
     /// Replacement text.
     pub text: String,

@@ -1,5 +1,4 @@
-//! Host addresses: DNS names, IPv4, IPv6. Never accepts what ssh could take for an option, and never
-//! resolves a name.
+//! Host addresses: DNS names, IPv4, IPv6. Refuses every address that ssh could take for an option. Resolves no name.
 
 use super::scalars::line;
 use super::shown;
@@ -7,7 +6,7 @@ use crate::manifest::report::Report;
 use crate::manifest::written::Written;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Checks a host's address.
+/// Checks the address of a host.
 pub fn host(written: &Written<String>, report: &mut Report) {
     if !line(written, "address", report) {
         return;
@@ -27,7 +26,7 @@ pub fn public(written: &Written<String>, report: &mut Report) -> Option<IpAddr> 
     parsed
 }
 
-/// One form for every way to write an address, for comparing.
+/// Returns one form for all spellings of an address, for comparison.
 pub fn normal(address: &str) -> String {
     let lower = address.trim_end_matches('.').to_ascii_lowercase();
     lower.parse::<IpAddr>().map_or(lower, |ip| ip.to_canonical().to_string())
@@ -65,7 +64,7 @@ fn plausible(address: &str) -> Result<(), &'static str> {
     dns(address)
 }
 
-/// RFC 1123 names; underscores too, since real hosts have them.
+/// Checks an RFC 1123 name. Underscores are accepted too, because real hosts have them.
 fn dns(name: &str) -> Result<(), &'static str> {
     const FORM: &str = "Write a DNS name, an IPv4 or an IPv6 address";
     let labels: Vec<&str> = name.strip_suffix('.').unwrap_or(name).split('.').collect();

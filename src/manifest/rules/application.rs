@@ -1,4 +1,4 @@
-//! Rules of the `application` section. Never reads the application's files.
+//! Rules of the `application` section. Does not read the application's files.
 
 use super::scalars::{image_name, switch};
 use super::{Reading, paths, shown, tracker, values};

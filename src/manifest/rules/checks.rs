@@ -1,4 +1,4 @@
-//! Rules of the `checks` list. Never runs a check.
+//! Rules of the `checks` list. Does not run a check.
 
 use super::scalars::{line, port, switch, whole};
 use super::shown;

@@ -1,5 +1,5 @@
-//! Rules of what `configure` asks of a host beside its engine: updates, scripts, schedules. Never runs a script
-//! and never asks systemd.
+//! Rules of the `configure` keys other than the engine and the firewall: updates, scripts, schedules. Runs no script
+//! and does not ask systemd.
 
 use super::scalars::line;
 use super::{Reading, capitalised, shown};
@@ -79,7 +79,7 @@ pub fn schedules(given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report)
     schedules
 }
 
-/// Refuses a schedule of a name that deployer uses itself.
+/// Refuses a schedule with a name that deployer uses itself.
 pub fn reserve(name: &str, given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report) {
     let names = given.value().into_iter().flatten().filter_map(|schedule| schedule.value.name.0.as_ref());
     for taken in names.filter(|taken| taken.value == name) {
@@ -88,7 +88,7 @@ pub fn reserve(name: &str, given: &Given<Vec<Written<ScheduleSpec>>>, report: &m
     }
 }
 
-/// A name that the host's files are called after.
+/// Reads a name that files on the host are named after.
 fn name(given: &Given<String>, what: &str, spot: Spot, taken: &mut BTreeSet<String>, report: &mut Report) -> Name {
     let Some(written) = &given.0 else {
         report.fault(spot, format!("A {what} has no name"), "Add `name: NAME`");
@@ -106,7 +106,7 @@ fn name(given: &Given<String>, what: &str, spot: Spot, taken: &mut BTreeSet<Stri
     name
 }
 
-/// Shell, of any number of lines.
+/// Reads a shell text of any number of lines.
 fn shell(given: &Given<String>, key: &str, report: &mut Report) -> String {
     let Some(written) = &given.0 else { return String::new() };
     if written.value.trim().is_empty() {

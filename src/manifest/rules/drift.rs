@@ -1,4 +1,4 @@
-//! Rules of the `drift` section. Never asks whether a host has the facts it names.
+//! Rules of the `drift` section. Does not check that a host has the facts.
 
 use super::scalars::line;
 use super::shown;
@@ -32,7 +32,7 @@ fn ignored(written: &Written<IgnoreSpec>, report: &mut Report) -> Option<Ignore>
         report.fault(fact.spot, format!("`{text}` is not the name of a fact"), hint);
         return None;
     };
-    // That a host is ours and reached is what everything else stands on.
+    // Access is excluded: every other kind depends on a host that is claimed and reachable.
     let kinds: Vec<&str> = Kind::ALL.iter().filter(|kind| **kind != Kind::Access).map(|kind| kind.name()).collect();
     let Some(kind) = Kind::ALL.into_iter().find(|one| one.name() == kind && kinds.contains(&kind)) else {
         let message = format!("`{}` is not a kind whose drift can be ignored", shown(kind));

@@ -1,4 +1,4 @@
-//! Rules of the `configure.engine` section. Never asks a repository anything.
+//! Rules of the `configure.engine` section. Contacts no repository.
 
 use super::scalars::{switch, version};
 use super::{Reading, shown};
@@ -23,7 +23,7 @@ pub fn read(spec: &EngineSpec, reading: &mut Reading<'_>) -> EngineWish {
     }
 }
 
-/// The key's text is filled in when the manifest is loaded.
+/// Reads the mirror. The key's text is filled in when the manifest is loaded.
 fn repository(written: &Written<RepositorySpec>, reading: &mut Reading<'_>) -> Option<EngineRepository> {
     let (Some(url), Some(key_file)) = (&written.value.url.0, &written.value.key_file.0) else {
         let message = "`repository` needs both `url` and `key_file`";

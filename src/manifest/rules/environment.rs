@@ -1,5 +1,4 @@
-//! One environment: its sections, merged with the defaults, become what the engine works with. Never
-//! looks at another environment.
+//! Converts the merged sections of one environment into the engine's types. Does not look at other environments.
 
 use super::provisioned::{self, Around};
 use super::scalars::{duration, switch, whole};
@@ -17,7 +16,7 @@ use crate::model::state::Stage;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Reads the environment `name`, written at `key`.
+/// Reads the environment `name`, whose name is at `key`.
 pub fn read(
     name: Name,
     key: &Written<String>,
@@ -75,7 +74,7 @@ pub fn read(
     }
 }
 
-/// The host: one that exists, or one that is to be made, which has our defaults rather than an owner's.
+/// Reads the host: an existing one, or a machine to make, which gets deployer's defaults instead of an owner's.
 fn machine(
     spec: &EnvironmentSpec,
     identity: &str,
@@ -122,7 +121,7 @@ fn machine(
     }
 }
 
-/// What everybody may reach: SSH, and what a tracker publishes.
+/// Returns the ports that everybody may reach: SSH, and the published ports of a tracker.
 fn ports(environment: &Environment) -> BTreeSet<(Protocol, u16)> {
     let taken = match environment.application.as_ref().map(|application| &application.source) {
         Some(Source::Tracker(tracker)) => tracker.ports(),

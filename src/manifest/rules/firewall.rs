@@ -1,4 +1,4 @@
-//! Rules of the `configure.firewall` section. Never contacts a host.
+//! Rules of the `configure.firewall` section. Contacts no host.
 
 use super::scalars::port;
 use super::shown;
@@ -8,7 +8,7 @@ use crate::manifest::spec::{AllowSpec, RulesSpec, Switched};
 use crate::manifest::written::{Given, Written};
 use std::collections::BTreeSet;
 
-/// Reads the section; absent, it is off.
+/// Reads the section. The firewall is off if the section is absent.
 pub fn read(given: &Given<Switched<RulesSpec>>, report: &mut Report) -> Option<FirewallWish> {
     let rules = match given.value()? {
         Switched::Switch(false) => return None,

@@ -1,5 +1,5 @@
-//! What the manifest means: the typed file as written → environments, with every rule that a type
-//! cannot hold. Never touches the disk: paths that must exist are returned as claims.
+//! Meaning of the manifest: converts the file as written into environments and applies every rule that a type cannot
+//! express. Does not access the disk: paths that must exist are returned as claims.
 
 mod address;
 mod application;
@@ -27,49 +27,49 @@ use crate::model::secret::SecretSource;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the rules need to know, and what they gather.
+/// Inputs and results of the rules.
 pub struct Reading<'a> {
-    /// Where faults and warnings go.
+    /// Report for faults and warnings.
     pub report: &'a mut Report,
     /// The manifest's directory, absolute.
     pub base: &'a Utf8Path,
-    /// What `~` stands for.
+    /// Home directory for `~`.
     pub home: Option<&'a Utf8Path>,
     /// Paths that must exist.
     pub claims: Vec<Claim>,
     /// The environment being read.
     pub environment: Option<Name>,
-    /// Files that no application may send, absolute: keys, and sources of values.
+    /// Files that no application may send, absolute: keys and sources of values.
     pub withheld: BTreeSet<Utf8PathBuf>,
-    /// What OpenTofu's state is encrypted with.
+    /// Passphrase that encrypts OpenTofu's state.
     pub passphrase: Option<SecretSource>,
     /// Environment variables that secrets are read from.
     pub variables: BTreeSet<String>,
 }
 
-/// What the rules made of a manifest.
+/// Result of the rules.
 pub struct Meaning {
     /// Name of the project.
     pub project: Name,
     /// URL of the store.
     pub state: String,
-    /// The environments, with the place of each one's name.
+    /// Environments, with the position of each name.
     pub environments: BTreeMap<Name, (Spot, Environment)>,
 }
 
-/// An environment and the places that rules about several environments point at.
+/// An environment, with the positions that rules about several environments point at.
 pub struct Placed {
     /// The environment.
     pub environment: Environment,
-    /// Its name.
+    /// Position of the environment's name.
     pub key: Spot,
     /// Each name in `depends_on`, valid or not.
     pub depends_on: Vec<Written<String>>,
-    /// Its Compose project name, or its own name where that is the default.
+    /// Position of the Compose project's name, or of the environment's name if the project is the default.
     pub project: Spot,
-    /// Its directory on the host, or its own name where that is the default.
+    /// Position of the directory on the host, or of the environment's name if the directory is the default.
     pub host_directory: Spot,
-    /// Its security updates, or its own name where it asks for none.
+    /// Position of the security updates, or of the environment's name if there are none.
     pub security_updates: Spot,
 }
 
@@ -104,13 +104,14 @@ pub fn apply(spec: ManifestSpec, reading: &mut Reading<'_>) -> Meaning {
 }
 
 impl Reading<'_> {
-    /// Notes that `path` has to be there when the manifest is loaded from a disk.
+    /// Records that `path` must exist when the manifest is loaded from a disk.
     pub fn claim(&mut self, path: &Utf8Path, need: Need, what: &'static str, spot: Spot) {
         let (path, environment) = (path.to_owned(), self.environment.clone());
         self.claims.push(Claim { path, need, what, spot, environment });
     }
 
-    /// A path as written → absolute, with `~` expanded; it has to be there when the manifest is loaded.
+    /// Converts a path as written to an absolute path, with `~` expanded, and records that it must exist when the
+    /// manifest is loaded.
     pub fn existing(&mut self, written: &Written<String>, need: Need, what: &'static str) -> Utf8PathBuf {
         let faults = self.report.count();
         let path = paths::resolve(written, self);
@@ -159,12 +160,12 @@ fn state(state: &Given<String>, reading: &mut Reading<'_>) -> String {
     url.clone()
 }
 
-/// The part of a URL that holds no password.
+/// Returns the part of a URL that holds no password.
 fn scheme(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
-/// The name of an environment; a stand-in after a fault, so that its content is checked all the same.
+/// Returns the name of an environment, or a stand-in after a fault, so that the environment's content is still checked.
 fn environment_name(name: &Written<String>, reading: &mut Reading<'_>) -> Name {
     match Name::parse(&name.value) {
         Ok(name) => name,
@@ -176,7 +177,7 @@ fn environment_name(name: &Written<String>, reading: &mut Reading<'_>) -> Name {
     }
 }
 
-/// Text from the manifest as it can stand in a message: short, on one line.
+/// Shortens text from the manifest and escapes it for one line of a message.
 pub fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {
@@ -185,7 +186,7 @@ pub fn shown(text: &str) -> String {
     short.replace("\\\"", "\"").replace("\\'", "'")
 }
 
-/// A rule as a sentence of its own.
+/// Capitalises a rule, for use as a sentence.
 pub fn capitalised(rule: &str) -> String {
     let mut characters = rule.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())

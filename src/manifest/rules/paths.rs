@@ -1,11 +1,11 @@
-//! Paths as written → absolute paths, on this machine and on the host. Never asks whether they exist.
+//! Converts paths as written to absolute paths, on this machine and on the host. Does not check that they exist.
 
 use super::{Reading, shown};
 use crate::manifest::report::Report;
 use crate::manifest::written::Written;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-/// Directories of a system: an application lives below one of them, never in one itself.
+/// Directories of the system. An application may be below such a directory but not in it.
 const SYSTEM: &[&str] = &[
     "/",
     "/bin",
@@ -47,10 +47,10 @@ const SYSTEM: &[&str] = &[
     "/etc/systemd",
 ];
 
-/// Directories nothing of an application may be below: they are not kept, or have another owner.
+/// Directories that an application must not be in or below: they are volatile or have another owner.
 const CLOSED: &[&str] = &["/boot", "/dev", "/proc", "/run", "/sys", "/var/lib/deployer", "/var/lib/docker"];
 
-/// A path of this machine, relative to the manifest's directory, `~` expanded.
+/// Returns a path of this machine, resolved against the manifest's directory, with `~` expanded.
 pub fn resolve(written: &Written<String>, reading: &mut Reading<'_>) -> Utf8PathBuf {
     let Written { value: text, spot } = written;
     if text.is_empty() {
@@ -74,7 +74,8 @@ pub fn resolve(written: &Written<String>, reading: &mut Reading<'_>) -> Utf8Path
     tidy(&reading.base.join(text))
 }
 
-/// Whether a path as written leads below the application's directory; `what` is what messages call it.
+/// Returns true if a path as written leads below the application's directory; `what` is the name of the path in
+/// messages.
 pub fn below(written: &Written<String>, what: &str, report: &mut Report) -> bool {
     let path = tidy(Utf8Path::new(&written.value));
     let inside = path.components().all(|part| matches!(part, Utf8Component::Normal(_))) && path != "";
@@ -86,7 +87,7 @@ pub fn below(written: &Written<String>, what: &str, report: &mut Report) -> bool
     true
 }
 
-/// A directory on the host.
+/// Checks and returns a directory on the host.
 pub fn on_host(written: &Written<String>, report: &mut Report) -> Utf8PathBuf {
     let path = Utf8Path::new(&written.value);
     if let Some((rule, hint)) = host_rule(path) {
@@ -115,7 +116,7 @@ fn host_rule(path: &Utf8Path) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The path without `.`, doubled or trailing slashes.
+/// Returns the path without `.` and without doubled or trailing slashes.
 fn tidy(path: &Utf8Path) -> Utf8PathBuf {
     path.components().filter(|part| *part != Utf8Component::CurDir).collect()
 }

@@ -1,4 +1,4 @@
-//! Rules of the `provisioned` section. Never asks a provider what it offers.
+//! Rules of the `provisioned` section. Contacts no provider.
 
 mod hetzner;
 
@@ -16,15 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What else of an environment a machine is made from.
+/// Other settings of an environment that a machine is made from.
 pub struct Around<'a> {
-    /// What the host's firewall lets in.
+    /// Ports that the host's firewall opens.
     pub firewall: Option<&'a FirewallWish>,
-    /// The ports that everybody may reach beside those: SSH and a tracker's.
+    /// Further ports that everybody may reach: SSH and a tracker's.
     pub ports: BTreeSet<(Protocol, u16)>,
-    /// What the state is encrypted with.
+    /// Passphrase that encrypts the state.
     pub passphrase: Option<SecretSource>,
-    /// As whom and where a new machine lets in.
+    /// Login of a new machine.
     pub login: Login,
 }
 
@@ -184,7 +184,7 @@ fn outputs(given: &Given<OutputsSpec>, report: &mut Report) -> Outputs {
     }
 }
 
-/// A name as OpenTofu's language has them.
+/// Returns true if the name is an identifier of OpenTofu's language.
 fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
@@ -205,7 +205,7 @@ fn backend(given: &Given<BackendSpec>, report: &mut Report) -> Option<(String, M
     Some((name.value.clone(), settings.value.clone().into_iter().collect()))
 }
 
-/// A size as LXD writes it.
+/// Reads a size in LXD's notation.
 fn size(given: &Given<Text>, key: &str, report: &mut Report) -> Option<String> {
     const UNITS: &[&str] = &["GiB", "MiB", "KiB", "GB", "MB", "kB", "B"];
     let written = given.0.as_ref()?;

@@ -1,4 +1,4 @@
-//! Rules of the top-level `registries` section. Never reads a password.
+//! Rules of the top-level `registries` section. Does not read a password.
 
 use super::{Reading, shown, values};
 use crate::manifest::environment::Registry;

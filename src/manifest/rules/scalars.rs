@@ -1,5 +1,5 @@
-//! Scalars with a form of their own: durations, versions, ports, one-line texts, names of images. Never converts
-//! silently what YAML read as something else.
+//! Rules of scalars with a special form: durations, versions, ports, one-line texts, image names. Reports values that
+//! YAML read as another type instead of converting them.
 
 use super::shown;
 use crate::manifest::report::Report;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const UNITS: &str = "Write a number with its unit: 500ms, 10s, 3m, 1h";
 
-/// A duration of at most a day.
+/// Reads a duration of at most a day.
 pub fn duration(given: &Given<Text>, default: Duration, zero: bool, key: &str, report: &mut Report) -> Duration {
     let Some(written) = &given.0 else { return default };
     let Text(Scalar::Text(text)) = &written.value else {
@@ -29,7 +29,7 @@ pub fn duration(given: &Given<Text>, default: Duration, zero: bool, key: &str, r
     default
 }
 
-/// A version, `MAJOR.MINOR`.
+/// Reads a version, `MAJOR.MINOR`.
 pub fn version(given: &Given<Text>, default: (u32, u32), key: &str, report: &mut Report) -> (u32, u32) {
     let Some(written) = &given.0 else { return default };
     let Text(Scalar::Text(text)) = &written.value else {
@@ -52,7 +52,7 @@ fn digits(text: &str) -> Option<u32> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// A TCP port.
+/// Reads a TCP port.
 pub fn port(written: &Written<Whole>, key: &str, report: &mut Report) -> u16 {
     let Some(number) = whole(written, key, report) else { return 1 };
     match u16::try_from(number) {
@@ -64,7 +64,7 @@ pub fn port(written: &Written<Whole>, key: &str, report: &mut Report) -> u16 {
     }
 }
 
-/// A whole number; a fault names it `key`.
+/// Reads a whole number; `key` is its name in faults.
 pub fn whole(written: &Written<Whole>, key: &str, report: &mut Report) -> Option<i64> {
     let Whole(Scalar::Whole(number)) = written.value else {
         let found = shown(report.written(written.spot));
@@ -75,7 +75,7 @@ pub fn whole(written: &Written<Whole>, key: &str, report: &mut Report) -> Option
     Some(number)
 }
 
-/// True or false; a fault names it `key`.
+/// Reads true or false; `key` is its name in faults.
 pub fn switch(given: &Given<Switch>, default: bool, key: &str, report: &mut Report) -> bool {
     let Some(written) = &given.0 else { return default };
     let Switch(Scalar::Switch(on)) = written.value else {
@@ -87,7 +87,7 @@ pub fn switch(given: &Given<Switch>, default: bool, key: &str, report: &mut Repo
     on
 }
 
-/// Whether this is text on one line that is not empty; a fault names it `key`.
+/// Returns true if the text is on one line and not empty; `key` is its name in faults.
 pub fn line(written: &Written<String>, key: &str, report: &mut Report) -> bool {
     let empty = written.value.trim().is_empty();
     if empty {
@@ -99,7 +99,7 @@ pub fn line(written: &Written<String>, key: &str, report: &mut Report) -> bool {
     !empty
 }
 
-/// Whether this is the name of an image.
+/// Returns true if the text is an image name.
 pub fn image_name(image: &Written<String>, report: &mut Report) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     let valid = image.value.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.value.chars().all(allowed);

@@ -1,4 +1,4 @@
-//! Rules of the `ssh` section. Never lets a value through that ssh could take for an option.
+//! Rules of the `ssh` section. Refuses every value that ssh could take for an option.
 
 use super::scalars::{duration, line, port};
 use super::{Reading, shown, values};
@@ -9,7 +9,7 @@ use crate::manifest::spec::{HostKeys, SshSpec};
 use crate::manifest::written::{Given, Spot, Written};
 use std::time::Duration;
 
-/// Key types of OpenSSH that a host may have.
+/// OpenSSH key types that a host may have.
 const KEY_TYPES: &[&str] = &[
     "ssh-ed25519",
     "ssh-rsa",
@@ -46,7 +46,7 @@ pub fn read(spec: &SshSpec, reading: &mut Reading<'_>) -> Ssh {
     }
 }
 
-/// What OpenSSH itself refuses in a login name, and what its option parser would stumble over.
+/// Refuses login names that OpenSSH refuses or that its option parser would misread.
 fn login(user: &Written<String>, report: &mut Report) {
     let refused = |c: char| c.is_whitespace() || c.is_control() || "'`\"\\;&<>|(){}$%#".contains(c);
     if line(user, "user", report) && (user.value.starts_with('-') || user.value.contains(refused)) {

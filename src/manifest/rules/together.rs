@@ -1,5 +1,5 @@
-//! Rules about several environments: who waits for whom, and who shares a host. Never compares every
-//! pair: ten thousand environments are read in one pass.
+//! Rules about several environments: dependencies and shared hosts. Does not compare every pair: ten thousand
+//! environments are read in one pass.
 
 use super::{Placed, address, shown};
 use crate::manifest::environment::{Name, Protocol, SecurityUpdates, Source};
@@ -9,7 +9,7 @@ use crate::manifest::tracker::Taken;
 use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks them all.
+/// Checks all environments together.
 pub fn check(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     known_dependencies(environments, report);
     cycles(environments, report);
@@ -19,7 +19,7 @@ pub fn check(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     report.concerning(None);
 }
 
-/// A former name is one environment's alone: it says where that one lies on its host.
+/// Refuses a former name that another environment has or had: the name identifies one environment on its host.
 fn renames(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     let mut claimed: BTreeMap<&Name, &Name> = BTreeMap::new();
     for (name, placed) in environments {
@@ -92,7 +92,7 @@ fn cycle(names: &[&str], environments: &BTreeMap<Name, Placed>, report: &mut Rep
     report.fault(spot, message, "Remove one of these from `depends_on`");
 }
 
-/// Environments on one host must not share a Compose project or a directory.
+/// Refuses environments on one host that share a Compose project, a directory or a port.
 fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     let mut hosts: BTreeMap<(String, u16), Vec<(&Name, &Placed)>> = BTreeMap::new();
     for (name, placed) in environments {
@@ -107,7 +107,7 @@ fn shared_hosts(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     }
 }
 
-/// Two trackers cannot have one port. What other applications publish is known only on the host.
+/// Refuses two trackers with one port. The published ports of other applications are known only on the host.
 fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
     let mut taken: BTreeMap<(u16, Protocol), Vec<(&Name, Taken)>> = BTreeMap::new();
     for (name, placed) in sharing {
@@ -131,12 +131,12 @@ fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
     }
 }
 
-/// What tells one host from another: its address and its port.
+/// Returns the key of a host: address and SSH port.
 fn host_of(placed: &Placed) -> (String, u16) {
     (address::normal(&placed.environment.address), placed.environment.ssh.port.unwrap_or(22))
 }
 
-/// A host has one way to update itself: environments on it that ask for it must ask alike.
+/// Refuses different security updates for one host. A host has one update configuration.
 fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
     let mut first: BTreeMap<(String, u16), (&Name, &SecurityUpdates)> = BTreeMap::new();
     for (name, placed) in environments {

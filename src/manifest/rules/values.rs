@@ -1,4 +1,4 @@
-//! Values and secrets: literals and sources. Never reads a source, and never quotes a secret.
+//! Values and secrets: literals and sources. Reads no source and quotes no secret.
 
 use super::scalars::switch;
 use super::{Reading, paths, shown};
@@ -10,7 +10,7 @@ use crate::model::secret::SecretSource;
 
 const SOURCES: &str = "{ from_env: NAME }, { from_file: path } or { from_command: [program, argument] }";
 
-/// A variable of the application: a literal is shown freely, a source is secret unless it says otherwise.
+/// Reads a variable of the application. A literal is shown. A source is secret unless the manifest declares it public.
 pub fn variable(name: &Written<String>, written: &Written<ValueSpec>, reading: &mut Reading<'_>) -> SecretSource {
     if !is_variable(&name.value) {
         let message = format!("`{}` is not a variable's name", shown(&name.value));
@@ -29,7 +29,7 @@ pub fn variable(name: &Written<String>, written: &Written<ValueSpec>, reading: &
     }
 }
 
-/// A secret: a literal is accepted for development, with a warning.
+/// Reads a secret. A literal is accepted for development, with a warning.
 pub fn secret(key: &str, written: &Written<ValueSpec>, reading: &mut Reading<'_>) -> SecretSource {
     match &written.value {
         ValueSpec::Literal(Scalar::Text(value)) => {
@@ -52,7 +52,7 @@ pub fn secret(key: &str, written: &Written<ValueSpec>, reading: &mut Reading<'_>
     }
 }
 
-/// Whether a shell and Docker Compose take this as a variable's name.
+/// Returns true if a shell and Docker Compose accept the variable name.
 fn is_variable(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
@@ -106,7 +106,7 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
     }
 }
 
-/// The command; a program named with a slash is found from the manifest's directory.
+/// Returns the command. A program with a slash in its name is resolved against the manifest's directory.
 fn argv(command: &Written<Vec<Written<String>>>, reading: &mut Reading<'_>) -> Vec<String> {
     let mut argv: Vec<String> = command.value.iter().map(|word| word.value.clone()).collect();
     match command.value.first() {

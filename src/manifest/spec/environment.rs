@@ -69,7 +69,8 @@ pub struct ConfigureSpec {
     /// Firewall that allows only SSH, the application's published ports and the ports listed here; default: on if
     /// deployer makes the machine, else off.
     pub firewall: Given<Switched<RulesSpec>>,
-    /// Security updates that the host installs by itself; default: on if deployer makes the machine, else unchanged.
+    /// Security updates that the host installs by itself; default: on if deployer makes the machine, else as the host's
+    /// owner configured them.
     pub security_updates: Given<Switched<SecurityUpdatesSpec>>,
     /// Idempotent steps that you write, run in this order.
     pub scripts: Given<Vec<Written<ScriptSpec>>>,

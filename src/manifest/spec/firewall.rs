@@ -14,7 +14,7 @@ pub struct RulesSpec {
     pub allow: Given<Vec<Written<AllowSpec>>>,
 }
 
-/// A port that may be reached. For a port that the application publishes, it limits who may reach the port.
+/// A port that may be reached. For a port that the application publishes, the entry limits who may reach the port.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "Allow", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["port"]))]

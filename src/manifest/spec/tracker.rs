@@ -26,7 +26,7 @@ pub struct TrackerSpec {
     pub udp: Given<Vec<Written<ListenerSpec>>>,
     /// HTTP trackers.
     pub http: Given<Vec<Written<SiteSpec>>>,
-    /// The API; left out, the tracker has none.
+    /// API of the tracker; default: none.
     pub api: Given<ApiSpec>,
     /// The health check API, which always exists; default port 1313, not published.
     pub health_api: Given<HealthApiSpec>,

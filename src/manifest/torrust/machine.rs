@@ -19,7 +19,7 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// Reads the state that the predecessor kept. Its key is the name of the stage that was reached.
+    /// Reads the state that the predecessor kept under the name of the stage that was reached.
     pub fn of(root: &Value) -> Self {
         let stages = root.as_object().filter(|stages| stages.len() == 1).and_then(|stages| stages.iter().next());
         let Some((stage, _)) = stages.filter(|(_, state)| state.get("context").is_some()) else {
@@ -86,7 +86,7 @@ pub(super) fn unknown() -> Refused {
     Refused::new("it names neither lxd nor hetzner as its provider", "Pass --host ADDRESS where it runs")
 }
 
-/// Moves the settings of a section that is named by its provider one level up.
+/// Returns the provider's name and moves the provider's settings one level up, if the section is keyed by the name.
 fn inner(provider: &mut Section<'_>) -> Option<String> {
     let name = provider.map.keys().next().filter(|_| provider.map.len() == 1)?.clone();
     let settings = provider.take(&name)?;

@@ -1,6 +1,6 @@
-//! A saved plan as a file: a digest that tells a damaged file from a whole one, and seals that tell a changed one from
-//! the one that deployer wrote. Each environment's seal covers everything in the file and is made with a key that only
-//! root on its host reads, so that forging a plan takes the key of every host that it changes.
+//! A saved plan as a file. A digest detects damage, and seals detect changes. Each environment's seal covers everything
+//! in the file and is made with a key that only root on the environment's host can read: forging a plan takes the key
+//! of every host that the plan changes.
 
 use super::SavedPlan;
 use crate::model::failure::{Failure, Reason};
@@ -9,10 +9,10 @@ use camino::Utf8Path;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The format of the file. Raise it when an older deployer would misread a plan.
+/// Version of the file format. Raise the version if an older deployer would misread a plan.
 pub const FORMAT: u64 = 1;
 
-/// The largest file that is written or read, in bytes.
+/// Largest file that is written or read, in bytes.
 pub const LIMIT: u64 = 64 << 20;
 
 /// A saved plan with the seals of its file.
@@ -20,25 +20,25 @@ pub const LIMIT: u64 = 64 << 20;
 pub struct SavedFile {
     /// The plan.
     pub plan: SavedPlan,
-    /// Environment → its seal. A file of an older deployer has none.
+    /// Environment → seal. A file of an older deployer has no seals.
     seals: BTreeMap<String, String>,
-    /// Digest of the body as the file has it, with fields that this version does not know.
+    /// Digest of the body as in the file, including fields that this version does not know.
     body: blake3::Hash,
 }
 
-/// The verdict of an environment's seal about the file.
+/// Result of checking an environment's seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seal {
-    /// It is as deployer wrote it.
+    /// The file is unchanged.
     Whole,
-    /// It was changed since.
+    /// The file was changed after deployer wrote it.
     Broken,
-    /// It has none.
+    /// The file has no seal for the environment.
     Missing,
 }
 
 impl SavedFile {
-    /// Seals a plan with the key of each of its environments' hosts.
+    /// Seals a plan with the digest key of each environment's host.
     #[must_use]
     pub fn seal(plan: SavedPlan, keys: &BTreeMap<String, DigestKey>) -> Self {
         let body = hash(&body(&plan));
@@ -46,7 +46,7 @@ impl SavedFile {
         Self { seals: seals.collect(), body, plan }
     }
 
-    /// Checks an environment's seal with its host's key.
+    /// Checks an environment's seal with the digest key of the environment's host.
     #[must_use]
     pub fn check(&self, environment: &str, key: &DigestKey) -> Seal {
         match self.seals.get(environment) {
@@ -56,7 +56,7 @@ impl SavedFile {
         }
     }
 
-    /// The file's text.
+    /// Returns the text of the file.
     #[must_use]
     pub fn text(&self) -> String {
         let body = body(&self.plan);
@@ -70,7 +70,7 @@ impl SavedFile {
         format!("{file:#}\n")
     }
 
-    /// Reads a file's text.
+    /// Parses the text of a file.
     pub fn parse(text: &str, path: &Utf8Path) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::new(Reason::PlanInvalid, message);
         let damaged = |why: &str| invalid(format!("{path} is not a whole saved plan: {why}"));
@@ -111,7 +111,8 @@ fn short(hash: &blake3::Hash) -> String {
     hash.to_hex()[..32].to_owned()
 }
 
-/// The seal of one environment; no other digest that is made with its host's key is over such a text.
+/// Returns the seal of one environment. The prefix of the text separates seals from all other digests made with the
+/// host's key.
 fn seal(key: &DigestKey, environment: &str, body: &blake3::Hash) -> String {
     let text = format!("deployer saved plan seal v1\0{environment}\0{}", body.to_hex());
     key.digest(blake3::hash(text.as_bytes()).as_bytes())

@@ -1,4 +1,5 @@
-//! What a plan is made from on this machine, as digests, and what of it moved. Never holds an input itself.
+//! Digests of the inputs that a plan is made from on this machine, and the differences between them. Holds no input
+//! itself.
 
 use crate::manifest;
 use crate::model::state::Kind;
@@ -8,7 +9,7 @@ use camino::Utf8Path;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Settings that say where things lie on this machine: what lies there is bound by its content.
+/// Settings that are paths on this machine. The content at these paths is bound instead.
 pub(super) const PLACES: [&str; 6] = [
     "ssh.identity",
     "ssh.identity_file",
@@ -18,11 +19,11 @@ pub(super) const PLACES: [&str; 6] = [
     "application.compose.variables",
 ];
 
-/// Ends the name of an input that is not of this machine.
+/// Suffix of the name of an input that comes from an image registry.
 const AT_REGISTRY: &str = "at its registry";
 
-/// Everything of this machine that a release and its steps are made from, each under a digest that only the holder
-/// of the host's key can compare with a guess.
+/// Returns every input of a release and its steps, as digests that only a holder of the host's key can compare with a
+/// guess.
 pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path) -> BTreeMap<String, String> {
     let subject = prepared.subject();
     let key = files::key(&subject, host);
@@ -58,8 +59,8 @@ pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path
     inputs
 }
 
-/// The entry's settings by their path (`health.timeout`). Paths below the manifest's directory count from there: a
-/// plan may be made in one checkout and applied in another.
+/// Returns the entry's settings by their path (`health.timeout`). Paths below the manifest's directory become relative
+/// to that directory: a plan may be made in one checkout and applied in another.
 pub fn settings(entry: &Value, directory: &Utf8Path, without: &[&str]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![(String::new(), entry)];
@@ -77,7 +78,7 @@ pub fn settings(entry: &Value, directory: &Utf8Path, without: &[&str]) -> BTreeM
     found
 }
 
-/// The inputs that differ, as phrases.
+/// Returns the inputs that differ, as phrases.
 pub(super) fn other_inputs(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     let differs = |name: &&&String| then.get(**name) != now.get(**name);
@@ -89,6 +90,6 @@ pub(super) fn other_inputs(then: &BTreeMap<String, String>, now: &BTreeMap<Strin
         _ if name.ends_with(AT_REGISTRY) => format!("{name} changed"),
         _ => format!("{name} changed here"),
     };
-    // What the variables are written to says nothing beside them.
+    // A change of `.env` says nothing new if a change of a variable is listed.
     moved.iter().filter(|name| !(variable && **name == "file .env")).map(phrase).collect()
 }

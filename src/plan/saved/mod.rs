@@ -1,7 +1,7 @@
-//! Saved plans: a plan as a file, bound to the inputs and the facts it was made from, and to the steps, changes and
-//! diffs that it shows. A saved plan is applied only if the plan made at that time shows the same, so that a forged one
-//! does nothing but what its reader would have agreed to; the seals of its file tell a forged one as such. A saved plan
-//! holds no secret: what is compared later is kept as digests made with a key of the host.
+//! Saved plans: a plan as a file, bound to its inputs and facts, and to the steps, changes and diffs that it shows. A
+//! saved plan is applied only if a plan made at apply time shows the same. A forged plan therefore does only what its
+//! reader agreed to, and the seals of the file expose the forgery. A saved plan holds no secret: values that are
+//! compared later are stored as digests made with a key of the host.
 
 mod file;
 mod inputs;
@@ -23,50 +23,50 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use steps::other_steps;
 
-/// More things that moved than this are counted in the message and listed below it.
+/// Number of changed items in the message. If there are more, the message counts them and the details list all.
 const NAMED: usize = 6;
 
-/// A plan and what it rests on.
+/// A plan and the state that it is based on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPlan {
-    /// When it was made.
+    /// Time at which the plan was made.
     pub made_at: Timestamp,
-    /// Who made it: `user@machine`.
+    /// Author of the plan, `user@machine`.
     pub by: String,
-    /// Whether its environments were named, so that suspended ones are worked on.
+    /// True if the user named the environments, so that suspended ones are included.
     pub named: bool,
-    /// What each environment rests on.
+    /// Inputs and facts that each environment's plan is based on.
     pub environments: BTreeMap<String, Bound>,
     /// The plan itself.
     pub plan: PlanView,
 }
 
-/// What the plan of one environment rests on.
+/// Inputs and facts that the plan of one environment is based on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// Tells the key of the digests from others: a host gets its own when it is claimed.
+    /// Fingerprint of the digest key. Each host gets a different key when it is claimed.
     pub key: String,
     /// Every input → its digest, made with the host's key.
     pub inputs: BTreeMap<String, String>,
-    /// The host's serial.
+    /// Serial of the host.
     pub serial: u64,
-    /// The observed facts of the kinds that are planned.
+    /// Observed facts of the kinds that are planned.
     pub facts: State,
 }
 
 impl SavedPlan {
-    /// The text of a file with this plan, without seals.
+    /// Returns the text of a file with this plan, without seals.
     #[must_use]
     pub fn text(&self) -> String {
         SavedFile::seal(self.clone(), &BTreeMap::new()).text()
     }
 
-    /// Reads the plan in a file's text, whatever its seals.
+    /// Parses the plan in a file's text without checking seals.
     pub fn parse(text: &str, path: &Utf8Path) -> Result<Self, Failure> {
         SavedFile::parse(text, path).map(|file| file.plan)
     }
 
-    /// The environments to look at again: those with steps, or all where there is none.
+    /// Returns the environments to read again: those with steps, or all if there are no steps.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let names: BTreeSet<&String> = self.plan.steps.iter().map(|step| &step.environment).collect();
@@ -75,12 +75,12 @@ impl SavedPlan {
         names.into_iter().cloned().collect()
     }
 
-    /// Whether a step of that kind is planned.
+    /// Returns true if a step of that kind is planned.
     fn plans(&self, environment: &str, kind: Kind) -> bool {
         self.plan.steps.iter().any(|step| step.environment == environment && step.kind == kind)
     }
 
-    /// What one environment rests on now, as far as this plan relies on it.
+    /// Returns the current inputs and facts of one environment, limited to those that this plan relies on.
     #[must_use]
     pub fn bind(&self, prepared: &Prepared, facts: &HostFacts, directory: &Utf8Path) -> Bound {
         let mut seen = resource::observed(&prepared.subject(), facts);
@@ -90,12 +90,13 @@ impl SavedPlan {
         Bound { key, inputs: inputs(prepared, facts, directory), serial: facts.access.serial, facts: seen }
     }
 
-    /// Everything that moved under one environment since the plan was made, as phrases. `steps` are those that the
-    /// environment needs now, with what is shown of them; where `strict`, also why they are needed.
+    /// Returns everything that changed for one environment since the plan was made, as phrases. `steps` are the steps
+    /// that the environment needs now, with the changes that they show. If `strict`, a different reason for a step
+    /// counts too.
     #[must_use]
     pub fn moved(&self, environment: &str, now: &Bound, steps: &[PlannedStep], strict: bool) -> Vec<String> {
         let other_steps = || other_steps(environment, &self.plan.steps, steps, &unwell, strict);
-        // What the plan left alone is relied on as far as it needs no step.
+        // For an environment that the plan does not bind, the plan relies only on the absence of steps.
         let Some(then) = self.environments.get(environment) else { return other_steps() };
         let mut moved = Vec::new();
         if self.names().iter().any(|name| name == environment) {
@@ -120,7 +121,7 @@ impl SavedPlan {
     }
 }
 
-/// The failure that names what moved.
+/// Returns the failure that names the changed items.
 #[must_use]
 pub fn stale(environment: &str, moved: &[String]) -> Failure {
     let mut named: Vec<String> = moved.iter().take(NAMED).cloned().collect();
@@ -152,7 +153,7 @@ fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
         .collect()
 }
 
-/// Says whether a fact of the services is about one that is unwell, in a way that changes by itself.
+/// Returns true if a fact of the services describes an unhealthy service or check. Such values change by themselves.
 fn unwell(fact: &str, value: &str) -> bool {
     match fact {
         services::RELEASE => false,

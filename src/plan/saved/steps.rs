@@ -1,13 +1,13 @@
-//! The steps of a saved plan and those that are needed now, step by step and change by change: what was shown is what is
-//! done, or the plan is stale.
+//! Compares the steps of a saved plan with the steps that are needed now, step by step and change by change. The plan
+//! is stale if the steps to execute differ from the steps shown.
 
 use crate::model::event::{Change, PlannedStep};
 use crate::model::state::Kind;
 use crate::resource::services;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How one environment's steps differ, as phrases. Why a step is needed may differ between runners, which remember
-/// different things; it counts where `strict`.
+/// Returns the differences between the steps of one environment, as phrases. Runners remember different things, so that
+/// the reasons for a step may differ between them. A different reason counts only if `strict`.
 pub(super) fn other_steps(
     environment: &str,
     then: &[PlannedStep],

@@ -133,7 +133,7 @@ fn the_plan_now_is_the_plan_that_was_shown() {
     assert_eq!(edit(|step| step.changes.clear()).len(), 1);
     assert_eq!(edit(|step| step.changes.push(step.changes[0].clone())).len(), 1);
     assert_eq!(edit(|step| step.destructive = true), ["the step for files would do something else"]);
-    // Runners remember different things; without a seal that is no excuse.
+    // Runners remember different things, so that reasons may differ. Without a seal, a different reason counts.
     let mut drifted = real.clone();
     drifted.reason = "drifted".to_owned();
     assert_eq!(plan(drifted.clone()).moved("a", &then, std::slice::from_ref(&real), false), Vec::<String>::new());

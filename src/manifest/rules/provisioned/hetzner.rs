@@ -1,4 +1,4 @@
-//! Rules of a server of Hetzner Cloud. Never asks what it offers.
+//! Rules of a Hetzner Cloud server. Does not contact Hetzner.
 
 use super::{Around, needed, one_line, size};
 use crate::manifest::environment::{Network, Protocol};
@@ -41,7 +41,7 @@ pub fn read(written: &Written<HetznerSpec>, around: &Around<'_>, reading: &mut R
     }
 }
 
-/// What is let in: SSH and a tracker's ports from everywhere, and what the host's firewall allows.
+/// Returns the open ports: SSH and a tracker's ports from everywhere, and the ports that the host's firewall allows.
 fn openings(around: &Around<'_>) -> Vec<Opening> {
     let everywhere = || vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
     let mut all: BTreeMap<(Protocol, u16), Vec<String>> =

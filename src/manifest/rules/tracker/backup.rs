@@ -1,4 +1,4 @@
-//! Archives of the stack's data. Never runs what comes after one.
+//! Rules of the archives of the stack's data. Does not run the program in `after`.
 
 use crate::manifest::environment::Backup;
 use crate::manifest::report::Report;
@@ -8,7 +8,7 @@ use crate::manifest::spec::{BackupSpec, Whole};
 use crate::manifest::tracker::{Database, Tracker};
 use crate::manifest::written::{Given, Written};
 
-/// Stands for the archive's path in `after`.
+/// Placeholder for the archive's path in `after`.
 const ARCHIVE: &str = "{archive}";
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -40,7 +40,7 @@ pub fn read(given: &Given<BackupSpec>, tracker: &Tracker, report: &mut Report) -
     Some(Backup { at, gap_hours, keep_days, after, database, image })
 }
 
-/// The longest time between two of them, in hours.
+/// Returns the longest time between two archives, in hours.
 fn gap(at: &Written<String>, report: &mut Report) -> Option<u64> {
     let (days, time) =
         at.value.trim().rsplit_once(' ').map_or((None, at.value.trim()), |(days, time)| (Some(days), time));
@@ -57,7 +57,7 @@ fn gap(at: &Written<String>, report: &mut Report) -> Option<u64> {
     None
 }
 
-/// The days of a list such as `Mon,Wed..Fri`.
+/// Returns the days of a list such as `Mon,Wed..Fri`.
 fn week(text: &str) -> Option<[bool; 7]> {
     let day = |name: &str| DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
     let mut week = [false; 7];
@@ -72,7 +72,7 @@ fn week(text: &str) -> Option<[bool; 7]> {
     Some(week)
 }
 
-/// The longest time from one of these days to the next, in hours.
+/// Returns the longest time from one of these days to the next, in hours.
 fn longest(week: [bool; 7]) -> u64 {
     let (mut longest, mut since) = (0_u64, 0);
     for day in week.iter().chain(&week) {
@@ -82,7 +82,7 @@ fn longest(week: [bool; 7]) -> u64 {
             since = 0;
         }
     }
-    // The first stretch began in the middle of one; all of them are in the second week.
+    // The first interval is cut off at the start of the week. In the second week, every interval is counted in full.
     longest.min(7 * 24)
 }
 

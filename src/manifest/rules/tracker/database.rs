@@ -1,4 +1,4 @@
-//! Where the tracker keeps its torrents. Never opens a database.
+//! Rules of the tracker's database. Does not open a database.
 
 use super::{Secrets, secret};
 use crate::manifest::report::Report;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 const FILE: &str = "tracker.db";
 
-/// Reads the section; absent, it is a file.
+/// Reads the section. If the section is absent, the database is an SQLite file.
 pub fn read(given: &Given<DatabaseSpec>, secrets: &mut Secrets, reading: &mut Reading<'_>) -> Database {
     let file = || Database::Sqlite { file: FILE.to_owned() };
     let Some(written) = &given.0 else { return file() };

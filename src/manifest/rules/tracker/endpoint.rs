@@ -1,4 +1,4 @@
-//! Ports that the stack listens on, and the names under which they are reached. Never compares two of them.
+//! Rules of the ports that the stack listens on, and of their domains. Does not compare endpoints.
 
 use crate::manifest::report::Report;
 use crate::manifest::rules::scalars::{port, switch};
@@ -8,7 +8,7 @@ use crate::manifest::tracker::Endpoint;
 use crate::manifest::written::{Given, Spot, Written};
 use std::net::IpAddr;
 
-/// The UDP trackers.
+/// Reads the UDP trackers.
 pub fn udp(given: &Given<Vec<Written<ListenerSpec>>>, report: &mut Report) -> Vec<Endpoint> {
     let read = |written: &Written<ListenerSpec>, report: &mut Report| {
         let spec = &written.value;
@@ -18,7 +18,7 @@ pub fn udp(given: &Given<Vec<Written<ListenerSpec>>>, report: &mut Report) -> Ve
     given.value().into_iter().flatten().map(|written| read(written, report)).collect()
 }
 
-/// The HTTP trackers.
+/// Reads the HTTP trackers.
 pub fn http(given: &Given<Vec<Written<SiteSpec>>>, report: &mut Report) -> Vec<Endpoint> {
     let read = |written: &Written<SiteSpec>, report: &mut Report| {
         let spec = &written.value;
@@ -28,13 +28,13 @@ pub fn http(given: &Given<Vec<Written<SiteSpec>>>, report: &mut Report) -> Vec<E
     given.value().into_iter().flatten().map(|written| read(written, report)).collect()
 }
 
-/// The API.
+/// Reads the API.
 pub fn api(spec: &ApiSpec, spot: Spot, report: &mut Report) -> Endpoint {
     let number = spec.port.0.as_ref().map_or(1212, |written| port(written, "port", report));
     Parts { bind: &spec.bind, domain: &spec.domain, tls: &spec.tls }.read(number, true, spot, report)
 }
 
-/// The health check API, which only containers reach unless the manifest says otherwise.
+/// Reads the health check API, which only containers reach unless the manifest publishes it.
 pub fn health_api(given: &Given<HealthApiSpec>, section: Spot, report: &mut Report) -> Endpoint {
     let spec = given.or_default();
     let number = spec.port.0.as_ref().map_or(1313, |written| port(written, "port", report));
@@ -43,7 +43,7 @@ pub fn health_api(given: &Given<HealthApiSpec>, section: Spot, report: &mut Repo
     parts.read(number, publish, given.spot_or(section), report)
 }
 
-/// The settings that every endpoint has.
+/// Settings that every endpoint has.
 pub(super) struct Parts<'a> {
     pub bind: &'a Given<String>,
     pub domain: &'a Given<String>,
@@ -51,7 +51,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// An endpoint of that port. Behind TLS, the host does not publish it.
+    /// Reads an endpoint with this port. The host does not publish the port of an endpoint behind TLS.
     pub fn read(&self, port: u16, publish: bool, spot: Spot, report: &mut Report) -> Endpoint {
         let tls = switch(self.tls, false, "tls", report);
         let domain = self.domain.0.as_ref().map(|written| domain(written, report));
@@ -74,7 +74,7 @@ impl Parts<'_> {
     }
 }
 
-/// Stands for a port that was not understood: it collides with none.
+/// Placeholder for an invalid port. It collides with no port.
 const NONE: u16 = 0;
 
 fn needed(given: &Given<Whole>, spot: Spot, what: &str, report: &mut Report) -> u16 {
@@ -101,7 +101,7 @@ fn domain(written: &Written<String>, report: &mut Report) -> String {
     name
 }
 
-/// The host's address that a port is published on; all of them are `None`.
+/// Returns the host address that a port is published on; `None` for all.
 fn listen(written: &Written<String>, report: &mut Report) -> Option<IpAddr> {
     let text = written.value.trim_start_matches('[').trim_end_matches(']');
     let parsed: Option<IpAddr> = text.parse().ok();

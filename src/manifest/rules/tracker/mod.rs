@@ -1,4 +1,4 @@
-//! Rules of the `application.tracker` section. Never renders a template.
+//! Rules of the `application.tracker` section. Renders no template.
 
 mod backup;
 mod database;
@@ -18,7 +18,7 @@ use crate::model::secret::SecretSource;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Secrets by the variable that they become.
+/// Secrets by the name of their variable.
 type Secrets = BTreeMap<String, SecretSource>;
 
 /// Reads the section, and the secrets that it names.
@@ -52,7 +52,7 @@ pub fn read(written: &Written<TrackerSpec>, reading: &mut Reading<'_>) -> (Track
     (tracker, secrets)
 }
 
-/// A secret that a section needs.
+/// Reads a secret that a section needs.
 fn secret<T>(
     key: &str,
     variable: &str,

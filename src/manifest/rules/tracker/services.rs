@@ -1,4 +1,4 @@
-//! What stands beside the tracker: Prometheus, Grafana, certificates. Never compares two sections.
+//! Rules of the services next to the tracker: Prometheus, Grafana, certificates. Does not compare sections.
 
 use super::endpoint::Parts;
 use super::{Secrets, secret};
@@ -12,7 +12,7 @@ use crate::manifest::tracker::{GRAFANA_PASSWORD, Grafana, Issuer, Prometheus, Tl
 use crate::manifest::written::{Given, Written};
 use std::time::Duration;
 
-/// Prometheus.
+/// Reads the settings of Prometheus.
 pub fn prometheus(spec: &PrometheusSpec, report: &mut Report) -> Prometheus {
     let interval = duration(&spec.scrape_interval, Duration::from_secs(15), false, "scrape_interval", report);
     if let Some(written) = spec.scrape_interval.0.as_ref().filter(|_| interval < Duration::from_secs(1)) {
@@ -21,7 +21,7 @@ pub fn prometheus(spec: &PrometheusSpec, report: &mut Report) -> Prometheus {
     Prometheus { scrape_interval: interval.as_secs() }
 }
 
-/// Grafana.
+/// Reads the settings of Grafana.
 pub fn grafana(written: &Written<GrafanaSpec>, secrets: &mut Secrets, reading: &mut Reading<'_>) -> Grafana {
     let spec = &written.value;
     secret("grafana.password", GRAFANA_PASSWORD, &spec.password, written, secrets, reading);
@@ -34,7 +34,7 @@ pub fn grafana(written: &Written<GrafanaSpec>, secrets: &mut Secrets, reading: &
     Grafana { user, endpoint: parts.read(number, true, written.spot, reading.report) }
 }
 
-/// Where certificates come from.
+/// Reads the source of certificates.
 pub fn tls(spec: &TlsSpec, reading: &mut Reading<'_>) -> Tls {
     let email = spec.email.0.as_ref().filter(|written| email(written, reading.report));
     Tls { email: email.map(|written| written.value.clone()), issuer: issuer(&spec.issuer, reading) }

@@ -1,4 +1,4 @@
-//! What the parts of a tracker stack need of each other. Never looks at another environment.
+//! Rules about several parts of one tracker stack. Does not look at other environments.
 
 use crate::manifest::environment::Protocol;
 use crate::manifest::report::Report;
@@ -7,7 +7,7 @@ use crate::manifest::spec::TrackerSpec;
 use crate::manifest::tracker::Tracker;
 use crate::manifest::written::Spot;
 
-/// Checks them all.
+/// Checks all parts together.
 pub fn check(spec: &TrackerSpec, tracker: &Tracker, section: Spot, report: &mut Report) {
     if tracker.udp.is_empty() && tracker.http.is_empty() {
         let hint = "Add `udp: [ { port: 6969 } ]` or `http: [ { port: 7070 } ]`";
@@ -39,7 +39,8 @@ pub fn check(spec: &TrackerSpec, tracker: &Tracker, section: Spot, report: &mut 
     ports(tracker, section, report);
 }
 
-/// The tracker believes what a proxy says of a peer's address, or it does not: for all its HTTP trackers alike.
+/// Refuses HTTP trackers of which only some are behind TLS: the tracker trusts a proxy's peer addresses for all its
+/// HTTP trackers or for none.
 fn proxied(spec: &TrackerSpec, tracker: &Tracker, report: &mut Report) {
     let behind = tracker.http.iter().filter(|one| one.tls).count();
     if behind == 0 || behind == tracker.http.len() {
@@ -53,7 +54,7 @@ fn proxied(spec: &TrackerSpec, tracker: &Tracker, report: &mut Report) {
     }
 }
 
-/// Caddy tells sites apart by their names.
+/// Refuses two sites with one domain: Caddy distinguishes sites by domain.
 fn domains(tracker: &Tracker, section: Spot, report: &mut Report) {
     let sites: Vec<_> = tracker.sites().filter(|(_, site)| site.tls && site.domain.is_some()).collect();
     for (at, (what, site)) in sites.iter().enumerate() {
@@ -65,7 +66,8 @@ fn domains(tracker: &Tracker, section: Spot, report: &mut Report) {
     }
 }
 
-/// Ports on the host, and ports inside the tracker's container, where also what is not published listens.
+/// Refuses collisions of ports on the host, and of ports inside the tracker's container, where unpublished ports listen
+/// too.
 fn ports(tracker: &Tracker, section: Spot, report: &mut Report) {
     let mut told: Vec<(u16, Protocol)> = Vec::new();
     for taken in [tracker.ports(), tracker.listens()] {
