@@ -32,9 +32,7 @@ pub struct Claim {
 /// Required kind of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// A directory.
     Directory,
-    /// A file.
     File,
     /// A file that is read only when its value is needed: it may be anywhere on the disk.
     Value,

@@ -61,7 +61,8 @@ pub struct Environment {
     pub stage: Stage,
     /// Conditions for the stage `running`.
     pub health: Health,
-    /// True if the environment must not be destroyed, false to lift that; `None` keeps the recorded protection.
+    /// True if the environment must not be destroyed, false to lift that protection; `None` keeps the recorded
+    /// protection.
     pub protect: Option<bool>,
     /// Previous name, which still identifies the environment on the host.
     pub renamed_from: Option<Name>,

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// A value that can be merged over a default.
 pub trait Layer {
-    /// Returns `self` where it has a value, else `under`.
+    /// Merges `self` over `under`: values of `self` replace those of `under`.
     #[must_use]
     fn over(self, under: &Self) -> Self;
 }

@@ -203,7 +203,7 @@ impl Machine {
         self
     }
 
-    /// Returns a sentence that names what the provider refuses to delete until an apply lifts that.
+    /// Returns a sentence that names what the provider refuses to delete until an apply lifts the protection.
     #[must_use]
     pub fn kept_by_provider(&self) -> Option<&'static str> {
         matches!(self, Self::Hetzner(hetzner) if hetzner.delete_protection)

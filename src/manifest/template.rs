@@ -1,4 +1,5 @@
-//! The manifest that `deployer init` writes. It passes `deployer check` once an application exists next to it.
+//! The manifest that `deployer init` writes. The manifest passes `deployer check` once an application exists next to
+//! it.
 
 /// Returns the commented manifest of `project`, which must be a valid name.
 pub fn template(project: &str) -> String {

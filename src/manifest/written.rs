@@ -22,7 +22,6 @@ pub struct Spot {
 /// A value and its position. Compares by the value alone, so that it can be a map's key.
 #[derive(Clone, Debug, Default)]
 pub struct Written<T> {
-    /// The value.
     pub value: T,
     /// Position of the value.
     pub spot: Spot,

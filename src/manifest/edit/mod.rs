@@ -53,7 +53,7 @@ pub fn add(text: &str, file: &str, name: &Name, entry: &Entry) -> Result<String,
 /// Returns `text` with the host keys of the environment `name` set.
 ///
 /// # Errors
-/// As for [`add`].
+/// [`Reason::ManifestUneditable`], as for [`add`].
 pub fn set_host_keys(text: &str, name: &Name, keys: &[String]) -> Result<String, Failure> {
     let list = inline(&json!(keys));
     let snippet = format!("  {}:\n    ssh:\n      host_key: {list}\n", entry::key(name));

@@ -5,7 +5,7 @@ use super::tree::{Kind, Node};
 
 /// A replacement of bytes.
 pub struct Splice {
-    /// First byte.
+    /// First replaced byte.
     pub start: usize,
     /// Byte after the last replaced byte.
     pub end: usize,

@@ -21,11 +21,8 @@ pub struct Node {
 /// Kind and content of a node.
 #[derive(Debug)]
 pub enum Kind {
-    /// A scalar.
     Scalar(String),
-    /// An alias.
     Alias,
-    /// A sequence.
     Sequence,
     /// A mapping.
     Mapping {

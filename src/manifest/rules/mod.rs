@@ -59,7 +59,6 @@ pub struct Meaning {
 
 /// An environment, with the positions that rules about several environments point at.
 pub struct Placed {
-    /// The environment.
     pub environment: Environment,
     /// Position of the environment's name.
     pub key: Spot,

@@ -33,7 +33,7 @@ pub struct EnvironmentSpec {
     /// Conditions for the stage `running`.
     pub health: Given<HealthSpec>,
     /// True if the environment must not be destroyed. The host and the store keep the protection even if the
-    /// environment is removed from the file. An apply with `protect: false` lifts it.
+    /// environment is removed from the file. An apply with `protect: false` lifts the protection.
     pub protect: Given<Switch>,
     /// Previous name of the environment, which keeps its directory on the host, its Compose project and its data. Must
     /// stay in the file as long as the environment does.

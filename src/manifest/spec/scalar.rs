@@ -10,7 +10,6 @@ use std::fmt;
 /// A scalar as YAML read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar {
-    /// Text.
     Text(String),
     /// A whole number.
     Whole(i64),
