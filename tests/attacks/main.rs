@@ -28,6 +28,7 @@ mod review;
 mod review_attributes;
 mod review_links;
 mod review_repository;
+mod review_values;
 mod secrets;
 mod store;
 
