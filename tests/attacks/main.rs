@@ -21,6 +21,7 @@ mod inventory;
 mod key_outlives;
 mod mounts;
 mod offline;
+mod offline_uncompared;
 mod output;
 mod outside;
 mod rendering;
