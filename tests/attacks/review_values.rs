@@ -14,7 +14,9 @@ const SOURCES: [&str; 5] = [
 fn base(variables: &str, files: &[(&str, &str)]) -> Work {
     let work = Work::new();
     work.put("app/compose.yaml", "services: { web: { image: \"demo:${TAG}\", environment: { A: \"${A}\" } } }\n");
-    files.iter().for_each(|(name, text)| work.put(name, text));
+    for (name, text) in files {
+        work.put(name, text);
+    }
     work.put("deployment.yaml", &manifest("./app", variables, ""));
     work.commit();
     work.git(&["branch", "-q", "-f", "main"]);
