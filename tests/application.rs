@@ -34,7 +34,7 @@ struct Case {
 fn compose(directory: Utf8PathBuf, case: &Case) -> Application {
     let Case { files, templates, seed, links, readable, .. } = case.clone();
     let seed = seed.into_iter().map(Into::into).collect();
-    common::application(Compose { directory, files, templates, seed, links, readable })
+    common::application(Compose { directory, files, templates, seed, links, copies: BTreeSet::new(), readable })
 }
 
 fn values(case: &Case) -> BTreeMap<String, Variable> {

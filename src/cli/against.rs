@@ -3,7 +3,7 @@
 
 use super::{Context, Ending};
 use crate::manifest::Manifest;
-use crate::model::event::{Event, Outcome};
+use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::compare::{self, Present, Repository, Snapshot, Unread, Version};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -50,7 +50,7 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
     for failure in &compared.failures {
         context.say(Event::Failure(failure.clone()));
     }
-    let outcome = if compared.view.steps.is_empty() { Outcome::Converged } else { Outcome::Planned };
+    let outcome = compared.view.outcome();
     let others = compared.failures.len() < wanted.len();
     context.say(Event::Plan(compared.view));
     Ok(if compared.failures.is_empty() { Ending::ok(outcome) } else { Ending::of(&compared.failures, others) })

@@ -39,12 +39,15 @@ pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String])
     let manifest = Arc::clone(&pass.manifest);
     let chosen: Vec<Name> = pass.choose(names, true)?.into_iter().cloned().collect();
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
-    let mut oldest = None;
+    let (mut uncompared, mut oldest) = (BTreeMap::new(), None);
     for environment in chosen.iter().filter_map(|name| manifest.environments.get(name)) {
         for one in pass.prepare(vec![environment.clone()], Resolve::Literals).await {
             let record = pass.records.remove(one.name());
             let own = prepare::recorded_steps(&one, record.as_ref(), one.environment.stage);
-            if own.is_empty() {
+            let files = prepare::unrecorded(&one, record.as_ref());
+            if !files.is_empty() {
+                uncompared.insert(one.name().to_owned(), files);
+            } else if own.is_empty() {
                 converged.push(one.name().to_owned());
             }
             oldest = oldest.into_iter().chain(record.map(|record| record.observed_at)).min();
@@ -54,6 +57,7 @@ pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String])
         }
     }
     let mut view = pass.named(Plan::new(steps, &depends_on).into_view(converged));
+    view.uncompared = uncompared;
     let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
     view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
     Ok(view)

@@ -65,7 +65,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     if args.offline {
         let view = look::recorded_view(context, &mut pass, &args.environments).await?;
-        let outcome = if view.steps.is_empty() { Outcome::Converged } else { Outcome::Planned };
+        let outcome = view.outcome();
         context.say(Event::Plan(view));
         return Ok(pass.close(Sessions::new(), outcome).await);
     }

@@ -275,6 +275,8 @@ pub struct Compose {
     pub seed: Vec<Pattern>,
     /// Links that may lead outside the directory, relative to it.
     pub links: Vec<String>,
+    /// Those of a review, which makes no link: each stands as a copy of what it leads to.
+    pub copies: BTreeSet<Utf8PathBuf>,
     /// Globs of rendered files with secrets that every user in a container may read.
     pub readable: Vec<String>,
 }

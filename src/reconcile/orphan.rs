@@ -8,7 +8,7 @@ use crate::manifest::environment::{
 };
 use crate::manifest::provision::Provision;
 use crate::model::state::Stage;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub fn environment(project: &Name, name: &str, record: &Record, provision: Optio
             templates: false,
             seed: Vec::new(),
             links: Vec::new(),
+            copies: BTreeSet::new(),
             readable: Vec::new(),
         }),
         variables: BTreeMap::new(),

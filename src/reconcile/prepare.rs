@@ -10,7 +10,7 @@ use crate::model::failure::Failure;
 use crate::model::secret::{Redactor, SecretSource, Value, Variable};
 use crate::model::state::{Kind, Stage};
 use crate::release;
-use crate::release::sent::{Login, Release};
+use crate::release::sent::{File, Login, Release};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts, Subject, drift};
 use data_encoding::BASE64;
@@ -137,7 +137,7 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     // Without the host's key, no digest of a secret can be compared: such files are taken to be as they were.
     let secret = |path: &String| {
         let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
-        file.is_some_and(|file| !file.seed && (file.secret || file.sha256.is_none()))
+        file.is_some_and(hides)
     };
     facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
     let mut desired = resource::desired(&subject, &facts);
@@ -182,6 +182,24 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
         "unverified".clone_into(&mut step.reason);
     }
     steps
+}
+
+/// Says whether a file can only be compared on its host.
+fn hides(file: &File) -> bool {
+    !file.seed && (file.secret || file.sha256.is_none())
+}
+
+/// The files that [`recorded_steps`] does not compare: those of secrets and of values that were not read.
+#[must_use]
+pub fn unrecorded(prepared: &Prepared, record: Option<&Record>) -> Vec<String> {
+    let Some(release) = prepared.release.as_ref().filter(|_| prepared.environment.stage != Stage::Destroyed) else {
+        return Vec::new();
+    };
+    let recorded = record.and_then(|record| record.state.0.get(&Kind::Files));
+    let known = |path: &str| recorded.is_some_and(|files| files.contains_key(path));
+    let files =
+        release.files.iter().filter(|(path, file)| hides(file) && (known(path.as_str()) || file.sha256.is_none()));
+    files.map(|(path, _)| path.to_string()).collect()
 }
 
 /// The values that a command reads where the manifest only names their source. The one place that decides which

@@ -25,17 +25,21 @@ pub fn files(
 ) -> Result<Release, Vec<Failure>> {
     let directory = &compose.directory;
     let except = application.archives.values().map(Utf8PathBuf::as_path).collect();
-    let wish =
-        Wish { except: &except, withheld: &application.withheld, links: &compose.links, scope: &application.scope };
+    let wish = Wish {
+        except: &except,
+        withheld: &application.withheld,
+        links: &compose.links,
+        copies: &compose.copies,
+        scope: &application.scope,
+    };
     let mut tree = tree::walk(directory, wish)?;
     let mut files = std::mem::take(&mut tree.files);
     known.learn(&confidential::of(&files));
-    if compose.templates {
-        render(compose, &mut files, values)?;
-    }
+    let mut sources = if compose.templates { render(compose, &mut files, values)? } else { BTreeMap::new() };
     let own_env = files.remove(Utf8Path::new(ENV));
     let resolved = own_env.as_ref().is_none_or(|file| file.sha256.is_some());
     let own_env = own_env.map(|file| text(directory, Utf8Path::new(ENV), &file)).transpose().map_err(|f| vec![f])?;
+    sources.extend(own_env.clone().filter(|_| resolved).map(|text| (ENV.into(), text)));
     let mut failures = Vec::new();
     let mut env = None;
     if !values.is_empty() || own_env.is_some() {
@@ -63,12 +67,19 @@ pub fn files(
     if !failures.is_empty() {
         return Err(failures);
     }
-    Ok(Release { files, compose_files, builds: scanned.contexts, ..Release::default() })
+    if files.values().all(|file| file.sha256.is_some()) {
+        sources.clear();
+    }
+    Ok(Release { files, compose_files, builds: scanned.contexts, sources, ..Release::default() })
 }
 
-/// Replaces every `NAME.tera` by the `NAME` it renders to. Only their owner may read those with a secret, unless the
-/// manifest lists them as readable.
-fn render(compose: &Compose, files: &mut Files, values: &BTreeMap<String, Variable>) -> Result<(), Vec<Failure>> {
+/// Replaces every `NAME.tera` by the `NAME` it renders to, and returns their texts. Only their owner may read those with
+/// a secret, unless the manifest lists them as readable.
+fn render(
+    compose: &Compose,
+    files: &mut Files,
+    values: &BTreeMap<String, Variable>,
+) -> Result<BTreeMap<Utf8PathBuf, String>, Vec<Failure>> {
     let directory = &compose.directory;
     let names: Vec<Utf8PathBuf> =
         files.keys().filter(|path| path.file_name().is_some_and(template::is_name)).cloned().collect();
@@ -106,7 +117,8 @@ fn render(compose: &Compose, files: &mut Files, values: &BTreeMap<String, Variab
         };
         files.insert(path, in_memory(rendered.text, mode, rendered.secret || private));
     }
-    if failures.is_empty() { Ok(()) } else { Err(failures) }
+    let sources = sources.into_iter().map(|(name, text)| (name.into(), text)).collect();
+    if failures.is_empty() { Ok(sources) } else { Err(failures) }
 }
 
 /// The file that a template becomes.

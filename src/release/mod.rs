@@ -87,7 +87,7 @@ fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<sent::Archive>, Vec<
 }
 
 /// The file from which Compose takes its variables.
-const ENV: &str = ".env";
+pub(crate) const ENV: &str = ".env";
 
 /// A failure of the application's own files.
 pub(crate) fn invalid(message: impl Into<String>) -> Failure {

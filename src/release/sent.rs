@@ -20,6 +20,8 @@ pub struct Release {
     pub directories: Directories,
     /// Directories that images are built from on the host; an empty one is the whole release.
     pub builds: BTreeSet<Utf8PathBuf>,
+    /// Where a file needs a value that is not known: the templates, and the application's own `.env` if that is none.
+    pub sources: BTreeMap<Utf8PathBuf, String>,
     /// Logins at registries, by host, as far as their passwords are known.
     pub logins: BTreeMap<String, Login>,
 }

@@ -29,6 +29,8 @@ pub struct Wish<'a> {
     pub withheld: &'a BTreeSet<Utf8PathBuf>,
     /// Links that may lead outside the directory, or to what is left out.
     pub links: &'a [String],
+    /// Those that stand as copies of what they lead to.
+    pub copies: &'a BTreeSet<Utf8PathBuf>,
     /// Where files may be.
     pub scope: &'a Scope,
 }
@@ -82,7 +84,7 @@ pub fn walk(directory: &Utf8Path, wish: Wish<'_>) -> Result<Tree, Vec<Failure>> 
     walk.list(&Spot { real: root.clone(), shown: Utf8PathBuf::new(), within: root, private: false, listed: false });
     let unused = wish.links.iter().filter(|link| {
         let data = directory.join(link).symlink_metadata();
-        data.is_ok_and(|data| !data.is_symlink())
+        data.is_ok_and(|data| !data.is_symlink()) && !wish.copies.contains(Utf8Path::new(link.trim_start_matches("./")))
     });
     let unused = unused.map(|link| {
         let message = format!("application.compose.links names {link}, which is not a link");

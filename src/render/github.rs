@@ -92,7 +92,11 @@ pub(super) fn plan(plan: &PlanView) -> Vec<Command> {
         let message = lead.to_owned() + &words.join(", ");
         out.push(annotation(level, Some(environment), plan.places.get(environment), &message));
     }
-    if plan.steps.is_empty() && plan.unplanned.is_empty() {
+    for (environment, files) in &plan.uncompared {
+        let message = format!("Not compared, {}: {}", text::UNCOMPARED, files.join(", "));
+        out.push(annotation("warning", Some(environment), plan.places.get(environment), &defuse::line(&message)));
+    }
+    if plan.steps.is_empty() && !plan.is_incomplete() {
         out.push(annotation("notice", None, None, "No changes"));
     }
     out

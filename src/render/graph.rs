@@ -2,7 +2,7 @@
 
 use super::{defuse, text};
 use crate::model::event::{Action, PlanView, PlannedStep};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The graph for Graphviz.
@@ -16,8 +16,8 @@ pub fn dot(plan: &PlanView) -> String {
         let label = format!("{}\\n{}", quote(&step.environment), quote(&what(step)));
         let _ = writeln!(out, "  s{at} [label=\"{label}\", color=\"{color}\"]");
     }
-    for (at, name) in plan.converged.iter().enumerate() {
-        let _ = writeln!(out, "  c{at} [label=\"{}\\nno changes\", color=\"{GREY}\"]", quote(name));
+    for (at, (name, what)) in without_steps(plan).enumerate() {
+        let _ = writeln!(out, "  c{at} [label=\"{}\\n{what}\", color=\"{GREY}\"]", quote(name));
     }
     for (from, to) in &plan.edges {
         let _ = writeln!(out, "  s{from} -> s{to}");
@@ -29,10 +29,17 @@ pub fn dot(plan: &PlanView) -> String {
 #[must_use]
 pub fn mermaid(plan: &PlanView) -> String {
     let mut out = mermaid_of_steps(plan);
-    for (at, name) in plan.converged.iter().enumerate() {
-        let _ = writeln!(out, "  c{at}[\"{}: no changes\"]", label(name));
+    for (at, (name, what)) in without_steps(plan).enumerate() {
+        let _ = writeln!(out, "  c{at}[\"{}: {what}\"]", label(name));
     }
     out
+}
+
+/// The environments that have no step, and why.
+fn without_steps(plan: &PlanView) -> impl Iterator<Item = (&String, &'static str)> {
+    let planned: BTreeSet<&String> = plan.steps.iter().map(|step| &step.environment).collect();
+    let uncompared = plan.uncompared.keys().filter(move |name| !planned.contains(name));
+    plan.converged.iter().map(|name| (name, "no changes")).chain(uncompared.map(|name| (name, "not compared")))
 }
 
 /// The same without what needs nothing done.
@@ -159,9 +166,9 @@ fn layout(plan: &PlanView) -> Vec<Node> {
         let (column, row) = place(column);
         nodes.push(Node { column, row, lines: [cut(&step.environment), cut(&what(step))], color: color(step) });
     }
-    for name in &plan.converged {
+    for (name, what) in without_steps(plan) {
         let (column, row) = place(0);
-        nodes.push(Node { column, row, lines: [cut(name), "no changes".to_owned()], color: GREY });
+        nodes.push(Node { column, row, lines: [cut(name), what.to_owned()], color: GREY });
     }
     nodes
 }

@@ -70,6 +70,7 @@ fn plan(foreign: &str) -> PlanView {
         against: Some(text()),
         converged: vec![text()],
         unplanned: vec![text()],
+        uncompared: BTreeMap::from([(text(), vec![text()])]),
         places: BTreeMap::from([(text(), place(foreign))]),
         left: Why::ALL.map(|why| left(foreign, why)).to_vec(),
         ..PlanView::default()

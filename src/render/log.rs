@@ -54,7 +54,10 @@ fn lines(event: &Event, verbose: bool) -> Vec<String> {
         | Event::Release(_)
         | Event::Archive(_) => Vec::new(),
         Event::Plan(plan) => {
-            plan.steps.iter().map(planned).chain(plan.left.iter().filter_map(|it| left(it, verbose))).collect()
+            let steps = plan.steps.iter().map(planned).chain(plan.left.iter().filter_map(|it| left(it, verbose)));
+            let rest =
+                plan.uncompared.iter().map(|(name, files)| format!("{name}: not compared: {}", files.join(", ")));
+            steps.chain(rest).collect()
         }
         Event::Step(step) => vec![ended(step)],
         Event::Environment(view) => vec![standing(view)],

@@ -148,10 +148,10 @@ fn head(plan: &PlanView) -> String {
     let s = &plan.summary;
     let counts =
         format!("{} to create, {} to update, {} to replace, {} to remove", s.create, s.update, s.replace, s.remove);
-    let title = match (plan.steps.is_empty(), plan.unplanned.is_empty()) {
+    let title = match (plan.steps.is_empty(), plan.is_incomplete()) {
         (false, _) => counts.as_str(),
-        (true, true) => "no changes",
-        (true, false) => "incomplete",
+        (true, false) => "no changes",
+        (true, true) => "incomplete",
     };
     let mut out = format!("## Plan of {}: {title}\n\n", code(&cut(&plan.project, 40)));
     if let Some(reference) = &plan.against {
@@ -170,6 +170,20 @@ fn head(plan: &PlanView) -> String {
         many => {
             let _ = writeln!(out, "No changes in {many} environments\n");
         }
+    }
+    out + &uncompared(plan)
+}
+
+fn uncompared(plan: &PlanView) -> String {
+    let mut out = String::new();
+    for (name, files) in plan.uncompared.iter().take(FEW) {
+        let named = files.iter().take(FEW).map(|file| code(&cut(file, 80))).collect::<Vec<_>>().join(", ");
+        let more = files.len().saturating_sub(FEW);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(out, "**Not compared** in {}, {}: {named}{more}\n", code(&cut(name, 40)), text::UNCOMPARED);
+    }
+    if plan.uncompared.len() > FEW {
+        let _ = writeln!(out, "**Not compared**: files in {} environments more\n", plan.uncompared.len() - FEW);
     }
     out
 }

@@ -4,6 +4,9 @@ use super::defuse;
 use crate::model::event::Action;
 use std::time::Duration;
 
+/// Why files of a plan are not compared.
+pub(super) const UNCOMPARED: &str = "since they are secret or need a value that was not read";
+
 /// Digests and keys are cut to this many characters.
 const DIGEST: usize = 12;
 

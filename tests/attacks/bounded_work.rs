@@ -9,7 +9,7 @@ use deployer::manifest::environment::Compose;
 use deployer::model::failure::{Failure, Reason};
 use deployer::release::sent::Release;
 use deployer::release::{self, archive};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -27,7 +27,15 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
 /// The application of a directory.
 fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
     let (files, seed) = (Vec::new(), seed.iter().cloned().map(Into::into).collect());
-    let compose = Compose { directory, files, templates: false, seed, links: Vec::new(), readable: Vec::new() };
+    let compose = Compose {
+        directory,
+        files,
+        templates: false,
+        seed,
+        links: Vec::new(),
+        copies: BTreeSet::new(),
+        readable: Vec::new(),
+    };
     release::load(&common::application(compose), &BTreeMap::new(), &deployer::model::secret::Redactor::default())
 }
 

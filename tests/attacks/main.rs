@@ -21,6 +21,7 @@ mod inventory;
 mod key_outlives;
 mod mounts;
 mod offline;
+mod offline_uncompared;
 mod output;
 mod outside;
 mod rendering;
@@ -28,6 +29,7 @@ mod review;
 mod review_attributes;
 mod review_links;
 mod review_repository;
+mod review_values;
 mod secrets;
 mod store;
 

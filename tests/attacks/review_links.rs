@@ -172,3 +172,30 @@ fn what_hosts_and_machines_are_made_from_is_compared() {
         work.git(&["reset", "-q", "--hard", "main"]);
     }
 }
+
+#[test]
+fn links_that_the_manifest_lists_are_compared_with_what_they_lead_to() {
+    let work = Work::new();
+    work.put("shared/s.txt", "one\n");
+    work.put("shared/deep/t.txt", "one\n");
+    work.link("app/shared", "../shared");
+    work.link("app/one.txt", "../shared/s.txt");
+    work.manifest("        links: [ shared, ./one.txt, away ]\n");
+    work.link("app/away", "../../outside");
+    let run = work.attempt("links that the manifest lists");
+    assert!(run.code == 0 && run.out.contains("link to ../shared/s.txt"), "{}{}", run.out, run.err);
+    assert!(run.err.contains("app/away is a link to ../../outside, which is not in the repository"), "{}", run.err);
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    // What is behind them is sent, and lies in no other directory that is compared.
+    for (name, shown) in [("shared/s.txt", "one.txt"), ("shared/deep/t.txt", "shared/deep/t.txt")] {
+        work.put(name, "two\n");
+        let run = work.attempt(name);
+        assert!(run.code == 0 && run.out.contains("-one\n+two") && run.out.contains(shown), "{}{}", run.out, run.err);
+        work.git(&["reset", "-q", "--hard", "main"]);
+    }
+    // A link that is a file by now, or ever was, is refused as everywhere.
+    work.put("app/one.txt", "one\n");
+    let run = work.attempt("a file that is listed as a link");
+    assert!(run.code == 64 && run.out.contains("names ./one.txt, which is not a link"), "{}{}", run.out, run.err);
+}

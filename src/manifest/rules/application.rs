@@ -8,7 +8,7 @@ use crate::manifest::report::Report;
 use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
 use crate::manifest::written::{Given, Written};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Reads the section of the environment whose identity on the host is `identity`.
@@ -57,6 +57,7 @@ fn of_directory(compose: &Written<ComposeSpec>, identity: &str, reading: &mut Re
         templates: switch(&compose.templates, false, "templates", reading.report),
         seed: placed_globs(&compose.seed, reading.report),
         links: links(compose, reading.report),
+        copies: BTreeSet::new(),
         readable: globs(&compose.readable, reading.report),
     });
     Application {

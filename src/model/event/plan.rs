@@ -1,5 +1,6 @@
 //! A plan, as people and pipelines see it. Never holds a secret.
 
+use super::Outcome;
 use crate::model::failure::Location;
 use crate::model::state::Kind;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct PlanView {
     pub against: Option<String>,
     /// Environments that already are as wanted.
     pub converged: Vec<String>,
+    /// Files that could not be compared, by their environments: whether those are as wanted is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uncompared: BTreeMap<String, Vec<String>>,
     /// Environments that could not be planned; what failed was said.
     #[serde(skip)]
     pub unplanned: Vec<String>,
@@ -34,6 +38,20 @@ pub struct PlanView {
     /// Drift that is left as it is.
     #[serde(default)]
     pub left: Vec<Left>,
+}
+
+impl PlanView {
+    /// Says whether there may be changes that it does not show.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        !(self.unplanned.is_empty() && self.uncompared.is_empty())
+    }
+
+    /// How it ends where nothing failed.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        if self.steps.is_empty() && !self.is_incomplete() { Outcome::Converged } else { Outcome::Planned }
+    }
 }
 
 /// Differences of one kind that nobody asked for and that are left as they are.

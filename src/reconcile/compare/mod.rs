@@ -135,6 +135,7 @@ pub async fn compare(
     // One key for both sides, so that secrets written in the manifests compare.
     let key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
     let (mut steps, mut converged, mut depends_on) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut uncompared = BTreeMap::new();
     let mut compared = Compared::default();
     let (top, reference) = (format!("{top}/"), format!("{reference}:"));
     for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
@@ -169,13 +170,18 @@ pub async fn compare(
                 },
             },
         };
+        let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
         let own = between(before, now);
-        if own.is_empty() {
+        if !files.is_empty() {
+            uncompared.insert(name, files.into_iter().collect());
+        } else if own.is_empty() {
             converged.push(name);
         }
         steps.extend(own);
     }
     compared.view = Plan::new(steps, &depends_on).view(converged);
+    compared.view.uncompared = uncompared;
+    compared.view.unplanned = compared.failures.iter().filter_map(|failure| failure.environment.clone()).collect();
     compared.view.project = new.manifest.project.to_string();
     let place = |name| Some((ToString::to_string(name), new.manifest.place(name)?.clone()));
     compared.view.places = new.manifest.environments.keys().filter_map(place).collect();
@@ -249,6 +255,7 @@ fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Op
     let file = release.and_then(|release| release.files.get(path));
     let secret = if was { "secret, changed" } else { "secret" };
     match (file, now.links.get(path)) {
+        (Some(file), _) if file.seed => Some("a seed: only a host without it gets it".to_owned()),
         (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
         (_, Some(Link { inside: false, .. })) => Some("leads to nothing in the repository".to_owned()),
         (Some(file), None) if file.sha256.is_none() && now.texts.contains_key(path) => {

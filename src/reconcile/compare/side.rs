@@ -1,18 +1,19 @@
 //! One environment as one of two commits has it. Its values are those that the manifest itself holds.
 
 use super::snapshot::{Link, Place, Snapshot};
-use super::tree::{Entry, Found};
-use crate::manifest::environment::{Environment, Source};
+use super::tree::{self, Entry, Found};
+use crate::manifest::environment::{Application, Environment, Source};
 use crate::manifest::provision::{Machine, Module, ModuleSource};
 use crate::manifest::tracker::Issuer;
 use crate::manifest::{self, Manifest};
+use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
+use crate::model::secret::SecretSource;
 use crate::model::state::{Facts, Kind, State};
 use crate::plan::saved;
 use crate::reconcile::annotate;
 use crate::reconcile::prepare::{self, Prepared, Resolve};
-use crate::release::image_name;
-use crate::release::template;
+use crate::release::{ENV, image_name, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,6 +32,16 @@ pub struct Side {
     pub texts: BTreeMap<Utf8PathBuf, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
+}
+
+impl Side {
+    /// The files of the release that need a value and that no fact stands for.
+    pub fn uncompared(&self) -> impl Iterator<Item = String> {
+        let facts = self.state.0.get(&Kind::Files);
+        let files = self.prepared.release.iter().flat_map(|release| &release.files);
+        let paths = files.filter(|(_, file)| file.sha256.is_none()).map(|(path, _)| path.to_string());
+        paths.filter(move |path| facts.is_none_or(|facts| !facts.contains_key(path)))
+    }
 }
 
 /// An environment whose files were written into the snapshot.
@@ -67,7 +78,7 @@ pub async fn side(
         let own = state.0.entry(kind_of(&setting)).or_default();
         own.insert(format!("{SETTING}{setting}"), value.replace(&format!("\"{directory}\""), "\".\""));
     }
-    let mut texts = texts(&prepared, state.0.entry(Kind::Files).or_default());
+    let mut texts = texts(&prepared, &snapshot.root, state.0.entry(Kind::Files).or_default());
     show_links(&prepared, &links, state.0.entry(Kind::Files).or_default(), &mut texts);
     Ok(Side { prepared, state, texts, links })
 }
@@ -92,10 +103,11 @@ async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result
             let shown = shown(&compose.directory, snapshot);
             compose.directory = match snapshot.write(&compose.directory).await? {
                 Place::Written(path) => path,
-                Place::Nothing => return Err(untracked(&shown)),
+                Place::Nothing => return Err(untracked(&shown, snapshot)),
                 Place::Outside => return Err(outside(&shown)),
             };
             placed.links = links_below(&compose.directory, snapshot);
+            compose.copies = placed.links.keys().cloned().collect();
         }
         Source::Tracker(tracker) => {
             let shown = shown(&tracker.templates, snapshot);
@@ -108,7 +120,7 @@ async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result
                 let shown = self::shown(root, snapshot);
                 *root = match snapshot.write(root).await? {
                     Place::Written(path) => path,
-                    Place::Nothing => return Err(untracked(&shown)),
+                    Place::Nothing => return Err(untracked(&shown, snapshot)),
                     Place::Outside => return Err(outside(&shown)),
                 };
             }
@@ -133,7 +145,6 @@ fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<Strin
 
 /// Adds the digests of what files hold that the manifest names for hosts: scripts, and the key of a package repository.
 fn texts_of_hosts(environment: &Environment, state: &mut State) {
-    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
     for script in environment.scripts.iter().filter(|script| script.file.is_some()) {
         let facts = state.0.entry(Kind::Scripts).or_default();
         facts.insert(format!("{SETTING}text of {}", script.name), digest(&script.run));
@@ -144,14 +155,28 @@ fn texts_of_hosts(environment: &Environment, state: &mut State) {
     }
 }
 
+fn digest(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+}
+
+/// Why nothing of the tree is at a path.
+fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
+    let failed = |message| Failure::new(Reason::ApplicationInvalid, message);
+    let is_submodule = |above: &&Utf8Path| {
+        matches!(snapshot.find(&snapshot.root.join(above)), Found::Entry(_, Entry { kind: tree::Kind::Submodule, .. }))
+    };
+    let whole = checked::plain_path(Utf8Path::new(path));
+    match whole.strip_prefix("/").unwrap_or(&whole).ancestors().find(is_submodule) {
+        Some(module) => failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
+            .hint("Keep the application's files in the repository of the manifest to have them reviewed"),
+        None => failed(format!("Git tracks no file at {path}"))
+            .hint(format!("A review reads only what Git tracks: git add {path}")),
+    }
+}
+
 /// A path as the manifest has it, for messages.
 fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
     path.strip_prefix(&snapshot.root).unwrap_or(path).to_string()
-}
-
-fn untracked(path: &str) -> Failure {
-    Failure::new(Reason::ApplicationInvalid, format!("Git tracks no file at {path}"))
-        .hint(format!("A review reads only what Git tracks: git add {path}"))
 }
 
 fn outside(path: &str) -> Failure {
@@ -177,29 +202,60 @@ fn kind_of(setting: &str) -> Kind {
     }
 }
 
-/// The texts of files that may be shown. A file that waits for a secret is compared, and shown, as the template that it
-/// is made from.
-fn texts(prepared: &Prepared, facts: &mut Facts) -> BTreeMap<Utf8PathBuf, String> {
+/// The texts of files that may be shown. A file that waits for a value is compared by what it is made from: the
+/// template, which is shown, or the `.env` with the sources of all variables.
+fn texts(prepared: &Prepared, root: &Utf8Path, facts: &mut Facts) -> BTreeMap<Utf8PathBuf, String> {
     let mut texts = BTreeMap::new();
     let Some((release, application)) = prepared.release.as_ref().zip(prepared.environment.application.as_ref()) else {
         return texts;
     };
-    for (path, file) in release.files.iter().filter(|(_, file)| !file.seed) {
-        if file.sha256.is_some() {
+    let key = &prepared.fallback_key;
+    let template_of = |path: &Utf8Path| Utf8PathBuf::from(format!("{path}{}", template::SUFFIX));
+    let is_waiting = |name: &Utf8Path| {
+        let path = name.as_str().strip_suffix(template::SUFFIX).map(Utf8Path::new);
+        path.and_then(|path| release.files.get(path)).is_some_and(|file| file.sha256.is_none())
+    };
+    for (path, file) in &release.files {
+        if let Some(sha256) = &file.sha256 {
+            if file.seed {
+                facts.insert(path.to_string(), format!("seed {:04o} keyed:{}", file.mode, key.digest(sha256)));
+            }
             texts.extend(annotate::text(file).filter(|_| !file.secret).map(|text| (path.clone(), text)));
-            continue;
+        } else if path == ENV {
+            let own =
+                [template_of(path), path.clone()].into_iter().find_map(|name| release.sources.get_key_value(&name));
+            let made_from = format!("{own:?} {:?}", written(application, root));
+            let digest = key.digest(blake3::hash(made_from.as_bytes()).as_bytes());
+            facts.insert(path.to_string(), format!("{:04o} keyed:{digest}", file.mode));
+        } else if let Some(text) = release.sources.get(&template_of(path)) {
+            facts.insert(path.to_string(), format!("{:04o} template {}", file.mode, digest(text)));
+            texts.insert(path.clone(), text.clone());
         }
-        let template = application.directory().map(|own| own.join(format!("{path}{}", template::SUFFIX)));
-        if let Some(text) = template.and_then(|template| std::fs::read_to_string(template).ok()) {
-            let digest = blake3::hash(text.as_bytes()).to_hex();
-            facts.insert(path.to_string(), format!("{:04o} template {}", file.mode, &digest[..32]));
-            texts.insert(path.clone(), text);
-        }
+    }
+    if !release.sources.keys().any(|name| is_waiting(name)) {
+        return texts;
+    }
+    // What waits for a value may be made with templates whose own files do not show what changed in them.
+    for (name, text) in release.sources.iter().filter(|(name, _)| *name != ENV && !is_waiting(name)) {
+        facts.insert(format!("{SETTING}template {name}"), digest(text));
     }
     texts
 }
 
-/// Puts links in the place of the files that they lead to. What holds a secret stays as it is.
+/// The variables with all that the manifest says of them, also the values that are secret.
+fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &'static str, String)> {
+    let told = |source: &SecretSource| match source {
+        SecretSource::Literal { value, .. } => ("", value.clone()),
+        SecretSource::Environment { name, .. } => ("from_env", name.clone()),
+        SecretSource::File { path, .. } => ("from_file", path.strip_prefix(root).unwrap_or(path).to_string()),
+        SecretSource::Command { argv, .. } => ("from_command", format!("{argv:?}")),
+    };
+    let all = application.variables.iter().map(|(name, source)| (name.as_str(), told(source)));
+    all.map(|(name, (kind, text))| (name, kind, text)).collect()
+}
+
+/// Shows links beside the files that they lead to, which may be outside of the application's directory and so are
+/// compared here as well. What holds a secret stays as it is.
 fn show_links(
     prepared: &Prepared,
     links: &BTreeMap<Utf8PathBuf, Link>,
@@ -209,10 +265,10 @@ fn show_links(
     let files = prepared.release.as_ref().map(|release| &release.files);
     let secret = |path: &Utf8Path| files.and_then(|files| files.get(path)).is_some_and(|file| file.secret);
     for (path, link) in links.iter().filter(|(path, _)| !secret(path)) {
-        facts.retain(|fact, _| !Utf8Path::new(fact).starts_with(path));
-        texts.retain(|file, _| !file.starts_with(path));
-        facts.insert(path.to_string(), format!("link to {}", link.target));
-        texts.insert(path.clone(), format!("{}\n", link.target));
+        let behind = facts.get(path.as_str()).map_or(String::new(), |value| format!(", {value}"));
+        facts.insert(path.to_string(), format!("link to {}{behind}", link.target));
+        let text = texts.remove(path).unwrap_or_default();
+        texts.insert(path.clone(), format!("{}\n{text}", link.target));
     }
 }
 

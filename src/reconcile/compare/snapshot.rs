@@ -100,7 +100,8 @@ impl<'a> Snapshot<'a> {
             Found::Nothing => return Ok(Place::Nothing),
             Found::Outside => return Ok(Place::Outside),
             Found::Entry(at, entry) => {
-                copies.extend(copy(&at, entry));
+                let Some(copy) = copy(&at, entry) else { return Ok(Place::Nothing) };
+                copies.push(copy);
                 at
             }
             Found::Directory(at) => {

@@ -93,7 +93,9 @@ fn read(own: &Utf8Path, application: &Application) -> Result<Files, Vec<Failure>
         return Err(vec![invalid(format!("{own} is not a directory")).hint("Templates of your own are in it")]);
     }
     let Application { withheld, scope, .. } = application;
-    let mut files = tree::walk(own, Wish { except: &BTreeSet::new(), withheld, links: &[], scope })?.files;
+    let mut files =
+        tree::walk(own, Wish { except: &BTreeSet::new(), withheld, links: &[], copies: &BTreeSet::new(), scope })?
+            .files;
     for file in files.values_mut().filter(|file| file.mode & 0o077 != 0) {
         let mut start = [0; 2];
         let script = matches!(&file.content, Content::Path(place)

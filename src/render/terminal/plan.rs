@@ -38,6 +38,10 @@ pub(super) fn text(plan: &PlanView, look: Look) -> String {
     }
     steps(&mut out, &others, look);
     out += &left(&plan.left, look);
+    for (environment, files) in &plan.uncompared {
+        let (environment, files) = (defuse::line(environment), defuse::line(&files.join(", ")));
+        let _ = writeln!(out, "Not compared in {environment}, {}: {files}", text::UNCOMPARED);
+    }
     out + &conclusion(plan, look)
 }
 
@@ -83,8 +87,8 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
             0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
                 "No changes: what differs is left as it is\n".to_owned()
             }
-            // What failed stands above; whether there are changes is not known.
-            0 if !plan.unplanned.is_empty() => String::new(),
+            // What failed or was not compared stands above; whether there are changes is not known.
+            0 if plan.is_incomplete() => String::new(),
             0 => "No changes: there is no environment to compare\n".to_owned(),
             _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
         };

@@ -16,7 +16,7 @@ use deployer::plan::saved::{Bound, SavedPlan};
 use deployer::release::{self, archive, dotenv, image_name};
 use deployer::{foreign, manifest};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 
@@ -152,8 +152,15 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     let directory = directory();
     fs::write(directory.join("compose.yaml"), "services: { web: { image: demo } }\n").unwrap();
     fs::write(directory.join(name), bytes).unwrap();
-    let compose =
-        Compose { directory, files: Vec::new(), templates, seed: Vec::new(), links: Vec::new(), readable: Vec::new() };
+    let compose = Compose {
+        directory,
+        files: Vec::new(),
+        templates,
+        seed: Vec::new(),
+        links: Vec::new(),
+        copies: BTreeSet::new(),
+        readable: Vec::new(),
+    };
     let _ = release::load(&common::application(compose), &values(), &deployer::model::secret::Redactor::default());
 }
 
