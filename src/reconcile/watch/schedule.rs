@@ -14,7 +14,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 pub enum End {
     /// The environment matches the manifest.
     Well,
-    /// The environment was left alone: it is suspended, or its stage is destroyed.
+    /// The environment was left alone: it is suspended, or the pass would have destroyed something.
     Held,
     /// A step failed.
     Failed,
