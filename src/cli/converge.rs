@@ -27,7 +27,6 @@ pub struct Asked {
     pub command: &'static str,
     /// The named environments; empty means all.
     pub environments: Vec<String>,
-    /// The goal of the pass.
     pub goal: Goal,
     /// The release to go back to, if one is named.
     pub release: Option<String>,

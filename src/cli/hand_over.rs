@@ -60,8 +60,7 @@ fn complain(context: &Context, prepared: &Prepared, line: &str) {
     context.say(Event::Said { text: format!("{}\n", prepared.redactor.redact(line)), error: true });
 }
 
-/// Data on standard output. If standard output is the log of a workflow, its runner is told to execute no command in
-/// the data.
+/// Data on standard output. If standard output is the log of a workflow, its runner executes no command in the data.
 struct Uncommanded {
     /// The token that lets the runner execute commands again.
     token: Option<String>,

@@ -62,7 +62,7 @@ fn import(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
         if matches!(found.place, Place::Registered(_)) {
             found.notes.push(format!("ssh.identity_file: {key} {text}, so it was left out"));
         } else {
-            // Without a key nobody could log in to the new machine.
+            // Without a key, no user could log in to the new machine.
             found.notes.push(format!("ssh.identity_file: {key} {text}; name one that is"));
             found.identity_file = Some(key);
         }

@@ -242,7 +242,7 @@ fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<Endi
         context.stores.close().await;
         ending
     });
-    // A question that nobody answered must not keep the process alive.
+    // An unanswered question must not keep the process alive.
     runtime.shutdown_background();
     Ok(ending)
 }

@@ -25,7 +25,6 @@ use std::sync::Arc;
 
 /// The manifest, the store and the records of a command.
 pub struct Pass {
-    /// The manifest.
     pub manifest: Arc<Manifest>,
     /// The store; `None` if a command that only looks found none.
     pub store: Option<Arc<Store>>,

@@ -73,7 +73,7 @@ impl Survey<'_> {
             Ok(self.without_host(prepared, record))
         } else {
             match Box::pin(self.contact(prepared, record, machine.as_ref(), goes)).await {
-                // The machine is to be deleted: it may already be gone.
+                // The plan deletes the machine: it may already be gone.
                 Err((prepared, failure)) if goes && failure.reason.exit() == 7 => {
                     Ok(self.without_host(prepared, record))
                 }

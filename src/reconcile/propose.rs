@@ -40,7 +40,7 @@ pub struct Trust {
 pub enum Outside {
     /// Each system is asked once about each thing.
     Asked,
-    /// No system is asked: the pass does not need the answers, and a machine is taken to be where it was last.
+    /// No system is asked: the pass does not need the answers, and a machine is used at its recorded address.
     LeftAlone,
 }
 
@@ -134,7 +134,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
         proposal.left.extend(left);
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
-        // The check also runs if there is nothing to do: a directory of another owner may hold the same files as ours.
+        // The check also runs if there is nothing to do: a directory of another owner may hold the same files.
         if let Some(failure) = foreseen(&session, &own, request).filter(|_| !torn_down) {
             proposal.refused.push(failure.on(name));
         } else if own.is_empty() {

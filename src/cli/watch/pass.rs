@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 
 /// The input of a pass. It owns all its data, because passes run in parallel.
 pub struct Job {
-    /// The context of the command.
     pub context: Context,
     /// The manifest that is followed.
     pub manifest: Arc<Manifest>,
@@ -50,15 +49,12 @@ pub struct Said {
 pub struct Done {
     /// The result for the schedule.
     pub end: End,
-    /// The status of the environment.
     pub view: Option<EnvironmentView>,
     /// The number of steps that changed something.
     pub applied: usize,
     /// The facts that had drifted and were corrected.
     pub corrected: Vec<(Kind, String)>,
-    /// The duration of the pass.
     pub took: Duration,
-    /// The output of the pass.
     pub said: Said,
 }
 

@@ -17,11 +17,9 @@ const IMPORT: &str = "adopt.tf.json";
 
 /// The search for a lost machine.
 pub(super) struct Search<'a> {
-    /// The environment of the machine.
     pub environment: &'a Environment,
     /// The section that defines the machine.
     pub provision: &'a Provision,
-    /// The inputs of OpenTofu.
     pub inputs: &'a Inputs,
     /// The vault that keeps the search's own state while it runs.
     pub vault: Arc<Vault>,

@@ -77,7 +77,7 @@ impl Workshop {
         };
         let secrets = secrets(provision).await?;
         let authorized = match keys::authorized(environment).await {
-            // After the machine is destroyed, nobody logs in any more.
+            // After the machine is destroyed, no user logs in any more.
             Err(_) if taking_down => String::new(),
             authorized => authorized?,
         };

@@ -36,7 +36,7 @@ pub struct Inputs {
     pub files: BTreeMap<String, String>,
     /// Environment variables of the OpenTofu process; may be secret.
     pub variables: BTreeMap<String, String>,
-    /// True if the machine's host key is the one that deployer made.
+    /// True if deployer made the machine's host key.
     pub our_host_key: bool,
 }
 
@@ -185,7 +185,7 @@ fn about(environment: &Environment, login: &Login, around: &Surroundings<'_>) ->
     })
 }
 
-/// Returns the variables of deployer's that the module in `directory` declares.
+/// Returns those of deployer's variables that the module in `directory` declares.
 fn declared(directory: &Utf8Path, scope: &Scope) -> Result<BTreeSet<&'static str>, Failure> {
     const OURS: [&str; 3] = ["deployer", "deployer_cloud_init", "deployer_host_key"];
     let text: String = read(directory, false, scope)?.into_values().map(|content| content + "\n").collect();

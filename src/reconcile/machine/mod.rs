@@ -26,9 +26,7 @@ use std::sync::Arc;
 
 /// A surveyed machine with OpenTofu's plan for it.
 pub struct Machine {
-    /// OpenTofu's working directory.
     work: Work,
-    /// The plan.
     proposed: Proposed,
     /// The vault of its state and secrets.
     vault: Arc<Vault>,
@@ -100,8 +98,8 @@ pub fn reached_at(environment: &mut Environment, outputs: &Outputs) {
     environment.ssh.host_key.extend(text("host_key").filter(|_| environment.ssh.host_key.is_empty()));
 }
 
-/// Returns a warning if the manifest's SSH user or port differs from the one that the machine was made with and still
-/// has.
+/// Returns a warning if the manifest's SSH user or port differs from that of the machine, which keeps those that it was
+/// made with.
 #[must_use]
 pub fn born_otherwise(environment: &Environment) -> Option<String> {
     let provision = environment.provision.as_ref()?;
