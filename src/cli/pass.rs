@@ -61,7 +61,7 @@ impl Pass {
             Keep::Never => context.store(Some(&manifest.state)),
             _ => context.admitted_store(&manifest).map_err(|failure| vec![failure])?,
         };
-        // A provisioned machine needs a store even for a plan, because OpenTofu's plan writes its state there.
+        // A plan for a machine needs the store, which is made if missing: OpenTofu too makes its state for a mere plan.
         let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
             Keep::Never => Ok(None),
