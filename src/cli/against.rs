@@ -1,5 +1,5 @@
-//! `deployer plan --against REF`: two manifests compared, with the files they send. Never contacts a host, opens no
-//! store, reads nothing that Git does not track, and resolves no value.
+//! `deployer plan --against REF`: compares two versions of the manifest and of the files that they send. Contacts no
+//! host, opens no store, reads only files that Git tracks, and resolves no value.
 
 use super::{Context, Ending};
 use crate::manifest::Manifest;
@@ -9,10 +9,10 @@ use crate::reconcile::compare::{self, Present, Repository, Snapshot, Unread, Ver
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// At most so many files are named in a warning.
+/// The maximum number of files that a warning names.
 const NAMED: usize = 5;
 
-/// Compares and says the plan.
+/// Compares the versions and prints the plan.
 pub async fn plan(context: &Context, names: &[String], reference: &str) -> Result<Ending, Vec<Failure>> {
     if context.file == "-" {
         let message = "A manifest from standard input is in no commit";
@@ -60,8 +60,8 @@ fn warn(context: &Context, message: String) {
     context.say(Event::Warning { environment: None, message });
 }
 
-/// Reads the manifest and the files that Git tracks, as they are now; with what is worth knowing of those that no commit
-/// holds.
+/// Reads the manifest and the tracked files in their current version. Also returns warnings about files whose content
+/// is not the committed one.
 async fn present<'a>(
     context: &Context,
     repository: &'a Repository,
@@ -97,7 +97,7 @@ fn counted(files: usize, with: &str) -> String {
     if files == 1 { format!("1 tracked file {with} is") } else { format!("{files} tracked files {with} are") }
 }
 
-/// The first of several files, and how many there are beyond them.
+/// Lists the first of several files, and the number of further files.
 fn named(files: &BTreeSet<String>) -> String {
     let first: Vec<&str> = files.iter().take(NAMED).map(String::as_str).collect();
     let more = files.len() - first.len();
@@ -114,7 +114,8 @@ fn absent(context: &Context, why: &'static str) -> Failure {
     Failure::new(Reason::ManifestMissing, message).hint(format!("Git must track the manifest: git add {file}"))
 }
 
-/// The manifest as it was. Where there was none, or one that is not valid, all is new.
+/// Reads the manifest at the reference. Returns `None`, so that everything is shown as new, if the manifest did not
+/// exist or was invalid.
 async fn earlier<'a>(
     context: &Context,
     reference: &str,

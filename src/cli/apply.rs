@@ -1,4 +1,4 @@
-//! `deployer apply`: one whole pass. Never applies what its plan did not show.
+//! `deployer apply`: one whole reconcile pass. Applies only what its plan showed.
 
 use super::converge::{self, Asked};
 use super::pass::refuse;
@@ -39,7 +39,7 @@ pub struct Named {
 }
 
 impl Named {
-    /// These arguments as what is asked of a pass.
+    /// Turns these arguments into the request for a pass.
     pub fn asked(self, command: &'static str, to: Stage) -> Asked {
         self.options.asked(command, self.environments, to)
     }
@@ -85,7 +85,7 @@ impl From<Trusted> for Trust {
     }
 }
 
-/// Every stage but `destroyed`: `--to` never descends.
+/// Returns a parser of all stages except `destroyed`: `--to` only goes up.
 fn upward_stage() -> impl TypedValueParser<Value = Stage> {
     const STAGES: [Stage; 5] = [Stage::Created, Stage::Provisioned, Stage::Configured, Stage::Released, Stage::Running];
     PossibleValuesParser::new(STAGES.map(Stage::name))
@@ -110,13 +110,13 @@ fn asked(context: &Context, args: Args) -> Result<Asked, Failure> {
         return Err(Failure::new(Reason::Usage, message).hint("Leave out the other environments and --to"));
     }
     let saved = Some(saved::read(file)?);
-    // Whoever applies a saved plan has seen it.
+    // A user who applies a saved plan has already seen it.
     let options = Options { yes: true, ..args.options };
     Ok(Asked { saved, ..options.asked(context.command, Vec::new(), to) })
 }
 
 impl Options {
-    /// These options as what is asked of a pass.
+    /// Turns these options into the request for a pass.
     pub fn asked(self, command: &'static str, environments: Vec<String>, to: Stage) -> Asked {
         Asked {
             retry: self.retry,

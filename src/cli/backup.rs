@@ -1,5 +1,5 @@
-//! `deployer backup`: an archive of an environment's data, made now by the script that its schedule runs. Never stops a
-//! service, and never writes over a file of this machine.
+//! `deployer backup`: makes an archive of an environment's data now, with the script that its schedule runs. Stops no
+//! service, and does not overwrite a file on the runner.
 
 use super::look;
 use super::pass::{Keep, Pass, refuse};
@@ -31,9 +31,9 @@ pub struct Args {
     pub output: Option<Utf8PathBuf>,
 }
 
-/// How many bytes of an archive are downloaded at once; less than [`crate::model::bounded::REMOTE_OUTPUT`].
+/// The size of one part of a download (bytes); less than [`crate::model::bounded::REMOTE_OUTPUT`].
 const PART: u64 = 8 << 20;
-/// Most bytes of an archive that is downloaded, whatever a host announces.
+/// The largest archive that is downloaded, whatever the host announces (bytes).
 const LARGEST: u64 = 1 << 40;
 
 /// Runs the command.
@@ -56,7 +56,7 @@ async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
         pass.save(name, status::record(&session, (context.now)(), before)).await;
         let (archive, failed) = match made {
             Ok(archive) => (archive, None),
-            // What comes after it failed; the archive itself is whole.
+            // The script that runs after the backup failed; the archive itself is complete.
             Err((Some(archive), failure)) => (archive, Some(failure)),
             Err((None, failure)) => {
                 pass.fail(failure.on(name));
@@ -76,7 +76,7 @@ async fn backup(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
     Ok(pass.close(sessions, Outcome::Ok).await)
 }
 
-/// Says an archive.
+/// Prints an archive.
 pub(super) fn say(context: &Context, environment: &str, archive: &Archive, saved: Option<Utf8PathBuf>) {
     context.say(Event::Archive(ArchiveView {
         environment: environment.to_owned(),
@@ -87,7 +87,7 @@ pub(super) fn say(context: &Context, environment: &str, archive: &Archive, saved
     }));
 }
 
-/// Whether archives are made of this environment's data, as its manifest and its host have it.
+/// Returns a failure unless the manifest and the host both make backups of this environment.
 pub(super) fn ready(session: &Session) -> Result<(), Failure> {
     let environment = &session.prepared.environment;
     if backups::wanted(environment).is_none() {
@@ -129,7 +129,7 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     }
 }
 
-/// Downloads an archive, part by part, under a private name until it is whole.
+/// Downloads an archive part by part, under a temporary name until it is complete.
 async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
     let path = directory.join(archive.name.as_str());
     let kept = format!("The archive is on the host: {}", archive.name);

@@ -1,4 +1,4 @@
-//! `deployer check`: everything that can be known without contacting a host. Never contacts one.
+//! `deployer check`: checks everything that needs no host. Contacts no host.
 
 use super::pass::{Keep, Pass};
 use super::{Context, Ending};
@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     Ending::of(&failures, false)
 }
 
-/// Everything that is wrong; nothing of it was said yet.
+/// Returns all failures, without printing them.
 async fn look(context: &Context, args: &Args) -> Result<Vec<Failure>, Vec<Failure>> {
     let pass = Pass::open(context, Keep::Never).await?;
     let mut failures = Vec::new();

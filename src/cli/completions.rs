@@ -1,4 +1,4 @@
-//! `deployer completions`: a script for a shell, which asks this program what may come next. Never installs it.
+//! `deployer completions`: prints a shell script that asks this program for completions. Does not install the script.
 
 use super::{Context, Ending, context};
 use crate::manifest;
@@ -17,10 +17,10 @@ pub struct Args {
     pub shell: Shell,
 }
 
-/// What an argument is called that takes an environment's name.
+/// The value name of arguments that take an environment's name.
 const ENVIRONMENT: &str = "ENV";
 
-/// The variable by which a script asks.
+/// The environment variable with which a script asks for completions.
 const ASKED: &str = "DEPLOYER_COMPLETE";
 
 /// Runs the command.
@@ -37,12 +37,12 @@ pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
     Ok(Ending::ok(Outcome::Ok))
 }
 
-/// Answers a script that asks, and ends the process; returns where none does.
+/// Answers a script that asks for completions, and exits. Returns if no script asks.
 pub fn answer() {
     CompleteEnv::with_factory(|| with_names(super::command())).var(ASKED).complete();
 }
 
-/// Has the names of environments where a command or an option takes one.
+/// Adds the names of environments to each argument that takes one.
 fn with_names(command: Command) -> Command {
     let takes = |argument: &Arg| {
         argument.get_value_names().is_some_and(|names| names.iter().any(|name| name.contains(ENVIRONMENT)))
@@ -53,7 +53,8 @@ fn with_names(command: Command) -> Command {
     command.mut_args(name).mut_subcommands(with_names)
 }
 
-/// The environments of the manifest that the line names so far. Never says what is wrong with it.
+/// Returns the environments of the manifest that the command line names so far. Prints no error if the manifest is
+/// invalid.
 fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let chosen =

@@ -1,4 +1,4 @@
-//! `deployer configure`: apply up to the stage `configured`. Never tears down.
+//! `deployer configure`: applies up to the stage `configured`. Destroys nothing.
 
 use super::{Context, Ending, apply, converge};
 use crate::model::state::Stage;

@@ -1,5 +1,5 @@
-//! Before anything changes: what is left alone is said, the plan is shown, and agreed to. Never takes the absence of a
-//! terminal as consent to destroying.
+//! The steps before a change: warns of what is left alone, shows the plan, asks for consent. The absence of a terminal
+//! is not consent to destroying.
 
 use super::Context;
 use super::pass::Pass;
@@ -11,7 +11,7 @@ use crate::reconcile::execute::Sessions;
 use crate::reconcile::propose::{self, Proposal};
 use std::collections::BTreeSet;
 
-/// Says which environments are left alone or kept at a release, and which drift is not corrected.
+/// Warns of environments that are left alone or pinned to a release, and of drift that is not corrected.
 pub fn say_left(context: &Context, proposal: &Proposal) {
     for name in &proposal.suspended {
         let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
@@ -29,7 +29,7 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
     }
 }
 
-/// Says which images could not be compared with their registry, for commands that go on all the same.
+/// Warns of images that could not be compared with their registry, for commands that continue without that.
 pub async fn warn_uncompared(context: &Context, sessions: &Sessions) {
     for (name, failure) in propose::uncompared(sessions).await {
         let why = failure.details.unwrap_or_default().replace('\n', "; ");
@@ -38,7 +38,7 @@ pub async fn warn_uncompared(context: &Context, sessions: &Sessions) {
     }
 }
 
-/// Says the plan, with its diffs; returns the environments it destroys.
+/// Prints the plan with its diffs. Returns the environments that the plan destroys.
 pub async fn show(
     context: &Context,
     pass: &Pass,
@@ -51,7 +51,7 @@ pub async fn show(
     Ok(doomed)
 }
 
-/// The plan as it is shown, with its diffs.
+/// Builds the view of the plan, with its diffs.
 pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
     let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
     view.left.clone_from(&proposal.left);
@@ -63,7 +63,8 @@ pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Resu
     Ok(view)
 }
 
-/// Whether there is something to do and it may be done: `yes` asks nothing, `allowed` may be destroyed.
+/// Returns true if there is something to do and the user agrees. With `yes`, asks nothing; the environments in
+/// `allowed` may be destroyed.
 pub async fn agree(
     context: &Context,
     sessions: &Sessions,
@@ -82,13 +83,12 @@ pub async fn agree(
     Ok(true)
 }
 
-/// Whether the person at the terminal types an environment's name, as consent to what is to be done; no where there is
-/// none.
+/// Asks for an environment's name as consent. Returns true if the user types it; false without a terminal.
 pub fn typed(context: &Context, name: &str, to: &str) -> bool {
     context.render.ask(&format!("Type {name} to {to} it:")).is_some_and(|answer| answer.trim() == name)
 }
 
-/// Destroying needs the environment's name: in the manifest as its stage, as an option, or typed.
+/// Requires consent for each environment that is destroyed: as its stage in the manifest, as an option, or typed.
 async fn consent(
     context: &Context,
     sessions: &Sessions,

@@ -1,5 +1,5 @@
-//! What every command is given: where to say things, which files, what time it is. Built once; no
-//! other part of the commands reads the process's environment.
+//! The context of every command: output, files, clock. Built once; no other part of the commands reads the environment
+//! of the process.
 
 use super::Global;
 use super::stores::Stores;
@@ -19,48 +19,48 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// The state store where neither the command line nor the manifest names one.
+/// The state store if neither the command line nor the manifest names one.
 const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
 
-/// What every command is given.
+/// The context of a command.
 #[derive(Clone)]
 pub struct Context {
     /// The command's name.
     pub command: &'static str,
-    /// Where events go.
+    /// The receiver of events.
     pub sink: Sink,
-    /// What prints them, for questions.
+    /// The renderer behind the sink, which also asks questions.
     pub render: Arc<dyn Render>,
     /// The manifest as the user named it; `-` is standard input.
     pub file: Utf8PathBuf,
-    /// `--state` or `DEPLOYER_STATE`.
+    /// The value of `--state` or `DEPLOYER_STATE`.
     pub state: Option<String>,
-    /// Where the manifest's files may be.
+    /// The extent of the directories that may hold the manifest's files.
     pub extent: Extent,
-    /// The working directory, absolute.
+    /// The absolute working directory.
     pub directory: Utf8PathBuf,
     /// The user's home directory, for `~`.
     pub home: Option<Utf8PathBuf>,
-    /// Whether JSON lines are printed, and nothing is asked.
+    /// True if the output is JSON lines; then nothing is asked.
     pub json: bool,
-    /// Whether to say more than is usual.
+    /// True if the output is verbose.
     pub verbose: bool,
-    /// True if the command only looks at the repository. It then reads the state store and never writes to it.
+    /// True if the command only looks at the repository. It then reads the state store and does not write to it.
     pub only_looks: bool,
-    /// Who runs this, for leases and the history: `user@machine`.
+    /// The user who runs this, for leases and the history: `user@machine`.
     pub by: String,
-    /// Address of the CI run this is, if it is one.
+    /// The address of the current CI run, if any.
     pub ci: Option<String>,
-    /// How OpenTofu is found.
+    /// The settings for finding OpenTofu.
     pub tools: Tools,
-    /// The stores that are open; closed when the command has ended, whichever way.
+    /// The open stores; they are closed when the command has ended, also after a failure.
     pub stores: Stores,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
 
 impl Context {
-    /// Reads the process's surroundings. The error comes with what can print it.
+    /// Reads the process's environment. The error includes a renderer that can print it.
     pub(super) fn new(
         global: &Global,
         command: &'static str,
@@ -112,13 +112,13 @@ impl Context {
         })
     }
 
-    /// As whom and how patiently this command takes leases.
+    /// Returns the claim with which this command takes leases.
     #[must_use]
     pub fn claim(&self, wait: Duration) -> Claim {
         Claim { holder: Holder::here(&self.by, self.command, self.ci.clone()), wait }
     }
 
-    /// Reads the manifest, and keeps every application from sending the store that this run uses.
+    /// Reads the manifest, and prevents that an application sends the store that this run uses.
     ///
     /// # Errors
     /// As [`manifest::load`].
@@ -129,7 +129,7 @@ impl Context {
         Ok(manifest)
     }
 
-    /// What machines are made with; `state` is the manifest's store.
+    /// Returns the tools that make machines; `state` is the manifest's store.
     #[must_use]
     pub fn workshop(&self, state: &str, store: Option<&Arc<Store>>) -> Workshop {
         let (url, directory) = self.store(Some(state));
@@ -143,25 +143,25 @@ impl Context {
         }
     }
 
-    /// Says an event.
+    /// Emits an event.
     pub fn say(&self, event: Event) {
         (self.sink)(event);
     }
 
-    /// Whether the person at the terminal says yes; no where there is none.
+    /// Asks a yes/no question. Returns false without a terminal.
     #[must_use]
     pub fn confirm(&self, question: &str) -> bool {
         let answer = self.render.ask(&format!("{question} [y/N]"));
         answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
-    /// Asks the person at the terminal; `None` where there is none, or no answer. Other tasks go on.
+    /// Asks a question while other tasks go on. Returns `None` without a terminal or an answer.
     pub async fn ask(&self, question: String) -> Option<String> {
         let render = Arc::clone(&self.render);
         tokio::task::spawn_blocking(move || render.ask(&question)).await.ok().flatten()
     }
 
-    /// The directory that relative paths of the manifest start from.
+    /// Returns the base directory of relative paths in the manifest.
     #[must_use]
     pub fn manifest_directory(&self) -> Utf8PathBuf {
         match self.file.parent() {
@@ -170,15 +170,15 @@ impl Context {
         }
     }
 
-    /// The name of a new project: the directory's, where that is a name.
+    /// Returns the name of a new project: the directory's name, if that is valid.
     #[must_use]
     pub fn project(&self) -> String {
         let directory = self.manifest_directory();
         directory.file_name().filter(|name| Name::parse(name).is_ok()).unwrap_or("shop").to_owned()
     }
 
-    /// The store's URL and the directory its relative path starts from: the command line's, else the
-    /// manifest's, else the default.
+    /// Returns the store's URL and the base directory of its relative path: from the command line, or else the
+    /// manifest, or else the default.
     #[must_use]
     pub fn store(&self, manifest: Option<&str>) -> (String, Utf8PathBuf) {
         let (url, directory) = match &self.state {
@@ -188,7 +188,7 @@ impl Context {
         (expand(url, self.home.as_deref()), directory)
     }
 
-    /// Refuses a directory to write to that a link of the repository leads elsewhere.
+    /// Refuses an output directory if a link of the repository leads it elsewhere.
     ///
     /// # Errors
     /// `Usage`, before anything is written.
@@ -198,10 +198,11 @@ impl Context {
         refusal.map_or(Ok(()), |refusal| Err(refusal.failure(Reason::Usage, directory)))
     }
 
-    /// As [`Context::store`] for a store that is opened: where the manifest names it, it is where the manifest's files may be.
+    /// Returns the store like [`Context::store`], for opening. A store that the manifest names must be inside the
+    /// extent of the manifest's files.
     ///
     /// # Errors
-    /// `ManifestInvalid`, in the same words whether anything is there or not.
+    /// `ManifestInvalid`, with the same message whether or not the file exists.
     pub fn admitted_store(&self, manifest: &Manifest) -> Result<(String, Utf8PathBuf), Failure> {
         let (url, directory) = self.store(Some(&manifest.state));
         let file = Store::file(&url, &directory).filter(|_| self.state.is_none());
@@ -218,7 +219,7 @@ impl Context {
     }
 }
 
-/// How far the command follows the manifest.
+/// Returns the extent of the manifest's files for this command.
 fn extent(global: &Global, only_looks: bool) -> Result<Extent, Failure> {
     match &global.within {
         None if only_looks => Ok(Extent::Repository),
@@ -232,7 +233,7 @@ fn extent(global: &Global, only_looks: bool) -> Result<Extent, Failure> {
     }
 }
 
-/// How OpenTofu is found and set here. On a machine of a CI service files do not last.
+/// Returns the settings for finding and running OpenTofu. Local files of a CI runner do not last.
 fn tools(global: &Global) -> Tools {
     let set = |name| variable(name).filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
@@ -244,12 +245,12 @@ fn tools(global: &Global) -> Tools {
     }
 }
 
-/// `sqlite:~/PATH` with the home directory in place of `~`.
+/// Expands `sqlite:~/PATH` with the home directory.
 fn expand(url: &str, home: Option<&Utf8Path>) -> String {
     url.strip_prefix("sqlite:").map_or_else(|| url.to_owned(), |path| format!("sqlite:{}", at_home(path, home)))
 }
 
-/// `~/PATH` with the home directory in place of `~`.
+/// Expands `~/PATH` with the home directory.
 pub(super) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
     match (path.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),
@@ -257,24 +258,24 @@ pub(super) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
     }
 }
 
-/// Says whether a variable is set to yes.
+/// Returns true if a variable is set to a value that means yes.
 fn is_set(name: &str) -> bool {
     variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"))
 }
 
-/// Says whether a CI service keeps the output.
+/// Returns true if a CI service keeps the output.
 pub(super) fn in_ci() -> bool {
     ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "TEAMCITY_VERSION"].into_iter().any(is_set)
 }
 
-/// The files of a GitHub workflow's step, where this is one.
+/// Returns the files of a GitHub workflow's step, if this is one.
 fn workflow() -> Option<render::Files> {
     let path = |name| variable(name).filter(|path| !path.is_empty()).map(Utf8PathBuf::from);
     let files = || render::Files { summary: path("GITHUB_STEP_SUMMARY"), output: path("GITHUB_OUTPUT") };
     variable("GITHUB_ACTIONS").is_some_and(|value| value == "true").then(files)
 }
 
-/// The address of the run, as GitHub, GitLab and Jenkins tell it.
+/// Returns the address of the CI run, from the variables of GitHub, GitLab or Jenkins.
 fn ci() -> Option<String> {
     let github = || {
         let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
@@ -292,7 +293,7 @@ fn by() -> String {
     }
 }
 
-/// The user's home directory.
+/// Returns the user's home directory.
 pub(super) fn home() -> Option<Utf8PathBuf> {
     variable("HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from)
 }

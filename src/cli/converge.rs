@@ -1,5 +1,5 @@
-//! One reconcile pass that changes hosts: plan, consent, execution, summary. `apply`, the lifecycle
-//! commands, `register` and `destroy` differ only in what they ask of it.
+//! One reconcile pass that changes hosts: plan, consent, execution, summary. `apply`, the lifecycle commands,
+//! `register` and `destroy` differ only in their request.
 
 use super::pass::{Keep, Pass, refuse};
 use super::signals::{self, Stop};
@@ -20,38 +20,37 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// What is asked of a pass.
+/// A request for a pass.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The command's name, for the record.
     pub command: &'static str,
-    /// Environments named; none: all.
+    /// The named environments; empty means all.
     pub environments: Vec<String>,
-    /// Where it leads.
     pub goal: Goal,
-    /// The release to go back to, where one is named.
+    /// The release to go back to, if one is named.
     pub release: Option<String>,
-    /// Whether releases that were rolled back are tried again.
+    /// True if releases that were rolled back are tried again.
     pub retry: bool,
-    /// Do not ask at the terminal.
+    /// True if nothing is asked at the terminal.
     pub yes: bool,
-    /// How many hosts at once.
+    /// The number of hosts that are worked on at once.
     pub parallel: usize,
-    /// Environments that may be destroyed.
+    /// The environments that may be destroyed.
     pub allow_destroy: Vec<String>,
-    /// How long to wait for another run that works on the same environment.
+    /// The time to wait for another run that works on the same environment.
     pub wait: Duration,
-    /// What is taken on trust.
+    /// The things that are trusted.
     pub trust: Trust,
-    /// The saved plan that is to be executed as it stands.
+    /// The saved plan to execute exactly.
     pub saved: Option<SavedFile>,
 }
 
-/// How long to wait for another run: longer than the lease of one that died.
+/// The time to wait for another run: longer than the lease of a dead run.
 pub const WAIT: Duration = Duration::from_secs(90);
 
 impl Asked {
-    /// A pass that asks at a terminal, trusts nothing and destroys nothing, ten hosts at once.
+    /// Returns a request that asks at a terminal, trusts nothing, destroys nothing, and works on ten hosts at once.
     #[must_use]
     pub fn new(command: &'static str, environments: Vec<String>, goal: Goal) -> Self {
         Self {
@@ -70,7 +69,7 @@ impl Asked {
     }
 }
 
-/// Runs the pass until its end or a second signal; what failed was already said.
+/// Runs the pass until it ends or a second signal comes. Failures are already printed.
 pub async fn run(context: &Context, asked: &Asked) -> Ending {
     let work = async |stop: Arc<Stop>| {
         reconcile(context, asked, &stop.flag).await.unwrap_or_else(|failures| refuse(context, &failures))
@@ -107,7 +106,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     }
     let applied = carry_on(context, &mut pass, &sessions, &proposal, &request, asked, stop).await;
     if matches!(asked.goal, Goal::Reach(_)) {
-        // Everything else was done; but whether the newest images run is not known.
+        // All other steps were done, but it is unknown whether the newest images run.
         let failed: Vec<&String> = pass.failures.iter().filter_map(|failure| failure.environment.as_ref()).collect();
         let told = |name: &String| failed.contains(&name) || proposal.suspended.contains(name);
         let mut silent = crate::reconcile::propose::uncompared(&sessions).await;
@@ -119,7 +118,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     Ok(pass.close(sessions, if applied == 0 { Outcome::Converged } else { Outcome::Changed }).await)
 }
 
-/// The first half of a pass: hosts are observed, doubts settled, steps found. Changes nothing on any host.
+/// Runs the first half of a pass: observes hosts, settles doubts, finds steps. Changes no host.
 pub async fn propose(
     context: &Context,
     pass: &mut Pass,
@@ -133,7 +132,7 @@ pub async fn propose(
     }
     let (sessions, failed) = pass.observe(context, prepared, request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
-    // What takes an environment off its host ends what an earlier run left there.
+    // The removal of an environment itself ends what an interrupted run left running on its host.
     let waits = !matches!(request.goal, Goal::Destroy { .. });
     doubts(context, pass, &sessions, waits).await;
     if asked.saved.is_some() {
@@ -154,8 +153,8 @@ pub async fn propose(
     (sessions, proposal)
 }
 
-/// The second half: the plan is shown, agreed to and carried out, and its outcome shown. How many steps changed
-/// something.
+/// Runs the second half of a pass: shows the plan, asks for consent, executes the plan, prints the summary. Returns the
+/// number of steps that changed something.
 pub async fn carry_on(
     context: &Context,
     pass: &mut Pass,
@@ -181,8 +180,9 @@ pub async fn carry_on(
     applied
 }
 
-/// Says what moved since a saved plan was made; returns what is to be done now. A plan that is stale at the first look
-/// leaves no trace on a host; then nobody else may change one, and everything is looked at again.
+/// Checks a saved plan against the hosts and returns the current proposal. A plan that is stale at the first
+/// observation leaves no trace on a host. Otherwise takes the leases, so that no other run changes a host, and checks
+/// again.
 async fn unmoved(
     context: &Context,
     pass: &mut Pass,
@@ -211,7 +211,7 @@ async fn unmoved(
     proposal
 }
 
-/// Settles the steps that an earlier run began and did not end: the hosts were just asked how they ended.
+/// Settles the steps that an interrupted run began and did not end: their hosts were just observed.
 async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions, waits: bool) {
     let Some(store) = &pass.store else { return };
     let settled = async {
@@ -257,7 +257,7 @@ async fn carry_out(
     report.applied
 }
 
-/// Executes the plan as a run of the store, with its events.
+/// Executes the plan as a run in the store, and records its events.
 async fn journalled(
     context: &Context,
     store: &Store,
@@ -274,7 +274,7 @@ async fn journalled(
     let (told, now) = (context.sink.clone(), context.now);
     let sink: Sink = Arc::new(move |event| {
         if matches!(event, Event::Step(_) | Event::Failure(_)) {
-            // A run whose history cannot be kept goes on.
+            // A run continues even if its history cannot be recorded.
             let _ = send.send((now(), render::line(&event)));
         }
         told(event);
@@ -302,7 +302,7 @@ async fn journalled(
     (report, kept.and(ended))
 }
 
-/// How each environment stands at the end.
+/// Prints and records the final state of each environment.
 async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, request: &Request) {
     for (name, session) in sessions {
         let session = session.lock().await;
@@ -322,10 +322,10 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let elsewhere = environment.provision.as_ref().is_some_and(|provision| provision.backend.is_some());
         drop(session);
         if gone && elsewhere {
-            // A state of its own, which says that nothing is there, is no longer looked for.
+            // The record of a remote state that is now empty is dropped.
             pass.forget_machine(name).await;
         }
-        // Where no step ran, the observation is on the disk already.
+        // If no step ran, the observation is already saved.
         if off {
             pass.forget(name).await;
             continue;

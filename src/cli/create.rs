@@ -1,4 +1,4 @@
-//! `deployer create`: writes an entry into the manifest. Never contacts the host.
+//! `deployer create`: writes an entry into the manifest. Does not contact the host.
 
 use super::new_host::NewHost;
 use super::pass::refuse;
@@ -59,7 +59,7 @@ fn create(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     Ok(())
 }
 
-/// The section that the arguments ask for; clap sees to it that it is one.
+/// Returns the section that the arguments ask for. clap ensures that exactly one is given.
 fn place(args: &Args) -> Place {
     let PlaceArgs { host, lxd, hetzner, module } = &args.place;
     let directory = |path: &Utf8PathBuf| {

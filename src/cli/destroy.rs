@@ -1,4 +1,4 @@
-//! `deployer destroy`: removes exactly what we put there. Never without consent by name.
+//! `deployer destroy`: removes exactly what deployer put on a host. Requires consent by name.
 
 use super::converge::{self, Asked};
 use super::{Context, Ending};

@@ -1,4 +1,4 @@
-//! `deployer exec`: a command in a running container of a service. Never keeps any of what it says.
+//! `deployer exec`: runs a command in a running container of a service. Records none of its output.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, hand_over};
@@ -26,10 +26,10 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
-/// How long a command may take that nobody watches.
+/// The time limit of a command that runs without a terminal.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Runs the command; its exit code is ours.
+/// Runs the command, and returns the exit code of that command.
 pub async fn run(context: &Context, args: Args) -> Ending {
     exec(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
 }
@@ -58,12 +58,12 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
     let script =
         format!("cd / && exec docker compose -p {} exec{tty} -- {}", quote(&application.project), words.join(" "));
     let host = hand_over::reach(context, pass, prepared).await?;
-    // A sudo that asks can only be answered by a person, or over our own session.
+    // A sudo that asks for a password can be answered only by a person, or over deployer's own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
     let code = if context.json {
         let mut line = |line: &Line| {
             if line.left_out > 0 {
-                // What a command writes is data: a part of a line is none.
+                // The output of a command is data: a part of a line is useless.
                 let hint = "Run the command again without --json, with its output in a file";
                 return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
             }

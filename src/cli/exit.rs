@@ -1,36 +1,36 @@
-//! How a command ends: its outcome and its exit code, from what failed. Never looks at what was said.
+//! The end of a command: its outcome and its exit code, derived from its failures, not from its output.
 
 use crate::model::event::Outcome;
 use crate::model::failure::{Failure, Reason};
 use std::collections::BTreeSet;
 
-/// Environments failed for different reasons.
+/// The exit code if environments failed for different reasons.
 const DIFFERENT: u8 = 3;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// For `--json`.
+    /// The outcome, for `--json`.
     pub outcome: Outcome,
-    /// For the shell.
+    /// The exit code, for the shell.
     pub exit_code: u8,
 }
 
 impl Ending {
-    /// It did what was asked.
+    /// Returns the ending of a command that succeeded.
     #[must_use]
     pub const fn ok(outcome: Outcome) -> Self {
         Self { outcome, exit_code: 0 }
     }
 
-    /// How a run with these failures ends; `others` says whether something else succeeded in it.
+    /// Returns the ending of a run with these failures. `others` is true if something else in the run succeeded.
     #[must_use]
     pub fn of(failures: &[Failure], others: bool) -> Self {
         let exit_code = exit_code(failures);
         let outcome = match exit_code {
             0 => Outcome::Ok,
             130 | 143 => Outcome::Interrupted,
-            // Then nothing was changed anywhere.
+            // In this case nothing was changed anywhere.
             5 => Outcome::Stale,
             _ if others => Outcome::Partial,
             64 => Outcome::Invalid,
@@ -44,10 +44,10 @@ impl Ending {
     }
 }
 
-/// The exit code of a run: the one that all failures share, else 3; 0 where nothing failed.
+/// Returns the exit code of a run: the code that all failures share, or else 3; 0 without failures.
 ///
-/// A signal outranks the rest, and an environment that waited in vain for another one counts only
-/// where nothing else failed: its cause is counted already.
+/// A signal outranks the rest. An environment that failed because of its dependency counts only if nothing else failed:
+/// the cause is already counted.
 #[must_use]
 pub fn exit_code(failures: &[Failure]) -> u8 {
     let reasons: BTreeSet<Reason> = failures.iter().map(|failure| failure.reason).collect();

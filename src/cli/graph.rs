@@ -1,4 +1,4 @@
-//! `deployer graph`: the plan as a picture of what waits for what. Never contacts a host.
+//! `deployer graph`: prints the plan as a graph of the order of its steps. Contacts no host.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, look};

@@ -1,5 +1,5 @@
-//! The shared parts of `exec` and `ssh`: a connection that is checked as every other, the ways of its output, and an
-//! exit code that is not ours. Never starts a connection that the host's key was not checked for.
+//! The shared parts of `exec` and `ssh`: a connection with the usual checks, the routing of its output, and the exit
+//! code of the remote command. The host's key is always checked.
 
 use super::{Context, Ending, pass};
 use crate::io::process;
@@ -11,9 +11,9 @@ use crate::reconcile::prepare::Prepared;
 use crate::render;
 use std::time::Duration;
 
-/// How long the runner of a workflow may take to read what it was given.
+/// The time that the runner of a workflow may take to read its input.
 const READ: Duration = Duration::from_secs(10);
-/// How long it may take from there to act on it.
+/// The time that the runner may take after that to act on the input.
 const TAKEN: Duration = Duration::from_millis(500);
 
 /// Connects to the host of one environment.
@@ -23,15 +23,15 @@ pub async fn reach(context: &Context, pass: &pass::Pass, prepared: &Prepared) ->
     connect::open(prepared, &known, false, Duration::ZERO, &context.sink, &vouch).await
 }
 
-/// The end of a command whose exit code is that of what it ran.
+/// Returns the ending of a command that passes on a remote exit code.
 #[must_use]
 pub fn ending(code: i32) -> Ending {
     let exit_code = u8::try_from(code).unwrap_or(1);
     Ending { outcome: if exit_code == 0 { Outcome::Ok } else { Outcome::Failed }, exit_code }
 }
 
-/// Runs a command of the SSH user on the host, or a shell. At a terminal it has the terminal. Elsewhere its standard
-/// output is data and ours, and its standard error is text and goes the way of all text.
+/// Runs a command or a shell as the SSH user on the host. At a terminal, the command gets the terminal. Elsewhere its
+/// standard output is passed on unchanged as data, and its standard error is printed as text.
 pub async fn run(context: &Context, prepared: &Prepared, host: &Host, command: Option<&str>) -> Result<i32, Failure> {
     if render::at_terminal() {
         return host.shell(true, command).await;
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, prepared: &Prepared, host: &Host, command: O
     code
 }
 
-/// Does the same over our own session, with a script that runs as root.
+/// Runs a script as root over deployer's own session, and passes on its output in the same way.
 pub async fn pour(context: &Context, prepared: &Prepared, host: &Host, script: &str) -> Result<i32, Failure> {
     let mut data = Uncommanded::begin(context);
     let ended = host.pour(script, &mut |bytes| data.write(bytes)).await;
@@ -60,17 +60,17 @@ fn complain(context: &Context, prepared: &Prepared, line: &str) {
     context.say(Event::Said { text: format!("{}\n", prepared.redactor.redact(line)), error: true });
 }
 
-/// Data on standard output; where that is the log of a workflow, its runner takes no command from it.
+/// Data on standard output. If standard output is the log of a workflow, its runner executes no command in the data.
 struct Uncommanded {
-    /// The token that ends it.
+    /// The token that lets the runner execute commands again.
     token: Option<String>,
-    /// True where the data ends within a line.
+    /// True if the data so far does not end with a newline.
     within: bool,
 }
 
 impl Uncommanded {
     fn begin(context: &Context) -> Self {
-        // On standard error: the data is to arrive as it is, and the runner reads both.
+        // The token goes to standard error: the data must arrive unchanged, and the runner reads both streams.
         let token = if render::is_log() { context.render.stop_commands() } else { None };
         Self { token, within: false }
     }
@@ -83,12 +83,12 @@ impl Uncommanded {
     async fn end(self, context: &Context) {
         let Some(token) = self.token else { return };
         if self.within {
-            // Whatever this step writes next would end the line, which may be a command.
+            // The next output of this step would continue the line, which may be a command.
             let message = "The output of the command ends within a line, so no command of this workflow counts for the \
                            rest of its step";
             return context.say(Event::Warning { environment: None, message: message.to_owned() });
         }
-        // The runner reads the two streams apart from each other.
+        // The runner reads the two streams independently.
         process::drained(render::output(), READ).await;
         tokio::time::sleep(TAKEN).await;
         context.render.resume_commands(&token);

@@ -1,10 +1,10 @@
-//! The help's list of commands, in groups. Never words a command: their own doc comments do.
+//! The grouped list of commands in the help. The texts come from the doc comments of the commands.
 
 use super::Cli;
 use clap::CommandFactory;
 use std::fmt::Write;
 
-/// The groups, in the order in which a newcomer needs them.
+/// The groups, in the order in which a new user needs them.
 const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Commands",
@@ -19,7 +19,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("For tools", &["state", "inventory", "schema", "completions", "man"]),
 ];
 
-/// The whole command line, as clap knows it.
+/// Returns the whole command line in clap's form.
 #[must_use]
 pub fn command() -> clap::Command {
     let command = Cli::command();

@@ -1,5 +1,4 @@
-//! `deployer history`: what was done, when and by whom, as the store has it; and which releases a host keeps. Never
-//! changes anything.
+//! `deployer history`: prints who ran what and when, from the store, and the releases on a host. Changes nothing.
 
 use super::look;
 use super::pass::{Keep, Pass, refuse};
@@ -43,7 +42,7 @@ async fn history(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
         None => Vec::new(),
     };
     if let (true, Some(name)) = (runs.is_empty(), &args.environment) {
-        // An environment that left the manifest has its history all the same.
+        // An environment that left the manifest still has its history.
         pass.select(std::slice::from_ref(name), false)?;
     }
     if runs.is_empty() {
@@ -57,12 +56,12 @@ async fn history(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     Ok(pass.close(sessions, Outcome::Ok).await)
 }
 
-/// Says which releases the hosts of these environments keep, and which they turned down.
+/// Prints the releases that the hosts of these environments keep, and those that were rejected.
 async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Result<Sessions, Vec<Failure>> {
     let environments = pass.select(names, false)?;
     let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
-    // A host that cannot be reached is part of the answer, not a failure of the question.
+    // An unreachable host is part of the answer, not a failure of the command.
     pass.failures.retain(|failure| failure.reason.exit() != 7);
     for (name, session) in &sessions {
         let session = session.lock().await;

@@ -1,5 +1,5 @@
-//! `deployer import`: an environment of torrust-tracker-deployer becomes an entry of the manifest. Never contacts the
-//! host, and never writes a secret.
+//! `deployer import`: turns an environment of torrust-tracker-deployer into an entry of the manifest. Does not contact
+//! the host, and writes no secret.
 
 use super::new_host::Edited;
 use super::pass::refuse;
@@ -62,7 +62,7 @@ fn import(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
         if matches!(found.place, Place::Registered(_)) {
             found.notes.push(format!("ssh.identity_file: {key} {text}, so it was left out"));
         } else {
-            // Without one nobody could log in to the new machine.
+            // Without a key, no user could log in to the new machine.
             found.notes.push(format!("ssh.identity_file: {key} {text}; name one that is"));
             found.identity_file = Some(key);
         }

@@ -1,4 +1,4 @@
-//! `deployer init`: a manifest to start from. Never overwrites a file.
+//! `deployer init`: writes a manifest to start from. Does not overwrite a file.
 
 use super::{Context, Ending};
 use crate::manifest::{self, edit};

@@ -1,4 +1,4 @@
-//! `deployer inventory`: the hosts as Ansible reads them. Never prints a secret, and never contacts a host.
+//! `deployer inventory`: prints the hosts as an Ansible inventory. Prints no secret, and contacts no host.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 async fn inventory(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     let pass = Pass::open(context, Keep::Never).await?;
     let environments = pass.select(&args.environments, false)?;
-    // Ansible takes no dashes in the name of a group.
+    // Ansible allows no dashes in the name of a group.
     let group = pass.manifest.project.as_str().replace('-', "_");
     let hosts: Vec<(String, Map<String, Value>)> =
         environments.iter().map(|environment| (environment.name.to_string(), variables(environment))).collect();
@@ -58,7 +58,8 @@ async fn inventory(context: &Context, args: &Args) -> Result<Ending, Vec<Failure
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
-/// What Ansible needs to reach a host. What is left out comes from the user's ssh configuration, as for deployer.
+/// Returns the variables that Ansible needs to reach a host. The rest comes from the user's ssh configuration, as for
+/// deployer.
 fn variables(environment: &Environment) -> Map<String, Value> {
     let ssh = &environment.ssh;
     let mut all = Map::from_iter([("ansible_host".to_owned(), json!(environment.address))]);

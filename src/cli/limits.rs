@@ -1,5 +1,5 @@
-//! The limits of commands that only look at a repository, whose authors are not trusted: they run in CI next to tokens,
-//! on whatever a fork proposes. Never limits a command that works on hosts.
+//! Limits for commands that only look at a repository. Its authors are not trusted: these commands run in CI next to
+//! tokens, on whatever a fork proposes. Commands that work on hosts have no such limits.
 
 use super::{Command, Context, Ending, check, history, plan, render, status};
 use crate::io::process;
@@ -7,15 +7,16 @@ use crate::model::failure::{Failure, Reason};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// How long such a command may take.
+/// The time limit.
 const TIME: Duration = Duration::from_mins(5);
-/// How much memory it may use (bytes of address space).
+/// The memory limit (bytes of address space).
 const MEMORY: u64 = 3 << 30;
-/// The stack of its thread (bytes), as large as that of a process.
+/// The stack of the command's thread (bytes), as large as that of a process.
 const STACK: usize = 8 << 20;
 
 impl Command {
-    /// Says whether the command reads the repository alone: it contacts no host and runs nothing that is named there.
+    /// Returns true if the command reads only the repository: it contacts no host and runs nothing that the manifest
+    /// names.
     pub(super) const fn only_looks(&self) -> bool {
         match self {
             Self::Check(check::Args { secrets, .. }) => !*secrets,
@@ -29,7 +30,7 @@ impl Command {
     }
 }
 
-/// Runs a command, within the limits where it only looks.
+/// Runs a command, within the limits if it only looks.
 pub fn run(
     context: &Context,
     command: Command,
@@ -43,7 +44,7 @@ pub fn run(
     within(TIME, context.command, move || dispatch(&own, command))
 }
 
-/// Does work in a thread, which is left behind where it does not end in time: the process ends soon after.
+/// Runs work in a thread. A thread that does not end in time is left behind: the process ends soon after.
 fn within(
     time: Duration,
     name: &str,
@@ -64,7 +65,7 @@ fn within(
             Err(Failure::new(Reason::ApplicationInvalid, message)
                 .hint("Name fewer environments at once, or make their applications smaller"))
         }
-        // It was said already, as a panic.
+        // The thread panicked, and the panic was already printed.
         Err(RecvTimeoutError::Disconnected) => match thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),
             Ok(()) => Err(Failure::new(Reason::CommandFailed, format!("deployer {name} ended without a result"))),

@@ -1,4 +1,4 @@
-//! `deployer list`: one line an environment, as recorded. Never contacts a host.
+//! `deployer list`: prints one line per environment, from the records. Contacts no host.
 
 use super::pass::refuse;
 use super::{Context, Ending, look};

@@ -1,4 +1,4 @@
-//! `deployer logs`: what the services say. Never keeps any of it.
+//! `deployer logs`: prints the logs of services. Records none of them.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
@@ -33,13 +33,13 @@ pub struct Args {
     pub file: camino::Utf8PathBuf,
 }
 
-/// How long following goes on at most.
+/// The time limit of following.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Most of one line that is shown, in bytes.
+/// The longest part of a line that is shown (bytes).
 const LONGEST: usize = 64 << 10;
 
-/// What some versions of Compose begin each line with, told or not that nobody watches.
+/// The prefix that some versions of Compose put before each line, even with `--ansi never`.
 const CLEAR: &str = "\u{1b}[2K";
 
 /// Runs the command.
@@ -82,8 +82,8 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
-/// Returns a line as it is shown: without its secrets, and without the end of a long one. It is cut only after its
-/// secrets are out, far from where the host's own line was cut: half a secret would stay.
+/// Returns a line in the form that is shown: with its secrets redacted, and cut off if it is long. The cut comes after
+/// the redaction, and far from where the host cut its own line: half of a secret would not be redacted.
 fn shown(line: &Line, redactor: &Redactor) -> String {
     let text = redactor.redact(line.text.trim_start_matches(CLEAR));
     if text.len() <= LONGEST {

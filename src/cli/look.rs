@@ -1,4 +1,4 @@
-//! What the commands that only look have in common, and `status`, `list` and `test`. Never changes a host.
+//! The shared parts of commands that only look, and `status`, `list` and `test`. Changes no host.
 
 use super::pass::{Keep, Pass};
 use super::{Context, Ending, consent};
@@ -19,7 +19,7 @@ use crate::resource::services;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How hosts are looked at.
+/// Returns the settings for an observation that changes nothing.
 #[must_use]
 pub fn request() -> Request {
     Request {
@@ -33,8 +33,8 @@ pub fn request() -> Request {
     }
 }
 
-/// The plan from what is recorded to what the manifest says. Each environment is copied when its turn comes and let go,
-/// with its record, once its steps are known: there may be ten thousand.
+/// Plans from the records to the manifest. Copies each environment only for its turn, and drops it and its record once
+/// its steps are known: there may be ten thousand environments.
 pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String]) -> Result<PlanView, Vec<Failure>> {
     let manifest = Arc::clone(&pass.manifest);
     let chosen: Vec<Name> = pass.choose(names, true)?.into_iter().cloned().collect();
@@ -63,7 +63,7 @@ pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String])
     Ok(view)
 }
 
-/// How each environment stands. `judged`: not healthy or not reachable is a failure.
+/// Prints the status of each environment. With `judged`, an unhealthy or unreachable environment is a failure.
 pub async fn status(context: &Context, names: &[String], offline: bool, judged: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(names, false)?;
@@ -100,7 +100,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         context.say(Event::Environment(Box::new(view)));
     }
     if !judged {
-        // A host that cannot be reached is part of the answer, not a failure of the question.
+        // An unreachable host is part of the answer, not a failure of the command.
         pass.failures.retain(|failure| failure.reason.exit() != 7);
     } else if !well && pass.failures.is_empty() {
         pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("The table shows which"));
@@ -108,7 +108,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     end(pass, sessions, Outcome::Ok).await
 }
 
-/// How each environment stood when it was last seen.
+/// Prints the recorded status of each environment.
 pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
     for environment in environments {
         let record = pass.records.get(environment.name.as_str());
@@ -116,7 +116,7 @@ pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
     }
 }
 
-/// The services and the declared checks, one by one.
+/// Prints each service and each declared check.
 pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(names, false)?;
@@ -137,7 +137,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
             (one.name.clone(), found == check::PASSES, found)
         });
         let verdicts = stack::examine(&session, context.now).await;
-        // The verdicts on a stack are also about its containers.
+        // The verdicts on a stack already cover its containers.
         let views: Vec<_> = services.filter(|_| verdicts.is_none()).chain(checks).collect();
         for verdict in verdicts.iter().flatten() {
             let (check, detail) = (&verdict.name, &verdict.detail);

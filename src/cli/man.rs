@@ -1,4 +1,4 @@
-//! `deployer man`: manual pages made from the help. Never installs them.
+//! `deployer man`: makes manual pages from the help. Does not install them.
 
 use super::{Context, Ending};
 use crate::io::{below, scratch};
@@ -37,7 +37,7 @@ pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
     Ok(Ending::ok(Outcome::Ok))
 }
 
-/// Writes the pages; a link of a page's name is replaced, never written through.
+/// Writes the pages. A link with a page's name is replaced, not written through.
 fn write(directory: &Utf8Path) -> io::Result<()> {
     let made = scratch::Directory::new()?;
     let pages = made.path().join("pages");

@@ -1,4 +1,5 @@
-//! The command line: one file a command; its doc comment is its help. Never does what the engine does.
+//! The command line: one file per command, whose doc comment is its help. The commands call the reconcile engine and do
+//! none of its work.
 
 mod against;
 mod apply;
@@ -154,7 +155,7 @@ enum Command {
     Probe(probe::Args),
 }
 
-/// Parses the arguments, runs the command and says how it ended.
+/// Parses the arguments, runs the command and reports how it ended.
 pub fn main() -> ExitCode {
     crate::render::guard_panics();
     completions::answer();
@@ -180,7 +181,7 @@ pub fn main() -> ExitCode {
     end(context.render.as_ref(), name, ending)
 }
 
-/// Says the result. A result that could not be written down is a failure.
+/// Reports the result. A result that could not be written is a failure.
 fn end(render: &dyn crate::render::Render, command: &'static str, ending: Ending) -> ExitCode {
     render.event(&Event::Result(ResultView { command, outcome: ending.outcome, exit_code: ending.exit_code }));
     if ending.exit_code == 0 && render.lost() { ExitCode::FAILURE } else { ExitCode::from(ending.exit_code) }
@@ -227,7 +228,7 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
     }
 }
 
-/// Runs a command that contacts something. Others start no threads.
+/// Runs a command that needs IO. Other commands start no threads.
 fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -241,13 +242,13 @@ fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<Endi
         context.stores.close().await;
         ending
     });
-    // A question that nobody answered must not keep the process.
+    // An unanswered question must not keep the process alive.
     runtime.shutdown_background();
     Ok(ending)
 }
 
 impl Command {
-    /// The form of what is printed, where the command has one of its own.
+    /// Returns the output format, if the command has its own.
     const fn format(&self) -> Format {
         match self {
             Self::Plan(plan::Args { format: plan::Format::Markdown, .. }) => Format::Markdown,

@@ -1,4 +1,4 @@
-//! The arguments of `create` and `register`: what an entry needs beside its host. Never a secret.
+//! The arguments of `create` and `register`: the entry's settings besides its host. None is a secret.
 
 use super::Context;
 use crate::manifest;
@@ -31,17 +31,17 @@ pub struct NewHost {
     pub application: Option<Utf8PathBuf>,
 }
 
-/// A manifest's text before and after an edit that is known to be valid.
+/// The manifest's text before and after an edit that is known to be valid.
 pub struct Edited {
-    /// As it stands in the file; `None` where there is none yet.
+    /// The text in the file; `None` if there is no file yet.
     pub old: Option<String>,
-    /// As it is to be.
+    /// The text after the edit.
     pub new: String,
-    /// The environment as the new text has it.
+    /// The environment that the new text defines.
     pub environment: Environment,
 }
 
-/// The manifest's text; `None` where there is no file yet.
+/// Reads the manifest's text. Returns `None` if there is no file yet.
 pub fn text(context: &Context) -> Result<Option<String>, Failure> {
     if context.file == "-" {
         return Err(Failure::new(Reason::Usage, "Standard input cannot be edited").hint("Name a file with -f"));
@@ -54,7 +54,7 @@ pub fn text(context: &Context) -> Result<Option<String>, Failure> {
 }
 
 impl Edited {
-    /// Replaces the file in one step, or makes it where there was none.
+    /// Replaces the file atomically, or creates it.
     pub fn write(&self, context: &Context) -> Result<(), Failure> {
         let path = context.directory.join(&context.file);
         let Some(old) = &self.old else {
@@ -68,7 +68,7 @@ impl Edited {
 }
 
 impl NewHost {
-    /// The manifest with this entry in it, checked; nothing is written yet.
+    /// Returns the manifest with this entry added and checked. Writes nothing.
     pub fn add(&self, context: &Context, place: Place, host_key: &[String]) -> Result<Edited, Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let name = Name::parse(&self.name)
@@ -87,7 +87,7 @@ impl NewHost {
 }
 
 impl Edited {
-    /// The manifest with an entry in it, checked; nothing is written yet.
+    /// Returns the manifest with an entry added and checked. Writes nothing.
     pub fn adding(context: &Context, name: &Name, entry: &Entry) -> Result<Self, Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let file = context.file.as_str();

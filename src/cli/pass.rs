@@ -1,5 +1,5 @@
-//! What every command that looks at hosts begins with: the manifest, the store, the environments asked
-//! for, and one observation of each. Never changes a host.
+//! The start of every command that looks at hosts: the manifest, the store, the requested environments, and one
+//! observation of each. Changes no host.
 
 mod left;
 
@@ -23,46 +23,45 @@ use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Manifest, store and what is recorded.
+/// The manifest, the store and the records of a command.
 pub struct Pass {
-    /// The manifest.
     pub manifest: Arc<Manifest>,
-    /// The store; `None` where a looking command found none.
+    /// The store; `None` if a command that only looks found none.
     pub store: Option<Arc<Store>>,
-    /// What is recorded of the project's environments.
+    /// The records of the project's environments.
     pub records: BTreeMap<String, Record>,
-    /// What failed so far; each was already said.
+    /// The failures so far; each is already printed.
     pub failures: Vec<Failure>,
-    /// Where connections stay open after the pass; `None` where they end with it.
+    /// The open connections that outlive the pass; `None` if connections end with the pass.
     pub kept: Option<Arc<Kept>>,
     sink: Sink,
     render: Arc<dyn Render>,
     workshop: Workshop,
 }
 
-/// Access to the state store that a command needs.
+/// The access to the state store that a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It changes hosts: its journal must be writable before anything else.
+    /// The command changes hosts: the store must be writable before anything else.
     Always,
-    /// It looks at hosts: what it saw is saved where there is a store. Only read with `--offline` and by other commands
-    /// that [only look at the repository](Context::only_looks).
+    /// The command looks at hosts: the observation is saved if there is a store. With `--offline`, and for other
+    /// commands that [only look at the repository](Context::only_looks), the store is only read.
     IfThere,
-    /// It needs what is recorded, and saves nothing: the store stays as it is.
+    /// The command needs the records and saves nothing: the store is not changed.
     Read,
-    /// It needs nothing that is recorded.
+    /// The command needs no records.
     Never,
 }
 
 impl Pass {
-    /// Reads the manifest, opens the store, says warnings.
+    /// Reads the manifest, opens the store, prints warnings.
     pub async fn open(context: &Context, keep: Keep) -> Result<Self, Vec<Failure>> {
         let manifest = context.manifest()?;
         let (url, directory) = match keep {
             Keep::Never => context.store(Some(&manifest.state)),
             _ => context.admitted_store(&manifest).map_err(|failure| vec![failure])?,
         };
-        // What a machine is about cannot be told without its record, as OpenTofu's own state is made by a mere plan.
+        // A plan for a machine needs the store, which is made if missing: OpenTofu too makes its state for a mere plan.
         let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
             Keep::Never => Ok(None),
@@ -86,7 +85,7 @@ impl Pass {
         Ok(pass)
     }
 
-    /// Says what is worth knowing of the manifest though it is not wrong.
+    /// Prints the warnings of a valid manifest.
     pub fn say_warnings(&self, context: &Context) {
         for (location, message) in &self.manifest.warnings {
             let place =
@@ -95,7 +94,7 @@ impl Pass {
         }
     }
 
-    /// A pass over what is open already.
+    /// Opens a pass with a manifest and a store that are already open.
     pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
         let records = recorded(&store, &manifest).await?;
         let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
@@ -103,13 +102,13 @@ impl Pass {
         Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, render, workshop })
     }
 
-    /// The environments named, or all, with those they depend on where `closed`.
+    /// Returns the named environments, or all. With `closed`, adds those that they depend on.
     pub fn select(&self, names: &[String], closed: bool) -> Result<Vec<Environment>, Vec<Failure>> {
         let wanted = self.choose(names, closed)?;
         Ok(wanted.iter().filter_map(|name| self.manifest.environments.get(*name)).cloned().collect())
     }
 
-    /// The names of those that [`Pass::select`] copies.
+    /// Returns the names of the environments that [`Pass::select`] copies.
     pub fn choose(&self, names: &[String], closed: bool) -> Result<BTreeSet<&Name>, Vec<Failure>> {
         let all = &self.manifest.environments;
         let failures: Vec<Failure> =
@@ -126,12 +125,13 @@ impl Pass {
         Ok(wanted)
     }
 
-    /// Whether the manifest has an environment of that name.
+    /// Returns true if the manifest has an environment of that name.
     pub fn knows(&self, name: &str) -> bool {
         self.manifest.environments.contains_key(name)
     }
 
-    /// The plan with the project's name, where its environments stand, and which of them failed before it.
+    /// Adds to the plan the project's name, the places of its environments in the manifest, and the environments that
+    /// already failed.
     pub fn named(&self, mut view: PlanView) -> PlanView {
         view.project = self.manifest.project.to_string();
         let names = self.manifest.environments.keys();
@@ -141,7 +141,7 @@ impl Pass {
         view
     }
 
-    /// Gives every session a key that a later run finds again; what fails is said.
+    /// Gives every session a digest key that a later run derives again. Prints failures.
     pub async fn derive_keys(&mut self, sessions: &Sessions) {
         for (name, session) in sessions {
             if let Err(failure) = session.lock().await.derive_key().await {
@@ -150,11 +150,11 @@ impl Pass {
         }
     }
 
-    /// Takes the lease of every host, and looks at it again; what fails is said.
+    /// Takes the lease of every host, and observes the hosts again. Prints failures.
     pub async fn own(&mut self, claim: &Claim, sessions: &Sessions) {
         let project = self.manifest.project.to_string();
         for (name, session) in sessions {
-            // What has no host yet is worked on under the lock of OpenTofu's state.
+            // An environment without a host is locked by the lock of OpenTofu's state.
             if session.lock().await.connection.is_none() {
                 continue;
             }
@@ -170,18 +170,18 @@ impl Pass {
         }
     }
 
-    /// Says a failure and keeps it for the exit code.
+    /// Prints a failure and keeps it for the exit code.
     pub fn fail(&mut self, failure: Failure) {
         (self.sink)(Event::Failure(failure.clone()));
         self.failures.push(failure);
     }
 
-    /// Where OpenTofu works for an environment on this machine.
+    /// Returns OpenTofu's working directory for an environment.
     pub fn place_of_tofu(&self, environment: &Environment) -> Utf8PathBuf {
         self.workshop.place(environment)
     }
 
-    /// What OpenTofu would be given for an environment, without anything secret.
+    /// Returns OpenTofu's inputs for an environment, without secrets.
     pub async fn shown_to_tofu(
         &self,
         environment: &Environment,
@@ -190,18 +190,19 @@ impl Pass {
         self.workshop.shown(environment, resolve).await
     }
 
-    /// Returns what is missing for making the machine of an environment; its secrets are read only where `secrets`.
+    /// Returns the failures of what is missing to make an environment's machine. Reads its secrets only if `secrets` is
+    /// true.
     pub async fn machine(&self, environment: &Environment, secrets: bool) -> Vec<Failure> {
         self.workshop.missing(environment, secrets).await
     }
 
-    /// Whether something went well beside what failed.
+    /// Returns true if an environment succeeded although others failed.
     fn spared(&self, sessions: &Sessions) -> bool {
         let failed = |name: &String| self.failures.iter().any(|failure| failure.environment.as_ref() == Some(name));
         !sessions.keys().all(failed)
     }
 
-    /// Resolves values and renders releases; an environment that fails is left out and said.
+    /// Resolves values and renders releases. Leaves out environments that fail, and prints their failures.
     pub async fn prepare(&mut self, environments: Vec<Environment>, resolve: Resolve) -> Vec<Prepared> {
         let mut prepared = Vec::new();
         for mut environment in environments {
@@ -225,7 +226,8 @@ impl Pass {
         prepared
     }
 
-    /// Connects and looks at every host, saves what was seen. What fails is said and returned by name.
+    /// Connects to every host, observes it and saves the observation. Prints failures and returns them with their
+    /// environments.
     pub async fn observe(
         &mut self,
         context: &Context,
@@ -251,14 +253,14 @@ impl Pass {
             if ours {
                 self.save(name, record).await;
             } else {
-                // Another's: seen, but not kept as if it were this one's.
+                // The directory belongs to another owner: the observation is used, but not saved as this environment's.
                 self.records.insert(name.clone(), record);
             }
         }
         (sessions, failed)
     }
 
-    /// Keeps a record, here and in the store where there is one.
+    /// Saves a record in memory, and in the store if there is one.
     pub async fn save(&mut self, name: &str, record: Record) {
         if let Some(store) = &self.store
             && let Err(failure) = store.save(self.manifest.project.as_str(), name, &record, None).await
@@ -268,7 +270,7 @@ impl Pass {
         self.records.insert(name.to_owned(), record);
     }
 
-    /// The last token that is known here of an environment's lease.
+    /// Returns the last fencing token that this store knows of an environment's lease.
     pub async fn token(&self, name: &str) -> u64 {
         match &self.store {
             Some(store) => store.token(self.manifest.project.as_str(), name).await.unwrap_or_default(),
@@ -276,7 +278,7 @@ impl Pass {
         }
     }
 
-    /// Drops what is recorded of an environment, and of a machine that it had.
+    /// Deletes the record of an environment and of its machine.
     pub async fn forget(&mut self, name: &str) {
         if let Some(store) = &self.store
             && let Err(failure) = store.forget(self.manifest.project.as_str(), name).await
@@ -287,7 +289,7 @@ impl Pass {
         self.records.remove(name);
     }
 
-    /// Drops what is kept of a machine that is gone.
+    /// Deletes the saved data of a machine that is gone.
     pub async fn forget_machine(&mut self, name: &str) {
         if let Some(store) = &self.store
             && let Err(failure) = store.forget_infrastructure(self.manifest.project.as_str(), name).await
@@ -296,20 +298,20 @@ impl Pass {
         }
     }
 
-    /// Closes the connections that are not kept; `outcome` holds where nothing failed.
+    /// Closes the connections that are not kept. `outcome` applies if nothing failed.
     pub async fn close(self, sessions: Sessions, outcome: Outcome) -> Ending {
         let others = self.spared(&sessions);
         for (name, session) in sessions {
             let session = session.into_inner();
             let token = session.lease.as_ref().map(|lease| lease.key.token);
             match (&self.kept, Box::pin(session.part()).await) {
-                // After a failure nothing is taken on trust, the connection included.
+                // After a failure nothing is trusted any more, including the connection.
                 (Some(kept), (_, Some(host))) if self.failures.is_empty() => kept.keep(&name, host).await,
                 (_, (_, Some(host))) => host.close().await,
                 (_, (_, None)) => {}
             }
             if let (Some(store), Some(token)) = (&self.store, token) {
-                // The host was told already, and it decides.
+                // The host already released the lease, and the host decides.
                 let _ = store.give_back(self.manifest.project.as_str(), &name, token).await;
             }
         }
@@ -317,7 +319,7 @@ impl Pass {
     }
 }
 
-/// The failure of a name that the manifest does not have.
+/// Returns the failure of a name that the manifest does not have.
 pub fn unknown(manifest: &Manifest, name: &str) -> Failure {
     let names: Vec<&str> = manifest.environments.keys().map(Name::as_str).collect();
     let failure = Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", manifest.file));
@@ -327,14 +329,14 @@ pub fn unknown(manifest: &Manifest, name: &str) -> Failure {
     }
 }
 
-/// What is recorded of a project, under the names its environments have now, with who works on them.
+/// Returns the records of a project under the current names of its environments, with the holders of their leases.
 async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String, Record>, Failure> {
     let project = manifest.project.as_str();
     let (mut records, holders) = (store.records(project).await?, store.holders(project).await?);
     let former = |environment: &Environment| Some((environment.renamed_from.clone()?, environment.name.to_string()));
     for (from, to) in manifest.environments.values().filter_map(former) {
         if let Some(record) = records.remove(from.as_str()) {
-            // A store that can only be read keeps the old name; the record counts under the new one all the same.
+            // A store that can only be read keeps the old name; the record still counts under the new name.
             let _ = store.rename(project, from.as_str(), &to).await;
             records.entry(to).or_insert(record);
         }
@@ -346,12 +348,12 @@ async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String,
     Ok(records)
 }
 
-/// Asks at the terminal whether a host's key is to be trusted; no elsewhere.
+/// Asks at the terminal whether to trust a host's key. Returns false elsewhere.
 pub fn vouch(context: &Context, failure: &Failure) -> bool {
     context.confirm(&format!("{}. Trust it?", failure.message))
 }
 
-/// Says failures that end a command at its beginning.
+/// Prints the failures that end a command at its start.
 pub fn refuse(context: &Context, failures: &[Failure]) -> Ending {
     for failure in failures {
         context.say(Event::Failure(failure.clone()));

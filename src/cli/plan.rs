@@ -1,4 +1,4 @@
-//! `deployer plan`: the dry run. Never changes anything on a host.
+//! `deployer plan`: the dry run. Changes nothing on a host.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, against, consent, look, saved};
@@ -58,7 +58,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 }
 
 async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    // A link of the file's own name is replaced, never written through.
+    // A link with the file's own name is replaced, not written through.
     if let Some(directory) = args.out.as_deref().and_then(Utf8Path::parent) {
         context.admit_output(directory).map_err(|failure| vec![failure])?;
     }
@@ -85,7 +85,7 @@ async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     match consent::view(&pass, &sessions, &proposal).await {
         Ok(view) => {
             context.say(Event::Plan(view.clone()));
-            // A plan that leaves something out is not one to apply.
+            // A plan that leaves something out must not be applied.
             if let Some(path) = args.out.as_ref().filter(|_| pass.failures.is_empty()) {
                 let saved = saved::write(context, path, named, &sessions, view).await;
                 saved.unwrap_or_else(|failure| pass.fail(failure));

@@ -1,4 +1,4 @@
-//! `deployer probe`: the script that reads a host, for benchmarks and the curious. Never runs it.
+//! `deployer probe`: prints the script that observes a host, for benchmarks and curious users. Does not run the script.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};

@@ -1,4 +1,4 @@
-//! `deployer provision`: apply up to the stage `provisioned`. Never tears down.
+//! `deployer provision`: applies up to the stage `provisioned`. Destroys nothing.
 
 use super::{Context, Ending, apply, converge};
 use crate::model::state::Stage;

@@ -1,5 +1,5 @@
-//! `deployer register`: contacts a host, then writes its entry with the key it showed, then marks it as
-//! ours. Never leaves a key unchecked, and writes nothing where the contact fails.
+//! `deployer register`: contacts a host, writes its entry with the key that the host showed, then marks the host as
+//! deployer's. The key is always checked, and nothing is written if the contact fails.
 
 use super::converge::{self, Asked};
 use super::new_host::{self, Edited, NewHost};
@@ -78,7 +78,7 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     Ok(())
 }
 
-/// Connects and returns the host keys that were verified.
+/// Connects to the host and returns its verified host keys.
 async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();

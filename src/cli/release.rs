@@ -1,4 +1,4 @@
-//! `deployer release`: apply up to the stage `released`. Never tears down.
+//! `deployer release`: applies up to the stage `released`. Destroys nothing.
 
 use super::{Context, Ending, apply, converge};
 use crate::model::state::Stage;

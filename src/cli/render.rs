@@ -1,4 +1,4 @@
-//! `deployer render`: the files of a release, on this machine. Never contacts a host.
+//! `deployer render`: writes the files of a release on the runner. Contacts no host.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
@@ -11,7 +11,7 @@ use crate::release::sent::{Content, File};
 use camino::Utf8Path;
 use std::io;
 
-/// The directory of what OpenTofu is given, in the one that is written.
+/// The subdirectory of the output with OpenTofu's inputs.
 const TOFU: &str = "opentofu";
 
 /// Write every file that would be sent into a directory
@@ -55,14 +55,14 @@ async fn render(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> 
     Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
-/// Takes out the files that need a value which was not read; returns their names.
+/// Removes the files that need a value which was not read. Returns their names.
 fn unresolved(prepared: &mut Prepared) -> Vec<String> {
     let files = prepared.release.iter_mut().map(|release| &mut release.files);
     let gone = files.flat_map(|files| files.extract_if(.., |_, file| file.sha256.is_none()));
     gone.map(|(path, _)| path.into_string()).collect()
 }
 
-/// Writes all files and returns how many. None of them is replaced before each is written.
+/// Writes all files and returns their number. Existing files are replaced only after all new ones are written.
 async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path, resolve: Resolve) -> Result<usize, Failure> {
     let cannot = |path: &Utf8Path, error: &io::Error| {
         let target = output.join(path);
@@ -89,13 +89,13 @@ async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path, resolve: Resol
     Ok(written)
 }
 
-/// Writes one file; only its owner may read one that is secret, unless the manifest lists it as readable.
+/// Writes one file. A secret file is readable only by its owner, unless the manifest lists it as readable.
 fn draft(output: &Utf8Path, path: &Utf8Path, file: &File) -> io::Result<Draft> {
     let mode = match &file.content {
         Content::Path(_) if file.secret => file.mode & 0o700,
         _ => file.mode,
     };
-    // A file that needs a value nobody gave is written empty.
+    // A file that needs an unresolved value is written empty.
     if file.sha256.is_none() {
         return below::draft(output, path, mode, &mut io::empty());
     }

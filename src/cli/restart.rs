@@ -1,4 +1,4 @@
-//! `deployer restart`: the services once more, as they are, until they are well. Never changes what runs.
+//! `deployer restart`: restarts the services, and waits until they are healthy. Changes neither files nor images.
 
 use super::look;
 use super::pass::{Keep, Pass, refuse};
@@ -70,7 +70,7 @@ async fn restart(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     Ok(pass.close(sessions, Outcome::Changed).await)
 }
 
-/// Keeps and says how an environment stands after work on its services, which ends in the journal.
+/// Records and prints the state of an environment after work on its services, and ends the run in the journal.
 pub(super) async fn record(
     context: &Context,
     pass: &mut Pass,
@@ -100,7 +100,7 @@ pub(super) fn say(context: &Context, name: &str, state: StepState, took: Option<
     context.say(Event::Step(StepView { environment: name.to_owned(), kind: Kind::Services, state, duration_ms }));
 }
 
-/// The lease, and the work's place in the journal: written before anything changes.
+/// Takes the lease and writes the journal entry, before anything changes. Returns the ids of the run and of the step.
 pub(super) async fn begin(
     context: &Context,
     pass: &Pass,
@@ -147,7 +147,7 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
             .map_or_else(|| format!("It has: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
         return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
     }
-    // Docker looks up what is mounted again.
+    // A restart makes Docker resolve mounted paths again.
     let live = session.facts.files.begun().next().cloned().unwrap_or_default();
     let run = format!(
         "cd /\ndocker compose -p {} restart {} >&2 </dev/null || code=$?\n",
@@ -165,14 +165,14 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     })
 }
 
-/// Restarts, and observes until what was restarted is as well as apply left it.
+/// Restarts, and observes until the restarted services are healthy again.
 async fn carry_out(session: &mut Session, command: &Command, service: Option<&str>) -> Result<(), Failure> {
     session.progress(command.title.clone());
     session.run(command).await?;
     well(session, service).await
 }
 
-/// Observes until the services are well, or one of them.
+/// Observes until all services, or the given one, are healthy.
 pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result<(), Failure> {
     let (started, limit) = (Instant::now(), session.prepared.environment.health.timeout);
     let mut pause = Duration::from_millis(200);
@@ -192,7 +192,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
     }
 }
 
-/// Services that are not well; checks too, where all were restarted.
+/// Returns the services that are not healthy; also the failed checks if all services were restarted.
 fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
     let subject = session.prepared.subject();
     let observed = resource::observed(&subject, &session.facts);

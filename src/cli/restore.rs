@@ -1,5 +1,5 @@
-//! `deployer restore`: an environment's data comes back from an archive. Never touches anything before the archive was
-//! checked and the environment's name given, and never lets the data of before go before the services are well.
+//! `deployer restore`: restores an environment's data from an archive. Changes nothing before the archive is checked
+//! and the environment's name is given, and keeps the previous data until the services are healthy.
 
 use super::backup::{ready, say};
 use super::look;
@@ -82,7 +82,7 @@ async fn restore(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
         step(context, name, StepState::Started, None);
         let done = bring_back(&mut session, &chosen, args.without_backup).await.map_err(|failure| failure.on(name));
         if done.is_err() {
-            // What it says of the host is to be how the host was left.
+            // The failure report must describe the current state of the host.
             let _ = session.observe().await;
         }
         let state = if done.is_ok() { StepState::Applied } else { StepState::Failed };
@@ -96,7 +96,7 @@ async fn restore(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
     Ok(pass.close(sessions, Outcome::Changed).await)
 }
 
-/// Says which archives the hosts have.
+/// Prints the archives on the hosts.
 async fn list(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     for (name, session) in sessions {
         let session = session.lock().await;
@@ -114,7 +114,7 @@ async fn list(context: &Context, pass: &mut Pass, sessions: &Sessions) {
     }
 }
 
-/// The archive that is meant: a file of this machine, where there is one, else one of the host by its name.
+/// Returns the chosen archive: a file on the runner if there is one, or else an archive on the host by its name.
 fn choose(archive: &str, other: bool) -> Result<Chosen, Failure> {
     let path = Utf8Path::new(archive);
     let Some(name) = ArchiveName::parse(path.file_name().unwrap_or_default()) else {
@@ -137,7 +137,7 @@ fn digest(path: &Utf8Path) -> std::io::Result<String> {
     Ok(HEXLOWER.encode(&digest_of(std::fs::File::open(path)?)?))
 }
 
-/// Everything that must hold before the lease is asked for; the environment's name is the consent.
+/// Checks everything that must hold before the lease is taken; the environment's name is the consent.
 async fn consent(context: &Context, session: &Session, args: &Args, archive: &str) -> Result<(), Failure> {
     let name = session.prepared.name();
     if let Some(refused) = resource::preflight(Kind::Access, &session.prepared.subject(), &session.facts) {
@@ -179,7 +179,7 @@ async fn carry_out(session: &mut Session, command: &Command) -> Result<(), Failu
     session.run(command).await.map(|_| ())
 }
 
-/// A refusal in the archive's own words.
+/// Turns the script's refusal of an archive into the failure's message.
 fn refused(failure: Failure, name: &str) -> Failure {
     let said = failure.details.as_deref().and_then(|said| said.lines().last());
     match said.filter(|_| failure.reason == Reason::BackupInvalid) {

@@ -1,4 +1,4 @@
-//! `deployer resume`: ends a suspension. Never applies anything by itself.
+//! `deployer resume`: ends a suspension. Applies nothing.
 
 use super::look;
 use super::pass::{Keep, Pass, refuse};
@@ -24,7 +24,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     mark(context, &args.environments, false).await.unwrap_or_else(|failures| refuse(context, &failures))
 }
 
-/// Marks environments on their hosts as suspended or not.
+/// Marks environments on their hosts as suspended or not suspended.
 pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
     let environments = pass.select(names, false)?;
@@ -64,7 +64,7 @@ pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Resul
 
 async fn write(context: &Context, session: &mut Session, floor: u64, suspended: bool) -> Result<(), Failure> {
     if session.connection.is_none() {
-        // There is no host to remember it: the record does.
+        // There is no host that could store the mark: the record stores it.
         if let Some(marker) = &mut session.facts.access.marker {
             marker.suspended = suspended;
         }

@@ -1,4 +1,4 @@
-//! `deployer rollback`: back to an earlier release, files and images together. Never touches volumes and
+//! `deployer rollback`: goes back to an earlier release, its files and images together. Does not change volumes or
 //! other data.
 
 use super::apply::Trusted;

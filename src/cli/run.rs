@@ -1,4 +1,4 @@
-//! `deployer run`: apply up to the stage `running`. Never tears down.
+//! `deployer run`: applies up to the stage `running`. Destroys nothing.
 
 use super::{Context, Ending, apply, converge};
 use crate::model::state::Stage;

@@ -1,4 +1,4 @@
-//! Saved plans on this machine: written by `plan --out`, read by `apply FILE` and `show FILE`. Never contacts a host.
+//! Saved plans on the runner: written by `plan --out`, read by `apply FILE` and `show FILE`. Contacts no host.
 
 use super::pass::Pass;
 use super::{Context, consent};
@@ -13,7 +13,7 @@ use camino::Utf8Path;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
-/// Whether an argument names a saved plan: names of environments hold neither dots nor slashes.
+/// Returns true if an argument names a saved plan: names of environments contain neither dots nor slashes.
 pub fn is_file(argument: &str) -> bool {
     argument.contains(['.', '/'])
 }
@@ -32,13 +32,13 @@ pub fn read(path: &str) -> Result<SavedFile, Failure> {
     SavedFile::parse(&text, Utf8Path::new(path))
 }
 
-/// A file's text, which is never held beyond the limit.
+/// Reads a file's text. Reads no more than the limit.
 fn text(path: &str) -> io::Result<String> {
     let bytes = bounded::whole(std::fs::File::open(path)?, LIMIT)?;
     String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Binds a plan to what was just observed, seals it and writes it, readable by its owner only.
+/// Binds a plan to the current observation, seals it and writes it, readable only by its owner.
 pub async fn write(
     context: &Context,
     path: &Utf8Path,
@@ -65,7 +65,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Replaces the file at once; a new one has mode 0600.
+/// Replaces the file atomically; a new file has mode 0600.
 fn put(path: &Utf8Path, text: &str) -> io::Result<()> {
     if text.len() as u64 > LIMIT {
         return Err(io::Error::other(format!("it has more than {LIMIT} bytes")));
@@ -78,7 +78,7 @@ fn put(path: &Utf8Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What keeps a saved plan from being applied to this manifest at all.
+/// Returns the failures that make a saved plan unusable with this manifest.
 pub fn fits(saved: &SavedPlan, project: &str, known: &dyn Fn(&str) -> bool) -> Result<(), Vec<Failure>> {
     if saved.plan.project != project {
         let message = format!("The saved plan is of project {}, the manifest of {project}", saved.plan.project);
@@ -90,7 +90,7 @@ pub fn fits(saved: &SavedPlan, project: &str, known: &dyn Fn(&str) -> bool) -> R
     if failures.is_empty() { Ok(()) } else { Err(failures) }
 }
 
-/// Everything that moved since the plan was made, environment by environment, or that was changed in its file since.
+/// Returns a failure for each environment that changed since the plan was made, or whose plan was changed in the file.
 pub async fn stale(
     context: &Context,
     pass: &Pass,
@@ -102,13 +102,13 @@ pub async fn stale(
     let (plan, directory) = (&file.plan, context.manifest_directory());
     let mut failures = Vec::new();
     for (name, session) in sessions {
-        // What is refused has no steps, and its own failure says why.
+        // A refused environment has no steps, and its own failure gives the reason.
         let refused = proposal.refused.iter().any(|failure| failure.environment.as_ref() == Some(name));
         let steps = if refused { &plan.plan.steps } else { &view.steps };
         let session = session.lock().await;
         let now = plan.bind(&session.prepared, &session.facts, &directory);
         let seal = file.check(name, files::key(&session.prepared.subject(), &session.facts));
-        // Under another key no seal tells anything, and the plan is stale.
+        // With another key the seal proves nothing, and the plan is stale.
         let same_key = plan.environments.get(name).is_some_and(|then| then.key == now.key);
         if same_key && seal == Seal::Broken {
             failures.push(forged(name));

@@ -1,4 +1,5 @@
-//! `deployer schema`: what a manifest may say, for editors. Never anything but what is read.
+//! `deployer schema`: prints the JSON schema of the manifest, for editors. The schema accepts exactly what deployer
+//! reads.
 
 use super::{Context, Ending};
 use crate::manifest;

@@ -1,4 +1,4 @@
-//! `deployer show`: one environment as the engine sees it. Never shows a secret.
+//! `deployer show`: prints one environment with its defaults, or a saved plan. Shows no secret.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, saved};
@@ -26,7 +26,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
     shown.unwrap_or_else(|failures| refuse(context, &failures))
 }
 
-/// A saved plan needs neither its manifest nor its hosts.
+/// Prints a saved plan. Needs neither the manifest nor the hosts.
 fn show_plan(context: &Context, path: &str) -> Result<Ending, Failure> {
     let SavedPlan { made_at, by, environments, plan, .. } = saved::read(path)?.plan;
     let serials = environments.iter().map(|(name, bound)| format!("{name} at serial {}", bound.serial));

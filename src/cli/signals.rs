@@ -1,4 +1,4 @@
-//! What the first signal asks for and the second one does. Never ends the process itself.
+//! The handling of signals: the first one requests a stop, the second one ends the work. Does not exit the process.
 
 use super::{Context, Ending};
 use crate::model::event::{Event, Outcome};
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-/// Whether work is to end at the next good moment.
+/// A request to end work at the next safe point.
 #[derive(Debug, Default)]
 pub struct Stop {
-    /// Set by the first signal.
+    /// True after the first signal.
     pub flag: AtomicBool,
     told: Notify,
 }
@@ -20,7 +20,7 @@ impl Stop {
     pub async fn wait(&self) {
         let told = self.told.notified();
         tokio::pin!(told);
-        // Listens before it looks, so that a signal in between is not missed.
+        // The wait is registered before the flag is read, so that no signal in between is missed.
         told.as_mut().enable();
         if !self.flag.load(Ordering::Relaxed) {
             told.await;
@@ -34,7 +34,7 @@ impl Stop {
     }
 }
 
-/// Works until its end or a second signal. Where a signal came, the exit code is that signal's.
+/// Runs work until it ends or a second signal comes. After a signal, the exit code is that of the signal.
 pub async fn heed<W: Future<Output = Ending>>(context: &Context, work: impl FnOnce(Arc<Stop>) -> W) -> Ending {
     let stop = Arc::new(Stop::default());
     let code = AtomicU8::new(0);

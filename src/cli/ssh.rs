@@ -1,4 +1,4 @@
-//! `deployer ssh`: a shell on the host, as the manifest says to reach it. Never becomes root by itself.
+//! `deployer ssh`: opens a shell on the host with the manifest's connection settings. Does not become root.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, hand_over};
@@ -19,7 +19,7 @@ pub struct Args {
     pub command: Vec<String>,
 }
 
-/// Runs the command; the exit code of ssh is ours.
+/// Runs the command, and returns the exit code of ssh.
 pub async fn run(context: &Context, args: Args) -> Ending {
     Box::pin(ssh(context, &args)).await.unwrap_or_else(|failures| refuse(context, &failures))
 }

@@ -1,4 +1,4 @@
-//! `deployer state`: what is recorded here of environments, by hand. Never contacts a host.
+//! `deployer state`: changes the records of environments by hand. Contacts no host.
 
 use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending, consent};

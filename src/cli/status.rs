@@ -1,4 +1,4 @@
-//! `deployer status`: environments as they stand. Never changes anything.
+//! `deployer status`: prints the status of environments. Changes nothing.
 
 use super::pass::refuse;
 use super::{Context, Ending, look};

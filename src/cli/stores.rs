@@ -1,12 +1,12 @@
-//! The stores that a command opened. They have one owner, which closes them when the command has ended, whichever way:
-//! by a result, a failure or a signal, and whoever still has a share of one.
+//! The stores that a command opened. Their single owner closes them when the command has ended: with a result, a
+//! failure or a signal, even if other code still shares a store.
 
 use crate::io::store::Store;
 use crate::model::failure::Failure;
 use camino::Utf8Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The stores that are open.
+/// The open stores.
 #[derive(Clone, Default)]
 pub struct Stores(Arc<Mutex<Vec<Arc<Store>>>>);
 
@@ -21,7 +21,7 @@ impl Stores {
         Ok(Store::open_existing(url, directory).await?.map(|store| self.keep(store)))
     }
 
-    /// Reads a store, as [`Store::read`] does.
+    /// Opens a store for reading, as [`Store::read`] does.
     pub async fn read(&self, url: &str, directory: &Utf8Path) -> Result<Option<Arc<Store>>, Failure> {
         Ok(Store::read(url, directory).await?.map(|store| self.keep(store)))
     }
@@ -32,7 +32,7 @@ impl Stores {
         store
     }
 
-    /// Closes all of them.
+    /// Closes all stores.
     pub async fn close(&self) {
         let open = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for store in open {

@@ -1,4 +1,4 @@
-//! `deployer suspend`: an environment is left alone until it is resumed. Never stops anything on the host.
+//! `deployer suspend`: leaves an environment alone until it is resumed. Stops nothing on the host.
 
 use super::pass::refuse;
 use super::{Context, Ending, resume};

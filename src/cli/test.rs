@@ -1,4 +1,4 @@
-//! `deployer test`: the declared checks, now. Never changes anything.
+//! `deployer test`: runs the declared checks now. Changes nothing.
 
 use super::pass::refuse;
 use super::{Context, Ending, look};

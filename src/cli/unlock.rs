@@ -1,5 +1,5 @@
 //! `deployer unlock`: takes the lease, or the lock on the infrastructure's state, away from a run that cannot be waited
-//! for. Never needed where that run died on this machine: both are taken over by themselves.
+//! for. Not needed if that run died on this machine: a new run takes over both by itself.
 
 use super::look;
 use super::pass::{Keep, Pass, refuse};
@@ -70,7 +70,7 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
             Ok(()) => {
                 outcome = Outcome::Changed;
                 context.say(Event::Note(format!("{name} is free; the other run is refused from now on")));
-                // What a run that lives has begun may end by itself.
+                // A command of a run that is alive may end by itself.
                 if held.is_silent()
                     && let Err(failure) = clear(context, &mut session, floor).await
                 {
@@ -83,7 +83,7 @@ async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
     Ok(pass.close(sessions, outcome).await)
 }
 
-/// Ends what a run that is gone has left running on the host, under a lease of our own; false where that was nothing.
+/// Ends the commands that a dead run left running on the host, under a new lease. Returns false if there were none.
 async fn clear(context: &Context, session: &mut Session, floor: u64) -> Result<bool, Failure> {
     if session.facts.access.marker.is_none() {
         return Ok(false);
@@ -97,7 +97,7 @@ async fn clear(context: &Context, session: &mut Session, floor: u64) -> Result<b
     Ok(ended)
 }
 
-/// Frees the lock on the infrastructure's state; `None` where nobody has it.
+/// Frees the lock on the infrastructure's state. Returns `None` if the state is not locked.
 async fn state(context: &Context, pass: &Pass, args: &Args) -> Result<Option<()>, Failure> {
     let (project, name) = (pass.manifest.project.as_str(), args.environment.as_str());
     let environment = pass.manifest.environments.get(name);
@@ -129,7 +129,7 @@ async fn state(context: &Context, pass: &Pass, args: &Args) -> Result<Option<()>
     Ok(Some(()))
 }
 
-/// Whether what somebody has may be taken away.
+/// Asks for consent to take away a lease or a lock.
 fn consent(context: &Context, args: &Args, held: &str) -> Result<(), Failure> {
     if args.yes || context.confirm(&format!("{held}. Take it away?")) {
         return Ok(());

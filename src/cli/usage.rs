@@ -1,4 +1,4 @@
-//! Command lines that are not commands: help, the version, mistakes. Never exits with clap's code.
+//! Command lines that run no command: help, the version, mistakes. Uses deployer's exit codes instead of clap's.
 
 use super::{Ending, end as conclude};
 use crate::model::event::{Event, Outcome};
@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Says what clap found, in the form that the arguments ask for as far as they can be understood.
+/// Prints clap's result, in the format that the arguments ask for as far as they can be parsed.
 pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let flags = || arguments.iter().skip(1).filter_map(|argument| argument.to_str()).take_while(|text| *text != "--");
     let color = flags()
@@ -56,7 +56,7 @@ fn text(error: &clap::Error, format: Format, color: ColorChoice) -> String {
     if colored { text.ansi().to_string() } else { text.to_string() }
 }
 
-/// Clap's text in our words: its first paragraph, its tips as the hint, the usage below.
+/// Converts clap's text to a failure: its first paragraph is the message, its tips are the hint, the usage is below.
 fn failure(text: &str) -> Failure {
     let mut paragraphs = text.trim().split("\n\n");
     let first = paragraphs.next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What a reader wants to see of a step before it runs: diffs of changed files, the services they
-//! restart. Never shows a secret's content.
+//! Adds to a step the details that a reader needs before it runs: diffs of changed files and the services that they
+//! restart. Does not show the content of secrets.
 
 use crate::model::event::{Change, PlannedStep};
 use crate::model::failure::Failure;
@@ -14,12 +14,12 @@ use similar::TextDiff;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Text beyond this is not diffed (bytes).
+/// The largest text that is diffed (bytes).
 const LIMIT: u64 = 64 << 10;
-/// How long the shortest diff is looked for; after that, a longer one is taken.
+/// The time limit of the search for the shortest diff; after it, a longer diff is used.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Adds diffs and remarks to a step that changes files. Asks the host once for their content.
+/// Adds diffs and notes to a step that changes files. Asks the host once for the content of the files.
 pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
     let changes = &mut step.changes;
     match step.kind {
@@ -68,7 +68,7 @@ fn secret(value: &str) -> bool {
 /// The services that read each file.
 type Readers<'a> = BTreeMap<&'a Utf8Path, BTreeSet<&'a str>>;
 
-/// Looks at each service once, however many files change.
+/// Maps each file to its readers. Looks at each service once, however many files change.
 fn readers(records: &BTreeMap<String, ServiceRecord>) -> Readers<'_> {
     let mut readers = Readers::new();
     for (name, service) in records {
@@ -105,13 +105,13 @@ fn diff(path: &Utf8Path, live: &BTreeMap<Utf8PathBuf, String>, file: Option<&Fil
     Some(unified(old, &new))
 }
 
-/// The unified diff of two texts.
+/// Returns the unified diff of two texts.
 #[must_use]
 pub fn unified(old: &str, new: &str) -> String {
     TextDiff::configure().timeout(PATIENCE).diff_lines(old, new).unified_diff().context_radius(2).to_string()
 }
 
-/// A file's content where it is text and small enough to be diffed. It may be a secret.
+/// Returns a file's content if it is text and small enough to be diffed. The content may be a secret.
 #[must_use]
 pub fn text(file: &File) -> Option<String> {
     String::from_utf8(file.read(LIMIT).ok()?).ok()

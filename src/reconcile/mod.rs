@@ -1,4 +1,4 @@
-//! The engine: observes hosts, proposes a plan, asks for consent, executes it, and does so again.
+//! The reconcile engine: observes hosts, proposes a plan, asks for consent, executes the plan, and repeats.
 
 pub mod annotate;
 pub mod compare;

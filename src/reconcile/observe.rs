@@ -1,5 +1,5 @@
-//! The first look of a pass: what OpenTofu says of machines, connections, one observation of each host. Never changes
-//! anything.
+//! The first observation of a pass: OpenTofu's plans for machines, connections, one observation of each host. Changes
+//! nothing.
 
 use crate::io::ssh::Host;
 use crate::io::store::Record;
@@ -20,23 +20,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// What a look needs beside what it looks at.
+/// The context of an observation.
 pub struct Survey<'a> {
-    /// What is recorded of the environments.
+    /// The records of the environments.
     pub records: &'a BTreeMap<String, Record>,
-    /// How they are treated.
+    /// The settings of the pass.
     pub request: &'a Request,
-    /// Connections that were kept, where there are some.
+    /// Open connections that are reused, if any.
     pub kept: Option<&'a Kept>,
-    /// What machines are made with.
+    /// The tools that make machines.
     pub workshop: &'a Workshop,
-    /// Where events go.
+    /// The receiver of events.
     pub sink: &'a Sink,
-    /// Asked whether an unknown host key is to be trusted.
+    /// The callback that asks whether to trust an unknown host key.
     pub vouch: Vouch<'a>,
 }
 
-/// Looks at all of them, several at once. What fails is returned by environment.
+/// Observes all environments, several at once. Returns failures with their environments.
 pub async fn observe(prepared: Vec<Prepared>, survey: &Survey<'_>) -> (Sessions, Vec<(Prepared, Failure)>) {
     let all = futures::stream::iter(prepared.into_iter().map(|prepared| survey.one(prepared)));
     let results: Vec<_> = all.buffer_unordered(survey.request.parallel.max(1)).collect().await;
@@ -73,7 +73,7 @@ impl Survey<'_> {
             Ok(self.without_host(prepared, record))
         } else {
             match Box::pin(self.contact(prepared, record, machine.as_ref(), goes)).await {
-                // Nothing on it is needed any more: it may have gone already.
+                // The plan deletes the machine: it may already be gone.
                 Err((prepared, failure)) if goes && failure.reason.exit() == 7 => {
                     Ok(self.without_host(prepared, record))
                 }
@@ -92,7 +92,7 @@ impl Survey<'_> {
         })
     }
 
-    /// What is proposed about the machine, where there is one to be asked about.
+    /// Returns OpenTofu's proposal for the machine, or `None` if the pass does not ask.
     async fn machine(&self, prepared: &mut Prepared) -> Result<Option<Machine>, Failure> {
         if self.request.outside == Outside::LeftAlone || self.request.goal == Goal::RollBack {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Survey<'_> {
         Box::pin(self.workshop.survey(prepared, taking_down, self.sink)).await
     }
 
-    /// Connects, over a connection that was kept where there is one, and looks.
+    /// Connects, over a kept connection if there is one, and observes the host.
     async fn contact(
         &self,
         mut prepared: Prepared,
@@ -115,7 +115,7 @@ impl Survey<'_> {
             && let Some(host) = kept.take(&prepared, &known).await
         {
             match self.look(prepared, host).await {
-                // It broke since the last look, maybe for good: a new one tells.
+                // The kept connection broke since the last observation, maybe for good: a new connection shows which.
                 Err((again, failure)) if failure.reason == Reason::ConnectionLost => prepared = again,
                 looked => return looked,
             }
@@ -124,7 +124,7 @@ impl Survey<'_> {
         let wait = if patient { prepared.environment.ssh.wait } else { Duration::ZERO };
         let accept_new = self.request.trust.new_host_keys;
         let mut opened = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;
-        // A run that was killed may have made the machine as the manifest has it, and not noted how it is reached.
+        // A killed run may have made the machine as the manifest defines it, without recording how it is reached.
         let recalled = prepared.environment.ssh.clone();
         if matches!(&opened, Err(failure) if failure.reason.exit() == 7)
             && machine::as_declared(&mut prepared.environment)
@@ -145,7 +145,7 @@ impl Survey<'_> {
         }
     }
 
-    /// The first look at a host.
+    /// Observes a host for the first time.
     async fn look(&self, prepared: Prepared, host: Host) -> Result<Session, (Prepared, Failure)> {
         let mut session = Session::new(prepared, Some(host), self.sink.clone());
         session.asks = self.request.outside == Outside::Asked;
@@ -158,7 +158,7 @@ impl Survey<'_> {
         }
     }
 
-    /// There is no host to remember anything: the record does in its place.
+    /// Builds a session without a host. Facts that a host would remember come from the record.
     fn without_host(&self, prepared: Prepared, record: Option<&Record>) -> Session {
         let environment = &prepared.environment;
         let known = record.filter(|record| record.stage != Stage::Created);
@@ -170,12 +170,12 @@ impl Survey<'_> {
     }
 }
 
-/// Whether the machine as it is will not be there any more.
+/// Returns true if the plan deletes or replaces the current machine.
 fn goes(environment: &Environment, seen: &Seen) -> bool {
     seen.taking_down || environment.provision.as_ref().is_some_and(|provision| seen.is_new(&provision.machine))
 }
 
-/// The machine as the record has it, where nobody was asked.
+/// Returns the machine as the record describes it, for a pass that asked no provider.
 fn remembered(environment: &Environment) -> Option<Seen> {
     let exists = !environment.address.is_empty();
     environment.provision.as_ref().map(|_| Seen { exists, ..Seen::default() })

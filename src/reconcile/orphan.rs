@@ -1,5 +1,5 @@
-//! An environment that is recorded and no longer in the manifest, as far as the record knows it: enough to take it
-//! off its host, or its machine down. Never brought anywhere else.
+//! An environment that is deployed but no longer in the manifest, rebuilt from its record: enough to remove it from its
+//! host or to destroy its machine, and nothing more.
 
 use crate::io::store::Record;
 use crate::manifest::environment::{
@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The environment that `record` is of, and what made its machine, where deployer did; `None` where the record does not
-/// say how to reach it.
+/// Returns the environment of `record`, with `provision` for a machine that deployer made, or `None` if the record does
+/// not hold the way to its host.
 #[must_use]
 pub fn environment(project: &Name, name: &str, record: &Record, provision: Option<Provision>) -> Option<Environment> {
     let reach = record.reach.as_ref()?;

@@ -1,5 +1,4 @@
-//! An environment made ready on this machine: its secrets resolved, its release rendered, its steps
-//! found. Never contacts a host.
+//! Prepares an environment on the runner: resolves its secrets, renders its release, finds its steps. Contacts no host.
 
 use crate::io::secret;
 use crate::io::store::Record;
@@ -18,13 +17,13 @@ use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// An environment read from the manifest, its secrets resolved, its release rendered.
+/// An environment from the manifest, with its secrets resolved and its release rendered.
 pub struct Prepared {
-    /// What the manifest says.
+    /// The environment as the manifest defines it.
     pub environment: Environment,
-    /// What would be sent.
+    /// The release that would be sent.
     pub release: Option<Release>,
-    /// Hides the environment's secrets in what hosts print.
+    /// The redactor that hides the environment's secrets in the output of hosts.
     pub redactor: Arc<Redactor>,
     /// See [`Subject::retry`].
     pub retry: bool,
@@ -32,12 +31,12 @@ pub struct Prepared {
     pub take_over: bool,
     /// See [`Subject::fallback_key`].
     pub fallback_key: DigestKey,
-    /// What the manifest asked for when each kind was last seen as wanted, as [`drift::wishes`] tells it.
+    /// The wishes of the manifest when each kind last matched it, as [`drift::wishes`] returns them.
     pub met: BTreeMap<Kind, String>,
 }
 
 impl Prepared {
-    /// The environment as the rooms see it.
+    /// Returns the environment in the form that the resources in [`crate::resource`] take.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
         Subject {
@@ -49,13 +48,13 @@ impl Prepared {
         }
     }
 
-    /// The environment's name.
+    /// Returns the environment's name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.environment.name.as_str()
     }
 
-    /// The steps from an observed state to the desired one, up to `stage`.
+    /// Returns the steps from an observed state to the desired one, up to `stage`.
     #[must_use]
     pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
         let subject = self.subject();
@@ -73,11 +72,11 @@ impl Prepared {
                 .get(&Kind::Files)
                 .filter(|files| resource::images::redefines(&subject, files))
                 .map(|_| Kind::Files),
-            // An engine that restarts restarts what it runs.
+            // An engine that restarts also restarts its services.
             Kind::Services if changed.get(&Kind::Engine).is_some_and(|facts| facts.contains("ipv6")) => {
                 Some(Kind::Engine)
             }
-            // A machine of another size was off for a moment.
+            // A machine that was resized was off for a moment.
             Kind::Services => [Kind::Infrastructure, Kind::Files, Kind::Images]
                 .into_iter()
                 .find(|leader| changed.contains_key(leader)),
@@ -88,15 +87,15 @@ impl Prepared {
         steps
     }
 
-    /// Returns the facts of an empty host if the machine is still to be created or does not run: nothing can be seen
-    /// inside it.
+    /// Returns the facts of an empty host if the machine does not exist yet or does not run, because nothing inside it
+    /// can be observed.
     fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
         let machine = &self.environment.provision.as_deref()?.machine;
         let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_unseen(machine))?;
         Some(HostFacts { infrastructure, ..HostFacts::default() })
     }
 
-    /// The same, apart from the drift that is left as it is.
+    /// Returns the steps without the drift that is not corrected, and that drift.
     #[must_use]
     pub fn steps_and_rest(&self, facts: &HostFacts, stage: Stage) -> (Vec<PlannedStep>, Vec<Left>) {
         let detect = self.environment.drift.policy == DriftPolicy::Detect && !drift::is_between_releases(facts);
@@ -118,7 +117,7 @@ impl Prepared {
         (steps, rest)
     }
 
-    /// The kinds that differ from the manifest, whoever is to mend that; what is ignored does not count.
+    /// Returns the kinds that differ from the manifest, no matter who fixes them. Ignored drift does not count.
     #[must_use]
     pub fn differing(steps: &[PlannedStep], left: &[Left]) -> Vec<Kind> {
         let left = left.iter().filter(|left| left.why != Why::Ignored).map(|left| left.kind);
@@ -127,14 +126,14 @@ impl Prepared {
     }
 }
 
-/// The steps from what is recorded to what the manifest says, without contact. What was never recorded
-/// is unverified; secrets are not compared.
+/// Returns the steps from the recorded state to the manifest, without contact to a host. A kind that was never recorded
+/// is "unverified". Secrets are not compared.
 #[must_use]
 pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage) -> Vec<PlannedStep> {
     let subject = prepared.subject();
     let mut facts = HostFacts::default();
     let mut observed = record.map(|record| record.state.clone()).unwrap_or_default();
-    // Without the host's key, no digest of a secret can be compared: such files are taken to be as they were.
+    // Digests of secrets cannot be compared without the host's key: such files are taken to be unchanged.
     let secret = |path: &String| {
         let file = prepared.release.as_ref().and_then(|release| release.files.get(camino::Utf8Path::new(path)));
         file.is_some_and(hides)
@@ -167,7 +166,7 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     {
         services.remove(resource::services::RELEASE);
     }
-    // Whether an ignored fact drifted cannot be told without the host: it is left out.
+    // Drift of an ignored fact cannot be detected without the host: such facts are left out.
     for (kind, facts) in &mut observed.0 {
         let wanted = desired.0.entry(*kind).or_default();
         let ignored = |fact: &str| prepared.environment.drift.ignore.iter().any(|rule| rule.covers(*kind, fact));
@@ -202,27 +201,27 @@ pub fn unrecorded(prepared: &Prepared, record: Option<&Record>) -> Vec<String> {
     files.map(|(path, _)| path.to_string()).collect()
 }
 
-/// The values that a command reads where the manifest only names their source. The one place that decides which
-/// commands run a `from_command` or read a `from_file`; `tests/attacks/offline.rs` holds it.
+/// The values that a command resolves if the manifest names only their source. This is the only place that decides
+/// which commands run a `from_command` or read a `from_file`; `tests/attacks/offline.rs` tests it.
 ///
-/// The secrets of a connection (`ssh.identity`, `ssh.sudo_password`) are read by [`crate::reconcile::connect::open`], when there
-/// is a connection to open and not before.
+/// The secrets of a connection (`ssh.identity`, `ssh.sudo_password`) are read by [`crate::reconcile::connect::open`],
+/// only when a connection is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
-    /// Values written in the manifest: `check`, `graph`, `list`, `render --offline` and everything else with
-    /// `--offline`. Nothing is run or read, so a manifest of anybody's can be looked at.
+    /// Values written in the manifest: `check`, `graph`, `list`, `render --offline` and every other command with
+    /// `--offline`. Nothing is run or read, so a manifest from an untrusted source can be inspected.
     Literals,
-    /// Also variables of the runner's environment, so that they are hidden in what hosts print: commands that use a
+    /// Also variables of the runner's environment, so that these are hidden in the output of hosts: commands that use a
     /// host and whose result depends on no secret (`logs`, `ssh`, `exec`, `history`, `backup`, `destroy`, …).
     Connection,
-    /// Everything that gives a value; files that need another one are not compared: `status`.
+    /// All values that can be resolved; files that need a missing value are not compared: `status`.
     Available,
-    /// Everything, and each value must be there: `plan`, `apply`, `render`, `check --secrets`.
+    /// All values, and each must resolve: `plan`, `apply`, `render`, `check --secrets`.
     Everything,
 }
 
 impl Resolve {
-    /// Says whether a value of that source is read.
+    /// Returns true if a value from that source is read.
     #[must_use]
     pub const fn covers(self, source: &SecretSource) -> bool {
         match (self, source) {
@@ -233,7 +232,7 @@ impl Resolve {
         }
     }
 
-    /// A value; `None` where it is not read, or need not be there and is not.
+    /// Returns the value of a source, or `None` if the source is not read, or is missing and not required.
     async fn value(self, source: &SecretSource) -> Result<Option<Value>, Failure> {
         if !self.covers(source) {
             return Ok(None);
@@ -246,11 +245,12 @@ impl Resolve {
     }
 }
 
-/// A function that hides an environment's secrets in all later output. It gets the environment's name and its secrets.
+/// A function that hides an environment's secrets in all later output. Its arguments are the environment's name and its
+/// secrets.
 pub type Hide<'a> = &'a (dyn Fn(&str, &Arc<Redactor>) + Send + Sync);
 
-/// Resolves an environment's values as far as `resolve` goes, and renders its release. Everything it reads is on this
-/// machine. Secrets go to `hide` before an error message can contain them.
+/// Resolves an environment's values as far as `resolve` allows, and renders its release. Reads only files of the
+/// runner. Passes secrets to `hide` before an error message can contain them.
 pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>) -> Result<Prepared, Vec<Failure>> {
     let mut values = BTreeMap::new();
     let mut secrets = Vec::new();
@@ -272,7 +272,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
     for (host, registry) in environment.application.iter().flat_map(|it| &it.registries) {
         match resolve.value(&registry.password).await {
             Ok(Some(value)) => {
-                // As clients of registries keep and send it.
+                // Registry clients keep and send the password in this form.
                 let login = format!("{}:{}", registry.username, value.text.expose_secret());
                 secrets.extend([value.text.clone(), BASE64.encode(login.as_bytes()).into()]);
                 logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
@@ -286,7 +286,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
     let release = match &environment.application {
         Some(application) if failures.is_empty() && !environment.orphaned => {
             let loaded = release::load(application, &values, &redactor);
-            // It knows more now, and may have failed with it.
+            // The load may have added secrets to the redactor, even if it failed.
             hide(environment.name.as_str(), &redactor);
             match loaded {
                 Ok(release) => Some(Release { logins, ..release }),
@@ -305,7 +305,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
     Ok(Prepared { environment, release, redactor, retry: false, take_over: false, fallback_key, met: BTreeMap::new() })
 }
 
-/// The secrets that open the connection, as far as they can be resolved.
+/// Returns a redactor of the secrets that open the connection, as far as they can be resolved.
 pub async fn known_of_access(environment: &Environment) -> Redactor {
     let mut known = Vec::new();
     for source in [environment.ssh.sudo_password.as_ref(), environment.ssh.key_source()].into_iter().flatten() {
@@ -314,7 +314,7 @@ pub async fn known_of_access(environment: &Environment) -> Redactor {
     Redactor::new(&known)
 }
 
-/// What of the secrets that open the connection cannot be resolved.
+/// Returns the failures of the connection secrets that cannot be resolved.
 pub async fn secrets_of_access(environment: &Environment) -> Vec<Failure> {
     let mut failures = Vec::new();
     for source in [environment.ssh.sudo_password.as_ref(), environment.ssh.key_source()].into_iter().flatten() {

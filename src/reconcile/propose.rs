@@ -1,5 +1,5 @@
-//! One pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands are this
-//! function cut at different lengths. Never prints, never reads the command line.
+//! One reconcile pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands run this pass
+//! up to different points. Prints nothing and does not read the command line.
 
 use crate::manifest::environment::Environment;
 use crate::model::event::{Action, Change, Left, PlannedStep, Why};
@@ -12,59 +12,60 @@ use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
 use crate::resource::{self, remove};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a pass leads.
+/// The goal of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// To each environment's own stage, and no further than this one.
+    /// Each environment reaches its own stage, limited to this one.
     Reach(Stage),
-    /// Back to the release that each session names as its target.
+    /// Each environment returns to the release that its session names as its target.
     RollBack,
-    /// Everything of ours comes off the hosts.
+    /// Everything that deployer placed is removed from the hosts.
     Destroy {
-        /// And its data.
+        /// True if the environment's data is deleted too.
         purge: bool,
     },
 }
 
-/// What is taken on trust.
+/// The things that a pass trusts without further proof.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trust {
-    /// An unknown host key is recorded rather than refused.
+    /// True if an unknown host key is recorded instead of refused.
     pub new_host_keys: bool,
-    /// A directory marked as someone else's is taken.
+    /// True if a directory that is marked as another owner's is taken over.
     pub foreign_directories: bool,
 }
 
-/// Whether others than the hosts are asked: registries about images that follow them, providers about machines.
+/// The contact with systems other than the hosts: registries for images, providers for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
-    /// About each thing once.
+    /// Each system is asked once about each thing.
     Asked,
-    /// What they have is of no use here: a machine is where it was last.
+    /// No system is asked: the pass does not need the answers, and a machine is used at its recorded address.
     LeftAlone,
 }
 
-/// How a pass treats the environments it is given.
+/// The settings of a pass for the environments that it is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// Where it leads.
+    /// The goal of the pass.
     pub goal: Goal,
-    /// How many hosts are worked on at once.
+    /// The number of hosts that are worked on at once.
     pub parallel: usize,
-    /// Whether refused and silent hosts are tried again for as long as `ssh.wait` says.
+    /// True if hosts that refuse or do not answer are tried again for as long as `ssh.wait` says.
     pub patient: bool,
-    /// Whether suspended environments are worked on (they were named).
+    /// True if suspended environments are included (the user named them).
     pub resume: bool,
-    /// Whether what cannot be brought back may be planned at all.
+    /// True if steps that destroy data or machines may be planned.
     pub destructive: bool,
-    /// Whether others than the hosts are asked.
+    /// The contact with registries and providers.
     pub outside: Outside,
-    /// What is taken on trust.
+    /// The things that are trusted.
     pub trust: Trust,
 }
 
 impl Goal {
-    /// The stage this pass brings an environment to; `None` where it is taken off its host.
+    /// Returns the stage that this pass brings an environment to, or `None` if the environment is removed from its
+    /// host.
     #[must_use]
     pub fn stage(self, environment: &Environment) -> Option<Stage> {
         match self {
@@ -75,26 +76,27 @@ impl Goal {
     }
 }
 
-/// What is to be done, in order, and what is known to fail before anything is changed.
+/// The steps of a pass in order, and the failures that are known before anything changes.
 #[derive(Default)]
 pub struct Proposal {
-    /// The plan.
+    /// The ordered steps.
     pub plan: Plan,
-    /// Environments of it that are already as wanted.
+    /// Environments that already match the manifest.
     pub converged: Vec<String>,
-    /// Environments left out since they are suspended.
+    /// Environments that are left out because they are suspended.
     pub suspended: Vec<String>,
-    /// Environments that stay at the release somebody rolled them back to, with that rejection.
+    /// Environments that stay at the release that somebody rolled them back to, each with the rejection of the newer
+    /// release.
     pub pinned: Vec<(String, Rejected)>,
-    /// What is known to fail; its environment has no step in the plan.
+    /// Failures that are known in advance. The environment of such a failure has no step in the plan.
     pub refused: Vec<Failure>,
-    /// Drift that is left as it is.
+    /// Drift that is not corrected.
     pub left: Vec<Left>,
-    /// Environments left out since something of theirs would be destroyed, and that was not asked for.
+    /// Environments that are left out because a step would destroy something and the request does not allow that.
     pub spared: Vec<String>,
 }
 
-/// Diffs every session against its manifest. `unreachable` are environments that could not be observed.
+/// Diffs each session against its manifest. `unreachable` lists the environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
     let mut proposal = Proposal::default();
     let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
@@ -132,7 +134,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
         proposal.left.extend(left);
         let torn_down = own.is_empty() && request.goal.stage(environment).is_none();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
-        // Also where nothing is to do: another's directory may hold the same files as ours.
+        // The check also runs if there is nothing to do: a directory of another owner may hold the same files.
         if let Some(failure) = foreseen(&session, &own, request).filter(|_| !torn_down) {
             proposal.refused.push(failure.on(name));
         } else if own.is_empty() {
@@ -152,7 +154,7 @@ fn protected(session: &Session) -> bool {
     resource::access::protected(&session.prepared.subject(), &session.facts)
 }
 
-/// Refuses what the provider would refuse in the middle: it keeps the machine and its volume from being deleted.
+/// Refuses steps that the provider would refuse halfway: its `delete_protection` keeps the machine and the volume.
 fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
     let goes = |step: &PlannedStep| step.kind == Kind::Infrastructure && step.destructive;
     let kept = session.prepared.environment.provision.as_ref()?.machine.kept_by_provider()?;
@@ -163,7 +165,7 @@ fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
     })
 }
 
-/// Says which release is held back. What is live is kept as it is all the same.
+/// Reports the release that is held back. The live release stays as it is.
 fn hold(session: &Session, proposal: &mut Proposal) {
     let Some(rejected) = resource::files::held(&session.prepared.subject(), &session.facts) else { return };
     let name = session.prepared.name();
@@ -176,7 +178,7 @@ fn hold(session: &Session, proposal: &mut Proposal) {
     }
 }
 
-/// The step back to the release that the session names.
+/// Returns the step back to the release that the session names as its target.
 fn way_back(session: &Session) -> Vec<PlannedStep> {
     let step = |target: &ReleaseRecord| PlannedStep {
         environment: session.prepared.name().to_owned(),
@@ -195,7 +197,7 @@ fn way_back(session: &Session) -> Vec<PlannedStep> {
     session.target.as_ref().map(step).into_iter().collect()
 }
 
-/// Refuses what depends on an environment that will not become healthy in this pass.
+/// Refuses the environments that depend on an environment that will not become healthy in this pass.
 fn block(
     proposal: &mut Proposal,
     steps: &mut BTreeMap<String, Vec<PlannedStep>>,
@@ -217,7 +219,7 @@ fn block(
     }
 }
 
-/// Environments with images that could not be compared with their registry, each with the failure that says so.
+/// Returns the environments with images that could not be compared with their registry, each with its failure.
 pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
     let mut found = BTreeMap::new();
     for (name, session) in sessions {
@@ -228,9 +230,10 @@ pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
     found
 }
 
-/// What is known to fail before anything is changed: another's directory, no room, no way to install.
+/// Returns the failure that is known before anything changes: a directory of another owner, a full disk, no way to
+/// install.
 fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Option<Failure> {
-    // Of a machine that is to come nothing is known.
+    // Nothing is known about a machine that does not exist yet.
     session.connection.as_ref()?;
     let subject = session.prepared.subject();
     let (environment, facts) = (&session.prepared.environment, &session.facts);
@@ -251,7 +254,7 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
     })
 }
 
-/// The steps that take an environment off its host; a machine that we made goes with everything on it.
+/// Returns the steps that remove an environment from its host. A machine that deployer made is deleted as a whole.
 fn removal(session: &Session) -> Vec<PlannedStep> {
     if session.prepared.environment.provision.is_some() {
         let all = session.prepared.steps(&session.facts, Stage::Provisioned).into_iter();

@@ -1,5 +1,4 @@
-//! How an environment stands: its stage, health and endpoints, derived from one observation. Never asks
-//! a host.
+//! The status of an environment: its stage, health and endpoints, derived from one observation. Contacts no host.
 
 use crate::io::store::{Reach, Record};
 use crate::manifest::environment::{Application, Environment, Identity};
@@ -11,7 +10,7 @@ use crate::resource::{self, HostFacts, Subject};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// What is to be saved of this observation.
+/// Builds the record of this observation.
 #[must_use]
 pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
     let subject = session.prepared.subject();
@@ -44,7 +43,7 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
     }
 }
 
-/// What is to be kept of the way to an environment, for when its entry is gone.
+/// Returns the way to the host, which is recorded for the time after the entry is removed from the manifest.
 fn reach(environment: &Environment) -> Reach {
     let identity_file = match &environment.ssh.identity {
         Some(Identity::File(path)) => Some(path.to_string()),
@@ -61,7 +60,7 @@ fn reach(environment: &Environment) -> Reach {
     }
 }
 
-/// Who else works on it.
+/// Returns the holder of the environment's lease, if that is another run.
 fn others(session: &Session) -> Option<String> {
     let ours = session.lease.as_ref().map(|lease| &lease.key);
     let held = session.facts.access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
@@ -69,7 +68,7 @@ fn others(session: &Session) -> Option<String> {
     Some(holder.to_string())
 }
 
-/// What was asked for of the kinds that are as wanted; of the others, what was when they last were.
+/// Returns the wishes of the kinds that now match the manifest; for the other kinds, the wishes when they last matched.
 fn met(session: &Session, state: &State) -> BTreeMap<Kind, String> {
     let subject = session.prepared.subject();
     let desired = resource::desired(&subject, &session.facts);
@@ -80,7 +79,7 @@ fn met(session: &Session, state: &State) -> BTreeMap<Kind, String> {
     met
 }
 
-/// The furthest stage whose things are really there.
+/// Returns the furthest stage whose resources really exist.
 fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
     let desired = resource::desired(subject, facts);
     let same = |kind: Kind| state.0.get(&kind) == desired.0.get(&kind);
@@ -114,7 +113,7 @@ fn health(state: &State) -> Health {
     }
 }
 
-/// Services that are well, with what their backups add to that.
+/// Combines the health of the services with the state of their backups.
 fn with(health: Health, backup: Option<&BackupView>) -> Health {
     match backup {
         Some(backup) if health != Health::None && (backup.overdue || backup.restoring.is_some()) => Health::Unhealthy,
@@ -122,7 +121,7 @@ fn with(health: Health, backup: Option<&BackupView>) -> Health {
     }
 }
 
-/// Where the public reaches what the services publish; ports bound to loopback are left out.
+/// Returns the public URLs of the ports that the services publish. Ports bound to loopback are left out.
 fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
     use crate::manifest::environment::CheckProbe;
     let address = environment.public_addresses.first().map_or_else(|| environment.address.clone(), ToString::to_string);
@@ -143,7 +142,7 @@ fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a Publ
     endpoints
 }
 
-/// One environment as it is shown: what the record says, and what the manifest and a failed look add.
+/// Builds the view of one environment from its record, the manifest and a failed observation.
 #[must_use]
 pub fn view(
     environment: &Environment,

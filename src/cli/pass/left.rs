@@ -1,5 +1,5 @@
-//! What is recorded, or was made, and is no longer in the manifest: said, and taken up again where its destruction is asked
-//! for by name. Never touched otherwise.
+//! Environments and machines that are recorded but no longer in the manifest: prints warnings, and selects them only if
+//! the user asks for their destruction by name.
 
 use super::Pass;
 use crate::manifest::environment::Environment;
@@ -8,8 +8,8 @@ use crate::model::failure::{Failure, Reason};
 use crate::reconcile::orphan;
 
 impl Pass {
-    /// Warns of environments that are recorded and no longer in the file; a file without any is refused
-    /// while some are recorded.
+    /// Warns of environments that are recorded but no longer in the manifest. Refuses a manifest without any
+    /// environments while some are recorded.
     pub async fn orphans(&self) -> Result<(), Failure> {
         if self.manifest.environments.is_empty() && !self.records.is_empty() {
             let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -17,7 +17,7 @@ impl Pass {
             return Err(Failure::new(Reason::ManifestEmptied, message));
         }
         let left: Vec<&String> = self.records.keys().filter(|name| !self.knows(name)).collect();
-        // Seldom is there any: the store is asked only then.
+        // The store is asked only if there are such environments, which is rare.
         let machines = if left.is_empty() { Vec::new() } else { self.machines().await? };
         for name in left {
             let does = if machines.contains(name) { "takes its machine down" } else { "takes it off its host" };
@@ -29,7 +29,7 @@ impl Pass {
         Ok(())
     }
 
-    /// Warns of machines that deployer made for environments that have no machine of ours any more.
+    /// Warns of machines that deployer made for environments that are no longer provisioned.
     pub(super) async fn left_machines(&self) -> Result<(), Failure> {
         let environments = &self.manifest.environments;
         let ours = |environment: &Environment| environment.provision.is_some();
@@ -50,7 +50,7 @@ impl Pass {
         Ok(())
     }
 
-    /// The environments of the project that have a machine which deployer made.
+    /// Returns the environments of the project that have a machine which deployer made.
     async fn machines(&self) -> Result<Vec<String>, Failure> {
         match &self.store {
             Some(store) => store.with_infrastructure(self.manifest.project.as_str()).await,
@@ -58,10 +58,11 @@ impl Pass {
         }
     }
 
-    /// An environment that left the manifest, as far as it is remembered; `None` where nothing says how to reach it.
+    /// Returns an environment that left the manifest, rebuilt from its record, or `None` if the record does not hold
+    /// the way to its host.
     ///
     /// # Errors
-    /// `InfrastructureExists` where deployer made its machine, and nobody knows how it is taken down.
+    /// `InfrastructureExists` if deployer made its machine, and no recipe for destroying the machine is saved.
     async fn orphan(&self, name: &str) -> Result<Option<Environment>, Failure> {
         let (Some(store), Some(record)) = (&self.store, self.records.get(name)) else { return Ok(None) };
         let project = &self.manifest.project;
@@ -80,7 +81,8 @@ impl Pass {
         Ok(orphan::environment(project, name, record, provision))
     }
 
-    /// As [`Pass::select`], for a command that changes hosts: also what left the manifest and is to be destroyed by name.
+    /// Selects environments like [`Pass::select`], for a command that changes hosts. Includes environments that left
+    /// the manifest and are destroyed by name.
     pub async fn select_to_change(
         &self,
         names: &[String],

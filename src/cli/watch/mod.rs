@@ -1,5 +1,5 @@
-//! `deployer watch`: the pass of `apply`, again and again, one environment at a time. Never destroys anything, and
-//! never takes up what is suspended.
+//! `deployer watch`: runs the pass of `apply` repeatedly for each environment. Destroys nothing, and does not resume
+//! suspended environments.
 
 mod pass;
 mod watching;
@@ -39,12 +39,12 @@ pub struct Args {
     pub parallel: u16,
 }
 
-/// Where to serve HTTP.
+/// The address of the HTTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Nowhere.
+    /// No HTTP is served.
     Off,
-    /// There.
+    /// HTTP is served at this address.
     At(SocketAddr),
 }
 
@@ -85,7 +85,7 @@ async fn watch(context: &Context, args: &Args, stop: &Arc<Stop>) -> Result<(), V
         Listen::Off => None,
         Listen::At(address) => {
             let listener = http::listen(address).await.map_err(|failure| vec![failure])?;
-            // The port is the system's choice where 0 was asked for.
+            // With port 0, the system chooses the port.
             let address = listener.local_addr().unwrap_or(address);
             if !address.ip().is_loopback() {
                 let message = format!("{address} is open to others: they can read the state of every environment");
@@ -103,7 +103,7 @@ async fn watch(context: &Context, args: &Args, stop: &Arc<Stop>) -> Result<(), V
     watched.map_err(|failure| vec![failure])
 }
 
-/// Says what happened to the watch.
+/// Emits an event of the watch.
 pub fn say(context: &Context, event: Happening, environment: Option<&str>, message: impl Into<String>) {
     let environment = environment.map(str::to_owned);
     context.say(Event::Watch(WatchView { at: (context.now)(), event, environment, message: message.into() }));

@@ -1,5 +1,5 @@
-//! One pass of a watch over one environment: that of `apply`, said more quietly. Never waits for a host, and never says
-//! twice in a row what did not change.
+//! One pass of `watch` over one environment: the pass of `apply` with less output. Does not wait for a host, and does
+//! not print unchanged results again.
 
 use crate::cli::converge::{self, Asked};
 use crate::cli::pass::Pass;
@@ -21,48 +21,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a pass is given. It owns everything, since it runs beside others.
+/// The input of a pass. It owns all its data, because passes run in parallel.
 pub struct Job {
-    /// What every command is given.
     pub context: Context,
     /// The manifest that is followed.
     pub manifest: Arc<Manifest>,
     /// The store, shared by all passes.
     pub store: Arc<Store>,
-    /// The environment, with what is quarantined among what it ignores.
+    /// The environment. Its quarantined facts are among those that it ignores.
     pub environment: Environment,
-    /// What was said of it last.
+    /// The last output about the environment.
     pub said: Said,
-    /// Connections of earlier passes.
+    /// The connections of earlier passes.
     pub kept: Arc<Kept>,
-    /// Set by a signal.
+    /// The stop request that a signal sets.
     pub stop: Arc<Stop>,
 }
 
-/// What was said of an environment, so as not to say it again.
+/// The output about an environment, kept so that it is not repeated.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     view: String,
     warnings: BTreeSet<String>,
 }
 
-/// How a pass ended.
+/// The result of a pass.
 pub struct Done {
-    /// For the schedule.
+    /// The result for the schedule.
     pub end: End,
-    /// How the environment stands.
     pub view: Option<EnvironmentView>,
-    /// Steps that changed something.
+    /// The number of steps that changed something.
     pub applied: usize,
-    /// Facts that had drifted and were put right.
+    /// The facts that had drifted and were corrected.
     pub corrected: Vec<(Kind, String)>,
-    /// How long it took.
     pub took: Duration,
-    /// What was said.
     pub said: Said,
 }
 
-/// What is heard of a pass while it runs.
+/// The events of a running pass, collected.
 #[derive(Default)]
 struct Heard {
     before: Said,
@@ -72,7 +68,7 @@ struct Heard {
     applied: BTreeSet<Kind>,
 }
 
-/// Runs the pass; `None` where a signal ended it before anything was changed.
+/// Runs the pass. Returns `None` if a signal ended it before anything was changed.
 pub async fn run(job: Job) -> Option<Done> {
     let begun = Instant::now();
     let heard = Arc::new(Mutex::new(Heard { before: job.said.clone(), ..Heard::default() }));
@@ -93,7 +89,7 @@ pub async fn run(job: Job) -> Option<Done> {
 async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End, usize)> {
     let trust = Trust::default();
     let (goal, outside) = (Goal::Reach(Stage::Running), Outside::Asked);
-    // A host that does not answer is tried again later: others are waiting.
+    // A host that does not answer is tried again later, because other environments are waiting.
     let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, outside, trust };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     pass.kept = Some(Arc::clone(&job.kept));
@@ -123,11 +119,11 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
     Some((end, applied))
 }
 
-/// Notes what is said and passes on what is new.
+/// Returns a sink that collects all events and forwards the new ones.
 fn listener(heard: &Arc<Mutex<Heard>>, context: &Context) -> Sink {
     let (heard, told, render) = (Arc::clone(heard), Arc::clone(&context.sink), Arc::clone(&context.render));
     Arc::new(move |event| {
-        // What is kept is also served over HTTP.
+        // Collected events are also served over HTTP.
         let event = render.without_secrets(event);
         if lock(&heard).hear(&event) {
             told(event);
@@ -140,7 +136,7 @@ fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
 }
 
 impl Heard {
-    /// Notes an event; true where it is news.
+    /// Records an event. Returns true if it is new.
     fn hear(&mut self, event: &Event) -> bool {
         match event {
             Event::Plan(plan) => {

@@ -1,5 +1,5 @@
-//! The loop of `deployer watch`: hears of changes, keeps the last good manifest, starts passes when they are due.
-//! Never reconciles itself, and never decides when: that is the schedule's.
+//! The loop of `deployer watch`: receives changes, keeps the last valid manifest, starts passes when they are due. The
+//! schedule decides when, and `pass.rs` reconciles.
 
 mod followed;
 
@@ -29,26 +29,26 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{Id, JoinError, JoinSet};
 
-/// The longest sleep: whoever asks for our health sees that the loop comes round.
+/// The longest sleep: health checks see that the loop still turns.
 const TURN: Duration = Duration::from_secs(10);
-/// How often files are looked at though nothing was heard: not every file system tells.
+/// The interval of file checks without any reported change: some file systems report none.
 const LOOK: Duration = Duration::from_mins(1);
-/// The same while something cannot be watched.
+/// The interval of file checks while a directory cannot be watched.
 const LOOK_OFTEN: Duration = Duration::from_secs(2);
 
-/// Everything the loop knows.
+/// The state of the loop.
 pub struct Watching<'a> {
     context: &'a Context,
     args: &'a Args,
     stop: &'a Arc<Stop>,
     begun: Instant,
-    /// The last good manifest and the environments of it that are watched.
+    /// The last valid manifest, and its environments that are watched.
     manifest: Arc<Manifest>,
     environments: BTreeMap<String, Environment>,
     store: Arc<Store>,
-    /// Why the manifest as it is now is not followed.
+    /// The error of the current manifest, if that is invalid.
     invalid: Option<String>,
-    /// Files: what is watched, whether all of it is, when to look next, what was seen.
+    /// Files: the watch, whether it covers everything, the time of the next check, and the known content.
     watch: Option<files::Watch>,
     armed: bool,
     look: Instant,
@@ -66,7 +66,7 @@ pub struct Watching<'a> {
     board: Shared,
 }
 
-/// What is read of a manifest that can be followed.
+/// A valid manifest with its store.
 struct Good {
     manifest: Arc<Manifest>,
     environments: BTreeMap<String, Environment>,
@@ -74,7 +74,7 @@ struct Good {
 }
 
 impl<'a> Watching<'a> {
-    /// Reads the manifest, which must be good now, and opens the store.
+    /// Reads the manifest, which must be valid at the start, and opens the store.
     pub async fn open(context: &'a Context, args: &'a Args, stop: &'a Arc<Stop>) -> Result<Self, Vec<Failure>> {
         let good = read(context, args, None).await?;
         let (url, directory) = context.store(Some(&good.manifest.state));
@@ -114,12 +114,12 @@ impl<'a> Watching<'a> {
         Ok(watching)
     }
 
-    /// What others may read.
+    /// Returns the board that the HTTP server reads.
     pub fn board(&self) -> Shared {
         Arc::clone(&self.board)
     }
 
-    /// Works until a signal comes; passes that run then are waited for.
+    /// Runs until a signal comes, then waits for the passes that still run.
     pub async fn run(&mut self) -> Result<(), Failure> {
         let every = humantime::format_duration(self.args.interval);
         let message = format!("watching {}: {}, every {every}", self.context.file, count(self.environments.len()));
@@ -141,7 +141,7 @@ impl<'a> Watching<'a> {
                 }
                 Some(()) = self.changes.1.recv() => {
                     while self.changes.1.try_recv().is_ok() {}
-                    // A checkout that moves is looked at when it has moved.
+                    // A checkout that is being moved is read after the move.
                     if !pulling.load(Ordering::Relaxed) {
                         self.refresh().await;
                     }
@@ -162,7 +162,7 @@ impl<'a> Watching<'a> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts what is due; returns how long to sleep.
+    /// Starts all passes that are due. Returns the time to sleep.
     fn turn(&mut self) -> Duration {
         let now = self.begun.elapsed();
         self.board_mut().turned = Instant::now();
@@ -201,7 +201,7 @@ impl<'a> Watching<'a> {
         self.names.insert(task.id(), name.to_owned());
     }
 
-    /// Lets connections of environments go that are no longer watched.
+    /// Drops the connections of environments that are no longer watched.
     fn release(&self) {
         self.kept.retain(|name| self.environments.contains_key(name));
     }
@@ -249,7 +249,7 @@ impl<'a> Watching<'a> {
         say(self.context, Happening::Reconciled, Some(&name), message);
     }
 
-    /// Follows the Git checkout where that is wanted; hears what came of it.
+    /// Starts to follow the Git checkout if requested. Returns the receiver of the results.
     fn pulls(&self, pulling: &Arc<AtomicBool>) -> UnboundedReceiver<Result<Followed, Failure>> {
         let (send, receive) = unbounded_channel();
         if let Some(every) = self.args.git_pull {
@@ -269,7 +269,7 @@ impl<'a> Watching<'a> {
         receive
     }
 
-    /// Says what came of a pull, and what keeps it from working once.
+    /// Reports the result of a pull. Reports the same failure only once.
     fn pulled(&self, pulled: Result<Followed, Failure>, lost: &mut Option<String>) {
         match pulled {
             Ok(followed) => {
@@ -291,12 +291,12 @@ impl<'a> Watching<'a> {
     }
 }
 
-/// Closes the connections that were kept.
+/// Closes the kept connections.
 pub async fn close(watching: Watching<'_>) {
     watching.kept.close().await;
 }
 
-/// A number between 0 and 1.
+/// Returns a random number between 0 and 1.
 fn chance() -> f64 {
     let (_, number, ..) = uuid::Uuid::new_v4().as_fields();
     f64::from(number) / f64::from(u16::MAX)

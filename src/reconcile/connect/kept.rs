@@ -1,5 +1,5 @@
-//! Connections kept open between two looks at a host: most of what a look costs is the key exchange of a new one. Never
-//! keeps one for long: now and then it is shown that the host can be reached and has the key that is expected.
+//! Connections that stay open between two observations of a host: the key exchange of a new connection is most of the
+//! cost of an observation. Each connection is limited in age, so that reachability and the host key are checked again.
 
 use super::way;
 use crate::io::ssh::Host;
@@ -8,29 +8,29 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The oldest a connection may be when it is used: then its host's key is checked anew.
+/// The maximum age of a connection that is used. A new connection then checks the host's key again.
 const OLDEST: Duration = Duration::from_mins(30);
-/// How many are kept at most: each is an ssh process.
+/// The maximum number of kept connections: each is an ssh process.
 const MOST: usize = 100;
 
-/// Connections by environment, each used by one pass at a time.
+/// Open connections by environment, each used by one pass at a time.
 pub struct Kept {
     pause: Duration,
     hosts: Mutex<BTreeMap<String, Host>>,
 }
 
 impl Kept {
-    /// None yet; a host is looked at again after at most this pause.
+    /// Returns an empty set. `pause` is the longest time between two observations of a host.
     #[must_use]
     pub const fn new(pause: Duration) -> Self {
         Self { pause, hosts: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Takes out the connection to an environment's host, if it lives and one made now would be made the same way;
-    /// `known` are host keys of an earlier contact. Another one is closed.
+    /// Takes the connection to an environment's host, if the connection is alive and a new one would have the same
+    /// settings; `known` are host keys of an earlier contact. Closes a connection that does not fit.
     pub async fn take(&self, prepared: &Prepared, known: &[String]) -> Option<Host> {
         let host = self.hosts().remove(prepared.name())?;
-        // A secret that cannot be had is a failure for whoever connects.
+        // An unresolvable secret is a failure of the later connect, not of this function.
         let fits = way(&prepared.environment, known, false).await.is_ok_and(|way| host.serves(&way));
         if fits && host.age() < OLDEST {
             return Some(host);
@@ -39,7 +39,7 @@ impl Kept {
         None
     }
 
-    /// Keeps a connection for the next look, or closes it where it would be too old then.
+    /// Keeps a connection for the next observation, or closes it if it would be too old by then.
     pub async fn keep(&self, name: &str, host: Host) {
         let young = host.age() + self.pause < OLDEST;
         let refused = {
@@ -51,12 +51,12 @@ impl Kept {
         }
     }
 
-    /// Drops the connections of environments that are no more; their ssh ends by itself.
+    /// Drops the connections of environments that no longer exist; their ssh processes end by themselves.
     pub fn retain(&self, known: impl Fn(&str) -> bool) {
         self.hosts().retain(|name, _| known(name));
     }
 
-    /// Closes all, and waits until every ssh has gone.
+    /// Closes all connections, and waits until all ssh processes have ended.
     pub async fn close(&self) {
         let hosts = std::mem::take(&mut *self.hosts());
         futures::future::join_all(hosts.into_values().map(Host::close)).await;

@@ -1,5 +1,4 @@
-//! The connection to an environment's host: its secrets resolved, its key judged. Never knows what is to be done
-//! there.
+//! The connection to an environment's host: resolves its secrets and verifies its host key. Knows no steps.
 
 use crate::io::secret;
 use crate::io::ssh::{Host, Way};
@@ -14,13 +13,13 @@ mod kept;
 
 pub use kept::Kept;
 
-/// Asked whether an unknown host key is to be trusted.
+/// A callback that asks whether to trust an unknown host key.
 pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
 
-/// Opens the connection of one environment; `known` are host keys of an earlier contact. Refused and silent
-/// hosts are tried again for `wait`.
+/// Opens the connection of one environment; `known` are host keys of an earlier contact. Hosts that refuse or do not
+/// answer are tried again for `wait`.
 ///
-/// `vouch` is asked where a host's key is not known yet; its yes makes the key known.
+/// Calls `vouch` if the host's key is unknown; if `vouch` returns true, the key becomes known.
 pub async fn open(
     prepared: &Prepared,
     known: &[String],
@@ -44,19 +43,19 @@ pub async fn open(
     }
 }
 
-/// Opens one more connection to a host whose keys an earlier one verified, at the first attempt or not at all.
+/// Opens one more connection to a host whose keys an earlier connection verified. Tries only once.
 pub async fn another(environment: &Environment, known: &[String]) -> Result<Host, Failure> {
     Host::connect(&way(environment, known, false).await?, Duration::ZERO, &|_| {}).await
 }
 
-/// There is nothing to connect to yet.
+/// Returns the failure of an environment that has no machine yet.
 #[must_use]
 pub fn no_machine(environment: &str) -> Failure {
     let failure = Failure::new(Reason::NoMachine, format!("The machine of {environment} was not made yet"));
     failure.hint(format!("deployer apply {environment} makes it"))
 }
 
-/// The way to an environment's host, with its secrets resolved.
+/// Returns the connection settings of an environment's host, with its secrets resolved.
 async fn way<'a>(environment: &'a Environment, known: &'a [String], accept_new: bool) -> Result<Way<'a>, Failure> {
     if environment.address.is_empty() {
         return Err(no_machine(environment.name.as_str()));

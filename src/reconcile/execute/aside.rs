@@ -1,5 +1,6 @@
-//! A step beside the main lane of its environment: all that it needs is copied first, so that both go on at once.
-//! Looks after itself but where its connection broke: then it waits for the main lane.
+//! A step that runs in parallel to the main lane of its environment. All data that the step needs is copied first, so
+//! that the session stays free for the main lane. The step uses the session only after a failed command or a lost
+//! connection, and then waits for the main lane.
 
 use super::change;
 use crate::io::ssh::Output;
@@ -12,7 +13,7 @@ use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, Command, HostFacts, Lane, Subject};
 use tokio::sync::Mutex;
 
-/// What is to be done.
+/// The step with its copied data.
 pub(super) struct Aside {
     kind: Kind,
     environment: Environment,
@@ -23,7 +24,7 @@ pub(super) struct Aside {
 }
 
 impl Aside {
-    /// What brings one kind to its desired facts.
+    /// Plans the commands that bring one kind to its desired facts.
     pub fn of(kind: Kind, session: &Session, release: &str) -> Result<Self, Failure> {
         let (observed, desired) = change::facts(session, kind);
         let commands = if observed == desired { Vec::new() } else { change::due(kind, session, release)? };
@@ -42,7 +43,7 @@ impl Aside {
         })
     }
 
-    /// Does it: what was seen after it, and whether something was changed.
+    /// Runs the step. Returns the facts observed after it, and true if the step changed something.
     pub async fn carry_out(self, session: &Mutex<Session>) -> (Option<HostFacts>, Result<bool, Failure>) {
         if self.commands.is_empty() {
             return (None, Ok(false));
@@ -56,7 +57,7 @@ impl Aside {
         }
     }
 
-    /// Runs the commands; the last of them looks at the host, too.
+    /// Runs the commands. The last command also observes the host.
     async fn run_all_and_look(&self, session: &Mutex<Session>) -> Result<HostFacts, Failure> {
         let mut seen = None;
         for (command, attempt) in &self.commands {
@@ -71,13 +72,13 @@ impl Aside {
         if let Some(seen) = seen {
             return Ok(seen);
         }
-        // The connection broke, or the look was cut short.
+        // The connection broke, or the observation was cut short.
         let mut session = session.lock().await;
         session.observe().await?;
         Ok((*session.facts).clone())
     }
 
-    /// Whether the host is as it was to be.
+    /// Returns a failure if the host does not match the desired facts.
     fn judge(&self, seen: &HostFacts) -> Result<(), Failure> {
         let (observed, desired) = change::of(self.kind, &self.subject(), seen);
         if observed == desired { Ok(()) } else { Err(change::not_converged(self.kind, &observed, &desired)) }
@@ -89,7 +90,7 @@ impl Aside {
     }
 }
 
-/// One command to its end. Only where it fails is the session asked, which the main lane may have.
+/// Runs one command to its end. Locks the session, which the main lane may hold, only if the command fails.
 async fn run(command: &Command, first: &Attempt, session: &Mutex<Session>) -> Result<Output, Failure> {
     let (mut tries, mut another) = (TRIES, None);
     loop {

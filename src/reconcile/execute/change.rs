@@ -1,4 +1,4 @@
-//! One step's change of a host: the commands, and the look at the host that tells whether they did it.
+//! The change that one step makes on a host: its commands, and the observation that verifies them.
 
 use super::{Execution, release};
 use crate::model::diff;
@@ -10,7 +10,7 @@ use crate::reconcile::machine;
 use crate::reconcile::session::Session;
 use crate::resource::{self, Command, HostFacts, Subject, remove};
 
-/// Brings one kind to its desired facts; true where something was changed.
+/// Brings one kind to its desired facts. Returns true if something was changed.
 pub(super) async fn change(
     planned: &PlannedStep,
     session: &mut Session,
@@ -53,18 +53,19 @@ pub(super) async fn change(
     if observed == desired { Ok(true) } else { Err(apart(session, kind, &observed, &desired).await) }
 }
 
-/// What brings one kind to its desired facts, which differ.
+/// Returns the commands that bring one kind to its desired facts. The facts must differ.
 ///
 /// # Errors
-/// What is known to fail before anything is changed.
+/// The failure that is known before anything changes.
 pub(super) fn due(kind: Kind, session: &Session, release: &str) -> Result<Vec<Command>, Failure> {
     let subject = session.prepared.subject();
-    // Whose host it is was decided with the plan: `--take-over` may have said so.
+    // The owner of the directory was checked with the plan: `--take-over` may have allowed another owner.
     let refused = resource::preflight(kind, &subject, &session.facts).filter(|_| kind != Kind::Access);
     refused.map_or_else(|| resource::commands(kind, &subject, &session.facts, release), Err)
 }
 
-/// Why a host differs from what its step was to bring about: one that goes down lets parts of a look fail first.
+/// Returns the reason why a host differs from the desired facts after its step. A host that shuts down may fail parts
+/// of an observation before the connection breaks.
 pub(super) async fn apart(session: &Session, kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
     if session.gone().await {
         return Failure::new(Reason::ConnectionLost, format!("The connection broke after the {kind} step"));
@@ -72,12 +73,12 @@ pub(super) async fn apart(session: &Session, kind: Kind, observed: &Facts, desir
     not_converged(kind, observed, desired)
 }
 
-/// One kind as it was seen, and as it is to be.
+/// Returns the observed and the desired facts of one kind.
 pub(super) fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {
     of(kind, &session.prepared.subject(), &session.facts)
 }
 
-/// The same, of an environment that is not a session's.
+/// Returns the observed and the desired facts of one kind for a subject without a session.
 pub(super) fn of(kind: Kind, subject: &Subject<'_>, facts: &HostFacts) -> (Facts, Facts) {
     let of = |state: State| state.0.get(&kind).cloned().unwrap_or_default();
     (of(resource::observed(subject, facts)), of(resource::desired(subject, facts)))
@@ -102,7 +103,7 @@ pub(super) async fn run_all(session: &mut Session, commands: &[Command]) -> Resu
     Ok(())
 }
 
-/// The same, and a look at the host after the last of them.
+/// Runs the commands, and observes the host after the last of them.
 pub(super) async fn run_all_and_observe(session: &mut Session, commands: &[Command]) -> Result<(), Failure> {
     let Some((last, before)) = commands.split_last() else { return session.observe().await };
     run_all(session, before).await?;

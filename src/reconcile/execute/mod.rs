@@ -1,5 +1,5 @@
-//! Walks a plan: observes, journals, changes, observes again, saves what it saw. The only place that says
-//! a step was skipped. Never saves what it meant to do.
+//! Executes a plan: observes, writes the journal, changes, observes again, records the observation. Only this module
+//! reports a step as skipped. Records only what was observed, not what was intended.
 
 mod aside;
 mod change;
@@ -24,41 +24,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// What an execution needs beside its plan.
+/// The context of an execution.
 pub struct Execution<'a> {
-    /// Where observations and intents go.
+    /// The store of observations and intents.
     pub store: &'a Store,
-    /// The run's id.
+    /// The id of the run.
     pub run: &'a str,
-    /// Id of releases that this run makes.
+    /// The id of the releases that this run makes.
     pub release: &'a str,
-    /// Where events go.
+    /// The receiver of events.
     pub sink: &'a Sink,
-    /// As whom and how patiently leases are taken.
+    /// The claim with which leases are taken.
     pub claim: &'a Claim,
     /// The clock.
     pub now: fn() -> Timestamp,
-    /// Whether what is taken off takes its data with it.
+    /// True if the data of removed environments is deleted too.
     pub purge: bool,
-    /// How many environments are worked on at once.
+    /// The number of environments that are worked on at once.
     pub parallel: usize,
-    /// Set by a signal: no further step starts.
+    /// The flag that a signal sets: no further step starts.
     pub stop: &'a AtomicBool,
 }
 
-/// How an execution ended.
+/// The result of an execution.
 #[derive(Default)]
 pub struct Report {
-    /// Steps that changed something.
+    /// The number of steps that changed something.
     pub applied: usize,
-    /// Everything that failed.
+    /// The failures of all steps.
     pub failures: Vec<Failure>,
 }
 
-/// Sessions by environment.
+/// The sessions by environment.
 pub type Sessions = BTreeMap<String, Mutex<Session>>;
 
-/// Executes a plan: each step once what it needs ended well, and beside others where their lanes allow it.
+/// Executes a plan. Each step starts once the steps that it needs ended well, in parallel to others if their lanes
+/// allow that.
 pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) -> Report {
     let mut report = Report::default();
     let mut waiting: Vec<NodeIndex> = plan.order();
@@ -98,12 +99,12 @@ pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) 
     report
 }
 
-/// Environments that are worked on, with the lanes in use.
+/// The environments with running steps, and the lanes in use.
 #[derive(Default)]
 struct Busy(BTreeSet<(String, Lane)>);
 
 impl Busy {
-    /// Whether a step can begin, where so many environments are worked on at once.
+    /// Returns true if a step can start, given the limit on environments that are worked on at once.
     fn has_room(&self, step: &PlannedStep, parallel: usize) -> bool {
         let mut own = self.0.iter().filter(|(environment, _)| *environment == step.environment).peekable();
         if own.peek().is_some() {
@@ -120,7 +121,7 @@ fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: O
     context.sink.as_ref()(Event::Step(view));
 }
 
-/// One step, with its events, its journal entry and the record of what was seen after it.
+/// Runs one step, with its events, its journal entry and the record of the observation after it.
 async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
     let mut held = session.lock().await;
     let begun = Instant::now();
@@ -148,7 +149,7 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
     end(planned, held, intent, result, context).await
 }
 
-/// Takes the lease, and notes that a step begins; the note's number.
+/// Takes the lease, and records the start of a step in the journal. Returns the number of the journal entry.
 async fn begin(
     planned: &PlannedStep,
     session: &mut Session,
@@ -157,7 +158,7 @@ async fn begin(
 ) -> Result<i64, Failure> {
     let project = session.prepared.environment.project.to_string();
     let floor = context.store.token(&project, &planned.environment).await?;
-    // What has no host yet is worked on under the lock of OpenTofu's state.
+    // An environment without a host is locked by the lock of OpenTofu's state.
     let owned = match session.connection {
         None if planned.kind == Kind::Infrastructure => Ok(()),
         _ => session.own(context.claim, floor).await,
@@ -174,7 +175,7 @@ async fn begin(
     context.store.intend(context.run, &planned.environment, planned.kind, (context.now)()).await
 }
 
-/// Records what was seen after a step, and notes how it ended.
+/// Records the observation after a step, and the end of the step.
 async fn end(
     planned: &PlannedStep,
     mut session: MutexGuard<'_, Session>,

@@ -1,5 +1,5 @@
-//! Proves that a host can still be reached after its firewall changed: over a connection made anew, since an old one
-//! lives on whatever the new rules say. Never undoes anything itself: that is the host's own watchdog.
+//! Proves that a host can still be reached after its firewall changed. The proof needs a new connection, because an
+//! established one survives any rules. Undoes nothing: the watchdog on the host does that.
 
 use crate::io::ssh::{Host, Output};
 use crate::model::failure::{Failure, Reason};
@@ -9,15 +9,15 @@ use crate::resource::contract::lease::Key;
 use crate::resource::firewall;
 use std::time::{Duration, Instant};
 
-/// What is left of the watchdog's time for a proof that began late.
+/// The part of the watchdog's time that is kept for a proof that starts late.
 const MARGIN: Duration = Duration::from_secs(5);
-/// How long a host may take to be reached again once its watchdog acted.
+/// The time that a host may take to be reachable again after its watchdog acted.
 const RETURN: Duration = Duration::from_mins(1);
 
-/// Keeps the rules that were just loaded, or waits until the host has its former ones back.
+/// Confirms the rules that were just loaded, or waits until the host has its previous rules back.
 ///
 /// # Errors
-/// `RolledBack` where no new connection could be made in time.
+/// `RolledBack` if no new connection could be made in time.
 pub async fn firewall(session: &mut Session) -> Result<(), Failure> {
     let loaded = Instant::now();
     session.progress("prove that the host can still be reached");
@@ -63,13 +63,13 @@ async fn attempt(session: &Session) -> Result<Output, Failure> {
     output
 }
 
-/// A connection of its own: each has its own master.
+/// Opens a separate connection, with its own SSH master.
 async fn fresh(session: &Session) -> Result<Host, Failure> {
     let known = session.host()?.host_keys();
     connect::open(&session.prepared, known, false, Duration::ZERO, &session.sink, &|_| false).await
 }
 
-/// Observes again, over a new connection where the old one is lost.
+/// Observes again, over a new connection if the old one is lost.
 async fn again(session: &mut Session) -> Result<(), Failure> {
     let begun = Instant::now();
     loop {

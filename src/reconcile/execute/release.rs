@@ -1,5 +1,5 @@
-//! A release on its way to being well, and back to the last one that was. Never leaves one that did not become well
-//! in the place of one that is.
+//! Brings a release to health, or goes back to the last healthy one. A release that did not become healthy does not
+//! stay in place of a healthy one.
 
 use super::Execution;
 use super::change::{apart, facts, run_all, run_all_and_observe};
@@ -15,8 +15,8 @@ use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
 use crate::resource::{self, services};
 use std::time::{Duration, Instant};
 
-/// Waits until all services are well, then records the release as converged. One that does not become well gives way
-/// to the last one that was.
+/// Waits until all services are healthy, then records the release as converged. If the release does not become healthy,
+/// goes back to the last healthy one.
 pub(super) async fn settle(
     session: &mut Session,
     ran: Result<(), Failure>,
@@ -32,7 +32,7 @@ pub(super) async fn settle(
     }
 }
 
-/// Puts a tracker stack to the test, where the manifest wants that of each of its releases.
+/// Runs the smoke test of a tracker stack, if the manifest asks for that for each release.
 async fn smoke(session: &Session, context: &Execution<'_>) -> Result<(), Failure> {
     if !session.prepared.environment.health.smoke {
         return Ok(());
@@ -51,7 +51,7 @@ async fn smoke(session: &Session, context: &Execution<'_>) -> Result<(), Failure
     }
 }
 
-/// Waits until all services are well, which were looked at where what started them ran to its end. Ends early where
+/// Waits until all services are healthy. If `ran` is a failure, the services are observed first. Returns early if
 /// waiting cannot help.
 async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Failure> {
     let limit = session.prepared.environment.health.timeout;
@@ -83,7 +83,7 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
     }
 }
 
-/// Records the release that is live as the one that converged, and closes what only another one had open.
+/// Records the live release as the converged one, and closes ports that only the previous release used.
 async fn finish(session: &mut Session) -> Result<(), Failure> {
     match services::finish(&session.prepared.subject(), &session.facts) {
         Some(command) => session.run_and_observe(&command).await?,
@@ -96,7 +96,8 @@ async fn finish(session: &mut Session) -> Result<(), Failure> {
     close_old_ports(session).await
 }
 
-/// Brings the last healthy release back where there is one and the manifest does not forbid it; says how that went.
+/// Brings the last healthy release back, if there is one and the manifest allows it. Returns the failure that describes
+/// the result.
 async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<'_>) -> Failure {
     let subject = session.prepared.subject();
     let Some((bad, good)) = services::fallback(&subject, &session.facts, failure.reason) else { return failure };
@@ -114,13 +115,13 @@ async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<
             let message = format!("Release {bad} was rolled back to {}: {}", good.id, failure.message);
             Failure::new(Reason::RolledBack, message).details(failure.details.unwrap_or_default())
         }
-        // What was seen is of the time before another run took over.
+        // The facts were observed before another run took over.
         Err(again) if again.reason == Reason::LeaseLost => again,
         Err(again) => failure.hint(format!("Going back to release {} failed too: {}", good.id, again.message)),
     }
 }
 
-/// Goes back to a release because somebody asked for it: what was live and what the manifest wants is not tried again.
+/// Goes back to a release on request. The live release and the release that the manifest defines are not tried again.
 pub(super) async fn go_back(
     session: &mut Session,
     target: &ReleaseRecord,
@@ -146,11 +147,11 @@ pub(super) async fn go_back(
     restore(session, target, &rejected).await
 }
 
-/// Brings a release back that the host still has, and waits until it is well.
+/// Brings back a release that is still on the host, and waits until it is healthy.
 async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Rejected]) -> Result<(), Failure> {
     let commands = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
     let ran = run_all_and_observe(session, &commands).await;
-    // From here on the rejected inputs count as such, also where they were just tried again.
+    // From here on the rejected inputs count as rejected, even if they were just tried again.
     session.prepared.retry = false;
     well(session, ran).await?;
     finish(session).await
@@ -160,7 +161,7 @@ fn join(first: Option<&str>, second: &str) -> String {
     [first.unwrap_or_default(), second].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("\n")
 }
 
-/// What is not as wanted, one phrase a fact; the release's record, which is written last, left out.
+/// Returns a phrase for each fact that differs. Leaves out the record of the release, which is written last.
 fn unwell(observed: &Facts, desired: &Facts) -> Vec<String> {
     let changes = diff::changes(observed, desired).into_iter();
     let phrase = |change: Change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned()));
@@ -174,7 +175,8 @@ fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
     Failure::new(reason, format!("After {} s, {}", waited.as_secs(), bad.join(", ")))
 }
 
-/// What the old release alone had open stays so until the new one runs: were it rolled back, it would need it.
+/// Closes the ports that only the old release used. They stay open until the new release runs, because a rollback would
+/// need them.
 async fn close_old_ports(session: &mut Session) -> Result<(), Failure> {
     let subject = session.prepared.subject();
     if !resource::firewall::outlived(&subject, &session.facts) {

@@ -1,5 +1,6 @@
-//! A machine that was ordered and lost sight of, since the run was killed between the order and the note of it: it is
-//! looked for by its name or its labels and taken over. Never orders a second one in its place.
+//! Adopts a machine that was ordered but is missing in OpenTofu's state, because the run was killed between the order
+//! and the write of the state: finds the machine by its name or its labels and imports it. Does not order a second
+//! machine.
 
 use super::inputs::{self, Inputs};
 use crate::io::opentofu::{Action, Backend, Proposed, Purpose, Say, Vault, Work};
@@ -11,29 +12,27 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The file that tells OpenTofu what to take over.
+/// The file with OpenTofu's import blocks.
 const IMPORT: &str = "adopt.tf.json";
 
-/// Whose machine is looked for.
+/// The search for a lost machine.
 pub(super) struct Search<'a> {
-    /// The environment.
     pub environment: &'a Environment,
-    /// What makes its machine.
+    /// The section that defines the machine.
     pub provision: &'a Provision,
-    /// What OpenTofu is given.
     pub inputs: &'a Inputs,
-    /// Where the search keeps what it needs while it runs.
+    /// The vault that keeps the search's own state while it runs.
     pub vault: Arc<Vault>,
 }
 
-/// Whether the state lacks a machine that may be there all the same: it was once begun.
+/// Returns true if the state lacks a machine that may exist anyway because its creation was started once.
 pub(super) fn is_lost(proposed: &Proposed, machine: &Machine, taking_down: bool) -> bool {
     let does = |action| super::does(proposed, machine, action);
     if taking_down { !does(Action::Delete) } else { does(Action::Create) }
 }
 
 impl Search<'_> {
-    /// Plans to take over what is found, and whether something was; else what is `proposed` stands.
+    /// Plans to import what is found. Returns that plan and true, or `proposed` and false if nothing is found.
     pub async fn adopt(
         &self,
         work: &mut Work,
@@ -42,7 +41,7 @@ impl Search<'_> {
         say: &Say<'_>,
     ) -> Result<(Proposed, bool), Failure> {
         let mut found = self.found(work, say).await?;
-        // What the state has is not lost.
+        // Resources that are in the state are not lost.
         found.retain(|(address, _)| {
             let known = proposed.changes.iter().find(|change| change.address == *address);
             known.is_none_or(|change| change.action == Action::Create)
@@ -55,24 +54,25 @@ impl Search<'_> {
         let adopted = match work.plan(Purpose::Apply, say).await {
             Ok(adopted) => adopted,
             Err(failure) if !matches!(self.provision.machine, Machine::Lxd(_)) => return Err(failure),
-            // What LXD does not have cannot be taken over.
+            // LXD cannot import an instance that it does not have.
             Err(_) => return self.nothing(work, purpose, say).await,
         };
         let mut changes = adopted.changes.iter().filter(|change| is_machine(change, &self.provision.machine));
-        // What the state has, even if the provider has it no more, is not imported.
+        // OpenTofu does not import a resource that is in its state, even if the provider no longer has it.
         if matches!(self.provision.machine, Machine::Lxd(_)) && changes.all(|change| change.action == Action::Create) {
             return self.nothing(work, purpose, say).await;
         }
         self.is_ours(&adopted).map(|()| (adopted, true))
     }
 
-    /// Nothing was left behind.
+    /// Returns the plan without an import, because no machine was left behind.
     async fn nothing(&self, work: &mut Work, purpose: Purpose, say: &Say<'_>) -> Result<(Proposed, bool), Failure> {
         work.files.remove(IMPORT);
         work.plan(purpose, say).await.map(|proposed| (proposed, false))
     }
 
-    /// An instance of LXD is found by its name alone, which somebody else's may have, too: ours is born with our labels.
+    /// Refuses an LXD instance without deployer's labels. LXD finds an instance only by its name, which an instance of
+    /// somebody else may have too; deployer creates each instance with its labels.
     fn is_ours(&self, adopted: &Proposed) -> Result<(), Failure> {
         let Machine::Lxd(lxd) = &self.provision.machine else { return Ok(()) };
         let label = |path: &str| path.starts_with("config.user.deployer-");
@@ -87,7 +87,7 @@ impl Search<'_> {
         Err(Failure::new(Reason::ProvisionFailed, message).hint(hint))
     }
 
-    /// What may have been left behind, as resource → id.
+    /// Returns the resources that may have been left behind, as resource → id.
     async fn found(&self, work: &Work, say: &Say<'_>) -> Result<Vec<(String, String)>, Failure> {
         if let Machine::Lxd(lxd) = &self.provision.machine {
             return Ok(vec![("lxd_instance.machine".to_owned(), instance(lxd, &self.environment.identity()))]);
@@ -101,13 +101,13 @@ impl Search<'_> {
     }
 }
 
-/// An instance as LXD's provider names it for an import.
+/// Returns the import id of an instance for LXD's provider.
 fn instance(lxd: &Lxd, name: &str) -> String {
     let of = |part: &Option<String>, end: &str| part.as_ref().map_or(String::new(), |part| format!("{part}{end}"));
     format!("{}{}{name},image={}", of(&lxd.remote, ":"), of(&lxd.project, "/"), lxd.image)
 }
 
-/// What the provider has under our labels, as resource → id.
+/// Returns the resources that the provider has under deployer's labels, as resource → id.
 async fn left(
     work: &Work,
     vault: &Arc<Vault>,

@@ -1,4 +1,4 @@
-//! Asks OpenTofu what it would do about a machine. Never changes one.
+//! Asks OpenTofu for its plan for a machine. Changes no machine.
 
 use super::adopt::{self, Search};
 use super::inputs::{self, Inputs, Surroundings};
@@ -16,22 +16,22 @@ use crate::reconcile::prepare::Prepared;
 use secrecy::SecretString;
 use std::sync::Arc;
 
-/// OpenTofu with all that it is given.
+/// OpenTofu with all its inputs.
 struct Ready {
     work: Work,
     inputs: Inputs,
     keys: Keys,
     vault: Arc<Vault>,
-    /// Whether the machine was begun once.
+    /// True if the creation of the machine was started before.
     tried: bool,
 }
 
 impl Workshop {
-    /// Asks what would be done about the machine of an environment, `None` where it is none of ours, and lets the
-    /// environment know how it is reached.
+    /// Plans the machine of an environment and sets how the environment is reached. Returns `None` if deployer does not
+    /// make the environment's machine.
     ///
     /// # Errors
-    /// As [`Work::plan`]; `StateFleeting`, and what is missing of secrets and keys.
+    /// As [`Work::plan`]; `StateFleeting`; and the errors of missing secrets and keys.
     pub async fn survey(
         &self,
         prepared: &mut Prepared,
@@ -52,7 +52,7 @@ impl Workshop {
         let proposed = self.propose(&mut ready, &prepared.environment, &provision, taking_down, &say).await?;
         let Ready { work, inputs, keys, vault, .. } = ready;
         elsewhere(&proposed).into_iter().for_each(warn);
-        // Where something is to change, what the plan says of the outputs may be of the time after it.
+        // If something changes, the outputs in the plan may be those after the change.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
         reached_at(&mut prepared.environment, &outputs);
         let recipe = recipe::write(&provision);
@@ -60,7 +60,7 @@ impl Workshop {
         let our_host_key = inputs.our_host_key;
         let machine = Machine { work, proposed, vault, keys, our_host_key, taking_down, recipe, backend };
         if machine.proposed.exists && machine.proposed.changes.is_empty() && !taking_down {
-            // It may be made otherwise than the last time, to the same end.
+            // The recipe may differ from the one of the last apply, even if the machine is the same.
             machine.remember().await?;
         }
         Ok(Some(machine))
@@ -77,7 +77,7 @@ impl Workshop {
         };
         let secrets = secrets(provision).await?;
         let authorized = match keys::authorized(environment).await {
-            // Nobody is to log in any more.
+            // After the machine is destroyed, no user logs in any more.
             Err(_) if taking_down => String::new(),
             authorized => authorized?,
         };
@@ -85,7 +85,7 @@ impl Workshop {
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, provision, &around)?;
         let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
-        // What hosts and errors say is to show none of them either.
+        // The output of hosts and error messages must not show these secrets either.
         prepared.redactor.learn(&hidden);
         let work = Work {
             tofu: self.tofu().await?,
@@ -105,7 +105,8 @@ impl Workshop {
         Ok(Ready { work, inputs, keys, vault, tried })
     }
 
-    /// What it would do, once what was lost sight of is found and what is made anew is made as of today.
+    /// Plans the change, after adopting a machine that a killed run left behind. A machine that is replaced is planned
+    /// again with the current user and keys.
     async fn propose(
         &self,
         ready: &mut Ready,
@@ -118,7 +119,7 @@ impl Workshop {
         let mut proposed = ready.work.plan(purpose, say).await?;
         if ready.tried && adopt::is_lost(&proposed, &provision.machine, taking_down) {
             let name = &environment.name;
-            // What the search needs while it runs is kept apart from the machine's own.
+            // The state that the search needs while it runs is kept separate from the machine's own.
             let vault = Vault::open(self.store()?, environment.project.as_str(), &format!("{name} search"), None);
             let search = Search { environment, provision, inputs: &ready.inputs, vault: Arc::new(vault) };
             let (planned, found) = search.adopt(&mut ready.work, proposed, purpose, say).await?;
@@ -138,7 +139,8 @@ impl Workshop {
     }
 }
 
-/// What somebody else took away or changed, of what is to be put right: what a provider merely tells anew is no news.
+/// Describes changes that deployer did not make, of resources that the plan changes. Other drift is not reported: a
+/// provider may merely return a different value.
 fn elsewhere(proposed: &Proposed) -> Vec<String> {
     let concerns = |drift: &&ResourceChange| proposed.changes.iter().any(|change| change.address == drift.address);
     let words = |drift: &ResourceChange| {

@@ -1,5 +1,5 @@
-//! What a new machine does on its first boot, for cloud-init: the user, who may log in, the host key that we made, the
-//! SSH port, a volume. Pure. JSON is YAML, so it is written as data.
+//! The cloud-init user data for the first boot of a new machine: the user, its authorized keys, the host key that
+//! deployer made, the SSH port, a volume. Pure. JSON is a subset of YAML, so the user data is built as JSON.
 //!
 //! Source: cloud-init's module reference (users and groups, SSH, write files, runcmd).
 
@@ -7,7 +7,7 @@ use super::keys::Keys;
 use crate::manifest::provision::{Machine, Provision};
 use serde_json::{Value, json};
 
-/// The user data, with its first line.
+/// Returns the user data, including its first line.
 #[must_use]
 pub fn text(provision: &Provision, authorized: &str, keys: &Keys) -> String {
     let user = provision.login.user.as_deref().unwrap_or("root");
@@ -34,7 +34,7 @@ pub fn text(provision: &Provision, authorized: &str, keys: &Keys) -> String {
     format!("#cloud-config\n{config}\n")
 }
 
-/// How sshd is set, before everything else it is told.
+/// Returns the file of sshd settings that takes precedence over all others.
 fn sshd(port: Option<u16>, user: &str) -> Value {
     let root = if user == "root" { "prohibit-password" } else { "no" };
     let port = port.filter(|port| *port != 22).map(|port| format!("Port {port}\n"));
@@ -42,7 +42,8 @@ fn sshd(port: Option<u16>, user: &str) -> Value {
     json!({ "path": "/etc/ssh/sshd_config.d/01-deployer.conf", "content": content })
 }
 
-/// What comes last: sshd with its settings, also where a socket of systemd listens for it; the volume.
+/// Returns the commands that run last: they restart sshd with its settings, even if a systemd socket listens for it,
+/// and mount the volume.
 fn commands(provision: &Provision) -> Vec<Value> {
     let sshd = "systemctl daemon-reload; \
                 if systemctl is-active --quiet ssh.socket; then systemctl restart ssh.socket; fi; \
@@ -51,7 +52,7 @@ fn commands(provision: &Provision) -> Vec<Value> {
     if let Machine::Hetzner(hetzner) = &provision.machine
         && let Some(volume) = &hetzner.volume
     {
-        // It is attached once the server runs, which may be after this began.
+        // The volume is attached once the server runs, which may be after this command started.
         let mount = format!(
             "mkdir -p {0} && for i in $(seq 300); do [ ! -e @VOLUME@ ] || break; sleep 1; done; \
              echo '@VOLUME@ {0} ext4 discard,nofail,defaults 0 0' >> /etc/fstab && mount {0}",

@@ -1,5 +1,5 @@
-//! An Ed25519 key pair in OpenSSH's own form (`PROTOCOL.key` of its sources), made in memory: `ssh-keygen` would write
-//! the private key to a disk. Never encrypts it.
+//! An Ed25519 key pair in OpenSSH's own format (`PROTOCOL.key` of its sources), made in memory because `ssh-keygen`
+//! would write the private key to a disk. The private key is not encrypted.
 
 use data_encoding::BASE64;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 const TYPE: &[u8] = b"ssh-ed25519";
 const COMMENT: &[u8] = b"deployer";
-/// How long a line of the private key is.
+/// The length of a line of the private key.
 const LINE: usize = 70;
 
-/// The public key, `TYPE BASE64`, and the text of the private one, of a pair that `seed` determines. `check` is any
-/// number.
+/// Returns the public key, `TYPE BASE64`, and the text of the private key, of the pair that `seed` determines. `check`
+/// may be any number.
 pub fn pair(seed: &[u8; 32], check: [u8; 4]) -> Result<(String, String), ring::error::KeyRejected> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed)?;
     let own = pair.public_key().as_ref();
@@ -39,7 +39,7 @@ pub fn pair(seed: &[u8; 32], check: [u8; 4]) -> Result<(String, String), ring::e
     Ok((format!("ssh-ed25519 {}", BASE64.encode(&public)), text))
 }
 
-/// Appends each part after its length.
+/// Appends each part, preceded by its length.
 fn strings(to: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         to.extend(u32::try_from(part.len()).unwrap_or_default().to_be_bytes());

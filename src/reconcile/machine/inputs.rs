@@ -1,5 +1,5 @@
-//! A machine as the manifest has it → the root module that OpenTofu is given: templates, values, and what is secret
-//! apart from them. Pure but for reading templates of the user's own.
+//! Builds OpenTofu's root module for a machine of the manifest: templates, values, and secrets separate from them.
+//! Pure, except that it reads the user's own templates.
 
 use super::cloud_init;
 use super::keys::Keys;
@@ -18,44 +18,44 @@ macro_rules! templates {
     ($($name:literal)*) => { &[$(($name, include_str!(concat!("../../../templates/tofu/", $name)))),*] };
 }
 
-/// The templates in this program.
+/// The templates that are embedded in the program.
 const EMBEDDED: &[(&str, &str)] = templates! {
     "lxd/main.tf" "lxd/kept_override.tf" "hetzner/main.tf" "hetzner/kept_override.tf" "hetzner/find/main.tf"
 };
 
-/// Most of one file of a module (bytes).
+/// The largest size of one file of a module (bytes).
 const LARGEST: u64 = 16 << 20;
 
-/// The file that leaves a machine as it was born, with the user and the keys of that day.
+/// The file that keeps a machine as it was created, with the user and the keys of that day.
 pub const KEPT: &str = "kept_override.tf";
 
-/// What OpenTofu is given.
+/// The inputs of OpenTofu.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
-    /// The root module, file by file. Holds no secret.
+    /// The root module, file by file. Contains no secret.
     pub files: BTreeMap<String, String>,
-    /// Variables of its process; may be secret.
+    /// Environment variables of the OpenTofu process; may be secret.
     pub variables: BTreeMap<String, String>,
-    /// Whether the machine's host key is the one that we made.
+    /// True if deployer made the machine's host key.
     pub our_host_key: bool,
 }
 
-/// Who may log in, and what secrets of the manifest came to.
+/// The keys that may log in, and the resolved secrets of the manifest.
 pub struct Surroundings<'a> {
-    /// Public keys of the SSH user, `TYPE BASE64`.
+    /// The public keys of the SSH user, `TYPE BASE64`.
     pub authorized: &'a str,
     /// The machine's host key.
     pub keys: &'a Keys,
-    /// Values of the section's secrets, by name.
+    /// The values of the section's secrets, by name.
     pub secrets: &'a BTreeMap<String, SecretString>,
-    /// Where the root module will lie, absolute: a module's directory is named from there.
+    /// The absolute path of the root module. The directory of a module is given relative to it.
     pub directory: &'a Utf8Path,
 }
 
-/// The root module of an environment that is provisioned.
+/// Returns the root module of a provisioned environment.
 ///
 /// # Errors
-/// `ApplicationInvalid` where a template of the user's own cannot be read.
+/// `ApplicationInvalid` if a template of the user's own cannot be read.
 pub fn of(environment: &Environment, provision: &Provision, around: &Surroundings<'_>) -> Result<Inputs, Failure> {
     let user_data = cloud_init::text(provision, around.authorized, around.keys);
     let mut inputs = match &provision.machine {
@@ -76,7 +76,8 @@ pub fn of(environment: &Environment, provision: &Provision, around: &Surrounding
     Ok(inputs)
 }
 
-/// The root module that looks for what a run that was killed left behind; `None` where the machine's name finds it.
+/// Returns the root module that searches for what a killed run left behind, or `None` if the machine's name is enough
+/// to find it.
 ///
 /// # Errors
 /// As [`of`].
@@ -91,7 +92,7 @@ pub fn of_search(environment: &Environment, provision: &Provision, inputs: &Inpu
     Ok(Some(Inputs { files, variables, our_host_key: false }))
 }
 
-/// What tells our machines from others.
+/// Returns the labels that mark deployer's machines.
 #[must_use]
 pub fn labels(environment: &Environment) -> BTreeMap<String, String> {
     let name = environment.renamed_from.as_ref().unwrap_or(&environment.name);
@@ -118,7 +119,7 @@ fn of_template(
     Ok(Inputs { files, variables, our_host_key: true })
 }
 
-/// A root module that calls the user's, and passes on what that declares a variable for.
+/// Returns a root module that calls the user's module and passes the values for which that module declares a variable.
 fn of_module(
     environment: &Environment,
     module: &Module,
@@ -159,7 +160,7 @@ fn of_module(
             values.insert(name.to_owned(), value);
         }
     }
-    // An output that the module lacks is nothing, and no error.
+    // An output that the module lacks is null, not an error.
     let output = |name: &str| json!({ "value": format!("${{try(module.machine.{name}, null)}}") });
     let outputs = json!({
         "address": { "value": format!("${{module.machine.{}}}", module.outputs.address) },
@@ -175,7 +176,7 @@ fn of_module(
     Ok(Inputs { files, variables, our_host_key })
 }
 
-/// What a module is told where it declares a variable `deployer`. Holds no secret.
+/// Returns the value of the variable `deployer` for a module that declares it. Contains no secret.
 fn about(environment: &Environment, login: &Login, around: &Surroundings<'_>) -> Value {
     json!({
         "name": environment.identity(), "labels": labels(environment),
@@ -184,7 +185,7 @@ fn about(environment: &Environment, login: &Login, around: &Surroundings<'_>) ->
     })
 }
 
-/// The variables of ours that the module in `directory` declares.
+/// Returns those of deployer's variables that the module in `directory` declares.
 fn declared(directory: &Utf8Path, scope: &Scope) -> Result<BTreeSet<&'static str>, Failure> {
     const OURS: [&str; 3] = ["deployer", "deployer_cloud_init", "deployer_host_key"];
     let text: String = read(directory, false, scope)?.into_values().map(|content| content + "\n").collect();
@@ -198,7 +199,7 @@ fn declared(directory: &Utf8Path, scope: &Scope) -> Result<BTreeSet<&'static str
     Ok(OURS.into_iter().filter(declares).collect())
 }
 
-/// The files of one template, those of the user's own in place of ours.
+/// Returns the files of one template. The user's own files replace the embedded ones.
 fn templates(folder: &str, provision: &Provision) -> Result<BTreeMap<String, String>, Failure> {
     let of = |(name, text): &(&str, &str)| {
         let file = name.strip_prefix(folder)?.strip_prefix('/')?;
@@ -209,7 +210,7 @@ fn templates(folder: &str, provision: &Provision) -> Result<BTreeMap<String, Str
     Ok(files)
 }
 
-/// The text files of a directory; none where there is no such directory and there need not be one.
+/// Reads the text files of a directory. Returns none if the directory is optional and does not exist.
 fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
     let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read: {error}"));
     let entries = match directory.read_dir_utf8() {
@@ -233,7 +234,7 @@ fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<
     Ok(files)
 }
 
-/// The way from one absolute directory to another, as OpenTofu takes a directory's name.
+/// Returns the relative path from one absolute directory to another, in the form that OpenTofu takes.
 fn from(target: &Utf8Path, directory: &Utf8Path) -> String {
     let common = target.components().zip(directory.components()).take_while(|(a, b)| a == b).count();
     let up = directory.components().skip(common).map(|_| "..");
@@ -242,7 +243,7 @@ fn from(target: &Utf8Path, directory: &Utf8Path) -> String {
     if way.as_str().starts_with("..") { way.into_string() } else { format!("./{way}") }
 }
 
-/// Escapes what would begin an expression: OpenTofu reads each string of a `.tf.json` file as a template.
+/// Escapes text that would start an expression: OpenTofu reads each string of a `.tf.json` file as a template.
 ///
 /// Source: OpenTofu's JSON configuration syntax, "Expression mapping".
 fn literal(value: &Value) -> Value {

@@ -1,5 +1,4 @@
-//! Keys of a machine that is to be made: the one it answers with, and those that may log in. Never writes a private key
-//! to a disk.
+//! The keys of a new machine: its host key, and the keys that may log in. Does not write these private keys to a disk.
 
 use super::ed25519;
 use crate::io::below;
@@ -17,7 +16,7 @@ use zeroize::Zeroizing;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A pair of Ed25519 keys in OpenSSH's form. Its `Debug` does not show the private one.
+/// An Ed25519 key pair in OpenSSH's format. Its `Debug` output does not show the private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
     /// The private key.
@@ -33,10 +32,10 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// A new pair.
+    /// Makes a new pair.
     ///
     /// # Errors
-    /// `KeyUnusable` where this machine gives no random bytes.
+    /// `KeyUnusable` if the runner returns no random bytes.
     pub fn make() -> Result<Self, Failure> {
         let (mut seed, mut check) = (Zeroizing::new([0; 32]), [0; 4]);
         let drawn = getrandom::fill(&mut *seed).and_then(|()| getrandom::fill(&mut check));
@@ -45,24 +44,24 @@ impl Keys {
         Ok(Self { private, public })
     }
 
-    /// Both in one text, to be kept secret.
+    /// Returns both keys in one text. The text is secret.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{}\n{}", self.public, self.private)
     }
 
-    /// What [`Self::text`] wrote.
+    /// Parses the output of [`Self::text`].
     ///
     /// # Errors
-    /// `KeyUnusable` where it is something else.
+    /// `KeyUnusable` if the text has another form.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let (line, private) = text.split_once('\n').unwrap_or_default();
         Ok(Self { private: private.to_owned(), public: public(line).ok_or_else(untold)? })
     }
 }
 
-/// The public half of the key that the manifest names, as far as it is in the file next to it and where the manifest's files
-/// may be. Never opens the private one.
+/// Returns the public half of the key that the manifest names, if the file next to that key has it and the scope of the
+/// manifest's files includes that file. Does not read the private key.
 #[must_use]
 pub fn written(environment: &Environment) -> Option<String> {
     let Some(Identity::File(file)) = &environment.ssh.identity else { return None };
@@ -74,15 +73,15 @@ pub fn written(environment: &Environment) -> Option<String> {
     public(&text_of(&half).ok()?)
 }
 
-/// The public keys that may log in as the SSH user, `TYPE BASE64`, a line each. Reads the private key that the manifest names,
-/// which only commands do that trust it.
+/// Returns the public keys that may log in as the SSH user, `TYPE BASE64`, one per line. Reads the private key that the
+/// manifest names, so only commands that trust the manifest call it.
 ///
 /// # Errors
-/// `KeyUnusable` where none can be had from the private key that the manifest names.
+/// `KeyUnusable` if no public key can be derived from the private key that the manifest names.
 pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     match &environment.ssh.identity {
         Some(Identity::File(file)) => {
-            // The public half lies beside the private one, also where that has a passphrase.
+            // The public half is next to the private key, also if the private key has a passphrase.
             if let Some(line) = text_of(&half(file)).ok().and_then(|text| public(&text)) {
                 return Ok(line);
             }
@@ -100,12 +99,12 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
     }
 }
 
-/// The file with the public half of a key.
+/// Returns the path of the public half of a key.
 fn half(file: &Utf8Path) -> Utf8PathBuf {
     format!("{file}.pub").into()
 }
 
-/// Reads a file with a key.
+/// Reads a key file.
 fn text_of(path: &Utf8Path) -> std::io::Result<Zeroizing<String>> {
     below::text(path, bounded::SMALL_FILE as u64).map(Zeroizing::new)
 }

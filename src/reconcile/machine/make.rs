@@ -1,4 +1,4 @@
-//! Carries out what OpenTofu proposed, and waits until the machine can be worked on. Never looks away before that.
+//! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
 use super::{Machine, as_declared, reached_at};
 use crate::io::opentofu::{Action, Outputs, Purpose};
@@ -15,10 +15,10 @@ use crate::resource::{HostFacts, SHORT};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long between two looks at something that is on its way.
+/// The pause between two checks of a machine that is not ready yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Carries out what the survey proposed.
+/// Applies OpenTofu's plan from the survey.
 pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     let Some(machine) = session.machine.take() else {
         return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not asked about the machine"));
@@ -29,7 +29,7 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     if seen.taking_down {
         return take_down(session, &machine).await;
     }
-    // From here on there may be a machine.
+    // From here on a machine may exist.
     machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
     machine.remember().await?;
     let outputs = apply(session, &machine).await?;
@@ -46,7 +46,7 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     session.observe().await
 }
 
-/// The machine is gone: what is remembered of it stays here alone, since there is no host to ask.
+/// Destroys the machine. The session keeps its remaining facts itself, because there is no host to ask.
 async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
     session.disown().await;
     session.connection = None;
@@ -62,7 +62,7 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
     Ok(())
 }
 
-/// Applies exactly what was proposed; where the machine has no address at once, waits until it has one.
+/// Applies exactly the proposed plan. If the machine has no address yet, waits until it has one.
 async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure> {
     let say = |activity: String| session.progress(activity);
     let begun = Instant::now();
@@ -85,8 +85,8 @@ async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
     }
 }
 
-/// Applies what was proposed. LXD goes on with what a run that was killed had begun, and lets nobody in between: then it
-/// is tried again, as long as the machine is only changed.
+/// Applies the proposed plan. LXD finishes an operation that a killed run started and meanwhile refuses others: the
+/// apply is then tried again, as long as the machine is only updated or imported.
 async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure> {
     let say = |activity: String| session.progress(activity);
     let Some(source) = session.prepared.environment.provision.as_ref().map(|provision| &provision.machine) else {
@@ -114,7 +114,7 @@ fn is_busy(failure: &Failure) -> bool {
     failure.details.as_ref().is_some_and(|details| details.contains("Instance is busy running a"))
 }
 
-/// Connects to a machine that was just made, and waits until its first boot is over.
+/// Connects to a machine that was just made, and waits until its first boot is complete.
 async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Result<(), Failure> {
     session.abandon();
     session.connection = None;
@@ -130,7 +130,7 @@ async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Re
                 session.connection = Some(Arc::new(host));
                 return Ok(());
             }
-            // sshd was restarted under us, with its settings or its keys.
+            // sshd was restarted during the connection, with its new settings or keys.
             Err(failure) if failure.reason == Reason::ConnectionLost && begun.elapsed() < wait => host.close().await,
             Err(failure) => {
                 host.close().await;
@@ -140,7 +140,8 @@ async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Re
     }
 }
 
-/// The first connection. Until its first boot has come so far, a machine has neither our user nor our host key.
+/// Opens the first connection. Early in its first boot, a machine has neither the configured user nor deployer's host
+/// key.
 async fn greet(session: &Session, known: &[String], wait: Duration) -> Result<Host, Failure> {
     let begun = Instant::now();
     loop {
@@ -164,7 +165,7 @@ const fn on_its_way(reason: Reason) -> bool {
     )
 }
 
-/// Waits until cloud-init has done what it was told, where there is any.
+/// Waits until cloud-init has finished, if the machine has cloud-init.
 async fn first_boot(session: &Session, host: &Host, wait: Duration) -> Result<(), Failure> {
     const ASK: &str = "command -v cloud-init >/dev/null 2>&1 || { echo 'status: absent'; exit 0; }\n\
                        cloud-init status --long 2>&1 || true\n";

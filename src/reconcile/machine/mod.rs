@@ -1,5 +1,5 @@
-//! The machine of a provisioned environment: what OpenTofu is given, what it would do, and that it is done. Never makes
-//! one that the plan did not show, and never a second one in place of one that was lost sight of.
+//! The machine of a provisioned environment: OpenTofu's inputs, its plan, and the apply of that plan. Makes only
+//! machines that the plan shows, and does not make a second machine in place of a lost one.
 
 mod adopt;
 mod ask;
@@ -24,28 +24,26 @@ use crate::model::failure::Failure;
 use crate::resource::infrastructure::{Seen, is_machine};
 use std::sync::Arc;
 
-/// A machine under survey: what OpenTofu would do about it.
+/// A surveyed machine with OpenTofu's plan for it.
 pub struct Machine {
-    /// OpenTofu's working directory.
     work: Work,
-    /// What it would do.
     proposed: Proposed,
-    /// Where its state and secrets are kept.
+    /// The vault of its state and secrets.
     vault: Arc<Vault>,
     /// The machine's host key.
     keys: Keys,
-    /// Whether the machine answers with that key.
+    /// True if the machine answers with that key.
     our_host_key: bool,
-    /// Whether it would take down instead of build.
+    /// True if the plan destroys the machine instead of making it.
     taking_down: bool,
-    /// How it is made, for when its entry is gone.
+    /// The recipe that destroys the machine after its entry left the manifest.
     recipe: String,
-    /// The backend of OpenTofu's own that has the state, where one has.
+    /// The name of the OpenTofu backend that holds the state, if it is not deployer's store.
     backend: Option<String>,
 }
 
 impl Machine {
-    /// What was heard, for the room.
+    /// Returns the facts of the survey for [`crate::resource::infrastructure`].
     #[must_use]
     pub fn seen(&self) -> Seen {
         Seen {
@@ -56,13 +54,13 @@ impl Machine {
         }
     }
 
-    /// The key that the machine answers with, where it is ours, and no other.
+    /// Returns the only key that the machine may answer with, if deployer made that key.
     #[must_use]
     pub fn host_key(&self) -> Option<String> {
         self.our_host_key.then(|| self.keys.public.clone())
     }
 
-    /// Keeps how the machine is made, so that it can be taken down without its entry.
+    /// Saves the recipe of the machine, so that it can be destroyed without its entry.
     async fn remember(&self) -> Result<(), Failure> {
         if self.vault.kept(Plain::Recipe).await?.as_ref() != Some(&self.recipe) {
             self.vault.keep(Plain::Recipe, &self.recipe).await?;
@@ -73,24 +71,25 @@ impl Machine {
         }
     }
 
-    /// Removes what would have been applied: it holds secrets.
+    /// Removes the saved plan, because it contains secrets.
     pub fn discard(&self) {
         self.work.discard(&self.proposed);
     }
 
-    /// What stands in for the host's own digest key while there is no host.
+    /// Returns the secret that replaces the host's own digest key while there is no host.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.keys.private
     }
 }
 
-/// Whether that is proposed for the machine itself.
+/// Returns true if that action is proposed for the machine itself.
 fn does(proposed: &Proposed, machine: &provision::Machine, action: Action) -> bool {
     proposed.changes.iter().any(|change| change.action == action && is_machine(change, machine))
 }
 
-/// Lets an environment know how its machine is reached, as OpenTofu has it. Nothing where it has no address yet.
+/// Sets how an environment's machine is reached, from OpenTofu's outputs. The address is empty if the machine has none
+/// yet.
 pub fn reached_at(environment: &mut Environment, outputs: &Outputs) {
     let text = |name: &str| outputs.text(name).filter(|text| !text.is_empty());
     environment.address = text("address").unwrap_or_default();
@@ -99,11 +98,12 @@ pub fn reached_at(environment: &mut Environment, outputs: &Outputs) {
     environment.ssh.host_key.extend(text("host_key").filter(|_| environment.ssh.host_key.is_empty()));
 }
 
-/// What is worth knowing where the manifest says another way into a machine than the one it was made with, and has.
+/// Returns a warning if the manifest's SSH user or port differs from that of the machine, which keeps those that it was
+/// made with.
 #[must_use]
 pub fn born_otherwise(environment: &Environment) -> Option<String> {
     let provision = environment.provision.as_ref()?;
-    // A module says itself how its machine is reached.
+    // The outputs of a module define how its machine is reached.
     if matches!(provision.machine, provision::Machine::Module(_)) || !differs(&environment.ssh, &provision.login) {
         return None;
     }
@@ -115,7 +115,7 @@ pub fn born_otherwise(environment: &Environment) -> Option<String> {
     ))
 }
 
-/// Goes by the manifest again for the way into a machine, and whether that is another one than before.
+/// Sets the SSH user and port to those of the manifest. Returns true if they were different before.
 pub fn as_declared(environment: &mut Environment) -> bool {
     let Some(provision) = &environment.provision else { return false };
     let other = differs(&environment.ssh, &provision.login);
@@ -123,7 +123,7 @@ pub fn as_declared(environment: &mut Environment) -> bool {
     other
 }
 
-/// As whom and where a machine lets in that was told nothing else.
+/// The SSH user and port of a machine whose manifest sets neither.
 const ROOT: &str = "root";
 const SSH: u16 = 22;
 
@@ -132,7 +132,7 @@ fn differs(ssh: &Ssh, login: &Login) -> bool {
     (user(&ssh.user), ssh.port.unwrap_or(SSH)) != (user(&login.user), login.port.unwrap_or(SSH))
 }
 
-/// Lets an environment know how its machine was reached last.
+/// Sets how an environment's machine was reached last.
 pub fn recall(environment: &mut Environment, record: &Record) {
     if environment.provision.is_none() {
         return;

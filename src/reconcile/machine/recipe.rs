@@ -1,5 +1,5 @@
-//! How a machine is made, in a form that outlives its entry: it is taken down by that once the entry is gone. Never holds
-//! a secret's value; of one that stood in the manifest itself, only that it was there is kept.
+//! The recipe of a machine, saved so that the machine can be destroyed after its entry left the manifest. Contains no
+//! value of a secret: for a secret that was written in the manifest itself, the recipe records only that it existed.
 
 use crate::manifest::provision::{Login, Machine, Provision, TOKEN};
 use crate::model::failure::{Failure, Reason};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is kept of a `provisioned` section.
+/// The saved form of a `provisioned` section.
 #[derive(Serialize, Deserialize)]
 struct Recipe {
     machine: Machine,
@@ -23,7 +23,7 @@ struct Recipe {
     login: Login,
 }
 
-/// Where a secret came from.
+/// The source of a secret.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Origin {
@@ -33,7 +33,7 @@ enum Origin {
     Manifest,
 }
 
-/// The section as it is kept.
+/// Serializes a section.
 #[must_use]
 pub fn write(provision: &Provision) -> String {
     let origin = |source: &SecretSource| match source {
@@ -54,10 +54,10 @@ pub fn write(provision: &Provision) -> String {
     serde_json::to_string(&recipe).unwrap_or_default()
 }
 
-/// The section that [`write()`] kept, with the passphrase that the manifest has now.
+/// Returns the section that [`write()`] saved, with the current passphrase of the manifest.
 ///
 /// # Errors
-/// `StateUnusable` where it is something else.
+/// `StateUnusable` if the text has another form.
 pub fn read(text: &str, passphrase: Option<SecretSource>) -> Result<Provision, Failure> {
     let recipe: Recipe = serde_json::from_str(text).map_err(|error| {
         Failure::new(Reason::StateUnusable, "What is kept of how the machine was made cannot be read")
@@ -85,7 +85,8 @@ pub fn read(text: &str, passphrase: Option<SecretSource>) -> Result<Provision, F
     })
 }
 
-/// The variable that a secret is to be set in, once the manifest that had it is gone: as OpenTofu itself has it.
+/// Returns the environment variable that provides a secret after the manifest that contained it is gone. The name is
+/// OpenTofu's own.
 fn instead(machine: &Machine, secret: &str) -> String {
     match machine {
         Machine::Hetzner(_) if secret == TOKEN => "HCLOUD_TOKEN".to_owned(),

@@ -1,5 +1,5 @@
-//! The root module as people may look at it: what OpenTofu would be given, with everything that is secret named and left
-//! out. Never reads a secret, and never asks OpenTofu.
+//! The root module in a form for people: the inputs of OpenTofu, with each secret named and left out. Reads no secret,
+//! and does not run OpenTofu.
 
 use super::inputs::{self, Inputs, Surroundings};
 use super::keys::{self, Keys};
@@ -11,14 +11,15 @@ use crate::reconcile::prepare::Resolve;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// What stands in a secret's place.
+/// The text that replaces a secret.
 const SECRET: &str = "(secret)";
-/// Names of variables that hold the user data.
+/// The names of the variables that hold the user data.
 const USER_DATA: [&str; 2] = ["TF_VAR_cloud_init", "TF_VAR_deployer_cloud_init"];
 
 impl Workshop {
-    /// The files of an environment's root module, and what else OpenTofu is given, by name; none where the machine is not
-    /// made by it. Below [`Resolve::Everything`] the private key of `ssh.identity_file` is not read either.
+    /// Returns the files of an environment's root module and the other inputs of OpenTofu, by name. Returns none if
+    /// OpenTofu does not make the machine. Reads the private key of `ssh.identity_file` only at
+    /// [`Resolve::Everything`].
     ///
     /// # Errors
     /// As [`inputs::of`].
@@ -29,7 +30,7 @@ impl Workshop {
     ) -> Result<BTreeMap<String, String>, Failure> {
         let Some(provision) = &environment.provision else { return Ok(BTreeMap::new()) };
         let keys = Keys { private: SECRET.to_owned(), public: "(made with the machine)".to_owned() };
-        // Where the private key itself is a secret, its public half is not asked for here.
+        // If the private key itself is a secret, its public half is not derived here.
         let authorized = match &environment.ssh.identity {
             Some(Identity::File(_)) if resolve == Resolve::Everything => keys::authorized(environment).await.ok(),
             _ => keys::written(environment),
@@ -53,7 +54,7 @@ impl Workshop {
     }
 }
 
-/// The variables of OpenTofu's process, without their values.
+/// Lists the environment variables of the OpenTofu process, without their values.
 fn named(variables: &BTreeMap<String, String>) -> String {
     let mut text = "# Variables of OpenTofu's process; their values are left out.\n".to_owned();
     for name in variables.keys() {

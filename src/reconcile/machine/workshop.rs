@@ -1,4 +1,5 @@
-//! What machines are made with on this machine: OpenTofu, the store, secrets, keys. Never asks OpenTofu anything itself.
+//! The tools on the runner that make machines: OpenTofu, the store, secrets, keys. Runs no OpenTofu command except the
+//! search for the program.
 
 use super::{keys, recipe};
 use crate::io::opentofu::{Tofu, Vault};
@@ -15,52 +16,52 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
-/// How OpenTofu is found and set on this machine.
+/// The settings for finding and running OpenTofu on the runner.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// The program, where one was named.
+    /// The program, if the user named one.
     pub program: Option<String>,
-    /// Where providers are kept for all environments of this machine.
+    /// The cache of providers, shared by all environments of the runner.
     pub plugins: Utf8PathBuf,
-    /// The file of OpenTofu's own settings, where one is named.
+    /// The file of OpenTofu's own settings, if the user named one.
     pub settings: Option<Utf8PathBuf>,
-    /// Whether what is kept in files here goes away with this machine, and that was not allowed.
+    /// True if local files are lost with this runner, and the user did not allow that.
     pub fleeting: bool,
 }
 
-/// What machines are made with.
+/// The tools that make machines.
 pub struct Workshop {
-    /// How OpenTofu is found.
+    /// The settings for finding OpenTofu.
     pub tools: Tools,
-    /// Where OpenTofu's state is kept; `None` where no machine is asked about.
+    /// The store of OpenTofu's state; `None` if no machine is surveyed.
     pub store: Option<Arc<Store>>,
-    /// Below it, each environment has a working directory. Absolute.
+    /// The absolute path under which each environment has a working directory.
     pub directory: Utf8PathBuf,
-    /// The program, once it was looked for.
+    /// The program, after it was found.
     pub found: OnceCell<Arc<Tofu>>,
-    /// As whom its state is locked.
+    /// The holder that locks the state.
     pub holder: Holder,
 }
 
 impl Workshop {
-    /// The program, looked for once.
+    /// Returns the program. Searches for it once.
     ///
     /// # Errors
-    /// `ToolMissing` where there is none.
+    /// `ToolMissing` if there is none.
     pub async fn tofu(&self) -> Result<Arc<Tofu>, Failure> {
         let found =
             self.found.get_or_try_init(|| async { Tofu::find(self.tools.program.as_deref()).await.map(Arc::new) });
         found.await.map(Arc::clone)
     }
 
-    /// Where OpenTofu works for an environment on this machine.
+    /// Returns OpenTofu's working directory for an environment.
     #[must_use]
     pub fn place(&self, environment: &Environment) -> Utf8PathBuf {
         self.directory.join(environment.identity())
     }
 
-    /// Returns what is missing for making the machine of an environment: the program, a key that is named, and where `read`,
-    /// that key itself or a secret.
+    /// Returns the failures of what is missing to make the machine of an environment: the program and a named key; if
+    /// `read` is true, also the key itself and the secrets.
     pub async fn missing(&self, environment: &Environment, read: bool) -> Vec<Failure> {
         let Some(provision) = &environment.provision else { return Vec::new() };
         let mut missing = Vec::from_iter(self.tofu().await.err());
@@ -76,10 +77,10 @@ impl Workshop {
         missing
     }
 
-    /// What made the machine of an environment that left the manifest, as it was kept; `None` where nothing was.
+    /// Returns the saved section of an environment that left the manifest, or `None` if nothing was saved.
     ///
     /// # Errors
-    /// `StateSealed` where `passphrase` does not open it, `StateUnusable`.
+    /// `StateSealed` if `passphrase` does not open the vault; `StateUnusable`.
     pub async fn remembered(
         &self,
         project: &str,
@@ -98,7 +99,7 @@ impl Workshop {
         self.store.as_ref().map(Arc::clone).ok_or_else(missing)
     }
 
-    /// Where OpenTofu's state of an environment is kept.
+    /// Opens the vault of an environment's OpenTofu state.
     pub(super) async fn vault(&self, environment: &Environment, provision: &Provision) -> Result<Arc<Vault>, Failure> {
         let store = self.store()?;
         let (project, name) = (environment.project.as_str(), environment.name.as_str());
@@ -127,7 +128,7 @@ async fn open(
     Ok(Vault::open(store, project, name, passphrase.as_ref().map(ExposeSecret::expose_secret)))
 }
 
-/// The values of a section's secrets.
+/// Resolves the secrets of a section.
 pub(super) async fn secrets(provision: &Provision) -> Result<BTreeMap<String, SecretString>, Failure> {
     let mut values = BTreeMap::new();
     for (name, source) in provision.machine.secrets() {

@@ -1,5 +1,5 @@
-//! Commands that change a host, run so that a broken connection does not end them: the runner connects again,
-//! waits for what still works there and learns how it ended. Never does one begin while another copy of it works.
+//! Commands that change a host. They survive a broken connection: the runner connects again, waits for the command that
+//! still runs on the host and reads how it ended. A command does not start while another copy of it runs.
 
 use super::{Lease, Session};
 use crate::io::ssh::{Host, Output};
@@ -11,10 +11,10 @@ use crate::resource::{self, Command, Lane};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a command is begun at most, where connections keep breaking.
+/// The maximum number of starts of a command whose connection keeps breaking.
 pub(crate) const TRIES: usize = 3;
 
-/// A command as it is sent: under a lease's token, with a name of its own.
+/// A command as it is sent, with its lease's fencing token and a unique id.
 pub(crate) struct Attempt {
     host: Arc<Host>,
     lane: Lane,
@@ -25,40 +25,40 @@ pub(crate) struct Attempt {
     limit: Duration,
 }
 
-/// What becomes of a command that an attempt was made at.
+/// The result of an attempt at a command.
 pub(crate) enum Verdict {
-    /// It is done.
+    /// The command ended.
     Done(Output),
-    /// The connection broke, and it does not work on the host: it can be begun anew.
+    /// The connection broke, and the command does not run on the host: it can be started again.
     Again(Failure),
 }
 
 impl Attempt {
-    /// Sends it and waits for its end.
+    /// Sends the command and waits for its end.
     pub(crate) async fn run(&self) -> Result<Output, Failure> {
         self.host.run(&self.script, self.input.clone(), self.limit).await
     }
 }
 
 impl Session {
-    /// Runs one command to its end. Its own failure carries its last lines.
+    /// Runs one command to its end. The failure of a command contains the last lines of its output.
     ///
     /// # Errors
-    /// The command's own reason where it failed, `LeaseLost` where another run took over, `ConnectionLost` where the
-    /// connection broke and could not be had again within `ssh.wait`.
+    /// The command's own reason if it failed, `LeaseLost` if another run took over, `ConnectionLost` if the connection
+    /// broke and could not be opened again within `ssh.wait`.
     pub async fn run(&mut self, command: &Command) -> Result<Output, Failure> {
         self.carry_out(command, false).await
     }
 
-    /// The same, and a look at the host once it is done.
+    /// Runs one command to its end, and observes the host after it.
     ///
     /// # Errors
-    /// As [`Session::run`]; then nothing was looked at.
+    /// As [`Session::run`]; the host was then not observed.
     pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
         let output = self.carry_out(command, true).await?;
         match resource::parse_after(&self.prepared.subject().marks(), &output.stdout, &self.facts) {
             Ok(facts) => self.take_in(facts).await,
-            // The connection broke, or the look was cut short.
+            // The connection broke, or the observation was cut short.
             Err(_) => self.observe().await,
         }
     }
@@ -77,7 +77,8 @@ impl Session {
         }
     }
 
-    /// A command under our lease; with a look at the host once it is done, where `observing`.
+    /// Builds an attempt at a command under the session's lease. If `observing` is true, the host is observed after the
+    /// command.
     pub(crate) fn attempt(&self, lane: Lane, command: &Command, observing: bool) -> Result<Attempt, Failure> {
         let Some(lease) = &self.lease else {
             let message = format!("Nothing is changed without a lease, so not: {}", command.title);
@@ -96,7 +97,7 @@ impl Session {
         Ok(Attempt { host, lane, key, id, script, input, limit })
     }
 
-    /// What became of an attempt; where its connection broke, over a new one.
+    /// Returns the result of an attempt. If its connection broke, reads the result over a new connection.
     pub(crate) async fn judge(
         &mut self,
         command: &Command,
@@ -109,7 +110,7 @@ impl Session {
                 if output.status == resource::contract::lease::LOST.0
                     && output.stderr.contains(resource::contract::lease::LOST.1) =>
             {
-                // Taken up again over a new connection, our lease has another token.
+                // The lease was taken again over a new connection and has another token now.
                 if self.lease.as_ref().is_some_and(|lease| lease.key != attempt.key) {
                     return Ok(Verdict::Again(broken_off(&self.prepared.environment.address, command)));
                 }
@@ -117,7 +118,7 @@ impl Session {
                 let trouble = self.lease.as_ref().and_then(Lease::trouble);
                 return Err(trouble.unwrap_or_else(|| Failure::new(Reason::LeaseLost, message)));
             }
-            // A host that goes down lets some commands fail first.
+            // A host that shuts down may fail commands before the connection breaks.
             Ok(output) if !attempt.host.gone().await => return Err(self.failed(command, &output)),
             Ok(_) => broken_off(&self.prepared.environment.address, command),
             Err(failure) if failure.reason == Reason::ConnectionLost => failure,
@@ -131,11 +132,11 @@ impl Session {
         if last == format!("{} 0", attempt.id) {
             return Ok(Verdict::Done(Output { status: 0, stdout: Vec::new(), stderr: String::new() }));
         }
-        // It failed with its input cut off, was killed, or never began.
+        // The command failed because its input was cut off, was killed, or did not start.
         Ok(Verdict::Again(broken))
     }
 
-    /// Connects again after the connection broke, and takes the lease up again.
+    /// Connects again after the connection broke, and takes the lease again.
     pub(crate) async fn reconnect(&mut self) -> Result<(), Failure> {
         self.progress("the connection broke, connecting again");
         let (known, wait) = (self.host()?.host_keys().to_vec(), self.prepared.environment.ssh.wait);
@@ -153,7 +154,8 @@ impl Session {
         failure.or_disk_of_host(&details, &self.prepared.environment.address).details(details)
     }
 
-    /// Connects again, unless that was done meanwhile, waits for what still works there and returns how it ended.
+    /// Connects again, unless that has happened already, waits for the commands that still run on the host and returns
+    /// how they ended.
     async fn again(&mut self, command: &Command, attempt: &Attempt) -> Result<String, Failure> {
         if Arc::ptr_eq(self.host()?, &attempt.host) {
             self.reconnect().await?;

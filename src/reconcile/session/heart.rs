@@ -1,6 +1,6 @@
-//! The heartbeat of a lease. It goes over the session's connection; where a host allows one session at a time
-//! (`MaxSessions 1`) and a long command has it, over a second connection: so the lease still expires with its runner,
-//! unlike one that the command itself renewed on the host.
+//! The heartbeat of a lease. The heartbeat uses the session's connection. If the host allows one session at a time
+//! (`MaxSessions 1`) and a long command occupies it, the heartbeat uses a second connection. The runner sends the
+//! heartbeat, so the lease expires with the runner; a command that renewed the lease on the host would keep it alive.
 
 use crate::io::ssh::{Host, Output};
 use crate::manifest::environment::Environment;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// The task that keeps a lease.
+/// The task that renews a lease.
 #[derive(Debug)]
 pub(super) struct Heart {
     task: JoinHandle<()>,
@@ -22,7 +22,7 @@ pub(super) struct Heart {
 }
 
 impl Heart {
-    /// Starts it: `script` is one beat.
+    /// Starts the task. `script` is one beat.
     pub(super) fn start(host: Arc<Host>, environment: Environment, script: String) -> Self {
         let (ended, trouble) = (Arc::new(Notify::new()), Arc::new(Mutex::new(None)));
         let mut way = Way { host, spare: None, environment, script };
@@ -44,24 +44,24 @@ impl Heart {
         Self { task, ended, trouble }
     }
 
-    /// Why the last beat failed on the host, if it did.
+    /// Returns the host's failure of the last beat, if that beat failed.
     pub(super) fn trouble(&self) -> Option<Failure> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends it, without waiting.
+    /// Ends the task, without waiting.
     pub(super) fn stop(&self) {
         self.ended.notify_one();
     }
 
-    /// Ends it, and waits until nothing of it is left.
+    /// Ends the task, and waits until the task is gone.
     pub(super) async fn end(self) {
         self.stop();
         let _ = self.task.await;
     }
 }
 
-/// How a beat reaches the host.
+/// The connections of a heartbeat.
 struct Way {
     host: Arc<Host>,
     spare: Option<Host>,
@@ -70,7 +70,8 @@ struct Way {
 }
 
 impl Way {
-    /// One beat; `None` where it did not reach the host. The next command notices that: the host refuses it.
+    /// Sends one beat. Returns `None` if the beat did not reach the host. A lease that expires that way shows with the
+    /// next command: the host refuses it.
     async fn beat(&mut self) -> Option<Output> {
         let host = self.spare.as_ref().unwrap_or(&self.host);
         if let Ok(output) = host.run(&self.script, Input::Empty, SHORT).await {
@@ -81,7 +82,7 @@ impl Way {
     }
 }
 
-/// The failure of a beat that the host's disk keeps from being written.
+/// Returns the failure of a beat that the host could not write because of its disk.
 fn trouble_of(beat: &Output, place: &str) -> Option<Failure> {
     let failure = Failure::new(Reason::LeaseLost, "Cannot renew the lease").or_disk_of_host(&beat.stderr, place);
     let disk = beat.status != 0 && failure.reason != Reason::LeaseLost;

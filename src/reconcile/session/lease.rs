@@ -1,5 +1,5 @@
-//! Taking, keeping and giving back the lease of an environment: one owner at a time. A lease whose heartbeat stopped
-//! expires on the host, which refuses what comes late.
+//! Takes, renews and releases the lease of an environment: one owner at a time. A lease whose heartbeat stopped expires
+//! on the host, and the host refuses the late commands of its owner.
 
 use super::Session;
 use super::heart::Heart;
@@ -11,26 +11,26 @@ use crate::resource::{self, SHORT};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How to take leases: as whom, and how long to wait for another's.
+/// The settings for taking leases.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// As whom.
+    /// The holder that takes the lease.
     pub holder: Holder,
-    /// How long to wait.
+    /// The time to wait for another run's lease.
     pub wait: Duration,
 }
 
-/// A lease that we have, with its heartbeat.
+/// A lease that this run holds, with its heartbeat.
 #[derive(Debug)]
 pub struct Lease {
-    /// Tells it from every other lease.
+    /// The key that identifies the lease.
     pub key: Key,
     holder: Holder,
     heart: Heart,
 }
 
 impl Lease {
-    /// Why the last heartbeat failed, if it did.
+    /// Returns the failure of the last heartbeat, if that failed.
     #[must_use]
     pub fn trouble(&self) -> Option<Failure> {
         self.heart.trouble()
@@ -38,11 +38,11 @@ impl Lease {
 }
 
 impl Session {
-    /// Takes the lease of this environment, under a token above `floor`, unless it is ours already, and looks at the host
-    /// again once it is.
+    /// Takes the lease of this environment with a token above `floor`, unless this session already has the lease, and
+    /// observes the host after that.
     ///
     /// # Errors
-    /// `LeaseHeld` where another has it for longer than the claim waits.
+    /// `LeaseHeld` if another run holds the lease for longer than the claim waits.
     pub async fn own(&mut self, claim: &Claim, floor: u64) -> Result<(), Failure> {
         if self.lease.is_some() {
             return Ok(());
@@ -86,10 +86,11 @@ impl Session {
         }
     }
 
-    /// Ends, under our lease, what a run that is gone has left running on the host; false where that was nothing.
+    /// Ends the commands that a dead run left running on the host, under this session's lease. Returns false if there
+    /// were none.
     ///
     /// # Errors
-    /// `LeaseLost` if we have no lease, `CommandFailed` where it goes on.
+    /// `LeaseLost` if the session has no lease, `CommandFailed` if the commands do not end.
     pub async fn end_left(&self) -> Result<bool, Failure> {
         let Some(lease) = &self.lease else {
             return Err(Failure::new(Reason::LeaseLost, "Nothing is ended without a lease"));
@@ -106,7 +107,7 @@ impl Session {
         Ok(!output.stdout.is_empty())
     }
 
-    /// Takes our own lease again over a new connection, even if it expired.
+    /// Takes the session's own lease again over a new connection, even if the lease expired.
     ///
     /// # Errors
     /// `LeaseLost` if another run has the lease, or had it since: that run may have changed the host.
@@ -125,7 +126,8 @@ impl Session {
         }
     }
 
-    /// The host's answer, and what it said to `more`, which it runs after that.
+    /// Asks the host for the lease. Returns the answer, and the output of the host, which includes that of the script
+    /// `more`.
     async fn ask(
         &self,
         holder: &Holder,
@@ -153,7 +155,7 @@ impl Session {
         Err(failure.or_disk_of_host(&said, place).details(said))
     }
 
-    /// Holds a lease that the host gave us, by a heartbeat next to whatever else runs.
+    /// Stores a lease that the host granted, and starts its heartbeat.
     fn keep(&mut self, token: u64, holder: Holder) -> Result<(), Failure> {
         let key = Key { token, owner: holder.owner.clone() };
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(&key);
@@ -162,7 +164,7 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the lease back, if we have one. One that is lost already is another's business.
+    /// Releases the lease, if the session has one. A lease that is already lost is ignored.
     pub async fn disown(&mut self) {
         let Some(lease) = self.lease.take() else { return };
         lease.heart.end().await;
@@ -170,7 +172,7 @@ impl Session {
         let _ = self.script(&script, SHORT).await;
     }
 
-    /// Drops the lease of a host that is no more.
+    /// Drops the lease of a host that no longer exists.
     pub(crate) fn abandon(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.heart.stop();
@@ -178,7 +180,7 @@ impl Session {
     }
 }
 
-/// The same process as the owner of one more lease, with an id that nobody else draws.
+/// Returns the same process as the owner of one more lease, with a random unique id.
 fn claimant(holder: &Holder) -> Result<Holder, Failure> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)

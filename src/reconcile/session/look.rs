@@ -1,4 +1,5 @@
-//! What a session reads from its host: everything in one round trip, and single things beside that. Never changes a host.
+//! Reads facts from a session's host: everything in one round trip, and some details separately. Does not change a
+//! host.
 
 use super::Session;
 use crate::model::checked::Sha256Hex;
@@ -17,7 +18,7 @@ impl Session {
         let script = before.to_owned() + &resource::probe(&self.prepared.subject());
         let output = self.script(&script, resource::LOOK).await?;
         match resource::parse(&self.prepared.subject().marks(), &output.stdout) {
-            // A host that goes down lets parts of the probe fail first.
+            // A host that shuts down may fail parts of the probe before the connection breaks.
             Err(_) if self.gone().await => {
                 Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was looked at"))
             }
@@ -30,10 +31,10 @@ impl Session {
         self.observe_after("").await
     }
 
-    /// The same, once the host ran shell that changes nothing.
+    /// Runs a script that changes nothing on the host, then reads everything.
     pub(crate) async fn observe_after(&mut self, script: &str) -> Result<(), Failure> {
         let facts = match self.look(script).await {
-            // Once something was begun, a broken connection is worth another one.
+            // After a change started, a broken connection is opened again.
             Err(lost) if lost.reason == Reason::ConnectionLost && self.lease.is_some() => {
                 let again = self.reconnect().await;
                 again.map_err(|failure| if failure.reason == Reason::LeaseLost { failure } else { lost })?;
@@ -44,7 +45,7 @@ impl Session {
         self.take_in(facts).await
     }
 
-    /// Takes over what a look at the host found, and asks those beside it.
+    /// Takes over the facts of an observation, then asks registries and runs the checks of the runner.
     pub(crate) async fn take_in(&mut self, facts: HostFacts) -> Result<(), Failure> {
         let asked = std::mem::take(&mut self.facts.images.registry);
         let infrastructure = std::mem::take(&mut self.facts.infrastructure);
@@ -57,7 +58,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks registries about the images that follow them, about each once a session.
+    /// Asks registries about the images that follow them, once per session and image.
     async fn ask_registries(&mut self) -> Result<(), Failure> {
         let subject = self.prepared.subject();
         let images = registry::unasked(&subject, &self.facts);
@@ -72,7 +73,7 @@ impl Session {
         Ok(())
     }
 
-    /// Waits until what a broken-off run left running on the host has ended, and looks again.
+    /// Waits until the commands of an interrupted run on the host have ended, and observes again.
     pub async fn outlast(&mut self) -> Result<(), Failure> {
         if self.connection.is_none() {
             return Ok(());
@@ -82,8 +83,8 @@ impl Session {
         self.observe().await
     }
 
-    /// Where the host has no digest key yet, gives this session one that every runner with access derives alike: what
-    /// it rests on is readable by the host's root only. For plans that are compared in a later run.
+    /// Gives this session a digest key if the host has none yet. Every runner with access derives the same key, from
+    /// data that only root on the host can read. For plans that a later run compares.
     pub async fn derive_key(&mut self) -> Result<(), Failure> {
         if self.facts.access.key.is_some() {
             return Ok(());
@@ -96,7 +97,7 @@ impl Session {
         let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
         let output = self.script(script, resource::SHORT).await?;
         let digest = Sha256Hex::parse(String::from_utf8_lossy(&output.stdout).trim());
-        // The digest of nothing is no secret.
+        // The digest of empty input is not secret.
         let Some(digest) = digest.filter(|digest| !digest.starts_with("e3b0c44298fc1c14")) else {
             let message = "The host has neither a machine id nor host keys to make a saved plan's digests with";
             return Err(Failure::new(Reason::CommandFailed, message).hint("Apply once without a saved plan"));
@@ -105,7 +106,7 @@ impl Session {
         Ok(())
     }
 
-    /// The live content of text files, as far as they are small (64 KiB) and valid UTF-8.
+    /// Reads the live content of those text files that are small (64 KiB) and valid UTF-8.
     pub async fn contents(&self, paths: &[Utf8PathBuf]) -> Result<BTreeMap<Utf8PathBuf, String>, Failure> {
         if paths.is_empty() {
             return Ok(BTreeMap::new());
@@ -120,7 +121,7 @@ impl Session {
         Ok(parse_contents(&output.stdout, paths))
     }
 
-    /// The last lines of containers that are not well, service by service.
+    /// Returns the last log lines of unhealthy containers, service by service.
     pub async fn last_words(&self) -> String {
         let subject = self.prepared.subject();
         let observed = resource::observed(&subject, &self.facts);
@@ -136,7 +137,7 @@ impl Session {
             if let Ok(output) = self.script(&script, resource::SHORT).await {
                 let state = states.get(&container.service).map_or("", String::as_str);
                 let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
-                // Their colours are for terminals that follow them.
+                // Color codes are removed: they are meant for a terminal.
                 let plain = anstream::adapter::strip_str(&whole_lines(&output.stdout)).to_string();
                 text += self.prepared.redactor.redact(&plain).trim_end();
                 text.push('\n');
@@ -146,17 +147,17 @@ impl Session {
     }
 }
 
-/// Most of a container's last lines that are read, in bytes.
+/// The maximum size of a container's last lines (bytes).
 const LAST_WORDS: usize = 64 << 10;
 
-/// Returns the lines of an output without the one that it was cut in: half a secret would stay.
+/// Returns the lines of an output without a line that was cut off: half of a secret would not be redacted.
 fn whole_lines(output: &[u8]) -> String {
     let end = output.iter().rposition(|byte| *byte == b'\n').filter(|_| output.len() >= LAST_WORDS);
     String::from_utf8_lossy(&output[..end.unwrap_or(output.len())]).into_owned()
 }
 
-/// Reads what the script of [`Session::contents`] prints about the files that were asked for: each as `SIZE PATH`, its bytes,
-/// and a newline. What is not as it should be ends the reading.
+/// Parses the output of [`Session::contents`] for the requested files: each as `SIZE PATH`, its bytes, and a newline.
+/// Stops at the first malformed entry.
 pub(crate) fn parse_contents(output: &[u8], paths: &[Utf8PathBuf]) -> BTreeMap<Utf8PathBuf, String> {
     let (mut rest, mut contents) = (output, BTreeMap::new());
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

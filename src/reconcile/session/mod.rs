@@ -1,4 +1,4 @@
-//! One environment in a run: its connection, what was last seen, its lease, and the commands that run on its host.
+//! One environment in a run: its connection, its last observation, its lease, and the commands that run on its host.
 
 mod command;
 mod heart;
@@ -23,34 +23,35 @@ use std::time::Duration;
 
 /// A prepared environment with a connection and an observation.
 pub struct Session {
-    /// What is declared.
+    /// The environment as the manifest defines it.
     pub prepared: Prepared,
     /// The connection; `None` while there is no machine.
     pub connection: Option<Arc<Host>>,
-    /// Whether an unknown key of a new machine is taken on trust.
+    /// True if an unknown host key of a new machine is accepted.
     pub accepts_new_keys: bool,
-    /// What makes the machine, where it was asked what it would do.
+    /// The surveyed machine, if OpenTofu was asked for its plan.
     pub machine: Option<Machine>,
-    /// Our lease, once something is to be changed.
+    /// The lease, once the run changes something.
     pub lease: Option<Lease>,
-    /// Where its commands run.
+    /// The lane of the session's commands.
     pub lane: Lane,
-    /// The kind of the step that it is in.
+    /// The kind of the current step.
     pub kind: Option<Kind>,
-    /// What was last seen; boxed, because it is large and sessions are moved about.
+    /// The last observation; boxed, because it is large and sessions are moved.
     pub facts: Box<HostFacts>,
-    /// What failed in this run.
+    /// The failure of this run.
     pub failed: Option<FailedView>,
-    /// The release to go back to, where that was asked for.
+    /// The release to go back to, if a rollback was requested.
     pub target: Option<ReleaseRecord>,
-    /// Where it says what it waits for.
+    /// The receiver of events.
     pub sink: Sink,
-    /// Whether it asks registries about images that follow them.
+    /// True if registries are asked about the images that follow them.
     pub asks: bool,
 }
 
 impl Session {
-    /// A connection to the host of a prepared environment, or none where there is no machine, before the first look.
+    /// Returns the session of a prepared environment before its first observation. `host` is `None` if there is no
+    /// machine.
     #[must_use]
     pub fn new(prepared: Prepared, host: Option<Host>, sink: Sink) -> Self {
         let (connection, facts) = (host.map(Arc::new), Box::default());
@@ -70,21 +71,21 @@ impl Session {
         }
     }
 
-    /// The connection.
+    /// Returns the connection.
     ///
     /// # Errors
-    /// `NoMachine` where there is nothing to connect to yet.
+    /// `NoMachine` if there is no machine to connect to yet.
     pub fn host(&self) -> Result<&Arc<Host>, Failure> {
         self.connection.as_ref().ok_or_else(|| connect::no_machine(self.prepared.name()))
     }
 
-    /// The keys that the host answers with, as far as there is one.
+    /// Returns the host keys of the connection, or none without a connection.
     #[must_use]
     pub fn host_keys(&self) -> Vec<String> {
         self.connection.as_ref().map(|host| host.host_keys().to_vec()).unwrap_or_default()
     }
 
-    /// Runs a script on the host, without input and beside every lease.
+    /// Runs a script on the host, without input and without a lease.
     ///
     /// # Errors
     /// As [`Host::run`] and [`Self::host`].
@@ -92,7 +93,7 @@ impl Session {
         self.host()?.run(script, Input::Empty, limit).await
     }
 
-    /// Whether the connection is broken, or there is none.
+    /// Returns true if the connection is broken or does not exist.
     pub async fn gone(&self) -> bool {
         match &self.connection {
             Some(host) => host.gone().await,
@@ -100,14 +101,14 @@ impl Session {
         }
     }
 
-    /// The releases that the host keeps and that converged once, the newest first.
+    /// Returns the releases on the host that converged once, newest first.
     pub async fn releases(&self) -> Result<Vec<ReleaseRecord>, Failure> {
         let script = self.prepared.subject().preamble() + resource::files::LIST;
         let output = self.script(&script, resource::SHORT).await?;
         Ok(resource::files::parse_list(&output.stdout))
     }
 
-    /// Chooses the release to go back to: the one named, else the one before the live one.
+    /// Chooses the release to go back to: the named one, or else the one before the live release.
     pub async fn choose(&mut self, named: Option<&str>) -> Result<(), Failure> {
         let releases = self.releases().await?;
         let live = self.facts.files.begun().next();
@@ -133,7 +134,7 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the lease back and closes the connection.
+    /// Releases the lease and closes the connection.
     pub async fn close(self) -> Prepared {
         let (prepared, host) = self.part().await;
         if let Some(host) = host {
@@ -142,7 +143,7 @@ impl Session {
         prepared
     }
 
-    /// Gives the lease back and leaves the connection, where nobody else uses it.
+    /// Releases the lease and returns the connection, if nothing else uses it.
     pub async fn part(mut self) -> (Prepared, Option<Host>) {
         if let Some(machine) = self.machine.take() {
             machine.discard();
@@ -151,7 +152,7 @@ impl Session {
         (self.prepared, self.connection.and_then(Arc::into_inner))
     }
 
-    /// Says what is going on.
+    /// Reports the current activity.
     pub fn progress(&self, activity: impl Into<String>) {
         let environment = self.prepared.name().to_owned();
         (self.sink)(Event::Progress { environment, kind: self.kind, activity: activity.into() });

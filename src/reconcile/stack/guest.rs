@@ -1,5 +1,5 @@
-//! A way in where a tracker is private or serves listed torrents only: a key, a torrent, both for as long as the test
-//! takes. Never says the token or the key.
+//! Temporary access to a private or listed tracker for the time of the test: a key and a whitelisted torrent. Does not
+//! show the token or the key.
 
 use super::Stack;
 use crate::io::http::{self, Roots};
@@ -11,14 +11,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a key lasts that could not be taken back, in seconds.
+/// The lifetime of a key that could not be deleted (seconds).
 const LIFE: u64 = 300;
 
-/// What was made for the test.
+/// The key and the torrent that were made for the test.
 #[derive(Default)]
 pub struct Guest {
     api: Option<Api>,
-    /// Paths below the API that are to be deleted.
+    /// The paths of the API to delete after the test.
     made: Vec<SecretString>,
 }
 
@@ -29,10 +29,10 @@ struct Api {
 }
 
 impl Guest {
-    /// Makes what the stack asks of its users.
+    /// Makes the key and the torrent that the stack requires.
     ///
     /// # Errors
-    /// Why nobody can be let in, for people.
+    /// A message for people with the reason why no access is possible.
     pub async fn welcome(stack: &mut Stack<'_>, api: Option<SocketAddr>) -> Result<Self, String> {
         let (private, listed) = (stack.tracker.private, stack.tracker.listed);
         if !private && !listed {
@@ -82,7 +82,7 @@ impl Guest {
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    /// Takes back what was made. A key that stays ends by itself.
+    /// Deletes the key and the torrent. A key that could not be deleted expires.
     pub async fn leave(self) {
         for path in &self.made {
             let _ = self.ask(Method::DELETE, path.expose_secret(), None).await;

@@ -1,5 +1,5 @@
-//! What only the host reaches: the health check API, Prometheus, Grafana, an API that is not published. Never asks from
-//! this machine but through a forwarded port.
+//! Checks of services that only the host reaches: the health check API, Prometheus, Grafana, an API that is not
+//! published. The runner reaches them only through forwarded ports.
 
 use super::{Ports, Stack};
 use crate::manifest::environment::Application;
@@ -12,19 +12,19 @@ use crate::smoke::{Check, Login, Probe, Site};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The certificate of Caddy's own authority, in a directory that Caddy can change.
+/// The certificate of Caddy's own CA, in a directory that Caddy can write.
 const ROOT: &str = "storage/caddy/data/caddy/pki/authorities/local/root.crt";
 
-/// What the host says of the stack.
+/// The host's facts about the stack.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// An address of the container of each service.
+    /// One address of each service's container.
     pub containers: BTreeMap<String, IpAddr>,
-    /// The root of Caddy's own certificates.
+    /// The root certificate of Caddy's own CA.
     pub root: Option<String>,
 }
 
-/// Shell that prints what [`parse`] reads, of the containers that were seen.
+/// Returns a script that prints the input of [`parse`] for the observed containers.
 pub fn script<'a>(
     tracker: &Tracker,
     application: &Application,
@@ -47,7 +47,7 @@ pub fn script<'a>(
     addresses + if internal { &root } else { "" }
 }
 
-/// Reads the script's output. Lines that it does not know are left out.
+/// Parses the script's output. Skips unknown lines.
 pub fn parse(output: &str) -> Seen {
     let mut seen = Seen::default();
     for line in output.lines() {
@@ -61,7 +61,7 @@ pub fn parse(output: &str) -> Seen {
     seen
 }
 
-/// The addresses of the host's own network that are to be reached.
+/// Returns the addresses inside the host's network that the checks need.
 pub fn wanted(tracker: &Tracker, containers: &BTreeMap<String, IpAddr>) -> BTreeMap<&'static str, SocketAddr> {
     let mut wanted = BTreeMap::new();
     if let Some(address) = containers.get("tracker") {
@@ -77,7 +77,7 @@ pub fn wanted(tracker: &Tracker, containers: &BTreeMap<String, IpAddr>) -> BTree
     wanted
 }
 
-/// The checks.
+/// Adds the checks.
 pub(super) fn checks(stack: &Stack<'_>, ports: &Ports<'_>, checks: &mut Vec<Check>) {
     let mut add = |name: &str, probe| checks.push(Check { name: name.to_owned(), vantage: Vantage::Inside, probe });
     let page =

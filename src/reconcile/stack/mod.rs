@@ -1,5 +1,5 @@
-//! A running tracker stack put to the test: what its manifest promises becomes checks, from outside and from inside its
-//! host. Never changes anything but a key or a whitelisted torrent of its own, which it takes back.
+//! Tests a running tracker stack: derives checks from its manifest, and runs them from outside and inside its host.
+//! Changes nothing except a temporary key or whitelisted torrent, which it deletes.
 
 mod guest;
 pub(crate) mod inside;
@@ -22,29 +22,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// How long one check is asked again.
+/// The time during which a failed check is tried again.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// How long is waited before it is.
+/// The pause before a check is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A stack and what it takes to ask it.
+/// A stack and the data that its checks need.
 struct Stack<'a> {
     tracker: &'a Tracker,
-    /// The addresses under which the public reaches it.
+    /// The stack's public addresses.
     addresses: BTreeSet<IpAddr>,
-    /// Who may have issued its certificates.
+    /// The trusted roots of its certificates.
     roots: Roots,
-    /// The API's token.
     token: Option<SecretString>,
     /// The password of Grafana's administrator.
     grafana: Option<SecretString>,
-    /// A private tracker's key, for as long as this takes.
+    /// The temporary key of a private tracker.
     key: Option<SecretString>,
-    /// A torrent that the tracker serves, where it serves listed ones only.
+    /// A torrent that the tracker serves, if it serves only listed ones.
     info_hash: Option<InfoHash>,
 }
 
-/// Asks everything; `None` where the environment is no tracker stack.
+/// Runs all checks. Returns `None` if the environment is no tracker stack.
 pub async fn examine(session: &Session, now: fn() -> Timestamp) -> Option<Vec<Verdict>> {
     let environment = &session.prepared.environment;
     let application = environment.application.as_ref()?;
@@ -110,7 +109,7 @@ fn skipped(name: &str, vantage: Vantage, why: &str) -> Verdict {
     Verdict { name: name.to_owned(), vantage, judgement, detail, took: Duration::ZERO }
 }
 
-/// A secret of the application.
+/// Resolves a secret of the application.
 async fn value(application: &Application, name: &str) -> Result<Option<SecretString>, Failure> {
     match application.variables.get(name) {
         Some(source) => Ok(Some(secret::resolve(source).await?.text)),
@@ -118,7 +117,7 @@ async fn value(application: &Application, name: &str) -> Result<Option<SecretStr
     }
 }
 
-/// Those of the host and those that lead to it.
+/// Returns the host's own addresses and those that lead to it.
 async fn addresses(environment: &Environment) -> BTreeSet<IpAddr> {
     let own = tokio::net::lookup_host((environment.address.as_str(), 0)).await;
     let own = own.into_iter().flatten().map(|address| address.ip().to_canonical());
@@ -132,7 +131,7 @@ fn roots(tracker: &Tracker, own: Option<String>) -> Roots {
     }
 }
 
-/// Ports of this machine that lead to what only the host reaches.
+/// Local ports that are forwarded to services that only the host reaches.
 struct Ports<'a>(BTreeMap<&'static str, Forward<'a>>);
 
 impl<'a> Ports<'a> {

@@ -1,4 +1,5 @@
-//! What every client of the stack needs, asked as one of them. Never asks for what the host keeps to itself.
+//! Checks of what every client of the stack needs, run like a client. Does not ask for services that only the host
+//! reaches.
 
 use super::{Stack, skipped};
 use crate::manifest::tracker::{Endpoint, Issuer};
@@ -9,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 const UNTRUSTED: &str = "nobody trusts certificates of the staging server";
 
-/// Adds the checks; what cannot be asked is returned as skipped.
+/// Adds the checks. Returns those that cannot run as skipped.
 pub fn checks(stack: &Stack<'_>, checks: &mut Vec<Check>) -> Vec<Verdict> {
     let mut skips = Vec::new();
     let tracker = stack.tracker;
@@ -47,7 +48,7 @@ pub fn checks(stack: &Stack<'_>, checks: &mut Vec<Check>) -> Vec<Verdict> {
     skips
 }
 
-/// Where an endpoint is connected to, and as whom.
+/// Returns the site of an endpoint at an address.
 fn site(stack: &Stack<'_>, endpoint: &Endpoint, at: SocketAddr) -> Site {
     match &endpoint.domain {
         Some(domain) if endpoint.tls => Site::secure(domain, at, stack.roots.clone()),
@@ -55,7 +56,7 @@ fn site(stack: &Stack<'_>, endpoint: &Endpoint, at: SocketAddr) -> Site {
     }
 }
 
-/// One check for each address under which an endpoint is reached.
+/// Adds one check for each address of an endpoint.
 fn spread(
     stack: &Stack<'_>,
     name: &str,
@@ -85,7 +86,7 @@ fn untrusted(stack: &Stack<'_>) -> bool {
     stack.tracker.tls.as_ref().is_some_and(|tls| tls.issuer == Issuer::LetsencryptStaging)
 }
 
-/// Certificates, and what names resolve to.
+/// Adds checks of certificates and of DNS.
 fn names(stack: &Stack<'_>, checks: &mut Vec<Check>, skips: &mut Vec<Verdict>) {
     let mut add = |name: String, probe| checks.push(Check { name, vantage: Vantage::Outside, probe });
     let sites: Vec<_> = stack.tracker.sites().map(|(_, site)| site).chain(&stack.tracker.udp).collect();

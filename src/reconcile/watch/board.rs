@@ -1,49 +1,49 @@
-//! What a watch knows of its environments, for those who ask over HTTP. Never asks a host.
+//! The state that `watch` serves over HTTP for its environments. Contacts no host.
 
 use crate::model::event::{EnvironmentView, Why};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// The longest time between two turns of a loop that lives.
+/// The longest time between two turns of a healthy loop.
 pub const ALIVE: Duration = Duration::from_mins(1);
 
-/// Everything there is to show.
+/// The state that is served.
 #[derive(Clone, Debug)]
 pub struct Board {
-    /// Each environment of the manifest.
+    /// The environments of the manifest.
     pub environments: BTreeMap<String, Entry>,
-    /// What is wrong with the manifest as it is now, if it is not the one that is followed.
+    /// The error of the current manifest, if that is invalid and an earlier one is followed.
     pub invalid: Option<String>,
-    /// When the loop last came round.
+    /// The time of the loop's last turn.
     pub turned: Instant,
 }
 
-/// One environment.
+/// The state of one environment.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
-    /// How it stood at the end of its last pass; `None` before the first one.
+    /// The view at the end of the last pass; `None` before the first pass.
     pub view: Option<EnvironmentView>,
-    /// When its last pass ended.
+    /// The end of the last pass.
     pub at: Option<Timestamp>,
-    /// How long that took.
+    /// The duration of the last pass.
     pub took: Duration,
-    /// How many passes ended.
+    /// The number of passes that ended.
     pub passes: u64,
-    /// How many of them failed.
+    /// The number of passes that failed.
     pub failures: u64,
-    /// How many facts were put right that had drifted.
+    /// The number of facts that had drifted and were corrected.
     pub corrections: u64,
 }
 
 impl Board {
-    /// A board of a manifest that was just read.
+    /// Returns an empty board for a manifest that was just read.
     #[must_use]
     pub const fn new(now: Instant) -> Self {
         Self { environments: BTreeMap::new(), invalid: None, turned: now }
     }
 
-    /// Another manifest: its environments, those that were there before with what is known of them.
+    /// Takes over the environments of a new manifest. Those that the board already has keep their state.
     pub fn renew<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         let names: BTreeSet<&str> = names.collect();
         self.environments.retain(|name, _| names.contains(name.as_str()));
@@ -52,7 +52,7 @@ impl Board {
         }
     }
 
-    /// What keeps this watch from being well; `None` where nothing does.
+    /// Returns the reason why this watch is unhealthy, or `None` if it is healthy.
     #[must_use]
     pub fn trouble(&self, now: Instant) -> Option<String> {
         let stuck = now.saturating_duration_since(self.turned);
@@ -64,7 +64,7 @@ impl Board {
 }
 
 impl Entry {
-    /// The facts that watch gave up, as `KIND:FACT`.
+    /// Returns the facts that `watch` no longer corrects, as `KIND:FACT`.
     pub fn quarantined(&self) -> impl Iterator<Item = String> {
         let left = self.view.iter().flat_map(|view| &view.left).filter(|left| left.why == Why::Quarantined);
         left.flat_map(|left| left.changes.iter().map(|change| format!("{}:{}", left.kind, change.fact)))

@@ -1,5 +1,5 @@
-//! Hears of changed files. Watches directories, never files: a file's own watch dies with its first atomic save. Never
-//! says what changed, only that it is time to look.
+//! Reports changes of files. Watches directories, not files: the watch of a file ends with its first atomic save.
+//! Reports only that something changed, not what.
 
 use super::sources::{self, Sources};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How long it must be quiet before changes count: editors and checkouts write several times.
+/// The quiet time before changes are reported: editors and checkouts write several times.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// A watch over directories.
@@ -20,11 +20,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch nothing; `changed` hears of changes to what is watched later. Changes of `own` files are not
-    /// heard of: those that begin with one of these paths.
+    /// Starts without any directory; [`Watch::arm`] adds them. Sends to `changed` when a watched file changes, except
+    /// for files whose path begins with one of `own`.
     ///
     /// # Errors
-    /// Why the system does not let files be watched.
+    /// The system's reason why files cannot be watched.
     pub fn start(changed: UnboundedSender<()>, own: Vec<Utf8PathBuf>) -> Result<Self, String> {
         let hears = move |result: DebounceEventResult| {
             let counts = |path: &std::path::PathBuf| {
@@ -34,11 +34,11 @@ impl Watch {
             };
             let told = match &result {
                 Ok(events) => events.iter().any(|event| is_change(event.kind) && event.paths.iter().any(counts)),
-                // Too many at once, or a directory that cannot be followed: looking is always right.
+                // There were too many events, or a directory cannot be followed: an extra pass does no harm.
                 Err(_) => true,
             };
             if told {
-                // Without a listener the process is about to end.
+                // If there is no receiver, the process is about to end.
                 let _ = changed.send(());
             }
         };
@@ -47,11 +47,12 @@ impl Watch {
         Ok(Self { debouncer, watched: BTreeMap::new() })
     }
 
-    /// Watches what these files and directories lie in, and nothing else. Also where that was watched before:
-    /// another directory may stand in its place. False where something cannot be watched now.
+    /// Watches exactly the directories that contain these files and trees. Watches them again even if they were watched
+    /// before, because another directory may have replaced one of them. Returns false if a directory cannot be watched
+    /// now.
     pub fn arm(&mut self, sources: &Sources) -> bool {
         for path in std::mem::take(&mut self.watched).into_keys() {
-            // A directory that is gone is watched no more.
+            // A directory that is gone is no longer watched.
             let _ = self.debouncer.unwatch(&path);
         }
         let mut whole = true;
@@ -65,8 +66,8 @@ impl Watch {
     }
 }
 
-/// The directories to watch: those that hold the files, and where links lead those that hold their ends; the trees, and
-/// the directories that hold the trees.
+/// Returns the directories to watch: the trees, the parent directories of the files and trees, and for links also the
+/// parent directories of their targets.
 fn directories(sources: &Sources) -> BTreeMap<Utf8PathBuf, RecursiveMode> {
     let mut wanted = BTreeMap::new();
     for path in sources.files.iter().chain(&sources.trees) {
@@ -79,7 +80,7 @@ fn directories(sources: &Sources) -> BTreeMap<Utf8PathBuf, RecursiveMode> {
     wanted
 }
 
-/// Reading is no change: we do so ourselves at each look.
+/// Returns true if the event is a change. Reading is not a change: deployer reads the files in each pass.
 const fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(kind) => matches!(kind, AccessKind::Close(AccessMode::Write)),
@@ -94,7 +95,7 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio::time::timeout;
 
-    /// Whether something is heard soon; hears everything that came together.
+    /// Returns true if a change is reported within 5 s. Drains all changes that arrive together.
     async fn heard(changes: &mut mpsc::UnboundedReceiver<()>) -> bool {
         let first = timeout(Duration::from_secs(5), changes.recv()).await.is_ok();
         while timeout(SETTLE * 2, changes.recv()).await.is_ok() {}

@@ -1,28 +1,28 @@
-//! Follows a Git checkout: fetches, and moves forward where that is all there is to it. Never merges, rebases, resets or
-//! stashes, and never asks for a password.
+//! Follows a Git checkout: fetches, and fast-forwards if that is possible. Does not merge, rebase, reset or stash, and
+//! does not ask for a password.
 
 use crate::io::process::{self, Environment};
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use std::time::Duration;
 
-/// How long one command may take.
+/// The time limit of one command.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// What following did.
+/// The result of following.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// There was nothing new.
+    /// The upstream has nothing new.
     Same,
-    /// The checkout moved forward to this commit.
+    /// The checkout was fast-forwarded to this commit.
     Moved(String),
 }
 
-/// Fetches the upstream of the checked-out branch and moves forward to it.
+/// Fetches the upstream of the checked-out branch and fast-forwards to it.
 ///
 /// # Errors
-/// `GitPull`, with Git's own words: no checkout, no upstream, no network, a history that went apart, or edits in the
-/// way. The checkout is then as it was.
+/// `GitPull`, with Git's own message: no checkout, no upstream, no network, diverged histories, or local edits in the
+/// way. The checkout is then unchanged.
 pub async fn follow(directory: &Utf8Path) -> Result<Followed, Failure> {
     let before = git(directory, &["rev-parse", "HEAD"], "The commit that is checked out cannot be told").await?;
     git(directory, &["fetch", "--quiet"], "The upstream cannot be fetched").await?;
@@ -67,7 +67,7 @@ fn failed(directory: &Utf8Path, what: &str, stderr: &[u8]) -> Failure {
     Failure::new(Reason::GitPull, format!("{what} in {directory}")).or_disk_of_host(&said, directory).details(said)
 }
 
-/// The text with `***` in place of the logins in addresses: Git repeats that of its remote.
+/// Replaces the logins in URLs with `***`: Git's messages repeat the URL of the remote.
 fn without_logins(text: &str) -> String {
     let mut parts = text.split("://");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -114,7 +114,7 @@ mod tests {
         assert!(matches!(follow(&here).await.unwrap(), Followed::Moved(commit) if commit.len() == 40));
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "2\n");
 
-        // Commits of one's own alone are nothing to worry about.
+        // Local commits alone are no failure.
         sh(base, "cd here; echo own >own; git add own; git commit -qm own").await;
         assert_eq!(follow(&here).await.unwrap(), Followed::Same);
 
@@ -123,7 +123,7 @@ mod tests {
         assert!(apart.message.ends_with("went apart: it is not moved"), "{apart}");
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "2\n");
 
-        // An edit in the way is not overwritten.
+        // A local edit in the way is not overwritten.
         sh(base, "cd here; git reset -q --hard HEAD~1; echo edited >f").await;
         let blocked = follow(&here).await.unwrap_err();
         assert!(blocked.details.unwrap_or_default().contains("local changes"), "{}", blocked.message);

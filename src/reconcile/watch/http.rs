@@ -1,4 +1,4 @@
-//! Health, metrics and standing over HTTP, for machines. Never changes anything.
+//! Health, metrics and status over HTTP, for machines. Changes nothing.
 
 use super::board::Board;
 use super::metrics;
@@ -14,20 +14,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::net::TcpListener;
 
-/// The board, shared by the loop that writes it and those who read it.
+/// The board, shared by the loop that writes it and the handlers that read it.
 pub type Shared = Arc<Mutex<Board>>;
 
-/// Begins to listen.
+/// Opens the listening socket.
 ///
 /// # Errors
-/// `ListenFailed` with the system's words.
+/// `ListenFailed` with the system's message.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::new(Reason::ListenFailed, format!("The address {address} cannot be listened on: {error}"))
     })
 }
 
-/// Answers until it is dropped.
+/// Serves requests until the future is dropped.
 pub async fn serve(listener: TcpListener, board: Shared) {
     let router = Router::new()
         .route("/healthz", get(healthz))
@@ -44,7 +44,7 @@ pub async fn serve(listener: TcpListener, board: Shared) {
             }),
         )
         .with_state(board);
-    // It ends only with an error of the listener itself: then nobody is answered any more, and `healthz` shows it.
+    // This ends only with an error of the listener itself: then `healthz` no longer answers either.
     let _ = axum::serve(listener, router).await;
 }
 
@@ -59,7 +59,7 @@ async fn healthz(State(board): State<Shared>) -> (StatusCode, String) {
     }
 }
 
-/// Every environment that was looked at, as `deployer status --json` prints it.
+/// Renders each observed environment as `deployer status --json` prints it.
 fn status(board: &Board) -> String {
     let views = board.environments.values().filter_map(|entry| entry.view.clone());
     views.map(|view| render::line(&Event::Environment(Box::new(view))) + "\n").collect()

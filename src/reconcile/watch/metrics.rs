@@ -1,4 +1,4 @@
-//! The board as Prometheus reads it. Never counts anything itself.
+//! The board in Prometheus format. Keeps no counters.
 
 use super::board::{Board, Entry};
 use crate::model::event::Health;
@@ -12,12 +12,12 @@ use std::sync::atomic::AtomicU64;
 /// The media type of the text.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The labels of one value, as [`label`] writes theirs.
+/// The labels of one value, escaped by [`label`].
 type Labels = Vec<(&'static str, String)>;
 type Sum = fn(&Entry) -> u64;
 type Real = Gauge<f64, AtomicU64>;
 
-/// All metrics as text.
+/// Renders all metrics as text.
 #[must_use]
 pub fn text(board: &Board) -> String {
     let mut registry = Registry::with_prefix("deployer");
@@ -69,12 +69,12 @@ pub fn text(board: &Board) -> String {
         registry.register(name, help, family);
     }
     let mut out = String::new();
-    // A string takes whatever is written to it.
+    // Writing to a string cannot fail.
     let _ = text::encode(&mut out, &registry);
     out
 }
 
-/// A text as the value of a label: the library writes what it is given.
+/// Escapes a text for use as the value of a label: the library does not escape it.
 fn label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,5 +1,5 @@
-//! What keeps hosts as the manifest wants them while nobody looks: when to reconcile, which files to follow, what to
-//! show. Never reconciles by itself: that is the same pass as `apply`'s.
+//! Support for `watch`, which keeps hosts converged unattended: when to reconcile, which files to follow, what to
+//! serve. Does not reconcile: `watch` runs the same pass as `apply`.
 
 pub mod board;
 pub mod files;

@@ -1,16 +1,16 @@
-//! Facts that fight back: what was corrected again and again is given up until something changes. Pure: time is an
-//! argument. Never remembers anything beyond the process: a watch that starts anew tries anew.
+//! The quarantine of facts that drift again after each correction: they are not corrected until something changes.
+//! Pure: time is an argument. State lives only in the process: a restarted `watch` starts with an empty quarantine.
 
 use crate::model::state::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// So many corrections of one fact …
+/// The number of corrections of one fact …
 pub const TIMES: usize = 3;
-/// … within this time are enough.
+/// … within this time that puts the fact into quarantine.
 pub const WITHIN: Duration = Duration::from_hours(1);
 
-/// What was corrected when, and what is given up.
+/// The times of corrections and the quarantined facts.
 #[derive(Clone, Debug, Default)]
 pub struct Quarantine {
     corrected: BTreeMap<(String, Kind, String), Vec<Duration>>,
@@ -18,7 +18,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// A fact that had drifted was put right. True where that was once too often: it is given up now.
+    /// Records a correction of a fact that had drifted. Returns true if this correction puts the fact into quarantine.
     pub fn corrected(&mut self, environment: &str, kind: Kind, fact: &str, now: Duration) -> bool {
         let times = self.corrected.entry((environment.to_owned(), kind, fact.to_owned())).or_default();
         times.retain(|at| now.saturating_sub(*at) < WITHIN);
@@ -26,18 +26,18 @@ impl Quarantine {
         times.len() >= TIMES && self.given_up.entry(environment.to_owned()).or_default().insert((kind, fact.to_owned()))
     }
 
-    /// The facts of an environment that are given up.
+    /// Returns the quarantined facts of an environment.
     pub fn of(&self, environment: &str) -> impl Iterator<Item = &(Kind, String)> {
         self.given_up.get(environment).into_iter().flatten()
     }
 
-    /// What this environment is made from changed: everything is tried again.
+    /// Lifts the quarantine of an environment because one of its sources changed.
     pub fn lift(&mut self, environment: &str) {
         self.corrected.retain(|(name, ..), _| name != environment);
         self.given_up.remove(environment);
     }
 
-    /// The manifest changed: everything is tried again.
+    /// Lifts the whole quarantine because the manifest changed.
     pub fn lift_all(&mut self) {
         *self = Self::default();
     }

@@ -1,26 +1,26 @@
-//! When each environment is reconciled next. Pure: time since the start and chance are arguments. Never lets one
-//! environment be reconciled twice at once.
+//! The schedule of reconcile passes. Pure: the time since the start and the random number are arguments. Runs at most
+//! one pass per environment at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The pause after a first failure, where the interval is not shorter; each further failure doubles it.
+/// The pause after a first failure, unless the interval is shorter. Each further failure doubles the pause.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause after failures, where the interval is not longer.
+/// The longest pause after failures, unless the interval is longer.
 pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
-/// How one pass over an environment ended.
+/// The end of one pass over an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is as the manifest wants it.
+    /// The environment matches the manifest.
     Well,
-    /// It is left alone: suspended, or to be destroyed.
+    /// The environment was left alone: it is suspended, or the pass would have destroyed something.
     Held,
-    /// Something failed.
+    /// A step failed.
     Failed,
 }
 
-/// The environments and when each is due.
+/// The environments and their due times.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     interval: Duration,
@@ -30,37 +30,38 @@ pub struct Schedule {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    /// Environments that must have ended well first.
+    /// Environments whose last pass must have ended well first.
     needs: Vec<String>,
-    /// When, since the start.
+    /// The due time, since the start.
     due: Duration,
-    /// What its pass does, if one runs.
+    /// The running pass, if any.
     run: Option<Run>,
-    /// Failures in a row.
+    /// The number of failures in a row.
     failures: u32,
-    /// Whether its last pass ended well and nothing was asked of it since.
+    /// True if the last pass ended well and no pass was requested since.
     well: bool,
 }
 
-/// A pass that runs.
+/// A running pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Run {
-    /// It ends, and then waits for its time.
+    /// The environment waits for its next due time after this pass.
     Once,
-    /// Something changed meanwhile: another one follows at once.
+    /// Something changed during this pass: another pass follows at once.
     Again,
-    /// Its environment left the manifest meanwhile.
+    /// The environment left the manifest during this pass.
     Gone,
 }
 
 impl Schedule {
-    /// A schedule without environments. At most `parallel` run at once.
+    /// Returns a schedule without environments that runs at most `parallel` passes at once.
     #[must_use]
     pub const fn new(interval: Duration, parallel: usize) -> Self {
         Self { interval, parallel, entries: BTreeMap::new() }
     }
 
-    /// A new manifest: its environments, each with those it depends on, are due at once and have not failed yet.
+    /// Takes over the environments of a new manifest, each with its dependencies. All are due at once, without
+    /// failures.
     pub fn renew(&mut self, environments: &BTreeMap<String, Vec<String>>, now: Duration) {
         self.entries.retain(|name, entry| entry.run.is_some() || environments.contains_key(name));
         for (_, entry) in self.entries.iter_mut().filter(|(name, _)| !environments.contains_key(*name)) {
@@ -79,14 +80,14 @@ impl Schedule {
         }
     }
 
-    /// Something that this environment is made from changed: it is due at once.
+    /// Makes an environment due at once because one of its sources changed.
     pub fn touch(&mut self, name: &str, now: Duration) {
         if let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.run != Some(Run::Gone)) {
             entry.ask(now);
         }
     }
 
-    /// All are due at once.
+    /// Makes all environments due at once.
     pub fn force(&mut self, now: Duration) {
         for entry in self.entries.values_mut() {
             entry.due = entry.due.min(now);
@@ -94,7 +95,7 @@ impl Schedule {
         }
     }
 
-    /// Starts the environment that has been due for longest, if one may start now.
+    /// Starts the environment that has been due for the longest time, if one may start now.
     pub fn start(&mut self, now: Duration) -> Option<String> {
         if self.running() >= self.parallel {
             return None;
@@ -107,7 +108,7 @@ impl Schedule {
         Some(name)
     }
 
-    /// A pass ended. `chance` is between 0 and 1. Returns the time until the next one.
+    /// Ends a pass. `chance` is between 0 and 1. Returns the time until the next pass.
     pub fn ended(&mut self, name: &str, end: End, now: Duration, chance: f64) -> Option<Duration> {
         let entry = self.entries.get_mut(name)?;
         match entry.run.take() {
@@ -130,7 +131,8 @@ impl Schedule {
         Some(pause)
     }
 
-    /// When the next environment that may start is due; `None` where all wait for one that runs or failed.
+    /// Returns the due time of the next environment that may start, or `None` if all wait for an environment that runs
+    /// or failed.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         if self.running() >= self.parallel {
@@ -139,13 +141,13 @@ impl Schedule {
         self.ready().map(|(_, entry)| entry.due).min()
     }
 
-    /// How many run.
+    /// Returns the number of running passes.
     #[must_use]
     pub fn running(&self) -> usize {
         self.entries.values().filter(|entry| entry.run.is_some()).count()
     }
 
-    /// The environments that are due and the one that each waits for.
+    /// Returns the environments that are due but wait, each with the environment that it waits for.
     #[must_use]
     pub fn waiting(&self, now: Duration) -> Vec<(&str, &str)> {
         let idle = self.entries.iter().filter(|(_, entry)| entry.run.is_none() && entry.due <= now);
@@ -156,7 +158,7 @@ impl Schedule {
         self.entries.iter().filter(|(_, entry)| entry.run.is_none() && self.missing(entry).is_none())
     }
 
-    /// What an environment waits for: one that it depends on and that is not well.
+    /// Returns the dependency that an environment waits for: one that runs or is not well.
     fn missing<'a>(&'a self, entry: &'a Entry) -> Option<&'a str> {
         let lacks = |need: &&String| self.entries.get(*need).is_some_and(|need| need.run.is_some() || !need.well);
         entry.needs.iter().find(lacks).map(String::as_str)
@@ -164,7 +166,7 @@ impl Schedule {
 }
 
 impl Run {
-    /// The same with another one after it, where there is still something to run over.
+    /// Requests another pass after this one, unless the environment left the manifest.
     const fn again(self) -> Self {
         match self {
             Self::Gone => Self::Gone,
@@ -182,14 +184,14 @@ impl Entry {
     }
 }
 
-/// The pause after so many failures in a row, before jitter.
+/// Returns the pause after so many failures in a row, before jitter.
 #[must_use]
 pub fn back_off(interval: Duration, failures: u32) -> Duration {
     let first = FIRST_PAUSE.min(interval);
     first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(LONGEST_PAUSE.max(interval))
 }
 
-/// A pause that is up to a fifth shorter or longer, so that many environments do not stay in step.
+/// Returns a pause that is up to a fifth shorter or longer, so that many environments do not run in step.
 #[must_use]
 pub fn jittered(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))

@@ -1,5 +1,5 @@
-//! The files of this machine that environments are made from, and one digest of their content. Never reads a file
-//! again whose times, size and inode are those of the last look.
+//! The files on the runner that environments are made from, and one digest of their content. A file whose times, size
+//! and inode are unchanged is not read again.
 
 use crate::io::below;
 use crate::manifest::environment::{Environment, Identity, Source};
@@ -13,16 +13,16 @@ use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
-/// Files and directories that something is made from.
+/// The files and directories that an environment is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Single files.
     pub files: BTreeSet<Utf8PathBuf>,
-    /// Directories with everything in them.
+    /// Directories, with all their content.
     pub trees: BTreeSet<Utf8PathBuf>,
 }
 
-/// What an environment is made from, beside the manifest.
+/// Returns the sources of an environment besides the manifest.
 #[must_use]
 pub fn of(environment: &Environment) -> Sources {
     let mut sources = Sources::default();
@@ -35,7 +35,7 @@ pub fn of(environment: &Environment) -> Sources {
         match &application.source {
             Source::Compose(compose) => _ = sources.trees.insert(compose.directory.clone()),
             Source::Tracker(tracker) => {
-                // One that comes later is found by the next pass.
+                // A templates directory that is created later is found by the next pass.
                 sources.trees.extend(tracker.templates.is_dir().then(|| tracker.templates.clone()));
                 if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_ref().map(|tls| &tls.issuer) {
                     sources.files.insert(root.clone());
@@ -52,19 +52,19 @@ pub fn of(environment: &Environment) -> Sources {
     sources
 }
 
-/// Whether a change there may be one of what somebody wrote, not of what we or Git keep for ourselves.
+/// Returns true if the path may be a file that a user wrote, as opposed to files that deployer or Git keep.
 #[must_use]
 pub fn matters(path: &Utf8Path) -> bool {
     !scope::belongs_to_us(path)
 }
 
-/// What is remembered of the files that were read.
+/// The known digests of files that were read.
 #[derive(Debug, Default)]
 pub struct Prints {
     known: BTreeMap<Utf8PathBuf, (Look, blake3::Hash)>,
 }
 
-/// What tells that a file was not touched since.
+/// The metadata that changes when a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Look {
     device: u64,
@@ -87,7 +87,7 @@ impl From<&Metadata> for Look {
 }
 
 impl Prints {
-    /// One digest of names, contents, and of who may read and run the files. What is not there counts as that.
+    /// Returns one digest of names, contents, and of who may read and run the files. A missing file counts as missing.
     pub fn digest(&mut self, sources: &Sources) -> blake3::Hash {
         let mut digest = Digest::default();
         for file in &sources.files {
@@ -96,7 +96,8 @@ impl Prints {
         for tree in &sources.trees {
             let entries = walkdir::WalkDir::new(tree).follow_links(true).sort_by_file_name().min_depth(1);
             let root = tree.canonicalize_utf8().unwrap_or_else(|_| tree.clone());
-            // A directory outside is not read: a link to it is refused, or it is as large as the disk.
+            // A linked directory outside the tree is not read: such a link is refused later, and may lead to a whole
+            // disk.
             let outside = |entry: &walkdir::DirEntry| {
                 entry.path_is_symlink()
                     && entry.file_type().is_dir()
@@ -108,7 +109,7 @@ impl Prints {
                 let path = match &entry {
                     Ok(entry) if entry.file_type().is_dir() => continue,
                     Ok(entry) => Some(entry.path()),
-                    // A broken link or a loop: its name is all there is.
+                    // For a broken link or a loop, only the name is known.
                     Err(error) => error.path(),
                 };
                 if let Some(path) = path.and_then(Utf8Path::from_path) {
@@ -144,7 +145,7 @@ impl Prints {
 fn read(path: &Utf8Path) -> std::io::Result<blake3::Hash> {
     let file = below::regular(path)?;
     let size = file.metadata()?.len();
-    // What is written meanwhile is another look's.
+    // Bytes that are appended during the read belong to the next digest.
     let (mut file, mut hasher, mut block) = (file.take(size), blake3::Hasher::new(), vec![0; 128 * 1024]);
     loop {
         match file.read(&mut block)? {
@@ -189,10 +190,10 @@ mod tests {
         let first = prints.digest(&sources);
         assert_eq!(prints.digest(&sources), first);
 
-        // Saved again with the same content, by an editor that renames.
+        // The file is saved with the same content, by an editor that renames.
         fs::write(app.join("new"), "one").unwrap();
         fs::rename(app.join("new"), app.join("page")).unwrap();
-        // What we and Git keep there.
+        // These are files that deployer and Git keep there.
         fs::create_dir(app.join(".git")).unwrap();
         fs::write(app.join(".git/index"), "x").unwrap();
         assert_eq!(prints.digest(&sources), first);
@@ -217,7 +218,7 @@ mod tests {
         differs("an archive");
         fs::write(base.join("image.tar"), "layers").unwrap();
 
-        // Another directory in its place, with the same in it.
+        // A new directory with the same content replaces the old one.
         fs::rename(&app, base.join("old")).unwrap();
         differs("no directory");
         fs::create_dir(&app).unwrap();

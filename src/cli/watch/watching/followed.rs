@@ -1,5 +1,5 @@
-//! What a watch follows: the manifest and the files that environments are made from. Never starts a pass: it says
-//! what changed, and what is due then is the schedule's.
+//! The sources of `watch`: the manifest and the files that environments are made from. Reports changes to the schedule,
+//! and starts no pass.
 
 use super::{Good, LOOK, LOOK_OFTEN, Watching};
 use crate::cli::Context;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Watching<'_> {
-    /// Looks at the manifest and at every file that environments are made from.
+    /// Reads the manifest and all files that environments are made from, if they changed.
     pub(super) async fn refresh(&mut self) {
         self.arm();
         let now = Instant::now();
@@ -55,7 +55,7 @@ impl Watching<'_> {
         self.board_mut().renew(self.environments.keys().map(String::as_str));
     }
 
-    /// Keeps the last good manifest, and says once why.
+    /// Keeps the last valid manifest, and reports the reason once.
     fn keep(&mut self, failures: &[Failure]) {
         let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
         if self.invalid.as_ref() == Some(&why) {
@@ -92,7 +92,7 @@ impl Watching<'_> {
         self.armed = self.watch.as_mut().is_some_and(|watch| watch.arm(&sources));
     }
 
-    /// The environments whose files are not what they were.
+    /// Returns the environments whose files changed.
     pub(super) fn changed(&mut self) -> Vec<String> {
         let (prints, environments) = (&mut self.prints, &self.environments);
         let digest =
@@ -104,7 +104,7 @@ impl Watching<'_> {
     }
 }
 
-/// Reads the manifest as it is now. `before` is the one that is followed, whose store is kept where it is the same.
+/// Reads the current manifest. `before` is the followed one; its store is kept if it is still the same.
 pub(super) async fn read(
     context: &Context,
     args: &Args,

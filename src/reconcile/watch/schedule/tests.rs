@@ -1,4 +1,4 @@
-//! Laws of the schedule, kept whatever happens in whatever order.
+//! Properties of the schedule that hold for every order of events.
 
 use super::*;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ fn what_changes_while_it_runs_is_done_again_at_once() {
     assert_eq!(schedule.start(seconds(1)), None);
     assert_eq!(schedule.ended("a", End::Failed, seconds(2), 0.5), Some(Duration::ZERO));
     assert_eq!(schedule.start(seconds(2)).as_deref(), Some("a"));
-    // One that left the manifest while it ran is forgotten at its end.
+    // An environment that left the manifest during its pass is forgotten when the pass ends.
     schedule.renew(&environments(&[]), seconds(3));
     assert_eq!((schedule.running(), schedule.ended("a", End::Well, seconds(4), 0.5)), (1, None));
     assert_eq!((schedule.running(), schedule.next()), (0, None));
@@ -118,12 +118,12 @@ proptest! {
         let mut schedule = Schedule::new(INTERVAL, parallel);
         let mut now = seconds(0);
         let mut running = BTreeSet::new();
-        // When each may start at the earliest, and which ended well with nothing asked since.
+        // The earliest start of each environment, and those that ended well with no pass requested since.
         let (mut earliest, mut well) = (BTreeMap::<String, Duration>::new(), BTreeSet::<String>::new());
         for happens in story {
             match happens {
                 Happens::Renew(chosen) => {
-                    // What is needed stays with what needs it.
+                    // The prefix keeps each dependency together with its dependents.
                     let kept: Vec<_> = NEEDS.into_iter().take(usize::from(chosen) % 5).collect();
                     schedule.renew(&environments(&kept), now);
                     for (name, _) in kept {
@@ -173,7 +173,7 @@ proptest! {
             }
             prop_assert_eq!(schedule.running(), running.len());
         }
-        // Left in peace, everything gets its turn.
+        // Without further events, each environment gets a pass.
         let mut seen = BTreeSet::new();
         for name in std::mem::take(&mut running) {
             schedule.ended(&name, End::Well, now, 0.5);
