@@ -206,7 +206,8 @@ fn strangers(environment: &Environment, application: &Application, host: &HostFa
         .collect();
     let (name, project) = (&environment.name, &application.project);
     let (names, what, mend) = if names.is_empty() {
-        let left = host.services.left.get(project).cloned().unwrap_or_default();
+        // What is there belongs to the containers of this directory, which a release adopts.
+        let left = host.services.left.get(project).filter(|_| own.is_empty()).cloned().unwrap_or_default();
         (left, "make", "take over what is there")
     } else {
         (names, "start", "replace the containers")
