@@ -91,7 +91,7 @@ checked!(
     |text| is_plain(text) && text.ends_with(".tar.gz")
 );
 checked!(
-    /// Id of a release. It is also the name of the release's directory on the host.
+    /// Id of a release, also the name of the release's directory on the host.
     ReleaseId,
     is_plain
 );

@@ -18,7 +18,7 @@ pub struct Holder {
     pub ci: Option<String>,
     /// Unique identity of the process: the machine's boot id, the PID namespace and the process's start time.
     pub process: String,
-    /// Id that distinguishes each lease from every other. Older deployers neither write nor read it.
+    /// Id that distinguishes each lease from every other. Older deployers neither write nor read this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 pub enum Input {
     /// No bytes.
     Empty,
-    /// Bytes in memory. They may hold secrets, are not printed, and are wiped when dropped.
+    /// Bytes in memory, possibly secret. These bytes are not printed and are wiped when dropped.
     Bytes(Zeroizing<Vec<u8>>),
     /// A file of this machine, streamed.
     File(Utf8PathBuf),
@@ -18,7 +18,7 @@ pub enum Input {
     Stream(Stream),
 }
 
-/// Producer of bytes. It starts from the beginning for every attempt to send them.
+/// Producer of bytes that starts from the beginning for every attempt to send them.
 #[derive(Clone)]
 pub struct Stream(Arc<Producer>);
 

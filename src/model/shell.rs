@@ -2,8 +2,8 @@
 
 /// Quotes one word so that `sh` reads exactly this text, whatever characters it contains.
 ///
-/// No shell can hold a NUL. It becomes U+FFFD, so that it neither ends the word nor disappears silently. A word that
-/// needs no quotes gets none, which keeps scripts readable.
+/// No shell can hold a NUL. A NUL becomes U+FFFD, so that the NUL neither ends the word nor disappears silently. A word
+/// that needs no quotes gets none, which keeps scripts readable.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:,@+".contains(&byte);

@@ -23,7 +23,7 @@ pub struct Verdict {
     /// The judgement.
     pub judgement: Judgement,
     /// The result that was found, on one line, not necessarily in sentence case. The reason if the check was skipped.
-    /// It holds no secret.
+    /// The detail holds no secret.
     pub detail: String,
     /// Duration of the check.
     pub took: Duration,

@@ -90,8 +90,8 @@ room state "$state"
         + &lease::look()
 }
 
-/// Marker file that former versions kept in the application's directory, where services can change it. It counts only
-/// on a host that keeps nothing else of the environment.
+/// Marker file that former versions kept in the application's directory, where services can change it. The file counts
+/// only on a host that keeps nothing else of the environment.
 pub const LEGACY_MARKER: &str = ".deployer";
 
 /// Reads the probe's lines.

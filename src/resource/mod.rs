@@ -36,13 +36,13 @@ use std::time::Duration;
 pub struct Subject<'a> {
     /// The environment.
     pub environment: &'a Environment,
-    /// Its rendered release, if it has an application.
+    /// The environment's rendered release, if the environment has an application.
     pub release: Option<&'a Release>,
     /// True if rejected inputs are tried again.
     pub retry: bool,
     /// True if claims of other environments are taken over.
     pub take_over: bool,
-    /// Substitute for the host's digest key until the host has one. It is random and used in this run only.
+    /// Substitute for the host's digest key until the host has one. The substitute is random and used in this run only.
     pub fallback_key: &'a crate::resource::contract::record::DigestKey,
 }
 
@@ -101,9 +101,9 @@ impl HostFacts {
 pub struct Command {
     /// The title, for progress (`install Docker`).
     pub title: String,
-    /// POSIX shell, run as root with `set -eu`. It holds no secret.
+    /// POSIX shell, run as root with `set -eu`. The script holds no secret.
     pub script: String,
-    /// Data that follows the script on standard input. It may hold secrets.
+    /// Data that follows the script on standard input, possibly with secrets.
     pub input: Input,
     /// The time limit.
     pub limit: Duration,
@@ -168,8 +168,8 @@ pub fn probe(subject: &Subject<'_>) -> String {
     probe_after(subject, None)
 }
 
-/// Returns the script for an observation after the step of a kind. It skips the engine, which accounts for a third of
-/// Docker's processes, unless the step may have changed it. [`parse_after`] reads its output.
+/// Returns the script for an observation after the step of a kind. The script skips the engine, which accounts for a
+/// third of Docker's processes, unless the step may have changed it. [`parse_after`] reads its output.
 #[must_use]
 pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
     let same_engine =

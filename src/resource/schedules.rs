@@ -31,13 +31,13 @@ pub struct Unit {
     pub state: BTreeMap<String, String>,
 }
 
-/// Returns the prefix of our units' names. It ends with two dashes. A schedule's own name contains no two dashes, so no
-/// other environment's units have the same prefix.
+/// Returns the prefix of our units' names. The prefix ends with two dashes. A schedule's own name contains no two
+/// dashes, so no other environment's units have the same prefix.
 fn prefix(subject: &Subject<'_>) -> String {
     format!("deployer-{}--", subject.environment.identity())
 }
 
-/// Returns the shell that reads it.
+/// Returns the shell that reads schedules and backups.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     format!(

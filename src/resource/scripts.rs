@@ -34,15 +34,16 @@ pub struct Seen {
 /// Script that ran on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Its name.
+    /// The script's name.
     pub name: String,
-    /// Digest of its check and its commands.
+    /// Digest of the script's check and commands.
     pub made: String,
-    /// Digest of its undo.
+    /// Digest of the script's undo.
     pub undo: String,
 }
 
-/// Returns the shell that reads it. Checks run concurrently, each with its time limit, and their output is discarded.
+/// Returns the shell that reads the scripts' state. Checks run concurrently, each with its time limit, and their output
+/// is discarded.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"if [ -e "$state/scripts/order" ]; then
@@ -202,7 +203,7 @@ fn command(subject: &Subject<'_>, title: String, script: &str) -> Command {
     Command { title, script, input: Input::Empty, limit: LONG, reason: Reason::ScriptFailed }
 }
 
-/// Shell that precedes any storing or undoing of a script. It removes leftovers of killed runs.
+/// Shell that precedes any storing or undoing of a script. This shell removes leftovers of killed runs.
 const PLACE: &str = r#"umask 077
 mkdir -p "$state/scripts"
 cd "$state/scripts"

@@ -12,7 +12,7 @@ use crate::model::state::Facts;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-/// Path of our settings file. It sorts after the package's own files (20, 50), so that our settings take effect.
+/// Path of our settings file. The file sorts after the package's own files (20, 50), so that our settings take effect.
 const FILE: &str = "/etc/apt/apt.conf.d/60-deployer";
 
 /// State of security updates on the host.
@@ -34,7 +34,8 @@ pub struct Seen {
     pub timers: bool,
 }
 
-/// Returns the shell that reads it. It reads nothing if this environment neither asks for updates nor ever did.
+/// Returns the shell that reads this state. The shell reads nothing if this environment neither asks for updates nor
+/// ever did.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let asked = if subject.environment.security_updates.is_some() { "true" } else { "[ -e \"$state/updates\" ]" };
@@ -89,7 +90,7 @@ fn time(wish: &SecurityUpdates) -> &str {
     wish.reboot_at.as_deref().unwrap_or("never")
 }
 
-/// Returns our settings file for a restart time. Its lists extend the owner's lists, so that security updates are
+/// Returns our settings file for a restart time. Our lists extend the owner's lists, so that security updates are
 /// installed in addition to the owner's selection.
 fn content(time: &str) -> String {
     let (reboot, at) = if time == "never" { ("false", "now") } else { ("true", time) };

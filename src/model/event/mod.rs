@@ -34,7 +34,7 @@ pub enum Event {
     },
     /// The whole plan.
     Plan(PlanView),
-    /// A step began or ended.
+    /// The begin or end of a step.
     Step(StepView),
     /// The state of one environment.
     Environment(Box<EnvironmentView>),
@@ -48,7 +48,7 @@ pub enum Event {
     Release(ReleaseView),
     /// One archive of an environment's data.
     Archive(ArchiveView),
-    /// A failure. It does not end the run by itself.
+    /// A failure. A failure alone does not end the run.
     Failure(Failure),
     /// Something worth knowing that does not change the outcome.
     Warning {
@@ -57,7 +57,8 @@ pub enum Event {
         /// The message.
         message: String,
     },
-    /// The document that a command was asked for (a schema, an inventory, a graph). Its format escapes its content.
+    /// The document that a command was asked for (a schema, an inventory, a graph). The document's format escapes the
+    /// content.
     Output(String),
     /// Output of a service or a program on a host, in whole lines.
     Said {
@@ -70,7 +71,7 @@ pub enum Event {
     Note(String),
     /// Something that happened to a watch.
     Watch(WatchView),
-    /// The end of the run. It is always the last event.
+    /// The end of the run, always the last event.
     Result(ResultView),
 }
 

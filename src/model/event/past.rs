@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct ReleaseView {
     /// The environment.
     pub environment: String,
-    /// The release's id. It begins with the release's creation time.
+    /// The release's id, which begins with the release's creation time.
     pub release: String,
     /// True if the release is live.
     pub live: bool,
@@ -44,6 +44,6 @@ pub struct RunView {
 pub struct FailedStep {
     /// The environment.
     pub environment: String,
-    /// The kind's name. It may come from another version of deployer.
+    /// The kind's name, possibly one of another version of deployer.
     pub kind: String,
 }

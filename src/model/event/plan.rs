@@ -1,4 +1,4 @@
-//! Plans, as people and pipelines see them. They hold no secret.
+//! Plans, as people and pipelines see them. Plans hold no secret.
 
 use crate::model::failure::Location;
 use crate::model::state::Kind;
@@ -25,7 +25,7 @@ pub struct PlanView {
     pub against: Option<String>,
     /// Environments that already match the manifest.
     pub converged: Vec<String>,
-    /// Environments that could not be planned. Their failures were already reported.
+    /// Environments that could not be planned and whose failures were already reported.
     #[serde(skip)]
     pub unplanned: Vec<String>,
     /// Locations of the environments in the manifest, for annotations.

@@ -23,13 +23,13 @@ pub enum Health {
 /// Current state of one environment.
 #[derive(Clone, Debug, Serialize)]
 pub struct EnvironmentView {
-    /// Its name.
+    /// The environment's name.
     pub name: String,
     /// `registered` or `provisioned`.
     pub target: &'static str,
-    /// Its lifecycle stage.
+    /// The environment's lifecycle stage.
     pub stage: Stage,
-    /// Its health.
+    /// The health of the environment's services.
     pub health: Health,
     /// The kinds that differ from the manifest.
     pub drifted: Vec<Kind>,
@@ -51,7 +51,7 @@ pub struct EnvironmentView {
     pub endpoints: Vec<String>,
     /// State of the environment's backups, if it has any.
     pub backup: Option<BackupView>,
-    /// Service → its state on the host.
+    /// Name of a service → state of that service on the host.
     pub services: BTreeMap<String, String>,
     /// Reason why the environment could not be observed now, if it could not.
     pub unreachable: Option<String>,

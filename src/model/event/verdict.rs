@@ -1,4 +1,4 @@
-//! Verdicts of `deployer test` on a tracker stack, check by check. They hold no secret.
+//! Verdicts of `deployer test` on a tracker stack, check by check. Verdicts hold no secret.
 
 use crate::model::verdict::{Judgement, Vantage, Verdict};
 use serde::Serialize;

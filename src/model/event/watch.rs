@@ -36,7 +36,7 @@ pub enum Happening {
     FilesChanged,
     /// An environment waits for an environment that it depends on.
     Waiting,
-    /// A reconciliation of an environment ended. It changed something or failed.
+    /// A reconciliation that changed something or failed ended.
     Reconciled,
     /// A fact was corrected repeatedly and is no longer corrected.
     Quarantined,

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 /// Source of a value, and whether the value is secret.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// A value written in the manifest. It is shown if `secret` is false.
+    /// A value written in the manifest, which is shown if `secret` is false.
     Literal {
         /// The value.
         value: String,
@@ -21,7 +21,7 @@ pub enum SecretSource {
     },
     /// An environment variable of the runner.
     Environment {
-        /// Its name.
+        /// The variable's name.
         name: String,
         /// False for `secret: false`.
         secret: bool,
@@ -80,7 +80,7 @@ impl std::fmt::Debug for SecretSource {
 /// Resolved value.
 #[derive(Clone)]
 pub struct Value {
-    /// The text. It may be empty.
+    /// The text, which may be empty.
     pub text: SecretString,
     /// True if the value must not be shown.
     pub secret: bool,

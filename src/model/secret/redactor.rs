@@ -21,7 +21,7 @@ const BUDGET: usize = 1 << 20;
 /// Maximum number of left-out remarks in an honest text. A text with more is hidden as a whole.
 const CUTS: usize = 100;
 
-/// Redactor of secret values in all their forms. It can learn more values while others use it.
+/// Redactor of secret values in all their forms. A redactor can learn more values while other tasks use it.
 #[derive(Default)]
 pub struct Redactor {
     known: RwLock<Arc<Known>>,
@@ -186,8 +186,8 @@ fn suffix(text: &[u8], length: usize) -> &[u8] {
     &text[text.len().saturating_sub(length)..]
 }
 
-/// Returns the length of the longest suffix of `text` that is a proper prefix of `word`. It is the final state of the
-/// Knuth–Morris–Pratt automaton for `word`.
+/// Returns the length of the longest suffix of `text` that is a proper prefix of `word`. This length is the final state
+/// of the Knuth–Morris–Pratt automaton for `word`.
 fn overlap(text: impl Iterator<Item = u8>, word: &[u8]) -> usize {
     let mut borders = vec![0];
     let step = |borders: &[usize], mut state: usize, byte: u8| {

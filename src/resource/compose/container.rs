@@ -16,15 +16,15 @@ pub const FORMAT: &str = r#"{"id":{{json .Id}},"project":{{json (index .Config.L
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Container {
-    /// Its id.
+    /// The container's id.
     pub id: ContainerId,
-    /// Its Compose project; empty in recordings of former versions.
+    /// The Compose project; empty in recordings of former versions.
     #[serde(default)]
     pub project: String,
-    /// Its service.
+    /// The Compose service.
     #[serde(default)]
     pub service: String,
-    /// The directory that it was started from; `None` if the host reports none.
+    /// The directory that the container was started from; `None` if the host reports none.
     #[serde(default)]
     pub directory: Option<Utf8PathBuf>,
     #[serde(default)]
@@ -38,7 +38,7 @@ pub struct Container {
     restarts: u64,
     policy: String,
     started: Timestamp,
-    /// Its image's id.
+    /// The id of the container's image.
     #[serde(default)]
     pub image: String,
     #[serde(default)]

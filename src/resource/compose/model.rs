@@ -1,5 +1,5 @@
 //! Compose's resolved model of a release (`docker compose config --format json`), reduced to the data that the
-//! resources need. It keeps no environment values, because they may be secret.
+//! resources need. Environment values are not kept, because they may be secret.
 
 use crate::model::checked;
 use crate::release::builds::is_remote;
@@ -52,7 +52,7 @@ struct Service {
     build: Option<Build>,
 }
 
-/// `build` section of a service. Its arguments may hold secrets, so the section is not printed.
+/// `build` section of a service. The section's arguments may hold secrets, so the section is not printed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Build(serde_json::Value);

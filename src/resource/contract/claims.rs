@@ -1,4 +1,4 @@
-//! Claims: the Compose project and the directory that an environment uses on its host. They are recorded in the
+//! Claims: the Compose project and the directory that an environment uses on its host. Claims are recorded in the
 //! environment's own state directory on the host before any file of a release is placed. Two environments of one host
 //! cannot have the same project, the same directory, or directories that contain one another, whichever manifests they
 //! come from.
@@ -26,9 +26,9 @@ const MOST: usize = 100;
 /// Conflict between the claims of two environments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
-    /// They have the same Compose project.
+    /// The environments have the same Compose project.
     Project,
-    /// They have the same directory, possibly through a link or a bind mount.
+    /// The environments have the same directory, possibly through a link or a bind mount.
     Same,
     /// The directory of this environment is inside the other's.
     Inside,
@@ -144,7 +144,7 @@ pub fn shares_directory(subject: &Subject<'_>, host: &HostFacts) -> bool {
 }
 
 /// Returns the path of the file that names the environment whose release has a directory of the host. Each directory
-/// has one such file, which only root can change. It is the only claim that former versions know.
+/// has one such file, which only root can change. Former versions know no other claim than this file.
 fn owner_file(directory: &Utf8Path) -> String {
     format!("/var/lib/deployer/directories/{}", &blake3::hash(directory.as_str().as_bytes()).to_hex()[..32])
 }

@@ -14,9 +14,9 @@ fi
 /// forever.
 pub const UNLOCKED: &str = "7>&- 8>&- 9>&-";
 
-/// Shell that defines `apt` for exclusive use on the host. It waits for other programs' locks and first finishes the
-/// package configuration that a killed run began, once that run's own processes are gone. Callers pass `--no-remove`,
-/// because packages in conflict belong to the host's owner.
+/// Shell that defines `apt` for exclusive use on the host. The shell waits for other programs' locks and first finishes
+/// the package configuration that a killed run began, once that run's own processes are gone. Callers pass
+/// `--no-remove`, because packages in conflict belong to the host's owner.
 const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 n=0

@@ -51,7 +51,8 @@ impl Marks {
     }
 
     /// Wraps a fragment, which may be empty, between its marks. The fragment runs in a shell with `$state` and `$app`
-    /// that ends after [`LIMIT`]. Its errors do not end the script, and its exit code is in its end mark.
+    /// that ends after [`LIMIT`]. The fragment's errors do not end the script, and the fragment's exit code is in the
+    /// end mark.
     #[must_use]
     pub fn wrap(&self, name: &str, fragment: &str) -> String {
         self.wrap_within(name, fragment, LIMIT)

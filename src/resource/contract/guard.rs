@@ -1,4 +1,4 @@
-//! Shell for work as root below a directory that services and other users may change. It follows no link in any
+//! Shell for work as root below a directory that services and other users may change. The shell follows no link in any
 //! component and opens only regular files, and nothing there can block root.
 
 /// Functions of `guard.sh`, which the rest of this module calls.

@@ -15,8 +15,8 @@ pub enum Lane {
     /// Runs concurrently with nothing.
     #[default]
     Alone,
-    /// Runs concurrently with nothing, to remove an environment from its host. It ends processes that a dead run left
-    /// there.
+    /// Runs concurrently with nothing, to remove an environment from its host. A command of this lane ends processes
+    /// that a dead run left there.
     Removal,
     /// Runs one step after the other, as most steps do.
     Main,
@@ -86,7 +86,7 @@ impl Lane {
     }
 
     /// Returns the whole script of a command. The script waits for its turn, continues only under its lease, records
-    /// that `id` began and how it ended, ends at the first error and increments the host's serial. It can call
+    /// that `id` began and how it ended, ends at the first error and increments the host's serial. The script can call
     /// `write_whole`. If the serial cannot be read, counting continues from the host's clock, which is higher than any
     /// count can be.
     #[must_use]

@@ -53,9 +53,9 @@ impl Key {
 /// Lease as the host has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its fencing token.
+    /// The lease's fencing token.
     pub token: u64,
-    /// Seconds since its holder's last heartbeat.
+    /// Seconds since the holder's last heartbeat.
     pub age: u64,
     /// The holder; `None` if it cannot be read.
     pub holder: Option<Holder>,

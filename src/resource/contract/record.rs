@@ -1,5 +1,5 @@
 //! Records that the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its digest
-//! key and the release that last converged. They hold no secrets, only keyed digests.
+//! key and the release that last converged. The records hold no secrets, only keyed digests.
 
 use crate::manifest::environment::Environment;
 use crate::model::checked::{self, ImageId, ReleaseId};
@@ -55,7 +55,7 @@ impl Marker {
 pub struct ReleaseRecord {
     /// The format of the record.
     pub version: u32,
-    /// The release's id. It begins with the creation time, by the clock of the runner that made the release.
+    /// The release's id, which begins with the creation time, by the clock of the runner that made the release.
     pub id: String,
     /// The host's serial when the release was made. A later release has a higher one, whatever the runners' clocks are.
     #[serde(default)]
@@ -218,7 +218,7 @@ fn is_pulled(image: &str, digest: &str) -> bool {
     checked::is_image(image) && ImageId::parse(digest).is_some()
 }
 
-/// Rejected inputs. They are not tried again until they change.
+/// Rejected inputs, which are not tried again until they change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// Digest of the inputs, as in [`ReleaseRecord::digest`].

@@ -24,7 +24,8 @@ const BY_ITSELF: (u32, u32) = (27, 0);
 const FACT: &str = "ipv6";
 const ON: &str = "true addresses";
 
-/// Returns the shell that reads it, if the manifest or the application needs it.
+/// Returns the shell that reads this configuration, or no shell if neither the manifest nor the application needs IPv6
+/// addresses.
 pub fn probe(subject: &Subject<'_>) -> &'static str {
     if !matters(subject.environment) {
         return "";

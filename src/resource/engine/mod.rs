@@ -38,8 +38,8 @@ pub struct Seen {
     pub ipv6: ipv6::Seen,
 }
 
-/// Returns the shell that reads it. It starts Compose from Docker's plugin directories, because `docker compose` starts
-/// Compose twice.
+/// Returns the shell that reads the state of Docker. The shell starts Compose from Docker's plugin directories, because
+/// `docker compose` starts Compose twice.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let engine = r#"if command -v docker >/dev/null; then

@@ -47,7 +47,7 @@ pub struct Seen {
     pub staged: Option<Staged>,
     /// Inputs that are not tried again.
     pub rejected: Vec<Rejected>,
-    /// Paths that releases put there, as recorded before each switch begins. They include the paths of a release whose
+    /// Paths that releases put there, as recorded before each switch begins. Included are the paths of a release whose
     /// record was replaced by a later one before the release's files were removed.
     pub noted: BTreeSet<Utf8PathBuf>,
     /// Paths below the application's directory that services of any release mounted, and absolute paths elsewhere that
@@ -62,7 +62,7 @@ pub struct Seen {
 pub struct Staged {
     /// The release's record.
     pub record: ReleaseRecord,
-    /// Compose's resolved model of the release. It holds secrets and is neither stored nor printed.
+    /// Compose's resolved model of the release. The model holds secrets and is neither stored nor printed.
     pub model: super::compose::model::Model,
 }
 
@@ -312,8 +312,8 @@ fn unstaged(host: &HostFacts) -> HostFacts {
     HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() }
 }
 
-/// Puts the files of a kept release back in place from the host's copy. They count as placed by `id`, so that the
-/// services that read them are recreated.
+/// Puts the files of a kept release back in place from the host's copy. These files count as placed by `id`, so that
+/// the services that read them are recreated.
 fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &str) -> Command {
     let live = kept_files(subject, host, kept);
     let mut record = kept.clone();

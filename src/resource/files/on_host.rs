@@ -32,13 +32,13 @@ pub enum Obstacle {
     Device,
     /// A file that could not be read to its end, such as an endless file.
     Unread,
-    /// A file with a size that none of the releases gave it. It was not read.
+    /// A file with a size that none of the releases gave it, so the file was not read.
     OtherSize,
-    /// The time limit was reached before it was read.
+    /// The time limit was reached before the object was read.
     Late,
-    /// Its path leads through a symbolic link.
+    /// The path leads through a symbolic link.
     ThroughLink,
-    /// Its path leads through something other than a directory.
+    /// The path leads through something other than a directory.
     ThroughFile,
 }
 

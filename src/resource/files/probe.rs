@@ -25,7 +25,7 @@ const KEPT: &[u8] = b"\0kept \0";
 /// Limit of the total length of the paths that a host names, in bytes.
 const PATHS: usize = 64 << 20;
 
-/// Returns the shell that reads it: records, each terminated by NUL.
+/// Returns the shell that reads our releases and prints records, each terminated by NUL.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"for name in current swapping; do

@@ -39,7 +39,7 @@ pub fn in_release(id: &str, directory: &str, command: &str) -> String {
 }
 
 /// Returns shell, after [`guard::FUNCTIONS`], that places the staged release's files except those in `kept`, and
-/// removes files that the release no longer has. It can be repeated.
+/// removes files that the release no longer has. The shell can be repeated.
 #[must_use]
 pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
     let sent = record.files.iter().filter(|(path, _)| !kept.contains(*path));

@@ -185,7 +185,7 @@ fn change(subject: &Subject<'_>, title: &str, wanted: Option<&BTreeSet<Opening>>
     command(subject, title, &script)
 }
 
-/// Keeps the loaded rules. It runs over a connection that was made after the rules were loaded.
+/// Keeps the loaded rules. The command runs over a connection that was made after the rules were loaded.
 #[must_use]
 pub fn proof(subject: &Subject<'_>) -> Command {
     command(subject, "keep the firewall's rules", include_str!("proof.sh"))

@@ -33,7 +33,8 @@ pub struct Seen {
     pub listening: BTreeSet<(u16, String)>,
 }
 
-/// Returns the shell that reads it. On a host without rules of ours, it reads only if rules are wanted.
+/// Returns the shell that reads the firewalls. On a host without rules of ours, the shell reads only if rules are
+/// wanted.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let wanted = if subject.environment.firewall.is_some() { "yes" } else { "" };

@@ -1,4 +1,4 @@
-//! Remarks on a change of the firewall for readers of the plan. They do not affect the change.
+//! Remarks on a change of the firewall for readers of the plan. Remarks do not affect the change.
 
 use super::{NFTABLES, wanted};
 use crate::model::event::Change;

@@ -28,7 +28,7 @@ pub struct Seen {
     pub registry: BTreeMap<String, registry::Answer>,
 }
 
-/// Returns the shell that reads it.
+/// Returns the shell that reads the engine's images.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     if subject.release.is_none() {

@@ -1,5 +1,5 @@
 //! Services that run once and end before the switch to a release, such as migrations. A service that succeeded for a
-//! release is not run again for that release. It does not run next to a copy that a killed run left behind.
+//! release is not run again for that release. A service does not run next to a copy that a killed run left behind.
 
 use super::start;
 use crate::model::failure::{Failure, Reason};
@@ -14,11 +14,11 @@ use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, keep};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
-/// Time limit of one service, in seconds. It is less than the limit of its command, so that its container is removed in
-/// time.
+/// Time limit of one service, in seconds. This limit is less than the limit of the service's command, so that the
+/// container is removed in time.
 const LIMIT: u64 = LONG.as_secs() - SHORT.as_secs();
 
-/// Marks the services that the manifest lists. They have no container once the release runs.
+/// Marks the services that the manifest lists. These services have no container once the release runs.
 pub(super) fn mark(subject: &Subject<'_>, records: &mut BTreeMap<String, ServiceRecord>) {
     for name in listed(subject) {
         if let Some(record) = records.get_mut(name) {

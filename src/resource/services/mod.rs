@@ -66,7 +66,7 @@ const EACH: &str = r#"  label=label=com.docker.compose.project=$project
   done
 "#;
 
-/// Returns the shell that reads it.
+/// Returns the shell that reads containers, listeners and checks.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };

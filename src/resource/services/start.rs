@@ -10,8 +10,8 @@ use crate::resource::files::{self, SEED};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// Shell functions that find the paths that services can replace, and compare the mounts. They follow the functions of
-/// [`guard`](crate::resource::contract::guard).
+/// Shell functions that find the paths that services can replace, and compare the mounts. A script must include them
+/// after the functions of [`guard`](crate::resource::contract::guard).
 pub const FUNCTIONS: &str = concat!(include_str!("../contract/claimed.sh"), include_str!("mounted.sh"));
 
 /// Returns shell, after [`FUNCTIONS`], that refuses links before a switch to `record` places its files. Files that are
