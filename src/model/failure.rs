@@ -154,9 +154,9 @@ pub struct Failure {
     pub reason: Reason,
     /// The environment, if there is one.
     pub environment: Option<String>,
-    /// What failed, and on which object: sentence case, without a final period.
+    /// The message: what failed, and on which object, in sentence case without a final period.
     pub message: String,
-    /// What to do; if `None`, the reason's own hint applies.
+    /// The hint; if `None`, the reason's own hint applies.
     pub hint: Option<String>,
     /// The location in a file, if there is one.
     pub location: Option<Location>,

@@ -58,8 +58,8 @@ impl Lane {
         }
     }
 
-    /// Returns the name of the file that records how the lane's last command ended: `ID CODE TOKEN`, or `ID begun
-    /// TOKEN`.
+    /// Returns the name of the file that records the lane's last command: `ID CODE TOKEN`, or `ID begun TOKEN` before
+    /// its end.
     const fn note(self) -> &'static str {
         match self {
             Self::Main | Self::Alone | Self::Removal => "last",

@@ -6,9 +6,9 @@ pub const RESERVED: usize = 64 << 10;
 
 /// Shell function `write_whole FILE FORMAT TEXT [MODE]`. Afterwards, FILE contains the output of `printf FORMAT TEXT`.
 /// If that fails, FILE keeps its previous content, and the function fails with the system's own message. The function
-/// writes next to FILE, syncs, reads back and renames. If that fails, the function frees the environment's reserve and
-/// tries once more. `$flush` replaces `sync` for files that need not survive a power cut. FILE must be in a directory
-/// that only root can write to.
+/// writes next to FILE, syncs, reads back and renames. If the write fails at first, the function frees the
+/// environment's reserve and tries once more. `$flush` replaces `sync` for files that need not survive a power cut.
+/// FILE must be in a directory that only root can write to.
 pub const WRITE_WHOLE: &str = r#"write_new() {
   printf "$2" "$3" | cat > "$1.new" && "${flush:-sync}" "$1.new" || return 1
   [ "$(cat "$1.new" && echo .)" = "$(printf "$2" "$3" && echo .)" ] ||

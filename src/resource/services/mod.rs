@@ -290,8 +290,8 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Refuses a restore that was interrupted, unknown services, ports that another process on the host holds, and files
-/// that do not fit on the disk.
+/// Refuses a change while a restore is unfinished, unknown services in `before`, ports that another process on the host
+/// holds, and files that do not fit on the disk.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(archive) = &host.backups.restoring {
