@@ -1,38 +1,39 @@
-//! Reads that end: what others send or leave in a file is held up to a limit and no further. Pure but for [`file()`].
+//! Bounded reads: data from other programs and from files is read up to a limit. Pure except for [`file()`] and
+//! [`beginning()`].
 
 use crate::model::failure::{Failure, Reason};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Most of the standard output of one script on a host, and of what precedes it.
+/// Limit of the standard output of one script on a host, including what precedes it.
 pub const REMOTE_OUTPUT: usize = 16 << 20;
-/// Most of the noise of a login shell before a script begins.
+/// Limit of the output of a login shell before a script begins.
 pub const REMOTE_NOISE: usize = 1 << 20;
-/// Most of the standard output of one local program.
+/// Limit of the standard output of one local program.
 pub const LOCAL_OUTPUT: usize = 64 << 20;
-/// Most that is kept of the standard error of a script or a program: half of it from each end.
+/// Number of bytes kept of the standard error of a script or a program: half from each end.
 pub const ERRORS: usize = 1 << 20;
-/// Most of a standard error at all: more comes only from a program that does not end by itself.
+/// Limit of a whole standard error stream: only a program that does not end by itself writes more.
 pub const ERRORS_SEEN: u64 = 64 << 20;
-/// Most that is kept of one line that is followed.
+/// Number of bytes kept of one line of a stream that is followed.
 pub const LINE: usize = 1 << 20;
-/// Most of one line at all.
+/// Limit of a whole line of a stream that is followed.
 pub const LINE_SEEN: u64 = 64 << 20;
-/// Most of the body of one HTTP answer.
+/// Limit of the body of one HTTP response.
 pub const HTTP_BODY: usize = 4 << 20;
-/// Most of a state of OpenTofu, and of what OpenTofu prints at once.
+/// Limit of an OpenTofu state, and of what OpenTofu prints at once.
 pub const STATE: usize = 256 << 20;
-/// Most of a small file that a program writes for us, such as the list of host keys that ssh was offered.
+/// Limit of a small file that a program writes for us, such as the list of host keys that ssh was offered.
 pub const SMALL_FILE: usize = 1 << 20;
 
-/// The failure of a channel on which more came than it may hold.
+/// Returns the failure for a channel that received more than its limit.
 #[must_use]
 pub fn too_large(what: &str, limit: usize) -> Failure {
     let size = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
     Failure::new(Reason::OutputTooLarge, format!("{what} is larger than {size}"))
 }
 
-/// The two ends of a stream; what was between them is left out.
+/// The two ends of a stream. The bytes between them are left out.
 #[derive(Debug, Default)]
 pub struct Ends {
     head: Vec<u8>,
@@ -47,25 +48,25 @@ impl Ends {
         let room = (ERRORS / 2).saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
         self.tail.extend_from_slice(&bytes[room..]);
-        // Cut once in a while, so that a byte is moved once on average.
+        // The tail is cut only when it exceeds its limit, so that a byte is moved once on average.
         if self.tail.len() > ERRORS {
             self.tail.drain(..self.tail.len() - ERRORS / 2);
         }
     }
 
-    /// Says whether more came than any program that ends by itself would say.
+    /// Returns true if the stream is longer than that of any program that ends by itself.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.seen > ERRORS_SEEN
     }
 
-    /// Returns the first bytes, which are kept whatever follows them.
+    /// Returns the first bytes. Later bytes do not replace them.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Returns both ends, with a line between them that says how much is left out.
+    /// Returns both ends, with a line between them that gives the number of bytes left out.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         let Self { mut head, tail, seen } = self;
@@ -79,7 +80,7 @@ impl Ends {
     }
 }
 
-/// Reads a stream of at most `limit` bytes to its end; a longer one is an error of the kind `FileTooLarge`.
+/// Reads a stream of at most `limit` bytes to its end. A longer stream is an error of the kind `FileTooLarge`.
 pub fn whole(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.take(limit + 1).read_to_end(&mut bytes)?;
@@ -91,7 +92,7 @@ pub fn file(path: impl AsRef<Path>, limit: usize) -> io::Result<Vec<u8>> {
     whole(std::fs::File::open(path)?, limit as u64)
 }
 
-/// Reads the first bytes of a file as text, as far as the file can be read.
+/// Reads up to [`SMALL_FILE`] bytes from the start of a file as text. Returns what could be read if an error occurs.
 #[must_use]
 pub fn beginning(path: impl AsRef<Path>) -> String {
     let mut bytes = Vec::new();
@@ -99,13 +100,13 @@ pub fn beginning(path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The end of every remark that a part of a text is left out.
+/// Suffix of every remark that says that a part of a text was left out.
 const LEFT_OUT: &str = " left out]";
 
-/// The longest remark, in bytes.
+/// Length of the longest remark, in bytes.
 const LONGEST_REMARK: usize = 64;
 
-/// Leaves out the middle of a text that is longer than `limit` bytes.
+/// Removes the middle of a text that is longer than `limit` bytes.
 #[must_use]
 pub fn shortened(text: String, limit: usize) -> String {
     if text.len() <= limit {
@@ -119,7 +120,8 @@ fn remark(bytes: impl std::fmt::Display) -> String {
     format!("\n[{bytes} bytes are{LEFT_OUT}\n")
 }
 
-/// Finds the remarks in a text that a part of it is left out, with the line breaks around them: a word may be cut there.
+/// Finds the remarks in a text that say that a part was left out. Each range includes the line breaks around the
+/// remark, because the cut may split a word.
 pub fn cuts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     text.match_indices(LEFT_OUT).filter_map(|(at, found)| {
         let near = text.floor_char_boundary(at.saturating_sub(LONGEST_REMARK));
@@ -129,13 +131,13 @@ pub fn cuts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Returns the first bytes of a text, up to `limit` and a whole character.
+/// Returns the start of a text: at most `limit` bytes, cut at a character boundary.
 #[must_use]
 pub fn prefix(text: &str, limit: usize) -> &str {
     &text[..text.floor_char_boundary(limit)]
 }
 
-/// Returns the last bytes of a text, up to `limit` and a whole character.
+/// Returns the end of a text: at most `limit` bytes, cut at a character boundary.
 #[must_use]
 pub fn suffix(text: &str, limit: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(limit))..]

@@ -1,5 +1,5 @@
-//! Names, ids and paths that come from outside, as types that cannot hold anything else. Whatever a host says passes
-//! one of these before it reaches a path, a script, a file name or a message.
+//! Types for names, ids and paths from outside that cannot hold an invalid value. Everything that a host sends passes
+//! through one of these types before it reaches a path, a script, a file name or a message.
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -7,16 +7,16 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 
-/// Most bytes of a file name.
+/// Limit of a file name in bytes.
 const FILE_NAME: usize = 255;
-/// Most bytes of a path.
+/// Limit of a path in bytes.
 const PATH: usize = 4096;
-/// Most bytes of an image's name.
+/// Limit of an image's name in bytes.
 const IMAGE: usize = 512;
-/// Most characters of words that are shown as they were said.
+/// Limit, in characters, of text from a host that is shown to the user.
 const SAID: usize = 300;
 
-/// Declares a text that is checked where it is made.
+/// Declares a text type that checks its value on construction.
 macro_rules! checked {
     ($(#[$doc:meta])* $name:ident, $valid:expr) => {
         $(#[$doc])*
@@ -25,7 +25,7 @@ macro_rules! checked {
         pub struct $name(String);
 
         impl $name {
-            /// Accepts a text of this form; `None` for every other one.
+            /// Accepts a text of this form. Returns `None` for every other text.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let valid: fn(&str) -> bool = $valid;
@@ -86,33 +86,33 @@ macro_rules! checked {
 }
 
 checked!(
-    /// A plain file name of an archive of data: `PROJECT--ENV-TIME.tar.gz`.
+    /// Plain file name of a data archive: `PROJECT--ENV-TIME.tar.gz`.
     ArchiveName,
     |text| is_plain(text) && text.ends_with(".tar.gz")
 );
 checked!(
-    /// A release's id, also the name of its directory on the host.
+    /// Id of a release, also the name of the release's directory on the host.
     ReleaseId,
     is_plain
 );
 checked!(
-    /// A digest of an image or of its manifest: `sha256:` and 64 hexadecimal digits.
+    /// Digest of an image or of an image's manifest: `sha256:` and 64 hexadecimal digits.
     ImageId,
     |text| text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && is_hex(digits))
 );
 checked!(
-    /// A container's id: 12 to 64 hexadecimal digits.
+    /// Id of a container: 12 to 64 hexadecimal digits.
     ContainerId,
     |text| (12..=64).contains(&text.len()) && is_hex(text)
 );
 checked!(
-    /// A SHA-256 in 64 hexadecimal digits.
+    /// SHA-256 digest as 64 hexadecimal digits.
     Sha256Hex,
     |text| text.len() == 64 && is_hex(text)
 );
 
 impl ArchiveName {
-    /// Says whether the name is that of an archive of the environment with this identity.
+    /// Returns true if the name belongs to an archive of the environment with this identity.
     #[must_use]
     pub fn is_of(&self, identity: &str) -> bool {
         let time = self.0.strip_prefix(identity).and_then(|rest| rest.strip_prefix('-'));
@@ -121,7 +121,7 @@ impl ArchiveName {
     }
 }
 
-/// Says whether a text is a file name that no shell, path or option parser takes for anything else.
+/// Returns true if a text is a file name that no shell, path or option parser interprets as anything else.
 #[must_use]
 pub fn is_plain(text: &str) -> bool {
     (1..=FILE_NAME).contains(&text.len())
@@ -129,7 +129,7 @@ pub fn is_plain(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Says whether a text is a service's name as Compose has them, but for those that look like an option.
+/// Returns true if a text is a valid Compose service name that does not look like an option.
 #[must_use]
 pub fn is_service(text: &str) -> bool {
     (1..=FILE_NAME).contains(&text.len())
@@ -137,7 +137,7 @@ pub fn is_service(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// Says whether a text is an image's name, with or without its registry, tag and digest.
+/// Returns true if a text is an image's name, with or without its registry, tag and digest.
 #[must_use]
 pub fn is_image(text: &str) -> bool {
     (1..=IMAGE).contains(&text.len())
@@ -145,13 +145,13 @@ pub fn is_image(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
 }
 
-/// Says whether a text has hexadecimal digits only, as our digests and Docker's have them.
+/// Returns true if a text consists of lower-case hexadecimal digits only, like our digests and Docker's.
 #[must_use]
 pub fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Says whether a path stays below the directory that it is joined to, in whatever list or script it is written.
+/// Returns true if a path stays below the directory that it is joined to, in any list or script that contains the path.
 #[must_use]
 pub fn is_relative(path: &Utf8Path) -> bool {
     (1..=PATH).contains(&path.as_str().len())
@@ -160,19 +160,19 @@ pub fn is_relative(path: &Utf8Path) -> bool {
         && path.components().all(|part| matches!(part, Utf8Component::Normal(_)))
 }
 
-/// Accepts a path below a directory; `None` for every other one.
+/// Accepts a path below a directory. Returns `None` for every other path.
 #[must_use]
 pub fn relative(text: &str) -> Option<Utf8PathBuf> {
     is_relative(Utf8Path::new(text)).then(|| text.into())
 }
 
-/// Says whether a path is absolute and names its place without detours.
+/// Returns true if a path is absolute and has no `.` or `..`.
 #[must_use]
 pub fn is_absolute(path: &str) -> bool {
     path.strip_prefix('/').and_then(|path| relative(path.trim_end_matches('/'))).is_some()
 }
 
-/// Returns an absolute path without `.` and `..`, as it is written.
+/// Returns an absolute path with `.` and `..` resolved lexically.
 #[must_use]
 pub fn plain_path(path: &Utf8Path) -> Utf8PathBuf {
     let mut clean = Utf8PathBuf::from("/");
@@ -186,7 +186,7 @@ pub fn plain_path(path: &Utf8Path) -> Utf8PathBuf {
     clean
 }
 
-/// Accepts one short word, such as the name of an operating system or a version.
+/// Accepts one short word, such as a version or the name of an operating system.
 #[must_use]
 pub fn word(text: &str) -> Option<&str> {
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+~:".contains(&byte);
@@ -194,7 +194,7 @@ pub fn word(text: &str) -> Option<&str> {
     ((1..=64).contains(&text.len()) && !text.starts_with(['-', '~']) && text.bytes().all(valid)).then_some(text)
 }
 
-/// Returns what was said as one short line of text that can be shown.
+/// Returns a text from outside as one short line that can be shown.
 #[must_use]
 pub fn said(text: &str) -> String {
     let mut line: String = text.chars().take(SAID).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Texts near the border between what is accepted and what is not.
+    /// Generates texts near the border between accepted and refused.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             Just("/".to_owned()),
@@ -250,7 +250,7 @@ mod tests {
                 prop_assert!(!text.contains(['/', ' ', '\n']) && !text.starts_with('-'));
             }
             if let Some(word) = word(&text) {
-                // A version of Debian may have a tilde in it.
+                // A Debian version may contain a tilde.
                 prop_assert!(!word.starts_with(['-', '~']), "{:?}", word);
                 prop_assert!(is_harmless(&format!("x{}", word.replace('~', "+"))), "{:?}", word);
             }

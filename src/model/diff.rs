@@ -1,24 +1,24 @@
-//! What must happen, and why: desired facts against observed ones, fact by fact. Pure; knows no kind by
-//! name beyond what its caller passes.
+//! Compares observed facts with desired facts and returns the steps with their reasons. Pure. Knows only the kinds that
+//! its caller passes.
 
 use crate::model::event::{Action, Change, PlannedStep};
 use crate::model::state::{Facts, Kind, State};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The reason of a difference that nobody asked for.
+/// Reason of a difference that nobody asked for.
 pub const DRIFTED: &str = "drifted";
 
-/// The reason of a step that only another one's change makes necessary.
+/// Returns the reason of a step that is necessary only because of another kind's change.
 #[must_use]
 pub fn follows(leader: Kind) -> String {
     format!("follows {leader}")
 }
 
-/// How a kind follows from others that change.
+/// Function that returns the kind that a kind follows, given the kinds that change.
 pub type Follows<'a> = &'a dyn Fn(Kind, &BTreeMap<Kind, BTreeSet<String>>) -> Option<Kind>;
 
-/// The steps that bring `observed` to `desired`, for the kinds given, in lifecycle order. `drifted` says
-/// whether a kind's difference is one that nobody asked for.
+/// Returns the steps that bring `observed` to `desired` for the given kinds, in lifecycle order. `drifted` returns true
+/// if nobody asked for a kind's difference.
 #[must_use]
 pub fn diff(
     environment: &str,
@@ -57,7 +57,7 @@ pub fn diff(
     steps
 }
 
-/// The facts that differ, by name.
+/// Returns the facts that differ, sorted by name.
 #[must_use]
 pub fn changes(observed: &Facts, desired: &Facts) -> Vec<Change> {
     let names: BTreeSet<&String> = observed.keys().chain(desired.keys()).collect();
@@ -66,7 +66,7 @@ pub fn changes(observed: &Facts, desired: &Facts) -> Vec<Change> {
         (from != to).then(|| Change { fact: name.clone(), from, to, diff: None, note: None })
     };
     let mut changes: Vec<Change> = names.into_iter().filter_map(change).collect();
-    // Most are one, and there may be a hundred thousand steps.
+    // Most steps have one change, and a plan may have a hundred thousand steps.
     changes.shrink_to_fit();
     changes
 }

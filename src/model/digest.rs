@@ -1,18 +1,19 @@
-//! One digest of several parts, each of which counts with its length, so that what moves from one to the next is seen.
+//! One digest of several parts. Each part is hashed with its length, so that moving bytes from one part to the next
+//! changes the digest.
 
-/// Takes in parts, one after the other (BLAKE3; a part's length goes before it, as eight bytes, the lowest first).
+/// Hasher of consecutive parts (BLAKE3). Each part is preceded by its length as eight little-endian bytes.
 #[derive(Debug, Default)]
 pub struct Digest(blake3::Hasher);
 
 impl Digest {
-    /// Takes in another part.
+    /// Adds another part.
     pub fn part(&mut self, part: impl AsRef<[u8]>) -> &mut Self {
         let bytes = part.as_ref();
         self.0.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         self
     }
 
-    /// The digest of the parts so far.
+    /// Returns the digest of the parts added so far.
     #[must_use]
     pub fn finish(&self) -> blake3::Hash {
         self.0.finalize()

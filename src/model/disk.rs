@@ -1,14 +1,14 @@
-//! Full, read-only and failing disks: recognised by errno on this machine, and by the words of the C locale in what a
-//! host's programs print, which have no codes. The only place that knows either.
+//! Detection of full, read-only and failing disks: by errno on this machine, and by the C locale's error texts in the
+//! output of a host's programs, which has no error codes. No other module knows either.
 
 use crate::model::failure::{Failure, Reason};
 use std::io::{self, ErrorKind};
 
-/// What our own script says of a disk that loses what it was given.
+/// Message of our own script if a file does not read back as it was written.
 pub const ALTERED: &str = "does not read back as it was written";
 
-/// The words that programs print for each reason, in lower case: `strerror` of glibc, musl and Go, and programs with
-/// words of their own. Of several, the first row counts.
+/// Messages that programs print for each reason, in lower case: `strerror` of glibc, musl and Go, and the messages of
+/// individual programs. If several match, the first row applies.
 const WORDS: &[(&str, Reason)] = &[
     ("no space left on device", Reason::DiskFull),
     ("disk quota exceeded", Reason::DiskFull),
@@ -20,17 +20,17 @@ const WORDS: &[(&str, Reason)] = &[
     ("input/output error", Reason::IoError),
     ("structure needs cleaning", Reason::IoError),
     ("disk i/o error", Reason::IoError),
-    // What `write_whole` says of a disk that loses what it was given.
+    // Printed by `write_whole` if a file does not read back as it was written.
     (ALTERED, Reason::IoError),
 ];
 
-/// Which trouble of a disk an error of this machine is, also below wrappers such as those of `tempfile`.
+/// Returns the disk problem that an error on this machine reports, also if it is wrapped, for example by `tempfile`.
 #[must_use]
 pub fn by_errno(error: &io::Error) -> Option<Reason> {
     let of = |error: &io::Error| match (error.kind(), error.raw_os_error()) {
         (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => Some(Reason::DiskFull),
         (ErrorKind::ReadOnlyFilesystem, _) => Some(Reason::ReadOnly),
-        // EIO; EUCLEAN of Linux, a damaged file system.
+        // EIO, and Linux's EUCLEAN (a damaged file system).
         (_, Some(5 | 117)) => Some(Reason::IoError),
         _ => None,
     };
@@ -43,29 +43,29 @@ pub fn by_errno(error: &io::Error) -> Option<Reason> {
     found
 }
 
-/// Which trouble of a disk a program's output tells of.
+/// Returns the disk problem that a program's output reports.
 #[must_use]
 pub fn by_words(said: &str) -> Option<Reason> {
-    // The kernel has the same words where it has no room for another watch or lock, and busybox and musl share one for
-    // the shell's own writes, which fail for many reasons.
+    // The kernel uses the same words if it cannot add another inotify watch. The shells of busybox and musl use one
+    // message for all failures of their own writes, which have many causes.
     let lines = || said.lines().map(str::to_lowercase).filter(|line| !line.contains("inotify"));
     WORDS.iter().find(|(words, _)| lines().any(|line| line.contains(words))).map(|(_, reason)| *reason)
 }
 
 impl Failure {
-    /// Takes the reason of a disk's trouble at `place` on this machine, where `error` is one.
+    /// Replaces the reason if `error` is a disk problem at `place` on this machine.
     #[must_use]
     pub fn or_disk(self, error: &io::Error, place: impl std::fmt::Display) -> Self {
         self.or_disk_reason(by_errno(error), &place.to_string())
     }
 
-    /// Takes the reason of a disk's trouble at `place` on a host, where its programs `said` so.
+    /// Replaces the reason if the output `said` of a host's programs reports a disk problem at `place`.
     #[must_use]
     pub fn or_disk_of_host(self, said: &str, place: impl std::fmt::Display) -> Self {
         self.or_disk_reason(by_words(said), &place.to_string())
     }
 
-    /// Takes this reason of a disk's trouble, where there is one, with advice that names the place.
+    /// Replaces the reason if there is a disk problem, and adds a hint that names the place.
     #[must_use]
     pub(crate) fn or_disk_reason(mut self, reason: Option<Reason>, place: &str) -> Self {
         let Some(reason) = reason else { return self };

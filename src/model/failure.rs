@@ -1,12 +1,12 @@
-//! What went wrong, on what, and what to do about it. Never worded twice: the table below is the one
-//! list of reasons, their exit codes and their hints, and the README's table is made from it.
+//! Failures: what failed, on which object, and what to do. The table below is the only list of reasons, exit codes and
+//! hints. The README's table is made from it.
 
 use crate::model::bounded;
 use std::fmt;
 
 macro_rules! reasons {
     ($($variant:ident $code:literal $exit:literal $meaning:literal, $hint:literal;)*) => {
-        /// Why something failed: a stable kebab-case code for scripts, an exit code and a hint.
+        /// Reason of a failure: a stable kebab-case code for scripts, an exit code and a hint.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Reason { $(#[doc = $meaning] $variant,)* }
 
@@ -14,19 +14,19 @@ macro_rules! reasons {
             /// Every reason, in the order of the README's table.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The stable code, as `--json` prints it.
+            /// Returns the stable code, as `--json` prints it.
             #[must_use]
             pub const fn code(self) -> &'static str { match self { $(Self::$variant => $code,)* } }
 
-            /// The exit code of a run that failed for this reason alone.
+            /// Returns the exit code of a run that failed for this reason alone.
             #[must_use]
             pub const fn exit(self) -> u8 { match self { $(Self::$variant => $exit,)* } }
 
-            /// One sentence for the README's table.
+            /// Returns one sentence for the README's table.
             #[must_use]
             pub const fn meaning(self) -> &'static str { match self { $(Self::$variant => $meaning,)* } }
 
-            /// What to do, where the place of the failure has no better advice.
+            /// Returns the general hint, for failures that have no more specific one.
             #[must_use]
             pub const fn hint(self) -> &'static str { match self { $(Self::$variant => $hint,)* } }
         }
@@ -116,7 +116,7 @@ reasons! {
     Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues where the host is";
 }
 
-/// The reasons as a Markdown table, for the README.
+/// Returns the reasons as a Markdown table for the README.
 #[must_use]
 pub fn table() -> String {
     let rows = Reason::ALL.iter().map(|reason| {
@@ -127,7 +127,7 @@ pub fn table() -> String {
         .collect()
 }
 
-/// A place in a file, 1-based, with the bytes a snippet underlines.
+/// Place in a file, 1-based, with the bytes that a snippet underlines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     /// The file as the user named it (`-` for standard input).
@@ -136,42 +136,42 @@ pub struct Location {
     pub line: usize,
     /// Column in characters, counted from 1.
     pub column: usize,
-    /// Byte range in that file's text, where it is known.
+    /// Byte range in the file's text, if it is known.
     pub span: Option<std::ops::Range<usize>>,
-    /// That file's text, for a snippet; never one that holds a secret.
+    /// The file's text, for a snippet. `None` if the text holds a secret.
     pub source: Option<std::sync::Arc<str>>,
 }
 
-/// Most of a message, in bytes: hosts and programs may say anything.
+/// Limit of a message in bytes: the text of hosts and programs has no limit.
 const MESSAGE: usize = 8 << 10;
-/// Most of the output that explains a failure, in bytes.
+/// Limit of the output that explains a failure, in bytes.
 const DETAILS: usize = 64 << 10;
 
-/// One failure, ready to be reported. Its message never holds a secret.
+/// Failure, ready to be reported. Its message holds no secret.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The environment it concerns, if one.
+    /// The environment, if there is one.
     pub environment: Option<String>,
-    /// What failed, on what: sentence case, no trailing dot.
+    /// The message: what failed, and on which object, in sentence case without a final period.
     pub message: String,
-    /// What to do; the reason's own hint where `None`.
+    /// The hint; if `None`, the reason's own hint applies.
     pub hint: Option<String>,
-    /// Where in which file.
+    /// The location in a file, if there is one.
     pub location: Option<Location>,
-    /// Output that explains it (a container's last lines, a compiler's message).
+    /// Output that explains the failure (a container's last lines, a compiler's message).
     pub details: Option<String>,
 }
 
 impl Failure {
-    /// A failure for `reason`, saying what failed and on what.
+    /// Returns a failure for `reason`. The message says what failed, and on which object.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         let message = bounded::shortened(message.into(), MESSAGE);
         Self { reason, environment: None, message, hint: None, location: None, details: None }
     }
 
-    /// Names the environment it concerns, unless a nearer place already did.
+    /// Sets the environment of the failure, unless it is already set.
     #[must_use]
     pub fn on(mut self, environment: impl fmt::Display) -> Self {
         self.environment.get_or_insert_with(|| environment.to_string());
@@ -185,14 +185,14 @@ impl Failure {
         self
     }
 
-    /// Points into a file.
+    /// Sets the location in a file.
     #[must_use]
     pub fn at(mut self, location: Location) -> Self {
         self.location = Some(location);
         self
     }
 
-    /// Adds output that explains it; empty output is left out, long output in its middle.
+    /// Adds output that explains the failure. Empty output is ignored. Long output is shortened in the middle.
     #[must_use]
     pub fn details(mut self, details: impl Into<String>) -> Self {
         let details = bounded::shortened(details.into(), DETAILS);
@@ -202,7 +202,7 @@ impl Failure {
         self
     }
 
-    /// The advice to print.
+    /// Returns the hint to print.
     #[must_use]
     pub fn advice(&self) -> &str {
         self.hint.as_deref().unwrap_or_else(|| self.reason.hint())

@@ -4,41 +4,42 @@
 use crate::model::checked;
 use serde::{Deserialize, Serialize};
 
-/// Who works on an environment, for those who wait.
+/// Process that holds the lease on an environment, described for the runs that wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// `user@machine`.
     pub by: String,
-    /// The process there.
+    /// The process's id on that machine.
     pub pid: u32,
     /// The command.
     pub command: String,
-    /// Address of the CI run, if it is one.
+    /// Address of the CI run, if the process is part of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ci: Option<String>,
-    /// Names the process beyond doubt: the machine's start, the process's namespace and its own start.
+    /// Unique identity of the process: the machine's boot id, the PID namespace and the process's start time.
     pub process: String,
-    /// Tells each lease from every other. Older deployers neither write nor read it.
+    /// Id that distinguishes each lease from every other. Older deployers neither write nor read this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
 
-/// The random id of a lease's owner: 128 bits as 32 lower-case hexadecimal digits.
+/// Random id of a lease's owner: 128 bits as 32 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Owner(String);
 
 impl Owner {
-    /// The text before the id in a holder's line. Quotes in other fields are escaped, so that it occurs nowhere else.
+    /// Text before the id in a holder's line. Quotes in other fields are escaped, so this text occurs nowhere else in
+    /// the line.
     pub const FIELD: &'static str = "\"owner\":\"";
 
-    /// An id from its random bits.
+    /// Returns an id from its random bits.
     #[must_use]
     pub fn new(random: u128) -> Self {
         Self(format!("{random:032x}"))
     }
 
-    /// The field of a holder's line that has it.
+    /// Returns the field of a holder's line that contains the id.
     #[must_use]
     pub fn field(&self) -> String {
         format!("{}{}\"", Self::FIELD, self.0)
@@ -64,7 +65,7 @@ impl From<Owner> for String {
 }
 
 impl Holder {
-    /// This process. What `/proc` does not tell is left empty: such a holder is never taken for gone.
+    /// Describes this process. `process` stays empty if `/proc` cannot be read: such a holder never counts as gone.
     #[must_use]
     pub fn here(by: &str, command: &str, ci: Option<String>) -> Self {
         let pid = std::process::id();
@@ -72,25 +73,25 @@ impl Holder {
         Self { by: by.to_owned(), pid, command: command.to_owned(), ci, process, owner: None }
     }
 
-    /// The same process as the owner of one lease.
+    /// Returns the same process as the owner of one lease.
     #[must_use]
     pub fn as_owner(&self, owner: Owner) -> Self {
         Self { owner: Some(owner), ..self.clone() }
     }
 
-    /// Whether it was a process of this machine that lives no more.
+    /// Returns true if the holder was a process of this machine that no longer runs.
     #[must_use]
     pub fn gone(&self) -> bool {
         self.of_here() && !self.is_there()
     }
 
-    /// Whether it is a process of this machine that lives.
+    /// Returns true if the holder is a running process of this machine.
     #[must_use]
     pub fn lives_here(&self) -> bool {
         self.of_here() && self.is_there()
     }
 
-    /// Whether it is, or was, a process of this machine since its last start.
+    /// Returns true if the holder is or was a process of this machine since the machine's last boot.
     fn of_here(&self) -> bool {
         let place = |process: &str| process.rsplit_once('/').map(|(place, _)| place.to_owned());
         let here = process(std::process::id());
@@ -101,13 +102,13 @@ impl Holder {
         process(self.pid).is_some_and(|now| now == self.process)
     }
 
-    /// As one line.
+    /// Returns the holder as one line of JSON.
     #[must_use]
     pub fn line(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads that line; `None` for one that does not name a process in a few words.
+    /// Reads that line. Returns `None` if the line does not describe a process in short texts.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let holder: Self = serde_json::from_str(line).ok()?;
@@ -124,7 +125,8 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// Start of the machine, process namespace, and start of the process in ticks since then (`proc(5)`, field 22).
+/// Returns the machine's boot id, the PID namespace, and the process's start time in ticks since boot (`proc(5)`, field
+/// 22).
 fn process(pid: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;

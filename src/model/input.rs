@@ -1,4 +1,4 @@
-//! What follows a script on its standard input, as data.
+//! Data that follows a script on its standard input.
 
 use camino::Utf8PathBuf;
 use std::io::{self, Write};
@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 /// Bytes that follow a script on its standard input.
 #[derive(Clone)]
 pub enum Input {
-    /// None.
+    /// No bytes.
     Empty,
-    /// From memory; may hold secrets, never printed, wiped when dropped.
+    /// Bytes in memory, possibly secret. These bytes are not printed and are wiped when dropped.
     Bytes(Zeroizing<Vec<u8>>),
     /// A file of this machine, streamed.
     File(Utf8PathBuf),
-    /// Made while it is sent.
+    /// Bytes produced while they are sent.
     Stream(Stream),
 }
 
-/// A producer of bytes. It starts from the beginning for every attempt to send them.
+/// Producer of bytes that starts from the beginning for every attempt to send them.
 #[derive(Clone)]
 pub struct Stream(Arc<Producer>);
 
@@ -30,7 +30,7 @@ impl Stream {
         Self(Arc::new(produce))
     }
 
-    /// Writes all of it.
+    /// Writes the whole stream.
     ///
     /// # Errors
     /// Those of the producer and of `out`.

@@ -1,4 +1,4 @@
-//! Data that every part shares: what is true of an environment, what differs, what happened, what failed. Pure.
+//! Data that every part of the program shares: facts of environments, differences, events and failures. Pure.
 
 pub mod bounded;
 pub mod checked;

@@ -1,9 +1,9 @@
-//! Quoting for POSIX `sh`. Knows no command and starts none.
+//! Quoting for POSIX `sh`. This module knows no command and starts none.
 
-/// Quotes one word so that `sh` reads exactly this text, whatever it holds.
+/// Quotes one word so that `sh` reads exactly this text, whatever characters it contains.
 ///
-/// No shell can hold a NUL: it becomes U+FFFD, so that it neither ends the word nor vanishes unseen. A word that
-/// needs no quotes gets none, which keeps scripts readable.
+/// No shell can hold a NUL. A NUL becomes U+FFFD, so that the NUL neither ends the word nor disappears silently. A word
+/// that needs no quotes gets none, which keeps scripts readable.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:,@+".contains(&byte);
@@ -20,7 +20,7 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
-    /// What `sh` makes of the quoted words.
+    /// Returns the words that `sh` reads from the quoted words.
     fn read_back(words: &[String]) -> Vec<u8> {
         let script = format!("printf '%s\\n' {}", words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "));
         let argv = ["sh".to_owned(), "-c".to_owned(), script];

@@ -1,33 +1,33 @@
-//! What is true of one environment, as facts by kind, and the lifecycle stage derived from them.
-//! Desired and observed state are two values of this one type; a stage is never stored.
+//! Facts of one environment by kind, and the lifecycle stage derived from them. Desired and observed state have this
+//! one type. A stage is not stored.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// One kind of facts, in lifecycle order.
+/// Kind of facts, in lifecycle order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The machine is there, as asked for.
+    /// The machine exists as requested.
     Infrastructure,
-    /// We reach the host and it is marked as ours.
+    /// The host is reachable and is marked as ours.
     Access,
-    /// A good enough Docker engine runs.
+    /// A sufficiently recent Docker engine runs.
     Engine,
-    /// The host installs security updates by itself, as asked.
+    /// The host installs security updates by itself, as requested.
     Updates,
     /// The checks of the user's own scripts pass.
     Scripts,
-    /// The release's files are on the host, as released.
+    /// The release's files are on the host, unchanged.
     Files,
     /// The release's images are on the host.
     Images,
-    /// Only what is wanted of the host can be reached. It follows the release, which says what that is.
+    /// Only the intended ports of the host are reachable. This kind follows the release, which defines the ports.
     Firewall,
     /// The release's services run and are healthy.
     Services,
-    /// The timers are installed and enabled as wanted.
+    /// The timers are installed and enabled as requested.
     Schedules,
 }
 
@@ -51,10 +51,10 @@ pub enum Stage {
     Running,
 }
 
-/// The facts of one kind: fact name → normalised value, so that equality is meaning.
+/// Facts of one kind: fact name → value. Values are normalised, so that equal values have the same meaning.
 pub type Facts = BTreeMap<String, String>;
 
-/// The facts of one environment. A kind that is absent was not observed (or is not wanted).
+/// Facts of one environment. A kind that is absent was not observed or is not wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct State(pub BTreeMap<Kind, Facts>);
@@ -74,7 +74,7 @@ impl Kind {
         Self::Schedules,
     ];
 
-    /// The stage that this kind belongs to.
+    /// Returns the stage that this kind belongs to.
     #[must_use]
     pub const fn stage(self) -> Stage {
         match self {
@@ -85,13 +85,13 @@ impl Kind {
         }
     }
 
-    /// Whether its facts come from the release, whose digest says what was asked for.
+    /// Returns true if the kind's facts come from the release. The release's digest identifies these facts.
     #[must_use]
     pub const fn is_of_release(self) -> bool {
         matches!(self, Self::Files | Self::Images | Self::Services)
     }
 
-    /// Its name in plans and events.
+    /// Returns the kind's name in plans and events.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl fmt::Display for Kind {
 }
 
 impl Stage {
-    /// Its name in manifests and events.
+    /// Returns the stage's name in manifests and events.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

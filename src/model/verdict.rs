@@ -1,52 +1,53 @@
-//! How checks end. Never worded for a screen.
+//! Verdicts of checks. Not worded for a screen.
 
 use serde::Serialize;
 use std::time::Duration;
 
-/// Where a check is asked from.
+/// Vantage point of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Vantage {
-    /// This machine, as any client.
+    /// This machine, like any client.
     Outside,
-    /// The host itself, by its shell or through a forwarded port.
+    /// The host itself, through its shell or a forwarded port.
     Inside,
 }
 
-/// What was found.
+/// Result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The check's name.
     pub name: String,
-    /// Where it was asked from.
+    /// The vantage point of the check.
     pub vantage: Vantage,
-    /// How it ended.
+    /// The judgement.
     pub judgement: Judgement,
-    /// What was found, on one line, sentence case aside; the reason where it was skipped. Never a secret.
+    /// The result that was found, on one line, not necessarily in sentence case. The reason if the check was skipped.
+    /// The detail holds no secret.
     pub detail: String,
-    /// How long it took.
+    /// Duration of the check.
     pub took: Duration,
 }
 
-/// How a check ended.
+/// Outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Judgement {
-    /// It works.
+    /// The checked object works.
     Passed,
-    /// It works, and somebody should look at it.
+    /// The checked object works, but somebody should look at it.
     Warned,
-    /// It does not work.
+    /// The checked object does not work.
     Failed,
-    /// It could not be asked here; the detail says why.
+    /// The check could not be performed here. The detail gives the reason.
     Skipped,
 }
 
 impl Judgement {
-    /// Each of them.
+    /// Every judgement.
     pub const ALL: [Self; 4] = [Self::Passed, Self::Warned, Self::Failed, Self::Skipped];
 
-    /// Its name in events and reports.
+    /// Returns the judgement's name in events and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! Access: we reach the host, know its system, and it is marked as ours. Never changes anything but our
-//! own directory there.
+//! Access: deployer reaches the host, knows its operating system, and marked it as ours. This module changes only our
+//! own directory on the host.
 
 use super::contract::record::{DigestKey, FORMAT, Marker};
 use super::contract::{claims, lease};
@@ -10,7 +10,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::state::Facts;
 
-/// What the host says of itself and of us.
+/// Facts of the host about itself and about our claim.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// `ID` of os-release (`debian`).
@@ -19,44 +19,44 @@ pub struct Seen {
     pub version: String,
     /// `VERSION_CODENAME` (`trixie`).
     pub codename: String,
-    /// Processor as Docker names it (`amd64`).
+    /// Processor architecture as Docker names it (`amd64`).
     pub architecture: String,
     /// User and group of the SSH user.
     pub owner: (u32, u32),
-    /// Whether systemd runs the host.
+    /// True if systemd runs on the host.
     pub systemd: bool,
     /// Seconds since 1970 by the host's clock.
     pub now: i64,
-    /// Free bytes where something of ours is kept.
+    /// Free bytes in the places that we write to.
     pub room: Room,
     /// Our marker, if the host was claimed.
     pub marker: Option<Marker>,
     /// The digest key, if the host was claimed.
     pub key: Option<DigestKey>,
-    /// Counts our changes of the host.
+    /// Number of our changes to the host.
     pub serial: u64,
-    /// Who works on it now.
+    /// The lease that is held now, if any.
     pub lease: Option<lease::Held>,
     /// The marker of the environment whose release has the application's directory.
     pub directory_marker: Option<Marker>,
     /// The environment's own claims on the host, and the claims of others that conflict with them.
     pub claims: claims::Seen,
-    /// A marker, or another's claim, that cannot be read.
+    /// True if a marker or another environment's claim cannot be read.
     pub broken_marker: bool,
 }
 
-/// Free bytes, place by place; `None` where the host did not say.
+/// Free bytes in each place; `None` if the host did not report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// Where the engine keeps its images, or will.
+    /// The engine's image storage, present or future.
     pub engine: Option<u64>,
-    /// Where releases are staged.
+    /// The directory in which releases are staged.
     pub state: Option<u64>,
-    /// Where the application lies.
+    /// The application's directory.
     pub application: Option<u64>,
 }
 
-/// What there is too little room for: `need` bytes at `place`.
+/// Returns a failure if fewer than `need` bytes are free at `place`. `what` names the user of the space.
 #[must_use]
 pub fn crowded(place: &str, free: Option<u64>, need: u64, what: &str) -> Option<Failure> {
     let free = free.filter(|free| *free < need)?;
@@ -64,7 +64,7 @@ pub fn crowded(place: &str, free: Option<u64>, need: u64, what: &str) -> Option<
     Some(Failure::new(Reason::DiskFull, message))
 }
 
-/// The shell that reads it.
+/// Returns the shell that reads these facts.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     r#"( . /etc/os-release; printf 'os %s\nversion %s\ncodename %s\n' "${ID:-}" "${VERSION_ID:-}" "${VERSION_CODENAME:-}" )
@@ -90,8 +90,8 @@ room state "$state"
         + &lease::look()
 }
 
-/// The marker that former versions kept in the application's directory, where services can change it. It counts only on a host that
-/// keeps nothing else of the environment.
+/// Marker file that former versions kept in the application's directory, where services can change it. The file counts
+/// only on a host that keeps nothing else of the environment.
 pub const LEGACY_MARKER: &str = ".deployer";
 
 /// Reads the probe's lines.
@@ -128,7 +128,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     if seen.architecture.is_empty() { Err("the processor is missing".to_owned()) } else { Ok(seen) }
 }
 
-/// `df` of a file system that does not count its blocks says `-`.
+/// Reads the free space of one place. `df` prints `-` for a file system that does not count its blocks.
 fn read_room(room: &mut Room, value: &str) {
     let (place, free) = value.split_once(' ').unwrap_or((value, ""));
     let free = free.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024));
@@ -145,7 +145,7 @@ fn marker(json: &str, broken: &mut bool) -> Option<Marker> {
     marker
 }
 
-/// Returns a word of the host; what is none is as good as not said.
+/// Returns a word that the host sent, or an empty text if it is not a valid word.
 fn word_of(value: &str) -> &str {
     checked::word(value).unwrap_or_default()
 }
@@ -155,7 +155,7 @@ fn pair(value: &str) -> Option<(u32, u32)> {
     Some((user.parse().ok()?, group.parse().ok()?))
 }
 
-/// The name Docker gives a machine that `uname -m` names.
+/// Returns Docker's name for a machine that `uname -m` names.
 fn architecture(machine: &str) -> &str {
     match machine {
         "x86_64" => "amd64",
@@ -166,7 +166,7 @@ fn architecture(machine: &str) -> &str {
     }
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
@@ -184,7 +184,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let environment = subject.environment;
@@ -195,14 +195,15 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Whether the environment may not be destroyed: as the manifest says or, where it says nothing, as the host remembers.
+/// Returns true if the environment must not be destroyed: as the manifest says or, if it does not say, as the host
+/// remembers.
 #[must_use]
 pub fn protected(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let remembered = host.access.marker.as_ref().is_some_and(|marker| marker.protect);
     subject.environment.protect.unwrap_or(remembered)
 }
 
-/// Whether a marker is this environment's, under its name or its former one.
+/// Returns true if a marker belongs to this environment, under its current or its former name.
 #[must_use]
 pub fn ours(environment: &Environment, marker: &Marker) -> bool {
     let names = [Some(&environment.name), environment.renamed_from.as_ref()];
@@ -210,7 +211,8 @@ pub fn ours(environment: &Environment, marker: &Marker) -> bool {
         && names.into_iter().flatten().any(|name| marker.environment == name.as_str())
 }
 
-/// Refuses what is someone else's: the marker or the directory, what another environment claims, and containers that it did not start.
+/// Refuses the host if something belongs to somebody else: the marker, the directory, objects that another environment
+/// claims, or containers that this environment did not start.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     removal_preflight(subject, host)
@@ -218,7 +220,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         .or_else(|| marked(subject, host.access.directory_marker.as_ref()))
 }
 
-/// Refuses to take an environment off its host where that is someone else's. What another environment claims is left alone.
+/// Refuses to remove an environment from its host if the host's marker is another environment's or cannot be read.
+/// Objects that other environments claim do not matter here: removal does not touch them.
 #[must_use]
 pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if host.access.broken_marker {
@@ -245,7 +248,7 @@ fn marked(subject: &Subject<'_>, marker: Option<&Marker>) -> Option<Failure> {
     Some(Failure::new(Reason::MarkerMismatch, message))
 }
 
-/// Claims the host: the application's directory and project, our directory, the marker, the digest key, the serial.
+/// Claims the host: the application's directory and project, our directory, the marker, the digest key and the serial.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let script = format!(
@@ -268,7 +271,7 @@ grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(h
     project.and_then(|project| claims::commands(subject, host, project)).into_iter().chain([mark]).collect()
 }
 
-/// Writes the marker anew, suspended or not.
+/// Writes the marker again, suspended or not.
 #[must_use]
 pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command {
     let script = format!("umask 077\n{}", keep("marker.json", &marker_of(subject, host, suspended)));
@@ -281,7 +284,7 @@ pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command
     }
 }
 
-/// The marker of this environment, as JSON.
+/// Returns the marker of this environment as JSON.
 #[must_use]
 pub fn marker_of(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> String {
     let marker = Marker::of(subject.environment, suspended, protected(subject, host));

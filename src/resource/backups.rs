@@ -1,5 +1,5 @@
-//! Archives of an application's data on its host: how they are made, what is known of them, and how one comes back.
-//! What the data is, the release's own script knows. Never stops a service to make one.
+//! Archives of an application's data on its host: creation, state and restore. The release's own script knows which
+//! data to archive. Making an archive stops no service.
 
 use super::{Command, HostFacts, LONG, Subject};
 use crate::manifest::environment::{Application, Backup, Environment, Name, Schedule};
@@ -11,50 +11,50 @@ use crate::model::shell::quote;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Shell functions that find the live release as root keeps it, and run what it says about its data.
+/// Shell functions that find the live release in root's copy and run the release's data script.
 const RELEASE: &str = include_str!("backups/release.sh");
-/// How long one may take that reads or writes all of the data.
+/// Time limit of a command that reads or writes all of the data.
 pub const LIMIT: Duration = LONG.saturating_mul(4);
-/// What the schedule's script ends with where the archive was made and what comes after it failed.
+/// Exit code of the schedule's script if the archive was made but the command after it failed.
 pub const AFTER_FAILED: i32 = 3;
-/// What a check ends with that refuses an archive.
+/// Exit code of a check that refuses an archive.
 pub const REFUSED: i32 = 65;
 
-/// What the host knows of its archives.
+/// State of the archives on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Since when it is to make them, in seconds since 1970.
+    /// Time since which the host has the schedule, in seconds since 1970.
     pub since: Option<i64>,
-    /// The newest one that was read back and found whole.
+    /// The newest archive that was read back and verified.
     pub made: Option<Archive>,
-    /// When and why the last attempt failed, if it did.
+    /// Time and reason of the last attempt's failure, if it failed.
     pub failed: Option<(i64, String)>,
-    /// When and why what comes after the last one failed, if it did.
+    /// Time and reason of the failure of the command after the last backup, if it failed.
     pub after: Option<(i64, String)>,
-    /// The archive whose restoring began and did not end.
+    /// The archive whose restore began and did not end.
     pub restoring: Option<ArchiveName>,
 }
 
-/// One archive on the host; each was read back and found whole.
+/// One archive on the host. Each was read back and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// When it was made, in seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub at: i64,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Digest of the whole file; `None` where only a list named it.
+    /// Digest of the whole file; `None` if the archive is known only from a list.
     pub sha256: Option<Sha256Hex>,
-    /// Its name.
+    /// Name of the archive.
     pub name: ArchiveName,
 }
 
-/// What an environment's manifest asks for, if anything.
+/// Returns the backup settings of an environment's manifest, if there are any.
 #[must_use]
 pub fn wanted(environment: &Environment) -> Option<&Backup> {
     environment.application.as_ref()?.backup.as_ref()
 }
 
-/// The schedule that makes them.
+/// Returns the schedule that makes the archives.
 #[must_use]
 pub fn schedule(environment: &Environment) -> Option<Schedule> {
     let application = environment.application.as_ref()?;
@@ -79,7 +79,7 @@ fn save(environment: &Environment, application: &Application, backup: &Backup) -
     )
 }
 
-/// Shell assignments of what an archive says that it is of.
+/// Returns shell assignments that identify the origin of an archive.
 fn identify(environment: &Environment, backup: &Backup) -> String {
     format!(
         "project={} environment={} database={} image={}\n",
@@ -90,7 +90,7 @@ fn identify(environment: &Environment, backup: &Backup) -> String {
     )
 }
 
-/// The shell that reads what the host knows, for the schedules' own.
+/// Returns the shell that reads the host's state of archives, for use in the schedules' probe.
 #[must_use]
 pub fn probe(unit: &str) -> String {
     format!(
@@ -102,7 +102,7 @@ done
     )
 }
 
-/// Reads the probe's lines, passing over others.
+/// Reads the probe's lines and ignores others.
 #[must_use]
 pub fn parse(output: &[u8]) -> Seen {
     let mut seen = Seen::default();
@@ -129,7 +129,7 @@ fn archive(at: i64, text: &str) -> Option<Archive> {
     Some(Archive { at, bytes, sha256: Some(Sha256Hex::parse(sha256)?), name: ArchiveName::parse(name)? })
 }
 
-/// How they stand; `None` where none are asked for.
+/// Returns the state of the backups, or `None` if the manifest asks for none.
 #[must_use]
 pub fn view(subject: &Subject<'_>, host: &HostFacts) -> Option<BackupView> {
     let wanted = wanted(subject.environment)?;
@@ -147,23 +147,23 @@ pub fn view(subject: &Subject<'_>, host: &HostFacts) -> Option<BackupView> {
     })
 }
 
-/// Whether the newest one is older than two of them should lie apart; where there is none, whether that long was asked
-/// for them. By the host's own clock.
+/// Returns true if the newest archive is older than twice the interval of the schedule. If there is no archive, the
+/// time since the schedule was installed counts. Uses the host's own clock.
 fn overdue(wanted: &Backup, seen: &Seen, now: i64) -> bool {
     let limit = i64::try_from(wanted.gap_hours).unwrap_or(i64::MAX).saturating_mul(2 * 3600);
     let newest = seen.made.as_ref().map(|made| made.at).max(seen.since.filter(|_| seen.made.is_none()));
-    // Where no timer is installed yet, that is for the plan to say.
+    // If no timer is installed yet, the plan reports that.
     seen.since.is_some() && newest.is_some_and(|at| now.saturating_sub(at) > limit)
 }
 
-/// Shell that runs the schedule's own script now; without what comes after an archive where it is to stay `local`.
+/// Returns shell that runs the schedule's own script now. With `local`, the command after the backup does not run.
 #[must_use]
 pub fn now(subject: &Subject<'_>, local: bool) -> String {
     let script = format!("{}/schedules/{}", subject.state_directory(), Backup::SCHEDULE);
     format!("cd /\nsh {} {} </dev/null >&2\n", quote(&script), if local { "local" } else { "" })
 }
 
-/// Shell that lists the archives: `SECONDS BYTES NAME`, the newest last.
+/// Returns shell that lists the archives as `SECONDS BYTES NAME`, the newest last.
 #[must_use]
 pub fn list(subject: &Subject<'_>) -> String {
     let directory = quote(&format!("{}/backups", subject.state_directory()));
@@ -172,7 +172,7 @@ pub fn list(subject: &Subject<'_>) -> String {
     )
 }
 
-/// Reads that list.
+/// Reads the output of [`list`].
 #[must_use]
 pub fn parse_list(output: &[u8]) -> Vec<Archive> {
     let line = |line: &str| {
@@ -183,25 +183,25 @@ pub fn parse_list(output: &[u8]) -> Vec<Archive> {
     String::from_utf8_lossy(output).lines().filter_map(line).collect()
 }
 
-/// Shell that prints the bytes of an archive from `offset` on, `count` at most.
+/// Returns shell that prints at most `count` bytes of an archive, starting at `offset`.
 #[must_use]
 pub fn part(subject: &Subject<'_>, name: &ArchiveName, offset: u64, count: u64) -> String {
     let file = quote(&format!("{}/backups/{name}", subject.state_directory()));
     format!("tail -c +{} -- {file} | head -c {count}\n", offset.saturating_add(1))
 }
 
-/// An archive that is to come back.
+/// Archive to restore.
 #[derive(Clone)]
 pub struct Chosen {
-    /// Its name on the host.
+    /// Name of the archive on the host.
     pub name: ArchiveName,
-    /// Its bytes and their digest in hexadecimal digits, where it comes from this machine.
+    /// The archive's bytes and their digest in hexadecimal digits, if the archive comes from this machine.
     pub sent: Option<(Input, String)>,
-    /// Whether it may be another environment's.
+    /// True if the archive may belong to another environment.
     pub other: bool,
 }
 
-/// Looks at an archive before anything is touched.
+/// Checks an archive before anything is changed.
 #[must_use]
 pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command {
     let (input, sent) = chosen.sent.unwrap_or((Input::Empty, String::new()));
@@ -216,14 +216,14 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
     Command { title: "check the archive".to_owned(), script, input, limit: LIMIT, reason: Reason::BackupInvalid }
 }
 
-/// Keeps what is there, as one more archive.
+/// Backs up the present data as one more archive.
 #[must_use]
 pub fn keep(subject: &Subject<'_>) -> Command {
     let title = "back up what is there".to_owned();
     Command { title, script: now(subject, true), input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
 }
 
-/// Puts the checked archive's data in place. That it began stays noted until [`settle`].
+/// Puts the checked archive's data in place. A record that the restore began remains until [`settle`].
 #[must_use]
 pub fn restore(subject: &Subject<'_>, name: &ArchiveName) -> Command {
     let script = format!(
@@ -237,7 +237,7 @@ pub fn restore(subject: &Subject<'_>, name: &ArchiveName) -> Command {
     Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::RestoreUnfinished }
 }
 
-/// Lets go of the data of before, once the services are well with what came back.
+/// Deletes the previous data once the services are healthy with the restored data.
 #[must_use]
 pub fn settle(subject: &Subject<'_>) -> Command {
     let script = format!(
@@ -271,7 +271,7 @@ mod tests {
             (Some(9 * day), Some(2 * day + 1), true),
             (Some(day), None, false),
             (Some(2 * day + 1), None, true),
-            // A change of the schedule does not make an old one newer.
+            // A change of the schedule does not make an old archive newer.
             (Some(60), Some(3 * day), true),
             (None, None, false),
         ] {

@@ -1,5 +1,5 @@
-//! Which differences nobody asked for in the manifest, and which of them belong to the host. Never decides whether
-//! the others are corrected.
+//! Detection of drift: differences that nobody asked for in the manifest. Ignored facts belong to the host. This module
+//! does not decide whether other drift is corrected.
 
 use super::{HostFacts, Subject, files, firewall, observed, schedules, scripts, services, updates, wanted};
 use crate::manifest::environment::{Environment, Ignore};
@@ -9,10 +9,11 @@ use crate::model::state::{Facts, Kind, State};
 use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the manifest asks of each kind that no release describes, as one digest a kind: equal digests, equal wishes.
+/// Returns the manifest's wishes for each kind that no release describes, as one digest per kind. Equal wishes have
+/// equal digests.
 #[must_use]
 pub fn wishes(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<Kind, String> {
-    // What is wanted may depend on the system and on what is there; the wish only on the system.
+    // Desired facts may depend on the system and on what the host has. The wish may depend only on the system.
     let bare = HostFacts { access: host.access.clone(), ..HostFacts::default() };
     let kinds = subject.kinds(crate::model::state::Stage::Running).into_iter().filter(|kind| !kind.is_of_release());
     let digest = |kind| {
@@ -24,8 +25,8 @@ pub fn wishes(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<Kind, String>
     kinds.filter(|kind| !matches!(kind, Kind::Infrastructure | Kind::Access)).map(digest).chain(machine).collect()
 }
 
-/// Whether a difference of this kind is drift: what the manifest asks of it was once met. `met` are the wishes that
-/// were. That the host is ours is never drift: everything else stands on it.
+/// Returns true if a difference of this kind is drift: the manifest's wish for the kind was once met. `met` contains
+/// the wishes that were met. The claim on the host is never drift, because everything else depends on it.
 #[must_use]
 pub fn drifted(kind: Kind, subject: &Subject<'_>, host: &HostFacts, met: &BTreeMap<Kind, String>) -> bool {
     match kind {
@@ -42,25 +43,25 @@ fn was_met(kind: Kind, subject: &Subject<'_>, host: &HostFacts, met: &BTreeMap<K
     met.get(&kind).is_some_and(|met| wishes(subject, host).get(&kind) == Some(met))
 }
 
-/// Whether the release that is wanted converged on this host, or is held back for the one that did.
+/// Returns true if the wanted release converged on this host, or is rejected and the live release is kept instead.
 fn is_released(subject: &Subject<'_>, host: &HostFacts) -> bool {
     files::held(subject, host).is_some()
         || host.files.current.as_ref().map(|record| &record.digest) == files::identity(subject, host).as_ref()
 }
 
-/// Whether a release is on its way to the host and did not get there.
+/// Returns true if the switch to a release began or is pending, and did not finish.
 #[must_use]
 pub fn is_between_releases(host: &HostFacts) -> bool {
     host.files.staged.is_some() || host.files.swapping.is_some()
 }
 
-/// Makes what is wanted of every ignored fact that drifted what it is.
+/// Sets the desired value of every ignored fact that drifted to its observed value.
 pub(super) fn ignore(subject: &Subject<'_>, host: &HostFacts, desired: &mut State) {
     if subject.environment.drift.ignore.is_empty() {
         return;
     }
     let seen = observed(subject, host);
-    // Files see to it themselves: one file of a new release can be the host's own while the others are not.
+    // Files handle this themselves: one file of a new release can belong to the host while the others do not.
     for (kind, facts) in desired.0.iter_mut().filter(|(kind, _)| **kind != Kind::Files) {
         let none = Facts::new();
         let seen = seen.0.get(kind).unwrap_or(&none);
@@ -88,7 +89,7 @@ fn rule<'a>(subject: &Subject<'a>, kind: Kind, fact: &str) -> Option<&'a Ignore>
     subject.environment.drift.ignore.iter().find(|rule| rule.covers(kind, fact))
 }
 
-/// Ignored differences, each with the rule that says so.
+/// Returns the ignored differences, each with the rule that ignores it.
 #[must_use]
 pub fn ignored<'a>(subject: &Subject<'a>, host: &HostFacts) -> Vec<(Kind, Change, &'a Ignore)> {
     if subject.environment.drift.ignore.is_empty() {
@@ -113,21 +114,23 @@ pub fn ignored<'a>(subject: &Subject<'a>, host: &HostFacts) -> Vec<(Kind, Change
     found
 }
 
-/// The files of the release that are the host's own: ignored, once released, and since then changed there.
+/// Returns the files of the release that belong to the host: ignored, released once, and changed on the host since
+/// then.
 ///
-/// One that Compose parses, such as `.env`, is kept and not reported like any other, and services that mount it have it as it is; but
-/// Compose reads the release's text, as [`files::in_release`] gives it no other. Nobody who can write there, such as a service that mounts the
-/// directory, then chooses what root starts. To refuse such rules would end manifests whose `files:*` is harmless.
+/// A file that Compose parses, such as `.env`, is kept and not reported, like any other ignored file, and services that
+/// mount it see the host's content. But Compose reads only the release's text, as [`files::in_release`] ensures. So a
+/// process that can write there, such as a service that mounts the directory, cannot choose what root starts. Refusing
+/// such rules would break manifests with a harmless `files:*`.
 #[must_use]
 pub(super) fn kept_files(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
-    // Of a directory that is gone as a whole, nothing is kept.
+    // If the whole directory is gone, no file is kept.
     let any = !subject.environment.drift.ignore.is_empty() && !host.files.live.is_empty();
     let Some(release) = subject.release.filter(|_| any) else { return BTreeSet::new() };
     let paths = release.files.keys().filter(|path| rule(subject, Kind::Files, path.as_str()).is_some());
     paths.filter(|path| files::changed_by_hand(subject, host, path)).cloned().collect()
 }
 
-/// The services whose state is the host's own affair, where some are.
+/// Returns the services whose state is ignored.
 #[must_use]
 pub(super) fn kept_services(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
     let ignored = ignored(subject, host).into_iter();

@@ -1,5 +1,5 @@
-//! Infrastructure: the machine itself, as OpenTofu sees it. It is asked and told by its own program, so there is no probe
-//! and there are no commands; the facts are what it would change. Never on the host.
+//! Infrastructure: the machine itself, as OpenTofu sees it. OpenTofu reads and changes it, so this resource has no
+//! probe and no commands. The facts are the changes that OpenTofu would make. Nothing here runs on the host.
 
 use super::{HostFacts, Subject};
 use crate::io::opentofu::{Action as Change, Planned, ResourceChange};
@@ -7,38 +7,39 @@ use crate::manifest::provision::{Machine, Module};
 use crate::model::event::{Action, PlannedStep};
 use crate::model::state::{Facts, Kind};
 
-/// What is only known once the machine is there.
+/// Value of an attribute that is known only after provisioning.
 pub const UNKNOWN: &str = "(known after provision)";
 
-/// The fact that says that there is a machine.
+/// Name of the fact that a machine exists.
 const MACHINE: &str = "machine";
 
-/// What OpenTofu was heard to say.
+/// Data that OpenTofu reported.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Whether its state holds anything.
+    /// True if OpenTofu's state contains anything.
     pub exists: bool,
-    /// What it would do to have it as the manifest wants it.
+    /// The changes that OpenTofu would make to match the manifest.
     pub changes: Vec<ResourceChange>,
-    /// Digest of what it was given.
+    /// Digest of OpenTofu's inputs.
     pub digest: String,
-    /// Whether it would take down instead of build.
+    /// True if OpenTofu would destroy instead of create.
     pub taking_down: bool,
 }
 
 impl Seen {
-    /// Whether what is on the machine now will not be there: it is made, or made anew.
+    /// Returns true if the machine is new or replaced, so that its present content will not exist.
     #[must_use]
     pub fn is_new(&self, machine: &Machine) -> bool {
         let made = |change: &ResourceChange| match machine {
-            // Where it is not said which of a module's resources is the machine, one that comes to others is none.
+            // If the manifest does not name the machine's resource in a module, an additional resource does not count
+            // as the machine.
             Machine::Module(Module { resource: None, .. }) => change.action == Change::Replace,
             _ => matches!(change.action, Change::Replace | Change::Create),
         };
         !self.exists || self.changes.iter().filter(|change| is_machine(change, machine)).any(made)
     }
 
-    /// Whether nothing can be known yet of what is on the machine: it is new, or stands still and is to be started.
+    /// Returns true if the machine cannot be read yet: it is new, or it is stopped and will be started.
     #[must_use]
     pub fn is_unseen(&self, machine: &Machine) -> bool {
         let starts = |change: &ResourceChange| {
@@ -50,7 +51,7 @@ impl Seen {
                 && self.changes.iter().filter(|change| is_machine(change, machine)).any(starts)
     }
 
-    /// Whether something that cannot be brought back would go: the machine, or a volume of it.
+    /// Returns true if something that cannot be restored would be destroyed: the machine or one of its volumes.
     #[must_use]
     pub fn destroys(&self, machine: &Machine) -> bool {
         let holds = |change: &&ResourceChange| match machine {
@@ -58,19 +59,19 @@ impl Seen {
             _ => is_machine(change, machine),
         };
         let gone = |change: &ResourceChange| {
-            // One that was never made to the end held nothing yet.
+            // A resource whose creation did not finish holds no data yet.
             matches!(change.action, Change::Replace | Change::Delete) && !unfinished(change)
         };
         self.changes.iter().filter(holds).any(gone)
     }
 }
 
-/// Whether a resource was never made to the end.
+/// Returns true if the creation of a resource did not finish.
 fn unfinished(change: &ResourceChange) -> bool {
     change.because.iter().any(|why| why == "tainted")
 }
 
-/// Whether a resource is the machine, or might be.
+/// Returns true if a resource is or may be the machine.
 #[must_use]
 pub fn is_machine(change: &ResourceChange, machine: &Machine) -> bool {
     match machine {
@@ -82,7 +83,7 @@ pub fn is_machine(change: &ResourceChange, machine: &Machine) -> bool {
     }
 }
 
-/// The facts as they are: what would change, as it is now.
+/// Returns the observed facts: the present values of everything that would change.
 #[must_use]
 pub fn observed(host: &HostFacts) -> Facts {
     let seen = &host.infrastructure;
@@ -96,7 +97,7 @@ pub fn observed(host: &HostFacts) -> Facts {
             facts.insert(change.address.clone(), word.to_owned());
         }
         for attribute in &change.attributes {
-            // What is made only now had no value before, secret or not.
+            // A resource that is created now had no previous value, secret or not.
             let secret = attribute.sensitive && change.action != Change::Create;
             let from = if secret { Some("(secret)".to_owned()) } else { attribute.from.clone() };
             facts.extend(from.map(|from| (format!("{} {}", change.address, attribute.path), from)));
@@ -105,7 +106,7 @@ pub fn observed(host: &HostFacts) -> Facts {
     facts
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(host: &HostFacts) -> Facts {
     let seen = &host.infrastructure;
@@ -136,7 +137,7 @@ pub fn desired(host: &HostFacts) -> Facts {
                 Planned::Unknown => Some(UNKNOWN.to_owned()),
                 Planned::Absent => None,
             };
-            // What only the provider can say of something new is no news.
+            // Values of a new resource that only the provider knows are left out.
             let told = change.action != Change::Create || attribute.to != Planned::Unknown;
             facts.extend(to.filter(|_| told).map(|to| (format!("{} {}", change.address, attribute.path), to)));
         }
@@ -144,8 +145,8 @@ pub fn desired(host: &HostFacts) -> Facts {
     facts
 }
 
-/// Says of a plan's steps what follows from the machine: that it is replaced, and that what comes after it on a new one
-/// is not known yet.
+/// Marks a plan's steps with the consequences of the machine's change: the machine is replaced, and later steps on a
+/// new machine are not known yet.
 pub fn mark(subject: &Subject<'_>, host: &HostFacts, steps: &mut [PlannedStep]) {
     let Some(provision) = subject.environment.provision.as_deref() else { return };
     let seen = &host.infrastructure;

@@ -1,5 +1,6 @@
-//! The rooms: one file a kind, each with the shell that reads (`probe`), what it says (`parse`), what is
-//! wanted (`desired`), and what changes the host, as data (`commands`). Rooms are pure: no room does IO.
+//! Resources: one file per kind, each with the shell that reads (`probe`), the parser of its output (`parse`), the
+//! desired facts (`desired`), and the commands that change the host, as data (`commands`). Resources are pure: they do
+//! no IO.
 
 pub mod access;
 pub mod backups;
@@ -30,25 +31,25 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// One environment as the rooms see it: what is declared, and what would be sent.
+/// Environment as the resources see it: its declaration and the files to send.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The environment.
     pub environment: &'a Environment,
-    /// Its rendered release, if it has an application.
+    /// The environment's rendered release, if the environment has an application.
     pub release: Option<&'a Release>,
-    /// Whether inputs that were rejected are tried again.
+    /// True if rejected inputs are tried again.
     pub retry: bool,
-    /// Whether claims of other environments are taken over.
+    /// True if claims of other environments are taken over.
     pub take_over: bool,
-    /// Stands in for the host's digest key until there is one; random, of this run alone.
+    /// Substitute for the host's digest key until the host has one. The substitute is random and used in this run only.
     pub fallback_key: &'a crate::resource::contract::record::DigestKey,
 }
 
-/// Everything the last observation read, room by room.
+/// Result of the last observation, resource by resource.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
-    /// The machine, where we make it.
+    /// The machine, if deployer provisions it.
     pub infrastructure: infrastructure::Seen,
     /// System, marker, key.
     pub access: access::Seen,
@@ -56,13 +57,13 @@ pub struct HostFacts {
     pub engine: engine::Seen,
     /// Automatic updates.
     pub updates: updates::Seen,
-    /// Checks of scripts, and what ran.
+    /// Checks of scripts, and the scripts that ran.
     pub scripts: scripts::Seen,
     /// Files, live and staged.
     pub files: files::Seen,
     /// Images of the engine.
     pub images: images::Seen,
-    /// Rules, and what listens.
+    /// Rules and listening ports.
     pub firewall: firewall::Seen,
     /// Containers, ports, checks.
     pub services: services::Seen,
@@ -70,12 +71,12 @@ pub struct HostFacts {
     pub schedules: schedules::Seen,
     /// Archives of the data.
     pub backups: backups::Seen,
-    /// The kinds that could not be read, each with the reason.
+    /// The kinds that could not be read, with the reasons.
     pub unread: BTreeMap<Kind, String>,
 }
 
 impl HostFacts {
-    /// Takes one kind's facts from a later look, in which others may have been in the midst of a change.
+    /// Takes one kind's facts from a later observation, during which steps of other kinds may have been running.
     pub fn renew(&mut self, kind: Kind, later: Self) {
         self.access.serial = self.access.serial.max(later.access.serial);
         self.unread.remove(&kind);
@@ -95,42 +96,42 @@ impl HostFacts {
     }
 }
 
-/// One change of the host, as data.
+/// Change of the host, as data.
 #[derive(Clone)]
 pub struct Command {
-    /// What it does, for progress (`install Docker`).
+    /// The title, for progress (`install Docker`).
     pub title: String,
-    /// POSIX shell, run as root with `set -eu`. Never holds a secret.
+    /// POSIX shell, run as root with `set -eu`. The script holds no secret.
     pub script: String,
-    /// What follows on its standard input; may hold secrets.
+    /// Data that follows the script on standard input, possibly with secrets.
     pub input: Input,
-    /// How long it may take.
+    /// The time limit.
     pub limit: Duration,
-    /// Why, where it fails.
+    /// The reason of the failure if the command fails.
     pub reason: Reason,
 }
 
-/// How long a command may take that only moves small things.
+/// Time limit of a command that only moves small amounts of data.
 pub const SHORT: Duration = Duration::from_mins(1);
-/// How long a look at a host may take: some of its kinds may run into [`crate::resource::contract::frame::LIMIT`].
+/// Time limit of an observation of a host. Some of its kinds may reach [`crate::resource::contract::frame::LIMIT`].
 pub const LOOK: Duration = Duration::from_mins(4);
-/// How long a command may take that downloads or installs.
+/// Time limit of a command that downloads or installs.
 pub const LONG: Duration = Duration::from_mins(30);
 
 impl Subject<'_> {
-    /// Where the host keeps its record of this environment (root, 0700).
+    /// Returns the directory in which the host keeps its record of this environment (root, 0700).
     #[must_use]
     pub fn state_directory(&self) -> String {
         format!("/var/lib/deployer/{}", self.environment.identity())
     }
 
-    /// The marks around what each kind's probe prints.
+    /// Returns the marks around the output of each kind's probe.
     #[must_use]
     pub fn marks(&self) -> crate::resource::contract::frame::Marks {
         crate::resource::contract::frame::Marks::of(self.fallback_key)
     }
 
-    /// Shell assignments every script begins with: `$state`, and `$app` where there is an application.
+    /// Returns the shell assignments at the start of every script: `$state`, and `$app` if there is an application.
     #[must_use]
     pub fn preamble(&self) -> String {
         let mut text = format!(
@@ -143,7 +144,7 @@ impl Subject<'_> {
         text
     }
 
-    /// The kinds that are to converge for `stage`.
+    /// Returns the kinds that must converge for `stage`.
     #[must_use]
     pub fn kinds(&self, stage: Stage) -> Vec<Kind> {
         let application = self.environment.application.is_some();
@@ -156,19 +157,19 @@ impl Subject<'_> {
     }
 }
 
-/// Shell for a command that writes one of our small files on the host, whole or not at all.
+/// Returns shell for a command that writes one of our small files on the host, completely or not at all.
 fn keep(name: &str, content: &str) -> String {
     format!("write_whole \"$state/{name}\" '%s\\n' {}\n", quote(content))
 }
 
-/// One script that reads every room in one round trip.
+/// Returns one script that reads every resource in one round trip.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     probe_after(subject, None)
 }
 
-/// Returns the script for a look after the step of a kind: it leaves out the engine, which costs a third of Docker's
-/// processes, unless that step can have changed it. [`parse_after`] reads its output.
+/// Returns the script for an observation after the step of a kind. The script skips the engine, which accounts for a
+/// third of Docker's processes, unless the step may have changed it. [`parse_after`] reads its output.
 #[must_use]
 pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
     let same_engine =
@@ -193,25 +194,25 @@ pub fn probe_after(subject: &Subject<'_>, step: Option<Kind>) -> String {
     script
 }
 
-/// The reason of a kind whose look took too long.
+/// Reason for a kind whose probe exceeded its time limit.
 const LATE: &str = "it did not end in time";
 
-/// The fact of a kind that could not be read.
+/// Name of the fact of a kind that could not be read.
 const PROBE: &str = "probe";
 
-/// Reads a probe's output. A kind that cannot be read is noted; the others are read.
+/// Reads a probe's output. A kind that cannot be read is recorded, and the other kinds are read.
 ///
 /// # Errors
-/// `ProbeUnreadable` where the answer is not whole, where access cannot be read, or what the host keeps of releases: all
-/// other kinds rest on them.
+/// `ProbeUnreadable` if the output is incomplete, or if access or the host's records of releases cannot be read,
+/// because all other kinds depend on them.
 pub fn parse(marks: &crate::resource::contract::frame::Marks, output: &[u8]) -> Result<HostFacts, Failure> {
     read(marks, output, None)
 }
 
-/// Reads the output of a look that may have left out the engine, which then is as it was `before`.
+/// Reads the output of an observation that may have skipped the engine. A skipped engine keeps its facts from `before`.
 ///
 /// # Errors
-/// As [`parse`].
+/// Same as [`parse`].
 pub fn parse_after(
     marks: &crate::resource::contract::frame::Marks,
     output: &[u8],
@@ -231,7 +232,7 @@ fn read(
         let read = match (frames.get(kind.name()), before) {
             _ if kind == Kind::Infrastructure => continue,
             (Some(Frame::Whole(frame)), _) => host.read(kind, frame),
-            // All other kinds rest on what the host keeps of releases; services can make no more than the rest late.
+            // All other kinds depend on the host's records of releases. Services can delay only the rest of this probe.
             (Some(Frame::Late(frame)), _) if kind == Kind::Files => {
                 files::whole_records(frame).ok_or_else(|| LATE.to_owned()).and_then(|records| {
                     host.unread.insert(kind, LATE.to_owned());
@@ -256,7 +257,7 @@ fn read(
 }
 
 impl HostFacts {
-    /// Reads what one kind's probe printed.
+    /// Reads the output of one kind's probe.
     fn read(&mut self, kind: Kind, frame: &[u8]) -> Result<(), String> {
         match kind {
             Kind::Infrastructure => {}
@@ -281,7 +282,7 @@ fn unreadable(kind: Kind, why: &str) -> Failure {
     Failure::new(Reason::ProbeUnreadable, format!("The {kind} probe cannot be read: {why}"))
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
     state(subject, |kind| match kind {
@@ -302,7 +303,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> State {
     })
 }
 
-/// The facts as they are to be. Drift that is ignored is as it is to be.
+/// Returns the desired facts. For ignored drift, the desired value is the observed one.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> State {
     let mut desired = state(subject, |kind| {
@@ -333,7 +334,7 @@ fn state(subject: &Subject<'_>, facts: impl Fn(Kind) -> Facts) -> State {
     State(subject.kinds(Stage::Running).into_iter().map(|kind| (kind, facts(kind))).collect())
 }
 
-/// What is known to fail before anything is changed for this kind.
+/// Returns a failure that is known before anything is changed for this kind.
 #[must_use]
 pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(why) = host.unread.get(&kind) {
@@ -352,7 +353,7 @@ pub fn preflight(kind: Kind, subject: &Subject<'_>, host: &HostFacts) -> Option<
     }
 }
 
-/// What brings this kind from what was seen to what is wanted.
+/// Returns the commands that bring this kind from the observed to the desired state.
 pub fn commands(
     kind: Kind,
     subject: &Subject<'_>,

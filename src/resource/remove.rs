@@ -1,5 +1,5 @@
-//! Taking an environment off its host: exactly what we put there. Never removes a package, and volumes
-//! and other data only where `purge` says so.
+//! Removal of an environment from its host: exactly what we put there. Packages are kept. Volumes and other data are
+//! removed only if `purge` is true.
 
 use super::access::LEGACY_MARKER;
 use super::contract::{claims, guard};
@@ -13,7 +13,7 @@ use crate::model::shell::quote;
 use crate::model::state::{Kind, Stage};
 use std::fmt::Write as _;
 
-/// The kinds that are taken off, in order.
+/// Kinds that are removed, in order.
 pub const ORDER: [Kind; 8] = [
     Kind::Schedules,
     Kind::Services,
@@ -25,11 +25,11 @@ pub const ORDER: [Kind; 8] = [
     Kind::Access,
 ];
 
-/// Whether there is anything of this kind to take off.
+/// Returns true if there is anything of this kind to remove.
 #[must_use]
 pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool {
     match kind {
-        // What could not be looked at may be there.
+        // A kind that could not be read may be present.
         _ if host.unread.contains_key(&kind) => true,
         Kind::Services => {
             let project = environment.application.as_ref().map_or("", |application| application.project.as_str());
@@ -47,8 +47,8 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool 
     }
 }
 
-/// Whether nothing of an environment is there any more: its machine, where deployer made that, else what was put on its
-/// host.
+/// Returns true if nothing of an environment remains: neither its machine, if deployer made it, nor, otherwise,
+/// anything that was put on its host.
 #[must_use]
 pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
     match &environment.provision {
@@ -57,7 +57,7 @@ pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
     }
 }
 
-/// What takes this kind off the host.
+/// Returns the commands that remove this kind from the host.
 #[must_use]
 pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool) -> Vec<Command> {
     let (title, script, limit, reason) = match kind {
@@ -94,7 +94,7 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
 }
 
-/// Shell that removes all of a Compose project, its volumes only where `purge` says so.
+/// Returns shell that removes all of a Compose project. Volumes are removed only if `purge` is true.
 fn project_down(project: &str, purge: bool) -> String {
     let filter = format!("--filter label=com.docker.compose.project={}", quote(project));
     let mut script = format!(
@@ -110,13 +110,14 @@ docker network ls -q {filter} | xargs -r docker network rm >&2
     script
 }
 
-/// Shell, after [`images::REMOVE`], that removes the images that we brought and nothing else on the host needs.
+/// Shell, after [`images::REMOVE`], that removes the images that we brought and that nothing else on the host needs.
 const IMAGES: &str = r#"for list in "$state/images" "$state/brought"; do
   [ ! -e "$list" ] || sort -u "$list" | remove_images >/dev/null
 done
 rm -f "$state/images" "$state/brought" "$state/built""#;
 
-/// Shell that forgets where services could write to, as far as that is gone with the application's directory: what they left elsewhere stays.
+/// Shell that forgets the paths that services could write to, as far as they were removed with the application's
+/// directory. Paths elsewhere on the host stay recorded.
 const FORGET_MOUNTED: &str = r#"if [ ! -e "$app" ] && [ -e "$state/mounted" ]; then
   lines=$(app=$app awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1' "$state/mounted")
   if [ -n "$lines" ]; then write_whole "$state/mounted" '%s\n' "$lines"; else rm -f "$state/mounted"; fi
@@ -149,7 +150,8 @@ cd /
     )
 }
 
-/// A destruction that the manifest declares ends with its declaration; one by command waits to be resumed.
+/// Releases the host. An environment that the manifest declares as destroyed is not suspended. One destroyed by command
+/// is suspended until it is resumed.
 fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
     format!(

@@ -1,5 +1,5 @@
-//! Schedules: what the host does at certain times, as systemd timers of ours. Never touches a unit that is not named
-//! after this environment.
+//! Schedules: commands that the host runs at certain times, as our own systemd timers. Units that are not named after
+//! this environment are not touched.
 
 use super::{Command, HostFacts, SHORT, Subject, backups};
 use crate::manifest::environment::{Backup, Schedule};
@@ -13,31 +13,31 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// What the host has of them, by name.
+/// Schedules on the host, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Units of ours.
+    /// Our own units.
     pub units: BTreeMap<String, Unit>,
 }
 
-/// One timer with its service and its script.
+/// Timer with its service and its script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
-    /// Digest of all three.
+    /// Digest of all three files.
     pub digest: String,
-    /// When it runs.
+    /// The time at which it runs.
     pub at: String,
-    /// What systemd says of the timer: property → value.
+    /// The timer's systemd properties: name → value.
     pub state: BTreeMap<String, String>,
 }
 
-/// What our units' names begin with. Two dashes before a schedule's own name, which holds none: no other
-/// environment's units begin alike.
+/// Returns the prefix of our units' names. The prefix ends with two dashes. A schedule's own name contains no two
+/// dashes, so no other environment's units have the same prefix.
 fn prefix(subject: &Subject<'_>) -> String {
     format!("deployer-{}--", subject.environment.identity())
 }
 
-/// The shell that reads it.
+/// Returns the shell that reads schedules and backups.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     format!(
@@ -59,7 +59,7 @@ done{backups}"#,
     )
 }
 
-/// What the host is to do at certain times.
+/// Returns the schedules that the host must have.
 fn wanted(subject: &Subject<'_>) -> Vec<Schedule> {
     subject.environment.schedules.iter().cloned().chain(backups::schedule(subject.environment)).collect()
 }
@@ -88,7 +88,7 @@ pub fn parse(output: &[u8]) -> Seen {
     seen
 }
 
-/// The three files of a schedule: its service, its timer, and the script that the service runs.
+/// Returns the three files of a schedule: its service, its timer, and the script that the service runs.
 fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
     let environment = subject.environment;
     let (identity, name) = (environment.identity(), &schedule.name);
@@ -102,7 +102,7 @@ fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
         "{head}{what}\n[Timer]\nOnCalendar={}\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n",
         schedule.at
     );
-    // A backup stays out of the application's directory, which others than root can change.
+    // A backup does not run in the application's directory, which users other than root can change.
     let application = environment.application.as_ref().filter(|_| name.as_str() != Backup::SCHEDULE);
     let place = application
         .map_or_else(String::new, |application| format!("cd {} || exit\n", quote(application.host_directory.as_str())));
@@ -118,14 +118,14 @@ fn value(at: &str, digest: &str) -> String {
     format!("{at} sha256:{digest}")
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>) -> Facts {
     let fact = |one: &Schedule| (one.name.to_string(), value(&one.at, &digest(subject, one)));
     wanted(subject).iter().map(fact).collect()
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(host: &HostFacts) -> Facts {
     let fact = |(name, unit): (&String, &Unit)| {
@@ -143,7 +143,7 @@ pub fn observed(host: &HostFacts) -> Facts {
     host.schedules.units.iter().map(fact).collect()
 }
 
-/// Whether a difference is one that nobody asked for: every unit is of the manifest and says what its files say.
+/// Returns true if a difference is drift: the host has exactly the manifest's units, with the manifest's times.
 #[must_use]
 pub fn drifted(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let kept = &host.schedules.units;
@@ -161,7 +161,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.schedules and backup"))
 }
 
-/// Asks systemd what it makes of the times, then writes, loads and starts the timers that differ.
+/// Checks the times with systemd, then writes, loads and starts the timers that differ.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let (observed, desired) = (observed(host), desired(subject));
@@ -216,7 +216,7 @@ put() { write_whole "$1" %s "$2" 0644; }
         );
     }
     let timers = schedules.iter().fold(String::new(), |text, one| text + " " + &prefix + one.name.as_str() + ".timer");
-    // A time that was changed is not one that was missed.
+    // After a change of its time, a timer must not count as missed.
     let stamps = timers.replace(" deployer-", " /var/lib/systemd/timers/stamp-deployer-");
     let _ = write!(
         script,
@@ -225,7 +225,7 @@ put() { write_whole "$1" %s "$2" 0644; }
     script
 }
 
-/// Shell that takes schedules off, with all that systemd keeps of them.
+/// Returns shell that removes schedules and everything that systemd keeps of them.
 #[must_use]
 pub fn take_off(subject: &Subject<'_>, names: &[&String]) -> String {
     if names.is_empty() {

@@ -1,5 +1,5 @@
-//! Scripts: each of the user's own steps has a check that passes. What one undoes is kept on the host from before it
-//! first runs. Never undoes what was there before us: a script that never had to run leaves no undo.
+//! Scripts: each of the user's own steps has a check that must pass. A script's undo is stored on the host before the
+//! script first runs. A script that never had to run has no undo, so that state from before us is not undone.
 
 use super::contract::exclusive;
 use super::{Command, HostFacts, LONG, Subject};
@@ -14,34 +14,36 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A script whose check passes.
+/// Value of a script whose check passes.
 const PASSES: &str = "passes";
-/// How long a check may take at each look at the host (seconds).
+/// Time limit of a check at each observation of the host, in seconds.
 const CHECK: u64 = 10;
 
-/// What the host has of them.
+/// Scripts on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Name → exit code of its check.
+    /// Script name → exit code of its check.
     pub checks: BTreeMap<String, u8>,
-    /// Those that ran here, in the order they first did.
+    /// The scripts that ran here, in the order of their first run.
     pub applied: Vec<Applied>,
-    /// Digests of what other environments of the host keep to undo scripts of these names.
+    /// Names of scripts of this environment, each with the digest of the undo that another environment of the host
+    /// keeps for it.
     pub elsewhere: Vec<(String, String)>,
 }
 
-/// A script that ran on the host.
+/// Script that ran on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Its name.
+    /// The script's name.
     pub name: String,
-    /// Digest of its check and what it did.
+    /// Digest of the script's check and commands.
     pub made: String,
-    /// Digest of what undoes it.
+    /// Digest of the script's undo.
     pub undo: String,
 }
 
-/// The shell that reads it. Checks run side by side, each within its time; what they print goes nowhere.
+/// Returns the shell that reads the scripts' state. Checks run concurrently, each with its time limit, and their output
+/// is discarded.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"if [ -e "$state/scripts/order" ]; then
@@ -98,7 +100,7 @@ pub fn parse(output: &[u8]) -> Seen {
     seen
 }
 
-/// Returns the first digits of a digest; none of what is no digest.
+/// Returns the first digits of a digest, or an empty text if it is not a digest.
 fn short(digest: &str) -> String {
     digest.chars().take_while(char::is_ascii_hexdigit).take(16).collect()
 }
@@ -111,18 +113,18 @@ fn undo(script: &Script) -> &str {
     script.undo.as_deref().unwrap_or_default().trim_end_matches('\n')
 }
 
-/// Digest of what a script checks and does.
+/// Returns the digest of a script's check and commands.
 fn made(script: &Script) -> String {
     digest(&format!("{}\0{}", script.check, script.run))
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>) -> Facts {
     subject.environment.scripts.iter().map(|script| (script.name.to_string(), PASSES.to_owned())).collect()
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let seen = &host.scripts;
@@ -141,12 +143,12 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// A script whose check passes, and whether the host keeps the right undo of it.
+/// Returns the value of a script whose check passes. The value depends on the undo that the host keeps for the script.
 fn passing(seen: &Seen, script: &Script) -> &'static str {
     let (name, undo) = (script.name.as_str(), digest(undo(script)));
     match seen.applied.iter().find(|applied| applied.name == name) {
         Some(applied) if applied.undo != undo => "passes, with another undo",
-        // The last environment that goes is to undo it.
+        // The last environment that is removed must undo it.
         None if script.undo.is_some() && seen.elsewhere.contains(&(name.to_owned(), undo)) => {
             "passes, kept by another environment"
         }
@@ -154,13 +156,13 @@ fn passing(seen: &Seen, script: &Script) -> &'static str {
     }
 }
 
-/// What ran here and left the manifest.
+/// Returns the scripts that ran here and are no longer in the manifest.
 fn gone<'a>(subject: &'a Subject<'_>, host: &'a HostFacts) -> impl DoubleEndedIterator<Item = &'a Applied> {
     let wanted = |name: &str| subject.environment.scripts.iter().any(|script| script.name.as_str() == name);
     host.scripts.applied.iter().filter(move |applied| !wanted(&applied.name))
 }
 
-/// Whether a difference is one that nobody asked for: all that is to be run ran here before, as it is written now.
+/// Returns true if a difference is drift: every script that must run already ran here in its present form.
 #[must_use]
 pub fn drifted(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let facts = observed(subject, host);
@@ -175,7 +177,8 @@ pub fn drifted(subject: &Subject<'_>, host: &HostFacts) -> bool {
     gone(subject, host).next().is_none() && open.all(ran)
 }
 
-/// Undoes what left the manifest, the newest first, and runs what is to be run, in the manifest's order.
+/// Undoes the scripts that are no longer in the manifest, the newest first, and runs the others that need to run, in
+/// the manifest's order.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let facts = observed(subject, host);
@@ -189,7 +192,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     undone.chain(run).collect()
 }
 
-/// Undoes everything that ran here, the newest first.
+/// Undoes every script that ran here, the newest first.
 #[must_use]
 pub fn removal(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     host.scripts.applied.iter().rev().map(|applied| undoing(subject, &applied.name)).collect()
@@ -200,14 +203,14 @@ fn command(subject: &Subject<'_>, title: String, script: &str) -> Command {
     Command { title, script, input: Input::Empty, limit: LONG, reason: Reason::ScriptFailed }
 }
 
-/// Shell before anything that keeps or undoes a script; what killed runs left goes.
+/// Shell that precedes any storing or undoing of a script. This shell removes leftovers of killed runs.
 const PLACE: &str = r#"umask 077
 mkdir -p "$state/scripts"
 cd "$state/scripts"
 rm -rf "$state"/script.??????
 "#;
 
-/// Shell functions: `keep` what undoes a script, where it ran.
+/// Returns shell that defines `keep`, which stores the script's undo and records that the script ran.
 fn record(script: &Script) -> String {
     format!(
         r#"{PLACE}undo={undo}
@@ -224,8 +227,9 @@ keep() {{
     )
 }
 
-/// Runs one script, unless its check passes by now: another environment of the host may have the same. Where `ours`,
-/// its check did pass, and what undoes it is to be kept; the environment that kept it may have gone meanwhile.
+/// Runs one script, unless its check passes by now: another environment of the host may have the same script. If `ours`
+/// is true, the check passed during the observation, and the undo must be stored, because the environment that stored
+/// it may have been removed meanwhile.
 fn running(subject: &Subject<'_>, script: &Script, ours: bool) -> Command {
     let run = if script.run.starts_with("#!") { "\"$work/run\"" } else { "sh \"$work/run\"" };
     let kept_elsewhere = format!(

@@ -1,5 +1,5 @@
-//! Updates: the host installs security updates by itself, as asked. One file of settings is ours, shared by all
-//! environments of the host that ask for it. Never removes a package, and never touches the owner's settings.
+//! Updates: the host installs security updates by itself, as requested. We own one settings file, shared by all
+//! environments of the host that ask for updates. Packages and the owner's settings are kept.
 
 use super::contract::exclusive;
 use super::{Command, HostFacts, LONG, SHORT, Subject, keep};
@@ -12,29 +12,30 @@ use crate::model::state::Facts;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-/// Our settings: after the package's own files (20, 50), so that they count.
+/// Path of our settings file. The file sorts after the package's own files (20, 50), so that our settings take effect.
 const FILE: &str = "/etc/apt/apt.conf.d/60-deployer";
 
-/// What the host has of it.
+/// State of security updates on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Whether it has apt.
+    /// True if the host has apt.
     pub apt: bool,
-    /// Whether unattended-upgrades is installed.
+    /// True if unattended-upgrades is installed.
     pub installed: bool,
-    /// The restart time that this environment last asked for; `None` where it never did.
+    /// The restart time that this environment last asked for; `None` if it never did.
     pub ours: Option<String>,
-    /// Other environments of the host that ask for it, with their restart times.
+    /// Other environments of the host that ask for updates, with their restart times.
     pub others: Vec<(String, String)>,
-    /// Digest of our file.
+    /// Digest of our settings file.
     pub file: Option<Sha256Hex>,
-    /// What counts for apt, all files together: on, restart, restart time.
+    /// The effective settings of apt from all files: on, restart, restart time.
     pub effect: Option<String>,
-    /// Whether both of apt's timers are enabled and active.
+    /// True if both of apt's timers are enabled and active.
     pub timers: bool,
 }
 
-/// The shell that reads it: nothing where this environment neither asks for updates nor ever did.
+/// Returns the shell that reads this state. The shell reads nothing if this environment neither asks for updates nor
+/// ever did.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let asked = if subject.environment.security_updates.is_some() { "true" } else { "[ -e \"$state/updates\" ]" };
@@ -84,13 +85,13 @@ fn other(value: &str) -> Option<(String, String)> {
     checked::is_plain(who).then(|| (who.to_owned(), checked::said(at)))
 }
 
-/// The restart time in one word, as the host keeps it.
+/// Returns the restart time in one word, as the host keeps it.
 fn time(wish: &SecurityUpdates) -> &str {
     wish.reboot_at.as_deref().unwrap_or("never")
 }
 
-/// Our file for a restart time. The lists add to the owner's: security updates are among what is installed, whatever
-/// else is.
+/// Returns our settings file for a restart time. Our lists extend the owner's lists, so that security updates are
+/// installed in addition to the owner's selection.
 fn content(time: &str) -> String {
     let (reboot, at) = if time == "never" { ("false", "now") } else { ("true", time) };
     format!(
@@ -114,7 +115,7 @@ fn worded(time: &str) -> String {
     if time == "never" { "on, no restart".to_owned() } else { format!("on, restart at {time}") }
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>) -> Facts {
     let Some(wish) = &subject.environment.security_updates else { return Facts::new() };
@@ -127,7 +128,7 @@ pub fn desired(subject: &Subject<'_>) -> Facts {
     ])
 }
 
-/// The facts as they are. Of a host that this environment asks nothing of, only what it asked for before.
+/// Returns the observed facts. If this environment asks for nothing, they contain only what it asked for before.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let seen = &host.updates;
@@ -163,14 +164,14 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Whether a difference is one that nobody asked for.
+/// Returns true if a difference is drift: the environment already asked for these settings.
 #[must_use]
 pub fn drifted(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let wanted = subject.environment.security_updates.as_ref().map(time);
     wanted.is_some() && host.updates.ours.as_deref() == wanted
 }
 
-/// Refuses a host that cannot, and one whose other environments ask for something else.
+/// Refuses a host that does not support updates, or whose other environments ask for different settings.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let wish = subject.environment.security_updates.as_ref()?;
@@ -189,7 +190,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     Some(Failure::new(Reason::UpdatesFailed, message).hint(hint))
 }
 
-/// Installs and turns on what is asked for; takes back our settings where nothing is.
+/// Installs and enables the requested updates. Removes our settings if the manifest requests none.
 #[must_use]
 pub fn commands(subject: &Subject<'_>) -> Vec<Command> {
     let Some(wish) = &subject.environment.security_updates else { return vec![removal(subject)] };
@@ -215,7 +216,7 @@ systemctl enable -q --now apt-daily.timer apt-daily-upgrade.timer </dev/null
     }]
 }
 
-/// Takes our settings back, unless another environment of the host asks for them. The package stays.
+/// Removes our settings, unless another environment of the host asks for updates. The package is kept.
 #[must_use]
 pub fn removal(subject: &Subject<'_>) -> Command {
     let script = format!(

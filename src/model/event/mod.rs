@@ -1,5 +1,5 @@
-//! Everything the engine and the commands say, as data. Nothing here is worded for a screen, and
-//! nothing here ever holds a secret.
+//! Events: everything that the engine and the commands report, as data. Events are not worded for a screen and hold no
+//! secret.
 
 mod outcome;
 mod past;
@@ -20,44 +20,45 @@ pub use watch::{Happening, WatchView};
 use crate::model::failure::Failure;
 use crate::model::state::Kind;
 
-/// One thing that happened or is so.
+/// Something that happened, or a current state.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Work on an environment: within a step, or without one, as connecting, waiting and observing are.
+    /// Work on an environment, within a step or outside steps (connecting, waiting, observing).
     Progress {
         /// The environment.
         environment: String,
-        /// The kind of the step.
+        /// The kind of the step; `None` outside steps.
         kind: Option<Kind>,
-        /// What is going on, in a few words.
+        /// The current activity, in a few words.
         activity: String,
     },
     /// The whole plan.
     Plan(PlanView),
-    /// A step began or ended.
+    /// The begin or end of a step.
     Step(StepView),
-    /// One environment as it stands.
+    /// The state of one environment.
     Environment(Box<EnvironmentView>),
     /// One check of `deployer test`.
     Check(CheckView),
-    /// One check of a tracker stack, of `deployer test`.
+    /// One check of a tracker stack, from `deployer test`.
     Verdict(VerdictView),
-    /// One run of the past.
+    /// One past run.
     Run(RunView),
     /// One release that a host keeps.
     Release(ReleaseView),
     /// One archive of an environment's data.
     Archive(ArchiveView),
-    /// Something that failed. Does not end the run by itself.
+    /// A failure. A failure alone does not end the run.
     Failure(Failure),
-    /// Something worth knowing that changes no outcome.
+    /// Something worth knowing that does not change the outcome.
     Warning {
-        /// The environment, if one.
+        /// The environment, if there is one.
         environment: Option<String>,
-        /// What.
+        /// The message.
         message: String,
     },
-    /// The document a command was asked for (a schema, an inventory, a graph). Its form escapes what it holds.
+    /// The document that a command was asked for (a schema, an inventory, a graph). The document's format escapes the
+    /// content.
     Output(String),
     /// Output of a service or a program on a host, in whole lines.
     Said {
@@ -66,13 +67,13 @@ pub enum Event {
         /// True for standard error.
         error: bool,
     },
-    /// A line for people about what was done (an entry written, an environment resumed).
+    /// A line for people about what was done (for example: an entry was written, an environment was resumed).
     Note(String),
     /// Something that happened to a watch.
     Watch(WatchView),
-    /// The end of the run. Always the last event.
+    /// The end of the run, always the last event.
     Result(ResultView),
 }
 
-/// Where events go. Called from many tasks at once.
+/// Receiver of events. Many tasks call it concurrently.
 pub type Sink = std::sync::Arc<dyn Fn(Event) + Send + Sync>;

@@ -1,36 +1,36 @@
-//! How a run ended. Never why: failures say that.
+//! Outcomes of runs. The reasons are in the failures.
 
 use serde::Serialize;
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Nothing was to do.
+    /// There was nothing to do.
     Converged,
-    /// Something was changed and all is as wanted.
+    /// Something was changed, and the environments match the manifest.
     Changed,
-    /// A plan was made and holds steps.
+    /// A plan was made, and it has steps.
     Planned,
-    /// The command did what it says.
+    /// The command succeeded.
     Ok,
-    /// It failed.
+    /// The run failed.
     Failed,
     /// Some environments failed, others did not.
     Partial,
-    /// It was refused before anything changed.
+    /// The run was refused before anything changed.
     Refused,
-    /// A saved plan was not applied: what it rests on moved.
+    /// A saved plan was not applied because its basis changed.
     Stale,
     /// No host could be reached.
     Unreachable,
     /// The command line or the manifest is wrong.
     Invalid,
-    /// Another run works on what it was to work on.
+    /// Another run has the lease on the same environment.
     Busy,
-    /// It failed, and what was there before came back.
+    /// The run failed, and the previous state was restored.
     RolledBack,
-    /// A signal ended it.
+    /// A signal ended the run.
     Interrupted,
 }
 
@@ -52,7 +52,7 @@ impl Outcome {
         Self::Interrupted,
     ];
 
-    /// Its name in events and in the store.
+    /// Returns the outcome's name in events and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Outcome {
 pub struct ResultView {
     /// The command.
     pub command: &'static str,
-    /// How it ended.
+    /// The outcome of the run.
     pub outcome: Outcome,
     /// The process's exit code.
     pub exit_code: u8,

@@ -1,39 +1,39 @@
-//! What was done, and what can be gone back to. Never what is meant to be done.
+//! Past runs, and releases that can be rolled back to.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// One release that a host keeps, or one that it turned down.
+/// One release that a host keeps or that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReleaseView {
     /// The environment.
     pub environment: String,
-    /// Its id, which begins with the time it was made.
+    /// The release's id, which begins with the release's creation time.
     pub release: String,
-    /// Whether it is the live one.
+    /// True if the release is live.
     pub live: bool,
-    /// Whether it can be rolled back to: it converged once, and the host has its files.
+    /// True if the release can be rolled back to: it converged once, and the host has its files.
     pub kept: bool,
-    /// Why it is not tried again, where it was turned down.
+    /// Reason why the release is not tried again; `None` if it was not rejected.
     pub rejected: Option<String>,
 }
 
-/// One run of the past, as `deployer history` lists it.
+/// One past run, as `deployer history` lists it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunView {
-    /// Its unique id.
+    /// The run's unique id.
     pub id: String,
     /// The command.
     pub command: String,
-    /// Who started it.
+    /// The user who started the run, as `user@machine`.
     pub by: String,
-    /// When it began.
+    /// Start of the run.
     pub started_at: Timestamp,
-    /// How long it took; `None` where it is under way or was killed.
+    /// Duration of the run; `None` if the run is in progress or was killed.
     pub duration_ms: Option<u64>,
-    /// How it ended; `None` where it is under way or was killed.
+    /// Outcome of the run; `None` if the run is in progress or was killed.
     pub outcome: Option<String>,
-    /// The environments it worked on.
+    /// The environments of the run.
     pub environments: Vec<String>,
     /// The steps that failed.
     pub failed: Vec<FailedStep>,
@@ -44,6 +44,6 @@ pub struct RunView {
 pub struct FailedStep {
     /// The environment.
     pub environment: String,
-    /// The kind's name; of any version.
+    /// The kind's name, possibly one of another version of deployer.
     pub kind: String,
 }

@@ -1,4 +1,4 @@
-//! A plan, as people and pipelines see it. Never holds a secret.
+//! Plans, as people and pipelines see them. Plans hold no secret.
 
 use super::Outcome;
 use crate::model::failure::Location;
@@ -6,36 +6,36 @@ use crate::model::state::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A plan, as people and pipelines see it.
+/// Plan, as people and pipelines see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanView {
     /// The project.
     pub project: String,
-    /// How many steps do what.
+    /// Numbers of steps by action.
     pub summary: Summary,
-    /// The steps in the order they would be executed.
+    /// The steps in the order in which they are applied.
     pub steps: Vec<PlannedStep>,
-    /// Which step needs which: pairs of indices into `steps`, the one that comes first first. What follows from others
-    /// is left out.
+    /// Dependencies between steps: pairs of indices into `steps`, the earlier step first. Transitive dependencies are
+    /// left out.
     pub edges: Vec<(usize, usize)>,
-    /// Age of the observation it rests on, in seconds; `None` where the hosts were just asked.
+    /// Age of the observation that the plan is based on, in seconds; `None` if the hosts were just read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_seconds_ago: Option<u64>,
-    /// The Git ref it compares with; `None` where it compares with hosts.
+    /// The Git ref that the plan compares with; `None` if it compares with hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
-    /// Environments that already are as wanted.
+    /// Environments that already match the manifest.
     pub converged: Vec<String>,
     /// Files that could not be compared, by their environments: whether those are as wanted is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub uncompared: BTreeMap<String, Vec<String>>,
-    /// Environments that could not be planned; what failed was said.
+    /// Environments that could not be planned and whose failures were already reported.
     #[serde(skip)]
     pub unplanned: Vec<String>,
-    /// Where the environments stand in the manifest, for annotations.
+    /// Locations of the environments in the manifest, for annotations.
     #[serde(skip)]
     pub places: BTreeMap<String, Location>,
-    /// Drift that is left as it is.
+    /// Drift that the plan does not correct.
     #[serde(default)]
     pub left: Vec<Left>,
 }
@@ -55,55 +55,56 @@ impl PlanView {
 }
 
 /// Differences of one kind that nobody asked for and that are left as they are.
+/// Drift of one kind that the plan does not correct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// The environment.
     pub environment: String,
     /// The kind.
     pub kind: Kind,
-    /// Who left it.
+    /// The cause of leaving it.
     pub why: Why,
-    /// Their reason, where there is one beyond that.
+    /// Additional reason, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Fact by fact.
+    /// The differences, fact by fact.
     pub changes: Vec<Change>,
 }
 
-/// Who leaves drift as it is.
+/// Cause of leaving drift uncorrected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
-    /// The manifest's policy is to detect.
+    /// The manifest's policy is `detect`.
     Detect,
     /// The manifest ignores the fact.
     Ignored,
-    /// Watch corrected the fact again and again.
+    /// Watch corrected the fact repeatedly and gave up.
     Quarantined,
 }
 
-/// Steps counted by action.
+/// Numbers of steps by action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Things that do not exist yet.
+    /// Number of resources to create.
     pub create: usize,
-    /// Things that differ.
+    /// Number of resources to update.
     pub update: usize,
-    /// Things that are made anew.
+    /// Number of resources to replace.
     pub replace: usize,
-    /// Things that go.
+    /// Number of resources to remove.
     pub remove: usize,
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Make what is missing.
+    /// Create what is missing.
     Create,
     /// Change what differs.
     Update,
-    /// Remove and make anew.
+    /// Remove and create again.
     Replace,
     /// Remove.
     Remove,
@@ -116,13 +117,13 @@ pub struct PlannedStep {
     pub environment: String,
     /// The kind.
     pub kind: Kind,
-    /// What it does.
+    /// The action of the step.
     pub action: Action,
-    /// Why: `missing`, `differs`, `drifted`, `follows files`, `unverified`, `forced`.
+    /// The reason: `missing`, `differs`, `drifted`, `follows files`, `unverified`, `forced`.
     pub reason: String,
-    /// Whether it removes something that cannot be brought back.
+    /// True if the step removes something that cannot be restored.
     pub destructive: bool,
-    /// Fact by fact.
+    /// The changes, fact by fact.
     pub changes: Vec<Change>,
 }
 
@@ -131,11 +132,11 @@ pub struct PlannedStep {
 pub struct Change {
     /// The fact's name (`app/motd`, `docker`, `web`).
     pub fact: String,
-    /// Its observed value; `None` where there is none.
+    /// Observed value; `None` if there is none.
     pub from: Option<String>,
-    /// Its desired value; `None` where it goes.
+    /// Desired value; `None` if the fact is removed.
     pub to: Option<String>,
-    /// Unified diff of a text file's content, where it may be shown.
+    /// Unified diff of a text file's content, if it may be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
     /// A remark for the reader (`restarts web`, `secret, changed`).
@@ -144,6 +145,6 @@ pub struct Change {
 }
 
 impl Why {
-    /// Each of them.
+    /// Every cause.
     pub const ALL: [Self; 3] = [Self::Detect, Self::Ignored, Self::Quarantined];
 }

@@ -1,4 +1,4 @@
-//! How environments stand. Never worded here.
+//! Current states of environments, as data. Not worded for a screen.
 
 use super::Left;
 use crate::model::state::{Kind, Stage};
@@ -6,103 +6,103 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How healthy the services are.
+/// Health of the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// All services and gating checks are well.
+    /// All services and gating checks are healthy.
     Healthy,
-    /// Some are not well yet, none is bad.
+    /// Some are not healthy yet, and none is unhealthy.
     Starting,
-    /// Some are bad.
+    /// Some are unhealthy.
     Unhealthy,
     /// There are no services, or they were not observed.
     None,
 }
 
-/// One environment as it stands.
+/// Current state of one environment.
 #[derive(Clone, Debug, Serialize)]
 pub struct EnvironmentView {
-    /// Its name.
+    /// The environment's name.
     pub name: String,
     /// `registered` or `provisioned`.
     pub target: &'static str,
-    /// Its lifecycle stage.
+    /// The environment's lifecycle stage.
     pub stage: Stage,
-    /// Its health.
+    /// The health of the environment's services.
     pub health: Health,
     /// The kinds that differ from the manifest.
     pub drifted: Vec<Kind>,
-    /// Those of the differences that are left as they are, and those that are ignored.
+    /// The differences that are not corrected or are ignored.
     pub left: Vec<Left>,
-    /// What failed last, if nothing succeeded since.
+    /// The last failure, if nothing succeeded since.
     pub failed: Option<FailedView>,
-    /// Who works on it now.
+    /// The run that works on the environment now, if there is one.
     pub in_progress: Option<String>,
-    /// Whether it is left alone until resumed.
+    /// True if the environment is suspended.
     pub suspended: bool,
-    /// Whether it may not be destroyed.
+    /// True if the environment must not be destroyed.
     pub protected: bool,
-    /// When it was last observed.
+    /// Time of the last observation.
     pub observed_at: Option<Timestamp>,
-    /// The address it is reached at.
+    /// The address of the host.
     pub address: String,
     /// Published addresses (`http://…`, `tcp://…`).
     pub endpoints: Vec<String>,
-    /// How its backups stand, where it has some.
+    /// State of the environment's backups, if it has any.
     pub backup: Option<BackupView>,
-    /// Service → its state on the host.
+    /// Name of a service → state of that service on the host.
     pub services: BTreeMap<String, String>,
-    /// Why it could not be observed now, if it could not.
+    /// Reason why the environment could not be observed now, if it could not.
     pub unreachable: Option<String>,
 }
 
-/// How the archives of an environment's data stand.
+/// State of the archives of an environment's data.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct BackupView {
-    /// When the newest verified one was made.
+    /// Creation time of the newest verified archive.
     pub last: Option<Timestamp>,
-    /// Its name on the host.
+    /// Name of that archive on the host.
     pub archive: Option<String>,
-    /// Its size in bytes.
+    /// Size of that archive in bytes.
     pub bytes: Option<u64>,
-    /// Whether it is older than it should be; then the environment is unhealthy.
+    /// True if that archive is too old. The environment is then unhealthy.
     pub overdue: bool,
-    /// Why the last attempt failed, if it did.
+    /// Reason why the last attempt failed, if it did.
     pub failed: Option<String>,
-    /// Why what comes after the last one failed, if it did.
+    /// Reason why the command after the last backup failed, if it did.
     pub after_failed: Option<String>,
-    /// The archive whose restoring began and did not end.
+    /// The archive whose restore began and did not end.
     pub restoring: Option<String>,
 }
 
-/// One archive of an environment's data on its host. It was read back and found whole.
+/// One archive of an environment's data on its host. The archive was read back and verified.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArchiveView {
     /// The environment.
     pub environment: String,
-    /// Its name.
+    /// The archive's name.
     pub archive: String,
-    /// Its size in bytes.
+    /// The archive's size in bytes.
     pub bytes: u64,
-    /// When it was made.
+    /// The archive's creation time.
     pub made: Timestamp,
-    /// Where it was downloaded to, if it was.
+    /// The local path that it was downloaded to, if it was.
     pub saved: Option<String>,
 }
 
-/// What failed last.
+/// The last failure of an environment.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 pub struct FailedView {
     /// The kind whose step failed.
     pub kind: Option<Kind>,
     /// The reason's code.
     pub reason: String,
-    /// What failed.
+    /// The failure's message.
     pub message: String,
-    /// When.
+    /// The time of the failure.
     pub at: Timestamp,
-    /// The run it happened in.
+    /// The id of the run that failed.
     pub run: String,
 }
 
@@ -113,8 +113,8 @@ pub struct CheckView {
     pub environment: String,
     /// The check's name, or `service NAME`.
     pub check: String,
-    /// Whether it passes.
+    /// True if the check passes.
     pub passed: bool,
-    /// What was found.
+    /// The result that was found.
     pub found: String,
 }

@@ -1,34 +1,34 @@
-//! Steps as they begin and end. Never says how they do it.
+//! Steps as they begin and end.
 
 use crate::model::state::Kind;
 use serde::Serialize;
 
-/// Where a step is.
+/// State of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepState {
-    /// It began.
+    /// The step began.
     Started,
-    /// It changed something and the host then was as desired.
+    /// The step changed something, and the host then matched the desired state.
     Applied,
-    /// Nothing was to do.
+    /// There was nothing to do.
     Skipped,
-    /// It failed.
+    /// The step failed.
     Failed,
-    /// It could not begin, since what it needs failed.
+    /// The step could not begin because a step that it needs failed.
     Blocked,
 }
 
-/// A step began or ended.
+/// Begin or end of a step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepView {
     /// The environment.
     pub environment: String,
     /// The kind.
     pub kind: Kind,
-    /// Where it is.
+    /// The state of the step.
     pub state: StepState,
-    /// How long it took, at its end.
+    /// Duration of the step; `None` until it ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
 }

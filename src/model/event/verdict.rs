@@ -1,4 +1,4 @@
-//! What `deployer test` found out about a stack, check by check. Never holds a secret.
+//! Verdicts of `deployer test` on a tracker stack, check by check. Verdicts hold no secret.
 
 use crate::model::verdict::{Judgement, Vantage, Verdict};
 use serde::Serialize;
@@ -10,18 +10,18 @@ pub struct VerdictView {
     pub environment: String,
     /// The check's name.
     pub name: String,
-    /// Where it was asked from.
+    /// The vantage point of the check.
     pub vantage: Vantage,
-    /// How it ended.
+    /// The judgement.
     pub outcome: Judgement,
-    /// What was found, or why it was skipped.
+    /// The result that was found, or the reason why the check was skipped.
     pub detail: String,
-    /// How long it took.
+    /// Duration of the check.
     pub duration_ms: u64,
 }
 
 impl VerdictView {
-    /// A verdict about an environment.
+    /// Returns a view of a verdict about an environment.
     pub fn new(environment: impl Into<String>, verdict: Verdict) -> Self {
         let Verdict { name, vantage, judgement, detail, took } = verdict;
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

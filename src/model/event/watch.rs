@@ -1,51 +1,51 @@
-//! What happens to a watch. Never part of any other command.
+//! Events of a watch. Other commands do not emit them.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Something that happened to a watch.
+/// Event of a watch.
 #[derive(Clone, Debug, Serialize)]
 pub struct WatchView {
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// What.
+    /// The event.
     pub event: Happening,
-    /// The environment, if one.
+    /// The environment, if there is one.
     pub environment: Option<String>,
-    /// The same for people.
+    /// The event as a message for people.
     pub message: String,
 }
 
-/// What happens to a watch.
+/// Type of a watch event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Happening {
-    /// It began.
+    /// The watch began.
     Started,
-    /// It answers over HTTP.
+    /// The watch accepts HTTP requests.
     Listening,
     /// The Git checkout moved forward.
     Pulled,
-    /// The manifest is another one.
+    /// The manifest changed.
     ManifestChanged,
-    /// The manifest cannot be used; the last good one is kept.
+    /// The manifest is invalid. The last valid one stays in use.
     ManifestInvalid,
-    /// The manifest can be used again.
+    /// The manifest is valid again.
     ManifestMended,
-    /// Files that an environment is made from changed.
+    /// Files from which an environment is made changed.
     FilesChanged,
-    /// An environment waits for one that it depends on.
+    /// An environment waits for an environment that it depends on.
     Waiting,
-    /// A pass over an environment ended that changed something or failed.
+    /// A reconciliation that changed something or failed ended.
     Reconciled,
-    /// A fact was corrected again and again and is given up.
+    /// A fact was corrected repeatedly and is no longer corrected.
     Quarantined,
-    /// It ends.
+    /// The watch ends.
     Stopping,
 }
 
 impl Happening {
-    /// Each of them.
+    /// Every event.
     pub const ALL: [Self; 11] = [
         Self::Started,
         Self::Listening,

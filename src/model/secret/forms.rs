@@ -1,15 +1,14 @@
-//! The other forms in which programs write one text: escaped for JSON, shells, YAML and HTML, percent-encoded, in
-//! hexadecimal digits and base64. Pure.
+//! Other encodings of a text: escaped for JSON, shells, YAML and HTML, percent-encoded, hexadecimal and base64. Pure.
 
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// Shorter values are looked for in base64 and hexadecimal digits only as a whole: parts of them are too short to be
-/// told from other text.
+/// Minimum length of a value for which parts of its base64 and its hexadecimal form are searched. Shorter values are
+/// searched as a whole only in base64, because their parts are too short to distinguish from other text.
 const SHORTEST: usize = 8;
 
-/// The characters that encoders of URLs leave as they are besides letters and digits, and whether a blank becomes `+`.
+/// Characters besides letters and digits that URL encoders leave unchanged, and whether a space becomes `+`.
 ///
 /// In this order: RFC 3986 and Go's queries; Rust's `NON_ALPHANUMERIC`; JavaScript's `encodeURIComponent` and
 /// `encodeURI`; Python's `quote`; Go's paths and user names; WHATWG's user names, paths and queries; forms of browsers
@@ -29,7 +28,7 @@ const PERCENT: [(&str, bool); 12] = [
     ("-._~", true),
 ];
 
-/// Every other form of a text.
+/// Returns every other form of a text.
 pub(super) fn of(text: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     let json = json(text);
@@ -57,13 +56,14 @@ pub(super) fn of(text: &str) -> BTreeSet<String> {
     forms
 }
 
-/// As `serde_json` writes it, without quotes.
+/// Returns the text as `serde_json` writes it, without the quotes.
 fn json_of(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// As writers of JSON escape it: all escape what must be, some also `/`, what HTML would act on, or all but ASCII.
+/// Returns the forms of JSON writers: all escape what JSON requires, some also `/`, HTML's special characters, or all
+/// non-ASCII characters.
 fn json(text: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     for (escaped, ascii) in ["", "/", "<>&", "<>&'", "/<>&'\""].iter().flat_map(|it| [(it, false), (it, true)]) {
@@ -87,12 +87,12 @@ fn json(text: &str) -> BTreeSet<String> {
     forms
 }
 
-/// With `$` doubled, as Compose writes what it does not replace.
+/// Doubles each `$`, as Compose does for text that it must not interpolate.
 fn dollars(text: &str) -> String {
     text.replace('$', "$$")
 }
 
-/// As shells, YAML, SQL, Compose's `.env` and debuggers quote it, without the quotes around it.
+/// Returns the forms of shells, YAML, SQL, Compose's `.env` and debuggers, without the enclosing quotes.
 fn quoted(text: &str) -> BTreeSet<String> {
     let before = |escaped: &dyn Fn(char) -> bool, mark: char| {
         text.chars().fold(String::new(), |mut out, c| {
@@ -143,14 +143,16 @@ fn html(text: &str) -> BTreeSet<String> {
     forms
 }
 
-/// In base64 as a whole, and as far as its own characters go where others come before and after it.
+/// Returns the base64 form of the whole text, and the base64 characters that depend on the text alone if other bytes
+/// precede and follow the text.
 fn base64(text: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     for encoding in [BASE64, BASE64URL] {
         for before in 0..3 {
             let bytes: Vec<u8> = [&[0; 2][..before], text.as_bytes()].concat();
             let whole = encoding.encode(&bytes);
-            // A character has six bits: those that share some with what comes before or after are another's, too.
+            // A base64 character encodes six bits. Characters that share bits with a preceding or following byte depend
+            // on that byte, too.
             let (start, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
             let last = whole.trim_end_matches('=');
             if text.len() >= SHORTEST {

@@ -1,5 +1,5 @@
-//! Values that cannot be printed or stored, and where the manifest says they come from. No value derives `Debug` or
-//! `Serialize`; `secrecy` wipes it when it is dropped.
+//! Values that must not be printed or stored, and their sources in the manifest. No value derives `Debug` or
+//! `Serialize`. `secrecy` wipes a value when it is dropped.
 
 mod forms;
 mod redactor;
@@ -9,31 +9,32 @@ pub use redactor::Redactor;
 use camino::Utf8PathBuf;
 use secrecy::SecretString;
 
-/// Where a value comes from, and whether it is secret.
+/// Source of a value, and whether the value is secret.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// Written in the manifest: shown freely when `secret` is false.
+    /// A value written in the manifest, which is shown if `secret` is false.
     Literal {
         /// The value.
         value: String,
-        /// Whether it is treated as a secret all the same.
+        /// True if the value is nevertheless treated as a secret.
         secret: bool,
     },
     /// An environment variable of the runner.
     Environment {
-        /// Its name.
+        /// The variable's name.
         name: String,
         /// False for `secret: false`.
         secret: bool,
     },
-    /// A file of the runner; one trailing newline is dropped.
+    /// A file of the runner. One trailing newline is dropped.
     File {
         /// Absolute path.
         path: Utf8PathBuf,
         /// False for `secret: false`.
         secret: bool,
     },
-    /// Standard output of a command, started without a shell, 30 s; one trailing newline is dropped.
+    /// Standard output of a command, which is started without a shell and may take 30 s. One trailing newline is
+    /// dropped.
     Command {
         /// The command and its arguments.
         argv: Vec<String>,
@@ -45,9 +46,9 @@ pub enum SecretSource {
 /// The value of one variable of the manifest.
 #[derive(Clone)]
 pub struct Variable {
-    /// The value; `None` where its source was not asked or gave none (offline, check).
+    /// The value; `None` if its source was not read or gave none (offline, check).
     pub value: Option<SecretString>,
-    /// Whether it must not be shown.
+    /// True if the value must not be shown.
     pub secret: bool,
 }
 
@@ -76,11 +77,11 @@ impl std::fmt::Debug for SecretSource {
     }
 }
 
-/// A resolved value.
+/// Resolved value.
 #[derive(Clone)]
 pub struct Value {
-    /// The text; may be empty.
+    /// The text, which may be empty.
     pub text: SecretString,
-    /// Whether it must not be shown.
+    /// True if the value must not be shown.
     pub secret: bool,
 }

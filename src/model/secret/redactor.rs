@@ -1,4 +1,5 @@
-//! Takes secret values out of text that is about to be reported. Never knows where a value comes from.
+//! Redaction of secret values in text that is about to be reported. This module does not know the sources of the
+//! values.
 
 use super::forms;
 use crate::model::bounded;
@@ -8,25 +9,25 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
-/// Shorter values are too common to be told from other text.
+/// Minimum length of a value that is hidden. Shorter values are too common to distinguish from other text.
 const SHORTEST: usize = 4;
-/// The text in a secret's place.
+/// Replacement for a secret.
 const HIDDEN: &str = "***";
-/// Longer texts are looked for one by one instead of all at once.
+/// Limit of a text that is part of the combined search. Longer texts are searched one by one.
 const LONGEST: usize = 4 * 1024;
-/// Bytes of all texts that are looked for at once: the search takes about 40 times that of memory while it is made.
+/// Limit, in bytes, of all texts in the combined search. Building the search takes about 40 times that memory.
 const BUDGET: usize = 1 << 20;
 
-/// More remarks that something is left out than an honest text has: it is hidden as a whole.
+/// Maximum number of left-out remarks in an honest text. A text with more is hidden as a whole.
 const CUTS: usize = 100;
 
-/// Takes secret values out of text, in whatever form they come. Can learn more of them while others use it.
+/// Redactor of secret values in all their forms. A redactor can learn more values while other tasks use it.
 #[derive(Default)]
 pub struct Redactor {
     known: RwLock<Arc<Known>>,
 }
 
-/// The secrets to look for. The search is not wiped from memory when it is dropped; the values are.
+/// Secrets to search for. The values are wiped from memory when they are dropped; the search automaton is not.
 #[derive(Default)]
 struct Known {
     values: Vec<SecretString>,
@@ -35,15 +36,15 @@ struct Known {
 }
 
 impl Redactor {
-    /// Knows these secrets in all their forms; also each line of one that has several. Values under four bytes are left
-    /// out.
+    /// Returns a redactor of these secrets in all their forms, and of each line of a secret that has several lines.
+    /// Values under four bytes are ignored.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
         let redactor = Self::default();
         redactor.learn(secrets);
         redactor
     }
 
-    /// Hides these secrets, too.
+    /// Adds secrets to hide.
     pub fn learn<'a>(&self, secrets: impl IntoIterator<Item = &'a SecretString>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let mut values: BTreeSet<String> = known.values.iter().map(|value| value.expose_secret().to_owned()).collect();
@@ -62,25 +63,26 @@ impl Redactor {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Says whether there is nothing to hide.
+    /// Returns true if there is nothing to hide.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known().values.is_empty()
     }
 
-    /// The values that are on one line, for a keeper of logs that hides what it is given. They must reach nobody else.
+    /// Returns the secrets that have one line, for a log service that masks the values it is given. Nobody else may get
+    /// these values.
     #[must_use]
     pub fn lines(&self) -> Vec<SecretString> {
         self.known().values.iter().filter(|value| !value.expose_secret().contains('\n')).cloned().collect()
     }
 
-    /// The text with `***` in place of every secret.
+    /// Returns the text with `***` in place of every secret.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         self.redacted(text).unwrap_or_else(|| text.to_owned())
     }
 
-    /// The same; `None` where the text holds no secret.
+    /// Returns the text with `***` in place of every secret, or `None` if the text contains no secret.
     #[must_use]
     pub fn redacted(&self, text: &str) -> Option<String> {
         let spans = self.known().spans(text);
@@ -103,7 +105,7 @@ impl Known {
         let mut long: Vec<SecretString> = Vec::new();
         let mut texts: BTreeSet<String> = BTreeSet::new();
         let mut budget = BUDGET;
-        // The values themselves come first: what does not fit any more is their other forms.
+        // The values themselves come first. If the budget is exhausted, only other forms are left out.
         let forms = values.iter().filter(|value| value.len() <= LONGEST).flat_map(|value| forms::of(value));
         for (text, is_value) in values.iter().cloned().map(|it| (it, true)).chain(forms.map(|it| (it, false))) {
             if text.len() <= LONGEST && text.len() <= budget {
@@ -113,7 +115,7 @@ impl Known {
                 long.push(text.into());
             }
         }
-        // Of as many texts as fit into the budget it can always be made.
+        // The search can always be built from the texts that fit into the budget.
         let search = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&texts).ok();
         if search.is_none() {
             long.extend(texts.into_iter().map(SecretString::from));
@@ -121,11 +123,11 @@ impl Known {
         Self { values: values.iter().map(|value| value.as_str().into()).collect(), search, long }
     }
 
-    /// The parts of a text that are secret, in order and apart from each other: what overlaps is one.
+    /// Returns the secret parts of a text in order. Overlapping parts are merged.
     fn spans(&self, text: &str) -> Vec<(usize, usize)> {
         let mut spans: Vec<(usize, usize)> = Vec::new();
         let searched = self.search.iter().flat_map(|search| search.find_overlapping_iter(text));
-        // They come in the order of their ends.
+        // The matches are ordered by their ends.
         for found in searched {
             merge(&mut spans, (found.start(), found.end()));
         }
@@ -164,7 +166,7 @@ impl Known {
         for secret in all.map(Zeroizing::new).filter(|secret| secret.len() >= SHORTEST) {
             let word = secret.as_bytes();
             let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(word.iter().rev().copied().collect());
-            // An honest text has many ellipses, and few after a part of a secret.
+            // An honest text has many ellipses, but few after a part of a secret.
             let parts: BTreeSet<_> = word.windows(SHORTEST).collect();
             for &end in ends.iter().filter(|end| parts.contains(suffix(&text[..**end], SHORTEST))) {
                 let before = overlap(suffix(&text[..end], word.len()).iter().copied(), word);
@@ -184,8 +186,8 @@ fn suffix(text: &[u8], length: usize) -> &[u8] {
     &text[text.len().saturating_sub(length)..]
 }
 
-/// Returns the length of the longest end of `text` that is the beginning of `word`, without the whole word. It is the state in
-/// which the automaton of Knuth, Morris and Pratt for the word ends.
+/// Returns the length of the longest suffix of `text` that is a proper prefix of `word`. This length is the final state
+/// of the Knuth–Morris–Pratt automaton for `word`.
 fn overlap(text: impl Iterator<Item = u8>, word: &[u8]) -> usize {
     let mut borders = vec![0];
     let step = |borders: &[usize], mut state: usize, byte: u8| {
@@ -206,7 +208,7 @@ fn overlap(text: impl Iterator<Item = u8>, word: &[u8]) -> usize {
     if state == word.len() { borders[state - 1] } else { state }
 }
 
-/// Adds a span that ends where the last one does or later.
+/// Adds a span that ends at or after the end of the last one.
 fn merge(spans: &mut Vec<(usize, usize)>, (mut start, end): (usize, usize)) {
     while let Some((before, _)) = spans.pop_if(|(_, last)| *last > start) {
         start = start.min(before);

@@ -1,5 +1,5 @@
-//! Checks of the running application: as shell for the host's own loopback, or from this machine. Never
-//! decides what a failed check means.
+//! Checks of the running application: as shell for the host's own loopback, or from this machine. This module does not
+//! decide what a failed check means.
 
 use crate::io::http::{self, Roots};
 use crate::manifest::environment::{Check, CheckProbe, Environment, Vantage};
@@ -7,13 +7,13 @@ use crate::model::shell::quote;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// What a check that passes has found.
+/// Result of a check that passes.
 pub const PASSES: &str = "passes";
-/// How long one request may take.
+/// Time limit of one request.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Shell that performs the checks from the host: one line `check FOUND NAME` each. curl is used where the
-/// host has it, else bash's `/dev/tcp`; both are part of a usual Debian or Ubuntu.
+/// Returns shell that performs the checks from the host and prints one line `check FOUND<TAB>NAME` for each. The shell
+/// uses curl if the host has it, otherwise bash's `/dev/tcp`. Both are part of a usual Debian or Ubuntu.
 #[must_use]
 pub fn probe(checks: &[Check]) -> String {
     let mut script = String::new();
@@ -64,14 +64,14 @@ check_http() {
 }
 "#;
 
-/// Reads one line: what was found, and the check's name.
+/// Reads one line: the result and the check's name, separated by a tab.
 #[must_use]
 pub fn parse(line: &str) -> Option<(String, String)> {
     let (found, name) = line.split_once('\t')?;
     Some((found.to_owned(), name.to_owned()))
 }
 
-/// Performs the checks that are asked from this machine: what was found, by name.
+/// Performs the checks that run from this machine. Returns the result of each check with its name.
 pub async fn from_runner(environment: &Environment) -> Vec<(String, String)> {
     let checks = environment.checks.iter().filter(|check| check.from == Vantage::Runner);
     let ask = |check: &Check| {

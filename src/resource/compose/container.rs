@@ -1,5 +1,5 @@
-//! Containers of an environment's Compose projects: read from `docker inspect`, judged service by service. Never judges
-//! by an exit code alone: a service that ran when its release converged and ended since is not well.
+//! Containers of an environment's Compose projects: read from `docker inspect` and judged service by service. An exit
+//! code alone does not decide: a service that ran when its release converged and ended since then is not healthy.
 
 use crate::model::checked::{self, ContainerId, ImageId};
 use crate::resource::contract::record::ServiceRecord;
@@ -8,27 +8,28 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What is read of each container: one JSON object a line. `.Id` is no field of the engine's own type, so Docker
-/// always fills this from the raw answer, where a container without a health check has no `Health`.
+/// Template of the data that is read of each container: one JSON object per line. `.Id` is no field of the engine's own
+/// type, so Docker always fills the template from the raw response, in which a container without a health check has no
+/// `Health`.
 pub const FORMAT: &str = r#"{"id":{{json .Id}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Container {
-    /// Its id.
+    /// The container's id.
     pub id: ContainerId,
-    /// Its Compose project; empty in recordings of former versions.
+    /// The Compose project; empty in recordings of former versions.
     #[serde(default)]
     pub project: String,
-    /// Its service.
+    /// The Compose service.
     #[serde(default)]
     pub service: String,
-    /// The directory that it was started from; `None` where the host names none.
+    /// The directory that the container was started from; `None` if the host reports none.
     #[serde(default)]
     pub directory: Option<Utf8PathBuf>,
     #[serde(default)]
     oneoff: String,
-    /// Compose's digest of its definition.
+    /// Compose's digest of the service's definition.
     #[serde(default)]
     pub hash: String,
     status: String,
@@ -37,7 +38,7 @@ pub struct Container {
     restarts: u64,
     policy: String,
     started: Timestamp,
-    /// Its image's id.
+    /// The id of the container's image.
     #[serde(default)]
     pub image: String,
     #[serde(default)]
@@ -59,7 +60,7 @@ pub fn parse(line: &str) -> Option<Container> {
 }
 
 impl Container {
-    /// Says whether its names and words are such as Docker and Compose have them.
+    /// Returns true if the names and words have the form that Docker and Compose use.
     fn is_sound(&self) -> bool {
         let is_word = |text: &str| text.is_empty() || checked::word(text).is_some();
         (self.project.is_empty() || checked::is_plain(&self.project))
@@ -69,19 +70,19 @@ impl Container {
             && [self.status.as_str(), self.health.as_deref().unwrap_or_default(), &self.policy].into_iter().all(is_word)
     }
 
-    /// Whether it is of a Compose project.
+    /// Returns true if the container belongs to a Compose project.
     #[must_use]
     pub fn is_of(&self, project: &str) -> bool {
         self.project.is_empty() || self.project == project
     }
 
-    /// Whether its health check has not answered yet.
+    /// Returns true if the container's health check has no result yet.
     #[must_use]
     pub fn is_starting(&self) -> bool {
         self.status == "running" && self.health.as_deref() == Some("starting")
     }
 
-    /// The ports it holds on the host, as (port, protocol).
+    /// Returns the ports that the container holds on the host, as (port, protocol).
     pub fn ports(&self) -> impl Iterator<Item = (u16, &str)> {
         let running = matches!(self.status.as_str(), "running" | "paused" | "restarting");
         self.ports.iter().flatten().filter(move |_| running).flat_map(|(target, bindings)| {
@@ -90,7 +91,7 @@ impl Container {
         })
     }
 
-    /// Its own state in one word.
+    /// Returns the container's state in a few words.
     #[must_use]
     pub fn state(&self, now: i64, stable_for: Duration) -> String {
         let up = u64::try_from(now.saturating_sub(self.started.as_second())).unwrap_or(0);
@@ -113,7 +114,7 @@ impl Container {
         }
     }
 
-    /// Whether it ended for good and badly: waiting will not mend it.
+    /// Returns true if the container failed for good, so that waiting does not help.
     #[must_use]
     pub fn hopeless(&self) -> bool {
         self.status == "dead"
@@ -121,13 +122,13 @@ impl Container {
     }
 }
 
-/// Whether a service's state is one to keep.
+/// Returns true if a service's state is good.
 #[must_use]
 pub fn good(state: &str) -> bool {
     matches!(state, "healthy" | "running" | "completed")
 }
 
-/// The state of one service from its containers; the worst of them speaks for it.
+/// Returns the state of one service from its containers. The worst container determines it.
 #[must_use]
 pub fn judge(record: &ServiceRecord, containers: &[&Container], now: i64, stable_for: Duration) -> String {
     if record.replicas == 0 && containers.is_empty() {

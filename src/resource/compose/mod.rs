@@ -1,4 +1,4 @@
-//! Docker Compose's side of a release: the resolved model, its containers, its checks.
+//! Docker Compose's part of a release: the resolved model, its containers and its checks.
 
 pub mod check;
 pub mod container;

@@ -1,5 +1,5 @@
-//! Compose's resolved model of a release (`docker compose config --format json`), cut down to what the
-//! rooms need. Never keeps environment values: they may be secret.
+//! Compose's resolved model of a release (`docker compose config --format json`), reduced to the data that the
+//! resources need. Environment values are not kept, because they may be secret.
 
 use crate::model::checked;
 use crate::release::builds::is_remote;
@@ -8,19 +8,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest address and protocol of a port, in bytes.
+/// Limit of a port's address and protocol together, in bytes.
 const ADDRESS: usize = 128;
 
-/// Most of a model, in bytes.
+/// Limit of a model in bytes.
 const LARGEST: usize = 4 << 20;
-/// Most host ports of all services.
+/// Limit of the number of host ports of all services.
 const PORTS: usize = 200_000;
-/// Most services.
+/// Limit of the number of services.
 pub const SERVICES: usize = 10_000;
-/// Most files that all services read; those beyond are not watched for changes.
+/// Limit of the number of files that all services read. Files beyond the limit are not watched for changes.
 const READS: usize = 1_000_000;
 
-/// The services of a release, with absolute paths still in their reads.
+/// Services of a release. The paths of the files that they read are still absolute.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     services: BTreeMap<String, Service>,
@@ -52,19 +52,19 @@ struct Service {
     build: Option<Build>,
 }
 
-/// The `build` section of a service. May hold secrets among its arguments: printed nowhere.
+/// `build` section of a service. The section's arguments may hold secrets, so the section is not printed.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Build(serde_json::Value);
 
 impl Build {
-    /// The whole section as text: equal builds, equal texts.
+    /// Returns the whole section as text. Equal sections have equal texts.
     #[must_use]
     pub fn text(&self) -> String {
         self.0.to_string()
     }
 
-    /// The directories and files of the host that it reads, absolute as Compose resolved them.
+    /// Returns the directories and files of the host that the build reads, as the absolute paths that Compose resolved.
     #[must_use]
     pub fn places(&self) -> Vec<Utf8PathBuf> {
         let contexts = self.contexts().filter(|context| context.starts_with('/'));
@@ -75,7 +75,7 @@ impl Build {
         places
     }
 
-    /// The URLs that it reads.
+    /// Returns the URLs that the build reads.
     #[must_use]
     pub fn remote(&self) -> Vec<String> {
         let image =
@@ -83,7 +83,7 @@ impl Build {
         self.contexts().filter(|context| is_remote(context) && !image(context)).collect()
     }
 
-    /// Its context, and what it names beside that.
+    /// Returns the build's context and its additional contexts.
     fn contexts(&self) -> impl Iterator<Item = String> {
         let more = self.0["additional_contexts"].as_object().into_iter().flat_map(serde_json::Map::values);
         self.context().into_iter().chain(more.filter_map(serde_json::Value::as_str).map(plain))
@@ -111,7 +111,7 @@ struct Mount {
     read_only: bool,
 }
 
-/// A volume that may be a directory of the host.
+/// Volume that may be a directory of the host.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Volume {
@@ -119,7 +119,7 @@ struct Volume {
 }
 
 impl Volume {
-    /// The directory that it is.
+    /// Returns the directory of the host that the volume binds.
     fn device(&self) -> Option<Utf8PathBuf> {
         let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str);
         let bound = option("o")?.split(',').any(|word| matches!(word, "bind" | "rbind"));
@@ -127,14 +127,14 @@ impl Volume {
     }
 }
 
-/// A directory or file of the host itself that a service mounts from below the application's directory.
+/// Mount of a directory or file below the application's directory that only the host has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnMount {
-    /// Its path below the application's directory.
+    /// Path below the application's directory.
     pub path: Utf8PathBuf,
-    /// Where the container has it.
+    /// Path in the container.
     pub target: Utf8PathBuf,
-    /// Whether the container may only read it.
+    /// True if the container mounts it read-only.
     pub read_only: bool,
 }
 
@@ -168,7 +168,7 @@ struct Port {
     protocol: String,
 }
 
-/// Compose writes it as a string, some versions as a number.
+/// Published port. Compose writes it as a string, some versions as a number.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(untagged)]
 enum Published {
@@ -199,8 +199,8 @@ impl Model {
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
     }
 
-    /// The services as records. A file that one reads below any of `roots` is a path of the release; `variable` gives
-    /// the digest of a variable's value, `keyed` makes one digest of several.
+    /// Returns the services as records. A file that a service reads below any of `roots` is a path of the release.
+    /// `variable` returns the digest of a variable's value, and `keyed` makes one digest of several.
     #[must_use]
     pub fn records<'a>(
         &self,
@@ -226,7 +226,7 @@ impl Model {
                     *outside.entry(plain).or_default() |= writes;
                 }
             }
-            // Files below a path follow it in their order.
+            // The set is sorted, so the files below a path directly follow the path.
             let below = |path| files.range::<Utf8PathBuf, _>(path..).take_while(move |file| file.starts_with(path));
             let reads: BTreeSet<&Utf8PathBuf> = read.iter().flat_map(below).take(room).copied().collect();
             room -= reads.len();
@@ -240,7 +240,7 @@ impl Model {
                 mounts: mounts.into_iter().collect(),
                 outside,
                 ports: service.ports.iter().flat_map(ports).collect(),
-                // What a provider brings has no container.
+                // A provider's service has no container.
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
                 before: false,
                 end: None,
@@ -252,7 +252,7 @@ impl Model {
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
     }
 
-    /// Returns the paths of the host that a service mounts: true where it may write there.
+    /// Returns the host paths that a service mounts, each with true if the service may write to the path.
     fn places(&self, service: &Service) -> impl Iterator<Item = (Utf8PathBuf, bool)> {
         let place = |mount: &Mount| match mount.r#type.as_str() {
             "bind" => Some(mount.source.clone()),
@@ -262,8 +262,8 @@ impl Model {
         volumes.chain(self.sources(service).filter_map(|source| Some((source.file.clone()?, false))))
     }
 
-    /// What a service mounts from below `tree` that holds none of the `sent` files: data, which only the live directory
-    /// has.
+    /// Returns a service's bind mounts from below `tree` that contain none of the `sent` files. Such a mount is data
+    /// that only the live directory has.
     #[must_use]
     pub fn own_mounts(&self, service: &str, tree: &Utf8Path, sent: &[&Utf8PathBuf]) -> Vec<OwnMount> {
         let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
@@ -276,19 +276,19 @@ impl Model {
         mounts.filter_map(own).collect()
     }
 
-    /// The services that are built.
+    /// Returns the services that have a `build` section.
     pub fn builds(&self) -> impl Iterator<Item = (&String, &Build)> {
         self.services.iter().filter_map(|(name, service)| Some((name, service.build.as_ref()?)))
     }
 
-    /// The configs and secrets of a service.
+    /// Returns the configs and secrets of a service.
     fn sources(&self, service: &Service) -> impl Iterator<Item = &Source> {
         let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source));
         configs.chain(service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)))
     }
 }
 
-/// Text as it is: Compose doubles every dollar of what it prints.
+/// Undoes Compose's doubling of every dollar sign in its output.
 fn plain(text: &str) -> String {
     text.replace("$$", "$")
 }
@@ -301,12 +301,12 @@ fn file<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Utf8PathBuf>, D::Er
     path(json).map(Some)
 }
 
-/// Only the digest of a content is kept: it may hold a secret.
+/// Reads the digest of a content. The content itself is not kept, because it may hold a secret.
 fn content<'de, D: Deserializer<'de>>(json: D) -> Result<Option<[u8; 32]>, D::Error> {
     String::deserialize(json).map(|text| Some(*blake3::hash(text.as_bytes()).as_bytes()))
 }
 
-/// The host ports of one entry; an absent one is Docker's to choose.
+/// Returns the host ports of one entry. If the entry names none, Docker chooses the port and the range is empty.
 fn range(port: &Port) -> std::ops::Range<u32> {
     let range = match &port.published {
         Published::Text(text) => {
@@ -319,7 +319,7 @@ fn range(port: &Port) -> std::ops::Range<u32> {
     range.map_or(0..0, |(first, last)| u32::from(first)..u32::from(last) + 1)
 }
 
-/// Every host port of one entry.
+/// Returns every host port of one entry.
 fn ports(port: &Port) -> Vec<PublishedPort> {
     let one = |number| PublishedPort {
         address: port.host_ip.clone(),

@@ -1,6 +1,7 @@
-//! Claims: the Compose project and the directory that an environment uses on its host, noted there under its own state directory
-//! before anything of a release is placed. Two environments of one host never have the same project, the same directory, or
-//! directories that contain one another, whichever manifests they come from.
+//! Claims: the Compose project and the directory that an environment uses on its host. Claims are recorded in the
+//! environment's own state directory on the host before any file of a release is placed. Two environments of one host
+//! cannot have the same project, the same directory, or directories that contain one another, whichever manifests they
+//! come from.
 
 use super::guard;
 use crate::manifest::environment::{Application, Environment};
@@ -14,20 +15,20 @@ use crate::resource::{Command, HostFacts, SHORT, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// The shell function that prints what an environment claims.
+/// Shell function that prints the claims of an environment.
 pub const CLAIMED: &str = include_str!("claimed.sh");
-/// The functions of `claims.sh`, which the rest of this module calls after [`CLAIMED`].
+/// Functions of `claims.sh`, which the rest of this module calls after [`CLAIMED`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 
-/// Most conflicts that a look at a host tells.
+/// Limit of the number of conflicts that a host reports.
 const MOST: usize = 100;
 
-/// The claim that two environments cannot both have.
+/// Conflict between the claims of two environments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
-    /// Their Compose project.
+    /// The environments have the same Compose project.
     Project,
-    /// Their directory, also through a link or a bind mount.
+    /// The environments have the same directory, possibly through a link or a bind mount.
     Same,
     /// The directory of this environment is inside the other's.
     Inside,
@@ -35,19 +36,19 @@ pub enum Relation {
     Around,
 }
 
-/// Another environment of the host with a claim that conflicts with this environment's.
+/// Another environment of the host whose claim conflicts with this environment's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
-    /// How they conflict.
+    /// The kind of conflict.
     pub relation: Relation,
-    /// The other environment, `PROJECT/ENV`; its identity where it has no marker.
+    /// The other environment as `PROJECT/ENV`, or its identity if it has no marker.
     owner: String,
-    /// The other's project or directory.
+    /// The other environment's project or directory.
     value: String,
 }
 
 impl Neighbour {
-    /// Reads `RELATION OWNER VALUE`; `None` where it is not of this form.
+    /// Reads `RELATION OWNER VALUE`. Returns `None` if the text does not have this form.
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.splitn(3, ' ');
         let (relation, owner, value) = (words.next()?, words.next()?, words.next()?);
@@ -63,7 +64,7 @@ impl Neighbour {
         (named && valid(value)).then(|| Self { relation, owner: owner.to_owned(), value: checked::said(value) })
     }
 
-    /// Refuses what the environment cannot have next to this one.
+    /// Returns the failure that refuses the environment because of this conflict.
     fn refuse(&self, environment: &Environment, application: &Application) -> Failure {
         let Self { relation, owner, value } = self;
         let (own, name) = (&application.host_directory, &environment.name);
@@ -81,26 +82,26 @@ impl Neighbour {
     }
 }
 
-/// The claims that a look at the host read.
+/// Claims that were read from the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Whether the host has noted claims of the environment, if only that it has none. A former version noted none.
+    /// True if the host has a claims file for the environment, even an empty one. Former versions wrote none.
     noted: bool,
     /// The environment's own Compose projects.
     projects: BTreeSet<String>,
     /// The environment's own directories.
     directories: BTreeSet<Utf8PathBuf>,
-    /// The others that conflict with it.
+    /// The environments that conflict with this one.
     neighbours: Vec<Neighbour>,
 }
 
 impl Seen {
-    /// Takes in that the host notes claims of the environment.
+    /// Records that the host has a claims file for the environment.
     pub const fn note(&mut self) {
         self.noted = true;
     }
 
-    /// Takes in the line of one of the environment's own claims.
+    /// Adds one of the environment's own claims from its line.
     pub fn own(&mut self, claim: &str) {
         match claim.split_once(' ') {
             Some(("project", name)) if checked::is_plain(name) => _ = self.projects.insert(name.to_owned()),
@@ -109,7 +110,7 @@ impl Seen {
         }
     }
 
-    /// Takes in the line of a conflict; false where it cannot be read.
+    /// Adds a conflict from its line. Returns false if the line cannot be read.
     pub fn conflict(&mut self, line: &str) -> bool {
         let neighbour = Neighbour::parse(line).filter(|_| self.neighbours.len() < MOST);
         let read = neighbour.is_some();
@@ -121,20 +122,20 @@ impl Seen {
         self.neighbours.iter().any(|neighbour| neighbour.relation == relation)
     }
 
-    /// The conflicts, as facts of a plan that ends them.
+    /// Returns the conflicts as observed facts. A plan that ends the conflicts removes these facts.
     pub fn conflicts(&self) -> impl Iterator<Item = (String, String)> {
         let fact = |neighbour: &Neighbour| (format!("claim on {}", neighbour.value), neighbour.owner.clone());
         self.neighbours.iter().map(fact)
     }
 }
 
-/// Says whether another environment has the Compose project, too.
+/// Returns true if another environment claims the same Compose project.
 #[must_use]
 pub fn shares_project(host: &HostFacts) -> bool {
     host.access.claims.conflict_in(Relation::Project)
 }
 
-/// Says whether another environment has the directory itself, too.
+/// Returns true if another environment claims the same directory.
 #[must_use]
 pub fn shares_directory(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let marker = host.access.directory_marker.as_ref();
@@ -142,13 +143,13 @@ pub fn shares_directory(subject: &Subject<'_>, host: &HostFacts) -> bool {
         || marker.is_some_and(|marker| !crate::resource::access::ours(subject.environment, marker))
 }
 
-/// The file that names the environment whose release has a directory of the host: one for each directory, which only root can
-/// change. Former versions know no other claim.
+/// Returns the path of the file that names the environment whose release has a directory of the host. Each directory
+/// has one such file, which only root can change. Former versions know no other claim than this file.
 fn owner_file(directory: &Utf8Path) -> String {
     format!("/var/lib/deployer/directories/{}", &blake3::hash(directory.as_str().as_bytes()).to_hex()[..32])
 }
 
-/// Arguments of `grep` that find the environment's markers.
+/// Returns arguments of `grep` that find the environment's markers.
 fn marked(environment: &Environment) -> String {
     let names = [Some(&environment.name), environment.renamed_from.as_ref()].into_iter().flatten();
     names.fold(String::new(), |text, name| {
@@ -156,13 +157,14 @@ fn marked(environment: &Environment) -> String {
     })
 }
 
-/// Shell that sets `$taken` where a former version gave the directory to this environment.
+/// Returns shell that sets `$taken` if a former version gave the directory to this environment.
 fn taken(environment: &Environment, application: &Application) -> String {
     format!("taken=$(grep -lsF{} {} || :)\n", marked(environment), owner_file(&application.host_directory))
 }
 
-/// Shell that tells whose the application's directory is, what the environment claims, and what conflicts with that. The marker
-/// in the directory, from former versions, counts where the host keeps nothing else of the environment.
+/// Returns shell that prints the owner of the application's directory, the environment's claims, and the conflicts with
+/// them. The marker in the directory, from former versions, counts only if the host keeps nothing else of the
+/// environment.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
@@ -184,8 +186,8 @@ fi
     )
 }
 
-/// Refuses a directory or a Compose project that another environment claims, and containers, volumes and networks of the project that
-/// no release of this environment made.
+/// Refuses a directory or a Compose project that another environment claims. Also refuses containers, volumes and
+/// networks of the project that no release of this environment made.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let application = subject.environment.application.as_ref()?;
@@ -194,7 +196,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     refused.or_else(|| strangers(subject.environment, application, host))
 }
 
-/// Refuses to sweep away containers that somebody else started in the Compose project, and to use what somebody else left of it.
+/// Refuses to replace containers that somebody else started in the Compose project, and to use volumes or networks that
+/// somebody else left in it.
 fn strangers(environment: &Environment, application: &Application, host: &HostFacts) -> Option<Failure> {
     let own: BTreeSet<&str> = own_containers(environment, host).map(|container| container.id.as_str()).collect();
     let strange = in_project(host, &application.project).filter(|container| !own.contains(container.id.as_str()));
@@ -229,9 +232,10 @@ fn in_project<'a>(host: &'a HostFacts, project: &'a str) -> impl Iterator<Item =
     host.services.containers.iter().filter(move |container| container.is_of(project))
 }
 
-/// Returns the containers of the Compose project of the manifest that belong to the environment: all of them, where a release of the
-/// environment has the project alone, else those that were started from its directory. Once another environment took the project over,
-/// all of them belong to that one: Docker Compose keeps those that it wants as they are, with the labels of their first start.
+/// Returns the containers of the manifest's Compose project that belong to the environment. If a release of the
+/// environment has the project alone, these are all containers; otherwise, those that were started from the
+/// environment's directory. Once another environment took the project over, all of them belong to that environment:
+/// Docker Compose keeps the containers that need no change, with the labels of their first start.
 pub fn own_containers<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
     let application = environment.application.as_ref();
     let project = application.map_or("", |application| application.project.as_str());
@@ -244,7 +248,8 @@ pub fn own_containers<'a>(environment: &'a Environment, host: &'a HostFacts) -> 
     })
 }
 
-/// Returns the Compose projects that the environment claims or, on a host of a former version, those of its releases.
+/// Returns the Compose projects that the environment claims or, on a host of a former version, the projects of its
+/// releases.
 fn claimed(host: &HostFacts) -> BTreeSet<String> {
     let claims = &host.access.claims;
     if claims.noted {
@@ -253,8 +258,8 @@ fn claimed(host: &HostFacts) -> BTreeSet<String> {
     host.files.begun().map(|record| record.project.clone()).collect()
 }
 
-/// Returns the Compose projects that are the environment's alone: those it claims, and the one of the manifest, unless somebody else has
-/// something there.
+/// Returns the Compose projects that only this environment uses: the projects that it claims, and the manifest's
+/// project unless somebody else has something in it.
 #[must_use]
 pub fn own_projects(environment: &Environment, host: &HostFacts) -> BTreeSet<String> {
     let mut own = claimed(host);
@@ -269,7 +274,7 @@ pub fn own_projects(environment: &Environment, host: &HostFacts) -> BTreeSet<Str
     own
 }
 
-/// Returns the directories from which the environment starts containers, or did.
+/// Returns the directories from which the environment starts or started containers.
 fn own_directories(environment: &Environment, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
     let claims = &host.access.claims;
     let mut own: BTreeSet<Utf8PathBuf> = if claims.noted {
@@ -282,8 +287,8 @@ fn own_directories(environment: &Environment, host: &HostFacts) -> BTreeSet<Utf8
     own
 }
 
-/// Returns the containers that the environment has in other Compose projects than `project`: it was released under their name before. Those
-/// that somebody started there by hand are not among them.
+/// Returns the environment's containers in Compose projects other than `project`, from releases under a previous
+/// project name. Containers that somebody started there by hand are not included.
 pub fn former_containers<'a>(
     environment: &'a Environment,
     host: &'a HostFacts,
@@ -297,8 +302,8 @@ pub fn former_containers<'a>(
     })
 }
 
-/// Returns shell that removes what the environment has in other Compose projects than `project`: the containers that it started there and,
-/// where nobody else has any, the networks. Volumes go only where `purge` says so.
+/// Returns shell that removes the environment's objects in Compose projects other than `project`: the containers that
+/// it started and, if nobody else has containers there, the networks. Volumes are removed only if `purge` is true.
 #[must_use]
 pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: bool) -> String {
     let directories = own_directories(environment, host);
@@ -324,8 +329,10 @@ pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: 
     others.map(leave).collect()
 }
 
-/// Returns shell that does `each` for every `$project` of the environment and the one of the manifest, `$wanted`. Sets `$known` where what the host has of the manifest's project is the environment's own: it claims the project, or the project has the
-/// name that no other environment has. A former version left no claim where it destroyed an environment.
+/// Returns shell that runs `each` for every `$project` of the environment and for the manifest's project, `$wanted`.
+/// Sets `$known` if the objects in the manifest's project belong to the environment: the environment claims the
+/// project, or the project has the name that no other environment can have. Former versions left no claim when they
+/// destroyed an environment.
 #[must_use]
 pub fn each_project(environment: &Environment, application: &Application, each: &str) -> String {
     let project = quote(&application.project);
@@ -345,15 +352,16 @@ for project in $(printf '%s
     )
 }
 
-/// Returns shell that runs `script` with the functions of `claims.sh` while no other environment of the host changes claims. Its lock is
-/// another one than that of packages, which a release does not wait for.
+/// Returns shell that runs `script` with the functions of `claims.sh` under a lock, so that no other environment of the
+/// host changes claims meanwhile. This lock is not the lock for packages, so a release does not wait for package
+/// installation.
 fn alone(script: &str) -> String {
     format!(
         "{CLAIMED}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n"
     )
 }
 
-/// Claims `project` and the application's directory, unless the host has noted both already.
+/// Claims `project` and the application's directory, unless the host has recorded both already.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Option<Command> {
     let application = subject.environment.application.as_ref()?;
@@ -382,8 +390,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
     })
 }
 
-/// Returns shell that gives up the claims on directories and projects that a release of `project`, which converged, has left. A project is
-/// left once the host has no container and no volume of it.
+/// Returns shell that gives up the claims on directories and projects that the environment no longer uses after a
+/// release of `project` converged. A project is given up once the host has no container and no volume of it.
 #[must_use]
 pub fn settle(subject: &Subject<'_>, host: &HostFacts, project: &str) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
@@ -393,7 +401,7 @@ pub fn settle(subject: &Subject<'_>, host: &HostFacts, project: &str) -> String 
     alone(&format!("settle {} \"directory $app\"\n{disowned}", quote(&format!("project {project}"))))
 }
 
-/// Returns shell that gives up all claims but those on projects of which the host still has volumes.
+/// Returns shell that gives up all claims except those on projects that still have volumes on the host.
 #[must_use]
 pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
     let projects = own_projects(environment, host).into_iter();
@@ -401,8 +409,8 @@ pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
     alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines)))
 }
 
-/// Returns shell that forgets that a directory is this environment's. The directory that holds these files stays: another
-/// environment's command may be about to write to it.
+/// Returns shell that gives up the environment's ownership of a directory. The directory that contains the owner files
+/// is kept, because another environment's command may be about to write to it.
 #[must_use]
 pub fn disown(environment: &Environment, directory: &Utf8Path) -> String {
     let (marked, file) = (marked(environment), owner_file(directory));

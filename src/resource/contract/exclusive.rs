@@ -1,8 +1,8 @@
-//! What only one command at a time does on a host, whichever environment or runner it is for: it waits for the
-//! others. Never held by what a command leaves running.
+//! Shell for work that only one command at a time may do on a host, for any environment or runner. Other commands wait.
+//! Processes that a command leaves running do not hold the lock.
 
 /// Shell that waits until no other environment's command changes what the whole host shares: its packages, its
-/// settings, what scripts of the user's own set up. The lock ends with the command.
+/// settings, and anything that the user's own scripts set up. The lock ends with the command.
 pub const HOST: &str = r"[ -d /var/lib/deployer ] || install -d -m 0700 /var/lib/deployer
 if command -v flock >/dev/null; then
   exec 8>> /var/lib/deployer/host.lock
@@ -10,12 +10,13 @@ if command -v flock >/dev/null; then
 fi
 ";
 
-/// Closes every lock for what a script of the user's own starts: it may go on for ever.
+/// Redirections that close every lock for processes that the user's own scripts start, because such a process may run
+/// forever.
 pub const UNLOCKED: &str = "7>&- 8>&- 9>&-";
 
-/// Shell after which `apt` works, alone on the host. It waits for others' locks and first finishes what a killed run
-/// began, once that run's own processes are gone. It is to remove nothing (`--no-remove`): what is in the way of
-/// packages is the owner's.
+/// Shell that defines `apt` for exclusive use on the host. The shell waits for other programs' locks and first finishes
+/// the package configuration that a killed run began, once that run's own processes are gone. Callers pass
+/// `--no-remove`, because packages in conflict belong to the host's owner.
 const APT: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 apt() { apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 n=0
@@ -26,7 +27,7 @@ until said=$(dpkg --configure -a --force-confold </dev/null 2>&1); do
 done
 "#;
 
-/// The shell before anything that uses apt.
+/// Returns the shell that precedes any use of apt.
 #[must_use]
 pub fn apt() -> String {
     [HOST, APT].concat()

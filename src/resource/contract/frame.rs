@@ -1,56 +1,58 @@
-//! Framing of a probe's output, so that one broken fragment cannot be taken for another's answer, and what a fragment
-//! prints is never taken for a frame: the marks hold a text that only the script and its reader know.
-//! Never interprets what is inside a frame.
+//! Framing of a probe's output. One broken fragment cannot be mistaken for another fragment's output, and a fragment's
+//! output cannot be mistaken for a frame: the marks contain a text that only the script and its reader know. This
+//! module does not interpret the content of a frame.
 
 use super::record::DigestKey;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a fragment may take, so that one that hangs does not end the look.
+/// Time limit of a fragment, so that a fragment that hangs does not end the whole probe.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// The codes of a fragment that was ended because its time was over: of `timeout`, and of SIGKILL and SIGTERM.
+/// Exit codes of a fragment that exceeded its time limit: those of `timeout`, SIGKILL and SIGTERM.
 const LATE: [&str; 3] = ["124", "137", "143"];
 
-/// The output of one fragment.
+/// Output of one fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// All that it had to say.
+    /// The complete output.
     Whole(&'a [u8]),
-    /// It was ended before it had said everything, as its end mark tells. Its beginning; empty where it has no end mark.
+    /// The beginning of the output of a fragment that was ended early, according to its end mark. Empty if the end mark
+    /// is missing.
     Late(&'a [u8]),
 }
 
 impl<'a> Frame<'a> {
-    /// Returns what was printed, where that is all of it.
+    /// Returns the output if it is complete.
     #[must_use]
     pub const fn content(self) -> Option<&'a [u8]> {
         if let Self::Whole(content) = self { Some(content) } else { None }
     }
 }
 
-/// No probe has more frames.
+/// Limit of the number of frames of a probe.
 const MOST: usize = 16;
 
-/// The marks around the frames of one probe.
+/// Marks around the frames of one probe.
 #[derive(Clone, Debug)]
 pub struct Marks(String);
 
 impl Marks {
-    /// Makes the marks that go with a key. What a host prints without having read the script cannot hold them.
+    /// Makes the marks for a key. Output of a program that has not read the script cannot contain them.
     #[must_use]
     pub fn of(key: &DigestKey) -> Self {
         Self(format!("@@deployer {}", key.digest(blake3::hash(b"marks of a probe").as_bytes())))
     }
 
-    /// Returns what every mark begins with.
+    /// Returns the prefix of every mark.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Wraps a fragment, which may be empty, between its marks. It runs in a shell with `$state` and `$app` that ends
-    /// after [`LIMIT`]; its errors do not end the script, and its exit code is in its end mark.
+    /// Wraps a fragment, which may be empty, between its marks. The fragment runs in a shell with `$state` and `$app`
+    /// that ends after [`LIMIT`]. The fragment's errors do not end the script, and the fragment's exit code is in the
+    /// end mark.
     #[must_use]
     pub fn wrap(&self, name: &str, fragment: &str) -> String {
         self.wrap_within(name, fragment, LIMIT)
@@ -66,19 +68,20 @@ impl Marks {
         )
     }
 
-    /// Returns the frames of an output by name. The first of a name counts.
+    /// Returns the frames of an output by name. If a name occurs again, the first frame counts.
     #[must_use]
     pub fn split<'a>(&self, output: &'a [u8]) -> BTreeMap<&'a str, Frame<'a>> {
         let mut frames = BTreeMap::new();
         let mut rest = output;
         while let Some((name, after)) = self.begin(rest) {
-            // Each search for an end reads all that follows: one for each name, and not more names than there are kinds.
+            // Each search for an end mark reads the rest of the output. The number of searches is limited: one per
+            // name, and at most `MOST`.
             if frames.contains_key(name) || frames.len() >= MOST {
                 rest = after;
                 continue;
             }
             let end = format!("\n{} end {name} ", self.0);
-            // Without its end, the next fragment still has its own marks.
+            // If the end mark is missing, the next fragment still has its own marks.
             let Some(length) = find(after, end.as_bytes()) else {
                 frames.entry(name).or_insert(Frame::Late(&[]));
                 rest = after;
@@ -93,14 +96,14 @@ impl Marks {
         frames
     }
 
-    /// Returns the name in the next begin mark, and what follows that mark.
+    /// Returns the name in the next begin mark, and the bytes after that mark.
     fn begin<'a>(&self, bytes: &'a [u8]) -> Option<(&'a str, &'a [u8])> {
         let begin = format!("{} begin ", self.0);
         line(&bytes[find(bytes, begin.as_bytes())? + begin.len()..])
     }
 }
 
-/// Returns the first line, and what follows it.
+/// Returns the first line, and the bytes after it.
 fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let length = bytes.iter().position(|byte| *byte == b'\n')?;
     Some((std::str::from_utf8(&bytes[..length]).ok()?, &bytes[length + 1..]))

@@ -1,14 +1,15 @@
-//! Shell for work as root below a directory that services and other users may change: no link is followed in any
-//! component, only regular files are opened, and nothing there can make root wait.
+//! Shell for work as root below a directory that services and other users may change. The shell follows no link in any
+//! component and opens only regular files, and nothing there can block root.
 
-/// The functions of `guard.sh`, which the rest of this module calls.
+/// Functions of `guard.sh`, which the rest of this module calls.
 pub const FUNCTIONS: &str = include_str!("guard.sh");
 
-/// Shell that enters the application's directory `$app`; a script that cannot do so ends.
+/// Shell that enters the application's directory `$app`, or ends the script if that fails.
 pub const PIN: &str = r#"pin "$app" || cannot_enter
 "#;
 
-/// Shell that enters `$app`, which it creates for this user and group where it is missing; `$lost` is not empty then.
+/// Returns shell that enters `$app`. If `$app` is missing, the shell creates it for this user and group and sets
+/// `$lost` to a non-empty text.
 #[must_use]
 pub fn claim((user, group): (u32, u32)) -> String {
     format!("[ -d \"$app\" ] && lost= || lost=yes\npin \"$app\" {user}:{group} || cannot_enter\n")

@@ -1,5 +1,5 @@
-//! What works side by side on a host for one environment: a lane has one command at a time, which notes how it ends.
-//! Never does a command begin while another copy of it works, whoever left that behind.
+//! Lanes for concurrent work on a host for one environment. A lane runs one command at a time, and the command records
+//! its exit code. A command does not begin while another copy of it runs, even a copy that a previous run left behind.
 
 use super::lease;
 use super::whole::WRITE_WHOLE;
@@ -9,29 +9,30 @@ use crate::model::state::Kind;
 use crate::resource::{Command, Subject, services};
 use std::time::Duration;
 
-/// Where a command runs.
+/// Lane in which a command runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// Beside nothing.
+    /// Runs concurrently with nothing.
     #[default]
     Alone,
-    /// Beside nothing, to take an environment off its host: what a run that is gone has left there is ended.
+    /// Runs concurrently with nothing, to remove an environment from its host. A command of this lane ends processes
+    /// that a dead run left there.
     Removal,
-    /// One step after the other, as most do.
+    /// Runs one step after the other, as most steps do.
     Main,
-    /// Beside the main lane: what no other kind waits for.
+    /// Runs concurrently with the main lane: steps that no other kind waits for.
     Aside,
 }
 
-/// How long a command waits for one that an earlier run left behind on the host.
+/// Time that a command waits for a command that a previous run left behind on the host.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Shell that removes the logins that a killed command of the main lane left.
+/// Shell that removes the registry logins that a killed command of the main lane left.
 const SWEEP: &str = r#"for left in "/run/deployer.${state##*/}".*; do [ ! -e "$left" ] || rm -rf "$left"; done
 "#;
 
 impl Lane {
-    /// Where a step runs. What takes an environment off its host does so alone.
+    /// Returns the lane of a step. A step that removes an environment from its host runs alone.
     #[must_use]
     pub fn of(step: &PlannedStep) -> Self {
         match step.kind {
@@ -41,13 +42,14 @@ impl Lane {
         }
     }
 
-    /// Whether two steps of one environment cannot run at the same time.
+    /// Returns true if two steps of one environment cannot run at the same time.
     #[must_use]
     pub fn excludes(self, other: Self) -> bool {
         self == other || [self, other].into_iter().any(|lane| matches!(lane, Self::Alone | Self::Removal))
     }
 
-    /// File descriptor and name of each lock that its commands hold. A lock ends with the last process that holds it.
+    /// Returns the file descriptor and name of each lock that commands of the lane hold. A lock ends with the last
+    /// process that holds it.
     const fn locks(self) -> &'static [(u8, &'static str)] {
         match self {
             Self::Main => &[(9, "lock")],
@@ -56,7 +58,8 @@ impl Lane {
         }
     }
 
-    /// The file that tells how its last command ended: `ID CODE TOKEN`, or `ID begun TOKEN`.
+    /// Returns the name of the file that records the lane's last command: `ID CODE TOKEN`, or `ID begun TOKEN` before
+    /// its end.
     const fn note(self) -> &'static str {
         match self {
             Self::Main | Self::Alone | Self::Removal => "last",
@@ -64,7 +67,7 @@ impl Lane {
         }
     }
 
-    /// Shell that takes its locks, with at most `limit` for each.
+    /// Returns shell that takes the lane's locks and waits at most `limit` for each.
     fn take(self, state: &str, limit: Duration, otherwise: &str) -> String {
         let take = |(number, name): &(u8, &str)| {
             format!("exec {number}> {state}/{name}\ntimeout {} flock {number}{otherwise}\n", limit.as_secs())
@@ -72,8 +75,8 @@ impl Lane {
         self.locks().iter().map(take).collect()
     }
 
-    /// Shell that makes everything after it wait for what an earlier run, cut off or killed, left running for
-    /// this environment.
+    /// Returns shell that waits for processes that a previous run, interrupted or killed, left running for this
+    /// environment.
     #[must_use]
     pub fn wait(self, subject: &Subject<'_>) -> String {
         let state = quote(&subject.state_directory());
@@ -82,9 +85,10 @@ impl Lane {
         format!("if [ -d {state} ] && command -v flock >/dev/null; then\n{take}fi\n")
     }
 
-    /// The whole script of a command: it waits for its turn, goes on only under its lease, notes that `id` began and
-    /// how it ended, ends at the first error and counts itself in the host's serial. It can call `write_whole`. A serial
-    /// that cannot be read goes on from the host's clock, more than any count can be.
+    /// Returns the whole script of a command. The script waits for its turn, continues only under its lease, records
+    /// that `id` began and how it ended, ends at the first error and increments the host's serial. The script can call
+    /// `write_whole`. If the serial cannot be read, counting continues from the host's clock, which is higher than any
+    /// count can be.
     #[must_use]
     pub fn script(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
         let (wait, state, note) = (self.wait(subject), quote(&subject.state_directory()), self.note());
@@ -110,7 +114,7 @@ trap 'code=$?; umask 077; note "$code" || :' EXIT
         )
     }
 
-    /// The same, and what `probe` reads once it is done: one round trip for both.
+    /// Returns the same script followed by `probe`, so that one round trip does both.
     #[must_use]
     pub fn script_and_probe(
         self,
@@ -128,8 +132,8 @@ trap 'code=$?; umask 077; note "$code" || :' EXIT
         )
     }
 
-    /// Shell that waits until no command works in it any more, for at most `limit`, and tells how the last one ended;
-    /// `ID begun` where it was killed.
+    /// Returns shell that waits at most `limit` until no command runs in the lane, and prints how the last command
+    /// ended: `ID begun` if it was killed.
     #[must_use]
     pub fn last(self, subject: &Subject<'_>, limit: Duration) -> String {
         let state = quote(&subject.state_directory());

@@ -1,6 +1,6 @@
-//! The lease of an environment, as the host keeps it: who works on it, under which fencing token, and when the holder
-//! last gave a sign of life. The host issues tokens, and its own clock since it started decides what has expired, so
-//! that no runner's clock matters. A script changes the host only under the lease it was sent with.
+//! Lease of an environment, as the host keeps it: the holder, its fencing token and its last heartbeat. The host issues
+//! tokens, and its own clock since boot decides which lease has expired, so that no runner's clock matters. A script
+//! changes the host only under the lease it was sent with.
 
 use super::whole::{RESERVE, WRITE_WHOLE};
 use crate::model::holder::{Holder, Owner};
@@ -8,14 +8,14 @@ use crate::model::shell::quote;
 use crate::model::token::{BELIEVED, BOUND};
 use std::time::Duration;
 
-/// How often a holder gives a sign of life.
+/// Interval of a holder's heartbeats.
 pub const BEAT: Duration = Duration::from_secs(10);
 
-/// Message and exit code of a script whose lease is lost.
+/// Exit code and message of a script whose lease is lost.
 pub const LOST: (i32, &str) = (76, "deployer: the lease is lost");
 
-/// A host's token counts only if it exceeds the last known one by less than this. No count of leases and no clock's
-/// seconds reach it.
+/// Maximum increase of a host's token over the last known one. Neither a count of leases nor a clock's seconds reach
+/// it.
 const STEP: u64 = 1 << 40;
 
 /// Returns a store's token, or 0 if no count can have reached it.
@@ -23,13 +23,14 @@ const fn believed(stored: u64) -> u64 {
     if stored < BELIEVED { stored } else { 0 }
 }
 
-/// Returns the highest token that a host may issue where `floor` is the last one that is known here.
+/// Returns the highest token that a host may issue if `floor` is the last known token.
 const fn highest(floor: u64) -> u64 {
     believed(floor) + STEP
 }
 
-/// Tells one lease of an environment from every other: its fencing token, and the random id of its owner, which leases
-/// of older deployers lack. A host that lost its count may issue a number twice, but no owner draws the same id.
+/// Unique key of one lease of an environment: its fencing token and the random id of its owner. Leases of older
+/// deployers have no owner's id. A host that lost its count may issue a number twice, but no two owners have the same
+/// id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The fencing token.
@@ -39,7 +40,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Shell that succeeds for the lease that [`READ`] read if it is this one.
+    /// Returns shell that succeeds if the lease that [`READ`] read is this one.
     fn test(&self) -> String {
         let owner = match &self.owner {
             Some(owner) => format!(r#"case "$holder" in *'{}'*) ;; *) false ;; esac"#, owner.field()),
@@ -49,49 +50,50 @@ impl Key {
     }
 }
 
-/// The lease as the host has it.
+/// Lease as the host has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its fencing token.
+    /// The lease's fencing token.
     pub token: u64,
-    /// Seconds since its holder's last heartbeat.
+    /// Seconds since the holder's last heartbeat.
     pub age: u64,
-    /// Who has it; `None` where that cannot be read.
+    /// The holder; `None` if it cannot be read.
     pub holder: Option<Holder>,
 }
 
 impl Held {
-    /// Who has it, for people.
+    /// Describes the holder for people.
     #[must_use]
     pub fn whose(&self) -> String {
         self.holder.as_ref().map_or_else(|| "another run".to_owned(), ToString::to_string)
     }
 
-    /// Whether its holder is gone: three heartbeats did not come.
+    /// Returns true if the holder is gone: three heartbeats are missing, or the process no longer runs on this machine.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.age > 3 * BEAT.as_secs() || self.holder.as_ref().is_some_and(Holder::gone)
     }
 
-    /// Tells it from every other lease.
+    /// Returns the key of the lease.
     #[must_use]
     pub fn key(&self) -> Key {
         Key { token: self.token, owner: self.holder.as_ref().and_then(|holder| holder.owner.clone()) }
     }
 }
 
-/// The host's answer to [`acquire`].
+/// Host's answer to [`acquire`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is ours, under this token.
+    /// The lease is ours, under this token.
     Ours(u64),
-    /// Another has it.
+    /// Another run has the lease.
     Held(Held),
 }
 
-/// Reads the lease into `$token`, `$beat`, `$boot`, `$holder`, `$age`; `$fresh` is empty unless it holds: it expires 60
-/// seconds after its last beat. A lease from before the host last started holds no more: what its holder began there has
-/// ended too. The function `number` succeeds for a count of leases, which no shell takes for octal.
+/// Shell that reads the lease into `$token`, `$beat`, `$boot`, `$holder` and `$age`. `$fresh` is empty unless the lease
+/// is valid. A lease expires 60 seconds after its last heartbeat. A lease from before the host's last boot is invalid:
+/// every process of its holder has ended too. The function `number` succeeds for a count of leases that no shell
+/// interprets as octal.
 const READ: &str = r#"number() { case "$1" in '' | *[!0-9]* | 0?* | ????????????????*) return 1 ;; esac; }
 token= beat= boot= holder= fresh=
 [ ! -s "$state/lease" ] || IFS=' ' read -r token beat boot holder < "$state/lease" || true
@@ -101,13 +103,14 @@ age=$((now - beat))
 [ "$boot" != "$(cat /proc/sys/kernel/random/boot_id)" ] || [ "$age" -lt 0 ] || [ "$age" -gt 60 ] || fresh=yes
 "#;
 
-/// Shell that keeps others from reading or changing the lease until the script ends.
+/// Shell that locks the lease against reading and changing until the script ends.
 const LOCK: &str = "exec 8> \"$state/lease.lock\"\ntimeout 20 flock 8 || exit 75\n";
 
-/// Shell that asks for the lease, in a subshell that prints its errors, too. `over` is a lease whose holder is known to be
-/// gone. The new token is above every trace of the last: the count, the lease itself, the note of the last command, and
-/// `floor`, the last one that is known here, and at most 2^40 above `floor`: a higher trace does not count. A host whose count
-/// is damaged says so, and goes on from its clock's seconds, more than any count can be.
+/// Returns shell that asks for the lease, in a subshell that also prints its errors. `over` is a lease whose holder is
+/// known to be gone. The new token exceeds every trace of the last token: the count, the lease itself, the records of
+/// the last commands, and `floor`, the last token known here. A trace that exceeds `floor` by 2^40 or more is ignored.
+/// A host whose count is damaged reports that and continues from its clock's seconds, which are higher than any count
+/// can be.
 #[must_use]
 pub fn acquire(holder: &Holder, over: Option<&Key>, floor: u64) -> String {
     format!(
@@ -142,16 +145,16 @@ echo "lease $token""#,
     )
 }
 
-/// A line of the answer from a host with a damaged count.
+/// Line of the answer from a host with a damaged count.
 const DAMAGED: &str = "damaged";
 
-/// Says whether an answer to [`acquire`] reports a damaged count.
+/// Returns true if an answer to [`acquire`] reports a damaged count.
 #[must_use]
 pub fn damaged(output: &[u8]) -> bool {
     output.split(|byte| *byte == b'\n').any(|line| line == DAMAGED.as_bytes())
 }
 
-/// Reads the answer of [`acquire`] with the same `floor`. Refuses a token that its script cannot issue.
+/// Reads the answer of [`acquire`] with the same `floor`. Refuses a token that the script cannot issue.
 #[must_use]
 pub fn answer(output: &[u8], floor: u64) -> Option<Answer> {
     parse(output).filter(|answer| !matches!(answer, Answer::Ours(token) if *token > highest(floor)))
@@ -172,21 +175,21 @@ pub fn parse(output: &[u8]) -> Option<Answer> {
     })
 }
 
-/// Shell that prints who has the lease, if anybody.
+/// Returns shell that prints the current lease, if there is one.
 #[must_use]
 pub fn look() -> String {
     format!("{READ}[ -z \"$fresh\" ] || printf 'held %s %s %s\\n' \"$token\" \"$age\" \"$holder\"\n")
 }
 
-/// Shell that goes on only under this lease; for the beginning of every script that changes the host.
+/// Returns shell that continues only under this lease. Every script that changes the host begins with it.
 #[must_use]
 pub fn guard(key: &Key) -> String {
     let (status, words) = LOST;
     format!("{READ}[ -n \"$fresh\" ] && {} || {{ echo {words:?} >&2; exit {status}; }}\n", key.test())
 }
 
-/// Shell that notes a sign of life of the lease's holder. After a power cut no lease holds, so it need not be synced:
-/// a disk that is busy for a minute costs nobody the lease.
+/// Returns shell that records a heartbeat of the lease's holder. The write is not synced, because no lease is valid
+/// after a power cut. A disk that is busy for a minute therefore costs nobody the lease.
 #[must_use]
 pub fn beat(key: &Key) -> String {
     format!(
@@ -195,7 +198,7 @@ pub fn beat(key: &Key) -> String {
     )
 }
 
-/// Shell that gives the lease back, and fills the reserve that the work under it may have used.
+/// Returns shell that gives the lease back and refills the reserve that the work may have used.
 #[must_use]
 pub fn release(key: &Key) -> String {
     format!("umask 077\n{LOCK}{}rm -f \"$state/lease\"\n{RESERVE}", guard(key))

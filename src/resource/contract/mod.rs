@@ -1,4 +1,4 @@
-//! How deployer works on any host: commands and their lanes, leases, records, framed output, guarded files.
+//! Rules for working on any host: commands and their lanes, leases, records, framed output, guarded files.
 
 pub mod claims;
 pub(crate) mod exclusive;

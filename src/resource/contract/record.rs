@@ -1,5 +1,5 @@
-//! What the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its
-//! digest key and the release that last converged. Never holds a secret, only keyed digests.
+//! Records that the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its digest
+//! key and the release that last converged. The records hold no secrets, only keyed digests.
 
 use crate::manifest::environment::Environment;
 use crate::model::checked::{self, ImageId, ReleaseId};
@@ -9,35 +9,35 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The format these records are written in.
+/// Format in which these records are written.
 pub const FORMAT: u32 = 1;
 
-/// Whose directory this is.
+/// Marker that names the owner of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// Format of everything beside it.
+    /// Format of all records in the directory.
     pub version: u32,
     /// The project.
     pub project: String,
     /// The environment.
     pub environment: String,
-    /// Whether it is left alone until resumed.
+    /// True if the environment is suspended.
     #[serde(default)]
     pub suspended: bool,
-    /// Whether it may not be destroyed.
+    /// True if the environment must not be destroyed.
     #[serde(default)]
     pub protect: bool,
 }
 
 impl Marker {
-    /// Reads a marker as a host has it; `None` where it is not JSON of this form, or names what cannot be a name.
+    /// Reads a marker from a host. Returns `None` if it is not JSON of this form, or contains an invalid name.
     #[must_use]
     pub fn read(json: &str) -> Option<Self> {
         let marker = serde_json::from_str::<Self>(json).ok();
         marker.filter(|marker| checked::is_plain(&marker.project) && checked::is_plain(&marker.environment))
     }
 
-    /// The marker of an environment.
+    /// Returns the marker of an environment.
     #[must_use]
     pub fn of(environment: &Environment, suspended: bool, protect: bool) -> Self {
         Self {
@@ -50,38 +50,38 @@ impl Marker {
     }
 }
 
-/// A release as the host has it.
+/// Release as the host has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRecord {
-    /// Format.
+    /// The format of the record.
     pub version: u32,
-    /// Its id; begins with the time of making, by its maker's clock.
+    /// The release's id, which begins with the creation time, by the clock of the runner that made the release.
     pub id: String,
-    /// The host's serial when it was made: a later release has a higher one, whatever the clocks of its makers say.
+    /// The host's serial when the release was made. A later release has a higher one, whatever the runners' clocks are.
     #[serde(default)]
     pub order: u64,
-    /// Digest over everything it was made from; equal inputs have equal digests.
+    /// Digest of all inputs of the release. Equal inputs have equal digests.
     pub digest: String,
-    /// The host directory its files lie in.
+    /// The host directory that contains the release's files.
     pub directory: String,
-    /// Compose project.
+    /// The Compose project.
     pub project: String,
-    /// Compose files, relative to the directory.
+    /// The Compose files, relative to the directory.
     pub compose_files: Vec<String>,
-    /// The files it owns.
+    /// The files that the release owns.
     pub files: BTreeMap<Utf8PathBuf, FileRecord>,
-    /// The directories that its services write to.
+    /// The directories that the release's services write to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub directories: Directories,
-    /// Its services; empty until it was validated.
+    /// The release's services; empty until the release was validated.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceRecord>,
-    /// Image → its digest at its registry, of those that follow their tag there; empty until it was switched to.
+    /// Image → its digest at its registry, for the images that follow their tag. Empty until the switch to the release.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pulled: BTreeMap<String, String>,
 }
 
-/// One digest for the inputs of a release and what registries had under its images' tags.
+/// Returns one digest of a release's inputs and of the registries' digests for its images' tags.
 #[must_use]
 pub fn identity(digest: &str, pulled: &BTreeMap<String, String>) -> String {
     if pulled.is_empty() {
@@ -91,18 +91,18 @@ pub fn identity(digest: &str, pulled: &BTreeMap<String, String>) -> String {
     blake3::hash(images.as_bytes()).to_hex()[..16].to_owned()
 }
 
-/// Most entries of each list of a record, and ports of a release in all.
+/// Limit of the number of entries of each list of a record, and of all ports of a release.
 const ENTRIES: usize = 200_000;
 
 impl ReleaseRecord {
-    /// Reads a record as a host has it; `None` where it is not JSON of this form, or holds a name, an id or a path that
-    /// is none.
+    /// Reads a record from a host. Returns `None` if it is not JSON of this form, or contains an invalid name, id or
+    /// path.
     #[must_use]
     pub fn read(json: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Self>(json).ok().filter(|record| record.version > FORMAT || record.is_sound())
     }
 
-    /// Says whether everything in it is of the form that we write.
+    /// Returns true if every value in the record has the form that we write.
     fn is_sound(&self) -> bool {
         let files = self.files.iter().all(|(path, file)| checked::is_relative(path) && file.is_sound());
         let services = self.services.iter().all(|(name, service)| checked::is_service(name) && service.is_sound());
@@ -120,19 +120,19 @@ impl ReleaseRecord {
             && pulled
     }
 
-    /// What tells it from every other release: its inputs, and the images that its tags led to.
+    /// Returns the identity of the release: a digest of its inputs and of the images to which its tags resolved.
     #[must_use]
     pub fn identity(&self) -> String {
         identity(&self.digest, &self.pulled)
     }
 
-    /// Its place among the releases of a host, for sorting.
+    /// Returns the sort key of the release among the releases of a host.
     #[must_use]
     pub fn age(&self) -> (u64, &str) {
         (self.order, &self.id)
     }
 
-    /// Whether it converged once, so that the host knows all it takes to run it again.
+    /// Returns true if the release converged once, so that the host has everything needed to run it again.
     #[must_use]
     pub fn restorable(&self) -> bool {
         self.services.values().any(|service| service.end.is_some())
@@ -142,12 +142,12 @@ impl ReleaseRecord {
 /// One file of a release on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Mode and digest, as in the facts.
+    /// Mode and digest, in the form of the facts.
     pub value: String,
-    /// The release that last wrote it. A service that reads it is recreated when this moves, also where
-    /// the content only came back to what it was.
+    /// The release that last wrote the file. A service that reads the file is recreated when this changes, even if the
+    /// content only returned to a previous state.
     pub placed: String,
-    /// Its length; the look at a host searches for these fields in this order. Former versions did not note it.
+    /// The file's length. The probe searches for these fields in this order. Former versions did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
@@ -161,37 +161,39 @@ impl FileRecord {
 /// One service of a release on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRecord {
-    /// Its image as the Compose file names it.
+    /// The image as the Compose file names it.
     pub image: String,
-    /// Shipped files that it mounts or reads, below the directory.
+    /// Shipped files that the service mounts or reads, relative to the directory.
     pub reads: Vec<Utf8PathBuf>,
-    /// Keyed digest of what Compose itself writes into its containers: configs and secrets that stand in the Compose
-    /// file or in a variable.
+    /// Keyed digest of the data that Compose itself writes into the service's containers: configs and secrets whose
+    /// content is in the Compose file or in a variable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<String>,
-    /// Its mounts from below the application's directory, also of volumes, configs and secrets that lead there.
+    /// Mounts from below the application's directory, including volumes, configs and secrets that lead there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Utf8PathBuf>,
-    /// Its mounts from anywhere else on the host, absolute: true where it may write there. The root directory is left out.
+    /// Mounts from anywhere else on the host, as absolute paths: true if the service may write there. The root
+    /// directory is left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outside: BTreeMap<Utf8PathBuf, bool>,
-    /// Host ports it publishes.
+    /// Host ports that the service publishes.
     pub ports: Vec<PublishedPort>,
-    /// How many containers it has.
+    /// Number of containers.
     pub replicas: u32,
-    /// Whether it only runs before the switch to its release.
+    /// True if the service only runs before the switch to its release.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before: bool,
-    /// How it ended when the release converged: `healthy`, `running` or `completed`.
+    /// State of the service when the release converged: `healthy`, `running` or `completed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// Compose's own digest of the definition of its containers, read from them.
+    /// Compose's own digest of the containers' definition, read from the containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// The image's id on the host, read from its containers: what its name led to when the release converged.
+    /// Id of the image on the host, read from the containers: the image to which the name resolved when the release
+    /// converged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
-    /// Keyed digest of what its image is built from on the host, where it is.
+    /// Keyed digest of the inputs of the image's build, if the image is built on the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
 }
@@ -201,7 +203,7 @@ impl ServiceRecord {
         let hex = |text: &Option<String>| text.as_deref().is_none_or(checked::is_hex);
         (self.image.is_empty() || checked::is_image(&self.image))
             && self.reads.iter().all(|path| checked::is_relative(path))
-            // The directory itself is an empty path.
+            // An empty path means the directory itself.
             && self.mounts.iter().all(|path| path.as_str().is_empty() || checked::is_relative(path))
             && self.outside.keys().all(|path| checked::is_absolute(path.as_str()))
             && self.ports.iter().all(PublishedPort::is_sound)
@@ -211,31 +213,31 @@ impl ServiceRecord {
     }
 }
 
-/// Says whether an image's name leads to a digest of a registry.
+/// Returns true if an image's name and digest have the form of a pulled image.
 fn is_pulled(image: &str, digest: &str) -> bool {
     checked::is_image(image) && ImageId::parse(digest).is_some()
 }
 
-/// Inputs that are not to be tried again until they change.
+/// Rejected inputs, which are not tried again until they change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// Digest of the inputs, as in [`ReleaseRecord::digest`].
     pub digest: String,
-    /// And what the tags of its images led to, as in [`ReleaseRecord::pulled`].
+    /// Digests to which the tags of the images resolved, as in [`ReleaseRecord::pulled`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pulled: BTreeMap<String, String>,
-    /// The release that was made of them.
+    /// The release that was made from the inputs.
     pub release: String,
-    /// Who turned it down.
+    /// The origin of the rejection.
     pub by: Rejection,
-    /// Why, for people.
+    /// The reason, for people.
     pub message: String,
-    /// When.
+    /// The time of the rejection.
     pub at: jiff::Timestamp,
 }
 
 impl Rejected {
-    /// Reads the list of them that a host keeps, without those that are not of the form that we write.
+    /// Reads the list of rejections that a host keeps. Ignores entries that do not have the form that we write.
     #[must_use]
     pub fn read_list(json: &str) -> Vec<Self> {
         let mut all: Vec<Self> = serde_json::from_str(json).unwrap_or_default();
@@ -247,29 +249,29 @@ impl Rejected {
         all
     }
 
-    /// Whether it is this release that was turned down.
+    /// Returns true if the rejection is of this release.
     #[must_use]
     pub fn is_of(&self, release: &ReleaseRecord) -> bool {
         self.digest == release.digest && self.pulled == release.pulled
     }
 }
 
-/// Who turned a release down.
+/// Origin of a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rejection {
-    /// It did not become healthy.
+    /// The release did not become healthy.
     Health,
-    /// Somebody rolled it back by name.
+    /// Somebody rolled the release back by name.
     Hand,
 }
 
 /// A port that Compose publishes on the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PublishedPort {
-    /// Host address it binds; empty for all.
+    /// The host address that the port binds; empty for all addresses.
     pub address: String,
-    /// Port on the host.
+    /// The port on the host.
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: String,
@@ -282,13 +284,13 @@ impl PublishedPort {
     }
 }
 
-/// Keys the digests of secrets, so that the store alone reveals nothing. Made on the host; held in
-/// memory only.
+/// Key for the digests of secrets, so that the store alone reveals nothing. The key is made on the host and held only
+/// in memory.
 #[derive(Clone)]
 pub struct DigestKey([u8; 32]);
 
 impl DigestKey {
-    /// A key from its 32 bytes.
+    /// Returns a key from its 32 bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -300,7 +302,7 @@ impl DigestKey {
         blake3::Hash::from_hex(text.trim()).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
-    /// The digest of secret content whose SHA-256 is given: keyed BLAKE3, first 16 bytes in hex.
+    /// Returns the digest of secret content, given the content's SHA-256: keyed BLAKE3, first 16 bytes in hexadecimal.
     #[must_use]
     pub fn digest(&self, sha256: &[u8; 32]) -> String {
         blake3::keyed_hash(&self.0, sha256).to_hex()[..32].to_owned()

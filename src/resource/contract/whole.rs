@@ -1,12 +1,14 @@
-//! Small files of ours on a host: written whole or not at all, whatever its disk does, and also on a full one.
+//! Small files of ours on a host. A write either replaces the whole file or changes nothing, and it works even on a
+//! full disk.
 
-/// Bytes that each environment keeps on its host for small files of ours on a full disk.
+/// Bytes that each environment reserves on its host for small files of ours on a full disk.
 pub const RESERVED: usize = 64 << 10;
 
-/// Shell function `write_whole FILE FORMAT TEXT [MODE]`: FILE holds what `printf FORMAT TEXT` prints, or still what it
-/// held before, and then the function fails with the disk's own words. It writes next to FILE, syncs, reads back and
-/// renames. Where that fails it frees the environment's reserve and tries once more. `$flush` replaces `sync`, for what
-/// need not outlast a power cut. FILE is in a directory that only root can write.
+/// Shell function `write_whole FILE FORMAT TEXT [MODE]`. Afterwards, FILE contains the output of `printf FORMAT TEXT`.
+/// If that fails, FILE keeps its previous content, and the function fails with the system's own message. The function
+/// writes next to FILE, syncs, reads back and renames. If the write fails at first, the function frees the
+/// environment's reserve and tries once more. `$flush` replaces `sync` for files that need not survive a power cut.
+/// FILE must be in a directory that only root can write to.
 pub const WRITE_WHOLE: &str = r#"write_new() {
   printf "$2" "$3" | cat > "$1.new" && "${flush:-sync}" "$1.new" || return 1
   [ "$(cat "$1.new" && echo .)" = "$(printf "$2" "$3" && echo .)" ] ||
@@ -21,8 +23,8 @@ write_whole() {
 }
 "#;
 
-/// Shell that fills the reserve of an environment that the host was claimed for, as far as there is room, and removes
-/// it from a host that is no longer claimed.
+/// Shell that fills the reserve of an environment that has claimed the host, as far as space permits, and removes the
+/// reserve from a host that is no longer claimed.
 pub(super) const RESERVE: &str = r#"if [ ! -s "$state/key" ]; then
   rm -f "$state/reserve"
 elif [ "$({ wc -c < "$state/reserve"; } 2>/dev/null || echo 0)" -lt 65536 ]; then

@@ -1,5 +1,5 @@
-//! Whether containers see who really talks to them over IPv6. Engines before 27 show them the address of Docker's own
-//! gateway instead, unless their configuration says otherwise. Never drops what else the owner configured.
+//! Addresses of IPv6 peers as containers see them. Engines before 27 show containers the address of Docker's own
+//! gateway instead of the peer's, unless their configuration says otherwise. Other settings of the owner are kept.
 
 use super::parse_version;
 use crate::manifest::environment::{Environment, Source};
@@ -10,21 +10,22 @@ use crate::model::state::Facts;
 use crate::resource::{HostFacts, Subject};
 use serde_json::{Map, Value, json};
 
-/// What the host says about it.
+/// IPv6 configuration of the host's engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// `daemon.json` on one line, where there is one.
+    /// `daemon.json` on one line, if it exists.
     pub configuration: Option<String>,
-    /// Whether the engine keeps rules for IPv6.
+    /// True if the engine keeps firewall rules for IPv6.
     pub rules: bool,
 }
 
-/// The first version that does it by itself.
+/// First version that shows the peers' addresses by default.
 const BY_ITSELF: (u32, u32) = (27, 0);
 const FACT: &str = "ipv6";
 const ON: &str = "true addresses";
 
-/// The shell that reads it, where anybody asks.
+/// Returns the shell that reads this configuration, or no shell if neither the manifest nor the application needs IPv6
+/// addresses.
 pub fn probe(subject: &Subject<'_>) -> &'static str {
     if !matters(subject.environment) {
         return "";
@@ -34,25 +35,25 @@ if [ -e /etc/docker/daemon.json ]; then printf 'daemon %s\n' "$(tr '\n' ' ' < /e
 if ip6tables -w 5 -t nat -nL DOCKER >/dev/null 2>&1; then echo ip6tables; fi"#
 }
 
-/// Whether the manifest asks for it, or the application would be the better for it.
+/// Returns true if the manifest asks for IPv6 addresses, or the application benefits from them.
 fn matters(environment: &Environment) -> bool {
     environment.engine.ipv6 == Some(true) || peers(environment)
 }
 
-/// Whether the application records the addresses of who talks to it.
+/// Returns true if the application records the addresses of its peers.
 fn peers(environment: &Environment) -> bool {
     let source = environment.application.as_ref().map(|application| &application.source);
     matches!(source, Some(Source::Tracker(tracker)) if tracker.ipv6)
 }
 
-/// The fact as it is to be: there only where the manifest asks for it.
+/// Adds the desired fact, if the manifest asks for it.
 pub fn desired(subject: &Subject<'_>, facts: &mut Facts) {
     if subject.environment.engine.ipv6 == Some(true) {
         facts.insert(FACT.to_owned(), ON.to_owned());
     }
 }
 
-/// The fact as it is.
+/// Adds the observed fact, if the manifest asks for it.
 pub fn observed(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts) {
     if subject.environment.engine.ipv6 == Some(true) && host.engine.server.is_some() {
         let value = if is_on(host) { ON } else { "the gateway's address" };
@@ -72,15 +73,15 @@ fn configuration(seen: &Seen) -> Result<Map<String, Value>, serde_json::Error> {
     text.map_or_else(|| Ok(Map::new()), serde_json::from_str)
 }
 
-/// Refuses a configuration that is not to be understood.
+/// Refuses a configuration that cannot be parsed.
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let error = configuration(&host.engine.ipv6).err().filter(|_| subject.environment.engine.ipv6 == Some(true))?;
     let message = format!("/etc/docker/daemon.json on the host is not JSON: {error}");
     Some(Failure::new(Reason::EngineFailed, message).hint("Mend the file, or remove configure.engine.ipv6"))
 }
 
-/// Shell that configures it before the engine is started or, where it runs already, restarts it. An engine that
-/// deployer installs has no owner yet whom that could disturb.
+/// Returns shell that configures the engine before it starts, or restarts an engine that already runs. An engine that
+/// deployer installs has no users yet whom the change could disturb.
 pub fn change(subject: &Subject<'_>, host: &HostFacts, installs: bool) -> String {
     let wanted = match subject.environment.engine.ipv6 {
         Some(wanted) => wanted,
@@ -100,7 +101,7 @@ pub fn change(subject: &Subject<'_>, host: &HostFacts, installs: bool) -> String
     )
 }
 
-/// What a reader of the plan should know: that restarts the engine, or that peers will not be told apart.
+/// Adds a remark for readers of the plan: the change restarts the engine, or IPv6 peers will all have the same address.
 pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     for change in changes {
         if change.fact == FACT && host.engine.server.is_some() {

@@ -1,5 +1,5 @@
-//! Engine: a Docker engine with Compose v2 that is new enough, running, and started at boot. Never
-//! replaces an engine that is good enough, whoever installed it.
+//! Engine: a Docker engine with Compose v2 that is recent enough, runs, and is started at boot. An engine that is
+//! recent enough is kept, whoever installed it.
 
 mod ipv6;
 
@@ -16,29 +16,30 @@ use crate::model::state::Facts;
 
 /// Docker's signing key for its apt repositories, fingerprint 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
 const DOCKER_KEY: &str = include_str!("../../../templates/docker-apt-key.asc");
-/// Most of the engine's configuration that is read, in bytes.
+/// Limit of the engine's configuration that is read, in bytes.
 const CONFIGURATION: usize = 1 << 20;
-/// The lowest Compose that is good enough: the first that writes what we read (`config --format json`).
+/// Lowest usable Compose version: the first one that writes the format that we read (`config --format json`).
 const COMPOSE_MINIMUM: (u32, u32) = (2, 17);
 
-/// What the host has of Docker.
+/// Docker on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Whether a `docker` program is there.
+    /// True if a `docker` program exists.
     pub client: bool,
-    /// The running engine's version.
+    /// The version of the running engine.
     pub server: Option<String>,
-    /// The Compose plugin's version.
+    /// The version of the Compose plugin.
     pub compose: Option<String>,
-    /// Whether systemd starts it at boot.
+    /// True if systemd starts the engine at boot.
     pub enabled: bool,
-    /// Whether Docker's own packages (`docker-ce`) are installed.
+    /// True if Docker's own packages (`docker-ce`) are installed.
     pub docker_ce: bool,
-    /// What containers see of who talks to them over IPv6.
+    /// The addresses of IPv6 peers that containers see.
     pub ipv6: ipv6::Seen,
 }
 
-/// The shell that reads it. Compose is started from where Docker finds it: `docker compose` starts it twice.
+/// Returns the shell that reads the state of Docker. The shell starts Compose from Docker's plugin directories, because
+/// `docker compose` starts Compose twice.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let engine = r#"if command -v docker >/dev/null; then
@@ -75,12 +76,12 @@ pub fn parse(output: &[u8]) -> Seen {
     seen
 }
 
-/// Returns a version in one word; what is none is older than all.
+/// Returns a version as one word. An unreadable version counts as older than all others.
 fn version(value: &str) -> String {
     value.split(char::is_whitespace).next().and_then(checked::word).unwrap_or("unreadable").to_owned()
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::from([
@@ -94,7 +95,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let seen = &host.engine;
@@ -119,30 +120,31 @@ fn at_least((major, minor): (u32, u32)) -> String {
     format!("{major}.{minor} or newer")
 }
 
-/// The wanted value where the version is new enough, so that equality is meaning; else the version.
+/// Returns the desired value if the version is recent enough, so that equal values mean equal states; otherwise the
+/// version.
 fn judged(version: &str, minimum: (u32, u32)) -> String {
     if parse_version(version) >= Some(minimum) { at_least(minimum) } else { version.to_owned() }
 }
 
-/// The first two numbers of a version, packaging text ignored (`26.1.5+dfsg1` → 26.1).
+/// Returns the first two numbers of a version and ignores packaging text (`26.1.5+dfsg1` → 26.1).
 #[must_use]
 pub fn parse_version(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next().and_then(Result::ok).unwrap_or(0)))
 }
 
-/// How the engine gets there.
+/// Means of installing the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Means {
-    /// It is installed: start it and enable it.
+    /// The engine is installed and only needs to be started and enabled.
     Start,
-    /// The distribution's packages, by name.
+    /// Packages of the distribution, by name.
     Distribution(&'static str),
     /// Docker's repository.
     Docker,
 }
 
-/// What a distribution packages: its engine's version and the packages that bring it with Compose v2.
+/// Returns a distribution's engine version and the packages that provide it with Compose v2.
 fn packaged(os: &str, version: &str) -> Option<((u32, u32), &'static str)> {
     match (os, version) {
         ("debian", "13") => Some(((26, 1), "docker.io docker-cli docker-compose")),
@@ -188,7 +190,7 @@ fn means(subject: &Subject<'_>, host: &HostFacts) -> Result<Means, Failure> {
     }
 }
 
-/// Refuses what cannot be installed or started.
+/// Refuses a host on which the engine cannot be installed or started.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let means = match means(subject, host) {
@@ -212,7 +214,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     access::crowded("/var/lib/docker", host.access.room.engine, 1 << 30, "the Docker engine needs")
 }
 
-/// Installs and starts it.
+/// Installs and starts the engine.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let Ok(means) = means(subject, host) else { return Vec::new() };

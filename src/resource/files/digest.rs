@@ -1,5 +1,5 @@
-//! What is compared of files and of whole releases: modes and digests, keyed where the content is secret.
-//! Never lets a secret's own digest out.
+//! Values for comparing files and whole releases: modes and digests. Digests of secret content are keyed. The plain
+//! digest of a secret does not leave this module.
 
 use super::SEED;
 use crate::model::digest::Digest;
@@ -10,7 +10,7 @@ use crate::resource::{HostFacts, Subject};
 use camino::Utf8Path;
 use data_encoding::HEXLOWER;
 
-/// Mode and digest in one word, keyed where the content is secret.
+/// Returns mode and digest in one text, keyed if the content is secret.
 pub(super) fn value(mode: u32, sha256: &[u8; 32], key: Option<&DigestKey>) -> String {
     key.map_or_else(
         || format!("{mode:04o} sha256:{}", &HEXLOWER.encode(sha256)[..32]),
@@ -25,32 +25,32 @@ pub(super) fn wanted(file: &File, key: &DigestKey) -> Option<String> {
     file.sha256.map(|sha256| value(file.mode, &sha256, file.secret.then_some(key)))
 }
 
-/// Says whether a recorded value is of this very file. A file that became secret, or ceased to be, has a digest of the
-/// other form: that alone is no change.
+/// Returns true if a recorded value is of this very file. A file that became secret, or is no longer secret, has a
+/// digest of the other form. That alone is no change.
 pub(super) fn is_of(recorded: &str, file: &File, key: &DigestKey) -> bool {
     let same = |sha256| [None, Some(key)].into_iter().any(|key| value(file.mode, &sha256, key) == recorded);
     if file.seed { recorded == SEED } else { file.sha256.is_some_and(same) }
 }
 
-/// The value of a file in a release's record: the one that is recorded, as long as the file is the same.
+/// Returns the value of a file for a release's record: the recorded value as long as the file is the same.
 pub(super) fn kept(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path, file: &File) -> Option<String> {
     let key = key(subject, host);
     let recorded = host.files.recorded(path).filter(|recorded| is_of(&recorded.value, file, key));
     recorded.map(|recorded| recorded.value.clone()).or_else(|| wanted(file, key))
 }
 
-/// The key that digests of this environment's secrets are made with.
+/// Returns the key for the digests of this environment's secrets.
 #[must_use]
 pub fn key<'a>(subject: &'a Subject<'_>, host: &'a HostFacts) -> &'a DigestKey {
     host.access.key.as_ref().unwrap_or(subject.fallback_key)
 }
 
-/// Whether a recorded file was secret.
+/// Returns true if a recorded file was secret.
 pub(super) fn is_keyed(record: &FileRecord) -> bool {
     record.value.contains(" keyed:")
 }
 
-/// Digest over everything a release is made from. `None` where a secret could not be resolved.
+/// Returns the digest of everything that a release is made from, or `None` if a secret could not be resolved.
 #[must_use]
 pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
@@ -77,8 +77,8 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     Some(digest.finish().to_hex()[..16].to_owned())
 }
 
-/// The same, with what registries have now where that is other than what the live release runs with. What waits on the
-/// host takes it as it is.
+/// Returns the same digest, combined with the registries' current digests if they differ from those of the live
+/// release. A staged release keeps the plain digest.
 pub(in crate::resource) fn identity(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     let digest = digest(subject, host)?;
     let moved = host.files.staged.is_none() && registry::moved(subject, host);

@@ -1,5 +1,5 @@
-//! Files: every path of the release is on the host as released: staged first, live once the services were
-//! switched. Never touches a path that no release of ours holds.
+//! Files: every path of the release is on the host as released. Files are staged first and go live when the services
+//! are switched. Paths that no release of ours contains are not touched.
 
 mod digest;
 mod on_host;
@@ -26,66 +26,66 @@ use camino::{Utf8Path, Utf8PathBuf};
 use digest::{is_keyed, is_of, wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Ends the list of paths in a script; no relative path can look like it.
+/// Terminator of the list of paths in a script. No relative path can look like it.
 const END: &str = "/.";
-/// The value of a file that is sent once and then the host's own.
+/// Value of a file that is sent once and then belongs to the host.
 pub(super) const SEED: &str = "seed";
 
-/// The fact that another release is wanted; no file has such a path.
+/// Name of the fact that another release is wanted. No file has such a path.
 const RELEASE: &str = "release/";
-/// Marks a file that no release of ours put there.
+/// Suffix for a file that no release of ours put there.
 const FOREIGN: &str = " (not ours)";
 
-/// What the host has of our releases.
+/// State of our releases on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The release that last converged.
     pub current: Option<ReleaseRecord>,
     /// The release whose switch began and has not converged.
     pub swapping: Option<ReleaseRecord>,
-    /// The release that is staged and validated, waiting for its switch.
+    /// The release that is staged and validated and waits for its switch.
     pub staged: Option<Staged>,
-    /// Inputs that are not to be tried again.
+    /// Inputs that are not tried again.
     pub rejected: Vec<Rejected>,
-    /// What releases put there, as the switch notes it before it begins: also those of a release whose
-    /// own record a later one replaced before its files were gone.
+    /// Paths that releases put there, as recorded before each switch begins. Included are the paths of a release whose
+    /// record was replaced by a later one before the release's files were removed.
     pub noted: BTreeSet<Utf8PathBuf>,
-    /// What services of any release mounted from below the application's directory, and absolute paths elsewhere that they could
-    /// write to, as their start notes it before it begins.
+    /// Paths below the application's directory that services of any release mounted, and absolute paths elsewhere that
+    /// they could write to, as recorded before each start begins.
     pub mounted: BTreeSet<Utf8PathBuf>,
-    /// The things in the application's directory under the paths asked for.
+    /// The objects in the application's directory under the requested paths.
     pub live: BTreeMap<Utf8PathBuf, OnHost>,
 }
 
-/// A staged release.
+/// Staged release.
 #[derive(Clone, Debug)]
 pub struct Staged {
-    /// Its record.
+    /// The release's record.
     pub record: ReleaseRecord,
-    /// Compose's resolved model of it. Holds secrets: never stored, never printed.
+    /// Compose's resolved model of the release. The model holds secrets and is neither stored nor printed.
     pub model: super::compose::model::Model,
 }
 
 impl Seen {
-    /// Every path that a release of ours put there.
+    /// Returns every path that a release of ours put there.
     #[must_use]
     pub fn owned(&self) -> BTreeSet<&Utf8PathBuf> {
         self.begun().flat_map(|record| record.files.keys()).chain(&self.noted).collect()
     }
 
-    /// Returns those paths without seeds: a seed belongs to the host once it was sent.
+    /// Returns those paths without seeds. A seed belongs to the host once it was sent.
     #[must_use]
     pub fn removable(&self) -> BTreeSet<&Utf8PathBuf> {
         let seed = |path: &&Utf8PathBuf| self.recorded(path).is_some_and(|file| file.value == SEED);
         self.owned().into_iter().filter(|path| !seed(path)).collect()
     }
 
-    /// The releases whose switch began: the newer one first.
+    /// Returns the releases whose switch began, the newer one first.
     pub fn begun(&self) -> impl Iterator<Item = &ReleaseRecord> {
         [&self.swapping, &self.current].into_iter().flatten()
     }
 
-    /// The release that was staged last.
+    /// Returns the release that was staged last.
     #[must_use]
     pub fn newest(&self) -> Option<&ReleaseRecord> {
         self.staged.as_ref().map(|staged| &staged.record).or_else(|| self.begun().next())
@@ -96,29 +96,29 @@ impl Seen {
     }
 }
 
-/// The rejection that stands in the way of what the manifest wants; the live release is kept instead.
+/// Returns the rejection of the inputs that the manifest wants now. The live release is kept instead.
 #[must_use]
 pub fn held<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Rejected> {
     host.files.begun().next().filter(|_| !subject.retry)?;
     let wanted = digest(subject, host)?;
-    // What runs as it is wanted is not turned down, whatever was tried between.
+    // If the live release is the wanted one, it is not rejected, whatever was tried in between.
     if host.files.begun().next().is_some_and(|live| live.digest == wanted && !registry::moved(subject, host)) {
         return None;
     }
     host.files.rejected.iter().find(|rejected| rejected.digest == wanted && registry::same(host, rejected))
 }
 
-/// The live release, where the wanted one is held back.
+/// Returns the live release if the wanted one is rejected.
 pub(super) fn kept<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a ReleaseRecord> {
     host.files.begun().next().filter(|_| held(subject, host).is_some())
 }
 
-/// Paths as lines of a script's list.
+/// Returns paths as lines of a script's list.
 pub fn lines<'a>(paths: impl IntoIterator<Item = &'a Utf8PathBuf>) -> String {
     paths.into_iter().fold(String::new(), |text, path| text + path.as_str() + "\n")
 }
 
-/// The facts as they are to be. A file whose secret could not be resolved is not compared.
+/// Returns the desired facts. A file whose secret could not be resolved is not compared.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if let Some(kept) = kept(subject, host) {
@@ -129,7 +129,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// The facts as they are: of the staged release where one waits, else of the live files.
+/// Returns the observed facts: of the staged release if there is one, otherwise of the live files.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if let Some(kept) = kept(subject, host) {
@@ -140,16 +140,16 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// The digests of the release on the host and of the wanted one, where they differ though no file does: another
-/// order of the Compose files, another archive, a seed less, another image at its registry. It has to be staged all
-/// the same.
+/// Returns the digests of the release on the host and of the wanted one, if they differ although no file does: another
+/// order of the Compose files, another archive, one seed fewer, another image at its registry. Such a release still
+/// needs to be staged.
 fn other_release(subject: &Subject<'_>, host: &HostFacts) -> Option<(String, String)> {
     let wanted = identity(subject, host)?;
     let seen = &host.files.newest()?.digest;
     (*seen != wanted && seen_files(subject, host) == wanted_files(subject, host)).then(|| (seen.clone(), wanted))
 }
 
-/// What is live of a release that is kept.
+/// Returns the live files of a release that is kept.
 fn kept_files(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord) -> Facts {
     let key = key(subject, host);
     let found = |path: &Utf8PathBuf| match kept.files.get(path) {
@@ -167,7 +167,7 @@ fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let key = key(subject, host);
     let fact = |(path, file): (&Utf8PathBuf, &File)| Some((path.to_string(), wanted(file, key)?));
     let mut facts: Facts = release.files.iter().filter_map(fact).collect();
-    // A release that waits holds all of its files; where none does, what the host keeps is wanted as it is.
+    // A staged release contains all of its files. Without one, the files that belong to the host are wanted unchanged.
     let kept = if host.files.staged.is_some() { BTreeSet::new() } else { drift::kept_files(subject, host) };
     if !kept.is_empty() {
         let seen = seen_files(subject, host);
@@ -181,7 +181,7 @@ fn wanted_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Whether a file is neither as the last release put it there nor as one that is on its way does.
+/// Returns true if a file matches neither the last release nor one whose switch has begun.
 pub(super) fn changed_by_hand(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path) -> bool {
     let live = host.files.live.get(path);
     let mut records = host.files.begun().filter_map(|record| record.files.get(path)).peekable();
@@ -213,7 +213,7 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
         let seeded = recorded.is_some_and(|record| record.value == SEED);
         let found = match (file, live) {
             (Some(file), live) if file.seed => (seeded || live.is_some()).then(|| SEED.to_owned()),
-            // Docker makes a directory where a file to be mounted is missing.
+            // Docker creates a directory if a file that a service mounts is missing.
             (_, Some(OnHost::Other(Obstacle::Directory))) if recorded.is_none() => None,
             (None, _) if seeded => None,
             (file, Some(live)) => {
@@ -221,12 +221,12 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
                     |file: &File| file.sha256.is_some_and(|sha256| *live == OnHost::File { mode: file.mode, sha256 });
                 let secret = match file {
                     Some(file) if same(file) => file.secret,
-                    // What it replaces may be a secret, also where it is none itself.
+                    // The replaced file may be a secret, even if the new file is not.
                     Some(file) => file.secret || recorded.is_some_and(is_keyed),
                     None => recorded.is_none_or(is_keyed),
                 };
                 let value = live.value(secret.then_some(key));
-                // Also where it is as wanted: a release has to take it over before it counts.
+                // This also applies to a file that matches: a release must take it over before it counts.
                 Some(if recorded.is_some() { value } else { value + FOREIGN })
             }
             (_, None) => None,
@@ -236,8 +236,8 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// The record of the release that is wanted. A file that is live as wanted keeps its placement; all
-/// others are placed anew, so that the services that read them are recreated.
+/// Returns the record of the wanted release. A live file that matches keeps its placement. All other files are placed
+/// again, so that the services that read them are recreated.
 fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRecord> {
     let (release, application) = (subject.release?, subject.environment.application.as_ref()?);
     let live = seen_files(subject, &unstaged(host));
@@ -274,7 +274,7 @@ pub fn staged_as_wanted<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Optio
     host.files.staged.as_ref().filter(|staged| staged.record.digest == wanted)
 }
 
-/// Refuses a release for which there is no room where it is staged.
+/// Refuses a release if the staging directory has too little free space.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if held(subject, host).is_some() {
@@ -284,7 +284,8 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     access::crowded(&subject.state_directory(), host.access.room.state, need, "the files need")
 }
 
-/// Refuses a release for which there is no room where it goes live: the old files go after the new ones came.
+/// Refuses a release if the application's directory has too little free space: old files are removed only after the new
+/// ones are placed.
 #[must_use]
 pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if held(subject, host).is_some() {
@@ -301,17 +302,17 @@ pub fn live_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
     access::crowded(application.host_directory.as_str(), host.access.room.application, need, "the files need")
 }
 
-/// What files take up on a disk: whole blocks, and some room for what stands beside them.
+/// Returns the disk space that files need: whole blocks, and some space for additional files.
 fn size<'a>(files: impl Iterator<Item = &'a File>) -> u64 {
     files.map(|file| file.bytes.next_multiple_of(4096)).sum::<u64>() + (1 << 20)
 }
 
-/// The host as it is without what is staged.
+/// Returns the host's facts without the staged release.
 fn unstaged(host: &HostFacts) -> HostFacts {
     HostFacts { files: Seen { staged: None, ..host.files.clone() }, ..host.clone() }
 }
 
-/// Puts the files of a kept release back in place, from what the host has of it. They count as placed by `id`, so that
+/// Puts the files of a kept release back in place from the host's copy. These files count as placed by `id`, so that
 /// the services that read them are recreated.
 fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &str) -> Command {
     let live = kept_files(subject, host, kept);
@@ -319,7 +320,7 @@ fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &
     for (path, file) in &mut record.files {
         if live.get(path.as_str()) != Some(&file.value) {
             id.clone_into(&mut file.placed);
-            // What reads it gets another label, so another definition.
+            // Services that read the file get another label, and therefore another definition.
             let readers = record.services.values_mut().filter(|service| service.reads.contains(path));
             readers.for_each(|service| service.hash = None);
         }

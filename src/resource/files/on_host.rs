@@ -1,23 +1,23 @@
-//! The kinds of things that stand on a host under the paths of a release, and their values as facts.
+//! Types of objects on a host under the paths of a release, and their values as facts.
 
 use super::digest::value;
 use crate::resource::contract::record::DigestKey;
 
-/// The thing that stands on the host under a path of a release.
+/// Object on the host under a path of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnHost {
     /// A regular file.
     File {
         /// Permission bits.
         mode: u32,
-        /// SHA-256 of its content.
+        /// SHA-256 of the content.
         sha256: [u8; 32],
     },
-    /// Something that is never opened.
+    /// An object that is never opened.
     Other(Obstacle),
 }
 
-/// The thing that stands in the place of a file of ours.
+/// Object in the place of a file of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// A symbolic link.
@@ -30,20 +30,20 @@ pub enum Obstacle {
     Socket,
     /// A device.
     Device,
-    /// A file that could not be read to its end, such as an endless one.
+    /// A file that could not be read to its end, such as an endless file.
     Unread,
-    /// A file of a size that none of the releases gave it; it was not read.
+    /// A file with a size that none of the releases gave it, so the file was not read.
     OtherSize,
-    /// There was no time to look at it.
+    /// The time limit was reached before the object was read.
     Late,
-    /// Its path leads through a symbolic link.
+    /// The path leads through a symbolic link.
     ThroughLink,
-    /// Its path leads through something other than a directory.
+    /// The path leads through something other than a directory.
     ThroughFile,
 }
 
 impl Obstacle {
-    /// Reads `st_mode`, as inode(7) has it.
+    /// Reads `st_mode`, as defined in inode(7).
     pub(super) const fn of_mode(mode: u32) -> Self {
         match mode >> 12 {
             0xa => Self::Link,
@@ -55,7 +55,7 @@ impl Obstacle {
         }
     }
 
-    /// The fact's value.
+    /// Returns the fact's value.
     const fn name(self) -> &'static str {
         match self {
             Self::Link => "a symbolic link",
@@ -73,7 +73,7 @@ impl Obstacle {
 }
 
 impl OnHost {
-    /// The same for what is below it.
+    /// Returns the value for the paths below this object.
     pub(super) const fn passed(self) -> Self {
         Self::Other(if matches!(self, Self::Other(Obstacle::Link)) {
             Obstacle::ThroughLink
@@ -82,7 +82,7 @@ impl OnHost {
         })
     }
 
-    /// The fact's value: mode and digest of a file, keyed where its content is secret.
+    /// Returns the fact's value: mode and digest of a file, keyed if its content is secret.
     pub(super) fn value(self, key: Option<&DigestKey>) -> String {
         match self {
             Self::File { mode, sha256 } => value(mode, &sha256, key),

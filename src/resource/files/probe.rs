@@ -1,5 +1,5 @@
-//! What the host has of our releases, read: the records, the staged release, the live files. Never judges
-//! what it reads.
+//! Reading of our releases from the host: the records, the staged release, the live files. This module does not judge
+//! them.
 
 use super::{END, Obstacle, OnHost, Seen, Staged};
 use crate::model::checked;
@@ -13,19 +13,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// No file of a release is read to its end that is larger than this and than all files of the release.
+/// Limit of a file's size, unless a file of the release is larger. Larger files are not read to their end.
 const LARGEST: u64 = 64 << 20;
 
-/// Seconds that the look at files takes at most. What is left of [`LIMIT`] is for one read that is slow to end.
+/// Time limit of reading files, in seconds. The rest of [`LIMIT`] is for one read that is slow to end.
 const SECONDS: u64 = LIMIT.as_secs() / 2;
 
-/// Comes after what the host keeps of releases, where only root can change anything.
+/// Separator after the records that the host keeps of releases, where only root can change anything.
 const KEPT: &[u8] = b"\0kept \0";
 
-/// Most bytes of the paths that a host names, all together.
+/// Limit of the total length of the paths that a host names, in bytes.
 const PATHS: usize = 64 << 20;
 
-/// The shell that reads it: records, each ended by NUL.
+/// Returns the shell that reads our releases and prints records, each terminated by NUL.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let mut script = r#"for name in current swapping; do
@@ -62,10 +62,11 @@ largest={largest} seconds={SECONDS}
     script
 }
 
-/// An entry of a file in a record as we write it. It is not found where its path has quotes.
+/// Pattern of a file's entry in a record as we write it. An entry whose path contains quotes does not match.
 const RECORDED: &str = r#""[^"]*":[{]"value":"[^"]*","placed":"[^"]*"(,"bytes":[0-9]+)?[}]"#;
 
-/// The awk that tells the sizes of each path. Where a release put a file there and its record does not tell the size, it may be any.
+/// awk program that prints the possible sizes of each path. If a release put a file there and its record has no size,
+/// any size is possible.
 const SIZES: &str = r#"{
   count = split($1, word, ","); path = substr($0, length($1) + 2)
   if (word[1] == "owned") owned[path]
@@ -81,7 +82,7 @@ END {
   }
 }"#;
 
-/// `SIZE PATH` of a wanted file. One whose secret is not known has no size.
+/// Returns `SIZE PATH` of a wanted file. A file whose secret is not known has no size.
 fn asked((path, file): (&Utf8PathBuf, &File)) -> String {
     let size = file.sha256.map_or_else(|| "-".to_owned(), |_| file.bytes.to_string());
     format!("{size} {path}\n")
@@ -94,7 +95,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let mut staged = None;
     let mut directories: BTreeMap<&str, &Utf8Path> = BTreeMap::new();
     let mut directory = Utf8Path::new("");
-    // A long directory in front of many short names is more than what was sent.
+    // A long directory in front of many short names multiplies the length of the output.
     let mut room = PATHS;
     for record in output.split(|byte| *byte == 0) {
         let Ok(record) = std::str::from_utf8(record) else { continue };
@@ -102,7 +103,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         match word {
             "current" => seen.current = release_record(word, value)?,
             "swapping" => seen.swapping = release_record(word, value)?,
-            // One that cannot be read rejects nothing: the release is tried again.
+            // An unreadable list rejects nothing: the release is tried again.
             "rejected" => seen.rejected = Rejected::read_list(value),
             "owned" => seen.noted = value.lines().filter_map(checked::relative).collect(),
             "mounted" => {
@@ -160,32 +161,33 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     if room == 0 { Err("it names more files than a release has".to_owned()) } else { Ok(seen) }
 }
 
-/// Returns the records that were whole when a look was ended; `None` where they lack some of what the host keeps of releases.
+/// Returns the records that were complete when a probe was ended, or `None` if the records that the host keeps of
+/// releases are incomplete.
 #[must_use]
 pub fn whole_records(output: &[u8]) -> Option<&[u8]> {
     let end = output.iter().rposition(|byte| *byte == 0)?;
     output.windows(KEPT.len()).any(|window| window == KEPT).then(|| &output[..end])
 }
 
-/// Accepts a path below the application's directory, as long as there is `room` for its bytes.
+/// Accepts a path below the application's directory as long as `room` suffices for its bytes.
 fn below(path: Utf8PathBuf, room: &mut usize) -> Option<Utf8PathBuf> {
     *room = room.saturating_sub(path.as_str().len());
     (*room > 0 && checked::is_relative(&path)).then_some(path)
 }
 
-/// A name without the `./` that keeps it from being read as an option.
+/// Returns a name without the leading `./`, which protects it from being read as an option.
 fn plain(name: &str) -> &str {
     name.strip_prefix("./").unwrap_or(name)
 }
 
-/// `MODE NAME`: the kind of file that is in place of ours.
+/// Reads `MODE NAME`: the type of the object in the place of our file.
 fn other(value: &str) -> Option<(OnHost, &str)> {
     let (mode, name) = value.split_once(' ')?;
     Some((OnHost::Other(Obstacle::of_mode(u32::from_str_radix(mode, 16).ok()?)), name))
 }
 
-/// A record that a crash or a hand left broken is none: the release is made anew. One of a newer format is not ours to
-/// replace.
+/// Reads a record. A record that a crash or a user damaged counts as missing: the release is made again. A record of a
+/// newer format is an error, because it must not be replaced.
 fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, String> {
     match ReleaseRecord::read(json.as_bytes()) {
         Some(record) if record.version > FORMAT => Err(format!("{name}.json is of format {}", record.version)),
@@ -193,12 +195,12 @@ fn release_record(name: &str, json: &str) -> Result<Option<ReleaseRecord>, Strin
     }
 }
 
-/// The shell that reads the records of all releases on the host, each ended by NUL.
+/// Shell that reads the records of all releases on the host, each terminated by NUL.
 pub const LIST: &str = r#"for record in "$state/releases"/*/release.json; do
   [ ! -e "$record" ] || { cat "$record"; printf '\0'; }
 done"#;
 
-/// Reads [`LIST`]: the releases that converged, the newest first.
+/// Reads the output of [`LIST`] and returns the releases that converged, the newest first.
 #[must_use]
 pub fn parse_list(output: &[u8]) -> Vec<ReleaseRecord> {
     let records = output.split(|byte| *byte == 0).filter_map(ReleaseRecord::read);

@@ -1,5 +1,5 @@
-//! The switch from one release to the next, as shell that can be repeated: files are placed, those that
-//! left are removed. Never touches a path that no release of ours holds.
+//! Switch from one release to the next, as shell that can be repeated: files are placed, and files that the new release
+//! lacks are removed. Paths that no release of ours contains are not touched.
 
 use super::{END, SEED, lines};
 use crate::model::shell::quote;
@@ -11,7 +11,8 @@ use crate::resource::contract::record::{FileRecord, ReleaseRecord};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// `docker compose` for this project in `directory` (already quoted), free of the host's own variables.
+/// Returns the `docker compose` command for this project in `directory` (already quoted), independent of the host's own
+/// environment variables.
 #[must_use]
 pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     let files = files.iter().fold(String::new(), |text, file| text + " -f " + &quote(file));
@@ -21,12 +22,13 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     )
 }
 
-/// Shell, after [`guard::FUNCTIONS`], that runs a command line of Compose's in `directory` (already quoted; it may name `$tree`, where
-/// root keeps the release `id`, and `$top`).
+/// Returns shell, after [`guard::FUNCTIONS`], that runs a Compose command line in `directory` (already quoted; it may
+/// name `$tree`, root's copy of the release `id`, and `$top`).
 ///
-/// Compose parses more files than its command line names: `include`, `extends`, `env_file`, `label_file`, `.env`, profiles of
-/// seccomp. All of them come from that tree, also those that are seeds or that somebody edited on the host: whoever can write there could
-/// otherwise choose what root starts. Only what containers mount is the live directory's.
+/// Compose parses more files than its command line names: `include`, `extends`, `env_file`, `label_file`, `.env`,
+/// seccomp profiles. All of them come from root's copy, including seeds and files that somebody edited on the host.
+/// Otherwise, anyone who can write to the live directory could choose what root starts. Only the files that containers
+/// mount come from the live directory.
 #[must_use]
 pub fn in_release(id: &str, directory: &str, command: &str) -> String {
     format!(
@@ -36,20 +38,20 @@ pub fn in_release(id: &str, directory: &str, command: &str) -> String {
     )
 }
 
-/// Shell, after [`guard::FUNCTIONS`], that places the staged release's files, but those in `kept`, and removes those that
-/// left it; can be repeated.
+/// Returns shell, after [`guard::FUNCTIONS`], that places the staged release's files except those in `kept`, and
+/// removes files that the release no longer has. The shell can be repeated.
 #[must_use]
 pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
     let sent = record.files.iter().filter(|(path, _)| !kept.contains(*path));
     let (seeds, files): (Vec<_>, Vec<_>) = sent.partition(|(_, file)| file.value == SEED);
-    // What the host already had once is its own, also where it was deleted there.
+    // A seed that the host had once belongs to the host, even if it was deleted there.
     let had = |(path, _): &(&Utf8PathBuf, &FileRecord)| {
         host.files.current.as_ref().and_then(|record| record.files.get(*path)).is_some_and(|file| file.value == SEED)
     };
     let (sent, seeds): (Vec<_>, Vec<_>) = seeds.into_iter().partition(had);
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
     let gone = host.files.removable().into_iter().filter(|path| !record.files.contains_key(*path));
-    // A path that becomes a directory, or was one, makes room first.
+    // A path that becomes a directory, or was one, is removed first.
     let clashes = |path: &&Utf8PathBuf| record.files.keys().any(|new| new.starts_with(path) || path.starts_with(new));
     let (first, last): (Vec<&Utf8PathBuf>, Vec<&Utf8PathBuf>) = gone.partition(clashes);
     let seed = |path: &Utf8Path| {
@@ -90,14 +92,14 @@ while IFS= read -r path; do present "$path" || put "$path"; done <<'{END}'
     )
 }
 
-/// Shell that makes those directories that are missing, each with its owner.
+/// Returns shell that creates missing directories, each with its owner.
 fn made(directories: &str) -> String {
     format!(
         "while read -r owned_by path; do make_directory \"$owned_by\" \"$path\"; done <<'{END}'\n{directories}{END}\n"
     )
 }
 
-/// Shell, after [`guard::PIN`], that removes files and the directories that become empty with them.
+/// Returns shell, after [`guard::PIN`], that removes files and the directories that become empty.
 #[must_use]
 pub fn remove(paths: &str) -> String {
     format!("while IFS= read -r path; do discard \"$path\"; done <<'{END}'\n{paths}{END}\n")

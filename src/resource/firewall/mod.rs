@@ -1,5 +1,6 @@
-//! Firewall: of the host, only SSH, what the application publishes and what the manifest allows can be reached.
-//! Never touches a table, rule or zone that we did not make, and never leaves a host that cannot be reached.
+//! Firewall: of the host's ports, only SSH, the application's published ports and the manifest's allowed ports are
+//! reachable. Tables, rules and zones that we did not make are not touched. Rules that make the host unreachable are
+//! undone.
 
 mod opening;
 mod probe;
@@ -18,19 +19,20 @@ use crate::model::state::Facts;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What all scripts of this room share.
+/// Shell that all scripts of this resource share.
 const HOST: &str = include_str!("host.sh");
-/// After how long the host brings the old rules back, unless somebody proved that it can be reached.
+/// Time after which the host restores the old rules, unless a new connection proved that the host is reachable.
 pub const WATCHDOG: Duration = Duration::from_secs(30);
-/// How the script of [`proof`] ends where the watchdog was faster.
+/// Exit code of the script of [`proof`] if the watchdog restored the rules first.
 pub const UNDONE: i32 = 75;
-/// Loaded, unchanged, and as every environment of the host wants it.
+/// Value of the fact for rules that are loaded, unchanged, and as every environment of the host wants them.
 const IN_FORCE: &str = "in force";
-/// Our own table, where neither ufw nor firewalld rules the host.
+/// Name of the method with our own table, for a host that neither ufw nor firewalld manages.
 const NFTABLES: &str = "nftables";
 
-/// What this environment wants open: what the release that waits and those that began publish, and what is allowed. An
-/// entry of `allow` speaks for a published port, so that not everybody need reach it.
+/// Returns the openings that this environment wants: the ports that the staged release and the releases whose switch
+/// began publish, and the allowed ports. An entry of `allow` replaces the opening of a published port, so that access
+/// can be restricted.
 fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Opening> {
     let Some(wish) = &subject.environment.firewall else { return BTreeSet::new() };
     let records = services::records(subject, host);
@@ -50,7 +52,7 @@ fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Opening> {
     opening::joined(single)
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if subject.environment.firewall.is_none() {
@@ -67,7 +69,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     })
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(host: &HostFacts) -> Facts {
     if host.firewall.own.is_some() { facts(&host.firewall) } else { Facts::new() }
@@ -87,8 +89,8 @@ fn facts(seen: &Seen) -> Facts {
     facts
 }
 
-/// What is wanted, as far as a recorded observation can be compared with it: what only the host tells is as it was
-/// seen, and what it had open as its release published it is still wanted.
+/// Adjusts the desired facts for a comparison with a recorded observation: facts that only the host knows are taken
+/// from the observation, and ports that the host had open because its release published them remain wanted.
 pub fn as_recorded(seen: &Facts, wanted: &mut Facts) {
     let mut open = opening::of_fact(seen.get("open"));
     let more = opening::of_fact(wanted.get("open"));
@@ -102,13 +104,14 @@ pub fn as_recorded(seen: &Facts, wanted: &mut Facts) {
     wanted.extend(told);
 }
 
-/// Whether the manifest or the release asks for another part than the host has: nothing drifted then.
+/// Returns true if the manifest or the release asks for other openings than the host has. In that case, nothing
+/// drifted.
 #[must_use]
 pub fn asked(subject: &Subject<'_>, host: &HostFacts) -> bool {
     host.firewall.own != Some(wanted(subject, host))
 }
 
-/// Whether all that differs is what an older release had open.
+/// Returns true if the only difference is openings of an older release.
 #[must_use]
 pub fn outlived(subject: &Subject<'_>, host: &HostFacts) -> bool {
     let Some(own) = host.firewall.own.as_ref().filter(|_| subject.environment.firewall.is_some()) else { return false };
@@ -116,7 +119,7 @@ pub fn outlived(subject: &Subject<'_>, host: &HostFacts) -> bool {
     *own != wanted && wanted.iter().all(|opening| own.iter().any(|own| own.holds(opening)))
 }
 
-/// Refuses a host where rules could not be loaded safely.
+/// Refuses a host on which rules cannot be loaded safely.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let seen = &host.firewall;
@@ -137,7 +140,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     seen.ssh.is_empty().then(|| Failure::new(Reason::FirewallFailed, message))
 }
 
-/// Puts this environment's part into the host's rules and loads them.
+/// Adds this environment's openings to the host's rules and loads the rules.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     if subject.environment.firewall.is_none() {
@@ -149,7 +152,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     commands
 }
 
-/// What is to be installed for it; the engine's packages bring it along, since each run of apt takes its time.
+/// Returns the package that the firewall needs. The engine's installation includes this package, because each run of
+/// apt takes time.
 #[must_use]
 pub fn package(subject: &Subject<'_>, host: &HostFacts) -> Option<&'static str> {
     let (wanted, seen) = (subject.environment.firewall.is_some(), &host.firewall);
@@ -168,7 +172,7 @@ fn install(subject: &Subject<'_>, package: &str) -> Command {
     }
 }
 
-/// Takes this environment's part out of the host's rules, and all that is ours with the last one.
+/// Removes this environment's openings from the host's rules. With the last environment, everything of ours is removed.
 #[must_use]
 pub fn remove(subject: &Subject<'_>) -> Vec<Command> {
     vec![change(subject, "take our part out of the firewall's rules", None)]
@@ -181,7 +185,7 @@ fn change(subject: &Subject<'_>, title: &str, wanted: Option<&BTreeSet<Opening>>
     command(subject, title, &script)
 }
 
-/// Keeps the rules that were loaded, once somebody came in over a connection made after that.
+/// Keeps the loaded rules. The command runs over a connection that was made after the rules were loaded.
 #[must_use]
 pub fn proof(subject: &Subject<'_>) -> Command {
     command(subject, "keep the firewall's rules", include_str!("proof.sh"))

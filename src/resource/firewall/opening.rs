@@ -1,15 +1,15 @@
-//! What a firewall lets through: ports and who may reach them, as the host keeps them, one a line. Never
-//! knows how the host's firewall says it.
+//! Openings of a firewall: ports and the networks that may reach them, as the host keeps them, one per line. This
+//! module does not know the syntax of the host's firewall.
 
 use crate::manifest::environment::Network;
 use crate::model::state::Facts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Ports of one protocol that everybody or one network may reach.
+/// Range of ports of one protocol that everybody or one network may reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Opening {
-    /// The network; `None`: everybody.
+    /// The network; `None` for everybody.
     pub from: Option<Network>,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
@@ -33,13 +33,13 @@ impl Opening {
         })
     }
 
-    /// Whether a port of a protocol is among these.
+    /// Returns true if the opening includes a port of a protocol.
     #[must_use]
     pub fn covers(&self, port: u16, protocol: &str) -> bool {
         self.protocol == protocol && (self.first..=self.last).contains(&port)
     }
 
-    /// Whether it lets through all that another does.
+    /// Returns true if the opening includes the whole of another one.
     #[must_use]
     pub fn holds(&self, other: &Self) -> bool {
         self.from == other.from && self.covers(other.first, &other.protocol) && self.last >= other.last
@@ -50,7 +50,7 @@ impl Opening {
     }
 }
 
-/// As on the host: `tcp 8080 any`, `udp 6000-6010 203.0.113.0/24`.
+/// Formats the opening as the host keeps it: `tcp 8080 any`, `udp 6000-6010 203.0.113.0/24`.
 impl fmt::Display for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = self.from.map_or_else(|| "any".to_owned(), |network| network.to_string());
@@ -58,7 +58,7 @@ impl fmt::Display for Opening {
     }
 }
 
-/// Neighbouring ports as one opening each.
+/// Joins neighbouring ports into one opening each.
 #[must_use]
 pub fn joined(single: BTreeSet<Opening>) -> BTreeSet<Opening> {
     let mut all: Vec<Opening> = Vec::new();
@@ -76,13 +76,14 @@ pub fn joined(single: BTreeSet<Opening>) -> BTreeSet<Opening> {
     all.into_iter().collect()
 }
 
-/// One line each, as the host keeps them.
+/// Returns one line for each opening, as the host keeps them.
 #[must_use]
 pub fn lines(openings: &BTreeSet<Opening>) -> String {
     openings.iter().fold(String::new(), |text, opening| text + &format!("{opening}\n"))
 }
 
-/// As facts: `open` is what everybody may reach, `open to NETWORK` what only that network may.
+/// Returns the openings as facts: `open` contains the ports that everybody may reach, `open to NETWORK` those that only
+/// the network may reach.
 #[must_use]
 pub fn facts(openings: &BTreeSet<Opening>) -> Facts {
     let mut groups = BTreeMap::<String, Vec<String>>::new();
@@ -93,7 +94,7 @@ pub fn facts(openings: &BTreeSet<Opening>) -> Facts {
     groups.into_iter().map(|(name, ports)| (name, ports.join(", "))).collect()
 }
 
-/// What the fact `open` says.
+/// Returns the openings that the fact `open` contains.
 #[must_use]
 pub fn of_fact(open: Option<&String>) -> BTreeSet<Opening> {
     let words = open.into_iter().flat_map(|open| open.split(", ")).filter_map(|word| word.split_once('/'));

@@ -1,4 +1,4 @@
-//! What a host has of firewalls, and the shell that reads it. Never decides what is wanted.
+//! Firewalls on a host, and the shell that reads them. This module does not decide what is wanted.
 
 use super::Opening;
 use crate::model::checked;
@@ -6,34 +6,35 @@ use crate::model::shell::quote;
 use crate::resource::Subject;
 use std::collections::BTreeSet;
 
-/// What the host has of firewalls.
+/// Firewalls on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// `nftables`, `ufw` or `firewalld`: what is to be used.
+    /// The method to use: `nftables`, `ufw` or `firewalld`.
     pub way: String,
-    /// What was used last.
+    /// The method that was used last.
     pub used: String,
-    /// This environment's part in the host's rules, where it has one.
+    /// This environment's openings in the host's rules, if it has any.
     pub own: Option<BTreeSet<Opening>>,
-    /// The parts of other environments.
+    /// The openings of other environments.
     pub others: BTreeSet<Opening>,
-    /// How the host's rules stand; empty where there are none.
+    /// State of the host's rules; empty if there are none.
     pub rules: String,
-    /// The ports sshd listens on.
+    /// The ports that sshd listens on.
     pub ssh: BTreeSet<u16>,
-    /// The ports of SSH that the rules let through.
+    /// The SSH ports that the rules allow.
     pub ruled_ssh: BTreeSet<u16>,
-    /// Whether the rules come back at boot.
+    /// True if the rules are restored at boot.
     pub boot: bool,
-    /// Whether there is an `nft`.
+    /// True if the host has `nft`.
     pub nft: bool,
-    /// Whether packages can be installed.
+    /// True if the host has apt to install packages.
     pub apt: bool,
-    /// Ports that something listens on beyond loopback, as (port, protocol).
+    /// Ports with a listener beyond loopback, as (port, protocol).
     pub listening: BTreeSet<(u16, String)>,
 }
 
-/// The shell that reads it; on a host without rules of ours, only where they are wanted.
+/// Returns the shell that reads the firewalls. On a host without rules of ours, the shell reads only if rules are
+/// wanted.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let wanted = if subject.environment.firewall.is_some() { "yes" } else { "" };
@@ -71,7 +72,8 @@ pub fn parse(output: &[u8]) -> Seen {
     seen
 }
 
-/// A line of the kernel's list of sockets: `tcp ADDRESS:PORT` in hexadecimal; loopback is left out.
+/// Reads a line of the kernel's list of sockets: `tcp ADDRESS:PORT` in hexadecimal. Returns `None` for loopback
+/// addresses.
 fn listening(value: &str) -> Option<(u16, String)> {
     let (protocol, socket) = value.split_once(' ')?;
     let (address, port) = socket.split_once(':')?;

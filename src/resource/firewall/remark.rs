@@ -1,4 +1,4 @@
-//! What a reader should know of a firewall's change before it is made. Never changes what is made.
+//! Remarks on a change of the firewall for readers of the plan. Remarks do not affect the change.
 
 use super::{NFTABLES, wanted};
 use crate::model::event::Change;
@@ -6,7 +6,7 @@ use crate::resource::compose::container::Container;
 use crate::resource::{HostFacts, Subject};
 use std::collections::BTreeSet;
 
-/// Adds to the changes of a step what its reader should know: what it closes, and what it cannot close.
+/// Adds remarks to the changes of a step: which ports it closes, and which ports it cannot close.
 pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     let closed = closed(subject, host);
     let about = ["rules", "open"].into_iter().find(|fact| changes.iter().any(|change| change.fact == *fact));
@@ -19,7 +19,7 @@ pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
     }
 }
 
-/// Ports that something listens on and that will not be reached any more. Those of UDP clients are left out.
+/// Returns the ports with a listener that will no longer be reachable. Ports of UDP clients are left out.
 fn closed(subject: &Subject<'_>, host: &HostFacts) -> Vec<String> {
     let seen = &host.firewall;
     if seen.way != NFTABLES || subject.environment.firewall.is_none() {

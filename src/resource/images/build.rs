@@ -1,5 +1,5 @@
-//! Images that are built on the host, from a release as it waits there. Never builds from the live directory, and
-//! never what was built from the same before.
+//! Images that are built on the host from a staged release. The live directory is not used for builds, and an image is
+//! not built again from the same inputs.
 
 use super::{brought, logins, with_login};
 use crate::model::failure::{Failure, Reason};
@@ -17,7 +17,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Gives the services that are built the name that Compose gives their image, and the digest of what it is built from.
+/// Sets, for the services that are built, the image name that Compose gives them and the digest of the build's inputs.
 pub(in crate::resource) fn mark(
     subject: &Subject<'_>,
     host: &HostFacts,
@@ -43,7 +43,7 @@ pub(in crate::resource) fn mark(
     }
 }
 
-/// Refuses what cannot be built from the release alone.
+/// Refuses builds that need more than the release itself.
 pub(super) fn refused(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let staged = host.files.staged.as_ref()?;
     let tree = tree(subject, &staged.record);
@@ -67,8 +67,8 @@ pub(super) fn refused(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
     Some(Failure::new(Reason::ComposeInvalid, message).hint(hint))
 }
 
-/// Builds images: image → service and what it is built from. What is there already from an earlier release only gets
-/// its name back.
+/// Builds images. `wanted` maps an image to its service and the digest of its inputs. An image that an earlier release
+/// built from the same inputs only gets its name back.
 pub(super) fn commands(
     subject: &Subject<'_>,
     host: &HostFacts,
@@ -92,25 +92,25 @@ pub(super) fn commands(
     named.into_iter().chain(record.map(|record| all(subject, record, &new))).collect()
 }
 
-/// Builds all these images at once: Compose knows which needs which.
+/// Builds all these images with one command, because Compose knows their dependencies.
 fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (String, String)>) -> Command {
     let services: Vec<String> = new.values().map(|(service, _)| quote(service)).collect();
     let compose = compose(&record.project, "\"$tree\"", &record.compose_files);
     let build = |compose: &str| {
         files::in_release(&record.id, "\"$tree\"", &format!("{compose} build {} >&2", services.join(" ")))
     };
-    // A build may begin with an image of any registry; the client gives each only its own login.
+    // A build may use a base image from any registry. The client gives each registry only its own login.
     let hosts = |release: &Release| release.logins.keys().cloned().collect::<Vec<_>>();
     let login = subject.release.and_then(|release| logins(release, &hosts(release)));
     let build = match &login {
-        // Compose may be a plugin of root's own, which Docker looks for beside its configuration.
+        // Compose may be a plugin in root's home directory. Docker looks for it next to its configuration.
         Some(_) => with_login(&format!(
             "[ ! -d /root/.docker/cli-plugins ] || ln -s /root/.docker/cli-plugins \"$config\"\n{}",
             build(&compose.replacen("HOME=/root", "HOME=/root DOCKER_CONFIG=\"$config\"", 1))
         )),
         None => build(&compose),
     };
-    // BuildKit takes a file of the same size and time for the same file, and all of ours date from 1970.
+    // BuildKit treats a file with the same size and time as the same file, and all of our files are dated 1970.
     let mut script = format!(
         "{}{}(cd \"$state/releases/\"{}/tree && find . -type f -exec touch {{}} +)\n{build}",
         subject.preamble(),
@@ -136,12 +136,12 @@ fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (St
     }
 }
 
-/// Where a staged release waits.
+/// Returns the directory of a staged release's files.
 fn tree(subject: &Subject<'_>, record: &ReleaseRecord) -> String {
     format!("{}/releases/{}/tree", subject.state_directory(), record.id)
 }
 
-/// A path as the release has it; `None` where it leads out.
+/// Returns a path relative to the release, or `None` if the path leads out of the release.
 fn below(tree: &str, path: &Utf8Path) -> Option<Utf8PathBuf> {
     within(Utf8Path::new(""), path.strip_prefix(tree).ok()?)
 }

@@ -1,5 +1,5 @@
-//! Images: every image of the release is on the host. Never pulls or builds what is there, never sends an archive
-//! whose image the host already has.
+//! Images: every image of the release is on the host. Images that the host already has are not pulled, built or sent
+//! again.
 
 pub mod build;
 pub mod registry;
@@ -17,18 +17,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The images that the engine has.
+/// Images that the engine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Image name → id, as the engine lists them.
     pub here: BTreeMap<String, String>,
-    /// What an image was built from → its id, of those that are still there.
+    /// Digest of a build's inputs → id of the image, for the built images that still exist.
     pub built: BTreeMap<String, String>,
-    /// Image name → what its registry has, of those that were asked about in this run.
+    /// Image name → the registry's answer, for the images that were asked about in this run.
     pub registry: BTreeMap<String, registry::Answer>,
 }
 
-/// The shell that reads it.
+/// Returns the shell that reads the engine's images.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     if subject.release.is_none() {
@@ -40,7 +40,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
         .to_owned()
 }
 
-/// Reads the engine's list, each image under its tag and under its digest, and what was built.
+/// Reads the engine's list, each image under its tag and under its digest, and the list of built images.
 #[must_use]
 pub fn parse(output: &[u8]) -> Seen {
     let mut seen = Seen::default();
@@ -61,22 +61,22 @@ pub fn parse(output: &[u8]) -> Seen {
     seen
 }
 
-/// Returns the name of an image by its digest at its registry, where it has one.
+/// Returns the name of an image by its digest at its registry, if it has one.
 fn digested(repository: &str, digest: &str) -> Option<String> {
     ImageId::parse(digest).map(|digest| format!("{repository}@{digest}"))
 }
 
-/// Where an image comes from.
+/// Origin of an image.
 enum Origin<'a> {
-    /// From this machine.
+    /// Archive on this machine.
     Archive(&'a Archive),
-    /// Built on the host for this service, from what has this digest.
+    /// Build on the host for this service, from inputs with this digest.
     Build { service: &'a str, digest: &'a str },
-    /// From its registry.
+    /// The image's registry.
     Registry,
 }
 
-/// The images of services, as far as Compose resolved them, and those of archives.
+/// Returns the origins of the services' images, as far as Compose resolved them, and of the archives' images.
 fn origins<'a>(services: &'a BTreeMap<String, ServiceRecord>, archives: &'a [Archive]) -> BTreeMap<String, Origin<'a>> {
     let mut origins = BTreeMap::new();
     for (service, record) in services.iter().filter(|(_, service)| !service.image.is_empty()) {
@@ -89,16 +89,16 @@ fn origins<'a>(services: &'a BTreeMap<String, ServiceRecord>, archives: &'a [Arc
     origins
 }
 
-/// The archives that the wanted release brings; none of those of a release that is held back.
+/// Returns the archives of the wanted release, or none if that release is rejected.
 fn archives<'a>(subject: &Subject<'a>, host: &HostFacts) -> &'a [Archive] {
     let release = subject.release.filter(|_| files::held(subject, host).is_none());
     release.map_or(&[], |release| &release.archives)
 }
 
-/// One image that is wanted.
+/// Wanted image.
 struct Wanted<'a> {
     origin: Origin<'a>,
-    /// The digest that its registry has, where that is followed.
+    /// The digest at its registry, if the image follows its tag.
     digest: Option<&'a str>,
 }
 
@@ -107,7 +107,7 @@ fn wanted<'a>(
     host: &'a HostFacts,
     services: &'a BTreeMap<String, ServiceRecord>,
 ) -> BTreeMap<String, Wanted<'a>> {
-    // A release that is kept instead of the wanted one runs with what it has.
+    // A release that is kept instead of the wanted one runs with the images that it has.
     let followed =
         if files::held(subject, host).is_some() { BTreeSet::new() } else { registry::followed(subject, services) };
     let of = |(image, origin): (String, Origin<'a>)| {
@@ -120,7 +120,7 @@ fn wanted<'a>(
 const PRESENT: &str = "present";
 
 impl Wanted<'_> {
-    /// The fact as it is to be.
+    /// Returns the desired value of the fact.
     fn desired(&self) -> String {
         match (&self.origin, self.digest) {
             (Origin::Archive(archive), _) => archive.ids.first().cloned().unwrap_or_default(),
@@ -129,7 +129,8 @@ impl Wanted<'_> {
         }
     }
 
-    /// The fact as it is. An id that the engine may give an archive's image reads as the archive's own.
+    /// Returns the observed value of the fact. Any id that the engine may give an archive's image is mapped to the
+    /// archive's own.
     fn observed(&self, host: &HostFacts, image: &str) -> Option<String> {
         let id = find(host, image)?;
         Some(match (&self.origin, self.digest) {
@@ -157,14 +158,14 @@ fn built(digest: &str) -> String {
     format!("built from {digest}")
 }
 
-/// The facts as they are to be.
+/// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let services = services::records(subject, host);
     wanted(subject, host, &services).iter().map(|(image, wanted)| (image.clone(), wanted.desired())).collect()
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let services = services::records(subject, host);
@@ -180,7 +181,8 @@ pub(super) fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
     host.images.here.get(without_tag.as_deref().unwrap_or(image))
 }
 
-/// Refuses archives for another processor, or larger than the disk, and builds that read more than the release.
+/// Refuses archives for another processor architecture or larger than the free disk space, and builds that read files
+/// outside the release.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let services = services::records(subject, host);
@@ -194,13 +196,13 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         let message = format!("{} is built for {}; the host is {ours}", other.image, other.architecture);
         return Some(Failure::new(Reason::ArchitectureMismatch, message));
     }
-    // The engine unpacks while it receives: the archive's size and some room to run in.
+    // The engine unpacks while it receives: the archive's size and some spare space.
     let needed = missing.iter().map(|archive| archive.bytes).sum::<u64>() + (64 << 20);
     let room = || access::crowded("/var/lib/docker", host.access.room.engine, needed, "the images need");
     build::refused(subject, host).or_else(|| room().filter(|_| !missing.is_empty()))
 }
 
-/// Loads the archives that the host lacks, lets Docker pull what is missing or moved, then builds.
+/// Loads the archives that the host lacks, pulls images that are missing or moved, then builds.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let services = services::records(subject, host);
@@ -218,10 +220,10 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     loads.into_iter().chain(pulls).chain(build::commands(subject, host, &builds)).collect()
 }
 
-/// Shell functions that remove images, but not those that other environments of the host need.
+/// Shell functions that remove images, except images that other environments of the host need.
 pub const REMOVE: &str = include_str!("remove.sh");
 
-/// Shell that notes an image as brought by us.
+/// Returns shell that records an image as brought by us.
 fn brought(image: &str) -> String {
     format!(
         "\nprintf '%s\\n' {image} >> \"$state/images\"\ndocker image inspect -f '{{{{.Id}}}}' -- {image} >> \"$state/brought\"",
@@ -239,7 +241,7 @@ fn load(subject: &Subject<'_>, image: &str, archive: &Archive) -> Command {
     }
 }
 
-/// Pulls an image by its tag or, where its registry was asked, exactly what that said.
+/// Pulls an image by its tag or, if its registry was asked, by the digest that the registry returned.
 fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&str>) -> Command {
     let exact = digest.map(|digest| registry::by_digest(image, digest));
     let there = exact.as_ref().is_some_and(|exact| host.images.here.contains_key(exact));
@@ -262,8 +264,9 @@ fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&st
     }
 }
 
-/// Shell in which `$config` is a configuration of the client of its own, read from standard input and kept in memory
-/// for as long as `script` takes. What a killed command left, the next one of its lane removes.
+/// Returns shell in which `$config` is a separate configuration directory of the Docker client. The configuration is
+/// read from standard input and kept in memory while `script` runs. If a command is killed, the next command of its
+/// lane removes the leftovers.
 fn with_login(script: &str) -> String {
     format!(
         r#"(
@@ -277,11 +280,11 @@ cat > "$config/config.json"
     )
 }
 
-/// The client's configuration for those of these registries that the manifest has a login for.
+/// Returns the Docker client's configuration with the manifest's logins for these registries.
 fn logins(release: &Release, hosts: &[String]) -> Option<Vec<u8>> {
     let entry = |host: &String| {
         let login = release.logins.get(host)?;
-        // Source: the Docker client's configuration file; this is how it calls its own registry.
+        // Source: the Docker client's configuration file, which uses this name for Docker's own registry.
         let name = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
         let entry = serde_json::json!({ "username": login.username, "password": login.password.expose_secret() });
         Some((name.to_owned(), entry))
@@ -290,14 +293,14 @@ fn logins(release: &Release, hosts: &[String]) -> Option<Vec<u8>> {
     (!entries.is_empty()).then(|| serde_json::json!({ "auths": entries }).to_string().into_bytes())
 }
 
-/// Whether a changed file may change how the services are defined.
+/// Returns true if a changed file may change the definitions of the services.
 #[must_use]
 pub fn redefines(subject: &Subject<'_>, changed: &BTreeSet<String>) -> bool {
     let compose = subject.release.into_iter().flat_map(|release| &release.compose_files);
     compose.into_iter().any(|file| changed.contains(file)) || changed.contains(".env")
 }
 
-/// Whether a changed file may change which images are needed, or what they are built from.
+/// Returns true if a changed file may change which images are needed, or the inputs of their builds.
 #[must_use]
 pub fn follows(subject: &Subject<'_>, changed: &BTreeSet<String>) -> bool {
     let places: Vec<&Utf8PathBuf> = subject.release.into_iter().flat_map(|release| &release.builds).collect();

@@ -1,5 +1,6 @@
-//! What registries have under the tags of a release, where `pull: always` asks them: the host's engine asks, once a
-//! run. Never changes anything on the host, and never compares an image that names its digest, is built or shipped.
+//! Registries' current digests for the tags of a release, for `pull: always`. The host's engine asks the registries
+//! once per run. Nothing on the host is changed. Images that name their digest, are built or are shipped are not
+//! compared.
 
 use super::{Origin, origins};
 use crate::manifest::environment::Pull;
@@ -12,19 +13,19 @@ use crate::resource::{Command, HostFacts, SHORT, Subject, files, services};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a registry said of one image.
+/// Registry's answer about one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The digest that it has under the tag.
+    /// The digest that the tag refers to.
     Digest(String),
-    /// Why there is none.
+    /// The reason why there is no digest.
     None(String),
 }
 
-/// How the engine is asked what registries have.
+/// Shell that asks registries through the engine.
 const ASK: &str = include_str!("ask.sh");
 
-/// The images of services that follow their tag at a registry.
+/// Returns the images of services that follow their tag at a registry.
 pub(super) fn followed(subject: &Subject<'_>, services: &BTreeMap<String, ServiceRecord>) -> BTreeSet<String> {
     let Some(release) = subject.release.filter(|_| always(subject)) else { return BTreeSet::new() };
     let origins = origins(services, &release.archives).into_iter();
@@ -42,8 +43,8 @@ fn tagged(image: &str) -> bool {
     image.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c))
 }
 
-/// The images that are still to be asked about in this run: those of the services, and those with which what is wanted
-/// was turned down.
+/// Returns the images that were not asked about yet in this run: those of the services, and those of rejected releases
+/// with the wanted inputs.
 #[must_use]
 pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
     if host.engine.server.is_none() {
@@ -58,7 +59,7 @@ pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
     images
 }
 
-/// How registries are asked about `images`. Its output is for [`parse`].
+/// Returns the command that asks registries about `images`. [`parse`] reads its output.
 #[must_use]
 pub fn ask(subject: &Subject<'_>, images: &BTreeSet<String>) -> Command {
     let login = |image: &String| {
@@ -85,7 +86,7 @@ pub fn ask(subject: &Subject<'_>, images: &BTreeSet<String>) -> Command {
     }
 }
 
-/// Reads what came of asking about `images`; `why` is said of those that have no answer.
+/// Reads the output of [`ask`] about `images`. An image without an answer gets the reason `why`.
 #[must_use]
 pub fn parse(output: &str, images: &BTreeSet<String>, why: &str) -> BTreeMap<String, Answer> {
     let lines: BTreeMap<&str, &str> = output.lines().filter_map(|line| line.split_once(' ')).collect();
@@ -103,7 +104,7 @@ fn answer(said: &str) -> Answer {
     )
 }
 
-/// The digest that an image's tag on the host has at its registry: `like`, where it is one of several.
+/// Returns the registry digest of the image that a tag refers to on the host: `like`, if the image has several digests.
 pub(super) fn on_host<'a>(host: &'a HostFacts, image: &str, like: &'a str) -> Option<&'a str> {
     let id = host.images.here.get(image)?;
     if host.images.here.get(&by_digest(image, like)) == Some(id) {
@@ -116,7 +117,7 @@ pub(super) fn on_host<'a>(host: &'a HostFacts, image: &str, like: &'a str) -> Op
     host.images.here.iter().find_map(same)
 }
 
-/// `REPOSITORY@DIGEST` of an image with a tag.
+/// Returns `REPOSITORY@DIGEST` of an image with a tag.
 pub(super) fn by_digest(image: &str, digest: &str) -> String {
     format!("{}@{digest}", repository(image))
 }
@@ -125,7 +126,7 @@ fn repository(image: &str) -> &str {
     image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image, |(repository, _)| repository)
 }
 
-/// The digest a registry has under an image's tag, as far as one was found out.
+/// Returns the digest that an image's tag has at its registry, if it is known.
 pub(super) fn at_registry<'a>(host: &'a HostFacts, image: &str) -> Option<&'a str> {
     match host.images.registry.get(image)? {
         Answer::Digest(digest) => Some(digest),
@@ -133,7 +134,8 @@ pub(super) fn at_registry<'a>(host: &'a HostFacts, image: &str) -> Option<&'a st
     }
 }
 
-/// What the images of the live release are to be: as it runs with them, but for those that moved at their registry.
+/// Returns the wanted digests of the live release's images: its own digests, except for images whose tag moved at the
+/// registry.
 #[must_use]
 pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, String> {
     let Some(live) = host.files.begun().next() else { return BTreeMap::new() };
@@ -148,13 +150,13 @@ pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, Strin
     pulled
 }
 
-/// Whether a registry has another image than the live release runs with.
+/// Returns true if a registry has another image than the one that the live release runs with.
 #[must_use]
 pub fn moved(subject: &Subject<'_>, host: &HostFacts) -> bool {
     host.files.begun().next().is_some_and(|live| wanted(subject, host) != live.pulled)
 }
 
-/// What the tags of these services' images lead to, for the record of their release.
+/// Returns the digests to which the tags of these services' images resolve, for the record of their release.
 #[must_use]
 pub fn pulled(
     subject: &Subject<'_>,
@@ -165,14 +167,14 @@ pub fn pulled(
     images.filter_map(|image| at_registry(host, &image).map(str::to_owned).map(|digest| (image, digest))).collect()
 }
 
-/// Whether nothing speaks against it that registries still have what a release was turned down with.
+/// Returns true if no registry is known to have another digest than those that a release was rejected with.
 #[must_use]
 pub fn same(host: &HostFacts, rejected: &Rejected) -> bool {
     let same = |(image, then): (&String, &String)| at_registry(host, image).is_none_or(|now| now == then);
     rejected.pulled.iter().all(same)
 }
 
-/// The images that could not be compared with their registry, and why.
+/// Returns a failure that lists the images that could not be compared with their registry, and the reasons.
 #[must_use]
 pub fn uncompared(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let images = followed(subject, &services::records(subject, host));

@@ -1,5 +1,5 @@
-//! Services that run once and end before the switch to a release, such as migrations. Never runs one again for a
-//! release that it ended well for, and never beside a copy of it that a killed run left.
+//! Services that run once and end before the switch to a release, such as migrations. A service that succeeded for a
+//! release is not run again for that release. A service does not run next to a copy that a killed run left behind.
 
 use super::start;
 use crate::model::failure::{Failure, Reason};
@@ -14,10 +14,11 @@ use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, keep};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
-/// How long one may take, in seconds; less than its command, so that its container is removed in time.
+/// Time limit of one service, in seconds. This limit is less than the limit of the service's command, so that the
+/// container is removed in time.
 const LIMIT: u64 = LONG.as_secs() - SHORT.as_secs();
 
-/// Marks the services that the manifest lists: they have no container once the release runs.
+/// Marks the services that the manifest lists. These services have no container once the release runs.
 pub(super) fn mark(subject: &Subject<'_>, records: &mut BTreeMap<String, ServiceRecord>) {
     for name in listed(subject) {
         if let Some(record) = records.get_mut(name) {
@@ -32,7 +33,7 @@ fn listed<'a>(subject: &Subject<'a>) -> &'a [String] {
     subject.environment.application.as_ref().map_or(&[], |application| &application.before)
 }
 
-/// Refuses a name that no service of the staged release has.
+/// Refuses a listed name that no service of the staged release has.
 pub(super) fn unknown(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let staged = files::staged_as_wanted(subject, host)?;
     let services = super::staged_records(subject, host, staged);
@@ -43,13 +44,14 @@ pub(super) fn unknown(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
     Some(Failure::new(Reason::ApplicationInvalid, message).hint(hint))
 }
 
-/// How Compose's `up` is told to start none of them; both keys, as they must agree.
+/// Returns the settings that make Compose's `up` start none of these services. Both keys are set, because they must
+/// agree.
 pub(super) fn none() -> serde_json::Value {
     serde_json::json!({ "scale": 0, "deploy": { "replicas": 0 } })
 }
 
-/// Runs those of the release that waits. Where a release already serves, they run from the staged tree beside it;
-/// where none does, from the live directory, `placed` before, and what they depend on is started first.
+/// Runs these services of the staged release. If a release is live, they run from the staged tree next to it. If none
+/// is, they run from the live directory, after `placed`, and their dependencies are started first.
 pub(super) fn commands(
     subject: &Subject<'_>,
     host: &HostFacts,
@@ -86,9 +88,9 @@ pub(super) fn commands(
     commands
 }
 
-/// A Compose file that lets a service mount its data from the live directory.
+/// Returns a Compose file that makes a service mount its data from the live directory.
 fn live(name: &str, directory: &str, mounts: &[OwnMount]) -> String {
-    // Compose reads a dollar as the beginning of a variable.
+    // Compose interprets a dollar sign as the beginning of a variable.
     let plain = |path: &str| path.replace('$', "$$");
     let volume = |mount: &OwnMount| {
         serde_json::json!({
@@ -100,7 +102,7 @@ fn live(name: &str, directory: &str, mounts: &[OwnMount]) -> String {
     serde_json::json!({ "services": { name: { "volumes": volumes } } }).to_string()
 }
 
-/// The first release's files, put in place.
+/// Places the first release's files.
 fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
     Command {
         title: "put the files in place".to_owned(),
@@ -111,8 +113,8 @@ fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
     }
 }
 
-/// Runs one next to the live release, on a copy of what waits: it may write to what it mounts, and what it writes is
-/// not released.
+/// Runs one service next to the live release, on a copy of the staged tree: the service may write to its mounts, and
+/// its writes are not released.
 fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
     let (user, group) = host.access.owner;
     format!(
@@ -131,7 +133,7 @@ fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord,
     )
 }
 
-/// Runs one of the first release in its directory.
+/// Runs one service of the first release in the application's directory.
 fn first(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
     let run = run(record, name, "--quiet-pull", "\"$app\"", "override.json");
     start::guarded(record, host, &in_release(&record.id, "\"${top:?}\"", &run))
@@ -146,8 +148,8 @@ fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over:
     )
 }
 
-/// Returns shell, under our lease, that ends those that a run without one has left running, and prints their ids. Such a run may have been
-/// killed in the midst of one that takes its time.
+/// Returns shell, under our lease, that removes the containers that a run without a lease left running, and prints
+/// their ids. Such a run may have been killed during a long-running service.
 #[must_use]
 pub fn end_left() -> String {
     format!(
@@ -158,7 +160,7 @@ done
     )
 }
 
-/// Runs one to its end, unless it is noted beside the release that it ended well.
+/// Runs one service to its end, unless its success is already recorded next to the release.
 fn once(record: &ReleaseRecord, name: &str, run: &str) -> String {
     format!(
         r#"noted="$state/releases/"{id}/before run="$state/before.run"

@@ -1,5 +1,5 @@
-//! What changes the services: the switch to a staged release, the way back to an earlier one, and the record
-//! of what converged. Never stops a service whose definition and files did not change.
+//! Changes of the services: the switch to a staged release, the rollback to an earlier one, and the record of the
+//! converged release. A service whose definition and files did not change is not stopped.
 
 use super::ByService;
 use super::before;
@@ -16,16 +16,16 @@ use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, files, im
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// How many rejected inputs are remembered.
+/// Number of rejected inputs that are remembered.
 const REJECTED: usize = 20;
 
-/// Puts the staged release's files in place, if one waits, and lets Compose bring the services to it.
+/// Places the staged release's files, if there is one, and lets Compose update the services.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
     let Some(record) = wanted_record(subject, host) else {
         return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
     };
     let waits = host.files.staged.is_some();
-    // A release that is to run with the newest images does not begin with others.
+    // A release that must run with the newest images does not start with others.
     if let Some(uncompared) = registry::uncompared(subject, host).filter(|_| waits) {
         return Err(uncompared);
     }
@@ -43,8 +43,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     Ok(commands)
 }
 
-/// Brings an earlier release back, its files and its images together, and remembers which inputs are not to be tried
-/// again. Broken off at any place, the next pass either tries those inputs again or goes on with this.
+/// Restores an earlier release with its files and images, and records which inputs are not tried again. If this is
+/// interrupted at any point, the next pass either tries those inputs again or continues the restore.
 #[must_use]
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
     let reject = rejection(host, rejected, target);
@@ -53,7 +53,7 @@ pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, 
     claims::commands(subject, host, &target.project).into_iter().chain([up]).collect()
 }
 
-/// Lets Compose bring the services to `record`, after `begin`; those that are `kept` stay as they are.
+/// Lets Compose update the services to `record`, after `begin`. Services in `kept` are not changed.
 fn up(
     subject: &Subject<'_>,
     host: &HostFacts,
@@ -74,11 +74,12 @@ fn up(
         "umask 077\n",
         guard::FUNCTIONS,
         start::FUNCTIONS,
-        // Before the release is switched to: this is no fault of its own.
+        // This runs before the switch, because a failure here is not the release's fault.
         &start::before_switch(record, host, &kept_files),
         &keep("override.json", &labels(record)),
         begin,
-        // What it ran as before gives its ports up. Where this or what follows breaks off, the journalled release goes on with it.
+        // The containers of the previous project free their ports. If this or a later command is interrupted, the next
+        // pass continues with the journalled release.
         &claims::leave(subject.environment, host, &record.project, false),
         &unfinished(&record.project),
         &thaw(&record.project),
@@ -90,19 +91,19 @@ fn up(
     Command { title, script, input: Input::Empty, limit, reason: Reason::ServicesFailed }
 }
 
-/// The services to be started by name, where some are to be left as they are.
+/// Returns the names of the services to start, if others must not be changed.
 fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
     let others = record.services.keys().filter(|name| !kept.is_empty() && !kept.contains(*name));
     others.fold(String::new(), |text, name| text + " " + &quote(name))
 }
 
-/// Journals a release as the one being switched to and puts its files in place.
+/// Journals a release as the one being switched to, and places its files.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
     let json = serde_json::to_string(record).unwrap_or_default();
     keep("swapping.json", &json) + &files::switch(record, host, &drift::kept_files(subject, host))
 }
 
-/// Lets each image's name lead to the image that the release ran with.
+/// Tags each image that the release ran with by its name.
 fn tags(record: &ReleaseRecord) -> String {
     let named = record.services.values().filter(|service| !service.image.contains('@'));
     named.fold(String::new(), |mut text, service| {
@@ -113,7 +114,7 @@ fn tags(record: &ReleaseRecord) -> String {
     })
 }
 
-/// Keeps the list of rejected inputs, with more of them, without `accepted`.
+/// Writes the list of rejected inputs with the entries of `more` and without `accepted`.
 fn rejection(host: &HostFacts, more: &[Rejected], accepted: &ReleaseRecord) -> String {
     let other = |old: &&Rejected| more.iter().all(|new| (&new.digest, &new.pulled) != (&old.digest, &old.pulled));
     let all = more.iter().chain(host.files.rejected.iter().filter(other));
@@ -121,7 +122,7 @@ fn rejection(host: &HostFacts, more: &[Rejected], accepted: &ReleaseRecord) -> S
     keep("rejected.json", &serde_json::to_string(&all).unwrap_or_default())
 }
 
-/// Lets paused containers run on, which `up` cannot; one that will not is made anew.
+/// Unpauses paused containers, which `up` cannot do. A container that cannot be unpaused is removed and created again.
 fn thaw(project: &str) -> String {
     format!(
         r#"docker ps -q --filter status=paused --filter label=com.docker.compose.project={project} | while read -r id; do
@@ -132,8 +133,8 @@ done
     )
 }
 
-/// Finishes what a Compose that was killed left half done. It makes the successor of a container under the name
-/// `ID_NAME`, removes the old one, and renames: the next `up` would stumble over such a name.
+/// Finishes the work of a killed Compose. Compose creates the successor of a container under the name `ID_NAME`,
+/// removes the old container, and renames the successor. The next `up` would fail on such a name.
 fn unfinished(project: &str) -> String {
     format!(
         r#"docker ps -a --filter status=created --filter label=com.docker.compose.project={project} \
@@ -147,7 +148,7 @@ done
     )
 }
 
-/// The record of the release that is to run: the staged one, else the live one.
+/// Returns the record of the release that must run: the staged release or, if there is none, the live one.
 fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
     let (services, newest) = (records(subject, host), host.files.newest()?);
     let waits = host.files.staged.is_some();
@@ -155,8 +156,8 @@ fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecor
     Some(ReleaseRecord { services, pulled, ..newest.clone() })
 }
 
-/// A Compose file that labels each service with the digest of the files, configs and secrets it reads, so that
-/// Compose, which does not look into them, recreates it when they change.
+/// Returns a Compose file that labels each service with the digest of the files, configs and secrets it reads. Compose
+/// does not read their content, so the label makes Compose recreate the service if they change.
 fn labels(record: &ReleaseRecord) -> String {
     let digest = |service: &ServiceRecord| {
         let mut hasher = blake3::Hasher::new();
@@ -178,8 +179,8 @@ fn labels(record: &ReleaseRecord) -> String {
     serde_json::json!({ "services": services }).to_string()
 }
 
-/// Shell, after [`images::REMOVE`], that removes the images that we brought if no release of the environment runs with
-/// them and the manifest does not name them. An image that another environment needs stays, and stays noted.
+/// Shell, after [`images::REMOVE`], that removes an image that we brought if no release of the environment runs with it
+/// and the manifest does not name it. An image that another environment needs is kept and stays recorded.
 const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
   kept=$(sort -u "$state/brought" | grep -vxF -f "$state/used" | remove_images)
@@ -195,8 +196,8 @@ const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
   rm -f "$state/used"
 fi"#;
 
-/// Records the release as converged, with what was observed of its services, and lets old ones go: first those that
-/// never converged, which a killed run left and which would crowd out those to go back to.
+/// Records the release as converged, with the observed state of its services, and removes old releases. Releases that
+/// never converged are removed first: a killed run left them, and they would displace releases that can be restored.
 #[must_use]
 pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let mut record = wanted_record(subject, host)?;
@@ -208,7 +209,7 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
         service.hash = container.map(|container| container.hash.clone()).filter(|hash| !hash.is_empty());
         let image = || images::find(host, &familiar(&service.image)).cloned();
         let own = container.map(|container| container.image.clone()).filter(|id| !id.is_empty());
-        // One without a container keeps its image too.
+        // A service without a container keeps its image too.
         service.image_id = own.or_else(image);
     }
     let json = serde_json::to_string(&record).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Services: the release's files are live, its services run as defined, are healthy, and the checks of
-//! the manifest pass. Never restarts a service whose definition and files did not change.
+//! Services: the release's files are live, its services run as defined and are healthy, and the manifest's checks pass.
+//! A service whose definition and files did not change is not restarted.
 
 mod before;
 mod change;
@@ -22,12 +22,12 @@ use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The fact that names the live release.
+/// Name of the fact that contains the live release.
 pub const RELEASE: &str = "release";
-/// What a fact begins with that tells of volumes that a change of the Compose project leaves behind.
+/// Prefix of facts about volumes that a change of the Compose project leaves behind.
 const VOLUMES: &str = "volumes of ";
 
-/// Whether what a fact tells is well as it is: a service, a check, or that there are volumes.
+/// Returns true if the value of a fact is good: a healthy service, a passing check, or remaining volumes.
 #[must_use]
 pub fn is_well(fact: &str, value: &str) -> bool {
     if fact.starts_with("check ") {
@@ -37,26 +37,27 @@ pub fn is_well(fact: &str, value: &str) -> bool {
     }
 }
 
-/// What runs on the host.
+/// Services and listeners on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Containers of the Compose project, and of those that the environment had before.
+    /// Containers of the Compose project, and of the environment's previous projects.
     pub containers: Vec<Container>,
-    /// Volumes of Compose projects that the environment had before; of the project of the manifest, volumes and networks that are not known
-    /// to be the environment's own.
+    /// Volumes of the environment's previous Compose projects. For the manifest's project, volumes and networks that
+    /// are not known to belong to the environment.
     pub left: BTreeMap<String, BTreeSet<String>>,
-    /// Ports that something listens on, as (port, protocol). Where not all containers run, it did so both before and after
-    /// they were read: what stops meanwhile holds its ports without being seen with them.
+    /// Ports with a listener, as (port, protocol). If not all containers run, only ports that had a listener both
+    /// before and after the containers were read: a container that stops meanwhile still holds its ports but is not
+    /// seen with them.
     pub listening: BTreeSet<(u16, String)>,
-    /// Check name → `passes`, or what was found.
+    /// Check name → `passes`, or the result that was found.
     pub checks: BTreeMap<String, String>,
 }
 
-/// Most of [`Seen::left`], and of containers.
+/// Limit of the number of entries of [`Seen::left`], and of containers.
 const MOST: usize = 10_000;
 
-/// Shell that notes the containers of `$project`, and what else there is of it unless that is not asked for: of the project of the manifest,
-/// only what is not `$known` as the environment's own.
+/// Shell that prints the containers of `$project` and its remaining volumes. For the manifest's project, it prints
+/// volumes and networks only if they are not `$known` to belong to the environment.
 const EACH: &str = r#"  label=label=com.docker.compose.project=$project
   ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")"
   if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then continue; else kinds='volume network'; fi
@@ -65,7 +66,7 @@ const EACH: &str = r#"  label=label=com.docker.compose.project=$project
   done
 "#;
 
-/// The shell that reads it.
+/// Returns the shell that reads containers, listeners and checks.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
@@ -125,25 +126,25 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     Ok(seen)
 }
 
-/// The Compose project that is to run: that of the manifest, unless another release is kept.
+/// Returns the Compose project that must run: the manifest's project, unless another release is kept.
 #[must_use]
 pub fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
     let wanted = || subject.environment.application.as_ref().map(|application| application.project.as_str());
     files::kept(subject, host).map(|record| record.project.as_str()).or_else(wanted).unwrap_or_default()
 }
 
-/// The containers of the Compose project that is to run.
+/// Returns the containers of the Compose project that must run.
 pub fn containers<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
     let project = project(subject, host);
     host.services.containers.iter().filter(move |container| container.is_of(project))
 }
 
-/// The containers of each service: looked up once, however many services and containers a host names.
+/// Containers of each service, indexed once because a host may have many services and containers.
 #[derive(Debug, Default)]
 pub struct ByService<'a>(BTreeMap<&'a str, Vec<&'a Container>>);
 
 impl<'a> ByService<'a> {
-    /// Sorts the containers of the Compose project that is to run.
+    /// Indexes the containers of the Compose project that must run.
     #[must_use]
     pub fn of(subject: &Subject<'a>, host: &'a HostFacts) -> Self {
         let mut all = BTreeMap::<&str, Vec<&Container>>::new();
@@ -153,7 +154,7 @@ impl<'a> ByService<'a> {
         Self(all)
     }
 
-    /// Returns those of one service.
+    /// Returns the containers of one service.
     #[must_use]
     pub fn get(&self, service: &str) -> &[&'a Container] {
         self.0.get(service).map_or(&[], Vec::as_slice)
@@ -164,14 +165,14 @@ impl<'a> ByService<'a> {
     }
 }
 
-/// Reads `tcp 1F90`, as the kernel writes a port. Other protocols are left out.
+/// Reads `tcp 1F90`, the kernel's notation of a port. Returns `None` for other protocols.
 fn listener(line: &str) -> Result<Option<(u16, String)>, String> {
     let Some((protocol, port)) = line.split_once(' ') else { return Ok(None) };
     let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{}`", checked::said(port)))?;
     Ok(["tcp", "udp"].contains(&protocol).then(|| (port, protocol.to_owned())))
 }
 
-/// The services of the release that waits or, where none does, that is live.
+/// Returns the services of the staged release or, if there is none, of the live one.
 #[must_use]
 pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, ServiceRecord> {
     let live = || host.files.begun().next().map(|record| record.services.clone()).unwrap_or_default();
@@ -180,7 +181,7 @@ pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, Serv
 
 fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
     let record = &staged.record;
-    // Compose resolved relative paths below the staging directory.
+    // Compose resolved relative paths to paths below the staging directory.
     let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
     let roots = [Utf8Path::new(&tree), Utf8Path::new(&record.directory)];
     let keyed = |digest| files::key(subject, host).digest(&digest);
@@ -196,8 +197,9 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
     records
 }
 
-/// Shell that waits, for some ten seconds and `left` at most, until every health check has answered: what changes is
-/// noticed at once, and without asking again and again from afar. `None` where none is waited for.
+/// Returns shell that waits until every health check has a result, for at most ten seconds and at most `left`. Waiting
+/// on the host detects changes immediately, without repeated requests from the runner. Returns `None` if no health
+/// check is pending.
 #[must_use]
 pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
     let script = format!(
@@ -214,7 +216,7 @@ done
     containers(subject, host).any(Container::is_starting).then_some(script)
 }
 
-/// The facts as they are.
+/// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
@@ -246,7 +248,8 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// The volumes of the Compose project that the live release has and the next one will not, as a fact of a plan.
+/// Returns the volumes of the live release's Compose project if the next release has another project, as a fact of a
+/// plan.
 fn volumes_left<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> Option<(String, Vec<&'a str>)> {
     let live = &host.files.begun().next()?.project;
     let names: Vec<&str> =
@@ -258,7 +261,7 @@ fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {
     subject.environment.checks.iter().filter(|check| check.gate)
 }
 
-/// The facts as they are to be: every service in a good state, whichever it is.
+/// Returns the desired facts: every service in a good state. Any good state that a service is in is accepted.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
@@ -287,7 +290,8 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Refuses ports that something else on the host holds, and files that find no room.
+/// Refuses a change while a restore is unfinished, unknown services in `before`, ports that another process on the host
+/// holds, and files that do not fit on the disk.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(archive) = &host.backups.restoring {
@@ -320,14 +324,14 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     taken.or_else(|| files::live_preflight(subject, host))
 }
 
-/// Whether all is as wanted but for the record, which [`finish`] writes.
+/// Returns true if everything except the record, which [`finish`] writes, matches the desired state.
 #[must_use]
 pub fn settled(observed: &Facts, desired: &Facts) -> bool {
     desired.iter().all(|(fact, value)| fact == RELEASE || observed.get(fact) == Some(value))
         && observed.keys().all(|fact| desired.contains_key(fact))
 }
 
-/// The release that did not become healthy and the last one that was, where that one is to come back.
+/// Returns the release that did not become healthy and the last healthy release, if the latter must be restored.
 #[must_use]
 pub fn fallback<'a>(
     subject: &Subject<'_>,
@@ -340,7 +344,7 @@ pub fn fallback<'a>(
     (wanted && good.restorable()).then_some((bad, good))
 }
 
-/// Containers that will not become healthy however long one waits.
+/// Returns true if a container will not become healthy, however long the run waits.
 #[must_use]
 pub fn hopeless(subject: &Subject<'_>, host: &HostFacts) -> bool {
     containers(subject, host).any(Container::hopeless)

@@ -1,5 +1,6 @@
-//! The start of containers: Docker itself looks up what a service mounts and follows links, so before it does, nothing that a
-//! service could have replaced may be a link, and afterwards each container has what root finds there.
+//! Start of containers. Docker itself resolves the paths that a service mounts, and it follows links. Therefore, before
+//! a start, no path that a service could have replaced may be a link. After the start, each container must have mounted
+//! what root finds at these paths.
 
 use crate::model::checked;
 use crate::model::shell::quote;
@@ -9,27 +10,28 @@ use crate::resource::files::{self, SEED};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// The shell functions that find what services can replace, and compare what is mounted: after those of [`guard`](crate::resource::contract::guard).
+/// Shell functions that find the paths that services can replace, and compare the mounts. A script must include them
+/// after the functions of [`guard`](crate::resource::contract::guard).
 pub const FUNCTIONS: &str = concat!(include_str!("../contract/claimed.sh"), include_str!("mounted.sh"));
 
-/// Returns shell, after [`FUNCTIONS`], that refuses links before a switch to `record` puts its files in place: those
-/// that are not `kept` replace a link.
+/// Returns shell, after [`FUNCTIONS`], that refuses links before a switch to `record` places its files. Files that are
+/// not `kept` replace a link.
 #[must_use]
 pub fn before_switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8PathBuf>) -> String {
     let sent = record.files.iter().filter(|(path, file)| file.value != SEED && !kept.contains(*path));
-    // Each directory once, however many files and mounts there are.
+    // Each directory is listed once, however many files and mounts there are.
     let placed: BTreeSet<&Utf8Path> = sent.flat_map(|(path, _)| path.ancestors()).collect();
     unlinked(record, host, &|path| placed.contains(path))
 }
 
-/// Returns shell, after [`FUNCTIONS`], that lets `run` start containers of `record`, whose files are in place. `run` notes in
-/// `$code` how that ended.
+/// Returns shell, after [`FUNCTIONS`], that lets `run` start containers of `record`, whose files are in place. `run`
+/// stores its exit code in `$code`.
 #[must_use]
 pub fn guarded(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
     unlinked(record, host, &|_| false) + &watched(record, host, run)
 }
 
-/// Returns shell as [`guarded`], for what mounts nothing that a switch to `record` still has to put in place.
+/// Returns shell like [`guarded`], for containers that mount nothing that a switch to `record` still has to place.
 #[must_use]
 pub fn guarded_before_switch(
     record: &ReleaseRecord,
@@ -40,12 +42,12 @@ pub fn guarded_before_switch(
     before_switch(record, host, kept) + &exposed(record, host, &|_| false) + &watched(record, host, run)
 }
 
-/// Returns the path that the live release has where Compose resolved this one for the staged `tree`: what leads out of the tree
-/// with `..` is not below it, but in the environment's own state.
+/// Returns the live release's path for a path that Compose resolved for the staged `tree`. A path that leaves the tree
+/// with `..` is not below the tree, but in the environment's own state directory.
 #[must_use]
 pub fn live_path(path: Utf8PathBuf, tree: &str, directory: &str) -> Utf8PathBuf {
     let (mut above, mut live) = (Utf8Path::new(tree), Utf8PathBuf::from(directory));
-    // The tree is `releases/ID/tree` of that state.
+    // The tree is `releases/ID/tree` in that state directory.
     for _ in 0..3 {
         (above, live) = (above.parent().unwrap_or(above), live.join(".."));
         if let Ok(rest) = path.strip_prefix(above) {
@@ -55,14 +57,15 @@ pub fn live_path(path: Utf8PathBuf, tree: &str, directory: &str) -> Utf8PathBuf 
     path
 }
 
-/// Returns shell, after [`exposed`], that notes what services can write to from now on, runs `run` and compares what is mounted then.
+/// Returns shell, after [`exposed`], that records the paths that services can write to from now on, runs `run` and then
+/// compares the mounts.
 fn watched(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
     let (above, project) = (quote(&files::lines(&above(record, host))), quote(&record.project));
     format!("write_whole \"$state/mounted\" %s {above}\ncode=0\n{run}\neach_exposed same_mounts {project} || exit 1\n")
 }
 
-/// Returns the places of the host that a service of this release or of an earlier one could write to. One that mounts the root directory has
-/// the host already.
+/// Returns the paths of the host that a service of this release or of an earlier one could write to. A mount of the
+/// root directory is not included: such a service already controls the host.
 fn above(record: &ReleaseRecord, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
     let services = host.files.begun().chain([record]).flat_map(|release| release.services.values());
     let written = |service: &'_ ServiceRecord| {
@@ -73,13 +76,14 @@ fn above(record: &ReleaseRecord, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
     all.map(|path| absolute(record, &path)).collect()
 }
 
-/// Returns the place of a path of the application's directory, which is an empty path itself. An absolute path stays as it is.
+/// Returns the absolute path of a path relative to the application's directory. The directory itself is an empty path.
+/// An absolute path is returned unchanged.
 fn absolute(record: &ReleaseRecord, path: &Utf8Path) -> Utf8PathBuf {
     Utf8Path::new(&record.directory).join(path).as_str().trim_end_matches('/').into()
 }
 
-/// Returns shell that sets `$exposed`: the mounts of this release that something on the host could ever put a link in the way of. Those that
-/// are to be `placed` take the place of a link.
+/// Returns shell that sets `$exposed`: the mounts of this release whose path a process on the host could replace by a
+/// link. Mounts that will be `placed` replace a link.
 fn exposed(record: &ReleaseRecord, host: &HostFacts, placed: &dyn Fn(&Utf8Path) -> bool) -> String {
     let own: BTreeSet<&Utf8PathBuf> = record.services.values().flat_map(|service| &service.mounts).collect();
     let outside = record.services.values().flat_map(|service| service.outside.keys());
@@ -96,7 +100,7 @@ fn exposed(record: &ReleaseRecord, host: &HostFacts, placed: &dyn Fn(&Utf8Path) 
     )
 }
 
-/// Returns shell that sets `$exposed`, and ends the script where one of these is a link or leads through one.
+/// Returns shell that sets `$exposed`, and ends the script if one of these paths is a link or leads through one.
 fn unlinked(record: &ReleaseRecord, host: &HostFacts, placed: &dyn Fn(&Utf8Path) -> bool) -> String {
     exposed(record, host, placed) + "each_exposed no_link || exit 1\n"
 }

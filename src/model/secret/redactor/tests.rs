@@ -32,7 +32,7 @@ fn what_it_learns_is_hidden_from_then_on() {
     assert_eq!(redactor.lines().len(), 2);
 }
 
-/// A password that every encoder does something to.
+/// A password that every encoder changes.
 const NASTY: &str = "pä$s/w<o>r&d \"'`\\+%=?@:#é!";
 
 #[test]
@@ -72,7 +72,7 @@ fn base64_is_hidden_wherever_it_begins_and_ends() {
             let whole = BASE64.encode(format!("{before}correct horse{after}").as_bytes());
             let redacted = redactor.redact(&whole);
             assert!(redacted.contains("***"), "{before:?} {after:?} {whole}");
-            // At most a character on each side shares bits with the secret.
+            // At most one character on each side shares bits with the secret.
             let rest = whole.len() - redacted.replace("***", "").len();
             assert!(rest >= "correct horse".len() * 8 / 6 - 2, "{before:?} {after:?} {whole} {redacted}");
         }
@@ -122,7 +122,7 @@ fn a_secret_that_is_cut_is_hidden_on_both_sides() {
     let secret = "correct-horse-battery-staple-0123456789";
     let redactor = Redactor::new(&[secret.into()]);
     for at in 0..secret.len() {
-        // The cut is within the secret, or at one of its ends.
+        // The cut is inside the secret or at one of its ends.
         let text = format!("{}{secret}{}", "a".repeat(50 - at), "b".repeat(300));
         let redacted = redactor.redact(&bounded::shortened(text, 100));
         assert!(!redacted.contains(&secret[..SHORTEST]) || at < SHORTEST, "{at}: {redacted}");
@@ -138,7 +138,7 @@ fn a_secret_that_is_cut_is_hidden_on_both_sides() {
         let redacted = redactor.redact(&format!("… it said `a{}…`, and more", &secret[..at]));
         assert_eq!(redacted, "… it said `a***…`, and more");
     }
-    // A text that only looks like that stays.
+    // A text that only looks similar is not changed.
     assert_eq!(redactor.redact("…cor…battery…"), "…cor…battery…");
     let honest = "a [file] is left out]\n[3 bytes are left out]\nhello";
     assert_eq!(redactor.redact(honest), honest);
