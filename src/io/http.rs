@@ -14,7 +14,7 @@ pub enum Roots {
     /// The authorities that this machine trusts.
     #[default]
     System,
-    /// Only these, in PEM (Caddy's internal authority, for example).
+    /// Only the given authorities, in PEM (Caddy's internal authority, for example).
     Pem(String),
     /// No authorities. For requests without TLS; skips reading the system's roots.
     None,

@@ -14,9 +14,9 @@ pub type Say<'a> = dyn Fn(String) + Sync + 'a;
 /// Purpose of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Creates or changes the infrastructure to match the files.
+    /// Creation or change of the infrastructure to match the files.
     Apply,
-    /// Destroys all of the infrastructure.
+    /// Destruction of all of the infrastructure.
     Destroy,
 }
 
@@ -132,7 +132,7 @@ impl Outputs {
         }
     }
 
-    /// Returns an output's value for use, sensitive or not. [`Self::is_sensitive`] tells if it may be printed.
+    /// Returns an output's value for use, sensitive or not. [`Self::is_sensitive`] reports if it must not be printed.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.shown.get(name).or_else(|| self.hidden.get(name).map(|hidden| &hidden.0))

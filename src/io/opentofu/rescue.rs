@@ -1,5 +1,5 @@
 //! Recovers the state of an interrupted run: the file that OpenTofu writes when it cannot write the state to its
-//! backend. A recovered state replaces only an older state of the same infrastructure.
+//! backend. A recovered state replaces neither a newer state nor a state of other infrastructure.
 
 use super::desk::{Backend, Work};
 use super::lay::{self, Room};

@@ -11,6 +11,7 @@ pub struct State {
     pub lineage: String,
     /// Number that grows with each change.
     pub serial: u64,
+    /// Outputs of the root module.
     pub outputs: Outputs,
     /// Managed resources, by address without index.
     pub resources: Vec<String>,
@@ -81,9 +82,9 @@ pub fn outputs(written: &Value) -> Outputs {
 /// backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// Newer than the stored state, which it replaces.
+    /// A newer state, which replaces the stored one.
     Newest,
-    /// As old as the stored state, or older.
+    /// A state as old as the stored one, or older.
     Old,
     /// A state of other infrastructure.
     Foreign,

@@ -93,7 +93,7 @@ impl Vault {
         self.let_go().await
     }
 
-    /// Removes the state and all related data even if the infrastructure exists. Somebody else manages it from then on.
+    /// Removes the state and all related data even if the infrastructure exists: somebody else manages it.
     pub async fn let_go(&self) -> Result<bool, Failure> {
         self.store().forget_infrastructure(self.project(), self.environment()).await
     }
@@ -118,12 +118,12 @@ impl Vault {
         Ok(())
     }
 
-    /// Returns the holder of the state's lock, in the format of [`Self::lock`].
+    /// Returns the state's lock, as it was passed to [`Self::lock`].
     pub async fn locked(&self) -> Result<Option<String>, Failure> {
         self.store().state_lock(self.project(), self.environment()).await
     }
 
-    /// Takes the lock if it is free or held by `instead`. Returns the current holder.
+    /// Takes the lock if the lock is free or is `instead`. Returns the current lock.
     pub async fn lock(&self, lock: &str, instead: Option<&str>) -> Result<String, Failure> {
         self.store().lock_state(self.project(), self.environment(), lock, instead).await
     }

@@ -1,5 +1,5 @@
 //! Runs a local `ssh` that uses the terminal, or our own standard streams, over the existing connection. Opens no
-//! connection itself, so the host key and the private key were checked before.
+//! connection itself: the existing one has checked the host key and used the private key already.
 
 use super::script::{Marks, leashed};
 use super::{Host, Tail};
@@ -9,7 +9,7 @@ use data_encoding::BASE64;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Time limit of a command without a deadline of the caller.
+/// Time limit of a command without another limit: one day.
 const DAY: Duration = Duration::from_hours(24);
 
 impl Host {

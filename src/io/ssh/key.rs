@@ -3,14 +3,14 @@
 /// Kind of a file given as private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyForm {
-    /// Usable without a passphrase.
+    /// A key without a passphrase.
     Plain,
-    /// Usable with a passphrase or an agent that holds the key.
+    /// A key that needs a passphrase, or an agent that holds it.
     Encrypted,
-    /// The public half. Usable with an agent that holds the private half.
+    /// The public half, usable with an agent that holds the private half.
     Public,
     Putty,
-    /// Not a key in a known format.
+    /// Another format.
     Other,
 }
 

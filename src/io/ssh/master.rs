@@ -54,11 +54,11 @@ pub(super) async fn start(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str)
 /// Policy for the host's key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
-    /// Accepts only pinned keys.
+    /// Pinned keys only.
     Pinned,
-    /// Accepts keys in the user's known hosts, or recorded by us.
+    /// Keys in the user's known hosts, or recorded by us.
     Known,
-    /// Accepts any key of a host that is not yet known.
+    /// Any key of a host that is not yet known.
     Learn,
 }
 

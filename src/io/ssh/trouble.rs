@@ -1,4 +1,4 @@
-//! Interprets the messages of ssh and sudo. Pure. Uses the messages where an exit code alone does not tell.
+//! Interprets the messages of ssh and sudo. Pure. Does not guess from an exit code what only a message tells.
 
 use crate::model::failure::Reason;
 

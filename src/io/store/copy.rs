@@ -91,7 +91,7 @@ impl Copy {
         Ok(log_is_same && is_same(&mut self.source, &place.join(FILE), 1)?)
     }
 
-    /// Returns the path of the copied database. Its log is next to it.
+    /// Returns the path of the copied database, which is next to its log.
     pub fn file(&self) -> PathBuf {
         self.directory.path().join(FILE)
     }

@@ -97,7 +97,7 @@ impl Store {
         .map_err(|error| self.unusable(error))
     }
 
-    /// Takes the lock on an environment's state if the lock is free or held by `instead`. Returns the current lock:
+    /// Takes the lock on an environment's state if the lock is free or is `instead`. Returns the current lock:
     /// `lock` or that of another run.
     pub async fn lock_state(
         &self,
