@@ -32,7 +32,7 @@ pub async fn ask(check: &Check, deadline: Duration, pause: Duration) -> Verdict 
     Verdict { name: check.name.clone(), vantage: check.vantage, judgement, detail, took: begun.elapsed() }
 }
 
-/// Returns true if this machine has no route to the address, which is no fault of the stack.
+/// Returns true if the address is IPv6 and this machine has no route to it, which is no fault of the stack.
 async fn out_of_reach(probe: &Probe) -> bool {
     let address = match probe {
         Probe::Http { site, .. }

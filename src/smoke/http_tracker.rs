@@ -60,7 +60,7 @@ impl Tracker<'_> {
         let body = self.ask("scrape", &query).await?;
         let count = announce::scraped(&body, &pair.info_hash).map_err(|why| refused("scrape", why))?;
         swarm::counted(count)?;
-        // A forwarded port, or a proxy on this machine, changes every address.
+        // A forwarded port, or a proxy on the same machine, changes every address.
         let connect = self.site.connect;
         let own = if connect.ip().to_canonical().is_loopback() { None } else { swarm::source(connect).await };
         Ok(swarm::told(seen, connect.ip(), own, count))

@@ -4,7 +4,7 @@ use super::{InfoHash, Note, Trouble};
 use std::net::{IpAddr, SocketAddr};
 use uuid::Uuid;
 
-/// The state of a peer that an announce reports. Only the states that a round trip needs.
+/// The state of a peer that an announce reports. Has only the states that a round trip needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// A seeder that joins.

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
-/// Bytes in one block. With `BLOCKS`, the number of blocks that may wait for the connection, 1 MiB in total.
+/// Bytes in one block. Up to `BLOCKS` blocks wait for the connection: 1 MiB in total.
 const BLOCK: usize = 256 << 10;
 const BLOCKS: usize = 4;
 

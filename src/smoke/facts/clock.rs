@@ -3,9 +3,9 @@
 use super::{Between, Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 
-/// Difference in seconds that causes a warning: it impairs TLS and logs.
+/// Difference in seconds above which the check warns: it impairs TLS and logs.
 const WARNED: f64 = 2.0;
-/// Difference in seconds that causes a failure: it breaks certificates, tokens and peers' leases.
+/// Difference in seconds above which the check fails: it breaks certificates, tokens and peers' leases.
 const FAILED: f64 = 30.0;
 
 pub(super) fn judge(lines: &[Vec<&str>], between: Between) -> Finding {

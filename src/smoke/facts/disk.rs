@@ -4,9 +4,9 @@ use super::{Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 use std::collections::BTreeMap;
 
-/// Used percentage that causes a warning.
+/// Used percentage above which the check warns.
 const WARNED: u64 = 85;
-/// Used percentage that causes a failure: databases stop.
+/// Used percentage above which the check fails: databases stop.
 const FAILED: u64 = 95;
 
 pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {

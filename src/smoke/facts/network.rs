@@ -5,9 +5,9 @@ use super::{Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 use std::collections::BTreeMap;
 
-/// Percentage of the table that causes a warning.
+/// Percentage of the table above which the check warns.
 const WARNED: u64 = 80;
-/// Percentage of the table that causes a failure: the next burst loses packets.
+/// Percentage of the table above which the check fails: the next burst loses packets.
 const FAILED: u64 = 95;
 
 pub(super) fn conntrack(lines: &[Vec<&str>]) -> Finding {
