@@ -1,5 +1,5 @@
-//! Files below a directory of this machine, opened and made without following a link in any component. The directory
-//! itself is what somebody named: it may be a link.
+//! Opens and creates files below a directory of this machine without following a link in any component. The directory
+//! itself is a path that a user named: it may be a link.
 
 use crate::model::bounded;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
@@ -12,10 +12,10 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Waits for nobody.
+/// Flags for reading a file without blocking on a pipe or a device.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// What is at a path.
+/// The kind of file at a path.
 pub enum Thing {
     /// A regular file, open for reading.
     File(File),
@@ -25,14 +25,14 @@ pub enum Thing {
     Other,
 }
 
-/// Opens a regular file for reading. Returns at once for a pipe or a device, which is refused.
+/// Opens a regular file for reading. Refuses pipes and devices without blocking.
 pub fn open(root: &Utf8Path, path: &Utf8Path) -> io::Result<File> {
     let (above, name) = split(path)?;
     let directory = way(root, above)?;
     only_regular(File::from(openat(&directory, name, FILE | OFlags::NOFOLLOW, Mode::empty())?))
 }
 
-/// Looks at what is at a path. What a link on the way leads to is not there.
+/// Inspects a path. If a directory in the path is a link, the result is `Other`.
 pub fn look(root: &Utf8Path, path: &Utf8Path) -> io::Result<Thing> {
     let (above, name) = split(path)?;
     let directory = match way(root, above) {
@@ -51,13 +51,12 @@ pub fn look(root: &Utf8Path, path: &Utf8Path) -> io::Result<Thing> {
     }
 }
 
-/// Opens a regular file that somebody named, wherever links lead to it. Returns at once for a pipe or a device, which is
-/// refused.
+/// Opens a regular file that a user named. Follows links. Refuses pipes and devices without blocking.
 pub fn regular(path: &Utf8Path) -> io::Result<File> {
     only_regular(File::from(openat(CWD, path.as_std_path(), FILE, Mode::empty())?))
 }
 
-/// Reads a regular file of at most `limit` bytes of UTF-8, wherever links lead to it.
+/// Reads a regular file of at most `limit` bytes of UTF-8. Follows links.
 pub fn text(path: &Utf8Path, limit: u64) -> io::Result<String> {
     let bytes = bounded::whole(regular(path)?, limit)?;
     String::from_utf8(bytes).map_err(io::Error::other)
@@ -70,7 +69,7 @@ fn only_regular(file: File) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
-/// A file that is written and has a private name until it is kept; it goes where that never happens.
+/// A written file under a private name until it is kept. Dropping a draft that was not kept removes the file.
 #[derive(Debug)]
 pub struct Draft {
     root: Utf8PathBuf,
@@ -79,10 +78,10 @@ pub struct Draft {
     kept: bool,
 }
 
-/// Writes a file with exactly these permission bits next to its final place, and makes the directories above it.
+/// Writes a file with exactly these permission bits next to its final path. Creates the directories above it.
 ///
 /// # Errors
-/// Also `IsADirectory` where a directory has its final name.
+/// Also `IsADirectory` if a directory has the final name.
 pub fn draft(root: &Utf8Path, path: &Utf8Path, mode: u32, content: &mut dyn Read) -> io::Result<Draft> {
     let (above, last) = split(path)?;
     std::fs::create_dir_all(root)?;
@@ -108,7 +107,7 @@ pub fn draft(root: &Utf8Path, path: &Utf8Path, mode: u32, content: &mut dyn Read
 }
 
 impl Draft {
-    /// Gives the file its final name. A file or link of that name is replaced, never written through.
+    /// Gives the file its final name. An existing file or link of that name is replaced; a link is not written through.
     pub fn keep(mut self) -> io::Result<()> {
         let directory = self.directory()?;
         let (_, last) = split(&self.path)?;
@@ -132,7 +131,7 @@ impl Drop for Draft {
     }
 }
 
-/// Enters one directory after the other.
+/// Opens the directory at the end of `above`, one component at a time.
 fn way(root: &Utf8Path, above: Vec<&str>) -> io::Result<OwnedFd> {
     let root = openat(CWD, root.as_std_path(), DIRECTORY, Mode::empty())?;
     above.into_iter().try_fold(root, |directory, part| enter(&directory, part))
@@ -140,7 +139,7 @@ fn way(root: &Utf8Path, above: Vec<&str>) -> io::Result<OwnedFd> {
 
 fn enter(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     openat(directory, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map_err(|error| match error {
-        // A link with O_DIRECTORY and O_NOFOLLOW is "not a directory" on Linux and a loop elsewhere.
+        // Opening a link with O_DIRECTORY and O_NOFOLLOW fails with ENOTDIR on Linux and with ELOOP elsewhere.
         Errno::NOTDIR | Errno::LOOP => {
             io::Error::new(io::ErrorKind::NotADirectory, format!("{name} is a link or not a directory"))
         }
@@ -148,7 +147,7 @@ fn enter(directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     })
 }
 
-/// The directories on the way to a file, and its name.
+/// Splits a path into its directories and the file name.
 fn split(path: &Utf8Path) -> io::Result<(Vec<&str>, &str)> {
     let mut parts = Vec::new();
     for part in path.components() {

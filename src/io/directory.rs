@@ -1,5 +1,5 @@
-//! Files written into a directory whose names come from elsewhere: below a handle of that directory, so that no name and
-//! no link leads out of it. Never replaces what is there.
+//! Writes files whose names come from elsewhere into a directory. Works relative to an open handle of that directory,
+//! so no name and no link leads out of it. Does not replace existing files.
 
 use crate::model::checked;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
@@ -9,11 +9,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// A directory that is open.
+/// An open directory.
 #[derive(Debug)]
 pub struct Directory(OwnedFd);
 
-/// A new file for its owner alone, which has a private name until it is kept; it goes where that never happens.
+/// A new file that only its owner can read, under a private name until it is kept. Dropping a draft that was not kept
+/// removes the file.
 #[derive(Debug)]
 pub struct Draft<'a> {
     /// The file, open for writing.
@@ -24,14 +25,14 @@ pub struct Draft<'a> {
 }
 
 impl Directory {
-    /// Opens a directory, and makes it where it is missing.
+    /// Opens a directory. Creates the directory if it is missing.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         std::fs::create_dir_all(&path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path.as_ref(), flags, Mode::empty())?))
     }
 
-    /// Says whether something has this name, a link that leads nowhere included.
+    /// Returns true if something has this name. A dangling link counts.
     pub fn has(&self, name: &str) -> io::Result<bool> {
         match rustix::fs::statat(&self.0, plain(name)?, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
@@ -40,7 +41,7 @@ impl Directory {
         }
     }
 
-    /// Makes a file under a name that nobody can foresee.
+    /// Creates a file under a random, unpredictable name.
     pub fn draft(&self) -> io::Result<Draft<'_>> {
         let name = format!(".deployer-{}.partial", uuid::Uuid::new_v4().simple());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -50,10 +51,10 @@ impl Directory {
 }
 
 impl Draft<'_> {
-    /// Gives the file its final name, once all of it is on the disk.
+    /// Gives the file its final name after syncing its content to disk.
     ///
     /// # Errors
-    /// `AlreadyExists` where something has that name.
+    /// `AlreadyExists` if something has that name.
     pub fn keep(mut self, name: &str) -> io::Result<()> {
         let (directory, name) = (&self.directory.0, plain(name)?);
         self.file.sync_all()?;
@@ -80,7 +81,7 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// Accepts a single plain name alone.
+/// Returns the name if it is a single plain name.
 fn plain(name: &str) -> io::Result<&str> {
     if checked::is_plain(name) { Ok(name) } else { Err(io::ErrorKind::InvalidFilename.into()) }
 }

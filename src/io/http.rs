@@ -1,5 +1,5 @@
-//! HTTP from this machine: the one way to a client, and the words for what went wrong. Never follows a redirect, asks
-//! a proxy or keeps a connection, and never says a URL, which may hold a secret.
+//! HTTP from this machine: the only constructor of a client, and the wording of HTTP errors. Clients follow no
+//! redirect, use no proxy and keep no connection open. Errors contain no URL, because a URL may hold a secret.
 
 use crate::model::bounded;
 use reqwest::{Certificate, Client, Response, redirect};
@@ -8,24 +8,24 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Which authorities may have issued a server's certificate.
+/// The authorities that may have issued a server's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Roots {
-    /// Those that this machine trusts.
+    /// The authorities that this machine trusts.
     #[default]
     System,
-    /// These alone, in PEM (Caddy's internal authority, say).
+    /// Only the given authorities, in PEM (Caddy's internal authority, for example).
     Pem(String),
-    /// None: nothing is to be asked over TLS, so that none need be read.
+    /// No authorities. For requests without TLS; skips reading the system's roots.
     None,
 }
 
-/// A client whose requests each take `limit` at most. `pin` is a host name and the address it is found at.
+/// Returns a client whose requests each take at most `limit`. `pin` is a host name and the address to use for it.
 ///
 /// # Errors
-/// Where no roots can be had, or those given are not PEM.
+/// If no roots are available, or the given roots are not PEM.
 pub fn client(limit: Duration, pin: Option<(&str, SocketAddr)>, roots: &Roots) -> reqwest::Result<Client> {
-    // A second installation fails harmlessly: the first one stands.
+    // A second installation fails harmlessly: the first provider stays installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder =
         Client::builder().timeout(limit).no_proxy().pool_max_idle_per_host(0).redirect(redirect::Policy::none());
@@ -40,12 +40,12 @@ pub fn client(limit: Duration, pin: Option<(&str, SocketAddr)>, roots: &Roots) -
     builder.build()
 }
 
-/// Why a body cannot be had.
+/// The reason why a body could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It broke off, with the cause in a few words.
+    /// The body ended early; holds the cause in a few words.
     BrokenOff(String),
-    /// There is more of it than is read, perhaps without end.
+    /// The body is longer than the limit, and may be endless.
     TooLarge,
 }
 
@@ -58,10 +58,10 @@ impl fmt::Display for Unread {
     }
 }
 
-/// The whole body of an answer.
+/// Reads the whole body of a response.
 ///
 /// # Errors
-/// Where it breaks off or is larger than [`bounded::HTTP_BODY`]; then the rest is not read.
+/// If the body ends early or is larger than [`bounded::HTTP_BODY`]. Reading stops at that limit.
 pub async fn body(mut response: Response) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Unread::BrokenOff(why(&error)))? {
@@ -73,7 +73,7 @@ pub async fn body(mut response: Response) -> Result<Vec<u8>, Unread> {
     Ok(body)
 }
 
-/// Why a request failed, in a few words, from the innermost cause; never its URL.
+/// Returns in a few words why a request failed, from the innermost cause, without the URL.
 #[must_use]
 pub fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {

@@ -1,4 +1,4 @@
-//! Effects on the outside: hosts over SSH, OpenTofu, the state store, local processes, secrets, HTTP and files.
+//! Effects on the outside world: hosts over SSH, OpenTofu, the state store, local processes, secrets, HTTP and files.
 
 pub mod below;
 pub mod directory;

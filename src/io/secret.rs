@@ -1,4 +1,4 @@
-//! Reads values from their sources: variables, files and commands of the runner.
+//! Reads values from their sources: environment variables, files and commands of the runner.
 
 use crate::io::process::{self, Environment};
 use crate::model::failure::{Failure, Reason};
@@ -7,13 +7,14 @@ use secrecy::SecretString;
 use std::time::Duration;
 use zeroize::Zeroize;
 
-/// How long a command may take to tell a value.
+/// Time limit of a command that prints a value.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Reads a value from its source.
 ///
 /// # Errors
-/// `SecretUnresolved`, naming the source, never the value or anything a command said. An empty value is none.
+/// `SecretUnresolved`. The error names the source; it holds neither the value nor any output of a command. An empty
+/// value is not an error.
 pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
     let unresolved = |message: String| Failure::new(Reason::SecretUnresolved, message);
     match source {
@@ -55,7 +56,7 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
     }
 }
 
-/// Text without one trailing newline; bytes that are not text are wiped.
+/// Returns the bytes as text without one trailing newline. Wipes bytes that are not UTF-8.
 fn text(mut bytes: Vec<u8>) -> Option<SecretString> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!(resolved(command(&["printf", "%s\n", "$HOME; `id`"])).await.unwrap(), "$HOME; `id`");
         let literal = SecretSource::Literal { value: "x".into(), secret: false };
         assert!(!resolve(&literal).await.unwrap().secret);
-        // Cargo sets this one for every test.
+        // Cargo sets this variable for every test.
         let name = "CARGO_PKG_NAME".to_owned();
         assert_eq!(resolved(SecretSource::Environment { name, secret: true }).await.unwrap(), "deployer");
     }

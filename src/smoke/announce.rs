@@ -1,4 +1,4 @@
-//! What is said to an HTTP tracker and what it answers (BEP 3, 7, 23, 48), as pure functions. Never sends anything.
+//! Requests to HTTP trackers and their responses (BEP 3, 7, 23, 48), as pure functions. Does no IO.
 
 use super::InfoHash;
 use super::bencode::{self, Value};
@@ -6,25 +6,25 @@ pub use super::swarm::{Count, Peer, Standing};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What an HTTP tracker answers to an announce.
+/// An HTTP tracker's response to an announce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// Seconds until it wants to hear of the peer again.
+    /// Seconds until the peer's next announce.
     pub interval: u64,
-    /// The other peers, from the compact form or the long one, of both families.
+    /// The other peers of both address families, from the compact or the long form.
     pub peers: Vec<SocketAddr>,
 }
 
-/// Why an answer is of no use.
+/// The reason why a response is unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The tracker refuses, in its own words.
+    /// The tracker's own failure reason.
     Refused(String),
-    /// It is no answer as the BEPs describe it.
+    /// The deviation from the BEPs.
     Malformed(String),
 }
 
-/// The query of an announce, without the question mark: compact answers wanted (BEP 23).
+/// Returns the query of an announce, without the question mark. Requests compact responses (BEP 23).
 #[must_use]
 pub fn query(info_hash: &InfoHash, peer: &Peer, standing: Standing) -> String {
     let (left, event) = match standing {
@@ -40,13 +40,13 @@ pub fn query(info_hash: &InfoHash, peer: &Peer, standing: Standing) -> String {
     )
 }
 
-/// The query of a scrape (BEP 48), without the question mark.
+/// Returns the query of a scrape (BEP 48), without the question mark.
 #[must_use]
 pub fn scrape_query(info_hash: &InfoHash) -> String {
     format!("info_hash={}", escape(info_hash))
 }
 
-/// Bytes as a part of a URL: all but the unreserved characters of RFC 3986 as `%XX`.
+/// Escapes bytes for a URL: all except the unreserved characters of RFC 3986 become `%XX`.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     percent_encode(bytes, RESERVED).to_string()
@@ -54,10 +54,10 @@ pub fn escape(bytes: &[u8]) -> String {
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Reads the answer to an announce.
+/// Parses the response to an announce.
 ///
 /// # Errors
-/// Where the tracker refuses, or answers otherwise than the BEPs say.
+/// If the tracker refuses, or the response deviates from the BEPs.
 pub fn announced(body: &[u8]) -> Result<Announced, Refusal> {
     let answer = read(body)?;
     let interval = answer.get("interval").and_then(Value::integer).and_then(|seconds| u64::try_from(seconds).ok());
@@ -79,10 +79,10 @@ pub fn announced(body: &[u8]) -> Result<Announced, Refusal> {
     Ok(Announced { interval, peers })
 }
 
-/// Reads the answer to a scrape of one torrent. A tracker that does not know it counts nobody.
+/// Parses the response to a scrape of one torrent. If the tracker does not know the torrent, the counts are zero.
 ///
 /// # Errors
-/// Where the tracker refuses, or answers otherwise than BEP 48 says.
+/// If the tracker refuses, or the response deviates from BEP 48.
 pub fn scraped(body: &[u8], info_hash: &InfoHash) -> Result<Count, Refusal> {
     let answer = read(body)?;
     let Some(Value::Dictionary(files)) = answer.get("files") else { return Err(malformed("has no files")) };
@@ -93,8 +93,8 @@ pub fn scraped(body: &[u8], info_hash: &InfoHash) -> Result<Count, Refusal> {
     Ok(Count { seeders, leechers })
 }
 
-/// Peers in the compact form: an address of `width` bytes and a port of two, each in network order (BEP 7, 23).
-/// `None` where the bytes do not come out even.
+/// Parses peers in the compact form: an address of `width` bytes and a port of two, each in network order (BEP 7, 23).
+/// Returns `None` if the length is not a multiple of an entry.
 #[must_use]
 pub fn compact(bytes: &[u8], width: usize) -> Option<Vec<SocketAddr>> {
     let (entries, rest) = (bytes.chunks_exact(width + 2), bytes.len() % (width + 2));
@@ -109,7 +109,7 @@ pub fn compact(bytes: &[u8], width: usize) -> Option<Vec<SocketAddr>> {
     if rest == 0 { entries.map(peer).collect() } else { None }
 }
 
-/// A peer in the long form (BEP 3), whose `ip` may be a name, which no tracker sends that is asked here.
+/// Parses a peer in the long form (BEP 3). The BEP allows a DNS name as `ip`; the supported trackers do not send one.
 fn long(peer: &Value<'_>) -> Result<SocketAddr, Refusal> {
     let ip = peer.get("ip").and_then(Value::bytes).and_then(|ip| std::str::from_utf8(ip).ok()?.parse::<IpAddr>().ok());
     let port = peer.get("port").and_then(Value::integer).and_then(|port| u16::try_from(port).ok());

@@ -1,4 +1,4 @@
-//! One check, asked until it works or its time is over. Never takes longer than it was given.
+//! Runs one check until it passes or its deadline is over.
 
 use super::{Check, Found, Judgement, Note, Probe, Trouble, Verdict};
 use super::{dns, grafana, http, http_tracker, metrics, prometheus, swarm, tls, udp_tracker};
@@ -7,17 +7,17 @@ use futures::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Checks that are asked at once: a stack has about twenty, and a small host should not feel them.
+/// Number of concurrent checks: a stack has about twenty, and they must not burden a small host.
 const AT_ONCE: usize = 16;
 
-/// Asks every check, several at once, each with its own deadline; the verdicts in the order of the checks.
+/// Runs all checks, several at a time, each with its own deadline. Returns the verdicts in the order of the checks.
 pub async fn ask_all(checks: &[Check], deadline: Duration, pause: Duration) -> Vec<Verdict> {
-    // Boxed and gathered first: a closure in the stream would keep what awaits this from being sent to another thread.
+    // Box and collect the futures first: with a closure in the stream, the caller's future would not be `Send`.
     let asked: Vec<_> = checks.iter().map(|check| ask(check, deadline, pause).boxed()).collect();
     futures::stream::iter(asked).buffered(AT_ONCE).collect().await
 }
 
-/// Asks one check, and again after each `pause` where that may help, until it works or `deadline` is over.
+/// Runs one check. Retries after each `pause` if that may help, until the check passes or `deadline` is over.
 pub async fn ask(check: &Check, deadline: Duration, pause: Duration) -> Verdict {
     let begun = Instant::now();
     let (judgement, detail) = if out_of_reach(&check.probe).await {
@@ -32,7 +32,7 @@ pub async fn ask(check: &Check, deadline: Duration, pause: Duration) -> Verdict 
     Verdict { name: check.name.clone(), vantage: check.vantage, judgement, detail, took: begun.elapsed() }
 }
 
-/// Whether this machine has no way to such an address at all, which says nothing about the stack.
+/// Returns true if the address is IPv6 and this machine has no route to it, which is no fault of the stack.
 async fn out_of_reach(probe: &Probe) -> bool {
     let address = match probe {
         Probe::Http { site, .. }
@@ -78,7 +78,7 @@ async fn attempt(probe: &Probe, until: Instant) -> Found {
     }
 }
 
-/// Knows what a tracker might repeat in its answer.
+/// Returns a redactor for the secrets that a server may repeat in its response.
 fn redactor(probe: &Probe) -> Redactor {
     match probe {
         Probe::HttpTracker { key: Some(key), .. } | Probe::UdpTracker { key: Some(key), .. } => Redactor::new([key]),
@@ -88,7 +88,7 @@ fn redactor(probe: &Probe) -> Redactor {
     }
 }
 
-/// What others say may have any length and any lines. Cut only after secrets are out: half a key would stay.
+/// Makes one short line of a server's text. Call it only after redaction: cutting first could leave half a key.
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 400;
     let mut words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());

@@ -1,13 +1,13 @@
-//! Bencoding (BEP 3), read only: what HTTP trackers answer in. Never trusts a length or a depth it reads.
+//! A parser of bencoding (BEP 3), the format of HTTP trackers' responses. Checks every length and depth.
 //!
-//! The crates for it are not kept up: `bendy` and `serde_bencode` had no release for years.
+//! Written here because the crates for it, `bendy` and `serde_bencode`, had no release for years.
 
 use std::collections::BTreeMap;
 
-/// Dictionaries and lists may stand in one another this deep; an answer of a tracker needs four.
+/// Maximum nesting of dictionaries and lists. A tracker's response needs four levels.
 const DEEPEST: usize = 16;
 
-/// One value; texts are bytes of the input.
+/// A bencoded value. Texts are slices of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     /// `i…e`.
@@ -16,38 +16,38 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
     /// `l…e`.
     List(Vec<Value<'a>>),
-    /// `d…e`; keys in any order, since some trackers do not sort them.
+    /// `d…e`. Keys may be in any order, because some trackers do not sort them.
     Dictionary(BTreeMap<&'a [u8], Value<'a>>),
 }
 
-/// It is not bencoded; with the byte where that shows, counted from 0.
+/// The error of input that is not valid bencoding. Holds the index of the wrong byte, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub usize);
 
 impl<'a> Value<'a> {
-    /// A dictionary's value.
+    /// Returns a dictionary's value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         if let Self::Dictionary(entries) = self { entries.get(key.as_bytes()) } else { None }
     }
 
-    /// The bytes of a text.
+    /// Returns the bytes of a text.
     #[must_use]
     pub const fn bytes(&self) -> Option<&'a [u8]> {
         if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn integer(&self) -> Option<i64> {
         if let Self::Integer(number) = self { Some(*number) } else { None }
     }
 }
 
-/// Reads one value, which must be all there is.
+/// Parses a value, which must be the whole input.
 ///
 /// # Errors
-/// Where it is cut off, followed by something, too deep, or no bencoding at all.
+/// If the input is truncated, has trailing bytes, is nested too deeply or is not bencoding.
 pub fn parse(bytes: &[u8]) -> Result<Value<'_>, Malformed> {
     let mut reader = Reader { bytes, at: 0 };
     let value = reader.value(0)?;
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a list or dictionary ends here.
+    /// Returns true at the end of a list or dictionary, and skips the end mark.
     fn ended(&mut self) -> bool {
         let ended = self.bytes.get(self.at) == Some(&b'e');
         self.at += usize::from(ended);
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Each number has one way to be written: no sign but a minus, no leading zeros, no minus zero.
+/// Returns true for the only valid form of a number: no plus sign, no leading zeros, no minus zero.
 fn canonical(digits: &str) -> bool {
     let plain = digits.strip_prefix('-').unwrap_or(digits);
     plain.bytes().all(|byte| byte.is_ascii_digit()) && (!plain.starts_with('0') || digits == "0")

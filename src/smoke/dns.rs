@@ -1,11 +1,12 @@
-//! A name's addresses as this machine's resolver gives them, which is what its clients would use: the system's own
-//! resolver, so that no other one needs keeping. Never asks a server of its own choice.
+//! The addresses of a name from the system's own resolver, which clients on this machine use. Needs no other resolver
+//! and asks no server directly.
 
 use super::{Found, Note, Trouble};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Resolves a name: every address expected must be there; others are warned of, since clients go there, too.
+/// Resolves a name. Fails if an expected address is missing; warns of other addresses, because clients connect to them,
+/// too.
 pub(super) async fn addresses(domain: &str, expected: &BTreeSet<IpAddr>) -> Found {
     let found = tokio::net::lookup_host((domain, 0)).await;
     let found = found.map_err(|error| Trouble::passing(format!("{domain} does not resolve: {error}")))?;

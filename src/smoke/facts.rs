@@ -1,5 +1,5 @@
-//! What a host knows of itself: one script, and what its lines mean. Never runs the script, and never asks for the
-//! time.
+//! A host's own health: the script that reads it, and the verdicts from the script's output. Does not run the script
+//! and does not read the clock.
 
 mod clock;
 mod containers;
@@ -13,26 +13,27 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// What of a host is to be looked at.
+/// The parts of a host to check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// The Compose projects whose containers must be well.
+    /// Compose projects whose containers must be healthy.
     pub projects: BTreeSet<String>,
-    /// The directory that holds the application.
+    /// Directory of the application.
     pub directory: String,
 }
 
-/// When the script was sent and when its answer was there, by this machine's clock: the host's clock was read in
-/// between, so that a slow connection is no wrong clock.
+/// The times before sending the script and after receiving its output, by this machine's clock. The host's clock was
+/// read in between, so a slow connection does not count as a clock difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Between {
-    /// Before it was sent.
+    /// Time before the script was sent.
     pub sent: Timestamp,
-    /// After it was heard.
+    /// Time after its output was received.
     pub heard: Timestamp,
 }
 
-/// POSIX shell, to be run as root, that prints what [`verdicts`] reads. Takes a second or two, more for many containers.
+/// Returns a POSIX shell script, to be run as root, whose output [`verdicts`] reads. The script takes a second or two,
+/// or more for many containers.
 #[must_use]
 pub fn script(subject: &Subject) -> String {
     let mut script = include_str!("facts/probe.sh").to_owned();
@@ -40,11 +41,11 @@ pub fn script(subject: &Subject) -> String {
     for project in &subject.projects {
         let _ = writeln!(script, "containers {}", quote(project));
     }
-    // The last command's exit code says nothing.
+    // Ignore the exit code of the last command.
     script + "true\n"
 }
 
-/// What the script's output means. Lines that it does not know are left out: hosts are noisy.
+/// Returns the verdicts from the script's output. Ignores unknown lines, because hosts print noise.
 #[must_use]
 pub fn verdicts(output: &str, subject: &Subject, between: Between) -> Vec<Verdict> {
     let lines: Vec<Vec<&str>> = output.lines().map(|line| line.split('\t').collect()).collect();
@@ -61,7 +62,7 @@ pub fn verdicts(output: &str, subject: &Subject, between: Between) -> Vec<Verdic
     findings.into_iter().flatten().map(verdict).collect()
 }
 
-/// A verdict but for what all of them share.
+/// A verdict without the fields that all verdicts share.
 struct Finding {
     name: String,
     judgement: Judgement,
@@ -74,7 +75,7 @@ impl Finding {
     }
 }
 
-/// The words after `word` of each line that begins with it.
+/// Returns the words after `word` of each line that begins with `word`.
 fn after<'a>(lines: &'a [Vec<&'a str>], word: &'a str) -> impl Iterator<Item = &'a [&'a str]> {
     lines.iter().filter_map(move |line| line.split_first().filter(|(first, _)| **first == word).map(|(_, rest)| rest))
 }

@@ -1,4 +1,4 @@
-//! Grafana's own health, and that of its datasources. Never changes anything there.
+//! The health of Grafana and of its datasources. Changes nothing there.
 
 use super::site::{Site, send, unwanted};
 use super::{Found, Login, Note, Trouble};
@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Asks for its health, and with a login for that of each datasource.
+/// Checks Grafana's health. With a login, also checks each datasource.
 pub(super) async fn health(site: &Site, login: Option<&Login>, until: Instant) -> Found {
     let health = json(site, "/api/health", None, until).await?;
     match text(&health, "database") {

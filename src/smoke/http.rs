@@ -1,10 +1,10 @@
-//! A page over HTTP. Never reads more of it than it must.
+//! The check of a page over HTTP.
 
 use super::site::{Site, unwanted};
 use super::{Found, Note, Trouble};
 use tokio::time::Instant;
 
-/// Asks for a page, which must have this status and hold this text.
+/// Requests a page and checks its status and that it contains the text.
 pub(super) async fn page(site: &Site, path: &str, status: u16, contains: Option<&str>, until: Instant) -> Found {
     let (got, body) = site.get(path, until).await?;
     if got != status {

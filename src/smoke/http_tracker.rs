@@ -1,4 +1,4 @@
-//! The round trip over HTTP: health, two announces, a scrape, and both peers leave again. Never says the key.
+//! The round trip over HTTP: health, two announces and a scrape; then both peers leave. The key is not printed.
 
 use super::announce::{self, Announced, Refusal, Standing, escape};
 use super::site::{Site, unwanted};
@@ -15,7 +15,7 @@ struct Tracker<'a> {
     until: Instant,
 }
 
-/// Asks a tracker for its health, then lets two peers find each other on it.
+/// Checks a tracker's health, then checks that two peers find each other on it.
 pub(super) async fn round_trip(
     site: &Site,
     prefix: &str,
@@ -28,7 +28,7 @@ pub(super) async fn round_trip(
     let pair = Pair::random(info_hash);
     let met = tracker.meet(&pair).await;
     if met.as_ref().is_err_and(|trouble| trouble.again) {
-        // It does not answer, or not yet: it would take nobody away, either.
+        // The tracker does not answer yet, so it would not remove the peers either.
         return met;
     }
     let first = tracker.announce(&pair, &pair.first, Standing::Stops).await;
@@ -37,7 +37,7 @@ pub(super) async fn round_trip(
 }
 
 impl Tracker<'_> {
-    /// Torrust answers `{"status":"Ok"}`.
+    /// Checks the tracker's health. Torrust answers `{"status":"Ok"}`.
     async fn health(&self) -> Result<(), Trouble> {
         let path = format!("{}/health_check", self.prefix);
         let (status, body) = self.site.get(&path, self.until).await.map_err(|trouble| named("health", trouble))?;
@@ -60,7 +60,7 @@ impl Tracker<'_> {
         let body = self.ask("scrape", &query).await?;
         let count = announce::scraped(&body, &pair.info_hash).map_err(|why| refused("scrape", why))?;
         swarm::counted(count)?;
-        // Through a forwarded port, and behind a proxy of the same machine, every address is another one.
+        // A forwarded port, or a proxy on the same machine, changes every address.
         let connect = self.site.connect;
         let own = if connect.ip().to_canonical().is_loopback() { None } else { swarm::source(connect).await };
         Ok(swarm::told(seen, connect.ip(), own, count))

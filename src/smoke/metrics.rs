@@ -1,4 +1,4 @@
-//! A tracker's figures in the text that Prometheus reads. Never reads what they say.
+//! A tracker's metrics in Prometheus' text format. Does not interpret the values.
 
 use super::announce::escape;
 use super::site::{Site, unwanted};
@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-/// Asks for the figures. Torrust 3.0.0 answers in JSON whatever the format asked for, or has no such path.
+/// Requests the metrics. Torrust 3.0.0 ignores the requested format and answers in JSON, or does not have the path.
 pub(super) async fn text(site: &Site, path: &str, token: &SecretString, until: Instant) -> Found {
     let token = Zeroizing::new(escape(token.expose_secret().as_bytes()));
     let path = Zeroizing::new(format!("{path}?format=prometheus&token={}", *token));

@@ -1,5 +1,5 @@
-//! Whether a running tracker stack works, asked from this machine: probes as data in, verdicts out. Never knows the
-//! manifest, and never leaves a peer of its own in a swarm where the tracker lets it take it away.
+//! Checks from this machine that a running tracker stack works: probes in, verdicts out. Does not know the manifest.
+//! Removes its own peers from the swarm if the tracker allows it.
 
 pub mod announce;
 mod ask;
@@ -27,5 +27,5 @@ pub use site::Site;
 use crate::model::verdict::{Judgement, Vantage, Verdict};
 use verdict::{Found, Note, Trouble};
 
-/// The name of a torrent for a tracker: 20 bytes.
+/// The ID of a torrent for a tracker: 20 bytes.
 pub type InfoHash = [u8; 20];

@@ -1,4 +1,4 @@
-//! What can be asked, as data. Never asks.
+//! The probes as data. Does no IO.
 
 use super::{InfoHash, Site, Vantage};
 use crate::io::http::Roots;
@@ -6,89 +6,89 @@ use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-/// One thing to be asked.
+/// One check.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// What it is called in tables and reports (`HTTP tracker 7070 over IPv6`).
+    /// Name in tables and reports (`HTTP tracker 7070 over IPv6`).
     pub name: String,
-    /// Where it is asked from.
+    /// Side from which the check runs.
     pub vantage: Vantage,
-    /// What is asked.
+    /// The probe.
     pub probe: Probe,
 }
 
-/// What is asked.
+/// A probe of one kind of service.
 #[derive(Clone, Debug)]
 pub enum Probe {
-    /// A page: its status, and a text in it.
+    /// A page: its status, and a text that it contains.
     Http {
-        /// Whom.
+        /// The server.
         site: Site,
         /// Path and query, with the leading slash. Not secret.
         path: String,
-        /// The status it must have.
+        /// Required status.
         status: u16,
-        /// A text that must be in the body.
+        /// Text that the body must contain.
         contains: Option<String>,
     },
     /// A `BitTorrent` tracker over HTTP (BEP 3, 7, 23, 48): its health, and two peers that must find each other.
     HttpTracker {
-        /// Whom.
+        /// The tracker.
         site: Site,
-        /// What stands before `/announce`; usually nothing.
+        /// Path before `/announce`; usually empty.
         prefix: String,
-        /// The key that a private tracker wants in the path.
+        /// Key that a private tracker requires in the path.
         key: Option<SecretString>,
-        /// The torrent to announce, for trackers that serve listed ones only; a random one where `None`.
+        /// Torrent to announce, for trackers that serve only listed torrents; `None` for a random one.
         info_hash: Option<InfoHash>,
     },
     /// A `BitTorrent` tracker over UDP (BEP 15, 41): two peers that must find each other.
     UdpTracker {
-        /// Whom. IPv4 and IPv6 are two probes: swarms are kept apart.
+        /// Address of the tracker. IPv4 and IPv6 need two probes, because trackers keep their swarms apart.
         address: SocketAddr,
-        /// The key of a private tracker, sent as `/announce/KEY` (BEP 41). Torrust has no keys over UDP: one that is
-        /// private refuses every announce, which is warned of, or, as 3.0.0, does not even listen.
+        /// Key of a private tracker, sent as `/announce/KEY` (BEP 41). Torrust has no keys over UDP: if it is private,
+        /// it refuses every announce, which is a warning, or, like 3.0.0, does not even listen.
         key: Option<SecretString>,
-        /// The torrent to announce, for trackers that serve listed ones only; a random one where `None`.
+        /// Torrent to announce, for trackers that serve only listed torrents; `None` for a random one.
         info_hash: Option<InfoHash>,
     },
-    /// A certificate: its chain, its name, its end.
+    /// A certificate: its chain, name and expiry.
     Tls {
-        /// The name that must be in it.
+        /// Name that the certificate must contain.
         domain: String,
-        /// Where it is shown.
+        /// Address of the server.
         connect: SocketAddr,
-        /// Who may have issued it.
+        /// Authorities that may have issued the certificate.
         roots: Roots,
     },
     /// The addresses of a name, as this machine resolves it.
     Dns {
-        /// The name.
+        /// Domain name.
         domain: String,
-        /// Every one of these must be among them.
+        /// Addresses that the resolver must return. More addresses cause a warning.
         expected: BTreeSet<IpAddr>,
     },
-    /// Prometheus: that it scrapes, and what.
+    /// Prometheus: its targets and their health.
     Prometheus {
-        /// Whom.
+        /// The server.
         site: Site,
-        /// The jobs that must have targets; the targets of others are not looked at.
+        /// Jobs that must have targets. Targets of other jobs are ignored.
         jobs: BTreeSet<String>,
     },
-    /// Grafana: its database, and its datasources where there is a login.
+    /// Grafana: its database, and its datasources if there is a login.
     Grafana {
-        /// Whom.
+        /// The server.
         site: Site,
-        /// Who may see the datasources.
+        /// User who may see the datasources.
         login: Option<Login>,
     },
-    /// A tracker's figures in the text that Prometheus reads, which Torrust 3.0.0 does not have yet.
+    /// A tracker's metrics in Prometheus' text format, which Torrust 3.0.0 does not have yet.
     Metrics {
-        /// Whom.
+        /// The tracker.
         site: Site,
-        /// The path (`/api/v1/metrics`), without a query.
+        /// Path (`/api/v1/metrics`), without a query.
         path: String,
-        /// The API's token.
+        /// Token of the API.
         token: SecretString,
     },
 }
@@ -96,8 +96,8 @@ pub enum Probe {
 /// A user of Grafana.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// Its name.
+    /// User name.
     pub user: String,
-    /// Its password.
+    /// Password.
     pub password: SecretString,
 }

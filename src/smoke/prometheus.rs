@@ -1,5 +1,5 @@
-//! Prometheus' targets. Never looks at those of other jobs, and never repeats a query of a URL it scrapes, which may
-//! hold a token.
+//! The check of Prometheus' targets. Ignores other jobs. Removes the queries of scraped URLs from messages, because
+//! they may hold a token.
 
 use super::site::{Site, unwanted};
 use super::{Found, Note, Trouble};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use tokio::time::Instant;
 
-/// Asks for the active targets: each job must have some, and all of them must be up.
+/// Requests the active targets. Each job must have targets, and all of its targets must be up.
 pub(super) async fn targets(site: &Site, jobs: &BTreeSet<String>, until: Instant) -> Found {
     let (status, body) = site.get("/api/v1/targets?state=active", until).await?;
     if status != 200 {
@@ -66,7 +66,7 @@ fn names(jobs: &BTreeSet<String>) -> String {
     jobs.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The text with the queries of its URLs left out.
+/// Returns the text without the queries of its URLs.
 fn without_queries(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut hidden = false;

@@ -1,5 +1,4 @@
-//! Something that answers over HTTP: what it is called, and where it is. Never asks for anything but what its caller
-//! names.
+//! A server that is checked over HTTP: its name and its address. Requests only the paths that callers name.
 
 use super::Trouble;
 use crate::io::http::{self, Roots, Unread};
@@ -8,46 +7,46 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest that one request may take: a second attempt is better than a long wait.
+/// Time limit of one request: a retry is better than a long wait.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Something that answers over HTTP.
+/// A server that is checked over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Whether it is asked over TLS.
+    /// True for requests over TLS.
     pub tls: bool,
-    /// Its name in `Host` and, over TLS, in its certificate: a domain, or an IP address, in whose place that of
-    /// `connect` is used.
+    /// Name in `Host` and, over TLS, in the certificate: a domain or an IP address. If it is an IP address, requests
+    /// use the address in `connect` instead.
     pub name: String,
-    /// Where it is connected to; its port is the one in `Host`, too, where it is not the scheme's own.
+    /// Address and port of the connection. The port is also in `Host`, unless it is the default of the scheme.
     pub connect: SocketAddr,
-    /// Over TLS: who may have issued its certificate.
+    /// Authorities that may have issued the certificate. Used only over TLS.
     pub roots: Roots,
 }
 
 impl Site {
-    /// One without TLS and without a name.
+    /// Returns a site without TLS and without a domain.
     #[must_use]
     pub fn plain(connect: SocketAddr) -> Self {
         Self { tls: false, name: connect.ip().to_string(), connect, roots: Roots::None }
     }
 
-    /// One with TLS.
+    /// Returns a site with TLS.
     #[must_use]
     pub fn secure(name: impl Into<String>, connect: SocketAddr, roots: Roots) -> Self {
         Self { tls: true, name: name.into(), connect, roots }
     }
 
-    /// A client for an attempt that ends at `until`.
+    /// Returns a client for an attempt that ends at `until`.
     pub(super) fn client(&self, until: Instant) -> Result<Client, Trouble> {
-        // A little less than there is, so that what was asked last can still be said.
+        // Slightly less than the remaining time, so that the last error can still be reported.
         let limit = until.saturating_duration_since(Instant::now()).mul_f64(0.95).min(LONGEST);
         let pin = self.name.parse::<IpAddr>().is_err().then_some((self.name.as_str(), self.connect));
         let roots = if self.tls { &self.roots } else { &Roots::None };
         http::client(limit, pin, roots).map_err(|error| Trouble::lasting(http::why(&error)))
     }
 
-    /// The URL of a path, which begins with a slash.
+    /// Returns the URL of a path, which begins with a slash.
     pub(super) fn url(&self, path: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         let port = self.connect.port();
@@ -58,25 +57,26 @@ impl Site {
         }
     }
 
-    /// The answer to a GET: its status and its body.
+    /// Sends a GET request. Returns the status and the body.
     pub(super) async fn get(&self, path: &str, until: Instant) -> Result<(u16, Vec<u8>), Trouble> {
         send(self.client(until)?.get(self.url(path))).await
     }
 }
 
-/// The answer to a request: its status and its body.
+/// Sends a request. Returns the status and the body of the response.
 pub(super) async fn send(request: RequestBuilder) -> Result<(u16, Vec<u8>), Trouble> {
     let response: Response = request.send().await.map_err(|error| Trouble::passing(http::why(&error)))?;
     let status = response.status().as_u16();
     match http::body(response).await {
         Ok(body) => Ok((status, body)),
-        // Asked again, it would only be as large again.
+        // A retry would get the same large body.
         Err(unread @ Unread::TooLarge) => Err(Trouble::lasting(unread.to_string())),
         Err(unread @ Unread::BrokenOff(_)) => Err(Trouble::passing(unread.to_string())),
     }
 }
 
-/// Why another status than the one wanted was given. A server that is starting says 5xx, its proxy too.
+/// Returns the failure for an unexpected status. Retries on 5xx, which a starting server or its proxy returns, and on
+/// 429.
 pub(super) fn unwanted(status: u16, wanted: u16, body: &[u8]) -> Trouble {
     let said = String::from_utf8_lossy(&body[..body.len().min(4096)]).trim().to_owned();
     let said = if said.is_empty() || said.starts_with('<') { String::new() } else { format!(": {said}") };

@@ -1,30 +1,30 @@
-//! Two peers of one torrent, and how they must see each other. Never talks to a tracker.
+//! Two peers of one torrent, and the checks that they see each other. Does not contact a tracker.
 
 use super::{InfoHash, Note, Trouble};
 use std::net::{IpAddr, SocketAddr};
 use uuid::Uuid;
 
-/// How a tracker is to be told about a peer. Not all of what trackers know: only what a round trip needs.
+/// The state of a peer that an announce reports. Has only the states that a round trip needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It joins and has everything.
+    /// A seeder that joins.
     Seeds,
-    /// It joins and has nothing.
+    /// A leecher that joins without any data.
     Leeches,
-    /// It leaves.
+    /// A peer that leaves.
     Stops,
 }
 
-/// A peer.
+/// A `BitTorrent` peer of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its id: 20 bytes.
+    /// Peer ID: 20 bytes.
     pub id: [u8; 20],
-    /// The port it says it listens on. Nothing does.
+    /// Announced port. Nothing listens there.
     pub port: u16,
 }
 
-/// Two peers of one torrent: the first seeds, the second must find it.
+/// Two peers of one torrent: the first one seeds, and the second one must find the first one.
 pub(super) struct Pair {
     pub(super) info_hash: InfoHash,
     pub(super) first: Peer,
@@ -32,7 +32,7 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Peers that nobody else has, in the torrent named, or in one that nobody else has either.
+    /// Returns two peers with random IDs, in the given torrent or in a random one.
     pub(super) fn random(info_hash: Option<InfoHash>) -> Self {
         let bytes = || -> [u8; 20] {
             let mut bytes = [0; 20];
@@ -44,17 +44,17 @@ impl Pair {
             let mut id = *b"-DY0100-000000000000";
             let digits = bytes().map(|byte| b"0123456789abcdefghijklmnopqrstuv"[usize::from(byte % 32)]);
             id[8..].copy_from_slice(&digits[..12]);
-            // Ports of different halves differ.
+            // The ports of the two peers are in different ranges.
             let port = u16::from_be_bytes([digits[12], bytes()[0]]) % 20_000;
             Peer { id, port: 20_000 * (half + 1) + port % 10_000 }
         };
         Self { info_hash: info_hash.unwrap_or_else(bytes), first: peer(0), second: peer(1) }
     }
 
-    /// The address the first peer is seen at.
+    /// Returns the address that the tracker reports for the first peer.
     ///
     /// # Errors
-    /// Where it is not among them, naming what was expected.
+    /// If the first peer is not in the list. The message names the expected port.
     pub(super) fn seen(&self, peers: &[SocketAddr]) -> Result<IpAddr, Trouble> {
         if let Some(peer) = peers.iter().find(|peer| peer.port() == self.first.port) {
             return Ok(peer.ip().to_canonical());
@@ -70,16 +70,16 @@ impl Pair {
     }
 }
 
-/// Seeders and leechers of a torrent, as a scrape counts them.
+/// The seeders and leechers of a torrent in a scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// Peers that have everything.
+    /// Number of peers with the complete torrent.
     pub seeders: u64,
-    /// The others.
+    /// Number of the other peers.
     pub leechers: u64,
 }
 
-/// What a scrape must count: the two peers, at least.
+/// Checks that a scrape counts at least the two peers.
 pub(super) fn counted(count: Count) -> Result<(), Trouble> {
     if count.seeders > 0 && count.leechers > 0 {
         return Ok(());
@@ -90,14 +90,15 @@ pub(super) fn counted(count: Count) -> Result<(), Trouble> {
     )))
 }
 
-/// What is left to say once both peers were to leave: a tracker that kept them worked all the same.
+/// Returns the result after both peers left. If they could not leave, the check passes with a warning.
 pub(super) fn parted<T>(note: Note, left: Result<T, Trouble>) -> Note {
     let Err(trouble) = left else { return note };
     Note::warned(format!("{}; the peers of this test stay for a while: {}", note.detail, trouble.detail))
 }
 
-/// What to say of a round trip that worked. `own` is the address this machine sent from, where the tracker may have
-/// seen that one: another one that is not public is a gateway's, and all peers of this family have it then.
+/// Returns the result of a successful round trip. `own` is this machine's source address, if the tracker may have seen
+/// it. If the tracker saw another address that is not public, that address is a gateway's, and all peers of this
+/// address family have it.
 pub(super) fn told(seen: IpAddr, over: IpAddr, own: Option<IpAddr>, count: Count) -> Note {
     let family = if over.to_canonical().is_ipv6() { "IPv6" } else { "IPv4" };
     let plural = |number: u64, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
@@ -110,7 +111,7 @@ pub(super) fn told(seen: IpAddr, over: IpAddr, own: Option<IpAddr>, count: Count
     }
 }
 
-/// Addresses that mean nothing on the internet (RFC 1918, 4193, 3927, 6598; loopback).
+/// Returns true for addresses that are not routed on the internet (RFC 1918, 4193, 3927, 6598; loopback).
 fn inner(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -121,7 +122,7 @@ fn inner(address: IpAddr) -> bool {
     }
 }
 
-/// The address this machine sends from to reach another one; `None` where it has no way there. Nothing is sent.
+/// Returns the source address that this machine uses for a destination; `None` if there is no route. Sends nothing.
 pub(super) async fn source(address: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if address.is_ipv6() { [0_u16; 8].into() } else { [0_u8; 4].into() };
     let socket = tokio::net::UdpSocket::bind((any, 0)).await.ok()?;

@@ -1,5 +1,5 @@
-//! A certificate as clients meet it: chain and name judged by rustls, its end and issuer read from it whatever the
-//! judgement is. Never sends anything over the connection.
+//! A server's certificate as clients see it. rustls verifies chain and name; expiry and issuer are read from the
+//! certificate even if the verification fails. Sends no application data over the connection.
 
 use super::{Found, Note, Trouble};
 use crate::io::http::Roots;
@@ -15,11 +15,11 @@ use tokio::net::TcpStream;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-/// Days to the end at which there is something to be done: renewal should have happened at 30.
+/// Days before expiry at which to warn: renewal should have happened 30 days before.
 const SOON: i64 = 14;
 const DAY: i64 = 24 * 60 * 60;
 
-/// Looks at the certificate that is shown for a name.
+/// Checks the certificate that a server presents for a name.
 pub(super) async fn certificate(domain: &str, connect: SocketAddr, roots: &Roots) -> Found {
     let provider = Arc::new(ring::default_provider());
     let judge = judge(roots, &provider).map_err(Trouble::lasting)?;
@@ -43,7 +43,7 @@ pub(super) async fn certificate(domain: &str, connect: SocketAddr, roots: &Roots
     }
 }
 
-/// The verifier for these roots; the system's is the one that HTTP requests have, too.
+/// Returns the verifier for these roots. For the system's roots it is the same verifier as for HTTP requests.
 fn judge(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let Roots::Pem(pem) = roots else {
         let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
@@ -58,7 +58,7 @@ fn judge(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Server
     Ok(verifier.map_err(|error| format!("the root certificate given is of no use: {error}"))?)
 }
 
-/// What was shown, and when.
+/// A presented certificate and the time of the handshake.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) der: Vec<u8>,
@@ -66,7 +66,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Issuer, and seconds to the end, negative after it.
+    /// Returns the issuer and the seconds until expiry, negative after expiry.
     pub(crate) fn read(&self) -> Option<(String, i64)> {
         let certificate = Certificate::from_der(&self.der).ok()?;
         let end = certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
@@ -74,7 +74,7 @@ impl Seen {
         Some((certificate.tbs_certificate().issuer().to_string(), left))
     }
 
-    /// How long it is valid in all, in seconds.
+    /// Returns the total validity in seconds.
     pub(crate) fn life(&self) -> Option<i64> {
         let certificate = Certificate::from_der(&self.der).ok()?;
         let validity = certificate.tbs_certificate().validity();
@@ -86,7 +86,7 @@ impl Seen {
 fn good(seen: &Seen) -> Note {
     let Some((issuer, left)) = seen.read() else { return Note::warned("trusted, but its end cannot be read") };
     let detail = format!("valid for {}, issued by {issuer}", span(left));
-    // Those that live for hours or days are renewed when a third of that is left.
+    // Certificates that are valid for hours or days are renewed when a third of that time is left.
     let soon = seen.life().map_or(SOON * DAY, |life| (life / 4).min(SOON * DAY));
     if left < soon { Note::warned(detail) } else { Note::passed(detail) }
 }
@@ -96,7 +96,7 @@ fn bad(domain: &str, error: &std::io::Error, seen: Option<&Seen>) -> Trouble {
     let issuer = read.as_ref().map(|(issuer, _)| format!(", issued by {issuer}")).unwrap_or_default();
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let Some(Error::InvalidCertificate(why)) = inner else {
-        // A server that has no certificate for the name yet breaks off.
+        // A server without a certificate for the name aborts the handshake.
         return Trouble::passing(format!("no handshake: {error}"));
     };
     let what = match why {
@@ -125,7 +125,7 @@ fn span(seconds: i64) -> String {
     }
 }
 
-/// Remembers the certificate, and leaves every decision to the verifier it asks.
+/// A verifier that records the certificate and delegates every decision to `judge`.
 #[derive(Debug)]
 struct Witness {
     judge: Arc<dyn ServerCertVerifier>,

@@ -1,29 +1,28 @@
-//! Packets of a UDP tracker (BEP 15, and the path of BEP 41), as pure functions. Never sends any, and never trusts a
-//! length it reads.
+//! Packets of a UDP tracker (BEP 15, and the path of BEP 41), as pure functions. Does no IO and checks every length.
 
 use super::InfoHash;
 use super::announce::compact;
 pub use super::swarm::{Count, Peer, Standing};
 use std::net::SocketAddr;
 
-/// What every connect request begins with.
+/// First bytes of every connect request.
 const MAGIC: u64 = 0x0417_2710_1980;
-/// The most of a path that one option can hold, in bytes.
+/// Maximum length in bytes of the part of a path in one option.
 const OPTION: usize = 255;
 
-/// What is asked, and so what must be answered.
+/// The action of a request, and of its expected response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// For a connection id.
+    /// Request for a connection ID.
     Connect = 0,
-    /// To tell of a peer and hear of others.
+    /// Announcement of a peer. The response lists other peers.
     Announce = 1,
-    /// To count.
+    /// Request for the counts of a torrent.
     Scrape = 2,
 }
 
 impl Action {
-    /// Its name in messages.
+    /// Returns the name for messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,28 +33,28 @@ impl Action {
     }
 }
 
-/// What a tracker answers.
+/// A tracker's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A connection id, good for a minute.
+    /// Connection ID, valid for a minute.
     Connected(u64),
-    /// The other peers, as bytes: their width is that of the network's addresses, see [`peers`].
+    /// Other peers, as bytes. The size of an entry depends on the address family, see [`peers`].
     Announced(Vec<u8>),
-    /// What it counts.
+    /// Counts of the torrent.
     Scraped(Count),
-    /// It refuses, in its own words (action 3).
+    /// Tracker's own error message (action 3).
     Refused(String),
-    /// It is no answer as the BEP describes it.
+    /// Deviation from the BEP.
     Malformed(&'static str),
 }
 
-/// A request for a connection id.
+/// Returns a request for a connection ID.
 #[must_use]
 pub fn connect(transaction: u32) -> Vec<u8> {
     [&MAGIC.to_be_bytes()[..], &(Action::Connect as u32).to_be_bytes(), &transaction.to_be_bytes()].concat()
 }
 
-/// An announce; `path` is what stands after the authority in the tracker's URL (`/announce/KEY`), or nothing.
+/// Returns an announce. `path` is the part after the authority in the tracker's URL (`/announce/KEY`), or empty.
 #[must_use]
 pub fn announce(
     connection: u64,
@@ -89,7 +88,7 @@ pub fn announce(
     packet
 }
 
-/// A scrape of one torrent.
+/// Returns a scrape of one torrent.
 #[must_use]
 pub fn scrape(connection: u64, transaction: u32, info_hash: &InfoHash) -> Vec<u8> {
     let mut packet = head(connection, Action::Scrape, transaction);
@@ -101,8 +100,8 @@ fn head(connection: u64, action: Action, transaction: u32) -> Vec<u8> {
     [&connection.to_be_bytes()[..], &(action as u32).to_be_bytes(), &transaction.to_be_bytes()].concat()
 }
 
-/// Reads an answer to that action; `None` where it belongs to another transaction, or is too short to tell: BEP 15
-/// says to ignore those.
+/// Parses the response to an action. Returns `None` if it belongs to another transaction or is too short to tell: BEP
+/// 15 says to ignore those packets.
 #[must_use]
 pub fn answer(packet: &[u8], action: Action, transaction: u32) -> Option<Answer> {
     if number(packet, 4)? != transaction {
@@ -115,7 +114,7 @@ pub fn answer(packet: &[u8], action: Action, transaction: u32) -> Option<Answer>
         _ => match action {
             Action::Connect => connected(body),
             Action::Announce => body.get(12..).map(|peers| Answer::Announced(peers.to_vec())),
-            // Seeders, those who completed, leechers.
+            // Seeders, completed downloads, leechers.
             Action::Scrape => number(body, 0).zip(number(body, 8)).map(|(seeders, leechers)| {
                 Answer::Scraped(Count { seeders: seeders.into(), leechers: leechers.into() })
             }),
@@ -133,11 +132,11 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
-/// The peers of an announce: with IPv6 addresses where it was asked over IPv6, else with IPv4 ones.
+/// Parses the peers of an announce response: IPv6 addresses if the request went over IPv6, else IPv4 addresses.
 ///
 /// # Errors
-/// In words, where the bytes do not come out even, or are of the other family, as some trackers send that listen on
-/// `[::]` for both.
+/// The error text, if the length is not a multiple of an entry, or the addresses are of the other family, as sent by
+/// some trackers that listen on `[::]` for both families.
 pub fn peers(bytes: &[u8], over_ipv6: bool) -> Result<Vec<SocketAddr>, &'static str> {
     const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
     if !over_ipv6 && bytes.len().is_multiple_of(18) && bytes.starts_with(&MAPPED) {

@@ -1,5 +1,5 @@
-//! One conversation with a UDP tracker: connection ids, answers to their questions, packets sent again (BEP 15). Never
-//! waits beyond the deadline.
+//! A client of one UDP tracker: connection IDs, requests and retransmissions (BEP 15). Does not wait beyond the
+//! deadline.
 
 use super::Trouble;
 use super::udp::{self, Action, Answer};
@@ -10,16 +10,17 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// BEP 15: the first wait for an answer; each further one is twice as long.
+/// First wait for a response (BEP 15). Each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(15);
-/// BEP 15: the wait is doubled this often.
+/// Number of times that the wait is doubled (BEP 15).
 const LATEST: u32 = 8;
-/// BEP 15: a client asks for a new connection id after this time.
+/// Age after which a client requests a new connection ID (BEP 15).
 const CONNECTION: Duration = Duration::from_mins(1);
-/// The first wait is at most this part of the time there is, so that a lost packet is sent again three times.
+/// Divisor of the available time: the first wait is at most 1/15 of it, so that a lost packet is sent again three
+/// times.
 const TRIES: u32 = 15;
 
-/// Talks to one tracker from one port.
+/// A client of one tracker, with one local port.
 pub(super) struct Client {
     socket: UdpSocket,
     address: SocketAddr,
@@ -37,12 +38,12 @@ impl Client {
         Ok(Self { socket, address, connection: None, first_wait, until })
     }
 
-    /// The address it sends from.
+    /// Returns the source address.
     pub(super) fn source(&self) -> Option<IpAddr> {
         self.socket.local_addr().ok().map(|own| own.ip())
     }
 
-    /// The connection id; a new one where there is none, or the last one is a minute old.
+    /// Returns the connection ID. Requests a new one if there is none or the last one is a minute old.
     pub(super) async fn connect(&mut self) -> Result<u64, Trouble> {
         if let Some((id, at)) = self.connection
             && at.elapsed() < CONNECTION
@@ -68,8 +69,8 @@ impl Client {
         Err(self.silent(Action::Connect))
     }
 
-    /// Asks, and asks again where no answer comes, with a wait that doubles. `packet` makes the question from the
-    /// connection id and the transaction.
+    /// Sends a request and retransmits it with doubling waits until a response arrives. `packet` builds the request
+    /// from the connection ID and the transaction ID.
     pub(super) async fn request(
         &mut self,
         action: Action,
@@ -86,10 +87,10 @@ impl Client {
         Err(self.silent(action))
     }
 
-    /// Sends once and waits for the answer. What belongs to another transaction is ignored.
+    /// Sends a packet once and waits for the response. Ignores packets of other transactions.
     ///
     /// # Errors
-    /// Where the time of the whole check is over, or the network says that nobody is there.
+    /// If the deadline of the whole check has passed, or the network reports that nothing listens there.
     async fn exchange(
         &self,
         packet: &[u8],
@@ -97,7 +98,7 @@ impl Client {
         transaction: u32,
         wait: Duration,
     ) -> Result<Option<Answer>, Trouble> {
-        // A little before the end, so that what was asked last can still be said.
+        // Slightly before the deadline, so that the last error can still be reported.
         let end = self.until - self.first_wait / 8;
         if Instant::now() >= end {
             return Err(self.silent(action));
@@ -121,7 +122,7 @@ impl Client {
 }
 
 fn transaction() -> u32 {
-    // The last bytes of a random id; its first ones hold a version.
+    // The last bytes of a random UUID. Earlier bytes hold its version and variant.
     let bytes = Uuid::new_v4().into_bytes();
     u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]])
 }
@@ -133,7 +134,7 @@ fn unsent(error: &std::io::Error) -> Trouble {
     }
 }
 
-/// What an answer that is not the wanted one means.
+/// Returns the failure for a response other than the expected one.
 pub(super) fn refused(action: Action, answer: Answer) -> Trouble {
     let name = action.name();
     Trouble::lasting(match answer {

@@ -1,4 +1,4 @@
-//! The round trip over UDP: connect, two announces, a scrape, and both peers leave again. Never says the key.
+//! The round trip over UDP: connect, two announces and a scrape; then both peers leave. The key is not printed.
 
 use super::swarm::{self, Pair, Peer, Standing};
 use super::udp::{self, Action, Answer};
@@ -15,7 +15,7 @@ struct Tracker {
     path: Zeroizing<String>,
 }
 
-/// Lets two peers find each other on a tracker.
+/// Checks that two peers find each other on a tracker.
 pub(super) async fn round_trip(
     address: SocketAddr,
     key: Option<&SecretString>,

@@ -1,22 +1,22 @@
-//! How one attempt at a check ends.
+//! The result of one attempt at a check.
 
 use crate::model::verdict::Judgement;
 
-/// What an attempt found where it works.
+/// The result of an attempt.
 pub(crate) type Found = Result<Note, Trouble>;
 
-/// It works: with what to say, and whether somebody should look at it.
+/// A passed check: its text, and whether it is a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(super) judgement: Judgement,
     pub(super) detail: String,
 }
 
-/// It does not work.
+/// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(super) detail: String,
-    /// Whether asking again may help.
+    /// True if a retry may help.
     pub(super) again: bool,
 }
 
@@ -31,12 +31,12 @@ impl Note {
 }
 
 impl Trouble {
-    /// For what may pass: something starts, a network is slow.
+    /// Returns a temporary failure, such as a starting service or a slow network.
     pub(super) fn passing(detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), again: true }
     }
 
-    /// For what stays until somebody changes it.
+    /// Returns a failure that lasts until somebody fixes the cause.
     pub(super) fn lasting(detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), again: false }
     }

@@ -1,5 +1,5 @@
-//! Who works in an environment's directory: one run of ours, and perhaps an OpenTofu that a killed run left behind.
-//! Never ends anything: what was left behind is waited for.
+//! Exclusive use of an environment's directory. Locks out other runs, and waits for an OpenTofu that a killed run left
+//! running. Ends no process.
 
 use super::lay::{Room, cannot};
 use super::model::Say;
@@ -10,23 +10,24 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(200);
-/// For how long a lock may seem held that was let go: a process that is just being started has a copy of all that we
-/// hold until it is under way.
+/// Time for which a released lock may still appear held: a process that is being spawned has a copy of all our file
+/// descriptors until it executes its program.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// The directory is ours for as long as this lives.
+/// A claim on the directory while this value lives.
 #[derive(Debug)]
 pub struct Ours {
-    /// Closed with us, whatever ends us.
+    /// The lock against other runs. The system releases it when this process ends for any reason.
     _claim: File,
-    /// Locked; given to OpenTofu, which holds it until it ends.
+    /// The lock that OpenTofu inherits and holds until it ends.
     pub held: File,
 }
 
-/// Claims the directory, and waits for what a killed run left working there.
+/// Claims the directory. Waits for an OpenTofu that a killed run left running there.
 ///
 /// # Errors
-/// `StateLocked` where another run has it; `ProvisionTimeout` where what was left behind does not end in time.
+/// `StateLocked` if another run has claimed it; `ProvisionTimeout` if the OpenTofu left running does not end within
+/// `limit`.
 pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>) -> Result<Ours, Failure> {
     let claim = open(room, "run")?;
     let begun = Instant::now();
@@ -62,18 +63,18 @@ pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>)
     }
 }
 
-/// Notes which process is started with the lock, for those who wait for it.
+/// Records the process that was started with the lock, for other runs that wait for that process.
 pub fn noted(room: &Room, pid: u32) -> Result<(), Failure> {
     note(room, "tofu", &format!("pid {pid}"))
 }
 
-/// The failure of one who finds the state locked by a run.
+/// Returns the failure of a run that finds the directory claimed by another run.
 pub fn taken(by: &str) -> Failure {
     let who = Holder::parse(by).map_or_else(|| by.to_owned(), |holder| holder.to_string());
     Failure::new(Reason::StateLocked, format!("{who} works on the infrastructure"))
 }
 
-// The locks are on files of their own, which are never replaced.
+// The locks are on separate files, which are not replaced.
 fn open(room: &Room, name: &str) -> Result<File, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = room.own(&format!("{name}.lock"));
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
     use camino::Utf8Path;
 
-    /// While other processes are started, which have our locks for a moment.
+    /// Claims the directory repeatedly while child processes are started, which hold copies of our locks for a moment.
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_let_go_can_be_claimed_again() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The state's way to the store: OpenTofu's standard `http` backend, on the loopback interface, for the time of one run.
-//! Never answers anyone without the run's token, and never says that a state is kept before it is on the disk.
+//! Serves the state in the store to OpenTofu's standard `http` backend, on the loopback interface, for one run. Answers
+//! only requests with the run's token, and confirms a write only after the state is on the disk.
 
 use super::key::random;
 use super::lock::{self, Lock};
@@ -19,12 +19,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
-/// The name that OpenTofu gives with the token.
+/// User name that OpenTofu sends with the token.
 const USER: &str = "deployer";
 
-/// The server of one run.
+/// The state server of one run.
 pub(super) struct Served {
-    /// What OpenTofu needs to find it.
+    /// Environment variables with which OpenTofu finds the server.
     pub variables: BTreeMap<String, String>,
     inner: Arc<Inner>,
     task: tokio::task::JoinHandle<()>,
@@ -33,9 +33,9 @@ pub(super) struct Served {
 struct Inner {
     vault: Arc<Vault>,
     holder: Holder,
-    /// The whole header that is expected.
+    /// The complete `Authorization` header that requests must have.
     token: Zeroizing<String>,
-    /// The first thing that went wrong here.
+    /// The first failure in this server.
     trouble: Mutex<Option<Failure>>,
 }
 
@@ -46,7 +46,7 @@ impl Drop for Served {
 }
 
 impl Served {
-    /// Begins to serve the vault's state.
+    /// Starts to serve the vault's state.
     pub async fn begin(vault: &Arc<Vault>, holder: &Holder) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| {
             let message = format!("The state cannot be served to OpenTofu on 127.0.0.1: {error}");
@@ -64,7 +64,7 @@ impl Served {
             ("TF_HTTP_UNLOCK_METHOD", "UNLOCK"),
             ("TF_HTTP_USERNAME", USER),
             ("TF_HTTP_PASSWORD", &token),
-            // Our answers are final: a run whose server is gone is to write its state down soon.
+            // Our answers are final: if the server is gone, OpenTofu must write its state to a file soon.
             ("TF_HTTP_RETRY_MAX", "1"),
             ("TF_HTTP_RETRY_WAIT_MIN", "1"),
             ("TF_HTTP_RETRY_WAIT_MAX", "1"),
@@ -77,24 +77,24 @@ impl Served {
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move {
-            // It ends with the run.
+            // The server ends with the run.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), inner, task })
     }
 
-    /// The first thing that went wrong between OpenTofu and the store, which explains what OpenTofu says.
+    /// Takes the first failure between OpenTofu and the store, which explains OpenTofu's own error.
     pub fn trouble(&self) -> Option<Failure> {
         self.inner.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// The header of HTTP's basic authentication (RFC 7617).
+/// Returns the header of HTTP basic authentication (RFC 7617).
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64.encode(format!("{user}:{password}").as_bytes()))
 }
 
-/// Answers one request. Nothing of its body is read before its token was.
+/// Answers one request. Checks the token before reading the body.
 async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let given = head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
@@ -104,7 +104,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let Ok(Query(query)) = Query::<BTreeMap<String, String>>::try_from_uri(&head.uri) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    // What announces too much is refused before it is sent.
+    // Refuse a body that is too large by its announced length before it is sent.
     let body = if body.size_hint().lower() > bounded::STATE as u64 {
         None
     } else {
@@ -126,7 +126,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 }
 
 impl Inner {
-    /// Notes what went wrong, and says so.
+    /// Records the first failure and returns it as the response.
     fn failed(&self, status: StatusCode, failure: Failure) -> Response {
         let text = failure.message.clone();
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
@@ -140,8 +140,8 @@ impl Inner {
         })
     }
 
-    // The digest that comes along guards against a network that changes bytes: here is none. What is no state is
-    // refused all the same.
+    // OpenTofu sends a digest to detect changes on the network. Loopback needs no such check. A body that is not a
+    // state is refused.
     async fn post(&self, id: Option<&str>, body: &[u8]) -> Result<Response, Failure> {
         if let Err(error) = state::read(body) {
             return Ok((StatusCode::BAD_REQUEST, error).into_response());
@@ -210,7 +210,7 @@ mod tests {
         Served::begin(&vault, &Holder::here("tester@here", "plan", None)).await.unwrap()
     }
 
-    /// Sends a request and then its body, which never ends where there is none; the first line of the answer.
+    /// Sends a request and its body; without a body, sends bytes without end. Returns the first line of the response.
     async fn ask(served: &Served, head: &str, body: Option<&[u8]>) -> String {
         let address =
             served.variables["TF_HTTP_ADDRESS"].trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -243,7 +243,7 @@ mod tests {
         for token in ["", "Authorization: Basic ZGVwbG95ZXI6bm8=\r\n"] {
             for body in ["Content-Length: 1099511627776", "Transfer-Encoding: chunked"] {
                 let head = format!("POST /?ID=%ff HTTP/1.1\r\nHost: h\r\n{token}{body}\r\n\r\n");
-                // It waits for an answer before it sends anything.
+                // `ask` reads the answer although the announced body was not sent.
                 assert!(ask(&served, &head, Some(b"")).await.contains(" 401 "), "{head}");
             }
         }

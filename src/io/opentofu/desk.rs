@@ -1,5 +1,5 @@
-//! What a call of OpenTofu needs: one environment's root module on this machine, and its directory once it is claimed.
-//! Never decides what is called.
+//! The context of OpenTofu calls: one environment's root module on this machine, and its directory after it was
+//! claimed. Does not choose the calls.
 
 use super::alone::Ours;
 use super::backend::Served;
@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the state is kept.
+/// Location of the state.
 #[derive(Clone, Debug)]
 pub enum Backend {
-    /// In this vault.
+    /// The state is in this vault.
     Own(Arc<Vault>),
-    /// Where a backend block among the files says; the vault keeps the lock file alone.
+    /// The state is where a backend block in the files puts it. The vault keeps only the lock file.
     Theirs(Arc<Vault>),
 }
 
@@ -36,30 +36,30 @@ impl Backend {
 /// One environment's root module on this machine.
 #[derive(Clone)]
 pub struct Work {
-    /// The program.
+    /// The OpenTofu program.
     pub tofu: Arc<Tofu>,
     /// The environment's own directory, absolute.
     pub directory: Utf8PathBuf,
-    /// The whole root module: file name → text, none of them secret.
+    /// The whole root module: file name → text. No text is secret.
     pub files: BTreeMap<String, String>,
-    /// Environment variables for OpenTofu and its providers; may be secret.
+    /// Environment variables for OpenTofu and its providers. May be secret.
     pub variables: BTreeMap<String, String>,
-    /// Where the state is.
+    /// Location of the state.
     pub backend: Backend,
-    /// Knows the secrets.
+    /// The redactor, which knows the secrets.
     pub redactor: Arc<Redactor>,
-    /// Who works: the holder of the state's lock.
+    /// The holder of the state's lock: this run.
     pub holder: Holder,
-    /// For how long at most each call of OpenTofu may take.
+    /// Time limit of each call of OpenTofu.
     pub limit: Duration,
-    /// Where providers are kept for all environments of this machine (`${XDG_CACHE_HOME:-~/.cache}/deployer/plugins`).
+    /// The plugin cache of this machine, shared by all environments (`${XDG_CACHE_HOME:-~/.cache}/deployer/plugins`).
     pub plugins: Utf8PathBuf,
-    /// The file of OpenTofu's own settings, if one is named (`TF_CLI_CONFIG_FILE`).
+    /// OpenTofu's own configuration file, if one is named (`TF_CLI_CONFIG_FILE`).
     pub settings: Option<Utf8PathBuf>,
 }
 
 impl Work {
-    /// Variables that are the same for every call.
+    /// Returns the variables that are the same for every call.
     pub(super) fn fixed(&self, room: &Room) -> BTreeMap<String, String> {
         let mut fixed = BTreeMap::from([
             ("TF_DATA_DIR".to_owned(), room.data().into_string()),
@@ -74,7 +74,7 @@ impl Work {
         fixed
     }
 
-    /// Runs it once, in a directory that was claimed.
+    /// Runs OpenTofu once in the claimed directory.
     pub(super) async fn call(
         &self,
         desk: &Desk,
@@ -99,20 +99,20 @@ impl Work {
     }
 }
 
-/// A claimed directory with all in place for a call.
+/// A claimed directory that is ready for a call.
 pub(super) struct Desk {
-    /// The directory.
     pub room: Room,
-    /// The claim on it.
+    /// The claim on the directory.
     pub ours: Ours,
-    /// OpenTofu's variables.
+    /// Environment variables for OpenTofu.
     pub variables: BTreeMap<String, String>,
-    /// The state's server, where the state is ours to keep.
+    /// The state server, if the state is in the vault.
     pub served: Option<Served>,
 }
 
 impl Desk {
-    /// What went wrong between OpenTofu and the store explains more than what OpenTofu makes of it.
+    /// Returns the failure between OpenTofu and the store, if one occurred, because it explains more than OpenTofu's
+    /// own error. Else returns `failure`.
     pub fn explain(&self, failure: Failure) -> Failure {
         match self.served.as_ref().and_then(Served::trouble) {
             Some(trouble) => trouble.details(format!("{failure}\n{}", failure.details.clone().unwrap_or_default())),

@@ -1,5 +1,5 @@
-//! What OpenTofu complains of, and the failure that becomes of it. Never shows a value that OpenTofu or the caller
-//! marks as sensitive.
+//! OpenTofu's warnings and errors, and the failure made from them. Values that OpenTofu or the caller marks as
+//! sensitive are not shown.
 
 use crate::model::failure::{Failure, Reason};
 use crate::model::secret::Redactor;
@@ -9,20 +9,20 @@ use std::fmt::Write as _;
 /// One warning or error.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Diagnostic {
-    /// `error` or `warning`.
+    /// Either `error` or `warning`.
     pub severity: String,
-    /// What, in one line.
+    /// One-line summary.
     pub summary: String,
-    /// Why, in several.
+    /// Explanation in several lines.
     #[serde(default)]
     pub detail: String,
-    /// The resource.
+    /// Address of the resource.
     #[serde(default)]
     pub address: Option<String>,
-    /// Where in the files.
+    /// Place in the files.
     #[serde(default)]
     pub range: Option<Range>,
-    /// The text there.
+    /// Text at that place.
     #[serde(default)]
     pub snippet: Option<Snippet>,
 }
@@ -30,38 +30,38 @@ pub struct Diagnostic {
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Range {
-    /// The file, relative to the root module.
+    /// File name, relative to the root module.
     pub filename: String,
-    /// Where it begins.
+    /// Start position.
     pub start: Position,
 }
 
-/// A line, counted from 1.
+/// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Position {
-    /// The line.
+    /// Line number, counted from 1.
     pub line: u64,
 }
 
 /// The text that a diagnostic is about.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Snippet {
-    /// The block around it (`resource "hcloud_server" "machine"`).
+    /// The enclosing block (`resource "hcloud_server" "machine"`).
     #[serde(default)]
     pub context: Option<String>,
-    /// The text itself.
+    /// The source code.
     #[serde(default)]
     pub code: String,
 }
 
 impl Diagnostic {
-    /// Whether it made the run fail.
+    /// Returns true for an error, which makes the run fail.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == "error"
     }
 
-    /// Whether `init` has to run for it to go away.
+    /// Returns true if `init` must run to fix the problem.
     #[must_use]
     pub fn wants_init(&self) -> bool {
         const ASKS: [&str; 7] = [
@@ -76,13 +76,13 @@ impl Diagnostic {
         ASKS.iter().any(|ask| self.summary.starts_with(ask))
     }
 
-    /// Whether the kept lock file names other versions than the files ask for.
+    /// Returns true if the kept lock file names other versions than the files ask for.
     #[must_use]
     pub fn wants_other_versions(&self) -> bool {
         self.detail.contains("does not match configured version constraint")
     }
 
-    /// In one line, for a warning.
+    /// Returns the diagnostic as one line, for a warning.
     #[must_use]
     pub fn line(&self, redactor: &Redactor) -> String {
         let address = self.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
@@ -105,11 +105,11 @@ impl Diagnostic {
     }
 }
 
-/// Where OpenTofu writes, for advice.
+/// The directories that OpenTofu writes to, for the hint about a full disk.
 const DISKS: &str = "the working and temporary directories of OpenTofu";
 
-/// The failure that these errors are: the first one's summary is its message, the others follow in the details.
-/// `what` failed, for where there is none. `rest` is what OpenTofu said beside them.
+/// Returns the failure for these errors: the summary of the first error is the message, the other errors are in the
+/// details. `what` is the message if there are no errors. `rest` is OpenTofu's other output.
 #[must_use]
 pub fn failure(what: &str, errors: &[&Diagnostic], rest: &str, redactor: &Redactor) -> Failure {
     let Some((first, others)) = errors.split_first() else {
@@ -142,7 +142,7 @@ fn reason(errors: &[&Diagnostic]) -> Reason {
     }
 }
 
-/// What to do about errors that have an advice of their own.
+/// Returns the hint for errors that have a specific one.
 fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
     let any = |text: &str| errors.iter().any(|error| error.summary.contains(text) || error.detail.contains(text));
     [

@@ -1,5 +1,6 @@
-//! One call of OpenTofu: started to outlive us, its lines followed as it writes them, asked to end where it must. Never
-//! ends it by force before it had its time to write its state.
+//! Runs one call of OpenTofu: starts it as a process that outlives us, follows its output lines and interrupts it at a
+//! signal or at the time limit. Kills it only after OpenTofu had time to write its state, or if its output grows
+//! without end.
 
 use super::alone::{self, Ours};
 use super::diagnostic::{self, Diagnostic};
@@ -18,19 +19,19 @@ use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How often its output is looked at.
+/// Interval at which the output is read.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long it has to end in good order.
+/// Time for OpenTofu to end after an interrupt.
 const GRACE: Duration = Duration::from_mins(1);
-/// Most of one line of its output.
+/// Limit in bytes of one line of output.
 const LONGEST: usize = 16 << 20;
-/// Most of its warnings and errors.
+/// Limit of the number of warnings and errors.
 const DIAGNOSTICS: usize = 10_000;
-/// Bytes of its output that are read at once.
+/// Bytes of output per read.
 const CHUNK: usize = 256 << 10;
-/// Bytes of its standard error that are kept.
+/// Bytes of standard error that are kept.
 const LAST: u64 = 8 << 10;
-/// Of ours, what would make OpenTofu do something else than we ask.
+/// Variables of our environment that would make OpenTofu do something other than we ask.
 const WITHOUT: [&str; 12] = [
     "TF_CLI_ARGS",
     "TF_CLI_ARGS_init",
@@ -46,49 +47,49 @@ const WITHOUT: [&str; 12] = [
     "TF_HTTP_PASSWORD",
 ];
 
-/// What is called, and how.
+/// One call of OpenTofu.
 pub struct Call<'a> {
     /// The program.
     pub program: &'a Utf8Path,
-    /// Its arguments, the command first.
+    /// The arguments, beginning with the command.
     pub arguments: Vec<String>,
-    /// Its environment, on top of ours.
+    /// Environment variables, in addition to ours.
     pub variables: &'a BTreeMap<String, String>,
-    /// Where.
+    /// The environment's directory.
     pub room: &'a Room,
-    /// The claim on it.
+    /// The claim on that directory.
     pub ours: &'a Ours,
-    /// For how long at most.
+    /// Time limit.
     pub limit: Duration,
-    /// Whether its lines are JSON; otherwise they are kept as they are.
+    /// True if the output is JSON lines; otherwise the output is kept unparsed.
     pub lines: bool,
 }
 
-/// What came of it.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Heard {
-    /// How it ended.
+    /// Exit status.
     pub status: ExitStatus,
-    /// Its warnings and errors.
+    /// Warnings and errors.
     pub diagnostics: Vec<Diagnostic>,
-    /// What it said that is none of the format.
+    /// Output that is not in the expected format.
     pub rest: String,
-    /// Its whole output, where lines are not followed.
+    /// The whole output, if the output is not parsed as lines.
     pub output: Vec<u8>,
-    /// Why it was asked to end, if it was.
+    /// Reason why the call was interrupted, if it was.
     stopped: Option<Reason>,
     command: String,
     limit: Duration,
 }
 
 impl Heard {
-    /// The errors.
+    /// Returns the errors.
     #[must_use]
     pub fn errors(&self) -> Vec<&Diagnostic> {
         self.diagnostics.iter().filter(|found| found.is_error()).collect()
     }
 
-    /// The failure that it is.
+    /// Returns the failure for a call that did not succeed.
     #[must_use]
     pub fn failure(&self, redactor: &Redactor) -> Failure {
         let what = format!("{} failed ({})", self.command, self.status);
@@ -107,7 +108,7 @@ impl Heard {
         Failure::new(self.stopped.unwrap_or(failure.reason), message).details(said)
     }
 
-    /// The warnings, each in one line, each once.
+    /// Returns each distinct warning in one line.
     pub fn warnings(&self, redactor: &Redactor) -> Vec<String> {
         let mut warnings = Vec::new();
         for warning in self.diagnostics.iter().filter(|found| !found.is_error()) {
@@ -120,10 +121,10 @@ impl Heard {
     }
 }
 
-/// Runs it to its end, saying what it does.
+/// Runs a call to its end and reports its progress.
 pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<Heard, Failure> {
     let (out, err) = (call.room.own("out"), call.room.own("err"));
-    // Both may hold what must not stay on the disk.
+    // Both may hold secrets that must not stay on the disk.
     let ((_out, stdout), (_err, stderr)) = (in_memory(&out)?, in_memory(&err)?);
     let held = call.ours.held.try_clone().map_err(|error| cannot(&call.room.directory, &error))?;
     let place = Place {
@@ -158,7 +159,7 @@ pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<H
     })
 }
 
-/// Follows it until it has ended; asks it to end at a signal to us or at the limit.
+/// Follows OpenTofu until it has ended. Interrupts it at a signal to us or at the limit.
 async fn attend(
     child: &mut Detached,
     follower: &mut Follower,
@@ -175,7 +176,7 @@ async fn attend(
             status = child.wait() => return Ok((status?, stopped)),
             () = tokio::time::sleep(PAUSE) => {
                 follower.read(say, redactor);
-                // Its output is held in memory: asked to end, it does not get room for ever.
+                // The output is held in memory. An interrupted OpenTofu must not fill the memory.
                 if follower.has_written(2 * bounded::STATE) {
                     child.kill();
                 }
@@ -208,7 +209,7 @@ async fn heard(signal: &mut Option<Signal>) {
     }
 }
 
-/// Returns the last of what a program wrote to a file.
+/// Returns the end of a program's output file.
 fn last_words(path: &Utf8Path) -> String {
     let mut said = Vec::new();
     let _ = File::open(path).and_then(|mut file| {
@@ -218,13 +219,13 @@ fn last_words(path: &Utf8Path) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// Reads what is written to a file as it grows.
+/// A reader of a file that grows.
 struct Follower {
     file: File,
-    /// That file and the one of its standard error.
+    /// Paths of standard output and standard error.
     paths: [Utf8PathBuf; 2],
     lines: bool,
-    /// The beginning of a line that has not ended yet.
+    /// Beginning of a line that has not ended yet.
     begun: Vec<u8>,
     diagnostics: Vec<Diagnostic>,
     rest: String,
@@ -238,7 +239,7 @@ impl Follower {
         Ok(Self { file, paths, lines, begun: vec![], diagnostics: vec![], rest: String::new(), output: vec![] })
     }
 
-    /// Says whether it wrote more than it may.
+    /// Returns true if OpenTofu wrote more than the limits allow.
     fn is_over(&self) -> bool {
         self.begun.len() > LONGEST || self.diagnostics.len() > DIAGNOSTICS || self.has_written(bounded::STATE)
     }
@@ -252,7 +253,7 @@ impl Follower {
             return;
         }
         let mut chunk = vec![0; CHUNK];
-        // What cannot be read now is read the next time.
+        // The next call reads the bytes that cannot be read now.
         while !self.is_over() {
             let Ok(length @ 1..) = self.file.read(&mut chunk) else { break };
             self.take(&chunk[..length], say, redactor);

@@ -1,5 +1,5 @@
-//! `init`, where something that it depends on changed since the last good one. Never trusts a mark over what OpenTofu
-//! says: a plan that asks for it gets it.
+//! Runs `init` if one of its inputs changed since the last successful `init`. A plan that asks for `init` gets it, even
+//! if the mark says that `init` was done.
 
 use super::desk::{Backend, Desk, Work};
 use super::lay;
@@ -10,7 +10,7 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::time::{Duration, Instant};
 
-/// Runs it where it has to be, or `anyway`.
+/// Runs `init` if it is needed, or if `anyway` is true.
 pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway: bool) -> Result<(), Failure> {
     let (mark, lock_file) = (desk.room.own("init"), desk.room.lock_file());
     let vault = work.vault();
@@ -41,10 +41,10 @@ pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway:
     lay::write(&mark, &rests_on(work, desk)).map_err(|error| lay::cannot(&mark, &error))
 }
 
-// Its lines tell of providers found and installed: nothing that is news to anyone.
+// The lines of `init` report providers found and installed, which users do not need.
 fn quiet(_: String) {}
 
-/// What the last good `init` rests on, as a digest: the configuration, the program, its settings, the chosen providers.
+/// Returns a digest of the inputs of `init`: the configuration, the program, its settings, the chosen providers.
 fn rests_on(work: &Work, desk: &Desk) -> String {
     let mut digest = Digest::default();
     digest
@@ -60,7 +60,8 @@ fn rests_on(work: &Work, desk: &Desk) -> String {
     digest.finish().to_string()
 }
 
-/// The providers' directory is written by one at a time, who has it for as long as this is open.
+/// Locks the plugin cache, which only one process at a time may write. The lock lasts as long as the returned file is
+/// open. If the lock is not free within the time limit, returns without it.
 async fn take_turn(work: &Work) -> Result<File, Failure> {
     let path = work.plugins.join(".lock");
     let opened = DirBuilder::new()

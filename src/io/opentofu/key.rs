@@ -1,4 +1,5 @@
-//! Keys of states: from a passphrase, or drawn at random and kept in a file. Never kept in the store.
+//! Encryption keys of states: derived from a passphrase, or drawn at random and kept in a file. No key is kept in the
+//! store.
 
 use crate::model::failure::{Failure, Reason};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -8,13 +9,13 @@ use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use zeroize::Zeroizing;
 
-/// Memory in KiB, passes and lanes: what OWASP's Password Storage Cheat Sheet recommends at least, 19 MiB.
+/// Memory in KiB, passes and lanes: the minimum that OWASP's Password Storage Cheat Sheet recommends, with 19 MiB.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
 
 /// A key of `XChaCha20`.
 pub(super) type Key = Zeroizing<[u8; 32]>;
 
-/// The key that a passphrase gives (Argon2id, RFC 9106).
+/// Derives a key from a passphrase (Argon2id, RFC 9106).
 pub(super) fn derived(passphrase: &[u8], salt: &[u8]) -> Result<Key, argon2::Error> {
     let (memory, passes, lanes) = COST;
     let mut key = Zeroizing::new([0; 32]);
@@ -23,7 +24,7 @@ pub(super) fn derived(passphrase: &[u8], salt: &[u8]) -> Result<Key, argon2::Err
     Ok(key)
 }
 
-/// The key in a file; drawn now where there is none and `make` allows it.
+/// Reads the key from a file. If the file does not exist and `make` is true, draws a key and writes it.
 pub(super) fn kept(path: &Utf8Path, make: bool) -> io::Result<Key> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && make => {
@@ -38,10 +39,10 @@ pub(super) fn kept(path: &Utf8Path, make: bool) -> io::Result<Key> {
     key.ok_or_else(|| io::Error::other("it is not 64 hexadecimal digits"))
 }
 
-/// Writes a fresh key where none is; another process may be first.
+/// Writes a new key unless the file exists; another process may have created it first.
 fn keep(path: &Utf8Path, key: &[u8; 32]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    // Readable by its owner alone, as temporary files are.
+    // Temporary files are readable only by their owner.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     let digits = Zeroizing::new(HEXLOWER.encode(key));
     writeln!(file, "{}", *digits)?;
@@ -53,7 +54,7 @@ fn keep(path: &Utf8Path, key: &[u8; 32]) -> io::Result<()> {
     }
 }
 
-/// Random bytes of the system.
+/// Returns random bytes from the system.
 pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
     let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes)

@@ -1,5 +1,5 @@
-//! Lays an environment's root module into its directory, for its owner alone. Never touches a file that is neither
-//! OpenTofu's configuration nor was laid before.
+//! Writes an environment's root module into its directory, readable only by its owner. Removes only files that are
+//! OpenTofu configuration or that an earlier run wrote.
 
 use crate::io::scratch::SecretFile;
 use crate::model::failure::{Failure, Reason};
@@ -11,20 +11,20 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 /// The backend block that sends the state to us.
 pub const BACKEND: (&str, &str) = ("deployer_backend.tf.json", r#"{"terraform":{"backend":{"http":{}}}}"#);
-/// The folder of what is ours and no part of the module.
+/// Directory of our own files, which are not part of the module.
 const OWN: &str = ".deployer";
-/// Ends of names that OpenTofu reads by itself.
+/// File name suffixes that OpenTofu loads by itself.
 const READ: [&str; 6] = [".tf", ".tf.json", ".tofu", ".tofu.json", ".tfvars", ".tfvars.json"];
 
 /// An environment's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// The root module, and where OpenTofu is started.
+    /// Root module and working directory of OpenTofu.
     pub directory: Utf8PathBuf,
 }
 
 impl Room {
-    /// Makes it where there is none.
+    /// Opens the directory. Creates it if it does not exist.
     pub fn open(directory: &Utf8Path) -> Result<Self, Failure> {
         let directory = &camino::absolute_utf8(directory).map_err(|error| cannot(directory, &error))?;
         let room = Self { directory: directory.clone() };
@@ -33,25 +33,25 @@ impl Room {
         Ok(room)
     }
 
-    /// A file of ours in it.
+    /// Returns the path of one of our own files.
     #[must_use]
     pub fn own(&self, name: &str) -> Utf8PathBuf {
         self.directory.join(OWN).join(name)
     }
 
-    /// OpenTofu's data directory.
+    /// Returns OpenTofu's data directory.
     #[must_use]
     pub fn data(&self) -> Utf8PathBuf {
         self.directory.join(".terraform")
     }
 
-    /// The file of the chosen providers.
+    /// Returns the path of the dependency lock file, which records the chosen providers.
     #[must_use]
     pub fn lock_file(&self) -> Utf8PathBuf {
         self.directory.join(".terraform.lock.hcl")
     }
 
-    /// Lays the files of the module; those of an earlier time that are no longer listed go.
+    /// Writes the files of the module. Removes files of an earlier run that are no longer listed.
     pub fn lay(&self, files: &BTreeMap<String, String>, own_backend: bool) -> Result<(), Failure> {
         let mut wanted: BTreeMap<&str, &str> =
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
@@ -77,7 +77,7 @@ impl Room {
                 unwanted.insert(name);
             }
         }
-        // Listed before they are there, so that a crash leaves none that nobody knows of.
+        // Write the list before the files, so that a crash leaves no unlisted file behind.
         let names: String = wanted.keys().flat_map(|name| [*name, "\n"]).collect();
         write(&listing, &format!("{before}{names}"))?;
         for name in unwanted.iter().filter(|name| is_below(name) && !wanted.contains_key(name.as_str())) {
@@ -104,7 +104,7 @@ fn make(directory: &Utf8Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Puts a file in place at once, unless it is there as it should be.
+/// Replaces a file atomically, unless it already has this content.
 pub(super) fn write(path: &Utf8Path, text: &str) -> io::Result<()> {
     if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
         return fs::set_permissions(path, fs::Permissions::from_mode(0o600));
@@ -117,15 +117,16 @@ pub(super) fn write(path: &Utf8Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// An empty file for its owner alone.
+/// Creates an empty file that only its owner can read.
 pub(super) fn fresh(path: &Utf8Path) -> Result<File, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    // Never the old one's contents: an earlier process may still write to that.
+    // Do not truncate the old file: an earlier process may still write to it.
     let _ = fs::remove_file(path);
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|error| cannot(path, &error))
 }
 
-/// An empty file that is gone with this process, in place of what is there, and open for writing.
+/// Creates an empty file in memory that ends with this process, in place of an existing one. Returns it open for
+/// writing.
 pub(super) fn in_memory(path: &Utf8Path) -> Result<(SecretFile, File), Failure> {
     let _ = fs::remove_file(path);
     let file = SecretFile::place(path.as_std_path(), b"").map_err(|error| cannot(path, &error))?;

@@ -1,4 +1,4 @@
-//! The lock on a state: who has it, and when it is given back without them. Never takes one away from a run that lives.
+//! The lock on a state: its holder, and its release after the holder has died. A lock of a live run is not released.
 
 use super::vault::Vault;
 use crate::model::failure::{Failure, Reason};
@@ -6,25 +6,25 @@ use crate::model::holder::Holder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Who has the lock on a state, as the store keeps it.
+/// The lock on a state, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// OpenTofu's own id of it.
+    /// OpenTofu's own ID of the lock.
     pub id: String,
-    /// The run.
+    /// The run that holds the lock.
     pub holder: Holder,
-    /// What OpenTofu said of itself.
+    /// OpenTofu's own description of the lock.
     pub info: Value,
 }
 
 impl Lock {
-    /// Reads the store's line.
+    /// Parses the line from the store.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
 
-    /// Who has it, and since when, for people.
+    /// Returns the holder and the start time of the lock, for people.
     #[must_use]
     pub fn whose(&self) -> String {
         let since = self.info.get("Created").and_then(Value::as_str);
@@ -32,16 +32,16 @@ impl Lock {
     }
 }
 
-/// The failure of one who finds the state locked.
+/// Returns the failure of a run that finds the state locked.
 pub(super) fn refused(line: &str) -> Failure {
     let who = Lock::parse(line).map_or_else(|| line.to_owned(), |lock| lock.whose());
     Failure::new(Reason::StateLocked, format!("{who} has the lock on the infrastructure's state"))
 }
 
-/// Gives back a lock whose run is gone.
+/// Releases a lock whose run has ended, or that cannot be parsed.
 ///
 /// # Errors
-/// `StateLocked` where its run lives, or is of another machine.
+/// `StateLocked` if the run is alive or on another machine.
 pub(super) async fn clear(vault: &Vault) -> Result<(), Failure> {
     let Some(line) = vault.locked().await? else { return Ok(()) };
     match Lock::parse(&line) {

@@ -1,8 +1,8 @@
-//! OpenTofu: makes, changes and destroys the machines of provisioned environments. Never applies anything but the very
-//! plan that was shown, and never lets its state reach a disk unencrypted but in the environment's own directory.
+//! OpenTofu: creates, changes and destroys the machines of provisioned environments. Applies only the saved plan that
+//! was shown. The state reaches a disk unencrypted only in the environment's own directory.
 //!
-//! A run of it is a process of its own that outlives ours: killed in the middle, the next run waits for it and takes
-//! its state over.
+//! OpenTofu runs as a separate process that outlives ours. If our run is killed, the next run waits for that process
+//! and takes over its state.
 
 mod alone;
 mod backend;

@@ -1,4 +1,4 @@
-//! What OpenTofu means to change, and what it made, as data. Never holds a sensitive value where it could be printed.
+//! OpenTofu's plans and outputs as data. Sensitive values are kept out of everything that can be printed.
 
 use crate::io::scratch::SecretFile;
 use camino::Utf8PathBuf;
@@ -8,33 +8,33 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Told what goes on, in words for people, secrets taken out.
+/// Callback for progress messages for people. The messages hold no secrets.
 pub type Say<'a> = dyn Fn(String) + Sync + 'a;
 
-/// What a plan is for.
+/// Purpose of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The infrastructure is to be as the files say.
+    /// Creation or change of the infrastructure to match the files.
     Apply,
-    /// All of it is to go.
+    /// Destruction of all of the infrastructure.
     Destroy,
 }
 
-/// What is to be done to a resource.
+/// Action on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// It is made.
+    /// Creation.
     Create,
-    /// It is changed in place.
+    /// Change in place.
     Update,
-    /// It is destroyed and made anew, in either order.
+    /// Destruction and creation, in either order.
     Replace,
-    /// It is destroyed.
+    /// Destruction.
     Delete,
-    /// It exists already and is adopted, perhaps changed in place too.
+    /// Adoption of an existing resource, perhaps with a change in place.
     Import,
-    /// The state forgets it, and it stays.
+    /// Removal from the state without destroying the resource.
     Forget,
 }
 
@@ -42,70 +42,70 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Planned {
-    /// It will have this value; empty where it is sensitive.
+    /// The planned value; empty if it is sensitive.
     Known(String),
-    /// Only the provider will tell.
+    /// A value that is known only after the plan was applied.
     Unknown,
-    /// It will have none.
+    /// No value.
     Absent,
 }
 
 /// One attribute that changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeChange {
-    /// Its path (`device[0].properties.size`).
+    /// Path of the attribute (`device[0].properties.size`).
     pub path: String,
-    /// Its value now; `None` where it has none, or is sensitive.
+    /// Current value; `None` if there is none or it is sensitive.
     pub from: Option<String>,
-    /// Its value after.
+    /// Planned value.
     pub to: Planned,
-    /// Whether its values are not to be seen.
+    /// True if the values must not be shown.
     pub sensitive: bool,
 }
 
 /// One resource that changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceChange {
-    /// Its address (`module.disk.hcloud_volume.data[0]`).
+    /// Address (`module.disk.hcloud_volume.data[0]`).
     pub address: String,
-    /// Its type.
+    /// Resource type.
     pub r#type: String,
-    /// Its name in the files.
+    /// Name in the files.
     pub name: String,
-    /// What is to be done.
+    /// Planned action.
     pub action: Action,
-    /// What changes; nothing where it is destroyed or forgotten.
+    /// Changed attributes; empty if the resource is destroyed or forgotten.
     pub attributes: Vec<AttributeChange>,
-    /// Why it is replaced: the attributes that force it, or `tainted`, `requested`, `triggered`.
+    /// Reasons for a replacement: the attributes that force it, or `tainted`, `requested`, `triggered`.
     pub because: Vec<String>,
 }
 
-/// What OpenTofu proposes: a saved plan of its own, and what is in it.
+/// A saved OpenTofu plan and its content.
 #[derive(Clone, Debug)]
 pub struct Proposed {
-    /// Where OpenTofu finds the saved plan. It holds secrets.
+    /// Path of the saved plan for OpenTofu. The plan holds secrets.
     pub file: Utf8PathBuf,
-    /// The saved plan itself, which is gone with this process.
+    /// The saved plan itself, which ends with this process.
     pub kept: Arc<SecretFile>,
-    /// What it would change.
+    /// Changes that the plan would make.
     pub changes: Vec<ResourceChange>,
-    /// What somebody else changed or took away since the last run.
+    /// Drift: resources that were changed or removed outside OpenTofu since the last run.
     pub drift: Vec<ResourceChange>,
-    /// The outputs before it.
+    /// Outputs before the plan.
     pub outputs: Outputs,
-    /// The outputs that it would change.
+    /// Outputs that the plan would change.
     pub output_changes: Vec<AttributeChange>,
-    /// Whether the state holds a managed resource.
+    /// True if the infrastructure exists: the state holds a managed resource.
     pub exists: bool,
-    /// Whether applying it would write anything, the state's own upkeep and outputs included.
+    /// True if applying the plan would write anything, including outputs and upkeep of the state itself.
     pub applicable: bool,
-    /// What OpenTofu warned of.
+    /// OpenTofu's warnings.
     pub warnings: Vec<String>,
-    /// Digest of the files and of the names of the variables: no value is in it.
+    /// Digest of the files and of the names of the variables, without their values.
     pub digest: String,
 }
 
-/// A value that is never printed.
+/// A value that is not printed.
 #[derive(Clone, PartialEq, Eq)]
 struct Hidden(Value);
 
@@ -123,7 +123,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Takes an output in.
+    /// Adds an output.
     pub fn insert(&mut self, name: &str, value: Value, sensitive: bool) {
         if sensitive {
             self.hidden.insert(name.to_owned(), Hidden(value));
@@ -132,13 +132,13 @@ impl Outputs {
         }
     }
 
-    /// An output's value, sensitive or not, for use; whether it may be printed says [`Self::is_sensitive`].
+    /// Returns an output's value for use, sensitive or not. [`Self::is_sensitive`] reports if it must not be printed.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.shown.get(name).or_else(|| self.hidden.get(name).map(|hidden| &hidden.0))
     }
 
-    /// An output that is text or a number, as text.
+    /// Returns an output that is text or a number, as text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         match self.get(name)? {
@@ -148,18 +148,18 @@ impl Outputs {
         }
     }
 
-    /// Whether an output is never to be printed.
+    /// Returns true if an output must not be printed.
     #[must_use]
     pub fn is_sensitive(&self, name: &str) -> bool {
         self.hidden.contains_key(name)
     }
 
-    /// The outputs that may be printed.
+    /// Returns the outputs that may be printed.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.shown.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The names of those that may not.
+    /// Returns the names of the outputs that must not be printed.
     pub fn hidden(&self) -> impl Iterator<Item = &str> {
         self.hidden.keys().map(String::as_str)
     }

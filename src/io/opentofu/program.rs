@@ -1,4 +1,4 @@
-//! Which OpenTofu: found once, its version read once. Never downloads one.
+//! Finds the OpenTofu program and reads its version, once. Does not download it.
 
 use crate::io::process::{self, Environment};
 use crate::model::failure::{Failure, Reason};
@@ -6,19 +6,19 @@ use camino::Utf8PathBuf;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How long it may take to say its version.
+/// Time for the program to print its version.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The oldest version whose JSON and lock files are known to be alike.
+/// The oldest supported version: the JSON and lock files of newer versions are known to be compatible.
 const OLDEST: (u64, u64) = (1, 6);
 
-/// A program that makes infrastructure: `tofu`, or `terraform` in its place.
+/// A program that creates infrastructure: `tofu`, or `terraform` instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tofu {
     /// The program.
     pub program: Utf8PathBuf,
-    /// Its version, as it says it.
+    /// Version, as the program prints it.
     pub version: String,
-    /// Whether it can `init -json`.
+    /// True if the program supports `init -json`.
     pub(super) says_init: bool,
 }
 
@@ -28,10 +28,10 @@ struct Said {
 }
 
 impl Tofu {
-    /// The one named, else `tofu`, else `terraform`.
+    /// Finds the named program, or else `tofu`, or else `terraform`.
     ///
     /// # Errors
-    /// `ToolMissing` where there is none, or it is too old, or something else.
+    /// `ToolMissing` if the program does not exist, is too old or is another program.
     pub async fn find(named: Option<&str>) -> Result<Self, Failure> {
         for program in named.map_or(vec!["tofu", "terraform"], |named| vec![named]) {
             match Self::ask(program).await {
@@ -51,7 +51,7 @@ impl Tofu {
                     _ => failure,
                 }
             })?;
-        // Warnings may stand before the object.
+        // Warnings may precede the object.
         let text = String::from_utf8_lossy(&finished.stdout);
         let said = text
             .find('{')
@@ -66,7 +66,7 @@ impl Tofu {
                 said.terraform_version
             )));
         };
-        // OpenTofu since 1.7, Terraform since 1.9.
+        // `init -json`: OpenTofu since 1.7, Terraform since 1.9.
         Ok(Self { program: program.into(), version: said.terraform_version, says_init: version >= (1, 9) })
     }
 }

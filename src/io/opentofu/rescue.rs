@@ -1,5 +1,5 @@
-//! What an interrupted run knew last: the state that `OpenTofu` leaves in a file where it cannot write it where it
-//! belongs. Never lets an older one take the place of a newer one, or one of other infrastructure any place.
+//! Recovers the state of an interrupted run: the file that OpenTofu writes when it cannot write the state to its
+//! backend. A recovered state replaces neither a newer state nor a state of other infrastructure.
 
 use super::desk::{Backend, Work};
 use super::lay::{self, Room};
@@ -11,10 +11,10 @@ use crate::model::failure::{Failure, Reason};
 use std::fs;
 use std::io::ErrorKind;
 
-/// The file.
+/// Name of that file.
 const LEFT: &str = "errored.tfstate";
 
-/// Takes a state that OpenTofu had to leave in a file to where it belongs.
+/// Moves a state that OpenTofu left in a file to the vault.
 pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
     let path = room.directory.join(LEFT);
     let left = match bounded::file(&path, bounded::STATE) {

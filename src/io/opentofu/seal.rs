@@ -1,8 +1,8 @@
-//! What is kept of an environment's infrastructure and must not be read: sealed before the store sees it
-//! (XChaCha20-Poly1305, bound to project and environment). Never keeps a passphrase.
+//! Encrypts secret data about an environment's infrastructure before the store gets it (XChaCha20-Poly1305, bound to
+//! project and environment). Does not store a passphrase.
 //!
-//! The key comes from a passphrase (Argon2id, RFC 9106) with a salt of the environment's own, or is drawn at random
-//! and kept in `state.key` beside the store.
+//! The key is derived from a passphrase (Argon2id, RFC 9106) with a salt per environment, or is drawn at random and
+//! kept in `state.key` next to the store.
 
 use super::key::{self, Key, random};
 use crate::io::store::Store;
@@ -13,11 +13,11 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The first byte of what is sealed: its format.
+/// The first byte of sealed data: the format.
 const FORMAT: u8 = 1;
 const NONCE: usize = 24;
 
-/// Where a key came from: the second byte of what is sealed.
+/// Origin of a key: the second byte of sealed data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Passphrase,
@@ -41,18 +41,18 @@ impl Source {
     }
 }
 
-/// Seals and opens what belongs to one environment.
+/// A cipher for the data of one environment.
 pub(super) struct Seal {
     pub store: Arc<Store>,
     pub project: String,
     pub environment: String,
     passphrase: Option<SecretString>,
-    /// The key of the passphrase, which takes a while to make.
+    /// Key derived from the passphrase, cached because the derivation is slow.
     derived: tokio::sync::OnceCell<Key>,
 }
 
 impl Seal {
-    /// Of an environment. Without a passphrase its key is kept in a file beside the store.
+    /// Returns the seal of an environment. Without a passphrase the key is kept in a file next to the store.
     pub fn new(store: Arc<Store>, project: &str, environment: &str, passphrase: Option<&str>) -> Self {
         Self {
             store,
@@ -63,7 +63,7 @@ impl Seal {
         }
     }
 
-    /// Of the environment under another name, with the same passphrase.
+    /// Returns the seal of another environment name, with the same passphrase.
     pub fn of(&self, environment: &str) -> Self {
         Self::new(Arc::clone(&self.store), &self.project, environment, self.passphrase())
     }
@@ -80,7 +80,7 @@ impl Seal {
         if self.passphrase.is_some() { Source::Passphrase } else { Source::File }
     }
 
-    /// Sealed for that environment.
+    /// Encrypts data for `environment`.
     pub async fn seal(&self, text: &[u8], environment: &str) -> Result<Vec<u8>, Failure> {
         let source = self.source();
         let key = match source {
@@ -96,10 +96,11 @@ impl Seal {
         Ok([&[FORMAT, source.byte()], &nonce[..], &sealed].concat())
     }
 
-    /// What was sealed for this environment.
+    /// Decrypts data that was encrypted for this environment.
     ///
     /// # Errors
-    /// `StateSealed` where this is not the key.
+    /// `StateSealed` if the key is wrong, no passphrase is given or the data is damaged; `StoreNewer` for a newer
+    /// format.
     pub async fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let damaged = || self.failure(Reason::StateSealed, "The stored state of the infrastructure is damaged");
         let (&[format, source], rest) = sealed.split_first_chunk().ok_or_else(damaged)?;
@@ -134,7 +135,7 @@ impl Seal {
             })
     }
 
-    /// What the sealed state is bound to, each part with its length.
+    /// Returns the associated data that binds sealed data to its environment. Each part is preceded by its length.
     fn bound(&self, source: Source, environment: &str) -> Vec<u8> {
         let mut bound = vec![FORMAT, source.byte()];
         for part in [self.project.as_str(), environment] {
@@ -144,13 +145,13 @@ impl Seal {
         bound
     }
 
-    /// The key that the passphrase gives.
+    /// Returns the key that is derived from the passphrase.
     async fn derived(&self) -> Result<Key, Failure> {
         let key = self.derived.get_or_try_init(|| async {
             let fresh: [u8; 16] = random()?;
             let salt = self.store.salt(&self.project, &self.environment, &fresh).await?;
             let passphrase = Zeroizing::new(self.passphrase().unwrap_or_default().as_bytes().to_vec());
-            // Off the runtime's threads: it takes a while.
+            // Derive on a blocking thread: the derivation is slow.
             let derive = move || key::derived(&passphrase, &salt);
             match tokio::task::spawn_blocking(derive).await {
                 Ok(Ok(key)) => Ok(key),
@@ -167,7 +168,8 @@ impl Seal {
         self.store.beside("state.key")
     }
 
-    /// The key in the file beside the store; drawn now where there is none and `make` allows it.
+    /// Returns the key from the file next to the store. If the file does not exist and `make` is true, draws a key and
+    /// writes it.
     fn kept(&self, make: bool) -> Result<Key, Failure> {
         let path = self.key_file();
         let cannot = |error: std::io::Error| {

@@ -1,4 +1,4 @@
-//! Reads what `show -json` says of a saved plan. Never keeps a value that is marked as sensitive.
+//! Reads the output of `show -json` for a saved plan. Drops values that are marked as sensitive.
 
 use super::model::{Action, AttributeChange, Outputs, Planned, ResourceChange};
 use super::state;
@@ -8,18 +8,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a saved plan says.
+/// Content of a saved plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
-    /// What it would change.
+    /// Changes that the plan would make.
     pub changes: Vec<ResourceChange>,
-    /// What changed without OpenTofu.
+    /// Changes that were made outside OpenTofu.
     pub drift: Vec<ResourceChange>,
-    /// The outputs before it.
+    /// Outputs before the plan.
     pub outputs: Outputs,
-    /// The outputs it would change.
+    /// Outputs that the plan would change.
     pub output_changes: Vec<AttributeChange>,
-    /// Whether a managed resource is in the state.
+    /// True if the state holds a managed resource.
     pub exists: bool,
 }
 
@@ -65,10 +65,10 @@ struct Change {
     importing: Value,
 }
 
-/// Reads it; values that `redactor` knows are taken out.
+/// Reads a plan. Redacts values that `redactor` knows.
 ///
 /// # Errors
-/// In words, where it is not what OpenTofu writes.
+/// The error text, if the input is not in OpenTofu's format.
 pub fn read(json: &[u8], redactor: &Redactor) -> Result<Shown, String> {
     let plan: Plan = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let values = plan.prior_state.get("values").unwrap_or(&Value::Null);
@@ -88,10 +88,10 @@ pub fn read(json: &[u8], redactor: &Redactor) -> Result<Shown, String> {
     })
 }
 
-/// Takes out of a text what must not be seen.
+/// Redaction of a text.
 type Redact<'a> = &'a dyn Fn(&str) -> String;
 
-/// The texts that are marked as sensitive anywhere: a provider hands them on without the mark.
+/// Returns all texts that are marked as sensitive anywhere: providers copy them to places without the mark.
 fn marked(plan: &Plan) -> Vec<SecretString> {
     let resources = plan.resource_changes.iter().chain(&plan.resource_drift).map(|resource| &resource.change);
     let mut texts = Vec::new();
@@ -168,7 +168,7 @@ fn because(resource: &Resource) -> Vec<String> {
     because
 }
 
-/// A path as people write it.
+/// Returns a path in the usual notation.
 fn path(steps: &[Value]) -> String {
     steps.iter().fold(String::new(), |path, step| match step {
         Value::String(name) => below(&path, name),
@@ -185,7 +185,7 @@ fn output(name: &str, change: &Change, redactor: Redact<'_>) -> Option<Attribute
     (!unchanged).then(|| attribute(name.to_owned(), View::of(change), redactor))
 }
 
-/// One place in the value before and after, with the marks that belong to it.
+/// One place in the value before and after, with its marks.
 #[derive(Clone, Copy)]
 struct View<'a> {
     before: &'a Value,
@@ -227,7 +227,7 @@ fn differences(change: &Change, at: &str, redactor: Redact<'_>, into: &mut Vec<A
     descend(at.to_owned(), View::of(change), redactor, into);
 }
 
-/// Goes down where both sides have parts of the same kind, so that each difference is named by its own path.
+/// Descends as long as both sides have parts of the same kind, so that each difference gets its own path.
 fn descend(at: String, view: View<'_>, redactor: Redact<'_>, into: &mut Vec<AttributeChange>) {
     let whole = view.unknown == &Value::Bool(true) || view.sensitive();
     if !whole && (view.before.is_object() || view.before.is_null()) && view.after.is_object() {
@@ -268,7 +268,7 @@ fn holds_true(value: &Value) -> bool {
 }
 
 fn attribute(path: String, view: View<'_>, redactor: Redact<'_>) -> AttributeChange {
-    // A part that is sensitive hides the whole, where the whole is shown as one.
+    // If a value is shown as a whole, one sensitive part hides all of it.
     let sensitive = holds_true(view.hidden_before) || holds_true(view.hidden_after);
     let text = |value: &Value| match value {
         Value::String(text) => redactor(text),

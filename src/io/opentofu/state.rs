@@ -1,21 +1,21 @@
-//! Reads OpenTofu's state: its outputs, whether anything is in it, which one is newer. Never changes it.
+//! Reads OpenTofu's state: its outputs, its resources, and which of two states is newer. Does not change a state.
 
 use super::model::Outputs;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What matters of a state, in the format that OpenTofu and Terraform write since 0.12.
+/// The relevant parts of a state, in the format that OpenTofu and Terraform have used since 0.12.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Names the state for as long as it lives; another one never follows it.
+    /// ID of the state for its whole life. States of different lineages do not replace each other.
     pub lineage: String,
-    /// Grows with each change.
+    /// Number that grows with each change.
     pub serial: u64,
-    /// The outputs.
+    /// Outputs of the root module.
     pub outputs: Outputs,
-    /// The managed resources that it holds, by address without index.
+    /// Managed resources, by address without index.
     pub resources: Vec<String>,
-    /// Digest of all of it.
+    /// Digest of the whole state.
     pub digest: String,
 }
 
@@ -44,7 +44,7 @@ struct Resource {
 /// Reads a state.
 ///
 /// # Errors
-/// In words that hold no value of it, where it is none.
+/// The error text without any value of the state, if the input is not a state.
 pub fn read(json: &[u8]) -> Result<State, String> {
     let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
     let written: Written =
@@ -68,7 +68,7 @@ fn address(resource: &Resource) -> String {
     format!("{module}{}.{}", resource.r#type, resource.name)
 }
 
-/// Outputs as states, `show -json` and `output -json` write them.
+/// Reads outputs in the format of states, `show -json` and `output -json`.
 pub fn outputs(written: &Value) -> Outputs {
     let mut outputs = Outputs::default();
     for (name, output) in written.as_object().into_iter().flatten() {
@@ -78,24 +78,26 @@ pub fn outputs(written: &Value) -> Outputs {
     outputs
 }
 
-/// What is to be done with a state that a run left in a file because it could not write it where it belongs.
+/// Relation between the stored state and a state that a run left in a file because it could not write it to the
+/// backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// It is the newest: it takes the stored one's place.
+    /// A newer state, which replaces the stored one.
     Newest,
-    /// What is stored is as new or newer.
+    /// A state as old as the stored one, or older.
     Old,
-    /// It is not of the same infrastructure.
+    /// A state of other infrastructure.
     Foreign,
 }
 
-/// Judges a state that was left in a file against the stored one.
+/// Compares a state that was left in a file with the stored one.
 pub fn judge(left: &State, stored: Option<&State>) -> Left {
     match stored {
         None => Left::Newest,
         Some(stored) if stored.lineage != left.lineage => Left::Foreign,
         Some(stored) if left.serial > stored.serial => Left::Newest,
-        // A write that failed may have counted or not: with the same number, what the run knew last is in the file.
+        // A failed write may or may not have been stored. If the serials are equal, the file holds the run's latest
+        // state.
         Some(stored) if left.serial == stored.serial && left.digest != stored.digest => Left::Newest,
         Some(_) => Left::Old,
     }

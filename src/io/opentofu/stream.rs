@@ -1,36 +1,36 @@
-//! Reads the lines that OpenTofu writes with `-json`: what it is doing, and what it complains of. Never decides what
-//! becomes of the run.
+//! Parses the lines that OpenTofu prints with `-json`: progress and diagnostics. Does not decide about the result of
+//! the run.
 
 use super::diagnostic::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What one line says.
+/// Content of one line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said {
-    /// Something goes on, in words for people.
+    /// Progress, in words for people.
     Progress(String),
     /// A warning or an error.
     Diagnostic(Box<Diagnostic>),
-    /// How many resources the operation is about, or was: added, changed, destroyed, imported.
+    /// Number of resources that the operation affects or affected: added, changed, destroyed, imported.
     Summary(Counts),
-    /// Nothing that anybody needs.
+    /// A line without relevant information.
     Nothing,
-    /// No line of that format: a panic, say.
+    /// A line in another format, such as a panic.
     Other(String),
 }
 
-/// A count of resources.
+/// Counts of resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// To be made, or made.
+    /// Resources to create, or created.
     pub add: u64,
-    /// To be changed, or changed.
+    /// Resources to change, or changed.
     pub change: u64,
-    /// To be adopted, or adopted.
+    /// Resources to adopt, or adopted.
     pub import: u64,
-    /// To be destroyed, or destroyed.
+    /// Resources to destroy, or destroyed.
     pub remove: u64,
 }
 
@@ -63,14 +63,14 @@ struct Resource {
     addr: String,
 }
 
-/// Reads one line.
+/// Parses one line.
 #[must_use]
 pub fn read(line: &str) -> Said {
     let line = line.trim();
     if line.is_empty() {
         return Said::Nothing;
     }
-    // A terminal's log line is no object of ours, and neither is a panic.
+    // Log lines for a terminal and panics are not JSON objects.
     let Ok(value) = serde_json::from_str::<Value>(line) else { return Said::Other(line.to_owned()) };
     let Ok(read) = serde_json::from_value::<Line>(value) else { return Said::Other(line.to_owned()) };
     let address = &read.hook.resource.addr;
@@ -86,7 +86,7 @@ pub fn read(line: &str) -> Said {
             Said::Progress(format!("{address}: {} in {:.0} s", done(&read.hook.action), read.hook.elapsed_seconds))
         }
         "apply_errored" => Said::Progress(format!("{address}: failed after {:.0} s", read.hook.elapsed_seconds)),
-        // The command itself: its own output is what people wait for.
+        // Skip the line that shows the command. Users need its output.
         "provision_progress" if read.hook.output.starts_with("Executing: [") => Said::Nothing,
         "provision_progress" => Said::Progress(format!("{address}: {}", read.hook.output.trim_end())),
         "init_output" | "log" => Said::Progress(read.message),

@@ -1,4 +1,4 @@
-//! The vault: an environment's OpenTofu state, and what is kept with it. Never writes a state unsealed.
+//! The vault: an environment's OpenTofu state and related data. A state is written only encrypted.
 
 use super::model::Outputs;
 use super::seal::Seal;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// The state of one environment's infrastructure, and what is kept with it.
+/// The state of one environment's infrastructure and related data.
 pub struct Vault {
     seal: Seal,
 }
@@ -22,22 +22,22 @@ impl fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// The vault of an environment. Without a passphrase its key is kept in a file beside the store.
+    /// Returns the vault of an environment. Without a passphrase its key is kept in a file next to the store.
     #[must_use]
     pub fn open(store: Arc<Store>, project: &str, environment: &str, passphrase: Option<&str>) -> Self {
         Self { seal: Seal::new(store, project, environment, passphrase) }
     }
 
-    /// The environment.
+    /// Returns the name of the environment.
     #[must_use]
     pub fn environment(&self) -> &str {
         &self.seal.environment
     }
 
-    /// The state, as OpenTofu wrote it.
+    /// Reads the state, as OpenTofu wrote it.
     ///
     /// # Errors
-    /// `StateSealed` where this is not the key.
+    /// `StateSealed` if the key is wrong.
     pub async fn read(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         match self.store().sealed(self.project(), self.environment()).await?.state {
             Some(sealed) => self.seal.open(&sealed).await.map(Some),
@@ -45,10 +45,10 @@ impl Vault {
         }
     }
 
-    /// What matters of the state.
+    /// Reads and parses the state.
     ///
     /// # Errors
-    /// As [`Self::read`]; `StateUnusable` where it is none.
+    /// As [`Self::read`]; `StateUnusable` if the data is not a state.
     pub async fn state(&self) -> Result<Option<State>, Failure> {
         let Some(json) = self.read().await? else { return Ok(None) };
         state::read(&json).map(Some).map_err(|error| {
@@ -56,7 +56,7 @@ impl Vault {
         })
     }
 
-    /// The outputs that the state has.
+    /// Returns the outputs in the state.
     ///
     /// # Errors
     /// As [`Self::state`].
@@ -64,27 +64,27 @@ impl Vault {
         Ok(self.state().await?.map(|state| state.outputs).unwrap_or_default())
     }
 
-    /// Whether the infrastructure exists, as far as the state knows.
+    /// Returns true if the state holds a resource.
     pub async fn exists(&self) -> Result<bool, Failure> {
         Ok(self.state().await?.is_some_and(|state| !state.resources.is_empty()))
     }
 
-    /// Keeps a state in place of the previous one; on the disk when this returns. False where another run has the lock
-    /// since. `lock` is the one it is written under, if one is.
+    /// Replaces the state. The new state is on the disk when this function returns. `lock` is the lock that the writer
+    /// holds, if any. Returns false if another run has taken that lock since.
     pub async fn write(&self, state: &[u8], lock: Option<&str>) -> Result<bool, Failure> {
         let sealed = self.seal.seal(state, self.environment()).await?;
         self.store().seal(self.project(), self.environment(), Some(&sealed), lock).await
     }
 
-    /// Takes the state away.
+    /// Removes the state.
     pub async fn remove(&self, lock: Option<&str>) -> Result<bool, Failure> {
         self.store().seal(self.project(), self.environment(), None, lock).await
     }
 
-    /// Forgets the infrastructure and all that is kept with it; false where nothing was.
+    /// Removes the state and all related data. Returns false if there was none.
     ///
     /// # Errors
-    /// `InfrastructureExists` while the state holds anything.
+    /// `InfrastructureExists` if the state still holds resources.
     pub async fn forget(&self) -> Result<bool, Failure> {
         if let Some(state) = self.state().await?.filter(|state| !state.resources.is_empty()) {
             let message = format!("The infrastructure of {} still exists", self.environment());
@@ -93,12 +93,12 @@ impl Vault {
         self.let_go().await
     }
 
-    /// Forgets the infrastructure though it may exist: somebody else looks after it from now on.
+    /// Removes the state and all related data even if the infrastructure exists: somebody else manages it.
     pub async fn let_go(&self) -> Result<bool, Failure> {
         self.store().forget_infrastructure(self.project(), self.environment()).await
     }
 
-    /// Takes over what is kept of the environment under its former name.
+    /// Moves the data of the environment's former name to this environment.
     pub async fn take_over(&self, from: &str) -> Result<(), Failure> {
         let former = Self { seal: self.seal.of(from) };
         let state = former.read().await?;
@@ -106,7 +106,7 @@ impl Vault {
         for which in [Plain::HostKey, Plain::Recipe] {
             texts.extend(former.kept(which).await?.map(|text| (which, text)));
         }
-        // A passphrase's key goes with the salt, which is the former name's.
+        // The renamed row keeps the former name's salt, so encrypt the state with the key of the former name.
         let sealed = match state {
             Some(state) => Some(former.seal.seal(&state, self.environment()).await?),
             None => None,
@@ -118,32 +118,32 @@ impl Vault {
         Ok(())
     }
 
-    /// Who has the lock on the state, as [`Self::lock`] was told.
+    /// Returns the state's lock, as it was passed to [`Self::lock`].
     pub async fn locked(&self) -> Result<Option<String>, Failure> {
         self.store().state_lock(self.project(), self.environment()).await
     }
 
-    /// Takes the lock, which `instead` may have at present; the one who has it now.
+    /// Takes the lock if the lock is free or is `instead`. Returns the current lock.
     pub async fn lock(&self, lock: &str, instead: Option<&str>) -> Result<String, Failure> {
         self.store().lock_state(self.project(), self.environment(), lock, instead).await
     }
 
-    /// Gives that very lock back.
+    /// Releases exactly this lock.
     pub async fn unlock(&self, lock: &str) -> Result<bool, Failure> {
         self.store().unlock_state(self.project(), self.environment(), lock).await
     }
 
-    /// `.terraform.lock.hcl`, as it was kept.
+    /// Returns the stored `.terraform.lock.hcl`.
     pub async fn lock_file(&self) -> Result<Option<String>, Failure> {
         self.store().plain(self.project(), self.environment(), Plain::LockFile).await
     }
 
-    /// Keeps `.terraform.lock.hcl`.
+    /// Stores `.terraform.lock.hcl`.
     pub async fn keep_lock_file(&self, text: &str) -> Result<(), Failure> {
         self.store().keep_plain(self.project(), self.environment(), Plain::LockFile, text).await
     }
 
-    /// A text that was kept sealed.
+    /// Reads and decrypts a text.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -155,13 +155,13 @@ impl Vault {
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// Keeps a text, sealed.
+    /// Encrypts and stores a text.
     pub async fn keep(&self, which: Plain, text: &str) -> Result<(), Failure> {
         let sealed = HEXLOWER.encode(&self.seal.seal(text.as_bytes(), self.environment()).await?);
         self.store().keep_plain(self.project(), self.environment(), which, &sealed).await
     }
 
-    /// Notes that the state is in this backend of OpenTofu's own, so that an environment without one here is known to
+    /// Records that the state is in this backend of OpenTofu, so that an environment without a state here is known to
     /// have a machine.
     pub async fn keep_backend(&self, name: &str) -> Result<(), Failure> {
         self.store().keep_plain(self.project(), self.environment(), Plain::Backend, name).await

@@ -1,5 +1,5 @@
-//! One environment's work with OpenTofu: plan, apply, outputs. Never applies what was not planned, and never leaves
-//! behind what an interrupted run knew.
+//! The work with OpenTofu for one environment: plan, apply, outputs. Applies only a saved plan, and recovers the state
+//! of an interrupted run.
 
 use super::alone;
 use super::backend::Served;
@@ -15,11 +15,11 @@ use std::fs;
 use std::sync::Arc;
 
 impl Work {
-    /// What would have to change. Without a lock on the state.
+    /// Plans the changes, without a lock on the state.
     ///
     /// # Errors
-    /// `ProvisionFailed` with what OpenTofu said, `StateSealed`, `StateLocked` where another run of this machine works
-    /// on it, `ProvisionTimeout`, `Interrupted`.
+    /// `ProvisionFailed` with OpenTofu's output, `StateSealed`, `StateLocked` if another run on this machine uses the
+    /// directory, `ProvisionTimeout`, `Interrupted`.
     pub async fn plan(&self, purpose: Purpose, say: &Say<'_>) -> Result<Proposed, Failure> {
         self.named(self.planned(purpose, say).await)
     }
@@ -69,10 +69,10 @@ impl Work {
         })
     }
 
-    /// Applies that very plan, under the state's lock. Warnings that the plan did not have are said.
+    /// Applies exactly this plan, under the state's lock. Reports warnings that the plan did not have.
     ///
     /// # Errors
-    /// As [`Self::plan`]; `StateLocked` where another run has the lock, `PlanStale` where the state moved since.
+    /// As [`Self::plan`]; `StateLocked` if another run has the lock, `PlanStale` if the state changed since the plan.
     pub async fn apply(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
         self.named(self.applied(proposed, say).await)
     }
@@ -87,7 +87,7 @@ impl Work {
         }
         let arguments = ["apply", "-input=false", "-json", "-no-color", "-auto-approve", proposed.file.as_str()];
         let heard = self.call(&desk, &arguments, true, say).await;
-        // What was done may be in it even where the call failed.
+        // The left state may hold changes that were made even if the call failed.
         let saved = rescue::take_in(self, &desk.room, say).await;
         let heard = heard?;
         for warning in heard.warnings(&self.redactor) {
@@ -99,20 +99,20 @@ impl Work {
             return Err(desk.explain(heard.failure(&self.redactor)));
         }
         saved?;
-        // It holds what the state holds, and nothing can come of it any more.
+        // The applied plan holds secrets of the state and has no further use.
         let _ = fs::remove_file(&proposed.file);
         self.known(&desk, say).await
     }
 
-    /// Removes a plan that is not to be applied: it holds secrets.
+    /// Removes a plan that will not be applied, because it holds secrets.
     pub fn discard(&self, proposed: &Proposed) {
         let _ = fs::remove_file(&proposed.file);
     }
 
-    /// What the state says, without asking any provider.
+    /// Returns the outputs in the state without asking a provider.
     ///
     /// # Errors
-    /// `StateSealed`; for a backend of OpenTofu's own as [`Self::plan`].
+    /// `StateSealed`; for a backend of OpenTofu as [`Self::plan`].
     pub async fn outputs(&self, say: &Say<'_>) -> Result<Outputs, Failure> {
         if let Backend::Own(vault) = &self.backend {
             return vault.outputs().await;
@@ -138,14 +138,14 @@ impl Work {
         Ok(state::outputs(&value))
     }
 
-    /// Claims the directory, takes in what an interrupted run left, lays the files and serves the state.
+    /// Claims the directory, recovers the state of an interrupted run, writes the files and serves the state.
     async fn sit_down(&self, say: &Say<'_>) -> Result<Desk, Failure> {
         let room = Room::open(&self.directory)?;
         let ours = alone::claim(&room, &self.holder, self.limit, say).await?;
         let vault = self.backend.vault();
         rescue::take_in(self, &room, say).await?;
         let own = matches!(self.backend, Backend::Own(_));
-        // Read once before OpenTofu asks for it: a wrong key is told clearly here.
+        // Read the state before OpenTofu does, so that a wrong key gets a clear error.
         let kept = vault.exists().await?;
         if !own && kept {
             let message = "The manifest names a backend of OpenTofu, and the state is in the store of deployer";

@@ -1,4 +1,4 @@
-//! Programs that a person is handed over to without a terminal: what they write is data, what they say is text.
+//! Interactive programs without a terminal: their standard output is data, their standard error is text.
 
 use super::{Environment, unstarted};
 use crate::model::failure::{Failure, Reason};
@@ -6,8 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Runs a program with our own standard input until it ends by itself, and gives each line of its standard error to
-/// `line`. Its standard output is ours, or goes to `data` as it comes.
+/// Runs a program with our own standard input until it ends by itself. Calls `line` with each line of standard error.
+/// Standard output is inherited, or goes to `data` as it arrives.
 ///
 /// # Errors
 /// As [`hand_over`](super::hand_over).
@@ -32,7 +32,7 @@ pub async fn hand_over_apart(
         let (Some(mut stdout), Some(data)) = (stdout, &mut data) else { return };
         let mut chunk = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
-            // Once nobody reads ours, nobody reads the program's either.
+            // If our own output is closed, stop reading and close the pipe, so that the program notices.
             if data(&chunk[..length]).is_err() {
                 return;
             }
@@ -44,13 +44,13 @@ pub async fn hand_over_apart(
     })
 }
 
-/// Where a program's standard output goes.
+/// Destination of a program's standard output.
 pub type Data<'a> = &'a mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send);
 
-/// The longest line that is handed on whole.
+/// Length from which a line is passed on in pieces.
 const LINE: usize = 64 * 1024;
 
-/// Hands on line by line what is read, without line breaks.
+/// Calls `line` with each line read, without its line break.
 async fn lines(from: Option<impl AsyncRead + Unpin>, line: &mut (dyn FnMut(&[u8]) + Send)) {
     let Some(mut from) = from else { return };
     let (mut chunk, mut held) = (vec![0; 16 * 1024], Vec::new());
@@ -68,10 +68,10 @@ async fn lines(from: Option<impl AsyncRead + Unpin>, line: &mut (dyn FnMut(&[u8]
     }
 }
 
-/// Waits until what was written to a pipe was read, for at most `limit`.
+/// Waits at most `limit` until a reader has emptied a pipe.
 pub async fn drained(pipe: impl std::os::fd::AsFd, limit: Duration) {
     let read = async {
-        // What is no pipe, or is closed, holds nothing that somebody still reads.
+        // If the descriptor is not a pipe, or is closed, there is nothing left for a reader.
         while rustix::io::ioctl_fionread(&pipe).is_ok_and(|left| left > 0) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -83,7 +83,7 @@ pub async fn drained(pipe: impl std::os::fd::AsFd, limit: Duration) {
 mod tests {
     use super::*;
 
-    /// Runs a script and returns the output on its two streams, apart.
+    /// Runs a script. Returns its standard output, its lines of standard error and its exit code.
     async fn heard(script: &str) -> (Vec<u8>, Vec<Vec<u8>>, Option<i32>) {
         let (mut data, mut said) = (Vec::new(), Vec::new());
         let argv = ["sh", "-c", script].map(str::to_owned);

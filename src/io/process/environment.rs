@@ -1,25 +1,25 @@
-//! The variables that a child process gets of ours: the one place that decides it. `README.md`, "What child processes
-//! get", says it to users; `tests/attacks/environment_leaks.rs` holds it.
+//! The only place that decides which of our environment variables a child process gets. Documented for users in
+//! `README.md`, "What child processes get"; tested by `tests/attacks/environment_leaks.rs`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::sync::{PoisonError, RwLock};
 
-/// How much of our environment a program gets.
+/// The part of our environment that a program gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// The variables that any program needs: where programs are, who and where the user is, language and time zone.
+    /// The variables that any program needs: search path, user and home, language and time zone.
     Minimal,
-    /// All but what is withheld: for programs that the user's own settings steer, such as ssh with a `ProxyCommand`,
-    /// and those that the manifest names.
+    /// All variables except the withheld ones. For programs that the user's own settings control, such as ssh with a
+    /// `ProxyCommand`, and for programs that the manifest names.
     User,
-    /// The same without the variables that lead Git to another repository or make it run something; Git never asks.
+    /// As `User`, without the variables that point Git to another repository or make it run a program. Git does not
+    /// prompt.
     Git,
-    /// The same as `User` with what providers of OpenTofu read by themselves.
+    /// As `User`, plus the secret variables that OpenTofu providers read by themselves.
     Provider,
 }
 
-/// The variables that any program needs.
 const MINIMAL: [&str; 14] = [
     "COLORTERM",
     "HOME",
@@ -38,7 +38,7 @@ const MINIMAL: [&str; 14] = [
 ];
 const MINIMAL_BEGINNINGS: [&str; 2] = ["LC_", "XDG_"];
 
-/// Tokens that a CI service gives its job to write with, and the files by which a step changes the ones after it.
+/// Write tokens that a CI service gives its jobs, and the files through which a step changes later steps.
 const WITHHELD: [&str; 27] = [
     "BITBUCKET_STEP_OIDC_TOKEN",
     "BUILDKITE_AGENT_ACCESS_TOKEN",
@@ -68,10 +68,10 @@ const WITHHELD: [&str; 27] = [
     "RUNNER_TOKEN",
     "SYSTEM_ACCESSTOKEN",
 ];
-/// Ours, those of a GitHub job's own services, and the inputs of its actions.
+/// Prefixes of our own variables, those of a GitHub job's services, and the inputs of GitHub actions.
 const WITHHELD_BEGINNINGS: [&str; 3] = ["ACTIONS_", "DEPLOYER_", "INPUT_"];
 
-/// The variables beginning with `GIT_` that Git keeps: how it reaches a remote and where its settings are.
+/// The `GIT_` variables that Git keeps: how to reach a remote and where the settings are.
 const GIT: [&str; 8] = [
     "GIT_ASKPASS",
     "GIT_CONFIG_COUNT",
@@ -84,7 +84,7 @@ const GIT: [&str; 8] = [
 ];
 const GIT_BEGINNINGS: [&str; 3] = ["GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GIT_SSL_"];
 
-/// How the variables begin that providers, and backends of OpenTofu, read by themselves.
+/// Prefixes of the variables that OpenTofu providers and backends read by themselves.
 const PROVIDERS: [&str; 19] = [
     "ALICLOUD_",
     "ARM_",
@@ -107,16 +107,16 @@ const PROVIDERS: [&str; 19] = [
     "VULTR_",
 ];
 
-/// The variables that manifests of this process read secrets from.
+/// The variables from which manifests of this process read secrets.
 static NAMED: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
-/// Keeps variables that hold secrets of a manifest from every child process.
+/// Withholds variables that hold secrets of a manifest from child processes.
 pub fn withhold(names: impl IntoIterator<Item = String>) {
     NAMED.write().unwrap_or_else(PoisonError::into_inner).extend(names);
 }
 
 impl Environment {
-    /// Gives a command its environment.
+    /// Sets the environment of a command.
     pub(super) fn apply(self, command: &mut tokio::process::Command) {
         let named = NAMED.read().unwrap_or_else(PoisonError::into_inner);
         command.env_clear();
@@ -126,7 +126,8 @@ impl Environment {
         }
     }
 
-    /// Says whether a variable is part of it; `named` are those that hold secrets of a manifest.
+    /// Returns true if this environment contains the variable. `named` are the variables that hold secrets of a
+    /// manifest.
     fn has(self, name: &OsStr, named: &BTreeSet<String>) -> bool {
         let begins = |beginnings: &[&str]| {
             beginnings.iter().any(|beginning| name.as_encoded_bytes().starts_with(beginning.as_bytes()))
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn each_kind_has_what_it_needs() {
         let named = ["DATABASE_PASSWORD", "AWS_SECRET_ACCESS_KEY", "PATH"].map(str::to_owned).into();
-        // Variable, then whether each kind has it: minimal, user, Git, provider.
+        // Variable; true for each kind that has it: minimal, user, Git, provider.
         let cases = [
             ("PATH", [true, true, true, true]),
             ("LC_ALL", [true, true, true, true]),

@@ -1,5 +1,5 @@
-//! The only module that starts local processes. Never through a shell, with an inherited standard
-//! input only where a person is handed over to a program.
+//! The only module that starts local processes. Uses no shell. A process inherits standard input only when a user is
+//! handed over to it.
 
 mod apart;
 mod environment;
@@ -22,21 +22,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-/// How long output is still awaited after the process has ended: something it left behind may hold the pipes.
+/// Time to wait for output after a process has ended: a child that it left behind may hold the pipes open.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A process that ended by itself.
+/// The result of a process that ended by itself.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// Exit status.
     pub status: ExitStatus,
-    /// All of its standard output.
+    /// Complete standard output.
     pub stdout: Vec<u8>,
-    /// Its standard error; the middle of a long one is left out.
+    /// Standard error. The middle of long output is left out.
     pub stderr: Vec<u8>,
 }
 
-/// Runs a program in the smallest environment, as [`run_in`] does.
+/// Runs a program in the minimal environment, as [`run_in`] does.
 ///
 /// # Errors
 /// As [`run_in`].
@@ -44,13 +44,13 @@ pub async fn run(argv: &[String], input: &[u8], limit: Duration) -> Result<Finis
     run_in(Environment::Minimal, argv, input, limit).await
 }
 
-/// Runs a program with `input` as its standard input, for at most `limit`; then, or when the future is dropped,
-/// it is killed.
+/// Runs a program with `input` as its standard input, for at most `limit`. Kills the program at that limit or when the
+/// future is dropped.
 ///
 /// # Errors
-/// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started or runs out of time,
-/// `OutputTooLarge` where it prints more than [`bounded::LOCAL_OUTPUT`]; then it is killed.
-/// An exit code other than zero is not an error here. The arguments are in no message.
+/// `ToolMissing` if the program does not exist, `CommandFailed` if it cannot be started or exceeds the limit,
+/// `OutputTooLarge` if it prints more than [`bounded::LOCAL_OUTPUT`]; then it is killed.
+/// An exit code other than zero is not an error here. Messages do not contain the arguments.
 pub async fn run_in(
     environment: Environment,
     argv: &[String],
@@ -76,7 +76,7 @@ pub async fn run_in(
 
     let feed = async {
         if let Some(mut stdin) = stdin {
-            // A program that does not read its input is no failure: its exit code says what it thinks.
+            // It is not a failure if a program does not read its input: its exit code decides.
             let _ = stdin.write_all(input).await;
         }
     };
@@ -94,7 +94,7 @@ pub async fn run_in(
                 _ = &mut talk => return wait.await,
             }
         };
-        // It may have come to its end in the turn in which the program did.
+        // The reading may have finished in the same poll as the program.
         if !read.is_terminated() {
             let _ = tokio::time::timeout(LINGER, read).await;
         }
@@ -120,20 +120,20 @@ pub async fn run_in(
     }
 }
 
-/// Lets this process, and those that it starts, use so much memory at most (bytes of address space): beyond it they
-/// end.
+/// Limits the memory of this process and its children to `bytes` of address space. A process that exceeds the limit
+/// ends.
 pub fn limit_memory(bytes: u64) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::As);
     let least = now.current.map_or(bytes, |current| current.min(bytes));
-    // A system without this limit has no worse bound than before.
+    // A system without this limit is no worse off than before.
     let _ = setrlimit(Resource::As, Rlimit { current: Some(least), ..now });
 }
 
-/// Runs a program with our own standard streams, in the smallest environment, until it ends by itself.
+/// Runs a program with our own standard streams, in the minimal environment, until it ends by itself.
 ///
 /// # Errors
-/// As [`run`]; there is no limit.
+/// As [`run`], but without a time limit.
 pub async fn hand_over(argv: &[String]) -> Result<ExitStatus, Failure> {
     let [program, arguments @ ..] = argv else {
         return Err(Failure::new(Reason::CommandFailed, "An empty command cannot be run"));
@@ -148,38 +148,39 @@ pub async fn hand_over(argv: &[String]) -> Result<ExitStatus, Failure> {
     })
 }
 
-/// A process with its own process group, which lives on when we do not.
+/// A process in its own process group. It keeps running if we end.
 #[derive(Debug)]
 pub struct Detached {
     child: tokio::process::Child,
     program: String,
-    /// Its process and process group.
+    /// Process ID, equal to the process group ID.
     pid: u32,
 }
 
-/// Where a detached process is started and what it is given.
+/// The surroundings of a detached process: directory, environment and streams.
 #[derive(Debug)]
 pub struct Place<'a> {
-    /// Its working directory.
+    /// Working directory.
     pub directory: &'a Utf8Path,
-    /// How much of our environment it gets.
+    /// Part of our environment that the process gets.
     pub environment: Environment,
-    /// Variables that it gets on top of that.
+    /// Additional variables.
     pub variables: &'a BTreeMap<String, String>,
-    /// Variables that it does not get, though they are part of that.
+    /// Variables to remove from that environment.
     pub without: &'a [&'a str],
-    /// Its standard input: a file that it does not read but holds, a lock on it too, until it ends.
+    /// Standard input: a file that the process does not read but keeps open until it ends, together with a lock on the
+    /// file.
     pub held: File,
-    /// Its standard output.
+    /// Standard output.
     pub stdout: File,
-    /// Its standard error.
+    /// Standard error.
     pub stderr: File,
 }
 
-/// Starts a program that is to end by itself, whatever becomes of us.
+/// Starts a program that runs until it ends by itself, even if we end first.
 ///
 /// # Errors
-/// `ToolMissing` where there is no such program, `CommandFailed` where it cannot be started.
+/// `ToolMissing` if the program does not exist, `CommandFailed` if it cannot be started.
 pub fn detach(program: &str, arguments: &[String], place: Place<'_>) -> Result<Detached, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the home of local processes")]
     let mut command = tokio::process::Command::new(program);
@@ -201,35 +202,35 @@ pub fn detach(program: &str, arguments: &[String], place: Place<'_>) -> Result<D
 }
 
 impl Detached {
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Errors
-    /// `CommandFailed` where it cannot be waited for.
+    /// `CommandFailed` if the process cannot be waited for.
     pub async fn wait(&mut self) -> Result<ExitStatus, Failure> {
         self.child.wait().await.map_err(|error| {
             Failure::new(Reason::CommandFailed, format!("The program {} cannot be waited for: {error}", self.program))
         })
     }
 
-    /// Its process.
+    /// Returns the process ID.
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.pid
     }
 
-    /// Its process, unless it was waited for already.
+    /// Returns the process ID, or `None` after the process was waited for.
     fn pid(&self) -> Option<rustix::process::Pid> {
         self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
     }
 
-    /// Asks it to end in good order. What it started is left to it.
+    /// Sends SIGINT to the process, but not to its children.
     pub fn interrupt(&self) {
         if let Some(pid) = self.pid() {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         }
     }
 
-    /// Ends it and what it started.
+    /// Kills the process group.
     pub fn kill(&self) {
         if let Some(pid) = self.pid() {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
@@ -244,7 +245,7 @@ fn unstarted(program: &str, error: &std::io::Error) -> Failure {
     }
 }
 
-/// Tells that a program printed more than is held.
+/// A flag that a program printed more than the limit.
 #[derive(Default)]
 struct Over {
     is: AtomicBool,
@@ -258,7 +259,8 @@ impl Over {
     }
 }
 
-/// Reads to the end into `into`, so that what came is there even if the end never comes. Stops where it is `over`.
+/// Reads to the end into `into`, so that partial output is available even if the end never comes. Stops at the output
+/// limit and notifies `over`.
 async fn collect(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Vec<u8>>, over: &Over) {
     let Some(mut from) = from else { return };
     let mut chunk = vec![0; 16 * 1024];
@@ -271,7 +273,7 @@ async fn collect(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Vec<u8>>, ov
     }
 }
 
-/// Reads standard error to its end, or until it is `over`.
+/// Reads standard error to its end. Stops at the output limit and notifies `over`.
 async fn collect_errors(from: Option<impl AsyncRead + Unpin>, into: &Mutex<Ends>, over: &Over) {
     let Some(mut from) = from else { return };
     let mut chunk = vec![0; 16 * 1024];

@@ -1,6 +1,6 @@
-//! Directories and secret files of this process alone. A secret is in memory, in a file without a name, which ends with
-//! the process, whatever ends it. A directory that a killed process left is removed by the next one; the directory of a
-//! process that lives is left alone: `tests/attacks/key_outlives.rs` kills one.
+//! Temporary directories and secret files of this process. On Linux a secret is in an anonymous memory file, which ends
+//! with the process even after SIGKILL. The next process removes the directory that a killed process left behind, and
+//! leaves the directory of a live process alone; `tests/attacks/key_outlives.rs` kills one.
 
 mod secret_file;
 mod sweep;
@@ -14,26 +14,27 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// How the names of our directories begin.
+/// Prefix of the names of our directories.
 const PREFIX: &str = "deployer-";
-/// The file that the owner of a directory holds a lock on.
+/// Name of the lock file that the owner of a directory keeps locked.
 const LOCK: &str = "lock";
 
-/// A directory that only this user can enter; it is removed with this value.
+/// A directory that only this user can enter. Dropping this value removes the directory.
 #[derive(Debug)]
 pub struct Directory {
     directory: TempDir,
     claim: Claim,
 }
 
-/// Keeps other processes from sweeping a directory for as long as it lives.
+/// A lock that keeps other processes from sweeping a directory while this value lives.
 #[derive(Debug)]
 pub struct Claim {
     _lock: File,
 }
 
 impl Directory {
-    /// Makes one in `/tmp`, where paths are short enough for a socket, or else where the system keeps temporary files.
+    /// Creates a directory in `/tmp`, where paths are short enough for a socket, or else in the system's temporary
+    /// directory.
     pub fn new() -> io::Result<Self> {
         let mut trouble = io::Error::from(io::ErrorKind::NotFound);
         for base in places() {
@@ -48,7 +49,8 @@ impl Directory {
     fn new_in(base: &Path) -> io::Result<Self> {
         let directory =
             tempfile::Builder::new().prefix(PREFIX).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(base)?;
-        // A lock that is not held yet would look like one that a dead process left.
+        // A lock file that is not locked yet would look like one left by a dead process. So it is locked before the
+        // rename.
         let (fresh, own) = (directory.path().join("lock.new"), directory.path().join(LOCK));
         let lock = File::options().write(true).create_new(true).mode(0o600).open(&fresh)?;
         lock.try_lock()?;
@@ -56,20 +58,20 @@ impl Directory {
         Ok(Self { directory, claim: Claim { _lock: lock } })
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The directory itself, for an owner that removes it, and the claim, which has to live as long.
+    /// Returns the directory, for an owner that removes it, and the claim, which must live as long as the directory.
     #[must_use]
     pub fn into_parts(self) -> (TempDir, Claim) {
         (self.directory, self.claim)
     }
 }
 
-/// Where directories are made, the first choice first.
+/// Returns the parent directories to try, in order of preference.
 fn places() -> Vec<PathBuf> {
     let (short, own) = (PathBuf::from("/tmp"), std::env::temp_dir());
     if short == own { vec![short] } else { vec![short, own] }

@@ -1,4 +1,5 @@
-//! A secret for programs that read it from a file. Never on a disk where the system keeps files without a name.
+//! A secret for programs that read it from a file. On systems with anonymous memory files the secret is not written to
+//! a disk.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// A file that other programs of this user can open by its path while this value lives.
 ///
-/// On Linux the path is a link to memory of this process: nothing of the secret is left when the process has ended,
-/// also by SIGKILL. Elsewhere it is a file that only its owner can read, removed with this value.
+/// On Linux the path is a link to memory of this process: nothing of the secret remains after the process ends, even by
+/// SIGKILL. On other systems it is a file that only its owner can read; dropping this value removes it.
 #[derive(Debug)]
 pub struct SecretFile {
     path: PathBuf,
@@ -16,7 +17,7 @@ pub struct SecretFile {
 }
 
 impl SecretFile {
-    /// Puts a secret at a path where nothing is yet.
+    /// Writes a secret to a path that does not exist yet.
     pub fn place(path: &Path, secret: &[u8]) -> io::Result<Self> {
         let file = if let Some((file, link)) = in_memory(secret) {
             std::os::unix::fs::symlink(link, path)?;
@@ -29,7 +30,7 @@ impl SecretFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Where programs find it.
+    /// Returns the path for other programs.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -38,34 +39,34 @@ impl SecretFile {
 
 impl Drop for SecretFile {
     fn drop(&mut self) {
-        // Another one may have taken its place.
+        // Another secret file may have been placed at this path since.
         if leads_to(&self.path, &self.file) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Says whether a path leads to an open file.
+/// Returns true if a path leads to an open file.
 fn leads_to(path: &Path, file: &File) -> bool {
     let place = |about: io::Result<fs::Metadata>| about.ok().map(|about| (about.dev(), about.ino()));
     let own = place(file.metadata());
     own.is_some() && own == place(fs::metadata(path))
 }
 
-/// The secret in memory, and the path that leads there; `None` where the system has no such path.
+/// Writes the secret to memory and returns it with the path to it; `None` if the system has no such path.
 #[cfg(target_os = "linux")]
 fn in_memory(secret: &[u8]) -> Option<(File, PathBuf)> {
     use rustix::fs::{MemfdFlags, Mode, fchmod, memfd_create};
     use std::os::fd::AsRawFd as _;
 
-    // Kernels before 6.3 do not know the flag, and later ones may insist on it.
+    // Kernels before 6.3 do not know NOEXEC_SEAL, and later ones may require it.
     let file = memfd_create("deployer", MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL);
     let mut file = File::from(file.or_else(|_| memfd_create("deployer", MemfdFlags::CLOEXEC)).ok()?);
-    // OpenSSH refuses a key that others could read.
+    // OpenSSH refuses a key that other users can read.
     fchmod(&file, Mode::RUSR | Mode::WUSR).ok()?;
     file.write_all(secret).ok()?;
     let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
-    // Another `/proc` than ours would lead to another file.
+    // A `/proc` of another PID namespace would lead to another file.
     leads_to(&path, &file).then_some((file, path))
 }
 
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(fs::read(file.path()).unwrap(), b"secret\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(SecretFile::place(&path, b"other").is_err(), "something is there");
-        // As OpenTofu writes its plan.
+        // Written in place, as OpenTofu writes its plan.
         fs::write(&path, b"a longer text").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"a longer text");
         let link = fs::read_link(&path).unwrap();

@@ -1,11 +1,13 @@
-//! Removes the directories that dead processes left. Never one that is not ours, or whose owner lives.
+//! Removes the directories that dead processes left behind. Leaves directories alone that are not ours or whose owner
+//! is alive.
 
 use super::{LOCK, PREFIX, places};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open, openat};
 use std::fs::{self, File};
 use std::path::Path;
 
-/// Removes what dead processes of this user left where temporary directories are made. What cannot be removed is left.
+/// Removes the temporary directories that dead processes of this user left behind. Ignores directories that cannot be
+/// removed.
 pub fn sweep() {
     for base in places() {
         sweep_in(&base);
@@ -17,13 +19,14 @@ fn sweep_in(base: &Path) {
         if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())
             && let Some(_lock) = abandoned(&entry.path())
         {
-            // Follows no link, also not one that takes the directory's place meanwhile.
+            // Follows no link, not even one that replaces the directory in a race.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// The lock of a directory of ours whose owner has ended. What has no lock was made by something else.
+/// Returns the lock of one of our directories whose owner has ended. A directory without a lock file was made by
+/// another program.
 fn abandoned(path: &Path) -> Option<File> {
     let directory = open(path, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let about = fstat(&directory).ok()?;
@@ -61,7 +64,7 @@ mod tests {
         fs::write(victim.path().join("file"), "kept").unwrap();
         symlink(victim.path(), place("deployer-dead").join("link")).unwrap();
         make("other-dead", 0o700);
-        // Where others can write, their lock decides nothing.
+        // If other users can write to a directory, its lock proves nothing.
         make("deployer-open", 0o777);
         make("deployer-unlocked", 0o700);
         fs::remove_file(place("deployer-unlocked").join(LOCK)).unwrap();
@@ -78,7 +81,7 @@ mod tests {
         assert_eq!(fs::read_to_string(victim.path().join("file")).unwrap(), "kept");
         assert!(lives.path().join(LOCK).exists());
 
-        // A process that is being started has a copy of the lock for a moment.
+        // A process that is being spawned holds a copy of the lock for a moment.
         let path = lives.path().to_owned();
         let (directory, claim) = lives.into_parts();
         let kept = directory.keep();

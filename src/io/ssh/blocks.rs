@@ -1,15 +1,16 @@
-//! Bytes that are made while they are sent: a producer on a thread of its own, a few blocks ahead of the connection.
+//! Bytes that are produced while they are sent: the producer runs on its own thread, a few blocks ahead of the
+//! connection.
 
 use crate::model::input::Stream;
 use std::io::{self, BufWriter, Write};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
-/// Bytes in one block, and the blocks that may wait for the connection: 1 MiB altogether.
+/// Bytes in one block. Up to `BLOCKS` blocks wait for the connection: 1 MiB in total.
 const BLOCK: usize = 256 << 10;
 const BLOCKS: usize = 4;
 
-/// Starts the producer; it ends early when the receiver is dropped.
+/// Starts the producer. The producer ends early if the receiver is dropped.
 pub(super) fn start(stream: &Stream) -> (Receiver<Vec<u8>>, JoinHandle<io::Result<()>>) {
     let (sender, receiver) = channel(BLOCKS);
     let stream = stream.clone();
@@ -21,7 +22,7 @@ pub(super) fn start(stream: &Stream) -> (Receiver<Vec<u8>>, JoinHandle<io::Resul
     (receiver, producer)
 }
 
-/// Hands each write over as one block.
+/// A writer that sends each write as one block.
 struct Blocks(Sender<Vec<u8>>);
 
 impl Write for Blocks {

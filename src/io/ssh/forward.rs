@@ -1,27 +1,29 @@
-//! A port of this machine behind which a port of the host is. Never listens anywhere but on 127.0.0.1.
+//! Forwards a local port to a port of the host. Listens only on 127.0.0.1.
 
 use super::Host;
 use crate::model::failure::Failure;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Ports that are tried: between choosing one and listening on it, somebody else may take it.
+/// Number of local ports to try: another process may take a port between choosing it and listening on it.
 const TRIES: usize = 3;
 
-/// A forwarded port. It lasts until it is closed, or else as long as the connection: dropping it closes nothing.
+/// A forwarded port. It stays open until it is closed or the connection ends. Dropping this value does not close the
+/// port.
 #[must_use = "it is open until it is closed"]
 pub struct Forward<'a> {
     host: &'a Host,
-    /// Where to connect to on this machine.
+    /// Local address to connect to.
     pub local: SocketAddr,
     remote: SocketAddr,
 }
 
 impl Host {
-    /// Forwards a port of this machine to an address as the host sees it (`127.0.0.1:9090`). Whether anybody answers
-    /// there, and whether its sshd allows it (`AllowTcpForwarding`), shows only in what is then connected.
+    /// Forwards a local port to an address as the host sees it (`127.0.0.1:9090`). This function does not detect that
+    /// nothing listens there or that sshd forbids forwarding (`AllowTcpForwarding`); only a later connection shows
+    /// that.
     ///
     /// # Errors
-    /// `ConnectionLost` where ssh does not take the request.
+    /// `ConnectionLost` if ssh rejects the request.
     pub async fn forward(&self, remote: SocketAddr) -> Result<Forward<'_>, Failure> {
         let mut failure = self.lost("");
         for _ in 0..TRIES {
@@ -39,14 +41,14 @@ impl Host {
 }
 
 impl Forward<'_> {
-    /// Stops listening. Connections that are open stay so.
+    /// Stops listening. Open connections stay open.
     pub async fn close(self) {
-        // Where this fails, the connection is gone, and the port with it.
+        // If this fails, the connection is gone, and the port with it.
         let _ = self.host.port(self.local, self.remote, false).await;
     }
 }
 
-/// ssh cannot choose one itself for this direction.
+/// Returns a free local port. ssh cannot choose one itself in this direction.
 async fn free_port() -> std::io::Result<SocketAddr> {
     tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()
 }

@@ -1,5 +1,5 @@
-//! A local `ssh` that takes the terminal, or our own standard streams, over the connection that stands. Never opens a
-//! connection of its own: the host's key is checked, and the key is given, already.
+//! Runs a local `ssh` that uses the terminal, or our own standard streams, over the existing connection. Opens no
+//! connection itself: the existing one has checked the host key and used the private key already.
 
 use super::script::{Marks, leashed};
 use super::{Host, Tail};
@@ -9,18 +9,19 @@ use data_encoding::BASE64;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// How long a command may take that nobody watches.
+/// Time limit of a command without another limit: one day.
 const DAY: Duration = Duration::from_hours(24);
 
 impl Host {
-    /// Runs a command of the SSH user, or a shell, with our own standard streams; its exit code. At a terminal, with one.
+    /// Runs a command of the SSH user, or a shell, with our own standard streams. Returns its exit code. Allocates a
+    /// terminal on the host if `terminal` is true.
     pub async fn shell(&self, terminal: bool, command: Option<&str>) -> Result<i32, Failure> {
         let status = process::hand_over(&self.client(if terminal { "-t" } else { "-T" }, command)).await?;
         self.ended_with(status).await
     }
 
-    /// Does the same without a terminal, and gives each line of standard error to `line`. Standard output is ours, or
-    /// goes to `data`.
+    /// As [`Host::shell`], but without a terminal. Calls `line` with each line of standard error. Standard output is
+    /// inherited, or goes to `data`.
     pub async fn shell_apart(
         &self,
         command: Option<&str>,
@@ -31,16 +32,16 @@ impl Host {
         self.ended_with(status).await
     }
 
-    /// The command by which the SSH user runs a script as root.
+    /// Returns the command with which the SSH user runs a script as root.
     #[must_use]
     pub fn as_root(&self, script: &str) -> String {
         as_root(script, if self.sudo_password.is_some() { "sudo" } else { "sudo -n" })
     }
 
-    /// Runs a script as root over our own session, which can answer a sudo that asks. Its standard output goes to `data`
-    /// as it comes; returns its exit code and its standard error.
+    /// Runs a script as root over our own session, which can answer sudo's password prompt. Standard output goes to
+    /// `data` as it arrives. Returns the exit code and the standard error.
     pub async fn pour(&self, script: &str, data: Data<'_>) -> Result<(i32, String), Failure> {
-        // What comes before is of sudo and the login shell.
+        // Earlier output comes from sudo and the login shell.
         let begin = uuid::Uuid::new_v4().simple().to_string();
         let script = format!("echo {begin} >&2\n{script}");
         let unread = |error: std::io::Error| {
@@ -52,11 +53,11 @@ impl Host {
         Ok((status, stderr.split_once(&format!("{begin}\n")).map_or(String::new(), |(_, own)| own.to_owned())))
     }
 
-    /// The command line of a local `ssh` over this connection.
+    /// Returns the command line of a local `ssh` over this connection.
     fn client(&self, terminal: &str, command: Option<&str>) -> Vec<String> {
         let mut argv: Vec<String> = ["ssh", "-F", "/dev/null", "-S"].map(str::to_owned).to_vec();
         argv.push(self.session.control_socket().to_string_lossy().into_owned());
-        // Were our connection lost, ssh would make one of its own.
+        // If our connection were lost, ssh would open a new one. This proxy command prevents that.
         argv.extend(["-o", "ProxyCommand=false", "-o", "LogLevel=ERROR", terminal, "--"].map(str::to_owned));
         argv.push(self.address.trim_matches(['[', ']']).to_owned());
         argv.extend(command.map(str::to_owned));
@@ -73,7 +74,7 @@ impl Host {
     }
 }
 
-/// A command line that every login shell reads alike: it holds no character that one of them would expand.
+/// Returns a command line that every login shell reads alike: it holds no character that a shell would expand.
 fn as_root(script: &str, sudo: &str) -> String {
     let script = BASE64.encode(script.as_bytes());
     format!(
@@ -90,7 +91,7 @@ mod tests {
         for shell in ["sh", "bash", "dash", "zsh", "fish", "tcsh"] {
             for text in ["", "a", "it's \\ $x !", "two\nlines", "é🦀"] {
                 let script = format!("printf %s {}; exit 7", crate::model::shell::quote(text));
-                // In tests as another user, a sudo that is none.
+                // If the tests run as a user other than root, `env` takes the place of sudo.
                 let argv = [shell, "-c", &as_root(&script, "env")].map(str::to_owned);
                 let finished = process::run(&argv, b"", Duration::from_secs(20)).await;
                 let finished = finished.unwrap_or_else(|failure| panic!("{failure}: this test needs {shell}"));

@@ -1,5 +1,5 @@
-//! The private key: put where ssh finds it, and judged before anything connects. Never is its text shown, and a key
-//! from a secret is in memory, no longer than until the login.
+//! Places the private key where ssh finds it and checks it before connecting. The text of the key is not printed. A key
+//! from a secret is in memory, and only until the login.
 
 use super::key::{self, KeyForm};
 use super::master::Call;
@@ -18,7 +18,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 impl Call<'_> {
-    /// Puts the private key where ssh finds it under a name that needs no quotes.
+    /// Places the private key under a path that needs no quotes, and passes the path to ssh.
     pub(super) fn place_identity(&mut self) -> std::io::Result<()> {
         let Some(identity) = &self.way.ssh.identity else { return Ok(()) };
         let here = self.directory.path().join("identity");
@@ -33,7 +33,7 @@ impl Call<'_> {
                 }
             }
             (Identity::Secret(_), Some(text)) => {
-                // OpenSSH refuses a key without its last newline, which resolving has dropped.
+                // OpenSSH refuses a key without its last newline, which resolving the secret dropped.
                 let text = Zeroizing::new(format!("{}\n", text.expose_secret().trim_end()));
                 self.key = Some(SecretFile::place(&here, text.as_bytes())?);
             }
@@ -44,7 +44,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Finds out before anything connects that the private key cannot be used.
+    /// Checks the private key before connecting. Returns an error if the key cannot be used.
     pub(super) async fn check_identity(&self) -> Result<(), Failure> {
         let (text, name) = match (&self.way.ssh.identity, &self.way.key_text) {
             (None, _) => return Ok(()),
@@ -98,7 +98,7 @@ impl Call<'_> {
         Ok(text)
     }
 
-    /// Whether the agent that ssh would ask holds the key.
+    /// Returns true if the agent that ssh would ask holds the key.
     async fn agent_holds_it(&self) -> bool {
         let Ok(settings) = Settings::read(&self.options, self.way.address).await else { return false };
         let mut list = words(&["ssh-add", "-l"]);
@@ -115,7 +115,7 @@ impl Call<'_> {
     }
 }
 
-/// The system's words without their number.
+/// Returns the system's error text without the error number.
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()

@@ -1,26 +1,25 @@
-//! What a private key's text tells before anything connects. Pure; never looks at the secret part.
+//! Classifies the text of a private key before connecting. Pure. Does not parse the secret part.
 
-/// What a file given as private key is.
+/// Kind of a file given as private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyForm {
-    /// Usable as it is.
+    /// A key without a passphrase.
     Plain,
-    /// Needs a passphrase, or an agent that holds it.
+    /// A key that needs a passphrase, or an agent that holds it.
     Encrypted,
-    /// The public half: usable with an agent that holds the other.
+    /// The public half, usable with an agent that holds the private half.
     Public,
-    /// A key of `PuTTY`.
     Putty,
-    /// Something else.
+    /// Another format.
     Other,
 }
 
-/// `openssh-key-v1`, NUL, in base64; then comes the length and name of the cipher.
+/// `openssh-key-v1`, NUL, in base64. The length and name of the cipher follow.
 const MAGIC: &str = "b3BlbnNzaC1rZXktdjEA";
 /// The length and name of the cipher `none`.
 const NO_CIPHER: &str = "AAAABG5vbmU";
 
-/// Tells what a key is by its armour and header.
+/// Classifies a key by its PEM armour and header.
 pub(super) fn form(text: &str) -> KeyForm {
     let mut lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
     let first = lines.next().unwrap_or_default();
@@ -42,7 +41,7 @@ pub(super) fn form(text: &str) -> KeyForm {
     }
 }
 
-/// `TYPE BASE64` of a line that holds a public key.
+/// Returns `TYPE BASE64` of a line that holds a public key.
 pub fn public(line: &str) -> Option<String> {
     let mut words = line.split_whitespace();
     let (kind, blob) = (words.next()?, words.next()?);

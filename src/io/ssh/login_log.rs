@@ -1,5 +1,5 @@
-//! The log of ssh during a login: a named pipe next to the control socket. After the login nobody reads it and ssh ignores the failed
-//! writes, so a host cannot fill disk or memory by making ssh log more.
+//! The log of ssh during a login: a named pipe next to the control socket. After the login nobody reads the pipe and
+//! ssh ignores the failed writes, so a host cannot fill the disk or the memory by making ssh log more.
 
 use crate::model::bounded::Ends;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -8,25 +8,25 @@ use std::io;
 use std::path::Path;
 use tokio::net::unix::pipe;
 
-/// The reading end of a log that is being written.
+/// Reading end of the log of a login in progress.
 pub(super) struct LoginLog {
     pipe: pipe::Receiver,
     said: Ends,
 }
 
 impl LoginLog {
-    /// Makes the pipe at `path`, in place of one from an earlier login.
+    /// Creates the pipe at `path`. Replaces the pipe of an earlier login.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?,
         }
-        // Also open for writing: the log does not end before its first line, or between two programs that write.
+        // Open the pipe for writing, too: otherwise the log would end before its first line, or between two writers.
         let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(path)?;
         Ok(Self { pipe, said: Ends::default() })
     }
 
-    /// Reads for as long as somebody polls, so that ssh never waits for a full pipe.
+    /// Reads as long as this future is polled, so that ssh does not block on a full pipe.
     pub(super) async fn follow(&mut self) -> Infallible {
         loop {
             if self.pipe.readable().await.is_err() || !self.take() {
@@ -35,7 +35,7 @@ impl LoginLog {
         }
     }
 
-    /// Takes what is in the pipe; `false` if it cannot be read any more.
+    /// Reads what is in the pipe. Returns `false` if the pipe can no longer be read.
     fn take(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
         loop {
@@ -47,7 +47,7 @@ impl LoginLog {
         }
     }
 
-    /// Returns what was logged until now: of a long log its beginning and its end.
+    /// Returns the log so far. Of a long log, returns the beginning and the end.
     pub(super) fn into_text(mut self) -> String {
         self.take();
         String::from_utf8_lossy(&self.said.into_bytes()).into_owned()

@@ -1,5 +1,5 @@
-//! Starts the one connection to a host: options, host keys, the private key, and another try where that may help.
-//! Never is a host key left unchecked, and no password or passphrase is ever asked for at a terminal.
+//! Opens the single connection to a host: options, host keys, the private key, and retries where they may help. Every
+//! host key is checked, and ssh does not ask for a password or a passphrase at a terminal.
 
 use super::Way;
 use super::key;
@@ -17,17 +17,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// What authentication may take beyond the connection itself.
+/// Time for authentication, in addition to the connect timeout.
 const AUTHENTICATION: Duration = Duration::from_secs(30);
 
 /// A running master: its socket is `master` in `directory`.
 pub(super) struct Master {
     pub(super) directory: Directory,
-    /// `TYPE BASE64` of the host key that was verified or learned.
+    /// Host keys that were verified or learned, as `TYPE BASE64`.
     pub(super) keys: Vec<String>,
 }
 
-/// Connects; refused and silent hosts are tried again for `wait`.
+/// Connects. Retries refused connections and silent hosts for up to `wait`.
 pub(super) async fn start(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Master, Failure> {
     let call = Call::prepare(way).await?;
     let begun = Instant::now();
@@ -51,25 +51,25 @@ pub(super) async fn start(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str)
     }
 }
 
-/// How the host's key is judged.
+/// Policy for the host's key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
-    /// Only pinned keys.
+    /// Pinned keys only.
     Pinned,
-    /// Known to the user, or recorded by us.
+    /// Keys in the user's known hosts, or recorded by us.
     Known,
-    /// Any key of a host that nobody knows yet.
+    /// Any key of a host that is not yet known.
     Learn,
 }
 
-/// One prepared way to a host.
+/// A prepared connection to a host.
 pub(super) struct Call<'a> {
     pub(super) way: &'a Way<'a>,
     pub(super) directory: Directory,
-    /// The private key where it is a secret: there until the login.
+    /// The private key, if it comes from a secret. Exists until the login.
     pub(super) key: Option<SecretFile>,
     trust: Trust,
-    /// Arguments that are the same for every question about this host.
+    /// Arguments that every ssh command for this host gets.
     pub(super) options: Vec<String>,
 }
 
@@ -94,11 +94,11 @@ impl<'a> Call<'a> {
         self.directory.path().join(name).to_string_lossy().into_owned()
     }
 
-    /// Writes the files ssh reads and collects its options.
+    /// Writes the files that ssh reads and collects the options.
     fn lay_out(&mut self) -> std::io::Result<()> {
         let ssh = self.way.ssh;
         let timeout = ssh.connect_timeout.as_secs().max(1);
-        // For every hop, jump hosts included; the first value of an option counts.
+        // Applies to every hop, including jump hosts. ssh uses the first value of an option.
         let config = format!(
             "BatchMode yes\nStrictHostKeyChecking yes\nNoHostAuthenticationForLocalhost no\nLogLevel INFO\n\
              ConnectTimeout {timeout}\nConnectionAttempts 1\nServerAliveInterval 10\nServerAliveCountMax 3\n\
@@ -122,7 +122,7 @@ impl<'a> Call<'a> {
             self.options.extend(["-l".to_owned(), user.clone()]);
         }
         self.option("ClearAllForwardings=yes");
-        // ssh tells which key it was offered: to record it, and to show its fingerprint.
+        // ssh reports the key that it was offered, so that we can record it and show its fingerprint.
         self.option(&format!("KnownHostsCommand=/bin/sh -c 'echo \"%t %K\" >>{}'", self.path("offered")));
         match self.trust {
             Trust::Pinned => {
@@ -145,13 +145,13 @@ impl<'a> Call<'a> {
         self.options.extend(["-o".to_owned(), option.to_owned()]);
     }
 
-    /// The same as `-J`, but what a jump host complains about is not lost.
+    /// As `-J`, but keeps the error messages of a jump host.
     fn jump(&mut self, jump: &str) {
         let (before, last) = jump.rsplit_once(',').map_or((None, jump), |(before, last)| (Some(before), last));
         let hop = Hop::read(last);
         let mut argv = words(&["ssh", "-F", &self.path("config"), "-E", &self.path("jump"), "-W", "[%h]:%p"]);
         for (option, value) in [("-J", before), ("-l", hop.user), ("-p", hop.port)] {
-            // A percent sign would be expanded.
+            // ssh expands percent signs.
             argv.extend(value.into_iter().flat_map(|value| [option.to_owned(), value.replace('%', "%%")]));
         }
         argv.extend(["--".to_owned(), hop.host.replace('%', "%%")]);
@@ -159,8 +159,8 @@ impl<'a> Call<'a> {
         self.option(&format!("ProxyCommand={}", line.join(" ")));
     }
 
-    /// Prepares to accept the key of a host that nobody knows yet. Another key of a known host, of whatever type,
-    /// stays a changed one.
+    /// Prepares to accept the key of a host that is not yet known. Another key of a known host, of any type, still
+    /// counts as changed.
     async fn learn(&mut self) -> Result<(), Failure> {
         let settings = Settings::read(&self.options, self.way.address).await?;
         self.option("StrictHostKeyChecking=accept-new");
@@ -170,7 +170,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// One attempt. The flag of a failure says whether another attempt may help.
+    /// Makes one attempt. The flag next to a failure is true if another attempt may succeed.
     async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
         let _ = fs::remove_file(self.path("offered"));
         let unmade = |error: std::io::Error| (local(&error), false);
@@ -204,14 +204,14 @@ impl<'a> Call<'a> {
         if finished.status.success() {
             return Ok(self.offered());
         }
-        // The log holds what ssh says itself; the host's banner, which may say anything, went to standard error.
+        // The log holds only ssh's own messages. The host's banner, which may contain anything, goes to standard error.
         let said = log.into_text();
         let said = if said.is_empty() { String::from_utf8_lossy(&finished.stderr).into_owned() } else { said };
         let said = said.replace(&self.path("identity"), &self.identity_name());
         Err(self.refused(&said, &jump.into_text()).await)
     }
 
-    /// Who is called, for messages.
+    /// Returns the address and port of the host, for messages.
     fn whom(&self) -> String {
         match self.way.ssh.port {
             Some(port) => format!("{} port {port}", self.way.address),
@@ -226,7 +226,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Makes a failure of what ssh said, and of what the ssh to the jump host said.
+    /// Returns the failure for the messages of ssh and of the ssh to the jump host.
     async fn refused(&self, said: &str, jump: &str) -> (Failure, bool) {
         if !jump.trim().is_empty() {
             let (Trouble { reason, passing }, line) = trouble::of_ssh(jump);
@@ -244,7 +244,7 @@ impl<'a> Call<'a> {
         (failure, passing)
     }
 
-    /// Words a host key that was not accepted. An unknown one stands in the details, as `TYPE BASE64`.
+    /// Returns the failure for a rejected host key. The details hold an unknown key as `TYPE BASE64`.
     async fn distrusted(&self, reason: Reason, said: &str) -> Failure {
         let offered = self.offered().pop();
         let print = match &offered {
@@ -272,20 +272,21 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The keys the host showed in the last attempt, as `TYPE BASE64`. Certificates are not keys to record.
+    /// Returns the keys that the host offered in the last attempt, as `TYPE BASE64`. Omits certificates, which cannot
+    /// be recorded as keys.
     fn offered(&self) -> Vec<String> {
         let text = bounded::beginning(self.path("offered"));
         let keys: BTreeSet<_> = text.lines().filter(|line| !line.contains("-cert-")).filter_map(key::public).collect();
         keys.into_iter().collect()
     }
 
-    /// The part that stays once the master runs: not the key.
+    /// Returns the running master. Drops the private key.
     fn finish(self, keys: Vec<String>) -> Master {
         Master { directory: self.directory, keys }
     }
 }
 
-/// One jump host, written `[ssh://][USER@]HOST[:PORT]`, an IPv6 address in brackets where a port follows.
+/// A jump host, written `[ssh://][USER@]HOST[:PORT]`. An IPv6 address is in brackets if a port follows.
 struct Hop<'a> {
     user: Option<&'a str>,
     host: &'a str,

@@ -1,5 +1,5 @@
-//! One SSH session: run scripts, send data, follow output, forward ports. The only file that names `openssh`; it
-//! knows nothing about what the scripts do.
+//! An SSH session: runs scripts, sends data, follows output, forwards ports. The only file that names `openssh`. Knows
+//! nothing about the content of the scripts.
 
 mod blocks;
 mod forward;
@@ -33,50 +33,53 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
-/// Scripts that run at once on one host: sshd's `MaxSessions` is 10, and others may use the rest.
+/// Number of scripts that run at the same time on one host. The default `MaxSessions` of sshd is 10; other clients may
+/// use the rest.
 const CHANNELS: usize = 6;
-/// What a script may take beyond its limit: the host ends it, `timeout -k 5` adds five seconds.
+/// Time beyond a script's limit: the host ends the script, and `timeout -k 5` adds five seconds.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a host may take to begin a command.
+/// Time for a host to start a command.
 const OPENING: Duration = Duration::from_secs(30);
-/// How long sudo may take to check a password.
+/// Time for sudo to check a password.
 const SUDO: Duration = Duration::from_secs(30);
 
-/// What a script left behind.
+/// Result of a script.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Its own exit code.
+    /// Exit code of the script.
     pub status: i32,
     /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error, lossily decoded, with noise of sudo and the login banner; the middle of a long one is left out.
+    /// Standard error, lossily decoded, including noise from sudo and the login banner. The middle of a long text is
+    /// left out.
     pub stderr: String,
 }
 
-/// A connection to one host; scripts run there as root.
+/// A connection to one host. Scripts run there as root.
 pub struct Host {
     session: Session,
     /// The claim on the session's directory.
     _claim: Claim,
-    /// An idle connection to the master's socket. The master ends two seconds after its last one is closed, so it
-    /// lives as long as this process, however that ends.
+    /// An idle connection to the master's socket. The master ends two seconds after its last client disconnects, so the
+    /// master lives as long as this process, even if this process is killed.
     held: UnixStream,
     address: String,
     command: String,
     sudo_password: Option<SecretString>,
     keys: Vec<String>,
     channels: Semaphore,
-    /// The way it was made over, and when.
+    /// Digest of the `Way` that this connection was made with.
     print: blake3::Hash,
     made: Instant,
 }
 
 impl Host {
-    /// Connects, trying refused and silent hosts again for `wait`; `waiting` hears why it takes long.
+    /// Connects. Retries refused connections and silent hosts for up to `wait`; calls `waiting` with the reason for
+    /// each retry.
     ///
     /// # Errors
-    /// One reason for each way a connection can fail. That of `HostKeyUnknown` names the fingerprint, and its
-    /// details are the key, `TYPE BASE64`, to be passed as `known` once somebody vouches for it.
+    /// One reason for each way in which a connection can fail. The message of `HostKeyUnknown` names the fingerprint.
+    /// The details hold the key as `TYPE BASE64`, to pass as `known` after a user has confirmed it.
     pub async fn connect(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Self, Failure> {
         let master = master::start(way, wait, waiting).await?;
         let held = UnixStream::connect(master.directory.path().join("master")).await;
@@ -99,19 +102,19 @@ impl Host {
         })
     }
 
-    /// How long ago the host's key was checked.
+    /// Returns the time since the host's key was checked.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.made.elapsed()
     }
 
-    /// Whether this connection is not known to be lost, and one made now would be made over the same way.
+    /// Returns true if this connection is not known to be lost and a new connection would be made in the same way.
     #[must_use]
     pub fn serves(&self, way: &Way<'_>) -> bool {
         self.print == way.print() && !self.ended()
     }
 
-    /// Whether ssh has ended, as far as was heard.
+    /// Returns true if ssh is known to have ended.
     fn ended(&self) -> bool {
         loop {
             match self.held.try_read(&mut [0; 64]) {
@@ -122,17 +125,17 @@ impl Host {
         }
     }
 
-    /// The host keys that this connection verified or learned, `TYPE BASE64`.
+    /// Returns the host keys that this connection verified or learned, as `TYPE BASE64`.
     pub fn host_keys(&self) -> &[String] {
         &self.keys
     }
 
-    /// Runs a script as root, with `input` as its standard input. It does not end with the connection, nor when this
-    /// future is dropped, but at its own end or its limit.
+    /// Runs a script as root, with `input` as its standard input. The script continues if the connection is lost or
+    /// this future is dropped; it ends by itself or at its limit.
     ///
     /// # Errors
-    /// The script's own exit code is not an error. `CommandFailed` where it ran out of time, `ConnectionLost` where
-    /// its end is not known, `OutputTooLarge` where more comes than [`bounded`] allows; then its channel is closed.
+    /// The script's own exit code is not an error. `CommandFailed` if the script exceeds its limit, `ConnectionLost` if
+    /// its end is unknown, `OutputTooLarge` if more output arrives than [`bounded`] allows; then the channel is closed.
     pub async fn run(&self, script: &str, input: Input, limit: Duration) -> Result<Output, Failure> {
         let tail = match input {
             Input::Empty => Tail::None,
@@ -150,11 +153,11 @@ impl Host {
         Ok(Output { status, stdout: marks.into_held(), stderr })
     }
 
-    /// Runs a script as root and hands over its standard output line by line. The script has no standard input; it
+    /// Runs a script as root and calls `line` with each line of standard output. The script has no standard input. It
     /// ends with the connection, when this future is dropped, or when `line` returns an error.
     ///
     /// # Errors
-    /// As [`Host::run`], and what `line` returns.
+    /// As [`Host::run`], and the errors of `line`.
     pub async fn follow(
         &self,
         script: &str,
@@ -166,18 +169,18 @@ impl Host {
         Ok(status)
     }
 
-    /// Whether the connection is lost, or will be within a second: a host that goes down lets some commands fail
-    /// first.
+    /// Returns true if the connection is lost, or is lost within a second: when a host goes down, some commands fail
+    /// before the connection does.
     pub async fn gone(&self) -> bool {
         let ended = async { while self.held.readable().await.is_ok() && !self.ended() {} };
         tokio::time::timeout(Duration::from_secs(1), ended).await.is_ok()
     }
 
-    /// Ends the connection, and waits until ssh has gone.
+    /// Closes the connection and waits up to five seconds until ssh has ended.
     pub async fn close(self) {
         let Self { session, mut held, .. } = self;
         let ended = async {
-            // Stops listening; the master goes when nobody is connected any more.
+            // The master stops listening, and ends after its last client disconnects.
             let directory = session.close().await;
             let _ = held.shutdown().await;
             let _ = held.read_to_end(&mut Vec::new()).await;
@@ -186,7 +189,7 @@ impl Host {
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     }
 
-    /// Opens or closes a forwarded port; why not, in ssh's words.
+    /// Opens or closes a forwarded port. The error holds ssh's own words.
     async fn port(&self, local: SocketAddr, remote: SocketAddr, open: bool) -> Result<(), String> {
         // The crate's own conversion puts brackets around IPv6 addresses, which sshd does not resolve.
         let remote = Socket::TcpSocket { host: remote.ip().to_string().into(), port: remote.port() };
@@ -198,7 +201,7 @@ impl Host {
         done.map_err(|error| error.to_string())
     }
 
-    /// Begins a command, once fewer than [`CHANNELS`] run. A host that answers everything but this is as good as lost.
+    /// Starts a command as soon as fewer than [`CHANNELS`] run. A host that cannot start a command counts as lost.
     async fn open(&self) -> Result<(SemaphorePermit<'_>, Child<&Session>), Failure> {
         let channel = self.channels.acquire().await.map_err(|_| self.lost(""))?;
         let mut command = self.session.raw_command(&self.command);
@@ -209,7 +212,7 @@ impl Host {
         }
     }
 
-    /// One remote command: sends the script, cuts its output out of the noise, finds its end.
+    /// Runs one remote command: sends the script, extracts its output from the noise and detects its end.
     async fn converse(
         &self,
         script: &str,
@@ -274,8 +277,8 @@ impl Host {
         }
     }
 
-    /// Writes: a password for sudo, the script, what follows it. Each waits for its turn, because some programs
-    /// read more of their input than is theirs.
+    /// Writes the password for sudo, the script, and the data for the script. Waits for a mark between them, because
+    /// some programs read more of standard input than their own part.
     async fn talk(
         &self,
         mut stdin: openssh::ChildStdin,
@@ -293,7 +296,7 @@ impl Host {
                 return Ok(());
             }
         }
-        // Writing fails when the script ends before it read everything: its exit code tells.
+        // Writing fails if the script ends before it has read everything. The exit code tells why.
         if stdin.write_all(parcel).await.is_err() {
             return Ok(());
         }
@@ -319,7 +322,7 @@ impl Host {
             Tail::Stream(stream) => {
                 let (mut blocks, producer) = blocks::start(&stream);
                 while let Some(block) = blocks.recv().await.map(Zeroizing::new) {
-                    // The script ended early: its exit code tells why.
+                    // The script ended early. Its exit code tells why.
                     if stdin.write_all(&block).await.is_err() {
                         return Ok(());
                     }
@@ -349,7 +352,7 @@ impl Host {
             .details(stderr)
     }
 
-    /// Why the script did not even begin.
+    /// Returns the reason why the script did not begin.
     fn unbegun(&self, ended: bool, noise: &str, stderr: &str) -> Failure {
         if stderr.matches(script::PROMPT).count() > 1 {
             let message = format!("sudo on {} rejects the password", self.address);
@@ -368,17 +371,17 @@ impl Host {
     }
 }
 
-/// What follows a script on its standard input.
+/// The data that follows a script on its standard input.
 enum Tail {
     None,
     Bytes(Zeroizing<Vec<u8>>),
     File(tokio::fs::File, camino::Utf8PathBuf),
     Stream(Stream),
-    /// Nothing, but it stays open as long as somebody listens.
+    /// No data, but standard input stays open until the output ends.
     Open,
 }
 
-/// Whose turn it is to speak.
+/// Signals for the writer: sudo is done, the password is rejected, the script has begun.
 #[derive(Default)]
 struct Turn {
     ready: Notify,
@@ -397,7 +400,7 @@ impl Turn {
     }
 }
 
-/// Writes and reads at once, until the output has ended, or until one of the three fails.
+/// Writes and reads concurrently, until the output has ended or one of the three futures fails.
 async fn exchange(
     hear: impl Future<Output = Result<(), Failure>>,
     talk: impl Future<Output = Result<(), Failure>>,
@@ -422,14 +425,14 @@ async fn exchange(
         }
     }
     if !listened {
-        // What a script left behind may hold its standard error for long.
+        // A process that the script left behind may hold standard error open for long.
         let _ = tokio::time::timeout(Duration::from_secs(1), listen).await;
     }
     Ok(())
 }
 
-/// Collects standard error to its end; `false` where more came than any script says. A second prompt of sudo means that
-/// the password was wrong.
+/// Collects standard error to its end. Returns `false` if more arrives than any script prints. A second prompt of sudo
+/// means that the password is wrong.
 async fn listen(mut stderr: openssh::ChildStderr, into: &Mutex<Ends>, turn: &Turn) -> bool {
     let mut chunk = vec![0; 16 * 1024];
     let mut asked = false;

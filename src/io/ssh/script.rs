@@ -1,16 +1,16 @@
-//! How a script travels: the constant command line, the lines around it on standard input, the marks around its
-//! output. Pure; never is any part of a script or a secret in the command line.
+//! How a script is sent: the constant command line, the header on standard input and the marks in the output. Pure. The
+//! command line contains no part of a script and no secret.
 
 use crate::model::bounded;
 
-/// What sudo is told to print when it asks; said twice, the password was wrong.
+/// The prompt of sudo. If it appears twice, the password is wrong.
 pub(super) const PROMPT: &str = "deployer-sudo-password:";
-/// Printed on standard output once the script's carrier runs as root.
+/// Mark on standard output: the carrier runs as root.
 pub(super) const READY: &[u8] = b"deployer-ready\n";
 
-/// Runs as root, reads the header line, and prints the marks. It stands in single quotes on a line that bash, dash,
-/// zsh, fish and csh must read alike: so no single quote, backslash, exclamation mark or newline.
-/// What precedes the header on standard input (a password that sudo did not want) is passed over.
+/// Shell code that runs as root, reads the header line and prints the marks. It is in single quotes on a line that
+/// bash, dash, zsh, fish and csh must read alike: so no single quote, backslash, exclamation mark or newline. The
+/// carrier skips input before the header (a password that sudo did not ask for).
 const CARRIER: &str = concat!(
     "export LC_ALL=C PATH=\"$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"; cd /; ",
     "echo deployer-ready; ",
@@ -20,11 +20,11 @@ const CARRIER: &str = concat!(
     "e=$?; echo; echo \"deployer-end $3 $e\"",
 );
 
-/// Reads the script's bytes, says so, and becomes the script. What follows on standard input is sent only after
-/// that mark: some `head` and `dd` (busybox, uutils) read more than they were asked to.
+/// Shell code that reads the script's bytes, prints the begin mark and runs the script. Data for the script is sent
+/// only after that mark: some `head` and `dd` (busybox, uutils) read more than they were asked for.
 const READER: &str = "s=$(head -c \"$0\"; echo x); echo \"deployer-begin $1\"; set --; eval \"${s%x}\"";
 
-/// The command line for every script on every host.
+/// Returns the command line for every script on every host.
 pub(super) fn command_line(sudo_asks: bool) -> String {
     let sudo = if sudo_asks { format!("sudo -S -p {PROMPT}") } else { "sudo -n".to_owned() };
     format!(
@@ -32,42 +32,42 @@ pub(super) fn command_line(sudo_asks: bool) -> String {
     )
 }
 
-/// The header line and the script, as they go to standard input.
+/// Returns the header line and the script, as sent to standard input.
 pub(super) fn parcel(nonce: &str, limit_seconds: u64, script: &str) -> Vec<u8> {
-    // A last line without its newline would be lost to some shells.
+    // Some shells ignore a last line without a newline.
     let script = format!("{script}\n");
     format!("deployer-run {nonce} {} {}\n{script}", limit_seconds.max(1), script.len()).into_bytes()
 }
 
-/// A line of output that is followed.
+/// A line of followed output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its text, without the newline.
+    /// Text without the newline.
     pub text: String,
-    /// How many of its bytes are left out at its end, since it is longer than [`bounded::LINE`].
+    /// Number of bytes left out at the end because the line is longer than [`bounded::LINE`].
     pub left_out: u64,
 }
 
-/// Makes a script end with the connection: it is killed when its standard input is closed.
+/// Returns a script that ends with the connection: closing its standard input kills it.
 pub(super) fn leashed(script: &str) -> String {
     format!("exec 3<&0 </dev/null; {{ cat <&3 >/dev/null 2>&1; kill -TERM 0; }} & exec 3<&-\n{script}")
 }
 
-/// Cuts a script's own output out of what a host sends.
+/// Parser that extracts a script's own output from what a host sends.
 pub(crate) struct Marks {
     begin: Vec<u8>,
     end: Vec<u8>,
     held: Vec<u8>,
     begun: bool,
     ready: bool,
-    /// Up to where `held` was searched for the end.
+    /// Index up to which `held` was searched for the end mark.
     searched: usize,
     status: Option<i32>,
-    /// The beginning of a line whose end has not come.
+    /// Beginning of a line whose end has not arrived.
     line: Vec<u8>,
-    /// How much of that line is left out.
+    /// Bytes left out of that line.
     left_out: u64,
-    /// Whether the newline held back closes a line that was taken.
+    /// True if the withheld newline ends a line that was already taken.
     closed: bool,
 }
 
@@ -87,7 +87,7 @@ impl Marks {
         }
     }
 
-    /// Takes the next bytes. What comes after the end mark is dropped.
+    /// Adds the next bytes. Drops bytes after the end mark.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.status.is_some() {
             return;
@@ -113,7 +113,7 @@ impl Marks {
                 return;
             }
             if let Some(code) = rest.strip_prefix(self.end.as_slice()) {
-                // No code has more digits: one that goes on is none.
+                // No valid code has more digits.
                 let Some(length) = newline(code).or((code.len() > 16).then_some(0)) else { return };
                 let code = std::str::from_utf8(&code[..length]).ok().and_then(|code| code.parse().ok());
                 self.status = Some(code.unwrap_or(255));
@@ -125,22 +125,22 @@ impl Marks {
         self.searched = self.held.len();
     }
 
-    /// Whether the carrier waits for its header.
+    /// Returns true if the carrier waits for its header.
     pub(crate) fn ready(&self) -> bool {
         self.ready || self.begun
     }
 
-    /// Whether the script was read.
+    /// Returns true if the carrier has read the script.
     pub(crate) fn begun(&self) -> bool {
         self.begun
     }
 
-    /// The script's exit code, once it ended.
+    /// Returns the script's exit code after the script has ended.
     pub(crate) fn status(&self) -> Option<i32> {
         self.status
     }
 
-    /// Returns what came that is more than may be held, with its limit.
+    /// Returns the name and the limit of output that exceeded its limit.
     pub(super) fn over(&self) -> Option<(&'static str, usize)> {
         if !self.begun && self.held.len() > bounded::REMOTE_NOISE {
             return Some(("What the login shell prints before a command", bounded::REMOTE_NOISE));
@@ -151,12 +151,12 @@ impl Marks {
         (self.held.len() > bounded::REMOTE_OUTPUT).then_some(("The output of a command", bounded::REMOTE_OUTPUT))
     }
 
-    /// What is held: noise before the beginning, output after it.
+    /// Returns the bytes held: noise before the begin mark, output after it.
     pub(crate) fn into_held(self) -> Vec<u8> {
         self.held
     }
 
-    /// Takes output as far as it is known not to be the end mark.
+    /// Takes the output that is certainly not part of the end mark.
     pub(super) fn take_bytes(&mut self) -> Vec<u8> {
         if !self.begun {
             return Vec::new();
@@ -164,7 +164,7 @@ impl Marks {
         self.held.drain(..std::mem::take(&mut self.searched)).collect()
     }
 
-    /// Takes the lines of output that are complete, without waiting for what may be the end mark.
+    /// Takes the complete lines of output. Does not wait for a possible end mark.
     pub(crate) fn take_lines(&mut self) -> Vec<Line> {
         if !self.begun {
             return Vec::new();
@@ -186,7 +186,7 @@ impl Marks {
                 lines.push(self.take_line());
             }
         }
-        // A newline that is held back ends this line, whether it is the script's own or the end mark's.
+        // A withheld newline ends this line, whether it belongs to the script's output or to the end mark.
         self.closed |= !self.line.is_empty() && !self.held.is_empty();
         if !self.line.is_empty() && (self.closed || self.status.is_some()) {
             lines.push(self.take_line());
@@ -311,7 +311,7 @@ mod tests {
         }
         let most = [bounded::REMOTE_NOISE, bounded::REMOTE_OUTPUT, 80 << 20];
         assert!(pushed.iter().zip(most).all(|(pushed, most)| *pushed <= most + chunk.len()), "{pushed:?}");
-        // An end mark whose code goes on and on is an end.
+        // An end mark with an endless code is still an end mark.
         let mut end = Marks::new(NONCE);
         end.push(format!("deployer-begin {NONCE}\n\ndeployer-end {NONCE} ").as_bytes());
         end.push(&[b'1'; 100]);
@@ -345,7 +345,7 @@ mod tests {
     proptest! {
         #[test]
         fn cuts_exactly_however_it_arrives(output in output(), sizes in proptest::collection::vec(1usize..9, 1..5)) {
-            // With a blank after it, the end mark would be real.
+            // Followed by a blank, this end mark would be real.
             prop_assume!(!output.windows(NONCE.len() + 15).any(|part| part == format!("\ndeployer-end {NONCE} ").as_bytes()));
             let (mut whole, mut lines, mut bytes) = (Marks::new(NONCE), Marks::new(NONCE), Marks::new(NONCE));
             let sent = sent(&output, 42);

@@ -1,14 +1,14 @@
-//! What the local programs of OpenSSH tell: the settings for a host, the fingerprint of a key. Never connects.
+//! Queries local OpenSSH programs: the settings for a host, the fingerprint of a key. Does not connect.
 
 use crate::io::process::{self, Environment};
 use crate::model::failure::Failure;
 use std::path::Path;
 use std::time::Duration;
 
-/// Limit of these programs.
+/// Time limit of these programs.
 pub(super) const HELPER: Duration = Duration::from_secs(10);
 
-/// What ssh would do for a host, as `ssh -G` tells.
+/// Settings that ssh would use for a host, from `ssh -G`.
 pub(crate) struct Settings {
     pub(super) known_files: Vec<String>,
     pub(super) agent: Option<String>,
@@ -21,7 +21,7 @@ impl Settings {
         Ok(Self::parse(&String::from_utf8_lossy(&finished.stdout)))
     }
 
-    /// Reads what `ssh -G` prints.
+    /// Parses the output of `ssh -G`.
     pub(crate) fn parse(text: &str) -> Self {
         let get =
             |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')).map(str::to_owned);
@@ -34,7 +34,7 @@ impl Settings {
     }
 }
 
-/// `TYPE SHA256:…` of a public key.
+/// Returns `TYPE SHA256:…` of a public key.
 pub(super) async fn fingerprint(key: &str) -> Option<String> {
     let finished =
         process::run(&words(&["ssh-keygen", "-l", "-f", "-"]), format!("{key}\n").as_bytes(), HELPER).await.ok()?;
@@ -43,7 +43,7 @@ pub(super) async fn fingerprint(key: &str) -> Option<String> {
     Some(format!("{} {print}", key.split_whitespace().next()?))
 }
 
-/// An IPv6 address without its brackets.
+/// Returns an IPv6 address without its brackets.
 pub(super) fn bare(address: &str) -> &str {
     address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address)
 }

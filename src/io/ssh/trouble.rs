@@ -1,20 +1,20 @@
-//! What the words of ssh and sudo mean. Pure; never decides by an exit code what only words tell.
+//! Interprets the messages of ssh and sudo. Pure. Does not guess from an exit code what only a message tells.
 
 use crate::model::failure::Reason;
 
-/// More than this many bytes of complaints are not read.
+/// Limit in bytes of the messages that are read.
 const LARGEST: usize = 64 << 10;
 
-/// Why ssh did not connect.
+/// Reason why ssh did not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(super) reason: Reason,
-    /// Whether a later attempt may succeed by itself.
+    /// True if a later attempt may succeed without a change.
     pub(super) passing: bool,
 }
 
-/// Phrases of ssh (9.2 to 10.x, and those of macOS), most telling first: of several complaints the first row that
-/// occurs is the cause, the others follow from it.
+/// Phrases of ssh (9.2 to 10.x, and those of macOS), most specific first. Of several messages, the first row that
+/// matches is the cause; the other messages follow from it.
 const SSH: &[(&str, Reason, bool)] = &[
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", Reason::HostKeyChanged, false),
     ("has changed and you have requested strict checking", Reason::HostKeyChanged, false),
@@ -47,9 +47,9 @@ const SSH: &[(&str, Reason, bool)] = &[
     ("etwork is down", Reason::ConnectionTimeout, true),
     ("Cannot assign requested address", Reason::ConnectionTimeout, true),
     ("Address not available", Reason::ConnectionTimeout, true),
-    // A firewall of this machine says no.
+    // A firewall of this machine rejects the connection.
     ("connect to host", Reason::ConnectionTimeout, true),
-    // sshd is starting, stopping, or has too many visitors.
+    // sshd is starting, is stopping, or has too many connections.
     ("exchange_identification", Reason::ConnectionRefused, true),
     ("banner exchange", Reason::ConnectionRefused, true),
     ("Not allowed at this time", Reason::ConnectionRefused, true),
@@ -58,9 +58,9 @@ const SSH: &[(&str, Reason, bool)] = &[
     ("closed by remote host", Reason::ConnectionRefused, true),
 ];
 
-/// Why ssh did not connect, by what it wrote in its log (which holds no banner), and which line says so.
+/// Returns why ssh did not connect, from its log (which holds no banner), and the line that shows it.
 ///
-/// What no row knows is `ConnectionLost`: its line is shown as it is.
+/// An unknown message is `ConnectionLost`; its line is shown unchanged.
 pub(crate) fn of_ssh(said: &str) -> (Trouble, String) {
     let said = &said[..said.floor_char_boundary(LARGEST)];
     let lines = || said.lines().map(|line| line.trim().trim_start_matches("ssh: ")).filter(|line| !line.is_empty());
@@ -73,14 +73,14 @@ pub(crate) fn of_ssh(said: &str) -> (Trouble, String) {
     (Trouble { reason: Reason::ConnectionLost, passing: false }, plain(last))
 }
 
-/// A line without its banner of `@`, its trailing dot, and the address that the message names anyway.
+/// Returns a line without its banner of `@`, its trailing dot, and the address that the message names anyway.
 fn plain(line: &str) -> String {
     let line = line.trim_matches(|c: char| c == '@' || c.is_whitespace()).trim_end_matches(['.', '!']);
     let line = line.strip_prefix("connect to host ").and_then(|rest| Some(rest.rsplit_once(": ")?.1)).unwrap_or(line);
     line.to_owned()
 }
 
-/// Phrases of sudo, sudo-rs and the shells that did not find it, under `LC_ALL=C`.
+/// Phrases of sudo, sudo-rs and of shells that did not find sudo, under `LC_ALL=C`.
 const SUDO: &[(&str, Reason)] = &[
     ("password is required", Reason::SudoPassword),
     ("authentication is required", Reason::SudoPassword),
@@ -109,7 +109,7 @@ const SUDO: &[(&str, Reason)] = &[
     ("unable to open /etc/sudoers", Reason::SudoMissing),
 ];
 
-/// Why a script did not begin, by its standard error; `None` where sudo is not to blame.
+/// Returns why a script did not begin, from its standard error; `None` if sudo is not the cause.
 pub(crate) fn of_sudo(said: &str) -> Option<(Reason, String)> {
     let said = &said[..said.floor_char_boundary(LARGEST)];
     SUDO.iter().find_map(|(phrase, reason)| {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// The cases of a directory: name, first line (what is expected), second line (the line cited), the text.
+    /// Returns the cases of a directory: name, first line (expected reason), second line (expected line), text.
     fn cases(directory: &str) -> Vec<(String, String, String, String)> {
         let directory = format!("{}/tests/cases/{directory}", env!("CARGO_MANIFEST_DIR"));
         let mut cases: Vec<_> = fs::read_dir(directory)
@@ -141,7 +141,7 @@ mod tests {
         cases
     }
 
-    /// Reads every case and tells all that differ at once.
+    /// Checks every case and reports all that differ together.
     fn compare(directory: &str, read: impl Fn(&str) -> (String, String)) {
         let wrong: Vec<_> = cases(directory)
             .into_iter()

@@ -1,33 +1,35 @@
-//! How to get to a host, and how to tell two ways apart. Never shows a secret: of those only a digest is compared.
+//! The parameters of a connection to a host, and a digest to compare them. The digest of a secret is part of it, not
+//! the secret.
 
 use crate::manifest::environment::{Identity, Ssh};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::SystemTime;
 
-/// How to get to a host, with everything resolved.
+/// The parameters of a connection to a host, with everything resolved.
 pub struct Way<'a> {
     /// DNS name, IPv4 or IPv6 address, or an alias of the user's ssh configuration.
     pub address: &'a str,
-    /// How the manifest says to reach it.
+    /// SSH settings from the manifest.
     pub ssh: &'a Ssh,
-    /// For a sudo that asks.
+    /// Password for sudo, if sudo asks for one.
     pub sudo_password: Option<SecretString>,
-    /// The private key's text, where the identity is a secret.
+    /// Text of the private key, if the identity is a secret.
     pub key_text: Option<SecretString>,
-    /// Host keys recorded at an earlier contact, each `TYPE BASE64`.
+    /// Host keys recorded at an earlier contact, each as `TYPE BASE64`.
     pub known: &'a [String],
-    /// Whether the key of a host that nobody knows yet is accepted.
+    /// True if the key of a host that is not yet known is accepted.
     pub accept_new: bool,
 }
 
 impl Way<'_> {
-    /// A digest of everything that makes this way another one. The user's own ssh configuration is not part of it.
+    /// Returns a digest of all parameters that make one connection differ from another. The user's own ssh
+    /// configuration is not part of the digest.
     pub(super) fn print(&self) -> blake3::Hash {
         let changed: Option<SystemTime> = match &self.ssh.identity {
             Some(Identity::File(path)) => std::fs::metadata(path).and_then(|data| data.modified()).ok(),
             _ => None,
         };
-        // Pinned keys count alone.
+        // If keys are pinned, recorded keys do not count.
         let known = if self.ssh.host_key.is_empty() { self.known } else { &[] };
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{:?}", (self.address, self.ssh, known, changed)).as_bytes());

@@ -1,5 +1,5 @@
-//! A private copy of a store as it was at one moment, whoever writes to it meanwhile. Never opens the database itself, takes
-//! no lock and makes no file next to it: whatever is there stays as it is.
+//! A private, consistent copy of a store, even while other processes write to it. Does not open the database itself,
+//! takes no lock on it and creates no file next to it.
 
 use super::fault::unusable;
 use super::place;
@@ -12,27 +12,28 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The largest file that is copied (bytes): a quarter of the memory that the database may take, as it holds a value up to
-/// three times while it is read.
+/// Limit in bytes of a file that is copied: a quarter of the memory limit of the database, because the database holds
+/// up to three copies of a value while reading it.
 const LARGEST: u64 = 1 << 28;
-/// The names of the copies: `SQLite` expects the log's.
+/// File names of the copies. `SQLite` requires this name for the log.
 const FILE: &str = "state.db";
 const LOG: &str = "state.db-wal";
-/// How every database of `SQLite` begins.
+/// First bytes of every `SQLite` database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// How often a store is copied again because another process changed it meanwhile, and after which pause.
+/// Number of attempts to copy a store that another process changes meanwhile, and the pause between attempts.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A copy, which is removed with this value.
+/// A copy of a store. Dropping this value removes the copy.
 pub(super) struct Copy {
     directory: scratch::Directory,
-    /// The store's own file. Closing any handle of a file gives up the locks that this process has on it, also those of a
-    /// connection, so it has to live as long as one.
+    /// The store's own file. Closing any handle of a file releases all locks that this process has on it, including
+    /// those of a connection, so this handle must live as long as the connection.
     pub source: File,
-    /// Its log, if there is one.
+    /// The store's log, if there is one.
     log: Option<File>,
-    /// Whether a rollback journal is next to the store. `SQLite` would obey it, and remove a file that it names.
+    /// True if a rollback journal is next to the store. `SQLite` would apply the journal and remove a file that the
+    /// journal names.
     pub has_journal: bool,
 }
 
@@ -62,7 +63,7 @@ impl Copy {
         if !place::exists(path).map_err(failed)? {
             return Ok(None);
         }
-        // The log is next to the file itself, wherever a link to it is.
+        // The log is next to the real file, not next to a link to it.
         let real = path.canonicalize_utf8().map_err(failed)?;
         let Some(mut source) = open(&real)?.filter(|file| file.metadata().is_ok_and(|about| about.len() > 0)) else {
             return Ok(None);
@@ -82,21 +83,21 @@ impl Copy {
         Ok(Some(Self { directory, source, log, has_journal }))
     }
 
-    /// Says whether both are from one moment: since the file was copied, it is the same, and while the log was copied, it was
-    /// only added to.
+    /// Returns true if both copies are from one moment: the file has not changed since it was copied, and nothing but
+    /// appends changed the log.
     fn is_whole(&mut self) -> io::Result<bool> {
         let place = self.directory.path();
         let log_is_same = self.log.as_mut().map_or(Ok(true), |log| is_same(log, &place.join(LOG), 0))?;
         Ok(log_is_same && is_same(&mut self.source, &place.join(FILE), 1)?)
     }
 
-    /// The copied database, next to its log.
+    /// Returns the path of the copied database, which is next to its log.
     pub fn file(&self) -> PathBuf {
         self.directory.path().join(FILE)
     }
 }
 
-/// Opens a regular file that is no link; `None` if there is none.
+/// Opens a regular file that is not a link; `None` if the file does not exist.
 fn open(path: &Utf8Path) -> Result<Option<File>, Failure> {
     let name = path.file_name().unwrap_or_default();
     let file = match below::open(path.parent().unwrap_or(path), name.into()) {
@@ -119,7 +120,8 @@ fn copying(path: &Utf8Path, to: &str, error: &io::Error) -> Failure {
     unusable(path, format!("it cannot be copied to {to}: {error}")).or_disk(error, to)
 }
 
-/// Says whether a file still begins with what was copied of it. Of what follows, so many bytes count as a change.
+/// Returns true if a file still begins with the copied bytes. Also compares up to `more` bytes after them, which count
+/// as a change.
 fn is_same(source: &mut File, copy: &Path, more: u64) -> io::Result<bool> {
     let digest = |bytes: &mut dyn Read| blake3::Hasher::new().update_reader(bytes).map(|done| done.finalize());
     let mut copy = File::open(copy)?;
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    /// Copies a store, has it changed, and says whether the copy is of one moment.
+    /// Copies a store, changes the original, and returns true if the copy is still from one moment.
     fn is_whole_after(change: impl FnOnce(&File, &File)) -> bool {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(folder.path().join("s.db")).unwrap();

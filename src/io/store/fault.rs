@@ -1,4 +1,4 @@
-//! Why a store cannot be used, in words and with a reason. The only place that knows the database's codes.
+//! The failures of a store that cannot be used. The only place that knows the database's error codes.
 
 use crate::model::disk::by_errno;
 use crate::model::failure::{Failure, Reason};
@@ -28,8 +28,8 @@ pub(super) fn damaged(path: &Utf8Path, how: &str) -> Failure {
     unusable(path, "it is damaged").details(how)
 }
 
-/// Words what the database says, by its primary result code, and by its extended one where a full disk hides there: the
-/// index of the write-ahead log that cannot grow.
+/// Returns the failure for a database error, by its primary result code. Uses the extended code only to detect a full
+/// disk when the index of the write-ahead log cannot grow.
 pub(super) fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     let sqlx::Error::Database(database) = error else { return unusable(path, error) };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
@@ -50,8 +50,8 @@ pub(super) fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     }
 }
 
-/// Which trouble of a disk keeps a file from being written: `SQLite` says the same of a file system that can only be read
-/// and of a file without the permission.
+/// Returns the disk error that prevents writing to a file. `SQLite` does not distinguish a read-only file system from a
+/// missing permission.
 fn unwritable(path: &Utf8Path) -> Option<Reason> {
     let opened = std::fs::OpenOptions::new().append(true).open(path);
     opened.err().and_then(|error| by_errno(&error))

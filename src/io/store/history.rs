@@ -1,36 +1,37 @@
-//! The history: what runs did, as the journal has it. Never changes the store.
+//! The history: past runs, from the journal. Does not change the store.
 
 use super::{Run, Store};
 use crate::model::failure::Failure;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// One run of the past, or one that is under way.
+/// A past run, or one in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// The run.
     pub run: Run,
-    /// How it ended; `None` where it is under way or was killed.
+    /// Outcome; `None` if the run is in progress or was killed.
     pub outcome: Option<String>,
-    /// When it ended.
+    /// End time.
     pub ended_at: Option<Timestamp>,
-    /// Its steps, in the order they began.
+    /// Steps, in the order in which they began.
     pub steps: Vec<PastStep>,
 }
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastStep {
-    /// The environment.
+    /// Name of the environment.
     pub environment: String,
-    /// The kind's name; a later version may have had others.
+    /// Name of the kind. Other versions may have other kinds.
     pub kind: String,
-    /// How it ended; `None` where it is under way or in doubt.
+    /// Outcome; `None` if the step is in progress or in doubt.
     pub outcome: Option<String>,
 }
 
 impl Store {
-    /// The newest runs of a project, the newest first; of one environment, where it is named: those that worked on it.
+    /// Returns the newest runs of a project, newest first. If an environment is named, returns only runs that worked on
+    /// it.
     pub async fn history(&self, project: &str, environment: Option<&str>, most: u32) -> Result<Vec<Past>, Failure> {
         type Row = (String, String, String, i64, Option<String>, Option<i64>);
         let mut connection = self.connection().await?;

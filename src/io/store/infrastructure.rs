@@ -1,20 +1,20 @@
-//! What OpenTofu knows of each environment's infrastructure: its state, sealed, and what belongs to it. Never sees the
-//! state itself, nor the key to it.
+//! OpenTofu's data about each environment's infrastructure: its encrypted state and related texts. Has access neither
+//! to the decrypted state nor to its key.
 
 use super::Store;
 use crate::model::failure::Failure;
 use camino::Utf8PathBuf;
 
-/// A text of one environment's infrastructure, no secret as it is kept here: what is one comes sealed.
+/// A text about one environment's infrastructure. Secret texts are encrypted before they come here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plain {
-    /// `.terraform.lock.hcl`: which providers were chosen.
+    /// The chosen providers: `.terraform.lock.hcl`.
     LockFile,
-    /// The private host key that the machine is made with, sealed.
+    /// The private host key that the machine gets, encrypted.
     HostKey,
-    /// How the machine is made, sealed.
+    /// The recipe of the machine, encrypted.
     Recipe,
-    /// The backend of OpenTofu's own that has the state.
+    /// The OpenTofu backend that has the state.
     Backend,
 }
 
@@ -29,23 +29,23 @@ impl Plain {
     }
 }
 
-/// A sealed state and the salt of its key.
+/// An encrypted state and the salt of its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
-    /// The state, encrypted; `None` where there is none.
+    /// The encrypted state; `None` if there is none.
     pub state: Option<Vec<u8>>,
-    /// The salt; `None` where none was drawn yet.
+    /// The salt; `None` if none was drawn yet.
     pub salt: Option<Vec<u8>>,
 }
 
 impl Store {
-    /// Where a file that belongs beside this store is to be: never part of it.
+    /// Returns the path for a file next to this store. The file is not part of the store.
     #[must_use]
     pub fn beside(&self, name: &str) -> Utf8PathBuf {
         self.path.with_file_name(name)
     }
 
-    /// The sealed state of an environment.
+    /// Returns the encrypted state of an environment.
     pub async fn sealed(&self, project: &str, environment: &str) -> Result<Sealed, Failure> {
         type Row = (Option<Vec<u8>>, Option<Vec<u8>>);
         let row: Option<Row> =
@@ -58,8 +58,8 @@ impl Store {
         Ok(row.map_or_else(Sealed::default, |(state, salt)| Sealed { state, salt }))
     }
 
-    /// Keeps a sealed state in place of the previous one; `None` takes it away. On the disk when this returns.
-    /// `lock` is the one it is written under, if one is; false where another has the state since.
+    /// Replaces the encrypted state; `None` removes it. The change is on the disk when this function returns. `lock` is
+    /// the lock that the writer holds, if any. Returns false if another run has taken that lock since.
     pub async fn seal(
         &self,
         project: &str,
@@ -83,7 +83,7 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// The salt of an environment's key: `fresh` unless one was kept before.
+    /// Returns the salt of an environment's key. Stores `fresh` if there was no salt.
     pub async fn salt(&self, project: &str, environment: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure> {
         sqlx::query_scalar(
             "INSERT INTO infrastructure (project, environment, salt) VALUES (?, ?, ?) \
@@ -97,8 +97,8 @@ impl Store {
         .map_err(|error| self.unusable(error))
     }
 
-    /// Takes the lock on an environment's state, which `instead` may have at present (`None`: nobody). What is
-    /// returned has it now: `lock`, or another's.
+    /// Takes the lock on an environment's state if the lock is free or is `instead`. Returns the current lock:
+    /// `lock` or that of another run.
     pub async fn lock_state(
         &self,
         project: &str,
@@ -120,7 +120,7 @@ impl Store {
         .map_err(|error| self.unusable(error))
     }
 
-    /// Who has the lock on an environment's state.
+    /// Returns the lock on an environment's state.
     pub async fn state_lock(&self, project: &str, environment: &str) -> Result<Option<String>, Failure> {
         let lock: Option<Option<String>> =
             sqlx::query_scalar("SELECT lock FROM infrastructure WHERE project = ? AND environment = ?")
@@ -132,14 +132,14 @@ impl Store {
         Ok(lock.flatten())
     }
 
-    /// Gives that very lock back; false where another has it.
+    /// Releases exactly this lock. Returns false if another run has the lock.
     pub async fn unlock_state(&self, project: &str, environment: &str, lock: &str) -> Result<bool, Failure> {
         let query =
             sqlx::query("UPDATE infrastructure SET lock = NULL WHERE project = ? AND environment = ? AND lock = ?");
         Ok(self.execute(query.bind(project).bind(environment).bind(lock)).await?.rows_affected() > 0)
     }
 
-    /// Keeps a text of an environment's infrastructure.
+    /// Stores a text about an environment's infrastructure.
     pub async fn keep_plain(&self, project: &str, environment: &str, which: Plain, text: &str) -> Result<(), Failure> {
         let column = which.column();
         let statement = format!(
@@ -151,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    /// A text of an environment's infrastructure.
+    /// Reads a text about an environment's infrastructure.
     pub async fn plain(&self, project: &str, environment: &str, which: Plain) -> Result<Option<String>, Failure> {
         let statement = format!("SELECT {} FROM infrastructure WHERE project = ? AND environment = ?", which.column());
         let text: Option<Option<String>> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
@@ -163,12 +163,12 @@ impl Store {
         Ok(text.flatten())
     }
 
-    /// Whether there is a state of an environment's infrastructure, here or in a backend of OpenTofu's own.
+    /// Returns true if an environment's infrastructure has a state, here or in a backend of OpenTofu.
     pub async fn has_infrastructure(&self, project: &str, environment: &str) -> Result<bool, Failure> {
         Ok(self.with_infrastructure(project).await?.iter().any(|name| name == environment))
     }
 
-    /// The environments of a project that have infrastructure.
+    /// Returns the environments of a project that have infrastructure.
     pub async fn with_infrastructure(&self, project: &str) -> Result<Vec<String>, Failure> {
         sqlx::query_scalar(
             "SELECT environment FROM infrastructure WHERE project = ? AND (sealed IS NOT NULL OR backend IS NOT NULL)",
@@ -179,13 +179,14 @@ impl Store {
         .map_err(|error| self.unusable(error))
     }
 
-    /// Removes what is kept of an environment's infrastructure; false where there was nothing.
+    /// Removes the data about an environment's infrastructure. Returns false if there was none.
     pub async fn forget_infrastructure(&self, project: &str, environment: &str) -> Result<bool, Failure> {
         let query = sqlx::query("DELETE FROM infrastructure WHERE project = ? AND environment = ?");
         Ok(self.execute(query.bind(project).bind(environment)).await?.rows_affected() > 0)
     }
 
-    /// Gives what is kept of an environment's infrastructure to its new name, the state sealed anew for it.
+    /// Moves the data about an environment's infrastructure to its new name. `state` is the state encrypted for that
+    /// name.
     pub async fn rename_infrastructure(
         &self,
         project: &str,

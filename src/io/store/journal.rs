@@ -1,5 +1,5 @@
-//! The journal: runs, what each was about to do, and what it said. Never reads the clock: old entries
-//! are pruned by their distance from the newest one.
+//! The journal: runs, the intent of each step, and events. Does not read the clock: old entries are pruned by their age
+//! relative to the newest entry.
 
 use super::Store;
 use crate::model::event::Outcome;
@@ -7,43 +7,43 @@ use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use jiff::Timestamp;
 
-/// How many events, runs and settled intents are kept.
+/// Number of events, runs and settled intents to keep.
 const KEPT: i64 = 10_000;
-/// For how long before the newest one, in milliseconds: 90 days.
+/// Age in milliseconds, relative to the newest entry, up to which entries are kept: 90 days.
 const KEPT_FOR: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// One run of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its unique id.
+    /// Unique ID.
     pub id: String,
     /// The command.
     pub command: String,
-    /// The project.
+    /// Name of the project.
     pub project: String,
-    /// When it began.
+    /// Start time.
     pub started_at: Timestamp,
-    /// Who started it, for people.
+    /// The user who started the run, for people.
     pub by: String,
 }
 
-/// A step that began and of which no end was written: its runner was killed, or is still at work.
+/// A step that began and has no recorded end: its runner was killed or is still working.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InDoubt {
-    /// The intent, to be settled after an observation.
+    /// ID of the intent, which needs to be settled after an observation.
     pub intent: i64,
-    /// The run that wrote it.
+    /// ID of the run that wrote the intent.
     pub run: String,
-    /// The environment.
+    /// Name of the environment.
     pub environment: String,
-    /// The kind of the step; `None` where this version has none of that name.
+    /// Kind of the step; `None` if this version has no such kind.
     pub kind: Option<Kind>,
-    /// When it began.
+    /// Start time.
     pub at: Timestamp,
 }
 
 impl Store {
-    /// Notes that a run began.
+    /// Records that a run began.
     pub async fn begin(&self, run: &Run) -> Result<(), Failure> {
         self.execute(
             sqlx::query("INSERT INTO run (id, project, command, by, started_at) VALUES (?, ?, ?, ?, ?)")
@@ -57,7 +57,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes how a run ended.
+    /// Records how a run ended.
     pub async fn end(&self, run: &str, outcome: Outcome, at: Timestamp) -> Result<(), Failure> {
         self.execute(
             sqlx::query("UPDATE run SET outcome = ?, ended_at = ? WHERE id = ?")
@@ -69,7 +69,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what is about to be done. On the disk when this returns, so before any command runs.
+    /// Records the intent of a step. The intent is on the disk when this function returns, before any command runs.
     pub async fn intend(&self, run: &str, environment: &str, kind: Kind, at: Timestamp) -> Result<i64, Failure> {
         let done = self
             .execute(
@@ -83,7 +83,7 @@ impl Store {
         Ok(done.last_insert_rowid())
     }
 
-    /// Notes how an intent came out (`applied`, `failed`, `observed` by a later run).
+    /// Records the outcome of an intent (`applied`, `failed`, `observed` by a later run).
     pub async fn settle(&self, intent: i64, outcome: &str, at: Timestamp) -> Result<(), Failure> {
         self.execute(
             sqlx::query("UPDATE intent SET outcome = ?, settled_at = ? WHERE id = ?")
@@ -95,7 +95,7 @@ impl Store {
         Ok(())
     }
 
-    /// The intents of a project that were never settled, oldest first.
+    /// Returns the unsettled intents of a project, oldest first.
     pub async fn in_doubt(&self, project: &str) -> Result<Vec<InDoubt>, Failure> {
         let rows: Vec<(i64, String, String, String, i64)> = sqlx::query_as(
             "SELECT intent.id, intent.run, intent.environment, intent.kind, intent.at \
@@ -116,7 +116,7 @@ impl Store {
         Ok(rows.into_iter().map(in_doubt).collect())
     }
 
-    /// Keeps an event, as its JSON line.
+    /// Stores an event as its JSON line.
     pub async fn log(&self, run: &str, at: Timestamp, event: &str) -> Result<(), Failure> {
         self.execute(
             sqlx::query("INSERT INTO event (run, at, body) VALUES (?, ?, ?)")
@@ -128,7 +128,7 @@ impl Store {
         Ok(())
     }
 
-    /// Drops what is old. What is in doubt stays, with its run.
+    /// Deletes old entries. Keeps unsettled intents and their runs.
     pub(super) async fn prune(&self) -> Result<(), Failure> {
         for statement in [
             "DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?1 OR at < (SELECT max(at) FROM event) - ?2",

@@ -1,5 +1,5 @@
-//! Leases as the store mirrors them: who works on what, and which writes come late. Never issues a token: the
-//! host does.
+//! The store's mirror of leases: the current holder of each environment, and the token that fences late writes. Issues
+//! no tokens: the host does.
 
 use super::Store;
 use crate::model::failure::Failure;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Notes that a host gave a lease under `token`, unless the store has a higher token below [`BELIEVED`].
+    /// Records that a host granted a lease under `token`, unless the store has a higher token below [`BELIEVED`].
     pub async fn take(
         &self,
         project: &str,
@@ -29,15 +29,15 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the lease under `token` was given back. The token stays: what was begun under it and comes later
-    /// than another's is refused.
+    /// Records that the lease under `token` was given back. The token stays, so that late writes under a lower token
+    /// are refused.
     pub async fn give_back(&self, project: &str, environment: &str, token: u64) -> Result<(), Failure> {
         let query = sqlx::query("UPDATE lease SET holder = NULL WHERE project = ? AND environment = ? AND token = ?");
         self.execute(query.bind(project).bind(environment).bind(token.cast_signed())).await?;
         Ok(())
     }
 
-    /// The last token that a host issued, as far as runs of this store heard; 0 where none did.
+    /// Returns the last token that a host issued, as far as runs of this store know; 0 if there is none.
     pub async fn token(&self, project: &str, environment: &str) -> Result<u64, Failure> {
         let token: Option<i64> = sqlx::query_scalar("SELECT token FROM lease WHERE project = ? AND environment = ?")
             .bind(project)
@@ -48,7 +48,7 @@ impl Store {
         Ok(token.map_or(0, i64::cast_unsigned))
     }
 
-    /// Who works on which environment of a project, as far as runs of this store said.
+    /// Returns the current lease holders of a project by environment, as far as runs of this store know.
     pub async fn holders(&self, project: &str) -> Result<BTreeMap<String, Holder>, Failure> {
         let rows: Vec<(String, String)> =
             sqlx::query_as("SELECT environment, holder FROM lease WHERE project = ? AND holder IS NOT NULL")

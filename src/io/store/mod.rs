@@ -1,5 +1,5 @@
-//! The state store: what was last observed of each environment, which runs there were and what they
-//! were about to do. Never holds a secret's value, and never anything but an observation as a record.
+//! The state store: the last observation of each environment, the runs, and the intents of their steps. Holds no values
+//! of secrets. Records hold only observations.
 
 mod copy;
 mod fault;
@@ -23,21 +23,22 @@ use camino::Utf8PathBuf;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-/// An open store. Shared by all tasks of a run; writes reach the disk before a method returns.
+/// An open store. Shared by all tasks of a run. Writes reach the disk before a method returns.
 #[derive(Debug)]
 pub struct Store {
-    /// The database file, absolute, for messages.
+    /// Absolute path of the database file, for messages.
     path: Utf8PathBuf,
-    /// `None` once it was closed.
+    /// The connection; `None` after the store was closed.
     connection: Mutex<Option<SqliteConnection>>,
-    /// How much work the query of the connection was so far.
+    /// The work of the connection's current query.
     work: work::Work,
-    /// The file from which the store was judged; closing it earlier would give up the locks of the connection.
+    /// The file that was inspected before opening the store. Closing it earlier would release the locks of the
+    /// connection.
     _source: Option<std::fs::File>,
 }
 
 impl Store {
-    /// The connection, for one task at a time.
+    /// Returns the connection, for one task at a time.
     async fn connection(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, Failure> {
         let connection = self.connection.lock().await;
         self.work.renew();

@@ -1,5 +1,5 @@
-//! Opens the database, brings its tables up to date and says clearly why it cannot. Every store is judged by a private copy
-//! first, so one that is not ours, or that a newer deployer wrote, is never changed or even opened.
+//! Opens the database and migrates its tables, with clear errors. Inspects a private copy of the store first, so a
+//! database of another program or of a newer deployer is neither changed nor opened.
 
 use super::copy::Copy;
 use super::fault::{damaged, explain, foreign, newer, unusable};
@@ -14,13 +14,14 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// Most memory of all open databases (bytes); a value is a state of OpenTofu at most, which is read into memory twice.
+/// Memory limit of all open databases (bytes). The largest value is a state of OpenTofu, which is read into memory
+/// twice.
 const HEAP: &str = "1073741824";
 
-/// How long another process may hold the store.
+/// Time to wait for another process that has locked the store.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An open copy of a store, whose tables are ours.
+/// An open copy of a store that has our tables.
 struct Judged {
     connection: SqliteConnection,
     work: Work,
@@ -29,8 +30,8 @@ struct Judged {
 }
 
 impl Store {
-    /// Opens the store for writing and creates it where there is none. A relative path is one below
-    /// `directory`. A store that cannot be written is refused here, not in the middle of a run.
+    /// Opens the store for writing. Creates it if it does not exist. A relative path is below `directory`. Refuses a
+    /// store that cannot be written, so that a run does not fail in the middle.
     pub async fn open(url: &str, directory: &Utf8Path) -> Result<Self, Failure> {
         let path = place::path(url, directory)?;
         let failed = |error: std::io::Error| unusable(&path, &error).or_disk(&error, &path);
@@ -49,8 +50,8 @@ impl Store {
         }
     }
 
-    /// Opens the store for writing where there is one: `None`, and nothing is created, if there is none. A store that
-    /// cannot be written, as on a read-only file system, is opened as [`Store::read`] does.
+    /// Opens the store for writing if it exists; otherwise returns `None` and creates nothing. A store that cannot be
+    /// written, as on a read-only file system, is opened as [`Store::read`] does.
     pub async fn open_existing(url: &str, directory: &Utf8Path) -> Result<Option<Self>, Failure> {
         let path = place::path(url, directory)?;
         let Some(judged) = judge(&path).await?.filter(|judged| judged.tables != Tables::None) else { return Ok(None) };
@@ -62,8 +63,8 @@ impl Store {
         }
     }
 
-    /// Reads the store as it is now; `None` if there is none. Changes, migrates and creates nothing where it is: what is
-    /// open is a private copy.
+    /// Opens a private copy of the store; `None` if there is no store. Does not change, migrate or create the store
+    /// itself.
     pub async fn read(url: &str, directory: &Utf8Path) -> Result<Option<Self>, Failure> {
         let path = place::path(url, directory)?;
         match judge(&path).await?.filter(|judged| judged.tables != Tables::None) {
@@ -90,11 +91,11 @@ impl Store {
         }
     }
 
-    /// Closes the store, whoever else still has it, so that its write-ahead log is folded into the one file: waits for
-    /// the task that uses the connection, and every later one is refused.
+    /// Closes the store for all its users, so that the write-ahead log is merged into the database file. Waits for the
+    /// task that uses the connection; later uses fail.
     pub async fn close(&self) {
         if let Some(connection) = self.connection.lock().await.take() {
-            // What was written is on the disk already; there is nothing left that could be lost.
+            // All writes are on the disk already. A failure to close loses nothing.
             let _ = connection.close().await;
         }
     }
@@ -105,8 +106,8 @@ impl Store {
 }
 
 impl Judged {
-    /// Makes a store of the copy that can only be read. Its pages are looked through once: only a damaged or forged store has
-    /// more rows than its size allows.
+    /// Returns the copy as a read-only store. Checks all pages once: only a damaged or forged store has more rows than
+    /// its size allows.
     async fn into_store(mut self, path: Utf8PathBuf) -> Result<Store, Failure> {
         let explained = |error: sqlx::Error| explain(&path, &error);
         let sound = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut self.connection).await;
@@ -122,20 +123,20 @@ impl Judged {
     }
 }
 
-/// Copies a store and reads what its tables are; `None` if there is no file, or an empty one.
+/// Copies a store and classifies its tables; `None` if the file does not exist or is empty.
 async fn judge(path: &Utf8Path) -> Result<Option<Judged>, Failure> {
     let explained = |error: sqlx::Error| explain(path, &error);
     let Some(copy) = Copy::take(path).await? else { return Ok(None) };
     let options = options(&copy.file()).locking_mode(SqliteLockingMode::Exclusive);
     let mut connection = options.connect().await.map_err(explained)?;
     let work = Work::limit(&mut connection).await.map_err(explained)?;
-    // Folds the log in.
+    // Merges the log into the copy.
     connection.execute("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY").await.map_err(explained)?;
     let tables = Tables::of(&mut connection).await.map_err(explained)?;
     match tables {
         Tables::Newer(version) => Err(newer(path, version)),
         Tables::Foreign => Err(foreign(path)),
-        // Ours have no such journal once they have tables.
+        // Our stores have no rollback journal after their tables were created.
         Tables::Current | Tables::Outdated if copy.has_journal => {
             Err(unusable(path, "a journal is next to it that deployer did not leave")
                 .hint(format!("Remove {path}-journal, or name another store with --state sqlite:PATH")))
@@ -144,7 +145,8 @@ async fn judge(path: &Utf8Path) -> Result<Option<Judged>, Failure> {
     }
 }
 
-/// How every database is opened: nothing in it is run, and its pages are checked as they are read.
+/// Returns the options for every database: SQL from the schema is not trusted, and pages are checked when they are
+/// read.
 fn options(file: &Path) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(file).busy_timeout(PATIENCE);
     // A small file may claim to hold values of any size.
@@ -152,7 +154,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
     options.pragma("trusted_schema", "OFF").pragma("cell_size_check", "ON")
 }
 
-/// Takes the write lock, which shows that the store can be written, and runs what is missing.
+/// Takes the write lock, which proves that the store can be written, and runs the missing migrations.
 async fn bring_up_to_date(connection: &mut SqliteConnection, path: &Utf8Path) -> Result<(), Failure> {
     let explained = |error: sqlx::Error| explain(path, &error);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explained)?;

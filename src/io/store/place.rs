@@ -1,4 +1,4 @@
-//! Where the store is: its URL read, its folder and file made. Never opens the database.
+//! The location of the store: parses its URL, creates its folder and file. Does not open the database.
 
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -6,10 +6,10 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
-/// The folder that is ours alone, and therefore hides itself from Git.
+/// The folder that only we use, and that therefore gets its own `.gitignore`.
 const OWN_FOLDER: &str = ".deployer";
 
-/// The database file that `url` names; a relative path is one below `directory`.
+/// Returns the database file that `url` names. A relative path is below `directory`.
 pub(super) fn path(url: &str, directory: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(Failure::new(Reason::Usage, format!("The state store {url:?} is not a URL"))
@@ -38,20 +38,20 @@ pub(super) fn path(url: &str, directory: &Utf8Path) -> Result<Utf8PathBuf, Failu
 }
 
 impl super::Store {
-    /// The file of the store that `url` names, where it is one; a relative path is one below `directory`.
+    /// Returns the database file that `url` names, if the URL is valid. A relative path is below `directory`.
     #[must_use]
     pub fn file(url: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
         path(url, directory).ok()
     }
 
-    /// The folder of that file.
+    /// Returns the folder of that file.
     #[must_use]
     pub fn folder(url: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
         Self::file(url, directory)?.parent().map(Utf8Path::to_owned)
     }
 }
 
-/// Makes the folder (0700) and an empty file (0600) where there are none.
+/// Creates the folder (0700) and an empty file (0600) if they do not exist.
 pub(super) fn create(file: &Utf8Path) -> io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -66,7 +66,7 @@ pub(super) fn create(file: &Utf8Path) -> io::Result<()> {
     }
 }
 
-/// Whether there is a file; anything else in its place is an error.
+/// Returns true if the file exists. Anything other than a regular file is an error.
 pub(super) fn exists(file: &Utf8Path) -> io::Result<bool> {
     match fs::metadata(file) {
         Ok(metadata) if metadata.is_file() => Ok(true),

@@ -1,4 +1,4 @@
-//! The records: what was last observed of each environment. Never saves what was merely meant.
+//! The records: the last observation of each environment. Stores only observed state, not desired state.
 
 use super::Store;
 use crate::model::event::{BackupView, FailedView, Health};
@@ -9,52 +9,52 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The format of a record's JSON. Raise it when an older deployer would misread a record.
+/// Version of a record's JSON. Raise it when an older deployer would misread a record.
 const FORMAT: i64 = 1;
 
-/// What was last observed of one environment. Fields added later need `#[serde(default)]`.
+/// The last observation of one environment. Fields added later need `#[serde(default)]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The facts, by kind.
+    /// Facts by kind.
     pub state: State,
-    /// The stage derived from them when they were observed, for lists.
+    /// Stage derived from the facts when they were observed, for lists.
     pub stage: Stage,
-    /// How healthy the services were.
+    /// Health of the services.
     pub health: Health,
-    /// The address the host was reached at.
+    /// Address at which the host was reached.
     pub address: String,
-    /// When the host was asked.
+    /// Time of the observation.
     pub observed_at: Timestamp,
-    /// The host's serial at that time.
+    /// Serial of the host at that time.
     pub serial: u64,
-    /// Whether the environment is left alone until resumed.
+    /// True if the environment is left alone until it is resumed.
     pub suspended: bool,
-    /// Whether it may not be destroyed.
+    /// True if the environment must not be destroyed.
     #[serde(default)]
     pub protected: bool,
-    /// How to reach it and what of it to take off once it left the manifest.
+    /// Data to reach the environment and to remove its parts after its entry was removed from the manifest.
     #[serde(default)]
     pub reach: Option<Reach>,
-    /// Who worked on it then, if another did.
+    /// Another run that worked on the environment at that time.
     #[serde(default)]
     pub in_progress: Option<String>,
-    /// What failed last, if nothing succeeded since.
+    /// Last failure, if nothing succeeded since.
     pub failed: Option<FailedView>,
-    /// The host's keys, each `TYPE BASE64`.
+    /// Host keys, each as `TYPE BASE64`.
     pub host_keys: Vec<String>,
     /// Published addresses (`http://…`, `tcp://…`).
     pub endpoints: Vec<String>,
     /// Service → its state on the host.
     pub services: BTreeMap<String, String>,
-    /// How its backups stood, where it has some.
+    /// State of the backups, if the environment has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupView>,
-    /// What was asked of each kind when it was last seen as wanted, as a digest.
+    /// Digest of the desired facts of each kind when the kind was last seen as converged.
     #[serde(default)]
     pub met: BTreeMap<Kind, String>,
 }
 
-/// How an environment is reached, without secrets, for when its entry is gone.
+/// The data to reach an environment after its entry was removed. Holds no secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
     /// SSH port.
@@ -65,14 +65,14 @@ pub struct Reach {
     pub identity_file: Option<String>,
     /// Jump host.
     pub jump: Option<String>,
-    /// The name under which it lies on the host, where that is a former one.
+    /// Name that the environment has on the host, if it is a former name.
     pub renamed_from: Option<String>,
-    /// Compose project and directory on the host, where it has an application.
+    /// Compose project and directory on the host, if there is an application.
     pub application: Option<(String, String)>,
 }
 
 impl Store {
-    /// Gives a record to the environment's new name.
+    /// Moves a record and its lease to the environment's new name.
     pub async fn rename(&self, project: &str, from: &str, to: &str) -> Result<(), Failure> {
         for table in ["record", "lease"] {
             let statement =
@@ -82,7 +82,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every record of a project, by environment.
+    /// Returns all records of a project, by environment.
     pub async fn records(&self, project: &str) -> Result<BTreeMap<String, Record>, Failure> {
         let mut connection = self.connection().await?;
         let mut rows = sqlx::query_as::<_, (String, i64, String)>(
@@ -98,10 +98,10 @@ impl Store {
         Ok(records)
     }
 
-    /// Saves an observation in place of the previous one. `token` is the lease it was made under, if one was.
+    /// Replaces the environment's record. `token` is the lease of the observation, if it had one.
     ///
     /// # Errors
-    /// `LeaseLost` where another run had the lease since.
+    /// `LeaseLost` if another run has taken the lease since.
     pub async fn save(
         &self,
         project: &str,
@@ -132,7 +132,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a record; false where there was none.
+    /// Removes a record. Returns false if there was none.
     pub async fn forget(&self, project: &str, environment: &str) -> Result<bool, Failure> {
         let done = sqlx::query("DELETE FROM record WHERE project = ? AND environment = ?")
             .bind(project)

@@ -1,5 +1,5 @@
-//! The tables and indexes of a store: those of our migrations, as each of them wrote them, and nothing else. What anybody
-//! may add, such as a view or a trigger, would be run with our queries.
+//! The tables and indexes of a store: exactly those of our migrations. Anything added by others, such as a view or a
+//! trigger, would run with our queries.
 
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
@@ -7,38 +7,38 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("src/io/store/migrations");
 
-/// More entries than any store has.
+/// A limit above the number of entries of any store.
 const MANY: u32 = 1000;
 
-/// Longer texts (bytes) than any of ours.
+/// A limit in bytes above the length of any of our texts.
 const LONGEST: u32 = 1 << 16;
 
 /// Type, name, table and text of each table and index.
 type Entries = Vec<(String, String, String, Option<String>)>;
 
-/// What a database is.
+/// Classification of a database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tables {
-    /// A database without any table.
+    /// A database without tables.
     None,
     /// A store of the newest format.
     Current,
     /// A store of an older format.
     Outdated,
-    /// A store of a format that is not known yet.
+    /// A store of a newer, unknown format.
     Newer(i64),
-    /// A database of another program, or a store that somebody changed.
+    /// A database of another program, or a store that was changed by others.
     Foreign,
 }
 
 impl Tables {
-    /// Reads which store the database is, without changing anything.
+    /// Classifies a database without changing it.
     pub async fn of(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let found = entries(connection).await?;
         if found.is_empty() {
             return Ok(Self::None);
         }
-        // The list of migrations comes first: once it is a table, it can be read.
+        // Check that the list of migrations is a table before reading it.
         if !made_by(0).await?.iter().all(|entry| found.contains(entry)) {
             return Ok(Self::Foreign);
         }
@@ -56,7 +56,7 @@ impl Tables {
     }
 }
 
-/// Returns what the migrations up to a version make.
+/// Returns the entries that the migrations up to a version create.
 async fn made_by(version: i64) -> Result<Entries, sqlx::Error> {
     let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await?;
     MIGRATOR.run_direct(Some(version), &mut connection, false).await?;
@@ -64,7 +64,7 @@ async fn made_by(version: i64) -> Result<Entries, sqlx::Error> {
 }
 
 async fn entries(connection: &mut SqliteConnection) -> Result<Entries, sqlx::Error> {
-    // The length of a value is told without reading it.
+    // `octet_length` does not read the value.
     let query = "SELECT iif(octet_length(type) > ?1, '', type), iif(octet_length(name) > ?1, '', name), \
                  iif(octet_length(tbl_name) > ?1, '', tbl_name), iif(octet_length(sql) > ?1, '', sql) FROM sqlite_schema LIMIT ?2";
     let query = sqlx::query_as(query).bind(LONGEST).bind(MANY);

@@ -1,20 +1,20 @@
-//! How much work a query may be: no query of ours comes near the limit, whatever is in the store.
+//! A limit on the work of a query. No query of ours comes near the limit, even on a hostile store.
 
 use sqlx::sqlite::SqliteConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Instructions of the database between two looks at the limit.
+/// Instructions of the database between two checks of the limit.
 const STEP: i32 = 10_000;
-/// How many such steps a query may take: some seconds.
+/// Number of such steps that a query may take: some seconds.
 const MOST: u32 = 50_000;
 
-/// The work of a connection since it was last renewed.
+/// The work of a connection since the last renewal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Work(Arc<AtomicU32>);
 
 impl Work {
-    /// Interrupts what takes too much work on this connection from now on.
+    /// Interrupts every later query of this connection that exceeds the limit.
     pub async fn limit(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         Self::limit_to(MOST, connection).await
     }
@@ -27,7 +27,7 @@ impl Work {
         Ok(work)
     }
 
-    /// Lets the next query do as much.
+    /// Resets the work before the next query.
     pub fn renew(&self) {
         self.0.store(0, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Answers of trackers, good, bad and hostile.
+//! Valid, invalid and hostile responses of trackers.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What is written is read back, and nothing else is.
+//! Round trips, and invalid input.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,11 +1,11 @@
-//! The host's clock against this machine's. Never takes the time of the connection for a difference.
+//! The difference between the host's clock and this machine's. Connection time does not count as a difference.
 
 use super::{Between, Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 
-/// Seconds from which a difference is worth a look: TLS and logs suffer.
+/// Difference in seconds above which the check warns: it impairs TLS and logs.
 const WARNED: f64 = 2.0;
-/// Seconds from which certificates, tokens and leases of peers go wrong.
+/// Difference in seconds above which the check fails: it breaks certificates, tokens and peers' leases.
 const FAILED: f64 = 30.0;
 
 pub(super) fn judge(lines: &[Vec<&str>], between: Between) -> Finding {
@@ -14,7 +14,7 @@ pub(super) fn judge(lines: &[Vec<&str>], between: Between) -> Finding {
         return Finding::new(name, Skipped, "the host does not tell its time");
     };
     let (sent, heard) = (between.sent.as_duration().as_secs_f64(), between.heard.as_duration().as_secs_f64());
-    // The least difference that explains what was read, between those two moments.
+    // The smallest difference that is consistent with the host's clock and these two times.
     let (ahead, behind) = (earliest - heard, sent - latest);
     let (seconds, word) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
     let judgement = if seconds > FAILED {
@@ -27,7 +27,7 @@ pub(super) fn judge(lines: &[Vec<&str>], between: Between) -> Finding {
     Finding::new(name, judgement, format!("{seconds:.1} s {word} this machine's"))
 }
 
-/// Seconds since 1970, from and to: a `date` without `%N` tells whole ones.
+/// Returns the earliest and the latest time in seconds since 1970. A `date` without `%N` prints whole seconds.
 fn read(word: &str) -> Option<(f64, f64)> {
     let (whole, part) = word.split_once('.')?;
     let whole: u32 = whole.parse().ok()?;

@@ -1,4 +1,4 @@
-//! The containers of Compose projects. Never looks at those that somebody ran by hand (`docker compose run`).
+//! The containers of Compose projects. Ignores containers started by hand (`docker compose run`).
 
 use super::{Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Warned};
@@ -19,7 +19,7 @@ pub(super) fn judge(lines: &[Vec<&str>], projects: &BTreeSet<String>) -> Vec<Fin
     findings
 }
 
-/// PROJECT SERVICE STATE EXIT-CODE RESTARTS HEALTH, as `docker inspect` has them.
+/// Parses PROJECT SERVICE STATE EXIT-CODE RESTARTS HEALTH from `docker inspect`. Returns `None` for another project.
 fn one(project: &str, words: &[&str]) -> Option<Finding> {
     let [of, service, state, code, restarts, health] = words else { return None };
     if *of != project {

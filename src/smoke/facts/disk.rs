@@ -1,12 +1,12 @@
-//! File systems and how full they are. Never counts one twice.
+//! The usage of file systems. Counts each file system once.
 
 use super::{Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 use std::collections::BTreeMap;
 
-/// Percent of what may be used.
+/// Used percentage above which the check warns.
 const WARNED: u64 = 85;
-/// Percent from which databases stop.
+/// Used percentage above which the check fails: databases stop.
 const FAILED: u64 = 95;
 
 pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
@@ -20,7 +20,7 @@ pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
             percent if percent > WARNED => Warned,
             _ => Passed,
         };
-        // Kibibytes; a tenth of a gibibyte is enough to tell.
+        // Kibibytes to tenths of a gibibyte.
         let tenths = free.saturating_mul(10) / (1 << 20);
         Finding::new(
             format!("disk {mount}"),
@@ -31,7 +31,7 @@ pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
     disks.into_iter().map(finding).collect()
 }
 
-/// A line of `df -Pk`: FILESYSTEM KIBIBYTES USED FREE PERCENT MOUNT, of which the first and the last may hold blanks.
+/// Parses a line of `df -Pk`: FILESYSTEM KIBIBYTES USED FREE PERCENT MOUNT. FILESYSTEM and MOUNT may contain blanks.
 fn read(line: &str) -> Option<(&str, (u64, u64))> {
     let (before, rest) = line.split_once("% ")?;
     let mut words = before.split_whitespace().rev();

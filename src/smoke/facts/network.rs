@@ -1,13 +1,13 @@
-//! What loses packets of busy UDP trackers: full connection tables, and sockets that are not read fast enough. Never
-//! says which packets.
+//! Causes of packet loss on busy UDP trackers: a full conntrack table, and sockets that are not read fast enough. Does
+//! not identify the lost packets.
 
 use super::{Finding, after};
 use crate::model::verdict::Judgement::{Failed, Passed, Skipped, Warned};
 use std::collections::BTreeMap;
 
-/// Percent of the table.
+/// Percentage of the table above which the check warns.
 const WARNED: u64 = 80;
-/// Percent from which packets are lost at the next burst.
+/// Percentage of the table above which the check fails: the next burst loses packets.
 const FAILED: u64 = 95;
 
 pub(super) fn conntrack(lines: &[Vec<&str>]) -> Finding {
@@ -24,13 +24,13 @@ pub(super) fn conntrack(lines: &[Vec<&str>]) -> Finding {
     Finding::new("conntrack", judgement, format!("{count} of {most} entries, {percent} %"))
 }
 
-/// Datagrams that were lost because a socket's buffer was full, since each network came up.
+/// Returns the number of datagrams lost because a socket's buffer was full, since each network namespace was created.
 pub(super) fn datagrams(lines: &[Vec<&str>]) -> Vec<Finding> {
     let mut lost: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
     let mut names: Option<(&str, &str)> = None;
     for words in after(lines, "udp4") {
         let [place, text] = words else { continue };
-        // The kernel prints a line of names, then one of numbers.
+        // The kernel prints a line of names and then a line of numbers.
         match names.take().filter(|(of, _)| of == place) {
             Some((_, header)) => {
                 let number = header.split(' ').zip(text.split(' ')).find(|(name, _)| *name == "RcvbufErrors");

@@ -1,4 +1,4 @@
-//! Packets byte for byte, and hostile ones.
+//! Packets compared byte for byte, and hostile packets.
 
 use super::*;
 use proptest::prelude::*;
