@@ -10,7 +10,7 @@
 //! | folder | holds |
 //! |---|---|
 //! | `cli` | the command line: one file a command |
-//! | `render` | events as text, JSON, Markdown, GitHub's and JUnit's formats; the only place that prints |
+//! | `render` | events as text, JSON, Markdown, GitHub workflow commands and `JUnit` reports; the only place that prints |
 //! | `reconcile` | the engine: `observe`, `propose`, `execute`; a `session` is one environment in a run, `machine` has OpenTofu make hosts, `compare` is `plan --against` |
 //! | `plan` | the graph of steps; saved plans |
 //! | `resource` | each kind of thing on a host: the shell that reads it and the shell that changes it, as data |

@@ -242,7 +242,9 @@ fn containers_of_a_project_that_was_taken_over_are_the_new_owners() {
         let mut facts = recorded.clone();
         facts.access.claims = claims::Seen::default();
         facts.access.claims.note();
-        claims.iter().for_each(|claim| facts.access.claims.own(claim));
+        for claim in claims {
+            facts.access.claims.own(claim);
+        }
         assert!(facts.access.claims.conflict("project two/web shop--production"));
         let own = claims::own_containers(&environment, &facts).count();
         (own, claims::own_projects(&environment, &facts).len())

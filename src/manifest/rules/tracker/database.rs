@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 const FILE: &str = "tracker.db";
 
-/// Reads the section. If the section is absent, the database is an SQLite file.
+/// Reads the section. If the section is absent, the database is a file of `SQLite`.
 pub fn read(given: &Given<DatabaseSpec>, secrets: &mut Secrets, reading: &mut Reading<'_>) -> Database {
     let file = || Database::Sqlite { file: FILE.to_owned() };
     let Some(written) = &given.0 else { return file() };
