@@ -1,5 +1,5 @@
-//! What a `docker save` archive holds, told from its headers and its small JSON files. Never reads a
-//! layer, and never keeps anything between two calls.
+//! Reads what a `docker save` archive holds from its headers and its small JSON files. Reads no layer and keeps no
+//! state between calls.
 
 use super::hash;
 use super::image_name::familiar;
@@ -15,32 +15,32 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
-/// The largest entry that is taken for JSON; a configuration of thousands of layers stays below.
+/// The largest entry that is read as JSON (bytes). The configuration of an image with thousands of layers is smaller.
 const LARGEST: u64 = 8 << 20;
 
-/// All that is taken for JSON together.
+/// The largest sum of all entries that are read as JSON (bytes).
 const TOTAL: u64 = 128 << 20;
 
-/// The most entries, and the most bytes of their names together; archives of many images have thousands.
+/// The most entries, and the most bytes of their names together. Archives of many images have thousands of entries.
 const ENTRIES: usize = 200_000;
 const NAMES: usize = 16 << 20;
 
-/// The most descriptors of images that are looked at.
+/// The most image descriptors that are followed.
 const DESCRIPTORS: usize = 10_000;
 
-/// The largest headers of one entry with its long names (bytes), which are held whole.
+/// The largest headers of one entry, including its long names, which are held in memory (bytes).
 const HEADERS: u64 = 64 << 10;
 
-/// The most that an archive may be unpacked (bytes).
+/// The largest unpacked size of an archive (bytes).
 const UNPACKED: u64 = 256 << 30;
 
-/// At most so many images are named instead of one that is not there.
+/// The most images that a message lists when the wanted image is missing.
 const NAMED: usize = 10;
 
 /// Reads the archive at `path` and finds `image` in it.
 ///
 /// # Errors
-/// It cannot be read, is no image archive, is cut off, or does not hold that image.
+/// The archive cannot be read, is not an image archive, is truncated, or does not hold that image.
 pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
     let unreadable = |error: io::Error| failure(format!("{path} cannot be read")).details(error.to_string());
     let mut file = below::regular(path).map_err(unreadable)?;
@@ -61,7 +61,7 @@ pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
     Ok(Archive { image: familiar(image), path: path.to_owned(), bytes, ids, architecture })
 }
 
-/// Name of an entry → its JSON text, empty for any other entry.
+/// The entries by name: the text of an entry if it is JSON, empty for any other entry.
 type Entries = BTreeMap<String, Vec<u8>>;
 
 enum Trouble {
@@ -82,7 +82,8 @@ impl Trouble {
     }
 }
 
-/// Reads up to a place that moves on with each entry: headers beyond it are refused before they are held.
+/// A reader with a limit that moves on with each entry: headers beyond the limit are refused before they are held in
+/// memory.
 struct UpTo<'a, R> {
     inner: R,
     at: u64,
@@ -120,7 +121,7 @@ fn plain(file: File, bytes: u64) -> Result<Entries, Trouble> {
     let mut end = 0;
     let entries = archive.entries_with_seek().map_err(Trouble::NotTar)?;
     let found = collect(entries, &mut end, &limit)?;
-    // Seeking over a layer does not notice that it is not all there.
+    // Seeking over a layer does not notice a missing end of that layer.
     if end > bytes { Err(Trouble::CutOff(io::ErrorKind::UnexpectedEof.into())) } else { Ok(found) }
 }
 
@@ -129,7 +130,7 @@ fn unpacked(file: File) -> Result<Entries, Trouble> {
     let stream = flate2::read::MultiGzDecoder::new(BufReader::new(file));
     let mut archive = tar::Archive::new(UpTo::new(stream, &limit));
     let found = collect(archive.entries().map_err(Trouble::NotTar)?, &mut 0, &limit)?;
-    // The checksum stands at the end of the stream.
+    // The checksum is at the end of the stream.
     limit.set(UNPACKED);
     let rest = io::copy(&mut archive.into_inner(), &mut io::sink());
     rest.map_err(|error| match error.kind() {
@@ -143,14 +144,15 @@ fn too_large() -> Trouble {
     Trouble::Beyond(format!("it holds more than {} GiB", UNPACKED >> 30))
 }
 
-/// Every entry that may be JSON, and in `end` where the last entry ends. `limit` is how far may be read.
+/// Returns every entry, with its text if it may be JSON, and sets `end` to the end of the last entry. `limit` is the
+/// position up to which reading is allowed.
 fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cell<u64>) -> Result<Entries, Trouble> {
     let mut found = Entries::new();
     let (mut total, mut names) = (0, 0);
     loop {
         let none = *end == 0;
         let trouble = |error| Trouble::new(error, none);
-        // Up to the next entry, and its headers.
+        // Allows the padding up to the next entry, and the headers of that entry.
         limit.set(end.next_multiple_of(512) + HEADERS);
         let Some(entry) = entries.next() else { return Ok(found) };
         let mut entry = entry.map_err(trouble)?;
@@ -210,7 +212,7 @@ struct Descriptor {
     digest: String,
 }
 
-/// The ids and the architecture of `image`.
+/// Returns the ids and the architecture of `image`.
 fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>, String), Failure> {
     let Some(manifest) = entries.get("manifest.json") else {
         return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
@@ -249,28 +251,29 @@ fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>,
     Ok((ids, config.architecture))
 }
 
-/// Indexes are in each other through at most so many.
+/// The deepest nesting of indexes that is followed.
 const DEPTH: u8 = 8;
 
-/// The way from an index to the manifest of a configuration.
+/// The search for the manifest of a configuration, from an index downwards.
 struct Way<'a> {
     id: String,
     entries: &'a Entries,
-    /// Every digest visited so far: true if it leads to that manifest.
+    /// Every digest visited so far, with true if it leads to that manifest.
     known: BTreeMap<String, bool>,
     left: usize,
-    /// The digests on the way.
+    /// The digests that lead to the manifest.
     ids: Vec<String>,
 }
 
 impl Way<'_> {
-    /// Says whether a digest leads there, and notes the digests on the way; `None` where there are too many.
+    /// Returns true if a digest leads to the manifest, and records the digests in between. Returns `None` if there are
+    /// too many descriptors.
     fn leads(&mut self, from: &str, depth: u8) -> Option<bool> {
         self.left = self.left.checked_sub(1)?;
         if let Some(known) = self.known.get(from) {
             return Some(*known);
         }
-        // What leads back to itself leads nowhere.
+        // A cycle leads nowhere.
         self.known.insert(from.to_owned(), false);
         let name = format!("blobs/{}", from.replacen(':', "/", 1));
         let oci = self.entries.get(&name).map(|text| serde_json::from_slice::<Oci>(text));

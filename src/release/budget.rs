@@ -1,14 +1,14 @@
-//! The work that reading foreign files may take. Their authors are not trusted: a few lines of aliases, merges, chains or
-//! links can stand for any amount of work.
+//! A limit on the work of reading untrusted files: a few lines of aliases, merges, chains or links can expand to any
+//! amount of work.
 
 use std::cell::Cell;
 
-/// The steps for the Compose files of one application; an honest one takes thousands.
+/// The steps for the Compose files of one application. An ordinary application takes thousands.
 const STEPS: usize = 2_000_000;
-/// So many bytes that are copied are one step.
+/// The copied bytes that count as one step.
 const BYTES: usize = 16;
 
-/// The steps that may still be taken.
+/// The steps that are left.
 #[derive(Debug)]
 pub struct Budget(Cell<usize>);
 
@@ -19,23 +19,23 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Returns a budget of so many steps.
+    /// Returns a budget of `steps` steps.
     pub const fn new(steps: usize) -> Self {
         Self(Cell::new(steps))
     }
 
-    /// Takes so many steps; false where not as many are left, and from then on.
+    /// Takes `steps` steps. Returns false if fewer are left, and for every call after that.
     pub fn take(&self, steps: usize) -> bool {
         self.0.set(self.0.get().saturating_sub(steps));
         !self.is_spent()
     }
 
-    /// Takes the steps of a copy of so many bytes.
+    /// Takes the steps for a copy of `bytes` bytes.
     pub fn copy(&self, bytes: usize) -> bool {
         self.take(1 + bytes / BYTES)
     }
 
-    /// Says whether nothing is left.
+    /// Returns true if no step is left.
     pub const fn is_spent(&self) -> bool {
         self.0.get() == 0
     }

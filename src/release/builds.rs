@@ -1,5 +1,5 @@
-//! The directories that services are built from and the files that they name, as far as the Compose files say so
-//! literally. Never judges anything else of a Compose file: that is for `docker compose config` on the host.
+//! Finds the directories that services are built from and the files that Compose files name, if they are written
+//! literally. Checks nothing else in a Compose file: `docker compose config` does that on the host.
 
 use super::compose_files::within;
 use super::content::text;
@@ -17,42 +17,41 @@ use std::sync::Arc;
 /// The builds and files of the Compose files.
 #[derive(Default)]
 pub struct Scanned {
-    /// The paths of the release that builds read; an empty path is all of it.
+    /// The paths of the release that builds read. An empty path means the whole release.
     pub contexts: BTreeSet<Utf8PathBuf>,
-    /// The files that they name.
+    /// The files that the Compose files name.
     pub references: Vec<Reference>,
     /// A failure for every service that reads more than the release, and for every Compose file that is not YAML.
     pub failures: Vec<Failure>,
 }
 
-/// Files may include each other, and services extend each other, through at most so many others.
+/// The longest chain of files that include each other, and of services that extend each other.
 const DEEPEST: usize = 100;
 
-/// Reads the Compose files and what they include and extend, within the budget of `places`.
+/// Reads the Compose files and the files that they include and extend, within the budget of `places`.
 pub fn scan(directory: &Utf8Path, compose_files: &[String], files: &Files, places: &Paths<'_>) -> Scanned {
     let (read, seen, extended) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
     let beyond = BTreeSet::new();
     let mut scan = Scan { directory, files, places, read, seen, extended, beyond, found: Scanned::default() };
     let paths: Vec<Utf8PathBuf> = compose_files.iter().map(Utf8PathBuf::from).collect();
-    // The application's directory is Compose's project directory, wherever below it the files are.
+    // The application's directory is Compose's project directory, even if the Compose files are in a folder below it.
     scan.models(paths);
     scan.found
 }
 
-/// Whether a build's context is a URL, as Docker tells it.
+/// Returns true if the context of a build is a URL, by the same test as Docker's.
 #[must_use]
 pub fn is_remote(context: &str) -> bool {
     context.contains("://") || ["git@", "github.com/"].iter().any(|prefix| context.starts_with(prefix))
 }
 
-/// Whether a URL of a Git repository names a commit, which cannot move.
+/// Returns true if the URL of a Git repository names a commit, which cannot move.
 #[must_use]
 pub fn pinned(url: &str) -> bool {
     let commit = url.split_once('#').map_or("", |(_, reference)| reference.split(':').next().unwrap_or_default());
     commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// One file that was read.
 struct Document {
     path: Utf8PathBuf,
     text: Arc<str>,
@@ -60,12 +59,12 @@ struct Document {
     tree: Tree,
 }
 
-/// What a service is built from.
+/// The place that a service is built from.
 struct Site {
     document: Rc<Document>,
-    /// Its context as written, where it stands, and the directory it is relative to.
+    /// The context as written, its position in the file, and the directory it is relative to.
     context: Option<(String, Place, Utf8PathBuf)>,
-    /// Whether it reads more than its context.
+    /// True if the build reads more than its context.
     wide: bool,
 }
 
@@ -82,7 +81,7 @@ struct Scan<'a> {
 }
 
 impl Site {
-    /// The same, with what it does not say itself.
+    /// Returns this site, completed from the site in an earlier file.
     fn over(self, under: Self) -> Self {
         let wide = self.wide || under.wide;
         if self.context.is_some() { Self { wide, ..self } } else { Self { wide, ..under } }
@@ -90,7 +89,7 @@ impl Site {
 }
 
 impl Scan<'_> {
-    /// Compose models: these files, then what they include.
+    /// Reads Compose models: the given files, then the files that they include.
     fn models(&mut self, paths: Vec<Utf8PathBuf>) {
         let mut waiting = vec![(paths, Utf8PathBuf::new(), 0)];
         while let Some((mut paths, base, depth)) = waiting.pop() {
@@ -106,7 +105,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Says once of a Compose file that it goes beyond a bound.
+    /// Adds a failure for a Compose file that exceeds a limit, once for each file.
     fn refuse(&mut self, path: &Utf8Path, why: &str, hint: &str) {
         if self.beyond.insert(path.to_owned()) {
             let failure = invalid(format!("{} {why}", self.directory.join(path)));
@@ -114,7 +113,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Says whether work is left after `path` was looked at; else, once, that there is none.
+    /// Returns true if the budget is not spent after reading `path`. Otherwise adds a failure, once.
     fn goes_on(&mut self, path: &Utf8Path) -> bool {
         let spent = self.places.budget.is_spent();
         if spent && self.beyond.is_empty() {
@@ -124,8 +123,8 @@ impl Scan<'_> {
         !spent
     }
 
-    /// One Compose model: files laid over each other; returns what they include. `base` is the directory its
-    /// paths are relative to.
+    /// Reads one Compose model, which is several files merged in order, and returns the files that it includes. `base`
+    /// is the directory that its paths are relative to.
     fn model(&mut self, paths: &[Utf8PathBuf], base: &Utf8Path) -> Vec<(Vec<Utf8PathBuf>, Utf8PathBuf)> {
         let mut sites: BTreeMap<String, Site> = BTreeMap::new();
         let mut included = Vec::new();
@@ -160,7 +159,7 @@ impl Scan<'_> {
         included
     }
 
-    /// Notes the files that a Compose file names, and those that the services it extends name.
+    /// Records the files that a Compose file names, and those in the files that its services extend.
     fn refer(&mut self, document: Rc<Document>, base: Utf8PathBuf) {
         let mut waiting = vec![(document, base)];
         while let Some((document, base)) = waiting.pop() {
@@ -172,7 +171,7 @@ impl Scan<'_> {
                         continue;
                     }
                 };
-                // Each is compared with each file of the release.
+                // Each name is compared with each file of the release.
                 self.places.budget.take(named.len() * (1 + self.files.len() / 64));
                 let extended = named.iter().filter(|one| one.role == Role::Extended).filter_map(Reference::path);
                 for path in extended {
@@ -190,14 +189,14 @@ impl Scan<'_> {
         }
     }
 
-    /// The failure of a text that is no name of a file.
+    /// Returns the failure for a text that cannot be the name of a file.
     fn no_name(&self, document: &Document, id: Id, why: &str) -> Failure {
         let source = (!document.secret).then(|| Arc::clone(&document.text));
         let at = self.location(&document.path, document.tree.node(id).place.clone(), source);
         invalid(format!("The name of a file in {} {why}", at.file)).at(at).hint("Name the file itself")
     }
 
-    /// Where a service, or one that it extends, says `build:`.
+    /// Finds the `build:` of a service, or of a service that it extends.
     fn site(&mut self, document: &Rc<Document>, base: &Utf8Path, service: Id) -> Option<Site> {
         let mut seen = BTreeSet::new();
         let (mut document, mut base, mut service) = (Rc::clone(document), base.to_owned(), service);
@@ -232,7 +231,7 @@ impl Scan<'_> {
         None
     }
 
-    /// Reads a `build:` section; `None` if it is empty.
+    /// Reads a `build:` section. Returns `None` if the section is empty.
     fn built(&self, document: &Rc<Document>, base: &Utf8Path, build: Id) -> Option<Site> {
         let tree = &document.tree;
         let empty = tree.is_null(build) || tree.has_tag(build, RESET);
@@ -243,8 +242,8 @@ impl Scan<'_> {
         (!empty).then(|| Site { document: Rc::clone(document), context, wide })
     }
 
-    /// A file of the release as YAML; `None` where it is none, is not known yet or does not parse, which
-    /// is reported once.
+    /// Returns a file of the release as YAML. Returns `None` if the file is missing, its content is not known yet or it
+    /// does not parse; a parse error is reported once.
     fn document(&mut self, path: &Utf8Path) -> Option<Rc<Document>> {
         if let Some(known) = self.read.get(path) {
             return known.clone();
@@ -274,7 +273,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The part of the release that a build reads; none where it reads a commit.
+    /// Returns the part of the release that a build reads, or `None` if the build reads a Git commit.
     fn place(&self, service: &str, site: &Site) -> Result<Option<Utf8PathBuf>, Failure> {
         let all = Some(Utf8PathBuf::new());
         let Some((context, place, base)) = site.context.as_ref().filter(|(context, ..)| !context.contains('$')) else {
@@ -312,12 +311,12 @@ const RESET: &str = "!reset";
 
 const RENDERED: &str = "The place is in the rendered text, which deployer render writes; mend its template";
 
-/// Whether a node takes the place of what the files before it said.
+/// Returns true if a node replaces the same node of the earlier files.
 fn replaces(tree: &Tree, id: Id) -> bool {
     tree.has_tag(id, RESET) || tree.has_tag(id, "!override")
 }
 
-/// The services of one document; what it takes away from the files before it leaves `sites`.
+/// Returns the services of one document, and removes from `sites` the services that the document replaces or resets.
 fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(String, Id)> {
     let Some((_, services)) = tree.get(root, "services") else { return Vec::new() };
     if replaces(tree, services) {
@@ -336,7 +335,8 @@ fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(S
     kept
 }
 
-/// The files of one `include:` entry, and the directory their paths are relative to. Those whose names are not known are left out.
+/// Returns the files of one `include:` entry and the directory their paths are relative to. Files whose names are not
+/// known are omitted.
 fn inclusion(tree: &Tree, id: Id, base: &Utf8Path, places: &Paths<'_>) -> (Vec<Utf8PathBuf>, Utf8PathBuf) {
     let named = |id: Id| places.known(tree.text(id)?, base);
     let paths = tree.get(id, "path").map_or(id, |(_, path)| path);

@@ -1,5 +1,5 @@
-//! The files of a Docker Compose application: the user's own directory, its templates rendered, its `.env` completed.
-//! Never contacts a host.
+//! Builds the files of a Docker Compose application from the user's own directory: renders its templates and completes
+//! its `.env`. Contacts no host.
 
 use super::content::text;
 use super::interpolation::Values;
@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// The release that the directory makes, without archives and logins.
+/// Returns the release of the application's directory, without archives and registry logins.
 pub fn files(
     compose: &Compose,
     application: &Application,
@@ -73,8 +73,8 @@ pub fn files(
     Ok(Release { files, compose_files, builds: scanned.contexts, sources, ..Release::default() })
 }
 
-/// Replaces every `NAME.tera` by the `NAME` it renders to, and returns their texts. Only their owner may read those with
-/// a secret, unless the manifest lists them as readable.
+/// Replaces every `NAME.tera` by its rendered `NAME`, and returns the texts of the templates. A rendered file with a
+/// secret is readable only by its owner, unless the manifest lists it as readable.
 fn render(
     compose: &Compose,
     files: &mut Files,
@@ -121,12 +121,12 @@ fn render(
     if failures.is_empty() { Ok(sources) } else { Err(failures) }
 }
 
-/// The file that a template becomes.
+/// Returns the path of the file that a template is rendered to.
 fn result(name: &str) -> Utf8PathBuf {
     name.strip_suffix(template::SUFFIX).unwrap_or(name).into()
 }
 
-/// The `.env` of the release: the manifest's variables over the application's own file.
+/// Returns the `.env` of the release: the application's own file with the manifest's variables merged over it.
 fn env_text(
     directory: &Utf8Path,
     own: Option<&str>,

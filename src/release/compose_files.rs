@@ -1,5 +1,5 @@
-//! Which Compose files an application has, named or found as docker compose finds them, and which other files Compose parses with
-//! them. Never reads one.
+//! Determines the Compose files of an application, either named or found by the rules of docker compose, and the other
+//! files that Compose parses with them. Reads none of these files.
 
 use super::references::Reference;
 use super::tree::Tree;
@@ -11,23 +11,24 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 
-/// In the order docker compose prefers them.
+/// The names of a Compose file, in docker compose's order of preference.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/// The first of these is laid over the file found, whichever that is.
+/// The names of an override file. The first one that exists is merged over the Compose file, whatever the name of that
+/// file.
 const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 
-/// More Compose files than these are no application.
+/// The most Compose files of one application.
 const MOST: usize = 1000;
-/// At most so many files are named instead of one that is not there.
+/// The most existing files that a hint lists when a named file is missing.
 const NEAR: usize = 10;
 
-/// The files asked for: by the manifest, else by `COMPOSE_FILE` among the variables or in the
-/// application's own `.env`; empty where nobody names any.
+/// Returns the files named by the manifest, otherwise by `COMPOSE_FILE` among the variables or in the application's own
+/// `.env`. The result is empty if none are named.
 ///
 /// # Errors
-/// A `COMPOSE_FILE` that only Compose could resolve.
+/// `COMPOSE_FILE` contains variables, which only Compose can resolve.
 pub fn wanted(
     compose: &Compose,
     own_env: Option<&str>,
@@ -46,10 +47,10 @@ pub fn wanted(
     Ok(list.split(&separator).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
-/// The paths of the files asked for, or of those docker compose would take.
+/// Returns the paths of the wanted files, or of the files that docker compose finds by default.
 ///
 /// # Errors
-/// Every one that is not among the files of the release; none at all.
+/// A wanted file is missing from the release (one failure each), or there is no Compose file at all.
 pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree) -> Result<Vec<String>, Vec<Failure>> {
     if wanted.is_empty() {
         let first = |names: [&'static str; 4]| names.into_iter().find(|name| files.contains_key(Utf8Path::new(*name)));
@@ -95,8 +96,8 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
     if failures.is_empty() { Ok(found) } else { Err(failures) }
 }
 
-/// Returns what a file is to Compose, as the end of a sentence, if Compose parses it with these Compose files, which name `references`:
-/// directly or through others. A name with a variable that is not known stands for all that it may mean.
+/// Returns the role of a file, as the end of a sentence, if Compose parses it with these Compose files directly or
+/// through the files in `references`. A name with an unknown variable covers every file that it may mean.
 pub fn parsed(path: &Utf8Path, compose_files: &[String], references: &[Reference]) -> Option<&'static str> {
     if path == ENV {
         return Some("the file of Compose's variables");
@@ -107,14 +108,15 @@ pub fn parsed(path: &Utf8Path, compose_files: &[String], references: &[Reference
     references.iter().filter(|one| one.covers(path)).find_map(|one| one.role.parsed())
 }
 
-/// The failure of a Compose file that is there and not sent.
+/// Returns the failure for a Compose file that exists but is not sent.
 fn left_out(directory: &Utf8Path, path: &Utf8Path, tree: &Tree) -> Option<Failure> {
     let why = tree.why_left_out(path).filter(|_| directory.join(path).is_file())?;
     let message = format!("The Compose file {path} is not sent: {}", why.phrase());
     Some(invalid(message).hint(why.advice(path)))
 }
 
-/// `path` as seen from `base`, without `.` and `..`; `None` where it leads out of the application.
+/// Returns `path` relative to the application, resolved against `base` without `.` and `..`, or `None` if it is outside
+/// the application.
 pub fn within(base: &Utf8Path, path: &Utf8Path) -> Option<Utf8PathBuf> {
     let mut clean = Utf8PathBuf::new();
     for part in base.join(path).components() {
@@ -136,7 +138,7 @@ fn setting(key: &str, own_env: Option<&str>, values: &BTreeMap<String, Variable>
     if let Some(variable) = values.get(key) {
         return variable.value.as_ref().map(|value| value.expose_secret().to_owned());
     }
-    // One that does not parse is reported where it is merged, or by Compose.
+    // A `.env` that does not parse is reported by `dotenv::merge`, or by Compose.
     let statements = dotenv::statements(own_env?).ok()?;
     let last = statements.into_iter().rev().find(|statement| statement.key == key)?;
     last.value.map(str::to_owned)

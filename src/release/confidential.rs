@@ -1,5 +1,5 @@
-//! The secrets that come with an application's own files: files that are secret as a whole, and variables of `.env`
-//! files that hold credentials by their names or as part of an address. Never resolves anything.
+//! Finds the secrets in an application's own files: files that are secret as a whole, and variables of `.env` files
+//! whose names mark them as credentials or whose values are addresses with a password. Resolves no secret.
 
 use super::Files;
 use super::dotenv;
@@ -7,14 +7,14 @@ use super::sent::{Content, File};
 use camino::Utf8Path;
 use secrecy::SecretString;
 
-/// Longer files hold data, not credentials.
+/// The largest file that is searched (bytes). Larger files hold data, not credentials.
 const LONGEST: u64 = 64 * 1024;
-/// Shorter values are words that other texts use, too.
+/// The shortest value that is a secret (bytes). Shorter values are words that occur in other texts, too.
 const SHORTEST: usize = 8;
-/// Parts of names of variables whose values are credentials.
+/// Parts of the names of variables whose values are credentials.
 const NAMES: [&str; 8] = ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH", "SALT"];
 
-/// Returns the secrets in files of an application, besides the manifest's variables.
+/// Returns the secrets in an application's files. The manifest's variables are not included.
 pub fn of(files: &Files) -> Vec<SecretString> {
     let small = files.iter().filter(|(_, file)| file.bytes <= LONGEST);
     small.flat_map(|(path, file)| in_file(path, file)).collect()
@@ -25,19 +25,19 @@ fn in_file(path: &Utf8Path, file: &File) -> Vec<SecretString> {
     if !(file.secret || is_env) {
         return Vec::new();
     }
-    // A file that cannot be read is a failure when it is sent.
+    // A file that cannot be read is reported when it is sent.
     let Some(text) = file.read(LONGEST).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
         return Vec::new();
     };
     let mut secrets = in_variables(&text);
-    // What is rendered is mostly no secret, and what is in it is known.
+    // A rendered file is mostly not secret, and its secrets are already known.
     if file.secret && !is_env && matches!(file.content, Content::Path(_)) {
         secrets.push(text.trim_end().into());
     }
     secrets
 }
 
-/// Returns the values of variables that are credentials, also in a file that has wrong lines.
+/// Returns the values of variables that are credentials. Lines that do not parse are skipped.
 fn in_variables(text: &str) -> Vec<SecretString> {
     let mut secrets = Vec::new();
     let each_line = |_| text.lines().filter_map(|line| dotenv::statements(line).ok()).flatten().collect();
@@ -53,7 +53,7 @@ fn in_variables(text: &str) -> Vec<SecretString> {
     secrets.into_iter().map(SecretString::from).collect()
 }
 
-/// The password in an address of the form `SCHEME://USER:PASSWORD@HOST`.
+/// Returns the password in an address of the form `SCHEME://USER:PASSWORD@HOST`.
 fn password(address: &str) -> Option<&str> {
     let (_, rest) = address.split_once("://")?;
     let (login, _) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;

@@ -1,5 +1,5 @@
-//! Reads the content of a release's files: whole where it is small, else as a stream that is checked against what was
-//! recorded. Never follows a link and never holds a large file.
+//! Reads the content of a release's files: small files into memory, other files as a stream that is checked against the
+//! recorded length and digest. Follows no link and holds no large file in memory.
 
 use super::invalid;
 use super::sent::{Content, File, Place};
@@ -10,14 +10,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
-/// The largest file that is read as a text: a template, a Compose file, a file of variables.
+/// The largest file that is read as text (bytes): a template, a Compose file or a file of variables.
 pub const LARGEST_TEXT: u64 = 16 << 20;
 
 impl File {
-    /// Reads the content, where it has at most `limit` bytes.
+    /// Reads the content if it has at most `limit` bytes.
     ///
     /// # Errors
-    /// `FileTooLarge`, or why it cannot be read.
+    /// `FileTooLarge`, or the error of reading the file.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         match &self.content {
             Content::Bytes(bytes) if bytes.len() as u64 <= limit => Ok(bytes.to_vec()),
@@ -26,10 +26,11 @@ impl File {
         }
     }
 
-    /// The content as it was when the release was loaded: reading ends with an error where it is another one by now.
+    /// Returns the content as it was when the release was loaded. Reading ends with an error if the content has changed
+    /// since then.
     ///
     /// # Errors
-    /// A content that is not known or cannot be opened; `path` names it.
+    /// The content is not known or cannot be opened. The error names `path`.
     pub fn checked(&self, path: &Utf8Path) -> io::Result<Checked<'_>> {
         let Some(recorded) = self.sha256 else {
             return Err(refused(format!("{path} needs a value that could not be resolved")));
@@ -42,7 +43,7 @@ impl File {
     }
 }
 
-/// A content on its way, checked against its recorded length and digest.
+/// A content that is being read, checked against its recorded length and digest.
 pub struct Checked<'a> {
     inner: Box<dyn Read + 'a>,
     path: Utf8PathBuf,
@@ -69,25 +70,25 @@ impl Read for Checked<'_> {
 }
 
 impl Place {
-    /// Opens the file, if it is still a regular one without a link on the way.
+    /// Opens the file if it is still a regular file and no part of its path is a link.
     pub fn open(&self) -> io::Result<std::fs::File> {
         below::open(&self.root, &self.path)
     }
 
-    /// Reads the file, where it has at most `limit` bytes.
+    /// Reads the file if it has at most `limit` bytes.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         bounded::whole(self.open()?, limit)
     }
 }
 
-/// A file's content as text.
+/// Returns a file's content as text.
 pub(super) fn text(directory: &Utf8Path, path: &Utf8Path, file: &File) -> Result<String, Failure> {
     let full = directory.join(path);
     let bytes = file.read(LARGEST_TEXT).map_err(|error| unreadable(&full, &error))?;
     String::from_utf8(bytes).map_err(|_| invalid(format!("{full} is not UTF-8 text")))
 }
 
-/// The failure of a text that cannot be read.
+/// Returns the failure for a text that cannot be read.
 pub(super) fn unreadable(full: &Utf8Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::FileTooLarge {
         let message = format!("{full} is larger than {} MiB, the most that is read as text", LARGEST_TEXT >> 20);

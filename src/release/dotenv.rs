@@ -1,8 +1,8 @@
-//! The `.env` file as Docker Compose reads it: taken apart into statements, merged with the manifest's
-//! variables. Never interpolates, never changes a line it keeps.
+//! Parses the `.env` file with the rules of Docker Compose, and merges it with the manifest's variables. Interpolates
+//! nothing and keeps every other line unchanged.
 //!
-//! The grammar is that of compose-go's `dotenv` package: `[export] KEY=VALUE` or `KEY: VALUE`, a value
-//! bare (to the end of the line), in single or in double quotes (over several lines), or `KEY` alone.
+//! The grammar is that of compose-go's `dotenv` package: `[export] KEY=VALUE` or `KEY: VALUE`, or `KEY` alone. A value
+//! is unquoted (to the end of the line), or in single or double quotes (over several lines).
 
 use super::invalid;
 use crate::model::failure::{Failure, Location};
@@ -17,41 +17,41 @@ use std::ops::Range;
 pub struct Statement<'a> {
     /// The key.
     pub key: &'a str,
-    /// The value as it stands between its quotes; `None` for a key alone, which Compose takes from its
-    /// own environment.
+    /// The text between the quotes of the value; `None` for a key alone, whose value Compose takes from its own
+    /// environment.
     pub value: Option<&'a str>,
-    /// All of its lines, the line break included.
+    /// The byte range of all its lines, including the line break.
     pub lines: Range<usize>,
 }
 
-/// What is wrong with a file or a variable; never quotes a value.
+/// A problem in a file or in a variable. Its message quotes no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line of the file, counted from 1; `None` where a variable of the manifest is at fault.
+    /// Line of the file, counted from 1; `None` if the problem is in a variable of the manifest.
     pub line: Option<usize>,
-    /// The sentence.
+    /// The message, one sentence.
     pub message: String,
 }
 
 impl Problem {
-    /// The failure to report for the file at `path`.
+    /// Returns the failure to report for the file at `path`.
     pub fn into_failure(self, path: &Utf8Path) -> Failure {
         let Some(line) = self.line else {
             return invalid(self.message).hint("Mend it in the manifest: application.compose.variables");
         };
         let file = path.to_string();
-        // No source text: such a file holds secrets.
+        // There is no source text, because the file holds secrets.
         invalid(format!("{path} cannot be merged with the manifest's variables: {}", self.message))
             .at(Location { file, line, column: 1, span: None, source: None })
             .hint("Write KEY=VALUE on each line; comments begin with #")
     }
 }
 
-/// The text of the merged file: the variables first, so that what `own` interpolates finds them, then
-/// `own` as it stands without the statements that a variable replaces. `None` where a value is not known.
+/// Returns the text of the merged file: the variables first, so that interpolation in `own` finds them, then `own`
+/// without the statements that a variable replaces. Returns `None` if the value of a variable is not known.
 ///
 /// # Errors
-/// A variable that no `.env` file can carry; an `own` that Compose would not read either.
+/// A `.env` file cannot hold a variable, or Compose could not read `own` either.
 pub fn merge(own: &str, variables: &BTreeMap<String, Variable>) -> Result<Option<String>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut merged = Some(String::new());
@@ -84,7 +84,7 @@ pub fn merge(own: &str, variables: &BTreeMap<String, Variable>) -> Result<Option
     if problems.is_empty() { Ok(merged) } else { Err(problems) }
 }
 
-/// A value in the one form that Compose reads back byte for byte.
+/// Returns a value in double quotes and escaped, which Compose reads back byte for byte.
 pub fn quoted(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     text.push('"');
@@ -102,7 +102,7 @@ pub fn quoted(value: &str) -> String {
     text
 }
 
-/// The statements of a file, in order.
+/// Returns the statements of a file, in order.
 ///
 /// # Errors
 /// The first line that Compose would refuse.
@@ -130,7 +130,8 @@ pub fn statements(text: &str) -> Result<Vec<Statement<'_>>, Problem> {
         } else {
             (None, name_end)
         };
-        // What follows a closing quote on its line may be a comment, or another statement, which stays.
+        // The text after a closing quote may be a comment, which belongs to the statement, or another statement, which
+        // does not.
         let behind = text[end..].trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
         let blank = text.len() - end - behind.len();
         let end = match behind.chars().next() {
@@ -144,7 +145,7 @@ pub fn statements(text: &str) -> Result<Vec<Statement<'_>>, Problem> {
     Ok(found)
 }
 
-/// The start of the next statement: behind white space and comments.
+/// Returns the start of the next statement, after white space and comments.
 fn next_start(text: &str, mut at: usize) -> Option<usize> {
     loop {
         at += text[at..].find(|c: char| !c.is_whitespace())?;
@@ -161,7 +162,7 @@ fn after_export(text: &str) -> usize {
     if trimmed.len() == rest.len() { 0 } else { text.len() - trimmed.len() }
 }
 
-/// A value at the start of `text`, without its quotes, and where it ends.
+/// Returns the value at the start of `text`, without its quotes, and the offset of its end.
 fn value(text: &str) -> Option<(&str, usize)> {
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
         let line = &text[..text.find('\n').unwrap_or(text.len())];
@@ -180,7 +181,7 @@ fn value(text: &str) -> Option<(&str, usize)> {
     None
 }
 
-/// White space within a line.
+/// Returns true for white space within a line.
 fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{a0}')
 }

@@ -1,23 +1,23 @@
-//! Digests of contents, which are read block by block. Never holds more than one block.
+//! Digests of contents, which are read block by block. Holds at most one block in memory.
 
 use super::left_out;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
-/// Bytes that are read at once.
+/// Bytes of one read.
 const BLOCK: usize = 128 * 1024;
 
-/// The SHA-256 of bytes in memory.
+/// Returns the SHA-256 of bytes in memory.
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// The SHA-256 of a stream, read block by block.
+/// Returns the SHA-256 of a stream, read block by block.
 pub fn digest_of(stream: impl Read) -> io::Result<[u8; 32]> {
     read(stream).map(|(sha256, ..)| sha256)
 }
 
-/// Reads a stream to its end: its SHA-256, its length, and whether it begins like a private key.
+/// Reads a stream to its end. Returns its SHA-256, its length, and true if it begins like a private key.
 pub(super) fn read(mut stream: impl Read) -> io::Result<([u8; 32], u64, bool)> {
     let mut hasher = Sha256::new();
     let mut block = vec![0; BLOCK];

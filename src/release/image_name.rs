@@ -1,7 +1,7 @@
-//! Names of images, as Docker reads them. Never looks at what carries the name.
+//! Names of images, parsed by Docker's rules. Reads no image.
 
-/// An image's name as Docker shows it: the registry and `library/` left out where they are Docker's own,
-/// the tag `latest` where none is given. Two names mean one image where this is equal.
+/// Returns an image's name in the form that Docker shows: without the registry and `library/` if they are Docker's own,
+/// and with the tag `latest` if it has none. Two names mean the same image if their results are equal.
 /// Source: the reference grammar of the distribution project, `ParseNormalizedNamed`.
 pub fn familiar(name: &str) -> String {
     let (domain, rest) = match name.split_once('/') {
@@ -16,7 +16,7 @@ pub fn familiar(name: &str) -> String {
     if own { format!("{rest}{tag}") } else { format!("{domain}/{rest}{tag}") }
 }
 
-/// The host of the registry that an image is pulled from.
+/// Returns the host of the registry that an image is pulled from.
 pub fn registry(name: &str) -> &str {
     match name.split_once('/') {
         Some((first, _)) if is_domain(first) && first != "index.docker.io" => first,

@@ -1,40 +1,41 @@
-//! Variables in a text of a Compose file, as far as their values are in the release's `.env`. A value that is not known
-//! becomes a wildcard: the result says which paths the text may mean.
+//! Interpolates variables in a text of a Compose file with the values in the release's `.env`. A value that is not
+//! known becomes a wildcard, so that the result covers every path that the text may mean.
 
 use super::dotenv;
 use std::collections::BTreeMap;
 
-/// Variables in the defaults of variables: more of them in each other are no path (`${A:-${B:-c}}` are two).
+/// The deepest nesting of variables in the defaults of variables (`${A:-${B:-c}}` has two levels). A deeper text is not
+/// a path.
 const DEEPEST: usize = 32;
-/// A longer text names no file (bytes).
+/// The longest text that can name a file (bytes).
 const LONGEST: usize = 16 << 10;
 
-/// The values that Compose finds in `.env`. A value that is made from others is not among them.
+/// The values that Compose finds in `.env`. A value that contains other variables is not known.
 #[derive(Default)]
 pub struct Values(BTreeMap<String, Option<String>>);
 
 /// The possible results of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Text {
-    /// This.
+    /// The exact text.
     Known(String),
-    /// Anything that this glob matches.
+    /// Any text that this glob matches.
     Glob(String),
 }
 
 impl Values {
-    /// The values of a file; of one whose content is not known, none.
+    /// Returns the values of a file, or no values if its content is not known.
     pub fn of(env: Option<&str>) -> Self {
         let statements = env.and_then(|text| dotenv::statements(text).ok()).unwrap_or_default();
         let value = |text: &str| (!text.contains(['$', '\\'])).then(|| text.to_owned());
         Self(statements.into_iter().map(|one| (one.key.to_owned(), one.value.and_then(value))).collect())
     }
 
-    /// Puts values in place of variables.
+    /// Replaces variables by their values.
     ///
     /// # Errors
-    /// The text, or its result, is longer or deeper than any that names a file; the reason is the end of a sentence
-    /// about it.
+    /// The text or its result is longer or more deeply nested than any that names a file. The reason is the end of a
+    /// sentence about the text.
     pub fn fill(&self, text: &str) -> Result<Text, String> {
         let mut parts = Parts { found: Vec::new(), room: LONGEST };
         if text.len() > LONGEST {
@@ -49,7 +50,7 @@ impl Values {
         Ok(Text::Glob(parts.iter().map(glob).collect()))
     }
 
-    /// Finds the parts of a text that is `depth` variables deep.
+    /// Adds the parts of a text that is nested in `depth` variables.
     fn parts(&self, mut rest: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         if depth > DEEPEST {
             return Err(format!("has more than {DEEPEST} variables in each other"));
@@ -73,7 +74,7 @@ impl Values {
         parts.add(Some(rest))
     }
 
-    /// `NAME`, `NAME:-default`, `NAME-default`, `NAME:+other`, `NAME+other`, `NAME:?message` or `NAME?message`.
+    /// Adds `NAME`, `NAME:-default`, `NAME-default`, `NAME:+other`, `NAME+other`, `NAME:?message` or `NAME?message`.
     fn braced(&self, text: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         let (name, rest) = text.split_at(name_end(text));
         let (empty_counts, operator) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
@@ -95,11 +96,10 @@ impl Values {
     }
 }
 
-/// The parts of a text.
 struct Parts {
-    /// `None` is one that is not known.
+    /// The parts; `None` for one that is not known.
     found: Vec<Option<String>>,
-    /// How many bytes may still come.
+    /// The bytes that may still be added.
     room: usize,
 }
 
@@ -115,12 +115,12 @@ fn too_long() -> String {
     format!("is longer than {} KiB", LONGEST >> 10)
 }
 
-/// Where a name ends.
+/// Returns the offset of the end of a name.
 fn name_end(text: &str) -> usize {
     text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len())
 }
 
-/// Where the brace that was opened before `text` is closed.
+/// Returns the offset of the brace that closes the one before `text`.
 fn closing(text: &str) -> usize {
     let mut depth = 1;
     for (at, character) in text.char_indices() {

@@ -1,6 +1,5 @@
-//! Which files of a directory are not sent: those that deployer and Git keep for themselves, those that
-//! `.deployerignore` names, and private material that nobody asked to send. `.dockerignore` is not read: it belongs to
-//! builds.
+//! The files of a directory that are not sent: files that belong to deployer or Git, files that `.deployerignore`
+//! names, and private files that nobody asked to send. `.dockerignore` is not read, because it belongs to builds.
 
 use super::invalid;
 use crate::io::below;
@@ -13,28 +12,28 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::io;
 use std::path::Path;
 
-/// The user's own rules, in the syntax of `.gitignore`.
+/// The name of the file with the user's own rules, in the syntax of `.gitignore`.
 pub const FILE: &str = ".deployerignore";
 
-/// Rules that lie under the user's own: `!PATH` there sends one of these.
+/// Rules with a lower precedence than the user's own: `!PATH` there sends a file that matches one of these.
 const BUILT_IN: [&str; 5] = ["/.deployerignore", ".env.local", ".env.*.local", "*.tfstate", "*.tfstate.*"];
 
-/// The largest file of rules that is read.
+/// The largest file of rules that is read (bytes).
 const LARGEST: u64 = 1 << 20;
 
-/// Why something is left out.
+/// The reason why a file is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// By `.deployerignore`.
+    /// `.deployerignore` matches it.
     Ignored,
-    /// By a built-in rule.
+    /// A built-in rule matches it.
     BuiltIn,
     /// It belongs to Git or deployer, or the manifest reads a secret from it.
     Never,
 }
 
 impl Why {
-    /// Completes "PATH is not sent: …".
+    /// Returns the end of the sentence "PATH is not sent: …".
     pub const fn phrase(self) -> &'static str {
         match self {
             Self::Ignored => "it matches .deployerignore",
@@ -45,7 +44,7 @@ impl Why {
         }
     }
 
-    /// A hint to send `path` anyway.
+    /// Returns a hint about sending `path` anyway.
     pub fn advice(self, path: &Utf8Path) -> String {
         match self {
             Self::Ignored | Self::BuiltIn => format!("Add !{path} to {FILE} to send it"),
@@ -58,10 +57,10 @@ impl Why {
 pub struct Rules(Gitignore);
 
 impl Rules {
-    /// The built-in rules, and those in the directory's `.deployerignore`.
+    /// Returns the built-in rules and the rules in the directory's `.deployerignore`.
     ///
     /// # Errors
-    /// Each line that is not a pattern; a file that cannot be read.
+    /// A line is not a pattern (one failure each), or the file cannot be read.
     pub fn of(directory: &Utf8Path, root: &Utf8Path) -> Result<Self, Vec<Failure>> {
         let file = directory.join(FILE);
         let text = match read(root) {
@@ -75,13 +74,13 @@ impl Rules {
         let mut builder = GitignoreBuilder::new("");
         let mut failures = Vec::new();
         for pattern in BUILT_IN {
-            // A built-in rule is a valid pattern; `built_in_rules_are_patterns` holds that.
+            // Every built-in rule is a valid pattern: tested by `built_in_rules_are_patterns`.
             let _ = builder.add_line(None, pattern);
         }
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             if let Err(error) = builder.add_line(Some(FILE.into()), line) {
                 let at = Location { file: file.to_string(), line: index + 1, column: 1, span: None, source: None };
-                // A link may lead to a file that is secret.
+                // The line is not quoted if the file is a link, because a link may lead to a secret file.
                 let failure = if file.is_symlink() {
                     invalid(format!("Line {} of {file} is not a pattern", index + 1))
                 } else {
@@ -97,7 +96,7 @@ impl Rules {
         }
     }
 
-    /// Why one entry of a directory that is sent is left out, if it is.
+    /// Returns the reason why one entry of a directory that is sent is left out, or `None`.
     pub fn verdict(&self, path: &Path, is_directory: bool) -> Option<Why> {
         if path.file_name().is_some_and(|name| OURS.iter().any(|ours| name == *ours)) {
             return Some(Why::Never);
@@ -105,7 +104,7 @@ impl Rules {
         of(&self.0.matched(path, is_directory))
     }
 
-    /// Why a path is left out, by itself or by a directory above it.
+    /// Returns the reason why a path or a directory above it is left out, or `None`.
     pub fn verdict_below(&self, path: &Utf8Path, is_directory: bool) -> Option<Why> {
         if belongs_to_us(path) {
             return Some(Why::Never);
@@ -113,7 +112,7 @@ impl Rules {
         of(&self.0.matched_path_or_any_parents(path, is_directory))
     }
 
-    /// Says whether `!PATH` asks to send it.
+    /// Returns true if `!PATH` asks to send the file.
     pub fn is_asked_for(&self, path: &Utf8Path) -> bool {
         self.0.matched_path_or_any_parents(path, false).is_whitelist()
     }
@@ -135,7 +134,8 @@ fn read(root: &Utf8Path) -> io::Result<String> {
     io::read_to_string(&*bounded::whole(below::open(root, below)?, LARGEST)?)
 }
 
-/// Tells private keys by how a file begins: PEM of any kind, alone or after a certificate, and those of other programs.
+/// Returns true if a file begins like a private key: PEM of any kind, alone or after a certificate, or the format of
+/// another program.
 pub fn is_private_key(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start);
     let text = text.trim_start_matches('\u{feff}').trim_start();
