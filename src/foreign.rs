@@ -1,4 +1,4 @@
-//! Parsers of foreign input that nothing outside their modules calls, for `tests/fuzz`. No part of the interface.
+//! Parsers of foreign input that nothing outside their modules calls, for `tests/fuzz`. Not a part of the interface.
 
 use crate::io::ssh::script::Marks;
 use crate::io::ssh::settings::Settings;

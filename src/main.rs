@@ -1,4 +1,4 @@
-//! Parses the arguments, runs the command, returns its exit code. Never does anything else.
+//! Parses the arguments, runs the command, returns its exit code.
 
 fn main() -> std::process::ExitCode {
     deployer::cli::main()

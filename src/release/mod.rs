@@ -1,4 +1,4 @@
-//! From the manifest's application section to the files and images of a release. Never contacts a host.
+//! Turns the manifest's application section into the files and images of a release. Contacts no host.
 
 pub mod archive;
 pub mod builds;
@@ -37,13 +37,14 @@ use camino::Utf8PathBuf;
 use sent::{Content, File, Release};
 use std::collections::BTreeMap;
 
-/// Reads an application: its files as they will be on the host, its Compose files, its image archives.
+/// Reads an application: its files in the form that they will have on the host, its Compose files and its image
+/// archives.
 ///
 /// Files that need a value that is `None` have no digest and no content. `known` learns the credentials in the
-/// application's own files before anything can fail that quotes them.
+/// application's own files before any failure can quote them.
 ///
 /// # Errors
-/// Everything that keeps the application from being released, not only the first thing.
+/// Every reason why the application cannot be released, not only the first one.
 pub fn load(
     application: &Application,
     values: &BTreeMap<String, Variable>,
@@ -70,10 +71,10 @@ pub fn load(
     if failures.is_empty() { Ok(Release { archives, ..release }) } else { Err(failures) }
 }
 
-/// Path below the host directory → file.
+/// Files by their paths below the host directory.
 type Files = BTreeMap<Utf8PathBuf, File>;
 
-/// What the archives hold, and what is wrong with those that hold nothing of use.
+/// Returns the readable archives, and a failure for every other one.
 fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<sent::Archive>, Vec<Failure>) {
     let mut found = Vec::new();
     let mut failures = Vec::new();
@@ -86,15 +87,15 @@ fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<sent::Archive>, Vec<
     (found, failures)
 }
 
-/// The file from which Compose takes its variables.
+/// The name of the file from which Compose takes its variables.
 pub(crate) const ENV: &str = ".env";
 
-/// A failure of the application's own files.
+/// Returns a failure of the application's own files.
 pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(Reason::ApplicationInvalid, message)
 }
 
-/// A file held in memory; one without text could not be made for want of a value.
+/// Returns a file held in memory. A file without text lacks a value that is not known.
 fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     let sha256 = text.as_deref().map(|text| hash::digest(text.as_bytes()));
     let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
@@ -108,7 +109,7 @@ fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     }
 }
 
-/// A file that is sent as it is.
+/// Returns a file that is sent unchanged.
 fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
     let (sha256, length) = (hash::digest(&bytes), bytes.len() as u64);
     File {

@@ -1,14 +1,15 @@
-//! Globs of foreign authors, compiled within bounds. Never panics for one that is too large.
+//! Globs from untrusted authors, compiled with a limit on their length. A pattern that is too large is an error, not a
+//! panic.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// A longer pattern matches no path that a system has (bytes).
+/// The longest pattern (bytes). A longer one matches no path that a system has.
 const LONGEST: usize = 4096;
 
-/// Compiles a pattern; `literal` where `*` and `?` match no slash.
+/// Compiles a pattern. If `literal`, `*` and `?` do not match slashes.
 ///
 /// # Errors
-/// The reason why it is none, as the end of a sentence about it.
+/// The reason why the text is not a pattern, as the end of a sentence about it.
 pub fn compile(pattern: &str, literal: bool) -> Result<GlobSet, String> {
     if pattern.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
@@ -18,7 +19,7 @@ pub fn compile(pattern: &str, literal: bool) -> Result<GlobSet, String> {
     set.map_err(|error| error.kind().to_string())
 }
 
-/// The beginning of a pattern, for messages.
+/// Returns the beginning of a pattern, for messages.
 pub fn shown(pattern: &str) -> String {
     match pattern.char_indices().nth(100) {
         Some((at, _)) => format!("{}…", &pattern[..at]),

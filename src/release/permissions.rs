@@ -1,12 +1,13 @@
-//! Permission bits: how they are read on this machine, and which ones a file gets on the host. Pure.
+//! Permission bits: tests of the bits on this machine, and the bits that a file gets on the host. Pure.
 
-/// Says whether only the owner has rights.
+/// Returns true if only the owner has rights.
 pub const fn is_private(mode: u32) -> bool {
     // Nothing for the group and nothing for others.
     mode & (0o070 | 0o007) == 0
 }
 
-/// The permission bits that a file has on the host: those of its owner alone where nobody else has any here.
+/// Returns the permission bits of a file on the host: only the owner has rights there if only the owner has rights
+/// here.
 pub const fn mode(mode: u32) -> u32 {
     if is_private(mode) {
         0o400 | mode & 0o700

@@ -1,4 +1,5 @@
-//! The files that Compose files name: which of them hold secrets, and which must be sent. Never judges a Compose file.
+//! Finds the files that Compose files name, and their roles: some hold secrets, and some must be sent. Checks nothing
+//! else in a Compose file.
 
 use super::budget::Budget;
 use super::compose_files::within;
@@ -12,11 +13,11 @@ use std::rc::Rc;
 
 /// One file or directory that a Compose file names.
 pub struct Reference {
-    /// Its purpose.
+    /// The purpose of the file.
     pub role: Role,
-    /// Which it is.
+    /// The file or directory.
     pub target: Target,
-    /// True where Compose goes on without it.
+    /// True if Compose continues without the file.
     pub optional: bool,
 }
 
@@ -42,7 +43,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Returns what a file is to Compose if Compose itself parses it: the end of a sentence about it.
+    /// Returns the role of a file, as the end of a sentence about it, if Compose itself parses the file.
     pub const fn parsed(self) -> Option<&'static str> {
         match self {
             Self::EnvFile => Some("an env_file of a Compose file"),
@@ -55,16 +56,16 @@ impl Role {
     }
 }
 
-/// Which file or directory is named, below the application's directory.
+/// The file or directory that is named, relative to the application's directory.
 pub enum Target {
-    /// This one.
+    /// The exact path.
     Path(Utf8PathBuf),
-    /// All that may be meant, where a variable is not known.
+    /// Every path that may be meant, if a variable is not known.
     Glob(GlobSet),
 }
 
 impl Reference {
-    /// Says whether it is about this file, or about a directory above it.
+    /// Returns true if the reference names this file or a directory above it.
     pub fn covers(&self, file: &Utf8Path) -> bool {
         match &self.target {
             Target::Path(path) => file.starts_with(path),
@@ -72,12 +73,12 @@ impl Reference {
         }
     }
 
-    /// Says whether the file that it names holds secrets.
+    /// Returns true if the named file holds secrets.
     pub const fn is_secret(&self) -> bool {
         matches!(self.role, Role::EnvFile | Role::Secret)
     }
 
-    /// The path, where it is known, and is not the whole directory.
+    /// Returns the path if it is known and is not the whole directory.
     pub fn path(&self) -> Option<&Utf8Path> {
         match &self.target {
             Target::Path(path) => Some(path.as_path()).filter(|path| *path != ""),
@@ -86,13 +87,13 @@ impl Reference {
     }
 }
 
-/// Where paths of Compose files lead.
+/// The values and directories that paths of Compose files are resolved with.
 pub struct Paths<'a> {
     /// The values of variables.
     pub values: &'a Values,
     /// The application's directory on the host.
     pub host_directory: &'a Utf8Path,
-    /// The work that is left.
+    /// The steps that may still be taken.
     pub budget: Rc<Budget>,
 }
 
@@ -105,7 +106,8 @@ impl Paths<'_> {
         }
     }
 
-    /// Returns the path below the application's directory that a path of a Compose file leads to; its own place on the host counts.
+    /// Resolves a path of a Compose file to a path below the application's directory. An absolute path in the
+    /// application's directory on the host is also resolved.
     fn below(&self, text: &str, base: &Utf8Path) -> Option<Utf8PathBuf> {
         if !self.budget.copy(text.len() + base.as_str().len()) {
             return None;
@@ -119,7 +121,8 @@ impl Paths<'_> {
 /// Returns the files that one document of a Compose file names; `base` is the directory its paths are relative to.
 ///
 /// # Errors
-/// The first text that no file can have as its name, and why: the end of a sentence about it.
+/// A text cannot be the name of a file. The reason is the end of a sentence about the text. Only the first one is
+/// returned.
 pub fn of(tree: &Tree, root: Id, base: &Utf8Path, paths: &Paths<'_>) -> Result<Vec<Reference>, (Id, String)> {
     let mut found = Found { tree, base, paths, references: Vec::new(), refused: None };
     for (key, role) in [("secrets", Role::Secret), ("configs", Role::Config)] {
@@ -167,25 +170,25 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// The values of a mapping's entry that is a mapping itself, each once however many aliases lead to it.
+    /// Returns the values in a mapping at `key`, each once, even if several aliases lead to it.
     fn below(&self, id: Id, key: &str) -> BTreeSet<Id> {
         let section = self.tree.get(id, key).map(|(_, section)| self.tree.entries(section));
         section.into_iter().flatten().map(|(_, (_, value))| value).collect()
     }
 
-    /// The items of a mapping's entry.
+    /// Returns the items of a mapping's entry.
     fn items(&self, id: Id, key: &str) -> Vec<Id> {
         self.tree.get(id, key).map(|(_, list)| self.tree.items(list)).unwrap_or_default()
     }
 
-    /// The file that one entry names.
+    /// Adds the file that one entry names.
     fn at(&mut self, id: Id, key: &str, role: Role) {
         if let Some((_, value)) = self.tree.get(id, key) {
             self.named(value, role);
         }
     }
 
-    /// One file or several, each its name or a mapping with its `path`.
+    /// Adds one file or several. Each is its name or a mapping with a `path`.
     fn listed(&mut self, id: Id, key: &str, role: Role) {
         for item in self.items(id, key) {
             let (path, optional) = match self.tree.get(item, "path") {
@@ -205,7 +208,7 @@ impl Found<'_> {
         self.named_below(id, "", role);
     }
 
-    /// The file that `below` leads to from what an entry names.
+    /// Adds the file at the named path with `below` appended.
     fn named_below(&mut self, id: Id, below: &str, role: Role) {
         if let Some(text) = self.tree.text(id).and_then(|text| self.filled(id, text)) {
             let text = match text {
@@ -216,7 +219,7 @@ impl Found<'_> {
         }
     }
 
-    /// The file of variables that an included project has if it names none.
+    /// Adds the default file of variables of an included project that names none.
     fn variables(&mut self, include: Id) {
         let part = |key| self.tree.get(include, key).map(|(_, value)| value);
         let from = self.references.len();
@@ -229,7 +232,7 @@ impl Found<'_> {
         self.references[from..].iter_mut().for_each(|reference| reference.optional = true);
     }
 
-    /// `seccomp:FILE`, or `seccomp=FILE`.
+    /// Adds the file of `seccomp:FILE` or `seccomp=FILE`.
     fn seccomp(&mut self, id: Id) {
         let Some(text) = self.tree.text(id).and_then(|text| text.strip_prefix("seccomp")) else { return };
         let file = text.strip_prefix([':', '=']).filter(|file| !matches!(*file, "unconfined" | "builtin"));
@@ -247,7 +250,7 @@ impl Found<'_> {
         self.refused.get_or_insert((id, why));
     }
 
-    /// `SOURCE:TARGET[:MODE]`, or a mapping with its `source`.
+    /// Adds the source of `SOURCE:TARGET[:MODE]`, or of a mapping with a `source`.
     fn mount(&mut self, id: Id) {
         let Some(text) = self.tree.text(id) else {
             let kind = self.tree.get(id, "type").and_then(|(_, kind)| self.tree.text(kind));
@@ -270,7 +273,7 @@ impl Found<'_> {
             Text::Known(text) => self.paths.below(&text, self.base).map(Target::Path),
             Text::Glob(text) => {
                 let Some(text) = self.pattern(&text) else { return };
-                // Compiled, a pattern is larger than its text.
+                // A compiled pattern is larger than its text.
                 let compiled = self.paths.budget.take(1 + text.len()).then(|| pattern::compile(&text, false));
                 let compiled = compiled.transpose().map_err(|why| self.refuse(id, format!("is not a pattern: {why}")));
                 compiled.ok().flatten().map(Target::Glob)
@@ -279,8 +282,8 @@ impl Found<'_> {
         self.references.extend(target.map(|target| Reference { role, target, optional: false }));
     }
 
-    /// Returns the pattern, below the application's directory, of what a text with unknown variables may mean; `None` where that is
-    /// certainly outside.
+    /// Returns a pattern, relative to the application's directory, of every path that a text with unknown variables may
+    /// mean. Returns `None` if all of these paths are certainly outside.
     fn pattern(&self, text: &str) -> Option<String> {
         let own = globset::escape(self.paths.host_directory.as_str()) + "/";
         if let Some(below) = text.strip_prefix(&own) {
@@ -293,7 +296,7 @@ impl Found<'_> {
         let text = text.trim_start_matches("./");
         let odd = text.split('/').any(|part| matches!(part, "" | "." | ".."));
         Some(match self.base.as_str() {
-            // Where `..` leads from a variable, nobody knows.
+            // The target of `..` next to a variable is unknown.
             _ if odd => "*".to_owned(),
             base if base.is_empty() || text.starts_with('*') => text.to_owned(),
             base => globset::escape(base) + "/" + text,

@@ -1,5 +1,5 @@
-//! Which files of an application are secret because of what Compose files say, and which must not be left out. Never
-//! changes what a file holds.
+//! Marks the files of an application that are secret because Compose files use them as secrets, and refuses releases
+//! that omit required files. Changes no content of a file.
 
 use super::left_out;
 use super::references::Reference;
@@ -16,7 +16,7 @@ pub fn mark(references: &[Reference], files: &mut Files) {
     }
 }
 
-/// Refuses private keys that nobody asked to send, and Compose files that name what is left out.
+/// Refuses private keys that nobody asked to send, and Compose files that name a file that is left out.
 pub fn refused(
     directory: &Utf8Path,
     tree: &Tree,

@@ -1,4 +1,4 @@
-//! Files that are sent once and then belong to the host. Never marks a file that every release must bring.
+//! Files that are sent once and then belong to the host. A file that every release must replace is not marked.
 
 use super::pattern::{self, shown};
 use super::references::Reference;
@@ -8,10 +8,10 @@ use crate::model::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
-/// The files that a pattern of the manifest's key `key` matches.
+/// Returns the files that a pattern of the manifest's key `key` matches.
 ///
 /// # Errors
-/// It is no pattern, or matches nothing.
+/// The text is not a pattern, or it matches nothing.
 pub fn matched<'a>(
     key: &str,
     pattern: &str,
@@ -31,8 +31,8 @@ pub fn matched<'a>(
 /// Marks the files that are sent once.
 ///
 /// # Errors
-/// Each file among them that Compose parses: who can write it on the host could choose what root starts, and Compose would
-/// read it as it was sent in any case.
+/// A file that Compose parses cannot be one of them (one failure each). A user who can write such a file on the host
+/// could choose what root starts, and Compose reads the file of the release in any case.
 pub fn mark(
     patterns: &[Pattern],
     compose_files: &[String],

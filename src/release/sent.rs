@@ -1,5 +1,5 @@
-//! A release as it is sent: its files with their digests, its image archives. Never holds more than
-//! what the manifest and the application's directory say; nothing about the host.
+//! A release as it is sent: its files with their digests, and its image archives. Contains only data from the manifest
+//! and the application's directory, and no data about the host.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::SecretString;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Everything of an application that goes to the host.
+/// All parts of an application that go to the host.
 #[derive(Clone, Debug, Default)]
 pub struct Release {
-    /// Path below the host directory → file. `.env` is one of them where there are variables.
+    /// The files by their paths below the host directory. `.env` is one of them if there are variables.
     pub files: BTreeMap<Utf8PathBuf, File>,
     /// Compose files, in order, relative to the host directory.
     pub compose_files: Vec<String>,
@@ -20,22 +20,23 @@ pub struct Release {
     pub directories: Directories,
     /// Directories that images are built from on the host; an empty one is the whole release.
     pub builds: BTreeSet<Utf8PathBuf>,
-    /// Where a file needs a value that is not known: the templates, and the application's own `.env` if that is none.
+    /// The templates, and the application's own `.env` if it is not a template, if a file needs a value that is not
+    /// known.
     pub sources: BTreeMap<Utf8PathBuf, String>,
-    /// Logins at registries, by host, as far as their passwords are known.
+    /// Logins at registries whose passwords are known, by host.
     pub logins: BTreeMap<String, Login>,
 }
 
-/// Directories that are made once, and whose they are then.
+/// Directories that are created once, each with its owner.
 pub type Directories = BTreeMap<Utf8PathBuf, Owner>;
 
-/// Whose a directory is on the host.
+/// The owner of a directory on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
-    /// The user that deployer logs in as; 1000 where that is root.
+    /// The user that deployer logs in as, or 1000 if that user is root.
     User,
-    /// A user and a group by their numbers.
+    /// A user and a group, by their ids.
     Ids(u32, u32),
 }
 
@@ -50,7 +51,7 @@ impl Owner {
         Some(Self::Ids(user.parse().ok()?, group.parse().ok()?))
     }
 
-    /// Its user and group on a host where `login` are those that deployer logs in as.
+    /// Returns the user and group of the owner on a host where deployer logs in with the ids `login`.
     #[must_use]
     pub const fn ids(self, login: (u32, u32)) -> (u32, u32) {
         match (self, login) {
@@ -62,8 +63,8 @@ impl Owner {
 }
 
 impl Release {
-    /// Digest of a variable's value as the release's `.env` gives it. A value that is made from others stands for all
-    /// of them.
+    /// Returns a digest of a variable's value in the release's `.env`. For a value that contains other variables, the
+    /// digest covers the whole file.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<[u8; 32]> {
         let Content::Bytes(bytes) = &self.files.get(Utf8Path::new(".env"))?.content else { return None };
@@ -78,9 +79,9 @@ impl Release {
 /// A login at a registry.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// The user there.
+    /// The user name at the registry.
     pub username: String,
-    /// The password; prints as nothing.
+    /// The password, which `Debug` does not print.
     pub password: SecretString,
 }
 
@@ -89,33 +90,33 @@ pub struct Login {
 pub struct File {
     /// Its content.
     pub content: Content,
-    /// SHA-256 of the content; `None` where a secret it needs could not be resolved (offline).
+    /// SHA-256 of the content; `None` if a secret that it needs could not be resolved (offline).
     pub sha256: Option<[u8; 32]>,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub bytes: u64,
     /// Permission bits: 0644 or 0755, or those of a file that only its owner may read.
     pub mode: u32,
-    /// Whether the content holds a secret: shown nowhere, stored only as a keyed digest.
+    /// True if the content holds a secret: the content is not shown, and only a keyed digest of it is stored.
     pub secret: bool,
-    /// Whether it is sent once and then belongs to the host.
+    /// True if the file is sent once and then belongs to the host.
     pub seed: bool,
 }
 
-/// Where a file's bytes are.
+/// The source of a file's bytes.
 #[derive(Clone)]
 pub enum Content {
-    /// Rendered: in memory.
+    /// Rendered bytes in memory.
     Bytes(Arc<[u8]>),
-    /// As it is on this machine.
+    /// A file on this machine.
     Path(Place),
 }
 
 /// A regular file of this machine, reached without following a link below `root`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// A directory, absolute.
+    /// An absolute directory.
     pub root: Utf8PathBuf,
-    /// The file's path below it, free of links when it was found.
+    /// The file's path below the directory, without links when the file was found.
     pub path: Utf8PathBuf,
 }
 
@@ -124,14 +125,14 @@ pub struct Place {
 pub struct Archive {
     /// The image's name, `NAME:TAG`.
     pub image: String,
-    /// The archive on this machine.
+    /// The path of the archive on this machine.
     pub path: Utf8PathBuf,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// The ids a Docker engine may give it once loaded: the config's digest, and the manifest's for
-    /// engines with the containerd image store. Each `sha256:HEX`. The first is the canonical one.
+    /// The ids that a Docker engine may give the loaded image: the digest of its config, and the digest of its manifest
+    /// in engines with the containerd image store. Each is `sha256:HEX`. The first is the canonical one.
     pub ids: Vec<String>,
-    /// Its architecture as Docker names it (`amd64`, `arm64`).
+    /// Architecture in Docker's terms (`amd64`, `arm64`).
     pub architecture: String,
 }
 

@@ -1,5 +1,5 @@
-//! Files of a release as one tar stream. Never says when, where or by whom it was made: the same files
-//! give the same bytes.
+//! Files of a release as one tar stream. The stream contains no date, machine or user: the same files give the same
+//! bytes.
 
 use super::sent::{File, Release};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -7,28 +7,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use tar::{Builder, EntryType, Header};
 
-/// The last entry, an empty file that no release holds: with it, the stream is whole.
+/// The last entry, an empty file that no release holds. A stream that contains it is complete.
 pub const WHOLE: &str = ".deployer";
 
-/// Files that are written as one tar stream, as often as it takes.
+/// Files that can be written as one tar stream several times.
 #[derive(Clone, Debug)]
 pub struct Tarball {
     files: BTreeMap<Utf8PathBuf, File>,
 }
 
 impl Tarball {
-    /// All files of a release.
+    /// Returns all files of a release.
     #[must_use]
     pub fn of(release: &Release) -> Self {
         Self { files: release.files.clone() }
     }
 
-    /// Writes the files, with the directories above them, in order of their paths, then [`WHOLE`]. Everything belongs
-    /// to root and dates from 1970.
+    /// Writes the files and the directories above them in the order of their paths, then [`WHOLE`]. Every entry belongs
+    /// to root and has a modification time in 1970.
     ///
     /// # Errors
-    /// A file that needs a value nobody gave, or cannot be read, or changed since it was loaded. What was written until
-    /// then does not hold [`WHOLE`].
+    /// A file needs a value that is not known, cannot be read, or changed after it was loaded. The output until then
+    /// does not contain [`WHOLE`].
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut builder = Builder::new(out);
         let mut made = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! The application's directory, read file by file. Never holds more than one block of a file in memory, and never reads
-//! anything outside the directory but what links that the manifest lists lead to.
+//! Reads the application's directory file by file. Holds at most one block of a file in memory. Reads nothing outside
+//! the directory except the targets of links that the manifest lists.
 
 use super::hash::read;
 use super::left_out::{self, Rules, Why};
@@ -14,24 +14,24 @@ use std::fs::DirEntry;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt;
 
-/// The most entries that are reached through links to directories: links in links multiply.
+/// The most entries that are reached through links to directories, because links within links multiply.
 const THROUGH_LINKS: usize = 100_000;
 
-/// How deep directories of an application may be in each other.
+/// The deepest nesting of directories in an application.
 const DEEPEST: usize = 200;
 
-/// The manifest's settings of a directory.
+/// The manifest's settings for a directory.
 #[derive(Clone, Copy)]
 pub struct Wish<'a> {
-    /// Files that are sent in another way, absolute.
+    /// Absolute paths of files that are sent in another way.
     pub except: &'a BTreeSet<&'a Utf8Path>,
-    /// Files that are never sent, absolute.
+    /// Absolute paths of files that are never sent.
     pub withheld: &'a BTreeSet<Utf8PathBuf>,
-    /// Links that may lead outside the directory, or to what is left out.
+    /// Links that may lead outside the directory, or to files that are left out.
     pub links: &'a [String],
-    /// Those that stand as copies of what they lead to.
+    /// Listed links that were replaced by copies of their targets.
     pub copies: &'a BTreeSet<Utf8PathBuf>,
-    /// Where files may be.
+    /// The directories in which files may be.
     pub scope: &'a Scope,
 }
 
@@ -40,24 +40,25 @@ pub struct Wish<'a> {
 pub struct Tree {
     /// The files that are sent.
     pub files: Files,
-    /// Private keys among the files that nothing in `.deployerignore` asks to send.
+    /// Private keys among the files, without those that `.deployerignore` asks to send.
     pub keys: BTreeSet<Utf8PathBuf>,
     /// Files and directories that are not sent.
     pub left_out: BTreeMap<Utf8PathBuf, Why>,
 }
 
 impl Tree {
-    /// Why a file is not sent though it is there.
+    /// Returns the reason why a file of the directory is not sent.
     pub fn why_left_out(&self, path: &Utf8Path) -> Option<Why> {
         path.ancestors().find_map(|above| self.left_out.get(above)).copied()
     }
 }
 
-/// Every file below `directory` that is sent, by its path relative to it. Links are followed: what is sent is a copy of
-/// what they lead to.
+/// Returns every file below `directory` that is sent, by its path relative to `directory`. Links are followed: a copy
+/// of the target is sent.
 ///
 /// # Errors
-/// Everything that cannot be sent: links outside, nowhere or in a circle, special files, names that are not UTF-8.
+/// Every entry that cannot be sent: a link that leads outside, nowhere or in a circle, a special file, a name that is
+/// not UTF-8.
 pub fn walk(directory: &Utf8Path, wish: Wish<'_>) -> Result<Tree, Vec<Failure>> {
     let not_there = || {
         let hint = "application.compose.directory is relative to the manifest";
@@ -94,15 +95,15 @@ pub fn walk(directory: &Utf8Path, wish: Wish<'_>) -> Result<Tree, Vec<Failure>> 
     if walk.failures.is_empty() { Ok(walk.tree) } else { Err(walk.failures) }
 }
 
-/// Something in the directory.
+/// An entry of the directory.
 struct Spot {
-    /// Where it is, without a link on the way.
+    /// Its real path, without links.
     real: Utf8PathBuf,
-    /// Where the release has it.
+    /// Its path in the release.
     shown: Utf8PathBuf,
-    /// The directory that it must be in: the application's, or one that a listed link leads to.
+    /// The directory that must contain it: the application's, or one that a listed link leads to.
     within: Utf8PathBuf,
-    /// True where a directory above it is closed to all but its owner.
+    /// True if only the owner has rights on a directory above it.
     private: bool,
     /// True where a listed link leads to it.
     listed: bool,
@@ -116,19 +117,19 @@ impl Spot {
 }
 
 struct Walk<'a> {
-    /// As the manifest names it.
+    /// The directory as the manifest names it.
     directory: &'a Utf8Path,
-    /// The same without links.
+    /// The same directory without links.
     root: Utf8PathBuf,
     wish: Wish<'a>,
-    /// The withheld files, without links.
+    /// The paths of withheld files, without links.
     withheld: BTreeSet<Utf8PathBuf>,
     rules: Rules,
-    /// The directories that are being listed, without links.
+    /// The paths of the directories that are being listed, without links.
     above: Vec<Utf8PathBuf>,
-    /// How many links to directories are open.
+    /// The number of links to directories that are being followed.
     links_open: usize,
-    /// How many entries were seen below them.
+    /// The number of entries seen below those links.
     through_links: usize,
     tree: Tree,
     failures: Vec<Failure>,
@@ -181,7 +182,7 @@ impl Walk<'_> {
         if kind.is_symlink() { self.link(spot) } else { self.take(spot, is_directory) }
     }
 
-    /// Takes what a link leads to.
+    /// Takes the target of a link.
     fn link(&mut self, mut spot: Spot) -> Result<(), Failure> {
         let full = self.directory.join(&spot.shown);
         let real = spot.real.canonicalize_utf8().map_err(|error| match error.kind() {
@@ -247,7 +248,8 @@ impl Walk<'_> {
     fn take(&mut self, mut spot: Spot, is_directory: bool) -> Result<(), Failure> {
         self.through_links += usize::from(self.links_open > 0);
         if is_directory {
-            // Of the application's own directory the mode says nothing: people close it, or their home does.
+            // The mode of the application's own directory is ignored: users close that directory, or their home
+            // directory.
             spot.private |= std::fs::metadata(&spot.real).is_ok_and(|data| is_private(data.permissions().mode()));
             self.list(&spot);
             return Ok(());
@@ -296,12 +298,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Says whether the manifest names this very path as one that is never sent.
+    /// Returns true if the manifest names this exact path as one that is never sent.
     fn is_withheld(&self, shown: &Utf8Path) -> bool {
         [self.directory, &self.root].iter().any(|root| self.wish.withheld.contains(&root.join(shown)))
     }
 
-    /// Why something that was reached through a link is left out where it really is.
+    /// Returns the reason why an entry reached through a link is left out at its real path, or `None`.
     fn by_its_own_path(&self, spot: &Spot, is_directory: bool) -> Option<Why> {
         let below = spot.real.strip_prefix(&self.root).ok().filter(|below| *below != spot.shown && !spot.listed)?;
         self.rules.verdict_below(below, is_directory)

@@ -1,6 +1,6 @@
-//! Any YAML as a tree that remembers where it stands. Never judges it: unknown tags, duplicate keys and
-//! several documents are all kept. An alias is a second way to one node, each mapping is indexed once, and looking at nodes
-//! takes from a budget: once that is spent, nothing is found any more.
+//! A YAML file of any content as a tree with source positions. Checks no content: unknown tags, duplicate keys and
+//! several documents are all kept. An alias is a second way to one node, and each mapping is indexed once. Reading
+//! nodes takes steps from a budget; after the budget is spent, lookups find nothing.
 
 use super::budget::Budget;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -24,17 +24,17 @@ pub struct Tree {
 /// One node.
 #[derive(Debug)]
 pub struct Node {
-    /// What it is.
+    /// The kind and content of the node.
     pub kind: Kind,
     /// Its tag as written (`!reset`), if it has a local one.
     pub tag: Option<String>,
-    /// Where it stands.
+    /// The position of the node.
     pub place: Place,
-    /// Its keys and values by name, merges done, once they were asked for.
+    /// Its keys and values by name, with merges done. Filled at the first use.
     entries: OnceCell<Vec<(Id, Id)>>,
 }
 
-/// Where a node begins, and its bytes.
+/// The position of a node and its byte range.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Line, counted from 1.
@@ -45,24 +45,24 @@ pub struct Place {
     pub span: Option<std::ops::Range<usize>>,
 }
 
-/// What a node is.
+/// The kind of a node.
 #[derive(Debug)]
 pub enum Kind {
-    /// Text, and whether it stands there without quotes.
+    /// A text, and true if it is written without quotes.
     Scalar(String, bool),
     /// A list.
     Sequence(Vec<Id>),
-    /// Keys and values in the order they were written; merges (`<<`) not yet done.
+    /// Keys and values in the order of the file, with merges (`<<`) not yet done.
     Mapping(Vec<(Id, Id)>),
 }
 
-/// How deep collections may nest; far more than Compose's own parser needs for any real file.
+/// The deepest nesting of collections, far more than any real file of Compose has.
 const DEPTH: usize = 2000;
 
-/// Reads a file; looking at it takes from the budget.
+/// Parses a file. Reading the tree takes steps from the budget.
 ///
 /// # Errors
-/// Where it is not YAML.
+/// The first error of the YAML syntax.
 pub fn parse(text: &str, budget: &Rc<Budget>) -> Result<Tree, ScanError> {
     let options = granit_parser::options! {
         emit_comments: false, flow_nesting_limit: DEPTH, block_nesting_limit: DEPTH,
@@ -70,7 +70,7 @@ pub fn parse(text: &str, budget: &Rc<Budget>) -> Result<Tree, ScanError> {
     };
     let mut tree = Tree { budget: Rc::clone(budget), ..Tree::default() };
     let mut anchors = BTreeMap::new();
-    // The open collections; of a mapping also the key that waits for its value.
+    // The open collections; for a mapping also the key that waits for its value.
     let mut open: Vec<(Id, Option<Id>)> = Vec::new();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event?;
@@ -130,12 +130,12 @@ impl Tree {
         id
     }
 
-    /// A node.
+    /// Returns a node by its number.
     pub fn node(&self, id: Id) -> &Node {
         &self.nodes[id]
     }
 
-    /// A scalar's text.
+    /// Returns a scalar's text.
     pub fn text(&self, id: Id) -> Option<&str> {
         match &self.nodes[id].kind {
             Kind::Scalar(text, _) => Some(text),
@@ -143,17 +143,17 @@ impl Tree {
         }
     }
 
-    /// Whether a node is null, as Compose sees it.
+    /// Returns true if a node is null by Compose's rules.
     pub fn is_null(&self, id: Id) -> bool {
         matches!(&self.nodes[id].kind, Kind::Scalar(text, true) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// Whether a node carries that tag.
+    /// Returns true if a node carries that tag.
     pub fn has_tag(&self, id: Id, tag: &str) -> bool {
         self.nodes[id].tag.as_deref() == Some(tag)
     }
 
-    /// A list's nodes; of anything else the node itself.
+    /// Returns a list's nodes, or the node itself if it is not a list.
     pub fn items(&self, id: Id) -> Vec<Id> {
         match &self.nodes[id].kind {
             Kind::Sequence(items) if self.budget.take(1 + items.len()) => items.clone(),
@@ -162,22 +162,22 @@ impl Tree {
         }
     }
 
-    /// A mapping's keys and values in the order of their names, merges done: a key's own value stands before a merged
-    /// one, an earlier merge before a later. Empty for anything else.
+    /// Returns a mapping's keys and values in the order of their names, with merges done: a key's own value has
+    /// precedence over a merged one, and an earlier merge over a later one. Empty for any other node.
     pub fn entries(&self, id: Id) -> impl Iterator<Item = (&str, (Id, Id))> {
         let entries = self.index(id);
         let entries = if self.budget.take(1 + entries.len()) { entries } else { &[] };
         entries.iter().filter_map(|&(key, value)| Some((self.text(key)?, (key, value))))
     }
 
-    /// The key and value of one entry.
+    /// Returns the key and value of one entry.
     pub fn get(&self, id: Id, name: &str) -> Option<(Id, Id)> {
         let entries = self.index(id);
         let at = entries.binary_search_by(|&(key, _)| self.text(key).cmp(&Some(name))).ok()?;
         self.budget.take(1).then_some(entries[at])
     }
 
-    /// The entries of a mapping, sorted by their names.
+    /// Returns the entries of a mapping, sorted by name.
     fn index(&self, id: Id) -> &[(Id, Id)] {
         self.nodes[id].entries.get_or_init(|| self.merged(id).into_values().collect())
     }

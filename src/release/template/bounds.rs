@@ -1,4 +1,5 @@
-//! One rendering within bounds of size and time: templates may be written by others, and their language has loops.
+//! Rendering of one template with limits on size and time: templates may come from others, and their language has
+//! loops.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,32 +11,32 @@ use tera::{Context, ErrorKind, Tera};
 pub const LARGEST: usize = 16 << 20;
 /// The largest result of all templates of an application (bytes).
 pub const TOTAL: usize = 64 << 20;
-/// How long all templates of an application may take; usual ones take milliseconds.
+/// The time limit for all templates of an application. Ordinary ones take milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// How many renderings of all applications may be left behind and still run; then no other one begins.
+/// The most abandoned renderings of all applications that may still run. At this number, no other rendering begins.
 const MOST_LEFT: usize = 3;
 
-/// The renderings that were left behind.
+/// The renderings that were abandoned and still run.
 static LEFT: Left = Left(AtomicUsize::new(0));
 
-/// How many renderings run though nobody waits for them any more.
+/// A count of renderings that still run although nobody waits for them.
 struct Left(AtomicUsize);
 
-/// Why a template gave nothing.
+/// The reason why a template has no result.
 pub enum Trouble {
-    /// The engine refused it.
+    /// The template engine refused the template.
     Engine(tera::Error),
-    /// It gives too much or takes too long; the text says which, with `it` as its subject.
+    /// A limit was exceeded. The text names the limit, with `it` as its subject.
     Beyond(String),
 }
 
-/// Renders a template in a thread, which is left behind where it does not end before `until`.
+/// Renders a template in a thread, and abandons that thread if it does not end before `until`.
 pub fn render(tera: &Arc<Tera>, name: &str, context: Context, until: Instant) -> Result<String, Trouble> {
     render_unless(&LEFT, tera, name, context, until)
 }
 
-/// Does so unless too many were left behind.
+/// Renders a template unless too many renderings were abandoned.
 fn render_unless(
     left: &'static Left,
     tera: &Arc<Tera>,
@@ -48,7 +49,8 @@ fn render_unless(
     }
     let (send, receive) = mpsc::channel();
     let (tera, name) = (Arc::clone(tera), name.to_owned());
-    // Set by the rendering's end and by the end of its time: the second of them takes it from those left behind.
+    // Set at the end of the rendering and at the end of its time: the second of the two lowers the count of abandoned
+    // renderings.
     let over = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&over);
     let work = move || {
@@ -79,7 +81,7 @@ fn render_unless(
     }
 }
 
-/// Output that ends with an error where it becomes too long.
+/// Output that ends with an error if it becomes too long.
 struct Limited(Vec<u8>);
 
 impl Write for Limited {

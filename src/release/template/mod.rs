@@ -1,6 +1,6 @@
-//! Strict rendering of a set of templates. Never escapes what it inserts, never reads a file or the
-//! environment, and never lets a secret into an error. Templates include and extend each other by name only within the
-//! set, so that nothing outside of the application gets in; each rendering has bounds.
+//! Strict rendering of a set of templates. Does not escape inserted values, does not read a file or the environment,
+//! and keeps secrets out of errors. Templates include and extend each other by name only within the set, so that no
+//! file outside the application is included. Each rendering has limits.
 
 mod bounds;
 
@@ -15,30 +15,30 @@ use std::sync::Arc;
 use std::time::Instant;
 use tera::{Context, ErrorKind, ReportError, Tera};
 
-/// What the name of a template ends with.
+/// The ending of the name of a template.
 pub const SUFFIX: &str = ".tera";
 
-/// Whether a file of that name is a template.
+/// Returns true if a file of that name is a template.
 pub fn is_name(name: &str) -> bool {
     name.len() > SUFFIX.len() && name.ends_with(SUFFIX)
 }
 
-/// What one template gives.
+/// The result of one template.
 pub struct Rendered {
-    /// The text; `None` where a value it needs is not known.
+    /// The text; `None` if a value that it needs is not known.
     pub text: Option<String>,
-    /// Whether a secret variable had a part in it.
+    /// True if a secret variable may have affected the text.
     pub secret: bool,
 }
 
-/// Renders every template of `sources` (name → text). They may include and extend each other by name;
-/// `directory` is only where errors say they are.
+/// Renders every template of `sources` (name → text). The templates may include and extend each other by name;
+/// `directory` is used only for the paths in errors.
 ///
-/// A template is secret where it names a secret variable, even in a branch not taken, and where its
-/// output changes with one by whatever way.
+/// A template is secret if it names a secret variable, even in a branch that is not taken, or if its output changes
+/// with a secret variable in any other way.
 ///
 /// # Errors
-/// Every template that does not parse, else every one that does not render.
+/// Every template that does not parse, otherwise every one that does not render.
 pub fn render(
     directory: &Utf8Path,
     sources: &BTreeMap<String, String>,
@@ -67,7 +67,7 @@ pub fn render(
     if failures.is_empty() { Ok(rendered) } else { Err(failures) }
 }
 
-/// Parses templates for a view that holds no secret.
+/// Parses templates that are rendered with a view that holds no secret.
 ///
 /// # Errors
 /// Every template that does not parse.
@@ -75,29 +75,30 @@ pub fn parse<'a>(directory: &'a Utf8Path, sources: &'a BTreeMap<String, String>)
     Set::parse(Origin { directory, sources, variables: VIEW })
 }
 
-/// Text as a string of YAML or JSON in which Compose finds no variable.
+/// Returns text as a string of YAML or JSON in which Compose finds no variable.
 fn quote(text: &str, _: tera::Kwargs, _: &tera::State<'_>) -> String {
     serde_json::json!(text).to_string().replace('$', "$$")
 }
 
-/// Where templates come from, for what is said of them.
+/// The source of templates, for messages about them.
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     directory: &'a Utf8Path,
     sources: &'a BTreeMap<String, String>,
-    /// Where the names that they use are defined.
+    /// A sentence about the place where the names in the templates are defined.
     variables: &'static str,
 }
 
 const VARIABLES: &str = "Variables are defined in the manifest: application.compose.variables";
 const VIEW: &str = "Templates see the application's section of the manifest";
 
-/// The engine reads a template's whole text for each tag that names something unknown: no more bytes than these.
+/// The most bytes that the engine may read for errors: it reads a template's whole text for each tag that names
+/// something unknown.
 const READ: usize = 1 << 30;
-/// It copies that text for each template or component that is unknown: no more bytes than these.
+/// The most bytes that the engine may copy for errors: it copies that text for each unknown template or component.
 const COPIED: usize = 64 << 20;
 
-/// Says whether a text has so many tags that the findings about them would take time or memory beyond its size.
+/// Returns true if a text has so many tags that errors about them would take excessive time or memory for its size.
 fn is_too_much(text: &str) -> bool {
     let tags = || text.split("{%").skip(1).chain(text.split("{{").skip(1));
     let calls = |tag: &&str| {
@@ -112,7 +113,7 @@ fn is_too_much(text: &str) -> bool {
 pub struct Set<'a> {
     origin: Origin<'a>,
     tera: Arc<Tera>,
-    /// When the time of all its renderings is over.
+    /// The end of the time for all renderings.
     until: Instant,
 }
 
@@ -128,8 +129,8 @@ impl<'a> Set<'a> {
         let Err(error) = tera.add_raw_templates(origin.sources) else {
             return Ok(Self { origin, tera: Arc::new(tera), until: Instant::now() + bounds::LIMIT });
         };
-        // One at a time, so that every template with a syntax error is named; what only the whole set
-        // shows (a missing parent, an unknown filter) is in the first error.
+        // Each template is parsed alone, so that every template with a syntax error is named. Errors that only the
+        // whole set shows (a missing parent, an unknown filter) are in the first error.
         let syntax: Vec<Failure> = (origin.sources.iter())
             .filter_map(|(name, text)| Tera::new().add_raw_template(name, text).err())
             .filter(|error| matches!(error.kind(), ErrorKind::SyntaxError(_)))
@@ -140,10 +141,10 @@ impl<'a> Set<'a> {
 }
 
 impl Set<'_> {
-    /// Renders those templates that `chosen` names, with a view that holds no secret.
+    /// Renders the templates that `chosen` selects, with a view that holds no secret.
     ///
     /// # Errors
-    /// Every one that does not render.
+    /// Every template that does not render.
     pub fn view(
         &self,
         view: &impl serde::Serialize,
@@ -178,7 +179,7 @@ impl Set<'_> {
         let unknown = uses(|variable| variable.value.is_none());
         match real {
             Ok(text) => Ok(Rendered { text: (!unknown).then_some(text), secret }),
-            // With a stand-in for a value, only a name that nobody defines is surely wrong.
+            // With a stand-in for a value, only a name that is not defined is certainly wrong.
             Err(_) if unknown && named.iter().all(|name| values.contains_key(*name)) => {
                 Ok(Rendered { text: None, secret })
             }
@@ -187,8 +188,8 @@ impl Set<'_> {
         }
     }
 
-    /// The failure of a template that uses secrets: what the engine says may quote a value, so it is asked
-    /// again without them.
+    /// Returns the failure of a template that uses secrets. The engine's message may quote a value, so the template is
+    /// rendered again without the secrets.
     fn harmless(&self, name: &str, error: &tera::Error, values: &BTreeMap<String, Variable>) -> Failure {
         if let Err(other) = self.bounded(name, context(values, STAND_IN, |variable| variable.secret)) {
             return self.trouble(name, &other);
@@ -221,10 +222,10 @@ impl Set<'_> {
 }
 
 const STAND_IN: &str = "placeholder";
-/// The hint where a template goes beyond its bounds.
+/// The hint about a template that exceeds a limit.
 const SIMPLER: &str = "Make the template simpler, or send the file as it is";
 
-/// The variables, with a stand-in for every value that is hidden or not known.
+/// Returns the variables, with a stand-in for every value that is hidden or not known.
 fn context(values: &BTreeMap<String, Variable>, stand_in: &str, hide: fn(&Variable) -> bool) -> Context {
     let mut context = Context::new();
     for (name, variable) in values {
@@ -247,7 +248,7 @@ fn failure(origin: Origin<'_>, error: &tera::Error) -> Failure {
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches('.');
         let message = format!("The templates of {} do not go together: {}", origin.directory, uncapital(first));
         let failure = Failure::new(Reason::TemplateInvalid, message).hint(LANGUAGE);
-        // Several findings come as one text, drawn by the engine.
+        // Several errors come as one text, formatted by the engine.
         return if text.contains('\n') { failure.details(text) } else { failure };
     };
     let file = origin.directory.join(report.filename());

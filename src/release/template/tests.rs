@@ -26,7 +26,7 @@ fn output_has_a_limit() {
     assert_eq!(rendered(&[("a.tera", &text(1024))]).map(|text| text.len()), Ok(1024 * 1024));
     let refused = rendered(&[("a.tera", &text(17 * 1024))]);
     assert!(refused.as_ref().is_err_and(|why| why.contains("/app/a.tera does not render: it gives more than 16 MiB")));
-    // Five of the largest are too much together.
+    // The sum of five files of nearly the largest size is too much.
     let names = ["a.tera", "b.tera", "c.tera", "d.tera", "e.tera"];
     let large = text(15 * 1024);
     let all: Vec<(&str, &str)> = names.map(|name| (name, large.as_str())).into();
@@ -41,7 +41,7 @@ fn findings_about_a_text_of_tags_take_no_time_beyond_its_size() {
         assert!(refused.is_err_and(|why| why.contains("a.tera has too many tags for its size")), "{tag}");
         assert!(begun.elapsed().as_secs() < 10, "{tag}");
     }
-    // A large template of ordinary use.
+    // A large template with an ordinary number of tags renders.
     let text = "{% if A == \"x\" %}a line of some length that says something{% endif %}\n".repeat(2000);
     assert!(rendered(&[("a.tera", &text)]).is_ok_and(|text| text.starts_with("a line")));
 }

@@ -1,5 +1,5 @@
-//! The files of the Torrust tracker stack: its templates, ours or the user's own, rendered with what the manifest says.
-//! Never contacts a host, and never puts a secret anywhere but into `.env`, from where Compose hands it on.
+//! The files of the Torrust tracker stack: the built-in templates or the user's own, rendered with the settings of the
+//! manifest. Contacts no host. Secrets are written only to `.env`, from which Compose passes them on.
 
 mod templates;
 mod view;
@@ -17,18 +17,18 @@ use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use view::View;
 
-/// The stack's Compose files: ours, and one of the user's that is laid over it.
+/// The stack's Compose files: the built-in one, and a user's file that is merged over it.
 const COMPOSE: [&str; 2] = ["compose.yaml", "compose.override.yaml"];
-/// The template that lists directories: made on the host once, `OWNER PATH` a line.
+/// The template that lists the directories to create once on the host, one `OWNER PATH` per line.
 const DIRECTORIES: &str = "directories";
-/// Below a service's directory: texts that Compose places into its container. They may name secrets, so they are no
-/// files of the host.
+/// The folder in a service's directory with texts that Compose places into the container. They may refer to secrets, so
+/// they are not written as files on the host.
 const CONTENTS: &str = "configs/";
 
-/// The files of the stack, which of them are Compose files, and the directories it needs.
+/// Returns the files of the stack, the names of its Compose files, and the directories it needs.
 ///
 /// # Errors
-/// Every template that does not render; a file beside them that cannot be read.
+/// Every template that does not render, and the certificate if it cannot be read.
 pub fn files(
     tracker: &Tracker,
     application: &Application,
@@ -74,12 +74,12 @@ fn certificate(path: &Utf8Path) -> std::io::Result<Vec<u8>> {
     Place { root, path }.read(content::LARGEST_TEXT)
 }
 
-/// Where a template's file lies below the host directory: what belongs to a service is with its data.
+/// Returns the path of a template's file below the host directory. Files of a service are next to its data.
 fn place(name: &str) -> Utf8PathBuf {
     if name.contains('/') { Utf8Path::new("storage").join(name) } else { name.into() }
 }
 
-/// The variables of the manifest, and those that are made from them.
+/// Returns the variables of the manifest and the variables that are derived from them.
 fn variables(tracker: &Tracker, values: &BTreeMap<String, Variable>) -> BTreeMap<String, Variable> {
     let mut all = values.clone();
     let mut derive = |from: &str, name: &str, make: &dyn Fn(&str) -> String| {
@@ -101,8 +101,9 @@ fn variables(tracker: &Tracker, values: &BTreeMap<String, Variable>) -> BTreeMap
     all
 }
 
-/// A text as the tracker reads settings from its environment, where `007` would be a number and `[a]` a list. Between
-/// quotes it is text; what holds quotes itself is one as it stands.
+/// Returns a text in the form of a tracker setting in its environment, where an unquoted `007` would be a number and
+/// `[a]` a list. A text in quotes is a string. A text that contains quotes or backslashes is returned unchanged,
+/// because it is read as a string.
 fn setting(text: &str) -> String {
     if text.contains(['"', '\\']) { text.to_owned() } else { format!("\"{text}\"") }
 }

@@ -1,5 +1,5 @@
-//! The templates of the tracker stack: those in this program, replaced file by file by those beside the manifest.
-//! Never renders one.
+//! The templates of the tracker stack: the built-in ones, replaced file by file by the user's own next to the manifest.
+//! Renders no template.
 
 use crate::manifest::environment::Application;
 use crate::model::failure::Failure;
@@ -18,7 +18,7 @@ macro_rules! embedded {
     };
 }
 
-/// What belongs to one service lies in a directory of its name.
+/// The built-in files. Files of one service are in a directory of its name.
 const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "compose.yaml.tera"
     "directories.tera"
@@ -34,25 +34,26 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
     "backup/etc/backup.sh.tera"
 };
 
-/// The functions with which the backup's script handles files that services can change, and starts containers that mount some.
+/// Shell functions for the backup script: they handle files that services can change, and start containers that mount
+/// them.
 const FUNCTIONS: [(&str, &[u8]); 2] = [
     ("backup/etc/guard.sh", include_bytes!("../../resource/contract/guard.sh")),
     ("backup/etc/mounted.sh", crate::resource::services::start::FUNCTIONS.as_bytes()),
 ];
 
-/// What a stack is made from.
+/// The source files of a stack.
 #[derive(Default)]
 pub struct Sources {
     /// Templates by name.
     pub templates: BTreeMap<String, String>,
-    /// Files that are sent as they are, by name.
+    /// Files that are sent unchanged, by name.
     pub files: Files,
 }
 
-/// The sources of a stack with these services; what is in `own` goes before what is in this program.
+/// Returns the sources of a stack with these services. A file in `own` has precedence over a built-in one.
 ///
 /// # Errors
-/// Everything in `own` that cannot be read, and links that lead out of it.
+/// A file in `own` that cannot be read, or a link that leads out of `own` (one failure each).
 pub fn of(
     services: &BTreeSet<&'static str>,
     own: &Utf8Path,
@@ -66,7 +67,7 @@ pub fn of(
     if own.exists() {
         for (path, file) in read(own, application)? {
             let name = path.into_string();
-            // A file takes the place of a template of its name, and the other way round.
+            // A file replaces a template of its name, and the other way round.
             all.remove(&format!("{name}{}", template::SUFFIX));
             all.remove(name.trim_end_matches(template::SUFFIX));
             all.insert(name, file);
@@ -87,7 +88,8 @@ pub fn of(
     if failures.is_empty() { Ok(sources) } else { Err(failures) }
 }
 
-/// The user's own templates and files. A script can be run; what only its owner may read stays so.
+/// Reads the user's own templates and files. Scripts are made executable; a file that only its owner may read stays
+/// private.
 fn read(own: &Utf8Path, application: &Application) -> Result<Files, Vec<Failure>> {
     if !own.is_dir() {
         return Err(vec![invalid(format!("{own} is not a directory")).hint("Templates of your own are in it")]);

@@ -1,4 +1,5 @@
-//! What the templates of the tracker stack see: its section, and what follows from it. Never holds a secret.
+//! The view for the templates of the tracker stack: its section of the manifest and values derived from it. Contains no
+//! secret.
 
 use crate::manifest::environment::Application;
 use crate::manifest::tracker::{Database, Endpoint, Tracker};
@@ -15,25 +16,24 @@ pub struct View<'a> {
     /// The services by name.
     #[serde(skip)]
     pub services: BTreeSet<&'static str>,
-    /// Whether the stack has a MySQL server of its own.
+    /// True if the stack has its own MySQL server.
     mysql: bool,
-    /// Whether it has Caddy.
     caddy: bool,
-    /// Its Compose project.
+    /// The name of its Compose project.
     project: &'a str,
-    /// Whether its data is backed up, and that takes `sqlite3`.
+    /// True if a backup is made and needs `sqlite3`.
     backup_sqlite: bool,
-    /// Whether HTTP trackers see their peers through Caddy.
+    /// True if HTTP trackers see their peers through Caddy.
     behind_proxy: bool,
-    /// Where the trackers listen inside their container.
+    /// The addresses on which the trackers listen in their container.
     listen: Listen,
-    /// What each service publishes, as Compose writes it.
+    /// The published ports of each service, in Compose's syntax.
     ports: BTreeMap<&'static str, Vec<String>>,
     /// The networks between the services.
     networks: Vec<Network>,
-    /// What Caddy serves.
+    /// The sites that Caddy serves.
     sites: Vec<Site>,
-    /// Rendered texts that Compose places into containers, by their names.
+    /// Rendered texts that Compose places into containers, by name.
     pub contents: BTreeMap<String, String>,
 }
 
@@ -46,7 +46,7 @@ struct Listen {
 #[derive(Serialize)]
 struct Network {
     name: &'static str,
-    /// Its IPv6 addresses, where it has some.
+    /// Its IPv6 subnet, if it has one.
     subnet: Option<String>,
     internal: bool,
 }
@@ -58,7 +58,7 @@ struct Site {
 }
 
 impl<'a> View<'a> {
-    /// The view of a stack.
+    /// Returns the view of a stack.
     pub fn of(tracker: &'a Tracker, application: &'a Application) -> Self {
         let (mysql, caddy, backup) = (tracker.has_mysql(), tracker.has_tls(), application.backup.is_some());
         let sqlite = matches!(tracker.database, Database::Sqlite { .. });
@@ -93,17 +93,19 @@ impl<'a> View<'a> {
     }
 }
 
-/// A way to a tracker: where it listens in its container, and the host's address and port that lead there.
+/// A way to a tracker: the address on which it listens in its container, and the host's address and port that lead to
+/// it.
 struct Door {
     inside: SocketAddr,
     outside: Option<SocketAddr>,
 }
 
-/// Ports inside the container for what comes over IPv6 begin here.
+/// The first port in the container for IPv6 sockets.
 const IPV6: u16 = 50_000;
 
-/// The ways to trackers that see their peers themselves. One socket for both would see those of IPv4 under addresses of
-/// IPv6 (`::ffff:192.0.2.1`), which it would then tell other peers: each has a socket and a port of its own inside.
+/// Returns the ways to trackers that see their peers directly. A shared socket would see IPv4 peers under IPv6
+/// addresses (`::ffff:192.0.2.1`) and pass those on to other peers, so each IP version has its own socket and port in
+/// the container.
 fn doors(tracker: &Tracker, endpoints: &[Endpoint]) -> Vec<Door> {
     let taken: BTreeSet<u16> = tracker.listens().into_iter().map(|taken| taken.port).collect();
     let mut free = (IPV6..).filter(|port| !taken.contains(port));
@@ -130,7 +132,7 @@ fn inside(doors: &[Door]) -> Vec<SocketAddr> {
     doors.iter().map(|door| door.inside).collect()
 }
 
-/// What the tracker publishes.
+/// Returns the published ports of the tracker.
 fn published(tracker: &Tracker, udp: &[Door], http: &[Door]) -> Vec<String> {
     let of = |doors: &[Door], protocol: &str| {
         let published = doors.iter().filter_map(|door| Some((door.outside?, door.inside.port())));
@@ -141,7 +143,7 @@ fn published(tracker: &Tracker, udp: &[Door], http: &[Door]) -> Vec<String> {
     [of(udp, "/udp"), of(http, ""), rest].concat()
 }
 
-/// `HOST:CONTAINER`, with the host's address where there is one.
+/// Returns `HOST:CONTAINER`, with the host's address if there is one.
 fn port(endpoint: &Endpoint, inside: u16) -> String {
     match endpoint.bind {
         Some(address) => format!("{}:{inside}", SocketAddr::new(address, endpoint.port)),
@@ -151,12 +153,12 @@ fn port(endpoint: &Endpoint, inside: u16) -> String {
 
 fn networks(tracker: &Tracker, services: &BTreeSet<&'static str>, project: &str) -> Vec<Network> {
     let needed = [
-        // The tracker's own is always there: what joins it or leaves it restarts nothing else.
+        // The tracker's own network always exists: a service that joins or leaves it restarts no other service.
         ("tracker", true),
         ("database", services.contains("mysql")),
         ("visualization", services.contains("grafana")),
     ];
-    // A unique local prefix (RFC 4193) of the project's own, so that two stacks on a host do not meet.
+    // A unique local prefix (RFC 4193) for each project, so that the subnets of two stacks on a host do not overlap.
     let id = blake3::hash(format!("deployer networks of {project}").as_bytes());
     let hex = id.to_hex();
     let subnet = |at: usize| format!("fd{}:{}:{}:{:x}::/64", &hex[..2], &hex[2..6], &hex[6..10], at + 1);
