@@ -11,7 +11,7 @@ use rustls::pki_types::UnixTime;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Takes what a host sends around a script's output, in pieces of `size` bytes.
+/// Parses the output of a host around the output of a script, in pieces of `size` bytes.
 pub fn marks(bytes: &[u8], nonce: &str, size: usize) {
     let mut marks = Marks::new(nonce);
     for piece in bytes.chunks(size.max(1)) {
@@ -21,37 +21,37 @@ pub fn marks(bytes: &[u8], nonce: &str, size: usize) {
     let _ = (marks.status(), marks.into_held());
 }
 
-/// Reads what `ssh -G` prints.
+/// Parses the output of `ssh -G`.
 pub fn ssh_settings(text: &str) {
     let _ = Settings::parse(text);
 }
 
-/// Reads what ssh and sudo complain of.
+/// Parses the error messages of ssh and sudo.
 pub fn complaints(text: &str) {
     let _ = (trouble::of_ssh(text), trouble::of_sudo(text));
 }
 
-/// Reads the live content of files.
+/// Parses the live content of files.
 pub fn contents(output: &[u8]) {
     let _ = look::parse_contents(output, &["a/b".into(), "é.conf".into()]);
 }
 
-/// Reads what a host tells about a tracker stack.
+/// Parses the report of a host about a tracker stack.
 pub fn stack(output: &str) {
     let _ = inside::parse(output);
 }
 
-/// Reads how a machine is made, as the store keeps it.
+/// Parses the recipe of a machine from the store.
 pub fn recipe(text: &str) {
     let _ = recipe::read(text, None);
 }
 
-/// Reads Prometheus' targets.
+/// Parses Prometheus' targets.
 pub fn prometheus(body: &[u8]) {
     let _ = prometheus::judge(body, &BTreeSet::from(["tracker_metrics".to_owned()]));
 }
 
-/// Reads a certificate.
+/// Parses a certificate.
 pub fn certificate(der: &[u8]) {
     let seen = tls::Seen { der: der.to_vec(), at: UnixTime::since_unix_epoch(Duration::ZERO) };
     let _ = (seen.read(), seen.life());

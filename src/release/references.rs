@@ -24,15 +24,15 @@ pub struct Reference {
 /// The purpose for which a Compose file names a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Variables of services, of included files.
+    /// A file of variables for services or included files.
     EnvFile,
     /// A secret.
     Secret,
     /// A config.
     Config,
-    /// Labels of services.
+    /// A file of labels for services.
     Labels,
-    /// What containers may ask of the kernel.
+    /// A seccomp profile, which limits the system calls of containers.
     Seccomp,
     /// A part of a container's file system.
     Mount,

@@ -1,5 +1,5 @@
-//! The Git repository of a manifest, read through plumbing commands alone: no hook, no file monitor, no text conversion
-//! and no filter is run, and neither the index nor the object store is changed.
+//! Reads the Git repository of a manifest through plumbing commands only: no hook, file monitor, text conversion or
+//! filter runs, and neither the index nor the object store changes.
 
 use super::tree::Tree;
 use crate::io::process::{self, Environment};
@@ -10,15 +10,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long one Git command may take.
+/// The time limit for one Git command.
 const LIMIT: Duration = Duration::from_mins(2);
-/// Blobs are read in portions of this size (bytes), so that no answer of Git grows beyond it.
+/// The bytes of blobs in one request, which limits the size of Git's answer.
 const PORTION: u64 = 8 << 20;
-/// A link's target is not longer on any file system (bytes).
+/// The longest target of a link (bytes). No file system has longer ones.
 const LONGEST_LINK: u64 = 4096;
 
-/// Options of every command. The repository's own settings stay in force otherwise: they are the runner's, not a
-/// commit's.
+/// Options of every command. Otherwise the repository's own settings apply, because they belong to the runner and not
+/// to a commit.
 const QUIET: [&str; 7] = [
     "--no-replace-objects",
     "--literal-pathspecs",
@@ -32,24 +32,24 @@ const QUIET: [&str; 7] = [
 /// A hint for errors that a missing object may cause.
 pub(super) const PARTIAL: &str = "In a partial clone, fetch without a filter first: git fetch --refetch --no-filter";
 
-/// A repository, and a private directory for what is made of it.
+/// A repository, and a private directory for files that are made from it.
 pub struct Repository {
     /// The top of its working tree.
     pub top: Utf8PathBuf,
-    /// Removed with this value.
+    /// The private directory, which is removed with this value.
     held: scratch::Directory,
 }
 
 impl Repository {
-    /// Finds the repository of a manifest at the absolute path `file`, and the path of the manifest in it. `here` is
-    /// the working directory.
+    /// Finds the repository of a manifest at the absolute path `file`, and the path of the manifest in the repository.
+    /// `here` is the working directory.
     ///
-    /// A commit can hold a link, a submodule or the files of a bare repository where the manifest's directory was. So
-    /// the repository is found by the path as written: the working directory's where it holds that path, else the
-    /// outermost one that tracks the way to the manifest.
+    /// A commit can replace the manifest's directory by a link, a submodule or the files of a bare repository. The
+    /// repository is therefore found by the path as written: the working directory's repository if it contains that
+    /// path, otherwise the outermost one that tracks a part of the path to the manifest.
     ///
     /// # Errors
-    /// `ToolMissing` without Git, `RefUnknown` where there is no repository.
+    /// `ToolMissing` if Git is missing, `RefUnknown` if there is no repository.
     pub async fn find(file: &Utf8Path, here: &Utf8Path) -> Result<(Self, Utf8PathBuf), Failure> {
         process::run_in(Environment::Git, &["git".to_owned(), "version".to_owned()], b"", LIMIT).await?;
         let file = checked::plain_path(file);
@@ -64,27 +64,28 @@ impl Repository {
         let below = file.strip_prefix(&top).map_err(|_| missing())?.to_owned();
         let held = scratch::Directory::new().map_err(|error| unwritable(&error.to_string()))?;
         let found = Self { top, held };
-        // Asked once on its own, so that a repository that Git refuses to use is named.
+        // A separate command, so that the message names a repository that Git refuses to use.
         found.text(&["rev-parse", "--git-dir"]).await?.map_err(|why| missing().details(why))?;
         std::fs::create_dir(found.kept()).map_err(|error| unwritable(&error.to_string()))?;
         Ok((found, below))
     }
 
-    /// A private directory for files that are made from trees.
+    /// Returns the private directory for files that are made from trees.
     #[must_use]
     pub fn place(&self) -> &Utf8Path {
         Utf8Path::from_path(self.held.path()).unwrap_or(Utf8Path::new("/nonexistent"))
     }
 
-    /// Contents of files that are no objects of Git, by the ids that they would have.
+    /// Returns the directory with the contents of files that are not objects of Git, named by the ids that they would
+    /// have.
     pub(super) fn kept(&self) -> Utf8PathBuf {
         self.place().join("kept")
     }
 
-    /// The tree of a commit.
+    /// Returns the tree of a commit.
     ///
     /// # Errors
-    /// `RefUnknown` where Git finds no such commit.
+    /// `RefUnknown` if Git finds no such commit.
     pub async fn commit(&self, reference: &str) -> Result<Tree, Failure> {
         let missing =
             |why: String| Failure::new(Reason::RefUnknown, format!("Git finds no commit `{reference}`")).details(why);
@@ -96,7 +97,8 @@ impl Repository {
         self.tree(&format!("{}^{{tree}}", commit.trim())).await
     }
 
-    /// The files below these paths that Git does not track and does not ignore, as far as it names them.
+    /// Returns the files below these paths that Git neither tracks nor ignores. Git names an untracked directory
+    /// instead of its files.
     pub async fn untracked(&self, below: &[&Utf8Path]) -> Result<BTreeSet<String>, Failure> {
         let paths = below.iter().map(|path| if path.as_str().is_empty() { "." } else { path.as_str() });
         let words: Vec<&str> = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--"]
@@ -128,7 +130,7 @@ impl Repository {
         Ok(())
     }
 
-    /// The contents of objects and of kept files, by their ids; `wanted` has their sizes.
+    /// Returns the contents of objects and of kept files, by their ids. `wanted` has their sizes.
     pub async fn blobs(&self, wanted: &BTreeMap<String, u64>) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
         let mut found = BTreeMap::new();
         let mut portion: (Vec<&str>, u64) = (Vec::new(), 0);
@@ -174,8 +176,8 @@ impl Repository {
     }
 }
 
-/// Git's standard output in the repository at `top`, or its message where it failed. Git fetches no object
-/// that a partial clone lacks.
+/// Runs Git in the repository at `top`. Returns its standard output, or its error message if it failed. Git does not
+/// fetch an object that a partial clone lacks.
 async fn git(top: &Utf8Path, words: &[&str], input: &[u8]) -> Result<Result<Vec<u8>, String>, Failure> {
     let argv: Vec<String> =
         ["env", "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "git", "-C", top.as_str()]
@@ -187,13 +189,14 @@ async fn git(top: &Utf8Path, words: &[&str], input: &[u8]) -> Result<Result<Vec<
     Ok(if ended.status.success() { Ok(ended.stdout) } else { Err(String::from_utf8_lossy(&ended.stderr).into_owned()) })
 }
 
-/// The tops of the working trees that a path is in as it is written, the innermost first.
+/// Returns the tops of the working trees that contain a path as written, the innermost first.
 fn tops(path: &Utf8Path) -> Vec<Utf8PathBuf> {
     let is_top = |one: &&Utf8Path| one.join(".git").symlink_metadata().is_ok();
     path.ancestors().filter(is_top).map(Utf8Path::to_owned).collect()
 }
 
-/// The outermost of several working trees that tracks the way to the next one; else the innermost.
+/// Returns the outermost of several working trees that tracks a part of the path to the next one, otherwise the
+/// innermost.
 async fn outermost(tops: Vec<Utf8PathBuf>) -> Result<Option<Utf8PathBuf>, Failure> {
     for pair in tops.windows(2).rev() {
         if tracks(&pair[1], &pair[0]).await? {
@@ -203,8 +206,8 @@ async fn outermost(tops: Vec<Utf8PathBuf>) -> Result<Option<Utf8PathBuf>, Failur
     Ok(tops.into_iter().next())
 }
 
-/// Says whether a repository tracks a part of the way to a directory: a link or a submodule there leads to another
-/// repository.
+/// Returns true if a repository tracks a part of the path to a directory as a link or a submodule, which leads to
+/// another repository.
 async fn tracks(top: &Utf8Path, directory: &Utf8Path) -> Result<bool, Failure> {
     let below = directory.strip_prefix(top).unwrap_or(directory);
     let way = below.ancestors().filter(|part| !part.as_str().is_empty()).map(Utf8Path::as_str);
@@ -213,7 +216,7 @@ async fn tracks(top: &Utf8Path, directory: &Utf8Path) -> Result<bool, Failure> {
     Ok(listed.split(|byte| *byte == 0).any(|line| line.starts_with(b"120000 ") || line.starts_with(b"160000 ")))
 }
 
-/// Takes one object off the output of `cat-file --batch`.
+/// Takes one object from the output of `cat-file --batch`.
 fn first<'a>(id: &str, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let head = std::str::from_utf8(&rest[..end]).ok()?;

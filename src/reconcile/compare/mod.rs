@@ -1,4 +1,4 @@
-//! A review: the manifest and the rendered files of two Git trees compared, without any host.
+//! Compares the manifest and the rendered files of two Git trees for a review, without any host.
 //!
 //! ```text
 //! REF ───────────▶ git::Repository ─┐
@@ -6,9 +6,9 @@
 //! tracked files ─▶ present::Present ┘    (paths)        (private files)      (facts)
 //! ```
 //!
-//! The author of a change is not trusted: nothing is read but objects of Git and the bytes of tracked files, nothing is
-//! resolved but values that the manifest itself holds, nothing that it or an attribute of Git names is run, and links are
-//! compared as links. `tests/attacks/review.rs` and `tests/attacks/review_attributes.rs` hold that.
+//! The author of a change is not trusted. Only objects of Git and the bytes of tracked files are read. Only values in
+//! the manifest itself are resolved. No program that the manifest or an attribute of Git names is run, and links are
+//! compared as links. Tested by `tests/attacks/review.rs` and `tests/attacks/review_attributes.rs`.
 
 mod git;
 mod present;
@@ -37,7 +37,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tree::Found;
 
-/// How long the comparison of all environments may take. It leaves time to print those that were compared before the command's own limit.
+/// The time limit for comparing all environments. It leaves time before the command's own limit to print the
+/// environments that were compared.
 const LIMIT: Duration = Duration::from_mins(4);
 
 /// A manifest in a tree, with the files of the tree.
@@ -50,16 +51,16 @@ pub struct Version<'a> {
 
 /// The reason why the manifest of a tree cannot be read.
 pub enum Unread {
-    /// It is not there; the text says how.
+    /// The manifest is missing. The text is the end of a sentence about it.
     Absent(&'static str),
-    /// It is not valid.
+    /// The manifest is not valid.
     Invalid(Vec<Failure>),
     /// Git failed.
     Failed(Failure),
 }
 
 impl<'a> Version<'a> {
-    /// Reads the manifest at `path` of a tree; `label` is what messages call it.
+    /// Reads the manifest at `path` of a tree. Messages refer to it as `label`.
     pub async fn read(mut snapshot: Snapshot<'a>, path: &Utf8Path, label: &str) -> Result<Self, Unread> {
         let full = snapshot.root.join(path);
         match snapshot.find(&full) {
@@ -71,7 +72,7 @@ impl<'a> Version<'a> {
         let text = snapshot.text(&full).await.map_err(Unread::Failed)?;
         let text = text.ok_or(Unread::Absent("is not a text file"))?;
         let base = full.parent().unwrap_or(&full);
-        // The runner's own home directory is no part of a commit.
+        // The runner's own home directory is not part of a commit.
         let parse = |text_of: &mut dyn FnMut(&Utf8Path) -> Option<String>| {
             manifest::parse_with(&text, label, base, Some(Utf8Path::new("~")), text_of).map_err(Unread::Invalid)
         };
@@ -97,7 +98,7 @@ impl<'a> Version<'a> {
         Ok(Self { manifest, snapshot })
     }
 
-    /// The directories of the applications, by their paths in the tree.
+    /// Returns the directories of the applications, by their paths in the tree.
     #[must_use]
     pub fn directories(&self) -> BTreeSet<Utf8PathBuf> {
         let applications = self.manifest.environments.values().filter_map(|one| one.application.as_ref());
@@ -110,21 +111,21 @@ impl<'a> Version<'a> {
     }
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Default)]
 pub struct Compared {
     /// The plan.
     pub view: PlanView,
-    /// What of the manifests cannot be rendered, the present one.
+    /// Failures of the present manifest and of rendering its environments.
     pub failures: Vec<Failure>,
-    /// Environments whose earlier form cannot be rendered: they are shown as new.
+    /// Environments whose earlier version cannot be rendered. They are shown as new.
     pub unreadable: Vec<(String, Failure)>,
-    /// Links of applications that lead to nothing in the repository, with their targets.
+    /// Links of applications that lead to no file in the repository, with their targets.
     pub leading_out: BTreeMap<Utf8PathBuf, String>,
 }
 
-/// Plans the steps that would bring what `old` asks for to what `new` asks for, for the environments named. Paths in
-/// failures are those below `top`, and of `reference` those of the earlier commit.
+/// Plans the steps from the state that `old` describes to the state that `new` describes, for the named environments.
+/// Paths in failures are below `top`, and for the earlier commit they begin with `reference`.
 pub async fn compare(
     mut old: Option<Version<'_>>,
     mut new: Version<'_>,
@@ -132,7 +133,7 @@ pub async fn compare(
     (top, reference): (&Utf8Path, &str),
 ) -> Compared {
     let begun = Instant::now();
-    // One key for both sides, so that secrets written in the manifests compare.
+    // Both sides use one key, so that secrets written in the manifests can be compared.
     let key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
     let (mut steps, mut converged, mut depends_on) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut uncompared = BTreeMap::new();
@@ -190,7 +191,7 @@ pub async fn compare(
     compared
 }
 
-/// The steps of one environment.
+/// Returns the steps of one environment.
 fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     let name = now.prepared.name().to_owned();
     let stage = now.prepared.environment.stage;
@@ -237,7 +238,7 @@ fn removal(name: &str, before: &State) -> Vec<PlannedStep> {
     remove::ORDER.into_iter().filter(there).map(step).collect()
 }
 
-/// Adds diffs of what may be shown, and notes what is secret and what is a link.
+/// Adds diffs of texts that may be shown, and notes about secrets and links.
 fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now: &Side) {
     let release = now.prepared.release.as_ref();
     for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {

@@ -1,5 +1,5 @@
-//! The tracked files as they are on the disk, byte for byte: that is what `apply` would send. Git's own way to take them in
-//! (`git add`) rewrites what it reads as attributes ask, and runs filters; the author of a change chooses both.
+//! Reads the tracked files from the disk, byte for byte: `apply` would send these bytes. `git add` rewrites files by
+//! their attributes and runs filters, and the author of a change chooses both.
 
 use super::git::{PARTIAL, Repository};
 use super::snapshot::LARGEST;
@@ -14,22 +14,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 
-/// The tracked files as they are now.
+/// The tracked files in their current form.
 pub struct Present {
     /// The files.
     pub tree: Tree,
-    /// Those that are not as the commit that is checked out has them.
+    /// The files that differ from the checked-out commit.
     pub changed: BTreeSet<String>,
-    /// Those that differ on the disk because a filter of this machine may have made them: with a key or a token, and so from
-    /// more than the commit. The tree has them as the index does.
+    /// The files that differ on the disk and have a filter of this machine, which may use a key or a token and so more
+    /// data than the commit. The tree has the index's version of these files.
     pub filtered: BTreeSet<String>,
 }
 
 impl Repository {
-    /// Reads the tracked files as they are now, whatever attributes and flags of the index say, and links as links.
+    /// Reads the tracked files in their current form, regardless of attributes and flags of the index, and links as
+    /// links.
     ///
     /// # Errors
-    /// `CommandFailed` where Git or this machine cannot read them.
+    /// `CommandFailed` if Git or this machine cannot read them.
     pub async fn present(&self) -> Result<Present, Failure> {
         let listing = self.run(&["ls-files", "--stage", "-t", "-z"], b"").await?.map_err(cannot)?;
         let (mut tree, left_out) = Tree::parse_index(&listing).map_err(strange)?;
@@ -56,8 +57,8 @@ impl Repository {
         Ok(Present { tree, changed, filtered })
     }
 
-    /// Reads what is on the disk in the place of entries; `None` for what is neither a file nor a link. Has what may be shown
-    /// copied to the directory `keep`.
+    /// Reads the entries from the disk. The result is `None` for anything that is neither a file nor a link. Copies the
+    /// contents that may be shown to the directory `keep`.
     async fn on_disk(
         &self,
         entries: BTreeMap<String, Entry>,
@@ -75,7 +76,8 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.map_err(|error| cannot(error.to_string()))?
     }
 
-    /// Names those of the files that have a filter, by the attributes on the disk or by those of the index, which a checkout goes by.
+    /// Returns the files that have a filter, by the attributes on the disk or by those of the index, which a checkout
+    /// uses.
     async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeSet<String>, Failure> {
         if files.is_empty() {
             return Ok(BTreeSet::new());
@@ -117,7 +119,7 @@ impl Repository {
         Ok(())
     }
 
-    /// The files that are not as the commit that is checked out has them; all where there is none.
+    /// Returns the files that differ from the checked-out commit, or all files if there is no commit.
     async fn uncommitted(&self, tree: &Tree) -> Result<BTreeSet<String>, Failure> {
         let head = self.run(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"], b"").await?;
         let head = Tree::parse(&head.unwrap_or_default()).map_err(strange)?;
@@ -131,7 +133,7 @@ impl Repository {
     }
 }
 
-/// Reads a file or link below `top` that is reached without a link; `digits` is the length of this repository's ids.
+/// Reads a file or link below `top` whose path contains no link. `digits` is the length of this repository's ids.
 fn read(top: &Utf8Path, path: &Utf8Path, digits: usize, keep: Option<&Utf8Path>) -> io::Result<Option<Entry>> {
     let (kind, bytes) = match below::look(top, path)? {
         Thing::Other => return Ok(None),
@@ -154,7 +156,7 @@ fn read(top: &Utf8Path, path: &Utf8Path, digits: usize, keep: Option<&Utf8Path>)
     Ok(Some(Entry { kind, id, size }))
 }
 
-/// The id that Git gives to a blob.
+/// Returns the id that Git gives to a blob.
 fn id(digits: usize, size: u64, mut content: impl Read) -> io::Result<String> {
     let is_long = digits == HEXLOWER.encode_len(SHA256.output_len());
     let mut digest = Context::new(if is_long { &SHA256 } else { &SHA1_FOR_LEGACY_USE_ONLY });

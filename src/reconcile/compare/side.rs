@@ -1,4 +1,4 @@
-//! One environment as one of two commits has it. Its values are those that the manifest itself holds.
+//! One environment in one of two commits. Only values in the manifest itself are resolved.
 
 use super::snapshot::{Link, Place, Snapshot};
 use super::tree::{self, Entry, Found};
@@ -19,23 +19,23 @@ use crate::resource::{self, HostFacts};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
-/// The beginning of facts that are settings of the manifest's entry.
+/// The prefix of facts that are settings of the manifest's entry.
 pub const SETTING: &str = "setting ";
 
-/// One environment as one of the two manifests has it.
+/// One environment in one of the two manifests.
 pub struct Side {
     /// The environment and its release.
     pub prepared: Prepared,
     /// The state that the manifest and the release ask for.
     pub state: State,
-    /// The texts that may be shown, by the file they become.
+    /// The texts that may be shown, by the path of the file in the release.
     pub texts: BTreeMap<Utf8PathBuf, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
 }
 
 impl Side {
-    /// The files of the release that need a value and that no fact stands for.
+    /// Returns the files of the release that need a value and that no fact represents.
     pub fn uncompared(&self) -> impl Iterator<Item = String> {
         let facts = self.state.0.get(&Kind::Files);
         let files = self.prepared.release.iter().flat_map(|release| &release.files);
@@ -47,14 +47,14 @@ impl Side {
 /// An environment whose files were written into the snapshot.
 struct Placed {
     environment: Environment,
-    /// Image → the object that is its archive.
+    /// Image → the object id of its archive.
     archives: BTreeMap<String, String>,
-    /// The files that OpenTofu is given from the repository: the fact's name → a digest.
+    /// The files in the repository that OpenTofu uses: the fact's name → a digest.
     recipes: BTreeMap<String, String>,
     links: BTreeMap<Utf8PathBuf, Link>,
 }
 
-/// Reads one environment of a manifest that was parsed with paths below the snapshot's directory.
+/// Reads one environment of a manifest whose paths were parsed as paths below the snapshot's directory.
 pub async fn side(
     environment: &Environment,
     manifest: &Manifest,
@@ -65,7 +65,7 @@ pub async fn side(
         place(environment, snapshot).await.map_err(|failure| vec![failure])?;
     let mut prepared = prepare::prepare(placed, Resolve::Literals, &|_, _| {}).await?;
     prepared.fallback_key = key.clone();
-    // What every supported host has.
+    // Every supported host has systemd.
     let mut facts = HostFacts::default();
     facts.access.systemd = true;
     let mut state = resource::desired(&prepared.subject(), &facts);
@@ -83,7 +83,7 @@ pub async fn side(
     Ok(Side { prepared, state, texts, links })
 }
 
-/// Writes what an environment is rendered from, and leads its paths there.
+/// Writes the source files of an environment into the snapshot, and changes its paths to them.
 async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result<Placed, Failure> {
     let mut placed = Placed {
         environment: environment.clone(),
@@ -129,7 +129,7 @@ async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result
     Ok(placed)
 }
 
-/// The digests of the directories that OpenTofu is given from: a module, templates of the user's own.
+/// Returns the digests of the directories that OpenTofu uses: a module, or the user's own templates.
 fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
     let Some(provision) = &environment.provision else { return BTreeMap::new() };
     let (name, directory) = match &provision.machine {
@@ -143,7 +143,7 @@ fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<Strin
     }
 }
 
-/// Adds the digests of what files hold that the manifest names for hosts: scripts, and the key of a package repository.
+/// Adds the digests of files that the manifest names for hosts: scripts, and the key of a package repository.
 fn texts_of_hosts(environment: &Environment, state: &mut State) {
     for script in environment.scripts.iter().filter(|script| script.file.is_some()) {
         let facts = state.0.entry(Kind::Scripts).or_default();
@@ -159,7 +159,7 @@ fn digest(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
-/// Why nothing of the tree is at a path.
+/// Returns the failure that explains why the tree has no file at a path.
 fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
     let failed = |message| Failure::new(Reason::ApplicationInvalid, message);
     let is_submodule = |above: &&Utf8Path| {
@@ -174,7 +174,7 @@ fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
     }
 }
 
-/// A path as the manifest has it, for messages.
+/// Returns a path as the manifest has it, for messages.
 fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
     path.strip_prefix(&snapshot.root).unwrap_or(path).to_string()
 }
@@ -191,7 +191,7 @@ fn links_below(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<Utf8Pa
     snapshot.links.iter().filter_map(below).collect()
 }
 
-/// The kind whose steps bring a setting about.
+/// Returns the kind whose steps apply a setting.
 fn kind_of(setting: &str) -> Kind {
     match setting.split(['.', ' ']).next().unwrap_or_default() {
         "provisioned" => Kind::Infrastructure,
@@ -202,8 +202,8 @@ fn kind_of(setting: &str) -> Kind {
     }
 }
 
-/// The texts of files that may be shown. A file that waits for a value is compared by what it is made from: the
-/// template, which is shown, or the `.env` with the sources of all variables.
+/// Returns the texts of files that may be shown. A file that needs an unknown value is compared by its sources: its
+/// template, which is shown, or for `.env` the file with the sources of all variables.
 fn texts(prepared: &Prepared, root: &Utf8Path, facts: &mut Facts) -> BTreeMap<Utf8PathBuf, String> {
     let mut texts = BTreeMap::new();
     let Some((release, application)) = prepared.release.as_ref().zip(prepared.environment.application.as_ref()) else {
@@ -235,14 +235,14 @@ fn texts(prepared: &Prepared, root: &Utf8Path, facts: &mut Facts) -> BTreeMap<Ut
     if !release.sources.keys().any(|name| is_waiting(name)) {
         return texts;
     }
-    // What waits for a value may be made with templates whose own files do not show what changed in them.
+    // A file that needs an unknown value may include templates whose changes do not show in the file's own template.
     for (name, text) in release.sources.iter().filter(|(name, _)| *name != ENV && !is_waiting(name)) {
         facts.insert(format!("{SETTING}template {name}"), digest(text));
     }
     texts
 }
 
-/// The variables with all that the manifest says of them, also the values that are secret.
+/// Returns the variables with their sources in the manifest, including secret values.
 fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &'static str, String)> {
     let told = |source: &SecretSource| match source {
         SecretSource::Literal { value, .. } => ("", value.clone()),
@@ -254,8 +254,8 @@ fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &
     all.map(|(name, (kind, text))| (name, kind, text)).collect()
 }
 
-/// Shows links beside the files that they lead to, which may be outside of the application's directory and so are
-/// compared here as well. What holds a secret stays as it is.
+/// Shows each link together with the file that it leads to. That file may be outside of the application's directory, so
+/// it is compared here as well. A file with a secret stays unchanged.
 fn show_links(
     prepared: &Prepared,
     links: &BTreeMap<Utf8PathBuf, Link>,
@@ -272,7 +272,7 @@ fn show_links(
     }
 }
 
-/// The failure with paths of the repository in place of those of the snapshot.
+/// Returns the failure with the snapshot's paths replaced by the repository's.
 pub fn relocated(failure: Failure, snapshot: &Utf8Path, repository: &str) -> Failure {
     let there = |text: String| text.replace(&format!("{snapshot}/"), repository).replace(snapshot.as_str(), repository);
     Failure {

@@ -1,5 +1,5 @@
-//! Files of a Git tree in a private directory, as plain files: rendering reads them there and nowhere else. No link is
-//! made. A link that leads to a file or directory of the tree becomes a copy of that; any other becomes nothing.
+//! Writes files of a Git tree into a private directory as plain files, and rendering reads them only there. No link is
+//! created: a link to a file or directory of the tree becomes a copy of the target, and any other link is omitted.
 
 use super::git::Repository;
 use super::tree::{Entry, Found, Kind, Tree};
@@ -9,32 +9,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
-/// A larger file is compared by its object's id alone (bytes).
+/// The largest file whose content is compared (bytes). A larger file is compared by its object's id.
 pub const LARGEST: u64 = 8 << 20;
-/// After so much of a tree was written, all further files are compared by their objects' ids (bytes).
+/// The largest sum of contents that are written from a tree (bytes). All further files are compared by their objects'
+/// ids.
 const TOTAL: u64 = 256 << 20;
-/// More files than this are no application.
+/// The most files and links of an application.
 const FILES: usize = 50_000;
-/// Links to directories are followed through so many others.
+/// The deepest nesting of links to directories that is followed.
 const DEPTH: usize = 8;
 
-/// A link of the tree, and whether it leads to something in the tree.
+/// A link of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its target as the commit has it.
+    /// Its target in the commit.
     pub target: String,
-    /// True where that is in the tree.
+    /// True if the target is in the tree.
     pub inside: bool,
 }
 
-/// One tree, and what was written of it.
+/// One tree, and the files of it that were written.
 pub struct Snapshot<'a> {
     repository: &'a Repository,
     /// The tree.
     pub tree: Tree,
-    /// The directory for the tree's top.
+    /// The directory that corresponds to the tree's top.
     pub root: Utf8PathBuf,
-    /// Paths in the tree that are not written: image archives.
+    /// Paths in the tree that are not written, because they are image archives.
     pub except: BTreeSet<Utf8PathBuf>,
     /// Links below the directories that were written, by their paths in the tree.
     pub links: BTreeMap<Utf8PathBuf, Link>,
@@ -43,17 +44,17 @@ pub struct Snapshot<'a> {
     bytes: u64,
 }
 
-/// Where a path of a manifest leads.
+/// The target of a path in a manifest.
 pub enum Place {
-    /// To a file or directory that was written there.
+    /// A file or directory that was written at this path.
     Written(Utf8PathBuf),
-    /// To nothing in the tree.
+    /// Nothing in the tree.
     Nothing,
-    /// Out of the repository.
+    /// A target outside of the repository.
     Outside,
 }
 
-/// One file that is to be written.
+/// One file to write.
 struct Copy {
     to: Utf8PathBuf,
     id: String,
@@ -62,7 +63,8 @@ struct Copy {
 }
 
 impl<'a> Snapshot<'a> {
-    /// A tree of which nothing was written yet; `name` tells its directory from that of another tree.
+    /// Returns a snapshot without any written file. `name` is the name of its directory, which differs from that of
+    /// another tree.
     #[must_use]
     pub fn new(repository: &'a Repository, tree: Tree, name: &str) -> Self {
         Self {
@@ -77,13 +79,13 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// Follows a path below the tree's directory to its end in the tree.
+    /// Follows a path below the snapshot's directory to its end in the tree.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {
         path.strip_prefix(&self.root).map_or(Found::Outside, |path| self.tree.find(path))
     }
 
-    /// The text of a small file of the tree; `None` where it is something else.
+    /// Returns the text of a small file of the tree, or `None` for anything else.
     pub async fn text(&self, path: &Utf8Path) -> Result<Option<String>, Failure> {
         let Found::Entry(_, Entry { kind: Kind::File(_), id, size }) = self.find(path) else { return Ok(None) };
         if *size > LARGEST {
@@ -133,7 +135,7 @@ impl<'a> Snapshot<'a> {
         self.place_portion(&portion).await
     }
 
-    /// How much of a file is read: nothing of a large one.
+    /// Returns the bytes of a file that are read: none of a large file.
     fn read_size(&self, copy: &Copy) -> u64 {
         if copy.size > LARGEST || self.bytes + copy.size > TOTAL { 0 } else { copy.size }
     }
@@ -164,7 +166,8 @@ fn copy(to: &Utf8Path, entry: &Entry) -> Option<Copy> {
     Some(Copy { to: to.to_owned(), id: entry.id.clone(), size: entry.size, executable })
 }
 
-/// Lists the files below the directory `real`, as files below `to`; `open` are the directories on the way there.
+/// Lists the files below the directory `real`, as files below `to`. `open` contains the directories on the way to
+/// `real`.
 fn collect(
     tree: &Tree,
     real: &Utf8Path,
@@ -205,7 +208,7 @@ fn collect(
     Ok(())
 }
 
-/// Writes a new file with the mode that a fresh checkout gives it.
+/// Writes a new file with the mode of a fresh checkout.
 fn put(path: &Utf8Path, bytes: &[u8], executable: bool) -> std::io::Result<()> {
     let mode = if executable { 0o755 } else { 0o644 };
     if let Some(parent) = path.parent() {

@@ -1,31 +1,32 @@
-//! The files of a Git tree: parsed once into paths that cannot leave it, and looked up through its own links. Pure.
+//! The files of a Git tree: parsed once into paths that cannot leave the tree, and looked up through the tree's own
+//! links. Pure.
 
 use crate::release::Budget;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
-/// More links than this on the way to one file are a loop.
+/// The most links on the way to one file. More are a loop.
 const HOPS: usize = 40;
 
-/// A longer target no system follows (bytes).
+/// The longest target of a link (bytes). No system follows a longer one.
 const LONGEST: usize = 4096;
-/// All links of a tree together are followed through so many parts of paths.
+/// The most path components that are followed for all links of a tree together.
 const STEPS: usize = 5_000_000;
-/// So many bytes of a path that is looked up are a step more.
+/// The bytes of a looked-up path that count as one more step.
 const BYTES: usize = 64;
 
-/// A tree: every file in it by its path.
+/// A tree: all its files by path.
 #[derive(Debug)]
 pub struct Tree {
     entries: BTreeMap<String, Entry>,
-    /// The steps that are left.
+    /// The steps that may still be taken.
     steps: Budget,
-    /// Entries whose names no path can have here: not UTF-8, or parts such as `..` and `.git`.
+    /// Entries whose names cannot be paths: not UTF-8, or with components such as `..` and `.git`.
     pub refused: Vec<String>,
 }
 
-/// One entry that is no directory.
+/// One entry that is not a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its kind.
@@ -39,9 +40,9 @@ pub struct Entry {
 /// The kind of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A file, and whether it can be executed.
+    /// A file, with true if it is executable.
     File(bool),
-    /// A link and its target; `None` where that is no text.
+    /// A link and its target; `None` if the target is not text.
     Link(Option<String>),
     /// A commit of another repository.
     Submodule,
@@ -52,7 +53,7 @@ pub enum Kind {
 pub enum Found<'a> {
     /// A file or a submodule at this path.
     Entry(Utf8PathBuf, &'a Entry),
-    /// A directory at this path; the tree's top is the empty path.
+    /// A directory at this path. The tree's top is the empty path.
     Directory(Utf8PathBuf),
     /// Nothing in the tree.
     Nothing,
@@ -65,10 +66,10 @@ impl Tree {
         Self { entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new() }
     }
 
-    /// Reads what `git ls-tree -r -z` prints, with `-l` or without sizes.
+    /// Parses the output of `git ls-tree -r -z`, with `-l` or without sizes.
     ///
     /// # Errors
-    /// The first line that is something else.
+    /// The first line that does not parse.
     pub fn parse(listing: &[u8]) -> Result<Self, String> {
         let mut tree = Self::new();
         for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
@@ -84,10 +85,11 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Reads what `git ls-files --stage -t -z` prints: an index, and those of its files that a sparse checkout leaves out.
+    /// Parses the output of `git ls-files --stage -t -z`. Returns the index, and those of its files that a sparse
+    /// checkout omits.
     ///
     /// # Errors
-    /// The first line that is something else.
+    /// The first line that does not parse.
     pub fn parse_index(listing: &[u8]) -> Result<(Self, BTreeSet<String>), String> {
         let (mut tree, mut left_out) = (Self::new(), BTreeSet::new());
         for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
@@ -100,7 +102,7 @@ impl Tree {
         Ok((tree, left_out))
     }
 
-    /// Takes an entry up, and returns its path if that can be one.
+    /// Adds an entry, and returns its path if the path is safe.
     fn insert(&mut self, path: &[u8], entry: Entry) -> Option<String> {
         let Some(path) = std::str::from_utf8(path).ok().filter(|path| is_safe(path)) else {
             self.refused.push(shown(path));
@@ -110,7 +112,7 @@ impl Tree {
         Some(path.to_owned())
     }
 
-    /// Every entry by its path.
+    /// Returns every entry by its path.
     pub fn entries(&self) -> &BTreeMap<String, Entry> {
         &self.entries
     }
@@ -123,13 +125,13 @@ impl Tree {
         }
     }
 
-    /// The objects of its links, with their sizes.
+    /// Returns the object ids of the links, with their sizes.
     pub fn links(&self) -> impl Iterator<Item = (&str, u64)> {
         let links = self.entries.values().filter(|entry| matches!(entry.kind, Kind::Link(_)));
         links.map(|entry| (entry.id.as_str(), entry.size))
     }
 
-    /// Fills in the targets of its links, by the ids of their objects.
+    /// Sets the targets of the links, by the ids of their objects.
     pub fn set_targets(&mut self, targets: &BTreeMap<String, Vec<u8>>) {
         for entry in self.entries.values_mut() {
             if let Kind::Link(target) = &mut entry.kind {
@@ -139,7 +141,7 @@ impl Tree {
         }
     }
 
-    /// Every entry below a directory, by its path below it.
+    /// Returns every entry below a directory, by its path below that directory.
     pub fn below(&self, directory: &Utf8Path) -> impl Iterator<Item = (&Utf8Path, &Entry)> {
         let start = if directory.as_str().is_empty() { String::new() } else { format!("{directory}/") };
         let prefix = start.clone();
@@ -147,7 +149,7 @@ impl Tree {
         from.map_while(move |(path, entry)| Some((Utf8Path::new(path.strip_prefix(&prefix)?), entry)))
     }
 
-    /// The digest of everything below a directory.
+    /// Returns the digest of all entries below a directory.
     #[must_use]
     pub fn digest(&self, directory: &Utf8Path) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -157,12 +159,13 @@ impl Tree {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
-    /// Takes steps; false where none are left, and from then on.
+    /// Takes steps. Returns false if none are left, and for every call after that.
     pub fn take(&self, steps: usize) -> bool {
         self.steps.take(steps)
     }
 
-    /// Follows a path relative to the top to its end, through links of the tree; to nothing where no steps are left.
+    /// Follows a path relative to the top to its end, through links of the tree. Finds nothing after the steps are
+    /// spent.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {
         let mut open: VecDeque<String> = parts(path.as_str());
@@ -217,13 +220,13 @@ impl Entry {
         id.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Self { kind, id: id.to_owned(), size })
     }
 
-    /// Says whether both are the same in Git.
+    /// Returns true if both entries are the same in Git.
     pub fn is(&self, other: &Self) -> bool {
         self.id == other.id && self.kind == other.kind
     }
 }
 
-/// The words before a path, and the path.
+/// Returns the words before a path, and the path.
 fn halves(line: &[u8]) -> Option<(Vec<&str>, &[u8])> {
     let tab = line.iter().position(|byte| *byte == b'\t')?;
     let head = std::str::from_utf8(&line[..tab]).ok()?;
@@ -234,12 +237,12 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The parts of a path but `.`.
+/// Returns the parts of a path without `.`.
 fn parts(path: &str) -> VecDeque<String> {
     path.split('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
 }
 
-/// Says whether every part of a path is a name that a commit may hold. A tree made by hand can hold others.
+/// Returns true if every part of a path is a name that a commit may hold. A tree made by hand can hold other names.
 fn is_safe(path: &str) -> bool {
     let plain = Utf8Path::new(path).components().all(|part| matches!(part, Utf8Component::Normal(_)));
     let usual = |part: &str| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git");

@@ -21,7 +21,7 @@ fn tree(lines: &[(&str, &str)]) -> Tree {
     tree
 }
 
-/// A path as text, or what was found instead.
+/// Returns a path as text, or the result if there is no path.
 fn found(tree: &Tree, path: &str) -> String {
     match tree.find(Utf8Path::new(path)) {
         Found::Entry(path, entry) => format!("{path} {:?}", entry.kind),
@@ -62,7 +62,7 @@ fn links_are_followed_within_the_tree_and_never_out_of_it() {
         ("app/up", "shared/x File(false)"),
         ("app/dir", "shared/"),
         ("app/dir/x", "shared/x File(false)"),
-        // As the file system has it: the parent of what the link leads to.
+        // As in the file system, `..` is the parent of the link's target.
         ("app/dir/../app/a.txt", "app/a.txt File(false)"),
         ("top/app/a.txt", "app/a.txt File(false)"),
         ("app/git", "nothing"),
