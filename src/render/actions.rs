@@ -1,5 +1,5 @@
-//! What a GitHub workflow gets beside the usual: groups, masks and annotations on standard error, a summary and outputs
-//! in its files. Never puts a secret anywhere but into a mask.
+//! Additional output in a GitHub workflow: groups, masks and annotations on standard error, and a summary and outputs
+//! in the workflow's files. Writes secrets only into masks.
 
 use super::Render;
 use super::github::{self, Command};
@@ -13,26 +13,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The files that a workflow gives a step.
+/// The files that a workflow gives to a step.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    /// `GITHUB_STEP_SUMMARY`.
+    /// The file in `GITHUB_STEP_SUMMARY`.
     pub summary: Option<Utf8PathBuf>,
-    /// `GITHUB_OUTPUT`.
+    /// The file in `GITHUB_OUTPUT`.
     pub output: Option<Utf8PathBuf>,
 }
 
-/// Says events to `inner`, and the rest to the workflow.
+/// A renderer that passes events to `inner` and writes the additional output for the workflow.
 pub(super) struct Actions {
     inner: Arc<dyn Render>,
     err: Stream,
     files: Files,
-    /// Whether groups and annotations are written: not beside JSON lines, nor beside annotations.
+    /// True if groups and annotations are written. They are not added to JSON lines or to a format that prints
+    /// annotations itself.
     plain: bool,
     state: Mutex<State>,
 }
 
-/// What must be remembered until the end.
+/// The data that is kept until the end.
 #[derive(Default)]
 struct State {
     page: Page,
@@ -42,7 +43,8 @@ struct State {
     masked: BTreeSet<[u8; 32]>,
 }
 
-/// One group at a time: what other environments say meanwhile waits for its own.
+/// Groups of events by environment, one open at a time. Events of other environments wait until their own group is
+/// open.
 #[derive(Default)]
 struct Groups {
     open: Option<String>,
@@ -51,7 +53,7 @@ struct Groups {
     held: BTreeMap<String, Vec<Event>>,
 }
 
-/// What is to be written next.
+/// The next output.
 enum Said {
     Command(Command),
     Event(Box<Event>),
@@ -65,7 +67,7 @@ impl Groups {
         }
     }
 
-    /// What to write for an event, now that it was said.
+    /// Returns the output for an event.
     fn take(&mut self, event: &Event) -> Vec<Said> {
         let environment = match event {
             Event::Progress { environment, .. } => Some(environment),
@@ -109,7 +111,7 @@ impl Groups {
         Said::Command(github::end_of_group())
     }
 
-    /// Everything that still waits: nothing more comes.
+    /// Returns the output for all waiting events. No more events follow.
     fn end(&mut self) -> Vec<Said> {
         let mut said = Vec::new();
         loop {
@@ -147,7 +149,7 @@ impl Actions {
     fn end(&self, state: &State, result: &ResultView) {
         let mut text = String::new();
         if state.page.plan.is_some() {
-            // What failed is told with the result.
+            // The failures are printed with the result.
             text += &markdown::plan(&Page { failures: Vec::new(), ..state.page.clone() });
             text.push('\n');
         }

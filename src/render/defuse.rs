@@ -1,30 +1,31 @@
-//! Rewrites foreign text so that neither a terminal nor the keeper of a log takes part of it for anything but text.
+//! Rewrites foreign text so that a terminal or a log service treats all of it as text.
 //!
-//! Three kinds of reader act on what they read:
+//! Three kinds of readers interpret special sequences:
 //! - terminals act on control characters, and reorder text by bidi controls;
-//! - runners of workflows take a line that begins with `::` after blanks as a command, and `##[name]` (Azure:
-//!   `##vso[name]`) anywhere in a line; GitHub's runner ends a line at LF, CR LF and a lone CR;
-//! - GitLab takes `section_start:TIME:NAME` as the beginning of a fold.
+//! - workflow runners take a line that begins with `::` after blanks as a command, and `##[name]` (Azure:
+//! `##vso[name]`) anywhere in a line; GitHub's runner ends a line at LF, CR LF and a lone CR;
+//! - GitLab takes `section_start:TIME:NAME` as the beginning of a collapsible section.
 
 use std::borrow::Cow;
 
-/// Escapes everything that could move the cursor, change colours, hide text or reorder it. Keeps line breaks and tabs;
-/// CR LF becomes LF.
+/// Escapes every character that could move the cursor, change colours, hide text or reorder text. Keeps line breaks and
+/// tabs. CR LF becomes LF.
 pub(super) fn controls(foreign: &str) -> Cow<'_, str> {
     rewrite(foreign, |_| None)
 }
 
-/// Does the same for a piece of one line: line breaks and tabs are escaped, too.
+/// Escapes the same characters in a part of one line, and also line breaks and tabs.
 pub(super) fn line(foreign: &str) -> String {
     controls(foreign).replace('\n', "\\n").replace('\t', "\\t")
 }
 
-/// Does the same as [`controls`] for what a service says, and drops its colours.
+/// Escapes the same characters as [`controls`] in the output of a service, and removes its colours.
 pub(super) fn said(foreign: &str) -> Cow<'_, str> {
     rewrite(foreign, |_| Some(""))
 }
 
-/// Makes a whole text safe for every reader. Of control sequences only styles of ours stay, where `styled`.
+/// Makes a whole text safe for every reader. The only control sequences that remain are deployer's own styles, if
+/// `styled`.
 pub(super) fn whole(text: &str, styled: bool) -> String {
     let text = rewrite(text, |style| (styled && is_ours(style)).then_some(style));
     let mut out = String::with_capacity(text.len());
@@ -34,13 +35,13 @@ pub(super) fn whole(text: &str, styled: bool) -> String {
     out
 }
 
-/// Says whether a character acts on its reader instead of being read. Joiners and variation selectors, which emoji and
-/// some scripts need, are active only after ASCII, where all they do is hide.
+/// Returns true if a character acts on its reader instead of being read. Joiners and variation selectors, which emoji
+/// and some scripts need, count as active only after ASCII, where their only effect is to hide text.
 pub(super) fn is_active(c: char, before: char) -> bool {
     if is_joiner(c) {
         return before.is_ascii();
     }
-    // Soft hyphens, fillers, marks of direction, separators of lines, invisible operators, tags.
+    // Soft hyphens, fillers, direction marks, line separators, invisible operators, tags.
     let invisible = matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -53,7 +54,8 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
 
-/// Escapes active characters; `style` says what takes the place of a sequence `ESC [ … m`, `None` to escape it as well.
+/// Escapes active characters. `style` returns the replacement for a sequence `ESC [ … m`, or `None` to escape the
+/// sequence as well.
 fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow<'t, str> {
     let mut before = '\n';
     let active = |c: char| is_active(c, std::mem::replace(&mut before, c));
@@ -72,7 +74,7 @@ fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow
             continue;
         }
         if c == '\r' {
-            // Before a line break and at the end it is how other systems end a line.
+            // CR before a line break or at the end is a line ending of another system.
             let beyond = after.trim_start_matches('\r');
             if !(beyond.is_empty() || beyond.starts_with('\n')) {
                 out.push_str(&"\\r".repeat(rest.len() - beyond.len()));
@@ -90,15 +92,15 @@ fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow
     Cow::Owned(out)
 }
 
-/// The sequence `ESC [ … m` that a text begins with, and what follows it.
+/// Returns the sequence `ESC [ … m` at the start of a text, and the text after it.
 fn sequence(text: &str) -> Option<(&str, &str)> {
     let parameters = text.strip_prefix("\u{1b}[")?;
     let length = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
     parameters[length..].starts_with('m').then(|| text.split_at(2 + length + 1))
 }
 
-/// Says whether a sequence is one that our styles are made of: bold, dim, underlined and colours of the text, but no
-/// colour that hides it, and nothing of the background.
+/// Returns true if a sequence is one of deployer's own styles: bold, dim, underlined or a text colour, but no colour
+/// that hides text and no background.
 fn is_ours(sequence: &str) -> bool {
     let parameters = sequence.trim_start_matches("\u{1b}[").trim_end_matches('m');
     if let Some(color) = parameters.strip_prefix("38;5;") {
@@ -110,7 +112,7 @@ fn is_ours(sequence: &str) -> bool {
     parameters.split(';').all(is_style)
 }
 
-/// Writes one line so that no runner finds a command in it, even where its log is kept without our styles.
+/// Writes one line so that no runner finds a command in it, even if its log is kept without deployer's styles.
 fn commands(line: &str, out: &mut String) {
     let rest = skip(line, |c| c.is_whitespace() || is_joiner(c));
     let (blank, mut rest) = line.split_at(line.len() - rest.len());
@@ -130,7 +132,7 @@ fn commands(line: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// The length of what a text begins with that a reader looks for anywhere in a line.
+/// Returns the length of a mark at the start of a text that a reader looks for anywhere in a line.
 fn mark(text: &str) -> Option<usize> {
     if let Some(name) = pair(text, '#') {
         return skip(name, |c| c.is_ascii_alphanumeric()).starts_with('[').then(|| text.len() - name.len());
@@ -145,7 +147,7 @@ fn pair(text: &str, c: char) -> Option<&str> {
     skip(text.strip_prefix(c)?, |_| false).strip_prefix(c)
 }
 
-/// The text without the styles and those characters that it begins with.
+/// Returns the text without the styles and the `skipped` characters at its start.
 fn skip(text: &str, skipped: impl Fn(char) -> bool) -> &str {
     let mut rest = text.trim_start_matches(&skipped);
     while let Some((_, after)) = sequence(rest) {

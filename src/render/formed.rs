@@ -1,6 +1,5 @@
-//! What a command found in another form than text: a plan as Markdown for a comment or as annotations of a workflow,
-//! checks as a report. Never changes
-//! what is said besides.
+//! Results of a command in a form other than text: a plan as Markdown for a comment or as annotations of a workflow,
+//! checks as a report. All other output stays unchanged.
 
 use super::github::{self, Command};
 use super::markdown::{self, Page};
@@ -8,7 +7,7 @@ use super::{Render, junit};
 use crate::model::event::{CheckView, Event, VerdictView};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The form.
+/// The form of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Markdown,
@@ -16,11 +15,11 @@ pub(super) enum Form {
     Github,
 }
 
-/// Puts plans, checks and failures into a form; everything else goes on as it is.
+/// A renderer that puts plans, checks and failures into a form and passes every other event on unchanged.
 pub(super) struct Formed {
     inner: Arc<dyn Render>,
     form: Form,
-    /// What a page or a report is made of, which is printed at the end.
+    /// The data of a page or a report, which is printed at the end.
     held: Mutex<Held>,
 }
 
@@ -32,7 +31,7 @@ struct Held {
 }
 
 impl Formed {
-    /// `file` is the manifest as the user named it.
+    /// Creates the renderer. `file` is the manifest as the user named it.
     pub(super) fn new(inner: Arc<dyn Render>, form: Form, file: &str) -> Self {
         let page = Page { file: file.to_owned(), ..Page::default() };
         Self { inner, form, held: Mutex::new(Held { page, ..Held::default() }) }

@@ -1,12 +1,12 @@
-//! Workflow commands of GitHub: annotations at their places, groups, masks. Never lets a value end its line or its
-//! property.
+//! Workflow commands of GitHub: annotations with locations, groups, masks. Values are escaped, so that they cannot end
+//! their line or their property.
 
 use super::{defuse, text};
 use crate::model::event::{PlanView, PlannedStep};
 use crate::model::failure::{Failure, Location};
 use std::collections::BTreeMap;
 
-/// One workflow command. Only this module makes one, with every value in it escaped.
+/// One workflow command. Only this module creates commands, with every value escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command(String);
 
@@ -16,13 +16,13 @@ impl Command {
         Self(format!("::{name}{space}{properties}::{}\n", data(message)))
     }
 
-    /// Its line, with the line break.
+    /// Returns the command's line, with the line break.
     pub(super) fn line(&self) -> &str {
         &self.0
     }
 }
 
-/// A message's text, as a workflow command carries it.
+/// Returns a text escaped for the message of a workflow command.
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
@@ -31,32 +31,32 @@ fn property(text: &str) -> String {
     data(&defuse::whole(text, false)).replace(',', "%2C").replace(':', "%3A")
 }
 
-/// The beginning of a fold.
+/// Starts a collapsible group.
 pub(super) fn group(title: &str) -> Command {
     Command::new("group", "", &defuse::whole(&defuse::line(title), false))
 }
 
-/// The end of a fold.
+/// Ends a group.
 pub(super) fn end_of_group() -> Command {
     Command::new("endgroup", "", "")
 }
 
-/// A value that the log's keeper is to hide. It reaches nobody else, and so is not rewritten.
+/// Hides a value in the log. The value is not rewritten, because only the runner reads it.
 pub(super) fn mask(value: &str) -> Command {
     Command::new("add-mask", "", value)
 }
 
-/// From here on no command counts, until the token comes.
+/// Stops the handling of commands until the token follows.
 pub(super) fn stop(token: &str) -> Command {
     Command::new("stop-commands", "", token)
 }
 
-/// From here on commands count again.
+/// Resumes the handling of commands.
 pub(super) fn resume(token: &str) -> Command {
     Command::new(token, "", "")
 }
 
-/// One annotation.
+/// Returns one annotation.
 fn annotation(level: &str, title: Option<&str>, place: Option<&Location>, message: &str) -> Command {
     let place = place.map(|at| format!("file={},line={},col={}", property(&at.file), at.line, at.column));
     let title = title.map(|title| format!("title={}", property(&defuse::line(title))));
@@ -64,18 +64,19 @@ fn annotation(level: &str, title: Option<&str>, place: Option<&Location>, messag
     Command::new(level, &properties, &defuse::whole(message, false))
 }
 
-/// A failure as an annotation.
+/// Returns a failure as an annotation.
 pub(super) fn failure(failure: &Failure) -> Command {
     let message = format!("{}. {}", failure.message, failure.advice());
     annotation("error", failure.environment.as_deref(), failure.location.as_ref(), &message)
 }
 
-/// A warning as an annotation.
+/// Returns a warning as an annotation.
 pub(super) fn warning(environment: Option<&str>, message: &str) -> Command {
     annotation("warning", environment, None, message)
 }
 
-/// A plan as one annotation an environment, those that destroy first and as warnings: GitHub shows ten of each level.
+/// Returns a plan as one annotation per environment. Environments with destructive steps come first and as warnings,
+/// because GitHub shows only ten annotations of each level.
 pub(super) fn plan(plan: &PlanView) -> Vec<Command> {
     let mut groups: BTreeMap<(bool, &str), Vec<&PlannedStep>> = BTreeMap::new();
     for step in &plan.steps {
@@ -144,7 +145,7 @@ mod tests {
                 prop_assert!(["group", "add-mask", "warning", "error", "notice"].contains(&name), "{}", line);
                 let keys = properties.split(',').filter_map(|property| property.split_once('=')).map(|(key, _)| key);
                 prop_assert!(keys.clone().all(|key| ["file", "line", "col", "title"].contains(&key)), "{}", line);
-                // What the runner makes of it, and prints again, is no command either.
+                // The runner decodes the message and prints it again: the result is not a command either.
                 let message = rest.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%");
                 prop_assert!(name == "add-mask" || taken(&message).is_empty(), "{}", line);
             }

@@ -1,11 +1,11 @@
-//! A plan's graph as text for other programs: DOT, Mermaid, SVG. Never lets a name be anything but a label.
+//! Renders the graph of a plan as text for other programs: DOT, Mermaid, SVG. A name can only become a label.
 
 use super::{defuse, text};
 use crate::model::event::{Action, PlanView, PlannedStep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// The graph for Graphviz.
+/// Returns the graph for Graphviz.
 #[must_use]
 pub fn dot(plan: &PlanView) -> String {
     let quote = |text: &str| defuse::line(text).replace('\\', "\\\\").replace('"', "\\\"");
@@ -25,7 +25,7 @@ pub fn dot(plan: &PlanView) -> String {
     out + "}\n"
 }
 
-/// The graph for Mermaid.
+/// Returns the graph for Mermaid.
 #[must_use]
 pub fn mermaid(plan: &PlanView) -> String {
     let mut out = mermaid_of_steps(plan);
@@ -35,14 +35,14 @@ pub fn mermaid(plan: &PlanView) -> String {
     out
 }
 
-/// The environments that have no step, and why.
+/// Returns the environments without steps, each with the reason.
 fn without_steps(plan: &PlanView) -> impl Iterator<Item = (&String, &'static str)> {
     let planned: BTreeSet<&String> = plan.steps.iter().map(|step| &step.environment).collect();
     let uncompared = plan.uncompared.keys().filter(move |name| !planned.contains(name));
     plan.converged.iter().map(|name| (name, "no changes")).chain(uncompared.map(|name| (name, "not compared")))
 }
 
-/// The same without what needs nothing done.
+/// Returns the graph for Mermaid without the environments that have no steps.
 pub(super) fn mermaid_of_steps(plan: &PlanView) -> String {
     let mut out = String::from("graph LR\n");
     for (at, step) in plan.steps.iter().enumerate() {
@@ -57,7 +57,7 @@ pub(super) fn mermaid_of_steps(plan: &PlanView) -> String {
     out
 }
 
-/// A label of Mermaid: what is not a plain character is written by its number.
+/// Returns a label for Mermaid. Every special character is written by its number.
 fn label(text: &str) -> String {
     let line = defuse::line(text);
     let shortened: String = line.chars().take(80).collect();
@@ -93,10 +93,10 @@ const HEIGHT: usize = 40;
 const ROW: usize = 16;
 /// The gap between two columns.
 const COLUMN: usize = 48;
-/// What a character of the labels takes, at most.
+/// The largest width of a character in a label, in pixels.
 const LETTER: usize = 8;
 
-/// One box of the picture.
+/// One box of the SVG.
 struct Node {
     column: usize,
     row: usize,
@@ -104,7 +104,8 @@ struct Node {
     color: &'static str,
 }
 
-/// The graph as a picture: each step in the column after all that it needs, in the plan's order from top to bottom.
+/// Returns the graph as SVG: each step in the column after all steps that it needs, in the plan's order from top to
+/// bottom.
 #[must_use]
 pub fn svg(plan: &PlanView) -> String {
     let nodes = layout(plan);
@@ -147,7 +148,8 @@ pub fn svg(plan: &PlanView) -> String {
     out + "</svg>\n"
 }
 
-/// Steps in the plan's order, each in the column after those it needs; then what needs nothing done.
+/// Returns the steps in the plan's order, each in the column after the steps that it needs, then the environments
+/// without steps.
 fn layout(plan: &PlanView) -> Vec<Node> {
     let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
     let mut place = |column: usize| {

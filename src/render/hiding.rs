@@ -1,4 +1,4 @@
-//! Takes secrets out of every event before it is worded. Never leaves that to the place where an event was made.
+//! Removes secrets from every event before it is rendered, so that the places where events are created need not do it.
 
 use super::{Command, Render};
 use crate::model::event::{Change, EnvironmentView, Event, Left, PlanView};
@@ -7,7 +7,7 @@ use crate::model::secret::Redactor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Says events to `inner` without the secrets that are known.
+/// A renderer that passes events to `inner` without the known secrets.
 pub(super) struct Hiding {
     inner: Arc<dyn Render>,
     /// Environment → its secrets.
@@ -80,10 +80,10 @@ impl Render for Hiding {
     }
 }
 
-/// A change of a text.
+/// A function that changes a text.
 type Each<'a> = &'a dyn Fn(&mut String);
 
-/// Goes over every text of an event that is not a name: names are what scripts look for.
+/// Applies a function to every text of an event except names, because scripts search for names.
 fn texts(event: &mut Event, each: Each<'_>) {
     match event {
         Event::Progress { activity: text, .. }
@@ -136,7 +136,7 @@ fn of_failure(failure: &mut Failure, each: Each<'_>) {
     {
         let mut shown = source.to_string();
         each(&mut shown);
-        // The place would be another one without the secret: the file is named, and not shown.
+        // Without the secret, the location would be wrong: the file is named but not shown.
         location.source = location.source.take().filter(|source| **source == *shown);
     }
 }

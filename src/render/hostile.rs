@@ -1,4 +1,4 @@
-//! For tests: text of others in every place of every event, and what readers would make of what is printed.
+//! Test helpers: foreign text in every field of every event, and the parts of an output that readers would interpret.
 
 use super::defuse::is_active;
 use crate::model::event::{
@@ -108,7 +108,7 @@ fn environment(foreign: &str) -> EnvironmentView {
     }
 }
 
-/// An event of every type, with a text of others wherever there is text.
+/// Returns an event of every type, with foreign text in every text field.
 pub(super) fn every_event(foreign: &str) -> Vec<Event> {
     let (text, some, now) = (|| foreign.to_owned(), || Some(foreign.to_owned()), Timestamp::UNIX_EPOCH);
     let failure = || Failure::new(Reason::Unhealthy, text()).on(foreign).hint(text()).details(text());
@@ -163,7 +163,7 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
     ]
 }
 
-/// Text that is rich in what readers act on.
+/// Generates text with many sequences that readers act on.
 pub(super) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "::",
@@ -222,7 +222,7 @@ pub(super) fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![prop::collection::vec(pieces, 0..24).prop_map(|all| all.concat()), any::<String>()]
 }
 
-/// The lines that a runner would take as commands, by GitHub's rules, whether it keeps colours or not.
+/// Returns the lines that a runner would take as commands by GitHub's rules, whether it keeps colours or not.
 pub(super) fn taken(text: &str) -> Vec<String> {
     let bare = anstream::adapter::strip_str(text).to_string();
     let lines = |text: &str| text.split(['\n', '\r']).map(str::to_owned).collect::<Vec<_>>();
@@ -236,7 +236,7 @@ pub(super) fn taken(text: &str) -> Vec<String> {
     lines(text).into_iter().chain(lines(&bare)).filter(takes).collect()
 }
 
-/// The characters of a text that act on its reader, besides line breaks, tabs and styles of ours.
+/// Returns the characters of a text that act on its reader, except line breaks, tabs and deployer's own styles.
 pub(super) fn acting(text: &str) -> Vec<char> {
     let mut before = '\n';
     let (mut bare, mut rest) = (String::new(), text);
@@ -249,7 +249,7 @@ pub(super) fn acting(text: &str) -> Vec<char> {
     (bare + rest).chars().filter(|c| is_active(*c, std::mem::replace(&mut before, *c))).collect()
 }
 
-/// The text after ESC in the styles that we print with.
+/// The text after ESC in deployer's own styles.
 const OWN: [&str; 23] = [
     "[0m",
     "[1m",

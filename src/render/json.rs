@@ -1,5 +1,5 @@
-//! Events as JSON lines, version 1 of the contract in `schemas/events.schema.json`. Never prompts and
-//! never writes to standard error.
+//! Events as JSON lines, version 1 of the contract in `schemas/events.schema.json`. Does not prompt and does not write
+//! to standard error.
 
 use super::defuse;
 use super::{Render, stream::Stream};
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 const VERSION: u8 = 1;
 
-/// Prints one JSON object a line.
+/// A renderer that prints one JSON object per line.
 pub(super) struct Json {
     out: Stream,
 }
@@ -85,21 +85,21 @@ struct Place<'a> {
     column: usize,
 }
 
-/// One event as its line, without the line break.
+/// Returns one event as its line, without the line break.
 #[must_use]
 pub fn line(event: &Event) -> String {
     let mut line = Vec::new();
-    // Strings, numbers and maps with string keys: there is nothing in an event that could fail.
+    // This cannot fail: an event contains only strings, numbers and maps with string keys.
     let _ = write(&Object(event), &mut line);
     String::from_utf8(line).unwrap_or_default()
 }
 
-/// Writes a value as JSON on one line, as it is made: that of a plan may be long.
+/// Writes a value as JSON on one line while it is serialized, because a plan may be long.
 pub(super) fn write(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     Ok(value.serialize(&mut serde_json::Serializer::with_formatter(out, Defused))?)
 }
 
-/// JSON whose strings hold nothing that the reader of a log acts on: it is written by its number.
+/// A JSON formatter that escapes every character that the reader of a log acts on, by its number.
 struct Defused;
 
 impl Formatter for Defused {

@@ -1,5 +1,5 @@
-//! Checks as XML of the kind that `JUnit` writes, for pipelines that show reports: a suite an environment. Never leaves out a failure that
-//! is not a check's own.
+//! Checks as XML in `JUnit`'s format, for pipelines that show reports: one suite per environment. Failures that do not
+//! belong to a check are included.
 
 use super::defuse;
 use crate::model::event::{CheckView, VerdictView};
@@ -20,11 +20,11 @@ enum End {
     Passed(String),
     Failed(String),
     Skipped(String),
-    /// It could not even be asked.
+    /// The check could not be made.
     Broken(String),
 }
 
-/// The report of everything that was checked, and of what kept checks from being made.
+/// Returns the report of all checks, and of all failures that prevented checks.
 #[must_use]
 pub fn text(checks: &[CheckView], verdicts: &[VerdictView], failures: &[Failure]) -> String {
     let mut suites: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
@@ -34,7 +34,7 @@ pub fn text(checks: &[CheckView], verdicts: &[VerdictView], failures: &[Failure]
     for view in verdicts {
         suites.entry(&view.environment).or_default().push(verdict(view));
     }
-    // A check that failed is there already.
+    // A failed check is in the report already.
     for failure in failures.iter().filter(|failure| failure.reason != Reason::CheckFailed) {
         suites.entry(failure.environment.as_deref().unwrap_or("deployer")).or_default().push(broken(failure));
     }
@@ -63,7 +63,7 @@ fn verdict(view: &VerdictView) -> Case {
     let detail = view.detail.clone();
     let end = match view.outcome {
         Judgement::Passed => End::Passed(detail),
-        // JUnit knows no warnings: it passes, and says so.
+        // JUnit has no warnings: the check passes, with the warning in its output.
         Judgement::Warned => End::Passed(format!("warning: {detail}")),
         Judgement::Failed => End::Failed(detail),
         Judgement::Skipped => End::Skipped(detail),
@@ -105,12 +105,12 @@ fn write_case(out: &mut String, case: &Case) {
     );
 }
 
-/// Text as XML 1.0 can hold it, in elements and attributes: what it cannot hold at all (most control characters), and
-/// what would act on a reader, becomes U+FFFD.
+/// Returns a text escaped for elements and attributes of XML 1.0. Characters that XML cannot hold (most control
+/// characters) and characters that would act on a reader become U+FFFD.
 fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
-            // Two of them may begin a command of a runner that prints the report.
+            // Two `#` may begin a command of a runner that prints the report.
             '#' if out.ends_with('#') => out.push_str("&#35;"),
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -169,13 +169,13 @@ mod tests {
         fn no_text_of_others_is_more_than_text(foreign in hostile()) {
             let report = report(&foreign);
             prop_assert_eq!(acting(&report), Vec::<char>::new());
-            // It has the lines and the elements that it has with other texts in it.
+            // The report has the same lines and elements as a report of other texts.
             let shape = |text: &str| (text.lines().count(), text.matches('<').count(), text.matches('"').count());
             prop_assert_eq!(shape(&report), shape(&super::tests::report("plain")), "{}", report);
         }
     }
 
-    /// The report of everything that can be in one, with this text wherever there is text.
+    /// Returns the report of every type of event, with this text in every text field.
     fn report(foreign: &str) -> String {
         let (mut checks, mut verdicts, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for event in every_event(foreign) {

@@ -1,5 +1,5 @@
-//! Events as a log: one line each, with its time, on standard output. Never animates, asks or colours, and never keeps
-//! anything until the end: there may be none for months.
+//! Events as a log: one line each, with its time, on standard output. Does not animate, ask or colour, and holds
+//! nothing back until the end, which may be months away.
 
 use super::Render;
 use super::defuse;
@@ -10,7 +10,7 @@ use crate::model::failure::Failure;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// Prints one line an event.
+/// A renderer that prints each event on lines of text.
 pub(super) struct Log {
     out: Stream,
     now: fn() -> Timestamp,
@@ -43,7 +43,7 @@ impl Render for Log {
     }
 }
 
-/// What is said of an event, line by line.
+/// Returns the lines for an event.
 fn lines(event: &Event, verbose: bool) -> Vec<String> {
     match event {
         Event::Progress { environment, activity, .. } if verbose => vec![format!("{environment}: {activity}")],
@@ -69,7 +69,7 @@ fn lines(event: &Event, verbose: bool) -> Vec<String> {
     }
 }
 
-/// The beginning of a line about an environment.
+/// Returns the beginning of a line about an environment.
 fn of(environment: Option<&str>) -> String {
     environment.map_or_else(String::new, |name| format!("{name}: "))
 }

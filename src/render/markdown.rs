@@ -1,5 +1,5 @@
-//! A plan, and how a run ended, as Markdown for a comment or a job's summary. Never longer than a comment may be, and
-//! never lets a value be anything but text.
+//! A plan and the result of a run, as Markdown for a comment or a job's summary. Keeps within the length limit of a
+//! comment, and escapes every value.
 
 use super::{defuse, graph, text};
 use crate::model::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
@@ -7,25 +7,25 @@ use crate::model::failure::Failure;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A comment is shorter than this (bytes, so that it holds however characters are counted).
+/// The length limit of a comment (in bytes, so that it holds for any way of counting characters).
 pub const LIMIT: usize = 60_000;
-/// A graph of more steps helps nobody.
+/// The most steps of a graph. A larger graph is not readable.
 const GRAPH: usize = 40;
-/// At most this many warnings are worded.
+/// The most warnings that are listed.
 const WARNINGS: usize = 5;
-/// At most this many failures are worded, and steps that destroy named where only counts are left.
+/// The most failures that are listed, and the most names in other short lists.
 const FEW: usize = 10;
-/// At most this many environments are counted one by one where only counts are left.
+/// The most environments that are listed with counts.
 const COUNTED: usize = 60;
 
-/// How much is shown; what is least important goes first.
+/// The amount of detail. The least important parts are omitted first.
 #[derive(Clone, Copy)]
 struct Level {
-    /// Lines of each diff.
+    /// The most lines of each diff.
     diff: usize,
-    /// Facts of each step.
+    /// The most facts of each step.
     facts: usize,
-    /// Whether steps are listed, or counted.
+    /// True if steps are listed, false if they are counted.
     steps: bool,
     graph: bool,
 }
@@ -41,7 +41,7 @@ const LEVELS: [Level; 7] = [
     Level { diff: 0, facts: 0, steps: false, graph: false },
 ];
 
-/// What a level leaves out.
+/// The amount that a level omits.
 #[derive(Default)]
 struct Omitted {
     diffs: usize,
@@ -50,25 +50,25 @@ struct Omitted {
     graph: bool,
 }
 
-/// What a comment on a pull request is made of.
+/// The content of a comment on a pull request.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// The manifest as the user named it.
     pub file: String,
-    /// The plan; `None` where there are only failures.
+    /// The plan; `None` if there are only failures.
     pub plan: Option<PlanView>,
-    /// What is worth knowing of it: environments, if one, and messages.
+    /// Warnings about the plan: the environment, if there is one, and the message.
     pub warnings: Vec<(Option<String>, String)>,
-    /// What failed beside it.
+    /// Failures outside the plan.
     pub failures: Vec<Failure>,
 }
 
-/// The plan as a comment on a pull request.
+/// Returns the plan as a comment on a pull request.
 #[must_use]
 pub fn plan(page: &Page) -> String {
     let mut text = String::new();
     for level in LEVELS {
-        // As it is written: marks of commands become longer.
+        // The length is measured after escaping, which makes marks of commands longer.
         text = defuse::whole(&at(level, page), false);
         if text.len() < LIMIT {
             break;
@@ -77,7 +77,7 @@ pub fn plan(page: &Page) -> String {
     text
 }
 
-/// How a run ended: what stands where, and what failed.
+/// Returns the result of a run: the state of each environment, and the failures.
 #[must_use]
 pub fn result(environments: &[EnvironmentView], failures: &[Failure], result: &ResultView) -> String {
     let outcome = result.outcome.name();
@@ -132,8 +132,9 @@ fn at(level: Level, page: &Page) -> String {
     out + &left_out(&omitted)
 }
 
-/// The hidden lines by which a comment is found again. The first one names the project, which is known only where there is a
-/// plan; the second one is the same whatever the manifest says. A comment's text holds no `--`.
+/// Returns the hidden lines by which a comment is found again. The first line names the project, which is known only if
+/// there is a plan. The second line does not depend on the manifest's content. The text of an HTML comment cannot
+/// contain `--`.
 fn markers(page: &Page) -> String {
     let marker = |name: &str, value: &str, more: &[char]| {
         let value: String = value.chars().filter(|c| c.is_ascii_alphanumeric() || more.contains(c)).take(200).collect();
@@ -226,7 +227,7 @@ fn warned(warnings: &[(Option<String>, String)]) -> String {
     out
 }
 
-/// The steps by environment, each in a fold of its own.
+/// Writes the steps by environment, each environment in its own collapsible section.
 fn groups(out: &mut String, steps: &[&PlannedStep], level: Level, omitted: &mut Omitted) {
     let mut groups: BTreeMap<&str, Vec<&PlannedStep>> = BTreeMap::new();
     for step in steps {
@@ -323,9 +324,9 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// Text as code, every character of it that could mean something written as an entity: so it stands in a list, a table,
-/// a summary alike, mentions nobody, and is no link: not where `www.` is, and not where a mail address is, which becomes one
-/// after entities are read, so that a comment has to be in it.
+/// Returns text as code with every special character written as an entity. The result is valid in a list, a table and a
+/// summary, mentions no user and contains no link. GitHub also makes links of `www.` and of mail addresses, the latter
+/// after entities are decoded, so `@` gets an empty comment before it.
 fn code(text: &str) -> String {
     let line = defuse::line(text);
     let mut out = String::from("<code>");

@@ -1,6 +1,6 @@
-//! The only place that prints: events to a terminal's text or to JSON lines. Never decides anything.
+//! The only place that prints: renders events as text for a terminal or as JSON lines. Makes no decisions.
 //!
-//! Every text passes `hiding`, which takes secrets out, and `stream`, which makes it safe for whoever reads it.
+//! Every text passes through `hiding`, which removes secrets, and `stream`, which makes it safe for its readers.
 
 mod actions;
 mod defuse;
@@ -34,87 +34,87 @@ use std::sync::Arc;
 use stream::{Readers, Stream};
 use terminal::{Look, Terminal};
 
-/// Says events, in one form or another. Called from many tasks at once.
+/// A renderer of events in one form. Called from many tasks at once.
 pub trait Render: Send + Sync {
-    /// Says one event.
+    /// Renders one event.
     fn event(&self, event: &Event);
 
-    /// Whether somebody can be asked: there is a terminal to read from and to ask on.
+    /// Returns true if a user can be asked: there is a terminal for the question and the answer.
     fn can_ask(&self) -> bool;
 
-    /// Asks the person at the terminal; `None` where there is none, or no answer. Blocks.
+    /// Asks the user at the terminal. Returns `None` if there is no terminal or no answer. Blocks.
     fn ask(&self, question: &str) -> Option<String>;
 
-    /// Whether something could not be written, a closed pipe aside.
+    /// Returns true if output could not be written. A closed pipe does not count.
     fn lost(&self) -> bool;
 
-    /// Writes commands for a workflow, where standard output is its log.
+    /// Writes commands for a workflow whose log is standard output.
     fn commands(&self, _commands: &[Command]) {}
 
-    /// Says whether the log's keeper hides secrets that it knows.
+    /// Returns true if the log service hides the secrets that it knows.
     fn masks(&self) -> bool {
         false
     }
 
-    /// An event without the secrets that are hidden, for those who keep it elsewhere.
+    /// Returns an event without the hidden secrets, for code that stores the event elsewhere.
     fn without_secrets(&self, event: Event) -> Event {
         event
     }
 
-    /// Hides the secrets of an environment from now on, in place of those that were hidden for it before.
+    /// Hides the secrets of an environment from now on, and replaces the secrets that were hidden for it before.
     fn hide(&self, _environment: &str, _secrets: &Arc<Redactor>) {}
 
-    /// Has the keeper of the log take no command until [`Render::resume_commands`] gives it the token returned. `None`
-    /// where nobody would take one.
+    /// Stops the runner from handling commands until [`Render::resume_commands`] gets the returned token. Returns
+    /// `None` if no runner handles commands.
     fn stop_commands(&self) -> Option<String> {
         None
     }
 
-    /// Ends what [`Render::stop_commands`] began.
+    /// Ends the effect of [`Render::stop_commands`].
     fn resume_commands(&self, _token: &str) {}
 }
 
-/// Whether a person types and reads: standard input and output both are a terminal.
+/// Returns true if a user types and reads: standard input and output are both terminals.
 #[must_use]
 pub fn at_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// The form of what is printed.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Text for people.
     Terminal,
-    /// One line an event, with its time, for a service's log.
+    /// One line per event, with its time, for a service's log.
     Log,
-    /// One JSON object a line, on standard output only.
+    /// One JSON object per line, only on standard output.
     Json,
-    /// Text, and the plan as a comment's Markdown.
+    /// Text, and the plan as Markdown for a comment.
     Markdown,
     /// Text, and the checks as a report for pipelines.
     Junit,
-    /// Text, and the plan and what failed as annotations of a GitHub workflow.
+    /// Text, and the plan and the failures as annotations of a GitHub workflow.
     Github,
 }
 
-/// How to print.
+/// The settings of the output.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The form.
     pub format: Format,
     /// The manifest as the user named it.
     pub file: String,
-    /// The user's choice; `Auto` looks at `NO_COLOR`, `CLICOLOR_FORCE`, `TERM` and the stream.
+    /// The user's choice; `Auto` uses `NO_COLOR`, `CLICOLOR_FORCE`, `TERM` and the stream.
     pub color: ColorChoice,
-    /// Whether to say more than is usual.
+    /// True if more than usual is printed.
     pub verbose: bool,
     /// The clock, for logs.
     pub now: fn() -> jiff::Timestamp,
-    /// True where a CI service keeps the output.
+    /// True if a CI service keeps the output.
     pub ci: bool,
-    /// Whether the terminal cannot move its cursor (`TERM=dumb`).
+    /// True if the terminal cannot move its cursor (`TERM=dumb`).
     pub dumb: bool,
-    /// Where a GitHub workflow takes a step's summary and outputs from; `None` elsewhere.
+    /// The files for a step's summary and outputs in a GitHub workflow; `None` elsewhere.
     pub workflow: Option<Files>,
 }
 
@@ -160,13 +160,13 @@ fn terminal(options: &Options) -> Arc<dyn Render> {
     }))
 }
 
-/// A text of others as those may read it who asked for plain text.
+/// Returns a foreign text made safe for readers of plain text.
 #[must_use]
 pub fn plain(text: &str) -> String {
     defuse::whole(text, false)
 }
 
-/// Has panics print through the same door as everything else: their messages may quote what a host said.
+/// Prints panics through the same stream as all other output, because their messages may quote the output of a host.
 pub fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let err = Stream::new(Box::new(io::stderr()), Readers::default());
@@ -183,34 +183,34 @@ pub fn guard_panics() {
 /// Writes data of the user to standard output, byte for byte.
 ///
 /// # Errors
-/// Those of the stream; nobody reads any more, or a disk is full.
+/// The errors of the stream: for example, nobody reads it any more, or a disk is full.
 pub fn data(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
 }
 
-/// Standard output, to see how much of it was read. It is written to by [`data`] and by [`Render`] alone.
+/// Returns standard output, to find out how much of it was read. Only [`data`] and [`Render`] write to it.
 #[must_use]
 pub fn output() -> impl std::os::fd::AsFd {
     io::stdout()
 }
 
-/// Says whether a program reads standard output as it is written, as that of a workflow's step is: neither a terminal
-/// nor a file.
+/// Returns true if a program reads standard output while it is written, as in a step of a workflow: it is neither a
+/// terminal nor a file.
 #[must_use]
 pub fn is_log() -> bool {
     let kind = std::fs::metadata("/dev/fd/1").map(|metadata| metadata.file_type());
     kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
 }
 
-/// Where the engine sends its events.
+/// Returns the sink to which the engine sends its events.
 pub fn sink(render: &Arc<dyn Render>) -> Sink {
     let render = Arc::clone(render);
     Arc::new(move |event| render.event(&event))
 }
 
-/// Whether text on standard output is to be coloured.
+/// Returns true if text on standard output gets colours.
 pub fn is_stdout_colored(choice: ColorChoice) -> bool {
     is_colored(choice, &io::stdout())
 }
@@ -223,7 +223,7 @@ fn is_colored(choice: ColorChoice, stream: &impl anstream::stream::RawStream) ->
     }
 }
 
-/// Columns of a terminal; `None` where a line may be as long as it is.
+/// Returns the columns of a terminal, or `None` if the length of a line is not limited.
 fn width(stream: &impl IsTerminal, is_stderr: bool) -> Option<usize> {
     if !stream.is_terminal() {
         return None;

@@ -1,5 +1,5 @@
-//! One output stream, written whole texts at a time. The only place that writes, and so the place where every text is
-//! made safe for its readers. Never fails a run because nobody reads.
+//! One output stream, to which each text is written as a whole. The only place that writes, so it makes every text safe
+//! for its readers. A run does not fail if nobody reads the stream.
 
 use super::defuse;
 use super::github::Command;
@@ -9,19 +9,19 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is written at once of a long text.
+/// The most bytes of a long text that are written at once.
 const BLOCK: usize = 64 * 1024;
 
 /// The abilities of a stream's readers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Readers {
-    /// They show styles.
+    /// True if the readers show styles.
     pub(super) styled: bool,
-    /// They are programs that take documents as they are: neither a terminal nor the keeper of a workflow's log.
+    /// True if the readers are programs that take documents unchanged: neither a terminal nor a workflow's log.
     pub(super) programs: bool,
 }
 
-/// A stream that goes quiet when its reader leaves.
+/// A stream that stops writing after its reader is gone.
 pub(super) struct Stream {
     out: Mutex<Box<dyn Write + Send>>,
     readers: Readers,
@@ -34,23 +34,24 @@ impl Stream {
         Self { out: Mutex::new(out), readers, closed: AtomicBool::new(false), lost: AtomicBool::new(false) }
     }
 
-    /// Writes a text at once, so that lines of parallel tasks never mix. Nothing in it is more than text, but for
-    /// styles of ours.
+    /// Writes a text at once, so that lines of parallel tasks do not mix. All control sequences except deployer's own
+    /// styles are escaped.
     pub(super) fn say(&self, text: &str) {
         self.write(&defuse::whole(text, self.readers.styled));
     }
 
-    /// Writes a document of a form that escapes what it holds (JSON, XML, YAML, a script): to programs as it is.
+    /// Writes a document whose format escapes its values (JSON, XML, YAML, a script). Programs get the document
+    /// unchanged.
     pub(super) fn document(&self, text: &str) {
         if self.readers.programs { self.write(text) } else { self.say(text) }
     }
 
-    /// Writes workflow commands of ours.
+    /// Writes deployer's own workflow commands.
     pub(super) fn commands(&self, commands: &[Command]) {
         self.write(&commands.iter().map(Command::line).collect::<String>());
     }
 
-    /// Writes a value as one line of JSON, which is never whole in memory.
+    /// Writes a value as one line of JSON without holding the whole line in memory.
     pub(super) fn json(&self, value: &impl Serialize) {
         self.write_as(|out| {
             json::write(value, &mut *out)?;
@@ -71,14 +72,14 @@ impl Stream {
         let Ok(mut out) = self.out.lock() else { return };
         let mut out = BufWriter::with_capacity(BLOCK, &mut *out);
         if let Err(error) = text(&mut out).and_then(|()| out.flush()) {
-            // What is left would be tried again when it is dropped.
+            // The rest of the buffer would be written again on drop.
             let _ = out.into_parts();
             self.closed.store(true, Ordering::Relaxed);
             self.lost.fetch_or(error.kind() != ErrorKind::BrokenPipe, Ordering::Relaxed);
         }
     }
 
-    /// Whether something could not be written though somebody may have wanted it (a full disk).
+    /// Returns true if a write failed for a reason other than a closed pipe (for example, a full disk).
     pub(super) fn lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    /// Takes so many writes and no more; counts all.
+    /// A writer that accepts a number of writes, and counts all of them.
     struct Reader(Arc<Mutex<Vec<usize>>>, usize);
 
     impl Write for Reader {

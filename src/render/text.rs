@@ -4,13 +4,13 @@ use super::defuse;
 use crate::model::event::Action;
 use std::time::Duration;
 
-/// Why files of a plan are not compared.
+/// The reason why files of a plan are not compared.
 pub(super) const UNCOMPARED: &str = "since they are secret or need a value that was not read";
 
-/// Digests and keys are cut to this many characters.
+/// The number of characters to which digests and keys are cut.
 const DIGEST: usize = 12;
 
-/// One fact's value on one line: escaped, digests shortened, long values cut.
+/// Returns one fact's value on one line: escaped, with digests shortened and long values cut.
 pub(super) fn value(text: &str) -> String {
     const LONGEST: usize = 160;
     let line = defuse::line(text);
@@ -36,7 +36,7 @@ pub(super) fn value(text: &str) -> String {
     }
 }
 
-/// `0.4 s`, `12.3 s`, `2 min 05 s`, `3 h 20 min`, `5 days`.
+/// Returns `0.4 s`, `12.3 s`, `2 min 05 s`, `3 h 20 min` or `5 days`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -48,7 +48,7 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// `512 B`, `1.5 KiB`, `20.0 MiB`.
+/// Returns `512 B`, `1.5 KiB` or `20.0 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut unit = None;
@@ -62,7 +62,7 @@ pub(super) fn size(bytes: u64) -> String {
     unit.map_or_else(|| format!("{whole} B"), |unit| format!("{whole}.{tenths} {unit}"))
 }
 
-/// What an action is called.
+/// Returns the word for an action.
 pub(super) const fn word(action: Action) -> &'static str {
     match action {
         Action::Create => "create",

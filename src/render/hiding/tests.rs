@@ -3,7 +3,7 @@ use crate::render::hostile::every_event;
 use crate::render::json;
 use secrecy::SecretString;
 
-/// Keeps what it is given.
+/// A renderer that keeps its events.
 #[derive(Default)]
 struct Kept(Mutex<Vec<Event>>);
 
@@ -41,7 +41,7 @@ fn no_event_says_a_secret() {
         hiding.event(&event);
     }
     for event in kept.0.lock().expect("kept").iter() {
-        // Names stay; messages about them are searched.
+        // Names stay unchanged; the texts are searched.
         let line = json::line(event);
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         for field in [

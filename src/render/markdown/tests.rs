@@ -18,8 +18,8 @@ fn whole(plan: Option<PlanView>, failures: Vec<Failure>) -> Page {
     Page { file: "deploy/deployment.yaml".into(), plan, failures, ..Page::default() }
 }
 
-/// Reads the page as GitHub would as far as it matters here: what stands outside of fences and of our own tags is plain,
-/// folds are balanced, and every fence is one of ours.
+/// Checks the page roughly by GitHub's rules: text outside of fences and of deployer's own tags is plain, sections are
+/// balanced, and every fence is deployer's own.
 fn sound(page: &str) {
     assert!(page.len() < LIMIT, "{} bytes", page.len());
     let (mut fence, mut folds) = (0, 0_i32);
@@ -82,7 +82,7 @@ fn a_plan_without_steps_and_none_at_all() {
     let page = plan(&whole(Some(PlanView { project: "shop".into(), converged, ..PlanView::default() }), vec![]));
     assert!(page.starts_with("<!-- deployer-plan shop -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n## Plan of <code>shop</code>: no changes\n"), "{page}");
     let page = plan(&whole(None, vec![Failure::new(Reason::ManifestMissing, "No such file")]));
-    // Whatever the manifest says, its comment is found.
+    // The comment is found regardless of the manifest's content.
     let marker = "<!-- deployer-plan -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n";
     assert!(
         page.starts_with(marker) && page.contains("There is no plan") && page.contains("manifest-missing"),
@@ -124,7 +124,7 @@ fn a_result() {
     assert_eq!(result, "### deployer <code>apply</code>: changed, exit code 0\n\n\n");
 }
 
-/// Text that tries to be more than text.
+/// Generates text with Markdown and HTML syntax.
 fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "```",

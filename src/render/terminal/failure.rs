@@ -1,5 +1,5 @@
-//! Failures and warnings as text, with the place in the file where there is one. Never prints more of
-//! a file than the lines around that place.
+//! Failures and warnings as text, with an excerpt of the file if there is a location. Prints only the lines around that
+//! location.
 
 use super::Look;
 use crate::model::failure::{Failure, Location};
@@ -11,14 +11,14 @@ use miette::{
 };
 use std::fmt::{self, Write};
 
-/// Lines shown before and after the place.
+/// Lines shown before and after the location.
 const CONTEXT: usize = 2;
-/// Longer pieces of a file are not shown.
+/// The longest excerpt that is shown (bytes).
 const LONGEST: usize = 4096;
 pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
 const BLUE: Style = AnsiColor::Cyan.on_default();
 
-/// A failure: a report with the place in the file, else a few lines.
+/// Returns a failure as a report with an excerpt of the file, otherwise as a few lines.
 pub(super) fn text(failure: &Failure, look: Look) -> String {
     match failure.location.as_ref().and_then(Snippet::around) {
         Some(snippet) => report(failure, snippet, look).unwrap_or_else(|_| lines(failure, look)),
@@ -26,7 +26,7 @@ pub(super) fn text(failure: &Failure, look: Look) -> String {
     }
 }
 
-/// A warning on one line.
+/// Returns a warning on one line.
 pub(super) fn warning(environment: Option<&str>, message: &str, look: Look) -> String {
     let word = look.paint(AnsiColor::Yellow.on_default().bold(), "warning:");
     let on = environment.map(|environment| format!(" {}:", defuse::line(environment))).unwrap_or_default();
@@ -74,7 +74,7 @@ fn report(failure: &Failure, snippet: Snippet, look: Look) -> Result<String, fmt
     Ok(out + &details(failure))
 }
 
-/// What miette needs of a failure.
+/// The data of a failure for miette.
 #[derive(Debug)]
 struct Report {
     message: String,
@@ -110,19 +110,19 @@ impl miette::Diagnostic for Report {
     }
 }
 
-/// The lines around a place, so that a large file costs nothing.
+/// An excerpt of the lines around a location, so that a large file is not processed as a whole.
 #[derive(Debug)]
 struct Snippet {
     file: String,
     text: String,
-    /// Lines of the file before `text`.
+    /// The number of lines before `text` in the file.
     above: usize,
-    /// The place, in `text`.
+    /// The byte range of the location in `text`.
     span: std::ops::Range<usize>,
 }
 
 impl Snippet {
-    /// `None` where there is nothing to show, or too much.
+    /// Returns the excerpt, or `None` if there is no text or too much.
     fn around(location: &Location) -> Option<Self> {
         let source = location.source.as_deref()?;
         let at = match &location.span {
@@ -144,7 +144,7 @@ impl Snippet {
     }
 }
 
-/// The byte that a line and a column name.
+/// Returns the byte range of a line and a column.
 fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>> {
     let start = match location.line.checked_sub(2) {
         Some(line) => source.match_indices('\n').nth(line)?.0 + 1,
@@ -156,7 +156,7 @@ fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>>
     Some(start + offset..start + end)
 }
 
-/// Puts question marks in place of what would act on the terminal; no byte moves.
+/// Replaces active characters by question marks without changing byte offsets.
 fn quiet(piece: &str) -> String {
     let (mut out, mut before) = (String::with_capacity(piece.len()), '\n');
     for c in piece.chars() {

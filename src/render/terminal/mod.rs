@@ -1,5 +1,5 @@
-//! Events as text for people: results on standard output, the rest on standard error. Never says
-//! anything by colour alone.
+//! Events as text for people: results on standard output, other events on standard error. Colours repeat information
+//! that the text contains as well.
 
 mod failure;
 mod plan;
@@ -14,53 +14,53 @@ use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How a stream shows text.
+/// The display options of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Look {
     pub(super) color: bool,
-    /// Columns; `None` where a line may be as long as it is.
+    /// Columns; `None` if the length of a line is not limited.
     pub(super) width: Option<usize>,
     pub(super) verbose: bool,
 }
 
 impl Look {
-    /// The text in that style, where there are colours.
+    /// Returns the text in that style if there are colours.
     fn paint(self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }
 
-/// The two streams and what they can show.
+/// The two streams and their display options.
 pub(super) struct Streams {
     pub(super) out: Stream,
     pub(super) err: Stream,
     pub(super) stdout: Look,
     pub(super) stderr: Look,
-    /// Whether there are spinners.
+    /// True if spinners are shown.
     pub(super) animated: bool,
-    /// Whether somebody can answer.
+    /// True if a user can answer.
     pub(super) interactive: bool,
 }
 
-/// Prints text.
+/// A renderer that prints text.
 pub(super) struct Terminal {
     streams: Arc<Streams>,
     state: Arc<Mutex<State>>,
-    /// Held while a question is open: one at a time.
+    /// A lock that is held while a question is open, so that only one is asked at a time.
     asking: Mutex<()>,
 }
 
-/// What must be remembered between events.
+/// The data that is kept between events.
 pub(super) struct State {
     progress: Progress,
-    /// Printed as one table at the end.
+    /// The environments, which are printed as one table at the end.
     environments: Vec<EnvironmentView>,
     checks: Vec<CheckView>,
     verdicts: Vec<VerdictView>,
     runs: Vec<RunView>,
     releases: Vec<ReleaseView>,
     archives: Vec<ArchiveView>,
-    /// Events that wait for an answer at the prompt.
+    /// Events that are held back until the user answers the prompt.
     held: Option<Vec<Event>>,
 }
 
@@ -81,7 +81,7 @@ impl Terminal {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere must not silence what is still to be said.
+        // After a panic in another task, the remaining events are still printed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,7 +126,7 @@ impl Terminal {
                 let to = if *error { err } else { out };
                 state.progress.above(|| to.say(&ended(&defuse::said(text))));
             }
-            // A watch writes a log instead.
+            // A watch uses the log renderer instead.
             Event::Watch(watch) => state.progress.above(|| err.say(&format!("{}\n", defuse::controls(&watch.message)))),
             Event::Note(note) => state.progress.above(|| out.say(&format!("{}\n", defuse::controls(note)))),
             Event::Result(result) => {
@@ -147,7 +147,7 @@ impl Terminal {
     }
 }
 
-/// The text with a line break at its end: two texts on one line could be a command together.
+/// Returns the text with a line break at its end, because two texts on one line could form a command.
 fn ended(text: &str) -> String {
     format!("{text}{}", if text.ends_with('\n') { "" } else { "\n" })
 }

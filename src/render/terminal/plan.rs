@@ -1,4 +1,4 @@
-//! A plan as text. Never leaves out a step, a reason or a diff.
+//! A plan as text. Every step, reason and diff is printed.
 
 use super::Look;
 use crate::model::event::{Action, Change, Left, PlanView, PlannedStep, Why};
@@ -7,15 +7,15 @@ use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// More facts than this of something that is created are counted instead of listed.
+/// The most facts of a created resource that are listed. More are counted.
 const LISTED: usize = 40;
-/// More converged environments than this are counted instead of named.
+/// The most converged environments that are named. More are counted.
 const NAMED: usize = 8;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// The whole plan, what destroys first.
+/// Returns the whole plan, with destructive steps first.
 pub(super) fn text(plan: &PlanView, look: Look) -> String {
     let mut out = String::new();
     if let Some(reference) = &plan.against {
@@ -45,7 +45,7 @@ pub(super) fn text(plan: &PlanView, look: Look) -> String {
     out + &conclusion(plan, look)
 }
 
-/// Drift that is left as it is; what is ignored only where more is to be said.
+/// Returns the drift that is left unchanged. Ignored drift is included only in verbose output.
 fn left(left: &[Left], look: Look) -> String {
     let shown = left.iter().filter(|left| look.verbose || left.why != Why::Ignored);
     let as_step = |left: &Left| PlannedStep {
@@ -66,7 +66,7 @@ fn left(left: &[Left], look: Look) -> String {
     out
 }
 
-/// Who leaves it, and why.
+/// Returns the reason why drift is left unchanged.
 pub(super) fn why(left: &Left) -> String {
     let who = match left.why {
         Why::Detect => "drifted; drift.policy is detect",
@@ -87,7 +87,7 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
             0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
                 "No changes: what differs is left as it is\n".to_owned()
             }
-            // What failed or was not compared stands above; whether there are changes is not known.
+            // Failures and uncompared files are printed above. It is not known whether there are changes.
             0 if plan.is_incomplete() => String::new(),
             0 => "No changes: there is no environment to compare\n".to_owned(),
             _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
@@ -104,7 +104,7 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
     out
 }
 
-/// `a, b and c`, or a count where there are many.
+/// Returns `a, b and c`, or a count if there are many.
 fn names(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| defuse::line(name)).collect();
     match names.as_slice() {
@@ -115,7 +115,7 @@ fn names(names: &[String]) -> String {
     }
 }
 
-/// Steps grouped by environment, in the order of each one's first step.
+/// Writes steps grouped by environment, in the order of each environment's first step.
 fn steps(out: &mut String, steps: &[&PlannedStep], look: Look) {
     let mut order: Vec<&str> = Vec::new();
     let mut groups: std::collections::BTreeMap<&str, Vec<&PlannedStep>> = std::collections::BTreeMap::new();
@@ -165,7 +165,7 @@ fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
     let (symbol, style, values) = match (&change.from, &change.to) {
         (Some(from), Some(to)) => {
             let (short_from, short_to) = (text::value(from), text::value(to));
-            // Two digests that begin alike must not look the same.
+            // Two digests with the same beginning must not look equal.
             let alike = short_from == short_to && from != to;
             let values = if alike { (defuse::line(from), defuse::line(to)) } else { (short_from, short_to) };
             ("~", AnsiColor::Yellow.on_default(), format!("{} → {}", values.0, values.1))

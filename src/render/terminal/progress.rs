@@ -1,5 +1,5 @@
-//! What is under way: a spinner an environment at a terminal, one line an event elsewhere. Never
-//! leaves a long step without a sign of life.
+//! Running work: one spinner per environment at a terminal, otherwise one line per event. A long step prints a sign of
+//! life at least every 10 s.
 
 use super::{Look, State, Streams};
 use crate::model::event::{StepState, StepView};
@@ -11,26 +11,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The longest silence on a running step.
+/// The longest time without output for a running step.
 const SILENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
-/// Something under way.
+/// One piece of running work.
 struct Running {
     since: Instant,
     said: Instant,
     what: String,
-    /// What a step does just now.
+    /// The current activity of a step.
     detail: Option<String>,
 }
 
-/// Everything under way.
+/// All running work.
 pub(super) struct Progress {
-    /// By environment and kind; no kind for work that is no step.
+    /// The work by environment and kind. Work that is not a step has no kind.
     running: BTreeMap<(String, Option<Kind>), Running>,
     bars: BTreeMap<String, ProgressBar>,
     multi: Option<MultiProgress>,
-    /// Width of the longest environment's name so far.
+    /// The length of the longest environment's name so far.
     column: usize,
     beating: bool,
 }
@@ -47,13 +47,13 @@ impl Progress {
         Self { running: BTreeMap::new(), bars: BTreeMap::new(), multi, column: 0, beating: false }
     }
 
-    /// Makes the first column wide enough for these names.
+    /// Widens the first column to fit these names.
     pub(super) fn align<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         self.column = names.map(str::len).fold(self.column, usize::max);
     }
 
-    /// What goes on in the environment's step of this kind, or in whichever runs; where none does, work of its own,
-    /// which ends with the environment's next event.
+    /// Records an activity in the environment's step of this kind, or in any step that runs. If no step runs, starts
+    /// separate work that ends with the environment's next event.
     pub(super) fn activity(&mut self, environment: &str, kind: Option<Kind>, what: &str) {
         self.align([environment].into_iter());
         let steps = self.running.iter_mut().filter(|((name, running), _)| {
@@ -66,7 +66,7 @@ impl Progress {
         self.draw(environment);
     }
 
-    /// A step began or ended; the line that says so, where one is due.
+    /// Records the start or end of a step. Returns a line if one must be printed.
     pub(super) fn step(&mut self, step: &StepView, look: Look) -> Option<String> {
         let environment = &step.environment;
         self.align([environment.as_str()].into_iter());
@@ -91,19 +91,19 @@ impl Progress {
         Some(self.line(environment, step.kind.name(), &look.paint(style, word), word.len(), took.as_deref()))
     }
 
-    /// An environment's work ended.
+    /// Ends all work of an environment.
     pub(super) fn finish(&mut self, environment: &str) {
         self.running.retain(|(name, _), _| name != environment);
         self.draw(environment);
     }
 
-    /// An environment's work that is no step ended.
+    /// Ends the work of an environment that is not a step.
     pub(super) fn stop_activity(&mut self, environment: &str) {
         self.running.remove(&(environment.to_owned(), None));
         self.draw(environment);
     }
 
-    /// Nothing is under way any more.
+    /// Ends all work.
     pub(super) fn clear(&mut self) {
         self.running.clear();
         for (_, bar) in std::mem::take(&mut self.bars) {
@@ -111,7 +111,7 @@ impl Progress {
         }
     }
 
-    /// Writes above the spinners.
+    /// Calls `write`, whose output is placed above the spinners.
     pub(super) fn above(&self, write: impl FnOnce()) {
         match &self.multi {
             Some(multi) => multi.suspend(write),
@@ -119,16 +119,16 @@ impl Progress {
         }
     }
 
-    /// Takes the spinners off the screen while somebody types.
+    /// Removes the spinners from the screen while the user types.
     pub(super) fn pause(&self) {
         self.bars.values().for_each(ProgressBar::disable_steady_tick);
         if let Some(multi) = &self.multi {
-            // The worst that can happen is a spinner left on the screen.
+            // The worst result of an error is a spinner that remains on the screen.
             let _ = multi.clear();
         }
     }
 
-    /// Puts the spinners back.
+    /// Shows the spinners again.
     pub(super) fn resume(&self) {
         self.bars.values().for_each(|bar| bar.enable_steady_tick(TICK));
     }
@@ -144,7 +144,7 @@ impl Progress {
         format!("{environment:column$}  {what:8}  {word}  {}", took.unwrap_or_default()).trim_end().to_owned() + "\n"
     }
 
-    /// Brings the environment's spinner in line with what runs there.
+    /// Updates the environment's spinner to its running work.
     fn draw(&mut self, environment: &str) {
         let Some(multi) = &self.multi else { return };
         let running =
@@ -169,7 +169,7 @@ impl Progress {
         bar.set_message(what.join(", "));
     }
 
-    /// A line for each step that has been silent for too long.
+    /// Returns a line for each step without recent output.
     fn heartbeat(&mut self, now: Instant) -> String {
         let mut lines = String::new();
         let due: Vec<_> = self.running.iter().filter(|(_, running)| now - running.said >= SILENCE).collect();
@@ -185,7 +185,7 @@ impl Progress {
     }
 }
 
-/// Starts the thread that says what still runs, once. It ends with the renderer.
+/// Starts the thread that prints running steps, once. It ends with the renderer.
 pub(super) fn heartbeat(streams: &Arc<Streams>, state: &Arc<Mutex<State>>, progress: &mut Progress) {
     if std::mem::replace(&mut progress.beating, true) {
         return;
@@ -202,7 +202,7 @@ pub(super) fn heartbeat(streams: &Arc<Streams>, state: &Arc<Mutex<State>>, progr
             }
         }
     };
-    // Without a thread to spare, the run goes on without heartbeats.
+    // If no thread can be started, the run continues without heartbeats.
     let _ = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(beat);
 }
 

@@ -1,4 +1,4 @@
-//! Environments and checks as aligned columns. Never cuts a name, an address or an endpoint.
+//! Environments and checks as aligned columns. Names, addresses and endpoints are not cut.
 
 use super::Look;
 use crate::model::event::{
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Environments: a summary after a run that changes, the full table elsewhere.
+/// Returns a table of environments: a summary after a run that makes changes, otherwise the full table.
 pub(super) fn environments(environments: &[EnvironmentView], command: &str, look: Look) -> String {
     if environments.is_empty() {
         return String::new();
@@ -45,7 +45,7 @@ pub(super) fn environments(environments: &[EnvironmentView], command: &str, look
     format!("{}{gap}{remarks}", print(&table))
 }
 
-/// The runs of `deployer history`.
+/// Returns a table of the runs for `deployer history`.
 pub(super) fn runs(runs: &[RunView], look: Look) -> String {
     if runs.is_empty() {
         return String::new();
@@ -73,7 +73,7 @@ pub(super) fn runs(runs: &[RunView], look: Look) -> String {
     print(&table)
 }
 
-/// The releases of `deployer history ENV`.
+/// Returns a table of the releases for `deployer history ENV`.
 pub(super) fn releases(releases: &[ReleaseView], look: Look) -> String {
     if releases.is_empty() {
         return String::new();
@@ -95,7 +95,7 @@ pub(super) fn releases(releases: &[ReleaseView], look: Look) -> String {
     format!("\n{}", print(&table))
 }
 
-/// The archives of `deployer backup` and `deployer restore`.
+/// Returns a table of the archives for `deployer backup` and `deployer restore`.
 pub(super) fn archives(archives: &[ArchiveView], look: Look) -> String {
     if archives.is_empty() {
         return String::new();
@@ -114,7 +114,7 @@ pub(super) fn archives(archives: &[ArchiveView], look: Look) -> String {
     print(&table)
 }
 
-/// The checks of `deployer test`.
+/// Returns a table of the checks for `deployer test`.
 pub(super) fn checks(checks: &[CheckView], look: Look) -> String {
     if checks.is_empty() {
         return String::new();
@@ -136,7 +136,7 @@ pub(super) fn checks(checks: &[CheckView], look: Look) -> String {
     print(&table)
 }
 
-/// The checks of a tracker stack.
+/// Returns a table of the checks of a tracker stack.
 pub(super) fn verdicts(verdicts: &[VerdictView], look: Look) -> String {
     if verdicts.is_empty() {
         return String::new();
@@ -211,7 +211,7 @@ fn or_dash<T: ToString>(values: &[T], separator: &str) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }
 
-/// What does not fit into a column, a line each.
+/// Returns the facts that do not fit into a column, one line each.
 fn remarks(environment: &EnvironmentView, look: Look) -> String {
     let name = &defuse::line(&environment.name);
     let mut out = String::new();
@@ -241,7 +241,7 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
     out
 }
 
-/// How the backups stand, by when the host was asked.
+/// Returns the state of the backups at the time of the last observation.
 fn backups(name: &str, backup: &BackupView, now: Option<Timestamp>) -> String {
     let age = backup.last.zip(now).map(|(last, now)| now.duration_since(last).unsigned_abs());
     let last = age.map_or("none yet".to_owned(), |age| format!("{} ago, verified", text::duration(age)));

@@ -1,4 +1,4 @@
-//! Snapshots of what people read, in plain text.
+//! Snapshots of the plain text output.
 
 use super::*;
 use crate::model::event::{
@@ -285,7 +285,7 @@ fn what_services_say_is_text_for_everybody() {
 #[test]
 fn no_style_of_others_gets_through() {
     let mut events = every_event("\u{1b}[31mred\u{1b}[0m");
-    // Documents are ours, and the help has styles.
+    // Documents are deployer's own, and the help has styles.
     events.retain(|event| !matches!(event, Event::Output(_)));
     let (out, err) = shown(&events, Readers { styled: true, programs: false });
     for text in [out, err] {
