@@ -1,4 +1,4 @@
-//! Reads what a `docker save` archive holds from its headers and its small JSON files. Reads no layer and keeps no
+//! Reads the content of a `docker save` archive from its headers and its small JSON files. Reads no layer and keeps no
 //! state between calls.
 
 use super::hash;

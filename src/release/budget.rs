@@ -24,7 +24,7 @@ impl Budget {
         Self(Cell::new(steps))
     }
 
-    /// Takes `steps` steps. Returns false if fewer are left, and for every call after that.
+    /// Takes `steps` steps. Returns false if none are left afterwards, and for every call after that.
     pub fn take(&self, steps: usize) -> bool {
         self.0.set(self.0.get().saturating_sub(steps));
         !self.is_spent()

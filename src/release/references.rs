@@ -98,7 +98,8 @@ pub struct Paths<'a> {
 }
 
 impl Paths<'_> {
-    /// Returns the path below the application's directory that a text of a Compose file names, if all of its variables are known.
+    /// Returns the path below the application's directory that a text of a Compose file names, if all variables in the
+    /// text are known.
     pub fn known(&self, text: &str, base: &Utf8Path) -> Option<Utf8PathBuf> {
         match self.budget.copy(text.len()).then(|| self.values.fill(text))?.ok()? {
             Text::Known(text) => self.below(&text, base),

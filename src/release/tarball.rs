@@ -17,7 +17,7 @@ pub struct Tarball {
 }
 
 impl Tarball {
-    /// Returns all files of a release.
+    /// Returns the tarball of all files of a release.
     #[must_use]
     pub fn of(release: &Release) -> Self {
         Self { files: release.files.clone() }

@@ -105,7 +105,7 @@ struct Spot {
     within: Utf8PathBuf,
     /// True if only the owner has rights on a directory above it.
     private: bool,
-    /// True where a listed link leads to it.
+    /// True if a listed link leads to it.
     listed: bool,
 }
 

@@ -3,7 +3,7 @@
 //! Three kinds of readers interpret special sequences:
 //! - terminals act on control characters, and reorder text by bidi controls;
 //! - workflow runners take a line that begins with `::` after blanks as a command, and `##[name]` (Azure:
-//! `##vso[name]`) anywhere in a line; GitHub's runner ends a line at LF, CR LF and a lone CR;
+//!   `##vso[name]`) anywhere in a line; GitHub's runner ends a line at LF, CR LF and a lone CR;
 //! - GitLab takes `section_start:TIME:NAME` as the beginning of a collapsible section.
 
 use std::borrow::Cow;

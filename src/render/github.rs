@@ -31,27 +31,27 @@ fn property(text: &str) -> String {
     data(&defuse::whole(text, false)).replace(',', "%2C").replace(':', "%3A")
 }
 
-/// Starts a collapsible group.
+/// Returns the command that starts a collapsible group.
 pub(super) fn group(title: &str) -> Command {
     Command::new("group", "", &defuse::whole(&defuse::line(title), false))
 }
 
-/// Ends a group.
+/// Returns the command that ends a group.
 pub(super) fn end_of_group() -> Command {
     Command::new("endgroup", "", "")
 }
 
-/// Hides a value in the log. The value is not rewritten, because only the runner reads it.
+/// Returns the command that hides a value in the log. The value is not rewritten, because only the runner reads it.
 pub(super) fn mask(value: &str) -> Command {
     Command::new("add-mask", "", value)
 }
 
-/// Stops the handling of commands until the token follows.
+/// Returns the command that stops the handling of commands until the token follows.
 pub(super) fn stop(token: &str) -> Command {
     Command::new("stop-commands", "", token)
 }
 
-/// Resumes the handling of commands.
+/// Returns the command that resumes the handling of commands.
 pub(super) fn resume(token: &str) -> Command {
     Command::new(token, "", "")
 }

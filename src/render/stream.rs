@@ -34,8 +34,8 @@ impl Stream {
         Self { out: Mutex::new(out), readers, closed: AtomicBool::new(false), lost: AtomicBool::new(false) }
     }
 
-    /// Writes a text at once, so that lines of parallel tasks do not mix. All control sequences except deployer's own
-    /// styles are escaped.
+    /// Writes a text at once, so that lines of parallel tasks do not mix. The text is made safe for every reader: only
+    /// deployer's own styles remain active.
     pub(super) fn say(&self, text: &str) {
         self.write(&defuse::whole(text, self.readers.styled));
     }

@@ -159,7 +159,7 @@ impl Tree {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
-    /// Takes steps. Returns false if none are left, and for every call after that.
+    /// Takes steps. Returns false if none are left afterwards, and for every call after that.
     pub fn take(&self, steps: usize) -> bool {
         self.steps.take(steps)
     }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// The most facts of a created resource that are listed. More are counted.
+/// The most facts of a created resource that are all listed. If there are more, only half of this number is listed.
 const LISTED: usize = 40;
 /// The most converged environments that are named. More are counted.
 const NAMED: usize = 8;

@@ -91,19 +91,19 @@ impl Progress {
         Some(self.line(environment, step.kind.name(), &look.paint(style, word), word.len(), took.as_deref()))
     }
 
-    /// Ends all work of an environment.
+    /// Removes all running work of an environment.
     pub(super) fn finish(&mut self, environment: &str) {
         self.running.retain(|(name, _), _| name != environment);
         self.draw(environment);
     }
 
-    /// Ends the work of an environment that is not a step.
+    /// Removes the running work of an environment that is not a step.
     pub(super) fn stop_activity(&mut self, environment: &str) {
         self.running.remove(&(environment.to_owned(), None));
         self.draw(environment);
     }
 
-    /// Ends all work.
+    /// Removes all running work.
     pub(super) fn clear(&mut self) {
         self.running.clear();
         for (_, bar) in std::mem::take(&mut self.bars) {
