@@ -1,4 +1,4 @@
-//! Certificates made here, shown by a server on the loopback interface. Never one of a real authority.
+//! Certificates that the tests make, on a server on the loopback interface. None of them is from a real authority.
 
 use crate::{asked, asked_for, asked_in_vain};
 use deployer::io::http::Roots;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// An authority, as Caddy makes one for itself.
+/// Returns an authority like the one that Caddy makes for itself.
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
