@@ -34,7 +34,7 @@ mod review_values;
 mod secrets;
 mod store;
 
-/// `SECURITY.md` promises nothing that no test holds.
+/// A test holds each promise of `SECURITY.md`.
 #[test]
 fn each_promise_names_a_test_that_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -121,7 +121,7 @@ fn no_flag_of_the_index_hides_a_change() {
         work.git(&["update-index", flag, "app/page.html"]);
         fs::write(&page, "HELLO\n").expect("written");
         let run = shown(flag, "+HELLO");
-        // The comment says that it rests on a file that is not committed.
+        // The comment names the file that it uses and that is not committed.
         let note = run.out.lines().find(|line| line.contains("not committed"));
         assert!(note.is_some_and(|note| note.contains("app/page.html")), "{}", run.out);
         work.git(&["update-index", unset, "app/page.html"]);

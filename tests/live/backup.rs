@@ -112,7 +112,7 @@ fn what_is_lost_comes_back_from_an_archive_and_the_tracker_is_never_stopped_to_m
     copy_fails(&work, &host);
 }
 
-/// The timer's unit makes a backup and removes those that are too old, except the newest one.
+/// Tests that the timer's unit makes a backup and removes the old backups except the newest one.
 fn by_its_timer(work: &Work, host: &BedHost) {
     let unit = "deployer-torrent--production--backup";
     assert_eq!(host.shell(&format!("systemctl is-enabled {unit}.timer")).trim(), "enabled");
@@ -216,7 +216,7 @@ fn back_again(work: &Work, host: &BedHost, archive: &str) {
     assert!(serves(host));
 }
 
-/// The runner is killed during a restore; then the host itself.
+/// Kills the runner during a restore, and then the host itself.
 fn broken_off(work: &Work, host: &BedHost, archive: &str) {
     list(host, "DELETE");
     let mut child = work

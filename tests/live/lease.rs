@@ -1,4 +1,4 @@
-//! One owner at a time: a second run waits or is told who the owner is, a dead run loses its lease, and a late run is
+//! One owner at a time: a second run waits or shows the owner, a dead run loses its lease, and a late run is
 //! refused.
 
 use crate::bed::{Run, Work};
@@ -128,7 +128,7 @@ fn runners_whose_clocks_are_an_hour_apart_agree() {
     assert_eq!(behind(&other, &["apply", "--json"]).expect(0).outcome(), "changed");
     finished(&host, &other, "page two");
 
-    // The previous release is the one that the host had before, whatever time is in its name.
+    // The host's own order decides which release is the previous one, not the time in its name.
     work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     write_page(&work, "page three");

@@ -1,4 +1,4 @@
-//! The lifecycle commands in any order: each goes as far as its name says and never back.
+//! The lifecycle commands in any order: each moves forward to the stage of its name, and never back.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
 use crate::scene::{APP, containers, everything, traffic};

@@ -19,7 +19,7 @@ fn what_is_protected_stays_whoever_asks_until_the_manifest_lifts_it() {
     assert_eq!(destroy().expect(6).reasons(), REFUSED);
     assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["protected"], true);
 
-    // The entry says destroyed, or no longer says protected: the host and the store keep the protection.
+    // The entry wants the stage destroyed, or no longer sets `protect`: the host and the store keep the protection.
     manifest("    protect: true\n    stage: destroyed\n");
     assert_eq!(work.apply().expect(6).reasons(), REFUSED);
     manifest("");

@@ -141,7 +141,7 @@ fn one_command_brings_a_bare_host_to_the_whole_stack_and_its_test_passes() {
     removal(&work, &host);
 }
 
-/// New secrets reach the services that use them, and no other service restarts.
+/// Tests that new secrets reach the services that use them, and that no other service restarts.
 fn rotation(work: &Work, host: &BedHost) {
     let root = host.shell(&format!("cat {ROOT}/storage/mysql/secrets/root"));
     let before = containers(host);
@@ -160,7 +160,7 @@ fn rotation(work: &Work, host: &BedHost) {
     assert_eq!(run(work, host, &["apply", "--json"], secrets).expect(0).outcome(), "converged");
 }
 
-/// A release that runs but does not work for its users is replaced by the previous one.
+/// Tests that a release that runs but does not work for its users is replaced by the previous one.
 fn rejection(work: &Work, host: &BedHost) {
     let secrets = ["12345", "another 'p@ss\""];
     let before = containers(host)["mysql"].clone();
@@ -173,7 +173,7 @@ fn rejection(work: &Work, host: &BedHost) {
     assert_eq!(containers(host)["mysql"], before);
 }
 
-/// A part that is removed from the manifest is removed from the host, and nothing else restarts.
+/// Tests that a part that is removed from the manifest is removed from the host, and that nothing else restarts.
 fn removal(work: &Work, host: &BedHost) {
     let secrets = ["12345", "another 'p@ss\""];
     let before = containers(host);
