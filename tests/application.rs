@@ -1,5 +1,5 @@
-//! From an application's directory to its release: one directory below `tests/cases/application` a case,
-//! with `case.yaml` (what the manifest says), `app/` and the expected release. Never needs Docker.
+//! Rendering of an application's directory to its release. Each case is one directory below `tests/cases/application`,
+//! with `case.yaml` (the settings in the manifest), `app/` and the expected release. Needs no Docker.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -23,11 +23,11 @@ struct Case {
     seed: Vec<String>,
     links: Vec<String>,
     readable: Vec<String>,
-    /// Shown freely.
+    /// Variables that may be shown.
     variables: BTreeMap<String, String>,
-    /// Secret.
+    /// Secret variables.
     secrets: BTreeMap<String, String>,
-    /// Secret, and not resolved.
+    /// Secret variables that are not resolved.
     unknown: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ fn report(failures: &[Failure]) -> String {
     text
 }
 
-/// The directories of one kind of case, in order.
+/// Returns the directories of one kind of case, in order.
 fn cases(kind: &str) -> Vec<Utf8PathBuf> {
     let mut cases: Vec<Utf8PathBuf> = Utf8Path::new("tests/cases")
         .join(kind)
@@ -121,7 +121,7 @@ fn applications_become_the_releases_that_are_written_beside_them() {
     }
 }
 
-/// Loads what stands in a directory made for one test.
+/// Loads an application from a directory that was made for one test.
 fn load(directory: &tempfile::TempDir) -> Result<Release, Vec<Failure>> {
     let directory = Utf8Path::from_path(directory.path()).unwrap().to_owned();
     release::load(
@@ -193,7 +193,7 @@ fn tar_of(release: &Release) -> std::io::Result<Vec<u8>> {
     Tarball::of(release).write(&mut bytes).map(|()| bytes)
 }
 
-/// Path, mode and size of each entry.
+/// Returns the path, mode and size of each entry.
 fn entries(bytes: &[u8]) -> Vec<(String, u32, u64)> {
     let mut archive = tar::Archive::new(bytes);
     let entry = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {

@@ -1,4 +1,4 @@
-//! Image archives as `docker save` has written them over the years, built here. Never needs Docker.
+//! Image archives in the formats that `docker save` has written over the years, built here. Needs no Docker.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -26,7 +26,7 @@ fn tar(entries: &[(&str, &str)]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// As Docker wrote it up to 24.
+/// Returns an archive as Docker wrote it up to version 24.
 fn classic() -> Vec<u8> {
     let id = hex(CONFIG);
     let manifest =
@@ -42,8 +42,8 @@ fn classic() -> Vec<u8> {
     ])
 }
 
-/// As Docker writes it since 25: an OCI layout beside the classic manifest. `nested`: as the containerd
-/// image store writes an image for several platforms.
+/// Returns an archive as Docker writes it since version 25: an OCI layout next to the classic manifest. `nested`: as
+/// the containerd image store writes an image for several platforms.
 fn layout(nested: bool) -> (Vec<u8>, Vec<String>) {
     let id = hex(CONFIG);
     let oci = format!(r#"{{"schemaVersion":2,"config":{{"digest":"sha256:{id}","size":1}},"layers":[]}}"#);
@@ -150,7 +150,7 @@ fn an_archive_that_is_cut_off_anywhere_never_passes() {
     for length in 1..packed.len() {
         refusal("demo:1", &packed[..length]);
     }
-    // Cut off within a layer that is the last entry, and right before it.
+    // Truncated within a layer that is the last entry, and right before it.
     let id = hex(CONFIG);
     let manifest = format!(r#"[{{"Config":"{id}.json","RepoTags":["demo:1"],"Layers":["layer.tar"]}}]"#);
     let layer = "l".repeat(100_000);

@@ -1,4 +1,4 @@
-//! The real binary: what it prints where, and its exit code. Never contacts anything.
+//! The real binary: its output on both streams, and its exit code. Contacts nothing.
 
 use assert_cmd::Command;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ fn deployer(folder: &TempDir, arguments: &[&str]) -> (String, String, i32) {
     (text(output.stdout), text(output.stderr), output.status.code().expect("an exit code"))
 }
 
-/// Everything that runs show, as one text.
+/// Returns the output of all runs as one text.
 fn transcript(folder: &TempDir, runs: &[&[&str]]) -> String {
     let mut page = String::new();
     for arguments in runs {
@@ -115,7 +115,7 @@ const TWO: &str = "version: 1\nproject: web-shop\nenvironments:\n  production:\n
                    ssh: { port: 2222, user: deploy, identity_file: ./a key, jump: me@gate }\n  \
                    preview: { registered: { address: preview.example.com } }\n";
 
-/// A folder with the manifest of two environments, and a key.
+/// Makes a folder with the manifest of two environments, and a key.
 fn two() -> TempDir {
     let folder = folder();
     fs::write(folder.path().join("deployment.yaml"), TWO).expect("written");
@@ -123,7 +123,7 @@ fn two() -> TempDir {
     folder
 }
 
-/// What a shell's script gets to hear about a line that ends at the cursor, options left out.
+/// Returns the completions that a shell's script gets for a line that ends at the cursor, without options.
 fn completed(folder: &TempDir, shell: &str, line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let output = Command::new(env!("CARGO_BIN_EXE_deployer"))
@@ -273,7 +273,7 @@ fn a_full_disk_is_a_failure_and_a_closed_pipe_is_not() {
     assert_eq!(run("| true"), (Some(0), String::new()));
 }
 
-/// The errors of a `--json` run, each of the shape that the contract names.
+/// Returns the errors of a `--json` run, and checks each of them with the contract.
 fn errors(out: &str) -> Vec<serde_json::Value> {
     let lines = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let errors: Vec<_> = lines.filter(|line| line["type"] == "error").collect();
@@ -331,7 +331,7 @@ fn ten_thousand_environments_are_checked() {
     }
 }
 
-/// A repository whose first commit, `one`, holds an application, and whose files then changed.
+/// Makes a repository whose first commit, `one`, contains an application, and whose files then changed.
 fn repository() -> TempDir {
     let folder = folder();
     let put = |name: &str, text: &str| {
@@ -387,13 +387,14 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
             &with(&["--against", "one", "no-such"]),
         ],
     );
-    // Git words its own message, and the folder has another name each time.
+    // Git words its own message, and the folder has another name in each run.
     let here = folder.path().to_string_lossy().into_owned();
     insta::assert_snapshot!(without_keyed(&page).replace(&here, "FOLDER"));
     assert!(!folder.path().join("ran").exists() && !folder.path().join("sub/ran").exists(), "no command was run");
     assert!(!folder.path().join("sub/.deployer").exists());
 
-    // A comment, and the secret's source of a file that is not compared, aside: nothing differs from what is committed.
+    // A comment differs, and the source of a secret in a file that is not compared. Nothing else differs from the
+    // commit.
     let text = fs::read_to_string(folder.path().join("sub/deployment.yaml")).expect("readable");
     for arguments in [&["add", "."][..], &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "two"]] {
         Command::new("git").args(arguments).current_dir(&folder).assert().success();
@@ -409,7 +410,7 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     let (out, _, code) = deployer(&folder, &with(&["--against", "HEAD", "--json"]));
     assert_eq!((code, out.contains("page.html"), out.contains("NAME=")), (0, true, false), "{out}");
 
-    // What tears down stands apart.
+    // Destructive steps are shown separately.
     fs::write(
         folder.path().join("sub/deployment.yaml"),
         text.replace("    checks:", "    stage: destroyed\n    checks:"),
@@ -439,7 +440,7 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     assert!(out.contains(r#""reason":"tool-missing""#), "{out}");
 }
 
-/// A page without the digests of secrets, which are others each time.
+/// Returns a page without the digests of secrets, which differ in each run.
 fn without_keyed(page: &str) -> String {
     let mut parts = page.split("keyed");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -526,7 +527,7 @@ fn a_workflow_gets_a_summary_outputs_and_annotations() {
     let (out, err, code) = run(&["plan", "-f", "no\nsuch.yaml"]);
     assert_eq!((out.as_str(), code), ("", 64));
     assert!(err.contains("::error::no%0Asuch.yaml does not exist"), "{err}");
-    // Nothing but JSON lines beside `--json`, on either stream.
+    // With `--json`, both streams contain only JSON lines.
     let (out, err, _) = run(&["plan", "-f", "none.yaml", "--json"]);
     assert!(out.lines().all(|line| line.starts_with('{')), "{out}");
     assert_eq!(err, "");

@@ -1,12 +1,13 @@
-//! Laws of the `.env` file: what Compose reads back is what the manifest says, byte for byte. Never needs
-//! Compose: `read` below is a reader of its format, written from its description.
+//! Laws of the `.env` file: Compose reads back the values of the manifest, byte for byte. Needs no Compose: `read`
+//! below is a reader of its format, written from its description.
 
 use deployer::model::secret::Variable;
 use deployer::release::dotenv::{Problem, merge, quoted, statements};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// What Compose makes of a double-quoted value: first the quotes are escaped, then the escapes, then `$`.
+/// Returns Compose's reading of a double-quoted value: the quotes are removed, escapes are resolved, and an unescaped
+/// `$` is an error.
 fn read(quoted: &str) -> Result<String, String> {
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or("no quotes")?;
     let mut value = String::new();
@@ -32,7 +33,7 @@ fn variables(named: &[(&str, &str)]) -> BTreeMap<String, Variable> {
     named.iter().map(|(name, value)| ((*name).to_owned(), variable(value))).collect()
 }
 
-/// Any value, with a liking for what is special somewhere.
+/// Generates any value, with a preference for special characters.
 fn value() -> impl Strategy<Value = String> {
     let hostile = prop::sample::select(vec![
         "\\", "\"", "'", "$", "$$", "${A}", "$(x)", "`", "\n", "\r", "\r\n", "\t", " ", "#", " #", "=", ":", "%", ";",
@@ -42,7 +43,7 @@ fn value() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
 }
 
-/// A line of a file that somebody wrote.
+/// Generates a line of a file that somebody wrote.
 fn line() -> impl Strategy<Value = String> {
     let key = "(export )?[A-E]";
     let bare = (key, "[a-z ]{0,5}").prop_map(|(key, value)| format!("{key}={value}"));

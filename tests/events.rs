@@ -1,5 +1,5 @@
-//! The JSON contract: every event's line is as `schemas/events.schema.json` says, and the schema lists
-//! exactly what the code has. Never a test of the wording.
+//! The JSON contract: every event's line conforms to `schemas/events.schema.json`, and the schema lists exactly the
+//! events and fields of the code. Does not test wording.
 
 use deployer::model::event::*;
 use deployer::model::failure::{Failure, Location, Reason};
@@ -54,7 +54,7 @@ fn progress() -> Vec<Event> {
     vec![of(None), of(Some(Kind::Engine))]
 }
 
-/// At least one event of every type, with and without what is optional.
+/// Returns at least one event of every type, with and without the optional fields.
 fn events() -> Vec<Event> {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let change = Change {
@@ -158,7 +158,8 @@ fn events() -> Vec<Event> {
     events
 }
 
-/// The same schema, but nothing unlisted passes: for what we print, not for what others may read.
+/// Returns the same schema without additional properties: deployer prints only listed fields, while readers must accept
+/// others.
 fn strict() -> Value {
     let mut schema = schema();
     let definitions = schema["$defs"].as_object_mut().expect("definitions");

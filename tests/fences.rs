@@ -1,14 +1,14 @@
-//! Each effect has one home in `src/`, and folders import only what is below them. Never a judgement of style: clippy has the
-//! rest.
+//! Each effect has one home in `src/`, and folders import only folders below them. Does not judge style, which clippy
+//! checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What is named in the sources, and the only places that may name it.
+/// Names in the sources, and the only places that may use them.
 const FENCES: [(&str, &str); 32] = [
     ("openssh::", "io/ssh/mod.rs"),
     ("process::Command", "io/process/"),
-    // Whatever is printed passes through `render/stream.rs`; these two open the streams for it.
+    // Everything that is printed passes through `render/stream.rs`. Only `render/mod.rs` opens the streams for it.
     ("io::stdout()", "render/mod.rs"),
     ("io::stderr()", "render/mod.rs"),
     ("io::stdout;", "nowhere"),
@@ -20,29 +20,29 @@ const FENCES: [(&str, &str); 32] = [
     ("aho_corasick::", "model/secret/"),
     ("sqlx::", "io/store/"),
     ("indicatif::", "render/"),
-    // Two servers: for those who watch us, and for OpenTofu's state.
+    // Two servers: for the monitoring of a watch, and for OpenTofu's state.
     ("axum::", "reconcile/watch/http.rs io/opentofu/backend.rs"),
     // Signals to processes, files below a directory's handle, secrets in memory, and the named pipe of ssh's log.
     ("rustix::", "io/process/ io/scratch/ io/below.rs io/directory.rs io/ssh/login_log.rs"),
-    // Directories and files that nothing outlives, and a new manifest, which has the mode of any file.
+    // Temporary directories and files, and a new manifest, which has the mode of any file.
     ("tempfile::Builder", "io/scratch/ manifest/edit/"),
     ("chacha20poly1305::", "io/opentofu/"),
     ("argon2::", "io/opentofu/"),
     ("notify::", "reconcile/watch/files.rs"),
     ("prometheus_client::", "reconcile/watch/metrics.rs"),
-    // Bodies of answers have one reader, which has a limit.
+    // Bodies of HTTP responses have one reader, which has a limit.
     (".chunk().await", "io/http.rs"),
     (".text().await", "io/http.rs"),
     (".bytes().await", "io/http.rs"),
     ("reqwest::", "io/http.rs smoke/site.rs reconcile/stack/guest.rs"),
     ("tokio::net", "io/ smoke/ reconcile/watch/http.rs reconcile/stack/mod.rs resource/compose/check.rs"),
-    // Files of this machine: what a manifest names, what a user hands over, what a job of CI wants written.
+    // Files of this machine: those that a manifest names, that a user passes, and that a CI job wants written.
     (
         "std::fs",
         "io/ manifest/ release/ cli/ reconcile/compare/ reconcile/watch/ render/actions.rs render/mod.rs model/bounded.rs model/holder.rs",
     ),
     ("tokio::fs", "io/"),
-    // The time of day, randomness and the process's surroundings are arguments everywhere else.
+    // The time of day, randomness and the process's environment are arguments everywhere else.
     ("Timestamp::now", "cli/context.rs"),
     ("SystemTime::now", "nowhere"),
     ("getrandom::", "io/opentofu/key.rs reconcile/machine/keys.rs reconcile/session/lease.rs"),
@@ -64,7 +64,7 @@ const IMPORTS: [(&str, &str); 10] = [
     ("model", ""),
 ];
 
-/// Imports against this order that are still there, and how many: to be taken out, never to be added to.
+/// Existing imports against this order, with their numbers. The numbers may only decrease.
 const AGAINST: [(&str, &str, usize); 12] = [
     ("cli", "io", 19),
     ("cli", "manifest", 30),
@@ -124,7 +124,7 @@ fn folders_import_only_what_is_below_them() {
     assert!(against.is_empty(), "imports against the order of the folders: {against:#?}");
 }
 
-/// Path below `src/` and text of each source, without the tests of modules: those may use more than the modules do.
+/// Returns the path below `src/` and the text of each source, without the tests of modules, which may use more.
 fn sources() -> Vec<(String, String)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = walkdir::WalkDir::new(&top).into_iter().map(|entry| entry.expect("a source").into_path());

@@ -1,5 +1,5 @@
-//! The SSH session against a private sshd on the loopback interface. Never touches the machine's own sshd, and never
-//! skips: it needs root and Debian's openssh-server.
+//! The SSH session against a private sshd on the loopback interface. It does not touch the machine's own sshd, and is
+//! never skipped: it needs root and Debian's openssh-server.
 
 #![expect(clippy::disallowed_methods, reason = "the test starts its own sshd and makes its own keys")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// An sshd of its own: port, keys, configuration and log in a directory that goes with it.
+/// A private sshd, with its port, keys, configuration and log in a directory that is removed with it.
 struct Sshd {
     directory: tempfile::TempDir,
     port: u16,
@@ -71,7 +71,7 @@ impl Sshd {
             assert!(begun.elapsed() < SOON, "sshd does not start: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        // The knock above must not be counted.
+        // The connection above must not be counted.
         while !self.log().contains("Connection from") {
             assert!(begun.elapsed() < SOON, "sshd does not log: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -92,13 +92,13 @@ impl Sshd {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// `TYPE BASE64` of a public key.
+    /// Returns `TYPE BASE64` of a public key.
     fn key(&self, name: &str) -> String {
         let text = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
         text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
-    /// Pinned, with the right key.
+    /// Returns a connection with the right host key pinned.
     fn ssh(&self) -> Ssh {
         Ssh {
             port: Some(self.port),
@@ -162,7 +162,7 @@ async fn run(host: &Host, script: &str) -> Output {
     host.run(script, Input::Empty, SOON).await.unwrap()
 }
 
-/// Waits until something is so; what it waits for is said when it never is.
+/// Waits until a condition holds, and fails with `what` if it never does.
 async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
@@ -171,7 +171,7 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// Processes of this machine whose arguments hold a text.
+/// Returns the processes of this machine whose arguments contain a text.
 fn processes_with(text: &str) -> Vec<u32> {
     let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     numbers
@@ -205,7 +205,7 @@ async fn runs_scripts_with_all_their_bytes() {
     let large = format!("sha256sum >/dev/null # {}\nprintf done", "x".repeat(2 << 20));
     let output = host.run(&large, Input::File(file), SOON).await.unwrap();
     assert_eq!(output.stdout, b"done");
-    // A stream begins again for each attempt, and what fails on its way fails the upload.
+    // A stream starts again for each attempt, and an error in the stream fails the upload.
     let bytes = data.clone();
     let stream = Stream::new(move |out| out.write_all(&bytes));
     for _ in 0..2 {
@@ -216,7 +216,7 @@ async fn runs_scripts_with_all_their_bytes() {
     let broken = Stream::new(|out| out.write_all(b"half").and(Err(std::io::Error::other("page changed"))));
     let broken = host.run("cat", Input::Stream(broken), SOON).await.unwrap_err();
     assert_eq!((broken.reason, broken.message.as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
-    // A script that does not want its input is no deadlock and no failure.
+    // A script that does not read its input causes neither a deadlock nor a failure.
     assert_eq!(host.run("exit 4", Input::Bytes(data.into()), SOON).await.unwrap().status, 4);
     let missing = host.run("cat", Input::File(sshd.path("missing")), SOON).await.unwrap_err();
     assert_eq!(missing.reason, Reason::UploadFailed);
@@ -228,7 +228,7 @@ async fn runs_scripts_with_all_their_bytes() {
 async fn opens_one_connection_and_one_command_a_run() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
-    // More at once than MaxSessions allows.
+    // More parallel scripts than MaxSessions allows.
     let scripts: Vec<_> = (0..14).map(|number| format!("sleep 0.2; echo {number}")).collect();
     let runs = scripts.iter().map(|script| run(&host, script));
     let outputs: Vec<_> = futures::future::join_all(runs).await.into_iter().map(|output| output.stdout).collect();
@@ -277,7 +277,7 @@ async fn leaves_nothing_behind() {
         let host = sshd.host().await;
         let directory = directory_of(sshd.port);
         assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
-        // What a host makes ssh log while the connection lasts takes no room.
+        // A host's messages in ssh's log take no space while the connection lasts.
         let files = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap());
         let files = files.filter(|entry| entry.file_type().unwrap().is_file()).map(|entry| entry.file_name());
         let mut files: Vec<_> = files.map(|name| name.into_string().unwrap()).collect();
@@ -292,7 +292,7 @@ async fn leaves_nothing_behind() {
         until("the master ends", || processes_with(&mark).is_empty()).await;
         until("its directory goes", || !directory.exists()).await;
     }
-    // Nor does a connection that fails.
+    // A connection that fails takes no space either.
     let other = sshd.key("other");
     let count =
         || fs::read_dir("/tmp").unwrap().filter(|entry| is_ours(&entry.as_ref().unwrap().path(), &other)).count();
@@ -301,13 +301,13 @@ async fn leaves_nothing_behind() {
     assert_eq!((count(), processes_with(&mark).len()), (0, 0));
 }
 
-/// Says whether this is the directory of a connection for which this key was pinned.
+/// Returns true if this is the directory of a connection that pinned this key.
 fn is_ours(path: &Path, key: &str) -> bool {
     let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("deployer-"));
     named && fs::read_to_string(path.join("known")).is_ok_and(|known| known.contains(key))
 }
 
-/// The private directory of the one master that runs for this port.
+/// Returns the private directory of the only ssh master for this port.
 fn directory_of(port: u16) -> Utf8PathBuf {
     let masters = processes_with(&format!("-p\0{port}\0"));
     assert_eq!(masters.len(), 1, "one master");
@@ -321,12 +321,13 @@ fn directory_of(port: u16) -> Utf8PathBuf {
 async fn the_master_lives_as_long_as_the_runner() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
-    // Longer than ControlPersist: only the idle socket keeps the master.
+    // Longer than ControlPersist: only the idle socket keeps the master alive.
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(run(&host, "echo still").await.stdout, b"still\n");
     host.close().await;
 
-    // A runner that is killed says no goodbye; its sockets are closed. This one is the test program once more.
+    // A killed runner does not close its session, but its sockets are closed. The runner here is another process of the
+    // test program.
     let mut runner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "helper_that_is_killed"])
         .env("DEPLOYER_TEST_SSHD", format!("{}|{}", sshd.port, sshd.path("")))
@@ -403,7 +404,7 @@ async fn noise_of_the_login_is_not_output() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("banner"), "Connection refused\nPermission denied (publickey).\n").unwrap();
-    // What bash reads before a command, as it would a noisy .bashrc.
+    // A file that bash reads before a command, like a noisy .bashrc.
     fs::write(path("noise"), "echo Welcome; echo deployer-end; printf 'no newline'; echo oops >&2\n").unwrap();
     let sshd = Sshd::start(&format!("Banner {}\nSetEnv BASH_ENV={}", path("banner"), path("noise")));
     let host = sshd.host().await;
@@ -437,7 +438,7 @@ async fn a_script_ends_at_its_limit() {
     assert!(late.message.ends_with("did not end within 1s"), "{late}");
     assert!(begun.elapsed() < Duration::from_secs(8));
     until("the script is gone", || processes_with(&mark).is_empty()).await;
-    // One that ignores the first signal.
+    // A script that ignores the first signal.
     let stubborn = format!("trap '' TERM; sleep {mark}; sleep {mark}");
     let late = host.run(&stubborn, Input::Empty, Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(late.reason, Reason::CommandFailed);
@@ -460,7 +461,7 @@ async fn follows_lines_as_they_come() {
     assert_eq!(lines.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["one", "", "two", "three"]);
     assert!(lines[2].1.saturating_sub(lines[0].1) > Duration::from_millis(700), "{lines:?}");
 
-    // Given up, it ends on the host too.
+    // When the runner stops following, the script ends on the host, too.
     let mark = format!("{}.5", 6000 + u32::from(sshd.port));
     let script = format!("echo begun; sleep {mark}");
     let mut ignore = |_: &Line| Ok(());
@@ -470,7 +471,7 @@ async fn follows_lines_as_they_come() {
     assert_eq!(run(&host, "echo on").await.stdout, b"on\n");
 }
 
-/// The memory of this process, in MiB.
+/// Returns the resident memory of this process, in MiB.
 fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().trim_end_matches(" kB");
@@ -492,7 +493,7 @@ async fn what_does_not_end_is_ended_on_the_host_too() {
             until("the flood ends on the host", || processes_with(&mark).is_empty()).await;
         }
     }
-    // What is followed may go on for ever, but not without an end of its line.
+    // A followed script may run forever, but its lines must end.
     let mut ignore = |_: &Line| Ok(());
     let failure = host.follow("cat /dev/zero", SOON, &mut ignore).await.unwrap_err();
     assert_eq!(failure.reason, Reason::OutputTooLarge, "{failure}");
@@ -506,7 +507,7 @@ async fn what_does_not_end_is_ended_on_the_host_too() {
     assert_eq!((failure.reason, failure.message.as_str()), (Reason::Interrupted, "enough"));
     assert!(resident() < before + 200, "{} MiB after {before} MiB", resident());
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
-    // The connection is as good as before, and much that ends is whole.
+    // The connection still works, and a large output that ends is complete.
     assert_eq!(run(&host, "head -c 16000000 /dev/zero").await.stdout.len(), 16_000_000);
     let output = run(&host, "head -c 9000000 /dev/zero >&2; echo last >&2").await;
     assert!(output.stderr.ends_with("last\n") && output.stderr.len() < 2 << 20);
@@ -536,7 +537,7 @@ async fn a_command_that_never_begins_is_given_up() {
     let [master] = processes_with(&format!("-p\0{}\0", sshd.port))[..] else { panic!("one master") };
     let signal =
         |name: &str| assert!(Command::new("kill").args([name, &master.to_string()]).status().unwrap().success());
-    // To the runner this is a host that answers keepalives and opens no channel.
+    // To the runner, this is a host that answers keepalives and opens no channel.
     signal("-STOP");
     let silent = host.run("true", Input::Empty, Duration::from_secs(1));
     let failure = tokio::time::timeout(Duration::from_mins(1), silent).await.map(|output| output.unwrap_err());
@@ -594,7 +595,8 @@ async fn host_keys_are_pinned_known_or_learned() {
     let again = refusal(&way(&free)).await;
     assert_eq!(again.reason, Reason::HostKeyUnknown, "a learned key goes to no file of the user");
 
-    // Changed is fatal whoever said so, and whatever is accepted; a key of another type is a changed one too.
+    // A changed key is fatal, wherever the known key comes from and whatever is accepted. A key of another type is a
+    // changed key, too.
     for accept_new in [false, true] {
         let changed = refusal(&Way { known: &wrong, accept_new, ..way(&free) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
@@ -703,11 +705,11 @@ async fn a_refused_host_is_tried_again_until_it_answers() {
 async fn a_silent_host_is_a_timeout() {
     let sshd = Sshd::start("");
     let quick = |port| Ssh { port: Some(port), connect_timeout: Duration::from_secs(1), ..sshd.ssh() };
-    // Accepts and says nothing.
+    // A server that accepts and sends nothing.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let failure = refusal(&way(&quick(mute.local_addr().unwrap().port()))).await;
     assert_eq!(failure.reason, Reason::ConnectionTimeout, "{failure}");
-    // Drops packets: nobody takes connections from a queue that is full.
+    // A server that drops packets: its queue is full, and nobody accepts connections from it.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(1).unwrap();
@@ -718,7 +720,7 @@ async fn a_silent_host_is_a_timeout() {
     assert!(visitors.iter().any(Result::is_err), "the queue is not full");
     let failure = refusal(&way(&quick(port))).await;
     assert_eq!(failure.reason, Reason::ConnectionTimeout, "{failure}");
-    // Says something else than SSH.
+    // A server that does not speak SSH.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -740,7 +742,7 @@ async fn an_unhappy_jump_host_is_named() {
     let failure = refusal(&way(&through(format!("root@127.0.0.1:{closed}")))).await;
     assert_eq!(failure.reason, Reason::ConnectionRefused, "{failure}");
     assert!(failure.message.contains(&format!("through root@127.0.0.1:{closed}: Connection refused")), "{failure}");
-    // Its key is checked too: nobody knows this one.
+    // The jump host's key is checked, too: this one is unknown.
     let failure = refusal(&way(&through(format!("root@[::1]:{}", sshd.port)))).await;
     assert_eq!(failure.reason, Reason::HostKeyUnknown, "{failure}");
 }

@@ -1,5 +1,5 @@
-//! From a predecessor's environment to an entry of the manifest: one file of `tests/cases/import` a case. Never shows a
-//! secret of it.
+//! Import of a predecessor's environment as an entry of the manifest. Each file of `tests/cases/import` is one case.
+//! The output shows none of its secrets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -13,7 +13,7 @@ fn read(case: &str) -> String {
     fs::read_to_string(format!("{}/tests/cases/import/{case}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// The manifest that an import writes, and what it says.
+/// Returns the manifest that an import writes, and its messages.
 fn imported(case: &str, wish: Wish<'_>) -> String {
     let found = torrust::read(&read(case), wish).unwrap();
     let entry = Entry {

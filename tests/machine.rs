@@ -1,4 +1,5 @@
-//! What OpenTofu is given for each kind of machine: files without secrets, secrets apart. Never starts it.
+//! The files that OpenTofu gets for each kind of machine: files without secrets, and the secrets separately. Does not
+//! start it.
 
 use camino::Utf8Path;
 use deployer::manifest::{self, environment::Environment};
@@ -58,7 +59,7 @@ fn a_module_is_given_what_it_declares() {
     assert_eq!(values["deployer"]["host_key"], "ssh-ed25519 AAAApublic");
 }
 
-/// A value of the manifest is data to OpenTofu, also in files whose strings it reads as templates.
+/// A value of the manifest is data to OpenTofu, even in files whose strings it reads as templates.
 #[test]
 fn no_value_of_the_manifest_is_an_expression() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -80,7 +81,7 @@ environments:
     assert_eq!(s3["more"]["list"], serde_json::json!(["$${y}", 1]));
     let call = &read("main.tf.json")["module"]["machine"];
     assert_eq!(call["source"], r#"git::https://git.example.com/$${file("x")}"#);
-    // Files of values hold no templates.
+    // Files of values contain no templates.
     assert_eq!(read("terraform.tfvars.json")["variables"]["a"], "${b}");
 }
 
@@ -99,7 +100,7 @@ fn templates_beside_the_manifest_take_the_place_of_ours() {
     assert_eq!((given.files["main.tf"].as_str(), given.files["more.tf"].as_str()), ("# mine\n", "# more\n"));
 }
 
-/// Written by `render` for those who look at it before anything is made.
+/// `render` writes the files for a review before anything is created.
 #[test]
 fn what_a_reviewer_sees_has_every_file_and_no_secret() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -150,7 +151,7 @@ fn a_plan_that_cannot_be_made_says_why_and_nothing_of_changes() {
                     identity: { from_env: KEY } }\n";
     std::fs::write(folder.path().join("deployment.yaml"), manifest).expect("written");
     let mut plan = assert_cmd::Command::new(env!("CARGO_BIN_EXE_deployer"));
-    // There is no program to ask.
+    // There is no program to run.
     let plan = plan.arg("plan").current_dir(folder.path()).env_clear().env("KEY", "x").env("PATH", "/nowhere");
     let output = plan.output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,4 +1,5 @@
-//! Applications and archives of any size are streamed: the peak memory of this process, which runs nothing else, says so.
+//! Applications and archives of any size are streamed. The tests measure the peak memory of this process, which runs
+//! nothing else.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::print_stdout, reason = "the figure is what people want to see")]
@@ -14,7 +15,7 @@ use std::io::{self, Seek as _, SeekFrom, Write};
 const GIB: u64 = 1 << 30;
 const ALLOWED: u64 = 64 << 20;
 
-/// The most memory that this process ever had, in bytes.
+/// Returns the peak memory of this process, in bytes.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -44,7 +45,7 @@ fn header(kind: tar::EntryType, path: &str, size: u64) -> tar::Header {
     header
 }
 
-/// An image archive with a layer of 1 GiB, which takes no room on the disk.
+/// Makes a sparse image archive with a layer of 1 GiB.
 fn archive(path: &Utf8Path) {
     let config = br#"{"architecture":"amd64"}"#;
     let manifest = br#"[{"Config":"config.json","RepoTags":["demo:1"],"Layers":["layer.tar"]}]"#;
@@ -80,7 +81,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
     let release = release::load(&application, &BTreeMap::new(), &deployer::model::secret::Redactor::default()).unwrap();
     let tarball = Tarball::of(&release);
     let stream = Stream::new(move |out| tarball.write(out));
-    // As often as a broken connection makes it begin again.
+    // Written twice, as after a broken connection.
     for _ in 0..2 {
         let mut sent = Counting(0);
         stream.write(&mut sent).unwrap();

@@ -1,5 +1,5 @@
-//! The README's generated parts are fresh. `UPDATE=1 cargo test --test readme` makes them anew; the
-//! test never passes on a README that lacks them.
+//! The README's generated parts are up to date. `UPDATE=1 cargo test --test readme` generates them again. The test
+//! fails for a README without these parts.
 
 const BEGIN: &str = "<!-- reasons -->\n";
 const END: &str = "<!-- /reasons -->";
@@ -29,7 +29,7 @@ fn the_manifests_in_the_readme_are_valid() {
     let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!blocks.is_empty(), "the README shows a manifest");
     for block in blocks {
-        // An elided key stands for a whole one.
+        // An abbreviated key is replaced by a whole one.
         let text = block.replace("AAAA…", "AAAAC3NzaC1lZDI1NTE5AAAAIAa33Xtpvzp2qb79CHmeTtxKO89Nab3we0Yte35fTrrh");
         let parsed = deployer::manifest::parse(&text, "README.md", "/shop".into(), Some("/home/user".into()));
         assert!(parsed.is_ok(), "{:?}\n{text}", parsed.err());

@@ -1,4 +1,4 @@
-//! The store on real files: what it creates, keeps, refuses and survives. Never against a mock.
+//! The store on real files: it creates, keeps, refuses and survives. Uses no mocks.
 
 use camino::Utf8Path;
 use deployer::io::store::{Record, Run, Store};
@@ -74,7 +74,7 @@ fn mode(path: &Utf8Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o777
 }
 
-/// The file by other means than ours.
+/// Runs SQL on the file without the code of the store.
 async fn sql(file: &Utf8Path, statements: &'static str) {
     let options = sqlx::sqlite::SqliteConnectOptions::from_str(&format!("sqlite:{file}")).expect("a path");
     let mut connection = options.create_if_missing(true).connect().await.expect("it opens");
@@ -252,7 +252,7 @@ async fn a_newer_record_is_refused() {
     assert_eq!(store.records("shop").await.expect_err("it is refused").reason, Reason::StoreNewer);
 }
 
-/// A folder that nobody can write to, not even root; writable again when dropped.
+/// A folder that nobody can write to, not even root. It is writable again when dropped.
 struct ReadOnly<'a>(&'a Utf8Path, bool);
 
 impl<'a> ReadOnly<'a> {
@@ -288,7 +288,7 @@ async fn a_read_only_store_is_refused_for_writing_at_once_and_can_be_read() {
     store.close().await;
     let own = path(&folder).join(".deployer");
     let read_only = ReadOnly::new(&own);
-    // Root meets the read-only file system, anybody else the modes of the folder.
+    // Root gets the error of the read-only file system, and other users the error of the folder's mode.
     let reason = if read_only.1 { Reason::ReadOnly } else { Reason::StoreUnusable };
     let failure = refused(URL, &folder).await;
     assert_eq!(failure.reason, reason);
@@ -321,7 +321,7 @@ fn many_open_a_new_store_at_once() {
     runtime.block_on(async { assert_eq!(opened(&folder).await.records("shop").await.expect("read").len(), 8) });
 }
 
-/// The process that other tests start and kill: saves until then, and says what it saved.
+/// The process that other tests start and kill: it saves in a loop, and prints each saved number.
 #[tokio::test]
 #[ignore = "started by other tests"]
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "it is its own program")]
@@ -336,7 +336,7 @@ async fn saves_until_killed() {
     }
 }
 
-/// Starts `saves_until_killed`; what it saved is in the lines that are returned.
+/// Starts `saves_until_killed`, and returns the process and the numbers that it saved.
 #[expect(clippy::disallowed_methods, reason = "a process to kill")]
 fn saving(folder: &TempDir) -> (std::process::Child, impl Iterator<Item = u64>) {
     use std::io::{BufRead, BufReader};
@@ -363,11 +363,11 @@ async fn a_store_that_another_process_writes_is_read_as_it_was_at_one_moment() {
     let mut serial = saved.next().expect("it saves");
     let before = names();
     let mut reads = 0;
-    // The log, which is folded in after each 1,000 pages, is folded in several times meanwhile.
+    // The log is checkpointed after every 1,000 pages, so this happens several times meanwhile.
     while serial < 800 {
         let store = Store::read(URL, path(&folder)).await.expect("no failure").expect("a store");
         let found = store.records("shop").await.expect("read")["production"].serial;
-        // The intent of each save was written right before it.
+        // The intent of each save was written right before the save.
         let intents = store.in_doubt("shop").await.expect("read").len() as u64;
         assert!(found >= serial && (intents == found || intents == found + 1), "{serial} {found} {intents}");
         store.close().await;
@@ -418,7 +418,7 @@ async fn the_history_is_of_a_project_and_of_an_environment_the_newest_first() {
     assert_eq!(steps, [("engine", Some("failed")), ("files", None)]);
 }
 
-/// A task that is not done yet, such as one of a run that was interrupted, has a share of the store.
+/// A task that is not finished yet, such as one of an interrupted run, shares the store.
 #[tokio::test]
 async fn a_store_is_closed_whoever_else_has_it() {
     let folder = folder();
@@ -434,7 +434,7 @@ async fn a_store_is_closed_whoever_else_has_it() {
     assert_eq!(opened(&folder).await.records("shop").await.expect("records")["prod"].serial, 1);
 }
 
-/// While all cores are busy, which leaves the database's own thread behind the end of the process.
+/// All cores are busy, so that the database's own thread is still running when the process ends.
 #[test]
 fn a_command_that_ends_early_closes_the_store() {
     let folder = folder();

@@ -1,4 +1,4 @@
-//! Every example of a tracker: it is valid, and its render is the one kept in `tests/snapshots`. Never needs a host.
+//! Every example of a tracker is valid, and its render equals the snapshot in `tests/snapshots`. Needs no host.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -8,7 +8,7 @@ use deployer::release;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Secrets that break whatever does not quote them.
+/// Returns a secret that breaks every file that does not quote it.
 fn value(name: &str) -> Variable {
     let text = match name {
         "TRACKER_API_TOKEN" => "to\"k$en&x=1",
@@ -18,7 +18,7 @@ fn value(name: &str) -> Variable {
     Variable { value: Some(text.to_owned().into()), secret: true }
 }
 
-/// Everything that would be sent, as one text.
+/// Returns all files that would be sent, as one text.
 fn render(environment: &manifest::environment::Environment) -> String {
     let application = environment.application.as_ref().unwrap();
     let values: BTreeMap<String, Variable> =
@@ -31,7 +31,7 @@ fn render(environment: &manifest::environment::Environment) -> String {
     for (path, file) in &release.files {
         let bytes = file.read(1 << 20).unwrap();
         writeln!(text, "---- {path} {:o}{}", file.mode, if file.secret { " secret" } else { "" }).unwrap();
-        // The dashboards and the functions for shells are files of their own in this repository.
+        // The dashboards and the functions for shells are separate files of this repository.
         if path.extension() != Some("json") && !matches!(path.file_name(), Some("guard.sh" | "mounted.sh")) {
             text += std::str::from_utf8(&bytes).unwrap();
         }

@@ -1,5 +1,5 @@
-//! `deployer unlock` and the lock on OpenTofu's state: who has it is said, and it is freed with consent alone. The real
-//! binary, without any host or OpenTofu.
+//! `deployer unlock` and the lock on OpenTofu's state: the owner is shown, and the lock is removed only with consent.
+//! Runs the real binary, without any host or OpenTofu.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -19,7 +19,7 @@ fn unlock(directory: &Utf8Path, arguments: &[&str]) -> (i32, String) {
         .env_clear()
         .output()
         .unwrap();
-    // The store was closed: what was written to it is in the one file.
+    // The store was closed, so everything that was written to it is in this one file.
     assert!(!directory.join(".deployer/state.db-wal").exists());
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
@@ -50,14 +50,14 @@ async fn the_lock_on_the_state_is_freed_with_consent_and_never_taken_from_a_run_
     assert!(code == 0 && said.contains(r#""outcome":"changed""#), "{said}");
     assert!(unlock(directory, &[]).1.contains("Nobody works on lab"));
 
-    // This very process lives.
+    // The owner is this running process.
     lock(directory, &here).await;
     let (code, said) = unlock(directory, &["--yes"]);
     assert!(code == 4 && said.contains("--force takes the lock away"), "{said}");
     assert_eq!(unlock(directory, &["--force"]).0, 6, "force is no consent");
     assert_eq!(unlock(directory, &["--force", "--yes"]).0, 0);
 
-    // An entry that left the manifest may have left a lock.
+    // An entry that was removed from the manifest may have left a lock behind.
     lock(directory, &far).await;
     let without = MANIFEST.replace("  lab:", "  else:");
     std::fs::write(directory.join("deployment.yaml"), without).unwrap();

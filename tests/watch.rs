@@ -1,4 +1,5 @@
-//! `deployer watch` as a process, over hosts that refuse it: what it says, serves and survives. Never needs a host.
+//! `deployer watch` as a process, over hosts that refuse it: its output, its HTTP server and its recovery. Needs no
+//! host.
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
 
 use serde_json::Value;
@@ -63,7 +64,7 @@ impl Watch {
         Some(event)
     }
 
-    /// Waits for what happened to the watch.
+    /// Waits for an event of the watch.
     #[track_caller]
     fn hear(&self, event: &str) -> Value {
         self.hear_that(event, |found| found["type"] == "watch" && found["event"] == event)
@@ -82,7 +83,7 @@ impl Watch {
         panic!("{what} is not heard of, only:\n{}", others.join("\n"));
     }
 
-    /// What is said within a while.
+    /// Returns the events within a time span.
     fn rest(&self, length: Duration) -> Vec<Value> {
         let begun = Instant::now();
         std::iter::from_fn(|| self.next(length.saturating_sub(begun.elapsed()))).collect()
@@ -97,7 +98,7 @@ impl Watch {
         (status, text.split_once("\r\n\r\n").expect("a body").1.to_owned())
     }
 
-    /// Saves as editors do: beside it, then renamed.
+    /// Saves a file as editors do: it writes a new file and renames it.
     fn save(&self, name: &str, text: &str) {
         save(self.folder.path(), name, text);
     }
@@ -107,7 +108,7 @@ impl Watch {
         assert!(status.expect("kill starts").success());
     }
 
-    /// Ends it by a signal; the exit code and the last event.
+    /// Ends the watch by a signal, and returns the exit code and the last event.
     fn end(mut self, signal: &str) -> (i32, Value) {
         self.signal(signal);
         let status = self.child.wait().expect("an end");
@@ -147,13 +148,13 @@ fn a_broken_manifest_is_said_once_and_the_last_good_one_kept() {
     let (status, why) = watch.get("/healthz");
     assert!(status == 503 && why.starts_with("the manifest is not valid: "), "{status} {why}");
     assert!(watch.get("/metrics").1.contains("\ndeployer_manifest_valid 0\n"));
-    // Another look at the same broken file says nothing; passes go on.
+    // A second read of the same broken file reports nothing, and passes continue.
     watch.save("deployment.yaml", "version: 1\nproject: [\n");
     watch.signal("HUP");
     watch.hear_that("a pass", |event| event["reason"] == "connection-refused");
     let said = watch.rest(Duration::from_secs(1));
     assert!(said.iter().all(|event| event["reason"] != "manifest-invalid"), "{said:?}");
-    // One without environments destroys nothing and is not followed either.
+    // A manifest without environments destroys nothing and is not used either.
     watch.save("deployment.yaml", "version: 1\nproject: shop\nenvironments: {}\nx-note: emptied\n");
 
     let two = MANIFEST.to_owned() + "  more:\n    registered: { address: 127.0.0.1 }\n    ssh: { port: 2, wait: 0s }\n";
@@ -169,7 +170,7 @@ fn a_broken_manifest_is_said_once_and_the_last_good_one_kept() {
     let status = watch.get("/status").1;
     assert!(status.lines().count() == 2 && status.contains(r#""name":"more""#), "{status}");
 
-    // Saved again as it was: nothing changed.
+    // Saving the file again unchanged is not a change.
     watch.rest(Duration::from_secs(1));
     watch.save("deployment.yaml", &two);
     let said = watch.rest(Duration::from_secs(2));
@@ -189,7 +190,7 @@ fn failures_are_tried_again_ever_later_and_an_interrupt_ends_it() {
             begun.elapsed()
         })
         .collect();
-    // After 1 s, 2 s and 4 s, a fifth more or less.
+    // The pauses are 1 s, 2 s and 4 s, each with a jitter of a fifth.
     assert!(pauses[2] > pauses[1] && pauses[3] > pauses[2] && pauses[3] > Duration::from_millis(3200), "{pauses:?}");
     let (code, last) = watch.end("INT");
     assert_eq!((code, &last["outcome"]), (130, &"interrupted".into()));

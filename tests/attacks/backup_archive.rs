@@ -1,5 +1,5 @@
-//! Archives that somebody made to reach more of a host than its data: the check that runs before a restore refuses them
-//! by what they hold, waits for none of it, and goes on accepting what deployer makes.
+//! Archives that an attacker made to reach more of a host than its data. The check before a restore refuses them by
+//! their content and waits for none of it, and it still accepts the archives that deployer makes.
 
 use crate::backup_scene::Scene;
 use deployer::model::checked::ArchiveName;
@@ -11,7 +11,7 @@ use tar::{Builder, EntryType, Header};
 
 const LARGE: u64 = 1 << 60;
 
-/// An archive as deployer makes it, before it is packed, and what an attacker adds.
+/// An unpacked archive as deployer makes it, with the members that an attacker adds.
 struct Archive {
     builder: Builder<Vec<u8>>,
     sums: String,
@@ -35,7 +35,7 @@ impl Archive {
         writeln!(self.sums, "{}  {name}", data_encoding::HEXLOWER.encode(&digest)).unwrap();
     }
 
-    /// Adds a member whatever its name is.
+    /// Adds a member under any name.
     fn add(&mut self, kind: EntryType, name: &str, link: &str, content: &[u8], size: u64) {
         let mut header = Header::new_gnu();
         header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
@@ -60,7 +60,7 @@ impl Archive {
     }
 }
 
-/// Checks an archive as `restore` does: the exit code and the output.
+/// Checks an archive as `restore` does, and returns the exit code and the output.
 async fn checked(scene: &Scene, packed: &[u8]) -> (Option<i32>, String) {
     let name = "tracker--production-1.tar.gz";
     fs::create_dir_all(scene.state("backups")).unwrap();
@@ -116,7 +116,7 @@ async fn a_list_of_digests_is_compared_and_never_followed() {
         let (code, said) = checked(&scene, &Archive::new().packed(Some(&sums))).await;
         assert!(code == Some(65) && said.contains("a digest in it does not match"), "{sums}: {code:?} {said}");
     }
-    // Another order, and names that sha256sum writes in another way, are fine.
+    // Another order, and names that sha256sum escapes, are accepted.
     let mut archive = Archive::new();
     archive.file("./data/a\nb", b"x");
     let mut lines: Vec<String> = honest.lines().map(str::to_owned).collect();

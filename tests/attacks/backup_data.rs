@@ -1,5 +1,5 @@
-//! A service that puts something else in place of its data, and a file that it changes in the application's directory: root
-//! saves and restores data, and reads, writes, owns and runs nothing else.
+//! A service that replaces its data with something else, and a file in the application's directory that a service
+//! changes. Root saves and restores data, and reads, writes, owns and runs nothing else.
 
 use crate::backup_scene::{GRAFANA, Scene, TRACKER};
 use camino::Utf8Path;
@@ -15,7 +15,7 @@ fn remove(path: &Utf8Path) {
     let _ = fs::remove_dir_all(path);
 }
 
-/// Puts something in place of a path.
+/// Replaces the file at a path with something else.
 fn plant(what: &str, scene: &Scene, at: &Utf8Path) {
     remove(at);
     let target = scene.victim();
@@ -60,7 +60,7 @@ async fn what_is_in_place_of_a_database_is_refused_by_its_name_and_in_time() {
         remove(&scene.app().join(database));
         fs::write(scene.app().join(database), "data\n").unwrap();
     }
-    // A directory on the way, within what the service mounts.
+    // A directory above the database, within the mount of the service.
     let directory = scene.app().join(TRACKER).parent().unwrap().to_owned();
     fs::write(scene.victim().join("tracker.db"), "another's\n").unwrap();
     fs::rename(&directory, directory.with_extension("away")).unwrap();
@@ -77,7 +77,7 @@ async fn what_is_in_place_of_a_database_is_refused_by_its_name_and_in_time() {
     assert_eq!(code, Some(0), "an honest one: {said}");
     assert_eq!(fs::read_to_string(copies.join("tracker.db")).unwrap(), "data\n");
     assert_eq!(fs::read_to_string(copies.join("grafana.db")).unwrap(), "data\n");
-    // Containers see what the service mounts and the copies, and nothing else of the host.
+    // Containers see the mounts of the service and the copies, and nothing else of the host.
     let mounted = fs::read_to_string(scene.root().join("bin/mounted")).unwrap();
     let mounted: std::collections::BTreeSet<&str> = mounted.lines().collect();
     let (app, copies) = (scene.app(), copies.to_string());
@@ -107,11 +107,11 @@ async fn links_where_data_is_restored_are_replaced_and_never_followed() {
             scene.victim_is_untouched();
         }
     }
-    // What a restore leaves has the owner of its directory, and no more rights than a file of data needs.
+    // A restored file has the owner of its directory, and no more rights than a data file needs.
     let (file, directory) = (fs::metadata(&database).unwrap(), fs::metadata(database.parent().unwrap()).unwrap());
     assert_eq!((file.uid(), file.mode() & 0o7777), (directory.uid(), 0o644));
 
-    // A link on the way ends it before anything is written.
+    // A link in the path fails the restore before anything is written.
     let directory = database.parent().unwrap();
     fs::rename(directory, directory.with_extension("away")).unwrap();
     symlink(scene.victim(), directory).unwrap();
@@ -131,7 +131,7 @@ async fn a_script_in_the_applications_directory_is_never_run() {
         fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
     }
     fs::create_dir_all(scene.state("backups")).unwrap();
-    // By its timer, which runs the schedule's script as it is installed.
+    // A backup by its timer, which runs the schedule's script as installed.
     let environment = scene.subject().environment;
     let schedule = deployer::resource::backups::schedule(environment).unwrap();
     let installed =
@@ -142,7 +142,7 @@ async fn a_script_in_the_applications_directory_is_never_run() {
     scene.victim_is_untouched();
     let made = scene.state("backups").read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned());
     let made = made.into_iter().find_map(|name| ArchiveName::parse(&name)).unwrap();
-    // By a restore, from its check to its end.
+    // A restore, from its check to its end.
     let chosen = Chosen { name: made.clone(), sent: None, other: false };
     let subject = scene.subject();
     fs::write(scene.app().join(TRACKER), "changed since\n").unwrap();
@@ -153,7 +153,7 @@ async fn a_script_in_the_applications_directory_is_never_run() {
     }
     assert_eq!(fs::read_to_string(scene.app().join(TRACKER)).unwrap(), "data\n");
     assert!(!copies.exists());
-    // A release of an older deployer, whose script would trust what it finds, is not run.
+    // A release of an older deployer is not run: its script would trust the files that it finds.
     fs::remove_file(scene.state("releases/R1/tree/storage/backup/etc/guard.sh")).unwrap();
     let chosen = Chosen { name: made, sent: None, other: false };
     let (code, said) = scene.run(&check(&subject, scene.backup(), chosen).script).await;

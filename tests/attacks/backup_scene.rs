@@ -1,5 +1,5 @@
-//! A host of files in a directory of this machine: what deployer keeps of a tracker with backups, its application's
-//! directory, and a directory that nothing may touch.
+//! A simulated host in a directory of this machine: the state that deployer keeps of a tracker with backups, the
+//! application's directory, and a directory that nothing may touch.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::process;
@@ -35,7 +35,7 @@ case $last in
 esac
 "#;
 
-/// Databases below the application's directory, which their services can change.
+/// Databases below the application's directory, where their services can change them.
 pub const TRACKER: &str = "storage/tracker/lib/database/tracker.db";
 pub const GRAFANA: &str = "storage/grafana/data/grafana.db";
 
@@ -62,7 +62,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A tracker and a Grafana, both with `SQLite`.
+    /// Returns a scene with a tracker and a Grafana, both with `SQLite`.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
@@ -110,12 +110,12 @@ impl Scene {
         self.environment.application.as_ref().unwrap().backup.as_ref().unwrap()
     }
 
-    /// A path of what deployer keeps.
+    /// Returns a path in the state directory of deployer.
     pub fn state(&self, path: &str) -> Utf8PathBuf {
         self.root.join("state").join(self.environment.identity()).join(path)
     }
 
-    /// The application's directory.
+    /// Returns the application's directory.
     pub fn app(&self) -> Utf8PathBuf {
         self.root.join("app").join(self.environment.identity())
     }
@@ -128,19 +128,19 @@ impl Scene {
         self.root.join("victim")
     }
 
-    /// Runs a script of root's in here: its exit code and what it said last.
+    /// Runs a script of root in this directory, and returns its exit code and its standard error.
     pub async fn run(&self, script: &str) -> (Option<i32>, String) {
         let script = script
             .replace("/var/lib/deployer", self.root.join("state").as_str())
             .replace("/opt/deployer", self.root.join("app").as_str());
-        // As a lane of the session begins each script.
+        // The prelude of each script in a lane of the session.
         let script = format!("set -eu\nPATH={}/bin:$PATH\nexport PATH\n{WRITE_WHOLE}{script}", self.root);
         let argv = ["sh", "-c", &script].map(str::to_owned);
         let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();
         (finished.status.code(), String::from_utf8_lossy(&finished.stderr).into_owned())
     }
 
-    /// Runs what the release says about its data, from root's copy.
+    /// Runs an action of the release's data script, from root's copy.
     pub async fn about_data(&self, action: &str, directory: &Utf8Path) -> (Option<i32>, String) {
         let script = self.state("releases/R1/tree/storage/backup/etc/backup.sh");
         self.run(&format!("umask 077\napp={} sh {script} {action} {directory}", self.app())).await

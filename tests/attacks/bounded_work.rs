@@ -1,5 +1,5 @@
-//! Small applications that stand for much work: aliases, chains, nested variables, patterns and archives. Each is
-//! refused by what it is, long before its work would be done; honest ones of the same shape are read.
+//! Small applications that cause much work: aliases, chains, nested variables, patterns and archives. Each is refused
+//! by its form, long before its work would be done. Honest ones of the same form are read.
 
 #[path = "../common/application.rs"]
 mod common;
@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 
-/// An application of these files.
+/// Loads an application of these files.
 fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>> {
     let held = tempfile::tempdir().unwrap();
     let directory = Utf8PathBuf::from_path_buf(held.path().canonicalize().unwrap()).unwrap();
@@ -24,7 +24,7 @@ fn load(files: &[(&str, &str)], seed: &[String]) -> Result<Release, Vec<Failure>
     load_from(directory, seed)
 }
 
-/// The application of a directory.
+/// Loads the application of a directory.
 fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Failure>> {
     let (files, seed) = (Vec::new(), seed.iter().cloned().map(Into::into).collect());
     let compose = Compose {
@@ -39,7 +39,7 @@ fn load_from(directory: Utf8PathBuf, seed: &[String]) -> Result<Release, Vec<Fai
     release::load(&common::application(compose), &BTreeMap::new(), &deployer::model::secret::Redactor::default())
 }
 
-/// A Compose file that is refused as an invalid application, by these words and with its name.
+/// Asserts that a Compose file is refused as an invalid application, with these words and the file's name.
 fn refused(text: &str, words: &str) {
     let failures = load(&[("compose.yaml", text)], &[]).expect_err("refused");
     let told = failures.iter().any(|failure| {
@@ -162,7 +162,7 @@ fn read(bytes: &[u8]) -> Result<release::sent::Archive, Failure> {
     archive::read("demo:1", Utf8Path::from_path(file.path()).unwrap())
 }
 
-/// An image with `descriptors` in its index, and in each of `levels` indexes below it.
+/// Returns an image with `descriptors` in its index, and in each of `levels` nested indexes.
 fn image(descriptors: usize, levels: usize) -> Vec<(String, String)> {
     let list = |digest: &str| {
         let one = format!(r#"{{"digest":"sha256:{digest}"}}"#);
@@ -225,7 +225,7 @@ fn archives_have_most_entries_and_no_sparse_files() {
     assert!(failure.message.contains("sparse"), "{failure:?}");
 }
 
-/// An archive of so many empty entries.
+/// Returns an archive of `count` empty entries.
 fn many_entries(count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count * 512);
     for at in 0..count {

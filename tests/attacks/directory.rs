@@ -1,5 +1,5 @@
-//! The directory of an application: what a pull request or an accident puts there does not carry the runner's files to
-//! a host, a plan or a comment.
+//! The directory of an application: files that a pull request or an accident puts there do not carry the runner's files
+//! to a host, a plan or a comment.
 
 use assert_cmd::Command;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-/// A text that must reach nobody.
+/// A text that must never be shown or sent.
 const CANARY: &str = "hunter2-canary";
 
 const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2-canary\n-----END OPENSSH PRIVATE KEY-----\n";
 
 const COMPOSE: &str = "services: { web: { image: \"demo:1\" } }\n";
 
-/// A project whose application is `directory` of it, with some more lines of its Compose section.
+/// A project whose application is in its subdirectory `directory`, with extra lines in the Compose section.
 struct Project {
     _guard: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -47,7 +47,7 @@ impl Project {
         project
     }
 
-    /// A path of the application as one of the project.
+    /// Returns a path of the application as a path of the project.
     fn path(&self, path: &str) -> String {
         Utf8Path::new(&self.directory).join(path).into_string()
     }
@@ -74,7 +74,7 @@ impl Project {
         release::load(&application, &BTreeMap::new(), &deployer::model::secret::Redactor::default())
     }
 
-    /// The files that are sent, after a look at every byte of them.
+    /// Returns the files that are sent, after a check of every byte for the canary.
     fn sent(&self) -> BTreeSet<String> {
         let release = self.load().unwrap_or_else(|failures| panic!("{failures:?}"));
         let mut bytes = Vec::new();
@@ -129,7 +129,7 @@ fn a_link_that_leads_outside_is_refused_by_name_however_it_gets_there() {
         assert!(told.contains(link), "{link}: {told}");
         fs::remove_file(project.root.join(project.path(link))).unwrap();
     }
-    // A chain, and a directory of the application that is left by a link in it.
+    // A chain of links, and a directory of the application with a link that leads out of it.
     project.link("../app/second", "app/first");
     project.link("../outside/deep/secret.txt", "app/second");
     let told = project.refused();
@@ -166,7 +166,7 @@ fn links_inside_are_copied_and_listed_ones_may_lead_outside() {
         "two/index.html",
     ];
     assert_eq!(project.sent(), set(&expected));
-    // What is listed is one link, not a way out for others behind it.
+    // Listing a link permits that link alone, and no other link behind it.
     project.link("/etc/passwd", "shared/out");
     assert!(project.refused().contains("app/shared/out is a link to /etc/passwd"));
 }
@@ -220,7 +220,7 @@ fn keys_manifest_state_and_sources_of_secrets_are_never_sent() {
     project.write("deployment.yaml", &manifest.replace("        seed: [\"*\"]\n", "        seed: [data.txt]\n"));
     assert_eq!(project.sent(), set(&["compose.yaml", "data.txt"]));
 
-    // A store elsewhere, with its key.
+    // A store in another place, with its key.
     project.write("deployment.yaml", &(manifest.replace("        seed: [\"*\"]\n", "") + "state: sqlite:here.db\n"));
     for path in ["here.db", "here.db-wal", "state.key"] {
         project.write(path, CANARY);
@@ -250,7 +250,7 @@ fn other_private_keys_are_refused_unless_somebody_asks_for_them() {
     project.write(".deployerignore", "id_*\n");
     assert_eq!(project.sent(), set(&["compose.yaml"]));
 
-    // A server's key, which Compose names in one of its ways; or the user's own word.
+    // A server's key, which Compose names in one of these ways or which the user permits.
     for (path, compose) in [
         ("certs/tls.key", "services: { web: { image: a, volumes: [\"./certs:/certs:ro\"] } }"),
         ("tls.key", "services: { web: { image: a, volumes: [{ type: bind, source: tls.key, target: /k }] } }"),
@@ -287,7 +287,7 @@ fn what_compose_names_is_not_left_out_silently() {
         let told = project.refused();
         assert!(told.contains(named) && told.contains(&format!("!{named}")), "{section}: {told}");
     }
-    // A directory that is the host's own, and files that need not be there.
+    // A directory that belongs to the host, and files that are optional.
     let good = "services: { web: { image: a, volumes: [\"./data:/data\", \"./conf/sent:/x\"], \
                 env_file: [{ path: .env.local, required: false }] } }\n";
     project.write("app/compose.yaml", good);
@@ -430,7 +430,7 @@ fn links_between_directories_do_not_multiply_without_end() {
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
-/// What is a seed belongs to the host, where services may change it; what Compose parses decides what root starts.
+/// A seed belongs to the host, where services may change it. A file that Compose parses decides what root starts.
 #[test]
 fn a_seed_that_compose_parses_is_refused_at_its_place_in_the_manifest() {
     let project = Project::new("./app", "        seed: [other/*, \"data/**\"]\n");

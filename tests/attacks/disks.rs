@@ -1,5 +1,5 @@
-//! Disks of the runner that are full or read-only: each command that writes says so with the same reason, and what was
-//! there before stays whole.
+//! Disks of the runner that are full or read-only: each command that writes fails with the same reason, and existing
+//! files stay whole.
 
 use std::process::Output;
 
@@ -7,7 +7,7 @@ const MANIFEST: &str = "version: 1\nproject: shop\nenvironments:\n  web:\n    re
     ssh: { host_key: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"], port: 1, wait: 0s }\n    \
     application: { compose: { directory: ./app } }\n";
 
-/// Runs a script where `$disk` is a file system of its own, of 256 KiB, with `$deployer` at hand.
+/// Runs a script where `$disk` is a separate file system of 256 KiB and `$deployer` is the binary.
 fn on_a_disk(script: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().display();
@@ -29,7 +29,7 @@ fn on_a_disk(script: &str) -> Output {
         .unwrap()
 }
 
-/// The reasons of the errors, and the advice of the first.
+/// Returns the reasons of the errors, and the hint of the first one.
 fn reasons(output: &Output) -> (Vec<String>, String) {
     let text = String::from_utf8_lossy(&output.stdout);
     let events = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());

@@ -1,5 +1,5 @@
-//! An honest application renders a token into a file that turns out to be wrong. The error message quotes that file and
-//! hides the token.
+//! An honest application renders a token into a file that is invalid. The error message quotes that file and hides the
+//! token.
 
 use crate::review::Work;
 use std::process::Command;
@@ -40,7 +40,7 @@ fn said(work: &Work, arguments: &[&str], workflow: bool) -> String {
     text
 }
 
-/// Says whether something stands in the token's place, as text or as Markdown.
+/// Returns true if a placeholder replaces the token, as text or as Markdown.
 fn hidden(text: &str) -> bool {
     text.contains("***") || text.contains("&#42;&#42;&#42;")
 }
@@ -73,14 +73,14 @@ fn no_failure_of_a_release_tells_a_secret() {
     }
 }
 
-/// Files of an application, with a credential in one of them, that together cause an error message with it.
+/// Files of an application, one of them with a credential, that together cause an error message with the credential.
 const OWN_FILES: [(&str, &[(&str, &str)]); 6] = [
-    // A template of variables that does not render, also where nobody could parse it.
+    // Templates of variables that do not render, one of them with lines that no parser accepts.
     ("templates: true", &[(".env.tera", "API_TOKEN=s3cr3t-4f81-t0ken\nA={{ nothing }}\n")]),
     ("templates: true", &[("conf/app.env.tera", "1+1\nAPI_TOKEN=s3cr3t-4f81-t0ken\nA={{ nothing }}\n")]),
     // A value that becomes a part of a name.
     ("seed: [x]", &[(".env", "API_TOKEN=s3cr3t-4f81-t0ken\nCOMPOSE_FILE=s3cr3t-4f81-t0ken.yaml\n")]),
-    // Variables that are a Compose file, and rules, in the eyes of somebody.
+    // A file of variables that is also parsed as a Compose file or as rules.
     ("files: [vars.env]", &[("vars.env", "API_TOKEN: s3cr3t-4f81-t0ken\n\tA: b\n")]),
     (
         "files: [compose.yaml, vars]",

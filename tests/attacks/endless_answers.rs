@@ -1,5 +1,5 @@
-//! Replays a service that answers without end, and another account of this machine that sends a state without end: each
-//! is one failed check or one refused request, and honest answers are read as before.
+//! Replays a service that answers without end, and another account of this machine that sends a state without end. Each
+//! is one failed check or one refused request. Honest answers are read as before.
 
 use deployer::manifest::environment::{Check, CheckProbe, Environment, Vantage};
 use deployer::model::failure::Reason;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Serves HTTP answers with this body, which is repeated without end where it is to flood.
+/// Serves HTTP answers with this body, which is repeated without end if `floods`.
 async fn server(head: &'static str, body: &'static [u8], floods: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -21,7 +21,7 @@ async fn server(head: &'static str, body: &'static [u8], floods: bool) -> Socket
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
-                // All of the question: what is left unread when the stream is closed would cut the answer off.
+                // Reads the whole request: unread data at the close of the stream would cut the answer off.
                 let mut asked = Vec::new();
                 while !asked.ends_with(b"\r\n\r\n") && stream.read_buf(&mut asked).await.is_ok_and(|read| read > 0) {}
                 let _ = stream.write_all(head.as_bytes()).await;
@@ -61,7 +61,7 @@ async fn a_check_from_this_machine_reads_no_more_than_it_must() {
     let begun = Instant::now();
     let found = check::from_runner(&environment(vec![page(flood.port(), "hello", Vantage::Runner)])).await;
     assert_eq!(found[0].1, "the answer is larger than 4 MiB");
-    // A status needs no body.
+    // A check of the status needs no body.
     let found = check::from_runner(&environment(vec![page(flood.port(), "", Vantage::Runner)])).await;
     assert_eq!(found[0].1, check::PASSES);
     for (text, wanted) in [("hello", check::PASSES), ("goodbye", "the text is missing")] {
@@ -86,10 +86,10 @@ async fn a_check_on_the_host_holds_no_endless_answer() {
         (silent, "", "no answer"),
         (spaceless, "", "no answer"),
     ];
-    // With curl, and as a host without it; `ulimit` stands for the memory of a small host.
+    // With curl, and on a host without curl. `ulimit` simulates the memory of a small host.
     for without in ["", "command() { [ \"$2\" != curl ]; }\n"] {
         for (server, text, wanted) in cases {
-            // The way without curl looks at headers and body alike.
+            // The check without curl searches headers and body alike.
             let wanted = if !without.is_empty() && text == "flood" { check::PASSES } else { wanted };
             let begun = Instant::now();
             let probe = check::probe(&[page(server.port(), text, Vantage::Host)]);
@@ -136,7 +136,7 @@ async fn a_local_program_that_floods_is_ended() {
     assert_eq!(deployer::io::process::run(&argv, b"", SOON).await.unwrap().stdout, b"honest\n");
 }
 
-/// A server is where these tests think it is.
+/// A control for these tests: the server can be reached and does flood.
 #[tokio::test]
 async fn the_flood_floods() {
     let mut stream = TcpStream::connect(server(OK, FLOOD, true).await).await.unwrap();

@@ -1,12 +1,12 @@
 //! Child processes get neither the tokens of a CI job nor the secrets of a manifest: commands that the manifest names,
-//! Git with its hooks, ssh and what it starts, OpenTofu and its providers.
+//! Git with its hooks, ssh and its children, OpenTofu and its providers.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
-/// Variables that no child may have.
+/// Variables that no child process may have.
 const TOKENS: [&str; 6] = [
     "GITHUB_TOKEN",
     "ACTIONS_RUNTIME_TOKEN",
@@ -22,7 +22,8 @@ struct Job {
 }
 
 impl Job {
-    /// A manifest whose values come from variables and from a command, and programs that note what they were given.
+    /// Returns a job whose manifest takes values from variables and from a command, with programs that record their
+    /// environment.
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("attack").tempdir().unwrap();
         let job = Self { folder };
@@ -67,7 +68,7 @@ impl Job {
         command.output().unwrap()
     }
 
-    /// Returns the variables that a program was given. The tokens are not among them.
+    /// Returns the variables that a program was given, and asserts that the tokens are not among them.
     fn given(&self, name: &str, by: &Output) -> String {
         let given = fs::read_to_string(self.path(&format!("{name}.env"))).unwrap_or_default();
         let said = String::from_utf8_lossy(&by.stderr);
@@ -82,7 +83,7 @@ fn no_child_process_gets_tokens_of_the_job_or_secrets_of_the_manifest() {
     let job = Job::new();
     let rendered = job.run(&["render", "lab", "-o", "out"]);
     assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
-    // The secret itself is where it belongs.
+    // The secret itself is in the file that needs it.
     let own = fs::read_to_string(job.path("out/.env")).unwrap();
     assert!(own.contains(CANARY) && own.contains("value"), "{own}");
     assert!(job.given("value", &rendered).contains("AWS_PROFILE=honest"), "a command has the user's own settings");
@@ -95,7 +96,7 @@ fn no_child_process_gets_tokens_of_the_job_or_secrets_of_the_manifest() {
     assert!(tofu.contains("HCLOUD_TOKEN=honest"), "a provider has its own credentials");
 }
 
-/// Hooks of the checkout do not run, and variables of the job do not lead Git elsewhere.
+/// Hooks of the checkout do not run, and variables of the job do not redirect Git.
 #[test]
 fn git_runs_no_hook_and_stays_in_its_repository() {
     let job = Job::new();

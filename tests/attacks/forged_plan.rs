@@ -1,5 +1,5 @@
-//! Somebody who can write a saved plan's file, but reads no host's key, changes what it shows or rests on and makes its
-//! digest match. Such a file is refused; the one that deployer wrote still holds.
+//! An attacker who can write a saved plan's file, but cannot read any host's key, changes the contents or inputs of the
+//! plan and recomputes its digest. Such a file is refused. The file that deployer wrote is still accepted.
 
 use camino::Utf8Path;
 use deployer::model::event::{Action, Change, PlanView, PlannedStep};
@@ -9,7 +9,7 @@ use deployer::resource::contract::record::DigestKey;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// One change of a file.
+/// A change of a saved plan's file.
 type Forge = fn(&mut Value);
 
 fn step(environment: &str, diff: &str) -> PlannedStep {
@@ -53,7 +53,7 @@ fn keys() -> BTreeMap<String, DigestKey> {
     [("production".to_owned(), DigestKey::new([1; 32])), ("staging".to_owned(), DigestKey::new([2; 32]))].into()
 }
 
-/// The file with its body changed and its digest made to match, which takes no key.
+/// Returns the file with its body changed and its digest recomputed, which needs no key.
 fn forged(forge: impl FnOnce(&mut Value)) -> String {
     let mut file: Value = serde_json::from_str(&SavedFile::seal(plan(), &keys()).text()).unwrap();
     forge(&mut file);
@@ -88,12 +88,13 @@ fn a_changed_file_does_not_match_its_seals() {
     ];
     for (what, attack) in attacks {
         let file = read(&forged(attack));
-        // A change that concerns one environment breaks the seal of each: no host's key is enough for another's part.
+        // A change that concerns one environment breaks every seal: the key of one host cannot forge the part of
+        // another.
         for (name, key) in keys() {
             assert_eq!(file.check(&name, &key), Seal::Broken, "{what}, {name}");
         }
     }
-    // The seal of one environment is none of another's.
+    // The seal of one environment is invalid for another.
     let swapped = read(&forged(|file| file["seals"]["staging"] = file["seals"]["production"].clone()));
     assert_eq!(swapped.check("staging", &keys()["staging"]), Seal::Broken);
     assert_eq!(swapped.check("staging", &keys()["production"]), Seal::Broken);
@@ -109,9 +110,9 @@ fn a_file_without_seals_does_only_what_it_shows() {
         assert_eq!(file.check("production", &keys()["production"]), Seal::Missing);
         file.plan.moved("production", &bound(), now, true)
     };
-    // One that an older deployer wrote works.
+    // A file that an older deployer wrote works.
     assert_eq!(moved(&read(&forged(strip)), &now), Vec::<String>::new());
-    // One that shows something else is stale, whichever field was changed.
+    // A file with any shown field changed is stale.
     for (field, value) in [("diff", "harmless"), ("to", "0644 sha256:22"), ("note", "restarts nothing"), ("fact", "x")]
     {
         let file = read(&forged(|file| {

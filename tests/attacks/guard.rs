@@ -1,4 +1,4 @@
-//! The shell functions that root works with below a directory that others can change, against whoever changes it meanwhile.
+//! Tests the shell functions that root uses below a directory that others can change, while others change it.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::process;
@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// A tree of root's own, an application's directory, and a directory that nothing may touch.
+/// A tree that root owns, an application's directory, and a directory that nothing may touch.
 struct Scene {
     _folder: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -35,7 +35,7 @@ impl Scene {
         self.root.join(path)
     }
 
-    /// Returns a script that defines the functions, enters the directory and goes on with `script`.
+    /// Returns a script that defines the functions, enters the directory and then runs `script`.
     fn script(&self, script: &str) -> String {
         let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
         let id = fs::metadata(&self.root).unwrap();
@@ -54,7 +54,7 @@ impl Scene {
         (finished.status.code(), String::from_utf8_lossy(&finished.stdout).replace('\0', "\n"))
     }
 
-    /// What was saved of a name in a directory.
+    /// Returns the saved copy of a name in a directory.
     #[track_caller]
     fn saved(&self, directory: &str, name: &str) -> Utf8PathBuf {
         let start = format!("{name}.deployer-saved-");
@@ -158,7 +158,7 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
     assert_eq!(shown, "4 a/file\nold\n\n");
 }
 
-/// A look that `timeout` ends leaves no copies of files behind.
+/// A probe that `timeout` ends leaves no copies of files behind.
 #[tokio::test]
 async fn a_look_that_is_ended_leaves_nothing() {
     let scene = Scene::new();
@@ -175,7 +175,7 @@ async fn a_look_that_is_ended_leaves_nothing() {
     }
 }
 
-/// Ends the thread that swaps things also where the test fails.
+/// Ends the thread that swaps files, even if the test fails.
 struct Ends<'a>(&'a AtomicBool);
 
 impl Drop for Ends<'_> {
@@ -184,7 +184,8 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// What a plan shows of many files is less than a command may answer, and a reader that goes away leaves no copies behind.
+/// The contents that a plan shows of many files stay below the output limit of a command, and a reader that closes
+/// early leaves no copies behind.
 #[tokio::test]
 async fn the_contents_that_are_shown_have_a_limit_together() {
     let scene = Scene::new();
@@ -200,7 +201,7 @@ async fn the_contents_that_are_shown_have_a_limit_together() {
     assert_eq!(code, Some(2));
 }
 
-/// The shell's list of paths that a look describes, each with the sizes of its file.
+/// Returns the shell's list of paths that a probe describes, each with the accepted sizes of its file.
 fn describe(paths: &[(&str, &str)]) -> String {
     let list = paths.iter().fold(String::new(), |list, (sizes, path)| list + sizes + " " + path + "\n");
     format!("describe <<'/.'\n{list}/.\n")
@@ -248,7 +249,7 @@ async fn a_look_without_time_says_what_it_did_not_read() {
     let (code, text) = scene.run(&format!("seconds=0\n{}", describe(&paths))).await;
     assert_eq!(code, Some(0));
     assert_eq!(text, "late a/%s\nlate a/file\nlate a/other\nlate missing/x\nlate top\n");
-    // Time that is over once names were entered.
+    // The time limit ends after some names were entered.
     let over =
         "in_time() { left=5; [ -z \"$number$late\" ] || { [ \"$number\" = 0 ] || late=yes; }; [ -z \"$late\" ]; }\n";
     let (code, text) = scene.run(&format!("{over}{}", describe(&paths))).await;
@@ -256,7 +257,7 @@ async fn a_look_without_time_says_what_it_did_not_read() {
     assert_eq!(text, "in 1 a\nlate a/%s\nlate a/file\nlate a/other\nlate missing/x\nlate top\n");
 }
 
-/// Exchanges files with pipes, links and sparse files, as fast as it can, while root looks at them.
+/// Exchanges files with pipes, links and sparse files as fast as possible, while root reads them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -346,7 +347,7 @@ async fn the_directory_itself_is_reached_over_links_of_roots_alone() {
     let scene = Scene::new();
     fs::rename(scene.path("app"), scene.path("real")).unwrap();
     symlink("real", scene.path("app")).unwrap();
-    // Where root is nobody but this user, no link is root's.
+    // If this user is not root, no link is owned by root.
     let expected = if fs::metadata(&scene.root).unwrap().uid() == 0 { Some(0) } else { Some(1) };
     assert_eq!(scene.run("enter a && [ -e ./other ]").await.0, expected);
     fs::set_permissions(&scene.root, fs::Permissions::from_mode(0o777)).unwrap();
@@ -354,7 +355,7 @@ async fn the_directory_itself_is_reached_over_links_of_roots_alone() {
     assert!(!scene.path("real/top").exists());
 }
 
-/// Another environment's command, or a service, creates each directory just before this one does.
+/// Another environment's command, or a service, creates each directory just before this command does.
 #[tokio::test]
 async fn directories_that_appear_at_the_same_moment_are_entered_like_others() {
     let scene = Scene::new();
@@ -375,12 +376,12 @@ async fn directories_that_appear_at_the_same_moment_are_entered_like_others() {
         assert_eq!(code, Some(0), "{work}");
         assert!(scene.path(made).is_dir(), "{made}");
     }
-    // The directory that is given to its owner has to be new.
+    // The directory that is given to its owner must be new.
     let taken = format!("{first}late=./shop\npin {}/opt/other/shop {owner}", scene.root);
     assert_eq!(scene.run(&taken).await.0, Some(1));
 }
 
-/// Replaces a directory of the application by a link and back, as fast as it can, while root works there.
+/// Replaces a directory of the application by a link and back as fast as possible, while root works there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
     let scene = Scene::new();
@@ -406,7 +407,8 @@ async fn a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere() {
     scene.victim_is_untouched();
 }
 
-/// A program that parses files sees root's own in place of all that services can write, whatever was put there; root's state stays.
+/// A program that parses files sees root's files in place of everything that services can write, whatever was put
+/// there. Root's state stays.
 #[tokio::test]
 async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
     let scene = Scene::new();
@@ -443,7 +445,7 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
     assert_eq!(fs::read_to_string(scene.path("shared/sub/file")).unwrap(), "theirs\n");
     assert_eq!(fs::read_to_string(scene.path("app/extra")).unwrap(), "theirs\n");
 
-    // A directory above the application's: nobody can put another one in its place.
+    // A directory above the application's directory: nobody can replace it.
     fs::write(scene.path("state/one/mounted"), format!("{}\n", scene.root)).unwrap();
     let moved = scene.root.with_extension("state");
     fs::create_dir_all(moved.join("one")).unwrap();
@@ -468,7 +470,7 @@ async fn without_the_right_to_mount_nothing_is_parsed() {
     assert!(text.contains("root may not mount") && text.ends_with("refused\n"), "{text}");
 }
 
-/// Runs a script as root, or as one of a user namespace, and returns its output.
+/// Runs a script as root, or as root of a user namespace, and returns its output.
 async fn in_a_view_of_its_own(script: &str) -> String {
     let root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["unshare", "-r"] };
     let argv: Vec<String> = root.iter().chain(&["sh", "-c", script]).map(|word| (*word).to_owned()).collect();

@@ -1,11 +1,12 @@
-//! Files that deployer writes on this machine are there whole or as they were before, whatever stops it.
+//! Files that deployer writes on this machine are complete or unchanged, whatever interrupts the write.
 
 use crate::review::{CANARY, Work};
 use assert_cmd::Command;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Runs deployer in a directory on a full disk, then again once there is room, and returns what both said.
+/// Runs deployer in a directory on a full disk, then again when the disk has space, and returns the output of both
+/// runs.
 fn on_a_full_disk(arguments: &str) -> String {
     let place = tempfile::tempdir().unwrap();
     let script = format!(
@@ -61,7 +62,7 @@ fn what_render_writes_is_one_release() {
     assert_eq!(fs::metadata(out("a.txt")).unwrap().permissions().mode() & 0o777, 0o644);
 }
 
-/// The author of a commit chooses where the links of a repository lead, and what is written there.
+/// The author of a commit chooses the targets of the links in a repository, and the text that is written there.
 #[test]
 fn nothing_is_written_through_a_link_of_the_repository() {
     let work = Work::new();
@@ -83,6 +84,6 @@ fn nothing_is_written_through_a_link_of_the_repository() {
     assert_eq!(work.run(&["man", "-o", "pages"]).code, 0);
     assert!(fs::read_to_string(work.path("outside/file")).unwrap().contains(CANARY), "nothing is written through it");
     assert!(fs::read_to_string(work.repository().join("pages/deployer.1")).unwrap().contains(".TH deployer"));
-    // Where it leads may be named.
+    // An output path without a link is accepted.
     assert_eq!(work.run(&["render", "web", "-o", "../outside/new"]).code, 0);
 }

@@ -1,5 +1,6 @@
-//! Replays a host that was taken over and says whatever helps it: names that are paths, records and containers that
-//! hold shell, frames inside frames. What is no name is not there; all else is read as before.
+//! Replays a compromised host that sends whatever helps the attacker: names that are paths, records and containers that
+//! contain shell code, frames inside frames. An invalid name is treated as missing, and everything else is read as
+//! before.
 
 use camino::Utf8Path;
 use deployer::model::state::Kind;
@@ -51,7 +52,7 @@ fn a_record_with_a_path_or_shell_in_it_is_none() {
         if !text.is_empty() {
             all.push(record("id", "/opt/a", "a", "web", text));
         }
-        // A file may have any name but one that leads out, and no line break.
+        // A file may have any name except one that leads out or contains a line break.
         if text.contains("..") || text.starts_with('/') || text.is_empty() || text.contains('\n') {
             all.push(record("id", "/opt/a", text, "web", "demo:1"));
         }
@@ -71,7 +72,7 @@ fn a_record_with_a_path_or_shell_in_it_is_none() {
         let marker = serde_json::json!({ "version": 1, "project": text, "environment": "web" });
         assert!(Marker::read(&marker.to_string()).is_none());
     }
-    // An older record without the later keys is still one.
+    // An older record without the later keys is still valid.
     let old = r#"{"version":1,"id":"20251122T170032Z-655f","digest":"","directory":"/opt/a","project":"p","compose_files":["compose.yaml"],"files":{}}"#;
     assert!(ReleaseRecord::read(old.as_bytes()).is_some());
 }
@@ -141,7 +142,7 @@ fn key() -> DigestKey {
     DigestKey::new([3; 32])
 }
 
-/// The answer of a host in which one kind prints `content`, ended with `code`.
+/// Returns the answer of a host in which one kind prints `content` and ends with `code`.
 fn answer(of: Kind, content: &str, code: u8) -> String {
     let marks = Marks::of(&key());
     let mut text = String::new();
@@ -184,7 +185,7 @@ fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
         assert_eq!((host.unread.len(), host.access.os.as_str()), (1, "debian"));
         assert!(resource::remove::present(Kind::Services, &environment, &host), "it can still be destroyed");
     }
-    // What everything rests on is a failure with its name; so is an answer that was cut off.
+    // Kinds that everything depends on fail by name, and so does an answer that was cut off.
     for kind in [Kind::Access, Kind::Files] {
         let failure = resource::parse(&Marks::of(&key()), answer(kind, "", 124).as_bytes()).unwrap_err();
         assert!(failure.message.contains(kind.name()), "{failure}");

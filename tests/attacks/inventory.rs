@@ -1,5 +1,5 @@
-//! A pull request adds a key file whose name is an Ansible template expression. Ansible would evaluate it when it reads
-//! the inventory.
+//! A pull request adds a key file whose name is an Ansible template expression, which Ansible would evaluate when it
+//! reads the inventory.
 
 use crate::review::Work;
 

@@ -1,5 +1,5 @@
-//! A private key given as a secret is on no disk, and nothing of it is left when deployer is killed while it connects.
-//! The next process removes whatever else that one left.
+//! A private key that is given as a secret is never on a disk, and is gone if deployer is killed while it connects. The
+//! next process removes the other files that the killed process left behind.
 
 use camino::Utf8Path;
 use std::fs;
@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A manifest with one host that accepts connections and never says anything.
+/// Writes a manifest with one host that accepts connections and sends nothing.
 fn project(directory: &Utf8Path, port: u16) {
     let manifest = format!(
         "version: 1\nproject: shop\nenvironments:\n  lab:\n    registered: {{ address: 127.0.0.1 }}\n    \
@@ -28,7 +28,7 @@ fn status(directory: &Utf8Path, key: &str) -> Child {
         .unwrap()
 }
 
-/// The directories of deployer in which a name is.
+/// Returns the directories of the deployer process `pid` that contain a name.
 fn with(name: &str, pid: u32) -> Vec<std::path::PathBuf> {
     let own = format!("/proc/{pid}/");
     let entries = fs::read_dir("/tmp").unwrap().flatten();
@@ -38,8 +38,8 @@ fn with(name: &str, pid: u32) -> Vec<std::path::PathBuf> {
     entries.map(|entry| entry.path()).filter(of).collect()
 }
 
-/// Returns the files that hold a text and were written after `begun`, below directories of temporary files. It follows
-/// no link.
+/// Returns the files below directories of temporary files that contain a text and were written after `begun`. It
+/// follows no links.
 fn holding(text: &str, begun: SystemTime, roots: &[&str]) -> Vec<std::path::PathBuf> {
     let files = roots.iter().flat_map(|root| walkdir::WalkDir::new(root).into_iter().flatten());
     let written = |entry: &walkdir::DirEntry| {
@@ -83,7 +83,7 @@ fn a_killed_process_leaves_no_key_and_the_next_one_removes_its_directory() {
         assert!(begun.elapsed() < Duration::from_secs(20), "ssh has its files");
         std::thread::sleep(Duration::from_millis(20));
     };
-    // Ssh reads it while deployer lives.
+    // Ssh can read the key while deployer runs.
     assert!(fs::read_to_string(place.join("identity")).unwrap().contains(canary));
     assert_eq!(holding(canary, since, &roots), Vec::<std::path::PathBuf>::new(), "the key is on no disk");
 
@@ -93,7 +93,7 @@ fn a_killed_process_leaves_no_key_and_the_next_one_removes_its_directory() {
     assert_eq!(holding(canary, since, &roots), Vec::<std::path::PathBuf>::new());
     drop(connection);
 
-    // Another process that lives keeps its directory, while the dead one's goes.
+    // A running process keeps its directory, and the directory of the killed process is removed.
     let mut living = status(directory, &key);
     let (_connection, _) = silent.accept().unwrap();
     let begun = Instant::now();

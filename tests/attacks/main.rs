@@ -1,5 +1,6 @@
-//! Replays of attacks that need no host: each asserts that the victim is untouched and that honest use goes on.
-//! Replays on hosts of the test bed are in `tests/live/attack_*.rs`; `SECURITY.md` names the promises they hold.
+//! Replays of attacks that need no host: each asserts that the victim is untouched and that honest use still works.
+//! Replays on hosts of the test bed are in `tests/live/attack_*.rs`. `SECURITY.md` names the promises that these tests
+//! hold.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs themselves")]
@@ -33,7 +34,7 @@ mod review_values;
 mod secrets;
 mod store;
 
-/// `SECURITY.md` promises nothing that no test holds.
+/// A test holds each promise of `SECURITY.md`.
 #[test]
 fn each_promise_names_a_test_that_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,5 +1,6 @@
-//! Mounts of one environment below what others of the host can write to: no link there is followed, whoever else writes there, and
-//! whichever version made the release. As `sh` really runs what starts services, with a Docker that only tells what is mounted.
+//! Mounts of one environment below directories that others on the host can write to: no link there is followed, whoever
+//! else writes there and whichever version made the release. `sh` runs the real script that starts services, with a
+//! stand-in for Docker that only reports the mounts.
 
 use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
@@ -12,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-/// Directories of a host, with a release that mounts `srv/shared/sub`, whose place a link to `victim` can take.
+/// Directories of a host, with a release that mounts `srv/shared/sub`, which can be replaced by a link to `victim`.
 struct Host {
     _folder: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -64,7 +65,7 @@ impl Host {
         process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
     }
 
-    /// Starts the release, and says whether that came to its end and what was said.
+    /// Starts the release, and returns true if the start succeeded, with the output.
     async fn start(&self) -> (bool, String) {
         let run = start::guarded(&self.record, &HostFacts::default(), ": > \"$root/ran\"");
         let finished = self.sh(&[WRITE_WHOLE, guard::FUNCTIONS, start::FUNCTIONS, &run].concat()).await;
@@ -73,7 +74,7 @@ impl Host {
         (ran, String::from_utf8_lossy(&finished.stderr).into_owned())
     }
 
-    /// What is mounted is a link from now on.
+    /// Replaces the mounted directory by a link.
     fn plant(&self) {
         fs::remove_dir(self.root.join("srv/shared/sub")).unwrap();
         symlink(self.root.join("victim"), self.root.join("srv/shared/sub")).unwrap();
@@ -94,7 +95,7 @@ async fn a_mount_below_what_a_container_of_others_writes_to_is_no_link() {
         assert!(host.start().await.0, "what is no link is mounted");
         host.plant();
         host.refused().await;
-        // A link that nobody but root can have made is root's own affair.
+        // A link that only root can have made is accepted.
         host.write(told, "ROOT/srv/shared/sub\nROOT/srv/shared/other\nROOT/srv/share\n/\n");
         assert!(host.start().await.0);
     }
@@ -110,7 +111,7 @@ async fn a_mount_below_what_another_environment_could_once_write_to_is_no_link()
         host.plant();
         host.refused().await;
     }
-    // A former version noted no claims.
+    // An older version recorded no claims.
     let host = Host::new();
     host.write("state/shop--one/current.json", r#"{"version":1,"directory":"ROOT/srv","project":"one"}"#);
     host.write("state/shop--one/mounted", "shared\n");
@@ -118,7 +119,7 @@ async fn a_mount_below_what_another_environment_could_once_write_to_is_no_link()
     host.refused().await;
 }
 
-/// Records of former versions do not tell what is mounted from elsewhere; the model that Compose made of the release does.
+/// Records of older versions do not list mounts from outside. The model that Compose made of the release does.
 #[tokio::test]
 async fn releases_of_former_versions_are_protected_as_they_are() {
     let mut host = Host::new();
@@ -140,7 +141,7 @@ async fn releases_of_former_versions_are_protected_as_they_are() {
     host.refused().await;
 }
 
-/// The way in which a restore starts what it stopped.
+/// A restore starts the services that it stopped in this way.
 #[tokio::test]
 async fn containers_that_start_again_mount_no_link() {
     let host = Host::new();

@@ -1,11 +1,11 @@
-//! Looking at a foreign manifest runs none of the commands that it names and reads none of the files.
+//! Commands that only read run none of the commands that a foreign manifest names, and read none of its files.
 
 use crate::review::{CANARY, Work};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// A manifest with a source in every place that takes one. Commands make the file `ran`, files are a pipe that nobody
-/// writes to.
+/// Returns a manifest with a source in every place that accepts one. Commands create the file `ran`, and files are a
+/// pipe that nobody writes to.
 fn foreign(work: &Work, source: &str) -> String {
     work.put("app/compose.yaml", "services: { web: { image: \"demo:1\", environment: { A: \"${A}\" } } }\n");
     format!(
@@ -58,7 +58,7 @@ fn looking_at_a_manifest_runs_no_command() {
     for command in [&["check", "web", "tracker"][..], &["plan", "--offline"], &["list"], &["show", "web"]] {
         assert_eq!(work.run(command).code, 0, "{command:?}");
     }
-    // It is run where it was asked for.
+    // `check --secrets` runs the command, because the user asked for it.
     assert_eq!(work.run(&["check", "web", "--secrets"]).code, 0);
     assert!(ran.exists());
 }
@@ -66,7 +66,7 @@ fn looking_at_a_manifest_runs_no_command() {
 #[test]
 fn looking_at_a_manifest_reads_no_file_and_no_variable() {
     let work = Work::new();
-    // Whoever opens it waits for ever.
+    // Opening this pipe blocks forever.
     let pipe = work.path("pipe");
     assert_cmd::Command::new("mkfifo").arg(&pipe).assert().success();
     work.put("deployment.yaml", &foreign(&work, &format!("from_file: {}", pipe.display())));
@@ -88,7 +88,7 @@ fn looking_at_a_manifest_reads_no_file_and_no_variable() {
     assert_eq!(text, format!("env-{CANARY} env-{CANARY}\n"));
 }
 
-/// The private key that a manifest names may be anybody's: looks neither open it nor have ssh-keygen read it.
+/// A manifest can name any private key. Commands that only read neither open it nor pass it to ssh-keygen.
 #[test]
 fn looking_at_a_manifest_opens_no_private_key() {
     let work = Work::new();
@@ -138,7 +138,7 @@ fn looking_at_a_manifest_opens_no_private_key() {
             }
         }
     }
-    // What lies in the repository is shown, and commands that trust the manifest read the key.
+    // A public key in the repository is shown, and commands that trust the manifest read the private key.
     work.put("own", "a private key\n");
     work.put("own.pub", "ssh-ed25519 AAAAown somebody\n");
     work.put("deployment.yaml", &made("./own"));
@@ -193,7 +193,7 @@ fn commands_that_need_a_host_read_what_opens_the_connection_and_nothing_else() {
             assert_eq!(connection.exists(), !identity.is_empty(), "{command:?}: {}{}", run.out, run.err);
         }
     }
-    // These compare secrets or write them.
+    // These commands compare or write secrets.
     for command in [&["plan"][..], &["status"], &["apply", "--yes"], &["render", "web", "-o", "rendered"]] {
         let _ = fs::remove_file(&other);
         let run = work.run(command);
@@ -218,7 +218,7 @@ fn completion_runs_nothing() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("web") && !ran.exists(), "{output:?}");
 }
 
-/// The lines of a script that start deployer.
+/// Returns the lines of a script that start deployer.
 fn runs(script: &str) -> Vec<&str> {
     script.lines().map(str::trim).filter(|line| line.starts_with("deployer ")).collect()
 }

@@ -1,4 +1,5 @@
-//! What `plan --offline` cannot compare, it names: an environment with such files is never said to be as it is wanted.
+//! `plan --offline` names the files that it cannot compare: an environment with such files is never reported as
+//! matching the manifest.
 
 use crate::review::{CANARY, Work, manifest};
 use deployer::io::store::{Record, Store};
@@ -9,7 +10,7 @@ use deployer::resource::{self, HostFacts};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Records that the host of `web` is as the manifest wants it, with these secret files.
+/// Records that the host of `web` matches the manifest, with these secret files.
 fn recorded(work: &Work, secret: &[&str]) {
     let root = camino::Utf8PathBuf::try_from(work.repository()).unwrap();
     let text = fs::read_to_string(root.join("deployment.yaml")).unwrap();
@@ -81,7 +82,7 @@ fn files_that_are_not_compared_offline_are_named() {
     let graph = work.run(&["graph", "--format", "mermaid"]).out;
     assert!(graph.contains("web: not compared"), "{graph}");
 
-    // Without such files, all is compared.
+    // Without such files, everything is compared.
     let _ = fs::remove_dir_all(work.repository().join(".deployer"));
     for name in ["app/.env", "app/web.env"] {
         fs::remove_file(work.repository().join(name)).unwrap();

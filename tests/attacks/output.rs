@@ -1,5 +1,5 @@
-//! Text of a pull request, an argument or a file drives the terminal, or becomes a command of the workflow that
-//! deployer runs in. Everything is tried on the real binary, in every form that it prints in.
+//! Text of a pull request, an argument or a file tries to control the terminal, or to become a command of the workflow
+//! that runs deployer. Every case runs the real binary in every output format.
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Lines of an attacker: `forged` marks them.
+/// Lines of an attacker, marked by `forged`.
 const HOSTILE: &str = "\r::set-output name=forged::1\r\n::error::forged\n  ::warning::forged\n\u{a0}\u{2028}::notice::forged\n\
                        ##[set-env name=forged]1 ##vso[task.forged]2\nsection_start:1:forged\r\u{1b}[0K\n\
                        \u{1b}]0;forged\u{7}\u{1b}[2J\u{9b}2J\u{202e}forged\u{61c}\u{200b}\n```\n</details> @forged\n";
@@ -28,7 +28,8 @@ fn deployer(folder: &Path, arguments: &[&str], workflow: bool) -> Output {
     command.output().expect("it starts")
 }
 
-/// Finds lines that a runner would take as commands, and sequences that act on a terminal, by the rules of both.
+/// Returns the lines that a workflow runner would take as commands and the sequences that act on a terminal, by the
+/// rules of both.
 fn dangers(text: &str) -> Vec<String> {
     taken(text).into_iter().chain(acting(text)).collect()
 }
@@ -37,7 +38,7 @@ fn taken(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in text.split(['\n', '\r']).filter(|line| line.contains("forged")) {
         let begin = line.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
-        // An annotation of ours may quote the attacker: then it is the text of ours.
+        // An annotation of deployer that quotes the attacker is deployer's text.
         let ours = ["error", "warning", "notice", "group"].iter().any(|name| {
             let rest = begin.strip_prefix("::").and_then(|rest| rest.strip_prefix(name));
             rest.is_some_and(|rest| rest.starts_with(' ') || rest.starts_with("::") && !rest.starts_with("::forged"))
@@ -57,14 +58,14 @@ fn acting(text: &str) -> Vec<String> {
     text.chars().filter(acts).map(|c| format!("{c:?}")).collect()
 }
 
-/// Asserts that nothing of the attacker acts, and that what is printed names what it is about.
+/// Asserts that nothing from the attacker takes effect, and that the output contains `names`.
 fn assert_harmless(folder: &Path, arguments: &[&str], names: &str) {
     for workflow in [true, false] {
         let output = deployer(folder, arguments, workflow);
         let mut all = String::new();
         for (stream, bytes) in [("standard output", &output.stdout), ("standard error", &output.stderr)] {
             let text = std::str::from_utf8(bytes).expect("UTF-8");
-            // Outside of workflows, documents are for programs, which read them by their forms.
+            // Outside of workflows, documents are for programs, which parse their format.
             let found = match arguments[0] {
                 _ if workflow => dangers(text),
                 "show" => text.chars().filter(|c| c.is_control() && *c != '\n').map(String::from).collect(),
@@ -102,7 +103,7 @@ fn arguments_are_text() {
     }
 }
 
-/// The text as YAML reads it back, whatever it holds.
+/// Returns any text as a YAML scalar that reads back unchanged.
 fn quoted(text: &str) -> String {
     let escaped = |c: char| {
         if c.is_ascii_graphic() && !"\"\\".contains(c) || c == ' ' {
@@ -114,7 +115,8 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.chars().map(escaped).collect::<String>())
 }
 
-/// A checkout whose last commit brings the attacker's texts wherever a manifest and an application can hold text.
+/// Makes a checkout whose last commit puts the attacker's texts everywhere that a manifest and an application can hold
+/// text.
 fn pull_request(folder: &Path) {
     let git = |arguments: &[&str]| {
         let with = [&["-c", "user.name=a", "-c", "user.email=a@b.c"][..], arguments].concat();

@@ -1,11 +1,11 @@
-//! Paths and links of a manifest that lead out of its repository. Commands that only look refuse them by name and read
-//! nothing there; in the repository, and for commands that trust the manifest, they work.
+//! Paths and links of a manifest that lead out of its repository. Commands that only read refuse them by name and read
+//! nothing there. Within the repository, and for commands that trust the manifest, they work.
 
 use crate::review::{CANARY, Run, Work};
 use assert_cmd::Command;
 use std::fs;
 
-/// Commands that only look at the repository.
+/// Commands that only read the repository.
 const LOOKS: [&[&str]; 11] = [
     &["check"],
     &["check", "--json"],
@@ -20,13 +20,13 @@ const LOOKS: [&[&str]; 11] = [
     &["render", "web", "-o", "out", "--offline"],
 ];
 
-/// Those that read the application's files, too.
+/// Commands of these that also read the application's files.
 const READS: [&[&str]; 7] = [LOOKS[0], LOOKS[1], LOOKS[2], LOOKS[3], LOOKS[7], LOOKS[8], LOOKS[10]];
 
-/// A file that is no YAML, no script and no certificate, and shows itself where it is quoted.
+/// A file that is not valid YAML, a script or a certificate, and that is recognizable if it is quoted.
 const FOREIGN: &str = "[default]\naws_access_key_id = canary-5d17\nkey: {{ canary-5d17\n\tpassword: canary-5d17\n";
 
-/// A repository, and files next to it that must not be read.
+/// Returns a repository, with files next to it that must not be read.
 fn work() -> Work {
     let work = Work::new();
     fs::remove_file(work.repository().join("app/conf.txt.tera")).unwrap();
@@ -38,7 +38,7 @@ fn work() -> Work {
     work
 }
 
-/// The manifest of an environment `web` with this application and these settings.
+/// Returns the manifest of an environment `web` with this application and these settings.
 fn manifest(application: &str, more: &str) -> String {
     format!(
         "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: {{ address: 192.0.2.1 }}\n    ssh: {{ user: deploy, identity: {{ from_env: JOB_TOKEN }} }}\n    \
@@ -50,7 +50,8 @@ fn compose(keys: &str) -> String {
     manifest(&format!("{{ compose: {{ {keys} }} }}"), "")
 }
 
-/// Runs the commands; each refuses with `why` and shows nothing of what it must not read.
+/// Runs the commands, and asserts that each refuses with `why`, shows nothing that it must not read, and writes no
+/// files.
 fn refused(work: &Work, commands: &[&[&str]], why: &str, what: &str) {
     for command in commands {
         let Run { out, err, code } = work.run(command);
@@ -149,7 +150,7 @@ fn the_directories_of_git_and_deployer_are_no_application() {
         let file = if directory.contains("app") { "bad" } else { "config" };
         work.put("deployment.yaml", &compose(&format!("directory: {directory}, files: [{file}]")));
         refused(&work, &READS, "belongs to Git or deployer", directory);
-        // Nor with commands that trust the manifest.
+        // Commands that trust the manifest refuse such a directory, too.
         refused(
             &work,
             &[&["check", "--secrets"], &["render", "web", "-o", "out"]],
@@ -208,7 +209,7 @@ fn honest_applications_are_read_wherever_they_are() {
         let run = work.run_in(directory, arguments);
         assert_eq!(run.code, 0, "{arguments:?} in {directory}: {}{}", run.out, run.err);
     };
-    // Another directory of the same repository, and a link to a third.
+    // Another directory of the same repository, and a link to a third one.
     work.put("shop/compose.yaml", "services: { web: { image: \"demo:1\" } }\n");
     work.put("shared/page", "x");
     work.link("shop/shared", "../shared");
@@ -218,22 +219,22 @@ fn honest_applications_are_read_wherever_they_are() {
     }
     whole(&["render", "web", "-o", "out", "--offline"], "deploy");
     assert!(work.repository().join("deploy/out/shared/page").exists());
-    // Another repository: the user says so, or trusts the manifest.
+    // Another repository: the user permits it, or trusts the manifest.
     work.put("deploy/deployment.yaml", &compose(&format!("directory: {}", work.outside(""))));
     fs::remove_file(work.path("outside/compose.override.yaml")).unwrap();
     let Run { err, code, .. } = work.run_in("deploy", &["check"]);
-    // The advice names no directory: whoever wrote the manifest would choose it.
+    // The hint names no directory, because the author of the manifest would choose it.
     let advice = "pass --within DIR if you trust the manifest with all of DIR";
     assert!(code == 64 && err.split_whitespace().collect::<Vec<_>>().join(" ").contains(advice), "{err}");
     for command in [&["check", "--within", "../.."][..], &["list", "--within", "/"], &["check", "--secrets"]] {
         whole(command, "deploy");
     }
     whole(&["render", "web", "-o", "out"], "deploy");
-    // Once a directory is named, no command reads more.
+    // After the user names a directory, no command reads outside it.
     let run = work.run_in("deploy", &["render", "web", "-o", "out", "--within", ".."]);
     assert!(run.code == 64 && run.err.contains("--within"), "{}", run.err);
     assert_eq!(work.run_in("deploy", &["check", "--within", "nothing"]).code, 64);
-    // Without Git, what is below the manifest.
+    // Without Git, the limit is the directory of the manifest.
     fs::remove_dir_all(work.repository().join(".git")).unwrap();
     whole(&["check", "--within", "../.."], "deploy");
     assert_eq!(work.run_in("deploy", &["check"]).code, 64);

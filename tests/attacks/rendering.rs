@@ -1,10 +1,10 @@
-//! Templates of others: loops and texts without end.
+//! Templates of an attacker: endless loops and texts.
 
 use crate::review::Work;
 use std::time::{Duration, Instant};
 
-/// A template of the application, reviewed and checked: an error that names it, in time. The application is rendered
-/// again once it is gone.
+/// Asserts that a template of the application fails in review and in check with an error that names it, within the time
+/// limit. When the template is removed, the application renders again.
 fn refused(template: &str, words: &str) {
     let work = Work::new();
     work.put("app/bomb.txt.tera", template);

@@ -1,5 +1,5 @@
-//! The author of a pull request chooses manifest, templates, files and links. `plan --against REF` runs for forks, next
-//! to the tokens of the job: it shows only what the two commits hold.
+//! The author of a pull request chooses the manifest, templates, files and links. `plan --against REF` runs for forks
+//! with the tokens of the job at hand, and shows only the contents of the two commits.
 
 use assert_cmd::Command;
 use std::fs;
@@ -7,15 +7,15 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Part of everything that no review may show.
+/// A part of every text that no review may show.
 pub const CANARY: &str = "canary-5d17";
 
-/// A repository with an application, next to files that are none of its business.
+/// A repository with an application, next to files outside of it.
 pub struct Work {
     held: TempDir,
 }
 
-/// How a run of the real binary ended.
+/// The result of a run of the real binary.
 pub struct Run {
     pub out: String,
     pub err: String,
@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 impl Work {
-    /// The commit `base` on the branch `main`, and another branch on top of it.
+    /// Returns a repository with the commit `base` on the branch `main`, and another branch on top of it.
     pub fn new() -> Self {
         let work = Self { held: tempfile::Builder::new().prefix("attack").tempdir().expect("a directory") };
         for directory in ["repository/app", "outside"] {
@@ -62,7 +62,7 @@ impl Work {
         fs::write(path, text).expect("written");
     }
 
-    /// Puts a link in the place of what is there.
+    /// Replaces a path by a link.
     pub fn link(&self, name: &str, target: &str) {
         let path = self.repository().join(name);
         if path.is_dir() && !path.is_symlink() {
@@ -73,7 +73,7 @@ impl Work {
         symlink(target, path).expect("a link");
     }
 
-    /// Writes the manifest; `more` are keys of `application.compose`.
+    /// Writes the manifest; `more` is additional keys of `application.compose`.
     pub fn manifest(&self, more: &str) {
         self.put("deployment.yaml", &manifest("./app", "{ A: \"1\" }", more));
     }
@@ -113,9 +113,9 @@ impl Work {
         Run { out: text(output.stdout), err: text(output.stderr), code }
     }
 
-    /// Reviews what is in the working tree and then, once it is committed, that. No canary is shown, no
-    /// file `ran` is made, and the repository stays as it is. Returns the review of the commit as Markdown. The other
-    /// forms are made from the same events as JSON.
+    /// Reviews the working tree, commits it, and reviews the commit. Asserts that no canary is shown, no file `ran` is
+    /// created, and the repository does not change. Returns the review of the commit as Markdown. The other formats are
+    /// made from the same events as JSON.
     pub fn attempt(&self, what: &str) -> Run {
         self.look(what);
         self.commit();
@@ -136,7 +136,7 @@ impl Work {
         last.expect("a run")
     }
 
-    /// The index and the objects of the repository.
+    /// Returns the index and the objects of the repository.
     fn state(&self) -> (Vec<u8>, Vec<PathBuf>) {
         let git = self.repository().join(".git");
         let files = walkdir::WalkDir::new(git.join("objects")).sort_by_file_name();
@@ -157,7 +157,7 @@ impl Work {
     }
 }
 
-/// A manifest of one environment with a Compose application.
+/// Returns a manifest of one environment with a Compose application.
 pub fn manifest(directory: &str, variables: &str, more: &str) -> String {
     format!(
         "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: {{ address: 192.0.2.1 }}\n    application:\n      \
@@ -178,7 +178,7 @@ fn no_value_is_read_whatever_says_that_it_is_no_secret() {
             assert!(run.out.contains("conf.txt"), "{form}: {}", run.out);
         }
     }
-    // In every other place that takes a source.
+    // Every other place that accepts a source.
     for more in [
         format!("    ssh: {{ user: deploy, identity: {{ {touch} }}, sudo_password: {{ {touch} }} }}\n"),
         format!("registries: {{ registry.example.com: {{ username: u, password: {{ {touch} }} }} }}\n"),
@@ -228,7 +228,7 @@ fn a_review_of_much_stays_a_comment() {
     assert!(run.out.contains("large.bin") && !run.out.contains("page.html"), "{}", run.out);
 }
 
-/// A comment that is not found stays, and says what is not so any more.
+/// A comment that the next review does not find would remain with outdated text.
 #[test]
 fn the_comment_is_found_whatever_the_manifest_says() {
     let work = Work::new();

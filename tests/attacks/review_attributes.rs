@@ -1,12 +1,12 @@
-//! `.gitattributes` and flags of the index: what Git itself would make of a working tree. The author of a change chooses
-//! the attributes, so none of them takes part in a review.
+//! `.gitattributes` and flags of the index, which change how Git itself reads a working tree. The author of a change
+//! chooses the attributes, so a review uses none of them.
 
 use crate::review::{CANARY, Run, Work};
 use assert_cmd::Command;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-/// Puts a file into the index byte for byte.
+/// Adds a file to the index byte for byte.
 fn put_raw(work: &Work, name: &str, text: &[u8]) {
     let own = work.path("raw");
     fs::write(&own, text).expect("written");
@@ -14,17 +14,17 @@ fn put_raw(work: &Work, name: &str, text: &[u8]) {
     work.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{id},{name}")]);
 }
 
-/// Commits what is in the index and has Git check it out again, as a job gets it.
+/// Commits the index and makes Git check it out again, as a job gets it.
 fn job(work: &Work) {
     work.git(&["commit", "-q", "-m", "change"]);
     fs::remove_dir_all(work.repository().join("app")).expect("removed");
     let _ = fs::remove_file(work.path("ran"));
-    // A conversion that fails is Git's warning.
+    // Git only warns about a conversion that fails.
     work.git(&["checkout", "-q", "-f", "HEAD", "--", "."]);
     let _ = fs::remove_file(work.path("ran"));
 }
 
-/// Reviews a fresh checkout, whose files are as new as its index, and then one whose files are newer.
+/// Reviews a fresh checkout, whose files are as new as its index, and then a checkout with newer files.
 fn reviews(work: &Work, what: &str) -> [Run; 2] {
     let fresh = work.look(what);
     for file in ["app/page.html", "app/compose.yaml", "deployment.yaml"] {
@@ -64,7 +64,7 @@ fn no_attribute_hides_what_a_commit_holds() {
     }
 }
 
-/// A program that a job may have set up for files, such as those of Git LFS and git-crypt.
+/// Returns a filter program, such as those of Git LFS and git-crypt, that a job may have configured.
 fn filter(work: &Work, name: &str, script: &str) -> String {
     let path = work.path(name);
     fs::write(&path, format!("#!/bin/sh\ntouch {}\n{script}\n", work.path("ran").display())).expect("written");
@@ -88,7 +88,8 @@ fn no_filter_of_the_runner_is_run_or_hides_a_line() {
     }
 }
 
-/// The checkout of a job holds more than the commit: a filter with a key decrypted a file, or fetched it with a token.
+/// The checkout of a job contains more than the commit: a filter decrypted a file with a key, or fetched it with a
+/// token.
 #[test]
 fn what_a_filter_of_the_runner_made_of_a_commit_is_not_shown() {
     for hide in [&b""[..], b".gitattributes working-tree-encoding=UTF-16\n"] {
@@ -120,13 +121,13 @@ fn no_flag_of_the_index_hides_a_change() {
         work.git(&["update-index", flag, "app/page.html"]);
         fs::write(&page, "HELLO\n").expect("written");
         let run = shown(flag, "+HELLO");
-        // Whoever reads the comment learns what it rests on.
+        // The comment names the file that it uses and that is not committed.
         let note = run.out.lines().find(|line| line.contains("not committed"));
         assert!(note.is_some_and(|note| note.contains("app/page.html")), "{}", run.out);
         work.git(&["update-index", unset, "app/page.html"]);
         work.git(&["checkout", "-q", "-f", "HEAD", "--", "app/page.html"]);
     }
-    // A sparse checkout leaves files out, and its commit holds them.
+    // A sparse checkout omits files that its commit contains.
     work.git(&["update-index", "--skip-worktree", "app/page.html"]);
     fs::remove_file(&page).expect("removed");
     let run = shown("a sparse checkout", "no changes");
@@ -147,7 +148,7 @@ fn no_flag_of_the_index_hides_a_change() {
     shown("a link in place of a file", "link to");
     work.honest();
 
-    // A merge that stopped.
+    // A merge that stopped at a conflict.
     work.put("app/page.html", "theirs\n");
     work.commit();
     work.git(&["checkout", "-q", "-b", "other", "main"]);

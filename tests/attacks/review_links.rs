@@ -50,7 +50,7 @@ fn what_a_release_is_made_of_is_not_read_through_a_link_that_leads_out() {
         work.attempt(&format!("{name} leads to {target}"));
         work.honest();
     }
-    // A template that is included.
+    // A template that another one includes.
     work.link("app/x.tera", &file);
     for tag in ["{% include \"x.tera\" %}", "{% extends \"x.tera\" %}", "{% import \"x.tera\" as x %}"] {
         work.put("app/conf.txt.tera", &format!("a={{{{ A }}}}\n{tag}\n"));
@@ -104,7 +104,7 @@ fn paths_of_the_manifest_that_lead_out_are_refused() {
         tracker(&acme(root));
         work.attempt(&format!("a root certificate at {root}"));
     }
-    // Scripts of hosts, keys of package repositories, archives and keys of SSH.
+    // Scripts of hosts, keys of package repositories, archives and SSH keys.
     for more in [
         format!("    configure: {{ scripts: [ {{ name: a, check: \"true\", file: {file} }} ] }}\n"),
         format!(
@@ -138,7 +138,7 @@ fn links_within_the_repository_are_of_use() {
     for text in ["link to ../shared/compose.yaml", "link to parts", "head.txt"] {
         assert!(run.out.contains(text), "{text}: {}", run.out);
     }
-    // A link that changes is a change of what it says; a file behind it is one of its own.
+    // A changed link is shown as a change of its target path. A file behind it is a separate change.
     work.git(&["branch", "-q", "-f", "main"]);
     work.put("deployment.yaml", &manifest("./current", "{ A: \"1\" }", ""));
     work.link("app/more", "../shared");
@@ -187,14 +187,14 @@ fn links_that_the_manifest_lists_are_compared_with_what_they_lead_to() {
     assert!(run.err.contains("app/away is a link to ../../outside, which is not in the repository"), "{}", run.err);
     work.git(&["branch", "-q", "-f", "main"]);
     assert!(work.look("nothing changed").out.contains("no changes"));
-    // What is behind them is sent, and lies in no other directory that is compared.
+    // The files behind these links are sent, and are in no other directory that is compared.
     for (name, shown) in [("shared/s.txt", "one.txt"), ("shared/deep/t.txt", "shared/deep/t.txt")] {
         work.put(name, "two\n");
         let run = work.attempt(name);
         assert!(run.code == 0 && run.out.contains("-one\n+two") && run.out.contains(shown), "{}{}", run.out, run.err);
         work.git(&["reset", "-q", "--hard", "main"]);
     }
-    // A link that is a file by now, or ever was, is refused as everywhere.
+    // A path that is listed as a link and is a file is refused here as everywhere.
     work.put("app/one.txt", "one\n");
     let run = work.attempt("a file that is listed as a link");
     assert!(run.code == 64 && run.out.contains("names ./one.txt, which is not a link"), "{}{}", run.out, run.err);

@@ -1,11 +1,11 @@
-//! Repositories within repositories, and what Git itself could be led to run.
+//! Nested repositories, and programs that Git itself could be made to run.
 
 use crate::review::{CANARY, Work, manifest};
 use assert_cmd::Command;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-/// Another repository next to the reviewed one, with the same manifest and a secret.
+/// Adds another repository next to the reviewed one, with the same manifest and a secret.
 fn private(work: &Work) -> String {
     let place = work.path("private");
     fs::create_dir_all(place.join("app")).expect("made");
@@ -24,7 +24,7 @@ fn private(work: &Work) -> String {
     place.to_str().expect("text").to_owned()
 }
 
-/// Reviews the manifest in `deploy`, from the repository and from elsewhere.
+/// Reviews the manifest in `deploy`, from the repository and from another directory.
 fn deploy(work: &Work, what: &str, form: &[&str]) -> Vec<(i32, String)> {
     let absolute = work.repository().join("deploy/deployment.yaml");
     let absolute = absolute.to_str().expect("text");
@@ -71,7 +71,7 @@ fn a_manifest_in_another_repository_is_not_read() {
     work.manifest("");
     work.attempt("a submodule next to the application");
 
-    // A link within the repository is of use.
+    // A link within the repository works.
     work.git(&["checkout", "-q", "-f", "main"]);
     work.git(&["clean", "-q", "-ffd"]);
     work.git(&["mv", "deploy", "real"]);
@@ -109,7 +109,7 @@ fn the_files_of_a_bare_repository_are_not_taken_for_one() {
 fn git_runs_nothing_that_a_commit_chooses() {
     let work = Work::new();
     let touch = format!("touch {}; cat", work.path("ran").display());
-    // What a job may have set up, for files that a commit's attributes name.
+    // Programs that a job may have configured, for files that a commit's attributes name.
     for key in ["filter.x.smudge", "diff.x.textconv", "diff.x.command", "core.fsmonitor", "core.pager", "diff.external"]
     {
         work.git(&["config", key, &touch]);
@@ -132,7 +132,7 @@ fn git_runs_nothing_that_a_commit_chooses() {
 fn a_working_tree_that_is_not_as_git_left_it_is_reviewed() {
     let work = Work::new();
     let page = work.repository().join("app/page.html");
-    // Same size, same second: the index alone does not tell.
+    // With the same size and the same second, the index alone cannot detect the change.
     fs::write(&page, "HELLO\n").expect("written");
     let run = work.look("a change in the same second");
     assert!(run.code == 0 && run.out.contains("-hello\n+HELLO"), "{}", run.out);
@@ -146,7 +146,7 @@ fn a_working_tree_that_is_not_as_git_left_it_is_reviewed() {
     fs::create_dir(&page).expect("made");
     fs::write(page.join("x"), CANARY).expect("written");
     work.look("a directory in place of a file");
-    // A directory on the way is a link in the working tree alone.
+    // A directory in the path is a link in the working tree only.
     fs::rename(work.repository().join("app"), work.path("moved")).expect("moved");
     fs::write(work.path("outside/page.html"), CANARY).expect("written");
     std::os::unix::fs::symlink("../outside", work.repository().join("app")).expect("a link");
@@ -155,7 +155,7 @@ fn a_working_tree_that_is_not_as_git_left_it_is_reviewed() {
     work.honest();
 }
 
-/// A job's checkout may leave out objects (`git clone --filter`), which Git would fetch when it misses them.
+/// A job's checkout may omit objects (`git clone --filter`), which Git would fetch when it needs them.
 #[test]
 fn a_partial_clone_is_not_completed_from_its_remote() {
     let work = Work::new();
@@ -179,7 +179,7 @@ fn a_partial_clone_is_not_completed_from_its_remote() {
         assert!(!work.path("ran").exists(), "the remote {url} was contacted");
         assert_eq!(run.code, 1, "{}{}", run.out, run.err);
         assert!(run.err.contains("git fetch --refetch --no-filter"), "{}", run.err);
-        // It works once the hint was followed.
+        // The review works after the hint was followed.
         git(&["config", "remote.origin.url", &origin]);
         git(&["fetch", "-q", "--refetch", "--no-filter"]);
         let run = review();

@@ -1,4 +1,4 @@
-//! A review compares all that two commits say, also where a value that it does not read has a part in it.
+//! A review compares everything that two commits contain, even if a value that it does not read affects the result.
 
 use crate::review::{CANARY, Run, Work, manifest};
 
@@ -10,7 +10,7 @@ const SOURCES: [&str; 5] = [
     "from_env: JOB_TOKEN",
 ];
 
-/// A base whose application has a value that no review reads.
+/// Returns a base whose application has a value that no review reads.
 fn base(variables: &str, files: &[(&str, &str)]) -> Work {
     let work = Work::new();
     work.put("app/compose.yaml", "services: { web: { image: \"demo:${TAG}\", environment: { A: \"${A}\" } } }\n");
@@ -23,7 +23,7 @@ fn base(variables: &str, files: &[(&str, &str)]) -> Work {
     work
 }
 
-/// Reviews a change, and asserts that it is shown in every form and names `shown`.
+/// Reviews a change, and asserts that it is shown in every format and names `shown`.
 fn changed(work: &Work, what: &str, shown: &str) -> Run {
     let run = work.attempt(what);
     assert!(run.code == 0 && run.out.contains(shown), "{what}: {}{}", run.out, run.err);
@@ -127,7 +127,7 @@ fn the_secrets_of_a_tracker_are_compared_by_their_sources() {
     changed(&work, "another source", ".env");
 }
 
-/// What failed for an environment is not known to be without changes.
+/// An environment whose review failed is never reported as unchanged.
 #[test]
 fn a_review_that_failed_is_incomplete() {
     let work = Work::new();

@@ -1,12 +1,12 @@
-//! A service or a host prints a secret in another form than that in which it was given. What deployer says of it is the
-//! job's log, which others read.
+//! A service or a host prints a secret in another form than the given one. Deployer's output goes to the job's log,
+//! which others read.
 
 use deployer::manifest;
 use deployer::reconcile::prepare;
 use deployer::release::sent::Content;
 use std::fs;
 
-/// A password that every encoding does something to.
+/// A password that every encoding changes.
 const PASSWORD: &str = "p@ss:w/ord #%\"$'é";
 const TOKEN: &str = "to\"k$en&x=1 + more";
 
@@ -27,7 +27,7 @@ async fn every_form_of_a_trackers_secrets_is_hidden() {
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     let redactor = &prepared.redactor;
 
-    // What deployer derives: everything in `.env`, the database's address among it.
+    // Derived secrets: everything in `.env`, including the database's address.
     let release = prepared.release.as_ref().expect("a release");
     let env = &release.files[camino::Utf8Path::new(".env")];
     let Content::Bytes(bytes) = &env.content else { panic!("in memory") };
@@ -35,7 +35,7 @@ async fn every_form_of_a_trackers_secrets_is_hidden() {
     for part in ["p@ss", "p%40ss", "w/ord", "w%2Ford", "to\\\"k", "to\"k", "en&x=1"] {
         assert!(!said.contains(part), "{part} is in {said}");
     }
-    // What a service makes of it: an answer in JSON, an address in a log, a header.
+    // Forms that a service prints: an answer in JSON, an address in a log, a header.
     for form in [
         serde_json::json!({ "password": PASSWORD, "token": TOKEN }).to_string(),
         format!(

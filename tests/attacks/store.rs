@@ -1,5 +1,5 @@
-//! The author of a pull request chooses `state:` and may commit the file that it names. Commands that only look run on
-//! it next to the files of the job: they change no file, make none, and end.
+//! The author of a pull request chooses `state:` and may commit the file that it names. Commands that only read open it
+//! next to the files of the job. They change no file, create none, and terminate.
 
 use crate::review::{Run, Work};
 use camino::Utf8Path;
@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// The commands that only look.
+/// Commands that only read.
 const LOOKS: [&[&str]; 9] = [
     &["list"],
     &["graph"],
@@ -22,7 +22,7 @@ const LOOKS: [&[&str]; 9] = [
     &["show", "production"],
     &["inventory"],
 ];
-/// Those that do not open the store at all.
+/// Commands of these that do not open the store.
 const STORELESS: [&str; 3] = ["check", "show", "inventory"];
 const REGISTERED: &str = "registered: { address: 192.0.2.1 }";
 const PROVISIONED: &str = "provisioned: { lxd: { image: 'ubuntu:24.04' } }";
@@ -53,7 +53,7 @@ fn sql(file: &Path, statements: &'static str) {
     });
 }
 
-/// Makes a store of the newest format with the record of [`OLD`], as one file.
+/// Makes a store of the newest format with the record of [`OLD`], as a single file.
 fn store(file: &Path) {
     sql(file, OLD);
     let path = Utf8Path::from_path(file).unwrap();
@@ -62,7 +62,7 @@ fn store(file: &Path) {
     });
 }
 
-/// Writes to a database as a process that is killed before it folds its log in: `to` has a log.
+/// Writes to a database as a process that is killed before it checkpoints its log, so that `to` has a log.
 fn killed(from: &Path, to: &Path, statements: &'static str) {
     block_on(async {
         let mut connection = connect(from).await;
@@ -76,14 +76,14 @@ fn killed(from: &Path, to: &Path, statements: &'static str) {
     assert!(fs::metadata(format!("{}-wal", to.display())).unwrap().len() > 0);
 }
 
-/// Everything in a directory, with the content of regular files.
+/// Returns all paths of a directory, with the content of regular files.
 fn all(root: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let entries = walkdir::WalkDir::new(root).into_iter().map(|entry| entry.unwrap());
     let content = |entry: &walkdir::DirEntry| entry.file_type().is_file().then(|| fs::read(entry.path()).unwrap());
     entries.map(|entry| (entry.path().to_owned(), content(&entry))).collect()
 }
 
-/// Runs a command and asserts that it changed nothing and made nothing.
+/// Runs a command and asserts that it changed and created nothing.
 fn harmless(work: &Work, arguments: &[&str], what: &str) -> Run {
     let places = [work.path("outside"), work.repository()];
     let before = places.clone().map(|place| all(&place));
@@ -92,7 +92,8 @@ fn harmless(work: &Work, arguments: &[&str], what: &str) -> Run {
     run
 }
 
-/// Asserts that every look ends by itself and changes nothing. `refused` is what those that open the store say.
+/// Asserts that every command that only reads terminates and changes nothing. `refused` is the message of those that
+/// open the store.
 fn looks(work: &Work, what: &str, refused: Option<&str>) {
     for arguments in LOOKS {
         let run = harmless(work, arguments, what);
@@ -105,7 +106,7 @@ fn looks(work: &Work, what: &str, refused: Option<&str>) {
     }
 }
 
-/// Asserts that `apply` refuses the store before it contacts anybody, and changes nothing.
+/// Asserts that `apply` refuses the store before it contacts any host, and changes nothing.
 fn apply_refuses(work: &Work, what: &str, says: &str) {
     let run = harmless(work, &["apply", "--yes"], what);
     assert!(run.code == 1 && run.err.contains(says), "{what}: {} {}", run.code, run.err);
@@ -138,7 +139,7 @@ fn looks_change_nothing_that_state_names() {
     }
 }
 
-/// The store of another project of this machine, and whatever else is there: each answer is the same.
+/// The store of another project of this machine, and other files there: each answer is the same.
 #[test]
 fn no_state_outside_of_the_repository_is_read() {
     let work = Work::new();
@@ -151,7 +152,7 @@ fn no_state_outside_of_the_repository_is_read() {
         assert_eq!(run.code, 64, "{state}: {arguments:?}: {}{}", run.out, run.err);
         assert!(!run.out.contains("configured"), "{state}: {arguments:?}: {}", run.out);
         let told = format!("{}{}", run.out, run.err);
-        // A watch says when.
+        // A watch prints the time.
         let words = told.split_whitespace().filter(|word| !word.ends_with('Z'));
         words.collect::<Vec<_>>().join(" ").replace(state.rsplit('/').next().unwrap(), "NAME")
     };
@@ -216,7 +217,7 @@ fn a_store_with_tables_of_somebody_else_is_refused() {
     }
 }
 
-/// A rollback journal names another one that is removed with it.
+/// A rollback journal can name another journal that is removed with it.
 #[test]
 fn a_journal_next_to_the_store_removes_no_file() {
     let work = Work::new();
@@ -246,7 +247,7 @@ fn a_journal_next_to_the_store_removes_no_file() {
     }
 }
 
-/// Such pages make a store of a few kilobytes that has more rows than anybody can read.
+/// Such pages make a store of a few kilobytes with more rows than anybody can read.
 #[test]
 fn a_store_that_has_a_page_in_two_places_is_damaged() {
     let work = Work::new();
@@ -263,7 +264,7 @@ fn a_store_that_has_a_page_in_two_places_is_damaged() {
         connection.close().await.unwrap();
         u64::try_from(root).unwrap()
     });
-    // The last page below the root becomes the first one, whose number is where the first cell is.
+    // The last page below the root becomes the first one, whose number is stored where the first cell is.
     let file = fs::File::options().read(true).write(true).open(&path).unwrap();
     let page = (root - 1) * 4096;
     let (mut kind, mut cell, mut child) = ([0; 1], [0; 2], [0; 4]);
@@ -293,7 +294,7 @@ fn a_store_of_an_older_deployer_or_of_a_killed_run_is_read_as_it_is() {
     store(&made);
     killed(&made, &file, r#"UPDATE record SET body = replace(body, '"stage":"configured"', '"stage":"released"')"#);
     staged("a log that nobody folded in", "released");
-    // A link to a store has the log next to what it leads to.
+    // A link to a store has the log next to its target.
     let elsewhere = work.repository().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     for suffix in ["", "-wal"] {

@@ -1,4 +1,4 @@
-//! An application as the manifest gives it, for tests of more than one program.
+//! An application as the manifest gives it, shared by several test programs.
 
 use deployer::manifest::environment::{Application, Compose, Pull, Source};
 use std::collections::BTreeMap;

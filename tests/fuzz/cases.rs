@@ -3,12 +3,12 @@
 use crate::Target;
 use fastrand::Rng;
 
-/// How large the inputs are that show work or memory that grows faster than the input, in bytes.
+/// The size of inputs that reveal work or memory that grows faster than the input, in bytes.
 const LARGE: usize = 1 << 20;
 /// The largest size of a mutated input, in bytes.
 const LARGEST: usize = 256 << 10;
 
-/// Pieces that are special somewhere.
+/// Pieces of text that are special in some format.
 const TOKENS: [&str; 44] = [
     "[",
     "]",
@@ -55,7 +55,7 @@ const TOKENS: [&str; 44] = [
     "sha256:",
     "null",
 ];
-/// Numbers at the borders of types.
+/// Numbers at the limits of types.
 const NUMBERS: [&str; 18] = [
     "0",
     "-0",
@@ -87,7 +87,7 @@ impl<'a> Cases<'a> {
         Self { target }
     }
 
-    /// The case of that number: the seeds as they are, then large inputs and mutated seeds by turns.
+    /// Returns the case with this number: first the unchanged seeds, then large inputs and mutated seeds in turn.
     pub fn case(&self, seed: u64, number: u64) -> Vec<u8> {
         let seeds = &self.target.seeds;
         let at = usize::try_from(number).unwrap_or(usize::MAX);
@@ -103,8 +103,8 @@ impl<'a> Cases<'a> {
         self.mutated(&mut Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number))
     }
 
-    /// Large inputs: each token again and again, each token again and again within a seed, each line of a seed again
-    /// and again, whole seeds again and again.
+    /// Returns a large input: a repeated token, a repeated token within a seed, a repeated line of a seed, or a
+    /// repeated seed.
     fn large(&self, at: usize) -> Option<Vec<u8>> {
         let tokens: Vec<&str> = self.target.tokens.iter().map(String::as_str).chain(TOKENS).collect();
         let kinds = tokens.len();
@@ -112,7 +112,7 @@ impl<'a> Cases<'a> {
         if let Some(token) = tokens.get(at) {
             return Some(repeated(token.as_bytes()));
         }
-        // From here on seeds have a part in it: two for each token, so that the list ends.
+        // The inputs from here on use seeds: two for each token, so that the list is finite.
         let at = at - kinds;
         let seeds = &self.target.seeds;
         if at < 2 * kinds {
@@ -196,7 +196,7 @@ impl<'a> Cases<'a> {
     }
 }
 
-/// Any piece of a text, mostly a short one.
+/// Returns a random range of a text, usually a short one.
 fn range(text: &[u8], random: &mut Rng) -> std::ops::Range<usize> {
     let from = random.usize(..=text.len());
     let most = [8, 100, usize::MAX][random.usize(..3)];
@@ -204,7 +204,7 @@ fn range(text: &[u8], random: &mut Rng) -> std::ops::Range<usize> {
     from..from + random.usize(..=longest)
 }
 
-/// Replaces one run of such bytes.
+/// Replaces one run of matching bytes.
 fn replace(text: &mut Vec<u8>, random: &mut Rng, is: impl Fn(&u8) -> bool, with: &str) {
     let begin = random.usize(..=text.len());
     let Some(from) = text[begin..].iter().position(&is).map(|offset| begin + offset) else { return };

@@ -1,13 +1,13 @@
 //! Fuzzing of every parser of foreign input: no panic, no hang over 5 seconds, no more than 256 MiB.
 //!
 //! ```text
-//! cargo test --test fuzz -- [--seconds N] [--seed N] [NAME...]     all targets, or those whose name holds NAME
-//! cargo test --test fuzz -- --replay NAME SEED NUMBER              one case again, as it was
+//! cargo test --test fuzz -- [--seconds N] [--seed N] [NAME...]     all targets, or those whose name contains NAME
+//! cargo test --test fuzz -- --replay NAME SEED NUMBER              one case again, unchanged
 //! ```
 //!
-//! A case is a pure function of its target, a seed and a number ([`cases`]), so three words name it. Each target runs in
-//! a process of its own ([`worker`]), which may crash, hang or exceed its memory; this process counts what became of it.
-//! First of all, targets with planted faults ([`planted`]) show that each kind of fault is noticed.
+//! A case is a pure function of its target, a seed and a number ([`cases`]), so these three words identify it. Each
+//! target runs in a separate process ([`worker`]), which may crash, hang or exceed its memory; this process counts the
+//! results. Before that, targets with planted faults ([`planted`]) show that each kind of fault is detected.
 
 #![expect(clippy::disallowed_methods, reason = "the targets run in processes of their own")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
@@ -25,19 +25,19 @@ use runner::Tally;
 use std::process::exit;
 use std::time::Duration;
 
-/// How many seconds a short run takes, divided among the targets.
+/// The duration of a short run in seconds, divided among the targets.
 const SECONDS: u64 = 30;
-/// How long a planted fault is searched for.
+/// The time limit of the search for a planted fault.
 const PLANTED: Duration = Duration::from_secs(20);
 
-/// One parser, with what it usually reads.
+/// A parser, with typical inputs.
 #[derive(Clone)]
 pub struct Target {
-    /// Its name.
+    /// The target's name.
     pub name: &'static str,
-    /// Inputs that it accepts, which cases are made from.
+    /// Inputs that the parser accepts, from which cases are made.
     pub seeds: Vec<Vec<u8>>,
-    /// Pieces of its language.
+    /// Tokens of the parser's language.
     pub tokens: Vec<String>,
     /// Parses an input and uses the result, as the program does.
     pub run: fn(&[u8]),
@@ -56,7 +56,7 @@ fn main() {
             println!("{}", String::from_utf8_lossy(&cases::Cases::new(&target).case(seed, number)));
             worker::replay(&target, seed, number);
         }
-        // Asked for by tools that list the tests of all targets.
+        // Tools that list the tests of all targets pass this argument.
         ["--list", ..] => {}
         _ => exit(i32::from(!all(&words))),
     }
@@ -67,7 +67,7 @@ fn named(name: &str) -> Target {
     all.find(|target| target.name == name).unwrap_or_else(|| panic!("there is no target {name}"))
 }
 
-/// Runs the targets; false where one has a fault, or a planted fault was not noticed.
+/// Runs the targets, and returns false if one has a fault or a planted fault was not detected.
 fn all(words: &[&str]) -> bool {
     let number = |name: &str| {
         let at = words.iter().position(|word| *word == name)?;
@@ -105,7 +105,7 @@ fn all(words: &[&str]) -> bool {
     for fault in &whole.faults {
         println!("FAULT {} {} {} {}: {}", fault.kind, fault.target, seed, fault.number, fault.said);
     }
-    // Read by tests/run.sh as the words of a test harness are.
+    // tests/run.sh reads this line like the summary of a test harness.
     let good = noticed && whole.faults.is_empty();
     println!(
         "test result: {}. {} passed; {} failed; 0 ignored",

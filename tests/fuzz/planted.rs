@@ -1,4 +1,4 @@
-//! Targets with a fault that a run must notice, each behind a piece of input that only a mutated seed holds.
+//! Targets with a fault that a run must detect, each behind a piece of input that only a mutated seed contains.
 
 use crate::Target;
 
@@ -11,12 +11,12 @@ pub fn all() -> Vec<Target> {
     };
     vec![
         target("planted-panic", |bytes| {
-            // An index that is read from the input.
+            // An unchecked index from the input.
             let Some(at) = number(bytes) else { return };
             std::hint::black_box(bytes[at]);
         }),
         target("planted-hang", |bytes| {
-            // Quadratic work: nothing for a short input.
+            // Quadratic work, which is fast for a short input.
             let mut found = 0_u64;
             for at in 0..bytes.len() {
                 found += bytes[at..].iter().map(|byte| u64::from(*byte)).sum::<u64>();
@@ -24,7 +24,7 @@ pub fn all() -> Vec<Target> {
             std::hint::black_box(found);
         }),
         target("planted-memory", |bytes| {
-            // A length that is believed.
+            // An unchecked length from the input.
             let Some(length) = number(bytes) else { return };
             std::hint::black_box(vec![1_u8; length.min(1 << 40)]);
         }),
@@ -44,7 +44,7 @@ fn number(bytes: &[u8]) -> Option<usize> {
     text.lines().find_map(|line| line.strip_prefix("length=")?.parse().ok())
 }
 
-/// Recursion as deep as the input wants.
+/// Recurses as deep as the input demands.
 fn deep(bytes: &[u8]) -> usize {
     let kept = [bytes.len(); 16];
     std::hint::black_box(&kept);

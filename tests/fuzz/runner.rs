@@ -1,18 +1,16 @@
-//! Runs a target in processes of its own until its time is over, and counts what became of its cases.
+//! Runs a target in separate processes until its time is over, and counts the results of its cases.
 
 use crate::worker::{HUNG, PROGRESS};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One fault.
+/// A fault that a case caused.
 #[derive(Clone)]
 pub struct Fault {
     pub target: String,
     /// `panic`, `hang`, `memory`, `stack` or `crash`.
     pub kind: &'static str,
-    /// The case's number.
     pub number: u64,
-    /// The output of the process.
     pub said: String,
 }
 
@@ -22,7 +20,7 @@ pub struct Tally {
     pub cases: u64,
     /// The longest time of a case, and its number.
     pub slowest: (Duration, u64),
-    /// The most memory that a process had, in KiB.
+    /// The peak memory of any process, in KiB.
     pub peak: u64,
     pub faults: Vec<Fault>,
 }
@@ -50,7 +48,7 @@ impl Tally {
     }
 }
 
-/// Runs a target for some time, or until it had so many faults.
+/// Runs a target until its time is over or it has `most_faults` faults.
 pub fn run(name: &str, seed: u64, time: Duration, most_faults: usize) -> Tally {
     let mut tally = Tally::default();
     let (begin, mut next) = (Instant::now(), Some(0));
@@ -61,13 +59,13 @@ pub fn run(name: &str, seed: u64, time: Duration, most_faults: usize) -> Tally {
     tally
 }
 
-/// Runs one process from the case `first` on; returns the case to go on with, where it did not end by itself.
+/// Runs one process starting at the case `first`, and returns the next case if the process did not end by itself.
 fn process(name: &str, seed: u64, first: u64, time: Duration, tally: &mut Tally) -> Option<u64> {
     let last = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--worker", name, &seed.to_string(), &first.to_string(), &time.as_millis().to_string()])
         .arg(last.path())
-        // Each further arena of the allocator reserves address space, which is what the process is limited by.
+        // Each additional arena of the allocator reserves address space, which is the limited resource of the process.
         .env("MALLOC_ARENA_MAX", "1")
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())

@@ -1,4 +1,4 @@
-//! The process that runs the cases of one target: limited in memory, watched for time.
+//! The process that runs the cases of one target, with a memory limit and a watchdog.
 
 use crate::cases::Cases;
 use crate::{Target, cases};
@@ -9,23 +9,23 @@ use std::process::exit;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The first word of the line that tells how far the process came.
+/// The first word of the line that reports the process's progress.
 pub const PROGRESS: &str = "progress";
 /// The exit code of a process whose case did not end.
 pub const HUNG: i32 = 3;
 
-/// Memory that a parser may take beyond that of the process before its first case, in bytes.
+/// The memory that a parser may use beyond the process's memory before its first case, in bytes.
 const MEMORY: u64 = 256 << 20;
-/// How long one case may take, in processor time: a machine that is busy otherwise makes no hang.
+/// The processor time that one case may take. It excludes the load of other processes.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long one case may take on the clock: it may wait for something that never comes.
+/// The wall-clock time that one case may take, because a case may wait forever without using the processor.
 const WALL: Duration = Duration::from_mins(1);
 /// The stack of a tokio worker, which most parsers run on.
 const STACK: usize = 2 << 20;
-/// So many panics end the process.
+/// The number of panics that ends the process.
 const PANICS: usize = 3;
 
-/// The case that runs, and what it panicked with.
+/// The running case, and its panic message.
 #[derive(Default)]
 struct State {
     begun: Mutex<Option<Begun>>,
@@ -35,12 +35,12 @@ struct State {
 struct Begun {
     number: u64,
     clock: Instant,
-    /// Time of the processor that the process had used when the watch first saw the case.
+    /// The processor time of the process when the watchdog first saw the case.
     processor: Option<Duration>,
 }
 
-/// Runs cases from `first` on until the time is over. `last` is the file that holds the number of the case that runs,
-/// for the process that reads it after a crash.
+/// Runs cases from `first` on until the time is over. `last` is the file that holds the number of the running case, for
+/// the process that reads it after a crash.
 pub fn run(target: Target, seed: u64, first: u64, time: Duration, last: &str) {
     let state = Arc::new(State::default());
     quiet(&state);
@@ -48,7 +48,7 @@ pub fn run(target: Target, seed: u64, first: u64, time: Duration, last: &str) {
     std::thread::spawn(move || watch(&watched));
     let last = File::options().write(true).open(last).unwrap();
     let all = move || {
-        // What is made once is not what a case takes.
+        // Initialization that happens once is not counted as a part of a case.
         target.seeds.first().inspect(|seed| (target.run)(seed));
         let cases = Cases::new(&target);
         limit_memory();
@@ -78,14 +78,14 @@ pub fn run(target: Target, seed: u64, first: u64, time: Duration, last: &str) {
     std::thread::Builder::new().stack_size(STACK).spawn(all).unwrap().join().unwrap();
 }
 
-/// Runs one case, and lets it panic.
+/// Runs one case without catching its panic.
 pub fn replay(target: &Target, seed: u64, number: u64) {
     let begin = Instant::now();
     (target.run)(&cases::Cases::new(target).case(seed, number));
     println!("ended well after {} ms", begin.elapsed().as_millis());
 }
 
-/// Keeps what a panic says, in place of printing it.
+/// Stores panic messages instead of printing them.
 fn quiet(state: &Arc<State>) {
     let state = Arc::clone(state);
     panic::set_hook(Box::new(move |info| {
@@ -111,7 +111,7 @@ fn watch(state: &State) {
     }
 }
 
-/// The processor time that this process used. Linux counts it in hundredths of a second here, on every machine.
+/// Returns the processor time that this process used. Linux counts it in hundredths of a second on every machine.
 fn used() -> Duration {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -129,7 +129,7 @@ fn progress((slowest, number): (Duration, u64)) {
     println!("{PROGRESS} {} {number} {}", slowest.as_micros(), status("VmHWM"));
 }
 
-/// A figure of the kernel about this process, in KiB.
+/// Returns one of the kernel's values for this process, in KiB.
 fn status(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

@@ -1,4 +1,4 @@
-//! What can be ordered. Never changes.
+//! The server types, images and places that can be ordered. The catalogue is constant.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const TYPES: [(u64, &str, u64, u64, u64); 3] =
 const IMAGES: [(u64, &str, &str); 3] =
     [(12, "debian-12", "debian"), (13, "debian-13", "debian"), (24, "ubuntu-24.04", "ubuntu")];
 
-/// All of a collection, if it is one of these.
+/// Returns all objects of a collection, if it is in the catalogue.
 pub fn all(collection: &str) -> Option<Vec<Value>> {
     Some(match collection {
         "locations" => LOCATIONS.iter().map(|(id, ..)| location(*id)).collect(),
@@ -19,7 +19,7 @@ pub fn all(collection: &str) -> Option<Vec<Value>> {
     })
 }
 
-/// One of a collection, by name or id.
+/// Returns an object of a collection, by name or id.
 pub fn find(collection: &str, wanted: &Value) -> Option<Value> {
     let number = wanted.as_u64().or_else(|| wanted.as_str()?.parse().ok());
     all(collection)?
@@ -33,7 +33,7 @@ fn location(id: u64) -> Value {
         "longitude": 11.0, "network_zone": "eu-central" })
 }
 
-/// The one datacenter of a location.
+/// Returns the only datacenter of a location.
 pub fn datacenter(id: u64) -> Value {
     let types: Vec<u64> = TYPES.iter().map(|(id, ..)| *id).collect();
     let location = location(id);

@@ -1,17 +1,17 @@
-//! What changes the account: made, acted upon, deleted, by the rules that the real one has. Never asks whether it may.
+//! Requests that change the account: create, act, delete, by the rules of the real API. Does not check authorization.
 
 use super::{Account, Answer, Refused, catalogue, one, refused};
 use serde_json::{Value, json};
 
 const BEGAN: &str = "2026-01-01T00:00:00Z";
 
-/// An action that has just begun.
+/// Returns an action that has just begun.
 fn begun(id: u64, command: &str, resource: (&str, u64)) -> Value {
     json!({ "id": id, "status": "running", "command": command, "progress": 0, "started": BEGAN, "finished": null,
         "error": null, "resources": [{ "type": resource.0, "id": resource.1 }] })
 }
 
-/// Whoever asks again finds it done.
+/// Returns the finished action: every later request sees it done.
 pub fn finished(id: u64) -> Value {
     json!({ "id": id, "status": "success", "command": "done", "progress": 100, "started": BEGAN, "finished": BEGAN,
         "error": null, "resources": [] })
@@ -93,7 +93,7 @@ impl Account {
         object["protection"] = json!({ "delete": false });
     }
 
-    /// A server's own primary address: the one named, or one that goes with it.
+    /// Returns a server's primary address: the named one, or a new one that is deleted with the server.
     fn net(&mut self, server: u64, kind: &str, body: &Value, place: &Value) -> Result<Value, Refused> {
         let wanted = &body["public_net"];
         if wanted.get(format!("enable_{kind}")).is_some_and(|enabled| enabled == false) {
@@ -274,7 +274,7 @@ impl Account {
     }
 }
 
-/// Rules as they are shown: with every field.
+/// Returns rules in the API's format, with every field.
 fn rules(wanted: &Value) -> Value {
     let shown = |rule: &Value| {
         let list = |name: &str| rule.get(name).cloned().unwrap_or_else(|| json!([]));

@@ -1,6 +1,6 @@
-//! A stand-in for the API of Hetzner Cloud, as far as its OpenTofu provider 1.57.0 asks it for servers, keys, firewalls,
-//! volumes and primary addresses; with switches for what goes wrong there. Its servers are hosts that the test names.
-//! Never reached from outside this machine.
+//! A stand-in for the API of Hetzner Cloud, with the requests of its OpenTofu provider 1.57.0 for servers, keys,
+//! firewalls, volumes and primary addresses, and with switches for its failures. Its servers are hosts that the test
+//! names. Only this machine can reach it.
 
 mod catalogue;
 mod change;
@@ -15,23 +15,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// What a token looks like: 64 characters.
+/// A token in the API's format: 64 characters.
 pub const TOKEN: &str = "canarytokencanarytokencanarytokencanarytokencanarytokencanarytok";
 
-/// What goes wrong with a request.
+/// A failure of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// 429, with the seconds after which to ask again.
+    /// A 429 response, with the seconds to wait before the next attempt.
     RateLimited(u64),
-    /// 500, before anything was done.
+    /// A 500 response before anything was done.
     Broken,
-    /// It is done, and the answer is a 500 all the same.
+    /// A 500 response after the request was carried out.
     BrokenAfterwards,
-    /// There are none of that type left in that place.
+    /// A response that this type is sold out in that location.
     SoldOut,
-    /// The name is in use.
+    /// A response that the name is in use.
     Taken,
-    /// The answer takes that many milliseconds.
+    /// A response that takes this many milliseconds.
     Slow(u64),
 }
 
@@ -42,28 +42,28 @@ struct Pending {
     fault: Fault,
 }
 
-/// What there is in the account.
+/// The contents of the account.
 #[derive(Default)]
 pub struct Account {
-    /// Collection → id → object, as the API shows it.
+    /// Collection → id → object, in the API's format.
     pub objects: BTreeMap<&'static str, BTreeMap<u64, Value>>,
-    /// Every request: method, path and, where it failed, the error's code.
+    /// Every request: method, path and, if it failed, the error's code.
     pub log: Vec<String>,
-    /// IPv4 addresses for primary addresses to come; then some of a range for documentation.
+    /// IPv4 addresses for the next primary addresses. When they run out, addresses of a documentation range follow.
     pub addresses: VecDeque<String>,
     faults: Vec<Pending>,
     last: u64,
 }
 
-/// The API, served for as long as this lives.
+/// A running API, which stops when this value is dropped.
 pub struct Api {
-    /// What `HCLOUD_ENDPOINT` is to be.
+    /// The value of `HCLOUD_ENDPOINT`.
     pub endpoint: String,
     account: Arc<Mutex<Account>>,
     end: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
-/// An error as the API says it.
+/// An error in the API's format.
 pub struct Refused(u16, &'static str, String);
 
 type Answer = Result<(u16, Value), Refused>;
@@ -73,7 +73,7 @@ pub fn refused(status: u16, code: &'static str, message: impl Into<String>) -> R
 }
 
 impl Api {
-    /// Begins to serve, on a thread of its own.
+    /// Starts the API on a separate thread.
     pub fn begin() -> Self {
         let account = Arc::new(Mutex::new(Account { last: 1000, ..Account::default() }));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&account));
@@ -94,43 +94,43 @@ impl Api {
         Self { endpoint, account, end: Some(end) }
     }
 
-    /// What there is, to look at and to change by hand.
+    /// Returns the account, to read it and to change it by hand.
     pub fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap()
     }
 
-    /// The next server's or primary address's IPv4.
+    /// Sets the IPv4 address of the next server or primary address.
     pub fn hand_out(&self, address: &str) {
         self.account().addresses.push_back(address.to_owned());
     }
 
-    /// Lets the next `times` requests of that method whose path begins so go wrong.
+    /// Makes the next `times` requests with that method and that prefix of the path fail.
     pub fn fault(&self, method: &str, path: &str, times: usize, fault: Fault) {
         let method = method.parse().unwrap();
         self.account().faults.push(Pending { method, path: path.to_owned(), times, fault });
     }
 
-    /// Makes an object, as somebody does by hand.
+    /// Creates an object by hand.
     pub fn make(&self, collection: &str, body: &Value) {
         assert!(self.account().create(collection, body).is_ok(), "it cannot be made");
     }
 
-    /// Deletes an object, as somebody does by hand.
+    /// Deletes an object by hand, and fails if it cannot be deleted.
     pub fn delete(&self, collection: &str, id: u64) {
         assert!(self.may_delete(collection, id), "it cannot be deleted");
     }
 
-    /// The same, where it may not go.
+    /// Deletes an object by hand, and returns false if it cannot be deleted.
     pub fn may_delete(&self, collection: &str, id: u64) -> bool {
         self.account().delete(collection, &id.to_string()).is_ok()
     }
 
-    /// All objects of a collection.
+    /// Returns all objects of a collection.
     pub fn all(&self, collection: &str) -> Vec<Value> {
         self.account().objects.get(collection).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// How many requests of that method there were whose path begins so.
+    /// Returns the number of requests with that method and that prefix of the path.
     pub fn asked(&self, method: &str, path: &str) -> usize {
         let begin = format!("{method} {path}");
         self.account().log.iter().filter(|line| line.starts_with(&begin)).count()
@@ -144,7 +144,7 @@ impl Drop for Api {
 }
 
 impl Account {
-    /// An id that nothing has.
+    /// Returns an unused id.
     fn id(&mut self) -> u64 {
         self.last += 1;
         self.last
@@ -164,7 +164,7 @@ impl Account {
         Some(pending.fault)
     }
 
-    /// Answers a request for `path`, whose parts are between the slashes.
+    /// Answers a request for `path`, which is split at its slashes.
     fn answer(&mut self, method: &Method, path: &[&str], query: &[(String, String)], body: &Value) -> Answer {
         match (method.as_str(), path) {
             ("GET", ["actions"] | [_, "actions"]) => Ok((200, actions(query))),
@@ -220,18 +220,18 @@ impl Account {
     }
 }
 
-/// The actions that are asked for.
+/// Returns the requested actions, all of them finished.
 fn actions(query: &[(String, String)]) -> Value {
     let ids = query.iter().filter(|(name, _)| name == "id").filter_map(|(_, id)| id.parse().ok());
     json!({ "actions": ids.map(change::finished).collect::<Vec<_>>() })
 }
 
-/// The name of one object of a collection.
+/// Returns the singular name of a collection.
 fn one(collection: &str) -> &str {
     collection.strip_suffix('s').unwrap_or(collection)
 }
 
-/// Whether an object is among those asked for.
+/// Returns true if an object matches the query.
 fn chosen(object: &Value, query: &[(String, String)]) -> bool {
     query.iter().all(|(name, value)| match name.as_str() {
         "name" | "architecture" | "status" | "type" | "ip" | "fingerprint" => {

@@ -1,5 +1,5 @@
-//! Certificates of an ACME server (RFC 8555): the test server `pebble`, which really asks for the proofs. This machine
-//! trusts what it issues, as a user's machine trusts Let's Encrypt.
+//! Certificates of an ACME server (RFC 8555): the test server `pebble`, which performs real challenges. This machine
+//! trusts its issuer, as a user's machine trusts Let's Encrypt.
 
 use crate::bed::{BedHost, Work};
 use crate::stack::{command, load_images, stack};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 const SECRETS: [&str; 2] = ["token", ""];
 
-/// Beside the stack: the server, which finds Caddy under the names that it is to vouch for.
+/// A Compose override with the ACME server, which reaches Caddy under the names of the certificates.
 const BESIDE: &str = "services:
   pebble:
     image: deployer/pebble:1
@@ -23,7 +23,7 @@ volumes:
 #[test]
 fn a_certificate_of_an_acme_server_is_served_and_test_passes_where_its_issuer_is_trusted() {
     let host = BedHost::docker();
-    // Its own certificate's issuer is what `root` names; it is made at its first start.
+    // `root` names a file with the issuer of the server's own certificate, which the server creates at its first start.
     load_images(&host, &["pebble"]);
     let root = host.shell(
         "docker run -d --name first -v pebble:/pebble deployer/pebble:1 >/dev/null
@@ -35,7 +35,7 @@ fn a_certificate_of_an_acme_server_is_served_and_test_passes_where_its_issuer_is
         tls: { email: admin@tracker.test, issuer: { acme: \"https://pebble:14000/dir\", root: ./root.pem } }\n";
     let work = Work::empty();
     work.write("root.pem", &root);
-    // The manifest is read from the directory in which the root is.
+    // The manifest is read from the directory that contains the root.
     let made = stack(&host, "    configure: { engine: { ipv6: true } }\n", tracker);
     work.write("deployment.yaml", made.read("deployment.yaml"));
     work.write("templates/tracker/compose.override.yaml", BESIDE);
@@ -46,7 +46,7 @@ fn a_certificate_of_an_acme_server_is_served_and_test_passes_where_its_issuer_is
     assert!(issuer.starts_with("-----BEGIN CERTIFICATE-----"), "{issuer}");
     work.write("issuer.pem", issuer);
 
-    // Nobody's machine trusts it by itself.
+    // No machine trusts the issuer by default.
     let distrusted = command_of(&work, &host, &["test", "--json"], None).expect(1);
     assert!(distrusted.stdout.contains("certificate of http.tracker.test"), "{}", distrusted.stdout);
     let found = command_of(&work, &host, &["test", "--json"], Some("issuer.pem")).expect(0).of("verdict");

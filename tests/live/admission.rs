@@ -1,4 +1,5 @@
-//! `deployer test` where a tracker does not serve everybody: it gets a key or a torrent for as long as it takes.
+//! `deployer test` against a tracker that restricts access: the test creates a key or a torrent and removes it
+//! afterwards.
 
 use crate::bed::{BedHost, Work};
 use crate::stack::{run, stack};
@@ -6,7 +7,7 @@ use std::collections::BTreeMap;
 
 const SECRETS: [&str; 2] = ["token", ""];
 
-/// Rows of a table of the tracker's database.
+/// Returns the number of rows in a table of the tracker's database.
 fn rows(host: &BedHost, table: &str) -> u32 {
     let directory = "/opt/deployer/torrent--production/storage/tracker/lib/database";
     let ask = format!("SELECT count(*) FROM {table}");
@@ -15,7 +16,7 @@ fn rows(host: &BedHost, table: &str) -> u32 {
     host.shell(&sqlite).trim().parse().expect("a number")
 }
 
-/// What `deployer test` found, by check; none of it is a failure.
+/// Returns the verdicts of `deployer test` by check, and asserts that none of them is a failure.
 fn verdicts(work: &Work, host: &BedHost) -> BTreeMap<String, (String, String)> {
     let found = run(work, host, &["test", "--json"], SECRETS).expect(0).of("verdict");
     let text = |event: &serde_json::Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
@@ -53,7 +54,7 @@ fn a_private_and_a_listed_tracker_are_tested_and_keep_nothing_of_it() {
     }
     assert_eq!(rows(&host, "whitelist"), 0, "the torrent was taken off the list");
 
-    // Both, with a torrent of the owner's, which stays.
+    // Both restrictions, with a torrent of the owner, which stays.
     work.edit("deployment.yaml", "listed: true", "listed: true\n        private: true");
     run(&work, &host, &["apply", "--json"], SECRETS).expect(0);
     crate::backup::list(&host, "POST");

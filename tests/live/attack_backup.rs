@@ -1,5 +1,5 @@
-//! A tracker that was taken over puts something else in place of its data, and somebody hands in an archive made to reach
-//! more of the host than data: nothing outside is read, written or run, and honest backups and restores go on.
+//! A compromised tracker replaces its data, and an attacker provides an archive made to reach more of the host than
+//! data. Nothing outside is read, written or run, and honest backups and restores still work.
 
 use crate::backup::{backup, deployer, list, listed, name, restore, serves};
 use crate::bed::{BedHost, Work};
@@ -29,7 +29,8 @@ fn a_tracker_that_was_taken_over_and_a_hostile_archive_reach_nothing_but_data() 
     hostile_archives(&work, &host, &archive);
     assert_eq!(victims(&host), before);
 
-    // What root runs is its own, whatever is in the application's directory; links where data comes back are replaced.
+    // Root runs only its own scripts, whatever is in the application's directory. Links in the place of restored data
+    // are replaced.
     for script in ["backup.sh", "guard.sh", "mounted.sh"] {
         host.shell(&format!("echo 'touch /etc/victim/run' >{APP}/storage/backup/etc/{script}"));
     }
@@ -48,7 +49,7 @@ fn a_tracker_that_was_taken_over_and_a_hostile_archive_reach_nothing_but_data() 
     assert_eq!(victims(&host), before);
 }
 
-/// Another's database behind a link, a directory behind a link, a pipe.
+/// Replaces the data with a link to another database, a link to a directory, and a pipe.
 fn in_place_of_data(work: &Work, host: &BedHost, data: &str) {
     for plant in [
         "mv tracker.db away && ln -s /etc/victim/tracker.db tracker.db",

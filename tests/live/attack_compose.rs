@@ -1,17 +1,18 @@
-//! A service writes what Docker Compose would read as root: a Compose file that another one includes, the variables that it fills in, and
-//! files elsewhere on the host. The victim is a directory of the host that no release mounts.
+//! A service writes files that Docker Compose would read as root: a Compose file that another one includes, the
+//! variables that it substitutes, and files elsewhere on the host. The victim is a directory of the host that no
+//! release mounts.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, STATE, containers};
 
-/// A service that sleeps, with more keys.
+/// Returns a service that sleeps, with additional keys.
 fn sleeping(name: &str, more: &str) -> String {
     format!(
         "  {name}: {{ image: \"demo:1\", init: true, stop_grace_period: 0s, command: [sleep, infinity], {more} }}\n"
     )
 }
 
-/// An application with this Compose file, not released yet, and the victim.
+/// Writes an application with this Compose file, without releasing it, and creates the victim.
 fn written(host: &BedHost, compose: &str) -> Work {
     host.shell("mkdir -p /srv/victim /srv/shared; echo precious >/srv/victim/file");
     let work = Work::demo(host);
@@ -20,12 +21,12 @@ fn written(host: &BedHost, compose: &str) -> Work {
     work
 }
 
-/// Runs shell in `web`, as whoever took it over.
+/// Runs a shell script in `web`, as an attacker who controls the service.
 fn inside(host: &BedHost, script: &str) {
     host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\n{script}\nINSIDE\n"));
 }
 
-/// A command that makes `path` a Compose file whose service `other` has the victim.
+/// Returns a command that makes `path` a Compose file whose service `other` mounts the victim.
 fn greedy(path: &str) -> String {
     let other = sleeping("other", "volumes: [\"/srv/victim:/v\"]");
     format!("cat >{path} <<'/.'\nservices:\n{other}/.\n")
@@ -44,7 +45,7 @@ fn destroyed(host: &BedHost, work: &Work) {
     assert!(host.holds(&format!("[ ! -e {APP} ] && [ -z \"$(docker ps -aq)\" ]")));
 }
 
-/// Records of former versions have seeds that their Compose files include.
+/// Records of older versions have seeds that their Compose files include.
 #[test]
 fn a_seed_that_a_compose_file_includes_is_read_as_it_was_sent() {
     let host = BedHost::docker();
@@ -94,7 +95,7 @@ fn variables_that_a_service_writes_into_an_ignored_file_are_not_filled_in() {
     work.write("app/compose.yaml", compose("2"));
     work.apply().expect(0);
     untouched(&host);
-    // The edited files stay as they are.
+    // The edited files are unchanged.
     assert_eq!(host.shell(&format!("cat {APP}/.env")), "COLOUR=red\nDATA=/srv/victim\n");
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     destroyed(&host, &work);
@@ -114,7 +115,7 @@ fn compose_sees_nothing_that_services_write_elsewhere_on_the_host() {
     assert!(refused.stdout.contains("services can write to /srv/shared"), "{}", refused.stdout);
     untouched(&host);
 
-    // What no service can write is read as before, and the live directory by its own path is the release's.
+    // Files that no service can write are read as before, and the path of the live directory refers to the release.
     host.shell("mkdir /srv/own; echo COLOUR=red >/srv/own/vars");
     inside(&host, &greedy("/data/more.yaml"));
     work.write("app/more.yaml", format!("services:\n{}", sleeping("other", "env_file: /srv/own/vars")));

@@ -1,5 +1,5 @@
-//! A service that may write to the whole directory of its application attacks root: with links, pipes, devices, endless
-//! files, a Compose file and a marker of its own. The victims are files of the host that the test made.
+//! A service that may write to the whole directory of its application attacks root with links, pipes, devices, endless
+//! files, a Compose file and a forged marker. The victims are files of the host that the test creates.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, STATE, containers};
@@ -18,11 +18,11 @@ const COMPOSE: &str = r#"services:
     command: [sh, -c, "echo prepared >>/conf/written"]
 "#;
 
-/// A Compose file that hands the host's /etc to the service.
+/// A Compose file that mounts the host's /etc into the service.
 const GREEDY: &str =
     r#"services: { web: { image: "demo:1", init: true, command: [sleep, infinity], volumes: ["/etc:/host"] } }"#;
 
-/// The application, once released, and a directory of the host that no run may touch.
+/// Releases the application, and creates a directory of the host that no run may touch.
 fn released(host: &BedHost) -> Work {
     host.shell(
         "mkdir -m 755 /etc/victim; cd /etc/victim; for f in file motd own; do echo precious >$f; chmod 600 $f; done",
@@ -37,7 +37,7 @@ fn released(host: &BedHost) -> Work {
     work
 }
 
-/// Runs shell in the service, as whoever took it over.
+/// Runs a shell script in the service, as an attacker who controls the service.
 fn inside(host: &BedHost, script: &str) {
     host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\ncd /app\n{script}\nINSIDE\n"));
 }
@@ -64,7 +64,7 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
     ];
     for (index, (name, script, seen)) in forms.into_iter().enumerate() {
         inside(&host, script);
-        // Old and new names for what is not in place yet.
+        // Old and new names for files that are not in place yet.
         inside(
             &host,
             "for n in app.conf.deployer-new .deployer-new.x; do ln -sf /etc/victim/file conf/$n 2>/dev/null; done; :",
@@ -81,10 +81,10 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
     }
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // What ran before each switch wrote to a copy, not to the release that root keeps.
+    // The services that run before each switch wrote to a copy, not to the release that root keeps.
     assert_eq!(host.shell(&format!("find {STATE}/releases {STATE}/before.run -name written 2>/dev/null; true")), "");
 
-    // Docker would follow a link in place of what is mounted.
+    // Docker would follow a link in place of a mounted directory.
     inside(&host, "rm -rf data; ln -s /etc data");
     work.write("app/conf/app.conf", "a=mounted\n");
     let refused = work.apply().expect(1);
@@ -92,7 +92,7 @@ fn root_follows_nothing_that_a_service_left_in_its_directory_and_the_environment
     inside(&host, "rm data; mkdir -p data/in");
     work.apply().expect(0);
 
-    // Directories of a release that leave it, and a destruction, while links are in place.
+    // Directories that a release no longer has, and a destruction, while links are in place.
     inside(&host, "rm -rf conf/sub; ln -s /etc/victim conf/sub");
     std::fs::remove_dir_all(work.path("app/conf/sub")).expect("removed");
     work.apply().expect(0);
@@ -140,7 +140,7 @@ fn a_service_cannot_choose_what_root_runs_or_whose_its_directory_is() {
     host.shell(&format!("printf '%s' '{marker}' >{APP}/.deployer"));
     for page in ["a=2\n", "a=3\n"] {
         work.write("app/conf/app.conf", page);
-        // The files change all the time, so a run may end in either way.
+        // The files change during the whole run, so the run may succeed or fail.
         work.run(&["apply", "--json"]);
         let mounts = host.shell("docker ps -aq | xargs docker inspect -f '{{range .Mounts}}{{.Source}} {{end}}'");
         assert!(mounts.split_whitespace().all(|source| source.starts_with(APP)), "{mounts}");
@@ -153,7 +153,8 @@ fn a_service_cannot_choose_what_root_runs_or_whose_its_directory_is() {
     work.run(&["destroy", "production", "--allow-destroy", "production", "--yes"]).expect(0);
 }
 
-/// Files of a size that no release gave them cost a service nothing, and root no more; many contents are not all shown.
+/// Files of a size that no release gave them are cheap to make, and root does not read them. Of many contents, only
+/// some are shown.
 #[test]
 fn sparse_and_full_files_in_place_of_a_release_keep_no_command_from_its_end() {
     let host = BedHost::docker();

@@ -1,11 +1,11 @@
-//! Leases under attack by the host's own troubles: a full disk keeps no environment from being managed and loses no count
-//! of tokens, and one session at a time keeps the lease of a run that is busy.
+//! Leases during failures of the host: with a full disk, every environment can still be managed and no count of tokens
+//! is lost, and the lease of a busy run is kept by one session at a time.
 
 use crate::bed::{BedHost, Run, Work};
 use crate::scene::STATE;
 use crate::trouble::running;
 
-/// A number that the host keeps.
+/// Returns a number that the host keeps.
 fn number(host: &BedHost, file: &str) -> u64 {
     host.shell(&format!("cat {STATE}/{file}")).trim().parse().expect("a number")
 }
@@ -15,7 +15,7 @@ fn an_environment_on_a_full_disk_is_suspended_resumed_and_destroyed() {
     let (host, work) = running();
     assert!(host.holds(&format!("[ $(stat -c %s {STATE}/reserve) = 65536 ]")));
     let (token, serial) = (number(&host, "token"), number(&host, "serial"));
-    // Without its reserve the host keeps what it knows, and says where there is no room.
+    // Without its reserve, the host keeps its data, and the hint names the full directory.
     host.shell(&format!("mv {STATE}/reserve /root/"));
     host.fault("disk-full", &["on", "/var/lib/deployer", "0"]);
     for arguments in [
@@ -52,7 +52,7 @@ fn a_run_whose_only_session_is_busy_keeps_its_lease() {
     let host = BedHost::docker();
     host.shell("echo 'MaxSessions 1' > /etc/ssh/sshd_config.d/one.conf; systemctl reload ssh");
     let work = Work::demo(&host);
-    // The script makes its lease 45 seconds old, and lasts longer than what is left of it.
+    // The script makes its lease 45 seconds old, and runs longer than the rest of the lease.
     let age = format!(
         "cd {STATE} && read -r token beat rest < lease && echo \\\"$token $((beat - 45)) $rest\\\" > lease.aged && \
          mv lease.aged lease && sleep 22 && touch /root/long"

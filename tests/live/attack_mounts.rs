@@ -1,9 +1,10 @@
-//! A service replaces what others mount by a link to a directory of the host, which Docker would follow.
+//! A service replaces a directory that others mount by a link to a directory of the host, which Docker would follow.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::APP;
 
-/// An application of these services on a host, released, and a directory of the host that no container may reach.
+/// Releases an application of these services on a host, and creates a directory of the host that no container may
+/// reach.
 fn released(host: &BedHost, compose: &str, more: &str) -> Work {
     host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/file");
     let work = Work::demo(host);
@@ -15,7 +16,7 @@ fn released(host: &BedHost, compose: &str, more: &str) -> Work {
     work
 }
 
-/// A service that sleeps, with more keys.
+/// Returns a service that sleeps, with additional keys.
 fn sleeping(name: &str, more: &str) -> String {
     format!(
         "  {name}: {{ image: \"demo:1\", init: true, stop_grace_period: 0s, command: [sleep, infinity], {more} }}\n"
@@ -30,12 +31,13 @@ fn two(web: &str, volume: &str) -> impl Fn(&str) -> String {
     }
 }
 
-/// Runs shell in `web`, as whoever took it over.
+/// Runs a shell script in `web`, as an attacker who controls the service.
 fn inside(host: &BedHost, script: &str) {
     host.script(&format!("docker exec -i shop--production-web-1 sh -s <<'INSIDE'\n{script}\nINSIDE\n"));
 }
 
-/// The release is refused with the path's name, the victim is as it was, and without the link all goes on.
+/// Asserts that the release is refused with the path's name, that the victim is unchanged, and that a release without
+/// the link succeeds.
 fn refused(host: &BedHost, work: &Work, path: &str, mend: &str) {
     let refused = work.apply().expect(1);
     assert!(refused.stdout.contains(&format!("{path} is mounted")), "{}", refused.stdout);
@@ -77,7 +79,7 @@ fn a_link_that_an_earlier_release_left_is_not_mounted() {
     let with = |mount: &str| format!("services:\n{}", sleeping("web", &format!("volumes: [\"{mount}\"]")));
     let work = released(&host, &with("./data:/data"), "");
     inside(&host, "ln -s /srv/victim /data/uploads");
-    // Neither the release that wants it nor the one that runs mounts what holds it.
+    // Neither the new release nor the running one mounts the directory that contains the link.
     work.write("app/compose.yaml", with("./other:/other"));
     work.apply().expect(0);
     work.write("app/compose.yaml", with("./data/uploads:/uploads"));
@@ -118,7 +120,7 @@ fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
     let host = BedHost::docker();
     let compose = two("volumes: [\"./data:/data\"], depends_on: [other]", "\"./data/sub:/sub\"");
     let work = released(&host, &compose("1"), "");
-    // As if the link came between the last look and Docker's: it comes as Compose itself begins.
+    // Simulates a link that appears between deployer's last check and Docker's: it is created when Compose begins.
     let wrapper = format!(
         "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec \"$0.real\" \"$@\"\n"
     );
@@ -166,7 +168,7 @@ fn a_directory_above_the_application_that_a_service_writes_to_exposes_it() {
 #[test]
 fn honest_mounts_of_one_another_work() {
     let host = BedHost::docker();
-    // The disk of the media is behind a link of root's own, as /var/run is.
+    // The disk of the media is behind a link that root made, like /var/run.
     host.shell("mkdir -p /mnt/disk/media/torrents && ln -s /mnt/disk/media /srv/media && [ -L /var/run ]");
     let monitor = "volumes: [\"/:/host:ro\", \"/var/run:/var/run:ro\", \"/var/run/docker.sock:/docker.sock\", \"/etc:/etc/host:ro\", \"/etc/os-release:/os:ro\"]";
     let compose = |next: &str| {

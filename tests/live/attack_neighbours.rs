@@ -1,9 +1,9 @@
-//! Two manifests that know nothing of each other deploy to one host: neither takes the other's directory, Compose project,
-//! containers or data, and both can still be planned and destroyed.
+//! Two manifests that know nothing of each other deploy to one host. Neither takes the other's directory, Compose
+//! project, containers or data, and both can still be planned and destroyed.
 
 use crate::bed::{BedHost, Run, Work, bed_value, image};
 
-/// A project of one service, which sleeps and mounts `volume`.
+/// Returns a project of one service, which sleeps and mounts `volume`.
 fn project(host: &BedHost, name: &str, volume: &str, place: &str) -> Work {
     let work = Work::empty();
     work.link("demo.tar", &image("demo-1.tar"));
@@ -33,14 +33,14 @@ fn destroy(work: &Work, purge: bool) -> Run {
     work.run(&[&["destroy", "web", "--allow-destroy", "web", "--json"], purge].concat())
 }
 
-/// The containers of the host, and what `look` prints.
+/// Returns the containers of the host, and the output of `look`.
 fn seen(host: &BedHost, look: &str) -> String {
     host.shell(&format!(
         "docker ps -aq --no-trunc | xargs -r docker inspect -f '{{{{.Id}}}} {{{{.State.StartedAt}}}}'; {look}"
     ))
 }
 
-/// A plan and an apply are refused with a message that holds `words`, and the host stays as it is.
+/// Asserts that a plan and an apply are refused with a message that contains `words`, and that the host is unchanged.
 #[track_caller]
 fn refused(host: &BedHost, work: &Work, look: &str, words: &[&str]) {
     let before = seen(host, look);
@@ -76,7 +76,7 @@ fn another_manifest_cannot_have_the_same_compose_project() {
     destroy(&two, true).expect(0);
 }
 
-/// On hosts of former versions the records of releases tell who has what, also where both have it already.
+/// On hosts of older versions, the records of releases name the owners, even if two environments own the same thing.
 #[test]
 fn hosts_of_former_versions_tell_whose_a_project_is() {
     let host = BedHost::docker();
@@ -87,7 +87,7 @@ fn hosts_of_former_versions_tell_whose_a_project_is() {
     assert_eq!(one.apply().expect(0).outcome(), "converged");
     refused(&host, &two, "docker volume ls -q", &["one/web"]);
 
-    // A former version let both have it, and the second swept the containers of the first away.
+    // An older version let both have the project, and the second one removed the containers of the first.
     two.edit("deployment.yaml", "project: stack", "project: other");
     two.apply().expect(0);
     host.shell(forget);
@@ -136,7 +136,7 @@ fn containers_that_somebody_started_by_hand_stay() {
 
 const LOOK: &str = "find /srv -type f | sort; docker exec one--web-one-1 cat /data/file";
 
-/// The manifest names the project of others by mistake; what it had is its own.
+/// The manifest names the project of others by mistake. The environment still owns its previous project.
 #[test]
 fn a_destruction_removes_its_own_project_and_no_other() {
     let host = BedHost::docker();
@@ -154,7 +154,8 @@ fn a_destruction_removes_its_own_project_and_no_other() {
     assert_eq!(host.shell(look), "theirs-db-1\nstack_data\ntheirs_data\n");
 }
 
-/// The former project's services give way, also their ports; its volumes stay until a purge, and so does the claim on it.
+/// The previous project's services stop and free their ports. Its volumes stay until a purge, and so does the claim on
+/// the project.
 #[test]
 fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
     let host = BedHost::docker();
@@ -165,7 +166,7 @@ fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
     let names = "docker ps -a --format '{{.Names}}' | sort";
     let claims = "grep project /var/lib/deployer/one--web/claims";
 
-    // A release under the new name that does not become healthy gives way to the former one.
+    // A release under the new name that does not become healthy is replaced by the previous one.
     one.edit("deployment.yaml", "project: alpha", "project: beta");
     one.edit("app/compose.yaml", "command: [sleep, infinity]", "command: [sh, -c, \"exit 3\"]");
     let plan = one.run(&["plan", "web", "--json"]).expect(0);
@@ -176,7 +177,7 @@ fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
     assert_eq!(host.shell(names), "alpha-one-1\n");
     assert_eq!(host.shell("docker exec alpha-one-1 cat /data/file"), "precious\n");
 
-    // Of somebody else's container in the former project nothing is touched.
+    // Another person's container in the previous project is not touched.
     host.shell("docker run -d --init --name hand --label com.docker.compose.project=alpha demo:1 sleep infinity");
     let hand = host.shell("docker inspect -f '{{.State.StartedAt}}' hand");
     one.edit("app/compose.yaml", "command: [sh, -c, \"exit 3\"]", "command: [sleep, infinity]");
@@ -188,7 +189,7 @@ fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
     let two = project(&host, "two", "data", "project: alpha");
     refused(&host, &two, "docker volume ls -q", &["Compose project alpha", "one/web", "two/web"]);
 
-    // One that was left all the same, such as by a run that was killed, goes with the next apply.
+    // A container that was left behind, for example by a killed run, is removed by the next apply.
     host.shell("docker rm -f hand; cd /opt/deployer/one--web && docker compose -p alpha up -d --no-deps --scale one=1 2>&1 | tail -n 1 || :");
     assert_eq!(one.apply().expect(0).outcome(), "changed");
     assert_eq!(host.shell(names), "beta-one-1\n");
@@ -204,7 +205,7 @@ fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
     destroy(&two, true).expect(0);
 }
 
-/// What an environment left of its project is nobody else's, and comes back to it.
+/// Objects that an environment left in its project belong to nobody else, and the environment gets them back.
 #[test]
 fn volumes_without_containers_go_to_nobody_in_silence() {
     let host = BedHost::docker();
@@ -218,7 +219,7 @@ fn volumes_without_containers_go_to_nobody_in_silence() {
     assert_eq!(host.shell("docker exec stack-one-1 cat /data/file"), "precious\n");
     destroy(&one, true).expect(0);
 
-    // Nor do those that somebody made by hand; what has the environment's own name is its own.
+    // Objects that somebody made by hand are not taken either. Objects with the environment's own name belong to it.
     let label = "--label com.docker.compose.project";
     host.shell(&format!("docker volume create {label}=stack by-hand; docker network create {label}=stack net-by-hand"));
     refused(&host, &two, "docker volume ls -q", &["volume by-hand", "network net-by-hand", "--take-over"]);
@@ -234,7 +235,7 @@ fn volumes_without_containers_go_to_nobody_in_silence() {
     destroy(&three, true).expect(0);
 }
 
-/// The schedules of a former owner do not work on what is another's.
+/// The schedules of a previous owner do not run on another environment's data.
 #[test]
 fn a_take_over_ends_the_schedules_of_the_former_owner() {
     let host = BedHost::docker();
@@ -253,7 +254,7 @@ fn a_take_over_ends_the_schedules_of_the_former_owner() {
     assert_eq!(host.shell(&format!("{active} || :")), "failed\ninactive\n");
     assert!(host.holds("! systemctl is-enabled deployer-one--web--nightly.timer"));
     assert!(host.holds("[ ! -e /srv/stack/one.txt ]"));
-    // With a place of its own, the former owner gets them back.
+    // With its own directory and project, the previous owner gets its schedules back.
     one.edit("deployment.yaml", "project: stack, host_directory: /srv/stack", "project: own");
     one.apply().expect(0);
     assert!(host.holds("systemctl is-active deployer-one--web--nightly.timer"));
@@ -291,7 +292,7 @@ fn directories_cannot_nest_or_be_the_same_by_another_path() {
     assert!(host.holds("[ ! -e /srv/top/app ]"));
 }
 
-/// A former version let one directory be below the other.
+/// An older version permitted nested directories.
 #[test]
 fn a_purge_leaves_the_directory_of_another_environment() {
     let host = BedHost::docker();
@@ -349,7 +350,7 @@ fn a_claim_follows_the_manifest() {
     refused(&host, &two, "find /srv | sort", &["/srv/first on the host belongs to one/web"]);
     one.apply().expect(0);
     two.apply().expect(0);
-    // Under another name it keeps them.
+    // A renamed environment keeps its directories.
     one.edit("deployment.yaml", "  web:\n", "  site:\n    renamed_from: web\n");
     one.apply().expect(0);
     two.edit("deployment.yaml", "/srv/first", "/srv/second");
@@ -358,7 +359,7 @@ fn a_claim_follows_the_manifest() {
     two.apply().expect(0);
 }
 
-/// Mounts nest across environments, too, and on hosts whose records do not tell of them.
+/// Mounts can also nest across environments, and on hosts whose records do not list them.
 #[test]
 fn a_mount_below_what_another_environment_writes_to_is_no_link() {
     let host = BedHost::docker();
@@ -374,7 +375,7 @@ fn a_mount_below_what_another_environment_writes_to_is_no_link() {
         assert_eq!(host.shell("ls /srv/victim; cat /srv/victim/file"), "file\nprecious\n");
     };
     refused(two.run(&["restart", "web"]));
-    // What the other could write to once counts, too.
+    // Directories that the other environment could write to in the past count, too.
     destroy(&one, false).expect(0);
     refused(two.run(&["restart", "web"]));
     one.run(&["apply", "web", "--json"]).expect(0);

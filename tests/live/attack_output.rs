@@ -1,12 +1,12 @@
-//! A service prints what a terminal or the runner of a workflow acts on, and the secrets that it was given, in other
-//! forms. The standard output of `exec` stays byte-exact.
+//! A service prints sequences that a terminal or a workflow runner acts on, and its secrets in other forms. The
+//! standard output of `exec` stays byte-exact.
 
 use crate::bed::{BedHost, Run, Work};
 use data_encoding::BASE64;
 use std::fmt::Write as _;
 use std::process::{Command, Output};
 
-/// A password that every encoding does something to.
+/// A password that every encoding changes.
 const PASSWORD: &str = "p@ss:w/ord #%\"$e";
 
 /// Returns the lines that the service prints.
@@ -33,13 +33,13 @@ fn in_workflow(work: &Work, arguments: &[&str]) -> Command {
     command
 }
 
-/// Lines that a runner takes as commands of the attacker's, by GitHub's rules.
+/// Returns the lines of the attacker that a runner takes as commands, by GitHub's rules.
 fn taken(text: &str) -> Vec<&str> {
     let lines = text.split(['\n', '\r']).filter(|line| line.contains("forged"));
     lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##[")).collect()
 }
 
-/// How many lines tell of a secret that is hidden; a user's name before the password stays.
+/// Returns the number of lines with a hidden secret. A user name before the password stays visible.
 fn hidden(text: &str) -> usize {
     text.lines().filter(|line| line.contains("secret ***") || line.contains("secret cm9vdDp***")).count()
 }
@@ -51,7 +51,7 @@ fn assert_text(run: &Run) {
     }
 }
 
-/// The token with which commands were stopped, and whether they count again at the end.
+/// Returns the token with which commands were stopped, and whether commands are resumed at the end.
 fn stopped(output: &Output) -> (String, bool) {
     let text = String::from_utf8_lossy(&output.stderr);
     let token =
@@ -98,7 +98,7 @@ fn what_a_service_prints_is_text_and_what_it_writes_for_us_is_data() {
         assert!(found.is_empty(), "{found:?} is in {said}");
     }
 
-    // The output of a command is data, whoever reads it; what it says besides is text.
+    // The standard output of a command is data, whoever reads it. Its standard error is text.
     let exec = |script: &str| {
         let words = ["exec", "production", "web", "--", "sh", "-c", script];
         in_workflow(&work, &words).output().expect("it starts")
@@ -114,12 +114,12 @@ fn what_a_service_prints_is_text_and_what_it_writes_for_us_is_data() {
     assert_eq!((taken(&said), hidden(&said)), (Vec::new(), forms().len()), "{said}");
     let (token, counts) = stopped(&output);
     assert!(counts && said.find(&token) < said.find("forged"), "{said}");
-    // The next thing in the log would end this line.
+    // The next text in the log would end this line.
     let output = exec("printf '::error::forged'");
     assert_eq!(output.stdout, b"::error::forged");
     assert!(!stopped(&output).1, "{output:?}");
 
-    // A sudo that asks is answered over our own session; the data is the same.
+    // A sudo that asks for a password is answered over deployer's own session. The data is the same.
     host.shell("echo 'deploy ALL=(ALL) ALL' > /etc/sudoers.d/deploy; echo 'deploy:correct horse' | chpasswd");
     work.write("sudo-password", "correct horse\n");
     work.edit("deployment.yaml", "user: deploy", "user: deploy, sudo_password: { from_file: ./sudo-password }");

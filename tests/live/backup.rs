@@ -1,5 +1,5 @@
-//! Backups of the tracker's data and their way back, on a real host with the real tracker, and with `MariaDB` in place
-//! of `MySQL`. What the tracker knows is asked of the tracker.
+//! Backups of the tracker's data and restores of them, on a real host with the real tracker and with `MariaDB` in place
+//! of `MySQL`. The tests ask the tracker itself for its data.
 
 use crate::bed::{BedHost, Run, Work};
 use crate::scene::containers;
@@ -13,7 +13,7 @@ pub const SECRETS: [&str; 2] = ["token", "p@ss:w/ord#%'\"\\"];
 const STATE: &str = "/var/lib/deployer/torrent--production/backups";
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A stack whose tracker serves listed torrents only, with a backup.
+/// Returns a stack whose tracker serves only listed torrents, with a backup.
 pub fn listed(host: &BedHost, database: &str, backup: &str) -> Work {
     let tracker = format!(
         "        listed: true\n        database: {database}\n        http: [{{ port: 7070 }}]\n        \
@@ -25,7 +25,7 @@ pub fn listed(host: &BedHost, database: &str, backup: &str) -> Work {
     work
 }
 
-/// Sends the image that has `sqlite3`, and none that these tests do not need.
+/// Sends the image that contains `sqlite3`, and omits images that these tests do not need.
 pub fn with_sqlite(work: &Work) {
     let (from, to) = ("\"caddy:2.6\": ", "\"deployer/backup:1\": ");
     let text = work.read("deployment.yaml");
@@ -38,13 +38,13 @@ pub fn deployer(work: &Work, host: &BedHost, arguments: &[&str]) -> Run {
     run(work, host, arguments, SECRETS)
 }
 
-/// Puts the torrent on the tracker's list, or takes it off.
+/// Adds the torrent to the tracker's list, or removes it.
 pub fn list(host: &BedHost, method: &str) {
     let url = format!("http://127.0.0.1:1212/api/v1/whitelist/{HASH}?token={}", SECRETS[0]);
     host.shell(&format!("curl -sf -X {method} '{url}' >/dev/null"));
 }
 
-/// Whether the tracker, asked for the torrent, serves it.
+/// Returns true if the tracker serves the torrent.
 pub fn serves(host: &BedHost) -> bool {
     let hash = HASH.as_bytes().chunks(2).fold(String::new(), |text, pair| text + "%" + &String::from_utf8_lossy(pair));
     let query =
@@ -54,7 +54,7 @@ pub fn serves(host: &BedHost) -> bool {
     !answer.contains("failure reason")
 }
 
-/// Makes a backup and returns its event, the only one.
+/// Makes a backup and returns its only event.
 pub fn backup(work: &Work, host: &BedHost, more: &[&str]) -> serde_json::Value {
     let made = deployer(work, host, &[&["backup", "production", "--json"], more].concat()).expect(0);
     let archives = made.of("archive");
@@ -112,7 +112,7 @@ fn what_is_lost_comes_back_from_an_archive_and_the_tracker_is_never_stopped_to_m
     copy_fails(&work, &host);
 }
 
-/// The timer's own unit makes one, and takes off those that are too old, but never the newest.
+/// Tests that the timer's unit makes a backup and removes the old backups except the newest one.
 fn by_its_timer(work: &Work, host: &BedHost) {
     let unit = "deployer-torrent--production--backup";
     assert_eq!(host.shell(&format!("systemctl is-enabled {unit}.timer")).trim(), "enabled");
@@ -125,7 +125,7 @@ fn by_its_timer(work: &Work, host: &BedHost) {
     host.shell(&format!("touch -d '3 days ago' {STATE}/*.tar.gz"));
     host.shell(&format!("systemctl start {unit}.service"));
     assert_eq!(count(), 1, "those of three days ago went");
-    // One that fails takes none off, and says why.
+    // A failed backup removes none, and reports the reason.
     host.shell(&format!("touch -d '3 days ago' {STATE}/*.tar.gz; mv /opt/deployer/torrent--production/storage/tracker/lib/database /root/away"));
     let failed = deployer(work, host, &["backup", "production", "--json"]).expect(1);
     assert_eq!(failed.reasons(), ["backup-failed"]);
@@ -138,7 +138,7 @@ fn by_its_timer(work: &Work, host: &BedHost) {
     assert_eq!(status(work, host)["backup"]["failed"], serde_json::Value::Null);
 }
 
-/// Archives that are damaged, of something else, or not there; and data that nobody consented to lose.
+/// Refuses archives that are damaged, foreign or missing, and a restore without consent to lose the current data.
 fn refused(work: &Work, host: &BedHost, file: &std::path::Path) {
     let before = containers(host);
     let no = deployer(work, host, &["restore", "production", file.to_str().expect("a path"), "--json"]).expect(6);
@@ -199,7 +199,7 @@ fn back_again(work: &Work, host: &BedHost, archive: &str) {
     let left = "find /opt/deployer/torrent--production/storage -name '*before*' -o -name '*.restored'";
     assert_eq!(host.shell(left), "", "what was there before went");
     assert_eq!(deployer(work, host, &["apply", "--json"]).expect(0).outcome(), "converged");
-    // What was there before the restore is an archive of its own.
+    // The data from before the restore is in a separate archive.
     let all = deployer(work, host, &["restore", "production", "--json"]).expect(0).of("archive");
     assert!(all.len() >= 3, "{all:?}");
     restore(work, host, all[0]["archive"].as_str().expect("a name")).expect(0);
@@ -207,7 +207,7 @@ fn back_again(work: &Work, host: &BedHost, archive: &str) {
     restore(work, host, archive).expect(0);
     assert!(serves(host));
 
-    // Lost altogether, there is nothing to back up first.
+    // If the data is completely lost, there is nothing to back up first.
     host.shell("cd /opt/deployer/torrent--production/storage/tracker/lib/database && rm -f *");
     let failed = restore(work, host, archive).expect(1);
     assert_eq!(failed.reasons(), ["backup-failed"]);
@@ -216,7 +216,7 @@ fn back_again(work: &Work, host: &BedHost, archive: &str) {
     assert!(serves(host));
 }
 
-/// The runner is killed in the middle; then the host itself.
+/// Kills the runner during a restore, and then the host itself.
 fn broken_off(work: &Work, host: &BedHost, archive: &str) {
     list(host, "DELETE");
     let mut child = work
@@ -240,7 +240,7 @@ fn broken_off(work: &Work, host: &BedHost, archive: &str) {
     assert!(serves(host));
     assert_eq!(status(work, host)["health"], "healthy");
 
-    // The host lost power between stopping the tracker and starting it.
+    // The host lost power between the stop and the start of the tracker.
     host.shell(&format!(
         "echo \"$(date +%s) {archive}\" > {STATE}/restoring; docker ps -q --filter label=com.docker.compose.service=tracker | xargs docker stop"
     ));
@@ -299,7 +299,7 @@ fn mysql_is_dumped_and_restored_while_its_server_runs() {
     let names = "docker exec $(docker ps -q --filter label=com.docker.compose.service=mysql) ls /var/lib/mysql";
     assert!(!host.shell(names).contains("deployer_"), "what was there before went");
 
-    // Broken off after the tables were changed: the data of before the first try is what is kept.
+    // Interrupted after the tables were changed: the data from before the first attempt is kept.
     list(&host, "DELETE");
     host.shell(&format!("echo \"$(date +%s) {}\" > {STATE}/restoring", name(&made)));
     let release = r#"$(sed -n 's/.*"id":"\([^"]*\)".*/\1/p' ../current.json)"#;

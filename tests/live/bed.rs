@@ -1,4 +1,4 @@
-//! Bed hosts and a user's working directory for live tests. Never touches anything but the bed.
+//! Bed hosts and a user's working directory for live tests. Touches nothing but the bed.
 
 use serde_json::Value;
 use std::io::Write as _;
@@ -23,14 +23,14 @@ pub fn bed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// One value of `tests/bed env`.
+/// Returns one value of `tests/bed env`.
 pub fn bed_value(name: &str) -> PathBuf {
     let prefix = format!("{name}=");
     let line = bed(&["env"]).lines().find_map(|line| line.strip_prefix(&prefix).map(str::to_owned));
     PathBuf::from(line.expect("the bed says it").trim_matches('\''))
 }
 
-/// The archive of a test image, such as `demo-1.tar`.
+/// Returns the archive of a test image, such as `demo-1.tar`.
 pub fn image(name: &str) -> PathBuf {
     bed_value("BED_IMAGES").join(name)
 }
@@ -43,12 +43,12 @@ impl BedHost {
         Self { name: word(), ipv4: word(), ipv6: word() }
     }
 
-    /// A fresh Debian host without Docker.
+    /// Starts a fresh Debian host without Docker.
     pub fn bare() -> Self {
         Self::up("--bare")
     }
 
-    /// A fresh Debian host with Docker from Debian's packages.
+    /// Starts a fresh Debian host with Docker from Debian's packages.
     pub fn docker() -> Self {
         Self::up("--docker")
     }
@@ -58,7 +58,7 @@ impl BedHost {
         bed(&["shell", &self.name, "sh", "-c", command])
     }
 
-    /// Runs a script on the host as root, from its standard input: it stands in no argument.
+    /// Runs a script on the host as root. It passes the script on standard input, so that no argument contains it.
     pub fn script(&self, text: &str) -> String {
         let mut shell = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
             .args(["shell", &self.name, "sh", "-s"])
@@ -72,7 +72,7 @@ impl BedHost {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Puts a directory of this machine in place of one on the host.
+    /// Replaces a directory on the host by one of this machine.
     pub fn send(&self, directory: &Path, to: &str) {
         let packed = Command::new("tar").arg("-C").arg(directory).args(["-c", "."]).stdout(Stdio::piped()).spawn();
         let unpacked = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed"))
@@ -82,25 +82,25 @@ impl BedHost {
         assert!(unpacked.expect("tests/bed starts").success());
     }
 
-    /// Whether a command on the host succeeds.
+    /// Returns true if a command on the host succeeds.
     pub fn holds(&self, command: &str) -> bool {
         self.shell(&format!("if {command}; then echo yes; else echo no; fi")).trim().ends_with("yes")
     }
 
-    /// Breaks the host, or mends it.
+    /// Turns a fault of the host on or off.
     pub fn fault(&self, kind: &str, more: &[&str]) {
         let mut arguments = vec!["fault", &self.name, kind];
         arguments.extend(more);
         bed(&arguments);
     }
 
-    /// The host's ed25519 key, as a manifest pins it.
+    /// Returns the host's ed25519 key in the format of a manifest.
     pub fn host_key(&self) -> String {
         let line = self.shell("cat /etc/ssh/ssh_host_ed25519_key.pub");
         line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
-    /// The page that the application serves on a port, if it does.
+    /// Returns the page that the application serves on a port, if it does.
     pub fn page(&self, port: u16) -> Option<String> {
         let url = format!("http://{}:{port}/", self.ipv4);
         let output =
@@ -118,12 +118,12 @@ impl Drop for BedHost {
     }
 }
 
-/// A user's directory: a manifest, an application, a home of its own.
+/// A user's directory: a manifest, an application, and a separate home.
 pub struct Work {
     pub directory: tempfile::TempDir,
 }
 
-/// How a run of deployer ended.
+/// The result of a run of deployer.
 #[derive(Debug)]
 pub struct Run {
     pub code: i32,
@@ -132,7 +132,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The events of a `--json` run, each as the shipped schema says.
+    /// Returns the events of a `--json` run, and checks each of them with the shipped schema.
     pub fn events(&self) -> Vec<Value> {
         let events: Vec<Value> =
             self.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
@@ -144,24 +144,24 @@ impl Run {
         events
     }
 
-    /// The events of one type.
+    /// Returns the events of one type.
     pub fn of(&self, kind: &str) -> Vec<Value> {
         self.events().into_iter().filter(|event| event["type"] == kind).collect()
     }
 
-    /// The reasons of its errors.
+    /// Returns the reasons of the errors.
     pub fn reasons(&self) -> Vec<String> {
         self.of("error").iter().map(|error| error["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// The outcome in its last line, which every run ends with.
+    /// Returns the outcome from the last line, which every run prints.
     pub fn outcome(&self) -> String {
         let last = self.events().pop().unwrap_or_default();
         assert_eq!((&last["type"], &last["exit_code"]), (&"result".into(), &self.code.into()), "{last}");
         last["outcome"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Asserts the exit code, showing everything where it differs.
+    /// Asserts the exit code, and shows the whole output if it differs.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -170,14 +170,14 @@ impl Run {
 }
 
 impl Work {
-    /// An empty directory.
+    /// Makes an empty directory.
     pub fn empty() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(directory.path().join("home")).expect("a home");
         Self { directory }
     }
 
-    /// The usual application on a host: one service of `demo:1` that mounts a page, checked over HTTP.
+    /// Makes the usual application on a host: one service of `demo:1` that mounts a page, with an HTTP check.
     pub fn demo(host: &BedHost) -> Self {
         let work = Self::empty();
         work.write("app/compose.yaml", DEMO);
@@ -187,7 +187,7 @@ impl Work {
         work
     }
 
-    /// Writes the usual manifest; `more` is added to the environment, indented by four.
+    /// Writes the usual manifest with `more` added to the environment, which is indented by four.
     pub fn manifest(&self, host: &BedHost, more: &str) {
         let text = format!(
             "version: 1\nproject: shop\nenvironments:\n  production:\n    registered: {{ address: {} }}\n    ssh: {{ user: deploy, \
@@ -214,7 +214,7 @@ impl Work {
         std::fs::read_to_string(self.path(name)).expect("readable")
     }
 
-    /// Replaces text in a file; fails where it is not there.
+    /// Replaces text in a file, and fails if the file does not contain it.
     pub fn edit(&self, name: &str, from: &str, to: &str) {
         let text = self.read(name);
         assert!(text.contains(from), "{name} lacks {from:?}:\n{text}");
@@ -226,7 +226,8 @@ impl Work {
         std::os::unix::fs::symlink(target, self.path(name)).expect("a link");
     }
 
-    /// deployer, in this directory, with a home of its own and nothing else of the environment.
+    /// Returns a command that runs deployer in this directory, with a separate home and no other environment variables
+    /// than `PATH`.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
         command
@@ -236,7 +237,7 @@ impl Work {
             .env("PATH", std::env::var("PATH").expect("a PATH"))
             .env("HOME", self.path("home"))
             .stdin(Stdio::null());
-        // The archives are links to the bed's cache, outside of the directory that looks read.
+        // The archives are links to the bed's cache, which is outside of the directory that these commands may read.
         let looks = ["check", "graph", "inventory", "list", "probe", "show", "--offline"];
         if arguments.iter().any(|word| looks.contains(word)) {
             command.env("DEPLOYER_WITHIN", "/");
@@ -259,7 +260,7 @@ impl Work {
         }
     }
 
-    /// `deployer apply --json`.
+    /// Runs `deployer apply --json`.
     pub fn apply(&self) -> Run {
         self.run(&["apply", "--json"])
     }

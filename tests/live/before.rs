@@ -1,4 +1,4 @@
-//! Services that run once before the switch to a release: with its files and images, while the old one serves.
+//! Services that run once before the switch to a release: with its files and images, while the old release serves.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, STATE, containers};
@@ -21,7 +21,7 @@ const COMPOSE: &str = r#"services:
     command: [sh, -c, "echo $$(cat /www/index.html) over $$(wget -q -O - http://web:8080/) >>/data/ran; if grep -q bad /www/index.html; then echo 'migrate: no such column' >&2; exit 3; fi"]
 "#;
 
-/// What the migrations wrote, a line a run.
+/// Returns the lines that the migrations wrote, one for each run.
 fn ran(host: &BedHost) -> Vec<String> {
     host.shell(&format!("cat {APP}/data/ran")).lines().map(str::to_owned).collect()
 }
@@ -58,7 +58,7 @@ fn a_migration_runs_once_a_release_while_the_old_one_serves_and_stops_a_release_
     }
     assert_eq!(ran(&host)[2..], ["page bad over page two", "page bad over page two"]);
 
-    // It ended well, the rest did not: the next apply does not run it again.
+    // The migration succeeded and the rest failed: the next apply does not run the migration again.
     work.write("app/html/index.html", "page three\n");
     work.edit("app/compose.yaml", "command: [sleep, infinity]", "command: [sh, -c, exit 1]");
     work.edit("deployment.yaml", "timeout: 30s", "timeout: 5s");
@@ -74,7 +74,7 @@ fn a_migration_runs_once_a_release_while_the_old_one_serves_and_stops_a_release_
     assert_eq!(refused.reasons(), ["application-invalid"]);
     assert!(refused.stdout.contains("nobody") && refused.stdout.contains("base, migrate, web"), "{}", refused.stdout);
 
-    // A service that is taken off the list is one like any other.
+    // A service that is removed from the list is an ordinary service again.
     work.edit("app/compose.yaml", "command: [sh, -c, exit 1]", "command: [sleep, infinity]");
     work.edit("deployment.yaml", "before: [migrate, nobody], ", "");
     work.edit("deployment.yaml", "timeout: 5s", "timeout: 30s");
@@ -83,7 +83,7 @@ fn a_migration_runs_once_a_release_while_the_old_one_serves_and_stops_a_release_
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 }
 
-/// One that never ends is the affair of the run that began it, as long as that lives.
+/// A service that never ends belongs to the run that started it, as long as that run lives.
 #[test]
 fn one_that_never_ends_is_ended_once_its_run_is_gone() {
     let host = BedHost::docker();
@@ -112,7 +112,7 @@ fn one_that_never_ends_is_ended_once_its_run_is_gone() {
     assert!(!host.holds(runs));
     assert!(unlock(&work).stdout.contains("Nobody works on production"));
 
-    // Nor does a destruction wait for it.
+    // A destruction does not wait for it either.
     begin("page three\n").kill();
     let gone = work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--json"]).expect(0);
     assert_eq!(gone.outcome(), "changed");

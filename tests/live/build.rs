@@ -1,11 +1,11 @@
-//! Images that are built on the host from what is sent with the application.
+//! Images that are built on the host from files that are sent with the application.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{STATE, containers};
 use std::fs::File;
 use std::process::Command;
 
-/// A page out of an image that is built from `web`, and a service that runs before it, built from the same.
+/// A page from an image that is built from `web`, and a service that runs before it, built from the same directory.
 const COMPOSE: &str = "services:
   web:
     build: { context: ./web, args: { GREETING: \"$GREETING\" } }
@@ -28,7 +28,7 @@ STOPSIGNAL SIGKILL
 CMD [\"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/www\"]
 ";
 
-/// The application; `variables` go into the manifest.
+/// Returns the application, with `variables` in its manifest.
 fn built(host: &BedHost, variables: &str) -> Work {
     let work = Work::demo(host);
     work.write("app/compose.yaml", COMPOSE);
@@ -68,7 +68,7 @@ fn what_is_built_follows_its_context_and_nothing_else() {
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     assert_eq!(containers(&host), running);
 
-    // A file beside the context builds nothing.
+    // A file next to the context causes no build.
     work.write("app/notes", "of no use\n");
     let run = work.apply().expect(0);
     assert!(run.of("step").iter().all(|step| step["kind"] != "images"), "{}", run.stdout);
@@ -82,23 +82,23 @@ fn what_is_built_follows_its_context_and_nothing_else() {
     assert_eq!(host.page(8080).as_deref(), Some("hi two\n"));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // An argument that a variable gives.
+    // A build argument with the value of a variable.
     work.edit("deployment.yaml", "GREETING: hi", "GREETING: hey");
     work.apply().expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("hey two\n"));
 
-    // Back, with the image of that time.
+    // A rollback uses the image of the previous release.
     work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("hi two\n"));
     let again = work.apply().expect(0);
     assert!(again.of("step").is_empty(), "{}", again.stdout);
 
-    // An image that went is built again, from what was sent with the release.
+    // A missing image is built again from the files that were sent with the release.
     host.shell("rm -rf /opt/deployer/shop--production/web; docker rm -f $(docker ps -aq); docker image rm -f shop--production-web");
     work.apply().expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("hi two\n"));
 
-    // What no kept release runs with goes.
+    // Images that no kept release uses are removed.
     work.edit("deployment.yaml", "    health:", "    keep_releases: 1\n    health:");
     work.write("app/web/page", "three");
     work.apply().expect(0);
@@ -128,7 +128,7 @@ fn a_build_that_fails_stops_nothing() {
     assert_eq!(host.page(8080).as_deref(), Some("hi one\n"));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // One that crashes gives way to the image before.
+    // An image that crashes is replaced by the previous one.
     work.edit("deployment.yaml", "timeout: 30s", "timeout: 5s");
     work.edit("app/web/Dockerfile", "CMD [", "CMD [\"false\", ");
     assert_eq!(work.apply().expect(1).reasons(), ["rolled-back"]);

@@ -1,11 +1,12 @@
-//! What people do on hosts by hand: commands in containers, restarts, a shell; and what the history says of it.
+//! Commands that people run on hosts by hand: commands in containers, restarts, a shell, and their entries in the
+//! history.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
 use crate::scene::{containers, duo};
 use std::io::Write as _;
 use std::process::Stdio;
 
-/// Runs deployer with something on its standard input.
+/// Runs deployer with `input` on its standard input.
 fn fed(work: &Work, arguments: &[&str], input: &[u8]) -> Run {
     let mut command = work.command(arguments);
     let mut child =
@@ -24,7 +25,7 @@ fn exec_restart_ssh_and_the_history_of_it() {
     assert_eq!(work.run(&["restart", "production", "--json"]).expect(1).reasons(), ["command-failed"]);
     work.apply().expect(0);
 
-    // Arguments, output, errors and the exit code pass as they are.
+    // Arguments, output, errors and the exit code pass unchanged.
     let run = work.run(&[
         "exec",
         "production",
@@ -46,14 +47,14 @@ fn exec_restart_ssh_and_the_history_of_it() {
     assert_eq!(run.stdout, "deploy\n");
     let shell = fed(&work, &["ssh", "production"], b"echo $((6 * 7)); exit 5\n").expect(5);
     assert!(shell.stdout.ends_with("\n42\n"), "{shell:?}");
-    // With a terminal, there is one on the host.
+    // With a terminal here, the command gets a terminal on the host.
     let line = format!("{} exec production web -- tty", env!("CARGO_BIN_EXE_deployer"));
     let mut command = std::process::Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(work.directory.path()).stdin(Stdio::null());
     let typed = Work::finish(&mut command).expect(0);
     assert!(typed.stdout.contains("/dev/pts/"), "{typed:?}");
 
-    // A restart is of one service or of all, and ends when they are well.
+    // A restart affects one service or all services, and ends when they are healthy.
     let before = containers(&host);
     let run = work.run(&["restart", "production", "side", "--json"]).expect(0);
     assert_eq!((run.outcome(), run.of("environment")[0]["health"].as_str()), ("changed".to_owned(), Some("healthy")));
@@ -66,7 +67,7 @@ fn exec_restart_ssh_and_the_history_of_it() {
     assert_eq!(work.run(&["restart", "production", "sied", "--json"]).expect(64).reasons(), ["usage"]);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // What was done, the newest first; what failed is named.
+    // The history lists runs with the newest first, and names the failed steps.
     work.edit("app/compose.yaml", "httpd, -f", "nonsense, -f");
     work.apply().expect(1);
     let history = work.run(&["history", "production", "--json"]).expect(0).of("run");
@@ -79,7 +80,7 @@ fn exec_restart_ssh_and_the_history_of_it() {
     let table = work.run(&["history", "--limit", "1"]).expect(0).stdout;
     assert!(table.contains("production services") && table.lines().count() == 2, "{table}");
 
-    // The inventory says what reaches the host.
+    // The inventory contains what is needed to reach the host.
     let text = work.run(&["inventory", "--format", "json"]).expect(0).stdout;
     let inventory: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let variables = &inventory["_meta"]["hostvars"]["production"];

@@ -1,5 +1,5 @@
-//! Secrets with values that are found nowhere else: after everything that deployer does, they are still found nowhere
-//! but where they belong: the release's own 0600 files and the containers they are for.
+//! Secrets with unique values: after every command of deployer, these values are found only in the release's own 0600
+//! files and in the containers that use them.
 
 use crate::bed::{BedHost, DEMO, Run, Work};
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// From the environment, a file, a command; sudo's password; and what they are rotated to.
+/// Values from the environment, a file and a command; sudo's password; and the values after a rotation.
 const CANARIES: [&str; 6] = [
     "canary-env-Zq7",
     "canary-file-Xw3",
@@ -19,11 +19,11 @@ const CANARIES: [&str; 6] = [
     "canary-file-new-Rt8",
 ];
 
-/// Stands in the arguments of a process on either side, so that a watch that sees nothing is found out.
+/// A value in the arguments of a process on either side, which detects a watch that sees nothing.
 const CONTROL: &str = "canary-control-Bn1";
 
-/// Looks at the arguments and environments of all processes that are not in a container, until told to stop. It finds
-/// the values in a file, so that its own arguments hold none.
+/// Watches the arguments and environments of all processes outside of containers until it is stopped. It reads the
+/// values from a file, so that its own arguments contain none.
 const WATCH: &str = r#"own=$(readlink /proc/self/ns/pid)
 while [ -e /run/canaries ]; do
   for process in /proc/[0-9]*; do
@@ -68,7 +68,7 @@ fn application(host: &BedHost) -> Work {
     work
 }
 
-/// Arguments of all processes here, for as long as `on`: no secret is among them.
+/// Collects the arguments of processes on this machine that contain a secret or the control value, as long as `on`.
 fn watch_here(on: &AtomicBool) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     while on.load(Ordering::Relaxed) {
@@ -100,11 +100,11 @@ fn everything_that_is_done(work: &Work) {
         let run = deployer(work, arguments, false);
         assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
     }
-    // Rotation: new values, old ones gone.
+    // A rotation: new values replace the old ones.
     work.write("file", format!("{}\n", CANARIES[5]));
     deployer(work, &["plan", "--json"], true).expect(0);
     assert_eq!(deployer(work, &["apply", "--json"], true).expect(0).outcome(), "changed");
-    // A service that says everything it knows, and fails.
+    // A service that prints everything it knows, and fails.
     let good = work.read("app/compose.yaml");
     work.edit(
         "app/compose.yaml",
@@ -158,8 +158,8 @@ fn a_secret_is_found_only_where_it_belongs() {
         host.shell("stat -c %a /opt/deployer/shop--production/.env /var/lib/deployer").split_whitespace().next(),
         Some("600")
     );
-    // The engine itself hands a health check's process, environment included, to its runtime in a file that only root
-    // may read and that lives for a moment.
+    // The engine passes the environment of a health check's process to its runtime in a short-lived file that only root
+    // may read.
     let left_out = "--exclude='runc-process*'";
     for path in ["/tmp", "/home/deploy", "/root", "/run/user"] {
         let found = host.shell(&format!("grep -arlFf /run/canaries-kept {left_out} {path} 2>/dev/null || true"));

@@ -1,5 +1,5 @@
-//! The pipelines of `examples/ci/`, their steps run as they stand with what such runners set, against a bed host and
-//! stand-ins for the services' APIs. Never a copy of a step: what is run is read from the examples.
+//! The pipelines of `examples/ci/`: their steps run unchanged, with the variables that such runners set, against a bed
+//! host and stand-ins for the services' APIs. The steps are read from the examples, not copied.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
 use serde_json::Value;
@@ -17,7 +17,7 @@ fn example(text: &str) -> Value {
     serde_saphyr::from_str(text).expect("YAML")
 }
 
-/// A repository with the usual application, a secret among its variables, and the key as a secret.
+/// Makes a repository with the usual application, a secret among its variables, and the key as a secret.
 fn shop(host: &BedHost) -> Work {
     let work = Work::demo(host);
     work.edit(
@@ -48,7 +48,7 @@ fn commit(work: &Work) -> String {
     git(work, &["rev-parse", "HEAD"])
 }
 
-/// A shell as a runner starts it: its own environment, deployer and the stand-ins on the path.
+/// Returns a shell as a runner starts it: with a clean environment, and with deployer and the stand-ins on the path.
 fn shell(work: &Work, script: &str, options: &str) -> Command {
     work.write("step.sh", script);
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_deployer")).parent().expect("a directory");
@@ -65,16 +65,16 @@ fn shell(work: &Work, script: &str, options: &str) -> Command {
     command
 }
 
-/// A job of the workflow, run step by step.
+/// A job of the workflow, which is run step by step.
 struct GitHub<'a> {
     work: &'a Work,
     job: Value,
     workflow_env: Value,
-    /// What expressions stand for.
+    /// Values of expressions.
     known: BTreeMap<&'static str, String>,
 }
 
-/// What one step did; `None` where its condition kept it from running.
+/// The results of steps by name; `None` for a step that its condition skipped.
 type Steps = BTreeMap<String, Option<Run>>;
 
 impl GitHub<'_> {
@@ -96,7 +96,7 @@ impl GitHub<'_> {
         met && (always || !failed)
     }
 
-    /// Runs what has a `run:`; `before` sees each step's name first.
+    /// Runs the steps that have a `run:`, and calls `before` with each step's name first.
     fn run(&self, before: &dyn Fn(&str)) -> Steps {
         let (mut steps, mut failed, mut outputs) = (Steps::new(), false, String::new());
         for step in self.job["steps"].as_array().expect("steps") {
@@ -143,7 +143,7 @@ fn github<'a>(work: &'a Work, job: &str, fork: bool, base: &str) -> GitHub<'a> {
     GitHub { work, job: workflow["jobs"][job].clone(), workflow_env: workflow["env"].clone(), known }
 }
 
-/// A `gh` whose comments are files in `gh/`; filters are those of jq.
+/// A `gh` whose comments are files in `gh/`, and whose filters are jq filters.
 const GH: &str = r#"#!/bin/sh
 set -eu
 [ "$1" = api ] && [ -n "$GH_TOKEN" ]
@@ -172,12 +172,12 @@ case "$method $path" in
 esac
 "#;
 
-/// Every step's exit code, in the order of their names.
+/// Returns every step's exit code, in the order of the names.
 fn codes(steps: &Steps) -> Vec<(&str, Option<i32>)> {
     steps.iter().map(|(name, run)| (name.as_str(), run.as_ref().map(|run| run.code))).collect()
 }
 
-/// No secret but in a mask.
+/// Asserts that secrets occur only in masks.
 fn discreet(work: &Work, steps: &Steps) {
     for run in steps.values().flatten() {
         assert!(!run.stdout.contains(TOKEN), "{}", run.stdout);
@@ -195,7 +195,7 @@ fn the_workflow_of_the_example_plans_comments_and_applies() {
     let work = shop(&host);
     work.write("bin/gh", GH);
     std::fs::set_permissions(work.path("bin/gh"), PermissionsExt::from_mode(0o755)).expect("a mode");
-    // A comment of another person's is not taken for ours.
+    // Another person's comment is not taken for deployer's.
     work.write("gh/1", "<!-- deployer-plan shop -->\nnot ours\n");
     let base = git(&work, &["rev-parse", "HEAD"]);
     let nothing = |_: &str| {};
@@ -231,7 +231,7 @@ fn the_workflow_of_the_example_plans_comments_and_applies() {
     assert!(compared.stdout.contains("::notice file=deployment.yaml,line="), "{}", compared.stdout);
     assert!(work.read("summary").contains("+page two"));
 
-    // On main: exactly that plan; once more there is nothing to do.
+    // On main, exactly that plan is applied. The second run has nothing to do.
     let steps = github(&work, "apply", false, &head).run(&nothing);
     assert_eq!(
         codes(&steps),
@@ -259,7 +259,7 @@ fn the_workflow_of_the_example_plans_comments_and_applies() {
     assert!(refused.stderr.contains("::error title=production::The saved plan is stale: html/more.html on the host"));
     assert_eq!(host.page(8080).as_deref(), Some("page two\n"));
 
-    // A mistake is annotated at its place, and no plan is made of it.
+    // An error in the manifest is annotated at its line, and no plan is made.
     work.edit("deployment.yaml", "    health:", "    healt:");
     std::fs::remove_file(work.path("plan.md")).expect("removed");
     let steps = github(&work, "plan", false, &base).run(&nothing);
@@ -340,7 +340,7 @@ fn the_pipeline_of_the_example_plans_comments_and_applies() {
     let job = |name: &str, token: &str| {
         let lines = [&pipeline["default"]["before_script"], &pipeline[name]["script"]];
         let lines = lines.into_iter().filter_map(Value::as_array).flatten().map(|line| line.as_str().expect("text"));
-        // As the runner's shell executor does: one shell for all lines.
+        // Like the runner's shell executor: one shell for all lines.
         let script = lines.collect::<Vec<_>>().join("\n");
         let mut command = shell(&work, &format!("set -eo pipefail\n{script}\n"), "-e");
         let key = std::fs::read_to_string(bed_value("BED_KEY")).expect("a key");
@@ -367,7 +367,7 @@ fn the_pipeline_of_the_example_plans_comments_and_applies() {
         assert!(!text.contains(TOKEN), "{text}");
     }
 
-    // A plan that fails says so in its note, and in its exit code.
+    // A failed plan is reported in its note and by its exit code.
     host.fault("sshd-stop", &[]);
     assert_eq!(job("plan", TOKEN).code, 7);
     assert!(note(1).contains("connection-refused"), "{}", note(1));

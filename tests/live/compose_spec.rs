@@ -1,4 +1,5 @@
-//! The Compose specification: what `docker compose` accepts is accepted, what it rejects is rejected in time.
+//! The Compose specification: everything that `docker compose` accepts is accepted, and everything that it rejects is
+//! rejected before any change.
 
 use crate::bed::{BedHost, Work, image};
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ fn cases(folder: &str) -> Vec<PathBuf> {
     cases
 }
 
-/// What this host's Compose says to each directory: those it accepts.
+/// Returns the cases that this host's Compose accepts.
 fn accepted(host: &BedHost, cases: &[PathBuf]) -> BTreeSet<PathBuf> {
     let script = "cd /tmp/spec && f= && for n in compose.yaml compose.yml docker-compose.yml docker-compose.yaml compose.override.yaml; do \
                   [ ! -e $n ] || f=\"$f -f $n\"; done && env -i PATH=\"$PATH\" HOME=/root docker compose -p x --project-directory . $f config -q";
@@ -67,14 +68,14 @@ fn what_compose_accepts_passes_check_and_what_it_rejects_stops_nothing() {
     assert_eq!(host.shell("docker inspect -f '{{.State.StartedAt}}' $(docker ps -q)"), started);
 }
 
-/// Service and id of every container.
+/// Returns the service and id of every container.
 fn containers(host: &BedHost) -> BTreeSet<String> {
     let format = "{{index .Config.Labels \"com.docker.compose.service\"}} {{.Id}}";
     let text = host.shell(&format!("docker inspect -f '{format}' $(docker ps -aq)"));
     text.lines().map(str::to_owned).collect()
 }
 
-/// Applies, and names the services whose containers are others than before.
+/// Applies, and returns the services whose containers were replaced.
 fn replaced(host: &BedHost, work: &Work) -> Vec<String> {
     let before = containers(host);
     work.apply().expect(0);
@@ -160,7 +161,7 @@ fn exactly_the_services_that_read_what_changed_are_replaced() {
     assert_eq!(inside("inline", "cat /inline").trim(), "a=2");
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // One that ran when its release converged and ended since is drift, however well it ended.
+    // A service that ran when its release converged and has ended since is drift, even with exit code 0.
     host.shell("docker stop -t 0 $(docker ps -q --filter label=com.docker.compose.service=base)");
     assert_eq!(work.run(&["plan", "--json"]).of("plan")[0]["summary"]["update"], 1);
     assert_eq!(work.apply().expect(0).outcome(), "changed");

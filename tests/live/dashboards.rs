@@ -1,4 +1,4 @@
-//! Grafana's dashboards of the tracker stack: Prometheus has an answer to all they ask. Never starts Grafana.
+//! Grafana's dashboards of the tracker stack: Prometheus answers every query of them. Does not start Grafana.
 
 use crate::bed::BedHost;
 use serde_json::Value;
@@ -10,14 +10,14 @@ const DASHBOARDS: [(&str, &str); 2] = [
     ("metrics.json", include_str!("../../templates/tracker/grafana/dashboards/metrics.json")),
 ];
 
-/// One `expr` and where it stands.
+/// An `expr` and its place.
 struct Query {
     dashboard: &'static str,
     panel: String,
     expr: String,
 }
 
-/// Asks the host's Prometheus every query of both dashboards, for up to 60 seconds: rates need two scrapes.
+/// Sends every query of both dashboards to the host's Prometheus, for up to 60 seconds: rates need two scrapes.
 pub fn every_query_returns_data(host: &BedHost) {
     let until = Instant::now() + Duration::from_mins(1);
     let mut open = queries();
@@ -37,7 +37,7 @@ pub fn every_query_returns_data(host: &BedHost) {
     panic!("queries without data:\n{}", lines.join("\n"));
 }
 
-/// Every query of both dashboards.
+/// Returns every query of both dashboards.
 fn queries() -> Vec<Query> {
     let mut queries = Vec::new();
     for (dashboard, text) in DASHBOARDS {
@@ -55,17 +55,18 @@ fn queries() -> Vec<Query> {
     queries
 }
 
-/// What is not there before it happens: counters begin with their first event, and the stand-in knows no times.
+/// Metrics that do not exist at first: counters begin with their first event, and the stand-in has no times.
 const RARE: [&str; 6] =
     ["_errors_total", "_aborted_total", "_banned_total", "_downloads_total", "_processing_time_ns", "result=\"error\""];
 
-/// The query as it is asked here: with a range, and without its fallback, which would answer for a name that nobody has.
+/// Returns the query as it is sent: with a range, and without its fallback, which would hide a name that does not
+/// exist.
 fn asked(expr: &str) -> String {
     let expr = expr.replace("$__rate_interval", "1m");
     if RARE.iter().any(|rare| expr.contains(rare)) { expr } else { expr.replace(" or vector(0)", "") }
 }
 
-/// Whether each query has at least one sample, asked in one session.
+/// Sends all queries in one session, and returns true for each query with at least one sample.
 fn ask(host: &BedHost, queries: &[Query]) -> Vec<bool> {
     let mut script = String::new();
     for Query { expr, .. } in queries {
@@ -79,7 +80,7 @@ fn ask(host: &BedHost, queries: &[Query]) -> Vec<bool> {
         let answer: Value = serde_json::from_str(line).unwrap_or_default();
         answer["data"]["result"].as_array().is_some_and(|samples| !samples.is_empty())
     };
-    // One that Prometheus did not answer leaves an empty line: then all are asked again.
+    // A query without an answer leaves an empty line, and then all queries are sent again.
     let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.len() == queries.len() { lines.into_iter().map(answered).collect() } else { vec![false; queries.len()] }
 }

@@ -1,9 +1,9 @@
-//! Several environments: what one depends on comes first and is included, and its failure is the cause.
+//! Several environments: a dependency comes first and is included, and its failure is reported as the cause.
 
 use crate::bed::{BedHost, Run, Work, image};
 use crate::scene::{containers, entry, several, steps};
 
-/// Where in a run a step of an environment was in a state.
+/// Returns the position of the event at which a step of an environment reached a state.
 fn position(run: &Run, environment: &str, kind: &str, state: &str) -> Option<usize> {
     run.of("step")
         .iter()
@@ -28,7 +28,7 @@ fn a_dependency_comes_first_and_is_included() {
     assert_eq!((host.page(8080).as_deref(), host.page(8081).as_deref()), (Some("base\n"), Some("web\n")));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // Only the dependency changed: only it is worked on, and what depends on it is left in peace.
+    // Only the dependency changed: only it is applied, and the environment that depends on it is not touched.
     let before = host.shell("docker inspect -f '{{.State.StartedAt}}' shop--web-web-1");
     work.write("base/html/index.html", "base two\n");
     let run = work.run(&["apply", "web", "--json"]).expect(0);
@@ -96,7 +96,7 @@ fn an_image_that_another_environment_needs_stays() {
     work.apply().expect(0);
     host.shell("docker rm -f shop--two-web-1");
 
-    // One lets its release go, three is taken off the host.
+    // `one` gives up its release, and `three` is removed from the host.
     work.edit("one/compose.yaml", "demo:1", "demo:2");
     let text = work.read("deployment.yaml").replacen("\"demo:1\": ./demo.tar", "\"demo:2\": ./demo-2.tar", 1);
     work.write("deployment.yaml", text);
@@ -108,7 +108,7 @@ fn an_image_that_another_environment_needs_stays() {
     assert!(steps(&run).iter().all(|step| step["kind"] != "images"), "{}", run.stdout);
     assert_eq!(host.page(8081).as_deref(), Some("two\n"));
 
-    // Without another environment that needs it, the next release of the first one removes the image.
+    // When no other environment needs it, the next release of the first one removes the image.
     work.run(&["destroy", "two", "--allow-destroy", "two", "--json"]).expect(0);
     work.write("one/html/index.html", "one more\n");
     work.run(&["apply", "one", "--json"]).expect(0);

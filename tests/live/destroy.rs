@@ -1,4 +1,4 @@
-//! Tearing down: by name and with consent, exactly what we put there, and not coming back by itself.
+//! Destroying: by name and with consent, it removes exactly what deployer placed, and nothing comes back by itself.
 
 use crate::bed::{BedHost, Work, image};
 use crate::scene::{APP, STATE, containers, everything};

@@ -1,9 +1,10 @@
-//! Edits of the host by hand: seen as drift, corrected, nothing else touched.
+//! Edits of the host by hand: they are detected as drift and corrected, and nothing else is touched.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, STATE, change, containers, duo, summary};
 
-/// Breaks a converged host by `hand`, sees the plan name it, applies, sees it mended and the other service at peace.
+/// Breaks a converged host by `hand`, and asserts that the plan names the drift, the apply corrects it, and the other
+/// service is not touched.
 #[track_caller]
 fn corrected(host: &BedHost, work: &Work, hand: &str, planned: &[&str]) {
     let before = containers(host);
@@ -115,13 +116,13 @@ fn what_is_left_to_the_host_stays_and_what_is_asked_for_comes() {
     assert_eq!((apply.outcome().as_str(), apply.of("warning").len()), ("converged", 2));
     assert_eq!(host.page(8081).as_deref(), Some("hacked\n"));
 
-    // Another release is asked for; the engine still only drifted.
+    // Another release is wanted. The engine still only drifted.
     work.write("app/html/index.html", "page two\n");
     assert_eq!(work.apply().expect(0).outcome(), "changed");
     assert_eq!(host.page(8081).as_deref(), Some("side one\n"));
     assert!(!host.holds("systemctl -q is-enabled docker.service"));
 
-    // The owner's own page stays, also when another release comes; everything else is put right.
+    // The owner's own page stays, even with another release. Everything else is corrected.
     let ignore = "    drift: { ignore: [ { fact: \"files:side/*\", reason: the owner's } ] }\n";
     work.manifest(&host, ignore);
     assert_eq!(work.apply().expect(0).outcome(), "changed");

@@ -1,4 +1,4 @@
-//! Edits of the application and of the manifest: exactly what changed is changed on the host.
+//! Edits of the application and of the manifest: exactly the same changes happen on the host.
 
 use crate::bed::BedHost;
 use crate::scene::{APP, DUO, change, containers, duo, everything, summary};

@@ -1,4 +1,4 @@
-//! The engine room against Docker's own apt repository: a local one, laid out and signed as Docker's, made of Debian's
+//! The engine resource with Docker's own apt repository: a local copy of its layout and signature, made of Debian's
 //! packages under Docker's names.
 
 use crate::bed::{BedHost, Work, bed, bed_value};
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 const RECIPE: &str = include_str!("repository.sh");
 
-/// The repository's directory in the bed's cache, made now if it is not there.
+/// Returns the repository's directory in the bed's cache, and makes it if it does not exist.
 fn repository() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(make_repository)
@@ -40,7 +40,7 @@ fn make_repository() -> PathBuf {
     directory
 }
 
-/// Serves a directory to the hosts of the bed for as long as the tests run; where.
+/// Serves a directory to the hosts of the bed while the tests run, and returns its URL.
 fn serve(directory: &Path, host: &BedHost) -> String {
     let (net, _) = host.ipv4.rsplit_once('.').expect("an IPv4 address");
     let listener = TcpListener::bind((format!("{net}.1"), 0)).expect("the bridge's address");
@@ -98,7 +98,7 @@ fn dockers_own_repository_is_trusted_by_its_key_alone() {
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // Good enough, so left alone, wherever another would come from.
+    // The engine meets the minimum, so it is left unchanged, whichever source is configured.
     let installed = host.shell("wc -l < /var/log/dpkg.log");
     for other in ["source: distribution", "minimum: \"26.0\"", "install: false"] {
         wish(&work, &host, other);
@@ -127,7 +127,7 @@ fn an_engine_of_the_owner_is_not_removed_for_dockers() {
     assert!(host.holds("docker version"));
     assert!(host.shell("dpkg-query -W -f '${Status}' docker.io").contains("ok installed"));
 
-    // The same host with its own engine is good enough for less.
+    // On the same host, the installed engine meets a lower minimum.
     wish(&work, &host, "minimum: \"24.0\"");
     assert_eq!(work.apply().expect(0).outcome(), "changed");
     assert!(bed(&["hosts"]).contains(&host.name));

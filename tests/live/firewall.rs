@@ -1,17 +1,18 @@
-//! The firewall, looked at from a second host: what is wanted can be reached, nothing else, and never is the host cut
-//! off for good.
+//! The firewall, tested from a second host: wanted ports can be reached, nothing else, and the host is never cut off
+//! for good.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{change, entry, several, steps, summary};
 use std::time::{Duration, Instant};
 
-/// Sockets of the owner: 9000 and 9001 on every address, also after a reboot.
+/// Sockets of the owner: 9000 and 9001 on every address, even after a reboot.
 const STRAY: &str = "printf '[Socket]\\nListenStream=9000\\nListenStream=9001\\nBindIPv6Only=both\\n[Install]\\nWantedBy=sockets.target\\n' \
     >/etc/systemd/system/stray.socket
     printf '[Service]\\nExecStart=sleep infinity\\n' >/etc/systemd/system/stray.service
     systemctl daemon-reload; systemctl enable -q --now stray.socket";
 
-/// Whether `from` (this machine where none) opens a TCP connection to a port, over IPv4 and over IPv6.
+/// Tries to open a TCP connection from `from` (this machine if `None`) to each port, and returns the results over IPv4
+/// and over IPv6.
 fn reaches<const N: usize>(from: Option<&BedHost>, to: &BedHost, ports: [u16; N]) -> [(bool, bool); N] {
     let tries = ports.iter().flat_map(|port| [&to.ipv4, &to.ipv6].map(|address| (address, port)));
     let one = |(address, port)| {
@@ -87,7 +88,7 @@ fn only_what_is_wanted_can_be_reached_from_a_second_host() {
     only_what_is_wanted(&peer, &host);
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // A new port is open before the new release runs, the old one closes once it does.
+    // A new port opens before the new release runs, and the old port closes after it runs.
     work.edit("app/compose.yaml", "8080:8080", "8081:8080");
     work.edit("deployment.yaml", "port: 8080", "port: 8081");
     assert!(summary(&work.apply().expect(0)).contains(&"firewall update follows files".to_owned()));
@@ -147,7 +148,7 @@ fn two_projects_share_one_firewall_without_blocking_each_other() {
 #[test]
 fn rules_that_cut_us_off_are_undone() {
     let host = BedHost::docker();
-    // SSH comes in by a port that is not sshd's.
+    // SSH enters by a port other than sshd's.
     host.shell(
         "printf '[Socket]\\nListenStream=2222\\nBindIPv6Only=both\\n[Install]\\nWantedBy=sockets.target\\n' >/etc/systemd/system/door.socket
          printf '[Service]\\nExecStart=/usr/lib/systemd/systemd-socket-proxyd 127.0.0.1:22\\n' >/etc/systemd/system/door.service
@@ -185,8 +186,8 @@ fn rules_that_cut_us_off_are_undone() {
     let failed = &status.of("environment")[0]["failed"];
     assert_eq!((&failed["kind"], &failed["reason"]), (&"firewall".into(), &"rolled-back".into()));
 
-    // A runner that dies before its proof, on a host that loses power before its watchdog acts: it starts with the
-    // rules that were proven, none, and the next run clears up what was not.
+    // A runner that dies before it confirms the rules, on a host that loses power before its watchdog acts: the host
+    // starts with the confirmed rules (none), and the next run cleans up the unconfirmed ones.
     let mut apply =
         work.command(&["apply", "--json"]).stdout(std::process::Stdio::null()).spawn().expect("deployer starts");
     while reaches(None, &host, [2222])[0].0 {
@@ -231,7 +232,8 @@ fn an_active_ufw_or_firewalld_is_used_and_its_owners_rules_stay() {
     assert_eq!(summary(&work.apply().expect(0)), ["firewall update drifted"]);
     assert!(host.shell("ufw show added").contains("ufw allow 8080/tcp\n"));
 
-    // Its owner turns it off: our own table takes over, and what we added there goes; and back.
+    // The owner turns ufw off: deployer's own table replaces it, and deployer's rules in ufw are removed. Then the way
+    // back.
     host.shell("ufw --force disable");
     work.apply().expect(0);
     assert_eq!(host.shell("ufw show added"), owners);
@@ -246,7 +248,7 @@ fn an_active_ufw_or_firewalld_is_used_and_its_owners_rules_stay() {
     assert_eq!(host.shell("ufw show added"), owners);
     assert!(host.shell("ufw status").starts_with("Status: active"));
 
-    // The same with firewalld in its place.
+    // The same with firewalld instead of ufw.
     host.shell(
         "ufw --force disable; apt-get purge -y -qq ufw >/dev/null 2>&1; apt-get install -y -qq firewalld >/dev/null 2>&1
          systemctl start firewalld; firewall-cmd -q --permanent --add-port=9000/tcp; firewall-cmd -q --add-port=9000/tcp",

@@ -3,10 +3,10 @@
 use crate::bed::{BedHost, Work, image};
 use std::fmt::Write as _;
 
-/// Made by anything that executes a value, on the host or here.
+/// A file that any execution of a value creates, on the host or on this machine.
 const CANARY: &str = "/tmp/pwned-by-deployer";
 
-/// Values that some layer between the manifest and a container's environment might take for something else.
+/// Returns values that some layer between the manifest and a container's environment might misread.
 fn values() -> Vec<String> {
     let touch = format!("touch {CANARY}");
     let mut values: Vec<String> = [
@@ -62,7 +62,7 @@ fn values() -> Vec<String> {
     values
 }
 
-/// Names of files: as hostile as a file system and Docker's mounts allow.
+/// Names of files, as hostile as a file system and Docker's mounts allow.
 const NAMES: [&str; 16] = [
     "-",
     "-rf",
@@ -86,7 +86,8 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("JSON").replace('\u{7f}', "\\u007f")
 }
 
-/// A service whose environment and mounts are the values and the names; a page that holds one of the values.
+/// Makes a service whose environment and mounts are the values and the names, with a page that contains one of the
+/// values.
 fn hostile(host: &BedHost) -> Work {
     let work = Work::empty();
     let touch = format!("$(touch {CANARY})");
@@ -169,7 +170,7 @@ fn hostile_values_arrive_unharmed_and_are_never_executed() {
     assert!(!tests.stdout.contains("\"passed\":false,\"gate\":true"), "{tests:?}");
     nothing_was_executed(&host, &work);
 
-    // A change of a file is seen under each of its names, and shown.
+    // A change of a file is detected under each of its names, and shown.
     for (index, name) in NAMES.iter().enumerate() {
         work.write(&format!("app/files/{name}"), format!("changed {index}"));
     }

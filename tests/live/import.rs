@@ -1,5 +1,5 @@
-//! A running installation of the predecessor is taken over in place: its data stays, its containers become ours. Then
-//! root's password at its database is changed.
+//! A running installation of the predecessor is taken over in place: its data stays, and its containers become
+//! deployer's. Then root's password at its database is changed.
 
 use crate::backup::{list, serves};
 use crate::bed::{BedHost, Work, bed_value};
@@ -8,7 +8,7 @@ use crate::stack::{load_images, run};
 
 const SECRETS: [&str; 2] = ["token", "p@ss"];
 
-/// As the predecessor lays it out.
+/// The predecessor's Compose file.
 const COMPOSE: &str = r#"services:
   tracker:
     image: torrust/tracker:develop
@@ -60,7 +60,7 @@ const OLD: &str = r#"{
   }
 }"#;
 
-/// The predecessor's installation, running, with a torrent on its list.
+/// Installs and starts the predecessor's stack, with a torrent on its list.
 fn installed(host: &BedHost) {
     load_images(host, &["tracker", "mysql"]);
     host.shell("docker tag torrust/tracker:3.0.0 torrust/tracker:develop");
@@ -107,7 +107,7 @@ fn a_running_installation_of_the_predecessor_is_taken_over_with_its_data() {
     assert_eq!(again.outcome(), "converged", "{}", again.stdout);
     deployer(&["test", "--json"], "old-root").expect(0);
 
-    // Another password of root is put in force, and the tracker goes on.
+    // Root gets another password, and the tracker continues to run.
     deployer(&["apply", "--json"], "new 'root\"\\").expect(0);
     assert!(serves(&host));
     let ask = |password: &str| {

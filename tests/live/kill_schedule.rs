@@ -1,4 +1,4 @@
-//! A sample of the kill schedule. Never looks at hosts itself: the script does, and says what it found.
+//! A sample of the kill schedule. The script inspects the hosts and prints its findings.
 
 use std::process::{Command, Stdio};
 

@@ -1,12 +1,13 @@
-//! One owner at a time: whoever comes second waits or is told who works there, whoever died lets go, and whoever comes
-//! late is refused.
+//! One owner at a time: a second run waits or shows the owner, a dead run loses its lease, and a late run is
+//! refused.
 
 use crate::bed::{Run, Work};
 use crate::scene::containers;
 use crate::trouble::Point::{Began, Waiting};
 use crate::trouble::{Underway, finished, running, write_page};
 
-/// The same application and manifest in another directory, with a store of its own: another runner.
+/// Returns a copy of the application and manifest in another directory with its own store, which simulates another
+/// runner.
 fn another(work: &Work) -> Work {
     let other = Work::empty();
     for file in ["deployment.yaml", "app/compose.yaml", "app/html/index.html"] {
@@ -34,7 +35,8 @@ fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
     first.end().expect(0);
     assert_eq!(other.apply().expect(0).outcome(), "converged");
 
-    // Past the lease, while it waits for its services: the second takes over, the first is refused.
+    // The lease expires while the first run waits for its services: the second run takes over, and the first is
+    // refused.
     work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
     let mut first = Underway::apply(&work);
     assert!(first.reach(Waiting));
@@ -50,7 +52,7 @@ fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
     assert_eq!(containers(&host), serving);
     finished(&host, &other, "page two");
 
-    // Both at once, each for its own page: they take turns, and the host is as one of them wants it.
+    // Both run at once, each with its own page: they take turns, and the host matches one of them.
     work.write("app/compose.yaml", other.read("app/compose.yaml"));
     write_page(&work, "page of one");
     write_page(&other, "page of the other");
@@ -102,7 +104,7 @@ fn a_lease_can_be_taken_away() {
     finished(&host, &other, "page two");
 }
 
-/// deployer of a runner whose clock is an hour behind.
+/// Runs deployer on a runner whose clock is an hour behind.
 fn behind(work: &Work, arguments: &[&str]) -> Run {
     let mut command = std::process::Command::new("faketime");
     command
@@ -126,7 +128,7 @@ fn runners_whose_clocks_are_an_hour_apart_agree() {
     assert_eq!(behind(&other, &["apply", "--json"]).expect(0).outcome(), "changed");
     finished(&host, &other, "page two");
 
-    // The release before is the one that the host had before, whatever its name says of the time.
+    // The host's own order decides which release is the previous one, not the time in its name.
     work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     write_page(&work, "page three");

@@ -1,4 +1,4 @@
-//! The lifecycle commands, in any order: each goes as far as its name says and never back.
+//! The lifecycle commands in any order: each moves forward to the stage of its name, and never back.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
 use crate::scene::{APP, containers, everything, traffic};
@@ -58,7 +58,7 @@ fn apply_stops_at_the_stage_it_is_told_and_edits_may_come_between() {
     assert_eq!(stage(&work), "released");
     assert_eq!(host.shell("docker ps -aq"), "");
 
-    // What was staged and never ran is replaced; nothing of it is left behind.
+    // A release that was staged and never ran is replaced, and nothing of it is left behind.
     work.write("app/html/second.html", "never live\n");
     assert_eq!(to("released"), "changed");
     std::fs::remove_file(work.path("app/html/second.html")).expect("removed");
@@ -69,7 +69,7 @@ fn apply_stops_at_the_stage_it_is_told_and_edits_may_come_between() {
     assert_eq!(to("provisioned"), "converged");
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // Back to what runs already: what waits on the host is dropped.
+    // The manifest changes back to the running release: the staged release is dropped.
     work.write("app/html/index.html", "page three\n");
     assert_eq!(to("released"), "changed");
     work.write("app/html/index.html", "page two\n");
@@ -140,7 +140,7 @@ fn register_checks_the_key_and_marks_the_host() {
     assert_eq!(add(&work, &host, "register", &["--host-key", &pin]).expect(0).outcome(), "changed");
     let text = work.read("deployment.yaml");
     assert!(text.starts_with(MANIFEST) && text.contains(&pin), "{text}");
-    // Docker was there before: what the host has counts, not what we did.
+    // Docker was installed before: the stage depends on the state of the host, not on deployer's actions.
     assert_eq!(second(&work)["stage"], "configured");
     assert!(host.holds("[ -s /var/lib/deployer/shop--second/marker.json ]"));
     assert_eq!(containers(&host).len(), 0);

@@ -1,4 +1,4 @@
-//! The commands that look: what they show is so, and they change nothing.
+//! Commands that only read: their output is correct, and they change nothing.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{change, everything, steps, summary};
@@ -104,7 +104,7 @@ fn offline_needs_neither_host_nor_secrets() {
     assert_eq!(change(&plan, "html/index.html")["diff"], json!(null));
     assert!(plan.of("plan")[0]["observed_seconds_ago"].is_u64());
 
-    // A host that does not answer is part of a status, and the end of a plan.
+    // A host that does not answer is part of a status, and fails a plan.
     let line = work.run(&["status", "--json"]).expect(0).of("environment")[0].clone();
     assert!(line["unreachable"].as_str().is_some_and(|why| why.contains("refuse")), "{line}");
     assert_eq!(line["stage"], "running");

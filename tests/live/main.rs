@@ -1,5 +1,5 @@
-//! Tests on real hosts of the test bed: `tests/bed` must be up. Built only where it is named, so that
-//! none is ever skipped and counted as passed.
+//! Tests on real hosts of the test bed: `tests/bed` must be up. They are built only if they are named, so that none is
+//! ever skipped and counted as passed.
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 

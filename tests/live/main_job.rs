@@ -1,4 +1,4 @@
-//! The main job: from bare to running, then nothing to do, from wherever it is asked.
+//! The main task: from a bare host to a running application, then nothing to do, whichever runner asks.
 
 use crate::bed::{BedHost, Work, bed_value};
 use crate::scene::{containers, everything, traffic};
@@ -33,7 +33,7 @@ fn a_converged_host_costs_one_connection_and_two_commands_at_most() {
     assert_eq!(containers(&host), before);
 }
 
-/// The usual application with a secret in its environment and a rendered file.
+/// Makes the usual application with a secret in its environment and a rendered file.
 fn with_secret(host: &BedHost) -> Work {
     let work = Work::demo(host);
     work.edit(
@@ -78,7 +78,7 @@ fn a_lost_store_and_another_copy_of_the_manifest_change_nothing_secrets_included
     assert_eq!(other.expect(0).outcome(), "planned");
 }
 
-/// The same where root's home directory, in which ssh looks, is that of the test: for this process alone.
+/// Applies with root's home directory, in which ssh searches, replaced by the test's, for this process only.
 fn at_home(work: &Work) -> crate::bed::Run {
     let users = std::fs::read_to_string("/etc/passwd").expect("users");
     let home = format!(":{}:", work.path("home").display());

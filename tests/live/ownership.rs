@@ -1,5 +1,5 @@
-//! What is whose: another's directory is refused, data of the application is never drift, seeds belong to the
-//! host once they were sent.
+//! Ownership: another owner's directory is refused, data of the application is never drift, and seeds belong to the
+//! host after they were sent.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, containers, everything, summary};
@@ -25,21 +25,21 @@ fn a_directory_of_another_project_or_environment_is_refused_unless_taken_over() 
     }
     assert_eq!(everything(&host) + &host.shell("find /srv/shop -printf '%p %T@\\n'"), before);
 
-    // The owner's containers hold the port: taken over are the directory and, by its name, the stack.
+    // The owner's containers hold the port. The new owner takes over the directory and, by its name, the stack.
     work.edit("deployment.yaml", "host_directory: /srv/shop,", "host_directory: /srv/shop, project: shop--production,");
     assert_eq!(work.run(&["apply", "--take-over", "--json"]).expect(0).outcome(), "changed");
     assert!(host.shell("cat /var/lib/deployer/directories/*").contains("staging"));
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // Now it is the first owner's turn to be refused.
+    // Now the first owner is refused.
     work.write("deployment.yaml", text.replace("./app,", "./app, files: [compose.yaml],"));
     work.write("app/html/index.html", "page two\n");
     assert_eq!(work.apply().expect(6).reasons(), ["marker-mismatch"]);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
 }
 
-/// The usual application, which writes below its directory and into a volume.
+/// Makes the usual application, which writes below its directory and into a volume.
 fn with_data(host: &BedHost) -> Work {
     let work = Work::demo(host);
     work.edit(
@@ -108,13 +108,13 @@ fn seeds_are_sent_once_and_then_the_hosts() {
     assert_eq!(host.page(8080).as_deref(), Some("page two\n"));
     assert_eq!(host.shell(&format!("cat {APP}/data/first; ls {APP}/data")), "edited\nfirst\n");
 
-    // A seed that leaves the application stays on the host.
+    // A seed that is removed from the application stays on the host.
     std::fs::remove_file(work.path("app/data/second")).expect("removed");
     work.edit("deployment.yaml", "seed: [\"data/**\"],", "seed: [\"data/*\"],");
     work.apply().expect(0);
     assert!(host.holds(&format!("[ -e {APP}/data/first ]")));
 
-    // So does one of an environment that is taken off its host; data goes only where somebody says so.
+    // A seed of an environment that is removed from its host stays, too. Data is deleted only on request.
     work.run(&["destroy", "production", "--allow-destroy", "production", "--json"]).expect(0);
     assert_eq!(
         host.shell(&format!("cat {APP}/data/first; ls -R {APP}")),

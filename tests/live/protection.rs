@@ -1,5 +1,5 @@
-//! Destruction needs consent by name, protection outlives the entry it stood in, and what left the manifest is left as
-//! it is until somebody names it; a new name moves nothing.
+//! Destruction needs consent by name, and protection stays in force after its entry is removed. An environment that was
+//! removed from the manifest is left unchanged until somebody names it. A new name moves nothing.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{containers, entry, several};
@@ -19,7 +19,7 @@ fn what_is_protected_stays_whoever_asks_until_the_manifest_lifts_it() {
     assert_eq!(destroy().expect(6).reasons(), REFUSED);
     assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["protected"], true);
 
-    // Declared as destroyed, or no longer said: the host and the store remember.
+    // The entry wants the stage destroyed, or no longer sets `protect`: the host and the store keep the protection.
     manifest("    protect: true\n    stage: destroyed\n");
     assert_eq!(work.apply().expect(6).reasons(), REFUSED);
     manifest("");
@@ -49,7 +49,7 @@ fn what_left_the_manifest_is_left_alone_until_it_is_named_and_a_new_name_moves_n
     work.apply().expect(0);
     let before = containers(&host);
 
-    // Cut in the middle, emptied, an entry less: nothing is destroyed.
+    // A truncated manifest, an empty one and one with an entry less destroy nothing.
     let whole = work.read("deployment.yaml");
     work.write("deployment.yaml", &whole[..whole.len() - 40]);
     assert_eq!(work.apply().code, 64);
@@ -64,7 +64,7 @@ fn what_left_the_manifest_is_left_alone_until_it_is_named_and_a_new_name_moves_n
     assert_eq!(run.of("warning")[0]["environment"], "old", "{}", run.stdout);
     assert_eq!(containers(&host), before);
 
-    // Under a new name: nothing restarts, and the old manifest has no say any more.
+    // Under a new name, nothing restarts, and the old manifest has no effect any more.
     let new = old.replacen("  old:", "  new:", 1);
     let renamed = format!("{new}    renamed_from: old\n{other}");
     several(&host, &work, &renamed);

@@ -1,4 +1,4 @@
-//! Images from a registry that asks for a login: the server that Debian packages, on the host itself.
+//! Images from a registry that requires a login: the server from Debian's packages, on the host itself.
 
 use crate::bed::{BedHost, Work, image};
 use crate::scene::{STATE, containers};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const REGISTRY: &str = "127.0.0.1:5000";
 const PASSWORD: &str = "canary-of-the-registry";
 
-/// Sets the registry up and puts `demo:1` in it; nothing of that stays in the engine.
+/// Sets the registry up and pushes `demo:1` to it; nothing of it stays in the engine.
 const SETUP: &str = r#"set -eu
 export DEBIAN_FRONTEND=noninteractive
 { apt-get update; apt-get install -y --no-install-recommends docker-registry apache2-utils; } >/dev/null 2>&1
@@ -33,8 +33,8 @@ docker image rm demo:1 REGISTRY/demo:1 >/dev/null
 rm -rf /srv/pusher
 "#;
 
-/// Puts an image at the registry under the tag that the application names. The engine knows it by another name of the
-/// registry only, and for that time.
+/// Pushes an image to the registry under the tag that the application names. The engine knows the image only by another
+/// name of the registry, and only during the push.
 const PUSH: &str = r"set -eu
 export DOCKER_CONFIG=/srv/pusher
 docker login -u shop --password-stdin localhost:5000 </srv/canary >/dev/null 2>&1
@@ -52,19 +52,20 @@ fn load(host: &BedHost, archive: &str) {
     assert!(load.expect("tests/bed starts").success());
 }
 
-/// A registry on the host that only `shop` may use.
+/// Starts a registry on the host that only `shop` may use.
 fn registry(host: &BedHost) {
     load(host, "demo-1.tar");
     host.script(&SETUP.replace("PASSWORD", PASSWORD).replace("REGISTRY", REGISTRY));
 }
 
-/// Lets the tag at the registry lead to another image.
+/// Moves the tag at the registry to another image.
 fn push(host: &BedHost, archive: &str, name: &str) {
     load(host, archive);
     host.script(&PUSH.replace("IMAGE", name));
 }
 
-/// Looks for the password, also as the engine's API takes it, in the arguments and variables of all processes.
+/// Searches the arguments and variables of all processes for the password, in plain text and in the encoding of the
+/// engine's API.
 fn watch(host: &BedHost) {
     let login = format!(r#"{{"password":"{PASSWORD}","serveraddress":"{REGISTRY}","username":"shop"}}"#);
     host.script(&format!("{{ cat /srv/canary; printf %s '{login}' | base64 -w 0 | tr /+ _-; echo; }} >/srv/canaries"));
@@ -74,12 +75,12 @@ fn watch(host: &BedHost) {
     );
 }
 
-/// What was found until now.
+/// Stops the watch and returns its findings.
 fn watched(host: &BedHost) -> String {
     host.shell("systemctl stop watch; [ \"$(wc -l </srv/looks)\" -gt 10 ]; cat /srv/seen")
 }
 
-/// The usual application, its page that of its image, which follows the registry.
+/// Makes the usual application with the page of its image, which follows the registry.
 fn following(host: &BedHost) -> Work {
     let work = Work::demo(host);
     work.edit("app/compose.yaml", "image: demo:1", &format!("image: {REGISTRY}/demo:1"));
@@ -120,7 +121,7 @@ fn a_login_is_used_for_the_pull_and_left_nowhere() {
     assert!(host.holds(&format!("! grep -rqsF -D skip -f /srv/canary {places}")), "in no file");
     assert!(host.holds("[ -z \"$(ls -d /run/deployer.* /root/.docker/config.json 2>/dev/null)\" ]"));
 
-    // The way back needs no login: what a kept release runs with stays.
+    // A rollback needs no login: the images of a kept release stay.
     work.write("password", "another-password");
     work.write("app/html/index.html", "page two\n");
     work.apply().expect(0);
@@ -161,7 +162,7 @@ fn an_image_that_moved_at_its_registry_is_released() {
     assert_eq!(containers(&host), running);
     assert_eq!(work.run(&["plan", "--offline", "--json"]).expect(0).outcome(), "converged");
 
-    // By hand: what the registry has now is not wanted until it has another one.
+    // After a rollback by hand, the current image of the registry is not wanted until the registry has another one.
     work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
     assert_eq!(host.page(8080).as_deref(), Some("demo 1\n"));
     assert_eq!(work.apply().expect(0).of("step").len(), 0);
@@ -196,7 +197,7 @@ fn an_image_that_does_not_hold_is_not_tried_again_until_it_moves() {
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     assert_ne!(containers(&host), running);
 
-    // Together with another change of the application.
+    // The same together with another change of the application.
     push(&host, "crash.tar", "demo:crash");
     work.edit("app/compose.yaml", "restart: unless-stopped", "restart: \"no\"");
     assert_eq!(work.apply().expect(1).reasons(), ["rolled-back"]);
@@ -227,12 +228,12 @@ fn a_registry_that_does_not_answer_leaves_what_runs_alone() {
     assert!(run.stdout.contains("connection refused"), "{}", run.stdout);
     assert_eq!(containers(&host), running);
 
-    // What broke on the host is mended all the same.
+    // Drift on the host is still corrected.
     host.shell("docker rm -f $(docker ps -q)");
     assert_eq!(work.apply().expect(1).reasons(), ["image-not-compared"]);
     assert_eq!(host.page(8080).as_deref(), Some("demo 1\n"));
 
-    // A new release is one with the newest images, or none.
+    // A new release has the newest images, or fails.
     let running = containers(&host);
     work.edit("app/compose.yaml", "restart: unless-stopped", "restart: always");
     assert_eq!(work.apply().expect(1).reasons(), ["image-not-compared"]);
@@ -240,7 +241,7 @@ fn a_registry_that_does_not_answer_leaves_what_runs_alone() {
     host.shell("systemctl start docker-registry; sleep 1");
     assert_eq!(work.apply().expect(0).outcome(), "changed");
 
-    // Without curl the engine is asked by other means, as long as there are some.
+    // Without curl, the engine is asked with perl, if there is one.
     host.shell("mv /usr/bin/curl /usr/bin/curl.away");
     push(&host, "demo-2.tar", "demo:2");
     assert_eq!(work.apply().expect(0).outcome(), "changed");

@@ -1,10 +1,10 @@
-//! Releases that do not hold give way to the last healthy one, by themselves or by name, and are not tried again
-//! until something about them changes.
+//! Releases that fail are replaced by the last healthy one, automatically or by name, and are not tried again until
+//! something about them changes.
 
 use crate::bed::{BedHost, Work, image};
 use crate::scene::{APP, STATE, change, containers, duo};
 
-/// Lets `web` run an image that ends as soon as it starts.
+/// Makes `web` run an image that ends as soon as it starts.
 fn crash(work: &Work) {
     work.link("crash.tar", &image("crash.tar"));
     let compose = work.read("app/compose.yaml").replacen("image: demo:1", "image: demo:crash", 1);
@@ -42,7 +42,7 @@ fn a_release_that_crashes_gives_way_to_the_healthy_one_and_is_not_tried_again() 
     assert_eq!(containers(&host), held);
     assert_eq!(status(&work)["failed"]["reason"], "rolled-back");
 
-    // What is live is looked after all the same.
+    // Drift of the live release is still corrected.
     host.shell(&format!("echo hacked >{APP}/side/index.html; docker rm -f $(docker ps -q)"));
     let run = work.apply();
     assert_eq!(run.reasons(), ["release-rejected"], "{}", run.stdout);
@@ -70,7 +70,7 @@ fn somebody_goes_back_by_name_and_stays_there_until_something_changes() {
     assert_eq!(refused.reasons(), ["release-unknown"]);
     let first = host.shell(&format!("ls {STATE}/releases")).trim().to_owned();
 
-    // The same name for another image, as a build server would do it.
+    // The same name for another image, as after a push by a build server.
     let names = host.shell("docker image inspect -f '{{.Id}}' demo:1");
     work.link("demo.tar", &image("demo-2.tar"));
     work.edit("deployment.yaml", "demo:1", "demo:2");
@@ -104,7 +104,7 @@ fn somebody_goes_back_by_name_and_stays_there_until_something_changes() {
     assert_eq!(again.outcome(), "changed");
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
 
-    // Four more releases: the third newest goes, and with it the image that only it ran.
+    // After four more releases, only three are kept, and the image that only a removed release ran is removed with it.
     for page in ["four", "five", "six", "seven"] {
         work.write("app/html/index.html", format!("page {page}\n"));
         work.apply().expect(0);

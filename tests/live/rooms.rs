@@ -1,4 +1,4 @@
-//! Updates, scripts and schedules, by two environments that share a host: applied, left alone, corrected, undone.
+//! Updates, scripts and schedules of two environments that share a host: applied, left unchanged, corrected, undone.
 
 use crate::bed::{BedHost, Run, Work};
 use crate::scene::{STATE, entry, several, summary};
@@ -16,7 +16,7 @@ const CONFIGURE: &str = "    configure:
 
 const GREET: &str = "#!/bin/sh\necho \"ran $0\" >>/etc/log\necho hello >/etc/greeting\n";
 
-/// Writes a manifest of both environments, with what each asks of the host.
+/// Writes a manifest of both environments, with each one's settings of the host.
 fn both(host: &BedHost, work: &Work, production: &str, staging: &str) {
     let environments = entry(host, work, "production", 8080, production) + &entry(host, work, "staging", 8081, staging);
     several(host, work, &environments);
@@ -37,7 +37,7 @@ fn updates_scripts_and_schedules_come_are_kept_and_go() {
     work.write("greet.sh", GREET);
     both(&host, &work, CONFIGURE, CONFIGURE);
 
-    // Both install Docker and run the same script, at the same time: they wait for each other.
+    // Both install Docker and run the same script at the same time: they wait for each other.
     assert_eq!(work.apply().expect(0).outcome(), "changed");
     assert_eq!(host.shell("grep -c ran /etc/log"), "1\n");
     assert!(host.shell("apt-config dump Unattended-Upgrade").contains("Automatic-Reboot-Time \"02:00\""));
@@ -56,7 +56,7 @@ fn updates_scripts_and_schedules_come_are_kept_and_go() {
     );
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 
-    // What is wrong is named, and nothing else is changed.
+    // The error names the invalid setting, and nothing else is changed.
     let units = host.shell("cat /etc/systemd/system/deployer-*");
     both(&host, &work, &CONFIGURE.replace("Sun 04:00", "never o'clock"), CONFIGURE);
     let refused = work.apply().expect(1);
@@ -73,7 +73,7 @@ fn updates_scripts_and_schedules_come_are_kept_and_go() {
     assert_eq!(failed.reasons(), ["script-failed"]);
     assert!(details(&failed).contains("deep trouble\nThe script greet exited with 3"), "{}", details(&failed));
 
-    // The last environment that asks for something takes it along when it goes.
+    // When the last environment that uses a setting is destroyed, the setting is removed with it.
     both(&host, &work, "", CONFIGURE);
     assert_eq!(planned(&work), ["updates remove differs", "scripts remove differs", "schedules remove differs"]);
     assert_eq!(work.apply().expect(0).outcome(), "changed");

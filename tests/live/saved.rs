@@ -1,11 +1,11 @@
-//! Saved plans: applied as they stand, or refused with what moved named and nothing changed.
+//! Saved plans: applied exactly, or refused with the names of the changed inputs and without any change.
 
 use crate::bed::{BedHost, Run, Work};
 use crate::scene::{everything, summary};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-/// The application with a secret in its `.env`, which the runs are given.
+/// Makes the application with a secret in its `.env`, which the runs are given.
 fn shop(host: &BedHost) -> Work {
     let work = Work::demo(host);
     work.edit(
@@ -29,7 +29,7 @@ fn with(work: &Work, token: &str, arguments: &[&str]) -> Run {
     Work::finish(command.env("SHOP_TOKEN", token))
 }
 
-/// The message of the one error of a stale apply that changed nothing.
+/// Asserts that an apply is stale and changes nothing, and returns the message of its only error.
 #[track_caller]
 fn stale(host: &BedHost, work: &Work, token: &str) -> String {
     let before = everything(host);
@@ -44,7 +44,7 @@ fn stale(host: &BedHost, work: &Work, token: &str) -> String {
 fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     let host = BedHost::docker();
     let work = shop(&host);
-    // A host that is not ours yet has no key; a secret that moves is seen all the same.
+    // A host without an owner has no key yet. A changed secret is still detected.
     let planned = run(&work, &["plan", "--out", "p.plan", "--json", "--detailed-exitcode"]).expect(2);
     let mode = std::fs::metadata(work.path("p.plan")).expect("saved").permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
@@ -55,7 +55,7 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     jsonschema::validator_for(&schema).expect("a schema").validate(&value).expect("as the schema says");
     assert_eq!(stale(&host, &work, "another-secret"), "The saved plan is stale: variable TOKEN changed here");
 
-    // A comment, another checkout, another runner: nothing moved.
+    // A comment, another checkout and another runner do not make the plan stale.
     work.edit("deployment.yaml", "project: shop\n", "project: shop # ours\n");
     let other = Work::empty();
     let mut copy = Command::new("cp");
@@ -66,11 +66,11 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     assert_eq!((applied.outcome().as_str(), summary(&applied)), ("changed", summary(&planned)));
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
 
-    // Once is once.
+    // A plan can be applied once.
     let again = stale(&host, &work, TOKEN);
     assert!(again.contains("the host's serial went from 0 to "), "{again}");
 
-    // One file edited on the host after the plan.
+    // One file is edited on the host after the plan.
     work.write("app/html/index.html", "page two\n");
     run(&work, &["plan", "--out", "p.plan"]).expect(0);
     host.shell(&format!("echo edited > {}/html/index.html", crate::scene::APP));
@@ -83,7 +83,7 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     let shown = work.run(&["show", "p.plan"]).expect(0).stdout;
     assert!(shown.starts_with("Plan of shop, made by ") && shown.contains("+page two"), "{shown}");
 
-    // Each input that moves is named; put back, the plan holds.
+    // Each changed input is named. When the changes are reverted, the plan is valid again.
     run(&work, &["plan", "--out", "p.plan"]).expect(0);
     let manifest = work.read("deployment.yaml");
     work.edit("deployment.yaml", "LEVEL: \"1\"", "LEVEL: \"2\"");
@@ -95,7 +95,7 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     work.write("deployment.yaml", &manifest);
     std::fs::remove_file(work.path("app/html/more.html")).expect("removed");
 
-    // What the plan holds no step for is relied on as far as it needs none.
+    // For a kind without a step, the plan requires only that none is needed.
     host.shell("systemctl disable docker 2>/dev/null");
     let needed = stale(&host, &work, TOKEN);
     assert!(needed.contains("a step for engine is needed that the plan does not hold"), "{needed}");
@@ -103,12 +103,12 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     assert_eq!(run(&work, &["apply", "p.plan", "--json"]).expect(0).outcome(), "changed");
     assert_eq!(host.page(8080).as_deref(), Some("page two\n"));
 
-    // Where nothing is to do, nothing is done, as often as it is asked for.
+    // A plan without steps can be applied again and again.
     run(&work, &["plan", "--out", "none.plan", "--detailed-exitcode"]).expect(0);
     assert_eq!(run(&work, &["apply", "none.plan", "--json"]).expect(0).outcome(), "converged");
     assert_eq!(run(&work, &["apply", "none.plan", "--json"]).expect(0).outcome(), "converged");
 
-    // Destroying needs its consent all the same.
+    // The saved plan of a destruction is stale when the manifest no longer wants the destruction.
     work.edit("deployment.yaml", "    checks:", "    stage: destroyed\n    checks:");
     run(&work, &["plan", "--out", "p.plan", "--detailed-exitcode"]).expect(2);
     work.edit("deployment.yaml", "    stage: destroyed\n", "");

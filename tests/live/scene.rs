@@ -1,16 +1,16 @@
-//! What the tests of the main job look at: containers, connections and files of a host, and an application of
-//! two services. Never changes a host.
+//! Helpers of the live tests: the containers, connections and files of a host, and an application of two services. Does
+//! not change a host.
 
 use crate::bed::{BedHost, Work, bed_value, image};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Where the usual application lies on its host.
+/// The directory of the usual application on its host.
 pub const APP: &str = "/opt/deployer/shop--production";
-/// What the host keeps of it.
+/// The state directory of the usual application on its host.
 pub const STATE: &str = "/var/lib/deployer/shop--production";
 
-/// Two services, each with a page of its own: `web` on 8080, `side` on 8081.
+/// Two services, each with its own page: `web` on 8080, `side` on 8081.
 pub const DUO: &str = "services:
   web:
     image: demo:1
@@ -23,7 +23,7 @@ pub const DUO: &str = "services:
     volumes: [\"./side:/www:ro\"]
 ";
 
-/// The application [`DUO`] on a host with the usual manifest.
+/// Makes the application [`DUO`] on a host with the usual manifest.
 pub fn duo(host: &BedHost) -> Work {
     let work = Work::demo(host);
     work.write("app/compose.yaml", DUO);
@@ -31,8 +31,7 @@ pub fn duo(host: &BedHost) -> Work {
     work
 }
 
-/// A manifest of project `shop` whose environments, written with four blanks before each line's own, all lie on
-/// one host.
+/// Writes a manifest of project `shop` whose environments, indented by four, are all on one host.
 pub fn several(host: &BedHost, work: &Work, environments: &str) {
     work.link("demo.tar", &image("demo-1.tar"));
     let text = format!(
@@ -44,7 +43,7 @@ pub fn several(host: &BedHost, work: &Work, environments: &str) {
     work.write("deployment.yaml", text);
 }
 
-/// An environment for [`several`]: the usual application of its own directory, published on `port`.
+/// Returns an environment for [`several`]: the usual application with its own directory, published on `port`.
 pub fn entry(host: &BedHost, work: &Work, name: &str, port: u16, more: &str) -> String {
     let compose = crate::bed::DEMO.replace("8080:8080", &format!("{port}:8080"));
     work.write(&format!("{name}/compose.yaml"), compose);
@@ -56,7 +55,7 @@ pub fn entry(host: &BedHost, work: &Work, name: &str, port: u16, more: &str) -> 
     )
 }
 
-/// Service → id and start of its container, running ones only.
+/// Returns the id and start of each running container, by service.
 pub fn containers(host: &BedHost) -> BTreeMap<String, String> {
     let format = r#"{{index .Config.Labels "com.docker.compose.service"}} {{.Id}} {{.State.StartedAt}}"#;
     let lines = host.shell(&format!("docker ps -q | xargs -r docker inspect -f '{format}'"));
@@ -67,7 +66,7 @@ pub fn containers(host: &BedHost) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Everything of ours on a host, files with their contents, times and modes, containers with their starts.
+/// Returns everything of deployer on a host: files with their contents, times and modes, containers with their starts.
 pub fn everything(host: &BedHost) -> String {
     host.shell(
         "for directory in /opt /var/lib/deployer; do
@@ -79,7 +78,7 @@ pub fn everything(host: &BedHost) -> String {
     )
 }
 
-/// What sshd accepted and started while `run` ran: connections and remote commands.
+/// Returns the numbers of connections that sshd accepted and of remote commands that it started while `run` ran.
 pub fn traffic(host: &BedHost, run: impl FnOnce()) -> (usize, usize) {
     host.shell("grep -qx 'LogLevel VERBOSE' /etc/ssh/sshd_config || { sed -i '1i LogLevel VERBOSE' /etc/ssh/sshd_config; systemctl reload ssh; }");
     let cursor = host.shell("journalctl -n 0 --show-cursor | sed -n 's/^-- cursor: //p'");
@@ -88,18 +87,18 @@ pub fn traffic(host: &BedHost, run: impl FnOnce()) -> (usize, usize) {
     (log.matches("Accepted publickey").count(), log.matches("Starting session").count())
 }
 
-/// The steps of the one plan of a run.
+/// Returns the steps of the only plan of a run.
 pub fn steps(run: &crate::bed::Run) -> Vec<Value> {
     run.of("plan")[0]["steps"].as_array().expect("steps").clone()
 }
 
-/// `KIND ACTION REASON` of every step of the plan.
+/// Returns `KIND ACTION REASON` of every step of the plan.
 pub fn summary(run: &crate::bed::Run) -> Vec<String> {
     let word = |step: &Value, key: &str| step[key].as_str().unwrap_or_default().to_owned();
     steps(run).iter().map(|step| ["kind", "action", "reason"].map(|key| word(step, key)).join(" ")).collect()
 }
 
-/// One change of the plan, by its fact's name.
+/// Returns the change of the plan with this fact's name.
 pub fn change(run: &crate::bed::Run, fact: &str) -> Value {
     let changes = steps(run).into_iter().flat_map(|step| step["changes"].as_array().cloned().unwrap_or_default());
     changes.into_iter().find(|change| change["fact"] == fact).unwrap_or_else(|| panic!("no change of {fact}"))

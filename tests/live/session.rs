@@ -1,4 +1,4 @@
-//! The SSH session on a real host: users, sudo in its moods, lost packets. Never deploys anything.
+//! The SSH session on a real host: users, variants of sudo, lost packets. Deploys nothing.
 
 use super::bed::{BedHost, bed, bed_value};
 use camino::Utf8PathBuf;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "pass wörd '$x";
 
-/// Users that may log in; what sudo thinks of each.
+/// Users that may log in, with different rights in sudo.
 const USERS: &str = r#"
 for user in asks plain screen shut; do
     useradd -m -s /bin/bash "$user"; mkdir -p "/home/$user/.ssh"
@@ -36,7 +36,7 @@ fn ssh(user: &str, port: Option<u16>) -> Ssh {
     }
 }
 
-/// Connects, learning the key, and runs one script.
+/// Connects, learns the key, and runs one script.
 async fn script(
     host: &BedHost,
     user: &str,
@@ -59,7 +59,7 @@ async fn sudo_in_all_its_moods() {
     host.shell(USERS);
     let id = |user, password| script(&host, user, password, "id -u; cat", Input::Bytes(b"data".to_vec().into()));
 
-    // Root, a user whose sudo does not ask, and a password that nobody asks for.
+    // Root, a user whose sudo asks for no password, and a password that is not needed.
     for (user, password) in [("root", None), ("deploy", None), ("root", Some("unasked")), ("deploy", Some("unasked"))] {
         let output = id(user, password).await.expect("it runs");
         assert_eq!(
@@ -68,7 +68,7 @@ async fn sudo_in_all_its_moods() {
             "{user} {password:?}: {output:?}"
         );
     }
-    // One whose sudo asks.
+    // A user whose sudo asks for a password.
     let output = id("asks", Some(PASSWORD)).await.expect("it runs");
     assert_eq!(output.stdout, b"0\ndata");
     assert_eq!(id("asks", None).await.expect_err("it asks").reason, Reason::SudoPassword);
@@ -78,7 +78,7 @@ async fn sudo_in_all_its_moods() {
     assert!(wrong.message.contains("rejects the password") && !format!("{wrong:?}").contains("canary"), "{wrong:?}");
     assert!(begun.elapsed() < Duration::from_secs(15), "a wrong password is noticed: {:?}", begun.elapsed());
     assert!(!host.shell("journalctl --no-pager; cat /var/log/*.log 2>/dev/null || :").contains("canary"));
-    // Large data both ways under a password.
+    // Large data in both directions with a password.
     let data: Vec<u8> = (0..=255).cycle().take(2 << 20).collect();
     let output =
         script(&host, "asks", Some(PASSWORD), "cat", Input::Bytes(data.clone().into())).await.expect("it runs");
@@ -86,7 +86,7 @@ async fn sudo_in_all_its_moods() {
 
     for user in ["plain", "screen"] {
         let failure = id(user, None).await.expect_err("it may not");
-        // A user who is no sudoer is asked for a password first, as sudo does.
+        // Sudo asks for a password before it rejects a user who is not a sudoer.
         let expected: &[Reason] =
             if user == "screen" { &[Reason::SudoMissing] } else { &[Reason::SudoPassword, Reason::SudoMissing] };
         assert!(expected.contains(&failure.reason), "{failure:?}");

@@ -1,5 +1,5 @@
-//! Steps of one host side by side: updates take their time while the release goes on. Another one holds the lock of the
-//! host's packages meanwhile, so that nothing here rests on how fast a machine is.
+//! Parallel steps on one host: updates take their time while the release continues. Another process holds the lock of
+//! the host's packages meanwhile, so that no test depends on the speed of a machine.
 
 use crate::bed::{BedHost, Run, Work};
 use crate::trouble::Point::{Began, Waiting};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const UPDATES: &str = "    configure: { security_updates: true }\n";
 
-/// A host whose packages are another's, for `seconds` or until that one is ended.
+/// Starts a host whose package lock another process holds, for `seconds` or until that process is ended.
 fn contended(seconds: u32) -> (BedHost, Work) {
     let host = BedHost::docker();
     let work = Work::demo(&host);
@@ -19,18 +19,18 @@ fn contended(seconds: u32) -> (BedHost, Work) {
     (host, work)
 }
 
-/// `KIND STATE` of each step's event, in the order in which they came.
+/// Returns `KIND STATE` of each step's event, in the order of the events.
 fn steps(run: &Run) -> Vec<String> {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     run.of("step").iter().map(|step| text(&step["kind"]) + " " + &text(&step["state"])).collect()
 }
 
-/// What apt was asked for on the host since it came up.
+/// Returns the number of unattended upgrades in apt's history on the host.
 fn installs(host: &BedHost) -> String {
     host.shell("grep -c 'Commandline.*unattended-upgrades' /var/log/apt/history.log || :")
 }
 
-/// The connections of our user to the host are cut.
+/// Cuts the connections of deployer's user to the host.
 fn cut(host: &BedHost) {
     host.shell(
         "pkill -KILL -u deploy sshd; for n in $(seq 50); do pgrep -u deploy sshd >/dev/null || break; sleep 0.1; done",

@@ -1,6 +1,6 @@
-//! The Torrust tracker stack on a real host, with the real tracker, `MariaDB` in place of `MySQL`, Prometheus and Caddy,
-//! and real BitTorrent traffic. Beside the tracker, whose version has no Prometheus format, runs a stand-in that says
-//! its figures.
+//! The Torrust tracker stack on a real host, with the real tracker, `MariaDB` in place of `MySQL`, Prometheus and
+//! Caddy, and real BitTorrent traffic. Next to the tracker, whose version has no Prometheus format, a stand-in serves
+//! its metrics.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
 use crate::scene::{containers, traffic};
@@ -14,7 +14,7 @@ const ROOT: &str = "/opt/deployer/torrent--production";
 const TOKEN: &str = "to\"k$en&x=1";
 const PASSWORD: &str = "p@ss:w/ord#%'\"\\";
 
-/// A directory with a stack whose section of the manifest is `tracker`, each line indented by eight.
+/// Makes a directory with a stack whose section of the manifest is `tracker`, with each line indented by eight.
 pub fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
     let work = Work::empty();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/stack");
@@ -45,7 +45,7 @@ pub fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
     work
 }
 
-/// Gives a host these images of the stack, as if it had pulled them.
+/// Loads these images of the stack into a host, as if it had pulled them.
 pub fn load_images(host: &BedHost, names: &[&str]) {
     let folder = tempfile::tempdir().expect("a directory");
     for name in names.iter().map(|name| format!("{name}.tar")) {
@@ -55,12 +55,12 @@ pub fn load_images(host: &BedHost, names: &[&str]) {
     host.shell("for file in /root/images/*.tar; do docker load -q -i $file; done; rm -r /root/images");
 }
 
-/// Runs deployer with the stack's secrets, where the names of the stack resolve to its host.
+/// Runs deployer with the stack's secrets, on a machine where the names of the stack resolve to its host.
 pub fn run(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) -> Run {
     Work::finish(&mut command(work, host, arguments, secrets))
 }
 
-/// The same, before it runs.
+/// Returns the command of [`run`].
 pub fn command(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 2]) -> Command {
     let names = "http.tracker.test api.tracker.test";
     work.write("hosts", format!("127.0.0.1 localhost\n{} {names}\n{} {names}\n", host.ipv4, host.ipv6));
@@ -73,7 +73,7 @@ pub fn command(work: &Work, host: &BedHost, arguments: &[&str], secrets: [&str; 
     command
 }
 
-/// What `deployer test` found, by check; none of it is a failure.
+/// Returns the verdicts of `deployer test` by check, and asserts that none of them is a failure.
 fn verdicts(work: &Work, host: &BedHost, secrets: [&str; 2]) -> BTreeMap<String, (String, String)> {
     let run = run(work, host, &["test", "--json"], secrets).expect(0);
     for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
@@ -126,7 +126,7 @@ fn one_command_brings_a_bare_host_to_the_whole_stack_and_its_test_passes() {
 
     crate::dashboards::every_query_returns_data(&host);
 
-    // What the predecessor did wrong.
+    // Faults of the predecessor.
     assert!(is_open(&host.ipv4, 443) && !is_open(&host.ipv4, 3306) && !is_open(&host.ipv4, 9090));
     assert!(!is_open(&host.ipv4, 1212) && !is_open(&host.ipv4, 7070), "what is behind TLS is not published itself");
     assert!(host.holds("curl -sf http://127.0.0.1:9090/-/healthy"));
@@ -141,7 +141,7 @@ fn one_command_brings_a_bare_host_to_the_whole_stack_and_its_test_passes() {
     removal(&work, &host);
 }
 
-/// New secrets reach who uses them, and nobody else.
+/// Tests that new secrets reach the services that use them, and that no other service restarts.
 fn rotation(work: &Work, host: &BedHost) {
     let root = host.shell(&format!("cat {ROOT}/storage/mysql/secrets/root"));
     let before = containers(host);
@@ -160,7 +160,7 @@ fn rotation(work: &Work, host: &BedHost) {
     assert_eq!(run(work, host, &["apply", "--json"], secrets).expect(0).outcome(), "converged");
 }
 
-/// A release that runs, but not for its users, gives way to the one before.
+/// Tests that a release that runs but does not work for its users is replaced by the previous one.
 fn rejection(work: &Work, host: &BedHost) {
     let secrets = ["12345", "another 'p@ss\""];
     let before = containers(host)["mysql"].clone();
@@ -173,7 +173,7 @@ fn rejection(work: &Work, host: &BedHost) {
     assert_eq!(containers(host)["mysql"], before);
 }
 
-/// What leaves the manifest leaves the host, and restarts nothing else.
+/// Tests that a part that is removed from the manifest is removed from the host, and that nothing else restarts.
 fn removal(work: &Work, host: &BedHost) {
     let secrets = ["12345", "another 'p@ss\""];
     let before = containers(host);
@@ -197,11 +197,11 @@ fn a_host_with_docker_and_images_is_soon_ready_in_few_round_trips() {
         traffic(&host, || _ = run(&work, &host, &["apply", "--json"], [TOKEN, PASSWORD]).expect(0));
     let took = begun.elapsed();
     assert!(connections == 1 && commands <= 12, "{connections} connections, {commands} commands, {took:?}");
-    // Alone it takes half of that; other tests may run beside it.
+    // Alone, it takes half of that time. Other tests may run in parallel.
     assert!(took < Duration::from_mins(1), "{took:?}");
 }
 
-/// What a tracker answers a peer that announces itself from a host, in hexadecimal digits.
+/// Returns a tracker's answer to a peer that announces itself from a host, in hexadecimal digits.
 fn announce(from: Option<&BedHost>, address: &str, hash: &str, port: u16) -> String {
     let script = format!("{}\nannounce {address} 6969 {hash} {port}\n", include_str!("announce.sh"));
     if let Some(host) = from {
@@ -251,7 +251,7 @@ fn peers_of_another_host_have_that_hosts_own_addresses_and_what_is_closed_is_clo
         assert!(answer.contains(&format!("2:ip{}:{own}", own.len())), "{own} is not among the peers of {answer}");
     }
 
-    // A tracker that leaves the manifest closes its port.
+    // When a tracker is removed from the manifest, its port closes.
     let holds = |port: u16| host.holds(&format!("ss -Huln | grep -q ':{port} '"));
     assert!(holds(6868) && is_open(&host.ipv4, 7070) && !is_open(&host.ipv4, 1212));
     work.edit("deployment.yaml", ", { port: 6868 }", "");

@@ -1,5 +1,5 @@
-//! What the tests of trouble share: how to see that nothing was disturbed, and how to stop an apply at a
-//! chosen point. Never breaks anything itself.
+//! Helpers of the trouble tests: asserting that nothing was disturbed, and stopping an apply at a chosen point. Breaks
+//! nothing itself.
 
 use crate::bed::{BedHost, Run, Work, image};
 use deployer::io::store::Store;
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
-/// The application running on a host with Docker.
+/// Makes the application running on a host with Docker.
 pub fn running() -> (BedHost, Work) {
     let host = BedHost::docker();
     let work = Work::demo(&host);
@@ -16,20 +16,20 @@ pub fn running() -> (BedHost, Work) {
     (host, work)
 }
 
-/// The page, which every apply changes that is to have something to do.
+/// Writes the page, which gives the next apply something to do.
 pub fn write_page(work: &Work, text: &str) {
     work.write("app/html/index.html", format!("{text}\n"));
 }
 
-/// Another image for the next apply: it has to be sent.
+/// Sets another image, which the next apply must send.
 pub fn use_demo_2(work: &Work) {
     work.link("demo2.tar", &image("demo-2.tar"));
     work.edit("app/compose.yaml", "demo:1", "demo:2");
     work.edit("deployment.yaml", "\"demo:1\": ./demo.tar", "\"demo:2\": ./demo2.tar");
 }
 
-/// Everything that an apply would change on a host with the application running: what is there, and since
-/// when it runs.
+/// Returns everything that an apply would change on a host with the application running: the files, images and
+/// containers, with their start times.
 pub fn picture(host: &BedHost) -> String {
     host.shell(
         "docker ps -aq | xargs -r docker inspect -f '{{.Id}} {{.State.StartedAt}}'; docker image ls -q --no-trunc | sort; \
@@ -37,7 +37,7 @@ pub fn picture(host: &BedHost) -> String {
     )
 }
 
-/// Asserts that an apply fails for one reason, says so clearly, and changes nothing on the host.
+/// Asserts that an apply fails for one reason, reports it clearly, and changes nothing on the host.
 #[track_caller]
 pub fn fails_untouched(host: &BedHost, work: &Work, reason: &str, code: i32, telling: &str) -> Run {
     let before = picture(host);
@@ -46,7 +46,7 @@ pub fn fails_untouched(host: &BedHost, work: &Work, reason: &str, code: i32, tel
     run
 }
 
-/// Asserts how a run failed: one error with this reason, whose message or details tell what it is about.
+/// Asserts that a run failed with one error with this reason, whose message or details contain `telling`.
 #[track_caller]
 pub fn fails(run: Run, reason: &str, code: i32, telling: &str) -> Run {
     let run = run.expect(code);
@@ -59,15 +59,15 @@ pub fn fails(run: Run, reason: &str, code: i32, telling: &str) -> Run {
     run
 }
 
-/// Asserts that the next apply finishes the job: the page is served, by one container a service, and
-/// nothing is left to do after that.
+/// Asserts that the next apply finishes the job: one container for each service serves the page, and nothing is left to
+/// do afterwards.
 #[track_caller]
 pub fn finishes(host: &BedHost, work: &Work, page: &str) {
     work.apply().expect(0);
     finished(host, work, page);
 }
 
-/// Asserts that the job is done, once.
+/// Asserts that the job is done, exactly once.
 #[track_caller]
 pub fn finished(host: &BedHost, work: &Work, page: &str) {
     assert_eq!(host.page(8080).as_deref().map(str::trim_end), Some(page));
@@ -80,21 +80,21 @@ pub fn finished(host: &BedHost, work: &Work, page: &str) {
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 }
 
-/// An apply under way, and what it has said so far.
+/// A running apply, and its output until now.
 pub struct Underway {
     child: Child,
     lines: BufReader<ChildStdout>,
     said: String,
 }
 
-/// Where an apply is to be met.
+/// A point at which an apply is interrupted.
 #[derive(Clone, Copy, Debug)]
 pub enum Point {
-    /// The plan is made, nothing has begun.
+    /// The plan is made, and no step has begun.
     Planned,
-    /// A step of this kind began so many milliseconds ago.
+    /// A step of this kind began this many milliseconds ago.
     Began(&'static str, u64),
-    /// The services were started and are waited for.
+    /// The services were started, and the apply waits for them.
     Waiting,
 }
 
@@ -107,7 +107,7 @@ impl Underway {
         Self { child, lines, said: String::new() }
     }
 
-    /// Waits until it gets to a point; false where it ended before.
+    /// Waits until the run reaches a point, and returns false if it ended before.
     pub fn reach(&mut self, point: Point) -> bool {
         let mut line = String::new();
         while self.lines.read_line(&mut line).expect("readable") > 0 {
@@ -129,19 +129,19 @@ impl Underway {
         false
     }
 
-    /// Kills it, as the kernel would for want of memory.
+    /// Kills the run, as the kernel would when memory runs out.
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the run.
     pub fn signal(&self, name: &str) {
         let sent = std::process::Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill starts").success());
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the run.
     pub fn end(mut self) -> Run {
         self.lines.read_to_string(&mut self.said).expect("readable");
         let code = self.child.wait().expect("ended").code().unwrap_or(-1);
@@ -149,7 +149,7 @@ impl Underway {
     }
 }
 
-/// Steps that began and of which the store knows no end.
+/// Returns the number of steps that began and whose end the store does not know.
 pub fn in_doubt(work: &Work) -> usize {
     let directory = camino::Utf8PathBuf::from_path_buf(work.directory.path().to_owned()).expect("text");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

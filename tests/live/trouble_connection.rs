@@ -1,10 +1,10 @@
-//! The connection does not come about: each way has its reason, nothing on the host is touched, and once
-//! it is mended the next apply does what was to be done.
+//! The connection fails: each cause has its reason, nothing on the host is touched, and when the cause is fixed, the
+//! next apply succeeds.
 
 use crate::bed::{BedHost, Work, bed_value};
 use crate::trouble::{fails, fails_untouched, finishes, running, write_page};
 
-/// `ssh-keygen` for a key of our own, without or with a passphrase.
+/// Runs `ssh-keygen` for a new key with this passphrase, which may be empty.
 fn make_key(work: &Work, name: &str, passphrase: &str) {
     let made = std::process::Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", passphrase, "-f"])
@@ -13,7 +13,7 @@ fn make_key(work: &Work, name: &str, passphrase: &str) {
     assert!(made.expect("ssh-keygen starts").success());
 }
 
-/// One way to break the manifest: the text to replace, and what it becomes.
+/// Breaks the manifest by a replacement of text, asserts the failure, and restores the manifest.
 fn with(host: &BedHost, work: &Work, from: &str, to: &str, expected: (&str, i32, &str)) {
     let good = work.read("deployment.yaml");
     work.edit("deployment.yaml", from, to);
@@ -36,7 +36,7 @@ fn a_wrong_way_to_the_host_has_its_reason_and_touches_nothing() {
     with(&host, &work, key, "./stranger", ("authentication-rejected", 7, &host.ipv4));
     with(&host, &work, "user: deploy", "user: nobody-here", ("authentication-rejected", 7, &host.ipv4));
     with(&host, &work, key, "./locked", ("key-passphrase", 7, "locked"));
-    // Without a pin and without the store, which recorded the key at the first contact, nobody knows it.
+    // Without a pin and without the store, which recorded the key at the first contact, the key is unknown.
     std::fs::rename(work.path(".deployer"), work.path("away")).expect("moved");
     with(&host, &work, &format!("host_key: [\"{}\"], ", host.host_key()), "", ("host-key-unknown", 7, "SHA256:"));
     std::fs::remove_dir_all(work.path(".deployer")).expect("removed");
@@ -48,7 +48,7 @@ fn a_wrong_way_to_the_host_has_its_reason_and_touches_nothing() {
 fn a_locked_key_is_reported_before_anything_connects() {
     let work = Work::empty();
     make_key(&work, "locked", "a passphrase");
-    // An address of the range for documentation: a connection would be waited for in vain.
+    // With an address of the range for documentation, a connection would never be answered.
     work.write(
         "deployment.yaml",
         "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: 203.0.113.1 }\n    \
@@ -68,7 +68,7 @@ fn a_host_that_changed_or_fell_silent_is_left_alone() {
 
     host.fault("host-key", &["on"]);
     fails_untouched(&host, &work, "host-key-changed", 7, "pinned in ssh.host_key");
-    // Without a pin, the key recorded at the first contact stands.
+    // Without a pin, the key recorded at the first contact is in force.
     work.edit("deployment.yaml", &pin, "");
     write_page(&work, "page three");
     fails_untouched(&host, &work, "host-key-changed", 7, "recorded at the first contact");
@@ -108,7 +108,7 @@ fn sudo_that_is_missing_or_asks_is_told_apart() {
     let (host, work) = running();
     write_page(&work, "page two");
     host.fault("no-sudo", &["on"]);
-    // The user may not use sudo at all; whoever that is, sudo asks for a password first.
+    // The user may not use sudo at all. Sudo still asks for a password first.
     fails_untouched(&host, &work, "sudo-password", 1, &host.ipv4);
     host.fault("no-sudo", &["off"]);
     finishes(&host, &work, "page two");

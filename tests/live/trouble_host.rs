@@ -1,5 +1,5 @@
-//! The host cannot take the application: its system, its engine or its disk. What is found before anything
-//! is done leaves no trace; the mended host is finished by the next apply.
+//! The host cannot run the application because of its system, its engine or its disk. Problems that are found before
+//! any change leave no trace. When the host is fixed, the next apply succeeds.
 
 use crate::bed::{BedHost, Work};
 use crate::trouble::{fails, fails_untouched, finished, finishes, running, use_demo_2, write_page};
@@ -26,7 +26,7 @@ fn a_bare_host_that_cannot_be_set_up_is_not_touched() {
     host.fault("disk-full", &["on", "/var/lib", "100000"]);
     untouched("disk-full", "MiB free");
     host.fault("disk-full", &["off", "/var/lib"]);
-    // The package system's last run was killed in its middle: the next apply finishes that first.
+    // The package system's last run was killed: the next apply finishes it first.
     host.shell("apt-get -qq update; apt-get -qq -y install --no-install-recommends busybox-static >/dev/null 2>&1; \
                 sed -i '/^Package: busybox-static$/,/^$/s/^Status: .*/Status: install ok unpacked/' /var/lib/dpkg/status; \
                 touch /var/lib/dpkg/updates/0001");
@@ -41,7 +41,7 @@ fn a_running_engine_is_enough_without_systemd_and_a_stopped_one_is_started() {
     write_page(&work, "page two");
     finishes(&host, &work, "page two");
     host.fault("no-systemd", &["off"]);
-    // Any system will do too.
+    // Any operating system works, too.
     host.fault("os", &["on"]);
     write_page(&work, "page three");
     finishes(&host, &work, "page three");
@@ -52,7 +52,7 @@ fn a_running_engine_is_enough_without_systemd_and_a_stopped_one_is_started() {
     let plan = work.run(&["plan", "--json"]).expect(0).of("plan").remove(0);
     assert_eq!(plan["steps"][0]["kind"], "engine", "{plan}");
     finishes(&host, &work, "page three");
-    // Stopped and unable to start: said so, and taken up again.
+    // A stopped engine that cannot start is reported, and the next apply starts it when it can.
     host.shell("systemctl stop docker.socket docker; systemctl mask docker");
     fails(work.apply(), "engine-failed", 1, "masked");
     host.shell("systemctl unmask docker");
@@ -74,7 +74,7 @@ fn a_small_disk_is_found_before_anything_is_done() {
     host.shell("systemctl start docker");
     finishes(&host, &work, "page one");
 
-    // The engine's directory has room, those of the releases and of the application have none.
+    // The engine's directory has free space, and those of the releases and of the application have none.
     work.write("app/large.bin", vec![7; 3 << 20]);
     write_page(&work, "page two");
     for place in ["/opt", "/var/lib/deployer"] {
@@ -83,7 +83,7 @@ fn a_small_disk_is_found_before_anything_is_done() {
         host.fault("disk-full", &["off", place]);
     }
     finishes(&host, &work, "page two");
-    // A disk that fills up while the release arrives.
+    // A disk that becomes full while the release is sent.
     host.shell("mount -t tmpfs -o size=16k,mode=700 full /var/lib/deployer/shop--production/releases");
     write_page(&work, "page three");
     assert_eq!(work.apply().code, 1);
@@ -121,7 +121,7 @@ fn a_wrong_clock_on_the_host_changes_nothing() {
         finishes(&host, &work, &page);
         let status = work.run(&["status", "--json"]).expect(0).of("environment").remove(0);
         assert_eq!(status["health"], "healthy", "{status}");
-        // A release that does not become healthy gives way to that one, however old that seems.
+        // A release that does not become healthy is replaced by the previous one, however old that seems.
         let good = work.read("app/compose.yaml");
         work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
         assert_eq!(work.apply().expect(1).reasons(), ["rolled-back"]);

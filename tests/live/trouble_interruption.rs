@@ -1,5 +1,5 @@
-//! An apply that does not get to its end although nobody killed it: interrupted by a signal, its host
-//! rebooted, its network cut. The next apply goes on where the host is.
+//! An apply that does not complete although nobody killed it: it is interrupted by a signal, its host reboots, or its
+//! network is cut. The next apply continues from the state of the host.
 
 use crate::bed::{BedHost, Work, image};
 use crate::trouble::Point::{Began, Waiting};
@@ -23,7 +23,7 @@ fn a_signal_lets_the_running_step_finish() {
         assert_ne!(host.page(8080).as_deref().map(str::trim_end), Some(page));
         finishes(&host, &work, page);
     }
-    // A second one ends it at once.
+    // A second signal ends the run at once.
     work.edit("app/compose.yaml", "http://127.0.0.1:8080/", "http://127.0.0.1:9/");
     let mut apply = Underway::apply(&work);
     assert!(apply.reach(Waiting));

@@ -1,11 +1,11 @@
-//! The runner, or what it runs on the host, is killed: the store opens, the next apply waits for what is left
-//! running, goes on where the host is, and nothing is there twice.
+//! The runner, or its command on the host, is killed: the store opens, the next apply waits for commands that still run
+//! and continues from the state of the host, and nothing is duplicated.
 
 use crate::bed::{BedHost, Work};
 use crate::trouble::Point::{self, Began, Planned, Waiting};
 use crate::trouble::{Underway, fails, finishes, in_doubt, running, use_demo_2, write_page};
 
-/// Kills applies at these points, one after the other; false for those that ended before.
+/// Kills applies at these points, one after the other, and returns the number of those that reached their point.
 fn kill_at(work: &Work, points: &[Point]) -> usize {
     let kill = |point: &&Point| {
         let mut apply = Underway::apply(work);
@@ -22,8 +22,8 @@ fn a_runner_killed_again_and_again_still_gets_a_bare_host_running() {
     let host = BedHost::bare();
     let work = Work::demo(&host);
     let mut killed = kill_at(&work, &[Planned, Began("access", 0)]);
-    // What a killed runner began goes on, and the next one waits for it; a host that loses power leaves
-    // Debian's packages half installed.
+    // A command of a killed runner continues, and the next runner waits for it. A host that loses power leaves Debian's
+    // packages half installed.
     let mut apply = Underway::apply(&work);
     assert!(apply.reach(Began("engine", 4000)));
     host.fault("reboot", &["on"]);
@@ -86,7 +86,7 @@ fn a_killed_update_can_be_followed_by_another_one() {
 #[test]
 fn a_switch_killed_on_the_host_itself_is_taken_up() {
     let (host, work) = running();
-    // The host's own shell dies in the middle of the switch: after the first of many files.
+    // The host's own shell dies during the switch, after the first of many files.
     for number in 0..300 {
         work.write(&format!("app/html/{number:03}.txt"), format!("{number}\n"));
     }
@@ -97,7 +97,8 @@ fn a_switch_killed_on_the_host_itself_is_taken_up() {
         "n=0; until [ -e /opt/deployer/shop--production/html/020.txt ] || [ $n -gt 1000 ]; do n=$((n + 1)); sleep 0.01; done; \
          pkill -9 -f 'deployer-begi[n]'",
     );
-    // That looks like a broken connection: the same run learns that the command died, and begins it anew.
+    // To the runner, that looks like a broken connection: the same run learns that the command died, and starts it
+    // again.
     let run = apply.end().expect(0);
     assert!(run.stdout.contains("connecting again"), "{}", run.stdout);
     finishes(&host, &work, "page two");
@@ -107,7 +108,8 @@ fn a_switch_killed_on_the_host_itself_is_taken_up() {
 #[test]
 fn a_container_that_compose_left_half_replaced_is_finished() {
     let (host, work) = running();
-    // What a killed Compose leaves: the successor under its passing name, the old one still there, or gone.
+    // The state after a killed Compose: the successor under its temporary name, with the old container still there or
+    // removed.
     let successor = "docker create --name 0123456789ab_shop--production-web-1 --label com.docker.compose.project=shop--production \
                      --label com.docker.compose.service=web --label com.docker.compose.oneoff=False \
                      --label com.docker.compose.container-number=1 --label com.docker.compose.config-hash=other demo:1";

@@ -1,5 +1,5 @@
-//! The release cannot be what the manifest asks for: what could be known before is told before anything of
-//! the running one is stopped, and the mended release goes live.
+//! The release that the manifest wants is impossible. Problems that can be known early are reported before the running
+//! release is stopped, and the fixed release goes live.
 
 use crate::bed::{DEMO, Work, image};
 use crate::trouble::{fails, fails_untouched, finishes, picture, running, use_demo_2, write_page};
@@ -54,25 +54,25 @@ fn the_old_release_serves_until_the_new_one_is_valid() {
     let before = (serving(), files());
     write_page(&work, "page two");
 
-    // Not a Compose file, although it is YAML.
+    // Valid YAML that is not a Compose file.
     work.write("app/compose.yaml", DEMO.replace("ports:", "portz:"));
     fails(work.apply(), "compose-invalid", 1, "portz");
     assert_eq!((serving(), files()), before);
-    // An image that nobody has: the registry is this host's own closed port.
+    // An image that does not exist: the registry is this host's own closed port.
     work.write("app/compose.yaml", DEMO.replace("image: demo:1", "image: localhost:9/none:1"));
     fails(work.apply(), "image-unavailable", 1, "localhost:9/none:1");
     assert_eq!((serving(), files()), before);
-    // A port that something else holds is found before the old release is stopped.
+    // A port that another process holds is found before the old release is stopped.
     host.fault("port-taken", &["on", "8081"]);
     work.write("app/compose.yaml", DEMO.replace("8080:8080", "8081:8080"));
     fails(work.apply(), "port-taken", 1, "8081/tcp");
     assert_eq!((serving(), files()), before);
-    // The same failure once more, now that the release waits on the host: the plan foresees it.
+    // The same failure again, now that the release is staged on the host: the plan predicts it.
     let run = fails(work.apply(), "port-taken", 1, "8081/tcp");
     assert!(run.of("step").is_empty(), "nothing begins: {}", run.stdout);
     assert_eq!((serving(), files()), before);
     assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
-    // Another port is a way out, while that release still waits.
+    // Another port works, while the previous release is still staged.
     work.write("app/compose.yaml", DEMO.replace("8080:8080", "8082:8080"));
     work.edit("deployment.yaml", "port: 8080", "port: 8082");
     work.apply().expect(0);
@@ -89,7 +89,7 @@ fn the_old_release_serves_until_the_new_one_is_valid() {
     finishes(&host, &work, "page two");
 }
 
-/// The usual application, with an image that ends as soon as it starts.
+/// Makes the usual application with an image that ends as soon as it starts.
 fn crashing(work: &Work) {
     work.link("crash.tar", &image("crash.tar"));
     work.edit("app/compose.yaml", "image: demo:1", "image: demo:crash");
@@ -106,7 +106,7 @@ fn a_crash_loop_is_unhealthy_with_its_last_words_and_can_be_mended() {
     let status = work.run(&["status", "--json"]).expect(0).of("environment").remove(0);
     assert_eq!(status["failed"]["reason"], "unhealthy", "{status}");
 
-    // The same inputs again fail the same way; others are staged anew over what waits on the host.
+    // The same inputs fail again in the same way. Other inputs are staged again over the staged release.
     fails(work.apply(), "unhealthy", 1, "demo: no database");
     work.edit("deployment.yaml", "\"demo:crash\": ./crash.tar", ARCHIVE);
     work.edit("deployment.yaml", "timeout: 5s", "timeout: 30s");
@@ -132,7 +132,7 @@ fn a_check_that_fails_gates_running_and_files_of_a_failed_release_do_not_stay() 
     finishes(&host, &work, "page two");
     assert!(!host.holds("[ -e /opt/deployer/shop--production/only-in-the-failed-one.txt ]"));
 
-    // Going back to what ran before is a release like any other.
+    // Going back to the previous release is a release like any other.
     let before = picture(&host);
     use_demo_2(&work);
     work.edit("deployment.yaml", "contains: \"page two\"", "contains: \"page three\"");

@@ -1,5 +1,5 @@
-//! The local store cannot be used: said before anything on the host changes, and never a reason to lose a
-//! host: without its store, the next apply adopts what it finds.
+//! The local store cannot be used: this is reported before anything on the host changes, and the host is not lost.
+//! Without its store, the next apply adopts the state of the host.
 
 use crate::trouble::{fails_untouched, finishes, running, write_page};
 use std::fs;
@@ -25,7 +25,7 @@ fn a_store_that_cannot_be_used_stops_everything_before_the_host() {
     finishes(&host, &work, "page two");
 }
 
-/// Mounts a directory on itself, read-only; unmounted when dropped.
+/// Mounts a directory on itself, read-only; unmounts it when dropped.
 struct ReadOnly(std::path::PathBuf);
 
 impl ReadOnly {
@@ -60,7 +60,7 @@ fn a_lost_store_changes_nothing() {
     fs::remove_dir_all(work.path(".deployer")).expect("removed");
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     assert_eq!(work.run(&["list", "--json"]).expect(0).of("environment")[0]["stage"], "running");
-    // A store that cannot even be made.
+    // A store that cannot be created.
     fs::remove_dir_all(work.path(".deployer")).expect("removed");
     work.write(".deployer", "in its place\n");
     write_page(&work, "page two");

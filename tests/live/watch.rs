@@ -1,4 +1,4 @@
-//! `deployer watch` on a real host: what changes is applied at once, what drifts is put right within an interval.
+//! `deployer watch` on a real host: changes are applied at once, and drift is corrected within an interval.
 
 use crate::bed::{BedHost, Work};
 use crate::scene::{APP, containers, duo};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A watch that runs, and what it said.
+/// A running watch, and its output.
 struct Watch {
     child: Child,
     events: Arc<Mutex<Vec<Value>>>,
@@ -37,7 +37,7 @@ impl Watch {
         self.events().iter().filter(|found| found["event"] == event).count()
     }
 
-    /// Waits until something is so; returns how long that took.
+    /// Waits until a condition holds, and returns how long that took.
     #[track_caller]
     fn until(&self, what: &str, seconds: u64, mut so: impl FnMut(&Self) -> bool) -> Duration {
         let begun = Instant::now();
@@ -48,7 +48,7 @@ impl Watch {
         begun.elapsed()
     }
 
-    /// The status and the body that it serves; 0 where it does not answer.
+    /// Returns the status and the body of a path; the status is 0 if it does not answer.
     fn get(&self, path: &str) -> (u16, String) {
         let events = self.events();
         let said = events.iter().find(|event| event["event"] == "listening").expect("it listens");
@@ -67,11 +67,11 @@ impl Watch {
         self.until("it listens", 20, |watch| watch.count("listening") == 1);
         let well = |watch: &Self| watch.metric("reconciles_total") - watch.metric("reconcile_failures_total");
         let before = well(self);
-        // One may have begun already.
+        // A pass may have begun already.
         self.until(what, seconds, |watch| well(watch) > before + 1);
     }
 
-    /// A counter of the only environment.
+    /// Returns a counter of the only environment.
     fn metric(&self, name: &str) -> u64 {
         let text = self.get("/metrics").1;
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("deployer_{name}{{"))).expect(name);
@@ -101,7 +101,7 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     let host = BedHost::docker();
     let work = duo(&host);
 
-    // Nothing is due by time: what happens is heard of.
+    // No pass is due by time: the watch reacts to events.
     let watch = Watch::start(&work, "1h");
     watch.until("the first release", 60, |_| serves(&host, "side one"));
     watch.until("its end", 30, |watch| watch.count("reconciled") == 1);
@@ -123,7 +123,7 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     let watch = Watch::start(&work, "5s");
     let edit = format!("echo hacked >{APP}/side/index.html");
     let stop = "docker stop -t 0 $(docker ps -q --filter label=com.docker.compose.service=web)";
-    // Right after a pass: a service that stops in the midst of a release rightly fails it.
+    // Waits for the end of a pass, because a service that stops during a release fails that release.
     watch.pass("the first passes", 30);
     host.shell(&edit);
     host.shell(stop);
@@ -131,7 +131,7 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     watch.until("corrections", 20, |_| serves(&host, "side two") && host.page(8080).is_some());
     watch.until("their end", 20, |watch| watch.count("reconciled") >= 1);
 
-    // A broken manifest is not followed, and drift is corrected all the same.
+    // A broken manifest is ignored, and drift is still corrected.
     let good = work.read("deployment.yaml");
     work.write("deployment.yaml", &good[..good.len() / 2]);
     watch.until("the break noticed", 10, |watch| watch.count("manifest-invalid") == 1);
@@ -144,7 +144,7 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
     watch.until("the mending noticed", 10, |watch| watch.count("manifest-mended") == 1);
     assert_eq!((watch.get("/healthz").0, watch.count("manifest-invalid")), (200, 1));
 
-    // What fights back is left alone once it was corrected three times, and said once.
+    // A fact that keeps drifting is quarantined after three corrections, and this is reported once.
     for _ in 0..3 {
         if watch.count("quarantined") > 0 {
             break;
@@ -177,7 +177,7 @@ fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
 fn a_connection_is_kept_between_passes_and_given_up_when_it_breaks_or_leads_elsewhere() {
     let host = BedHost::docker();
     let work = Work::demo(&host);
-    // One process of each connection, and where they came in.
+    // One process for each connection, and the ports by which they came in.
     let connections = || host.shell("pgrep -u deploy sshd || true").trim().to_owned();
     let ends = || host.shell("ss -Htn state established sport = :22");
     assert_eq!(work.apply().expect(0).outcome(), "changed");
@@ -188,7 +188,7 @@ fn a_connection_is_kept_between_passes_and_given_up_when_it_breaks_or_leads_else
     assert_eq!(first.lines().count(), 1, "{first}");
     watch.pass("more passes", 20);
     assert_eq!(connections(), first, "the same connection");
-    // What happens on the host is seen over it.
+    // Events on the host are reported over it.
     host.shell("docker stop -t 0 $(docker ps -q)");
     watch.until("a correction", 30, |_| host.page(8080).is_some());
 
@@ -215,7 +215,7 @@ fn a_connection_is_kept_between_passes_and_given_up_when_it_breaks_or_leads_else
     let watch = Watch::start(&work, "2s");
     watch.pass("passes", 60);
     assert_ne!(connections(), "");
-    // Killed, not asked.
+    // Kills the watch instead of asking it to end.
     drop(watch);
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(connections(), "", "nor when it is killed");

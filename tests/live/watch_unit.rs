@@ -1,4 +1,4 @@
-//! The systemd unit of `examples/watch` as it stands, on a host of its own that keeps another one.
+//! The systemd unit of `examples/watch`, unchanged, on a host that manages another host.
 
 use crate::bed::{BedHost, Work, bed_value, image};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const UNIT: &str = include_str!("../../examples/watch/deployer-watch.service");
 const HOME: &str = "/var/lib/deployer-watch";
 
-/// Waits until something is so on the host that is kept.
+/// Waits until a condition holds on the managed host.
 #[track_caller]
 fn until(runner: &BedHost, what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -27,7 +27,7 @@ fn the_unit_of_the_example_keeps_a_host_and_ends_cleanly() {
     std::fs::copy(image("demo-1.tar"), work.path("demo.tar")).expect("copied");
     work.edit("deployment.yaml", &bed_value("BED_KEY").display().to_string(), &key);
 
-    // As the unit's head says it, with the manifest in a directory without Git.
+    // Installed as the comment at the top of the unit describes, with the manifest in a directory without Git.
     let program = tempfile::tempdir().expect("a directory");
     let mut strip = Command::new("strip");
     strip.arg("-o").arg(program.path().join("deployer")).arg(env!("CARGO_BIN_EXE_deployer"));
@@ -56,7 +56,7 @@ fn the_unit_of_the_example_keeps_a_host_and_ends_cleanly() {
     until(&runner, "what was edited by hand is put back", || host.page(8080).as_deref() == Some("page one\n"));
     runner.shell(&format!("echo page two >{HOME}/shop/app/html/index.html"));
     until(&runner, "what is changed is applied", || host.page(8080).as_deref() == Some("page two\n"));
-    // A manifest that is not valid is waited out; told to, it looks at everything at once.
+    // The watch waits while a manifest is invalid. On request, it reads everything at once.
     runner.shell(&format!(
         "mv {HOME}/shop/deployment.yaml {HOME}/shop/away; echo 'version: 1' >{HOME}/shop/deployment.yaml"
     ));

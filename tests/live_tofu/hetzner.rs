@@ -1,5 +1,5 @@
-//! The real Hetzner provider against a stand-in for its API: what a run makes of an account, and what it says when the
-//! provider has a bad day.
+//! The real Hetzner provider against a stand-in for its API: the changes that a run makes in an account, and its
+//! messages when the API fails.
 
 use crate::hetzner_api::{Api, Fault, TOKEN};
 use crate::scene::{Scene, only};
@@ -43,7 +43,7 @@ resource "hcloud_server" "machine" {
 output "address" { value = hcloud_server.machine.ipv4_address }
 "##;
 
-/// An environment whose provider is that account.
+/// Returns an environment whose provider uses that account.
 pub fn scene(api: &Api) -> Scene {
     let mut scene = Scene::new(MACHINE);
     scene.variables.insert("HCLOUD_TOKEN".to_owned(), TOKEN.to_owned());
@@ -55,13 +55,13 @@ fn actions(proposed: &Proposed) -> Vec<(&str, Action)> {
     proposed.changes.iter().map(|change| (change.address.as_str(), change.action)).collect()
 }
 
-/// What is planned for an attribute of the server.
+/// Returns the planned value of an attribute of the server.
 fn planned<'a>(proposed: &'a Proposed, path: &str) -> Option<&'a Planned> {
     let server = proposed.changes.iter().find(|change| change.address == "hcloud_server.machine")?;
     server.attributes.iter().find(|attribute| attribute.path == path).map(|attribute| &attribute.to)
 }
 
-/// `RECORD_CASES=1` keeps the plan as a case of `tests/cases/tofu`.
+/// Saves the plan as a case of `tests/cases/tofu` if `RECORD_CASES=1`.
 fn record(scene: &Scene, proposed: &Proposed, name: &str) {
     if std::env::var_os("RECORD_CASES").is_none() {
         return;
@@ -97,7 +97,7 @@ async fn a_machine_lives_and_goes() {
     assert_eq!(api.all("servers")[0]["labels"], json!({ "project": "shop", "environment": "prod" }));
     assert!(!scene.plan().await.unwrap().applicable);
 
-    // Another size: in place.
+    // Another size is changed in place.
     scene.write(&MACHINE.replace("cx22", "cx32"));
     let (proposed, outputs) = scene.converge().await.unwrap();
     assert_eq!(only(&proposed), ("hcloud_server.machine", Action::Update));
@@ -106,7 +106,7 @@ async fn a_machine_lives_and_goes() {
     assert_eq!(api.all("servers")[0]["server_type"]["name"], "cx32");
     assert_eq!(api.all("servers")[0]["status"], "running");
 
-    // Changed by hand: seen, and put right.
+    // A change by hand is detected and corrected.
     let number = api.all("servers")[0]["id"].as_u64().unwrap();
     api.account().objects.get_mut("servers").unwrap().get_mut(&number).unwrap()["labels"] = json!({});
     let proposed = scene.plan().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_machine_lives_and_goes() {
     record(&scene, &proposed, "drift-changed");
     scene.apply(&proposed).await.unwrap();
 
-    // Another place: a new machine.
+    // Another location is a new machine.
     scene.write(&MACHINE.replace("cx22", "cx32").replace("fsn1", "hel1"));
     let (proposed, outputs) = scene.converge().await.unwrap();
     assert_eq!(only(&proposed), ("hcloud_server.machine", Action::Replace));
@@ -123,7 +123,7 @@ async fn a_machine_lives_and_goes() {
     assert_eq!(outputs.text("address").as_deref(), Some("192.0.2.11"));
     assert_eq!(api.all("servers").len(), 1);
 
-    // Deleted by hand: seen, and made anew.
+    // A machine that was deleted by hand is detected and created again.
     let number = api.all("servers")[0]["id"].as_u64().unwrap();
     api.delete("servers", number);
     let proposed = scene.plan().await.unwrap();
@@ -193,7 +193,7 @@ async fn a_limit_of_requests_is_waited_for() {
     assert_eq!(api.asked("POST", "/servers rate_limit_exceeded"), 2);
 }
 
-/// The run fails, says why, and the next one goes on where it ended.
+/// Asserts that a run fails with its reason, and that the next run continues from there.
 async fn fails_and_goes_on(fault: (&str, &str, Fault), words: &[&str], made: usize) {
     let api = Api::begin();
     let scene = scene(&api);
@@ -239,7 +239,8 @@ async fn sold_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_after_the_machine_was_made_is_remembered() {
-    // Its creation is known; what the provider asks next fails: the machine is tainted and made anew, never doubled.
+    // The machine's creation is known and the provider's next request fails: the machine is tainted and replaced, and
+    // never duplicated.
     fails_and_goes_on(("GET", "/servers/", Fault::Broken), &["hcloud_server.machine", "server_error"], 1).await;
 }
 
@@ -255,7 +256,7 @@ async fn a_lost_answer_leaves_a_machine_that_is_found_by_its_name() {
     assert_eq!(api.all("servers").len(), 1, "never a second one");
     let number = api.all("servers")[0]["id"].clone();
     let import = format!("\nimport {{\n  to = hcloud_server.machine\n  id = \"{number}\"\n}}\n");
-    // The provider cannot read these two back, so that a machine adopted as it stands would be replaced.
+    // The provider cannot read these two attributes back, so an unchanged adopted machine would be replaced.
     let adopted =
         MACHINE.replace("  labels ", "  lifecycle {\n    ignore_changes = [ssh_keys, user_data]\n  }\n  labels ");
     scene.write(&format!("{MACHINE}{import}"));

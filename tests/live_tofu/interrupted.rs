@@ -1,5 +1,5 @@
-//! A run that is killed in the middle: its OpenTofu works on, and the next run waits for it, takes its state over and
-//! makes nothing twice.
+//! A run that is killed: its OpenTofu continues, and the next run waits for OpenTofu, takes over its state and creates
+//! nothing twice.
 
 use crate::hetzner::{self, MACHINE};
 use crate::hetzner_api::{Api, Fault};
@@ -8,10 +8,10 @@ use camino::Utf8PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where the run that is to be killed works; set for that run alone.
+/// The variable with the directory of the run to kill, which is set for that run only.
 const ROOT: &str = "TOFU_SCENE";
 
-/// Makes a "machine" in a few seconds: a line in a file that no state knows of.
+/// Returns a module that makes a "machine" in a few seconds: a line in a file that no state records.
 fn module(root: &str) -> String {
     let machine = |name: &str, after: &str| {
         format!(
@@ -26,7 +26,7 @@ fn made(scene: &Scene) -> String {
     std::fs::read_to_string(scene.root.join("made")).unwrap_or_default()
 }
 
-/// A whole pass. As a child of the other tests it is what they kill.
+/// Runs a whole pass. The other tests start it as a child process and kill it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pass() {
     if let Ok(root) = std::env::var(ROOT) {
@@ -104,7 +104,7 @@ async fn killed_and_only_looked_for_later() {
     assert!(!scene.root.join("work/errored.tfstate").exists());
 }
 
-/// At moments spread over the whole pass.
+/// The run is killed at moments spread over the whole pass.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_time() {
     for after in (200..5400).step_by(650) {
@@ -118,7 +118,7 @@ async fn killed_at_any_time() {
     }
 }
 
-/// A terminal's or a supervisor's request to end reaches OpenTofu, which ends in good order.
+/// SIGTERM from a terminal or a supervisor reaches OpenTofu, which ends cleanly.
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_end() {
     let mut scene = Scene::new("");
@@ -135,7 +135,7 @@ async fn asked_to_end() {
     assert_eq!(made(&scene), "first\n");
 }
 
-/// The run alone is killed, at moments spread over it, while a machine is ordered: its `OpenTofu` ends what it began.
+/// Only the run is killed, at moments spread over it, while a machine is ordered: its `OpenTofu` finishes its work.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_a_machine_is_ordered() {
     for after in (400..2800).step_by(300) {
@@ -156,7 +156,7 @@ async fn killed_while_a_machine_is_ordered() {
     }
 }
 
-/// All ends at once between the order of a machine and the state that knows of it.
+/// All processes end at once, between the order of a machine and the state that records it.
 #[tokio::test(flavor = "multi_thread")]
 async fn power_is_lost_after_the_order() {
     let api = Api::begin();
@@ -171,7 +171,7 @@ async fn power_is_lost_after_the_order() {
     assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
     assert!(scene.vault().await.locked().await.unwrap().is_some(), "the lock outlives its run");
 
-    // The lock is taken over; the machine that nobody knows of is never doubled, and is adopted by its id.
+    // The lock is taken over. The unrecorded machine is not duplicated, and is adopted by its id.
     let proposed = scene.plan().await.unwrap();
     let failure = scene.apply(&proposed).await.unwrap_err();
     assert!(failure.advice().contains("import block"), "{failure:?}");

@@ -1,12 +1,13 @@
-//! What is kept of a server of Hetzner Cloud while it goes and comes: its volume with the data on it, the address that was
-//! there before, the protection. The real provider, a stand-in for the API, and a real file system on a host of the bed.
+//! Parts of a server of Hetzner Cloud that stay when the server is replaced: its volume with the data, an existing
+//! address, the protection. Uses the real provider, a stand-in for the API, and a real file system on a host of the
+//! bed.
 
 use crate::bed::{BedHost, bed};
 use crate::server::{Cloud, boot};
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// A file system in a file, as a disk of this machine that a host may be given.
+/// A file system in a file, as a disk of this machine that a host can be given.
 struct Disk {
     _file: tempfile::NamedTempFile,
     device: String,
@@ -24,7 +25,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // It goes once no host has it any more.
+        // The loop device disappears when no host uses it any more.
         let _ = Command::new("losetup").args(["--detach", &self.device]).status();
     }
 }
@@ -35,8 +36,8 @@ fn said(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Applies while the server that comes of it boots, which has that user: a fresh disk, on which its volume is mounted as
-/// cloud-init was told.
+/// Applies while the resulting server boots with that user: on a fresh disk, its volume is mounted by the commands of
+/// its cloud-init data.
 fn apply(cloud: &Cloud, host: &BedHost, disk: &Disk, user: &str, arguments: &[&str]) {
     let known = cloud.servers().first().map_or(Value::Null, |server| server["id"].clone());
     std::thread::scope(|scope| {
@@ -63,7 +64,7 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     let (cloud, host, disk) = (Cloud::new(), BedHost::bare(), Disk::new());
     let more = "firewall: true, image: debian-13, delete_protection: true, primary_ip: front, volume: { size: 10GiB, mount: /opt/data } }";
     cloud.work.edit("deployment.yaml", "firewall: true }", more);
-    // An address that is named has to be there.
+    // A named address must exist.
     let missing = cloud.run(&["plan", "--json"]).expect(1).of("error").remove(0);
     assert!(missing["message"].as_str().is_some_and(|message| message.contains("Primary IP")), "{missing}");
     cloud.api.hand_out(&host.ipv4);
@@ -84,7 +85,8 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
         assert!(!cloud.api.may_delete(collection, number(object)), "Hetzner keeps {collection} from being deleted");
     }
 
-    // What Hetzner would refuse in the middle is refused before anything changes, until an apply lifts it.
+    // A change that Hetzner would refuse halfway is refused before anything changes, until an apply lifts the
+    // protection.
     cloud.work.edit("deployment.yaml", "debian-13", "debian-12");
     assert_eq!(cloud.run(&["apply", "--json", "--allow-destroy", "cloud"]).expect(6).reasons(), ["protected"]);
     let destroy = ["destroy", "cloud", "--json", "--allow-destroy", "cloud"];
@@ -96,7 +98,7 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     cloud.apply().expect(0);
     assert_eq!(cloud.servers()[0]["protection"]["delete"], false);
 
-    // A volume grows in place; another image is another server, and the data and the address are still there.
+    // A volume grows in place. Another image is another server, which has the same data and address.
     cloud.work.edit("deployment.yaml", "10GiB", "20GiB");
     assert_eq!(cloud.plan()[0], ("infrastructure".to_owned(), "update".to_owned(), false));
     cloud.apply().expect(0);
@@ -106,7 +108,7 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     assert_eq!(cloud.plan()[0], ("infrastructure".to_owned(), "replace".to_owned(), true));
     assert_eq!(cloud.apply().expect(6).reasons(), ["consent-missing"]);
     assert_eq!(cloud.servers()[0]["id"], first["id"]);
-    // The new one is born with the user of today.
+    // The new server is created with the current user.
     cloud.work.edit("deployment.yaml", "wait: 60s", "wait: 60s, user: root");
     apply(&cloud, &host, &disk, "root", &["--allow-destroy", "cloud"]);
     let second = cloud.servers().remove(0);
@@ -116,13 +118,14 @@ fn a_volume_outlasts_its_server_an_address_is_given_back_and_protection_is_lifte
     assert_eq!(host.shell("cat /opt/data/file").trim(), "kept");
     assert_eq!(cloud.apply().expect(0).outcome(), "converged");
 
-    // A volume without a place in the manifest would be lost with its data.
+    // Removing a volume from the manifest would lose its data.
     cloud.work.edit("deployment.yaml", ", volume: { size: 20GiB, mount: /opt/data }", "");
     assert!(cloud.plan()[0].2, "it stands apart");
     assert_eq!(cloud.apply().expect(6).reasons(), ["consent-missing"]);
     assert_eq!(volume()["id"], made);
 
-    // Its entry left the manifest: what was kept of it takes all down but the address, with the token at hand.
+    // The entry was removed from the manifest: the stored data is enough to destroy everything except the address, if
+    // the token is set.
     let entry = cloud.work.read("deployment.yaml");
     let (before, _) = entry.split_once("  cloud:\n").expect("an entry");
     cloud.work.write("deployment.yaml", format!("{before}  other:\n    registered: {{ address: 192.0.2.1 }}\n"));

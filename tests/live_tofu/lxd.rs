@@ -1,6 +1,6 @@
 //! Machines of the kind `lxd`: the example with OpenTofu, LXD's provider and the bed's LXD, from nothing to a healthy
-//! application and back. The provider is the real one of the mirror that `DEPLOYER_TEST_PROVIDERS` names; without one it
-//! is what stands in for it (`tests/lxd_provider`). Never needs a registry.
+//! application and back. The provider is the real one of the mirror that `DEPLOYER_TEST_PROVIDERS` names. Without a
+//! mirror, it is the stand-in (`tests/lxd_provider`). Needs no registry.
 
 use crate::bed::{Run, bed};
 use crate::provision::{Lab, kinds};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 const PROVISION: [&str; 3] = ["provision", "lab", "--json"];
 const DESTROY: [&str; 5] = ["destroy", "lab", "--allow-destroy", "lab", "--json"];
 
-/// Settings of OpenTofu that know LXD's provider and no other.
+/// Returns settings of OpenTofu that know only LXD's provider.
 fn settings() -> PathBuf {
     Path::new(bed(&["lxd_provider"]).trim()).join("settings.tfrc")
 }
 
-/// The example as it stands, on the bed's image that has cloud-init and the bed's network.
+/// Returns the example, unchanged except for the bed's image with cloud-init and the bed's network.
 fn lab() -> Lab {
     let lab = Lab::of("lxd", "cloud", settings());
     let machine = format!("image: cloud, network: {}", lab.network);
@@ -30,7 +30,7 @@ fn plan(lab: &Lab) -> Value {
     lab.run(&["plan", "--json"]).expect(0).of("plan").remove(0)
 }
 
-/// The first step of a plan, which is the machine's: its action, and whether it destroys.
+/// Returns the action of a plan's first step, which is the machine's, and true if the step is destructive.
 fn first(plan: &Value) -> (String, bool) {
     let (kind, action) = kinds(plan).remove(0);
     assert_eq!(kind, "infrastructure", "{plan}");
@@ -45,7 +45,7 @@ fn page(lab: &Lab) -> Option<String> {
     Lab::page_at(status(lab)["address"].as_str().expect("an address"))
 }
 
-/// One property of the machine, as LXD has it.
+/// Returns one of the machine's properties in LXD.
 fn property(lab: &Lab, path: &str) -> String {
     let text = bed(&["lxc", "query", &format!("/1.0/instances/{}", lab.machine())]);
     let whole: Value = serde_json::from_str(&text).expect("JSON");
@@ -82,13 +82,13 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
     let made = born(&lab);
     assert_eq!(property(&lab, "/config/user.deployer-environment"), "lab");
     assert_eq!(property(&lab, "/config/limits.cpu"), "2");
-    // Docker's own interfaces are there by now, and are not taken for the machine's.
+    // Docker's own interfaces exist by now, and are not mistaken for the machine's.
     assert_eq!(lab.run(&["plan", "--json", "--detailed-exitcode"]).code, 0);
     assert_eq!(lab.apply().expect(0).outcome(), "converged");
     let now = status(&lab);
     assert_eq!((&now["target"], &now["stage"]), (&"provisioned".into(), &"running".into()), "{now}");
 
-    // Another size: in place, while the application runs on.
+    // Another size is changed in place, while the application runs.
     let started =
         bed(&["lxc", "info", &lab.machine()]).lines().find(|line| line.starts_with("Last Used")).map(str::to_owned);
     lab.work.edit("deployment.yaml", "cpus: 2, memory: 2GiB", "cpus: 1, memory: 1GiB");
@@ -113,13 +113,13 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
     assert!(page(&lab).is_some_and(|page| page.contains("hello")));
     assert_eq!(lab.apply().expect(0).outcome(), "converged");
 
-    // Another user: for the machine that will take this one's place.
+    // Another user applies to the next machine that replaces this one.
     lab.work.edit("deployment.yaml", "user: deploy", "user: keeper");
     let run = lab.apply().expect(0);
     assert_eq!(run.outcome(), "converged");
     assert!(run.of("warning")[0]["message"].as_str().is_some_and(|text| text.contains("made for deploy, port 22")));
 
-    // Another image: another machine, and that needs consent by name.
+    // Another image is another machine, which needs consent by name.
     let fingerprint = bed(&["lxc", "image", "list", "cloud", "-f", "csv", "-c", "F"]);
     lab.work.edit("deployment.yaml", "image: cloud", &format!("image: \"{}\"", fingerprint.trim()));
     let plan = self::plan(&lab);
@@ -139,7 +139,7 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
     assert_eq!(lab.run(&DESTROY).expect(0).outcome(), "changed");
     assert!(lab.machines().is_empty());
     assert_eq!(profiles(), profiles_before);
-    // The state is gone: what is left may be forgotten.
+    // The state is gone, so the rest may be forgotten.
     lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
 }
 
@@ -164,18 +164,18 @@ fn what_was_done_to_a_container_by_hand_is_seen_and_put_right() {
     lab.run(&PROVISION).expect(0);
     assert_eq!(lab.machines().len(), 1);
     assert_ne!(born(&lab), made);
-    // What is gone already is no hindrance to taking it down.
+    // A machine that is already gone can still be destroyed.
     bed(&["lxc", "delete", "--force", &lab.machine()]);
     lab.run(&DESTROY).expect(0);
     assert!(lab.machines().is_empty());
 }
 
 fn kill(process: &str) {
-    // One that has ended meanwhile is no trouble.
+    // The process may have ended already.
     let _ = Command::new("kill").args(["-KILL", "--", process]).stderr(Stdio::null()).status();
 }
 
-/// Everything ends at once, as when power is lost: OpenTofu and its provider have a process group of their own.
+/// Kills all processes at once, like a power failure. OpenTofu and its provider have a separate process group.
 fn lose_power(mut run: Child) {
     let parent = run.id().to_string();
     let below = Command::new("pgrep").args(["-P", &parent]).output().expect("pgrep starts").stdout;
@@ -220,7 +220,7 @@ fn a_container_that_took_anothers_place_is_reached_as_it_was_born_though_its_run
     let file = std::fs::File::create(&said).expect("a file");
     let run = apply.stdout(file).stderr(Stdio::null()).spawn().expect("deployer starts");
     let begun = Instant::now();
-    // It is made and noted, whatever the provider waits for itself, and nobody was there yet.
+    // The machine is created and recorded, even while the provider still waits, and nobody has connected yet.
     let made = "connect to the machine for the first time";
     while !std::fs::read_to_string(&said).expect("text").contains(made) {
         assert!(begun.elapsed() < Duration::from_mins(1), "the machine is not made");
@@ -243,7 +243,7 @@ fn a_container_of_somebody_else_that_has_the_name_is_left_alone() {
     let there = property(&lab, "/config");
     let run = lab.run(&PROVISION).expect(1);
     assert!(messages(&run).contains("exists already"), "{}", messages(&run));
-    // The second run looks for what the first may have left behind.
+    // The second run searches for a machine that the first run may have left behind.
     let run = lab.run(&PROVISION).expect(1);
     assert!(messages(&run).contains("did not make"), "{}", messages(&run));
     assert_eq!(property(&lab, "/config"), there);
@@ -268,7 +268,7 @@ fn the_template_is_valid_for_containers_and_virtual_machines() {
             .expect("tofu starts");
         assert!(output.status.success(), "{arguments:?}: {output:?}");
     }
-    // A plan goes through all that the provider says of values; nobody asks LXD yet.
+    // A plan passes all of the provider's checks of values, without any request to LXD.
     let machine = "type: virtual-machine, disk: 20GiB, config: { security.secureboot: false }, profiles: []";
     lab.work.edit("deployment.yaml", "cpus: 2", &format!("cpus: 2, {machine}"));
     let plan = plan(&lab);
@@ -293,7 +293,7 @@ fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
     assert_eq!(run.status.code(), Some(1), "{said}");
     assert!(said.contains("tofu looks below registry.opentofu.org there"), "{said}");
 
-    // The tests themselves take either half, and say what is missing.
+    // The tests accept either half of the mirror, and report a missing part.
     let provider = |mirror: &str| {
         let bed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed");
         Command::new(bed).arg("lxd_provider").env("DEPLOYER_TEST_PROVIDERS", mirror).output().expect("tests/bed starts")
@@ -310,7 +310,7 @@ fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
     assert!(!empty.status.success() && said.contains("has no terraform-lxd/lxd 2.6.2"), "{said}");
 }
 
-/// Left out by tests/run.sh where there is none.
+/// tests/run.sh omits this test if Terraform is not installed.
 #[test]
 fn with_terraform_in_place_of_tofu() {
     let lab = lab();

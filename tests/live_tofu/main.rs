@@ -1,6 +1,6 @@
-//! The room that runs OpenTofu, and the machines that deployer makes with it, against the real OpenTofu of `tests/bed
-//! tofu`. Built only where it is named, and run only where that can be built, so that none is ever skipped and counted as
-//! passed.
+//! The code that runs OpenTofu, and the machines that deployer creates with it, against the real OpenTofu of `tests/bed
+//! tofu`. They are built only if they are named, and run only where OpenTofu can be built, so that none is ever skipped
+//! and counted as passed.
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment themselves")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]

@@ -1,5 +1,5 @@
-//! Machines that are made: the example with a module of one's own, with the real OpenTofu, from nothing to a healthy
-//! application and back. The machines are containers of the bed's LXD.
+//! Created machines: the example with a user's module, with the real OpenTofu, from nothing to a healthy application
+//! and back. The machines are containers of the bed's LXD.
 
 use crate::bed::{Run, Work, bed, bed_value, image};
 use serde_json::Value;
@@ -12,20 +12,20 @@ pub struct Lab {
     pub work: Work,
     project: String,
     gateway: String,
-    /// The network that its machine joins.
+    /// The network of its machine.
     pub network: String,
-    /// Which of the addresses that are the machines' own is its first; its second is seven further.
+    /// The number of its first address among the bed's machine addresses. Its second address is seven higher.
     pub number: u8,
     /// The file of OpenTofu's settings.
     pub settings: PathBuf,
 }
 
 static LAST: AtomicU8 = AtomicU8::new(0);
-/// Of those, the ones with an address that they chose.
+/// The number of labs with a chosen address.
 static ADDRESSED: AtomicU8 = AtomicU8::new(0);
 
 impl Lab {
-    /// A manifest of a project of its own with one machine, which a module makes and which is not made yet.
+    /// Makes a manifest of a separate project with one machine, which a module creates later.
     pub fn new(kind: &str) -> Self {
         let mut lab = Self::of("module", kind, bed_value("BED_TOFU").join("settings.tfrc"));
         lab.number = ADDRESSED.fetch_add(1, Ordering::SeqCst) % 7;
@@ -46,8 +46,8 @@ impl Lab {
         lab
     }
 
-    /// An example with what this machine has in place of what its readers have: project, key, application. Machines come
-    /// from the bed's image of that kind.
+    /// Makes an example with this machine's values in place of its readers': project, key, application. Machines are
+    /// created from the bed's image of that kind.
     pub fn of(example: &str, kind: &str, settings: PathBuf) -> Self {
         let number = LAST.fetch_add(1, Ordering::SeqCst);
         let line = bed(&["machines", kind]);
@@ -71,17 +71,17 @@ impl Lab {
         lab
     }
 
-    /// One of the addresses that are the machines' own.
+    /// Returns one of the bed's machine addresses.
     pub fn address(&self, number: u8) -> String {
         format!("{}.{}", self.gateway.rsplit_once('.').expect("an address").0, 241 + number)
     }
 
-    /// The name of its machine.
+    /// Returns the name of its machine.
     pub fn machine(&self) -> String {
         format!("{}--lab", self.project)
     }
 
-    /// deployer, with OpenTofu and the bed's LXD at hand.
+    /// Returns a command that runs deployer with OpenTofu and the bed's LXD.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.work.command(arguments);
         let (tofu, lxd) = (bed_value("BED_TOFU"), bed_value("BED_LXD"));
@@ -99,7 +99,7 @@ impl Lab {
         self.run(&["apply", "--json"])
     }
 
-    /// Name → start of the containers that LXD has for this project.
+    /// Returns the name and start of each container of this project in LXD.
     pub fn machines(&self) -> Vec<String> {
         let all = bed(&["lxc", "list", "-f", "csv", "-c", "n,l"]);
         all.lines().filter(|line| line.starts_with(&self.project)).map(str::to_owned).collect()
@@ -109,7 +109,7 @@ impl Lab {
         Self::page_at(&self.address(number))
     }
 
-    /// What the application serves at an address.
+    /// Returns the page that the application serves at an address.
     pub fn page_at(address: &str) -> Option<String> {
         let url = format!("http://{address}:8080/");
         let output =
@@ -129,7 +129,7 @@ impl Drop for Lab {
     }
 }
 
-/// Kind and action of a plan's steps.
+/// Returns the kind and action of each step of a plan.
 pub fn kinds(plan: &Value) -> Vec<(String, String)> {
     let step = |step: &Value| {
         (step["kind"].as_str().unwrap_or("").to_owned(), step["action"].as_str().unwrap_or("").to_owned())
@@ -142,7 +142,7 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     let lab = Lab::new("docker");
     let number = lab.number;
 
-    // Before there is anything: the machine first, everything else known once it is there.
+    // At first, the machine comes first, and the other steps are planned as far as they are known.
     let plan = lab.run(&["plan", "--json"]).expect(0);
     let plan = plan.of("plan").remove(0);
     assert_eq!(kinds(&plan)[0], ("infrastructure".to_owned(), "create".to_owned()), "{plan}");
@@ -163,7 +163,7 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     assert_eq!(status["address"], lab.address(number));
     assert_eq!(lab.run(&["plan", "--json", "--detailed-exitcode"]).code, 0);
 
-    // What cannot be changed in place is replaced, and that needs consent by name.
+    // A property that cannot be changed in place replaces the machine, which needs consent by name.
     let (old, new) = (lab.address(number), lab.address(number + 7));
     lab.work.edit("deployment.yaml", &old, &new);
     let plan = lab.run(&["plan", "--json"]).expect(0).of("plan").remove(0);
@@ -175,14 +175,14 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     assert!(lab.page(number + 7).is_some_and(|page| page.contains("hello")));
     assert_eq!(lab.machines().len(), 1);
 
-    // What is recorded of a machine is not forgotten while it is there.
+    // The records of a machine cannot be forgotten while it exists.
     let forget = lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(6);
     assert_eq!(forget.reasons(), ["infrastructure-exists"]);
     assert_eq!(lab.run(&["destroy", "lab", "--json"]).expect(6).reasons(), ["consent-missing"]);
     assert_eq!(lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0).outcome(), "changed");
     assert!(lab.machines().is_empty());
 
-    // It stays away until it is named.
+    // The environment stays destroyed until it is named.
     assert_eq!(lab.apply().expect(0).outcome(), "converged");
     let listed = lab.run(&["list", "--json"]).expect(0).of("environment").remove(0);
     assert_eq!((&listed["stage"], &listed["suspended"]), (&"destroyed".into(), &true.into()), "{listed}");
@@ -193,7 +193,7 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
     lab.run(&["state", "forget", "lab", "--allow-destroy", "lab", "--json"]).expect(0);
 }
 
-/// Run where it is installed: `tests/run.sh` says so where it is not.
+/// Runs if Terraform is installed. `tests/run.sh` reports if it is not.
 #[test]
 fn terraform_makes_the_machine_of_the_example_and_takes_it_down() {
     let lab = Lab::new("docker");
@@ -225,7 +225,7 @@ fn what_is_known_of_a_machine_is_not_left_on_a_runner_that_goes_away() {
     assert_eq!(plan.expect(6).reasons(), ["state-fleeting"]);
     let allowed = lab.command(&["plan", "--json", "--allow-local-state"]).env("CI", "true").status().expect("an end");
     assert!(allowed.success());
-    // A program that is named and is not there; the manifest alone says that one is needed.
+    // A named program does not exist. The manifest alone shows that one is needed.
     let check = lab.work.run(&["check", "--json", "--tofu", "/nowhere/tofu"]).expect(1);
     assert_eq!(check.reasons(), ["tool-missing"]);
 }
@@ -235,7 +235,7 @@ fn a_machine_that_is_let_go_stays_and_is_said_to_be_no_longer_ours() {
     let lab = Lab::new("bare");
     lab.run(&["provision", "lab", "--json"]).expect(0);
     let made = lab.machines();
-    // The machine exists now, and somebody else looks after it.
+    // The machine now exists, and somebody else manages it.
     let manifest = lab.work.read("deployment.yaml");
     let (start, end) = (manifest.find("    provisioned:").unwrap(), manifest.find("    ssh:").unwrap());
     let registered = format!("    registered: {{ address: {} }}\n", lab.address(lab.number));

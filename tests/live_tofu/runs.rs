@@ -1,4 +1,4 @@
-//! What a run of OpenTofu does when nobody disturbs it, and what it says when something is wrong.
+//! Runs of OpenTofu without interruptions, and their messages when something is wrong.
 
 use crate::scene::{Scene, holding, only};
 use deployer::io::opentofu::{Action, Planned, Purpose};
@@ -76,14 +76,14 @@ async fn a_backend_of_its_own_is_left_to_it() {
     assert!(!proposed.file.exists());
     assert!(scene.root.join("elsewhere.tfstate").exists());
     assert!(!scene.vault().await.exists().await.unwrap());
-    // Not both: a state in the store is not left behind for another place.
+    // Both at once are refused: a state in the store must not be left behind for another backend.
     scene.files.remove("backend.tf");
     scene.converge().await.unwrap();
     let failure = work.plan(Purpose::Apply, &scene.say()).await.unwrap_err();
     assert_eq!(failure.reason, Reason::StateUnusable, "{failure:?}");
 }
 
-/// Where it is installed, which `tests/run.sh` says.
+/// Runs if Terraform is installed, which `tests/run.sh` reports.
 #[tokio::test(flavor = "multi_thread")]
 async fn terraform_does_as_well() {
     let mut scene = Scene::new(MACHINE);
@@ -111,7 +111,7 @@ async fn init_runs_only_when_something_changed() {
     scene.files.insert("second.tf".to_owned(), twice);
     assert_eq!(scene.plan().await.unwrap().changes.len(), 1);
     assert_eq!(prepared(&scene), 1);
-    // What is no longer listed goes; what OpenTofu cannot do without is made again.
+    // Unlisted files are removed, and files that OpenTofu needs are created again.
     scene.files.remove("second.tf");
     std::fs::remove_dir_all(scene.root.join("work/.terraform")).unwrap();
     assert!(scene.plan().await.unwrap().changes.is_empty());
@@ -153,7 +153,7 @@ async fn a_wrong_key_is_told_before_anything_is_done() {
     scene.passphrase = None;
     let failure = scene.plan().await.unwrap_err();
     assert_eq!(failure.reason, Reason::StateSealed, "{failure:?}");
-    // Another environment's state does not pass for this one's.
+    // Another environment's state is not accepted for this one.
     scene.passphrase = Some("correct horse".to_owned());
     let store = scene.store().await;
     store
@@ -233,7 +233,7 @@ async fn the_limit_asks_it_to_end() {
     assert_eq!(failure.reason, Reason::ProvisionTimeout, "{failure:?}");
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     assert_eq!(scene.vault().await.locked().await.unwrap(), None);
-    // What was begun is known, and is made anew.
+    // The interrupted creation is recorded, and the machine is replaced.
     scene.limit = Duration::from_mins(2);
     let proposed = scene.plan().await.unwrap();
     assert_eq!(only(&proposed), ("terraform_data.machine", Action::Replace));

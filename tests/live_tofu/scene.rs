@@ -1,4 +1,4 @@
-//! A store, an environment's directory and a root module, as a run has them. Never shared between tests.
+//! A store, an environment's directory and a root module for one run. Tests do not share them.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::opentofu::{Action, Backend, Outputs, Proposed, Purpose, Tofu, Vault, Work};
@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The directory of `tests/bed tofu`.
+/// Returns the directory of `tests/bed tofu`.
 pub fn tools() -> Utf8PathBuf {
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bed")).arg("tofu").output().unwrap();
     assert!(output.status.success(), "tests/bed tofu: {}", String::from_utf8_lossy(&output.stderr));
@@ -38,7 +38,7 @@ impl Scene {
         Self { _kept: Some(kept), ..Self::at(root, main) }
     }
 
-    /// In a directory that somebody else made.
+    /// Returns a scene in an existing directory.
     pub fn at(root: Utf8PathBuf, main: &str) -> Self {
         Self {
             _kept: None,
@@ -89,7 +89,7 @@ impl Scene {
         }
     }
 
-    /// Whether anything that was said holds this.
+    /// Returns true if any message contains this text.
     pub fn heard(&self, text: &str) -> bool {
         self.said.lock().unwrap().iter().any(|said| said.contains(text))
     }
@@ -102,7 +102,7 @@ impl Scene {
         self.work().await.apply(proposed, &self.say()).await
     }
 
-    /// Plan and apply.
+    /// Plans and applies.
     pub async fn converge(&self) -> Result<(Proposed, Outputs), Failure> {
         let proposed = self.plan().await?;
         let outputs = self.apply(&proposed).await?;
@@ -116,18 +116,18 @@ impl Scene {
     }
 }
 
-/// The one change of a plan.
+/// Returns the only change of a plan.
 pub fn only(proposed: &Proposed) -> (&str, Action) {
     let [change] = proposed.changes.as_slice() else { panic!("{proposed:#?}") };
     (&change.address, change.action)
 }
 
-/// All files below a directory that hold these bytes.
+/// Returns all files below a directory that contain these bytes.
 pub fn holding(directory: &Utf8Path, bytes: &str) -> Vec<String> {
     let finder = |path: &std::path::Path| {
         std::fs::read(path).unwrap_or_default().windows(bytes.len()).any(|window| window == bytes.as_bytes())
     };
-    // Files of the database come and go.
+    // Files of the database appear and disappear during the walk.
     let entries = walkdir::WalkDir::new(directory).into_iter().filter_map(Result::ok);
     let files = entries.filter(|entry| entry.file_type().is_file() && finder(entry.path()));
     files.map(|entry| entry.path().display().to_string()).collect()

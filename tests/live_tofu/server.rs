@@ -1,5 +1,5 @@
-//! A server of Hetzner Cloud, from the manifest's section to its end: the real provider, our templates, a stand-in for
-//! the API whose server is a host of the bed.
+//! A server of Hetzner Cloud, from the manifest's section to its destruction: the real provider, deployer's templates,
+//! and a stand-in for the API whose server is a host of the bed.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
 use crate::hetzner_api::{Api, Fault, TOKEN};
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A manifest with one server, and the account that it is ordered from.
+/// A manifest with one server, and the account in which it is ordered.
 pub struct Cloud {
     pub work: Work,
     pub api: Arc<Api>,
@@ -48,7 +48,7 @@ impl Cloud {
         self.api.all("servers")
     }
 
-    /// The steps of a plan, each its kind, its action and whether it destroys.
+    /// Returns the kind and action of each step of a plan, and true if the step is destructive.
     pub fn plan(&self) -> Vec<(String, String, bool)> {
         let plan = self.run(&["plan", "--json"]).expect(0).of("plan").remove(0);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -57,8 +57,8 @@ impl Cloud {
     }
 }
 
-/// What a server does with its user data on its first boot, on a host that stands in for it: once there is one that is
-/// not `known`, with a user of that `name`. The commands that come last are returned.
+/// Simulates a server's first boot with its user data on a host, when there is a server that is not `known`, with a
+/// user of that `name`. Returns the final commands of the user data.
 pub fn boot(api: &Arc<Api>, host: &BedHost, known: &Value, name: &str) -> Vec<String> {
     let begun = Instant::now();
     let data = loop {
@@ -88,31 +88,31 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
     let host = BedHost::bare();
     cloud.api.hand_out(&host.ipv4);
 
-    // The order went through, and its answer was lost: nothing is known of the server.
+    // The order succeeded and its response was lost: the server is not recorded.
     cloud.api.fault("POST", "/servers", 1, Fault::BrokenAfterwards);
     let failed = cloud.apply().expect(1);
     assert_eq!(failed.reasons(), ["provision-failed"]);
     assert_eq!(cloud.servers().len(), 1);
     let ordered = cloud.servers()[0]["id"].clone();
     assert_eq!(cloud.servers()[0]["labels"]["deployer-environment"], "cloud");
-    // Taken down it cannot be before it is known again.
+    // The server cannot be destroyed before it is recorded again.
     let destroy = ["destroy", "cloud", "--allow-destroy", "cloud", "--json"];
     assert_eq!(cloud.run(&destroy).expect(1).reasons(), ["provision-failed"]);
 
-    // The next run takes it over, and connects with the key that it was made with.
+    // The next run takes the server over, and connects with the key of its creation.
     boot(&cloud.api, &host, &Value::Null, "deploy");
     assert_eq!(cloud.apply().expect(0).outcome(), "changed");
     assert_eq!((cloud.servers().len(), &cloud.servers()[0]["id"]), (1, &ordered));
     assert_eq!(cloud.apply().expect(0).outcome(), "converged");
     assert_eq!(cloud.api.all("firewalls").len(), 1);
 
-    // Nothing of it is told: the token, the passphrase, the key.
+    // No file contains the secrets: the token, the passphrase, the key.
     let secrets = format!("{TOKEN}|correct horse|OPENSSH PRIVATE");
     let kept = Command::new("grep").args(["-rlaE", &secrets]).arg(cloud.work.path(".deployer")).output();
     let kept = kept.expect("grep starts");
     assert_eq!(String::from_utf8_lossy(&kept.stdout), "");
 
-    // Another size is changed in place; another place is another server, which needs consent.
+    // Another size is changed in place. Another location is another server, which needs consent.
     cloud.work.edit("deployment.yaml", "cx22", "cx32");
     assert_eq!(cloud.plan()[0], ("infrastructure".to_owned(), "update".to_owned(), false));
     assert_eq!(cloud.apply().expect(0).outcome(), "changed");
@@ -123,7 +123,7 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
     cloud.work.edit("deployment.yaml", "nbg1", "fsn1");
     assert_eq!(cloud.servers()[0]["id"], ordered);
 
-    // Deleted by hand: the next apply makes another one.
+    // The server is deleted by hand: the next apply creates another one.
     cloud.api.delete("servers", ordered.as_u64().expect("a number"));
     let plan = cloud.run(&["plan", "--json"]).expect(0);
     let warned = plan.of("warning").remove(0)["message"].as_str().unwrap_or_default().to_owned();

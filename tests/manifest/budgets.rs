@@ -1,11 +1,10 @@
-//! Large and hostile manifests, in limited time. Never measures anything finer than an order.
+//! Large and hostile manifests, in limited time. Measures only orders of magnitude.
 
 use super::{parse, rendered};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// What `work` gives, and the processor time of this thread it took: unlike a clock's, that does not
-/// count what others do meanwhile.
+/// Returns the result of `work` and its processor time in this thread, which excludes the load of other processes.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let used = || -> u64 {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
@@ -16,7 +15,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     (result, Duration::from_nanos(used() - start))
 }
 
-/// Ten thousand environments, each with every section; `merge` adds an alias of a common part to each.
+/// Returns ten thousand environments, each with every section; `merge` adds an alias of a common part to each.
 fn many(merge: bool) -> String {
     let mut text =
         String::from("version: 1\nproject: shop\nx-base: &base\n  ssh: { user: deploy, port: 22, wait: 1m }\n");

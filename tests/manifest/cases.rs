@@ -1,5 +1,4 @@
-//! What each valid manifest means, and what is said about each invalid one. Never looks at wording that
-//! is not in a case's file.
+//! The meaning of each valid manifest, and the messages for each invalid one. All wording is in the files of the cases.
 
 use super::{HOME, cases, expect, parse, rendered};
 use camino::Utf8Path;
@@ -67,7 +66,7 @@ fn the_template_loads_beside_an_application() {
     let manifest =
         manifest::load_text(&text, "deployment.yaml", base, None).unwrap_or_else(|it| panic!("{}", rendered(&it)));
     assert_eq!(manifest.environments.len(), 1);
-    // Every example that is commented out is right too.
+    // Every commented-out example is valid, too.
     let shown: String = text
         .lines()
         .map(|line| {

@@ -1,5 +1,4 @@
-//! Entries and host keys written into manifests of every form. Never edits a file outside a temporary
-//! directory.
+//! Entries and host keys written into manifests of every form. Edits only files in a temporary directory.
 
 use super::{cases, entry, expect};
 use camino::Utf8Path;

@@ -1,11 +1,11 @@
-//! What holds for every text: it is read or refused, never a panic, and an edit only adds.
+//! Laws for every text: it is read or refused without a panic, and an edit only adds.
 
 use super::{entry, parse};
 use deployer::manifest::edit::{self, Entry, Place};
 use deployer::manifest::environment::Name;
 use std::fs;
 
-/// Parts of manifests, right, wrong and hostile, that a random text is put together from.
+/// Parts of manifests, valid, invalid and hostile, from which random texts are built.
 const PARTS: &[&str] = &[
     "version: 1\n",
     "project: shop\n",
@@ -57,7 +57,7 @@ fn pieces() -> impl proptest::strategy::Strategy<Value = String> {
     .prop_map(|parts| parts.concat())
 }
 
-/// A valid manifest in which a few characters are replaced, removed or doubled.
+/// Generates a valid manifest in which a few characters are replaced, removed or doubled.
 fn mutated() -> impl proptest::strategy::Strategy<Value = String> {
     use proptest::prelude::*;
     let whole =
@@ -78,13 +78,13 @@ fn mutated() -> impl proptest::strategy::Strategy<Value = String> {
     })
 }
 
-/// What holds for every text: no panic, faults are placed in the text, edits only add.
+/// Asserts the laws for a text: no panic, errors have a place in the text, edits only add.
 fn holds(text: &str) {
     if let Err(failures) = parse(text) {
         assert!(!failures.is_empty());
         for failure in &failures {
             if let Some(at) = &failure.location {
-                // To YAML, a lone carriage return ends a line, too (YAML 1.2.2, section 5.4).
+                // In YAML, a single carriage return ends a line, too (YAML 1.2.2, section 5.4).
                 let lines = text.replace("\r\n", "\n").split(['\n', '\r']).count();
                 assert!(at.line >= 1 && at.line <= lines + 1 && at.column >= 1, "{failures:?}");
                 if let (Some(span), Some(source)) = (&at.span, &at.source) {
@@ -98,7 +98,7 @@ fn holds(text: &str) {
         let same = |a: &mut dyn Iterator<Item = (u8, u8)>| a.take_while(|(a, b)| a == b).count();
         let before = same(&mut text.bytes().zip(edited.bytes()));
         let after = same(&mut text.bytes().rev().zip(edited.bytes().rev()));
-        // All of it but an empty `{}` that makes room.
+        // The whole text is kept, except for an empty `{}` that the new entry replaces.
         assert!(before + after + 3 >= text.len(), "{text}\n---\n{edited}");
     }
     let _ = edit::set_host_keys(text, &Name::parse("a").unwrap(), &entry().host_key);

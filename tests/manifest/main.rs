@@ -1,5 +1,5 @@
-//! Manifests as files: each case is read as `deployer check` reads it, and what comes out is compared
-//! with the text beside it. Never needs a host.
+//! Manifests as files: each case is read as `deployer check` reads it, and the result is compared with the text next to
+//! the case. Needs no host.
 #![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
 mod budgets;
@@ -17,7 +17,7 @@ use std::fs;
 
 const HOME: &str = "/home/someone";
 
-/// Files of a folder of cases with their names, in order.
+/// Returns the files of a folder of cases with their names, in order.
 fn cases(folder: &str) -> Vec<(String, String)> {
     let root = format!("{}/tests/cases/manifest/{folder}", env!("CARGO_MANIFEST_DIR"));
     let mut names: Vec<String> = (fs::read_dir(&root).unwrap())
@@ -27,7 +27,7 @@ fn cases(folder: &str) -> Vec<(String, String)> {
     names.into_iter().map(|name| (format!("{root}/{name}"), name)).collect()
 }
 
-/// The expected text beside a case; `UPDATE_CASES=1` writes it.
+/// Returns the expected text next to a case; `UPDATE_CASES=1` writes it.
 #[expect(clippy::disallowed_methods, reason = "a switch of this test alone")]
 fn expect(path: &str, found: &str) -> Result<(), String> {
     if std::env::var_os("UPDATE_CASES").is_some() {

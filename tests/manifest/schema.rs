@@ -1,4 +1,4 @@
-//! The JSON schema is fresh and judges manifests as the reader does. Never covers rules that a schema
+//! The JSON schema is up to date, and accepts the same manifests as the reader. Does not cover rules that a schema
 //! cannot express.
 
 use super::{cases, expect};
@@ -11,7 +11,7 @@ fn the_schema_is_fresh() {
     expect(&path, &manifest::schema_text()).unwrap();
 }
 
-/// The schema's opinion of a case that is YAML at all.
+/// Returns the schema's verdict on a case, if the case is valid YAML.
 fn accepted_by_schema(path: &str) -> Option<bool> {
     let text = fs::read_to_string(path).ok()?;
     let options = serde_saphyr::options! { strict_booleans: true };

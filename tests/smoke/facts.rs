@@ -1,11 +1,12 @@
-//! One recording of a host a case: `tests/cases/smoke/NAME.txt`, and beside it the verdicts. Also: the script runs.
+//! Each case is one recording of a host, `tests/cases/smoke/NAME.txt`, next to its verdicts. The script itself is run,
+//! too.
 
 use deployer::model::verdict::Vantage;
 use deployer::smoke::facts::{Between, Subject, script, verdicts};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
-/// The recordings are of a host whose clock says 1795387568.6; it was asked and heard within 0.4 s.
+/// Returns the time of the recordings: the host's clock shows 1795387568.6, and its answer arrived within 0.4 s.
 fn between() -> Between {
     let at = |millis| Timestamp::from_millisecond(millis).unwrap();
     Between { sent: at(1_795_387_568_400), heard: at(1_795_387_568_800) }

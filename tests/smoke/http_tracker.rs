@@ -1,4 +1,4 @@
-//! The round trip over HTTP against a stand-in. Never a test of the answers' forms: those stand beside the code.
+//! The round trip over HTTP against a stand-in. The tests of the response formats are next to the code.
 
 use crate::swarm::{Manner, Swarm, compact};
 use crate::{asked, asked_for, asked_in_vain};
@@ -23,7 +23,7 @@ struct Tracker {
     asked: Arc<AtomicUsize>,
 }
 
-/// Starts one: where it is, and its swarm. It wants the key `sesame42`.
+/// Starts a tracker that requires the key `sesame42`, and returns its address and its swarm.
 async fn tracker(address: &str, manner: Manner) -> (SocketAddr, Swarm) {
     let listener = TcpListener::bind(address).await.unwrap();
     let at = listener.local_addr().unwrap();

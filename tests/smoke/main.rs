@@ -1,5 +1,5 @@
-//! The probes of `deployer test` against stand-ins on the loopback interface: good ones, bad ones, silent ones. Never
-//! leaves this machine.
+//! The probes of `deployer test` against stand-ins on the loopback interface: good ones, bad ones, silent ones. Sends
+//! nothing outside of this machine.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -14,7 +14,7 @@ use deployer::model::verdict::{Vantage, Verdict};
 use deployer::smoke::{Check, Probe, ask};
 use std::time::Duration;
 
-/// Long enough for a busy machine, short enough to wait for.
+/// A deadline that is long enough for a busy machine, and short enough to wait for.
 const DEADLINE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -26,14 +26,15 @@ async fn asked(probe: Probe) -> Verdict {
     ask(&check(probe), DEADLINE, PAUSE).await
 }
 
-/// Asks with little time, and makes sure that it is kept.
+/// Sends a probe with a short deadline, and asserts that the deadline is kept.
 async fn asked_for(deadline: Duration, probe: Probe) -> Verdict {
     let verdict = ask(&check(probe), deadline, PAUSE).await;
     assert!(verdict.took <= deadline + DEADLINE / 4, "{verdict:?}");
     verdict
 }
 
-/// Asks for an answer that stays wrong until the time is up: a busy machine may need more of it for its first answer.
+/// Sends a probe whose answer stays wrong until the deadline. A busy machine may need a longer deadline for its first
+/// answer.
 async fn asked_in_vain(probe: Probe) -> Verdict {
     let mut deadline = Duration::from_secs(1);
     loop {

@@ -1,4 +1,4 @@
-//! Pages, Prometheus, Grafana, the tracker's figures and names, against stand-ins that say one thing each.
+//! Pages, Prometheus, Grafana, the tracker's metrics and names, against stand-ins with one fixed answer each.
 
 use crate::{DEADLINE, PAUSE, asked, asked_for, asked_in_vain, check};
 use axum::Router;
@@ -12,7 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// A server that answers each path with a status and a text; other paths are not found, and say what was asked.
+/// Starts a server that answers each path with a status and a text. For other paths, it answers 404 with the requested
+/// path.
 async fn server(pages: &'static [(&'static str, u16, &'static str)]) -> Site {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -107,7 +108,7 @@ async fn a_name_has_its_addresses() {
     assert_eq!(verdict.judgement, Judgement::Failed, "{verdict:?}");
 }
 
-/// What a stack's worth of dead endpoints takes is one deadline, not the sum of them.
+/// The dead endpoints of a whole stack take one deadline in total, not the sum of their deadlines.
 #[tokio::test]
 async fn checks_are_asked_side_by_side_and_keep_their_order() {
     let free: SocketAddr = TcpListener::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
@@ -123,8 +124,8 @@ async fn checks_are_asked_side_by_side_and_keep_their_order() {
     );
 }
 
-/// A laptop or a CI runner without IPv6 cannot say anything about a stack that has it. Where the machine of this test
-/// has IPv6, nobody answers at an address that is kept for documentation.
+/// A laptop or a CI runner without IPv6 cannot test a stack with IPv6. If this machine has IPv6, nobody answers at an
+/// address that is reserved for documentation.
 #[tokio::test]
 async fn a_machine_without_ipv6_skips_what_needs_it() {
     let address: SocketAddr = "[2001:db8::1]:6969".parse().unwrap();

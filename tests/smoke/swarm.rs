@@ -1,24 +1,24 @@
-//! The swarm of a stand-in for a tracker, and the ways it can be wrong. Never more than one torrent.
+//! The swarm of a stand-in for a tracker, and its possible faults. Supports one torrent.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-/// How a stand-in behaves.
+/// The behavior of a stand-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     Good,
-    /// Answers, but never with a peer.
+    /// Answers without any peers.
     Forgets,
     /// Knows the peers, but does not count them.
     Miscounts,
-    /// Says no to announces, repeating the key it was sent.
+    /// Rejects announces, and repeats the key that it received.
     Refuses,
-    /// Says no to peers that leave.
+    /// Rejects peers that leave.
     Clings,
-    /// Says nothing.
+    /// Sends nothing.
     Silent,
-    /// The first three packets are lost (over UDP).
+    /// Loses the first three packets (over UDP).
     Lossy,
     /// Answers each packet with others' transactions first (over UDP).
     Babbles,
@@ -28,11 +28,11 @@ pub enum Manner {
     CutsOff,
     /// Answers in the long form, not in the compact one (over HTTP).
     Long,
-    /// Answers 503 twice before it answers (over HTTP).
+    /// Answers 503 twice before its first real answer (over HTTP).
     Starts,
 }
 
-/// Peer id → where it is, and what it still wants.
+/// Peer id → its address, and the number of bytes that it still needs.
 type Peers = BTreeMap<Vec<u8>, (SocketAddr, u64)>;
 
 /// The peers of a stand-in.
@@ -50,7 +50,7 @@ impl Swarm {
         peers.iter().filter(|(other, _)| *other != id).map(|(_, (at, _))| *at).collect()
     }
 
-    /// Seeders and leechers.
+    /// Returns the numbers of seeders and leechers.
     pub fn count(&self) -> (u32, u32) {
         let peers = self.0.lock().unwrap();
         let seeders = peers.values().filter(|(_, left)| *left == 0).count();
@@ -62,7 +62,7 @@ impl Swarm {
     }
 }
 
-/// Peers in the compact form, those of one width alone.
+/// Returns peers in the compact form, only those with the given address width.
 pub fn compact(peers: &[SocketAddr], ipv6: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     for peer in peers {

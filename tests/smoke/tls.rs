@@ -1,4 +1,4 @@
-//! Certificates made here, shown by a server on the loopback interface. Never one of a real authority.
+//! Certificates that the tests make, on a server on the loopback interface. None of them is from a real authority.
 
 use crate::{asked, asked_for, asked_in_vain};
 use deployer::io::http::Roots;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// An authority, as Caddy makes one for itself.
+/// Returns an authority like Caddy's own.
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -24,7 +24,8 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A server that shows a certificate for `name` that ends in `days`, or ended then: says `well` over HTTP.
+/// Starts a server with a certificate for `name` that expires in `days` (expired if negative). It answers HTTP requests
+/// with their Host header.
 async fn server(issuer: &CertifiedIssuer<'static, KeyPair>, name: &str, days: i32) -> SocketAddr {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     let span = DAY * days.unsigned_abs();

@@ -1,4 +1,4 @@
-//! The round trip over UDP against a stand-in. Never a test of the packets' layout: those stand beside the code.
+//! The round trip over UDP against a stand-in. The tests of the packets' layout are next to the code.
 
 use crate::swarm::{Manner, Swarm, compact};
 use crate::{asked, asked_for, asked_in_vain};
@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 
 const CONNECTION: u64 = 0x1122_3344_5566_7788;
 
-/// Starts one: where it is, its swarm, and the paths it was sent (BEP 41).
+/// Starts a tracker, and returns its address, its swarm, and the paths that it received (BEP 41).
 async fn tracker(address: &str, manner: Manner) -> (SocketAddr, Swarm, Arc<Mutex<Vec<u8>>>) {
     let socket = UdpSocket::bind(address).await.unwrap();
     let at = socket.local_addr().unwrap();
@@ -117,7 +117,7 @@ async fn a_silent_tracker_fails_at_the_deadline() {
 
 #[tokio::test]
 async fn where_nothing_listens_is_told_from_silence() {
-    // Of an address that no other test listens at.
+    // A free port of an address that no other test uses.
     let free = UdpSocket::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
     let verdict = asked_in_vain(probe(free)).await;
     assert_eq!(verdict.detail, "nothing listens there (port unreachable)");

@@ -1,5 +1,5 @@
-//! One recording a case: `tests/cases/step/ROOM/NAME.txt`, and beside it what the room makes of it. Frames that a
-//! recording leaves out are those of `converged.txt`.
+//! Each case is one recording, `tests/cases/step/KIND/NAME.txt`, next to the facts and commands that its resource
+//! derives from it. Frames that a recording omits are taken from `converged.txt`.
 
 use crate::given::{Given, given, root};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 #[test]
 fn each_recording_becomes_the_facts_and_commands_beside_it() {
     let mut seen = 0;
-    // Infrastructure has no probe: OpenTofu answers for it.
+    // Infrastructure has no probe: its facts come from OpenTofu.
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure) {
         let directory = root().join(kind.name());
         for path in recordings(&directory) {
@@ -82,7 +82,7 @@ fn shown(kind: Kind, given: &Given) -> String {
     text
 }
 
-/// Scripts that stand in files of their own are named, not shown.
+/// Scripts in separate files, which are shown by name instead of text.
 const FILES: [(&str, &str); 8] = [
     ("guard.sh", include_str!("../../src/resource/contract/guard.sh")),
     ("claimed.sh", include_str!("../../src/resource/contract/claimed.sh")),
@@ -131,7 +131,7 @@ fn input_text(input: &Input) -> String {
     }
 }
 
-/// The release of a case is used by the laws too.
+/// The laws use the release of this case, too.
 #[test]
 fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
     let given = given(&root().join("converged.txt")).unwrap();
@@ -143,7 +143,7 @@ fn the_converged_host_needs_nothing_and_its_probe_names_every_file() {
     assert!(!probe.contains("s3cret-token"), "a secret in the probe");
 }
 
-/// A step that cannot have changed the engine does not ask for it again; every other look does.
+/// A probe after a step omits the engine if the step cannot have changed it. Every other probe reads the engine.
 #[test]
 fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
     let given = given(&root().join("converged.txt")).unwrap();
@@ -164,7 +164,7 @@ fn a_look_after_a_step_leaves_out_an_engine_that_is_the_same() {
     assert!(facts.engine.server.is_some());
 }
 
-/// Services can make the look at their files slow, and nothing else.
+/// Services can slow down the probe of their files, and nothing else.
 #[test]
 fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
     let given = given(&root().join("converged.txt")).unwrap();
@@ -189,7 +189,7 @@ fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
     assert!(removal[0].script.contains("\nhtml/index.html\n"));
 }
 
-/// An upgrade: the host recorded a plain digest of a file that counts as secret today.
+/// An upgrade: the host recorded a plain digest of a file that is secret now.
 #[test]
 fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_changes() {
     let mut given = given(&root().join("converged.txt")).unwrap();
@@ -200,7 +200,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     assert_eq!(observed, desired);
     assert!(desired.0[&Kind::Files][page.as_str()].contains(" keyed:"));
 
-    // Another file changes: the record of the next release leaves this one where it was placed.
+    // Another file changes: the record of the next release keeps the place of this file.
     let compose = Utf8Path::new("compose.yaml");
     given.release.as_mut().unwrap().files.get_mut(compose).unwrap().mode = 0o755;
     let subject = given.subject();
@@ -208,7 +208,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     let kept = r#""html/index.html":{"value":"0644 sha256:fce5aec33b55493ef2cbe71fc0d164d8","placed":"20261122T170032Z-655f","bytes":9}"#;
     assert!(commands[0].script.contains(kept), "{}", commands[0].script);
 
-    // It changes itself: both digests are keyed, so that what was there before is not shown either.
+    // The file itself changes: both digests are keyed, so that the previous content is not shown either.
     let file = given.release.as_mut().unwrap().files.get_mut(page).unwrap();
     (file.sha256, file.mode) = (Some([7; 32]), 0o600);
     let subject = given.subject();
@@ -218,7 +218,7 @@ fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_cha
     }
 }
 
-/// A pull request cannot have the old content of a secret file shown by declaring that the file is none.
+/// A pull request cannot make a plan show the old content of a secret file by declaring that the file is not secret.
 #[test]
 fn a_secret_file_that_changes_and_ceases_to_be_secret_keeps_its_keyed_digest_until_it_was_released() {
     let mut given = given(&root().join("converged.txt")).unwrap();

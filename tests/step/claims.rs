@@ -1,4 +1,4 @@
-//! The claims of environments as `sh` really reads and writes them, in directories of this machine.
+//! The claims of environments as real `sh` reads and writes them, in directories of this machine.
 
 use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
-/// A host's directories, and environments `shop/NAME` that deploy there.
+/// A host's directories, for environments `shop/NAME`.
 struct Host {
     _folder: tempfile::TempDir,
     root: Utf8PathBuf,
@@ -35,7 +35,8 @@ impl Host {
         let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
         fs::create_dir_all(root.join("state")).unwrap();
         fs::create_dir_all(root.join("bin")).unwrap();
-        // What Docker lists by a label is a file here; what is done to containers and units is noted, and not done.
+        // A file replaces the list of objects that Docker finds by a label. Changes of containers and units are
+        // recorded, not made.
         let docker = format!(
             "#!/bin/sh\nfor last; do :; done\ncase $1 in ps) cat {root}/docker/${{last##*[=/]}}.containers ;; \
              volume) cat {root}/docker/${{last##*=}}.volumes ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
@@ -63,7 +64,7 @@ impl Host {
         process::run(&["sh", "-c", &script].map(str::to_owned), b"", Duration::from_secs(30)).await.unwrap()
     }
 
-    /// Reads what conflicts with the wish, as `RELATION OWNER VALUE`.
+    /// Returns the conflicts with the wish, each as `RELATION OWNER VALUE`.
     async fn conflicts(&self, wish: &Wish) -> Vec<String> {
         let subject = wish.subject();
         let finished = self.sh(&(subject.preamble() + &claims::probe(&subject))).await;
@@ -72,7 +73,7 @@ impl Host {
         text.lines().filter_map(|line| line.strip_prefix("neighbour ")).map(str::to_owned).collect()
     }
 
-    /// Runs the command that claims; true where it succeeds.
+    /// Runs the command that claims, and returns true if it succeeds.
     async fn claims(&self, wish: &Wish) -> bool {
         let subject = wish.subject();
         let project = &subject.environment.application.as_ref().unwrap().project;
@@ -138,7 +139,7 @@ async fn of_many_that_claim_at_once_one_wins() {
     }
 }
 
-/// Hosts of former versions have records of releases, and a file for each directory that tells its owner.
+/// Hosts of older versions have records of releases, and a file for each directory with its owner.
 #[tokio::test]
 async fn records_of_former_versions_are_claims() {
     let host = Host::new();
@@ -157,7 +158,7 @@ async fn records_of_former_versions_are_claims() {
         assert!(!host.claims(&two).await);
         fs::remove_file(state.join(name)).unwrap();
     }
-    // A former version let `two` take the directory over.
+    // An older version let `two` take the directory over.
     fs::write(state.join("current.json"), serde_json::to_string(&record).unwrap()).unwrap();
     let two = host.wish("two", "srv/\"a\"", "stack");
     assert_eq!(host.conflicts(&two).await.len(), 2);
@@ -204,7 +205,7 @@ async fn a_claim_lasts_until_a_release_has_left_the_directory() {
     assert_eq!(host.claimed("one"), claimed);
 }
 
-/// What is left of a former project keeps the claim on it.
+/// Objects that remain of a previous project keep the claim on it.
 #[tokio::test]
 async fn a_project_is_claimed_until_nothing_of_it_is_left() {
     let host = Host::new();
@@ -223,7 +224,7 @@ async fn a_project_is_claimed_until_nothing_of_it_is_left() {
         assert!(finished.status.success(), "{finished:?}");
         assert_eq!(host.conflicts(&two).await.is_empty(), !claimed, "{left}");
     }
-    // Taken off its host, an environment keeps the claim on its volumes alone.
+    // An environment that was removed from its host keeps the claim on its volumes only.
     for (left, lines) in [("left\n", "project beta\n"), ("", "\n")] {
         fs::write(directory.join("beta.volumes"), left).unwrap();
         let give_up = claims::give_up(&moved.given.environment, &moved.given.facts);
@@ -233,7 +234,8 @@ async fn a_project_is_claimed_until_nothing_of_it_is_left() {
     }
 }
 
-/// Docker Compose keeps containers of the former owner that are as the new one wants them, with the former one's directory in their labels.
+/// Docker Compose keeps containers of the previous owner that match the new owner's definition, with the previous
+/// owner's directory in their labels.
 #[test]
 fn containers_of_a_project_that_was_taken_over_are_the_new_owners() {
     let Given { mut environment, facts: recorded, .. } = given(&cases().join("services/project-changed.txt")).unwrap();
@@ -251,7 +253,7 @@ fn containers_of_a_project_that_was_taken_over_are_the_new_owners() {
     };
     let directory = "directory /opt/deployer/shop--production";
     assert_eq!(own(&[directory]), (0, 0));
-    // A former version let both have it.
+    // An older version let both have the project.
     assert_eq!(own(&[directory, "project shop--production"]), (4, 0));
 }
 
@@ -265,7 +267,7 @@ async fn what_a_former_owner_has_running_ends_with_its_claim() {
         fs::write(units.join(format!("deployer-{name}.timer")), "").unwrap();
     }
     assert!(host.claims(&host.wish("one", "srv/app", "one")).await);
-    // Its services there, too.
+    // Services of the previous owner run in that directory, too.
     fs::create_dir(host.root.join("docker")).unwrap();
     fs::write(host.root.join("docker/app.containers"), "0123\n4567\n").unwrap();
     let mut two = host.wish("two", "srv/app", "two");

@@ -1,4 +1,4 @@
-//! What of drift is corrected and what is left, from recordings. Never needs a host.
+//! Tests, with recordings, which drift is corrected and which is left. They need no host.
 
 use crate::given::{Given, given, root};
 use deployer::manifest::environment::{DriftPolicy, Ignore};
@@ -10,7 +10,7 @@ use deployer::resource::drift;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The environment of a recording, prepared, and with its wishes met.
+/// Returns the environment of a recording, prepared and with its wishes met.
 fn prepared(given: &Given, policy: DriftPolicy) -> Prepared {
     let mut environment = given.environment.clone();
     environment.drift.policy = policy;
@@ -25,7 +25,7 @@ fn prepared(given: &Given, policy: DriftPolicy) -> Prepared {
     }
 }
 
-/// `KIND REASON` of the steps, and `WHY KIND: FACTS` of what is left.
+/// Returns `KIND REASON` of the steps, and `WHY KIND: FACTS` of the drift that is left.
 fn outcome(prepared: &Prepared, given: &Given) -> (Vec<String>, Vec<String>) {
     let (steps, left) = prepared.steps_and_rest(&given.facts, Stage::Running);
     let facts = |left: &Left| left.changes.iter().map(|change| change.fact.clone()).collect::<Vec<_>>().join(" ");
@@ -58,14 +58,14 @@ fn what_the_manifest_asks_for_is_applied_whatever_the_policy() {
     for (name, steps) in [
         ("files/changed-and-new", &["files differs", "services differs"][..]),
         ("files/compose-file-changed", &["files differs", "images follows files", "services differs"]),
-        // A release that did not get through is not left half way.
+        // A release that did not complete is completed.
         ("files/staged", &["files drifted", "services drifted"]),
     ] {
         let given = recorded(name);
         let (applied, left) = outcome(&prepared(&given, DriftPolicy::Detect), &given);
         assert_eq!((applied, left), (owned(steps), Vec::new()), "{name}");
     }
-    // Nothing is known of what was asked of the engine before: it may be the manifest that changed.
+    // The previous wish for the engine is unknown, so the manifest may have changed.
     let given = recorded("engine/stopped");
     let unknown = Prepared { met: BTreeMap::new(), ..prepared(&given, DriftPolicy::Detect) };
     assert_eq!(outcome(&unknown, &given), (owned(&["engine differs"]), Vec::new()));
@@ -92,7 +92,7 @@ fn ignored_facts_are_left_and_the_others_corrected() {
         left.iter().map(|left| (left.why, left.changes[0].fact.as_str())).collect::<Vec<_>>(),
         [(Why::Quarantined, "web"), (Why::Ignored, "worker")]
     );
-    // Of what is alone, nothing is left to be done; only the quarantined one still counts as a difference.
+    // An ignored fact leaves nothing to be done. Only a quarantined fact still counts as a difference.
     one.environment.drift.ignore = vec![rule(Kind::Services, "*", false)];
     let (steps, left) = one.steps_and_rest(&given.facts, Stage::Running);
     assert_eq!((steps.len(), Prepared::differing(&steps, &left)), (0, Vec::new()));

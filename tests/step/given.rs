@@ -1,4 +1,4 @@
-//! What a case gives: the manifest, its application, and a recording. Never reads an image archive.
+//! The input of a case: the manifest, its application, and a recording. Reads no image archive.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::manifest;
@@ -14,19 +14,19 @@ use deployer::resource::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// What a case says beside its manifest, under `x-case`.
+/// The settings of a case, under `x-case` in its manifest.
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Case {
-    /// The images whose archives are shipped; that of the recording where absent.
+    /// The images whose archives are shipped; those of the recording if absent.
     archives: Option<Vec<Shipped>>,
     /// Files whose content the case changes.
     files: BTreeMap<Utf8PathBuf, String>,
-    /// What registries answer: a digest, or why not.
+    /// The registries' answers: a digest, or the reason why there is none.
     registry: BTreeMap<String, String>,
-    /// Whether the secrets cannot be resolved.
+    /// True if the secrets cannot be resolved.
     offline: bool,
-    /// Whether its recording stands alone, not over the converged host's.
+    /// True if the recording is used alone, without the frames of the converged host.
     alone: bool,
 }
 
@@ -45,7 +45,7 @@ struct Extra {
     case: Case,
 }
 
-/// Everything a room is given.
+/// The input of a resource.
 pub struct Given {
     pub environment: Environment,
     pub release: Option<Release>,
@@ -69,7 +69,7 @@ pub fn root() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/step")
 }
 
-/// The recording of the converged host, with the frames of `recording` in place of its own.
+/// Returns the recording of the converged host, with its frames replaced by those of `recording`.
 pub fn output(recording: &str) -> Vec<u8> {
     let converged = fs::read_to_string(root().join("converged.txt")).unwrap();
     let frame = |text: &str, name: &str| {
@@ -84,7 +84,8 @@ pub fn output(recording: &str) -> Vec<u8> {
     bytes(&text)
 }
 
-/// A recording's bytes: a NUL is written as its picture, and the marks are those of the key of every case.
+/// Returns the bytes of a recording: a NUL is written as its Unicode picture, and the marks are those of the key of
+/// every case.
 pub fn bytes(text: &str) -> Vec<u8> {
     let marks = marks();
     let line = |line: &str| match (line.strip_prefix("@@deployer begin "), line.strip_prefix("@@deployer end ")) {
@@ -95,17 +96,17 @@ pub fn bytes(text: &str) -> Vec<u8> {
     text.lines().map(line).collect::<String>().replace('␀', "\0").into_bytes()
 }
 
-/// The key of every case.
+/// Returns the key of every case.
 pub fn key() -> DigestKey {
     DigestKey::new([7; 32])
 }
 
-/// The marks of every case's probe.
+/// Returns the marks of every case's probe.
 pub fn marks() -> Marks {
     Marks::of(&key())
 }
 
-/// The case of a recording at `path`, with the manifest beside it where there is one.
+/// Returns the case of a recording at `path`, with the manifest next to it if there is one.
 pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let own = path.with_extension("yaml");
     let manifest = if own.exists() { own } else { root().join("deployment.yaml") };
@@ -169,7 +170,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
     release
 }
 
-/// The archive of the recording.
+/// Returns the archive of the recording.
 fn demo() -> Archive {
     archive(&Shipped {
         image: "demo:1".to_owned(),

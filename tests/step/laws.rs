@@ -1,4 +1,4 @@
-//! What holds for every input: of the diff, of the plan, of frames and of parsing.
+//! Laws that every input obeys: of the diff, of the plan, of frames and of parsing.
 
 use crate::given::{bytes, given, marks, output, root};
 use camino::Utf8PathBuf;
@@ -35,7 +35,7 @@ fn planned(environment: usize, kind: usize) -> PlannedStep {
     }
 }
 
-/// Environment `n` may depend on those before it only: no cycles.
+/// Generates dependencies without cycles: environment `n` may depend only on environments before it.
 fn dependencies() -> impl Strategy<Value = BTreeMap<String, Vec<String>>> {
     vec((0..6_usize, 0..6_usize), 0..8).prop_map(|pairs| {
         let mut all = BTreeMap::<String, Vec<String>>::new();
@@ -92,7 +92,7 @@ proptest! {
         for (environment, kind) in &order {
             let own = position(environment, *kind);
             for before in Kind::ALL.into_iter().filter(|before| before < kind) {
-                // Kinds are in lifecycle order, and every later one needs all before it.
+                // Kinds are in lifecycle order, and every kind needs all kinds before it.
                 prop_assert!(position(environment, before) < own);
             }
             for first in depends.get(environment).into_iter().flatten() {
@@ -143,7 +143,7 @@ proptest! {
         }
     }
 
-    /// A release's names hold no line break: the application refuses them.
+    /// Names in a release contain no line break: the application refuses them.
     #[test]
     fn no_file_name_forges_a_frame_or_another_file(names in vec("[^\\n\\x00/]{1,30}|@@deployer (begin|end) (files|access)|[0-7]{3} x|current \\{\\}|-|[a-f0-9]{64}  y", 1..6)) {
         prop_assume!(!names.iter().any(|name| name == "." || name == ".."));

@@ -1,5 +1,5 @@
-//! The lease and our small files as `sh` really keeps them, on disks that are full, lose bytes or fail. A fencing token
-//! is never issued twice, and two leases with one number are different leases.
+//! The lease and deployer's small files as real `sh` keeps them, on disks that are full, lose bytes or fail. A fencing
+//! token is never issued twice, and two leases with the same number are different leases.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::process::{self, Finished};
@@ -15,7 +15,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-/// A state directory of this machine, with programs of its own that can fail.
+/// A state directory of this machine, with its own programs that can fail.
 struct Place {
     directory: tempfile::TempDir,
 }
@@ -41,7 +41,7 @@ impl Place {
         fs::write(self.path("state").join(name), text).unwrap();
     }
 
-    /// Puts a program in place of the system's.
+    /// Replaces a program of the system.
     fn program(&self, name: &str, text: &str) {
         let path = self.path("bin").join(name);
         fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -64,7 +64,7 @@ impl Place {
         lease::parse(said.as_bytes()).ok_or(said)
     }
 
-    /// Takes the lease over from whoever has it.
+    /// Takes the lease over from its current holder.
     async fn take(&self, number: u128) -> Result<Key, String> {
         let look = self.sh(&lease::look()).await;
         let held = match lease::parse(&look.stdout) {
@@ -97,7 +97,7 @@ async fn a_lease_is_told_by_its_number_and_its_owner() {
     let first = key(1, 1);
     let Ok(Answer::Held(held)) = place.acquire(2, None, 0).await else { panic!("it is held") };
     assert_eq!((held.key(), held.holder), (first.clone(), Some(holder(1))));
-    // The same number, another owner; and no owner at all.
+    // The same token with another owner, and with no owner.
     for other in [key(1, 2), Key { token: 1, owner: None }, key(2, 1)] {
         assert!(!place.holds(&other).await, "{other:?}");
         for script in [lease::beat(&other), lease::release(&other)] {
@@ -107,7 +107,7 @@ async fn a_lease_is_told_by_its_number_and_its_owner() {
     }
     assert!(place.holds(&first).await);
     assert!(place.sh(&lease::beat(&first)).await.status.success() && place.holds(&first).await);
-    // Renewed by its owner, it is another lease; given back, none.
+    // After its owner renews it, it is a different lease. After a release, there is no lease.
     assert_eq!(place.acquire(4, Some(&first), 1).await, Ok(Answer::Ours(2)));
     assert!(!place.holds(&first).await && place.holds(&key(2, 4)).await);
     assert!(place.sh(&lease::release(&key(2, 4))).await.status.success());
@@ -119,14 +119,14 @@ async fn a_lease_is_told_by_its_number_and_its_owner() {
 async fn leases_of_older_deployers_are_read_and_theirs_read_ours() {
     let place = Place::new();
     assert_eq!(place.acquire(1, None, 0).await, Ok(Answer::Ours(1)));
-    // As older deployers read it: three words, and the holder's JSON with a field more.
+    // Older deployers read it as three words and the holder's JSON, which has an additional field.
     let old = "IFS=' ' read -r token beat boot holder < \"$state/lease\"; printf '%s|%s' \"$token\" \"$holder\"";
     let read = String::from_utf8(place.sh(old).await.stdout).unwrap();
     let (token, json) = read.split_once('|').unwrap();
     assert_eq!(token, "1");
     let value: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!((&value["by"], value["owner"].as_str().unwrap().len()), (&"it's \"o\" \\ $x@m".into(), 32));
-    // As they wrote it.
+    // The format that older deployers wrote.
     let line = place.read("lease").replace(&format!(",{}", Owner::new(1).field()), "");
     assert!(!line.contains("owner"));
     place.write("lease", &line);
@@ -147,22 +147,22 @@ async fn a_token_is_above_every_trace_of_the_last() {
         (vec![("token", "7\n"), ("lease", &lease)], 0, 42),
         (vec![("token", "7\n"), ("last", "abc 0 17\n")], 0, 18),
         (vec![("token", "7\n"), ("last.aside", "abc begun 18\n")], 0, 19),
-        // What older deployers left has no third word.
+        // The file of an older deployer has no third word.
         (vec![("token", "7\n"), ("last", "abc 0\n")], 0, 8),
-        // A count that is lost goes on above all that can have been issued.
+        // A lost count continues above every token that can have been issued.
         (vec![("token", "")], 0, 1_700_000_000),
         (vec![("token", "x")], 5, 1_700_000_000),
         (vec![("token", "-7")], 0, 1_700_000_000),
         (vec![("token", "010")], 0, 1_700_000_000),
         (vec![("token", "99999999999999999999")], 0, 1_700_000_000),
         (vec![("marker.json", "{}")], 0, 1_700_000_000),
-        // A token that exceeds the last known one by a step or more is no trace.
+        // A token that exceeds the last known one by a step or more is ignored.
         (vec![("token", "999999999999998\n")], 5, 1_700_000_000),
         (vec![("token", "1099511627781\n")], 5, 1_700_000_000),
         (vec![("token", "1099511627780\n")], 5, 1_099_511_627_781),
         (vec![("token", "7\n"), ("lease", &high)], 0, 8),
         (vec![("token", "7\n"), ("last", "abc 0 999999999999998\n")], 0, 8),
-        // A store's token that no count can have reached is ignored.
+        // A token in the store that no count can have reached is ignored.
         (vec![], u64::MAX, 1),
         (vec![("token", "7\n")], 999_999_999_999_999, 8),
         (vec![("token", "999999999999999\n")], 999_999_999_999_999, 1_700_000_000),
@@ -192,7 +192,7 @@ async fn a_host_that_says_the_highest_number_cannot_end_the_count() {
         assert!(place.sh(&lease::release(&key(token, number))).await.status.success());
         floor = token;
     }
-    // A token that the script cannot issue is no answer, so no store keeps it.
+    // A token that the script cannot issue is not accepted as an answer, so no store keeps it.
     for (said, floor, believed) in [
         ("lease 999999999999999\n", 5, false),
         ("lease 1099511627782\n", 5, false),
@@ -215,21 +215,21 @@ async fn a_damaged_lease_is_nobodys_and_its_number_counts() {
     }
 }
 
-/// The way in which a disk treats a write.
+/// A failure mode of disk writes.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     None,
     /// Every write fails.
     Full,
-    /// Half of it is written, and nobody says so.
+    /// Only the first byte is written, without an error.
     Short,
-    /// Nothing of it is written, and nobody says so.
+    /// None of the data is written, without an error.
     Lost,
-    /// It does not reach the disk.
+    /// The sync fails.
     Sync,
-    /// No name can be changed.
+    /// Renames fail.
     Rename,
-    /// The power goes before a name is changed.
+    /// The shell is killed before a rename, as by a power failure.
     Killed,
 }
 
@@ -304,7 +304,7 @@ proptest! {
     }
 }
 
-/// Runs a script where `$state` is on a disk of its own of 256 KiB, which `fill` fills to the last byte.
+/// Runs a script where `$state` is on a separate disk of 256 KiB, which `fill` fills to the last byte.
 async fn on_a_small_disk(script: &str) -> Finished {
     let directory = tempfile::tempdir().unwrap();
     let state = Utf8Path::from_path(directory.path()).unwrap();
@@ -329,11 +329,12 @@ async fn a_full_disk_takes_small_files_of_ours_out_of_the_reserve() {
         &acquire(2, None),
         "[ ! -e \"$state/reserve\" ]\n",
         &format!("({})\n({})\n({})\n", lease::beat(&second), lease::guard(&second), lease::release(&second)),
-        // What the reserve was used for fits on what is left; a disk with room gets a whole one again.
+        // Files written into the reserve fit into the remaining space. A disk with free space gets a whole reserve
+        // again.
         "rm \"$state/fill\"\n",
         &acquire(3, None),
         &format!("({})\n[ \"$(stat -c %s \"$state/reserve\")\" = 65536 ]\n", lease::release(&key(3, 3))),
-        // A host that is no longer claimed keeps none.
+        // A host that is no longer claimed keeps no reserve.
         "rm \"$state/key\"\n",
         &acquire(4, None),
         &format!("({})\n[ ! -e \"$state/reserve\" ]\n", lease::release(&key(4, 4))),
@@ -376,7 +377,7 @@ async fn what_is_written_whole_is_what_was_meant() {
     }
 }
 
-/// A command as it is sent, in a directory of this machine.
+/// Returns a command as it is sent, in a directory of this machine.
 fn sent(place: &Place, lane: Lane, script: &str, key: &Key) -> String {
     let given = crate::given::given(&crate::given::root().join("converged.txt")).unwrap();
     let subject = given.subject();
@@ -409,13 +410,13 @@ async fn a_command_notes_its_end_under_its_lease_and_counts() {
         Duration::from_secs(1),
     );
     assert!(last.contains("cut -d ' ' -f 1,2"));
-    // A serial that was cut off does not start again.
+    // A truncated serial does not restart from zero.
     for damaged in ["", "x", "007"] {
         place.write("serial", damaged);
         assert_eq!(run(":").await, Some(0));
         assert!(place.read("serial").trim().parse::<u64>().unwrap() > 1_700_000_000, "{damaged:?}");
     }
-    // On a disk that takes nothing, the command does not begin; what was noted stays.
+    // On a full disk, the command does not begin, and the record of the last command stays.
     Fault::Full.strike(&place);
     let finished = place.sh(&sent(&place, Lane::Main, ": > \"$state/began\"", &key)).await;
     assert!(!finished.status.success() && !place.path("state/began").exists());

@@ -1,4 +1,5 @@
-//! The rooms as files: raw probe output → facts, facts → commands; and the laws they keep. Never needs a host.
+//! Tests of the resources with recordings: raw probe output → facts, facts → commands, and the laws that they obey.
+//! They need no host.
 #![expect(clippy::unwrap_used, reason = "a test that fails here has failed")]
 
 mod cases;

@@ -1,4 +1,4 @@
-//! What `docker compose config --format json` really printed for each directory of `tests/cases/compose-spec` (Compose
+//! The real output of `docker compose config --format json` for each directory of `tests/cases/compose-spec` (Compose
 //! 2.26, the directory written as `/s`), and the services that are read from it.
 
 use crate::given::{given, root};
@@ -71,7 +71,7 @@ fn a_service_that_a_provider_brings_has_no_container() {
     assert_eq!((records["db"].replicas, records["db"].image.as_str()), (0, ""));
 }
 
-/// What a host says is looked at in proportion to its length, not once for each of its services.
+/// The work for a host's answer is proportional to its length, not to its length times the number of its services.
 #[test]
 fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
     let mut given = given(&root().join("converged.txt")).unwrap();
@@ -94,7 +94,7 @@ fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
     assert_eq!(observed["s04999"], "2 of 1 containers");
     assert!(!observed.contains_key("s05000"));
 
-    // Beyond that, a host tells what none of ours has.
+    // A host that reports more than that is refused.
     let more = text.clone() + text.lines().next().unwrap() + "\n";
     assert!(services::parse(more.as_bytes()).unwrap_err().contains("10000"));
     let left = (0..=10_000).fold(String::new(), |text, at| text + &format!("left shop volume v{at}\n"));
@@ -105,7 +105,7 @@ fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
     assert!(ReleaseRecord::read(&serde_json::to_vec(record).unwrap()).is_none());
 }
 
-/// Services that read all files of a release stand for many more than they name.
+/// Services that read all files of a release produce many more entries than they name.
 #[test]
 fn what_many_services_read_is_bounded_all_together() {
     let service = r#"{"volumes":[{"type":"bind","source":"/s","target":"/t"}]}"#;

@@ -1,4 +1,5 @@
-//! The scripts of rooms as `sh` really runs them, in directories of this machine. Never as root's own.
+//! The scripts of resources as real `sh` runs them, in directories of this machine. They do not run as the system's
+//! root.
 
 use crate::given::marks;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,7 +11,7 @@ use deployer::resource::files::{Obstacle, OnHost};
 use std::fs;
 use std::time::Duration;
 
-/// Names that a shell, xargs, stat, sha256sum or a careless parser would take for something else.
+/// Names that a shell, xargs, stat, sha256sum or a careless parser would misread.
 const HOSTILE: [&str; 24] = [
     "-",
     "--",
@@ -45,7 +46,7 @@ async fn run(script: &str) -> Vec<u8> {
     finished.stdout
 }
 
-/// A probe with its two directories moved below `root`.
+/// Returns a probe with its two directories moved below `root`.
 fn moved(script: &str, root: &Utf8Path) -> String {
     script.replace("/var/lib/deployer", root.join("state").as_str()).replace("/opt/deployer", root.join("app").as_str())
 }
@@ -77,8 +78,8 @@ async fn the_probe_reads_hostile_names_as_they_are() {
     assert!(!fs::exists("pwned").unwrap() && !app.join("pwned").exists());
 }
 
-/// A file counts by its content where its size is one that it has in a release: the wanted one, or one whose record is on the
-/// host. Records of former versions do not tell the size.
+/// The content of a file is read if its size is one that a release gave it: the wanted release, or one whose record is
+/// on the host. Records of older versions do not contain the size.
 #[tokio::test]
 async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
     let directory = tempfile::tempdir().unwrap();
@@ -120,7 +121,7 @@ async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
     }
 }
 
-/// One table for every environment's openings, whatever order they come in and however often.
+/// All environments' openings become one table, in any order and with duplicates.
 #[tokio::test]
 async fn the_hosts_openings_become_one_table() {
     let functions = include_str!("../../src/resource/firewall/host.sh");

@@ -1,5 +1,5 @@
-//! What is read from the words of OpenTofu: `tests/cases/tofu` holds what the real one said (`tests/tofu/record.sh`) and,
-//! beside it, what it was understood as. `UPDATE_CASES=1` writes the latter. Never starts OpenTofu.
+//! Parsing of OpenTofu's output: `tests/cases/tofu` contains the output of the real program (`tests/tofu/record.sh`)
+//! next to the parsed result. `UPDATE_CASES=1` writes the result. Does not start OpenTofu.
 
 #![expect(clippy::disallowed_methods, reason = "a test reads its own setting")]
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
@@ -38,7 +38,7 @@ fn hold(case: &Path, understood: &str) {
 
 #[test]
 fn plans() {
-    // Without a redactor that knows the secret: what is marked as sensitive is never read at all.
+    // Even without a redactor that knows the secret, values that are marked as sensitive are not read.
     for case in cases("plan") {
         let shown = read_plan(&std::fs::read(&case).unwrap(), &Redactor::default()).unwrap();
         hold(&case, &format!("{shown:#?}\n"));

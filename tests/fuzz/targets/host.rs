@@ -51,7 +51,7 @@ pub fn all() -> Vec<Target> {
         probe_target(),
         target("marks", marks(), &["deployer-ready\n", "deployer-begin n0\n", "\ndeployer-end n0 ", "\n"], |bytes| {
             for size in [1, 7, 4096] {
-                // Pieces of one byte are for what fits into one packet.
+                // Only inputs that fit into one packet are split into single bytes.
                 if size > 1 || bytes.len() < 4096 {
                     foreign::marks(bytes, "n0", size);
                 }
@@ -115,7 +115,7 @@ pub fn all() -> Vec<Target> {
             foreign::contents,
         ),
         target("live-diff", diffs(), &["\n---\n", "a\n", "b\n"], |bytes| {
-            // What `preview` compares: at most 64 KiB on either side.
+            // The limit of `preview`: at most 64 KiB on either side.
             let bytes = &bytes[..bytes.len().min(128 << 10)];
             let whole = text(bytes);
             let (old, new) = whole.split_at(whole.floor_char_boundary(whole.len() / 2));
@@ -136,7 +136,7 @@ pub fn all() -> Vec<Target> {
     ]
 }
 
-/// The recordings of hosts, each completed to a whole probe.
+/// Returns the recordings of hosts, each completed to a whole probe.
 fn probes() -> Vec<Vec<u8>> {
     let recordings = files("step", &["txt"]).into_iter().map(|path| output(&std::fs::read_to_string(path).unwrap()));
     recordings.collect()
@@ -154,7 +154,7 @@ fn probe_target() -> Target {
 
 static GIVEN: LazyLock<Given> = LazyLock::new(|| given(&root().join("files/converged.txt")).unwrap());
 
-/// Reads a probe, and decides all that a plan decides by it.
+/// Reads a probe, and makes every decision that a plan makes from it.
 fn probe(bytes: &[u8]) {
     let Ok(facts) = resource::parse(&MARKS, bytes) else { return };
     for kind in Kind::ALL {

@@ -136,7 +136,7 @@ fn values() -> BTreeMap<String, Variable> {
 }
 
 thread_local! {
-    /// One directory for all cases of this process.
+    /// A directory that all cases of this process share.
     static DIRECTORY: RefCell<Option<tempfile::TempDir>> = const { RefCell::new(None) };
 }
 
@@ -147,7 +147,7 @@ fn directory() -> Utf8PathBuf {
     })
 }
 
-/// Reads an application whose file of that name is the case.
+/// Reads an application in which the file with this name is the case.
 fn in_directory(name: &str, bytes: &[u8], templates: bool) {
     let directory = directory();
     fs::write(directory.join("compose.yaml"), "services: { web: { image: demo } }\n").unwrap();
@@ -170,7 +170,7 @@ fn in_archive(bytes: &[u8]) {
     let _ = archive::read("demo:1", &path);
 }
 
-/// Real files, and little text that stands for much work.
+/// Returns real files, and short texts that cause much work.
 fn composes() -> Vec<Vec<u8>> {
     let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
     let aliases = format!(
@@ -193,7 +193,7 @@ fn composes() -> Vec<Vec<u8>> {
     [read("", &["yaml", "yml"]), own.map(String::into_bytes).into()].concat()
 }
 
-/// A long name, then indexes of equal descriptors in each other.
+/// Returns an archive with a long name, and with nested indexes of equal descriptors.
 fn deep_archive() -> Vec<u8> {
     let list = |digest: &str| {
         format!(r#"{{"manifests":[{}]}}"#, vec![format!(r#"{{"digest":"sha256:{digest}"}}"#); 24].join(","))
@@ -230,7 +230,7 @@ fn archives() -> Vec<Vec<u8>> {
     let plain = builder.into_inner().unwrap();
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(&plain).unwrap();
-    // Many zeros in a few bytes.
+    // A decompression bomb: many zeros in a few bytes.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     bomb.write_all(&[plain, vec![0; 32 << 20]].concat()).unwrap();
     let mut seeds = vec![packed.finish().unwrap(), bomb.finish().unwrap(), deep_archive()];
@@ -274,7 +274,7 @@ fn plan() -> SavedPlan {
     }
 }
 
-/// Reads a saved plan as it is; then with the digest that its body has, as one who forges it would write it.
+/// Reads a saved plan as it is, and then with the digest of its body, as a forger would write it.
 fn saved_plan(bytes: &[u8]) {
     let text = text(bytes);
     let read = |text: &str| {

@@ -9,7 +9,7 @@ use crate::Target;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All targets.
+/// Returns all targets.
 pub fn all() -> Vec<Target> {
     [host::all(), local::all(), network::all(), tofu::all()].concat()
 }
@@ -23,12 +23,12 @@ fn bytes(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
-/// A path below `tests/cases`.
+/// Returns a path below `tests/cases`.
 fn cases(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(below)
 }
 
-/// All files below a directory of `tests/cases` with one of these extensions.
+/// Returns all files below a directory of `tests/cases` with one of these extensions.
 fn files(below: &str, extensions: &[&str]) -> Vec<PathBuf> {
     let is_wanted = |path: &PathBuf| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
@@ -41,7 +41,7 @@ fn files(below: &str, extensions: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The content of those files.
+/// Returns the contents of those files.
 fn read(below: &str, extensions: &[&str]) -> Vec<Vec<u8>> {
     files(below, extensions).into_iter().map(|path| fs::read(path).unwrap()).collect()
 }
