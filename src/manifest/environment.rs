@@ -275,7 +275,7 @@ pub struct Compose {
     pub seed: Vec<Pattern>,
     /// Links that may lead outside the directory, relative to it.
     pub links: Vec<String>,
-    /// Those of a review, which makes no link: each stands as a copy of what it leads to.
+    /// Paths of links that a review replaced by copies of their targets, since a review creates no links.
     pub copies: BTreeSet<Utf8PathBuf>,
     /// Globs of rendered files with secrets that every user in a container may read.
     pub readable: Vec<String>,
