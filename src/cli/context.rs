@@ -41,7 +41,7 @@ pub struct Context {
     pub directory: Utf8PathBuf,
     /// The user's home directory, for `~`.
     pub home: Option<Utf8PathBuf>,
-    /// True if the output is JSON lines; then nothing is asked.
+    /// True if the output is JSON lines, which also disables prompts.
     pub json: bool,
     /// True if the output is verbose.
     pub verbose: bool,

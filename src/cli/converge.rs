@@ -32,7 +32,7 @@ pub struct Asked {
     pub release: Option<String>,
     /// True if releases that were rolled back are tried again.
     pub retry: bool,
-    /// True if nothing is asked at the terminal.
+    /// True if the run continues without a prompt.
     pub yes: bool,
     /// The number of hosts that are worked on at once.
     pub parallel: usize,

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 ///
 /// The archive is checked first, then what is there is backed up, the services that use the data are stopped, the data
 /// is changed and the services are started and waited for. Only databases come back: the release's files are those of
-/// the manifest. Broken off at any place, the same command begins anew.
+/// the manifest. If it is interrupted, the same command starts over.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The environment

@@ -93,7 +93,7 @@ reasons! {
     AfterFailed "after-failed" 1 "What runs after a backup failed; its archive is kept on the host", "Look at the output shown and mend backup.after, then run deployer backup ENV";
     BackupInvalid "backup-invalid" 6 "An archive is damaged, or of something else, and is not restored", "deployer restore ENV lists those of the host; nothing was touched";
     BackupUnknown "backup-unknown" 64 "There is no such archive, or nothing to make one with", "deployer restore ENV lists those of the host";
-    RestoreUnfinished "restore-unfinished" 1 "Restoring an archive began and did not end", "Run the same deployer restore again: it begins anew, and the data of before is kept until it ends";
+    RestoreUnfinished "restore-unfinished" 1 "Restoring an archive began and did not end", "Run the same deployer restore again: it starts over, and the previous data is kept until it ends";
     Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Look at deployer logs ENV; health.timeout sets the limit";
     CheckFailed "check-failed" 1 "A check of the manifest does not pass", "Look at deployer logs ENV";
     RolledBack "rolled-back" 1 "The change did not hold and what was there before came back", "Look at the output shown; a release is not tried again until its inputs change or --retry is given";

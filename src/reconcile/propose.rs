@@ -38,9 +38,9 @@ pub struct Trust {
 /// The contact with systems other than the hosts: registries for images, providers for machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
-    /// Each system is asked once about each thing.
+    /// One query per system and item.
     Asked,
-    /// No system is asked: the pass does not need the answers, and a machine is used at its recorded address.
+    /// No queries: the pass does not need the answers, and a machine is used at its recorded address.
     LeftAlone,
 }
 

@@ -17,7 +17,7 @@ impl Pass {
             return Err(Failure::new(Reason::ManifestEmptied, message));
         }
         let left: Vec<&String> = self.records.keys().filter(|name| !self.knows(name)).collect();
-        // The store is asked only if there are such environments, which is rare.
+        // Reads the store only if there are such environments, which is rare.
         let machines = if left.is_empty() { Vec::new() } else { self.machines().await? };
         for name in left {
             let does = if machines.contains(name) { "takes its machine down" } else { "takes it off its host" };

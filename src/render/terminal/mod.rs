@@ -46,7 +46,7 @@ pub(super) struct Streams {
 pub(super) struct Terminal {
     streams: Arc<Streams>,
     state: Arc<Mutex<State>>,
-    /// A lock that is held while a question is open, so that only one is asked at a time.
+    /// A lock held while a prompt is open, so that prompts do not overlap.
     asking: Mutex<()>,
 }
 

@@ -254,7 +254,7 @@ fn backups(name: &str, backup: &BackupView, now: Option<Timestamp>) -> String {
         }
     }
     if let Some(archive) = backup.restoring.as_deref().map(defuse::line) {
-        let _ = writeln!(out, "{name}: restoring {archive} broke off; deployer restore {name} {archive} begins anew");
+        let _ = writeln!(out, "{name}: restoring {archive} broke off; deployer restore {name} {archive} starts over");
     }
     out
 }

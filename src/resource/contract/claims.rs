@@ -208,22 +208,21 @@ fn strangers(environment: &Environment, application: &Application, host: &HostFa
         })
         .collect();
     let (name, project) = (&environment.name, &application.project);
-    let (names, what, mend) = if names.is_empty() {
+    let (names, kind, verb, remedy) = if names.is_empty() {
         // What is there belongs to the containers of this directory, which a release adopts.
         let left = host.services.left.get(project).filter(|_| own.is_empty()).cloned().unwrap_or_default();
-        (left, "make", "take over what is there")
+        (left, "volumes or networks", "make", "take over what is there")
     } else {
-        (names, "start", "replace the containers")
+        (names, "containers", "start", "replace the containers")
     };
     let list = names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let kind = if what == "start" { "containers" } else { "volumes or networks" };
     let message = format!(
-        "Compose project {project} on the host has {kind} that {}/{name} did not {what}: {list}",
+        "Compose project {project} on the host has {kind} that {}/{name} did not {verb}: {list}",
         environment.project
     );
     (!names.is_empty()).then(|| {
         Failure::new(Reason::MarkerMismatch, message)
-            .hint(format!("Give {name} another `project`, or {mend} with: deployer apply {name} --take-over"))
+            .hint(format!("Give {name} another `project`, or {remedy} with: deployer apply {name} --take-over"))
     })
 }
 

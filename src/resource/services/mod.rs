@@ -298,7 +298,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         let name = &subject.environment.name;
         let message = format!("Restoring {archive} broke off");
         let hint =
-            format!("Run deployer restore {name} {archive} again: it begins anew, and the data of before is kept");
+            format!("Run deployer restore {name} {archive} again: it starts over, and the previous data is kept");
         return Some(Failure::new(Reason::RestoreUnfinished, message).hint(hint));
     }
     if let Some(unknown) = before::unknown(subject, host) {
