@@ -33,6 +33,9 @@ struct Known {
     values: Vec<SecretString>,
     search: Option<AhoCorasick>,
     long: Vec<SecretString>,
+    /// The first [`SHORTEST`] bytes of every form of every value. A text without any of them contains no cut secret
+    /// before an ellipsis.
+    beginnings: BTreeSet<Vec<u8>>,
 }
 
 impl Redactor {
@@ -103,11 +106,12 @@ impl Redactor {
 impl Known {
     fn of(values: &BTreeSet<String>) -> Self {
         let mut long: Vec<SecretString> = Vec::new();
-        let mut texts: BTreeSet<String> = BTreeSet::new();
+        let (mut texts, mut beginnings): (BTreeSet<String>, BTreeSet<Vec<u8>>) = Default::default();
         let mut budget = BUDGET;
         // The values themselves come first. If the budget is exhausted, only other forms are left out.
-        let forms = values.iter().filter(|value| value.len() <= LONGEST).flat_map(|value| forms::of(value));
+        let forms = values.iter().flat_map(|value| forms::of(value));
         for (text, is_value) in values.iter().cloned().map(|it| (it, true)).chain(forms.map(|it| (it, false))) {
+            beginnings.extend(text.as_bytes().get(..SHORTEST).map(<[u8]>::to_vec));
             if text.len() <= LONGEST && text.len() <= budget {
                 budget -= text.len();
                 texts.insert(text);
@@ -120,7 +124,7 @@ impl Known {
         if search.is_none() {
             long.extend(texts.into_iter().map(SecretString::from));
         }
-        Self { values: values.iter().map(|value| value.as_str().into()).collect(), search, long }
+        Self { values: values.iter().map(|value| value.as_str().into()).collect(), search, long, beginnings }
     }
 
     /// Returns the secret parts of a text in order. Overlapping parts are merged.
@@ -156,10 +160,12 @@ impl Known {
         }
         let ellipses = text.match_indices('…').map(|(at, _)| at);
         let ends: Vec<_> = ellipses.chain(cuts.iter().map(|(end, _)| *end)).collect();
-        if ends.is_empty() {
+        let text = text.as_bytes();
+        // Most texts with an ellipsis hold no secret: the forms of the values are not derived for those.
+        let begins = || text.windows(SHORTEST).any(|part| self.beginnings.contains(part));
+        if ends.is_empty() || (cuts.is_empty() && !begins()) {
             return Vec::new();
         }
-        let text = text.as_bytes();
         let values = self.values.iter().map(SecretString::expose_secret);
         let all = values.flat_map(|value| forms::of(value).into_iter().chain([value.to_owned()]));
         let mut spans = Vec::new();
