@@ -17,6 +17,7 @@ use crate::release::{ENV, image_name, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
 use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The beginning of facts that are settings of the manifest's entry.
@@ -72,9 +73,11 @@ pub async fn side(
     state.0.entry(Kind::Images).or_default().extend(archives);
     state.0.entry(Kind::Infrastructure).or_default().extend(recipes);
     texts_of_hosts(environment, &mut state);
-    let told = manifest::describe(environment);
+    let value = |source: &SecretSource| told(source, key);
+    let own = &manifest::describe_with(environment, &value)[prepared.name()];
+    let shared = manifest::describe_shared(manifest, environment, &value);
     let directory = &manifest.directory;
-    for (setting, value) in saved::settings(&told[prepared.name()], directory, &[]) {
+    for (setting, value) in [own, &shared].into_iter().flat_map(|entry| saved::settings(entry, directory, &[])) {
         let own = state.0.entry(kind_of(&setting)).or_default();
         own.insert(format!("{SETTING}{setting}"), value.replace(&format!("\"{directory}\""), "\".\""));
     }
@@ -191,13 +194,34 @@ fn links_below(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<Utf8Pa
     snapshot.links.iter().filter_map(below).collect()
 }
 
+/// The source of a value as settings show it: a secret that the manifest holds by a digest.
+fn told(source: &SecretSource, key: &DigestKey) -> Value {
+    let mut told = match source {
+        SecretSource::Literal { value, secret: true } => {
+            json!(format!("keyed:{}", key.digest(blake3::hash(value.as_bytes()).as_bytes())))
+        }
+        source => manifest::value(source),
+    };
+    let public = match source {
+        SecretSource::Environment { secret, .. }
+        | SecretSource::File { secret, .. }
+        | SecretSource::Command { secret, .. } => !secret,
+        SecretSource::Literal { .. } => false,
+    };
+    if public {
+        told["secret"] = json!(false);
+    }
+    told
+}
+
 /// The kind whose steps bring a setting about.
 fn kind_of(setting: &str) -> Kind {
     match setting.split(['.', ' ']).next().unwrap_or_default() {
-        "provisioned" => Kind::Infrastructure,
+        "provisioned" | "state_passphrase" => Kind::Infrastructure,
         "registered" | "ssh" | "public_addresses" => Kind::Access,
         "configure" => Kind::Engine,
         "application" => Kind::Files,
+        "registries" => Kind::Images,
         _ => Kind::Services,
     }
 }
