@@ -1,14 +1,15 @@
 //! Writes one environment as a manifest would, with every default filled in. Does not write the value of a secret.
 //! `tests/attacks/review_keys.rs` changes every key of the schema in turn and holds that no key is forgotten.
 
+use super::Manifest;
 use super::environment::{
-    Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Registry, Schedule, Script, Source, Vantage,
+    Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Registry, Schedule, Script, Source,
+    Vantage,
 };
 use super::provision::{Machine, ModuleSource, Provision};
 use super::tracker::{
     API_TOKEN, DATABASE_PASSWORD, Database, Endpoint, GRAFANA_PASSWORD, Issuer, ROOT_PASSWORD, Tls, Tracker,
 };
-use super::Manifest;
 use crate::model::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
