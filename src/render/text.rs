@@ -5,7 +5,8 @@ use crate::model::event::Action;
 use std::time::Duration;
 
 /// Why files of a plan are not compared.
-pub(super) const UNCOMPARED: &str = "since they are secret or need a value that was not read";
+pub(super) const UNCOMPARED: &str =
+    "since they are secret, need a value that was not read, or are not what the commit holds";
 
 /// Digests and keys are cut to this many characters.
 const DIGEST: usize = 12;

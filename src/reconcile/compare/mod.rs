@@ -17,7 +17,6 @@ mod snapshot;
 mod tree;
 
 pub use git::Repository;
-pub use present::Present;
 pub use snapshot::Snapshot;
 
 use crate::manifest::{self, Manifest};
@@ -31,7 +30,7 @@ use crate::release::sent::Release;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
-use side::{SETTING, Side, relocated, side};
+use side::{SETTING, Side, named, relocated, side};
 use snapshot::Link;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -46,6 +45,8 @@ pub struct Version<'a> {
     pub manifest: Manifest,
     /// The tree.
     pub snapshot: Snapshot<'a>,
+    /// The manifest's path and those of the texts that it names, below the snapshot's directory.
+    own: Vec<Utf8PathBuf>,
 }
 
 /// The reason why the manifest of a tree cannot be read.
@@ -64,10 +65,13 @@ impl<'a> Version<'a> {
         let full = snapshot.root.join(path);
         match snapshot.find(&full) {
             Found::Nothing => return Err(Unread::Absent("is not there")),
+            Found::Submodule(..) => return Err(Unread::Absent("is in a Git submodule, which is another repository")),
             Found::Outside => return Err(Unread::Absent("is a link that leads out of the repository")),
             Found::Directory(_) => return Err(Unread::Absent("is a directory")),
             Found::Entry(..) => {}
         }
+        let mut own = vec![full.clone()];
+        snapshot.settle(&own).await.map_err(Unread::Failed)?;
         let text = snapshot.text(&full).await.map_err(Unread::Failed)?;
         let text = text.ok_or(Unread::Absent("is not a text file"))?;
         let base = full.parent().unwrap_or(&full);
@@ -81,6 +85,8 @@ impl<'a> Version<'a> {
             None
         })?;
         if !wanted.is_empty() {
+            own.extend(wanted.iter().cloned());
+            snapshot.settle(&own).await.map_err(Unread::Failed)?;
             let mut texts = BTreeMap::new();
             for path in wanted {
                 let text = snapshot.text(&path).await.map_err(Unread::Failed)?;
@@ -94,7 +100,10 @@ impl<'a> Version<'a> {
                 snapshot.except.insert(at);
             }
         }
-        Ok(Self { manifest, snapshot })
+        let paths =
+            manifest.environments.values().flat_map(|one| named(one, &manifest).into_iter().map(|(_, path)| path));
+        snapshot.settle(&paths.collect::<Vec<_>>()).await.map_err(Unread::Failed)?;
+        Ok(Self { manifest, snapshot, own })
     }
 
     /// The directories of the applications, by their paths in the tree.
@@ -121,6 +130,8 @@ pub struct Compared {
     pub unreadable: Vec<(String, Failure)>,
     /// Links of applications that lead to nothing in the repository, with their targets.
     pub leading_out: BTreeMap<Utf8PathBuf, String>,
+    /// What the present manifest names and nothing was compared of, and the reason.
+    pub gaps: BTreeMap<String, String>,
 }
 
 /// Plans the steps that would bring what `old` asks for to what `new` asks for, for the environments named. Paths in
@@ -147,7 +158,7 @@ pub async fn compare(
             compared.failures.push(failure.hint("Make its templates simpler").on(&name));
             continue;
         }
-        let now = match side(environment, &new.manifest, &mut new.snapshot, &key).await {
+        let now = match side(environment, &new.manifest, &new.own, &mut new.snapshot, &key).await {
             Ok(side) => side,
             Err(more) => {
                 let root = &new.snapshot.root;
@@ -157,9 +168,9 @@ pub async fn compare(
         };
         let before = match &mut old {
             None => None,
-            Some(Version { manifest, snapshot }) => match manifest.environments.get(&environment.name) {
+            Some(Version { manifest, snapshot, own }) => match manifest.environments.get(&environment.name) {
                 None => None,
-                Some(before) => match side(before, manifest, snapshot, &key).await {
+                Some(before) => match side(before, manifest, own, snapshot, &key).await {
                     Ok(side) => Some(side),
                     Err(more) => {
                         let first = more.into_iter().next();
@@ -171,6 +182,8 @@ pub async fn compare(
             },
         };
         let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
+        compared.gaps.extend(now.gaps.clone());
+        let files: BTreeSet<String> = files.into_iter().chain(now.gaps.keys().cloned()).collect();
         let own = between(before, now);
         if !files.is_empty() {
             uncompared.insert(name, files.into_iter().collect());
