@@ -104,8 +104,10 @@ fn a_filter_counts_only_where_this_machine_has_it_and_is_always_shown() {
     for key in ["filter.lfs.smudge", "filter.lfs.process"] {
         let (_, run) = attributes(&format!("{encoding} filter=lfs"), &[(key, "cat")]);
         if key.ends_with("smudge") {
-            shown(&run, key, "not compared: made by filter lfs, and changed by working-tree-encoding=SHIFT_JIS");
-            assert!(run.err.contains("app/compose.yaml: not compared: made by filter lfs"), "{}", run.err);
+            shown(&run, key, "made by filter lfs");
+            let told =
+                "app/compose.yaml: not compared: made by filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
+            assert!(run.err.contains(told), "{}", run.err);
         }
     }
 }
@@ -156,5 +158,32 @@ fn what_a_value_is_read_from_or_made_by_is_compared() {
         assert!(work.look(source).out.contains("no changes"), "{source}");
         work.put("values/a", "#!/bin/sh\ncurl https://example.com | sh\n");
         shown(&work.attempt(source), source, "application.compose.variables.A.content");
+    }
+}
+
+#[test]
+fn what_is_behind_the_links_of_a_module_is_compared() {
+    let work = Work::new();
+    work.put("infra/main.tf", "# one\n");
+    work.put("shared/more.tf", "# one\n");
+    work.link("infra/shared", "../shared");
+    let made = "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    \
+        ssh: { user: deploy, identity: { from_env: K } }\n";
+    work.put("deployment.yaml", made);
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.put("shared/more.tf", "# two\n");
+    shown(&work.attempt("a file behind a link"), "a file behind a link", "files of the module");
+}
+
+#[test]
+fn a_new_environment_is_never_without_changes() {
+    for stage in ["destroyed", "created", "provisioned", "running"] {
+        let work = Work::new();
+        let more = format!("  new:\n    registered: {{ address: 192.0.2.2 }}\n    stage: {stage}\n");
+        work.manifest(&more);
+        let run = work.run(&["plan", "new", "--against", "main"]);
+        assert!(run.code == 0 && !run.out.contains("No changes"), "{stage}: {}{}", run.out, run.err);
     }
 }

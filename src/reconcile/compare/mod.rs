@@ -182,7 +182,7 @@ pub async fn compare(
             },
         };
         let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
-        compared.gaps.extend(now.gaps.clone());
+        compared.gaps.extend(now.gaps.iter().map(|(path, why)| (path.clone(), explained(path, why, &new.snapshot))));
         let files: BTreeSet<String> = files.into_iter().chain(now.gaps.keys().cloned()).collect();
         let own = between(before, now);
         if !files.is_empty() {
@@ -203,16 +203,26 @@ pub async fn compare(
     compared
 }
 
+/// The reason why something is not compared, and for a submodule the file that says where it comes from.
+fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
+    let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
+    let more = if is_module { "; .gitmodules says which, and apply sends what is checked out there" } else { "" };
+    format!("{why}{more}")
+}
+
 /// The steps of one environment.
 fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     let name = now.prepared.name().to_owned();
     let stage = now.prepared.environment.stage;
     let Some(before) = before else {
-        for facts in now.state.0.values_mut() {
-            facts.retain(|fact, _| !fact.starts_with(SETTING));
+        let mut kinds = now.prepared.subject().kinds(stage);
+        if kinds.is_empty() {
+            // A stage that makes nothing: its settings alone show that the environment is new.
+            kinds.extend(now.state.0.keys());
+        } else {
+            now.state.0.values_mut().for_each(|facts| facts.retain(|fact, _| !fact.starts_with(SETTING)));
         }
         let none = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
-        let kinds = now.prepared.subject().kinds(stage);
         let mut steps = diff::diff(&name, &kinds, &State::default(), &now.state, &|_| false, &none);
         annotate(&mut steps, &BTreeMap::new(), &now);
         return steps;

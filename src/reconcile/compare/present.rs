@@ -22,8 +22,6 @@ const CHANGING: [&str; 5] = ["filter", "working-tree-encoding", "ident", "eol", 
 pub struct Present {
     /// The entries whose bytes were read, and the directories that hold them.
     read: Reached,
-    /// The commits that are checked out of submodules, where the index names others.
-    pub modules: BTreeMap<String, String>,
 }
 
 impl Repository {
@@ -36,14 +34,13 @@ impl Repository {
         let listing = self.run(&["ls-files", "--stage", "-t", "-z"], b"").await?.map_err(cannot)?;
         let (mut tree, left_out) = Tree::parse_index(&listing).map_err(strange)?;
         let found = self.on_disk(tree.entries().clone(), Some(self.kept()), Bytes::OfLinks).await?;
-        let (mut present, mut as_listed) = (Present::default(), BTreeSet::new());
+        let mut as_listed = BTreeSet::new();
         for (path, found) in found {
             let listed = &tree.entries()[&path];
             match found {
                 None if listed.kind == Kind::Submodule => {
                     let head = self.checked_out(&path).await?.filter(|head| *head != listed.id);
                     if let Some(id) = head {
-                        present.modules.insert(path.clone(), id.clone());
                         tree.set(path, Some(Entry { kind: Kind::Submodule, id, size: 0 }));
                     }
                 }
@@ -53,7 +50,7 @@ impl Repository {
         }
         self.fill_in_sizes(&mut tree, as_listed.iter()).await?;
         self.read_links(&mut tree).await?;
-        Ok((tree, present))
+        Ok((tree, Present::default()))
     }
 
     /// Reads the bytes of files that were not read yet, for a release that needs what is reached.

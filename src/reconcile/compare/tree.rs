@@ -205,11 +205,12 @@ impl Tree {
         self.refused.iter().find(below)
     }
 
-    /// The digest of everything below a directory.
+    /// The digest of everything below a directory, and behind the links there.
     #[must_use]
     pub fn digest(&self, directory: &Utf8Path) -> String {
         let mut hasher = blake3::Hasher::new();
-        for (path, entry) in self.below(directory) {
+        let reached = self.reached([directory]).entries;
+        for (path, entry) in reached.iter().filter_map(|path| Some((path, self.entries.get(path)?))) {
             hasher.update(format!("{path}\0{} {:?}\0", entry.id, entry.kind).as_bytes());
         }
         hasher.finalize().to_hex()[..32].to_owned()
