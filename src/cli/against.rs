@@ -5,7 +5,7 @@ use super::{Context, Ending};
 use crate::manifest::Manifest;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
-use crate::reconcile::compare::{self, Present, Repository, Snapshot, Unread, Version};
+use crate::reconcile::compare::{self, Repository, Snapshot, Unread, Version};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
@@ -47,6 +47,9 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
             format!("{link} is a link to {target}, which is not in the repository; only the link is compared"),
         );
     }
+    for (path, why) in &compared.gaps {
+        warn(context, format!("{path}: {why}"));
+    }
     for failure in &compared.failures {
         context.say(Event::Failure(failure.clone()));
     }
@@ -68,21 +71,18 @@ async fn present<'a>(
     path: &Utf8Path,
 ) -> Result<(Version<'a>, Vec<String>), Vec<Failure>> {
     let one = |failure: Failure| vec![failure];
-    let Present { tree, changed, filtered } = repository.present().await.map_err(one)?;
-    let read = Version::read(Snapshot::new(repository, tree, "new"), path, context.file.as_str()).await;
+    let snapshot = Snapshot::of_disk(repository, "new").await.map_err(one)?;
+    let read = Version::read(snapshot, path, context.file.as_str()).await;
     let version = read.map_err(|unread| match unread {
         Unread::Failed(failure) => one(failure),
         Unread::Invalid(failures) => failures,
         Unread::Absent(why) => one(absent(context, why)),
     })?;
     let mut notes = Vec::new();
+    let changed = version.snapshot.uncommitted().await.map_err(one)?;
     if !changed.is_empty() {
         let (with, are) = ("with changes that are not committed", "by what is on the disk");
         notes.push(format!("{} compared {are}: {}", counted(changed.len(), with), named(&changed)));
-    }
-    if !filtered.is_empty() {
-        let (with, are) = ("that a Git filter may have made", "by what Git holds");
-        notes.push(format!("{} compared {are}: {}", counted(filtered.len(), with), named(&filtered)));
     }
     let directories = version.directories();
     let below: Vec<&Utf8Path> = directories.iter().map(Utf8PathBuf::as_path).collect();

@@ -1,7 +1,10 @@
 //! Writes one environment as a manifest would, with every default filled in. Does not write the value of a secret.
+//! `tests/attacks/review_keys.rs` changes every key of the schema in turn and holds that no key is forgotten.
 
+use super::Manifest;
 use super::environment::{
-    Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Schedule, Script, Source, Vantage,
+    Allow, Application, Check, CheckProbe, Environment, FirewallWish, Identity, Registry, Schedule, Script, Source,
+    Vantage,
 };
 use super::provision::{Machine, ModuleSource, Provision};
 use super::tracker::{
@@ -10,8 +13,28 @@ use super::tracker::{
 use crate::model::secret::SecretSource;
 use serde_json::{Map, Value, json};
 
+/// Writes the source of a value.
+pub type Tell<'a> = &'a dyn Fn(&SecretSource) -> Value;
+
 /// Returns the environment as a mapping with the manifest's keys.
 pub fn describe(environment: &Environment) -> Value {
+    describe_with(environment, &value)
+}
+
+/// Returns the sections of the manifest that all environments share, with the logins of one environment's application.
+pub fn describe_shared(manifest: &Manifest, environment: &Environment, value: Tell<'_>) -> Value {
+    let logins = environment.application.iter().flat_map(|application| &application.registries);
+    let login = |login: &Registry| json!({ "username": login.username, "password": value(&login.password) });
+    json!({
+        "project": manifest.project,
+        "state": manifest.state,
+        "state_passphrase": manifest.state_passphrase.as_ref().map(value),
+        "registries": logins.map(|(host, one)| (host.clone(), login(one))).collect::<Map<_, _>>(),
+    })
+}
+
+/// Returns what [`describe`] does, with sources of values as `value` writes them.
+pub fn describe_with(environment: &Environment, value: Tell<'_>) -> Value {
     let ssh = &environment.ssh;
     let identity = match &ssh.identity {
         Some(Identity::File(path)) => json!({ "identity_file": path }),
@@ -22,7 +45,7 @@ pub fn describe(environment: &Environment) -> Value {
     let (major, minor) = engine.minimum;
     let mut told = json!({
         "registered": environment.provision.is_none().then(|| json!({ "address": environment.address })),
-        "provisioned": environment.provision.as_deref().map(provisioned),
+        "provisioned": environment.provision.as_deref().map(|one| provisioned(one, value)),
         "ssh": {
             "port": ssh.port, "user": ssh.user, "host_key": ssh.host_key, "jump": ssh.jump,
             "sudo_password": ssh.sudo_password.as_ref().map(value),
@@ -37,7 +60,7 @@ pub fn describe(environment: &Environment) -> Value {
             "security_updates": environment.security_updates.as_ref().map(|wish| json!({ "reboot_at": wish.reboot_at })),
             "scripts": environment.scripts.iter().map(script).collect::<Vec<_>>(),
             "schedules": environment.schedules.iter().map(schedule).collect::<Vec<_>>() },
-        "application": environment.application.as_ref().map(application),
+        "application": environment.application.as_ref().map(|one| application(one, value)),
         "checks": environment.checks.iter().map(check).collect::<Vec<_>>(),
         "stage": environment.stage,
         "health": { "timeout": duration(environment.health.timeout), "stable_for": duration(environment.health.stable_for),
@@ -64,7 +87,7 @@ pub fn describe(environment: &Environment) -> Value {
     json!({ environment.name.as_str(): told })
 }
 
-fn provisioned(provision: &Provision) -> Value {
+fn provisioned(provision: &Provision, value: Tell<'_>) -> Value {
     let mut machine = match &provision.machine {
         Machine::Lxd(lxd) => {
             let mut told = json!(lxd);
@@ -97,7 +120,7 @@ fn provisioned(provision: &Provision) -> Value {
     json!({ provision.machine.name(): machine, "backend": backend, "timeout": duration(provision.timeout) })
 }
 
-fn application(application: &Application) -> Value {
+fn application(application: &Application, value: Tell<'_>) -> Value {
     let variables: Map<_, _> =
         application.variables.iter().map(|(name, source)| (name.clone(), value(source))).collect();
     let mut told = json!({
@@ -171,7 +194,8 @@ fn extend(told: &mut Value, more: Value) {
     }
 }
 
-fn value(source: &SecretSource) -> Value {
+/// Writes a source, and its value if that is no secret.
+pub fn value(source: &SecretSource) -> Value {
     match source {
         SecretSource::Literal { value, secret: false } => json!(value),
         SecretSource::Literal { .. } => json!("(secret)"),

@@ -24,7 +24,7 @@ pub mod tracker;
 mod written;
 mod yaml;
 
-pub use describe::describe;
+pub use describe::{describe, describe_shared, describe_with, value};
 pub use read::{load, load_text, load_unsettled, load_within, parse, parse_with};
 pub use report::Warning;
 pub use schema::{schema, schema_text};

@@ -4,8 +4,9 @@ use super::defuse;
 use crate::model::event::Action;
 use std::time::Duration;
 
-/// The reason why files of a plan are not compared.
-pub(super) const UNCOMPARED: &str = "since they are secret or need a value that was not read";
+/// Why files of a plan are not compared.
+pub(super) const UNCOMPARED: &str =
+    "since they are secret, need a value that was not read, or are not what the commit holds";
 
 /// The number of characters to which digests and keys are cut.
 const DIGEST: usize = 12;

@@ -28,6 +28,8 @@ mod outside;
 mod rendering;
 mod review;
 mod review_attributes;
+mod review_gaps;
+mod review_keys;
 mod review_links;
 mod review_repository;
 mod review_values;

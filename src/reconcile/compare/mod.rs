@@ -17,7 +17,6 @@ mod snapshot;
 mod tree;
 
 pub use git::Repository;
-pub use present::Present;
 pub use snapshot::Snapshot;
 
 use crate::manifest::{self, Manifest};
@@ -31,7 +30,7 @@ use crate::release::sent::Release;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
-use side::{SETTING, Side, relocated, side};
+use side::{SETTING, Side, named, relocated, side};
 use snapshot::Link;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -47,6 +46,8 @@ pub struct Version<'a> {
     pub manifest: Manifest,
     /// The tree.
     pub snapshot: Snapshot<'a>,
+    /// The manifest's path and those of the texts that it names, below the snapshot's directory.
+    own: Vec<Utf8PathBuf>,
 }
 
 /// The reason why the manifest of a tree cannot be read.
@@ -65,10 +66,13 @@ impl<'a> Version<'a> {
         let full = snapshot.root.join(path);
         match snapshot.find(&full) {
             Found::Nothing => return Err(Unread::Absent("is not there")),
+            Found::Submodule(..) => return Err(Unread::Absent("is in a Git submodule, which is another repository")),
             Found::Outside => return Err(Unread::Absent("is a link that leads out of the repository")),
             Found::Directory(_) => return Err(Unread::Absent("is a directory")),
             Found::Entry(..) => {}
         }
+        let mut own = vec![full.clone()];
+        snapshot.settle(&own).await.map_err(Unread::Failed)?;
         let text = snapshot.text(&full).await.map_err(Unread::Failed)?;
         let text = text.ok_or(Unread::Absent("is not a text file"))?;
         let base = full.parent().unwrap_or(&full);
@@ -82,6 +86,8 @@ impl<'a> Version<'a> {
             None
         })?;
         if !wanted.is_empty() {
+            own.extend(wanted.iter().cloned());
+            snapshot.settle(&own).await.map_err(Unread::Failed)?;
             let mut texts = BTreeMap::new();
             for path in wanted {
                 let text = snapshot.text(&path).await.map_err(Unread::Failed)?;
@@ -95,7 +101,10 @@ impl<'a> Version<'a> {
                 snapshot.except.insert(at);
             }
         }
-        Ok(Self { manifest, snapshot })
+        let paths =
+            manifest.environments.values().flat_map(|one| named(one, &manifest).into_iter().map(|(_, path)| path));
+        snapshot.settle(&paths.collect::<Vec<_>>()).await.map_err(Unread::Failed)?;
+        Ok(Self { manifest, snapshot, own })
     }
 
     /// Returns the directories of the applications, by their paths in the tree.
@@ -122,6 +131,8 @@ pub struct Compared {
     pub unreadable: Vec<(String, Failure)>,
     /// Links of applications that lead to no file in the repository, with their targets.
     pub leading_out: BTreeMap<Utf8PathBuf, String>,
+    /// What the present manifest names and nothing was compared of, and the reason.
+    pub gaps: BTreeMap<String, String>,
 }
 
 /// Plans the steps from the state that `old` describes to the state that `new` describes, for the named environments.
@@ -148,7 +159,7 @@ pub async fn compare(
             compared.failures.push(failure.hint("Make its templates simpler").on(&name));
             continue;
         }
-        let now = match side(environment, &new.manifest, &mut new.snapshot, &key).await {
+        let now = match side(environment, &new.manifest, &new.own, &mut new.snapshot, &key).await {
             Ok(side) => side,
             Err(more) => {
                 let root = &new.snapshot.root;
@@ -158,9 +169,9 @@ pub async fn compare(
         };
         let before = match &mut old {
             None => None,
-            Some(Version { manifest, snapshot }) => match manifest.environments.get(&environment.name) {
+            Some(Version { manifest, snapshot, own }) => match manifest.environments.get(&environment.name) {
                 None => None,
-                Some(before) => match side(before, manifest, snapshot, &key).await {
+                Some(before) => match side(before, manifest, own, snapshot, &key).await {
                     Ok(side) => Some(side),
                     Err(more) => {
                         let first = more.into_iter().next();
@@ -172,6 +183,8 @@ pub async fn compare(
             },
         };
         let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
+        compared.gaps.extend(now.gaps.iter().map(|(path, why)| (path.clone(), explained(path, why, &new.snapshot))));
+        let files: BTreeSet<String> = files.into_iter().chain(now.gaps.keys().cloned()).collect();
         let own = between(before, now);
         if !files.is_empty() {
             uncompared.insert(name, files.into_iter().collect());
@@ -191,16 +204,26 @@ pub async fn compare(
     compared
 }
 
+/// The reason why something is not compared, and for a submodule the file that says where it comes from.
+fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
+    let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
+    let more = if is_module { "; .gitmodules says which, and apply sends what is checked out there" } else { "" };
+    format!("{why}{more}")
+}
+
 /// Returns the steps of one environment.
 fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     let name = now.prepared.name().to_owned();
     let stage = now.prepared.environment.stage;
     let Some(before) = before else {
-        for facts in now.state.0.values_mut() {
-            facts.retain(|fact, _| !fact.starts_with(SETTING));
+        let mut kinds = now.prepared.subject().kinds(stage);
+        if kinds.is_empty() {
+            // A stage that makes nothing: its settings alone show that the environment is new.
+            kinds.extend(now.state.0.keys());
+        } else {
+            now.state.0.values_mut().for_each(|facts| facts.retain(|fact, _| !fact.starts_with(SETTING)));
         }
         let none = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
-        let kinds = now.prepared.subject().kinds(stage);
         let mut steps = diff::diff(&name, &kinds, &State::default(), &now.state, &|_| false, &none);
         annotate(&mut steps, &BTreeMap::new(), &now);
         return steps;

@@ -3,7 +3,7 @@
 
 use super::git::{PARTIAL, Repository};
 use super::snapshot::LARGEST;
-use super::tree::{Entry, Kind, Tree};
+use super::tree::{Entry, Kind, Reached, Tree};
 use crate::io::below::{self, Thing};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
@@ -14,47 +14,82 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 
-/// The tracked files in their current form.
+/// The attributes by which Git changes a file between its object and the disk.
+const CHANGING: [&str; 5] = ["filter", "working-tree-encoding", "ident", "eol", "text"];
+
+/// What is known of the tracked files as they are now. A file's bytes are read only if a release needs them.
+#[derive(Default)]
 pub struct Present {
-    /// The files.
-    pub tree: Tree,
-    /// The files that differ from the checked-out commit.
-    pub changed: BTreeSet<String>,
-    /// The files that differ on the disk and have a filter of this machine, which may use a key or a token and so more
-    /// data than the commit. The tree has the index's version of these files.
-    pub filtered: BTreeSet<String>,
+    /// The entries whose bytes were read, and the directories that hold them.
+    read: Reached,
 }
 
 impl Repository {
-    /// Reads the tracked files in their current form, regardless of attributes and flags of the index, and links as
-    /// links.
+    /// Lists the tracked files as they are now, whatever attributes and flags of the index say, and links as links. Files have
+    /// the ids of the index until [`Self::settle`] reads them.
     ///
     /// # Errors
-    /// `CommandFailed` if Git or this machine cannot read them.
-    pub async fn present(&self) -> Result<Present, Failure> {
+    /// `CommandFailed` where Git or this machine cannot read them.
+    pub async fn present(&self) -> Result<(Tree, Present), Failure> {
         let listing = self.run(&["ls-files", "--stage", "-t", "-z"], b"").await?.map_err(cannot)?;
         let (mut tree, left_out) = Tree::parse_index(&listing).map_err(strange)?;
-        let found = self.on_disk(tree.entries().clone(), None).await?;
-        let (mut differing, mut as_listed) = (BTreeMap::new(), BTreeSet::new());
+        let found = self.on_disk(tree.entries().clone(), Some(self.kept()), Bytes::OfLinks).await?;
+        let mut as_listed = BTreeSet::new();
         for (path, found) in found {
             let listed = &tree.entries()[&path];
             match found {
-                Some(entry) if entry.is(listed) => tree.set(path, Some(entry)),
-                None if listed.kind == Kind::Submodule => {}
+                None if listed.kind == Kind::Submodule => {
+                    let head = self.checked_out(&path).await?.filter(|head| *head != listed.id);
+                    if let Some(id) = head {
+                        tree.set(path, Some(Entry { kind: Kind::Submodule, id, size: 0 }));
+                    }
+                }
                 None if left_out.contains(&path) => drop(as_listed.insert(path)),
-                None => tree.set(path, None),
-                Some(_) => drop(differing.insert(path, listed.clone())),
+                found => tree.set(path, found),
             }
         }
+        self.fill_in_sizes(&mut tree, as_listed.iter()).await?;
+        self.read_links(&mut tree).await?;
+        Ok((tree, Present::default()))
+    }
+
+    /// Reads the bytes of files that were not read yet, for a release that needs what is reached.
+    ///
+    /// # Errors
+    /// `CommandFailed` where Git or this machine cannot read them.
+    pub async fn settle(&self, tree: &mut Tree, present: &mut Present, reached: Reached) -> Result<(), Failure> {
+        let wanted = reached.entries.difference(&present.read.entries);
+        let entries = wanted.filter_map(|path| Some((path.clone(), tree.entries().get(path)?.clone())));
+        let entries: BTreeMap<String, Entry> =
+            entries.filter(|(_, entry)| matches!(entry.kind, Kind::File(_))).collect();
+        present.read.entries.extend(reached.entries);
+        present.read.directories.extend(reached.directories);
+        let found = self.on_disk(entries.clone(), None, Bytes::OfAll).await?;
+        // What is not on the disk is what a sparse checkout leaves out.
+        let differs = |(path, entry): &(String, Entry)| matches!(found.get(path), Some(Some(now)) if !now.is(entry));
+        let mut differing: BTreeMap<String, Entry> = entries.into_iter().filter(differs).collect();
         let filtered = self.filtered(&differing).await?;
-        differing.retain(|path, _| !filtered.contains(path));
-        for (path, found) in self.on_disk(differing, Some(self.kept())).await? {
+        differing.retain(|path, _| !filtered.contains_key(path));
+        for (path, found) in self.on_disk(differing, Some(self.kept()), Bytes::OfAll).await? {
             tree.set(path, found);
         }
-        self.fill_in_sizes(&mut tree, as_listed.iter().chain(&filtered)).await?;
-        let changed = self.uncommitted(&tree).await?;
-        self.read_links(&mut tree).await?;
-        Ok(Present { tree, changed, filtered })
+        self.fill_in_sizes(tree, filtered.keys()).await?;
+        tree.unread.extend(filtered);
+        Ok(())
+    }
+
+    /// The commit that is checked out of a submodule; `None` where none is.
+    async fn checked_out(&self, path: &str) -> Result<Option<String>, Failure> {
+        let own = Utf8Path::new(path).join(".git");
+        let there = below::look(&self.top, &own).is_ok_and(|thing| matches!(thing, Thing::File(_)))
+            || self.top.join(&own).is_dir();
+        // A link on the way leads elsewhere.
+        let is_link = |part: &Utf8Path| self.top.join(part).is_symlink();
+        if !there || Utf8Path::new(path).ancestors().filter(|part| !part.as_str().is_empty()).any(is_link) {
+            return Ok(None);
+        }
+        let printed = self.text(&["-C", path, "rev-parse", "--show-prefix", "HEAD"]).await?.unwrap_or_default();
+        Ok(printed.strip_prefix('\n').map(|id| id.trim().to_owned()))
     }
 
     /// Reads the entries from the disk. The result is `None` for anything that is neither a file nor a link. Copies the
@@ -63,11 +98,12 @@ impl Repository {
         &self,
         entries: BTreeMap<String, Entry>,
         keep: Option<Utf8PathBuf>,
+        bytes: Bytes,
     ) -> Result<BTreeMap<String, Option<Entry>>, Failure> {
         let top = self.top.clone();
         let read = move || {
             let found = entries.into_iter().map(|(path, entry)| {
-                let found = read(&top, Utf8Path::new(&path), entry.id.len(), keep.as_deref());
+                let found = read(&top, Utf8Path::new(&path), &entry, keep.as_deref(), bytes);
                 let found = found.map_err(|error| cannot(format!("{path}: {error}")))?;
                 Ok((path, found))
             });
@@ -76,28 +112,50 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.map_err(|error| cannot(error.to_string()))?
     }
 
-    /// Returns the files that have a filter, by the attributes on the disk or by those of the index, which a checkout
-    /// uses.
-    async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeSet<String>, Failure> {
+    /// Those of the files that a filter of this machine may have made, with a key or a token and so from more than the commit,
+    /// and what is to be said of them. Goes by the attributes on the disk and by those of the index, which a checkout goes by.
+    async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeMap<String, String>, Failure> {
         if files.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(BTreeMap::new());
         }
+        let set_up = self.filters().await?;
         let paths: Vec<&str> = files.keys().map(String::as_str).collect();
         let input = paths.join("\0");
-        let mut filtered = BTreeSet::new();
-        for words in
-            [&["check-attr", "-z", "--stdin", "filter"][..], &["check-attr", "-z", "--stdin", "--cached", "filter"]]
-        {
-            let printed = self.run(words, input.as_bytes()).await?.map_err(cannot)?;
-            let fields: Vec<&[u8]> = printed.split(|byte| *byte == 0).collect();
+        let (mut filters, mut others): (BTreeMap<String, String>, BTreeMap<String, BTreeSet<String>>) =
+            Default::default();
+        for source in [&[][..], &["--cached"]] {
+            let words: Vec<&str> =
+                ["check-attr", "-z", "--stdin"].iter().chain(source).chain(&CHANGING).copied().collect();
+            let printed = self.run(&words, input.as_bytes()).await?.map_err(cannot)?;
+            let fields: Vec<String> =
+                printed.split(|byte| *byte == 0).map(|field| String::from_utf8_lossy(field).into_owned()).collect();
             for answer in fields.chunks_exact(3) {
-                let path = String::from_utf8_lossy(answer[0]);
-                if !matches!(answer[2], b"unspecified" | b"unset") {
-                    filtered.insert(path.into_owned());
+                let [path, attribute, value] = answer else { continue };
+                if attribute == "filter" && set_up.contains(value) {
+                    filters.insert(path.clone(), value.clone());
+                } else if attribute != "filter" && !matches!(value.as_str(), "unspecified" | "unset") {
+                    others.entry(path.clone()).or_default().insert(format!("{attribute}={value}"));
                 }
             }
         }
-        Ok(filtered)
+        let told = |(path, filter): (String, String)| {
+            let also = others.get(&path).map(|others| others.iter().cloned().collect::<Vec<_>>().join(" "));
+            let also = also.map_or(String::new(), |also| format!(", and changed by {also}"));
+            (path, format!("not compared: made by filter {filter}{also}"))
+        };
+        Ok(filters.into_iter().map(told).collect())
+    }
+
+    /// The filters that this machine has for what it checks out.
+    async fn filters(&self) -> Result<BTreeSet<String>, Failure> {
+        let words = ["config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$"];
+        // Git fails where there is none.
+        let printed = self.text(&words).await?.unwrap_or_default();
+        let name = |entry: &str| {
+            let (key, _) = entry.split_once('\n').filter(|(_, command)| !command.is_empty())?;
+            Some(key.strip_prefix("filter.")?.rsplit_once('.')?.0.to_owned())
+        };
+        Ok(printed.split('\0').filter_map(name).collect())
     }
 
     /// Fills in the sizes of entries that were not read from the disk.
@@ -119,28 +177,51 @@ impl Repository {
         Ok(())
     }
 
-    /// Returns the files that differ from the checked-out commit, or all files if there is no commit.
-    async fn uncommitted(&self, tree: &Tree) -> Result<BTreeSet<String>, Failure> {
+    /// Those of the files that were read that are not as the commit that is checked out has them; all where there is none.
+    ///
+    /// # Errors
+    /// `CommandFailed` where Git cannot list them.
+    pub async fn uncommitted(&self, tree: &Tree, present: &Present) -> Result<BTreeSet<String>, Failure> {
         let head = self.run(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"], b"").await?;
         let head = Tree::parse(&head.unwrap_or_default()).map_err(strange)?;
-        let is_in =
-            |other: &Tree, path: &str, entry: &Entry| other.entries().get(path).is_some_and(|one| one.is(entry));
-        let differs = |one: &Tree, other: &Tree| -> Vec<String> {
-            let entries = one.entries().iter().filter(|(path, entry)| !is_in(other, path, entry));
-            entries.map(|(path, _)| path.clone()).collect()
+        let same = |one: &Tree, other: &Tree, path: &str| match (one.entries().get(path), other.entries().get(path)) {
+            (Some(one), Some(other)) => one.is(other),
+            (one, other) => one.is_none() && other.is_none(),
         };
-        Ok(differs(tree, &head).into_iter().chain(differs(&head, tree)).collect())
+        let Reached { entries, directories } = &present.read;
+        let below = directories
+            .iter()
+            .flat_map(|directory| head.below(directory).map(move |(path, _)| directory.join(path).into_string()));
+        let all: BTreeSet<String> = entries.iter().cloned().chain(below).collect();
+        Ok(all.into_iter().filter(|path| !same(tree, &head, path)).collect())
     }
 }
 
-/// Reads a file or link below `top` whose path contains no link. `digits` is the length of this repository's ids.
-fn read(top: &Utf8Path, path: &Utf8Path, digits: usize, keep: Option<&Utf8Path>) -> io::Result<Option<Entry>> {
+/// The bytes that are read: without them, a file keeps the id that it is listed with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bytes {
+    OfLinks,
+    OfAll,
+}
+
+/// Reads a file or link below `top` that is reached without a link; `listed` is its entry.
+fn read(
+    top: &Utf8Path,
+    path: &Utf8Path,
+    listed: &Entry,
+    keep: Option<&Utf8Path>,
+    wanted: Bytes,
+) -> io::Result<Option<Entry>> {
+    let digits = listed.id.len();
     let (kind, bytes) = match below::look(top, path)? {
         Thing::Other => return Ok(None),
         Thing::Link(target) => (Kind::Link(None), target),
         Thing::File(file) => {
             let about = file.metadata()?;
             let kind = Kind::File(about.mode() & 0o100 != 0);
+            if wanted == Bytes::OfLinks {
+                return Ok(Some(Entry { kind, id: listed.id.clone(), size: about.len() }));
+            }
             if about.len() > LARGEST {
                 let id = id(digits, about.len(), file.take(about.len()))?;
                 return Ok(Some(Entry { kind, id, size: about.len() }));
@@ -150,7 +231,7 @@ fn read(top: &Utf8Path, path: &Utf8Path, digits: usize, keep: Option<&Utf8Path>)
     };
     let size = bytes.len() as u64;
     let id = id(digits, size, bytes.as_slice())?;
-    if let Some(keep) = keep {
+    if let Some(keep) = keep.filter(|_| id != listed.id) {
         std::fs::write(keep.join(&id), &bytes)?;
     }
     Ok(Some(Entry { kind, id, size }))

@@ -1,8 +1,8 @@
 //! One environment in one of two commits. Only values in the manifest itself are resolved.
 
 use super::snapshot::{Link, Place, Snapshot};
-use super::tree::{self, Entry, Found};
-use crate::manifest::environment::{Application, Environment, Source};
+use super::tree::{Entry, Found};
+use crate::manifest::environment::{Application, Environment, Identity, Source};
 use crate::manifest::provision::{Machine, Module, ModuleSource};
 use crate::manifest::tracker::Issuer;
 use crate::manifest::{self, Manifest};
@@ -17,6 +17,8 @@ use crate::release::{ENV, image_name, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
 use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// The prefix of facts that are settings of the manifest's entry.
@@ -32,6 +34,8 @@ pub struct Side {
     pub texts: BTreeMap<Utf8PathBuf, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
+    /// What the manifest names that is not compared, by its path in the tree, and the reason.
+    pub gaps: BTreeMap<String, String>,
 }
 
 impl Side {
@@ -54,13 +58,26 @@ struct Placed {
     links: BTreeMap<Utf8PathBuf, Link>,
 }
 
-/// Reads one environment of a manifest whose paths were parsed as paths below the snapshot's directory.
+/// Reads one environment of a manifest that was parsed with paths below the snapshot's directory; `own` are the paths of the
+/// manifest and of the texts that it names.
 pub async fn side(
     environment: &Environment,
     manifest: &Manifest,
+    own: &[Utf8PathBuf],
     snapshot: &mut Snapshot<'_>,
     key: &DigestKey,
 ) -> Result<Side, Vec<Failure>> {
+    let mut named = named(environment, manifest);
+    named.extend(own.iter().map(|path| (Kind::Access, path.clone())));
+    let paths = || named.iter().filter_map(|(_, path)| path.strip_prefix(&snapshot.root).ok());
+    if let Some(name) = snapshot.tree.refused_below(&snapshot.tree.reached(paths()).directories) {
+        let failure = Failure::new(
+            Reason::ApplicationInvalid,
+            format!("The name of {name} is not UTF-8, or is one that Git uses"),
+        );
+        return Err(vec![failure.hint("Rename it: such names cannot be sent")]);
+    }
+    let gaps = gaps(&named, snapshot);
     let Placed { environment: placed, archives, recipes, links } =
         place(environment, snapshot).await.map_err(|failure| vec![failure])?;
     let mut prepared = prepare::prepare(placed, Resolve::Literals, &|_, _| {}).await?;
@@ -72,15 +89,85 @@ pub async fn side(
     state.0.entry(Kind::Images).or_default().extend(archives);
     state.0.entry(Kind::Infrastructure).or_default().extend(recipes);
     texts_of_hosts(environment, &mut state);
-    let told = manifest::describe(environment);
+    let read = |source: &SecretSource| content(source, snapshot, &manifest.directory, key);
+    let value = |source: &SecretSource| told(source, key, read(source));
+    let own = &manifest::describe_with(environment, &value)[prepared.name()];
+    let shared = manifest::describe_shared(manifest, environment, &value);
     let directory = &manifest.directory;
-    for (setting, value) in saved::settings(&told[prepared.name()], directory, &[]) {
+    for (setting, value) in [own, &shared].into_iter().flat_map(|entry| saved::settings(entry, directory, &[])) {
         let own = state.0.entry(kind_of(&setting)).or_default();
         own.insert(format!("{SETTING}{setting}"), value.replace(&format!("\"{directory}\""), "\".\""));
     }
     let mut texts = texts(&prepared, &snapshot.root, state.0.entry(Kind::Files).or_default());
     show_links(&prepared, &links, state.0.entry(Kind::Files).or_default(), &mut texts);
-    Ok(Side { prepared, state, texts, links })
+    for (kind, gaps) in &gaps {
+        // No file of a release has such a path.
+        let facts = gaps.iter().map(|(path, why)| (format!("./{path}"), why.clone()));
+        state.0.entry(*kind).or_default().extend(facts);
+    }
+    let gaps = gaps.into_values().flatten().collect();
+    Ok(Side { prepared, state, texts, links, gaps })
+}
+
+/// The paths that the manifest names for an environment, with the kinds of what is made from them.
+pub fn named(environment: &Environment, manifest: &Manifest) -> Vec<(Kind, Utf8PathBuf)> {
+    let mut named = Vec::new();
+    if let Some(application) = &environment.application {
+        named.extend(application.archives.values().map(|path| (Kind::Images, path.clone())));
+        match &application.source {
+            Source::Compose(compose) => named.push((Kind::Files, compose.directory.clone())),
+            Source::Tracker(tracker) => {
+                named.push((Kind::Files, tracker.templates.clone()));
+                if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_ref().map(|tls| &tls.issuer) {
+                    named.push((Kind::Files, root.clone()));
+                }
+            }
+        }
+    }
+    named.extend(recipe(environment).map(|(_, directory)| (Kind::Infrastructure, directory)));
+    if let Some(Identity::File(path)) = &environment.ssh.identity {
+        named.push((Kind::Access, path.clone()));
+    }
+    let sources = RefCell::new(Vec::new());
+    let gather = |source: &SecretSource| {
+        sources.borrow_mut().extend(read_by(source, &manifest.directory).into_iter().map(|path| (Kind::Access, path)));
+        Value::Null
+    };
+    manifest::describe_with(environment, &gather);
+    manifest::describe_shared(manifest, environment, &gather);
+    named.extend(sources.into_inner());
+    named
+}
+
+/// The files that the source of a value may read or run.
+fn read_by(source: &SecretSource, directory: &Utf8Path) -> Vec<Utf8PathBuf> {
+    match source {
+        SecretSource::File { path, .. } => vec![path.clone()],
+        SecretSource::Command { argv, .. } => {
+            argv.iter().filter(|word| word.contains('/')).map(|word| directory.join(word)).collect()
+        }
+        SecretSource::Literal { .. } | SecretSource::Environment { .. } => Vec::new(),
+    }
+}
+
+/// A digest of the files of the tree that the source of a value reads or runs, if there is one.
+fn content(source: &SecretSource, snapshot: &Snapshot<'_>, directory: &Utf8Path, key: &DigestKey) -> Option<String> {
+    let entries = read_by(source, directory).into_iter().filter_map(|path| match snapshot.find(&path) {
+        Found::Entry(_, entry) => Some(entry.id.clone()),
+        _ => None,
+    });
+    let ids: Vec<String> = entries.collect();
+    (!ids.is_empty()).then(|| format!("keyed:{}", key.digest(blake3::hash(ids.join(" ").as_bytes()).as_bytes())))
+}
+
+/// What of the named paths is not compared, by kind and by the paths in the tree.
+pub fn gaps(named: &[(Kind, Utf8PathBuf)], snapshot: &Snapshot<'_>) -> BTreeMap<Kind, BTreeMap<String, String>> {
+    let mut gaps: BTreeMap<Kind, BTreeMap<String, String>> = BTreeMap::new();
+    for (kind, path) in named {
+        let found = snapshot.tree.gaps(path.strip_prefix(&snapshot.root).ok());
+        gaps.entry(*kind).or_default().extend(found);
+    }
+    gaps
 }
 
 /// Writes the source files of an environment into the snapshot, and changes its paths to them.
@@ -129,17 +216,24 @@ async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result
     Ok(placed)
 }
 
-/// Returns the digests of the directories that OpenTofu uses: a module, or the user's own templates.
+/// The digest of the directory that OpenTofu is given from the repository.
 fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
-    let Some(provision) = &environment.provision else { return BTreeMap::new() };
-    let (name, directory) = match &provision.machine {
-        Machine::Module(Module { source: ModuleSource::Directory(path), .. }) => ("files of the module", path.clone()),
-        Machine::Module(_) => return BTreeMap::new(),
-        machine => ("templates of the machine", provision.templates.join(machine.name())),
-    };
-    match snapshot.find(&directory) {
-        Found::Directory(at) => BTreeMap::from([(format!("{SETTING}{name}"), snapshot.tree.digest(&at))]),
-        _ => BTreeMap::new(),
+    let found = recipe(environment).and_then(|(name, directory)| match snapshot.find(&directory) {
+        Found::Directory(at) => Some((format!("{SETTING}{name}"), snapshot.tree.digest(&at))),
+        _ => None,
+    });
+    found.into_iter().collect()
+}
+
+/// The directory that OpenTofu is given from: a module, or templates of the user's own.
+fn recipe(environment: &Environment) -> Option<(&'static str, Utf8PathBuf)> {
+    let provision = environment.provision.as_ref()?;
+    match &provision.machine {
+        Machine::Module(Module { source: ModuleSource::Directory(path), .. }) => {
+            Some(("files of the module", path.clone()))
+        }
+        Machine::Module(_) => None,
+        machine => Some(("templates of the machine", provision.templates.join(machine.name()))),
     }
 }
 
@@ -162,14 +256,13 @@ fn digest(text: &str) -> String {
 /// Returns the failure that explains why the tree has no file at a path.
 fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
     let failed = |message| Failure::new(Reason::ApplicationInvalid, message);
-    let is_submodule = |above: &&Utf8Path| {
-        matches!(snapshot.find(&snapshot.root.join(above)), Found::Entry(_, Entry { kind: tree::Kind::Submodule, .. }))
-    };
-    let whole = checked::plain_path(Utf8Path::new(path));
-    match whole.strip_prefix("/").unwrap_or(&whole).ancestors().find(is_submodule) {
-        Some(module) => failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
-            .hint("Keep the application's files in the repository of the manifest to have them reviewed"),
-        None => failed(format!("Git tracks no file at {path}"))
+    let whole = checked::plain_path(&snapshot.root.join(path));
+    match snapshot.find(&whole) {
+        Found::Submodule(module, _) => {
+            failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
+                .hint("Keep the application's files in the repository of the manifest to have them reviewed")
+        }
+        _ => failed(format!("Git tracks no file at {path}"))
             .hint(format!("A review reads only what Git tracks: git add {path}")),
     }
 }
@@ -191,13 +284,37 @@ fn links_below(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<Utf8Pa
     snapshot.links.iter().filter_map(below).collect()
 }
 
+/// The source of a value as settings show it: a secret that the manifest holds by a digest.
+fn told(source: &SecretSource, key: &DigestKey, content: Option<String>) -> Value {
+    let mut told = match source {
+        SecretSource::Literal { value, secret: true } => {
+            json!(format!("keyed:{}", key.digest(blake3::hash(value.as_bytes()).as_bytes())))
+        }
+        source => manifest::value(source),
+    };
+    let public = match source {
+        SecretSource::Environment { secret, .. }
+        | SecretSource::File { secret, .. }
+        | SecretSource::Command { secret, .. } => !secret,
+        SecretSource::Literal { .. } => false,
+    };
+    if public {
+        told["secret"] = json!(false);
+    }
+    if let Some(content) = content {
+        told["content"] = json!(content);
+    }
+    told
+}
+
 /// Returns the kind whose steps apply a setting.
 fn kind_of(setting: &str) -> Kind {
     match setting.split(['.', ' ']).next().unwrap_or_default() {
-        "provisioned" => Kind::Infrastructure,
+        "provisioned" | "state_passphrase" => Kind::Infrastructure,
         "registered" | "ssh" | "public_addresses" => Kind::Access,
         "configure" => Kind::Engine,
         "application" => Kind::Files,
+        "registries" => Kind::Images,
         _ => Kind::Services,
     }
 }
@@ -248,7 +365,9 @@ fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &
         SecretSource::Literal { value, .. } => ("", value.clone()),
         SecretSource::Environment { name, .. } => ("from_env", name.clone()),
         SecretSource::File { path, .. } => ("from_file", path.strip_prefix(root).unwrap_or(path).to_string()),
-        SecretSource::Command { argv, .. } => ("from_command", format!("{argv:?}")),
+        SecretSource::Command { argv, .. } => {
+            ("from_command", format!("{argv:?}").replace(&format!("\"{root}/"), "\"./"))
+        }
     };
     let all = application.variables.iter().map(|(name, source)| (name.as_str(), told(source)));
     all.map(|(name, (kind, text))| (name, kind, text)).collect()

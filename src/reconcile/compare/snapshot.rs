@@ -2,6 +2,7 @@
 //! created: a link to a file or directory of the tree becomes a copy of the target, and any other link is omitted.
 
 use super::git::Repository;
+use super::present::Present;
 use super::tree::{Entry, Found, Kind, Tree};
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -33,6 +34,8 @@ pub struct Snapshot<'a> {
     repository: &'a Repository,
     /// The tree.
     pub tree: Tree,
+    /// What is known of the disk, if the tree is that of the disk.
+    pub present: Option<Present>,
     /// The directory that corresponds to the tree's top.
     pub root: Utf8PathBuf,
     /// Paths in the tree that are not written, because they are image archives.
@@ -70,12 +73,34 @@ impl<'a> Snapshot<'a> {
         Self {
             repository,
             tree,
+            present: None,
             root: repository.place().join(name),
             except: BTreeSet::new(),
             links: BTreeMap::new(),
             directories: BTreeSet::new(),
             written: BTreeSet::new(),
             bytes: 0,
+        }
+    }
+
+    /// The tracked files as they are on the disk.
+    pub async fn of_disk(repository: &'a Repository, name: &str) -> Result<Self, Failure> {
+        let (tree, present) = repository.present().await?;
+        Ok(Self { present: Some(present), ..Self::new(repository, tree, name) })
+    }
+
+    /// Reads from the disk what is at, below and behind paths below the tree's directory.
+    pub async fn settle(&mut self, paths: &[Utf8PathBuf]) -> Result<(), Failure> {
+        let Some(present) = &mut self.present else { return Ok(()) };
+        let reached = self.tree.reached(paths.iter().filter_map(|path| path.strip_prefix(&self.root).ok()));
+        self.repository.settle(&mut self.tree, present, reached).await
+    }
+
+    /// Those of the files that were read from the disk that are not as the commit that is checked out has them.
+    pub async fn uncommitted(&self) -> Result<BTreeSet<String>, Failure> {
+        match &self.present {
+            Some(present) => self.repository.uncommitted(&self.tree, present).await,
+            None => Ok(BTreeSet::new()),
         }
     }
 
@@ -99,7 +124,7 @@ impl<'a> Snapshot<'a> {
     pub async fn write(&mut self, path: &Utf8Path) -> Result<Place, Failure> {
         let mut copies = Vec::new();
         let at = match self.find(path) {
-            Found::Nothing => return Ok(Place::Nothing),
+            Found::Nothing | Found::Submodule(..) => return Ok(Place::Nothing),
             Found::Outside => return Ok(Place::Outside),
             Found::Entry(at, entry) => {
                 let Some(copy) = copy(&at, entry) else { return Ok(Place::Nothing) };

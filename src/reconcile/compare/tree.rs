@@ -24,6 +24,17 @@ pub struct Tree {
     steps: Budget,
     /// Entries whose names cannot be paths: not UTF-8, or with components such as `..` and `.git`.
     pub refused: Vec<String>,
+    /// Files that the disk has and that are not compared, and the reason.
+    pub unread: BTreeMap<String, String>,
+}
+
+/// What paths lead to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The entries at, below and on the way to the paths, also behind links.
+    pub entries: BTreeSet<String>,
+    /// The directories that hold those entries.
+    pub directories: BTreeSet<Utf8PathBuf>,
 }
 
 /// One entry that is not a directory.
@@ -51,8 +62,10 @@ pub enum Kind {
 /// The end of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// A file or a submodule at this path.
+    /// A file at this path.
     Entry(Utf8PathBuf, &'a Entry),
+    /// A submodule at this path, which is the end or on the way there.
+    Submodule(Utf8PathBuf, &'a Entry),
     /// A directory at this path. The tree's top is the empty path.
     Directory(Utf8PathBuf),
     /// Nothing in the tree.
@@ -63,7 +76,7 @@ pub enum Found<'a> {
 
 impl Tree {
     fn new() -> Self {
-        Self { entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new() }
+        Self { entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new(), unread: BTreeMap::new() }
     }
 
     /// Parses the output of `git ls-tree -r -z`, with `-l` or without sizes.
@@ -149,11 +162,57 @@ impl Tree {
         from.map_while(move |(path, entry)| Some((Utf8Path::new(path.strip_prefix(&prefix)?), entry)))
     }
 
+    /// Everything that paths lead to.
+    pub fn reached<'a>(&self, paths: impl IntoIterator<Item = &'a Utf8Path>) -> Reached {
+        let mut reached = Reached::default();
+        let mut open: Vec<Utf8PathBuf> = paths.into_iter().map(Utf8Path::to_owned).collect();
+        while let Some(path) = open.pop() {
+            let directory = match self.find(&path) {
+                Found::Entry(at, _) | Found::Submodule(at, _) => {
+                    reached.entries.insert(at.into_string());
+                    continue;
+                }
+                Found::Directory(at) => at,
+                Found::Nothing | Found::Outside => continue,
+            };
+            if reached.directories.iter().any(|one| directory.starts_with(one)) {
+                continue;
+            }
+            for (below, entry) in self.below(&directory) {
+                let path = directory.join(below);
+                if matches!(entry.kind, Kind::Link(_)) {
+                    open.push(path.clone());
+                }
+                reached.entries.insert(path.into_string());
+            }
+            reached.directories.insert(directory);
+        }
+        reached
+    }
+
+    /// What of the entries that paths lead to is not compared, and the reason.
+    pub fn gaps<'a>(&self, paths: impl IntoIterator<Item = &'a Utf8Path>) -> BTreeMap<String, String> {
+        let why = |path: &String| {
+            let module = self.entries.get(path).filter(|entry| entry.kind == Kind::Submodule);
+            let module = module.map(|entry| format!("commit {} of another repository (not compared)", entry.id));
+            module.or_else(|| self.unread.get(path).cloned())
+        };
+        let entries = self.reached(paths).entries.into_iter();
+        entries.filter_map(|path| why(&path).map(|why| (path, why))).collect()
+    }
+
+    /// A name below directories that no path can have here.
+    pub fn refused_below(&self, directories: &BTreeSet<Utf8PathBuf>) -> Option<&String> {
+        let below = |name: &&String| directories.iter().any(|directory| Utf8Path::new(name).starts_with(directory));
+        self.refused.iter().find(below)
+    }
+
     /// Returns the digest of all entries below a directory.
     #[must_use]
     pub fn digest(&self, directory: &Utf8Path) -> String {
         let mut hasher = blake3::Hasher::new();
-        for (path, entry) in self.below(directory) {
+        let reached = self.reached([directory]).entries;
+        for (path, entry) in reached.iter().filter_map(|path| Some((path, self.entries.get(path)?))) {
             hasher.update(format!("{path}\0{} {:?}\0", entry.id, entry.kind).as_bytes());
         }
         hasher.finalize().to_hex()[..32].to_owned()
@@ -199,6 +258,7 @@ impl Tree {
                     }
                     more.into_iter().rev().for_each(|part| open.push_front(part));
                 }
+                Some(entry) if entry.kind == Kind::Submodule => return Found::Submodule(at, entry),
                 Some(entry) if open.is_empty() => return Found::Entry(at, entry),
                 Some(_) => return Found::Nothing,
                 None => {}

