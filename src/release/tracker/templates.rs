@@ -36,7 +36,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
 
 /// The functions with which the backup's script handles files that services can change, and starts containers that mount some.
 const FUNCTIONS: [(&str, &[u8]); 2] = [
-    ("backup/etc/guard.sh", include_bytes!("../../resource/contract/guard.sh")),
+    ("backup/etc/guard.sh", crate::resource::contract::guard::FUNCTIONS.as_bytes()),
     ("backup/etc/mounted.sh", crate::resource::services::start::FUNCTIONS.as_bytes()),
 ];
 
