@@ -147,7 +147,7 @@ cd /
         pin = guard::PIN,
         ours = files::remove(&owned),
     );
-    claims::unless_shared(subject, &removal) + &kept
+    claims::unless_shared(subject, &removal, if purge { "exit 1" } else { ":" }) + &kept
 }
 
 /// Releases the host. An environment that the manifest declares as destroyed is not suspended. One destroyed by command

@@ -383,7 +383,7 @@ for project in $(printf '%s
 /// Returns shell that runs `script` with the functions of `claims.sh` under a lock, so that no other environment of the
 /// host changes claims meanwhile. This lock is not the lock for packages, so a release does not wait for package
 /// installation.
-pub(crate) fn alone(script: &str) -> String {
+fn alone(script: &str) -> String {
     format!(
         "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
         guard::FUNCTIONS
@@ -421,16 +421,18 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
 }
 
 /// Returns shell that runs `script` only if no other environment's directory is the application's, is inside it or
-/// contains it. The question and `script` are under one lock, so the answer stays true.
+/// contains it. The question and `script` are under one lock, so the answer stays true. Otherwise, the shell says who
+/// uses the directory and runs `shared`.
 #[must_use]
-pub fn unless_shared(subject: &Subject<'_>, script: &str) -> String {
+pub fn unless_shared(subject: &Subject<'_>, script: &str, shared: &str) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
     alone(&format!(
-        r#"{taken}conflicts=$(each_conflict show '' | head -n 1)
+        r#"{taken}conflicts=$(each_conflict show '')
 if [ -n "$conflicts" ]; then
-  echo "$conflicts" | while read -r _ _ owner value; do
-    echo "Left $app as it is: $owner uses $value" >&2
+  printf '%s\n' "$conflicts" | while read -r _ _ owner value; do
+    echo "Did not remove $app: $owner uses $value" >&2
   done
+  {shared}
 else
 {script}fi
 "#,

@@ -34,7 +34,7 @@ each_conflict() {
 
 # show STATE RELATION CLAIM: prints a conflict for the look at a host.
 show() {
-  owner=$(sed -nE 's/.*"project":"([^"]*)","environment":"([^"]*)".*/\1\/\2/p' "$1/marker.json" 2>/dev/null)
+  owner=$(sed -nE 's/.*"project":"([^"]*)","environment":"([^"]*)".*/\1\/\2/p' "$1/marker.json" 2>/dev/null) || :
   printf 'neighbour %s %s %s\n' "$2" "${owner:-${1##*/}}" "${3#* }"
 }
 
