@@ -208,12 +208,12 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let neighbour = host.access.claims.neighbours.first();
     let refused = neighbour.map(|neighbour| neighbour.refuse(subject.environment, application));
     refused
-        .or_else(|| astray(subject, application).filter(|_| host.access.claims.astray && !subject.take_over))
+        .or_else(|| (host.access.claims.astray && !subject.take_over).then(|| astray(subject, application)))
         .or_else(|| strangers(subject.environment, application, host))
 }
 
 /// Refuses a directory that root cannot enter.
-fn astray(subject: &Subject<'_>, application: &Application) -> Option<Failure> {
+fn astray(subject: &Subject<'_>, application: &Application) -> Failure {
     let (directory, name) = (&application.host_directory, &subject.environment.name);
     let message = format!(
         "Cannot enter {directory} on the host: a link is on its way that a service may have put there, or it does not lead where it led when {name} claimed it"
@@ -221,7 +221,7 @@ fn astray(subject: &Subject<'_>, application: &Application) -> Option<Failure> {
     let hint = format!(
         "Put the directory back. If you moved it yourself, accept where it leads with: deployer apply {name} --take-over"
     );
-    Some(Failure::new(Reason::MarkerMismatch, message).hint(hint))
+    Failure::new(Reason::MarkerMismatch, message).hint(hint)
 }
 
 /// Refuses to replace containers that somebody else started in the Compose project, and to use volumes or networks that
