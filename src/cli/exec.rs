@@ -55,8 +55,11 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
     let terminal = render::at_terminal() && !context.json;
     let words: Vec<String> = std::iter::once(&args.service).chain(&args.command).map(|word| quote(word)).collect();
     let tty = if terminal { "" } else { " -T" };
-    let script =
-        format!("cd / && exec docker compose -p {} exec{tty} -- {}", quote(&application.project), words.join(" "));
+    let script = format!(
+        "cd / && exec docker compose --env-file /dev/null -p {} exec{tty} -- {}",
+        quote(&application.project),
+        words.join(" ")
+    );
     let host = hand_over::reach(context, pass, prepared).await?;
     // A sudo that asks for a password can be answered only by a person, or over deployer's own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;

@@ -59,7 +59,7 @@ async fn logs(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
             let host = connect::open(&prepared, &known, false, Duration::ZERO, &context.sink, &|_| false).await?;
             let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
             let script = format!(
-                "cd /\ndocker compose --ansi never -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",
+                "cd /\ndocker compose --env-file /dev/null --ansi never -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",
                 quote(&application.project),
                 if args.follow { " --follow" } else { "" },
                 args.service.as_deref().map_or(String::new(), quote),

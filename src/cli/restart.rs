@@ -150,8 +150,8 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     // A restart makes Docker resolve mounted paths again.
     let live = session.facts.files.begun().next().cloned().unwrap_or_default();
     let run = format!(
-        "cd /\ndocker compose -p {} restart {} >&2 </dev/null || code=$?\n",
-        quote(&live.project),
+        "cd /\n{} restart {} >&2 </dev/null || code=$?\n",
+        resource::files::by_name(&live.project),
         service.map_or_else(String::new, quote)
     );
     let functions = [guard::FUNCTIONS, services::start::FUNCTIONS].concat();

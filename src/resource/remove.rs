@@ -67,7 +67,7 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
         Kind::Images => {
             ("remove the images we brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
         }
-        Kind::Files => ("remove our files", remove_files(subject, host, purge), SHORT, Reason::CommandFailed),
+        Kind::Files => ("remove our files", remove_files(subject, host, purge), LONG, Reason::CommandFailed),
         Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
         Kind::Firewall => return firewall::remove(subject),
         Kind::Schedules => {
@@ -98,11 +98,11 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
 fn project_down(project: &str, purge: bool) -> String {
     let filter = format!("--filter label=com.docker.compose.project={}", quote(project));
     let mut script = format!(
-        r"docker compose -p {project} down --remove-orphans >&2 </dev/null
+        r"{compose} down --remove-orphans >&2 </dev/null
 docker ps -aq {filter} | xargs -r docker rm -f >&2
 docker network ls -q {filter} | xargs -r docker network rm >&2
 ",
-        project = quote(project)
+        compose = files::by_name(project),
     );
     if purge {
         let _ = writeln!(script, "docker volume ls -q {filter} | xargs -r docker volume rm >&2");
@@ -135,19 +135,19 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
     }
     let owned = files::lines(host.files.removable());
     let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
-    format!(
+    let removal = format!(
         r#"if [ -d "$app" ]; then
-{functions}{pin}{ours}discard {LEGACY_MARKER}
+{pin}{ours}discard {LEGACY_MARKER}
 cd -P "${{top%/*}}/"
 [ "${{PWD%/}}/${{top##*/}}" = "$top" ] || {{ echo "$top was moved away" >&2; exit 1; }}
 {purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
 fi
 cd /
-{kept}"#,
-        functions = guard::FUNCTIONS,
+"#,
         pin = guard::PIN,
         ours = files::remove(&owned),
-    )
+    );
+    claims::unless_shared(subject, &removal, if purge { "exit 1" } else { ":" }) + &kept
 }
 
 /// Releases the host. An environment that the manifest declares as destroyed is not suspended. One destroyed by command

@@ -39,8 +39,9 @@ impl Scene {
     fn script(&self, script: &str) -> String {
         let functions = guard::FUNCTIONS.replace("/run/deployer.", &format!("{}/copies.", self.root));
         let id = fs::metadata(&self.root).unwrap();
+        let docker = r#"docker() { case "$1 $2" in 'ps -aq') echo one ;; 'inspect --format') cat "$told" 2>/dev/null || : ;; esac; }"#;
         format!(
-            "set -eu\numask 077\napp={root}/app\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree state={root}/state/one owner={}:{} largest=1000000 seconds=20\n{script}",
+            "set -eu\numask 077\ntold={root}/told\n{docker}\napp={root}/app state={root}/state/one\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree owner={}:{} largest=1000000 seconds=20\n{script}",
             id.uid(),
             id.gid(),
             root = self.root,
@@ -355,6 +356,64 @@ async fn the_directory_itself_is_reached_over_links_of_roots_alone() {
     assert!(!scene.path("real/top").exists());
 }
 
+#[tokio::test]
+async fn a_directory_that_was_claimed_is_entered_where_it_was_then_over_no_link() {
+    let scene = Scene::new();
+    let claim = |path: &str, real: &str| {
+        fs::create_dir_all(scene.path("state/one")).unwrap();
+        let line = format!("directory {0}/{path}\nreal {0}/{path}/{0}/{real}\n", scene.root);
+        fs::write(scene.path("state/one/claims"), line).unwrap();
+    };
+    let id = fs::metadata(&scene.root).unwrap();
+    let pin = |path: &str| {
+        let (root, user, group) = (&scene.root, id.uid(), id.gid());
+        format!("app={root}/{path}\n(pin \"$app\" {user}:{group} || cannot_enter; pwd) 2>&1")
+    };
+    // A link of root's that was there at the claim goes on working, whoever can write there, and so does a directory that is created again.
+    claim("opt/app", "data/app");
+    symlink("data", scene.path("opt")).unwrap();
+    for _ in 0..2 {
+        let (code, text) = scene.run(&pin("opt/app")).await;
+        assert_eq!((code, text), (Some(0), format!("{}/data/app\n", scene.root)));
+        fs::remove_dir(scene.path("data/app")).unwrap();
+    }
+    fs::remove_file(scene.path("opt")).unwrap();
+    symlink("victim", scene.path("opt")).unwrap();
+    let (code, text) = scene.run(&pin("opt/app")).await;
+    assert!(code == Some(1) && text.contains(&format!("{}/data/app when it was claimed", scene.root)), "{text}");
+    scene.victim_is_untouched();
+    // A service puts a link in the place of the directory, in a directory that only root of the host and of the service can write to.
+    claim("srv/app", "srv/app");
+    fs::create_dir(scene.path("srv")).unwrap();
+    symlink(scene.path("victim"), scene.path("srv/app")).unwrap();
+    let (code, text) = scene.run(&pin("srv/app")).await;
+    assert!(code == Some(1) && text.starts_with("Cannot enter "), "{text}");
+}
+
+/// Nothing of a former version tells where the directory was: a link counts as root's only where no service writes.
+#[tokio::test]
+async fn a_link_where_services_write_is_not_roots() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.path("srv/real")).unwrap();
+    fs::create_dir_all(scene.path("state/two")).unwrap();
+    symlink("real", scene.path("srv/app")).unwrap();
+    let root = fs::metadata(&scene.root).unwrap().uid() == 0;
+    let enters = async || scene.run(&format!("pin {}/srv/app", scene.root)).await.0 == Some(0);
+    assert_eq!(enters().await, root);
+    for (list, text, followed) in [
+        ("told", "\"ROOT/srv\"\n", false),
+        ("told", "\"ROOT\"\n", false),
+        ("told", "\"ROOT/srv/n\\nl\"\n", false),
+        ("told", "\"ROOT/srv/real\"\n\"/\"\n", root),
+        ("state/two/mounted", "ROOT/srv\n", false),
+        ("state/two/mounted", "ROOT/other\n", root),
+    ] {
+        fs::write(scene.path(list), text.replace("ROOT", scene.root.as_str())).unwrap();
+        assert_eq!(enters().await, followed, "{text}");
+        fs::write(scene.path(list), "").unwrap();
+    }
+}
+
 /// Another environment's command, or a service, creates each directory just before this command does.
 #[tokio::test]
 async fn directories_that_appear_at_the_same_moment_are_entered_like_others() {
@@ -422,22 +481,33 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
         ("others/file", "theirs\n"),
         ("single", "theirs\n"),
         ("own/file", "own\n"),
+        ("kept/file", "theirs\n"),
+        ("running/file", "theirs\n"),
+        ("told", "\"ROOT/running\"\n"),
+        ("state/two/releases/R1/release.json", "{\"directory\":\"ROOT/second\",\"project\":\"two\"}"),
+        (
+            "state/two/releases/R1/model.json",
+            "{\n    \"source\": \"ROOT/kept\",\n    \"source\": \"ROOT/own\",\n    \"read_only\": true\n}\n",
+        ),
     ] {
         fs::create_dir_all(scene.path(path).parent().unwrap()).unwrap();
         fs::write(scene.path(path), text.replace("ROOT", scene.root.as_str())).unwrap();
     }
     let _socket = std::os::unix::net::UnixListener::bind(scene.path("socket")).unwrap();
     fs::write(scene.path("app/extra"), "theirs\n").unwrap();
-    let look = "pwd; cat a/file top; for f in app/extra app/a/other shared/sub/file others/file single own/file second/data/file second/file; do echo \"$f: $(cat \"$1/$f\" 2>&1)\"; done";
+    let look = "pwd; cat a/file top; for f in kept/file running/file app/extra app/a/other shared/sub/file others/file single own/file second/data/file second/file; do echo \"$f: $(cat \"$1/$f\" 2>&1)\"; done";
     let script =
         format!("cd {root}/tree; in_release sh -c '{look}' sh {root} 2>../said; cat ../said", root = scene.root);
     let text = in_a_view_of_its_own(&scene.script(&script)).await;
-    let expected = "ROOT/tree\nnew\ntop\napp/extra: cat: ROOT/app/extra: No such file or directory\n\
+    let expected = "ROOT/tree\nnew\ntop\nkept/file: cat: ROOT/kept/file: No such file or directory\n\
+        running/file: cat: ROOT/running/file: No such file or directory\napp/extra: cat: ROOT/app/extra: No such file or directory\n\
         app/a/other: cat: ROOT/app/a/other: No such file or directory\n\
         shared/sub/file: cat: ROOT/shared/sub/file: No such file or directory\n\
         others/file: cat: ROOT/others/file: No such file or directory\nsingle: \nown/file: own\n\
         second/data/file: cat: ROOT/second/data/file: No such file or directory\nsecond/file: own\n\
+        Docker Compose reads nothing in ROOT/kept: services can write to ROOT/kept\n\
         Docker Compose reads nothing in ROOT/others: services can write to ROOT/others\n\
+        Docker Compose reads nothing in ROOT/running: services can write to ROOT/running\n\
         Docker Compose reads nothing in ROOT/second/data: services can write to ROOT/second/data\n\
         Docker Compose reads nothing in ROOT/shared: services can write to ROOT/shared\n\
         Docker Compose reads nothing in ROOT/single: services can write to ROOT/single\n";
@@ -450,6 +520,7 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
     let moved = scene.root.with_extension("state");
     fs::create_dir_all(moved.join("one")).unwrap();
     fs::rename(scene.path("state/one/mounted"), moved.join("one/mounted")).unwrap();
+    fs::write(scene.path("told"), "").unwrap();
     fs::rename(scene.path("tree"), moved.join("tree")).unwrap();
     let script = format!(
         "state={moved}/one tree={moved}/tree; enter .; in_release sh -c 'pwd; cat a/file; ls \"$1\" \"$1/app\"' sh {root} 2>&1",

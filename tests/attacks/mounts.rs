@@ -21,6 +21,7 @@ struct Host {
 }
 
 const DOCKER: &str = r#"docker() {
+  case "$*" in *'json .Options'*) cat "$root/options" && return ;; esac
   case "$1 $2" in
     'ps -aq') cat "$root/containers" ;;
     'inspect --format') cat "$root/mounts" ;;
@@ -139,6 +140,46 @@ async fn releases_of_former_versions_are_protected_as_they_are() {
     let beside = r#""source": "ROOT/state/shop--two/releases/R1/srv/shared/sub","#;
     host.write("state/shop--two/releases/R1/model.json", &format!("{{\n      {beside}\n}}\n"));
     host.refused().await;
+}
+
+/// What a volume consists of is what Docker has, whether or not a Compose file says it.
+#[tokio::test]
+async fn volumes_are_what_docker_made_of_them() {
+    for (device, options) in
+        [("ROOT/srv/shared/sub", "bind"), ("overlay", "lowerdir=/l:ROOT/srv/shared/sub,upperdir=/u")]
+    {
+        let mut host = Host::new();
+        host.record.services.values_mut().for_each(|service| service.outside.clear());
+        host.write("containers", "0123\n");
+        host.write("mounts", "\"ROOT/srv/shared\"\n");
+        host.write("devices", &format!("\"/d/_data\"\n\"{device}\"\no \"{options}\"\n"));
+        let model =
+            "{\n  \"volumes\": {\n    \"ext\": {\n      \"name\": \"ext\",\n      \"external\": true\n    }\n  }\n}\n";
+        host.write("state/shop--two/releases/R1/model.json", model);
+        assert!(host.start().await.0);
+        host.plant();
+        host.refused().await;
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_docker_keeps_with_other_options_is_refused_by_name() {
+    let host = Host::new();
+    let model = "{\n  \"volumes\": {\n    \"dev\": {\n      \"name\": \"shop_dev\",\n      \"driver_opts\": {\n        \"device\": \"/srv/$$a\",\n        \"o\": \"bind\"\n      }\n    }\n  }\n}\n";
+    host.write("state/shop--two/releases/R1/model.json", model);
+    let script = start::before_switch(&host.record, &HostFacts::default(), &std::collections::BTreeSet::new());
+    let script = [guard::FUNCTIONS, start::FUNCTIONS, &script].concat();
+    for (options, same) in
+        [(r#"{"device":"/srv/$a","o":"bind"}"#, true), (r#"{"device":"/srv/b","o":"bind"}"#, false), ("null", false)]
+    {
+        host.write("options", options);
+        let finished = host.sh(&script).await;
+        assert_eq!(finished.status.success(), same, "{finished:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&finished.stderr).contains("volume shop_dev was made with other options"),
+            !same
+        );
+    }
 }
 
 /// A restore starts the services that it stopped in this way.

@@ -391,3 +391,41 @@ fn a_mount_below_what_another_environment_writes_to_is_no_link() {
     destroy(&two, true).expect(0);
     assert_eq!(host.shell("cat /srv/shared/sub/file"), "hello\n");
 }
+
+/// A service that can write to the directory above puts a link there: after the claim, or before it.
+#[test]
+fn a_link_in_the_place_of_anothers_directory_leads_nowhere() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "/srv", "project: one");
+    let two = project(&host, "two", "data", "host_directory: /srv/two");
+    let look = "find /srv/victim /srv/two -printf '%p %l\n' | sort; cat /srv/victim/compose.yaml";
+    host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/compose.yaml");
+    one.apply().expect(0);
+    host.shell("docker exec one-one-1 ln -s victim /data/two");
+    refused(&host, &two, look, &["Cannot enter /srv/two on the host"]);
+    host.shell("rm /srv/two");
+    two.apply().expect(0);
+    host.shell("docker exec one-one-1 sh -c 'mv /data/two /data/old && ln -s victim /data/two'");
+    refused(&host, &two, look, &["Cannot enter /srv/two on the host"]);
+    assert_ne!(destroy(&two, true).code, 0);
+    assert_eq!(host.shell("cat /srv/victim/compose.yaml"), "precious\n");
+    host.shell("rm /srv/two && mv /srv/old /srv/two");
+    destroy(&two, true).expect(0);
+    assert_eq!(host.shell("ls /srv"), "victim\n");
+}
+
+/// Docker keeps a volume as it was made first, whatever the Compose file says later.
+#[test]
+fn a_volume_whose_options_changed_is_refused() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "data", "project: one");
+    host.shell("mkdir -p /srv/first /srv/second");
+    let volume = "data: { driver_opts: { type: none, o: bind, device: /srv/first } }";
+    one.edit("app/compose.yaml", "data: {}", volume);
+    one.apply().expect(0);
+    one.edit("app/compose.yaml", "/srv/first", "/srv/second");
+    let run = one.run(&["apply", "web", "--json"]);
+    assert!(run.code != 0 && (run.stdout + &run.stderr).contains("volume one_data was made with other options"));
+    one.edit("app/compose.yaml", "/srv/second", "/srv/first");
+    one.apply().expect(0);
+}

@@ -83,8 +83,9 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts in separate files, which are shown by name instead of text.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("guard.sh", include_str!("../../src/resource/contract/guard.sh")),
+    ("writable.sh", include_str!("../../src/resource/contract/writable.sh")),
     ("claimed.sh", include_str!("../../src/resource/contract/claimed.sh")),
     ("claims.sh", include_str!("../../src/resource/contract/claims.sh")),
     ("mounted.sh", include_str!("../../src/resource/services/mounted.sh")),

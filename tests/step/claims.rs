@@ -4,11 +4,12 @@ use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
 use deployer::manifest::environment::Name;
+use deployer::model::state::Kind;
 use deployer::resource::contract::claims;
 use deployer::resource::contract::whole::WRITE_WHOLE;
-use deployer::resource::{Subject, access};
+use deployer::resource::{Subject, access, remove};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::time::Duration;
 
 /// A host's directories, for environments `shop/NAME`.
@@ -82,6 +83,13 @@ impl Host {
         self.sh(&format!("set -eu\n{WRITE_WHOLE}{}{mark}", command.script)).await.status.success()
     }
 
+    /// Runs the script that removes the environment's files and data.
+    async fn purge(&self, wish: &Wish) {
+        let subject = wish.subject();
+        let commands = remove::commands(Kind::Files, &subject, &wish.given.facts, true);
+        self.sh(&format!("set -eu\n{WRITE_WHOLE}{}", commands[0].script)).await;
+    }
+
     fn claimed(&self, name: &str) -> String {
         fs::read_to_string(self.root.join("state").join(format!("shop--{name}/claims"))).unwrap_or_default()
     }
@@ -114,7 +122,9 @@ async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
         let wish = host.wish("two", directory, "two");
         let wanted: Vec<String> = found.iter().map(|relation| format!("{relation} shop/one /srv/one app")).collect();
         assert_eq!(host.conflicts(&wish).await, wanted, "{directory}");
-        assert_eq!(host.claims(&wish).await, found.is_none(), "{directory}");
+        // Without root, no link is root's.
+        let link = directory.starts_with("srv/dangling") && fs::metadata(&host.root).unwrap().uid() != 0;
+        assert_eq!(host.claims(&wish).await, found.is_none() && !link, "{directory}");
         let _ = fs::remove_dir_all(host.root.join("state/shop--two"));
     }
 }
@@ -201,7 +211,7 @@ async fn a_claim_lasts_until_a_release_has_left_the_directory() {
     let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{}{settle}", subject.preamble())).await;
     assert!(finished.status.success(), "{finished:?}");
     assert!(host.conflicts(&first).await.is_empty());
-    let claimed = format!("directory {}\nproject second\n", host.root.join("srv/second"));
+    let claimed = format!("directory {0}\nproject second\nreal {0}/{0}\n", host.root.join("srv/second"));
     assert_eq!(host.claimed("one"), claimed);
 }
 
@@ -279,6 +289,87 @@ async fn what_a_former_owner_has_running_ends_with_its_claim() {
         format!("disable -q --now {unit}.timer\nstop {unit}.service\n")
     };
     assert_eq!(calls, of("backup") + &of("nightly") + "docker stop 0123 4567\ndocker rm -f 0123 4567\n");
+}
+
+/// A service that can write to the directory above puts a link to another environment's directory, or to one above that, there.
+#[tokio::test]
+async fn a_link_in_the_place_of_a_claimed_directory_leads_to_no_removal() {
+    for target in ["srv/two", "srv"] {
+        let host = Host::new();
+        let (one, two) = (host.wish("one", "srv/one", "one"), host.wish("two", "srv/two", "two"));
+        for wish in [&one, &two] {
+            assert!(host.claims(wish).await);
+        }
+        for path in ["srv/one", "srv/two"] {
+            fs::create_dir_all(host.root.join(path)).unwrap();
+            fs::write(host.root.join(path).join("compose.yaml"), "precious\n").unwrap();
+        }
+        fs::rename(host.root.join("srv/one"), host.root.join("aside")).unwrap();
+        symlink(host.root.join(target), host.root.join("srv/one")).unwrap();
+        host.purge(&one).await;
+        assert_eq!(fs::read_to_string(host.root.join("srv/two/compose.yaml")).unwrap(), "precious\n", "{target}");
+    }
+}
+
+/// Former versions let directories contain one another.
+#[tokio::test]
+async fn a_directory_that_contains_anothers_is_left_by_the_script_that_would_remove_it() {
+    let host = Host::new();
+    let one = host.wish("one", "srv", "one");
+    assert!(host.claims(&one).await);
+    fs::create_dir_all(host.root.join("srv/two")).unwrap();
+    fs::create_dir_all(host.root.join("state/shop--two")).unwrap();
+    fs::write(host.root.join("state/shop--two/claims"), format!("directory {}/srv/two\n", host.root)).unwrap();
+    host.purge(&one).await;
+    assert!(host.root.join("srv/two").is_dir());
+    fs::remove_dir_all(host.root.join("state/shop--two")).unwrap();
+    host.purge(&one).await;
+    assert!(!host.root.join("srv").exists());
+}
+
+/// The link is there before the claim, in a directory that another environment's service could write to.
+#[tokio::test]
+async fn a_claim_follows_no_link_of_a_service() {
+    let host = Host::new();
+    fs::create_dir_all(host.root.join("srv")).unwrap();
+    fs::create_dir_all(host.root.join("victim")).unwrap();
+    fs::create_dir_all(host.root.join("state/shop--two")).unwrap();
+    symlink(host.root.join("victim"), host.root.join("srv/one")).unwrap();
+    let one = host.wish("one", "srv/one", "one");
+    fs::write(host.root.join("state/shop--two/mounted"), format!("{}/srv\n", host.root)).unwrap();
+    assert!(!host.claims(&one).await);
+    if fs::metadata(&host.root).unwrap().uid() == 0 {
+        fs::remove_file(host.root.join("state/shop--two/mounted")).unwrap();
+        assert!(host.claims(&one).await, "root's own link");
+        assert!(host.claimed("one").contains(&format!("real {0}/srv/one/{0}/victim\n", host.root)));
+    }
+}
+
+/// A plan says it where the directory is no longer what was claimed, and who moved it accepts that.
+#[tokio::test]
+async fn a_directory_that_leads_elsewhere_is_refused_until_it_is_taken_over() {
+    let host = Host::new();
+    let mut one = host.wish("one", "opt/app", "one");
+    fs::create_dir_all(host.root.join("first/app")).unwrap();
+    fs::create_dir_all(host.root.join("second/app")).unwrap();
+    symlink("first", host.root.join("opt")).unwrap();
+    if fs::metadata(&host.root).unwrap().uid() != 0 {
+        return;
+    }
+    let astray = async |wish: &Wish| {
+        let finished = host.sh(&(wish.subject().preamble() + &claims::probe(&wish.subject()))).await;
+        String::from_utf8(finished.stdout).unwrap().lines().any(|line| line == "astray")
+    };
+    assert!(host.claims(&one).await && !astray(&one).await);
+    fs::remove_file(host.root.join("opt")).unwrap();
+    symlink("second", host.root.join("opt")).unwrap();
+    assert!(astray(&one).await && !host.claims(&one).await);
+    let mut facts = one.given.facts.clone();
+    facts.access.claims.stray();
+    assert!(claims::preflight(&one.subject(), &facts).unwrap().message.starts_with("Cannot enter "));
+    one.take_over = true;
+    assert!(claims::preflight(&one.subject(), &facts).is_none());
+    assert!(host.claims(&one).await && !astray(&one).await);
 }
 
 #[test]

@@ -37,7 +37,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
 /// Shell functions for the backup script: they handle files that services can change, and start containers that mount
 /// them.
 const FUNCTIONS: [(&str, &[u8]); 2] = [
-    ("backup/etc/guard.sh", include_bytes!("../../resource/contract/guard.sh")),
+    ("backup/etc/guard.sh", crate::resource::contract::guard::FUNCTIONS.as_bytes()),
     ("backup/etc/mounted.sh", crate::resource::services::start::FUNCTIONS.as_bytes()),
 ];
 

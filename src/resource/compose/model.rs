@@ -119,11 +119,14 @@ struct Volume {
 }
 
 impl Volume {
-    /// Returns the directory of the host that the volume binds.
-    fn device(&self) -> Option<Utf8PathBuf> {
-        let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str);
-        let bound = option("o")?.split(',').any(|word| matches!(word, "bind" | "rbind"));
-        option("device").filter(|_| bound).map(|device| plain(device).into())
+    /// Returns the paths of the host that the volume consists of: the directory that it binds, and the paths that its
+    /// options name, such as the directories of an overlay.
+    fn places(&self) -> Vec<Utf8PathBuf> {
+        let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str).map(plain);
+        let options = option("o").unwrap_or_default();
+        let bound = options.split(',').any(|word| matches!(word, "bind" | "rbind"));
+        let named = options.split([',', ':', '=']).filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
+        option("device").filter(|_| bound).map(Utf8PathBuf::from).into_iter().chain(named).collect()
     }
 }
 
@@ -254,12 +257,24 @@ impl Model {
 
     /// Returns the host paths that a service mounts, each with true if the service may write to the path.
     fn places(&self, service: &Service) -> impl Iterator<Item = (Utf8PathBuf, bool)> {
-        let place = |mount: &Mount| match mount.r#type.as_str() {
-            "bind" => Some(mount.source.clone()),
-            _ => self.volumes.get(mount.source.as_str())?.as_ref()?.device(),
+        let places = |mount: &Mount| match (mount.r#type.as_str(), self.volumes.get(mount.source.as_str())) {
+            ("bind", _) => vec![mount.source.clone()],
+            (_, Some(Some(volume))) => volume.places(),
+            _ => Vec::new(),
         };
-        let volumes = service.volumes.iter().filter_map(move |mount| Some((place(mount)?, !mount.read_only)));
+        let all = |mount: &Mount| places(mount).into_iter().map(|path| (path, !mount.read_only)).collect::<Vec<_>>();
+        let volumes = service.volumes.iter().flat_map(all).collect::<Vec<_>>().into_iter();
         volumes.chain(self.sources(service).filter_map(|source| Some((source.file.clone()?, false))))
+    }
+
+    /// Returns the first service that mounts a path with control characters, and the path. The host's lists of paths
+    /// cannot contain such a path.
+    #[must_use]
+    pub fn unlisted(&self) -> Option<(&str, Utf8PathBuf)> {
+        self.services.iter().find_map(|(name, service)| {
+            let (path, _) = self.places(service).find(|(path, _)| path.as_str().chars().any(char::is_control))?;
+            Some((name.as_str(), path))
+        })
     }
 
     /// Returns a service's bind mounts from below `tree` that contain none of the `sent` files. Such a mount is data
@@ -348,5 +363,21 @@ mod tests {
         let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));
         assert_eq!(records["web"].ports.iter().map(|p| p.port).collect::<Vec<_>>(), [8080, 8081]);
+    }
+
+    #[test]
+    fn a_mount_is_every_path_of_its_volume_and_has_no_control_characters() {
+        let parse = |source: &str, o: &str| {
+            let text = r#"{"services":{"web":{"image":"demo:1","volumes":[{"type":"bind","source":"SOURCE","target":"/a"},
+                {"type":"volume","source":"over","target":"/b"}]}},"volumes":{"over":{"driver_opts":{"device":"overlay","o":"OPTIONS"}}}}"#;
+            Model::parse(&text.replace("SOURCE", source).replace("OPTIONS", o)).expect("valid")
+        };
+        let model = parse("/srv/a b", "lowerdir=/srv/l:/srv/m,upperdir=/srv/u");
+        assert_eq!(model.unlisted(), None);
+        let records = model.records(&[], &[].iter(), &|_| None, &|_| String::new());
+        let outside: Vec<&str> = records["web"].outside.keys().map(|path| path.as_str()).collect();
+        assert_eq!(outside, ["/srv/a b", "/srv/l", "/srv/m", "/srv/u"]);
+        assert_eq!(parse(r"/srv/n\nl", "").unlisted(), Some(("web", "/srv/n\nl".into())));
+        assert_eq!(parse("/srv/a", r"lowerdir=/srv/t\tb").unlisted(), Some(("web", "/srv/t\tb".into())));
     }
 }

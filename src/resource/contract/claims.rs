@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 /// Shell function that prints the claims of an environment.
 pub const CLAIMED: &str = include_str!("claimed.sh");
-/// Functions of `claims.sh`, which the rest of this module calls after [`CLAIMED`].
+/// Functions of `claims.sh`, which the rest of this module calls after [`guard::FUNCTIONS`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 
 /// Limit of the number of conflicts that a host reports.
@@ -91,6 +91,11 @@ pub struct Seen {
     projects: BTreeSet<String>,
     /// The environment's own directories.
     directories: BTreeSet<Utf8PathBuf>,
+    /// Those of these directories whose real path the host recorded when they were claimed. Former versions recorded
+    /// none.
+    traced: BTreeSet<Utf8PathBuf>,
+    /// True if root cannot enter the manifest's directory without following a link that is not root's.
+    astray: bool,
     /// The environments that conflict with this one.
     neighbours: Vec<Neighbour>,
 }
@@ -101,11 +106,20 @@ impl Seen {
         self.noted = true;
     }
 
+    /// Records that root cannot enter the manifest's directory.
+    pub const fn stray(&mut self) {
+        self.astray = true;
+    }
+
     /// Adds one of the environment's own claims from its line.
     pub fn own(&mut self, claim: &str) {
         match claim.split_once(' ') {
             Some(("project", name)) if checked::is_plain(name) => _ = self.projects.insert(name.to_owned()),
             Some(("directory", path)) if checked::is_absolute(path) => _ = self.directories.insert(path.into()),
+            Some(("real", paths)) => {
+                let path = paths.split_once("//").map(|(path, _)| path).filter(|path| checked::is_absolute(path));
+                self.traced.extend(path.map(Utf8PathBuf::from));
+            }
             _ => {}
         }
     }
@@ -169,14 +183,14 @@ fn taken(environment: &Environment, application: &Application) -> String {
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
     format!(
-        r#"if [ -e {owner} ]; then
+        r#"{guard}if [ -e {owner} ]; then
   printf 'directory %s\n' "$(tr -d '\n' < {owner})"
 elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
-{guard}
   pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
-{CLAIMED}{FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
+if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app") || echo astray; fi
+{FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
 "#,
         owner = owner_file(&application.host_directory),
         legacy = crate::resource::access::LEGACY_MARKER,
@@ -193,7 +207,21 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let application = subject.environment.application.as_ref()?;
     let neighbour = host.access.claims.neighbours.first();
     let refused = neighbour.map(|neighbour| neighbour.refuse(subject.environment, application));
-    refused.or_else(|| strangers(subject.environment, application, host))
+    refused
+        .or_else(|| (host.access.claims.astray && !subject.take_over).then(|| astray(subject, application)))
+        .or_else(|| strangers(subject.environment, application, host))
+}
+
+/// Refuses a directory that root cannot enter.
+fn astray(subject: &Subject<'_>, application: &Application) -> Failure {
+    let (directory, name) = (&application.host_directory, &subject.environment.name);
+    let message = format!(
+        "Cannot enter {directory} on the host: a link is on its way that a service may have put there, or it does not lead where it led when {name} claimed it"
+    );
+    let hint = format!(
+        "Put the directory back. If you moved it yourself, accept where it leads with: deployer apply {name} --take-over"
+    );
+    Failure::new(Reason::MarkerMismatch, message).hint(hint)
 }
 
 /// Refuses to replace containers that somebody else started in the Compose project, and to use volumes or networks that
@@ -356,7 +384,8 @@ for project in $(printf '%s
 /// installation.
 fn alone(script: &str) -> String {
     format!(
-        "{CLAIMED}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n"
+        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
+        guard::FUNCTIONS
     )
 }
 
@@ -365,12 +394,13 @@ fn alone(script: &str) -> String {
 pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Option<Command> {
     let application = subject.environment.application.as_ref()?;
     let (claims, directory) = (&host.access.claims, &application.host_directory);
-    let held = claims.projects.contains(project) && claims.directories.contains(directory);
-    if held && claims.neighbours.is_empty() {
+    let traced = claims.directories.contains(directory) && claims.traced.contains(directory) && !claims.astray;
+    if claims.projects.contains(project) && traced && claims.neighbours.is_empty() {
         return None;
     }
     let project = quote(project);
-    let revoke = if subject.take_over { format!("each_conflict revoke {project}\n") } else { String::new() };
+    let revoke =
+        if subject.take_over { format!("each_conflict revoke {project}\nforget_real\n") } else { String::new() };
     let script = format!(
         "umask 077\nmkdir -p \"$state\" /var/lib/deployer/directories\n{}",
         alone(&format!(
@@ -387,6 +417,26 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
         limit: 2 * SHORT,
         reason: Reason::MarkerMismatch,
     })
+}
+
+/// Returns shell that runs `script` only if no other environment's directory is the application's, is inside it or
+/// contains it. The question and `script` are under one lock, so the answer stays true. Otherwise, the shell says who
+/// uses the directory and runs `shared`.
+#[must_use]
+pub fn unless_shared(subject: &Subject<'_>, script: &str, shared: &str) -> String {
+    let Some(application) = &subject.environment.application else { return String::new() };
+    alone(&format!(
+        r#"{taken}conflicts=$(each_conflict show '')
+if [ -n "$conflicts" ]; then
+  printf '%s\n' "$conflicts" | while read -r _ _ owner value; do
+    echo "Did not remove $app: $owner uses $value" >&2
+  done
+  {shared}
+else
+{script}fi
+"#,
+        taken = taken(subject.environment, application),
+    ))
 }
 
 /// Returns shell that gives up the claims on directories and projects that the environment no longer uses after a

@@ -1,40 +1,13 @@
 # shellcheck shell=sh
 # Claims: the Compose projects and directories that the environments of a host use. Each environment has a file `claims` under
-# /var/lib/deployer, where only root writes, with lines `project NAME` and `directory PATH`. The functions of claimed.sh come first.
-
-# place PATH: sets $real to the path without links, and $spot to the device and the path on it that the kernel's list of mounts tells: a
-# directory has one spot, whatever links and bind mounts lead to it. What does not exist is below the nearest directory that does.
-place() {
-  above=${1%/} rest=
-  until [ -d "$above/" ]; do
-    rest=/${above##*/}$rest
-    above=${above%/*}
-  done
-  # The full stop keeps line breaks at the end.
-  real=$(cd -P -- "$above/" && printf %s. "$PWD")
-  real=${real%.}
-  case $real in *[[:cntrl:]]*) real=$(printf %s "$real" | tr '\n' '?') ;; esac
-  mount=none
-  while read -r key value; do
-    case $key in mnt_id:) mount=$value ;; esac
-  done 3< "$above/" < /proc/self/fdinfo/3 || :
-  read -r _ _ device root point _ <<EOM
-$(grep "^$mount " /proc/self/mountinfo)
-EOM
-  case $root$point in *\\*) root=$(printf %b "$root") point=$(printf %b "$point") ;; esac
-  spot="$device ${root%/}${real#"${point%/}"}"
-  real=${real%/}$rest spot=${spot%/}$rest
-}
-
-# inside PATH DIRECTORY: succeeds for the directory itself, too.
-inside() {
-  case $1/ in "$2"/*) ;; *) return 1 ;; esac
-}
+# /var/lib/deployer, where only root writes, with lines `project NAME`, `directory PATH` and `real PATH/REAL`: the directory's path without links
+# when it was claimed. The functions of guard.sh come first.
 
 # each_conflict ACTION PROJECT: calls `ACTION STATE RELATION CLAIM` for each claim of another environment that the project or $app conflicts with.
 # If $taken is not empty, a former version gave $app to this environment, and its former owner's records do not count.
 each_conflict() {
   place "${app:?}"
+  # shellcheck disable=SC2154 # set by place
   own_real=$real own_spot=$spot
   for other in /var/lib/deployer/*; do
     if [ ! -d "$other" ] || [ "$other" = "${state:?}" ]; then continue; fi
@@ -61,7 +34,7 @@ each_conflict() {
 
 # show STATE RELATION CLAIM: prints a conflict for the look at a host.
 show() {
-  owner=$(sed -nE 's/.*"project":"([^"]*)","environment":"([^"]*)".*/\1\/\2/p' "$1/marker.json" 2>/dev/null)
+  owner=$(sed -nE 's/.*"project":"([^"]*)","environment":"([^"]*)".*/\1\/\2/p' "$1/marker.json" 2>/dev/null) || :
   printf 'neighbour %s %s %s\n' "$2" "${owner:-${1##*/}}" "${3#* }"
 }
 
@@ -81,8 +54,15 @@ revoke() {
       docker ps -aq --filter "$4" --filter "$5" </dev/null | xargs -r docker rm -f >&2
     done
   fi
-  kept=$(claimed "$1" | grep -vxF -- "$3" || :)
+  kept=$(claimed "$1" | grep -vxF -- "$3" | other_than "${3#* }" || :)
   write_whole "$1/claims" '%s\n' "$kept"
+}
+
+# other_than DIRECTORY: reads claims, and prints those that do not tell the real path of a directory.
+other_than() {
+  while IFS= read -r claim; do
+    case $claim in "real $1//"*) ;; *) printf '%s\n' "$claim" ;; esac
+  done
 }
 
 # in_use PROJECT: whether the host has containers or volumes of a Compose project, or cannot tell.
@@ -98,14 +78,20 @@ settle() {
   [ -e "${state:?}/claims" ] || return 0
   kept=$(while IFS= read -r claim; do
     for wanted; do
-      [ "$claim" != "$wanted" ] || { printf '%s\n' "$claim" && continue 2; }
+      case $claim in "$wanted" | "real ${wanted#directory }//"*) printf '%s\n' "$claim" && continue 2 ;; esac
     done
     case $claim in project\ *) ! in_use "${claim#* }" || printf '%s\n' "$claim" ;; esac
   done <"$state/claims")
   write_whole "$state/claims" '%s\n' "$kept"
 }
 
-# claim PROJECT: adds the claims on the project and on $app, unless another environment has one that conflicts.
+# forget_real: lets the next claim on $app note where it leads today.
+forget_real() {
+  [ ! -e "${state:?}/claims" ] || write_whole "$state/claims" '%s\n' "$(other_than "${app:?}" <"$state/claims")"
+}
+
+# claim PROJECT: adds the claims on the project and on $app, unless another environment has one that conflicts. The claim tells the real path
+# of $app, which root enters from then on.
 claim() {
   conflicts=$(each_conflict show "$1")
   if [ -n "$conflicts" ]; then
@@ -114,6 +100,12 @@ claim() {
     done
     return 1
   fi
-  lines=$({ claimed "${state:?}" && printf 'project %s\ndirectory %s\n' "$1" "${app:?}"; } | sort -u)
+  known=$(claimed_as "${app:?}")
+  # The full stop keeps line breaks at the end.
+  real=$(follow "${known:-$app}" "$known" && printf %s. "${PWD%/}${rest:+/${rest%/}}") || cannot_enter
+  [ -z "$known" ] || [ ! -d "$known" ] || [ "$(cd -P -- "$app" 2>/dev/null && pwd)" = "$known" ] || cannot_enter
+  real=${real%.}
+  case $real in *[[:cntrl:]]*) echo "Cannot use $app: it leads to a directory whose name has control characters" >&2 && return 1 ;; esac
+  lines=$({ claimed "${state:?}" && printf 'project %s\ndirectory %s\nreal %s/%s\n' "$1" "$app" "$app" "$real"; } | sort -u)
   write_whole "$state/claims" '%s\n' "$lines"
 }

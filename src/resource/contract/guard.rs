@@ -1,8 +1,8 @@
 //! Shell for work as root below a directory that services and other users may change. The shell follows no link in any
 //! component and opens only regular files, and nothing there can block root.
 
-/// Functions of `guard.sh`, which the rest of this module calls.
-pub const FUNCTIONS: &str = include_str!("guard.sh");
+/// Functions of `guard.sh`, which the rest of this module calls, and of `claimed.sh` and `writable.sh`, which it needs.
+pub const FUNCTIONS: &str = concat!(include_str!("claimed.sh"), include_str!("writable.sh"), include_str!("guard.sh"));
 
 /// Shell that enters the application's directory `$app`, or ends the script if that fails.
 pub const PIN: &str = r#"pin "$app" || cannot_enter

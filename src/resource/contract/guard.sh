@@ -7,36 +7,58 @@
 # following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a name of its own (O_EXCL) and
 # renamed into place, which replaces a link and never follows it.
 
-# pin DIRECTORY [USER:GROUP]: enters an absolute directory and remembers its real path as $top; with an owner, creates it
-# where it is missing. A link on the way is followed only in a directory that root alone can change. A directory above it
-# may exist by now, since another environment's command created it (mkdir -p); the directory itself must be new.
-pin() {
+# follow DIRECTORY [strictly]: enters as much of an absolute directory as exists, and sets $rest to what is missing. A link on the way is
+# followed only where nobody but root can have made it: in a directory that root alone can change and that no service can write to. A
+# service's own root counts as root there. With `strictly`, no link is followed.
+follow() {
   cd -P / || return 1
-  todo=${1#/}/ hops=0
+  todo=${1#/}/ hops=0 rest=''
   while [ -n "$todo" ]; do
-    part=${todo%%/*} todo=${todo#*/}
-    case $part in '' | .) continue ;; ..) cd -P .. || return 1 && continue ;; esac
+    part=${todo%%/*} rest=$todo todo=${todo#*/}
+    case $part in '' | .) rest='' && continue ;; ..) cd -P .. || return 1 && continue ;; esac
     if [ -L "./$part" ]; then
       hops=$((hops + 1))
-      case $hops:$(stat -c %u:%A .) in [1-9]:0:?????-??-* | [1-3][0-9]:0:?????-??-*) ;; *) return 1 ;; esac
+      case ${2:+strictly}$hops:$(stat -c %u:%A .) in [1-9]:0:?????-??-* | [1-3][0-9]:0:?????-??-*) ;; *) return 1 ;; esac
+      ! replaceable || return 1
       target=$(readlink "./$part") || return 1
       case $target in /*) cd -P / || return 1 ;; esac
       todo=$target/$todo
       continue
     fi
+    [ -e "./$part" ] || return 0
     place=${PWD%/}/$part
-    if [ -n "${2-}" ] && [ ! -e "./$part" ]; then
-      (umask 022 && mkdir ${todo:+-p} "./$part") || return 1
-      [ -n "$todo" ] || hops=new
-    fi
     cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
   done
-  [ "$hops" != new ] || { chown "$2" . && chmod 0700 .; } || return 1
+  rest=''
+}
+
+# pin DIRECTORY [USER:GROUP]: enters an absolute directory and remembers its real path as $top; with an owner, creates it
+# where it is missing. A directory that is claimed is entered where it was then, as $known, and has to be there today: no link that
+# was put in its way since leads root anywhere. Directories above it may exist by now, since another environment's command created them
+# (mkdir -p); the directory itself must be new.
+pin() {
+  known=$(claimed_as "$1")
+  follow "${known:-$1}" "$known" || return 1
+  if [ -n "$rest" ]; then
+    [ -n "${2-}" ] || return 1
+    while [ -n "$rest" ]; do
+      part=${rest%%/*} rest=${rest#*/}
+      place=${PWD%/}/$part
+      (umask 022 && mkdir ${rest:+-p} "./$part") || return 1
+      cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
+    done
+    chown "$2" . && chmod 0700 . || return 1
+  fi
+  [ -z "$known" ] || [ "$(cd -P -- "$1" 2>/dev/null && pwd)" = "$PWD" ] || return 1
   top=$PWD
 }
 
 cannot_enter() {
-  echo "Cannot enter ${app:?}: something other than a directory is on its way, or a link that others can replace" >&2
+  if [ -n "${known-}" ]; then
+    echo "Cannot enter ${app:?}: it was $known when it was claimed, and does not lead there now. Put the directory back, or accept where it leads with: deployer apply --take-over" >&2
+  else
+    echo "Cannot enter ${app:?}: something other than a directory is on its way, or a link that others can replace" >&2
+  fi
   exit 1
 }
 
@@ -316,19 +338,23 @@ show() {
 
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
 # a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
-# services of any environment can write to elsewhere is empty, as starts noted it in `mounted`; whoever can write where Docker's own
-# programs and root's state are has the host already. It is a view of its own: Docker mounts what is really there.
+# services can write to elsewhere is empty, as `writable` lists it; whoever can write where programs of the host and root's state are has the
+# host already. It is a view of its own: Docker mounts what is really there.
 in_release() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, is gone. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root may not mount anything on this host, so it would read what services can change" >&2 && return 1; }
+  # A container may end meanwhile.
+  hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not tell what services can write to" >&2 && return 1; }
   # shellcheck disable=SC2016 # for the other shell
-  written | sort -u | unshare -m sh -euc '
+  printf '%s\n' "$hidden" | sort -u | unshare -m sh -euc '
     tree=$1 from=$2 top=$3 app=$4 state=$5
     shift 5
     docker=$(readlink -f "$(command -v docker)") || :
     while IFS= read -r place; do
+      case $place in "$app"/* | "${top:-$app}"/*) continue ;; /*) ;; *) continue ;; esac
+      said=$place
       [ ! -d "$place" ] || place=$(cd -P -- "$place" && pwd)
-      for needed in "$state" "$docker" /usr/bin /usr/lib /usr/libexec/docker /usr/local/lib/docker /root/.docker /etc/passwd /run/docker.sock /dev/null /proc; do
+      for needed in "$state" "$docker" /usr/bin /usr/lib /usr/lib64 /lib /lib64 /usr/libexec/docker /usr/local/lib/docker /root/.docker /etc/passwd /run/docker.sock /dev/null /proc; do
         case $needed in "$place" | "${place%/}"/*) continue 2 ;; esac
       done
       if [ -d "$place" ]; then
@@ -338,6 +364,8 @@ in_release() {
       else
         continue
       fi
+      # Files of a release are not in the volumes of Docker, which are many.
+      case $said in */volumes/*/_data) continue ;; esac
       echo "Docker Compose reads nothing in $place: services can write to $place" >&2
     done
     for place in "$top" "$app"; do
@@ -347,19 +375,6 @@ in_release() {
     done
     cd "$from"
     exec "$@" </dev/null' sh "${tree:?}" "$PWD" "${top-}" "${app:?}" "${state:?}" "$@"
-}
-
-# written: the absolute paths that services could write to, as the starts of all environments noted them. Of this one, those below the
-# application's directory are left out.
-written() {
-  for other in "${state%/*}"/*/; do
-    at=
-    [ "$other" = "$state/" ] || at=$(cat "$other"swapping.json "$other"current.json 2>/dev/null | sed -n 's/.*"directory":"\([^"]*\)".*/\1/p' | head -n 1)
-    [ ! -f "$other"mounted ] || while IFS= read -r path; do
-      [ -n "$at" ] || case $path/ in "$app"/*) continue ;; esac
-      case $path in /*) printf '%s\n' "$path" ;; *) [ -z "$at" ] || printf '%s/%s\n' "$at" "$path" ;; esac
-    done <"$other"mounted
-  done
 }
 
 # unlinked DIRECTORY: reads paths below a directory, one a line, and fails where one is a link or leads through one. Links that lead
@@ -375,7 +390,7 @@ unlinked() (
     elif [ ! -L "$name" ]; then
       continue
     fi
-    echo "Cannot start the services: $1/$path is mounted, and ${PWD%/}/${name#./} is a link. Remove that link" >&2
+    echo "Cannot start the services: $1/$path is mounted, and ${PWD%/}/${name#./} is a link. If it is yours, mount the path that it leads to instead; if not, remove it" >&2
     exit 1
   done
 )

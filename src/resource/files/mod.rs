@@ -10,7 +10,7 @@ pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use on_host::{Obstacle, OnHost};
 pub use probe::{LIST, parse, parse_list, probe, whole_records};
-pub use switch::{compose, in_release, remove, switch};
+pub use switch::{by_name, compose, in_release, remove, switch};
 
 use super::contract::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::contract::{claims, guard};

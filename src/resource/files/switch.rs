@@ -22,6 +22,13 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
     )
 }
 
+/// Returns the `docker compose` command for what the engine has of a project, which reads no file: neither the host's
+/// environment variables nor a `compose.yaml` or an `.env` next to or above the current directory count.
+#[must_use]
+pub fn by_name(project: &str) -> String {
+    compose(project, "\"$state\"", &[]) + " --env-file /dev/null"
+}
+
 /// Returns shell, after [`guard::FUNCTIONS`], that runs a Compose command line in `directory` (already quoted; it may
 /// name `$tree`, root's copy of the release `id`, and `$top`).
 ///

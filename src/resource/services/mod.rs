@@ -304,6 +304,11 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(unknown) = before::unknown(subject, host) {
         return Some(unknown);
     }
+    if let Some((service, path)) = host.files.staged.as_ref().and_then(|staged| staged.model.unlisted()) {
+        let path = path.as_str().escape_debug();
+        let message = format!("Service {service} mounts \"{path}\", whose name has control characters");
+        return Some(Failure::new(Reason::ComposeInvalid, message).hint("Mount a path without control characters"));
+    }
     let former = claims::former_containers(subject.environment, host, project(subject, host));
     let ours: BTreeSet<(u16, &str)> = containers(subject, host).chain(former).flat_map(Container::ports).collect();
     // An outdated staged release is replaced before any service starts, so its ports do not matter.

@@ -1,33 +1,51 @@
 # shellcheck shell=sh
-# writable: prints what containers of the host can write to, whoever started them, and what environments noted that their services could.
-writable() {
-  ids=$(docker ps -aq --no-trunc </dev/null) || return 1
-  # shellcheck disable=SC2086 # one word each
-  [ -z "$ids" ] || docker inspect --format '{{range .Mounts}}{{if .RW}}{{println .Source}}{{end}}{{end}}' $ids </dev/null || return 1
-  ids=$(docker volume ls -q </dev/null) || return 1
-  # shellcheck disable=SC2086
-  [ -z "$ids" ] || docker volume inspect --format '{{with .Options}}{{with index . "device"}}{{println .}}{{end}}{{end}}' $ids </dev/null || return 1
-  for noted in /var/lib/deployer/*/mounted; do
-    [ -e "$noted" ] || continue
-    grep '^/' "$noted" || :
-    # Former versions noted paths below the application's directory.
-    claimed "${noted%/mounted}" | sed -n 's/^directory //p' | while IFS= read -r directory; do
-      directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$noted"
-    done
+# outside: what the Compose files of the release mount from outside of it, as Compose resolved them: records of former versions do not tell. Also
+# what the volumes that they name consist of, as Docker has them: it keeps a volume as it was made first. Compose doubles every dollar.
+outside() {
+  [ -e "${release:?}/model.json" ] && [ -n "${app:?}" ] || return 0
+  sed -nE 's/^ *"(source|device|file)": "(\/.*)",?$/\2/p; s/^ *"o": "(.*)",?$/o "\1"/p' "$release/model.json" |
+    named_in_options | sed 's/\$\$/$/g' | unquoted | grep -v "^$release/tree\(/\|\$\)" | live_paths "$release" "$app"
+  named_volumes | while IFS= read -r volume; do
+    volume_places "${volume%% *}" 2>/dev/null || :
   done
 }
 
-# outside: what the Compose files of the release mount from outside of it, as Compose resolved them: records of former versions do not tell. Compose
-# doubles every dollar.
-outside() {
-  [ -e "${release:?}/model.json" ] && [ -n "${app:?}" ] || return 0
-  sed -nE 's/^ *"(source|device|file)": "(\/.*)",?$/\2/p' "$release/model.json" |
-    sed 's/\$\$/$/g; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\\(["\\]\)/\1/g' |
-    release=$release above=${app%/*} awk '{
-      tree = ENVIRON["release"] "/"
-      if (index($0 "/", tree "tree/") == 1) next
-      print index($0, tree) == 1 ? ENVIRON["above"] "/" substr($0, length(tree) + 1) : $0
-    }'
+# named_volumes: prints `NAME OPTIONS` of each volume that the Compose files of the release name, with the options in JSON, or `external`.
+named_volumes() {
+  awk '
+    function value() { sub(/^ *"[^"]*": "/, ""); sub(/",?$/, ""); return $0 }
+    /^  "volumes": \{/ { on = 1; next }
+    /^  [}]/ { on = 0 }
+    !on { next }
+    /^    "/ { name = options = ""; external = 0 }
+    /^      "name": "/ { name = value() }
+    /^      "external": true/ { external = 1 }
+    /^        "/ && inside { line = $0; sub(/^ */, "", line); sub(/": "/, "\":\"", line); sub(/,$/, "", line); options = options (options == "" ? "" : ",") line }
+    /^      "driver_opts": \{/ { inside = 1 }
+    /^      [}]/ { inside = 0 }
+    /^    [}]/ { if (name != "") print name " " (external ? "external" : "{" options "}") }' "$release/model.json"
+}
+
+# same_volumes RELEASE: fails where Docker keeps a volume with other options than the Compose files of the release give it: Docker goes on with the
+# old ones, and nobody would see which directory services get.
+same_volumes() {
+  release=$1
+  [ -e "$release/model.json" ] || return 0
+  named_volumes | {
+    while read -r volume wanted; do
+      [ "$wanted" != external ] || continue
+      kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || continue
+      case $kept in null) kept='{}' ;; esac
+      [ "$(printf %s "$kept" | plain)" = "$(printf %s "$wanted" | sed 's/\$\$/$/g' | plain)" ] && continue
+      echo "Cannot start the services: volume $volume was made with other options than its Compose file has now, and Docker keeps them. Give the volume these options again, or remove it with: docker volume rm $volume" >&2
+      exit 1
+    done
+  }
+}
+
+# plain: reads JSON, and undoes what encoders differ in.
+plain() {
+  sed 's/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }
 
 # find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts from outside of it, that is strictly below one of
@@ -35,6 +53,11 @@ outside() {
 # the application's directory: files that are about to be put there take the place of a link.
 find_exposed() {
   exposed='' paths=$({ printf '%s\n' "$paths" && outside; } | grep '^/') || return 0
+  # Where the directory is reached over a link of root's, services may write to its real path.
+  known=$(claimed_as "${app:?}")
+  if [ -n "$known" ] && [ "$known" != "$app" ]; then
+    paths=$(printf '%s\n' "$paths" && printf '%s\n' "$paths" | really) placed=$(printf '%s\n' "$placed" && printf '%s\n' "$placed" | really)
+  fi
   # A container may end meanwhile.
   [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
   exposed=$(printf '%s\n' "$above" "$others" // "$placed" // "$paths" | app=${app:?} awk '
@@ -56,6 +79,11 @@ find_exposed() {
         break
       }
     }')
+}
+
+# really: reads paths, and prints those below $app as they are below $known.
+really() {
+  app=$app known=$known awk 'index($0, ENVIRON["app"] "/") == 1 { print ENVIRON["known"] substr($0, length(ENVIRON["app"]) + 1) }'
 }
 
 # each_exposed COMMAND...: calls `COMMAND DIRECTORY` for each directory of $exposed, with the paths below it on standard input; fails where one failed.

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 /// Shell functions that find the paths that services can replace, and compare the mounts. A script must include them
 /// after the functions of [`guard`](crate::resource::contract::guard).
-pub const FUNCTIONS: &str = concat!(include_str!("../contract/claimed.sh"), include_str!("mounted.sh"));
+pub const FUNCTIONS: &str = include_str!("mounted.sh");
 
 /// Returns shell, after [`FUNCTIONS`], that refuses links before a switch to `record` places its files. Files that are
 /// not `kept` replace a link.
@@ -21,7 +21,7 @@ pub fn before_switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<U
     let sent = record.files.iter().filter(|(path, file)| file.value != SEED && !kept.contains(*path));
     // Each directory is listed once, however many files and mounts there are.
     let placed: BTreeSet<&Utf8Path> = sent.flat_map(|(path, _)| path.ancestors()).collect();
-    unlinked(record, host, &|path| placed.contains(path))
+    unlinked(record, host, &|path| placed.contains(path)) + "same_volumes \"$release\" || exit 1\n"
 }
 
 /// Returns shell, after [`FUNCTIONS`], that lets `run` start containers of `record`, whose files are in place. `run`

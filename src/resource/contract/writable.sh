@@ -1,0 +1,141 @@
+# shellcheck shell=sh
+# Places of the host that services can write to, and what root may conclude from a path there. The functions of claimed.sh come first.
+
+# place PATH: sets $real to the path without links, and $spot to the device and the path on it that the kernel's list of mounts tells: a
+# directory has one spot, whatever links and bind mounts lead to it. What does not exist is below the nearest directory that does.
+place() {
+  above=${1%/} rest=
+  until [ -d "$above/" ]; do
+    rest=/${above##*/}$rest
+    above=${above%/*}
+  done
+  # The full stop keeps line breaks at the end.
+  real=$(cd -P -- "$above/" && printf %s. "$PWD")
+  real=${real%.}
+  case $real in *[[:cntrl:]]*) real=$(printf %s "$real" | tr '\n' '?') ;; esac
+  mount=none
+  while read -r key value; do
+    case $key in mnt_id:) mount=$value ;; esac
+  done 3< "$above/" < /proc/self/fdinfo/3 || :
+  read -r _ _ device root point _ <<EOM
+$(grep "^$mount " /proc/self/mountinfo)
+EOM
+  case $root$point in *\\*) root=$(printf %b "$root") point=$(printf %b "$point") ;; esac
+  spot="$device ${root%/}${real#"${point%/}"}"
+  real=${real%/}$rest spot=${spot%/}$rest
+}
+
+# inside PATH DIRECTORY: succeeds for the directory itself, too.
+inside() {
+  case $1/ in "$2"/*) ;; *) return 1 ;; esac
+}
+
+# environments: sets $environments to the directory that has the state of each environment of the host.
+environments() {
+  environments=${state-}
+  environments=${environments%/*}
+  environments=${environments:-/var/lib/deployer}
+}
+
+# unquoted: reads JSON strings, one a line, with or without their quotes. Lists have one path a line, so a path with a control character
+# becomes the directory above that character.
+unquoted() {
+  sed -E 's/^"(.*)"$/\1/; s#/[^/]*\\(u00[01][0-9a-f]|[bfnrt]).*##; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\(["\\])/\1/g'
+}
+
+# volume_places VOLUME...: the paths of the host that Docker's volumes consist of, whatever a Compose file says about them.
+volume_places() {
+  found=$(docker volume inspect --format '{{json .Mountpoint}}{{println}}{{with .Options}}{{json (index . "device")}}{{println}}o {{json (index . "o")}}{{println}}{{end}}' "$@" </dev/null) || return 1
+  printf '%s\n' "$found" | named_in_options | unquoted | grep '^/' || :
+}
+
+# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line.
+named_in_options() {
+  awk '/^o "/ {
+    count = split(substr($0, 4, length($0) - 4), part, /[,:=]/)
+    for (i = 1; i <= count; i++) if (part[i] ~ /^\//) print part[i]
+    next
+  }
+  { print }'
+}
+
+# live_paths RELEASE DIRECTORY: reads paths that Compose resolved in root's copy of a release, and prints those that they have on the host once
+# the release is in its directory.
+live_paths() {
+  release=$1 directory=$2 awk '{
+    above = ENVIRON["release"] "/tree"; live = ENVIRON["directory"]
+    for (i = 0; i < 4; i++) {
+      if ($0 == above || index($0, above "/") == 1) { print live substr($0, length(above) + 1); next }
+      sub(/\/[^\/]*$/, "", above); sub(/\/[^\/]*$/, "", live)
+    }
+    print
+  }'
+}
+
+# written_by RELEASE: what the services of a kept release can write to, as Compose resolved it. Compose doubles every dollar.
+written_by() {
+  directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
+  awk '
+    function value() { sub(/^ *"[a-z]*": "/, ""); sub(/",?$/, ""); return $0 }
+    function flush() { if (pending != "") print pending; pending = "" }
+    { indent = match($0, /[^ ]/) }
+    /^ *"source": "\// { flush(); level = indent; pending = value(); next }
+    /^ *"read_only": true/ { if (indent == level) pending = "" }
+    /^ *"device": "\// { print value() }
+    /^ *"o": "/ { print "o \"" value() "\"" }
+    END { flush() }' "$1/model.json" | named_in_options | sed 's/\$\$/$/g' | unquoted | live_paths "$1" "${directory:-$1/tree}"
+}
+
+# writable: prints what services can write to: containers of the host, whoever started them and whether they run; all volumes; what starts of
+# all environments noted in `mounted`; and what the releases that are kept mount.
+writable() {
+  if command -v docker >/dev/null; then
+    ids=$(docker ps -aq --no-trunc </dev/null) || return 1
+    found=''
+    # shellcheck disable=SC2086 # one word each
+    [ -z "$ids" ] || found=$(docker inspect --format '{{range .Mounts}}{{if .RW}}{{json .Source}}{{println}}{{end}}{{end}}' $ids </dev/null) || return 1
+    printf '%s\n' "$found" | unquoted
+    ids=$(docker volume ls -q </dev/null) || return 1
+    # shellcheck disable=SC2086
+    [ -z "$ids" ] || volume_places $ids || return 1
+  fi
+  environments
+  for other in "$environments"/*; do
+    for release in "$other"/releases/*; do
+      [ ! -e "$release/model.json" ] || written_by "$release"
+    done
+    [ -e "$other/mounted" ] || continue
+    grep '^/' "$other/mounted" || :
+    # Former versions noted paths below the application's directory.
+    claimed "$other" | sed -n 's/^directory //p' | while IFS= read -r directory; do
+      directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$other/mounted"
+    done
+  done
+}
+
+# replaceable: whether a service can change the current directory, so that a link in it may be the service's. Whoever can write to the root
+# directory has the host already.
+replaceable() (
+  places=$(writable) || places=$(writable) || exit 0
+  place "$PWD"
+  own_real=$real own_spot=$spot
+  while IFS= read -r path; do
+    case $path in /*[!/]*) ;; *) continue ;; esac
+    place "$path"
+    [ -n "$real" ] || continue
+    if inside "$own_real" "$real" || inside "$own_real" "${path%/}" || inside "$own_spot" "$spot"; then exit 0; fi
+  done <<PLACES
+$places
+PLACES
+  exit 1
+)
+
+# claimed_as DIRECTORY: prints the real path that a directory had when an environment claimed it, if the claim tells.
+claimed_as() {
+  environments
+  for other in "$environments"/*/claims; do
+    [ ! -e "$other" ] || while IFS= read -r claim; do
+      case $claim in "real $1//"*) printf '%s\n' "${claim#"real $1/"}" && return ;; esac
+    done <"$other"
+  done
+}
