@@ -32,6 +32,7 @@ mod review_repository;
 mod review_values;
 mod secrets;
 mod store;
+mod validated;
 
 /// `SECURITY.md` promises nothing that no test holds.
 #[test]

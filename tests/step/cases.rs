@@ -83,11 +83,12 @@ fn shown(kind: Kind, given: &Given) -> String {
 }
 
 /// Scripts that stand in files of their own are named, not shown.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("guard.sh", include_str!("../../src/resource/contract/guard.sh")),
     ("claimed.sh", include_str!("../../src/resource/contract/claimed.sh")),
     ("claims.sh", include_str!("../../src/resource/contract/claims.sh")),
     ("mounted.sh", include_str!("../../src/resource/services/mounted.sh")),
+    ("model.sh", include_str!("../../src/resource/files/model.sh")),
     ("ask.sh", include_str!("../../src/resource/images/ask.sh")),
     ("host.sh", include_str!("../../src/resource/firewall/host.sh")),
     ("change.sh", include_str!("../../src/resource/firewall/change.sh")),

@@ -316,13 +316,13 @@ show() {
 
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
 # a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
-# services of any environment can write to elsewhere is empty, as starts noted it in `mounted`; whoever can write where Docker's own
+# services of any environment can write to elsewhere is empty, as starts noted it in `mounted`, and so is $more; whoever can write where Docker's own
 # programs and root's state are has the host already. It is a view of its own: Docker mounts what is really there.
 in_release() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, is gone. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root may not mount anything on this host, so it would read what services can change" >&2 && return 1; }
   # shellcheck disable=SC2016 # for the other shell
-  written | sort -u | unshare -m sh -euc '
+  { written; printf '%s\n' "${more-}"; } | sort -u | unshare -m sh -euc '
     tree=$1 from=$2 top=$3 app=$4 state=$5
     shift 5
     docker=$(readlink -f "$(command -v docker)") || :

@@ -10,7 +10,7 @@ pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use on_host::{Obstacle, OnHost};
 pub use probe::{LIST, parse, parse_list, probe, whole_records};
-pub use switch::{compose, in_release, remove, switch};
+pub use switch::{as_validated, compose, in_release, remove, switch, validate};
 
 use super::contract::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::contract::{claims, guard};
@@ -363,12 +363,10 @@ mv "$new" "$state/releases/"{id}"#,
         json = quote(&json),
         id = quote(id),
     );
-    let resolve =
-        compose(&record.project, "\"$tree\"", &record.compose_files) + " config --format json > ../model.json";
     let validate = format!(
         "umask 077\n{}{}write_whole \"$state/staged\" '%s\\n' {}",
         guard::FUNCTIONS,
-        in_release(id, "\"$tree\"", &resolve),
+        validate(&record),
         quote(id),
     );
     let script = |text: &str| subject.preamble() + text;

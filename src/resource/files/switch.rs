@@ -31,10 +31,46 @@ pub fn compose(project: &str, directory: &str, files: &[String]) -> String {
 /// mount come from the live directory.
 #[must_use]
 pub fn in_release(id: &str, directory: &str, command: &str) -> String {
+    format!("{}cd {directory}\nin_release {command}\n", release(id))
+}
+
+/// Returns shell that sets `$tree` and, if the application's directory exists, `$top`.
+fn release(id: &str) -> String {
+    format!("tree=\"$state/releases/\"{}/tree top=\n[ ! -d \"$app\" ] || {}", quote(id), guard::PIN)
+}
+
+/// Shell functions that make and compare Compose's model of a release. They come after [`guard::FUNCTIONS`].
+const MODEL: &str = include_str!("model.sh");
+
+/// Returns the command that prints Compose's model of a release.
+fn config(record: &ReleaseRecord) -> String {
+    compose(&record.project, "\"$tree\"", &record.compose_files) + " config --format json"
+}
+
+/// Returns shell, after [`guard::FUNCTIONS`], that keeps Compose's model of the uploaded release, or refuses a release
+/// that needs a file to which its services can write.
+#[must_use]
+pub fn validate(record: &ReleaseRecord) -> String {
+    format!("{MODEL}{}cd \"$tree\"\nvalidate {}\n", release(&record.id), config(record))
+}
+
+/// Returns shell, after [`guard::FUNCTIONS`], that runs Compose with `options` in the application's directory. If
+/// Compose no longer reads files that an earlier release needs, the shell runs Compose on that release's model, so that
+/// its services can still be started.
+#[must_use]
+pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
+    let run = |files: &str, more: &[String]| {
+        in_release(&record.id, "\"${top:?}\"", &(compose(&record.project, "\"$app\"", more) + files + options))
+    };
+    // Compose interprets a dollar sign as the beginning of a variable.
+    let app = serde_json::json!(record.directory).to_string().replace('$', "$$");
     format!(
-        "tree=\"$state/releases/\"{id}/tree top=\n[ ! -d \"$app\" ] || {pin}cd {directory}\nin_release {command}\n",
-        id = quote(id),
-        pin = guard::PIN,
+        "{MODEL}{release}plain_app={app}\nif as_validated {config}; then\n{plain}else\n{model}fi\n",
+        release = release(&record.id),
+        app = quote(app.trim_matches('"')),
+        config = config(record),
+        plain = run("", &record.compose_files),
+        model = run(" -f \"$state/model.json\"", &[]),
     )
 }
 

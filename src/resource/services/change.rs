@@ -62,13 +62,12 @@ fn up(
     title: String,
     begin: &str,
 ) -> Command {
-    let compose = format!(
-        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
-        files::compose(&record.project, "\"$app\"", &record.compose_files),
+    let options = format!(
+        " -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
         named(record, kept),
     );
     let kept_files = drift::kept_files(subject, host);
-    let run = files::in_release(&record.id, "\"${top:?}\"", &compose);
+    let run = files::as_validated(record, &options);
     let script = [
         &subject.preamble(),
         "umask 077\n",
