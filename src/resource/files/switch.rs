@@ -4,7 +4,7 @@
 use super::{END, SEED, lines};
 use crate::model::shell::quote;
 use crate::release::sent::Owner;
-use crate::resource::HostFacts;
+use crate::resource::{HostFacts, Subject};
 use crate::resource::access::LEGACY_MARKER;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord};
@@ -71,6 +71,30 @@ pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
         config = config(record),
         plain = run("", &record.compose_files),
         model = run(" -f \"$state/model.json\"", &[]),
+    )
+}
+
+/// Returns shell, after [`guard::FUNCTIONS`], that keeps the files that no release placed and that a switch to `record`
+/// replaces. The shell must run before the switch is journalled: from then on, these paths count as placed.
+#[must_use]
+pub fn set_aside(
+    subject: &Subject<'_>,
+    record: &ReleaseRecord,
+    host: &HostFacts,
+    kept: &BTreeSet<Utf8PathBuf>,
+) -> String {
+    let foreign = |(path, file): &(&Utf8PathBuf, &FileRecord)| {
+        file.value != SEED && !kept.contains(*path) && host.files.is_foreign(path)
+    };
+    let paths = lines(record.files.iter().filter(foreign).map(|(path, _)| path));
+    if paths.is_empty() {
+        return String::new();
+    }
+    format!(
+        "if [ -d \"$app\" ]; then\n{pin}tree=\"$state/releases/\"{id}/tree mark={mark}\nwhile IFS= read -r path; do set_aside \"$path\" || exit 1; done <<'{END}'\n{paths}{END}\nfi\n",
+        pin = guard::PIN,
+        id = quote(&record.id),
+        mark = quote(subject.marks().as_str()),
     )
 }
 

@@ -98,8 +98,9 @@ fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
 
 /// Journals a release as the one being switched to, and places its files.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
-    let json = serde_json::to_string(record).unwrap_or_default();
-    keep("swapping.json", &json) + &files::switch(record, host, &drift::kept_files(subject, host))
+    let (json, kept) = (serde_json::to_string(record).unwrap_or_default(), drift::kept_files(subject, host));
+    let aside = files::set_aside(subject, record, host, &kept);
+    aside + &keep("swapping.json", &json) + &files::switch(record, host, &kept)
 }
 
 /// Tags each image that the release ran with by its name.
