@@ -40,9 +40,11 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts, purge: b
                 || (purge && kept_volumes(environment, host).next().is_some())
         }
         Kind::Images => !host.files.owned().is_empty() || host.files.staged.is_some(),
-        Kind::Files => present(Kind::Images, environment, host, purge) || kept_directory(environment, host, purge).is_some(),
+        Kind::Files => {
+            present(Kind::Images, environment, host, purge) || kept_directory(environment, host, purge).is_some()
+        }
         Kind::Firewall => host.firewall.own.is_some(),
-        // What an earlier removal kept is claimed until it is removed, too.
+        // What an earlier removal kept is noted until it is removed, too.
         Kind::Access => {
             let kept = [Kind::Services, Kind::Files].into_iter().any(|kind| present(kind, environment, host, purge));
             host.access.key.is_some() || (purge && kept)
@@ -64,7 +66,7 @@ fn kept_volumes<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl I
 
 /// Returns the application's directory if an earlier removal kept data in it.
 fn kept_directory<'a>(environment: &'a Environment, host: &HostFacts, purge: bool) -> Option<&'a camino::Utf8PathBuf> {
-    claims::claimed_directory(environment, host).filter(|_| purge && host.access.key.is_none())
+    claims::kept_directory(environment, host).filter(|_| purge && host.access.key.is_none())
 }
 
 /// Returns what a plan names of a removal: containers of others, which stay, and what an earlier removal kept.
@@ -156,7 +158,7 @@ fi
 "#;
 
 fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
-    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
+    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/model.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
 "#;
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
     let kept = kept.to_owned() + FORGET_MOUNTED;

@@ -4,10 +4,10 @@ use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
 use deployer::manifest::environment::Name;
-use deployer::resource::contract::claims;
-use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::model::state::Kind;
 use deployer::resource::compose::container;
+use deployer::resource::contract::claims;
+use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::resource::{self, Subject, access, remove, services};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -332,9 +332,12 @@ async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
     fs::create_dir(host.root.join("docker")).unwrap();
     let wish = host.wish("one", "srv/one", "alpha");
     let calls = async |all: &str, own: &str| {
-        for (name, text) in
-            [("alpha.containers", all), ("one.containers", own), ("true.volumes", "unused\n"), ("com.docker.compose.volume.volumes", "vol\n")]
-        {
+        for (name, text) in [
+            ("alpha.containers", all),
+            ("one.containers", own),
+            ("true.volumes", "unused\n"),
+            ("com.docker.compose.volume.volumes", "vol\n"),
+        ] {
             fs::write(host.root.join("docker").join(name), text).unwrap();
         }
         let _ = fs::remove_file(host.root.join("calls"));
@@ -351,18 +354,25 @@ async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
 }
 
 #[tokio::test]
-async fn what_a_removal_kept_is_claimed_and_can_be_purged() {
+async fn what_a_removal_kept_can_be_purged() {
     let host = Host::new();
     let mut wish = host.wish("one", "srv/one", "alpha");
     assert!(host.claims(&wish).await);
-    for (there, claimed) in [(true, format!("directory {}\n", host.root.join("srv/one"))), (false, "\n".to_owned())] {
-        let directory = host.root.join("srv/one");
-        if there { fs::create_dir_all(&directory).unwrap() } else { fs::remove_dir(&directory).unwrap() }
+    let directory = host.root.join("srv/one");
+    for there in [true, false] {
+        if there {
+            fs::create_dir_all(&directory).unwrap()
+        } else {
+            fs::remove_dir(&directory).unwrap()
+        }
         let give_up = claims::give_up(&wish.given.environment, &wish.given.facts);
         let preamble = wish.subject().preamble();
         let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{preamble}{give_up}")).await;
         assert!(finished.status.success(), "{finished:?}");
-        assert_eq!(host.claimed("one"), claimed);
+        assert_eq!(host.claimed("one"), "\n", "others can have the directory");
+        let finished = host.sh(&(preamble + &claims::probe(&wish.subject()))).await;
+        let noted = format!("kept {directory}\n");
+        assert_eq!(String::from_utf8(finished.stdout).unwrap().contains(&noted), there);
     }
     let Given { environment, facts, .. } = &mut wish.given;
     let left = |facts: &resource::HostFacts, purge: bool| {
@@ -376,9 +386,7 @@ async fn what_a_removal_kept_is_claimed_and_can_be_purged() {
     assert!(left(facts, false).is_empty());
     let volume = (Kind::Services, vec!["volume alpha_data".to_owned()]);
     assert_eq!(left(facts, true), [volume.clone(), (Kind::Access, vec![])]);
-    let directory = host.root.join("srv/one");
-    facts.access.claims.note();
-    facts.access.claims.own(&format!("directory {directory}"));
+    facts.access.claims.keep(directory.as_str());
     assert!(left(facts, false).is_empty());
     assert_eq!(left(facts, true), [volume, (Kind::Files, vec![directory.into_string()]), (Kind::Access, vec![])]);
 }

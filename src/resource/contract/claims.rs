@@ -93,6 +93,8 @@ pub struct Seen {
     directories: BTreeSet<Utf8PathBuf>,
     /// The environments that conflict with this one.
     neighbours: Vec<Neighbour>,
+    /// The application's directory when the environment was removed from the host and data stayed there.
+    kept: Option<Utf8PathBuf>,
 }
 
 impl Seen {
@@ -108,6 +110,11 @@ impl Seen {
             Some(("directory", path)) if checked::is_absolute(path) => _ = self.directories.insert(path.into()),
             _ => {}
         }
+    }
+
+    /// Notes the directory that a removal kept, from its line.
+    pub fn keep(&mut self, path: &str) {
+        self.kept = Some(path).filter(|path| checked::is_absolute(path)).map(Into::into);
     }
 
     /// Adds a conflict from its line. Returns false if the line cannot be read.
@@ -176,6 +183,7 @@ elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
   pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
+[ ! -e "$state/kept" ] || sed 's/^/kept /' "$state/kept"
 {CLAIMED}{FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
 "#,
         owner = owner_file(&application.host_directory),
@@ -322,15 +330,10 @@ pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: 
 
 /// Returns shell that removes the environment's objects in one Compose project, after `alone` if nobody else has
 /// containers there: the containers that the environment started and, if nobody else has containers there, the networks.
-/// If `purge` is true, it also removes the volumes that Compose made and that nobody else's containers use.
+/// If `purge` is true, it also removes the volumes that nobody else's containers use. Networks and volumes that Compose
+/// did not make stay.
 #[must_use]
-pub fn leave_project(
-    environment: &Environment,
-    host: &HostFacts,
-    project: &str,
-    purge: bool,
-    alone: &str,
-) -> String {
+pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str, purge: bool, alone: &str) -> String {
     let label = |name: &str, value: &str| {
         format!("--filter {}", quote(&format!("label=com.docker.compose.project{name}={value}")))
     };
@@ -359,7 +362,7 @@ own | xargs -r docker rm -f >&2
 unused='--filter dangling=true'
 if [ -z "$(docker ps -aq {filter})" ]; then
   unused=
-  docker network ls -q {filter} | xargs -r docker network rm >&2
+  docker network ls -q {filter} --filter label=com.docker.compose.network | xargs -r docker network rm >&2
 fi
 {volumes}"#
     )
@@ -437,26 +440,22 @@ pub fn settle(subject: &Subject<'_>, host: &HostFacts, project: &str) -> String 
     alone(&format!("settle {} \"directory $app\"\n{disowned}", quote(&format!("project {project}"))))
 }
 
-/// Returns shell that gives up all claims except those on projects that still have volumes on the host, and on the
-/// application's directory if something is left there.
+/// Returns shell that gives up all claims except those on projects that still have volumes on the host. If the
+/// application's directory still exists, the host notes that for a later purge; others may have the directory.
 #[must_use]
 pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
     let projects = own_projects(environment, host).into_iter();
     let lines: String = projects.fold(String::new(), |text, project| format!("{text}project {project}\n"));
-    let application = environment.application.as_ref().filter(|_| !host.access.claims.conflict_in(Relation::Same));
-    let directory = application.map_or(String::new(), |application| format!("directory {}", application.host_directory));
-    alone(&format!(
-        "write_whole \"$state/claims\" %s {}\n[ ! -d \"${{app-}}\" ] && settle || settle {}\n",
-        quote(&(lines + &directory + "\n")),
-        quote(&directory),
-    ))
+    let own = environment.application.is_some() && !host.access.claims.conflict_in(Relation::Same);
+    let kept = if own { "[ ! -d \"$app\" ] || write_whole \"$state/kept\" '%s\\n' \"$app\"\n" } else { "" };
+    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines))) + "rm -f \"$state/kept\"\n" + kept
 }
 
-/// Returns the environment's own claim on the application's directory.
+/// Returns the application's directory if an earlier removal left data in it.
 #[must_use]
-pub fn claimed_directory<'a>(environment: &'a Environment, host: &HostFacts) -> Option<&'a Utf8PathBuf> {
+pub fn kept_directory<'a>(environment: &'a Environment, host: &HostFacts) -> Option<&'a Utf8PathBuf> {
     let directory = &environment.application.as_ref()?.host_directory;
-    host.access.claims.directories.contains(directory).then_some(directory)
+    (host.access.claims.kept.as_ref() == Some(directory)).then_some(directory)
 }
 
 /// Returns shell that gives up the environment's ownership of a directory. The directory that contains the owner files

@@ -86,6 +86,7 @@ validate() {
 # need files that Docker Compose no longer reads. If not, writes the kept model with the paths of the application's directory, $plain_app in JSON, to
 # $state/model.json. Containers have other digests then.
 as_validated() {
+  rm -f "${state:?}/model.json"
   [ -e "$tree/../model.json" ] && [ -n "$(written)" ] || return 0
   more=''
   cd "$tree" || return 0
@@ -106,7 +107,7 @@ as_validated() {
       }
       print
     }' "$tree/../model.json")
-  write_whole "${state:?}/model.json" '%s\n' "$lines"
+  write_whole "$state/model.json" '%s\n' "$lines"
   for record in swapping current; do
     [ ! -e "$state/$record.json" ] || write_whole "$state/$record.json" '%s\n' "$(sed 's/,"hash":"[0-9a-f]*"//g' "$state/$record.json")"
   done

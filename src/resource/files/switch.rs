@@ -4,10 +4,10 @@
 use super::{END, SEED, lines};
 use crate::model::shell::quote;
 use crate::release::sent::Owner;
-use crate::resource::{HostFacts, Subject};
 use crate::resource::access::LEGACY_MARKER;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord};
+use crate::resource::{HostFacts, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
