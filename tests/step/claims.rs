@@ -361,9 +361,9 @@ async fn what_a_removal_kept_can_be_purged() {
     let directory = host.root.join("srv/one");
     for there in [true, false] {
         if there {
-            fs::create_dir_all(&directory).unwrap()
+            fs::create_dir_all(&directory).unwrap();
         } else {
-            fs::remove_dir(&directory).unwrap()
+            fs::remove_dir(&directory).unwrap();
         }
         let give_up = claims::give_up(&wish.given.environment, &wish.given.facts);
         let preamble = wish.subject().preamble();

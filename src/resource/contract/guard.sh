@@ -106,20 +106,20 @@ regular() {
 
 # same FILE ./NAME: compares a file of root's with one of the current directory: kind, permissions, content.
 same() {
-  about=$(stat -c '%f %s' -- "$1") && [ "$about" = "$(stat -c '%f %s' -- "$2" 2>/dev/null)" ] && same_content "$1" "$2"
+  about=$(stat -c '%f %s' -- "$1") && [ "$about" = "$(stat -c '%f %s' -- "$2" 2>/dev/null)" ] && same_content "$1" "$2" "${about#* }"
 }
 
-# same_content FILE ./NAME: compares their contents alone.
+# same_content FILE ./NAME SIZE: compares their contents alone; SIZE is that of root's file.
 same_content() {
-  size=$(stat -c %s -- "$1") || return 1
-  dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$((size / 65536 + 1)) status=none 2>/dev/null | cmp -s - "$1"
+  dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$(($3 / 65536 + 1)) status=none 2>/dev/null | cmp -s - "$1"
 }
 
 # set_aside PATH: keeps a regular file below $top that no release placed and that has another content than the release's: it gets a second name, with an
 # ending that nobody can take before, and keeps its owner and permissions.
 set_aside() {
   split "$1"
-  enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] && ! same_content "${tree:?}/$1" "$name" || return 0
+  enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] || return 0
+  size=$(stat -c %s -- "${tree:?}/$1") && ! same_content "$tree/$1" "$name" "$size" || return 0
   saved=$(printf %.200s "$name").deployer-saved-$(nonce)
   ln -P -- "$name" "$saved" 2>/dev/null || why=$(mv -nT -- "$name" "$saved" 2>&1) || { echo "Cannot keep $1, which no release placed: $why" >&2 && return 1; }
   kept_as=$directory/${saved#./}
