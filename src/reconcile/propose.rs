@@ -112,7 +112,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
         let (own, left) = match request.goal.stage(environment) {
             Some(_) if request.goal == Goal::RollBack => (way_back(&session), Vec::new()),
             Some(stage) => session.prepared.steps_and_rest(&session.facts, stage),
-            None => (removal(&session), Vec::new()),
+            None => (removal(&session, request.goal == Goal::Destroy { purge: true }), Vec::new()),
         };
         if !request.destructive && own.iter().any(|step| step.destructive) {
             proposal.spared.push(name.clone());
@@ -255,19 +255,20 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
 }
 
 /// Returns the steps that remove an environment from its host. A machine that deployer made is deleted as a whole.
-fn removal(session: &Session) -> Vec<PlannedStep> {
+fn removal(session: &Session, purge: bool) -> Vec<PlannedStep> {
     if session.prepared.environment.provision.is_some() {
         let all = session.prepared.steps(&session.facts, Stage::Provisioned).into_iter();
         return all.filter(|step| step.kind == Kind::Infrastructure).collect();
     }
-    let present = |kind: &Kind| remove::present(*kind, &session.prepared.environment, &session.facts);
+    let (environment, facts) = (&session.prepared.environment, &session.facts);
+    let present = |kind: &Kind| remove::present(*kind, environment, facts, purge);
     let step = |kind| PlannedStep {
         environment: session.prepared.name().to_owned(),
         kind,
         action: Action::Remove,
         reason: "destroyed".to_owned(),
         destructive: true,
-        changes: Vec::new(),
+        changes: remove::changes(kind, environment, facts, purge),
     };
     remove::ORDER.into_iter().filter(present).map(step).collect()
 }

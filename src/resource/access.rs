@@ -121,6 +121,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "claims" => seen.claims.note(),
             "astray" => seen.claims.stray(),
             "claim" => seen.claims.own(value),
+            "kept" => seen.claims.keep(value),
             "neighbour" => seen.broken_marker |= !seen.claims.conflict(value),
             "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),
             _ => {}

@@ -7,11 +7,10 @@ use super::{
     Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, images, keep, schedules, scripts, updates,
 };
 use crate::manifest::environment::{Application, Environment};
+use crate::model::event::Change;
 use crate::model::failure::Reason;
 use crate::model::input::Input;
-use crate::model::shell::quote;
 use crate::model::state::{Kind, Stage};
-use std::fmt::Write as _;
 
 /// Kinds that are removed, in order.
 pub const ORDER: [Kind; 8] = [
@@ -25,9 +24,10 @@ pub const ORDER: [Kind; 8] = [
     Kind::Access,
 ];
 
-/// Returns true if there is anything of this kind to remove.
+/// Returns true if there is anything of this kind to remove. Volumes and data that an earlier removal kept count only if
+/// `purge` is true.
 #[must_use]
-pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool {
+pub fn present(kind: Kind, environment: &Environment, host: &HostFacts, purge: bool) -> bool {
     match kind {
         // A kind that could not be read may be present.
         _ if host.unread.contains_key(&kind) => true,
@@ -36,14 +36,60 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool 
             claims::own_containers(environment, host).next().is_some()
                 || claims::former_containers(environment, host, project).next().is_some()
                 || host.files.current.is_some()
+                || (purge && kept_volumes(environment, host).next().is_some())
         }
-        Kind::Images | Kind::Files => !host.files.owned().is_empty() || host.files.staged.is_some(),
+        Kind::Images => !host.files.owned().is_empty() || host.files.staged.is_some(),
+        Kind::Files => {
+            present(Kind::Images, environment, host, purge) || kept_directory(environment, host, purge).is_some()
+        }
         Kind::Firewall => host.firewall.own.is_some(),
-        Kind::Access => host.access.key.is_some(),
+        // What an earlier removal kept is noted until it is removed, too.
+        Kind::Access => {
+            let kept = [Kind::Services, Kind::Files].into_iter().any(|kind| present(kind, environment, host, purge));
+            host.access.key.is_some() || (purge && kept)
+        }
         Kind::Updates => host.updates.ours.is_some(),
         Kind::Scripts => !host.scripts.applied.is_empty(),
         Kind::Schedules => !host.schedules.units.is_empty(),
         Kind::Infrastructure | Kind::Engine => false,
+    }
+}
+
+/// Returns the volumes that an earlier removal kept.
+fn kept_volumes<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl Iterator<Item = &'a str> {
+    let own = claims::own_projects(environment, host);
+    let former = host.services.left.iter().filter(move |(project, _)| own.contains(*project));
+    let former = former.flat_map(|(_, left)| left).filter_map(|left| left.strip_prefix("volume "));
+    host.services.kept.iter().map(String::as_str).chain(former)
+}
+
+/// Returns the application's directory if an earlier removal kept data in it.
+fn kept_directory<'a>(environment: &'a Environment, host: &HostFacts, purge: bool) -> Option<&'a camino::Utf8PathBuf> {
+    claims::kept_directory(environment, host).filter(|_| purge && host.access.key.is_none())
+}
+
+/// Returns what a plan names of a removal: containers of others, which stay, and what an earlier removal kept.
+#[must_use]
+pub fn changes(kind: Kind, environment: &Environment, host: &HostFacts, purge: bool) -> Vec<Change> {
+    let change = |fact: String, from: &str, to: Option<&str>| Change {
+        fact,
+        from: Some(from.to_owned()),
+        to: to.map(str::to_owned),
+        diff: None,
+        note: None,
+    };
+    match kind {
+        Kind::Services => {
+            let by_hand = claims::by_hand(environment, host);
+            let stays = by_hand.map(|container| change(container.said(), "started by hand", Some("stays")));
+            let kept = kept_volumes(environment, host).filter(|_| purge);
+            stays.chain(kept.map(|name| change(format!("volume {name}"), "kept", None))).collect()
+        }
+        Kind::Files => {
+            let kept = kept_directory(environment, host, purge);
+            kept.map(|directory| change(directory.to_string(), "kept", None)).into_iter().collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -53,7 +99,7 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts) -> bool 
 pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
     match &environment.provision {
         Some(_) => host.infrastructure.taking_down && !host.infrastructure.exists,
-        None => ORDER.iter().all(|kind| !present(*kind, environment, host)),
+        None => ORDER.iter().all(|kind| !present(*kind, environment, host, false)),
     }
 }
 
@@ -87,27 +133,13 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let Some(Application { project, .. }) = &environment.application else { return String::new() };
     let script = script + &claims::leave(environment, host, project, purge);
     if claims::own_projects(environment, host).contains(project) {
-        return script + &project_down(project, purge);
+        // Compose stops services in the order of their dependencies.
+        let down = files::by_name(project) + " down >&2 </dev/null";
+        return script + &claims::leave_project(environment, host, project, purge, &down);
     }
     let own = claims::own_containers(environment, host);
     let ids = own.fold(String::new(), |text, container| text + " " + &container.id);
     if ids.is_empty() { script } else { script + &format!("docker stop{ids} >&2\ndocker rm -f{ids} >&2\n") }
-}
-
-/// Returns shell that removes all of a Compose project. Volumes are removed only if `purge` is true.
-fn project_down(project: &str, purge: bool) -> String {
-    let filter = format!("--filter label=com.docker.compose.project={}", quote(project));
-    let mut script = format!(
-        r"{compose} down --remove-orphans >&2 </dev/null
-docker ps -aq {filter} | xargs -r docker rm -f >&2
-docker network ls -q {filter} | xargs -r docker network rm >&2
-",
-        compose = files::by_name(project),
-    );
-    if purge {
-        let _ = writeln!(script, "docker volume ls -q {filter} | xargs -r docker volume rm >&2");
-    }
-    script
 }
 
 /// Shell, after [`images::REMOVE`], that removes the images that we brought and that nothing else on the host needs.
@@ -125,7 +157,7 @@ fi
 "#;
 
 fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
-    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
+    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/model.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
 "#;
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
     let kept = kept.to_owned() + FORGET_MOUNTED;

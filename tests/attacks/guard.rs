@@ -331,6 +331,38 @@ async fn a_file_that_cannot_be_placed_is_named_with_the_reason() {
     assert!(code == Some(1) && text.starts_with("Cannot create new: "), "{code:?} {text}");
 }
 
+/// The files of a user in a directory that a release comes to.
+#[tokio::test]
+async fn a_file_that_no_release_placed_is_kept_before_it_is_replaced() {
+    let scene = Scene::new();
+    fs::write(scene.path("app/top"), "mine\n").unwrap();
+    fs::set_permissions(scene.path("app/top"), fs::Permissions::from_mode(0o600)).unwrap();
+    let (code, text) = scene
+        .run("mark=MARK\n(set_aside a/file && set_aside top && set_aside a/none) 2>&1\nput a/file && put top")
+        .await;
+    assert_eq!(code, Some(0), "{text}");
+    for (directory, name, content) in [("app/a", "file", "old\n"), ("app", "top", "mine\n")] {
+        let saved = scene.saved(directory, name);
+        assert_eq!(fs::read_to_string(&saved).unwrap(), content);
+        let below = saved.strip_prefix(scene.path("app")).unwrap();
+        let path = scene.path(directory).join(name);
+        assert!(
+            text.contains(&format!("MARK kept {} as {below}\n", path.strip_prefix(scene.path("app")).unwrap())),
+            "{text}"
+        );
+        assert_ne!(fs::read_to_string(path).unwrap(), content);
+    }
+    assert_eq!(fs::metadata(scene.saved("app", "top")).unwrap().mode() & 0o7777, 0o600);
+    // What is the same already, or no regular file, is not kept.
+    remove(&scene.path("app/a"));
+    fs::create_dir(scene.path("app/a")).unwrap();
+    symlink(scene.path("victim/file"), scene.path("app/a/file")).unwrap();
+    fs::set_permissions(scene.path("app/top"), fs::Permissions::from_mode(0o640)).unwrap();
+    let (code, text) = scene.run("mark=MARK\n(set_aside a/file && set_aside top) 2>&1").await;
+    assert_eq!((code, text.as_str()), (Some(0), ""));
+    scene.victim_is_untouched();
+}
+
 #[tokio::test]
 async fn removal_stays_below_the_directory() {
     let scene = Scene::new();

@@ -183,7 +183,7 @@ fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
         let host = read(&answer(Kind::Services, content, code));
         assert!(host.unread[&Kind::Services].contains(why), "{:?}", host.unread);
         assert_eq!((host.unread.len(), host.access.os.as_str()), (1, "debian"));
-        assert!(resource::remove::present(Kind::Services, &environment, &host), "it can still be destroyed");
+        assert!(resource::remove::present(Kind::Services, &environment, &host, false), "it can still be destroyed");
     }
     // Kinds that everything depends on fail by name, and so does an answer that was cut off.
     for kind in [Kind::Access, Kind::Files] {

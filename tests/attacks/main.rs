@@ -35,6 +35,7 @@ mod review_repository;
 mod review_values;
 mod secrets;
 mod store;
+mod validated;
 
 /// A test holds each promise of `SECURITY.md`.
 #[test]

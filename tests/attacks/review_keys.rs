@@ -117,7 +117,7 @@ environments:
         tls: { email: a@example.com }
 "#;
 
-const MYSQL: &str = r#"
+const MYSQL: &str = r"
 version: 1
 project: tracker
 environments:
@@ -138,7 +138,7 @@ environments:
       tracker:
         udp: [ { port: 6969 } ]
         database: { mysql: { user: a, password: word, database: one, host: 192.0.2.9, port: 3307 } }
-"#;
+";
 
 const MACHINES: &str = r#"
 version: 1
@@ -252,8 +252,8 @@ impl Schema {
             Value::Bool(on) => one(json!(!on)),
             Value::Number(number) => one(json!(number.as_i64().expect("a whole number") + 1)),
             Value::String(text) => {
-                let choices = node["oneOf"].as_array().into_iter().flatten().map(|choice| choice["const"].clone());
-                let other = choices.filter(|choice| choice != value).last();
+                let mut choices = node["oneOf"].as_array().into_iter().flatten().map(|choice| choice["const"].clone());
+                let other = choices.rfind(|choice| choice != value);
                 one(other.unwrap_or_else(|| json!(another(text))))
             }
             Value::Null => Vec::new(),

@@ -126,3 +126,35 @@ fn compose_sees_nothing_that_services_write_elsewhere_on_the_host() {
     assert_eq!(work.apply().expect(0).outcome(), "converged");
     destroyed(&host, &work);
 }
+
+/// Until services run, Compose could read what they write later. A former version started such a release.
+#[test]
+fn a_file_that_services_can_write_to_is_no_part_of_a_release() {
+    let host = BedHost::docker();
+    host.shell("mkdir -p /etc/shop; echo COLOUR=red >/etc/shop/app.env");
+    let compose = |mode: &str, next: &str| {
+        let optional = "env_file: [{ path: /etc/shop/app.env, required: false }]";
+        let more = format!("{optional}, volumes: [\"/etc/shop:/etc/shop{mode}\"], environment: {{ NEXT: \"{next}\" }}");
+        format!("services:\n{}", sleeping("web", &more))
+    };
+    let work = written(&host, &compose("", "1"));
+    let run = work.apply().expect(1);
+    assert_eq!(run.reasons(), ["compose-invalid"]);
+    assert!((run.stdout.clone() + &run.stderr).contains("Docker Compose needs /etc/shop/app.env"), "{run:?}");
+    assert_eq!(host.shell("docker ps -aq"), "");
+
+    let colour = "docker exec shop--production-web-1 sh -c 'echo $COLOUR $NEXT'";
+    work.write("app/compose.yaml", compose(":ro", "1"));
+    work.apply().expect(0);
+    assert_eq!(host.shell(colour), "red 1\n");
+    work.write("app/compose.yaml", compose(":ro", "2"));
+    work.apply().expect(0);
+    // As if a start had noted that services can write there.
+    host.shell(&format!("echo /etc/shop >>{STATE}/mounted"));
+    work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
+    assert_eq!(host.shell(colour), "red 1\n");
+    host.shell("docker rm -f shop--production-web-1");
+    assert_eq!(work.run(&["apply", "--json"]).expect(0).outcome(), "changed");
+    assert_eq!(host.shell(colour), "red 1\n");
+    destroyed(&host, &work);
+}

@@ -121,3 +121,64 @@ fn seeds_are_sent_once_and_then_the_hosts() {
         format!("edited\n{APP}:\ndata\n\n{APP}/data:\nfirst\n")
     );
 }
+
+/// Somebody's own files are in the directory that a release comes to.
+#[test]
+fn files_that_no_release_placed_are_kept_when_one_replaces_them() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    let mine = format!("cat {APP}/html/index.html.deployer-saved-* | sort");
+    host.script(&format!("mkdir -p {APP}/html; echo mine >{APP}/html/index.html; chmod 0600 {APP}/html/index.html\n"));
+    let plan = work.run(&["plan", "--json"]).expect(0);
+    assert!(plan.stdout.contains("(not ours: kept as index.html.deployer-saved-…)"), "{}", plan.stdout);
+    let run = work.apply().expect(0);
+    assert!(run.stdout.contains("html/index.html as html/index.html.deployer-saved-"), "{}", run.stdout);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+    assert_eq!(host.shell(&mine), "mine\n");
+    assert_eq!(host.shell(&format!("stat -c %a {APP}/html/index.html.deployer-saved-*")), "600\n");
+    // So are those that a later release brings.
+    host.shell(&format!("echo also mine >{APP}/html/more.html"));
+    work.write("app/html/more.html", "more\n");
+    work.apply().expect(0);
+    assert_eq!(
+        host.shell(&format!("cat {APP}/html/more.html {APP}/html/more.html.deployer-saved-*")),
+        "more\nalso mine\n"
+    );
+    // The release's own are not.
+    work.write("app/html/index.html", "page two\n");
+    work.apply().expect(0);
+    assert_eq!(host.shell(&mine), "mine\n");
+}
+
+/// What a destruction left can be purged later; what somebody made by hand in the project stays.
+#[test]
+fn what_a_destruction_left_can_be_purged_and_what_was_made_by_hand_stays() {
+    let host = BedHost::docker();
+    let work = with_data(&host);
+    work.apply().expect(0);
+    let labels = "--label com.docker.compose.project=shop--production --label com.docker.compose.service=web";
+    host.shell(&format!(
+        "docker run -d --init --name tool {labels} demo:1 sleep infinity; docker volume create {labels} by-hand"
+    ));
+    let started = host.shell("docker inspect -f '{{.State.StartedAt}}' tool");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    let destroy = ["destroy", "production", "--allow-destroy", "production", "--json"];
+    let run = work.run(&destroy).expect(0);
+    assert!(run.stdout.contains("tool"), "{}", run.stdout);
+    assert_eq!(
+        host.shell("docker ps -a --format '{{.Names}}'; docker volume ls -q"),
+        "tool\nby-hand\nshop--production_store\n"
+    );
+    assert_eq!(work.run(&destroy).expect(0).outcome(), "converged");
+    let purge = [&destroy[..], &["--purge"]].concat();
+    let run = work.run(&purge).expect(0);
+    for word in ["volume shop--production_store", APP] {
+        assert!(run.stdout.contains(word), "{word}: {}", run.stdout);
+    }
+    assert!(host.holds(&format!("[ ! -e {APP} ]")));
+    assert_eq!(
+        host.shell("docker volume ls -q; docker inspect -f '{{.State.StartedAt}}' tool"),
+        format!("by-hand\n{started}")
+    );
+    assert_eq!(work.run(&purge).expect(0).outcome(), "converged");
+}

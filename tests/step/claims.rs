@@ -5,9 +5,10 @@ use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
 use deployer::manifest::environment::Name;
 use deployer::model::state::Kind;
+use deployer::resource::compose::container;
 use deployer::resource::contract::claims;
 use deployer::resource::contract::whole::WRITE_WHOLE;
-use deployer::resource::{Subject, access, remove};
+use deployer::resource::{self, Subject, access, remove, services};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::time::Duration;
@@ -39,8 +40,8 @@ impl Host {
         // A file replaces the list of objects that Docker finds by a label. Changes of containers and units are
         // recorded, not made.
         let docker = format!(
-            "#!/bin/sh\nfor last; do :; done\ncase $1 in ps) cat {root}/docker/${{last##*[=/]}}.containers ;; \
-             volume) cat {root}/docker/${{last##*=}}.volumes ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
+            "#!/bin/sh\nfor last; do :; done\ncase \"$1 $2\" in 'ps '*) cat {root}/docker/${{last##*[=/]}}.containers ;; \
+             'volume ls') cat {root}/docker/${{last##*=}}.volumes ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
         );
         for (name, text) in [("docker", docker), ("systemctl", format!("#!/bin/sh\necho \"$@\" >>{root}/calls\n"))] {
             fs::write(root.join("bin").join(name), text).unwrap();
@@ -393,4 +394,92 @@ fn a_look_that_was_made_up_becomes_no_claim() {
         let seen = access::parse(format!("{base}{line}\n").as_bytes()).unwrap();
         assert_eq!(seen.claims, claims::Seen::default(), "{line:?}");
     }
+}
+
+/// A container of an image that Compose built has some of Compose's labels; Docker tells none of the others.
+#[test]
+fn a_container_that_compose_did_not_make_is_no_service_and_stays() {
+    let mut given = given(&cases().join("converged.txt")).unwrap();
+    given.environment.application.as_mut().unwrap().project = "shop--production".to_owned();
+    let id = "ab".repeat(32);
+    let line = format!(
+        r#"{{"id":"{id}","name":"/tool","project":"shop--production","service":"web","directory":null,"oneoff":null,"hash":null,"status":"running","exit":0,"health":null,"restarts":0,"policy":"no","started":"2026-11-22T10:00:00Z","ports":null,"image":""}}"#
+    );
+    let other = line.replace(&id, &"cd".repeat(32)).replace("/tool", "/bare").replace(r#""web""#, "null");
+    given.facts.services.containers.extend([&line, &other].map(|line| container::parse(line).unwrap()));
+    let subject = given.subject();
+    assert_eq!(resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
+    let changes = remove::changes(Kind::Services, &given.environment, &given.facts, false);
+    let named: Vec<_> = changes.iter().map(|change| (change.fact.as_str(), change.to.as_deref())).collect();
+    assert_eq!(named, [("tool", Some("stays")), ("bare", Some("stays"))]);
+    // Before the first release, the project is not the environment's own.
+    given.facts.files = resource::files::Seen::default();
+    let refused = claims::preflight(&given.subject(), &given.facts).unwrap();
+    assert!(refused.message.contains("did not start: "), "{}", refused.message);
+}
+
+#[tokio::test]
+async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
+    let host = Host::new();
+    fs::create_dir(host.root.join("docker")).unwrap();
+    let wish = host.wish("one", "srv/one", "alpha");
+    let calls = async |all: &str, own: &str| {
+        for (name, text) in [
+            ("alpha.containers", all),
+            ("one.containers", own),
+            ("true.volumes", "unused\n"),
+            ("com.docker.compose.volume.volumes", "vol\n"),
+        ] {
+            fs::write(host.root.join("docker").join(name), text).unwrap();
+        }
+        let _ = fs::remove_file(host.root.join("calls"));
+        let command = remove::commands(Kind::Services, &wish.subject(), &wish.given.facts, true).remove(0);
+        let finished = host.sh(&format!("set -eu\n{}", command.script)).await;
+        assert!(finished.status.success(), "{finished:?}");
+        fs::read_to_string(host.root.join("calls")).unwrap()
+    };
+    let own = "docker stop 0123\ndocker rm -f 0123\n";
+    assert_eq!(calls("0123\n4567\n", "0123\n").await, format!("{own}docker volume rm unused\n"));
+    // Nobody else has anything there.
+    let alone = calls("0123\n", "0123\n").await;
+    let down = format!("--project-directory {}/state/shop--one --env-file /dev/null down\n{own}", host.root);
+    assert!(alone.starts_with(&format!("docker compose -p alpha {down}")), "{alone}");
+}
+
+#[tokio::test]
+async fn what_a_removal_kept_can_be_purged() {
+    let host = Host::new();
+    let mut wish = host.wish("one", "srv/one", "alpha");
+    assert!(host.claims(&wish).await);
+    let directory = host.root.join("srv/one");
+    for there in [true, false] {
+        if there {
+            fs::create_dir_all(&directory).unwrap();
+        } else {
+            fs::remove_dir(&directory).unwrap();
+        }
+        let give_up = claims::give_up(&wish.given.environment, &wish.given.facts);
+        let preamble = wish.subject().preamble();
+        let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{preamble}{give_up}")).await;
+        assert!(finished.status.success(), "{finished:?}");
+        assert_eq!(host.claimed("one"), "\n", "others can have the directory");
+        let finished = host.sh(&(preamble + &claims::probe(&wish.subject()))).await;
+        let noted = format!("kept {directory}\n");
+        assert_eq!(String::from_utf8(finished.stdout).unwrap().contains(&noted), there);
+    }
+    let Given { environment, facts, .. } = &mut wish.given;
+    let left = |facts: &resource::HostFacts, purge: bool| {
+        let all = remove::ORDER.into_iter().filter(|kind| remove::present(*kind, environment, facts, purge));
+        let named = |kind| remove::changes(kind, environment, facts, purge).into_iter().map(|change| change.fact);
+        all.map(|kind| (kind, named(kind).collect::<Vec<String>>())).collect::<Vec<_>>()
+    };
+    (facts.access.key, facts.files) = (None, resource::files::Seen::default());
+    assert!(left(facts, true).is_empty());
+    facts.services = services::parse(b"kept alpha_data\n").unwrap();
+    assert!(left(facts, false).is_empty());
+    let volume = (Kind::Services, vec!["volume alpha_data".to_owned()]);
+    assert_eq!(left(facts, true), [volume.clone(), (Kind::Access, vec![])]);
+    facts.access.claims.keep(directory.as_str());
+    assert!(left(facts, false).is_empty());
+    assert_eq!(left(facts, true), [volume, (Kind::Files, vec![directory.into_string()]), (Kind::Access, vec![])]);
 }

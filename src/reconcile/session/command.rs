@@ -3,6 +3,8 @@
 
 use super::{Lease, Session};
 use crate::io::ssh::{Host, Output};
+use crate::model::checked;
+use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::reconcile::connect;
@@ -70,10 +72,23 @@ impl Session {
             let ended = attempt.run().await;
             tries -= 1;
             match self.judge(command, &attempt, ended).await? {
-                Verdict::Done(output) => return Ok(output),
+                Verdict::Done(output) => {
+                    self.tell_kept(&output);
+                    return Ok(output);
+                }
                 Verdict::Again(broken) if tries == 0 => return Err(broken),
                 Verdict::Again(_) => {}
             }
+        }
+    }
+
+    /// Names the files that no release placed and that the command kept under another name. Services do not know the
+    /// mark before such a line.
+    fn tell_kept(&self, output: &Output) {
+        let mark = format!("{} kept ", self.prepared.subject().marks().as_str());
+        for kept in output.stderr.lines().filter_map(|line| line.strip_prefix(&mark)) {
+            let message = format!("A file that no release placed gave way: {}", checked::said(kept));
+            (self.sink)(Event::Warning { environment: Some(self.prepared.name().to_owned()), message });
         }
     }
 

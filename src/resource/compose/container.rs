@@ -5,32 +5,35 @@ use crate::model::checked::{self, ContainerId, ImageId};
 use crate::resource::contract::record::ServiceRecord;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 
 /// Template of the data that is read of each container: one JSON object per line. `.Id` is no field of the engine's own
 /// type, so Docker always fills the template from the raw response, in which a container without a health check has no
 /// `Health`.
-pub const FORMAT: &str = r#"{"id":{{json .Id}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
+pub const FORMAT: &str = r#"{"id":{{json .Id}},"name":{{json .Name}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"service":{{json (index .Config.Labels "com.docker.compose.service")}},"directory":{{json (index .Config.Labels "com.docker.compose.project.working_dir")}},"oneoff":{{json (index .Config.Labels "com.docker.compose.oneoff")}},"hash":{{json (index .Config.Labels "com.docker.compose.config-hash")}},"status":{{json .State.Status}},"exit":{{.State.ExitCode}},"health":{{with (index .State "Health")}}{{json .Status}}{{else}}null{{end}},"restarts":{{.RestartCount}},"policy":{{json .HostConfig.RestartPolicy.Name}},"started":{{json .State.StartedAt}},"ports":{{json .HostConfig.PortBindings}},"image":{{json .Image}}}"#;
 
 /// One container.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Container {
     /// The container's id.
     pub id: ContainerId,
+    /// The container's name.
+    #[serde(default, deserialize_with = "label")]
+    pub name: String,
     /// The Compose project; empty in recordings of former versions.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "label")]
     pub project: String,
     /// The Compose service.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "label")]
     pub service: String,
     /// The directory that the container was started from; `None` if the host reports none.
     #[serde(default)]
     pub directory: Option<Utf8PathBuf>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "label")]
     oneoff: String,
-    /// Compose's digest of the service's definition.
-    #[serde(default)]
+    /// Compose's digest of the service's definition; empty if Compose did not make the container.
+    #[serde(default, deserialize_with = "label")]
     pub hash: String,
     status: String,
     exit: i64,
@@ -49,6 +52,11 @@ pub struct Container {
 struct Binding {
     #[serde(rename = "HostPort")]
     port: String,
+}
+
+/// Reads a label. A container that Compose did not make may lack labels, or have them from its image.
+fn label<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(json).map(Option::unwrap_or_default)
 }
 
 /// Reads one line of [`FORMAT`].
@@ -74,6 +82,19 @@ impl Container {
     #[must_use]
     pub fn is_of(&self, project: &str) -> bool {
         self.project.is_empty() || self.project == project
+    }
+
+    /// Returns true if Compose made the container. Compose changes and removes no others, whatever their labels are.
+    #[must_use]
+    pub fn is_from_compose(&self) -> bool {
+        !self.hash.is_empty() || self.project.is_empty()
+    }
+
+    /// Returns the container's name or, in recordings of former versions, its service.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let name = self.name.trim_start_matches('/');
+        checked::said(if name.is_empty() { &self.service } else { name })
     }
 
     /// Returns true if the container's health check has no result yet.

@@ -98,6 +98,8 @@ pub struct Seen {
     astray: bool,
     /// The environments that conflict with this one.
     neighbours: Vec<Neighbour>,
+    /// The application's directory when the environment was removed from the host and data stayed there.
+    kept: Option<Utf8PathBuf>,
 }
 
 impl Seen {
@@ -122,6 +124,11 @@ impl Seen {
             }
             _ => {}
         }
+    }
+
+    /// Notes the directory that a removal kept, from its line.
+    pub fn keep(&mut self, path: &str) {
+        self.kept = Some(path).filter(|path| checked::is_absolute(path)).map(Into::into);
     }
 
     /// Adds a conflict from its line. Returns false if the line cannot be read.
@@ -189,6 +196,7 @@ elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
   pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
+[ ! -e "$state/kept" ] || sed 's/^/kept /' "$state/kept"
 if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app") || echo astray; fi
 {FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
 "#,
@@ -329,31 +337,62 @@ pub fn former_containers<'a>(
     })
 }
 
-/// Returns shell that removes the environment's objects in Compose projects other than `project`: the containers that
-/// it started and, if nobody else has containers there, the networks. Volumes are removed only if `purge` is true.
+/// Returns the containers in the environment's Compose projects that somebody else started, from another directory or
+/// without Compose. The removal of the environment leaves them.
+pub fn by_hand<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
+    let (projects, directories) = (own_projects(environment, host), own_directories(environment, host));
+    host.services.containers.iter().filter(move |container| {
+        let from_here = container.directory.as_ref().is_some_and(|directory| directories.contains(directory));
+        projects.contains(&container.project) && !from_here
+    })
+}
+
+/// Returns shell that removes the environment's objects in Compose projects other than `project`. Volumes are removed
+/// only if `purge` is true.
 #[must_use]
 pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: bool) -> String {
-    let directories = own_directories(environment, host);
     let others = own_projects(environment, host).into_iter().filter(|other| other != project);
-    let leave = |other: String| {
-        let label = |name: &str, value: &str| {
-            format!("--filter {}", quote(&format!("label=com.docker.compose.project{name}={value}")))
-        };
-        let filter = label("", &other);
-        let stop = directories.iter().fold(String::new(), |text, directory| {
-            let own = format!("docker ps -aq {filter} {}", label(".working_dir", directory.as_str()));
-            text + &format!("{own} | xargs -r docker stop >&2\n{own} | xargs -r docker rm -f >&2\n")
-        });
-        let volumes = if purge {
-            format!("  docker volume ls -q {filter} | xargs -r docker volume rm >&2\n")
-        } else {
-            String::new()
-        };
-        format!(
-            "{stop}if [ -z \"$(docker ps -aq {filter})\" ]; then\n  docker network ls -q {filter} | xargs -r docker network rm >&2\n{volumes}fi\n"
-        )
+    others.map(|other| leave_project(environment, host, &other, purge, "")).collect()
+}
+
+/// Returns shell that removes the environment's objects in one Compose project, after `alone` if nobody else has
+/// containers there: the containers that the environment started and, if nobody else has containers there, the networks.
+/// If `purge` is true, it also removes the volumes that nobody else's containers use. Networks and volumes that Compose
+/// did not make stay.
+#[must_use]
+pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str, purge: bool, alone: &str) -> String {
+    let label = |name: &str, value: &str| {
+        format!("--filter {}", quote(&format!("label=com.docker.compose.project{name}={value}")))
     };
-    others.map(leave).collect()
+    let filter = label("", project);
+    let own = own_directories(environment, host).into_iter().fold(String::new(), |text, directory| {
+        text + &format!("  docker ps -aq {filter} {}\n", label(".working_dir", directory.as_str()))
+    });
+    let alone = if alone.is_empty() {
+        String::new()
+    } else {
+        format!("[ \"$(docker ps -aq {filter} | wc -l)\" != \"$(own | wc -l)\" ] || {alone}\n")
+    };
+    let volumes = if purge {
+        format!(
+            "docker volume ls -q {filter} --filter label=com.docker.compose.volume $unused | xargs -r docker volume rm >&2\n"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        r#"own() {{
+  :
+{own}}}
+{alone}own | xargs -r docker stop >&2
+own | xargs -r docker rm -f >&2
+unused='--filter dangling=true'
+if [ -z "$(docker ps -aq {filter})" ]; then
+  unused=
+  docker network ls -q {filter} --filter label=com.docker.compose.network | xargs -r docker network rm >&2
+fi
+{volumes}"#
+    )
 }
 
 /// Returns shell that runs `each` for every `$project` of the environment and for the manifest's project, `$wanted`.
@@ -450,12 +489,22 @@ pub fn settle(subject: &Subject<'_>, host: &HostFacts, project: &str) -> String 
     alone(&format!("settle {} \"directory $app\"\n{disowned}", quote(&format!("project {project}"))))
 }
 
-/// Returns shell that gives up all claims except those on projects that still have volumes on the host.
+/// Returns shell that gives up all claims except those on projects that still have volumes on the host. If the
+/// application's directory still exists, the host notes that for a later purge; others may have the directory.
 #[must_use]
 pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
     let projects = own_projects(environment, host).into_iter();
     let lines: String = projects.fold(String::new(), |text, project| format!("{text}project {project}\n"));
-    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines)))
+    let own = environment.application.is_some() && !host.access.claims.conflict_in(Relation::Same);
+    let kept = if own { "[ ! -d \"$app\" ] || write_whole \"$state/kept\" '%s\\n' \"$app\"\n" } else { "" };
+    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines))) + "rm -f \"$state/kept\"\n" + kept
+}
+
+/// Returns the application's directory if an earlier removal left data in it.
+#[must_use]
+pub fn kept_directory<'a>(environment: &'a Environment, host: &HostFacts) -> Option<&'a Utf8PathBuf> {
+    let directory = &environment.application.as_ref()?.host_directory;
+    (host.access.claims.kept.as_ref() == Some(directory)).then_some(directory)
 }
 
 /// Returns shell that gives up the environment's ownership of a directory. The directory that contains the owner files

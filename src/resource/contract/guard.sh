@@ -128,9 +128,24 @@ regular() {
 
 # same FILE ./NAME: compares a file of root's with one of the current directory: kind, permissions, content.
 same() {
-  about=$(stat -c '%f %s' -- "$1") && [ "$about" = "$(stat -c '%f %s' -- "$2" 2>/dev/null)" ] || return 1
-  dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$((${about#* } / 65536 + 1)) status=none 2>/dev/null |
-    cmp -s - "$1"
+  about=$(stat -c '%f %s' -- "$1") && [ "$about" = "$(stat -c '%f %s' -- "$2" 2>/dev/null)" ] && same_content "$1" "$2" "${about#* }"
+}
+
+# same_content FILE ./NAME SIZE: compares their contents alone; SIZE is that of root's file.
+same_content() {
+  dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$(($3 / 65536 + 1)) status=none 2>/dev/null | cmp -s - "$1"
+}
+
+# set_aside PATH: keeps a regular file below $top that no release placed and that has another content than the release's: it gets a second name, with an
+# ending that nobody can take before, and keeps its owner and permissions.
+set_aside() {
+  split "$1"
+  enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] || return 0
+  size=$(stat -c %s -- "${tree:?}/$1") && ! same_content "$tree/$1" "$name" "$size" || return 0
+  saved=$(printf %.200s "$name").deployer-saved-$(nonce)
+  ln -P -- "$name" "$saved" 2>/dev/null || why=$(mv -nT -- "$name" "$saved" 2>&1) || { echo "Cannot keep $1, which no release placed: $why" >&2 && return 1; }
+  kept_as=$directory/${saved#./}
+  printf '%s kept %s as %s\n' "${mark:?}" "$1" "${kept_as#./}" >&2
 }
 
 # put PATH: places the file of that path below $tree, root's own directory, under the same path below $top, owned by $owner.
@@ -338,15 +353,15 @@ show() {
 
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
 # a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
-# services can write to elsewhere is empty, as `writable` lists it; whoever can write where programs of the host and root's state are has the
-# host already. It is a view of its own: Docker mounts what is really there.
+# services can write to elsewhere is empty, as `writable` lists it, and so is $more; whoever can write where programs of the host and root's
+# state are has the host already. It is a view of its own: Docker mounts what is really there.
 in_release() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, is gone. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root may not mount anything on this host, so it would read what services can change" >&2 && return 1; }
   # A container may end meanwhile.
   hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not tell what services can write to" >&2 && return 1; }
   # shellcheck disable=SC2016 # for the other shell
-  printf '%s\n' "$hidden" | sort -u | unshare -m sh -euc '
+  { printf '%s\n' "$hidden" "${more-}"; } | sort -u | unshare -m sh -euc '
     tree=$1 from=$2 top=$3 app=$4 state=$5
     shift 5
     docker=$(readlink -f "$(command -v docker)") || :

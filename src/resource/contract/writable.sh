@@ -72,7 +72,7 @@ live_paths() {
   }'
 }
 
-# written_by RELEASE: what the services of a kept release can write to, as Compose resolved it. Compose doubles every dollar.
+# written_by RELEASE MODEL: what the services of a release can write to, by the model that Compose made of it. Compose doubles every dollar.
 written_by() {
   directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
   awk '
@@ -83,7 +83,7 @@ written_by() {
     /^ *"read_only": true/ { if (indent == level) pending = "" }
     /^ *"device": "\// { print value() }
     /^ *"o": "/ { print "o \"" value() "\"" }
-    END { flush() }' "$1/model.json" | named_in_options | sed 's/\$\$/$/g' | unquoted | live_paths "$1" "${directory:-$1/tree}"
+    END { flush() }' "$2" | named_in_options | sed 's/\$\$/$/g' | unquoted | live_paths "$1" "${directory:-$1/tree}"
 }
 
 # writable: prints what services can write to: containers of the host, whoever started them and whether they run; all volumes; what starts of
@@ -102,7 +102,7 @@ writable() {
   environments
   for other in "$environments"/*; do
     for release in "$other"/releases/*; do
-      [ ! -e "$release/model.json" ] || written_by "$release"
+      [ ! -e "$release/model.json" ] || written_by "$release" "$release/model.json"
     done
     [ -e "$other/mounted" ] || continue
     grep '^/' "$other/mounted" || :

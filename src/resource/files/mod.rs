@@ -10,7 +10,7 @@ pub(super) use digest::identity;
 pub use digest::{digest, key};
 pub use on_host::{Obstacle, OnHost};
 pub use probe::{LIST, parse, parse_list, probe, whole_records};
-pub use switch::{by_name, compose, in_release, remove, switch};
+pub use switch::{as_validated, by_name, compose, in_release, remove, set_aside, switch, validate};
 
 use super::contract::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
 use super::contract::{claims, guard};
@@ -89,6 +89,12 @@ impl Seen {
     #[must_use]
     pub fn newest(&self) -> Option<&ReleaseRecord> {
         self.staged.as_ref().map(|staged| &staged.record).or_else(|| self.begun().next())
+    }
+
+    /// Returns true if no release of ours put a file there.
+    #[must_use]
+    pub fn is_foreign(&self, path: &Utf8Path) -> bool {
+        self.recorded(path).is_none() && !self.noted.contains(path)
     }
 
     fn recorded(&self, path: &Utf8Path) -> Option<&FileRecord> {
@@ -227,13 +233,26 @@ fn seen_files(subject: &Subject<'_>, host: &HostFacts) -> Facts {
                 };
                 let value = live.value(secret.then_some(key));
                 // This also applies to a file that matches: a release must take it over before it counts.
-                Some(if recorded.is_some() { value } else { value + FOREIGN })
+                Some(if recorded.is_some() { value } else { value + &foreign(host, path, file, *live) })
             }
             (_, None) => None,
         };
         facts.extend(found.map(|value| (path.to_string(), value)));
     }
     facts
+}
+
+/// Returns the suffix for a file that no release of ours put there. A file with another content than the wanted one is
+/// kept under another name.
+fn foreign(host: &HostFacts, path: &Utf8Path, file: Option<&File>, live: OnHost) -> String {
+    let replaced = match live {
+        OnHost::File { sha256, .. } => file.is_some_and(|file| file.sha256 != Some(sha256)),
+        OnHost::Other(obstacle) => file.is_some() && obstacle.may_be_regular(),
+    };
+    match path.file_name().filter(|_| replaced && host.files.is_foreign(path)) {
+        Some(name) => format!(" (not ours: kept as {name}.deployer-saved-…)"),
+        None => FOREIGN.to_owned(),
+    }
 }
 
 /// Returns the record of the wanted release. A live file that matches keeps its placement. All other files are placed
@@ -363,12 +382,10 @@ mv "$new" "$state/releases/"{id}"#,
         json = quote(&json),
         id = quote(id),
     );
-    let resolve =
-        compose(&record.project, "\"$tree\"", &record.compose_files) + " config --format json > ../model.json";
     let validate = format!(
         "umask 077\n{}{}write_whole \"$state/staged\" '%s\\n' {}",
         guard::FUNCTIONS,
-        in_release(id, "\"$tree\"", &resolve),
+        validate(&record),
         quote(id),
     );
     let script = |text: &str| subject.preamble() + text;

@@ -55,6 +55,11 @@ impl Obstacle {
         }
     }
 
+    /// Returns true for what may be a regular file that was not read.
+    pub(super) const fn may_be_regular(self) -> bool {
+        matches!(self, Self::Unread | Self::OtherSize | Self::Late)
+    }
+
     /// Returns the fact's value.
     const fn name(self) -> &'static str {
         match self {

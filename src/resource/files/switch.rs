@@ -4,10 +4,10 @@
 use super::{END, SEED, lines};
 use crate::model::shell::quote;
 use crate::release::sent::Owner;
-use crate::resource::HostFacts;
 use crate::resource::access::LEGACY_MARKER;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord};
+use crate::resource::{HostFacts, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
@@ -38,10 +38,70 @@ pub fn by_name(project: &str) -> String {
 /// mount come from the live directory.
 #[must_use]
 pub fn in_release(id: &str, directory: &str, command: &str) -> String {
+    format!("{}cd {directory}\nin_release {command}\n", release(id))
+}
+
+/// Returns shell that sets `$tree` and, if the application's directory exists, `$top`.
+fn release(id: &str) -> String {
+    format!("tree=\"$state/releases/\"{}/tree top=\n[ ! -d \"$app\" ] || {}", quote(id), guard::PIN)
+}
+
+/// Shell functions that make and compare Compose's model of a release. They come after [`guard::FUNCTIONS`].
+const MODEL: &str = include_str!("model.sh");
+
+/// Returns the command that prints Compose's model of a release.
+fn config(record: &ReleaseRecord) -> String {
+    compose(&record.project, "\"$tree\"", &record.compose_files) + " config --format json"
+}
+
+/// Returns shell, after [`guard::FUNCTIONS`], that keeps Compose's model of the uploaded release, or refuses a release
+/// that needs a file to which its services can write.
+#[must_use]
+pub fn validate(record: &ReleaseRecord) -> String {
+    format!("{MODEL}{}cd \"$tree\"\nvalidate {}\n", release(&record.id), config(record))
+}
+
+/// Returns shell, after [`guard::FUNCTIONS`], that runs Compose with `options` in the application's directory. If
+/// Compose no longer reads files that an earlier release needs, the shell runs Compose on that release's model, so that
+/// its services can still be started.
+#[must_use]
+pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
+    let run = |files: &str, more: &[String]| {
+        in_release(&record.id, "\"${top:?}\"", &(compose(&record.project, "\"$app\"", more) + files + options))
+    };
+    // Compose interprets a dollar sign as the beginning of a variable.
+    let app = serde_json::json!(record.directory).to_string().replace('$', "$$");
     format!(
-        "tree=\"$state/releases/\"{id}/tree top=\n[ ! -d \"$app\" ] || {pin}cd {directory}\nin_release {command}\n",
-        id = quote(id),
+        "{MODEL}{release}plain_app={app}\nif as_validated {config}; then\n{plain}else\n{model}fi\n",
+        release = release(&record.id),
+        app = quote(app.trim_matches('"')),
+        config = config(record),
+        plain = run("", &record.compose_files),
+        model = run(" -f \"$state/model.json\"", &[]),
+    )
+}
+
+/// Returns shell, after [`guard::FUNCTIONS`], that keeps the files that no release placed and that a switch to `record`
+/// replaces. The shell must run before the switch is journalled: from then on, these paths count as placed.
+#[must_use]
+pub fn set_aside(
+    subject: &Subject<'_>,
+    record: &ReleaseRecord,
+    host: &HostFacts,
+    kept: &BTreeSet<Utf8PathBuf>,
+) -> String {
+    let foreign = |(path, file): &(&Utf8PathBuf, &FileRecord)| {
+        file.value != SEED && !kept.contains(*path) && host.files.is_foreign(path)
+    };
+    let paths = lines(record.files.iter().filter(foreign).map(|(path, _)| path));
+    if paths.is_empty() {
+        return String::new();
+    }
+    format!(
+        "if [ -d \"$app\" ]; then\n{pin}tree=\"$state/releases/\"{id}/tree mark={mark}\nwhile IFS= read -r path; do set_aside \"$path\" || exit 1; done <<'{END}'\n{paths}{END}\nfi\n",
         pin = guard::PIN,
+        id = quote(&record.id),
+        mark = quote(subject.marks().as_str()),
     )
 }
 

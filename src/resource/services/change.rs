@@ -62,13 +62,12 @@ fn up(
     title: String,
     begin: &str,
 ) -> Command {
-    let compose = format!(
-        "{} -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
-        files::compose(&record.project, "\"$app\"", &record.compose_files),
+    let options = format!(
+        " -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
         named(record, kept),
     );
     let kept_files = drift::kept_files(subject, host);
-    let run = files::in_release(&record.id, "\"${top:?}\"", &compose);
+    let run = files::as_validated(record, &options);
     let script = [
         &subject.preamble(),
         "umask 077\n",
@@ -99,8 +98,9 @@ fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
 
 /// Journals a release as the one being switched to, and places its files.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
-    let json = serde_json::to_string(record).unwrap_or_default();
-    keep("swapping.json", &json) + &files::switch(record, host, &drift::kept_files(subject, host))
+    let (json, kept) = (serde_json::to_string(record).unwrap_or_default(), drift::kept_files(subject, host));
+    let aside = files::set_aside(subject, record, host, &kept);
+    aside + &keep("swapping.json", &json) + &files::switch(record, host, &kept)
 }
 
 /// Tags each image that the release ran with by its name.

@@ -45,6 +45,8 @@ pub struct Seen {
     /// Volumes of the environment's previous Compose projects. For the manifest's project, volumes and networks that
     /// are not known to belong to the environment.
     pub left: BTreeMap<String, BTreeSet<String>>,
+    /// Volumes of the manifest's Compose project that belong to the environment, although it has no release.
+    pub kept: BTreeSet<String>,
     /// Ports with a listener, as (port, protocol). If not all containers run, only ports that had a listener both
     /// before and after the containers were read: a container that stops meanwhile still holds its ports but is not
     /// seen with them.
@@ -56,11 +58,15 @@ pub struct Seen {
 /// Limit of the number of entries of [`Seen::left`], and of containers.
 const MOST: usize = 10_000;
 
-/// Shell that prints the containers of `$project` and its remaining volumes. For the manifest's project, it prints
+/// Shell that prints the containers of `$project` and its remaining volumes. Without a release, these include the volumes
+/// that an earlier removal kept. For the manifest's project, it prints
 /// volumes and networks only if they are not `$known` to belong to the environment.
 const EACH: &str = r#"  label=label=com.docker.compose.project=$project
   ids="$ids $(timeout 20 docker ps -aq --no-trunc --filter "$label")"
-  if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then continue; else kinds='volume network'; fi
+  if [ "$project" != "$wanted" ]; then kinds=volume; elif [ -n "$known" ]; then
+    [ -e "$state/current.json" ] || timeout 20 docker volume ls --format '{{.Name}}' --filter "$label" --filter label=com.docker.compose.volume | sed 's/^/kept /'
+    continue
+  else kinds='volume network'; fi
   for kind in $kinds; do
     timeout 20 docker "$kind" ls --format '{{.Name}}' --filter "$label" | sed "s/^/left $project $kind /"
   done
@@ -113,10 +119,13 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             if let Some((project, name)) = left.split_once(' ').filter(|(project, _)| checked::is_plain(project)) {
                 seen.left.entry(project.to_owned()).or_default().insert(checked::said(name));
             }
+        } else if let Some(name) = line.strip_prefix("kept ") {
+            seen.kept.insert(checked::said(name));
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));
         }
-        if seen.containers.len() > MOST || seen.left.values().map(BTreeSet::len).sum::<usize>() > MOST {
+        let volumes = seen.left.values().map(BTreeSet::len).sum::<usize>() + seen.kept.len();
+        if seen.containers.len() > MOST || volumes > MOST {
             return Err(format!("its Compose projects have more than {MOST} containers or volumes"));
         }
     }
@@ -136,7 +145,7 @@ pub fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
 /// Returns the containers of the Compose project that must run.
 pub fn containers<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
     let project = project(subject, host);
-    host.services.containers.iter().filter(move |container| container.is_of(project))
+    host.services.containers.iter().filter(move |container| container.is_of(project) && container.is_from_compose())
 }
 
 /// Containers of each service, indexed once because a host may have many services and containers.
