@@ -5,7 +5,6 @@ use deployer::model::event::*;
 use deployer::model::failure::{Failure, Location, Reason};
 use deployer::model::state::{Kind, Stage};
 use deployer::model::verdict::{Judgement, Vantage};
-use deployer::render::line;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

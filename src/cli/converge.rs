@@ -5,7 +5,7 @@ use super::pass::{Keep, Pass, refuse};
 use super::signals::{self, Stop};
 use super::{Context, Ending, consent, saved};
 use crate::io::store::{Record, Run, Store};
-use crate::model::event::{Event, Outcome, Sink};
+use crate::model::event::{self, Event, Outcome, Sink};
 use crate::model::failure::Failure;
 use crate::model::state::Stage;
 use crate::plan::saved::SavedFile;
@@ -13,7 +13,6 @@ use crate::reconcile::execute::{self, Execution, Report, Sessions};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::reconcile::propose::{Goal, Outside, Proposal, Request, Trust};
 use crate::reconcile::status;
-use crate::render;
 use crate::resource;
 use crate::resource::contract::record::Rejection;
 use std::sync::Arc;
@@ -275,7 +274,7 @@ async fn journalled(
     let sink: Sink = Arc::new(move |event| {
         if matches!(event, Event::Step(_) | Event::Failure(_)) {
             // A run continues even if its history cannot be recorded.
-            let _ = send.send((now(), render::line(&event)));
+            let _ = send.send((now(), event::line(&event)));
         }
         told(event);
     });

@@ -13,7 +13,6 @@ mod converge;
 mod create;
 mod destroy;
 mod exec;
-mod exit;
 mod graph;
 mod hand_over;
 mod help;
@@ -53,8 +52,8 @@ mod unlock;
 mod usage;
 mod watch;
 
+use crate::model::ending::Ending;
 pub use context::Context;
-pub use exit::{Ending, exit_code};
 pub use help::command;
 
 use crate::io::scratch;

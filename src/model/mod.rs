@@ -2,12 +2,17 @@
 
 pub mod bounded;
 pub mod checked;
+pub(crate) mod defuse;
 pub mod diff;
 pub(crate) mod digest;
 pub mod disk;
+pub mod ending;
 pub mod event;
 pub mod failure;
+pub mod front;
 pub mod holder;
+#[cfg(test)]
+pub(crate) mod hostile;
 pub mod input;
 pub mod secret;
 pub mod shell;

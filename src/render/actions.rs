@@ -6,6 +6,7 @@ use super::github::{self, Command};
 use super::markdown::{self, Page};
 use super::stream::Stream;
 use crate::model::event::{EnvironmentView, Event, PlanView, ResultView, StepState};
+use crate::model::front::Front;
 use crate::model::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
@@ -172,7 +173,7 @@ impl Actions {
     }
 }
 
-impl Render for Actions {
+impl Front for Actions {
     fn event(&self, event: &Event) {
         let mut state = self.state();
         match event {
@@ -212,14 +213,6 @@ impl Render for Actions {
         self.inner.ask(question)
     }
 
-    fn lost(&self) -> bool {
-        self.inner.lost()
-    }
-
-    fn commands(&self, commands: &[Command]) {
-        self.inner.commands(commands);
-    }
-
     fn masks(&self) -> bool {
         true
     }
@@ -231,6 +224,16 @@ impl Render for Actions {
         self.err.commands(&unmasked.iter().map(|line| github::mask(line.expose_secret())).collect::<Vec<_>>());
         drop(state);
         self.inner.hide(environment, secrets);
+    }
+}
+
+impl Render for Actions {
+    fn lost(&self) -> bool {
+        self.inner.lost()
+    }
+
+    fn commands(&self, commands: &[Command]) {
+        self.inner.commands(commands);
     }
 
     fn stop_commands(&self) -> Option<String> {

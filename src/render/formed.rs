@@ -5,6 +5,7 @@ use super::github::{self, Command};
 use super::markdown::{self, Page};
 use super::{Render, junit};
 use crate::model::event::{CheckView, Event, VerdictView};
+use crate::model::front::Front;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The form of the results.
@@ -86,7 +87,7 @@ impl Formed {
     }
 }
 
-impl Render for Formed {
+impl Front for Formed {
     fn event(&self, event: &Event) {
         match self.form {
             Form::Markdown => self.page(event),
@@ -95,16 +96,18 @@ impl Render for Formed {
         }
     }
 
-    fn commands(&self, commands: &[Command]) {
-        self.inner.commands(commands);
-    }
-
     fn can_ask(&self) -> bool {
         self.inner.can_ask()
     }
 
     fn ask(&self, question: &str) -> Option<String> {
         self.inner.ask(question)
+    }
+}
+
+impl Render for Formed {
+    fn commands(&self, commands: &[Command]) {
+        self.inner.commands(commands);
     }
 
     fn lost(&self) -> bool {

@@ -1,7 +1,8 @@
 //! Workflow commands of GitHub: annotations with locations, groups, masks. Values are escaped, so that they cannot end
 //! their line or their property.
 
-use super::{defuse, text};
+use super::text;
+use crate::model::defuse;
 use crate::model::event::{PlanView, PlannedStep};
 use crate::model::failure::{Failure, Location};
 use std::collections::BTreeMap;
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use crate::model::event::Event;
     use crate::model::failure::Reason;
-    use crate::render::hostile::{every_event, hostile, taken};
+    use crate::model::hostile::{every_event, hostile, taken};
     use proptest::prelude::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! Renders the graph of a plan as text for other programs: DOT, Mermaid, SVG. A name can only become a label.
 
-use super::{defuse, text};
+use super::text;
+use crate::model::defuse;
 use crate::model::event::{Action, PlanView, PlannedStep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -3,6 +3,7 @@
 use super::{Command, Render};
 use crate::model::event::{Change, EnvironmentView, Event, Left, PlanView};
 use crate::model::failure::Failure;
+use crate::model::front::Front;
 use crate::model::secret::Redactor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,7 @@ impl Hiding {
     }
 }
 
-impl Render for Hiding {
+impl Front for Hiding {
     fn event(&self, event: &Event) {
         if self.redactors().is_empty() {
             return self.inner.event(event);
@@ -45,10 +46,6 @@ impl Render for Hiding {
         event
     }
 
-    fn commands(&self, commands: &[Command]) {
-        self.inner.commands(commands);
-    }
-
     fn can_ask(&self) -> bool {
         self.inner.can_ask()
     }
@@ -58,10 +55,6 @@ impl Render for Hiding {
         self.inner.ask(&question)
     }
 
-    fn lost(&self) -> bool {
-        self.inner.lost()
-    }
-
     fn masks(&self) -> bool {
         self.inner.masks()
     }
@@ -69,6 +62,16 @@ impl Render for Hiding {
     fn hide(&self, environment: &str, secrets: &Arc<Redactor>) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.to_owned(), Arc::clone(secrets));
         self.inner.hide(environment, secrets);
+    }
+}
+
+impl Render for Hiding {
+    fn commands(&self, commands: &[Command]) {
+        self.inner.commands(commands);
+    }
+
+    fn lost(&self) -> bool {
+        self.inner.lost()
     }
 
     fn stop_commands(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Checks as XML in `JUnit`'s format, for pipelines that show reports: one suite per environment. Failures that do not
 //! belong to a check are included.
 
-use super::defuse;
+use crate::model::defuse;
 use crate::model::event::{CheckView, VerdictView};
 use crate::model::failure::{Failure, Reason};
 use crate::model::verdict::{Judgement, Vantage};
@@ -130,7 +130,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::event::Event;
-    use crate::render::hostile::{acting, every_event, hostile};
+    use crate::model::hostile::{acting, every_event, hostile};
     use proptest::prelude::*;
 
     #[test]

@@ -2,11 +2,12 @@
 //! nothing back until the end, which may be months away.
 
 use super::Render;
-use super::defuse;
 use super::stream::Stream;
 use super::text::{duration, value};
+use crate::model::defuse;
 use crate::model::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
 use crate::model::failure::Failure;
+use crate::model::front::Front;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ impl Log {
     }
 }
 
-impl Render for Log {
+impl Front for Log {
     fn event(&self, event: &Event) {
         let at = (self.now)();
         let lines = lines(event, self.verbose).into_iter();
@@ -37,7 +38,9 @@ impl Render for Log {
     fn ask(&self, _question: &str) -> Option<String> {
         None
     }
+}
 
+impl Render for Log {
     fn lost(&self) -> bool {
         self.out.lost()
     }
@@ -138,8 +141,8 @@ mod tests {
     use super::*;
     use crate::model::event::{Action, Happening, PlanView, WatchView};
     use crate::model::failure::Reason;
+    use crate::model::hostile::{Page, acting, every_event, hostile, taken};
     use crate::model::state::Kind;
-    use crate::render::hostile::{Page, acting, every_event, hostile, taken};
     use crate::render::stream::Readers;
     use proptest::prelude::*;
 

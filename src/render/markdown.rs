@@ -1,7 +1,8 @@
 //! A plan and the result of a run, as Markdown for a comment or a job's summary. Keeps within the length limit of a
 //! comment, and escapes every value.
 
-use super::{defuse, graph, text};
+use super::{graph, text};
+use crate::model::defuse;
 use crate::model::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
 use crate::model::failure::Failure;
 use std::collections::BTreeMap;

@@ -3,13 +3,10 @@
 //! Every text passes through `hiding`, which removes secrets, and `stream`, which makes it safe for its readers.
 
 mod actions;
-mod defuse;
 mod formed;
 mod github;
 pub mod graph;
 mod hiding;
-#[cfg(test)]
-mod hostile;
 mod json;
 pub mod junit;
 mod log;
@@ -20,10 +17,8 @@ mod text;
 
 pub use actions::Files;
 pub use github::Command;
-pub use json::line;
 
-use crate::model::event::{Event, Sink};
-use crate::model::secret::Redactor;
+use crate::model::front::Front;
 use actions::Actions;
 use clap::ColorChoice;
 use formed::{Form, Formed};
@@ -35,34 +30,12 @@ use stream::{Readers, Stream};
 use terminal::{Look, Terminal};
 
 /// A renderer of events in one form. Called from many tasks at once.
-pub trait Render: Send + Sync {
-    /// Renders one event.
-    fn event(&self, event: &Event);
-
-    /// Returns true if a user can be asked: there is a terminal for the question and the answer.
-    fn can_ask(&self) -> bool;
-
-    /// Asks the user at the terminal. Returns `None` if there is no terminal or no answer. Blocks.
-    fn ask(&self, question: &str) -> Option<String>;
-
+pub trait Render: Front {
     /// Returns true if output could not be written. A closed pipe does not count.
     fn lost(&self) -> bool;
 
     /// Writes commands for a workflow whose log is standard output.
     fn commands(&self, _commands: &[Command]) {}
-
-    /// Returns true if the log service hides the secrets that it knows.
-    fn masks(&self) -> bool {
-        false
-    }
-
-    /// Returns an event without the hidden secrets, for code that stores the event elsewhere.
-    fn without_secrets(&self, event: Event) -> Event {
-        event
-    }
-
-    /// Hides the secrets of an environment from now on, and replaces the secrets that were hidden for it before.
-    fn hide(&self, _environment: &str, _secrets: &Arc<Redactor>) {}
 
     /// Stops the runner from handling commands until [`Render::resume_commands`] gets the returned token. Returns
     /// `None` if no runner handles commands.
@@ -160,12 +133,6 @@ fn terminal(options: &Options) -> Arc<dyn Render> {
     }))
 }
 
-/// Returns a foreign text made safe for readers of plain text.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    defuse::whole(text, false)
-}
-
 /// Prints panics through the same stream as all other output, because their messages may quote the output of a host.
 pub fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -202,12 +169,6 @@ pub fn output() -> impl std::os::fd::AsFd {
 pub fn is_log() -> bool {
     let kind = std::fs::metadata("/dev/fd/1").map(|metadata| metadata.file_type());
     kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
-}
-
-/// Returns the sink to which the engine sends its events.
-pub fn sink(render: &Arc<dyn Render>) -> Sink {
-    let render = Arc::clone(render);
-    Arc::new(move |event| render.event(&event))
 }
 
 /// Returns true if text on standard output gets colours.

@@ -1,9 +1,9 @@
 //! One output stream, to which each text is written as a whole. The only place that writes, so it makes every text safe
 //! for its readers. A run does not fail if nobody reads the stream.
 
-use super::defuse;
 use super::github::Command;
-use super::json;
+use crate::model::defuse;
+use crate::model::event::write;
 use serde::Serialize;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::Mutex;
@@ -54,7 +54,7 @@ impl Stream {
     /// Writes a value as one line of JSON without holding the whole line in memory.
     pub(super) fn json(&self, value: &impl Serialize) {
         self.write_as(|out| {
-            json::write(value, &mut *out)?;
+            write(value, &mut *out)?;
             out.write_all(b"\n")
         });
     }

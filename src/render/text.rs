@@ -1,6 +1,6 @@
 //! Small pieces of text: shortened, timed, indented.
 
-use super::defuse;
+use crate::model::defuse;
 use crate::model::event::Action;
 use std::time::Duration;
 

@@ -9,14 +9,13 @@ use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
 use crate::model::diff;
-use crate::model::event::{EnvironmentView, Event, Outcome, Sink, StepState};
+use crate::model::event::{self, EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::model::state::{Kind, Stage};
 use crate::reconcile::connect::Kept;
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::propose::{Goal, Outside, Request, Trust};
 use crate::reconcile::status;
 use crate::reconcile::watch::schedule::End;
-use crate::render;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -153,7 +152,7 @@ impl Heard {
             }
             Event::Environment(view) => {
                 self.view = Some((**view).clone());
-                self.now.view = render::line(&Event::Environment(Box::new(EnvironmentView {
+                self.now.view = event::line(&Event::Environment(Box::new(EnvironmentView {
                     observed_at: None,
                     ..(**view).clone()
                 })));

@@ -1,6 +1,7 @@
 //! Events: everything that the engine and the commands report, as data. Events are not worded for a screen and hold no
 //! secret.
 
+mod json;
 mod outcome;
 mod past;
 mod plan;
@@ -9,6 +10,8 @@ mod step;
 mod verdict;
 mod watch;
 
+pub use json::line;
+pub(crate) use json::{Object, write};
 pub use outcome::{Outcome, ResultView};
 pub use past::{FailedStep, ReleaseView, RunView};
 pub use plan::{Action, Change, Left, PlanView, PlannedStep, Summary, Why};

@@ -2,9 +2,9 @@
 
 use super::board::Board;
 use super::metrics;
-use crate::model::event::Event;
+use crate::model::defuse;
+use crate::model::event::{self, Event};
 use crate::model::failure::{Failure, Reason};
-use crate::render;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -55,12 +55,12 @@ fn read(board: &Shared) -> Board {
 async fn healthz(State(board): State<Shared>) -> (StatusCode, String) {
     match read(&board).trouble(Instant::now()) {
         None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, render::plain(&why) + "\n"),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, defuse::plain(&why) + "\n"),
     }
 }
 
 /// Renders each observed environment as `deployer status --json` prints it.
 fn status(board: &Board) -> String {
     let views = board.environments.values().filter_map(|entry| entry.view.clone());
-    views.map(|view| render::line(&Event::Environment(Box::new(view))) + "\n").collect()
+    views.map(|view| event::line(&Event::Environment(Box::new(view))) + "\n").collect()
 }

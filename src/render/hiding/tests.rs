@@ -1,13 +1,13 @@
 use super::*;
-use crate::render::hostile::every_event;
-use crate::render::json;
+use crate::model::event::line;
+use crate::model::hostile::every_event;
 use secrecy::SecretString;
 
 /// A renderer that keeps its events.
 #[derive(Default)]
 struct Kept(Mutex<Vec<Event>>);
 
-impl Render for Kept {
+impl Front for Kept {
     fn event(&self, event: &Event) {
         self.0.lock().expect("kept").push(event.clone());
     }
@@ -19,7 +19,9 @@ impl Render for Kept {
     fn ask(&self, question: &str) -> Option<String> {
         Some(question.to_owned())
     }
+}
 
+impl Render for Kept {
     fn lost(&self) -> bool {
         false
     }
@@ -42,7 +44,7 @@ fn no_event_says_a_secret() {
     }
     for event in kept.0.lock().expect("kept").iter() {
         // Names stay unchanged; the texts are searched.
-        let line = json::line(event);
+        let line = line(event);
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         for field in [
             "message",

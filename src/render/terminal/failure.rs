@@ -2,8 +2,9 @@
 //! location.
 
 use super::Look;
+use crate::model::defuse;
 use crate::model::failure::{Failure, Location};
-use crate::render::{defuse, text};
+use crate::render::text;
 use anstyle::{AnsiColor, Style};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,

@@ -6,10 +6,12 @@ mod plan;
 mod progress;
 mod table;
 
+use super::Render;
 use super::github::Command;
 use super::stream::Stream;
-use super::{Render, defuse};
+use crate::model::defuse;
 use crate::model::event::{ArchiveView, CheckView, EnvironmentView, Event, ReleaseView, RunView, VerdictView};
+use crate::model::front::Front;
 use anstyle::Style;
 use progress::Progress;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,17 +154,13 @@ fn ended(text: &str) -> String {
     format!("{text}{}", if text.ends_with('\n') { "" } else { "\n" })
 }
 
-impl Render for Terminal {
+impl Front for Terminal {
     fn event(&self, event: &Event) {
         let mut state = self.state();
         match &mut state.held {
             Some(held) => held.push(event.clone()),
             None => self.say(&mut state, event),
         }
-    }
-
-    fn commands(&self, commands: &[Command]) {
-        self.state().progress.above(|| self.streams.out.commands(commands));
     }
 
     fn can_ask(&self) -> bool {
@@ -188,6 +186,12 @@ impl Render for Terminal {
             self.say(&mut state, &event);
         }
         (read.ok()? > 0).then(|| answer.trim().to_owned())
+    }
+}
+
+impl Render for Terminal {
+    fn commands(&self, commands: &[Command]) {
+        self.state().progress.above(|| self.streams.out.commands(commands));
     }
 
     fn lost(&self) -> bool {

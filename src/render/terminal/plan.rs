@@ -1,8 +1,9 @@
 //! A plan as text. Every step, reason and diff is printed.
 
 use super::Look;
+use crate::model::defuse;
 use crate::model::event::{Action, Change, Left, PlanView, PlannedStep, Why};
-use crate::render::{defuse, text};
+use crate::render::text;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 use std::time::Duration;

@@ -2,9 +2,10 @@
 //! life at least every 10 s.
 
 use super::{Look, State, Streams};
+use crate::model::defuse;
 use crate::model::event::{StepState, StepView};
 use crate::model::state::Kind;
-use crate::render::{defuse, text};
+use crate::render::text;
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;

@@ -1,11 +1,12 @@
 //! Environments and checks as aligned columns. Names, addresses and endpoints are not cut.
 
 use super::Look;
+use crate::model::defuse;
 use crate::model::event::{
     ArchiveView, BackupView, CheckView, EnvironmentView, Health, ReleaseView, RunView, VerdictView, Why,
 };
 use crate::model::verdict::{Judgement, Vantage};
-use crate::render::{defuse, text};
+use crate::render::text;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use std::fmt::Write;

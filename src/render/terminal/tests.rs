@@ -5,9 +5,9 @@ use crate::model::event::{
     Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
 };
 use crate::model::failure::{Failure, Location, Reason};
+use crate::model::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
 use crate::model::state::{Kind, Stage};
 use crate::model::verdict::{Judgement, Vantage};
-use crate::render::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
 use crate::render::stream::Readers;
 use proptest::prelude::*;
 

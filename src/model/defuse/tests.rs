@@ -1,5 +1,5 @@
 use super::*;
-use crate::render::hostile::{ESCAPE, acting, hostile, taken};
+use crate::model::hostile::{ESCAPE, acting, hostile, taken};
 use proptest::prelude::*;
 
 #[test]

@@ -10,23 +10,29 @@ use std::borrow::Cow;
 
 /// Escapes every character that could move the cursor, change colours, hide text or reorder text. Keeps line breaks and
 /// tabs. CR LF becomes LF.
-pub(super) fn controls(foreign: &str) -> Cow<'_, str> {
+pub(crate) fn controls(foreign: &str) -> Cow<'_, str> {
     rewrite(foreign, |_| None)
 }
 
 /// Escapes the same characters in a part of one line, and also line breaks and tabs.
-pub(super) fn line(foreign: &str) -> String {
+pub(crate) fn line(foreign: &str) -> String {
     controls(foreign).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 /// Escapes the same characters as [`controls`] in the output of a service, and removes its colours.
-pub(super) fn said(foreign: &str) -> Cow<'_, str> {
+pub(crate) fn said(foreign: &str) -> Cow<'_, str> {
     rewrite(foreign, |_| Some(""))
+}
+
+/// Returns a foreign text made safe for readers of plain text.
+#[must_use]
+pub(crate) fn plain(text: &str) -> String {
+    whole(text, false)
 }
 
 /// Makes a whole text safe for every reader. The only control sequences that remain are deployer's own styles, if
 /// `styled`.
-pub(super) fn whole(text: &str, styled: bool) -> String {
+pub(crate) fn whole(text: &str, styled: bool) -> String {
     let text = rewrite(text, |style| (styled && is_ours(style)).then_some(style));
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -37,7 +43,7 @@ pub(super) fn whole(text: &str, styled: bool) -> String {
 
 /// Returns true if a character acts on its reader instead of being read. Joiners and variation selectors, which emoji
 /// and some scripts need, count as active only after ASCII, where their only effect is to hide text.
-pub(super) fn is_active(c: char, before: char) -> bool {
+pub(crate) fn is_active(c: char, before: char) -> bool {
     if is_joiner(c) {
         return before.is_ascii();
     }

@@ -1,6 +1,6 @@
 //! Test helpers: foreign text in every field of every event, and the parts of an output that readers would interpret.
 
-use super::defuse::is_active;
+use crate::model::defuse::is_active;
 use crate::model::event::{
     Action, ArchiveView, BackupView, Change, CheckView, EnvironmentView, Event, FailedStep, FailedView, Happening,
     Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepState, StepView, VerdictView,
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 /// A stream that can be read afterwards.
 #[derive(Clone, Default)]
-pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl std::io::Write for Page {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -29,12 +29,12 @@ impl std::io::Write for Page {
 }
 
 impl Page {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().expect("a page").clone()).expect("text")
     }
 }
 
-pub(super) const ESCAPE: char = '\u{1b}';
+pub(crate) const ESCAPE: char = '\u{1b}';
 
 fn change(foreign: &str) -> Change {
     let some = || Some(foreign.to_owned());
@@ -109,7 +109,7 @@ fn environment(foreign: &str) -> EnvironmentView {
 }
 
 /// Returns an event of every type, with foreign text in every text field.
-pub(super) fn every_event(foreign: &str) -> Vec<Event> {
+pub(crate) fn every_event(foreign: &str) -> Vec<Event> {
     let (text, some, now) = (|| foreign.to_owned(), || Some(foreign.to_owned()), Timestamp::UNIX_EPOCH);
     let failure = || Failure::new(Reason::Unhealthy, text()).on(foreign).hint(text()).details(text());
     vec![
@@ -164,7 +164,7 @@ pub(super) fn every_event(foreign: &str) -> Vec<Event> {
 }
 
 /// Generates text with many sequences that readers act on.
-pub(super) fn hostile() -> impl Strategy<Value = String> {
+pub(crate) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "::",
         ":",
@@ -223,7 +223,7 @@ pub(super) fn hostile() -> impl Strategy<Value = String> {
 }
 
 /// Returns the lines that a runner would take as commands by GitHub's rules, whether it keeps colours or not.
-pub(super) fn taken(text: &str) -> Vec<String> {
+pub(crate) fn taken(text: &str) -> Vec<String> {
     let bare = anstream::adapter::strip_str(text).to_string();
     let lines = |text: &str| text.split(['\n', '\r']).map(str::to_owned).collect::<Vec<_>>();
     let invisible = |c: char| c.is_whitespace() || c.is_control() || is_active(c, 'a');
@@ -237,7 +237,7 @@ pub(super) fn taken(text: &str) -> Vec<String> {
 }
 
 /// Returns the characters of a text that act on its reader, except line breaks, tabs and deployer's own styles.
-pub(super) fn acting(text: &str) -> Vec<char> {
+pub(crate) fn acting(text: &str) -> Vec<char> {
     let mut before = '\n';
     let (mut bare, mut rest) = (String::new(), text);
     while let Some(at) = rest.find('\u{1b}') {
