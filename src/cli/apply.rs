@@ -1,11 +1,12 @@
 //! `deployer apply`: one whole reconcile pass. Applies only what its plan showed.
 
-use super::converge::{self, Asked};
-use super::pass::refuse;
-use super::{Context, Ending, saved};
+use super::{Context, Ending};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
+use crate::reconcile::converge::{self, Asked};
+use crate::reconcile::pass::refuse;
 use crate::reconcile::propose::{Goal, Trust};
+use crate::reconcile::saved;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! `deployer backup`: makes an archive of an environment's data now, with the script that its schedule runs. Stops no
 //! service, and does not overwrite a file on the runner.
 
-use super::look;
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::io::directory::Directory;
 use crate::model::event::{ArchiveView, Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;

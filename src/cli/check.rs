@@ -1,9 +1,9 @@
 //! `deployer check`: checks everything that needs no host. Contacts no host.
 
-use super::pass::{Keep, Pass};
 use super::{Context, Ending};
 use crate::model::event::Event;
 use crate::model::failure::Failure;
+use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Resolve};
 
 /// The form of what is found.
@@ -56,7 +56,7 @@ async fn look(context: &Context, args: &Args) -> Result<Vec<Failure>, Vec<Failur
         }
         let name = environment.name.clone();
         let resolve = if args.secrets { Resolve::Everything } else { Resolve::Literals };
-        let hide = |name: &str, known: &_| context.render.hide(name, known);
+        let hide = |name: &str, known: &_| context.front.hide(name, known);
         own.extend(prepare::prepare(environment, resolve, &hide).await.err().into_iter().flatten());
         if own.is_empty() {
             well.push(name.to_string());

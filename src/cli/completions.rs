@@ -1,9 +1,10 @@
 //! `deployer completions`: prints a shell script that asks this program for completions. Does not install the script.
 
-use super::{Context, Ending, context};
+use super::{Context, Ending, invocation};
 use crate::manifest;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::context::at_home;
 use clap::{Arg, Command};
 use clap_complete::env::Shells;
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate, Shell};
@@ -59,8 +60,8 @@ fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let chosen =
         words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
-    let (home, begun) = (context::home(), begun.to_string_lossy());
-    let file = context::at_home(chosen.unwrap_or("deployment.yaml"), home.as_deref());
+    let (home, begun) = (invocation::home(), begun.to_string_lossy());
+    let file = at_home(chosen.unwrap_or("deployment.yaml"), home.as_deref());
     let manifest = manifest::load_unsettled(file.as_str(), home.as_deref()).ok();
     let names = manifest.into_iter().flat_map(|manifest| manifest.environments.into_keys());
     names

@@ -1,7 +1,8 @@
 //! `deployer configure`: applies up to the stage `configured`. Destroys nothing.
 
-use super::{Context, Ending, apply, converge};
+use super::{Context, Ending, apply};
 use crate::model::state::Stage;
+use crate::reconcile::converge;
 
 /// Give hosts what applications need: a Docker engine
 ///

@@ -1,11 +1,11 @@
 //! `deployer create`: writes an entry into the manifest. Does not contact the host.
 
 use super::new_host::NewHost;
-use super::pass::refuse;
 use super::{Context, Ending};
 use crate::manifest::edit::Place;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
+use crate::reconcile::pass::refuse;
 use camino::Utf8PathBuf;
 use serde_json::json;
 

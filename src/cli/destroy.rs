@@ -1,7 +1,7 @@
 //! `deployer destroy`: removes exactly what deployer put on a host. Requires consent by name.
 
-use super::converge::{self, Asked};
 use super::{Context, Ending};
+use crate::reconcile::converge::{self, Asked};
 use crate::reconcile::propose::Goal;
 
 /// Tear environments down; asks for each name

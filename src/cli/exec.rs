@@ -1,13 +1,13 @@
 //! `deployer exec`: runs a command in a running container of a service. Records none of its output.
 
-use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, hand_over};
+use super::{Ending, Invocation, hand_over};
 use crate::io::ssh::Line;
 use crate::model::bounded;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::render;
 use std::time::Duration;
@@ -30,16 +30,16 @@ pub struct Args {
 const DAY: Duration = Duration::from_hours(24);
 
 /// Runs the command, and returns the exit code of that command.
-pub async fn run(context: &Context, args: Args) -> Ending {
-    exec(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
+pub async fn run(invocation: &Invocation, args: Args) -> Ending {
+    exec(invocation, &args).await.unwrap_or_else(|failures| refuse(&invocation.context, &failures))
 }
 
-async fn exec(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::IfThere).await?;
+async fn exec(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(&invocation.context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     let mut ended = None;
     for prepared in pass.prepare(environments, Resolve::Connection).await {
-        match within(context, &pass, &prepared, args).await {
+        match within(invocation, &pass, &prepared, args).await {
             Ok(code) => ended = Some(hand_over::ending(code)),
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
@@ -48,11 +48,12 @@ async fn exec(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     Ok(ended.unwrap_or(failed))
 }
 
-async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
+async fn within(invocation: &Invocation, pass: &Pass, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
+    let context = &invocation.context;
     let Some(application) = &prepared.environment.application else {
         return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
     };
-    let terminal = render::at_terminal() && !context.json;
+    let terminal = render::at_terminal() && !invocation.json;
     let words: Vec<String> = std::iter::once(&args.service).chain(&args.command).map(|word| quote(word)).collect();
     let tty = if terminal { "" } else { " -T" };
     let script = format!(
@@ -63,7 +64,7 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
     let host = hand_over::reach(context, pass, prepared).await?;
     // A sudo that asks for a password can be answered only by a person, or over deployer's own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
-    let code = if context.json {
+    let code = if invocation.json {
         let mut line = |line: &Line| {
             if line.left_out > 0 {
                 // The output of a command is data: a part of a line is useless.
@@ -75,9 +76,9 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
         };
         host.follow(&format!("{{ {script}; }} 2>&1 </dev/null\n"), DAY, &mut line).await
     } else if asks {
-        hand_over::pour(context, prepared, &host, &format!("{{ {script}; }} </dev/null\n")).await
+        hand_over::pour(invocation, prepared, &host, &format!("{{ {script}; }} </dev/null\n")).await
     } else {
-        hand_over::run(context, prepared, &host, Some(&host.as_root(&script))).await
+        hand_over::run(invocation, prepared, &host, Some(&host.as_root(&script))).await
     };
     host.close().await;
     code

@@ -1,10 +1,11 @@
 //! `deployer graph`: prints the plan as a graph of the order of its steps. Contacts no host.
 
-use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, look};
+use super::{Context, Ending};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::render::graph;
 
 /// The form of the graph.

@@ -1,12 +1,13 @@
 //! The shared parts of `exec` and `ssh`: a connection with the usual checks, the routing of its output, and the exit
 //! code of the remote command. The host's key is always checked.
 
-use super::{Context, Ending, pass};
+use super::{Context, Ending, Invocation};
 use crate::io::process;
 use crate::io::ssh::Host;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
 use crate::reconcile::connect;
+use crate::reconcile::pass;
 use crate::reconcile::prepare::Prepared;
 use crate::render;
 use std::time::Duration;
@@ -32,27 +33,32 @@ pub fn ending(code: i32) -> Ending {
 
 /// Runs a command or a shell as the SSH user on the host. At a terminal, the command gets the terminal. Elsewhere its
 /// standard output is passed on unchanged as data, and its standard error is printed as text.
-pub async fn run(context: &Context, prepared: &Prepared, host: &Host, command: Option<&str>) -> Result<i32, Failure> {
+pub async fn run(
+    invocation: &Invocation,
+    prepared: &Prepared,
+    host: &Host,
+    command: Option<&str>,
+) -> Result<i32, Failure> {
     if render::at_terminal() {
         return host.shell(true, command).await;
     }
-    let mut line = |line: &[u8]| complain(context, prepared, &String::from_utf8_lossy(line));
+    let mut line = |line: &[u8]| complain(&invocation.context, prepared, &String::from_utf8_lossy(line));
     if !render::is_log() {
         return host.shell_apart(command, None, &mut line).await;
     }
-    let mut data = Uncommanded::begin(context);
+    let mut data = Uncommanded::begin(invocation);
     let code = host.shell_apart(command, Some(&mut |bytes| data.write(bytes)), &mut line).await;
-    data.end(context).await;
+    data.end(invocation).await;
     code
 }
 
 /// Runs a script as root over deployer's own session, and passes on its output in the same way.
-pub async fn pour(context: &Context, prepared: &Prepared, host: &Host, script: &str) -> Result<i32, Failure> {
-    let mut data = Uncommanded::begin(context);
+pub async fn pour(invocation: &Invocation, prepared: &Prepared, host: &Host, script: &str) -> Result<i32, Failure> {
+    let mut data = Uncommanded::begin(invocation);
     let ended = host.pour(script, &mut |bytes| data.write(bytes)).await;
-    data.end(context).await;
+    data.end(invocation).await;
     let (code, stderr) = ended?;
-    stderr.lines().for_each(|line| complain(context, prepared, line));
+    stderr.lines().for_each(|line| complain(&invocation.context, prepared, line));
     Ok(code)
 }
 
@@ -69,9 +75,9 @@ struct Uncommanded {
 }
 
 impl Uncommanded {
-    fn begin(context: &Context) -> Self {
+    fn begin(invocation: &Invocation) -> Self {
         // The token goes to standard error: the data must arrive unchanged, and the runner reads both streams.
-        let token = if render::is_log() { context.render.stop_commands() } else { None };
+        let token = if render::is_log() { invocation.render.stop_commands() } else { None };
         Self { token, within: false }
     }
 
@@ -80,17 +86,17 @@ impl Uncommanded {
         render::data(bytes)
     }
 
-    async fn end(self, context: &Context) {
+    async fn end(self, invocation: &Invocation) {
         let Some(token) = self.token else { return };
         if self.within {
             // The next output of this step would continue the line, which may be a command.
             let message = "The output of the command ends within a line, so no command of this workflow counts for the \
                            rest of its step";
-            return context.say(Event::Warning { environment: None, message: message.to_owned() });
+            return invocation.context.say(Event::Warning { environment: None, message: message.to_owned() });
         }
         // The runner reads the two streams independently.
         process::drained(render::output(), READ).await;
         tokio::time::sleep(TAKEN).await;
-        context.render.resume_commands(&token);
+        invocation.render.resume_commands(&token);
     }
 }

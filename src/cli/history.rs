@@ -1,12 +1,12 @@
 //! `deployer history`: prints who ran what and when, from the store, and the releases on a host. Changes nothing.
 
-use super::look;
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::io::store::Past;
 use crate::model::event::{Event, FailedStep, Outcome, ReleaseView, RunView};
 use crate::model::failure::Failure;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use std::collections::BTreeSet;
 

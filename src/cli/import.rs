@@ -2,13 +2,13 @@
 //! the host, and writes no secret.
 
 use super::new_host::Edited;
-use super::pass::refuse;
 use super::{Context, Ending};
 use crate::manifest::edit::{Entry, Place};
 use crate::manifest::environment::Name;
 use crate::manifest::torrust::{self, Wish};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::pass::refuse;
 use camino::Utf8PathBuf;
 
 /// Write an environment of torrust-tracker-deployer into the manifest; no contact yet

@@ -1,12 +1,12 @@
 //! `deployer inventory`: prints the hosts as an Ansible inventory. Prints no secret, and contacts no host.
 
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::manifest::environment::{Environment, Identity};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Limits for commands that only look at a repository. Its authors are not trusted: these commands run in CI next to
 //! tokens, on whatever a fork proposes. Commands that work on hosts have no such limits.
 
-use super::{Command, Context, Ending, check, history, plan, render, status};
+use super::{Command, Ending, Invocation, check, history, plan, render, status};
 use crate::io::process;
 use crate::model::failure::{Failure, Reason};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -32,16 +32,16 @@ impl Command {
 
 /// Runs a command, within the limits if it only looks.
 pub fn run(
-    context: &Context,
+    invocation: &Invocation,
     command: Command,
-    dispatch: fn(&Context, Command) -> Result<Ending, Failure>,
+    dispatch: fn(&Invocation, Command) -> Result<Ending, Failure>,
 ) -> Result<Ending, Failure> {
-    if !context.only_looks {
-        return dispatch(context, command);
+    if !invocation.context.only_looks {
+        return dispatch(invocation, command);
     }
     process::limit_memory(MEMORY);
-    let own = context.clone();
-    within(TIME, context.command, move || dispatch(&own, command))
+    let own = invocation.clone();
+    within(TIME, invocation.context.command, move || dispatch(&own, command))
 }
 
 /// Runs work in a thread. A thread that does not end in time is left behind: the process ends soon after.

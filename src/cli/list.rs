@@ -1,7 +1,8 @@
 //! `deployer list`: prints one line per environment, from the records. Contacts no host.
 
-use super::pass::refuse;
-use super::{Context, Ending, look};
+use super::{Context, Ending};
+use crate::reconcile::look;
+use crate::reconcile::pass::refuse;
 
 /// List the environments, one a line
 #[derive(Debug, clap::Args)]

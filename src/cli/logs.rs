@@ -1,6 +1,5 @@
 //! `deployer logs`: prints the logs of services. Records none of them.
 
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::io::ssh::Line;
 use crate::model::bounded;
@@ -10,6 +9,7 @@ use crate::model::secret::Redactor;
 use crate::model::shell::quote;
 use crate::reconcile::connect;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use std::time::Duration;
 

@@ -1,15 +1,11 @@
 //! The command line: one file per command, whose doc comment is its help. The commands call the reconcile engine and do
 //! none of its work.
 
-mod against;
 mod apply;
 mod backup;
 mod check;
 mod completions;
 mod configure;
-mod consent;
-mod context;
-mod converge;
 mod create;
 mod destroy;
 mod exec;
@@ -20,13 +16,12 @@ mod history;
 mod import;
 mod init;
 mod inventory;
+mod invocation;
 mod limits;
 mod list;
 mod logs;
-mod look;
 mod man;
 mod new_host;
-mod pass;
 mod plan;
 mod probe;
 mod provision;
@@ -38,30 +33,28 @@ mod restore;
 mod resume;
 mod rollback;
 mod run;
-mod saved;
 mod schema;
 mod show;
-mod signals;
 mod ssh;
 mod state;
 mod status;
-mod stores;
 mod suspend;
 mod test;
 mod unlock;
 mod usage;
 mod watch;
 
-use crate::model::ending::Ending;
-pub use context::Context;
 pub use help::command;
 
 use crate::io::scratch;
+use crate::model::ending::Ending;
 use crate::model::event::{Event, ResultView};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::context::Context;
 use crate::render::Format;
 use camino::Utf8PathBuf;
 use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
+use invocation::Invocation;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -165,19 +158,19 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::end(&error, &arguments),
     };
     let command = &cli.command;
-    let context = match Context::new(&cli.global, command.name(), command.format(), command.only_looks()) {
-        Ok(context) => context,
+    let name = command.name();
+    let invocation = match Invocation::new(&cli.global, name, command.format(), command.only_looks()) {
+        Ok(invocation) => invocation,
         Err((render, failure)) => {
             render.event(&Event::Failure(failure.clone()));
-            return end(render.as_ref(), cli.command.name(), Ending::of(&[failure], false));
+            return end(render.as_ref(), name, Ending::of(&[failure], false));
         }
     };
-    let name = context.command;
-    let ending = limits::run(&context, cli.command, dispatch).unwrap_or_else(|failure| {
-        context.render.event(&Event::Failure(failure.clone()));
+    let ending = limits::run(&invocation, cli.command, dispatch).unwrap_or_else(|failure| {
+        invocation.render.event(&Event::Failure(failure.clone()));
         Ending::of(&[failure], false)
     });
-    end(context.render.as_ref(), name, ending)
+    end(invocation.render.as_ref(), name, ending)
 }
 
 /// Reports the result. A result that could not be written is a failure.
@@ -186,7 +179,8 @@ fn end(render: &dyn crate::render::Render, command: &'static str, ending: Ending
     if ending.exit_code == 0 && render.lost() { ExitCode::FAILURE } else { ExitCode::from(ending.exit_code) }
 }
 
-fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
+fn dispatch(invocation: &Invocation, command: Command) -> Result<Ending, Failure> {
+    let context = &invocation.context;
     match command {
         Command::Init(args) => init::run(context, &args),
         Command::Schema(args) => Ok(schema::run(context, &args)),
@@ -203,9 +197,9 @@ fn dispatch(context: &Context, command: Command) -> Result<Ending, Failure> {
         Command::Graph(args) => block_on(context, graph::run(context, args)),
         Command::Logs(args) => block_on(context, logs::run(context, args)),
         Command::History(args) => block_on(context, history::run(context, args)),
-        Command::Exec(args) => block_on(context, exec::run(context, args)),
+        Command::Exec(args) => block_on(context, exec::run(invocation, args)),
         Command::Restart(args) => block_on(context, restart::run(context, args)),
-        Command::Ssh(args) => block_on(context, ssh::run(context, args)),
+        Command::Ssh(args) => block_on(context, ssh::run(invocation, args)),
         Command::Inventory(args) => block_on(context, inventory::run(context, args)),
         Command::Render(args) => block_on(context, render::run(context, args)),
         Command::Resume(args) => block_on(context, resume::run(context, args)),

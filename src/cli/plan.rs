@@ -1,12 +1,16 @@
 //! `deployer plan`: the dry run. Changes nothing on a host.
 
-use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, against, consent, look, saved};
+use super::{Context, Ending};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
+use crate::reconcile::compare::against;
+use crate::reconcile::consent;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::propose::{self, Outside, Request};
+use crate::reconcile::saved;
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// The form of the plan.

@@ -1,10 +1,10 @@
 //! `deployer probe`: prints the script that observes a host, for benchmarks and curious users. Does not run the script.
 
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::resource;
 

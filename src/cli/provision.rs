@@ -1,7 +1,8 @@
 //! `deployer provision`: applies up to the stage `provisioned`. Destroys nothing.
 
-use super::{Context, Ending, apply, converge};
+use super::{Context, Ending, apply};
 use crate::model::state::Stage;
+use crate::reconcile::converge;
 
 /// Make machines, and connect to them
 ///

@@ -1,9 +1,7 @@
 //! `deployer register`: contacts a host, writes its entry with the key that the host showed, then marks the host as
 //! deployer's. The key is always checked, and nothing is written if the contact fails.
 
-use super::converge::{self, Asked};
 use super::new_host::{self, Edited, NewHost};
-use super::pass::{Keep, Pass, refuse, vouch};
 use super::{Context, Ending};
 use crate::manifest::edit::{self, Place};
 use crate::manifest::environment::Environment;
@@ -11,6 +9,8 @@ use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
 use crate::reconcile::connect;
+use crate::reconcile::converge::{self, Asked};
+use crate::reconcile::pass::{Keep, Pass, refuse, vouch};
 use crate::reconcile::prepare::{self, Resolve};
 use crate::reconcile::propose::Goal;
 
@@ -82,7 +82,7 @@ async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
 async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared = match prepare::prepare(bare, Resolve::Connection, &|name, known| context.render.hide(name, known))
+    let prepared = match prepare::prepare(bare, Resolve::Connection, &|name, known| context.front.hide(name, known))
         .await
     {
         Ok(prepared) => prepared,

@@ -1,7 +1,8 @@
 //! `deployer release`: applies up to the stage `released`. Destroys nothing.
 
-use super::{Context, Ending, apply, converge};
+use super::{Context, Ending, apply};
 use crate::model::state::Stage;
+use crate::reconcile::converge;
 
 /// Bring an application's files and images to its hosts
 ///

@@ -1,11 +1,11 @@
 //! `deployer render`: writes the files of a release on the runner. Contacts no host.
 
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::io::below::{self, Draft};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::release::sent::{Content, File};
 use camino::Utf8Path;

@@ -1,7 +1,5 @@
 //! `deployer restart`: restarts the services, and waits until they are healthy. Changes neither files nor images.
 
-use super::look;
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::io::store::Run;
 use crate::manifest;
@@ -10,6 +8,8 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Kind;
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;

@@ -2,8 +2,6 @@
 //! and the environment's name is given, and keeps the previous data until the services are healthy.
 
 use super::backup::{ready, say};
-use super::look;
-use super::pass::{Keep, Pass, refuse};
 use super::restart::{begin, record, say as step, well};
 use super::{Context, Ending};
 use crate::model::checked::ArchiveName;
@@ -12,6 +10,8 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::state::Kind;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::release::digest_of;

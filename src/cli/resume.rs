@@ -1,10 +1,10 @@
 //! `deployer resume`: ends a suspension. Applies nothing.
 
-use super::look;
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;

@@ -2,8 +2,8 @@
 //! other data.
 
 use super::apply::Trusted;
-use super::converge::{self, Asked};
 use super::{Context, Ending};
+use crate::reconcile::converge::{self, Asked};
 use crate::reconcile::propose::Goal;
 
 /// Go back to an earlier release, its files and images together

@@ -1,7 +1,8 @@
 //! `deployer run`: applies up to the stage `running`. Destroys nothing.
 
-use super::{Context, Ending, apply, converge};
+use super::{Context, Ending, apply};
 use crate::model::state::Stage;
+use crate::reconcile::converge;
 
 /// Start an application and wait until it is healthy
 ///

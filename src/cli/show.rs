@@ -1,12 +1,13 @@
 //! `deployer show`: prints one environment with its defaults, or a saved plan. Shows no secret.
 
-use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, saved};
+use super::{Context, Ending};
 use crate::manifest;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::plan::saved::SavedPlan;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
+use crate::reconcile::saved;
 
 /// Print an environment of the manifest, merged with the defaults; or a saved plan
 #[derive(Debug, clap::Args)]

@@ -1,11 +1,11 @@
 //! `deployer ssh`: opens a shell on the host with the manifest's connection settings. Does not become root.
 
-use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, hand_over};
+use super::{Ending, Invocation, hand_over};
 use crate::model::event::Outcome;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 
 /// Open a shell on an environment's host, or run a command there
@@ -20,12 +20,14 @@ pub struct Args {
 }
 
 /// Runs the command, and returns the exit code of ssh.
-pub async fn run(context: &Context, args: Args) -> Ending {
-    Box::pin(ssh(context, &args)).await.unwrap_or_else(|failures| refuse(context, &failures))
+pub async fn run(invocation: &Invocation, args: Args) -> Ending {
+    let ended = Box::pin(ssh(invocation, &args)).await;
+    ended.unwrap_or_else(|failures| refuse(&invocation.context, &failures))
 }
 
-async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    if context.json {
+async fn ssh(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failure>> {
+    let context = &invocation.context;
+    if invocation.json {
         let failure = Failure::new(Reason::Usage, "deployer ssh hands over to ssh, which prints no JSON");
         return Err(vec![failure.hint("Leave out --json, or use deployer exec")]);
     }
@@ -37,7 +39,7 @@ async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     for prepared in pass.prepare(environments, Resolve::Connection).await {
         let code = match hand_over::reach(context, &pass, &prepared).await {
             Ok(host) => {
-                let code = hand_over::run(context, &prepared, &host, command.as_deref()).await;
+                let code = hand_over::run(invocation, &prepared, &host, command.as_deref()).await;
                 host.close().await;
                 code
             }

@@ -1,11 +1,12 @@
 //! `deployer state`: changes the records of environments by hand. Contacts no host.
 
-use super::pass::{Keep, Pass, refuse};
-use super::{Context, Ending, consent};
+use super::{Context, Ending};
 use crate::manifest::environment::Environment;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::consent;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 
 /// Look after what is recorded here
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,8 @@
 //! `deployer status`: prints the status of environments. Changes nothing.
 
-use super::pass::refuse;
-use super::{Context, Ending, look};
+use super::{Context, Ending};
+use crate::reconcile::look;
+use crate::reconcile::pass::refuse;
 
 /// Show stage, health, drift and endpoints
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,7 @@
 //! `deployer suspend`: leaves an environment alone until it is resumed. Stops nothing on the host.
 
-use super::pass::refuse;
 use super::{Context, Ending, resume};
+use crate::reconcile::pass::refuse;
 
 /// Leave environments alone: apply and watch pass over them until they are resumed
 ///

@@ -1,7 +1,8 @@
 //! `deployer test`: runs the declared checks now. Changes nothing.
 
-use super::pass::refuse;
-use super::{Context, Ending, look};
+use super::{Context, Ending};
+use crate::reconcile::look;
+use crate::reconcile::pass::refuse;
 
 /// The form of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

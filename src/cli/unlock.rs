@@ -1,12 +1,12 @@
 //! `deployer unlock`: takes the lease, or the lock on the infrastructure's state, away from a run that cannot be waited
 //! for. Not needed if that run died on this machine: a new run takes over both by itself.
 
-use super::look;
-use super::pass::{Keep, Pass, refuse};
 use super::{Context, Ending};
 use crate::io::opentofu::Lock;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::look;
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use std::time::Duration;

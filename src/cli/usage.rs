@@ -21,7 +21,7 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         _ => ColorChoice::Auto,
     };
     let format = if flags().any(|flag| flag == "--json") { Format::Json } else { Format::Terminal };
-    let (now, ci) = (super::context::now(), super::context::in_ci());
+    let (now, ci) = (super::invocation::now(), super::invocation::in_ci());
     let render = render::open(render::Options {
         format,
         file: String::new(),

@@ -10,6 +10,7 @@
 //! the manifest itself are resolved. No program that the manifest or an attribute of Git names is run, and links are
 //! compared as links. Tested by `tests/attacks/review.rs` and `tests/attacks/review_attributes.rs`.
 
+pub mod against;
 mod git;
 mod present;
 mod side;

@@ -1,19 +1,17 @@
-//! The context of every command: output, files, clock. Built once; no other part of the commands reads the environment
-//! of the process.
+//! The context of a run: front, files, clock. Any front builds one, once a run; the engine reads nothing of the process's
+//! environment.
 
-use super::Global;
-use super::stores::Stores;
 use crate::io::store::Store;
 use crate::manifest::environment::Name;
 use crate::manifest::scope::{Extent, Scope};
 use crate::manifest::{self, Manifest};
 use crate::model::event::{Event, Sink};
 use crate::model::failure::{Failure, Reason};
-use crate::model::front;
+use crate::model::front::Front;
 use crate::model::holder::Holder;
 use crate::reconcile::machine::{Tools, Workshop};
 use crate::reconcile::session::Claim;
-use crate::render::{self, Format, Render};
+use crate::reconcile::stores::Stores;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -23,15 +21,15 @@ use tokio::sync::OnceCell;
 /// The state store if neither the command line nor the manifest names one.
 const DEFAULT_STATE: &str = "sqlite:.deployer/state.db";
 
-/// The context of a command.
+/// The context of a run.
 #[derive(Clone)]
 pub struct Context {
     /// The command's name.
     pub command: &'static str,
     /// The receiver of events.
     pub sink: Sink,
-    /// The renderer behind the sink, which also asks questions.
-    pub render: Arc<dyn Render>,
+    /// The front behind the sink, which also answers questions.
+    pub front: Arc<dyn Front>,
     /// The manifest as the user named it; `-` is standard input.
     pub file: Utf8PathBuf,
     /// The value of `--state` or `DEPLOYER_STATE`.
@@ -42,8 +40,6 @@ pub struct Context {
     pub directory: Utf8PathBuf,
     /// The user's home directory, for `~`.
     pub home: Option<Utf8PathBuf>,
-    /// True if the output is JSON lines, which also disables prompts.
-    pub json: bool,
     /// True if the output is verbose.
     pub verbose: bool,
     /// True if the command only looks at the repository. It then reads the state store and does not write to it.
@@ -61,58 +57,6 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads the process's environment. The error includes a renderer that can print it.
-    pub(super) fn new(
-        global: &Global,
-        command: &'static str,
-        format: Format,
-        only_looks: bool,
-    ) -> Result<Self, (Arc<dyn Render>, Failure)> {
-        let format = if global.json { Format::Json } else { format };
-        let render = render::open(render::Options {
-            format,
-            file: global.file.to_string(),
-            now: now(),
-            color: global.color,
-            verbose: global.verbose,
-            dumb: variable("TERM").is_some_and(|terminal| terminal == "dumb"),
-            ci: in_ci(),
-            workflow: workflow(),
-        });
-        let directory = match std::env::current_dir().map(Utf8PathBuf::from_path_buf) {
-            Ok(Ok(directory)) => directory,
-            Ok(Err(_)) => {
-                return Err((render, Failure::new(Reason::Usage, "The working directory's path is not UTF-8")));
-            }
-            Err(error) => {
-                let message = format!("The working directory cannot be read: {error}");
-                return Err((render, Failure::new(Reason::Usage, message).hint("Change to a directory that exists")));
-            }
-        };
-        let extent = match extent(global, only_looks) {
-            Ok(extent) => extent,
-            Err(failure) => return Err((render, failure)),
-        };
-        Ok(Self {
-            command,
-            extent,
-            sink: front::sink(&(Arc::clone(&render) as _)),
-            render,
-            file: global.file.clone(),
-            state: global.state.clone(),
-            directory,
-            home: home(),
-            json: format == Format::Json,
-            verbose: global.verbose,
-            only_looks,
-            by: by(),
-            ci: ci(),
-            tools: tools(global),
-            stores: Stores::default(),
-            now: now(),
-        })
-    }
-
     /// Returns the claim with which this command takes leases.
     #[must_use]
     pub fn claim(&self, wait: Duration) -> Claim {
@@ -152,14 +96,14 @@ impl Context {
     /// Asks a yes/no question. Returns false without a terminal.
     #[must_use]
     pub fn confirm(&self, question: &str) -> bool {
-        let answer = self.render.ask(&format!("{question} [y/N]"));
+        let answer = self.front.ask(&format!("{question} [y/N]"));
         answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// Asks a question while other tasks go on. Returns `None` without a terminal or an answer.
     pub async fn ask(&self, question: String) -> Option<String> {
-        let render = Arc::clone(&self.render);
-        tokio::task::spawn_blocking(move || render.ask(&question)).await.ok().flatten()
+        let front = Arc::clone(&self.front);
+        tokio::task::spawn_blocking(move || front.ask(&question)).await.ok().flatten()
     }
 
     /// Returns the base directory of relative paths in the manifest.
@@ -220,93 +164,17 @@ impl Context {
     }
 }
 
-/// Returns the extent of the manifest's files for this command.
-fn extent(global: &Global, only_looks: bool) -> Result<Extent, Failure> {
-    match &global.within {
-        None if only_looks => Ok(Extent::Repository),
-        None => Ok(Extent::Anywhere),
-        Some(directory) => {
-            let cannot = |error| Failure::new(Reason::Usage, format!("Cannot read files inside {directory}: {error}"));
-            let real = directory.canonicalize_utf8().map_err(cannot)?;
-            real.read_dir().map_err(cannot)?;
-            Ok(Extent::Directory(real))
-        }
-    }
-}
-
-/// Returns the settings for finding and running OpenTofu. Local files of a CI runner do not last.
-fn tools(global: &Global) -> Tools {
-    let set = |name| variable(name).filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    Tools {
-        program: global.tofu.as_ref().map(ToString::to_string),
-        plugins: cache.unwrap_or_else(|| "/var/cache".into()).join("deployer/plugins"),
-        settings: variable("TF_CLI_CONFIG_FILE").filter(|path| !path.is_empty()).map(Utf8PathBuf::from),
-        fleeting: is_set("CI") && !global.allow_local_state,
-    }
-}
-
 /// Expands `sqlite:~/PATH` with the home directory.
 fn expand(url: &str, home: Option<&Utf8Path>) -> String {
     url.strip_prefix("sqlite:").map_or_else(|| url.to_owned(), |path| format!("sqlite:{}", at_home(path, home)))
 }
 
 /// Expands `~/PATH` with the home directory.
-pub(super) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
+pub(crate) fn at_home(path: &str, home: Option<&Utf8Path>) -> Utf8PathBuf {
     match (path.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => path.into(),
     }
-}
-
-/// Returns true if a variable is set to a value that means yes.
-fn is_set(name: &str) -> bool {
-    variable(name).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"))
-}
-
-/// Returns true if a CI service keeps the output.
-pub(super) fn in_ci() -> bool {
-    ["CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "TEAMCITY_VERSION"].into_iter().any(is_set)
-}
-
-/// Returns the files of a GitHub workflow's step, if this is one.
-fn workflow() -> Option<render::Files> {
-    let path = |name| variable(name).filter(|path| !path.is_empty()).map(Utf8PathBuf::from);
-    let files = || render::Files { summary: path("GITHUB_STEP_SUMMARY"), output: path("GITHUB_OUTPUT") };
-    variable("GITHUB_ACTIONS").is_some_and(|value| value == "true").then(files)
-}
-
-/// Returns the address of the CI run, from the variables of GitHub, GitLab or Jenkins.
-fn ci() -> Option<String> {
-    let github = || {
-        let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
-        Some(format!("{server}/{repository}/actions/runs/{}", variable("GITHUB_RUN_ID")?))
-    };
-    github().or_else(|| variable("CI_JOB_URL")).or_else(|| variable("BUILD_URL"))
-}
-
-fn by() -> String {
-    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
-    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match machine.trim() {
-        "" => user,
-        machine => format!("{user}@{machine}"),
-    }
-}
-
-/// Returns the user's home directory.
-pub(super) fn home() -> Option<Utf8PathBuf> {
-    variable("HOME").filter(|home| !home.is_empty()).map(Utf8PathBuf::from)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place of the commands that reads the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place where the clock is taken")]
-pub(super) const fn now() -> fn() -> Timestamp {
-    Timestamp::now
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The steps before a change: warns of what is left alone, shows the plan, asks for consent. The absence of a terminal
 //! is not consent to destroying.
 
-use super::Context;
-use super::pass::Pass;
 use crate::model::event::{Event, PlanView, Why};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
 use crate::reconcile::annotate;
+use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::Pass;
 use crate::reconcile::propose::{self, Proposal};
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ pub async fn agree(
         return Ok(false);
     }
     consent(context, sessions, doomed, allowed).await?;
-    let ask = doomed.is_empty() && !yes && context.render.can_ask();
+    let ask = doomed.is_empty() && !yes && context.front.can_ask();
     if ask && !context.confirm("Apply this plan?") {
         return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
     }
@@ -85,7 +85,7 @@ pub async fn agree(
 
 /// Asks for an environment's name as consent. Returns true if the user types it; false without a terminal.
 pub fn typed(context: &Context, name: &str, to: &str) -> bool {
-    context.render.ask(&format!("Type {name} to {to} it:")).is_some_and(|answer| answer.trim() == name)
+    context.front.ask(&format!("Type {name} to {to} it:")).is_some_and(|answer| answer.trim() == name)
 }
 
 /// Requires consent for each environment that is destroyed: as its stage in the manifest, as an option, or typed.

@@ -2,15 +2,15 @@
 //! and starts no pass.
 
 use super::{Good, LOOK, LOOK_OFTEN, Watching};
-use crate::cli::Context;
-use crate::cli::pass::Pass;
-use crate::cli::watch::{Args, say};
 use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
 use crate::model::event::{Event, Happening};
 use crate::model::failure::Failure;
+use crate::reconcile::context::Context;
+use crate::reconcile::pass::Pass;
 use crate::reconcile::watch::sources::{self, Sources};
+use crate::reconcile::watch::{Settings, say};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,10 +19,10 @@ impl Watching<'_> {
     pub(super) async fn refresh(&mut self) {
         self.arm();
         let now = Instant::now();
-        self.look = now + if self.armed { LOOK.min(self.args.interval) } else { LOOK_OFTEN };
+        self.look = now + if self.armed { LOOK.min(self.settings.interval) } else { LOOK_OFTEN };
         let same = std::fs::read(&self.context.file).is_ok_and(|text| text == self.manifest.text.as_bytes());
         if !same {
-            match read(self.context, self.args, Some((&self.manifest, &self.store))).await {
+            match read(self.context, self.settings, Some((&self.manifest, &self.store))).await {
                 Ok(good) => {
                     let message = format!("the manifest changed: {} to look at", count(good.environments.len()));
                     self.mended();
@@ -107,7 +107,7 @@ impl Watching<'_> {
 /// Reads the current manifest. `before` is the followed one; its store is kept if it is still the same.
 pub(super) async fn read(
     context: &Context,
-    args: &Args,
+    settings: &Settings,
     before: Option<(&Arc<Manifest>, &Arc<Store>)>,
 ) -> Result<Good, Vec<Failure>> {
     let manifest = tokio::task::block_in_place(|| context.manifest())?;
@@ -121,7 +121,7 @@ pub(super) async fn read(
     };
     let pass = Pass::over(context, Arc::clone(&manifest), Arc::clone(&store)).await.map_err(|failure| vec![failure])?;
     pass.orphans().await.map_err(|failure| vec![failure])?;
-    let selected = pass.select(&args.environments, true)?;
+    let selected = pass.select(&settings.environments, true)?;
     pass.say_warnings(context);
     let environments = selected.into_iter().map(|environment| (environment.name.to_string(), environment)).collect();
     Ok(Good { manifest, environments, store })

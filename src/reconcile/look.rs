@@ -1,14 +1,16 @@
 //! The shared parts of commands that only look, and `status`, `list` and `test`. Changes no host.
 
-use super::pass::{Keep, Pass};
-use super::{Context, Ending, consent};
 use crate::manifest::environment::{Environment, Name};
+use crate::model::ending::Ending;
 use crate::model::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
 use crate::model::verdict::Judgement;
 use crate::plan::Plan;
+use crate::reconcile::consent;
+use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::propose::{Goal, Outside, Request, Trust};
 use crate::reconcile::stack;

@@ -1,10 +1,6 @@
 //! One pass of `watch` over one environment: the pass of `apply` with less output. Does not wait for a host, and does
 //! not print unchanged results again.
 
-use crate::cli::converge::{self, Asked};
-use crate::cli::pass::Pass;
-use crate::cli::signals::Stop;
-use crate::cli::{Context, consent};
 use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
@@ -12,8 +8,13 @@ use crate::model::diff;
 use crate::model::event::{self, EnvironmentView, Event, Outcome, Sink, StepState};
 use crate::model::state::{Kind, Stage};
 use crate::reconcile::connect::Kept;
+use crate::reconcile::consent;
+use crate::reconcile::context::Context;
+use crate::reconcile::converge::{self, Asked};
+use crate::reconcile::pass::Pass;
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::propose::{Goal, Outside, Request, Trust};
+use crate::reconcile::signals::Stop;
 use crate::reconcile::status;
 use crate::reconcile::watch::schedule::End;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,10 +121,10 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
 
 /// Returns a sink that collects all events and forwards the new ones.
 fn listener(heard: &Arc<Mutex<Heard>>, context: &Context) -> Sink {
-    let (heard, told, render) = (Arc::clone(heard), Arc::clone(&context.sink), Arc::clone(&context.render));
+    let (heard, told, front) = (Arc::clone(heard), Arc::clone(&context.sink), Arc::clone(&context.front));
     Arc::new(move |event| {
         // Collected events are also served over HTTP.
-        let event = render.without_secrets(event);
+        let event = front.without_secrets(event);
         if lock(&heard).hear(&event) {
             told(event);
         }

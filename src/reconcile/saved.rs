@@ -1,12 +1,13 @@
 //! Saved plans on the runner: written by `plan --out`, read by `apply FILE` and `show FILE`. Contacts no host.
 
-use super::pass::Pass;
-use super::{Context, consent};
 use crate::model::bounded;
 use crate::model::event::{Event, PlanView};
 use crate::model::failure::{Failure, Reason};
 use crate::plan::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
+use crate::reconcile::consent;
+use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::pass::Pass;
 use crate::reconcile::propose::Proposal;
 use crate::resource::files;
 use camino::Utf8Path;

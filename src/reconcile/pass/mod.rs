@@ -3,13 +3,15 @@
 
 mod left;
 
-use super::{Context, Ending};
 use crate::io::store::{Record, Store};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
+use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome, PlanView, Sink};
 use crate::model::failure::{Failure, Reason};
+use crate::model::front::Front;
 use crate::reconcile::connect::Kept;
+use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::machine::{self, Workshop};
 use crate::reconcile::observe::{self, Survey};
@@ -17,7 +19,6 @@ use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::propose::Request;
 use crate::reconcile::session::Claim;
 use crate::reconcile::status;
-use crate::render::Render;
 use crate::resource::access;
 use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 /// The manifest, the store and the records of a command.
 pub struct Pass {
+    /// The manifest.
     pub manifest: Arc<Manifest>,
     /// The store; `None` if a command that only looks found none.
     pub store: Option<Arc<Store>>,
@@ -35,7 +37,7 @@ pub struct Pass {
     /// The open connections that outlive the pass; `None` if connections end with the pass.
     pub kept: Option<Arc<Kept>>,
     sink: Sink,
-    render: Arc<dyn Render>,
+    front: Arc<dyn Front>,
     workshop: Workshop,
 }
 
@@ -76,9 +78,9 @@ impl Pass {
             None => BTreeMap::new(),
         };
         let manifest = Arc::new(manifest);
-        let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
+        let (sink, front) = (context.sink.clone(), Arc::clone(&context.front));
         let workshop = context.workshop(&manifest.state, store.as_ref());
-        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, render, workshop };
+        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, front, workshop };
         pass.say_warnings(context);
         pass.orphans().await.map_err(|failure| vec![failure])?;
         pass.left_machines().await.map_err(|failure| vec![failure])?;
@@ -97,9 +99,9 @@ impl Pass {
     /// Opens a pass with a manifest and a store that are already open.
     pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
         let records = recorded(&store, &manifest).await?;
-        let (sink, render) = (context.sink.clone(), Arc::clone(&context.render));
+        let (sink, front) = (context.sink.clone(), Arc::clone(&context.front));
         let workshop = context.workshop(&manifest.state, Some(&store));
-        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, render, workshop })
+        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, front, workshop })
     }
 
     /// Returns the named environments, or all. With `closed`, adds those that they depend on.
@@ -209,11 +211,11 @@ impl Pass {
             if let Some(record) = self.records.get(environment.name.as_str()) {
                 machine::recall(&mut environment, record);
             }
-            if self.render.masks() && resolve != Resolve::Literals {
+            if self.front.masks() && resolve != Resolve::Literals {
                 let known = Arc::new(prepare::known_of_access(&environment).await);
-                self.render.hide(environment.name.as_str(), &known);
+                self.front.hide(environment.name.as_str(), &known);
             }
-            let hide = |name: &str, known: &_| self.render.hide(name, known);
+            let hide = |name: &str, known: &_| self.front.hide(name, known);
             let resolved = Box::pin(prepare::prepare(environment, resolve, &hide)).await;
             match resolved {
                 Ok(mut one) => {

@@ -4,16 +4,15 @@
 mod followed;
 
 use super::pass::{self, Done, Job, Said};
-use super::{Args, say};
-use crate::cli::Context;
-use crate::cli::signals::Stop;
-use crate::cli::watch::watching::followed::{count, read};
+use super::{Settings, say};
 use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::{Environment, Ignore};
 use crate::model::event::{Event, Happening};
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::connect::Kept;
+use crate::reconcile::context::Context;
+use crate::reconcile::signals::Stop;
 use crate::reconcile::watch::board::Board;
 use crate::reconcile::watch::files;
 use crate::reconcile::watch::git::{self, Followed};
@@ -21,6 +20,7 @@ use crate::reconcile::watch::http::Shared;
 use crate::reconcile::watch::quarantine::Quarantine;
 use crate::reconcile::watch::schedule::{self, End, Schedule};
 use crate::reconcile::watch::sources::Prints;
+use crate::reconcile::watch::watching::followed::{count, read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ const LOOK_OFTEN: Duration = Duration::from_secs(2);
 /// The state of the loop.
 pub struct Watching<'a> {
     context: &'a Context,
-    args: &'a Args,
+    settings: &'a Settings,
     stop: &'a Arc<Stop>,
     begun: Instant,
     /// The last valid manifest, and its environments that are watched.
@@ -75,8 +75,8 @@ struct Good {
 
 impl<'a> Watching<'a> {
     /// Reads the manifest, which must be valid at the start, and opens the store.
-    pub async fn open(context: &'a Context, args: &'a Args, stop: &'a Arc<Stop>) -> Result<Self, Vec<Failure>> {
-        let good = read(context, args, None).await?;
+    pub async fn open(context: &'a Context, settings: &'a Settings, stop: &'a Arc<Stop>) -> Result<Self, Vec<Failure>> {
+        let good = read(context, settings, None).await?;
         let (url, directory) = context.store(Some(&good.manifest.state));
         let own = url.strip_prefix("sqlite:").map(|path| directory.join(path.trim_start_matches("//")));
         let changes = unbounded_channel();
@@ -88,7 +88,7 @@ impl<'a> Watching<'a> {
         let now = Instant::now();
         let mut watching = Self {
             context,
-            args,
+            settings,
             stop,
             begun: now,
             manifest: Arc::clone(&good.manifest),
@@ -101,9 +101,9 @@ impl<'a> Watching<'a> {
             prints: Prints::default(),
             digests: BTreeMap::new(),
             changes,
-            schedule: Schedule::new(args.interval, usize::from(args.parallel)),
+            schedule: Schedule::new(settings.interval, settings.parallel),
             quarantine: Quarantine::default(),
-            kept: Arc::new(Kept::new(schedule::jittered(args.interval, 1.0))),
+            kept: Arc::new(Kept::new(schedule::jittered(settings.interval, 1.0))),
             jobs: JoinSet::new(),
             names: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -121,7 +121,7 @@ impl<'a> Watching<'a> {
 
     /// Runs until a signal comes, then waits for the passes that still run.
     pub async fn run(&mut self) -> Result<(), Failure> {
-        let every = humantime::format_duration(self.args.interval);
+        let every = humantime::format_duration(self.settings.interval);
         let message = format!("watching {}: {}, every {every}", self.context.file, count(self.environments.len()));
         say(self.context, Happening::Started, None, message);
         let mut hangup = signal(SignalKind::hangup())
@@ -252,7 +252,7 @@ impl<'a> Watching<'a> {
     /// Starts to follow the Git checkout if requested. Returns the receiver of the results.
     fn pulls(&self, pulling: &Arc<AtomicBool>) -> UnboundedReceiver<Result<Followed, Failure>> {
         let (send, receive) = unbounded_channel();
-        if let Some(every) = self.args.git_pull {
+        if let Some(every) = self.settings.git_pull {
             let (directory, pulling) = (self.context.manifest_directory(), Arc::clone(pulling));
             tokio::spawn(async move {
                 loop {

@@ -1,18 +1,9 @@
 //! `deployer watch`: runs the pass of `apply` repeatedly for each environment. Destroys nothing, and does not resume
 //! suspended environments.
 
-mod pass;
-mod watching;
-
-use super::pass::refuse;
-use super::signals::{self, Stop};
 use super::{Context, Ending};
-use crate::cli::watch::watching::Watching;
-use crate::model::event::{Event, Happening, Outcome, WatchView};
-use crate::model::failure::{Failure, Reason};
-use crate::reconcile::watch::http;
+use crate::reconcile::watch::{self, Settings};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Keep the hosts as the manifest wants them, until a signal ends it
@@ -68,43 +59,10 @@ fn listen(text: &str) -> Result<Listen, String> {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    let work = async |stop: Arc<Stop>| match watch(context, &args, &stop).await {
-        Ok(()) => Ending::ok(Outcome::Ok),
-        Err(failures) => refuse(context, &failures),
-    };
-    signals::heed(context, work).await
-}
-
-async fn watch(context: &Context, args: &Args, stop: &Arc<Stop>) -> Result<(), Vec<Failure>> {
-    if context.file == "-" {
-        let failure = Failure::new(Reason::Usage, "Standard input cannot be watched").hint("Name a file with -f");
-        return Err(vec![failure]);
-    }
-    let mut watching = Watching::open(context, args, stop).await?;
-    let server = match args.listen {
+    let Args { environments, interval, git_pull, listen, parallel } = args;
+    let listen = match listen {
         Listen::Off => None,
-        Listen::At(address) => {
-            let listener = http::listen(address).await.map_err(|failure| vec![failure])?;
-            // With port 0, the system chooses the port.
-            let address = listener.local_addr().unwrap_or(address);
-            if !address.ip().is_loopback() {
-                let message = format!("{address} is open to others: they can read the state of every environment");
-                context.say(Event::Warning { environment: None, message });
-            }
-            say(context, Happening::Listening, None, format!("http://{address}/healthz, /metrics and /status answer"));
-            Some(tokio::spawn(http::serve(listener, watching.board())))
-        }
+        Listen::At(address) => Some(address),
     };
-    let watched = watching.run().await;
-    if let Some(server) = server {
-        server.abort();
-    }
-    watching::close(watching).await;
-    watched.map_err(|failure| vec![failure])
-}
-
-/// Emits an event of the watch.
-pub fn say(context: &Context, event: Happening, environment: Option<&str>, message: impl Into<String>) {
-    let environment = environment.map(str::to_owned);
-    context.say(Event::Watch(WatchView { at: (context.now)(), event, environment, message: message.into() }));
+    watch::run(context, &Settings { environments, interval, git_pull, listen, parallel: usize::from(parallel) }).await
 }

@@ -1,7 +1,8 @@
 //! The handling of signals: the first one requests a stop, the second one ends the work. Does not exit the process.
 
-use super::{Context, Ending};
+use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
+use crate::reconcile::context::Context;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tokio::signal::unix::{SignalKind, signal};

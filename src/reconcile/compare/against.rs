@@ -1,11 +1,12 @@
 //! `deployer plan --against REF`: compares two versions of the manifest and of the files that they send. Contacts no
 //! host, opens no store, reads only files that Git tracks, and resolves no value.
 
-use super::{Context, Ending};
+use super::{self as compare, Repository, Snapshot, Unread, Version};
 use crate::manifest::Manifest;
+use crate::model::ending::Ending;
 use crate::model::event::Event;
 use crate::model::failure::{Failure, Reason};
-use crate::reconcile::compare::{self, Repository, Snapshot, Unread, Version};
+use crate::reconcile::context::Context;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
@@ -138,8 +139,11 @@ async fn earlier<'a>(
 
 fn select(manifest: &Manifest, names: &[String]) -> Result<BTreeSet<String>, Vec<Failure>> {
     let all: BTreeSet<String> = manifest.environments.keys().map(ToString::to_string).collect();
-    let failures: Vec<Failure> =
-        names.iter().filter(|name| !all.contains(*name)).map(|name| super::pass::unknown(manifest, name)).collect();
+    let failures: Vec<Failure> = names
+        .iter()
+        .filter(|name| !all.contains(*name))
+        .map(|name| crate::reconcile::pass::unknown(manifest, name))
+        .collect();
     match failures.is_empty() {
         false => Err(failures),
         true if names.is_empty() => Ok(all),

@@ -1,18 +1,20 @@
 //! One reconcile pass that changes hosts: plan, consent, execution, summary. `apply`, the lifecycle commands,
 //! `register` and `destroy` differ only in their request.
 
-use super::pass::{Keep, Pass, refuse};
-use super::signals::{self, Stop};
-use super::{Context, Ending, consent, saved};
 use crate::io::store::{Record, Run, Store};
+use crate::model::ending::Ending;
 use crate::model::event::{self, Event, Outcome, Sink};
 use crate::model::failure::Failure;
 use crate::model::state::Stage;
 use crate::plan::saved::SavedFile;
+use crate::reconcile::context::Context;
 use crate::reconcile::execute::{self, Execution, Report, Sessions};
+use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::reconcile::propose::{Goal, Outside, Proposal, Request, Trust};
+use crate::reconcile::signals::{self, Stop};
 use crate::reconcile::status;
+use crate::reconcile::{consent, saved};
 use crate::resource;
 use crate::resource::contract::record::Rejection;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub struct Asked {
     pub command: &'static str,
     /// The named environments; empty means all.
     pub environments: Vec<String>,
+    /// The goal of the pass.
     pub goal: Goal,
     /// The release to go back to, if one is named.
     pub release: Option<String>,
