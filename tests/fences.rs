@@ -39,7 +39,7 @@ const FENCES: [(&str, &str); 32] = [
     // Files of this machine: those that a manifest names, that a user passes, and that a CI job wants written.
     (
         "std::fs",
-        "io/ manifest/ release/ cli/ reconcile/compare/ reconcile/saved.rs reconcile/watch/ render/actions.rs render/mod.rs model/bounded.rs model/holder.rs",
+        "io/ manifest/ release/ cli/invocation.rs reconcile/compare/ reconcile/entry/ reconcile/execute/restore.rs reconcile/saved.rs reconcile/watch/ render/actions.rs render/mod.rs model/bounded.rs model/holder.rs",
     ),
     ("tokio::fs", "io/"),
     // The time of day, randomness and the process's environment are arguments everywhere else.
@@ -65,12 +65,7 @@ const IMPORTS: [(&str, &str); 10] = [
 ];
 
 /// Existing imports against this order, with their numbers. The numbers may only decrease.
-const AGAINST: [(&str, &str, usize); 11] = [
-    ("cli", "io", 12),
-    ("cli", "manifest", 17),
-    ("cli", "plan", 1),
-    ("cli", "release", 2),
-    ("cli", "resource", 9),
+const AGAINST: [(&str, &str, usize); 6] = [
     ("manifest", "io", 2),
     ("plan", "manifest", 1),
     ("plan", "reconcile", 2),

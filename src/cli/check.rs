@@ -1,10 +1,7 @@
 //! `deployer check`: checks everything that needs no host. Contacts no host.
 
 use super::{Context, Ending};
-use crate::model::event::Event;
-use crate::model::failure::Failure;
-use crate::reconcile::pass::{Keep, Pass};
-use crate::reconcile::prepare::{self, Resolve};
+use crate::reconcile::check;
 
 /// The form of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,36 +32,5 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    let failures = match look(context, &args).await {
-        Ok(failures) | Err(failures) => failures,
-    };
-    for failure in &failures {
-        context.say(Event::Failure(failure.clone()));
-    }
-    Ending::of(&failures, false)
-}
-
-/// Returns all failures, without printing them.
-async fn look(context: &Context, args: &Args) -> Result<Vec<Failure>, Vec<Failure>> {
-    let pass = Pass::open(context, Keep::Never).await?;
-    let mut failures = Vec::new();
-    let mut well = Vec::new();
-    for environment in pass.select(&args.environments, false)? {
-        let mut own = pass.machine(&environment, args.secrets).await;
-        if args.secrets {
-            own.extend(prepare::secrets_of_access(&environment).await);
-        }
-        let name = environment.name.clone();
-        let resolve = if args.secrets { Resolve::Everything } else { Resolve::Literals };
-        let hide = |name: &str, known: &_| context.front.hide(name, known);
-        own.extend(prepare::prepare(environment, resolve, &hide).await.err().into_iter().flatten());
-        if own.is_empty() {
-            well.push(name.to_string());
-        }
-        failures.extend(own.into_iter().map(|failure| failure.on(&name)));
-    }
-    if failures.is_empty() {
-        context.say(Event::Note(format!("{} is valid: {}", context.file, well.join(", "))));
-    }
-    Ok(failures)
+    check::run(context, &args.environments, args.secrets).await
 }

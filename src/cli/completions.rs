@@ -1,10 +1,9 @@
 //! `deployer completions`: prints a shell script that asks this program for completions. Does not install the script.
 
 use super::{Context, Ending, invocation};
-use crate::manifest;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
-use crate::reconcile::context::at_home;
+use crate::reconcile::entry;
 use clap::{Arg, Command};
 use clap_complete::env::Shells;
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate, Shell};
@@ -61,11 +60,6 @@ fn environments(begun: &OsStr) -> Vec<CompletionCandidate> {
     let chosen =
         words.windows(2).rfind(|pair| matches!(pair[0].as_str(), "-f" | "--file")).map(|pair| pair[1].as_str());
     let (home, begun) = (invocation::home(), begun.to_string_lossy());
-    let file = at_home(chosen.unwrap_or("deployment.yaml"), home.as_deref());
-    let manifest = manifest::load_unsettled(file.as_str(), home.as_deref()).ok();
-    let names = manifest.into_iter().flat_map(|manifest| manifest.environments.into_keys());
-    names
-        .filter(|name| name.as_str().starts_with(&*begun))
-        .map(|name| CompletionCandidate::new(name.as_str()))
-        .collect()
+    let names = entry::names(chosen.unwrap_or("deployment.yaml"), home.as_deref()).into_iter();
+    names.filter(|name| name.starts_with(&*begun)).map(CompletionCandidate::new).collect()
 }

@@ -2,9 +2,8 @@
 
 use super::new_host::NewHost;
 use super::{Context, Ending};
-use crate::manifest::edit::Place;
-use crate::model::event::{Event, Outcome};
-use crate::model::failure::Failure;
+use crate::model::event::Outcome;
+use crate::reconcile::entry::{self, Place};
 use crate::reconcile::pass::refuse;
 use camino::Utf8PathBuf;
 use serde_json::json;
@@ -44,19 +43,12 @@ pub struct PlaceArgs {
 }
 
 /// Runs the command.
-pub fn run(context: &Context, args: &Args) -> Ending {
-    match create(context, args) {
+pub fn run(context: &Context, args: Args) -> Ending {
+    let place = place(&args);
+    match entry::create(context, &args.new.into(), place) {
         Ok(()) => Ending::ok(Outcome::Changed),
         Err(failures) => refuse(context, &failures),
     }
-}
-
-fn create(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
-    let new = &args.new;
-    new.add(context, place(args), &new.host_key)?.write(context).map_err(|failure| vec![failure])?;
-    let message = format!("{} is written into {}; deployer apply {0} makes it so", new.name, context.file);
-    context.say(Event::Note(message));
-    Ok(())
 }
 
 /// Returns the section that the arguments ask for. clap ensures that exactly one is given.

@@ -1,16 +1,13 @@
 //! `deployer exec`: runs a command in a running container of a service. Records none of its output.
 
 use super::{Ending, Invocation, hand_over};
-use crate::io::ssh::Line;
-use crate::model::bounded;
-use crate::model::event::Event;
-use crate::model::failure::{Failure, Reason};
-use crate::model::shell::quote;
+use crate::model::event::Outcome;
+use crate::model::failure::Failure;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
+use crate::reconcile::remote::{self, Remote};
 use crate::render;
-use std::time::Duration;
 
 /// Run a command in a service's container
 #[derive(Debug, clap::Args)]
@@ -25,9 +22,6 @@ pub struct Args {
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub command: Vec<String>,
 }
-
-/// The time limit of a command that runs without a terminal.
-const DAY: Duration = Duration::from_hours(24);
 
 /// Runs the command, and returns the exit code of that command.
 pub async fn run(invocation: &Invocation, args: Args) -> Ending {
@@ -44,42 +38,23 @@ async fn exec(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failur
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
     }
-    let failed = pass.close(Sessions::new(), crate::model::event::Outcome::Ok).await;
+    let failed = pass.close(Sessions::new(), Outcome::Ok).await;
     Ok(ended.unwrap_or(failed))
 }
 
 async fn within(invocation: &Invocation, pass: &Pass, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
-    let context = &invocation.context;
-    let Some(application) = &prepared.environment.application else {
-        return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
-    };
     let terminal = render::at_terminal() && !invocation.json;
-    let words: Vec<String> = std::iter::once(&args.service).chain(&args.command).map(|word| quote(word)).collect();
-    let tty = if terminal { "" } else { " -T" };
-    let script = format!(
-        "cd / && exec docker compose --env-file /dev/null -p {} exec{tty} -- {}",
-        quote(&application.project),
-        words.join(" ")
-    );
-    let host = hand_over::reach(context, pass, prepared).await?;
+    let script = remote::in_container(prepared, &args.service, &args.command, terminal)?;
+    let remote = Remote::reach(&invocation.context, pass, prepared).await?;
     // A sudo that asks for a password can be answered only by a person, or over deployer's own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
     let code = if invocation.json {
-        let mut line = |line: &Line| {
-            if line.left_out > 0 {
-                // The output of a command is data: a part of a line is useless.
-                let hint = "Run the command again without --json, with its output in a file";
-                return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
-            }
-            context.say(Event::Said { text: prepared.redactor.redact(&line.text) + "\n", error: false });
-            Ok(())
-        };
-        host.follow(&format!("{{ {script}; }} 2>&1 </dev/null\n"), DAY, &mut line).await
+        remote.lines(&format!("{{ {script}; }} 2>&1 </dev/null\n")).await
     } else if asks {
-        hand_over::pour(invocation, prepared, &host, &format!("{{ {script}; }} </dev/null\n")).await
+        hand_over::pour(invocation, &remote, &format!("{{ {script}; }} </dev/null\n")).await
     } else {
-        hand_over::run(invocation, prepared, &host, Some(&host.as_root(&script))).await
+        hand_over::run(invocation, &remote, Some(&remote.as_root(&script))).await
     };
-    host.close().await;
+    remote.close().await;
     code
 }

@@ -1,11 +1,9 @@
 //! `deployer graph`: prints the plan as a graph of the order of its steps. Contacts no host.
 
 use super::{Context, Ending};
-use crate::model::event::{Event, Outcome};
-use crate::model::failure::Failure;
-use crate::reconcile::execute::Sessions;
+use crate::model::event::Event;
 use crate::reconcile::look;
-use crate::reconcile::pass::{Keep, Pass, refuse};
+use crate::reconcile::pass::refuse;
 use crate::render::graph;
 
 /// The form of the graph.
@@ -34,17 +32,14 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    draw(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
-}
-
-async fn draw(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let view = look::recorded_view(context, &mut pass, &args.environments).await?;
-    let text = match args.format {
+    let (view, ending) = match look::recorded(context, &args.environments).await {
+        Ok(recorded) => recorded,
+        Err(failures) => return refuse(context, &failures),
+    };
+    context.say(Event::Output(match args.format {
         Format::Dot => graph::dot(&view),
         Format::Mermaid => graph::mermaid(&view),
         Format::Svg => graph::svg(&view),
-    };
-    context.say(Event::Output(text));
-    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+    }));
+    ending
 }

@@ -1,14 +1,9 @@
-//! The shared parts of `exec` and `ssh`: a connection with the usual checks, the routing of its output, and the exit
-//! code of the remote command. The host's key is always checked.
+//! The shared parts of `exec` and `ssh`: the routing of a remote command's output, and its exit code.
 
-use super::{Context, Ending, Invocation};
-use crate::io::process;
-use crate::io::ssh::Host;
+use super::{Ending, Invocation};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
-use crate::reconcile::connect;
-use crate::reconcile::pass;
-use crate::reconcile::prepare::Prepared;
+use crate::reconcile::remote::{Remote, drained};
 use crate::render;
 use std::time::Duration;
 
@@ -16,13 +11,6 @@ use std::time::Duration;
 const READ: Duration = Duration::from_secs(10);
 /// The time that the runner may take after that to act on the input.
 const TAKEN: Duration = Duration::from_millis(500);
-
-/// Connects to the host of one environment.
-pub async fn reach(context: &Context, pass: &pass::Pass, prepared: &Prepared) -> Result<Host, Failure> {
-    let known = pass.records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
-    let vouch = |failure: &Failure| pass::vouch(context, failure);
-    connect::open(prepared, &known, false, Duration::ZERO, &context.sink, &vouch).await
-}
 
 /// Returns the ending of a command that passes on a remote exit code.
 #[must_use]
@@ -33,37 +21,27 @@ pub fn ending(code: i32) -> Ending {
 
 /// Runs a command or a shell as the SSH user on the host. At a terminal, the command gets the terminal. Elsewhere its
 /// standard output is passed on unchanged as data, and its standard error is printed as text.
-pub async fn run(
-    invocation: &Invocation,
-    prepared: &Prepared,
-    host: &Host,
-    command: Option<&str>,
-) -> Result<i32, Failure> {
+pub async fn run(invocation: &Invocation, remote: &Remote<'_>, command: Option<&str>) -> Result<i32, Failure> {
     if render::at_terminal() {
-        return host.shell(true, command).await;
+        return remote.at_terminal(command).await;
     }
-    let mut line = |line: &[u8]| complain(&invocation.context, prepared, &String::from_utf8_lossy(line));
     if !render::is_log() {
-        return host.shell_apart(command, None, &mut line).await;
+        return remote.apart(command, None).await;
     }
     let mut data = Uncommanded::begin(invocation);
-    let code = host.shell_apart(command, Some(&mut |bytes| data.write(bytes)), &mut line).await;
+    let code = remote.apart(command, Some(&mut |bytes| data.write(bytes))).await;
     data.end(invocation).await;
     code
 }
 
 /// Runs a script as root over deployer's own session, and passes on its output in the same way.
-pub async fn pour(invocation: &Invocation, prepared: &Prepared, host: &Host, script: &str) -> Result<i32, Failure> {
+pub async fn pour(invocation: &Invocation, remote: &Remote<'_>, script: &str) -> Result<i32, Failure> {
     let mut data = Uncommanded::begin(invocation);
-    let ended = host.pour(script, &mut |bytes| data.write(bytes)).await;
+    let ended = remote.pour(script, &mut |bytes| data.write(bytes)).await;
     data.end(invocation).await;
     let (code, stderr) = ended?;
-    stderr.lines().for_each(|line| complain(&invocation.context, prepared, line));
+    stderr.lines().for_each(|line| remote.complain(line));
     Ok(code)
-}
-
-fn complain(context: &Context, prepared: &Prepared, line: &str) {
-    context.say(Event::Said { text: format!("{}\n", prepared.redactor.redact(line)), error: true });
 }
 
 /// Data on standard output. If standard output is the log of a workflow, its runner executes no command in the data.
@@ -95,7 +73,7 @@ impl Uncommanded {
             return invocation.context.say(Event::Warning { environment: None, message: message.to_owned() });
         }
         // The runner reads the two streams independently.
-        process::drained(render::output(), READ).await;
+        drained(render::output(), READ).await;
         tokio::time::sleep(TAKEN).await;
         invocation.render.resume_commands(&token);
     }

@@ -2,10 +2,9 @@
 //! other part of the commands reads the environment.
 
 use super::Global;
-use crate::manifest::scope::Extent;
 use crate::model::failure::{Failure, Reason};
 use crate::model::front::{self, Front};
-use crate::reconcile::context::Context;
+use crate::reconcile::context::{self, Context};
 use crate::reconcile::machine::Tools;
 use crate::reconcile::stores::Stores;
 use crate::render::{self, Format, Render};
@@ -53,7 +52,7 @@ impl Invocation {
                 return Err((render, Failure::new(Reason::Usage, message).hint("Change to a directory that exists")));
             }
         };
-        let extent = match extent(global, only_looks) {
+        let extent = match context::extent(global.within.as_deref(), only_looks) {
             Ok(extent) => extent,
             Err(failure) => return Err((render, failure)),
         };
@@ -76,20 +75,6 @@ impl Invocation {
             now: now(),
         };
         Ok(Self { context, render, json: format == Format::Json })
-    }
-}
-
-/// Returns the extent of the manifest's files for this command.
-fn extent(global: &Global, only_looks: bool) -> Result<Extent, Failure> {
-    match &global.within {
-        None if only_looks => Ok(Extent::Repository),
-        None => Ok(Extent::Anywhere),
-        Some(directory) => {
-            let cannot = |error| Failure::new(Reason::Usage, format!("Cannot read files inside {directory}: {error}"));
-            let real = directory.canonicalize_utf8().map_err(cannot)?;
-            real.read_dir().map_err(cannot)?;
-            Ok(Extent::Directory(real))
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! tokens, on whatever a fork proposes. Commands that work on hosts have no such limits.
 
 use super::{Command, Ending, Invocation, check, history, plan, render, status};
-use crate::io::process;
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::runtime::limit_memory;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub fn run(
     if !invocation.context.only_looks {
         return dispatch(invocation, command);
     }
-    process::limit_memory(MEMORY);
+    limit_memory(MEMORY);
     let own = invocation.clone();
     within(TIME, invocation.context.command, move || dispatch(&own, command))
 }

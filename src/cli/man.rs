@@ -1,10 +1,11 @@
 //! `deployer man`: makes manual pages from the help. Does not install them.
 
 use super::{Context, Ending};
-use crate::io::{below, scratch};
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
+use crate::reconcile::context::write_below;
 use camino::{Utf8Path, Utf8PathBuf};
+use clap_mangen::Man;
 use std::io;
 
 /// Print the manual page, or write all of them into a directory
@@ -25,28 +26,27 @@ pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
     match &args.output {
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(super::command()).render(&mut page).map_err(|error| failure("", error))?;
+            Man::new(super::command()).render(&mut page).map_err(|error| failure("", error))?;
             context.say(Event::Output(String::from_utf8_lossy(&page).into_owned()));
         }
         Some(directory) => {
             context.admit_output(directory)?;
-            write(directory).map_err(|error| failure(&format!(" to {directory}"), error))?;
+            let mut command = super::command().disable_help_subcommand(true);
+            command.build();
+            write(directory, &command).map_err(|error| failure(&format!(" to {directory}"), error))?;
             context.say(Event::Note(format!("Wrote the manual pages to {directory}")));
         }
     }
     Ok(Ending::ok(Outcome::Ok))
 }
 
-/// Writes the pages. A link with a page's name is replaced, not written through.
-fn write(directory: &Utf8Path) -> io::Result<()> {
-    let made = scratch::Directory::new()?;
-    let pages = made.path().join("pages");
-    std::fs::create_dir(&pages)?;
-    clap_mangen::generate_to(super::command(), &pages)?;
-    for page in pages.read_dir()? {
-        let name = Utf8PathBuf::try_from(std::path::PathBuf::from(page?.file_name())).map_err(io::Error::other)?;
-        let mut text = std::fs::File::open(pages.join(&name))?;
-        below::draft(directory, &name, 0o644, &mut text)?.keep()?;
+/// Writes the page of a command and those of its subcommands. `command` is built, so that each page has its full name.
+fn write(directory: &Utf8Path, command: &clap::Command) -> io::Result<()> {
+    for subcommand in command.get_subcommands().filter(|one| !one.is_hide_set()) {
+        write(directory, subcommand)?;
     }
-    Ok(())
+    let page = Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    write_below(directory, Utf8Path::new(&page.get_filename()), &text)
 }

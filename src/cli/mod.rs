@@ -1,5 +1,5 @@
 //! The command line: one file per command, whose doc comment is its help. The commands call the reconcile engine and do
-//! none of its work.
+//! none of its work: arguments in, exit code out.
 
 mod apply;
 mod backup;
@@ -46,11 +46,11 @@ mod watch;
 
 pub use help::command;
 
-use crate::io::scratch;
 use crate::model::ending::Ending;
 use crate::model::event::{Event, ResultView};
-use crate::model::failure::{Failure, Reason};
+use crate::model::failure::Failure;
 use crate::reconcile::context::Context;
+use crate::reconcile::runtime::block_on;
 use crate::render::Format;
 use camino::Utf8PathBuf;
 use clap::{ColorChoice, FromArgMatches, Parser, Subcommand};
@@ -210,8 +210,8 @@ fn dispatch(invocation: &Invocation, command: Command) -> Result<Ending, Failure
         Command::Rollback(args) => block_on(context, rollback::run(context, args)),
         Command::State(args) => block_on(context, state::run(context, args)),
         Command::Destroy(args) => block_on(context, destroy::run(context, args)),
-        Command::Create(args) => Ok(create::run(context, &args)),
-        Command::Import(args) => Ok(import::run(context, &args)),
+        Command::Create(args) => Ok(create::run(context, args)),
+        Command::Import(args) => Ok(import::run(context, args)),
         Command::Register(args) => block_on(context, register::run(context, args)),
         Command::Provision(args) => block_on(context, provision::run(context, args)),
         Command::Configure(args) => block_on(context, configure::run(context, args)),
@@ -219,25 +219,6 @@ fn dispatch(invocation: &Invocation, command: Command) -> Result<Ending, Failure
         Command::Run(args) => block_on(context, run::run(context, args)),
         Command::Probe(args) => block_on(context, probe::run(context, args)),
     }
-}
-
-/// Runs a command that needs IO. Other commands start no threads.
-fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<Ending, Failure> {
-    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
-    let ending = runtime.block_on(async {
-        scratch::sweep();
-        let ending = run.await;
-        context.stores.close().await;
-        ending
-    });
-    // An unanswered question must not keep the process alive.
-    runtime.shutdown_background();
-    Ok(ending)
 }
 
 impl Command {

@@ -1,17 +1,11 @@
 //! `deployer plan`: the dry run. Changes nothing on a host.
 
 use super::{Context, Ending};
-use crate::model::event::{Event, Outcome};
-use crate::model::failure::Failure;
+use crate::model::event::Outcome;
 use crate::reconcile::compare::against;
-use crate::reconcile::consent;
-use crate::reconcile::execute::Sessions;
-use crate::reconcile::look;
-use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
-use crate::reconcile::propose::{self, Outside, Request};
-use crate::reconcile::saved;
-use camino::{Utf8Path, Utf8PathBuf};
+use crate::reconcile::look::{self, Dry};
+use crate::reconcile::pass::refuse;
+use camino::Utf8PathBuf;
 
 /// The form of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,7 +45,9 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Ending {
     let looked = match &args.against {
         Some(reference) => against::plan(context, &args.environments, reference).await,
-        None => plan(context, &args).await,
+        None => {
+            look::plan(context, &Dry { environments: args.environments, offline: args.offline, out: args.out }).await
+        }
     };
     match looked.unwrap_or_else(|failures| refuse(context, &failures)) {
         Ending { outcome: Outcome::Planned, exit_code: 0 } if args.detailed_exitcode => {
@@ -59,44 +55,4 @@ pub async fn run(context: &Context, args: Args) -> Ending {
         }
         ending => ending,
     }
-}
-
-async fn plan(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    // A link with the file's own name is replaced, not written through.
-    if let Some(directory) = args.out.as_deref().and_then(Utf8Path::parent) {
-        context.admit_output(directory).map_err(|failure| vec![failure])?;
-    }
-    let mut pass = Pass::open(context, Keep::IfThere).await?;
-    if args.offline {
-        let view = look::recorded_view(context, &mut pass, &args.environments).await?;
-        let outcome = view.outcome();
-        context.say(Event::Plan(view));
-        return Ok(pass.close(Sessions::new(), outcome).await);
-    }
-    let environments = pass.select(&args.environments, true)?;
-    let prepared = pass.prepare(environments, Resolve::Everything).await;
-    let named = !args.environments.is_empty();
-    let request = Request { resume: named, outside: Outside::Asked, ..look::request() };
-    let (sessions, failed) = pass.observe(context, prepared, &request).await;
-    let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
-    if args.out.is_some() {
-        pass.derive_keys(&sessions).await;
-    }
-    let proposal = propose::propose(&sessions, &unreachable, &request).await;
-    proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
-    consent::say_left(context, &proposal);
-    consent::warn_uncompared(context, &sessions).await;
-    match consent::view(&pass, &sessions, &proposal).await {
-        Ok(view) => {
-            context.say(Event::Plan(view.clone()));
-            // A plan that leaves something out must not be applied.
-            if let Some(path) = args.out.as_ref().filter(|_| pass.failures.is_empty()) {
-                let saved = saved::write(context, path, named, &sessions, view).await;
-                saved.unwrap_or_else(|failure| pass.fail(failure));
-            }
-        }
-        Err(failure) => pass.fail(failure),
-    }
-    let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
-    Ok(pass.close(sessions, outcome).await)
 }

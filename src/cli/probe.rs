@@ -1,12 +1,8 @@
 //! `deployer probe`: prints the script that observes a host, for benchmarks and curious users. Does not run the script.
 
 use super::{Context, Ending};
-use crate::model::event::{Event, Outcome};
-use crate::model::failure::Failure;
-use crate::reconcile::execute::Sessions;
-use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
-use crate::resource;
+use crate::reconcile::look;
+use crate::reconcile::pass::refuse;
 
 /// Print the script that an observation runs on the host
 #[derive(Debug, clap::Args)]
@@ -18,14 +14,5 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    probe(context, &args).await.unwrap_or_else(|failures| refuse(context, &failures))
-}
-
-async fn probe(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::Never).await?;
-    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    for prepared in pass.prepare(environments, Resolve::Literals).await {
-        context.say(Event::Output(resource::probe(&prepared.subject())));
-    }
-    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+    look::probe(context, &args.environment).await.unwrap_or_else(|failures| refuse(context, &failures))
 }

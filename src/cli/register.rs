@@ -1,18 +1,9 @@
 //! `deployer register`: contacts a host, writes its entry with the key that the host showed, then marks the host as
-//! deployer's. The key is always checked, and nothing is written if the contact fails.
+//! deployer's.
 
-use super::new_host::{self, Edited, NewHost};
+use super::new_host::NewHost;
 use super::{Context, Ending};
-use crate::manifest::edit::{self, Place};
-use crate::manifest::environment::Environment;
-use crate::model::event::Event;
-use crate::model::failure::{Failure, Reason};
-use crate::model::state::Stage;
-use crate::reconcile::connect;
-use crate::reconcile::converge::{self, Asked};
-use crate::reconcile::pass::{Keep, Pass, refuse, vouch};
-use crate::reconcile::prepare::{self, Resolve};
-use crate::reconcile::propose::Goal;
+use crate::reconcile::entry::register::{self, Register};
 
 /// Write an existing host into the manifest and contact it
 ///
@@ -33,74 +24,6 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    match register(context, &args).await {
-        Ok(()) => {
-            let goal = Goal::Reach(Stage::Provisioned);
-            let asked = Asked { yes: true, ..Asked::new(context.command, vec![args.new.name], goal) };
-            converge::run(context, &asked).await
-        }
-        Err(failures) => refuse(context, &failures),
-    }
-}
-
-async fn register(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
-    let one = |failure: Failure| vec![failure];
-    let new = &args.new;
-    let place = || Place::Registered(args.host.clone());
-    let pass = match new_host::text(context).map_err(one)? {
-        Some(_) => Some(Pass::open(context, Keep::Never).await?),
-        None => None,
-    };
-    let all = pass.iter().flat_map(|pass| pass.manifest.environments.values());
-    let known = all.into_iter().find(|environment| environment.name.as_str() == new.name);
-    let environment = match known {
-        Some(known) if known.address == args.host => known.clone(),
-        Some(known) => {
-            let message = format!("{} is in {} with the address {}", known.name, context.file, known.address);
-            return Err(one(
-                Failure::new(Reason::Usage, message).hint("Choose another name, or change the entry by hand")
-            ));
-        }
-        None => new.add(context, place(), &new.host_key)?.environment,
-    };
-    let keys = contact(context, args, environment).await.map_err(|failure| one(failure.on(&new.name)))?;
-    let edited = match known {
-        Some(known) if !known.ssh.host_key.is_empty() => return Ok(()),
-        Some(known) => {
-            let old = new_host::text(context).map_err(one)?;
-            let new = edit::set_host_keys(old.as_deref().unwrap_or_default(), &known.name, &keys).map_err(one)?;
-            Edited { old, new, environment: known.clone() }
-        }
-        None => new.add(context, place(), &keys)?,
-    };
-    edited.write(context).map_err(one)?;
-    context.say(Event::Note(format!("{} is written into {} with its host key", new.name, context.file)));
-    Ok(())
-}
-
-/// Connects to the host and returns its verified host keys.
-async fn contact(context: &Context, args: &Args, environment: Environment) -> Result<Vec<String>, Failure> {
-    let bare = Environment { application: None, ..environment };
-    let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared = match prepare::prepare(bare, Resolve::Connection, &|name, known| context.front.hide(name, known))
-        .await
-    {
-        Ok(prepared) => prepared,
-        Err(failures) => {
-            return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));
-        }
-    };
-    let connection = connect::open(
-        &prepared,
-        &[],
-        args.accept_new_host_keys,
-        prepared.environment.ssh.wait,
-        &context.sink,
-        &|failure| vouch(context, failure),
-    )
-    .await?;
-    let keys = connection.host_keys().to_vec();
-    let output = connection.run("id -u", crate::model::input::Input::Empty, crate::resource::SHORT).await;
-    connection.close().await;
-    output.map(|_| keys)
+    let Args { new, host, accept_new_host_keys } = args;
+    register::run(context, Register { new: new.into(), host, accept_new_host_keys }).await
 }

@@ -1,15 +1,7 @@
 //! `deployer resume`: ends a suspension. Applies nothing.
 
 use super::{Context, Ending};
-use crate::model::event::{Event, Outcome};
-use crate::model::failure::Failure;
-use crate::reconcile::look;
-use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
-use crate::reconcile::session::Session;
-use crate::reconcile::status;
-use crate::resource::access;
-use std::time::Duration;
+use crate::reconcile::suspend;
 
 /// Take up suspended environments again
 #[derive(Debug, clap::Args)]
@@ -21,57 +13,5 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    mark(context, &args.environments, false).await.unwrap_or_else(|failures| refuse(context, &failures))
-}
-
-/// Marks environments on their hosts as suspended or not suspended.
-pub async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::Always).await?;
-    let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
-    let mut outcome = Outcome::Converged;
-    for (name, session) in &sessions {
-        let mut session = session.lock().await;
-        let was = session.facts.access.marker.as_ref().map(|marker| marker.suspended);
-        let already = match (was, suspended) {
-            (None, true) => Some("is not deployed, so there is nothing to suspend"),
-            (Some(true), true) => Some("is suspended already"),
-            (None | Some(false), false) => Some("is not suspended"),
-            _ => None,
-        };
-        if let Some(already) = already {
-            context.say(Event::Note(format!("{name} {already}")));
-            continue;
-        }
-        let floor = pass.token(name).await;
-        match write(context, &mut session, floor, suspended).await {
-            Ok(()) => {
-                let record = status::record(&session, (context.now)(), None);
-                pass.save(name, record).await;
-                outcome = Outcome::Changed;
-                context.say(Event::Note(if suspended {
-                    format!("{name} is suspended: apply and watch leave it alone until deployer resume {name}")
-                } else {
-                    format!("{name} is resumed; deployer apply brings it to its stage")
-                }));
-            }
-            Err(failure) => pass.fail(failure.on(name)),
-        }
-    }
-    Ok(pass.close(sessions, outcome).await)
-}
-
-async fn write(context: &Context, session: &mut Session, floor: u64, suspended: bool) -> Result<(), Failure> {
-    if session.connection.is_none() {
-        // There is no host that could store the mark: the record stores it.
-        if let Some(marker) = &mut session.facts.access.marker {
-            marker.suspended = suspended;
-        }
-        return Ok(());
-    }
-    session.own(&context.claim(Duration::ZERO), floor).await?;
-    let command = access::mark(&session.prepared.subject(), &session.facts, suspended);
-    session.run(&command).await?;
-    session.observe().await
+    suspend::run(context, &args.environments, false).await
 }

@@ -2,8 +2,8 @@
 //! reads.
 
 use super::{Context, Ending};
-use crate::manifest;
 use crate::model::event::{Event, Outcome};
+use crate::reconcile::entry;
 
 /// Print the JSON schema of the manifest
 #[derive(Debug, clap::Args)]
@@ -11,6 +11,6 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(context: &Context, _args: &Args) -> Ending {
-    context.say(Event::Output(manifest::schema_text()));
+    context.say(Event::Output(entry::schema()));
     Ending::ok(Outcome::Ok)
 }

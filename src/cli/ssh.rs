@@ -7,6 +7,7 @@ use crate::model::shell::quote;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
+use crate::reconcile::remote::Remote;
 
 /// Open a shell on an environment's host, or run a command there
 #[derive(Debug, clap::Args)]
@@ -37,10 +38,10 @@ async fn ssh(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failure
     let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
     let command = (!words.is_empty()).then(|| words.join(" "));
     for prepared in pass.prepare(environments, Resolve::Connection).await {
-        let code = match hand_over::reach(context, &pass, &prepared).await {
-            Ok(host) => {
-                let code = hand_over::run(invocation, &prepared, &host, command.as_deref()).await;
-                host.close().await;
+        let code = match Remote::reach(context, &pass, &prepared).await {
+            Ok(remote) => {
+                let code = hand_over::run(invocation, &remote, command.as_deref()).await;
+                remote.close().await;
                 code
             }
             Err(failure) => Err(failure),

@@ -1,7 +1,7 @@
 //! `deployer suspend`: leaves an environment alone until it is resumed. Stops nothing on the host.
 
-use super::{Context, Ending, resume};
-use crate::reconcile::pass::refuse;
+use super::{Context, Ending};
+use crate::reconcile::suspend;
 
 /// Leave environments alone: apply and watch pass over them until they are resumed
 ///
@@ -15,5 +15,5 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    resume::mark(context, &args.environments, true).await.unwrap_or_else(|failures| refuse(context, &failures))
+    suspend::run(context, &args.environments, true).await
 }

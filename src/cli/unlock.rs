@@ -2,14 +2,7 @@
 //! for. Not needed if that run died on this machine: a new run takes over both by itself.
 
 use super::{Context, Ending};
-use crate::io::opentofu::Lock;
-use crate::model::event::{Event, Outcome};
-use crate::model::failure::{Failure, Reason};
-use crate::reconcile::look;
-use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
-use crate::reconcile::session::Session;
-use std::time::Duration;
+use crate::reconcile::unlock::{self, Unlock};
 
 /// Take the lease away from another run; what that run still begins on the host is refused
 ///
@@ -31,109 +24,6 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
-    unlock(context, args).await.unwrap_or_else(|failures| refuse(context, &failures))
-}
-
-async fn unlock(context: &Context, args: Args) -> Result<Ending, Vec<Failure>> {
-    let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let name = &args.environment;
-    let known = pass.knows(name);
-    let freed = state(context, &pass, &args).await;
-    let mut outcome = if matches!(freed, Ok(Some(()))) { Outcome::Changed } else { Outcome::Converged };
-    let nobody = matches!(freed, Ok(None));
-    if let Err(failure) = freed {
-        pass.fail(failure.on(name));
-    }
-    // An entry that left the manifest may have left a lock, and no host to ask.
-    let environments = if known || nobody { pass.select(std::slice::from_ref(name), false)? } else { Vec::new() };
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
-    for (name, session) in &sessions {
-        let mut session = session.lock().await;
-        let Some(held) = session.facts.access.lease.clone() else {
-            let floor = pass.token(name).await;
-            match clear(context, &mut session, floor).await {
-                Ok(true) => outcome = Outcome::Changed,
-                Ok(false) if nobody => context.say(Event::Note(format!("Nobody works on {name}"))),
-                Ok(false) => {}
-                Err(failure) => pass.fail(failure.on(name)),
-            }
-            continue;
-        };
-        let asked = consent(context, &args, &format!("{name} is worked on by {}", held.whose()));
-        if let Err(failure) = asked {
-            pass.fail(failure.on(name));
-            continue;
-        }
-        let floor = pass.token(name).await;
-        match session.seize(&context.claim(Duration::ZERO), floor, &held).await {
-            Ok(()) => {
-                outcome = Outcome::Changed;
-                context.say(Event::Note(format!("{name} is free; the other run is refused from now on")));
-                // A command of a run that is alive may end by itself.
-                if held.is_silent()
-                    && let Err(failure) = clear(context, &mut session, floor).await
-                {
-                    pass.fail(failure.on(name));
-                }
-            }
-            Err(failure) => pass.fail(failure.on(name)),
-        }
-    }
-    Ok(pass.close(sessions, outcome).await)
-}
-
-/// Ends the commands that a dead run left running on the host, under a new lease. Returns false if there were none.
-async fn clear(context: &Context, session: &mut Session, floor: u64) -> Result<bool, Failure> {
-    if session.facts.access.marker.is_none() {
-        return Ok(false);
-    }
-    session.own(&context.claim(Duration::ZERO), floor).await?;
-    let ended = session.end_left().await?;
-    if ended {
-        let name = session.prepared.name();
-        context.say(Event::Note(format!("Ended what an earlier run had left running before a switch of {name}")));
-    }
-    Ok(ended)
-}
-
-/// Frees the lock on the infrastructure's state. Returns `None` if the state is not locked.
-async fn state(context: &Context, pass: &Pass, args: &Args) -> Result<Option<()>, Failure> {
-    let (project, name) = (pass.manifest.project.as_str(), args.environment.as_str());
-    let environment = pass.manifest.environments.get(name);
-    let provision = environment.and_then(|environment| environment.provision.as_ref());
-    if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
-        let place = pass.place_of_tofu(environment);
-        context.say(Event::Note(format!(
-            "OpenTofu's backend `{backend}` keeps the lock on the state of {name} itself. Where nobody works there any \
-             more, free it in {place} with the id that OpenTofu shows: tofu force-unlock ID"
-        )));
-    }
-    let Some(store) = &pass.store else { return Ok(None) };
-    let Some(line) = store.state_lock(project, name).await? else { return Ok(None) };
-    let lock = Lock::parse(&line);
-    let whose = lock.as_ref().map_or_else(|| "another run".to_owned(), Lock::whose);
-    if lock.is_some_and(|lock| lock.holder.lives_here()) && !args.force {
-        let message = format!("{whose} has the lock on the infrastructure's state, and works on this machine");
-        let hint = "Wait for it, or end that process; --force takes the lock away from it all the same";
-        return Err(Failure::new(Reason::StateLocked, message).hint(hint));
-    }
-    consent(context, args, &format!("The lock on the infrastructure's state of {name} is with {whose}"))?;
-    if !store.unlock_state(project, name, &line).await? {
-        let message = "Meanwhile the lock on the infrastructure's state was given back, or another run has it";
-        return Err(Failure::new(Reason::StateLocked, message));
-    }
-    context.say(Event::Note(format!(
-        "The infrastructure's state of {name} is free; what the other run still writes to it is refused from now on"
-    )));
-    Ok(Some(()))
-}
-
-/// Asks for consent to take away a lease or a lock.
-fn consent(context: &Context, args: &Args, held: &str) -> Result<(), Failure> {
-    if args.yes || context.confirm(&format!("{held}. Take it away?")) {
-        return Ok(());
-    }
-    let message = format!("{held}, and taking it away was not confirmed");
-    Err(Failure::new(Reason::ConsentMissing, message).hint("Pass --yes"))
+    let Args { environment, yes, force } = args;
+    unlock::run(context, &Unlock { environment, yes, force }).await
 }

@@ -1,6 +1,7 @@
 //! The context of a run: front, files, clock. Any front builds one, once a run; the engine reads nothing of the process's
 //! environment.
 
+use crate::io::below;
 use crate::io::store::Store;
 use crate::manifest::environment::Name;
 use crate::manifest::scope::{Extent, Scope};
@@ -14,6 +15,7 @@ use crate::reconcile::session::Claim;
 use crate::reconcile::stores::Stores;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -162,6 +164,32 @@ impl Context {
             None => Ok((url, directory)),
         }
     }
+}
+
+/// Returns the extent of the manifest's files: `within` if that is given, else the repository for a run that only looks.
+///
+/// # Errors
+/// `Usage` if `within` cannot be read.
+pub fn extent(within: Option<&Utf8Path>, only_looks: bool) -> Result<Extent, Failure> {
+    match within {
+        None if only_looks => Ok(Extent::Repository),
+        None => Ok(Extent::Anywhere),
+        Some(directory) => {
+            let cannot = |error| Failure::new(Reason::Usage, format!("Cannot read files inside {directory}: {error}"));
+            let real = directory.canonicalize_utf8().map_err(cannot)?;
+            real.read_dir().map_err(cannot)?;
+            Ok(Extent::Directory(real))
+        }
+    }
+}
+
+/// Writes a text file below a directory that was [admitted](Context::admit_output). A link with the file's name is
+/// replaced, not written through.
+///
+/// # Errors
+/// The errors of the file system.
+pub fn write_below(directory: &Utf8Path, path: &Utf8Path, mut text: &[u8]) -> io::Result<()> {
+    below::draft(directory, path, 0o644, &mut text)?.keep()
 }
 
 /// Expands `sqlite:~/PATH` with the home directory.

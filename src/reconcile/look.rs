@@ -1,5 +1,6 @@
-//! The shared parts of commands that only look, and `status`, `list` and `test`. Changes no host.
+//! What a front can look at: the plan, the status, the checks, one environment of the manifest. Changes no host.
 
+use crate::manifest;
 use crate::manifest::environment::{Environment, Name};
 use crate::model::ending::Ending;
 use crate::model::event::{CheckView, Event, Health, Outcome, PlanView, PlannedStep, VerdictView};
@@ -12,12 +13,15 @@ use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
-use crate::reconcile::propose::{Goal, Outside, Request, Trust};
+use crate::reconcile::propose::{Goal, Outside, Request, Trust, propose};
+use crate::reconcile::saved;
 use crate::reconcile::stack;
 use crate::reconcile::status;
+use crate::resource;
 use crate::resource::compose::check;
 use crate::resource::compose::container;
 use crate::resource::services;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,7 +41,7 @@ pub fn request() -> Request {
 
 /// Plans from the records to the manifest. Copies each environment only for its turn, and drops it and its record once
 /// its steps are known: there may be ten thousand environments.
-pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String]) -> Result<PlanView, Vec<Failure>> {
+async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String]) -> Result<PlanView, Vec<Failure>> {
     let manifest = Arc::clone(&pass.manifest);
     let chosen: Vec<Name> = pass.choose(names, true)?.into_iter().cloned().collect();
     let (mut steps, mut depends_on, mut converged) = (Vec::<PlannedStep>::new(), BTreeMap::new(), Vec::new());
@@ -63,6 +67,90 @@ pub async fn recorded_view(context: &Context, pass: &mut Pass, names: &[String])
     let age = oldest.map(|at| (context.now)().duration_since(at).as_secs());
     view.observed_seconds_ago = age.and_then(|seconds| u64::try_from(seconds).ok());
     Ok(view)
+}
+
+/// A dry run.
+#[derive(Clone, Debug)]
+pub struct Dry {
+    /// The named environments, with those that they depend on; empty means all.
+    pub environments: Vec<String>,
+    /// True if the records are compared instead of the hosts.
+    pub offline: bool,
+    /// The file that the plan is saved to.
+    pub out: Option<Utf8PathBuf>,
+}
+
+/// Plans what `apply` would do, and prints the plan. Changes nothing on a host.
+pub async fn plan(context: &Context, args: &Dry) -> Result<Ending, Vec<Failure>> {
+    // A link with the file's own name is replaced, not written through.
+    if let Some(directory) = args.out.as_deref().and_then(Utf8Path::parent) {
+        context.admit_output(directory).map_err(|failure| vec![failure])?;
+    }
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    if args.offline {
+        let view = recorded_view(context, &mut pass, &args.environments).await?;
+        let outcome = view.outcome();
+        context.say(Event::Plan(view));
+        return Ok(pass.close(Sessions::new(), outcome).await);
+    }
+    let environments = pass.select(&args.environments, true)?;
+    let prepared = pass.prepare(environments, Resolve::Everything).await;
+    let named = !args.environments.is_empty();
+    let request = Request { resume: named, outside: Outside::Asked, ..request() };
+    let (sessions, failed) = pass.observe(context, prepared, &request).await;
+    let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
+    if args.out.is_some() {
+        pass.derive_keys(&sessions).await;
+    }
+    let proposal = propose(&sessions, &unreachable, &request).await;
+    proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
+    consent::say_left(context, &proposal);
+    consent::warn_uncompared(context, &sessions).await;
+    match consent::view(&pass, &sessions, &proposal).await {
+        Ok(view) => {
+            context.say(Event::Plan(view.clone()));
+            // A plan that leaves something out must not be applied.
+            if let Some(path) = args.out.as_ref().filter(|_| pass.failures.is_empty()) {
+                let saved = saved::write(context, path, named, &sessions, view).await;
+                saved.unwrap_or_else(|failure| pass.fail(failure));
+            }
+        }
+        Err(failure) => pass.fail(failure),
+    }
+    let outcome = if proposal.plan.is_empty() { Outcome::Converged } else { Outcome::Planned };
+    Ok(pass.close(sessions, outcome).await)
+}
+
+/// Returns the plan from the records to the manifest, and the end of that look. Contacts no host.
+pub async fn recorded(context: &Context, names: &[String]) -> Result<(PlanView, Ending), Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::IfThere).await?;
+    let view = recorded_view(context, &mut pass, names).await?;
+    Ok((view, pass.close(Sessions::new(), Outcome::Ok).await))
+}
+
+/// Prints one environment of the manifest, merged with its defaults.
+pub async fn describe(context: &Context, name: &str) -> Result<Ending, Vec<Failure>> {
+    let pass = Pass::open(context, Keep::Never).await?;
+    for environment in pass.select(&[name.to_owned()], false)? {
+        let text = serde_saphyr::to_string(&manifest::describe(&environment)).map_err(|error| {
+            vec![Failure::new(
+                Reason::CommandFailed,
+                format!("{} cannot be written as YAML: {error}", environment.name),
+            )]
+        })?;
+        context.say(Event::Output(text));
+    }
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
+}
+
+/// Prints the script that observes the host of an environment. Does not run the script.
+pub async fn probe(context: &Context, name: &str) -> Result<Ending, Vec<Failure>> {
+    let mut pass = Pass::open(context, Keep::Never).await?;
+    let environments = pass.select(&[name.to_owned()], false)?;
+    for prepared in pass.prepare(environments, Resolve::Literals).await {
+        context.say(Event::Output(resource::probe(&prepared.subject())));
+    }
+    Ok(pass.close(Sessions::new(), Outcome::Ok).await)
 }
 
 /// Prints the status of each environment. With `judged`, an unhealthy or unreachable environment is a failure.
@@ -127,7 +215,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
     for (name, session) in &sessions {
         let session = session.lock().await;
         let subject = session.prepared.subject();
-        let observed = crate::resource::observed(&subject, &session.facts);
+        let observed = resource::observed(&subject, &session.facts);
         let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
         let services = services::records(&subject, &session.facts).into_keys().map(|service| {
             let found = facts.get(&service).cloned().unwrap_or_else(|| "missing".to_owned());

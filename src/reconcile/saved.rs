@@ -1,7 +1,8 @@
 //! Saved plans on the runner: written by `plan --out`, read by `apply FILE` and `show FILE`. Contacts no host.
 
 use crate::model::bounded;
-use crate::model::event::{Event, PlanView};
+use crate::model::ending::Ending;
+use crate::model::event::{Event, Outcome, PlanView};
 use crate::model::failure::{Failure, Reason};
 use crate::plan::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
 use crate::reconcile::consent;
@@ -64,6 +65,24 @@ pub async fn write(
     let argument = if is_file(path.as_str()) { path.to_string() } else { format!("./{path}") };
     context.say(Event::Note(format!("Saved to {path}; to do exactly this: deployer apply {argument}")));
     Ok(())
+}
+
+/// Prints a saved plan. Needs neither the manifest nor the hosts.
+pub fn show(context: &Context, path: &str) -> Result<Ending, Failure> {
+    let SavedPlan { made_at, by, environments, plan, .. } = read(path)?.plan;
+    let serials = environments.iter().map(|(name, bound)| format!("{name} at serial {}", bound.serial));
+    let on = serials.collect::<Vec<_>>().join(", ");
+    context.say(Event::Note(format!(
+        "Plan of {}, made by {by} at {}, on {on}\n",
+        plan.project,
+        made_at.strftime("%F %T UTC")
+    )));
+    context.say(Event::Plan(plan));
+    context.say(Event::Note(
+        "Not verified: only the hosts' keys tell whether somebody changed this file, and deployer apply reads them"
+            .into(),
+    ));
+    Ok(Ending::ok(Outcome::Ok))
 }
 
 /// Replaces the file atomically; a new file has mode 0600.

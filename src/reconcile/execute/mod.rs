@@ -2,9 +2,12 @@
 //! reports a step as skipped. Records only what was observed, not what was intended.
 
 mod aside;
+pub mod backup;
 mod change;
 pub mod reachable;
 mod release;
+pub mod restart;
+pub mod restore;
 
 use crate::io::store::Store;
 use crate::model::event::{Event, FailedView, PlannedStep, Sink, StepState, StepView};
