@@ -1,15 +1,17 @@
 //! Saved plans on the runner: written by `plan --out`, read by `apply FILE` and `show FILE`. Contacts no host.
 
+use crate::manifest;
 use crate::model::bounded;
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome, PlanView};
 use crate::model::failure::{Failure, Reason};
-use crate::plan::saved::{self, LIMIT, SavedFile, SavedPlan, Seal};
+use crate::plan::saved::{self, Bound, LIMIT, SavedFile, SavedPlan, Seal};
 use crate::reconcile::consent;
 use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::Pass;
 use crate::reconcile::propose::Proposal;
+use crate::reconcile::session::Session;
 use crate::resource::files;
 use camino::Utf8Path;
 use std::collections::BTreeMap;
@@ -53,7 +55,7 @@ pub async fn write(
     let (directory, mut keys) = (context.manifest_directory(), BTreeMap::new());
     for (name, session) in sessions {
         let session = session.lock().await;
-        let bound = saved.bind(&session.prepared, &session.facts, &directory);
+        let bound = bound(&saved, &session, &directory);
         saved.environments.insert(name.clone(), bound);
         keys.insert(name.clone(), files::key(&session.prepared.subject(), &session.facts).clone());
     }
@@ -83,6 +85,13 @@ pub fn show(context: &Context, path: &str) -> Result<Ending, Failure> {
             .into(),
     ));
     Ok(Ending::ok(Outcome::Ok))
+}
+
+/// Returns the current inputs and facts of an environment that a plan relies on.
+fn bound(plan: &SavedPlan, session: &Session, directory: &Utf8Path) -> Bound {
+    let prepared = &session.prepared;
+    let described = manifest::describe(&prepared.environment);
+    plan.bind(&prepared.subject(), &described[prepared.name()], &session.facts, directory)
 }
 
 /// Replaces the file atomically; a new file has mode 0600.
@@ -126,7 +135,7 @@ pub async fn stale(
         let refused = proposal.refused.iter().any(|failure| failure.environment.as_ref() == Some(name));
         let steps = if refused { &plan.plan.steps } else { &view.steps };
         let session = session.lock().await;
-        let now = plan.bind(&session.prepared, &session.facts, &directory);
+        let now = bound(plan, &session, &directory);
         let seal = file.check(name, files::key(&session.prepared.subject(), &session.facts));
         // With another key the seal proves nothing, and the plan is stale.
         let same_key = plan.environments.get(name).is_some_and(|then| then.key == now.key);

@@ -1,10 +1,8 @@
 //! Digests of the inputs that a plan is made from on this machine, and the differences between them. Holds no input
 //! itself.
 
-use crate::manifest;
 use crate::model::state::Kind;
-use crate::reconcile::prepare::Prepared;
-use crate::resource::{self, HostFacts, files};
+use crate::resource::{self, HostFacts, Subject, files};
 use camino::Utf8Path;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,16 +22,19 @@ const AT_REGISTRY: &str = "at its registry";
 
 /// Returns every input of a release and its steps, as digests that only a holder of the host's key can compare with a
 /// guess.
-pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path) -> BTreeMap<String, String> {
-    let subject = prepared.subject();
-    let key = files::key(&subject, host);
+pub(super) fn inputs(
+    subject: &Subject<'_>,
+    entry: &Value,
+    host: &HostFacts,
+    directory: &Utf8Path,
+) -> BTreeMap<String, String> {
+    let key = files::key(subject, host);
     let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
     let mut inputs = BTreeMap::new();
-    let told = manifest::describe(&prepared.environment);
-    for (name, value) in settings(&told[prepared.name()], directory, &PLACES) {
+    for (name, value) in settings(entry, directory, &PLACES) {
         inputs.insert(format!("setting {name}"), seal(&value));
     }
-    let wanted = resource::desired(&subject, host);
+    let wanted = resource::desired(subject, host);
     for (kind, facts) in
         wanted.0.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
     {
@@ -42,7 +43,7 @@ pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path
     for (image, answer) in &host.images.registry {
         inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&format!("{answer:?}")));
     }
-    let Some(release) = &prepared.release else { return inputs };
+    let Some(release) = subject.release else { return inputs };
     inputs.insert("order of the Compose files".to_owned(), seal(&release.compose_files.join("\n")));
     for (path, file) in &release.files {
         let sha256 = file.sha256.unwrap_or_default();
@@ -52,7 +53,7 @@ pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path
     for archive in &release.archives {
         inputs.insert(format!("archive of {}", archive.image), seal(&archive.ids.join(" ")));
     }
-    let variables = prepared.environment.application.iter().flat_map(|application| application.variables.keys());
+    let variables = subject.environment.application.iter().flat_map(|application| application.variables.keys());
     for name in variables {
         inputs.extend(release.variable(name).map(|digest| (format!("variable {name}"), key.digest(&digest))));
     }

@@ -13,13 +13,13 @@ pub use inputs::settings;
 use crate::model::event::{PlanView, PlannedStep};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind, State};
-use crate::reconcile::prepare::Prepared;
 use crate::resource::compose::container;
-use crate::resource::{self, HostFacts, files, services};
+use crate::resource::{self, HostFacts, Subject, files, services};
 use camino::Utf8Path;
 use inputs::{inputs, other_inputs};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use steps::other_steps;
 
@@ -80,14 +80,14 @@ impl SavedPlan {
         self.plan.steps.iter().any(|step| step.environment == environment && step.kind == kind)
     }
 
-    /// Returns the current inputs and facts of one environment, limited to those that this plan relies on.
+    /// Returns the current inputs and facts of one environment, limited to those that this plan relies on. `entry` is
+    /// its entry in the manifest, with the defaults.
     #[must_use]
-    pub fn bind(&self, prepared: &Prepared, facts: &HostFacts, directory: &Utf8Path) -> Bound {
-        let mut seen = resource::observed(&prepared.subject(), facts);
-        seen.0.retain(|kind, _| self.plans(prepared.name(), *kind));
-        let subject = prepared.subject();
-        let key = files::key(&subject, facts).digest(blake3::hash(b"key").as_bytes());
-        Bound { key, inputs: inputs(prepared, facts, directory), serial: facts.access.serial, facts: seen }
+    pub fn bind(&self, subject: &Subject<'_>, entry: &Value, facts: &HostFacts, directory: &Utf8Path) -> Bound {
+        let mut seen = resource::observed(subject, facts);
+        seen.0.retain(|kind, _| self.plans(subject.environment.name.as_str(), *kind));
+        let key = files::key(subject, facts).digest(blake3::hash(b"key").as_bytes());
+        Bound { key, inputs: inputs(subject, entry, facts, directory), serial: facts.access.serial, facts: seen }
     }
 
     /// Returns everything that changed for one environment since the plan was made, as phrases. `steps` are the steps
