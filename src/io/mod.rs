@@ -1,6 +1,5 @@
 //! Effects on the outside world: hosts over SSH, OpenTofu, the state store, local processes, secrets, HTTP and files.
 
-pub mod below;
 pub mod directory;
 pub mod http;
 pub mod opentofu;

@@ -4,7 +4,7 @@
 use super::environment::Name;
 use super::report::Report;
 use super::written::Spot;
-use crate::io::below;
+use crate::manifest::below;
 use crate::manifest::scope::{Refusal, Scope};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 mod around;
 pub mod backup;
+pub mod below;
 mod claim;
 mod describe;
 pub mod edit;

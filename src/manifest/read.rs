@@ -8,7 +8,6 @@ use super::rules::{self, Reading};
 use super::spec::{ManifestSpec, ValueSpec};
 use super::written::{Given, Spot};
 use super::{Manifest, mask, yaml};
-use crate::io::process;
 use crate::manifest::scope::{Extent, Scope};
 use crate::model::failure::{Failure, Location, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -22,15 +21,14 @@ pub fn load(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure
 }
 
 /// Reads and checks the manifest at `path` (`-` for standard input). Also checks that the files it names exist and are
-/// inside `extent`. From then on, the variables that the manifest's secrets are read from are withheld from every child
-/// process.
+/// inside `extent`.
 pub fn load_within(path: &str, home: Option<&Utf8Path>, extent: &Extent) -> Result<Manifest, Vec<Failure>> {
     let one = |failure| vec![failure];
     let base = directory_of(path).map_err(one)?;
     let scope = Scope::of(&base, extent);
     admitted(path, &scope).map_err(one)?;
     let text = text_at(path).map_err(one)?;
-    withholding(finish(draft(&text, path, &base, home, scope), claim::settle))
+    finish(draft(&text, path, &base, home, scope), claim::settle)
 }
 
 /// Reads and checks a text that was already read, as [`load`] does.
@@ -49,11 +47,7 @@ pub fn parse(text: &str, file: &str, base: &Utf8Path, home: Option<&Utf8Path>) -
 pub fn load_unsettled(path: &str, home: Option<&Utf8Path>) -> Result<Manifest, Vec<Failure>> {
     let one = |failure| vec![failure];
     let (text, base) = (text_at(path).map_err(one)?, directory_of(path).map_err(one)?);
-    withholding(parse(&text, path, &base, home))
-}
-
-fn withholding(read: Result<Manifest, Vec<Failure>>) -> Result<Manifest, Vec<Failure>> {
-    read.inspect(|manifest| process::withhold(manifest.variables.iter().cloned()))
+    parse(&text, path, &base, home)
 }
 
 /// Checks a text as [`parse`] does, with the texts of keys and scripts from `text_of`, which gets their paths. The

@@ -13,6 +13,7 @@ pub mod front;
 pub mod holder;
 #[cfg(test)]
 pub(crate) mod hostile;
+pub mod infrastructure;
 pub mod input;
 pub mod secret;
 pub mod shell;

@@ -1,8 +1,9 @@
 //! The context of a run: front, files, clock. Any front builds one, once a run; the engine reads nothing of the process's
 //! environment.
 
-use crate::io::below;
+use crate::io::process;
 use crate::io::store::Store;
+use crate::manifest::below;
 use crate::manifest::environment::Name;
 use crate::manifest::scope::{Extent, Scope};
 use crate::manifest::{self, Manifest};
@@ -65,12 +66,14 @@ impl Context {
         Claim { holder: Holder::here(&self.by, self.command, self.ci.clone()), wait }
     }
 
-    /// Reads the manifest, and prevents that an application sends the store that this run uses.
+    /// Reads the manifest, and prevents that an application sends the store that this run uses. From then on, the
+    /// variables that the manifest's secrets are read from are withheld from every child process.
     ///
     /// # Errors
     /// As [`manifest::load`].
     pub fn manifest(&self) -> Result<Manifest, Vec<Failure>> {
         let mut manifest = manifest::load_within(self.file.as_str(), self.home.as_deref(), &self.extent)?;
+        process::withhold(manifest.variables.iter().cloned());
         let (url, directory) = self.store(Some(&manifest.state));
         manifest.withhold_store(&url, &directory);
         Ok(manifest)

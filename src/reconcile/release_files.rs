@@ -1,6 +1,6 @@
 //! Writes the files of a release into a directory of the runner, for `deployer render`. Contacts no host.
 
-use crate::io::below::{self, Draft};
+use crate::manifest::below::{self, Draft};
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};

@@ -4,7 +4,7 @@
 use super::hash;
 use super::image_name::familiar;
 use super::sent::Archive;
-use crate::io::below;
+use crate::manifest::below;
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use data_encoding::HEXLOWER;

@@ -3,7 +3,7 @@
 
 use super::invalid;
 use super::sent::{Content, File, Place};
-use crate::io::below;
+use crate::manifest::below;
 use crate::model::bounded;
 use crate::model::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -2,7 +2,7 @@
 //! names, and private files that nobody asked to send. `.dockerignore` is not read, because it belongs to builds.
 
 use super::invalid;
-use crate::io::below;
+use crate::manifest::below;
 use crate::manifest::scope::{OURS, belongs_to_us};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Location};

@@ -2,9 +2,9 @@
 //! probe and no commands. The facts are the changes that OpenTofu would make. Nothing here runs on the host.
 
 use super::{HostFacts, Subject};
-use crate::io::opentofu::{Action as Change, Planned, ResourceChange};
 use crate::manifest::provision::{Machine, Module};
 use crate::model::event::{Action, PlannedStep};
+use crate::model::infrastructure::{Action as Change, Planned, ResourceChange};
 use crate::model::state::{Facts, Kind};
 
 /// Value of an attribute that is known only after provisioning.

@@ -4,6 +4,7 @@
 use deployer::manifest::environment::{Check, CheckProbe, Environment, Vantage};
 use deployer::model::failure::Reason;
 use deployer::model::verdict::Judgement;
+use deployer::reconcile::session::checks;
 use deployer::resource::compose::check;
 use deployer::smoke::{self, Probe, Site};
 use std::net::SocketAddr;
@@ -59,13 +60,13 @@ fn environment(checks: Vec<Check>) -> Environment {
 async fn a_check_from_this_machine_reads_no_more_than_it_must() {
     let (flood, honest) = (server(OK, FLOOD, true).await, server(OK, b"hello there", false).await);
     let begun = Instant::now();
-    let found = check::from_runner(&environment(vec![page(flood.port(), "hello", Vantage::Runner)])).await;
+    let found = checks::from_runner(&environment(vec![page(flood.port(), "hello", Vantage::Runner)])).await;
     assert_eq!(found[0].1, "the answer is larger than 4 MiB");
     // A check of the status needs no body.
-    let found = check::from_runner(&environment(vec![page(flood.port(), "", Vantage::Runner)])).await;
+    let found = checks::from_runner(&environment(vec![page(flood.port(), "", Vantage::Runner)])).await;
     assert_eq!(found[0].1, check::PASSES);
     for (text, wanted) in [("hello", check::PASSES), ("goodbye", "the text is missing")] {
-        let found = check::from_runner(&environment(vec![page(honest.port(), text, Vantage::Runner)])).await;
+        let found = checks::from_runner(&environment(vec![page(honest.port(), text, Vantage::Runner)])).await;
         assert_eq!(found[0].1, wanted);
     }
     assert!(begun.elapsed() < SOON);

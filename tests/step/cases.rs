@@ -84,11 +84,11 @@ fn shown(kind: Kind, given: &Given) -> String {
 
 /// Scripts in separate files, which are shown by name instead of text.
 const FILES: [(&str, &str); 10] = [
-    ("guard.sh", include_str!("../../src/resource/contract/guard.sh")),
-    ("writable.sh", include_str!("../../src/resource/contract/writable.sh")),
-    ("claimed.sh", include_str!("../../src/resource/contract/claimed.sh")),
+    ("guard.sh", include_str!("../../src/model/shell/guard.sh")),
+    ("writable.sh", include_str!("../../src/model/shell/writable.sh")),
+    ("claimed.sh", include_str!("../../src/model/shell/claimed.sh")),
     ("claims.sh", include_str!("../../src/resource/contract/claims.sh")),
-    ("mounted.sh", include_str!("../../src/resource/services/mounted.sh")),
+    ("mounted.sh", include_str!("../../src/model/shell/mounted.sh")),
     ("model.sh", include_str!("../../src/resource/files/model.sh")),
     ("ask.sh", include_str!("../../src/resource/images/ask.sh")),
     ("host.sh", include_str!("../../src/resource/firewall/host.sh")),

@@ -23,11 +23,12 @@ mod stream;
 mod vault;
 mod work;
 
+pub use crate::model::infrastructure::{Action, AttributeChange, Planned, ResourceChange};
 pub use desk::{Backend, Work};
 pub use diagnostic::{Diagnostic, failure};
 pub use lay::BACKEND;
 pub use lock::Lock;
-pub use model::{Action, AttributeChange, Outputs, Planned, Proposed, Purpose, ResourceChange, Say};
+pub use model::{Outputs, Proposed, Purpose, Say};
 pub use program::Tofu;
 pub use show::{Shown, read as read_plan};
 pub use state::{Left, State, judge, read as read_state};

@@ -1,7 +1,8 @@
 //! Reads the output of `show -json` for a saved plan. Drops values that are marked as sensitive.
 
-use super::model::{Action, AttributeChange, Outputs, Planned, ResourceChange};
+use super::model::Outputs;
 use super::state;
+use crate::model::infrastructure::{Action, AttributeChange, Planned, ResourceChange};
 use crate::model::secret::Redactor;
 use secrecy::SecretString;
 use serde::Deserialize;

@@ -3,7 +3,8 @@
 
 use super::fault::unusable;
 use super::place;
-use crate::io::{below, scratch};
+use crate::io::scratch;
+use crate::manifest::below;
 use crate::model::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::fs::{self, File};

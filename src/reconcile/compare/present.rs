@@ -4,7 +4,7 @@
 use super::git::{PARTIAL, Repository};
 use super::snapshot::LARGEST;
 use super::tree::{Entry, Kind, Reached, Tree};
-use crate::io::below::{self, Thing};
+use crate::manifest::below::{self, Thing};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};

@@ -3,7 +3,7 @@
 
 use super::cloud_init;
 use super::keys::Keys;
-use crate::io::below;
+use crate::manifest::below;
 use crate::manifest::environment::Environment;
 use crate::manifest::provision::{Login, Machine, Module, ModuleSource, Provision};
 use crate::manifest::scope::Scope;

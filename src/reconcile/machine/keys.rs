@@ -1,11 +1,11 @@
 //! The keys of a new machine: its host key, and the keys that may log in. Does not write these private keys to a disk.
 
 use super::ed25519;
-use crate::io::below;
 use crate::io::process;
 use crate::io::scratch::{Directory, SecretFile};
 use crate::io::secret;
 use crate::io::ssh::public;
+use crate::manifest::below;
 use crate::manifest::environment::{Environment, Identity};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};

@@ -1,11 +1,10 @@
 //! Reads facts from a session's host: everything in one round trip, and some details separately. Does not change a
 //! host.
 
-use super::Session;
+use super::{Session, checks};
 use crate::model::checked::Sha256Hex;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Kind;
-use crate::resource::compose::check;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::images::registry;
 use crate::resource::{self, HostFacts, Lane};
@@ -53,7 +52,7 @@ impl Session {
         self.facts.images.registry = asked;
         self.facts.infrastructure = infrastructure;
         self.ask_registries().await?;
-        let from_runner = check::from_runner(&self.prepared.environment).await;
+        let from_runner = checks::from_runner(&self.prepared.environment).await;
         self.facts.services.checks.extend(from_runner);
         Ok(())
     }

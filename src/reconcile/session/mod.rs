@@ -1,5 +1,6 @@
 //! One environment in a run: its connection, its last observation, its lease, and the commands that run on its host.
 
+pub mod checks;
 mod command;
 mod heart;
 mod lease;

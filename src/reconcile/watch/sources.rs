@@ -1,7 +1,7 @@
 //! The files on the runner that environments are made from, and one digest of their content. A file whose times, size
 //! and inode are unchanged is not read again.
 
-use crate::io::below;
+use crate::manifest::below;
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::scope::{self, OURS};
 use crate::manifest::tracker::Issuer;

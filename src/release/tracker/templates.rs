@@ -3,6 +3,7 @@
 
 use crate::manifest::environment::Application;
 use crate::model::failure::Failure;
+use crate::model::shell::guarded;
 use crate::release::content::text;
 use crate::release::sent::{Content, File};
 use crate::release::template;
@@ -36,10 +37,8 @@ const EMBEDDED: &[(&str, &[u8])] = embedded! {
 
 /// Shell functions for the backup script: they handle files that services can change, and start containers that mount
 /// them.
-const FUNCTIONS: [(&str, &[u8]); 2] = [
-    ("backup/etc/guard.sh", crate::resource::contract::guard::FUNCTIONS.as_bytes()),
-    ("backup/etc/mounted.sh", crate::resource::services::start::FUNCTIONS.as_bytes()),
-];
+const FUNCTIONS: [(&str, &[u8]); 2] =
+    [("backup/etc/guard.sh", guarded::GUARD.as_bytes()), ("backup/etc/mounted.sh", guarded::MOUNTED.as_bytes())];
 
 /// The source files of a stack.
 #[derive(Default)]

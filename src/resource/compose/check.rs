@@ -1,16 +1,12 @@
-//! Checks of the running application: as shell for the host's own loopback, or from this machine. This module does not
-//! decide what a failed check means.
+//! Checks of the running application as shell for the host's own loopback. This module does not decide what a failed
+//! check means.
 
-use crate::io::http::{self, Roots};
-use crate::manifest::environment::{Check, CheckProbe, Environment, Vantage};
+use crate::manifest::environment::{Check, CheckProbe, Vantage};
 use crate::model::shell::quote;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// Result of a check that passes.
 pub const PASSES: &str = "passes";
-/// Time limit of one request.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// Returns shell that performs the checks from the host and prints one line `check FOUND<TAB>NAME` for each. The shell
 /// uses curl if the host has it, otherwise bash's `/dev/tcp`. Both are part of a usual Debian or Ubuntu.
@@ -69,46 +65,4 @@ check_http() {
 pub fn parse(line: &str) -> Option<(String, String)> {
     let (found, name) = line.split_once('\t')?;
     Some((found.to_owned(), name.to_owned()))
-}
-
-/// Performs the checks that run from this machine. Returns the result of each check with its name.
-pub async fn from_runner(environment: &Environment) -> Vec<(String, String)> {
-    let checks = environment.checks.iter().filter(|check| check.from == Vantage::Runner);
-    let ask = |check: &Check| {
-        let check = check.clone();
-        let address = environment.address.clone();
-        async move { (check.name.clone(), ask(&address, &check.probe).await.unwrap_or_else(|found| found)) }
-    };
-    futures::future::join_all(checks.map(ask)).await
-}
-
-async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
-    match probe {
-        CheckProbe::Tcp(port) => {
-            let connect = tokio::net::TcpStream::connect((address, *port));
-            match tokio::time::timeout(LIMIT, connect).await {
-                Ok(Ok(_)) => Ok(PASSES.to_owned()),
-                Ok(Err(error)) => Err(error.kind().to_string()),
-                Err(_) => Err("no answer".to_owned()),
-            }
-        }
-        CheckProbe::Http { port, path, status, contains, tls, host } => {
-            let scheme = if *tls { "https" } else { "http" };
-            let authority = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-            let ip = address.parse::<std::net::IpAddr>().ok();
-            let pin = host.as_deref().zip(ip).map(|(host, ip)| (host, (ip, *port).into()));
-            let roots = if *tls { Roots::System } else { Roots::None };
-            let request = http::client(LIMIT, pin, &roots)
-                .map_err(|error| error.to_string())?
-                .get(format!("{scheme}://{}:{port}{path}", host.as_deref().unwrap_or(&authority)));
-            let answer = request.send().await.map_err(|_| "no answer".to_owned())?;
-            if answer.status().as_u16() != *status {
-                return Err(format!("status {} instead of {status}", answer.status().as_u16()));
-            }
-            let Some(text) = contains else { return Ok(PASSES.to_owned()) };
-            let body = http::body(answer).await.map_err(|unread| unread.to_string())?;
-            let found = String::from_utf8_lossy(&body).contains(text);
-            if found { Ok(PASSES.to_owned()) } else { Err("the text is missing".to_owned()) }
-        }
-    }
 }

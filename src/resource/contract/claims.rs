@@ -8,7 +8,7 @@ use crate::manifest::environment::{Application, Environment};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
-use crate::model::shell::quote;
+use crate::model::shell::{guarded, quote};
 use crate::resource::access::marker_of;
 use crate::resource::compose::container::Container;
 use crate::resource::{Command, HostFacts, SHORT, Subject};
@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
 
 /// Shell function that prints the claims of an environment.
-pub const CLAIMED: &str = include_str!("claimed.sh");
+pub const CLAIMED: &str = guarded::CLAIMED;
 /// Functions of `claims.sh`, which the rest of this module calls after [`guard::FUNCTIONS`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 

@@ -1,8 +1,10 @@
 //! Shell for work as root below a directory that services and other users may change. The shell follows no link in any
 //! component and opens only regular files, and nothing there can block root.
 
+use crate::model::shell::guarded;
+
 /// Functions of `guard.sh`, which the rest of this module calls, and of `claimed.sh` and `writable.sh`, which it needs.
-pub const FUNCTIONS: &str = concat!(include_str!("claimed.sh"), include_str!("writable.sh"), include_str!("guard.sh"));
+pub const FUNCTIONS: &str = guarded::GUARD;
 
 /// Shell that enters the application's directory `$app`, or ends the script if that fails.
 pub const PIN: &str = r#"pin "$app" || cannot_enter

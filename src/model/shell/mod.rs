@@ -1,5 +1,7 @@
 //! Quoting for POSIX `sh`. This module knows no command and starts none.
 
+pub mod guarded;
+
 /// Quotes one word so that `sh` reads exactly this text, whatever characters it contains.
 ///
 /// No shell can hold a NUL. A NUL becomes U+FFFD, so that the NUL neither ends the word nor disappears silently. A word
