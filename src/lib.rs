@@ -9,16 +9,16 @@
 //!
 //! | folder | holds |
 //! |---|---|
-//! | `cli` | the command line: one file a command |
+//! | `cli` | the command line: one file a command, arguments in, exit code out |
 //! | `render` | events as text, JSON, Markdown, GitHub workflow commands and `JUnit` reports; the only place that prints |
-//! | `reconcile` | the engine: `observe`, `propose`, `execute`; a `session` is one environment in a run, `machine` has OpenTofu make hosts, `compare` is `plan --against` |
+//! | `reconcile` | the engine, for any front: a `request` in a `context` runs a `pass` (`observe`, `propose`, `consent`, `execute`; `converge` has all of it); `look` only looks, `watch` repeats the pass; a `session` is one environment in a run, `machine` has OpenTofu make hosts, `compare` is `plan --against`, `entry` edits the manifest's file, `remote` runs a user's commands |
 //! | `plan` | the graph of steps; saved plans |
 //! | `resource` | each kind of thing on a host: the shell that reads it and the shell that changes it, as data |
 //! | `release` | what is sent to a host: files, templates, archives, the tracker stack |
 //! | `manifest` | `deployment.yaml` as written |
 //! | `smoke` | the protocols that `deployer test` speaks |
 //! | `io` | effects: SSH, OpenTofu, the state store, local processes, HTTP, files |
-//! | `model` | data that all of them share |
+//! | `model` | data that all of them share; the `Front` that a run talks to |
 //!
 //! A folder imports only folders below it; `tests/fences.rs` has the table.
 //!

@@ -3,9 +3,9 @@
 use super::{Context, Ending};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
-use crate::reconcile::converge::{self, Asked};
+use crate::reconcile::converge;
 use crate::reconcile::pass::refuse;
-use crate::reconcile::propose::{Goal, Trust};
+use crate::reconcile::request::{Asked, Goal, Trust};
 use crate::reconcile::saved;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! `deployer destroy`: removes exactly what deployer put on a host. Requires consent by name.
 
 use super::{Context, Ending};
-use crate::reconcile::converge::{self, Asked};
-use crate::reconcile::propose::Goal;
+use crate::reconcile::converge;
+use crate::reconcile::request::{Asked, Goal};
 
 /// Tear environments down; asks for each name
 #[derive(Debug, clap::Args)]

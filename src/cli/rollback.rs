@@ -3,8 +3,8 @@
 
 use super::apply::Trusted;
 use super::{Context, Ending};
-use crate::reconcile::converge::{self, Asked};
-use crate::reconcile::propose::Goal;
+use crate::reconcile::converge;
+use crate::reconcile::request::{Asked, Goal};
 
 /// Go back to an earlier release, its files and images together
 ///

@@ -11,7 +11,8 @@ use crate::reconcile::context::Context;
 use crate::reconcile::execute::{self, Execution, Report, Sessions};
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
-use crate::reconcile::propose::{Goal, Outside, Proposal, Request, Trust};
+use crate::reconcile::propose::Proposal;
+use crate::reconcile::request::{Asked, Goal, Outside, Request};
 use crate::reconcile::signals::{self, Stop};
 use crate::reconcile::status;
 use crate::reconcile::{consent, saved};
@@ -19,57 +20,6 @@ use crate::resource;
 use crate::resource::contract::record::Rejection;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
-/// A request for a pass.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The command's name, for the record.
-    pub command: &'static str,
-    /// The named environments; empty means all.
-    pub environments: Vec<String>,
-    /// The goal of the pass.
-    pub goal: Goal,
-    /// The release to go back to, if one is named.
-    pub release: Option<String>,
-    /// True if releases that were rolled back are tried again.
-    pub retry: bool,
-    /// True if the run continues without a prompt.
-    pub yes: bool,
-    /// The number of hosts that are worked on at once.
-    pub parallel: usize,
-    /// The environments that may be destroyed.
-    pub allow_destroy: Vec<String>,
-    /// The time to wait for another run that works on the same environment.
-    pub wait: Duration,
-    /// The things that are trusted.
-    pub trust: Trust,
-    /// The saved plan to execute exactly.
-    pub saved: Option<SavedFile>,
-}
-
-/// The time to wait for another run: longer than the lease of a dead run.
-pub const WAIT: Duration = Duration::from_secs(90);
-
-impl Asked {
-    /// Returns a request that asks at a terminal, trusts nothing, destroys nothing, and works on ten hosts at once.
-    #[must_use]
-    pub fn new(command: &'static str, environments: Vec<String>, goal: Goal) -> Self {
-        Self {
-            command,
-            environments,
-            goal,
-            release: None,
-            retry: false,
-            yes: false,
-            parallel: 10,
-            allow_destroy: Vec::new(),
-            wait: WAIT,
-            trust: Trust::default(),
-            saved: None,
-        }
-    }
-}
 
 /// Runs the pass until it ends or a second signal comes. Failures are already printed.
 pub async fn run(context: &Context, asked: &Asked) -> Ending {

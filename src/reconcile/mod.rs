@@ -1,4 +1,5 @@
-//! The reconcile engine: observes hosts, proposes a plan, asks for consent, executes the plan, and repeats.
+//! The reconcile engine: observes hosts, proposes a plan, asks for consent, executes the plan, and repeats. Takes plain
+//! values in a [`context::Context`], and talks to a [`Front`](crate::model::front::Front): the command line is one.
 
 pub mod annotate;
 pub mod check;
@@ -21,6 +22,7 @@ pub mod prepare;
 pub mod propose;
 pub mod release_files;
 pub mod remote;
+pub mod request;
 pub mod runtime;
 pub mod saved;
 pub mod session;

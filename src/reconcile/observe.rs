@@ -11,7 +11,7 @@ use crate::reconcile::connect::{self, Kept, Vouch};
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::machine::{self, Machine, Workshop};
 use crate::reconcile::prepare::Prepared;
-use crate::reconcile::propose::{Goal, Outside, Request};
+use crate::reconcile::request::{Goal, Outside, Request};
 use crate::reconcile::session::Session;
 use crate::resource::contract::record::Marker;
 use crate::resource::infrastructure::Seen;

@@ -1,80 +1,16 @@
 //! One reconcile pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands run this pass
 //! up to different points. Prints nothing and does not read the command line.
 
-use crate::manifest::environment::Environment;
 use crate::model::event::{Action, Change, Left, PlannedStep, Why};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
 use crate::plan::Plan;
 use crate::reconcile::execute::Sessions;
+use crate::reconcile::request::{Goal, Request};
 use crate::reconcile::session::Session;
 use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
 use crate::resource::{self, remove};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The goal of a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
-    /// Each environment reaches its own stage, limited to this one.
-    Reach(Stage),
-    /// Each environment returns to the release that its session names as its target.
-    RollBack,
-    /// Everything that deployer placed is removed from the hosts.
-    Destroy {
-        /// True if the environment's data is deleted too.
-        purge: bool,
-    },
-}
-
-/// The things that a pass trusts without further proof.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trust {
-    /// True if an unknown host key is recorded instead of refused.
-    pub new_host_keys: bool,
-    /// True if a directory that is marked as another owner's is taken over.
-    pub foreign_directories: bool,
-}
-
-/// The contact with systems other than the hosts: registries for images, providers for machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outside {
-    /// One query per system and item.
-    Asked,
-    /// No queries: the pass does not need the answers, and a machine is used at its recorded address.
-    LeftAlone,
-}
-
-/// The settings of a pass for the environments that it is given.
-#[derive(Clone, Copy, Debug)]
-pub struct Request {
-    /// The goal of the pass.
-    pub goal: Goal,
-    /// The number of hosts that are worked on at once.
-    pub parallel: usize,
-    /// True if hosts that refuse or do not answer are tried again for as long as `ssh.wait` says.
-    pub patient: bool,
-    /// True if suspended environments are included (the user named them).
-    pub resume: bool,
-    /// True if steps that destroy data or machines may be planned.
-    pub destructive: bool,
-    /// The contact with registries and providers.
-    pub outside: Outside,
-    /// The things that are trusted.
-    pub trust: Trust,
-}
-
-impl Goal {
-    /// Returns the stage that this pass brings an environment to, or `None` if the environment is removed from its
-    /// host.
-    #[must_use]
-    pub fn stage(self, environment: &Environment) -> Option<Stage> {
-        match self {
-            Self::Reach(limit) if environment.stage != Stage::Destroyed => Some(environment.stage.min(limit)),
-            Self::RollBack => Some(environment.stage),
-            Self::Reach(_) | Self::Destroy { .. } => None,
-        }
-    }
-}
 
 /// The steps of a pass in order, and the failures that are known before anything changes.
 #[derive(Default)]

@@ -10,10 +10,10 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
 use crate::reconcile::connect;
 use crate::reconcile::context::Context;
-use crate::reconcile::converge::{self, Asked};
+use crate::reconcile::converge;
 use crate::reconcile::pass::{Keep, Pass, refuse, vouch};
 use crate::reconcile::prepare::{self, Resolve};
-use crate::reconcile::propose::Goal;
+use crate::reconcile::request::{Asked, Goal};
 
 /// What is registered.
 #[derive(Clone, Debug)]

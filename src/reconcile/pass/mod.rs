@@ -16,7 +16,7 @@ use crate::reconcile::execute::Sessions;
 use crate::reconcile::machine::{self, Workshop};
 use crate::reconcile::observe::{self, Survey};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
-use crate::reconcile::propose::Request;
+use crate::reconcile::request::Request;
 use crate::reconcile::session::Claim;
 use crate::reconcile::status;
 use crate::resource::access;

@@ -1,0 +1,120 @@
+//! What a pass is given: the environments, the goal, and what it may do. Knows no command line.
+
+use crate::manifest::environment::Environment;
+use crate::model::state::Stage;
+use crate::plan::saved::SavedFile;
+use std::time::Duration;
+
+/// The goal of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Each environment reaches its own stage, limited to this one.
+    Reach(Stage),
+    /// Each environment returns to the release that its session names as its target.
+    RollBack,
+    /// Everything that deployer placed is removed from the hosts.
+    Destroy {
+        /// True if the environment's data is deleted too.
+        purge: bool,
+    },
+}
+
+/// The things that a pass trusts without further proof.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trust {
+    /// True if an unknown host key is recorded instead of refused.
+    pub new_host_keys: bool,
+    /// True if a directory that is marked as another owner's is taken over.
+    pub foreign_directories: bool,
+}
+
+/// The contact with systems other than the hosts: registries for images, providers for machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// One query per system and item.
+    Asked,
+    /// No queries: the pass does not need the answers, and a machine is used at its recorded address.
+    LeftAlone,
+}
+
+/// The settings of a pass for the environments that it is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// The goal of the pass.
+    pub goal: Goal,
+    /// The number of hosts that are worked on at once.
+    pub parallel: usize,
+    /// True if hosts that refuse or do not answer are tried again for as long as `ssh.wait` says.
+    pub patient: bool,
+    /// True if suspended environments are included (the user named them).
+    pub resume: bool,
+    /// True if steps that destroy data or machines may be planned.
+    pub destructive: bool,
+    /// The contact with registries and providers.
+    pub outside: Outside,
+    /// The things that are trusted.
+    pub trust: Trust,
+}
+
+impl Goal {
+    /// Returns the stage that this pass brings an environment to, or `None` if the environment is removed from its
+    /// host.
+    #[must_use]
+    pub fn stage(self, environment: &Environment) -> Option<Stage> {
+        match self {
+            Self::Reach(limit) if environment.stage != Stage::Destroyed => Some(environment.stage.min(limit)),
+            Self::RollBack => Some(environment.stage),
+            Self::Reach(_) | Self::Destroy { .. } => None,
+        }
+    }
+}
+
+/// A request for a pass.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The command's name, for the record.
+    pub command: &'static str,
+    /// The named environments; empty means all.
+    pub environments: Vec<String>,
+    /// The goal of the pass.
+    pub goal: Goal,
+    /// The release to go back to, if one is named.
+    pub release: Option<String>,
+    /// True if releases that were rolled back are tried again.
+    pub retry: bool,
+    /// True if the run continues without a prompt.
+    pub yes: bool,
+    /// The number of hosts that are worked on at once.
+    pub parallel: usize,
+    /// The environments that may be destroyed.
+    pub allow_destroy: Vec<String>,
+    /// The time to wait for another run that works on the same environment.
+    pub wait: Duration,
+    /// The things that are trusted.
+    pub trust: Trust,
+    /// The saved plan to execute exactly.
+    pub saved: Option<SavedFile>,
+}
+
+/// The time to wait for another run: longer than the lease of a dead run.
+pub const WAIT: Duration = Duration::from_secs(90);
+
+impl Asked {
+    /// Returns a request that asks at a terminal, trusts nothing, destroys nothing, and works on ten hosts at once.
+    #[must_use]
+    pub fn new(command: &'static str, environments: Vec<String>, goal: Goal) -> Self {
+        Self {
+            command,
+            environments,
+            goal,
+            release: None,
+            retry: false,
+            yes: false,
+            parallel: 10,
+            allow_destroy: Vec::new(),
+            wait: WAIT,
+            trust: Trust::default(),
+            saved: None,
+        }
+    }
+}
