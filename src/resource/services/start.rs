@@ -3,7 +3,8 @@
 //! what root finds at these paths.
 
 use crate::model::checked;
-use crate::model::shell::{guarded, quote};
+use crate::model::shell::guarded::MOUNTED;
+use crate::model::shell::quote;
 use crate::resource::HostFacts;
 use crate::resource::contract::record::{ReleaseRecord, ServiceRecord};
 use crate::resource::files::{self, SEED};
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Shell functions that find the paths that services can replace, and compare the mounts. A script must include them
 /// after the functions of [`guard`](crate::resource::contract::guard).
-pub const FUNCTIONS: &str = guarded::MOUNTED;
+pub const FUNCTIONS: &str = MOUNTED;
 
 /// Returns shell, after [`FUNCTIONS`], that refuses links before a switch to `record` places its files. Files that are
 /// not `kept` replace a link.
