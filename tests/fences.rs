@@ -76,7 +76,7 @@ const AGAINST: [(&str, &str, usize); 12] = [
     ("plan", "reconcile", 2),
     ("reconcile", "render", 1),
     ("release", "io", 3),
-    ("release", "resource", 1),
+    ("release", "resource", 2),
     ("resource", "io", 2),
 ];
 
