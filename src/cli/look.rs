@@ -16,6 +16,7 @@ use crate::reconcile::status;
 use crate::resource::compose::check;
 use crate::resource::compose::container;
 use crate::resource::services;
+use crate::resource::services::Fact;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -128,7 +129,8 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
         let observed = crate::resource::observed(&subject, &session.facts);
         let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
         let services = services::records(&subject, &session.facts).into_keys().map(|service| {
-            let found = facts.get(&service).cloned().unwrap_or_else(|| "missing".to_owned());
+            let found =
+                facts.get(&Fact::Service(&service).to_string()).cloned().unwrap_or_else(|| "missing".to_owned());
             (format!("service {service}"), container::good(&found), found)
         });
         let checks = session.prepared.environment.checks.iter().map(|one| {
