@@ -1,5 +1,5 @@
 //! Writes one environment as a manifest would, with every default filled in. Does not write the value of a secret.
-//! `tests/attacks/review_keys.rs` changes every key of the schema in turn and holds that no key is forgotten.
+//! `tests/attacks/review_keys.rs` changes every key of the schema in turn, so no key is missing here.
 
 use super::Manifest;
 use super::environment::{

@@ -1,14 +1,12 @@
 //! Addresses and networks of firewall rules. Resolves no name.
 
+use ipnet::IpNet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// A network or a single address. No bit is set beyond the prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Parses `ADDRESS` or `ADDRESS/PREFIX`.
@@ -18,44 +16,25 @@ impl Network {
     pub fn parse(text: &str) -> Result<Self, String> {
         const FORM: &str = "Write an address or a network: 203.0.113.7, 203.0.113.0/24, 2001:db8::/32";
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| FORM.to_owned())?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let prefix = match prefix {
-            None => whole,
-            Some(text) => text.parse().ok().filter(|prefix| plain(text) && *prefix <= whole).ok_or_else(|| {
-                format!("The prefix of an {} network goes from 0 to {whole}", if whole == 32 { "IPv4" } else { "IPv6" })
-            })?,
-        };
-        let network = Self { address: masked(address, prefix), prefix };
-        if network.address == address { Ok(network) } else { Err(format!("Did you mean {network}?")) }
+        let whole = IpNet::from(address.parse::<IpAddr>().map_err(|_| FORM.to_owned())?);
+        let net: IpNet = prefix.map_or(Ok(whole), |_| text.parse()).map_err(|_| {
+            let (family, bits) = if whole.max_prefix_len() == 32 { ("IPv4", 32) } else { ("IPv6", 128) };
+            format!("The prefix of an {family} network goes from 0 to {bits}")
+        })?;
+        let network = Self(net.trunc());
+        if network.0 == net { Ok(network) } else { Err(format!("Did you mean {network}?")) }
     }
 
     /// Returns the network with its prefix, also for a single address.
     #[must_use]
     pub fn with_prefix(&self) -> String {
-        format!("{}/{}", self.address, self.prefix)
-    }
-}
-
-/// Clears the bits of the address beyond the prefix.
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            Ipv4Addr::from_bits(v4.to_bits() & mask).into()
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-        }
+        self.0.to_string()
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.address.is_ipv4() { 32 } else { 128 };
-        if self.prefix == whole { write!(f, "{}", self.address) } else { write!(f, "{}/{}", self.address, self.prefix) }
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::resource;
 use crate::resource::compose::check;
 use crate::resource::compose::container;
 use crate::resource::services;
+use crate::resource::services::Fact;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,7 +220,8 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
         let observed = resource::observed(&subject, &session.facts);
         let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
         let services = services::records(&subject, &session.facts).into_keys().map(|service| {
-            let found = facts.get(&service).cloned().unwrap_or_else(|| "missing".to_owned());
+            let found =
+                facts.get(&Fact::Service(&service).to_string()).cloned().unwrap_or_else(|| "missing".to_owned());
             (format!("service {service}"), container::good(&found), found)
         });
         let checks = session.prepared.environment.checks.iter().map(|one| {

@@ -11,6 +11,7 @@ use crate::model::state::{Kind, Stage};
 use crate::release;
 use crate::release::sent::{File, Login, Release};
 use crate::resource::contract::record::DigestKey;
+use crate::resource::services::Fact;
 use crate::resource::{self, HostFacts, Subject, drift};
 use data_encoding::BASE64;
 use secrecy::ExposeSecret as _;
@@ -140,8 +141,9 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     };
     facts.access.systemd = observed.0.get(&Kind::Engine).is_some_and(|engine| engine.contains_key("boot"));
     let mut desired = resource::desired(&subject, &facts);
+    let release = Fact::Release.to_string();
     if prepared.release.iter().flat_map(|release| release.files.keys()).any(|path| secret(&path.to_string())) {
-        desired.0.entry(Kind::Services).and_modify(|facts| _ = facts.remove(resource::services::RELEASE));
+        desired.0.entry(Kind::Services).and_modify(|facts| _ = facts.remove(&release));
     }
     let mut recorded = BTreeSet::new();
     observed.0.entry(Kind::Files).and_modify(|files| {
@@ -151,9 +153,9 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     desired.0.entry(Kind::Files).and_modify(|files| files.retain(|path, _| !recorded.contains(path)));
     for kind in [Kind::Images, Kind::Services] {
         let seen = observed.0.get(&kind).into_iter().flatten();
-        let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(resource::services::RELEASE));
+        let release_known = desired.0.get(&kind).is_some_and(|facts| facts.contains_key(&release));
         let own = desired.0.entry(kind).or_default();
-        for (fact, value) in seen.filter(|(fact, _)| release_known || *fact != resource::services::RELEASE) {
+        for (fact, value) in seen.filter(|(fact, _)| release_known || **fact != release) {
             own.entry(fact.clone()).or_insert_with(|| value.clone());
         }
     }
@@ -162,9 +164,9 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
         resource::firewall::as_recorded(seen, desired.0.entry(Kind::Firewall).or_default());
     }
     if let Some(services) = observed.0.get_mut(&Kind::Services)
-        && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(resource::services::RELEASE))
+        && desired.0.get(&Kind::Services).is_none_or(|facts| !facts.contains_key(&release))
     {
-        services.remove(resource::services::RELEASE);
+        services.remove(&release);
     }
     // Drift of an ignored fact cannot be detected without the host: such facts are left out.
     for (kind, facts) in &mut observed.0 {

@@ -123,7 +123,7 @@ fn way_back(session: &Session) -> Vec<PlannedStep> {
         reason: "rollback".to_owned(),
         destructive: false,
         changes: vec![Change {
-            fact: resource::services::RELEASE.to_owned(),
+            fact: resource::services::Fact::Release.to_string(),
             from: session.facts.files.begun().next().map(|live| live.id.clone()),
             to: Some(target.id.clone()),
             diff: None,
@@ -179,7 +179,7 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
                 refused.hint(format!("Keep the data on the host with: deployer destroy {}", environment.name))
             };
             let purge = request.goal == Goal::Destroy { purge: true };
-            let of_data = || resource::access::preflight(&subject, facts).filter(|_| purge).map(kept);
+            let of_data = || resource::access::purge_preflight(&subject, facts).filter(|_| purge).map(kept);
             resource::access::removal_preflight(&subject, facts).or_else(of_data)
         }
         _ => resource::access::preflight(&subject, facts).filter(|_| !request.trust.foreign_directories),

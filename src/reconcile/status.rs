@@ -6,6 +6,7 @@ use crate::model::event::{BackupView, EnvironmentView, FailedView, Health, Left}
 use crate::model::state::{Kind, Stage, State};
 use crate::reconcile::session::Session;
 use crate::resource::contract::record::PublishedPort;
+use crate::resource::services::Fact;
 use crate::resource::{self, HostFacts, Subject};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -18,7 +19,11 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
     let services = resource::services::records(&subject, &session.facts);
     let live = session.facts.files.current.is_some() || session.facts.files.swapping.is_some();
     let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
-    let of_services = facts.into_iter().filter(|(name, _)| services.contains_key(name)).collect();
+    let of_service = |(fact, state): (String, String)| {
+        let name = Fact::of(&fact).service().filter(|name| services.contains_key(*name))?;
+        Some((name.to_owned(), state))
+    };
+    let of_services = facts.into_iter().filter_map(of_service).collect();
     let backup = resource::backups::view(&subject, &session.facts);
     Record {
         stage: stage(&subject, &session.facts, &state),
@@ -101,7 +106,7 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
 
 fn health(state: &State) -> Health {
     let facts = state.0.get(&Kind::Services);
-    let mut states = facts.into_iter().flatten().filter(|(name, _)| *name != resource::services::RELEASE).peekable();
+    let mut states = facts.into_iter().flatten().filter(|(name, _)| Fact::of(name) != Fact::Release).peekable();
     if states.peek().is_none() {
         return Health::None;
     }

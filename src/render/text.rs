@@ -4,7 +4,7 @@ use crate::model::defuse;
 use crate::model::event::Action;
 use std::time::Duration;
 
-/// Why files of a plan are not compared.
+/// The reason why files of a plan are not compared.
 pub(super) const UNCOMPARED: &str =
     "since they are secret, need a value that was not read, or are not what the commit holds";
 

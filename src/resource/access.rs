@@ -222,6 +222,14 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         .or_else(|| marked(subject, host.access.directory_marker.as_ref()))
 }
 
+/// Refuses to remove the data of an environment that is not its own.
+#[must_use]
+pub fn purge_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    removal_preflight(subject, host)
+        .or_else(|| claims::purge_preflight(subject, host))
+        .or_else(|| marked(subject, host.access.directory_marker.as_ref()))
+}
+
 /// Refuses to remove an environment from its host if the host's marker is another environment's or cannot be read.
 /// Objects that other environments claim do not matter here: removal does not touch them.
 #[must_use]

@@ -1,7 +1,8 @@
 //! Detection of drift: differences that nobody asked for in the manifest. Ignored facts belong to the host. This module
 //! does not decide whether other drift is corrected.
 
-use super::{HostFacts, Subject, files, firewall, observed, schedules, scripts, services, updates, wanted};
+use super::services::Fact;
+use super::{HostFacts, Subject, files, firewall, observed, schedules, scripts, updates, wanted};
 use crate::manifest::environment::{Environment, Ignore};
 use crate::model::diff;
 use crate::model::event::Change;
@@ -74,7 +75,7 @@ pub(super) fn ignore(subject: &Subject<'_>, host: &HostFacts, desired: &mut Stat
             continue;
         }
         for change in diff::changes(seen, facts) {
-            if change.fact == services::RELEASE || rule(subject, *kind, &change.fact).is_none() {
+            if Fact::of(&change.fact) == Fact::Release || rule(subject, *kind, &change.fact).is_none() {
                 continue;
             }
             match change.from {
@@ -86,6 +87,8 @@ pub(super) fn ignore(subject: &Subject<'_>, host: &HostFacts, desired: &mut Stat
 }
 
 fn rule<'a>(subject: &Subject<'a>, kind: Kind, fact: &str) -> Option<&'a Ignore> {
+    // A rule names a service by its own name.
+    let fact = Some(fact).filter(|_| kind == Kind::Services).and_then(|fact| Fact::of(fact).service()).unwrap_or(fact);
     subject.environment.drift.ignore.iter().find(|rule| rule.covers(kind, fact))
 }
 
@@ -133,6 +136,7 @@ pub(super) fn kept_files(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Ut
 /// Returns the services whose state is ignored.
 #[must_use]
 pub(super) fn kept_services(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
-    let ignored = ignored(subject, host).into_iter();
-    ignored.filter(|(kind, ..)| *kind == Kind::Services).map(|(_, change, _)| change.fact).collect()
+    let ignored = ignored(subject, host);
+    let services = ignored.iter().filter(|(kind, ..)| *kind == Kind::Services);
+    services.filter_map(|(_, change, _)| Fact::of(&change.fact).service().map(str::to_owned)).collect()
 }

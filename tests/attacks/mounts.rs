@@ -165,13 +165,19 @@ async fn volumes_are_what_docker_made_of_them() {
 #[tokio::test]
 async fn a_volume_that_docker_keeps_with_other_options_is_refused_by_name() {
     let host = Host::new();
-    let model = "{\n  \"volumes\": {\n    \"dev\": {\n      \"name\": \"shop_dev\",\n      \"driver_opts\": {\n        \"device\": \"/srv/$$a\",\n        \"o\": \"bind\"\n      }\n    }\n  }\n}\n";
-    host.write("state/shop--two/releases/R1/model.json", model);
+    let model = "{\n  \"volumes\": {\n    \"dev\": {\n      \"name\": \"shop_dev\",\n      \"driver_opts\": {\n        \"device\": \"DEVICE\",\n        \"o\": \"bind\"\n      }\n    }\n  }\n}\n";
     let script = start::before_switch(&host.record, &HostFacts::default(), &std::collections::BTreeSet::new());
     let script = [guard::FUNCTIONS, start::FUNCTIONS, &script].concat();
-    for (options, same) in
-        [(r#"{"device":"/srv/$a","o":"bind"}"#, true), (r#"{"device":"/srv/b","o":"bind"}"#, false), ("null", false)]
-    {
+    for (device, options, same) in [
+        ("/srv/$$a", r#"{"device":"/srv/$a","o":"bind"}"#, true),
+        ("/srv/$$a", r#"{"device":"/srv/b","o":"bind"}"#, false),
+        ("/srv/$$a", "null", false),
+        // Compose resolved these paths in root's copy of the release.
+        ("ROOT/state/shop--two/releases/R1/tree/data", r#"{"device":"ROOT/app/data","o":"bind"}"#, true),
+        ("ROOT/state/shop--two/releases/R1/data", r#"{"device":"ROOT/data","o":"bind"}"#, true),
+        ("ROOT/state/shop--two/releases/R1/tree/data", r#"{"device":"ROOT/app/other","o":"bind"}"#, false),
+    ] {
+        host.write("state/shop--two/releases/R1/model.json", &model.replace("DEVICE", device));
         host.write("options", options);
         let finished = host.sh(&script).await;
         assert_eq!(finished.status.success(), same, "{finished:?}");

@@ -1,5 +1,6 @@
 //! Each case is one recording, `tests/cases/step/KIND/NAME.txt`, next to the facts and commands that its resource
-//! derives from it. Frames that a recording omits are taken from `converged.txt`.
+//! derives from it. Frames that a recording omits are taken from `converged.txt`. The first case that has a command shows
+//! its script; the others show its title, and the lines of their scripts that differ from that one.
 
 use crate::given::{Given, given, root};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,6 +10,8 @@ use deployer::model::state::Kind;
 use deployer::release::sent::Release;
 use deployer::resource::images::registry;
 use deployer::resource::{self, Command};
+use similar::{Change, ChangeTag, TextDiff};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 #[test]
@@ -16,10 +19,10 @@ fn each_recording_becomes_the_facts_and_commands_beside_it() {
     let mut seen = 0;
     // Infrastructure has no probe: its facts come from OpenTofu.
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure) {
-        let directory = root().join(kind.name());
+        let (directory, mut scripts) = (root().join(kind.name()), Scripts::new());
         for path in recordings(&directory) {
             let shown = match given(&path) {
-                Ok(given) => shown(kind, &given),
+                Ok(given) => shown(kind, &given, &mut scripts),
                 Err(message) => format!("unreadable: {message}\n"),
             };
             let mut settings = insta::Settings::clone_current();
@@ -40,7 +43,10 @@ fn recordings(directory: &Utf8Path) -> Vec<Utf8PathBuf> {
     paths
 }
 
-fn shown(kind: Kind, given: &Given) -> String {
+/// Title of a command → the first script with that title.
+type Scripts = BTreeMap<String, String>;
+
+fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
     let subject = given.subject();
     let (observed, desired) = (resource::observed(&subject, &given.facts), resource::desired(&subject, &given.facts));
     let of = |state: &deployer::model::state::State| state.0.get(&kind).cloned().unwrap_or_default();
@@ -55,7 +61,7 @@ fn shown(kind: Kind, given: &Given) -> String {
     }
     let unasked = registry::unasked(&subject, &given.facts);
     if kind == Kind::Images && !unasked.is_empty() {
-        text += &command_text(&registry::ask(&subject, &unasked), "");
+        text += &command_text(&registry::ask(&subject, &unasked), "", scripts);
     }
     if let Some(failure) = resource::preflight(kind, &subject, &given.facts) {
         writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message).unwrap();
@@ -65,11 +71,13 @@ fn shown(kind: Kind, given: &Given) -> String {
         return text + "as wanted\n";
     }
     match resource::commands(kind, &subject, &given.facts, "NEW") {
-        Ok(commands) => commands.iter().for_each(|command| text += &command_text(command, &subject.preamble())),
+        Ok(commands) => {
+            commands.iter().for_each(|command| text += &command_text(command, &subject.preamble(), scripts))
+        }
         Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message).unwrap(),
     }
     if let Some(last) = resource::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
-        text += &command_text(&last, &subject.preamble());
+        text += &command_text(&last, &subject.preamble(), scripts);
     }
     if kind == Kind::Firewall {
         let mut changes = changes;
@@ -96,13 +104,25 @@ const FILES: [(&str, &str); 10] = [
     ("proof.sh", include_str!("../../src/resource/firewall/proof.sh")),
 ];
 
-fn command_text(command: &Command, preamble: &str) -> String {
+fn command_text(command: &Command, preamble: &str, scripts: &mut Scripts) -> String {
     let Command { title, script, input, limit, reason } = command;
     let mut script = script.strip_prefix(preamble).unwrap_or(script).to_owned();
     for (name, text) in FILES {
         script = script.replace(text, &format!("# {name}\n"));
     }
-    let lines = script.lines().fold(String::new(), |text, line| text + "  | " + line + "\n").replace("| \n", "|\n");
+    let line = |mark: char, line: &str| format!("  {mark} {line}").trim_end().to_owned() + "\n";
+    let lines: String = match scripts.get(title) {
+        None => script.lines().map(|text| line('|', text)).collect(),
+        Some(first) => {
+            let differing = |change: Change<&str>| match change.tag() {
+                ChangeTag::Equal => None,
+                ChangeTag::Delete => Some(line('-', change.value())),
+                ChangeTag::Insert => Some(line('+', change.value())),
+            };
+            TextDiff::from_lines(first, &script).iter_all_changes().filter_map(differing).collect()
+        }
+    };
+    scripts.entry(title.clone()).or_insert(script);
     format!("\n{title} (within {} s, else {})\n{lines}{}", limit.as_secs(), reason.code(), input_text(input))
 }
 

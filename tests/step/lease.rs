@@ -379,17 +379,43 @@ async fn what_is_written_whole_is_what_was_meant() {
 
 /// Returns a command as it is sent, in a directory of this machine.
 fn sent(place: &Place, lane: Lane, script: &str, key: &Key) -> String {
+    sent_with(place, lane, script, key, Input::Empty)
+}
+
+fn sent_with(place: &Place, lane: Lane, script: &str, key: &Key, input: Input) -> String {
     let given = crate::given::given(&crate::given::root().join("converged.txt")).unwrap();
     let subject = given.subject();
     let limit = Duration::from_secs(9);
-    let command = Command {
-        title: String::new(),
-        script: script.to_owned(),
-        input: Input::Empty,
-        limit,
-        reason: Reason::UploadFailed,
-    };
+    let command =
+        Command { title: String::new(), script: script.to_owned(), input, limit, reason: Reason::UploadFailed };
     lane.script(&subject, &command, key, "id").replace(&subject.state_directory(), place.path("state").as_str())
+}
+
+/// The runner of the first command hangs in the midst of its input, and another run takes the lease.
+#[tokio::test]
+async fn a_command_whose_input_stops_ends_with_its_lease() {
+    let place = Place::new();
+    let key = place.take(1).await.unwrap();
+    let script = sent_with(&place, Lane::Main, "cat >\"$state/got\"", &key, Input::Bytes(b"x".to_vec().into()));
+    // A pipe that this process can also write to never ends.
+    let hanging = format!("cd {}\nmkfifo input\nexec timeout 60 sh -c \"$0\" 0<>input", place.path("state"));
+    let argv = ["sh", "-c", &hanging, &script.replace("$state", place.path("state").as_str())].map(str::to_owned);
+    let hanging = tokio::spawn(async move { process::run(&argv, b"", Duration::from_mins(1)).await.unwrap() });
+    while !place.path("state/got").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let next = place.take(2).await.unwrap();
+    // Waits for the first command's lock.
+    let finished = place.sh(&sent(&place, Lane::Main, ":", &next)).await;
+    assert!(finished.status.success(), "{finished:?}");
+    let ended = hanging.await.unwrap();
+    assert_eq!(ended.status.code(), Some(lease::LOST.0));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains(lease::LOST.1));
+    assert_eq!(place.read("last"), "id 0 2\n");
+    // A command that keeps its lease leaves nothing behind.
+    let kept = sent_with(&place, Lane::Main, "cat; echo \"$watch\"", &next, Input::Bytes(b"x".to_vec().into()));
+    let watch = String::from_utf8(place.sh(&kept).await.stdout).unwrap();
+    assert!(!std::path::Path::new("/proc").join(watch.trim()).exists());
 }
 
 #[tokio::test]

@@ -105,6 +105,32 @@ fn a_host_with_many_services_and_containers_is_judged_container_by_container() {
     assert!(ReleaseRecord::read(&serde_json::to_vec(record).unwrap()).is_none());
 }
 
+/// Every service has a state of its own, also one whose name is that of another fact.
+#[test]
+fn a_service_can_have_any_name() {
+    let mut given = given(&root().join("converged.txt")).unwrap();
+    let facts = |given: &crate::given::Given| {
+        let subject = given.subject();
+        let of = |mut state: deployer::model::state::State| state.0.remove(&Kind::Services).unwrap();
+        (of(resource::observed(&subject, &given.facts)), of(resource::desired(&subject, &given.facts)))
+    };
+    let converged = facts(&given);
+    assert_eq!(converged.0, converged.1);
+    let record = given.facts.files.current.as_mut().unwrap();
+    let service = record.services["web"].clone();
+    record.services.insert("release".to_owned(), service);
+    let (observed, desired) = facts(&given);
+    assert_eq!(observed, converged.0);
+    assert_eq!(desired["release"], converged.1["release"], "the digest of the release");
+    assert_eq!(desired["service release"], "healthy");
+    assert!(!services::settled(&observed, &desired));
+    // The label of a container that somebody else started can be any text.
+    let mut container = given.facts.services.containers[0].clone();
+    container.service = "check page".to_owned();
+    given.facts.services.containers.push(container);
+    assert_eq!(facts(&given).0["service check page"], "not in the application");
+}
+
 /// Services that read all files of a release produce many more entries than they name.
 #[test]
 fn what_many_services_read_is_bounded_all_together() {

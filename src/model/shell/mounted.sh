@@ -36,16 +36,16 @@ same_volumes() {
       [ "$wanted" != external ] || continue
       kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || continue
       case $kept in null) kept='{}' ;; esac
-      [ "$(printf %s "$kept" | plain)" = "$(printf %s "$wanted" | sed 's/\$\$/$/g' | plain)" ] && continue
+      [ "$(printf '%s\n' "$kept" | options)" != "$(printf '%s\n' "$wanted" | sed 's/\$\$/$/g' | options | live_paths "$release" "${app:?}")" ] || continue
       echo "Cannot start the services: volume $volume was made with other options than its Compose file has now, and Docker keeps them. Give the volume these options again, or remove it with: docker volume rm $volume" >&2
       exit 1
     done
   }
 }
 
-# plain: reads JSON, and undoes what encoders differ in.
-plain() {
-  sed 's/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
+# options: reads the options of a volume in JSON, and prints each key and each value on a line of its own, without what encoders differ in.
+options() {
+  sed 's/^{"//; s/"}$//; s/","/\n/g' | sed 's/":"/\n/; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }
 
 # find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts from outside of it, that is strictly below one of

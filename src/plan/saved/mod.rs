@@ -13,8 +13,8 @@ pub use inputs::settings;
 use crate::model::event::{PlanView, PlannedStep};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind, State};
-use crate::resource::compose::container;
-use crate::resource::{self, HostFacts, Subject, files, services};
+use crate::resource::services::{self, Fact};
+use crate::resource::{self, HostFacts, Subject, files};
 use camino::Utf8Path;
 use inputs::{inputs, other_inputs};
 use jiff::Timestamp;
@@ -138,7 +138,7 @@ fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
     let same = |change: &crate::model::event::Change| match (&change.from, &change.to) {
         (Some(from), Some(to)) => {
             kind == Kind::Services
-                && change.fact != services::RELEASE
+                && Fact::of(&change.fact) != Fact::Release
                 && unwell(&change.fact, from) == unwell(&change.fact, to)
         }
         _ => false,
@@ -155,11 +155,7 @@ fn other_facts(kind: Kind, then: &Facts, now: &Facts) -> Vec<String> {
 
 /// Returns true if a fact of the services describes an unhealthy service or check. Such values change by themselves.
 fn unwell(fact: &str, value: &str) -> bool {
-    match fact {
-        services::RELEASE => false,
-        check if check.starts_with("check ") => value != crate::resource::compose::check::PASSES,
-        _ => !container::good(value),
-    }
+    Fact::of(fact) != Fact::Release && !services::is_well(fact, value)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use crate::model::event::{Change, PlannedStep};
 use crate::model::state::Kind;
-use crate::resource::services;
+use crate::resource::services::Fact;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the differences between the steps of one environment, as phrases. Runners remember different things, so that
@@ -47,7 +47,7 @@ fn other_step(
     }
     let same = |then: &Change, now: &Change| {
         let from = match (&then.from, &now.from) {
-            (Some(then_from), Some(now_from)) if kind == Kind::Services && then.fact != services::RELEASE => {
+            (Some(then_from), Some(now_from)) if kind == Kind::Services && Fact::of(&then.fact) != Fact::Release => {
                 then_from == now_from || (unwell(&then.fact, then_from) && unwell(&now.fact, now_from))
             }
             (then, now) => then == now,

@@ -12,6 +12,8 @@
 
 pub mod against;
 mod git;
+mod named;
+mod place;
 mod present;
 mod side;
 mod snapshot;
@@ -31,7 +33,8 @@ use crate::release::sent::Release;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
-use side::{SETTING, Side, named, relocated, side};
+use named::named;
+use side::{SETTING, Side, relocated, side};
 use snapshot::Link;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -47,7 +50,7 @@ pub struct Version<'a> {
     pub manifest: Manifest,
     /// The tree.
     pub snapshot: Snapshot<'a>,
-    /// The manifest's path and those of the texts that it names, below the snapshot's directory.
+    /// The paths of the manifest and of the texts that it names, below the snapshot's directory.
     own: Vec<Utf8PathBuf>,
 }
 
@@ -132,7 +135,7 @@ pub struct Compared {
     pub unreadable: Vec<(String, Failure)>,
     /// Links of applications that lead to no file in the repository, with their targets.
     pub leading_out: BTreeMap<Utf8PathBuf, String>,
-    /// What the present manifest names and nothing was compared of, and the reason.
+    /// What is not compared although the present manifest names it: path → reason.
     pub gaps: BTreeMap<String, String>,
 }
 
@@ -205,7 +208,7 @@ pub async fn compare(
     compared
 }
 
-/// The reason why something is not compared, and for a submodule the file that says where it comes from.
+/// Returns the reason why something is not compared. For a submodule, it also names the file with its address.
 fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
     let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
     let more = if is_module { "; .gitmodules says which, and apply sends what is checked out there" } else { "" };
@@ -219,7 +222,7 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     let Some(before) = before else {
         let mut kinds = now.prepared.subject().kinds(stage);
         if kinds.is_empty() {
-            // A stage that makes nothing: its settings alone show that the environment is new.
+            // A stage without resources: only settings show that the environment is new.
             kinds.extend(now.state.0.keys());
         } else {
             now.state.0.values_mut().for_each(|facts| facts.retain(|fact, _| !fact.starts_with(SETTING)));

@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 
-/// The attributes by which Git changes a file between its object and the disk.
+/// Attributes that let Git change a file between its object and the disk.
 const CHANGING: [&str; 5] = ["filter", "working-tree-encoding", "ident", "eol", "text"];
 
-/// What is known of the tracked files as they are now. A file's bytes are read only if a release needs them.
+/// What was read of the tracked files on the disk. A file's bytes are read only if a release needs them.
 #[derive(Default)]
 pub struct Present {
     /// The entries whose bytes were read, and the directories that hold them.
@@ -25,11 +25,11 @@ pub struct Present {
 }
 
 impl Repository {
-    /// Lists the tracked files as they are now, whatever attributes and flags of the index say, and links as links. Files have
-    /// the ids of the index until [`Self::settle`] reads them.
+    /// Lists the tracked files in their current form, regardless of attributes and flags of the index, and links as
+    /// links. Files have the ids of the index until [`Self::settle`] reads them.
     ///
     /// # Errors
-    /// `CommandFailed` where Git or this machine cannot read them.
+    /// `CommandFailed` if Git or this machine cannot read them.
     pub async fn present(&self) -> Result<(Tree, Present), Failure> {
         let listing = self.run(&["ls-files", "--stage", "-t", "-z"], b"").await?.map_err(cannot)?;
         let (mut tree, left_out) = Tree::parse_index(&listing).map_err(strange)?;
@@ -53,10 +53,10 @@ impl Repository {
         Ok((tree, Present::default()))
     }
 
-    /// Reads the bytes of files that were not read yet, for a release that needs what is reached.
+    /// Reads the bytes of those `reached` files that were not read yet.
     ///
     /// # Errors
-    /// `CommandFailed` where Git or this machine cannot read them.
+    /// `CommandFailed` if Git or this machine cannot read them.
     pub async fn settle(&self, tree: &mut Tree, present: &mut Present, reached: Reached) -> Result<(), Failure> {
         let wanted = reached.entries.difference(&present.read.entries);
         let entries = wanted.filter_map(|path| Some((path.clone(), tree.entries().get(path)?.clone())));
@@ -65,7 +65,7 @@ impl Repository {
         present.read.entries.extend(reached.entries);
         present.read.directories.extend(reached.directories);
         let found = self.on_disk(entries.clone(), None, Bytes::OfAll).await?;
-        // What is not on the disk is what a sparse checkout leaves out.
+        // Files that are missing on the disk are those that a sparse checkout omits.
         let differs = |(path, entry): &(String, Entry)| matches!(found.get(path), Some(Some(now)) if !now.is(entry));
         let mut differing: BTreeMap<String, Entry> = entries.into_iter().filter(differs).collect();
         let filtered = self.filtered(&differing).await?;
@@ -78,12 +78,12 @@ impl Repository {
         Ok(())
     }
 
-    /// The commit that is checked out of a submodule; `None` where none is.
+    /// Returns the commit of a submodule that is checked out, or `None` if none is.
     async fn checked_out(&self, path: &str) -> Result<Option<String>, Failure> {
         let own = Utf8Path::new(path).join(".git");
         let there = below::look(&self.top, &own).is_ok_and(|thing| matches!(thing, Thing::File(_)))
             || self.top.join(&own).is_dir();
-        // A link on the way leads elsewhere.
+        // A link in the path leads elsewhere.
         let is_link = |part: &Utf8Path| self.top.join(part).is_symlink();
         if !there || Utf8Path::new(path).ancestors().filter(|part| !part.as_str().is_empty()).any(is_link) {
             return Ok(None);
@@ -112,8 +112,9 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.map_err(|error| cannot(error.to_string()))?
     }
 
-    /// Those of the files that a filter of this machine may have made, with a key or a token and so from more than the commit,
-    /// and what is to be said of them. Goes by the attributes on the disk and by those of the index, which a checkout goes by.
+    /// Returns the files that a filter of this machine may have made, each with the reason to show. Such a filter may use
+    /// a key or a token, and so more data than the commit. The attributes on the disk count, and those of the index,
+    /// which a checkout uses.
     async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeMap<String, String>, Failure> {
         if files.is_empty() {
             return Ok(BTreeMap::new());
@@ -146,10 +147,10 @@ impl Repository {
         Ok(filters.into_iter().map(told).collect())
     }
 
-    /// The filters that this machine has for what it checks out.
+    /// Returns the names of the filters that this machine applies to files that it checks out.
     async fn filters(&self) -> Result<BTreeSet<String>, Failure> {
         let words = ["config", "-z", "--get-regexp", r"^filter\..*\.(smudge|process)$"];
-        // Git fails where there is none.
+        // Git fails if there is none.
         let printed = self.text(&words).await?.unwrap_or_default();
         let name = |entry: &str| {
             let (key, _) = entry.split_once('\n').filter(|(_, command)| !command.is_empty())?;
@@ -177,10 +178,10 @@ impl Repository {
         Ok(())
     }
 
-    /// Those of the files that were read that are not as the commit that is checked out has them; all where there is none.
+    /// Returns the files that were read and differ from the checked-out commit, or all of them if there is no commit.
     ///
     /// # Errors
-    /// `CommandFailed` where Git cannot list them.
+    /// `CommandFailed` if Git cannot list them.
     pub async fn uncommitted(&self, tree: &Tree, present: &Present) -> Result<BTreeSet<String>, Failure> {
         let head = self.run(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"], b"").await?;
         let head = Tree::parse(&head.unwrap_or_default()).map_err(strange)?;
@@ -197,14 +198,14 @@ impl Repository {
     }
 }
 
-/// The bytes that are read: without them, a file keeps the id that it is listed with.
+/// Whose bytes are read. A file that is not read keeps the id from the index.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bytes {
     OfLinks,
     OfAll,
 }
 
-/// Reads a file or link below `top` that is reached without a link; `listed` is its entry.
+/// Reads a file or link below `top` whose path contains no link. `listed` is its entry in the index.
 fn read(
     top: &Utf8Path,
     path: &Utf8Path,

@@ -1,24 +1,21 @@
 //! One environment in one of two commits. Only values in the manifest itself are resolved.
 
-use super::snapshot::{Link, Place, Snapshot};
-use super::tree::{Entry, Found};
-use crate::manifest::environment::{Application, Environment, Identity, Source};
-use crate::manifest::provision::{Machine, Module, ModuleSource};
-use crate::manifest::tracker::Issuer;
+use super::named::{content, gaps, named};
+use super::place::{Placed, place};
+use super::snapshot::{Link, Snapshot};
+use crate::manifest::environment::{Application, Environment};
 use crate::manifest::{self, Manifest};
-use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use crate::model::secret::SecretSource;
 use crate::model::state::{Facts, Kind, State};
 use crate::plan::saved;
 use crate::reconcile::annotate;
 use crate::reconcile::prepare::{self, Prepared, Resolve};
-use crate::release::{ENV, image_name, template};
+use crate::release::{ENV, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// The prefix of facts that are settings of the manifest's entry.
@@ -34,7 +31,7 @@ pub struct Side {
     pub texts: BTreeMap<Utf8PathBuf, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
-    /// What the manifest names that is not compared, by its path in the tree, and the reason.
+    /// What is not compared although the manifest names it: path in the tree → reason.
     pub gaps: BTreeMap<String, String>,
 }
 
@@ -48,18 +45,8 @@ impl Side {
     }
 }
 
-/// An environment whose files were written into the snapshot.
-struct Placed {
-    environment: Environment,
-    /// Image → the object id of its archive.
-    archives: BTreeMap<String, String>,
-    /// The files in the repository that OpenTofu uses: the fact's name → a digest.
-    recipes: BTreeMap<String, String>,
-    links: BTreeMap<Utf8PathBuf, Link>,
-}
-
-/// Reads one environment of a manifest that was parsed with paths below the snapshot's directory; `own` are the paths of the
-/// manifest and of the texts that it names.
+/// Reads one environment of a manifest that was parsed with paths below the snapshot's directory. `own` has the paths of
+/// the manifest and of the texts that it names.
 pub async fn side(
     environment: &Environment,
     manifest: &Manifest,
@@ -109,134 +96,6 @@ pub async fn side(
     Ok(Side { prepared, state, texts, links, gaps })
 }
 
-/// The paths that the manifest names for an environment, with the kinds of what is made from them.
-pub fn named(environment: &Environment, manifest: &Manifest) -> Vec<(Kind, Utf8PathBuf)> {
-    let mut named = Vec::new();
-    if let Some(application) = &environment.application {
-        named.extend(application.archives.values().map(|path| (Kind::Images, path.clone())));
-        match &application.source {
-            Source::Compose(compose) => named.push((Kind::Files, compose.directory.clone())),
-            Source::Tracker(tracker) => {
-                named.push((Kind::Files, tracker.templates.clone()));
-                if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_ref().map(|tls| &tls.issuer) {
-                    named.push((Kind::Files, root.clone()));
-                }
-            }
-        }
-    }
-    named.extend(recipe(environment).map(|(_, directory)| (Kind::Infrastructure, directory)));
-    if let Some(Identity::File(path)) = &environment.ssh.identity {
-        named.push((Kind::Access, path.clone()));
-    }
-    let sources = RefCell::new(Vec::new());
-    let gather = |source: &SecretSource| {
-        sources.borrow_mut().extend(read_by(source, &manifest.directory).into_iter().map(|path| (Kind::Access, path)));
-        Value::Null
-    };
-    manifest::describe_with(environment, &gather);
-    manifest::describe_shared(manifest, environment, &gather);
-    named.extend(sources.into_inner());
-    named
-}
-
-/// The files that the source of a value may read or run.
-fn read_by(source: &SecretSource, directory: &Utf8Path) -> Vec<Utf8PathBuf> {
-    match source {
-        SecretSource::File { path, .. } => vec![path.clone()],
-        SecretSource::Command { argv, .. } => {
-            argv.iter().filter(|word| word.contains('/')).map(|word| directory.join(word)).collect()
-        }
-        SecretSource::Literal { .. } | SecretSource::Environment { .. } => Vec::new(),
-    }
-}
-
-/// A digest of the files of the tree that the source of a value reads or runs, if there is one.
-fn content(source: &SecretSource, snapshot: &Snapshot<'_>, directory: &Utf8Path, key: &DigestKey) -> Option<String> {
-    let entries = read_by(source, directory).into_iter().filter_map(|path| match snapshot.find(&path) {
-        Found::Entry(_, entry) => Some(entry.id.clone()),
-        _ => None,
-    });
-    let ids: Vec<String> = entries.collect();
-    (!ids.is_empty()).then(|| format!("keyed:{}", key.digest(blake3::hash(ids.join(" ").as_bytes()).as_bytes())))
-}
-
-/// What of the named paths is not compared, by kind and by the paths in the tree.
-pub fn gaps(named: &[(Kind, Utf8PathBuf)], snapshot: &Snapshot<'_>) -> BTreeMap<Kind, BTreeMap<String, String>> {
-    let mut gaps: BTreeMap<Kind, BTreeMap<String, String>> = BTreeMap::new();
-    for (kind, path) in named {
-        let found = snapshot.tree.gaps(path.strip_prefix(&snapshot.root).ok());
-        gaps.entry(*kind).or_default().extend(found);
-    }
-    gaps
-}
-
-/// Writes the source files of an environment into the snapshot, and changes its paths to them.
-async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result<Placed, Failure> {
-    let mut placed = Placed {
-        environment: environment.clone(),
-        archives: BTreeMap::new(),
-        recipes: recipes(environment, snapshot),
-        links: BTreeMap::new(),
-    };
-    let Some(application) = &mut placed.environment.application else { return Ok(placed) };
-    for (image, path) in std::mem::take(&mut application.archives) {
-        if let Found::Entry(_, Entry { id, .. }) = snapshot.find(&path) {
-            let id = id.get(..12).unwrap_or(id);
-            placed.archives.insert(image_name::familiar(&image), format!("archive {id}"));
-        }
-    }
-    match &mut application.source {
-        Source::Compose(compose) => {
-            let shown = shown(&compose.directory, snapshot);
-            compose.directory = match snapshot.write(&compose.directory).await? {
-                Place::Written(path) => path,
-                Place::Nothing => return Err(untracked(&shown, snapshot)),
-                Place::Outside => return Err(outside(&shown)),
-            };
-            placed.links = links_below(&compose.directory, snapshot);
-            compose.copies = placed.links.keys().cloned().collect();
-        }
-        Source::Tracker(tracker) => {
-            let shown = shown(&tracker.templates, snapshot);
-            match snapshot.write(&tracker.templates).await? {
-                Place::Written(path) => tracker.templates = path,
-                Place::Nothing => tracker.templates = snapshot.root.join("no templates"),
-                Place::Outside => return Err(outside(&shown)),
-            }
-            if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_mut().map(|tls| &mut tls.issuer) {
-                let shown = self::shown(root, snapshot);
-                *root = match snapshot.write(root).await? {
-                    Place::Written(path) => path,
-                    Place::Nothing => return Err(untracked(&shown, snapshot)),
-                    Place::Outside => return Err(outside(&shown)),
-                };
-            }
-        }
-    }
-    Ok(placed)
-}
-
-/// The digest of the directory that OpenTofu is given from the repository.
-fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
-    let found = recipe(environment).and_then(|(name, directory)| match snapshot.find(&directory) {
-        Found::Directory(at) => Some((format!("{SETTING}{name}"), snapshot.tree.digest(&at))),
-        _ => None,
-    });
-    found.into_iter().collect()
-}
-
-/// The directory that OpenTofu is given from: a module, or templates of the user's own.
-fn recipe(environment: &Environment) -> Option<(&'static str, Utf8PathBuf)> {
-    let provision = environment.provision.as_ref()?;
-    match &provision.machine {
-        Machine::Module(Module { source: ModuleSource::Directory(path), .. }) => {
-            Some(("files of the module", path.clone()))
-        }
-        Machine::Module(_) => None,
-        machine => Some(("templates of the machine", provision.templates.join(machine.name()))),
-    }
-}
-
 /// Adds the digests of files that the manifest names for hosts: scripts, and the key of a package repository.
 fn texts_of_hosts(environment: &Environment, state: &mut State) {
     for script in environment.scripts.iter().filter(|script| script.file.is_some()) {
@@ -253,38 +112,7 @@ fn digest(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
-/// Returns the failure that explains why the tree has no file at a path.
-fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
-    let failed = |message| Failure::new(Reason::ApplicationInvalid, message);
-    let whole = checked::plain_path(&snapshot.root.join(path));
-    match snapshot.find(&whole) {
-        Found::Submodule(module, _) => {
-            failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
-                .hint("Keep the application's files in the repository of the manifest to have them reviewed")
-        }
-        _ => failed(format!("Git tracks no file at {path}"))
-            .hint(format!("A review reads only what Git tracks: git add {path}")),
-    }
-}
-
-/// Returns a path as the manifest has it, for messages.
-fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
-    path.strip_prefix(&snapshot.root).unwrap_or(path).to_string()
-}
-
-fn outside(path: &str) -> Failure {
-    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside of the repository, or a link leads it there"))
-        .hint("A review reads only what Git tracks: move the files into the repository of the manifest")
-}
-
-fn links_below(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<Utf8PathBuf, Link> {
-    let Ok(directory) = directory.strip_prefix(&snapshot.root) else { return BTreeMap::new() };
-    let below =
-        |(path, link): (&Utf8PathBuf, &Link)| Some((path.strip_prefix(directory).ok()?.to_owned(), link.clone()));
-    snapshot.links.iter().filter_map(below).collect()
-}
-
-/// The source of a value as settings show it: a secret that the manifest holds by a digest.
+/// Returns the source of a value as settings show it. A digest replaces a secret that the manifest itself contains.
 fn told(source: &SecretSource, key: &DigestKey, content: Option<String>) -> Value {
     let mut told = match source {
         SecretSource::Literal { value, secret: true } => {

@@ -34,7 +34,7 @@ pub struct Snapshot<'a> {
     repository: &'a Repository,
     /// The tree.
     pub tree: Tree,
-    /// What is known of the disk, if the tree is that of the disk.
+    /// What was read of the disk, if the tree has the files of the disk.
     pub present: Option<Present>,
     /// The directory that corresponds to the tree's top.
     pub root: Utf8PathBuf,
@@ -83,20 +83,20 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// The tracked files as they are on the disk.
+    /// Returns the snapshot of the tracked files on the disk.
     pub async fn of_disk(repository: &'a Repository, name: &str) -> Result<Self, Failure> {
         let (tree, present) = repository.present().await?;
         Ok(Self { present: Some(present), ..Self::new(repository, tree, name) })
     }
 
-    /// Reads from the disk what is at, below and behind paths below the tree's directory.
+    /// Reads the files at, below and behind these paths from the disk. The paths are below the snapshot's directory.
     pub async fn settle(&mut self, paths: &[Utf8PathBuf]) -> Result<(), Failure> {
         let Some(present) = &mut self.present else { return Ok(()) };
         let reached = self.tree.reached(paths.iter().filter_map(|path| path.strip_prefix(&self.root).ok()));
         self.repository.settle(&mut self.tree, present, reached).await
     }
 
-    /// Those of the files that were read from the disk that are not as the commit that is checked out has them.
+    /// Returns the files that were read from the disk and differ from the checked-out commit.
     pub async fn uncommitted(&self) -> Result<BTreeSet<String>, Failure> {
         match &self.present {
             Some(present) => self.repository.uncommitted(&self.tree, present).await,

@@ -24,14 +24,14 @@ pub struct Tree {
     steps: Budget,
     /// Entries whose names cannot be paths: not UTF-8, or with components such as `..` and `.git`.
     pub refused: Vec<String>,
-    /// Files that the disk has and that are not compared, and the reason.
+    /// Files of the disk that are not compared: path → reason.
     pub unread: BTreeMap<String, String>,
 }
 
-/// What paths lead to.
+/// The part of a tree that paths lead to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reached {
-    /// The entries at, below and on the way to the paths, also behind links.
+    /// The entries at and below the paths, also behind links.
     pub entries: BTreeSet<String>,
     /// The directories that hold those entries.
     pub directories: BTreeSet<Utf8PathBuf>,
@@ -64,7 +64,7 @@ pub enum Kind {
 pub enum Found<'a> {
     /// A file at this path.
     Entry(Utf8PathBuf, &'a Entry),
-    /// A submodule at this path, which is the end or on the way there.
+    /// A submodule at this path or above it.
     Submodule(Utf8PathBuf, &'a Entry),
     /// A directory at this path. The tree's top is the empty path.
     Directory(Utf8PathBuf),
@@ -162,7 +162,7 @@ impl Tree {
         from.map_while(move |(path, entry)| Some((Utf8Path::new(path.strip_prefix(&prefix)?), entry)))
     }
 
-    /// Everything that paths lead to.
+    /// Returns everything that paths lead to.
     pub fn reached<'a>(&self, paths: impl IntoIterator<Item = &'a Utf8Path>) -> Reached {
         let mut reached = Reached::default();
         let mut open: Vec<Utf8PathBuf> = paths.into_iter().map(Utf8Path::to_owned).collect();
@@ -190,7 +190,7 @@ impl Tree {
         reached
     }
 
-    /// What of the entries that paths lead to is not compared, and the reason.
+    /// Returns the entries behind paths that are not compared, each with the reason.
     pub fn gaps<'a>(&self, paths: impl IntoIterator<Item = &'a Utf8Path>) -> BTreeMap<String, String> {
         let why = |path: &String| {
             let module = self.entries.get(path).filter(|entry| entry.kind == Kind::Submodule);
@@ -201,7 +201,7 @@ impl Tree {
         entries.filter_map(|path| why(&path).map(|why| (path, why))).collect()
     }
 
-    /// A name below directories that no path can have here.
+    /// Returns a refused name below the directories, if there is one.
     pub fn refused_below(&self, directories: &BTreeSet<Utf8PathBuf>) -> Option<&String> {
         let below = |name: &&String| directories.iter().any(|directory| Utf8Path::new(name).starts_with(directory));
         self.refused.iter().find(below)

@@ -12,6 +12,7 @@ use crate::reconcile::execute::reachable;
 use crate::reconcile::session::Session;
 use crate::reconcile::stack::examine;
 use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
+use crate::resource::services::Fact;
 use crate::resource::{self, services};
 use std::time::{Duration, Instant};
 
@@ -165,12 +166,12 @@ fn join(first: Option<&str>, second: &str) -> String {
 fn unwell(observed: &Facts, desired: &Facts) -> Vec<String> {
     let changes = diff::changes(observed, desired).into_iter();
     let phrase = |change: Change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned()));
-    changes.filter(|change| change.fact != services::RELEASE).map(phrase).collect()
+    changes.filter(|change| Fact::of(&change.fact) != Fact::Release).map(phrase).collect()
 }
 
 fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
     let bad = unwell(observed, desired);
-    let only_checks = bad.iter().all(|fact| fact.starts_with("check "));
+    let only_checks = bad.iter().all(|fact| matches!(Fact::of(fact), Fact::Check(_)));
     let reason = if only_checks { Reason::CheckFailed } else { Reason::Unhealthy };
     Failure::new(reason, format!("After {} s, {}", waited.as_secs(), bad.join(", ")))
 }

@@ -15,6 +15,7 @@ use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;
 use crate::resource::contract::guard;
+use crate::resource::services::Fact;
 use crate::resource::{self, Command, services};
 use std::time::{Duration, Instant};
 
@@ -196,8 +197,8 @@ fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
     let observed = resource::observed(&subject, &session.facts);
     let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
     let concerned = |name: &str| match service {
-        Some(service) => name == service,
-        None => name != services::RELEASE,
+        Some(service) => Fact::of(name).service() == Some(service),
+        None => Fact::of(name) != Fact::Release,
     };
     let bad = facts.iter().filter(|(name, state)| concerned(name) && !services::is_well(name, state));
     bad.map(|(name, state)| format!("{name} is {state}")).collect()

@@ -125,7 +125,8 @@ impl Session {
         let subject = self.prepared.subject();
         let observed = resource::observed(&subject, &self.facts);
         let states = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
-        let bad = |service: &str| states.get(service).is_some_and(|state| !resource::compose::container::good(state));
+        let state = |service: &str| states.get(&resource::services::Fact::Service(service).to_string());
+        let bad = |service: &str| state(service).is_some_and(|found| !resource::compose::container::good(found));
         let mut text = String::new();
         let containers = resource::services::containers(&subject, &self.facts);
         for container in containers.filter(|container| bad(&container.service)).take(3) {
@@ -134,8 +135,8 @@ impl Session {
                 crate::model::shell::quote(&container.id)
             );
             if let Ok(output) = self.script(&script, resource::SHORT).await {
-                let state = states.get(&container.service).map_or("", String::as_str);
-                let _ = writeln!(text, "{} is {state}; its last lines:", container.service);
+                let found = state(&container.service).map_or("", String::as_str);
+                let _ = writeln!(text, "{} is {found}; its last lines:", container.service);
                 // Color codes are removed: they are meant for a terminal.
                 let plain = anstream::adapter::strip_str(&whole_lines(&output.stdout)).to_string();
                 text += self.prepared.redactor.redact(&plain).trim_end();

@@ -213,11 +213,24 @@ if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app") || echo astray; fi
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let application = subject.environment.application.as_ref()?;
-    let neighbour = host.access.claims.neighbours.first();
-    let refused = neighbour.map(|neighbour| neighbour.refuse(subject.environment, application));
-    refused
-        .or_else(|| (host.access.claims.astray && !subject.take_over).then(|| astray(subject, application)))
-        .or_else(|| strangers(subject.environment, application, host))
+    conflict(subject, application, host).or_else(|| strangers(subject.environment, application, host))
+}
+
+/// Refuses to remove the data of an environment for the reasons of [`preflight`]. In a project that the environment
+/// claims, it removes nothing of anybody else.
+#[must_use]
+pub fn purge_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let application = subject.environment.application.as_ref()?;
+    let own = own_projects(subject.environment, host).contains(&application.project);
+    let strangers = || strangers(subject.environment, application, host).filter(|_| !own);
+    conflict(subject, application, host).or_else(strangers)
+}
+
+/// Refuses a directory or a Compose project that another environment claims, and a directory that root cannot enter.
+fn conflict(subject: &Subject<'_>, application: &Application, host: &HostFacts) -> Option<Failure> {
+    let claims = &host.access.claims;
+    let refused = claims.neighbours.first().map(|neighbour| neighbour.refuse(subject.environment, application));
+    refused.or_else(|| (claims.astray && !subject.take_over).then(|| astray(subject, application)))
 }
 
 /// Refuses a directory that root cannot enter.
@@ -293,16 +306,16 @@ fn claimed(host: &HostFacts) -> BTreeSet<String> {
     host.files.begun().map(|record| record.project.clone()).collect()
 }
 
-/// Returns the Compose projects that only this environment uses: the projects that it claims, and the manifest's
+/// Returns the Compose projects that no other environment uses: the projects that this one claims, and the manifest's
 /// project unless somebody else has something in it.
 #[must_use]
 pub fn own_projects(environment: &Environment, host: &HostFacts) -> BTreeSet<String> {
     let mut own = claimed(host);
     if let Some(Application { project, .. }) = &environment.application {
-        let others = in_project(host, project).count() > own_containers(environment, host).count();
-        if others || shares_project(host) || (host.services.left.contains_key(project) && !own.contains(project)) {
+        let others = || in_project(host, project).count() > own_containers(environment, host).count();
+        if shares_project(host) {
             own.remove(project);
-        } else {
+        } else if !others() && !host.services.left.contains_key(project) {
             own.insert(project.clone());
         }
     }

@@ -4,6 +4,7 @@
 use super::lease;
 use super::whole::WRITE_WHOLE;
 use crate::model::event::{Action, PlannedStep};
+use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Kind;
 use crate::resource::{Command, Subject, services};
@@ -30,6 +31,27 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Shell that removes the registry logins that a killed command of the main lane left.
 const SWEEP: &str = r#"for left in "/run/deployer.${state##*/}".*; do [ ! -e "$left" ] || rm -rf "$left"; done
 "#;
+
+/// Returns shell that ends the script within seconds after its lease was lost. A command whose input stops, because its
+/// runner hangs, would keep its lane's locks otherwise. The processes of a script are one group, which `timeout` made or
+/// else the SSH server.
+fn end_with(key: &lease::Key) -> String {
+    format!(
+        r"held() {{
+{}}}
+(
+  exec </dev/null >/dev/null 2>&1 7>&- 9>&-
+  while sleep 3 && kill -0 $$; do (held) || kill -TERM 0; done
+) &
+watch=$!
+trap 'held; exit 143' TERM
+",
+        lease::guard(key)
+    )
+}
+
+/// Shell that ends what [`end_with`] began.
+const UNWATCH: &str = r#"[ -z "${watch-}" ] || { kill "$watch" && wait "$watch"; } 2>/dev/null || :"#;
 
 impl Lane {
     /// Returns the lane of a step. A step that removes an environment from its host runs alone.
@@ -93,12 +115,13 @@ impl Lane {
     pub fn script(self, subject: &Subject<'_>, command: &Command, key: &lease::Key, id: &str) -> String {
         let (wait, state, note) = (self.wait(subject), quote(&subject.state_directory()), self.note());
         let end = if self == Self::Removal { lease::guard(key) + &services::end_left() } else { String::new() };
+        let watch = if matches!(command.input, Input::Empty) { String::new() } else { end_with(key) };
         format!(
             r#"set -eu
 state={state}
-{end}{wait}{guard}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
+{end}{wait}{guard}{watch}{sweep}{WRITE_WHOLE}note() {{ flush=: ; write_whole "$state/{note}" '%s\n' "{id} $1 {token}"; flush=; }}
 (umask 077; note begun)
-trap 'code=$?; umask 077; note "$code" || :' EXIT
+trap 'code=$?; umask 077; note "$code" || :; {UNWATCH}' EXIT
 {script}
 [ ! -e "$state/serial" ] || {{
   timeout 20 flock 6
@@ -125,7 +148,7 @@ trap 'code=$?; umask 077; note "$code" || :' EXIT
         probe: &str,
     ) -> String {
         format!(
-            "{}trap - EXIT\n(umask 077; note 0)\nexec 7>&- 9>&-\n\
+            "{}trap - EXIT\n(umask 077; note 0)\n{UNWATCH}\nexec 7>&- 9>&-\n\
              (\nset +eu\ncd /\numask 022\nexec </dev/null\n{})\nexit 0\n",
             self.script(subject, command, key, id),
             probe,

@@ -119,7 +119,12 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     let of = |list: Vec<(&Utf8PathBuf, &FileRecord)>| lines(list.into_iter().map(|(path, _)| path));
     let gone = host.files.removable().into_iter().filter(|path| !record.files.contains_key(*path));
     // A path that becomes a directory, or was one, is removed first.
-    let clashes = |path: &&Utf8PathBuf| record.files.keys().any(|new| new.starts_with(path) || path.starts_with(new));
+    let is_above = |path: &Utf8Path| {
+        let mut from = record.files.range(path.to_owned()..);
+        from.next().is_some_and(|(new, _)| new.starts_with(path))
+    };
+    let clashes =
+        |path: &&Utf8PathBuf| is_above(path) || path.ancestors().any(|directory| record.files.contains_key(directory));
     let (first, last): (Vec<&Utf8PathBuf>, Vec<&Utf8PathBuf>) = gone.partition(clashes);
     let seed = |path: &Utf8Path| {
         [Some(record), host.files.swapping.as_ref(), host.files.current.as_ref()]

@@ -3,10 +3,12 @@
 
 mod before;
 mod change;
+mod fact;
 pub mod start;
 
 pub use before::end_left;
 pub use change::{commands, finish, restore};
+pub use fact::Fact;
 
 use super::compose::container::{self, Container};
 use super::contract::claims;
@@ -22,18 +24,13 @@ use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Name of the fact that contains the live release.
-pub const RELEASE: &str = "release";
-/// Prefix of facts about volumes that a change of the Compose project leaves behind.
-const VOLUMES: &str = "volumes of ";
-
 /// Returns true if the value of a fact is good: a healthy service, a passing check, or remaining volumes.
 #[must_use]
 pub fn is_well(fact: &str, value: &str) -> bool {
-    if fact.starts_with("check ") {
-        value == crate::resource::compose::check::PASSES
-    } else {
-        container::good(value) || fact.starts_with(VOLUMES)
+    match Fact::of(fact) {
+        Fact::Check(_) => value == crate::resource::compose::check::PASSES,
+        Fact::Volumes(_) => true,
+        Fact::Release | Fact::Former(_) | Fact::Service(_) => container::good(value),
     }
 }
 
@@ -232,18 +229,20 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let Some(live) = host.files.begun().next() else { return facts };
     if files::digest(subject, host).is_some() {
         let pending = host.files.staged.is_some() || host.files.swapping.is_some();
-        facts
-            .insert(RELEASE.to_owned(), if pending { format!("{} pending", live.digest) } else { live.digest.clone() });
+        facts.insert(
+            Fact::Release.to_string(),
+            if pending { format!("{} pending", live.digest) } else { live.digest.clone() },
+        );
     }
     let (records, running) = (records(subject, host), ByService::of(subject, host));
     for (name, record) in &records {
         let state = running.judge(subject, host, name, record);
         if state != "missing" {
-            facts.insert(name.clone(), state);
+            facts.insert(Fact::Service(name).to_string(), state);
         }
     }
     let others = running.0.keys().filter(|service| !service.is_empty() && !records.contains_key(**service));
-    facts.extend(others.map(|service| ((*service).to_owned(), "not in the application".to_owned())));
+    facts.extend(others.map(|service| (Fact::Service(service).to_string(), "not in the application".to_owned())));
     for container in claims::former_containers(subject.environment, host, project(subject, host)) {
         let state = container.state(host.access.now, subject.environment.health.stable_for);
         facts.insert(format!("{}/{}", container.project, container.service), state);
@@ -251,7 +250,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
     for check in gating(subject) {
         if let Some(found) = host.services.checks.get(&check.name) {
-            facts.insert(format!("check {}", check.name), found.clone());
+            facts.insert(Fact::Check(&check.name).to_string(), found.clone());
         }
     }
     facts
@@ -263,7 +262,7 @@ fn volumes_left<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> Option<(Strin
     let live = &host.files.begun().next()?.project;
     let names: Vec<&str> =
         host.services.left.get(live)?.iter().filter_map(|left| left.strip_prefix("volume ")).collect();
-    (live != project(subject, host) && !names.is_empty()).then(|| (format!("{VOLUMES}{live}"), names))
+    (live != project(subject, host) && !names.is_empty()).then(|| (Fact::Volumes(live).to_string(), names))
 }
 
 fn gating<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Check> {
@@ -279,17 +278,17 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     }
     let kept = files::kept(subject, host).map(|kept| kept.digest.clone());
     if let Some(digest) = kept.or_else(|| files::identity(subject, host)) {
-        facts.insert(RELEASE.to_owned(), digest);
+        facts.insert(Fact::Release.to_string(), digest);
     }
     let running = ByService::of(subject, host);
     for (name, record) in records(subject, host) {
         let state = running.judge(subject, host, &name, &record);
         let wanted = record.end.unwrap_or_else(|| "running".to_owned());
-        facts.insert(name, if container::good(&state) { state } else { wanted });
+        facts.insert(Fact::Service(&name).to_string(), if container::good(&state) { state } else { wanted });
     }
     facts.extend(
         gating(subject)
-            .map(|check| (format!("check {}", check.name), crate::resource::compose::check::PASSES.to_owned())),
+            .map(|check| (Fact::Check(&check.name).to_string(), crate::resource::compose::check::PASSES.to_owned())),
     );
     facts.extend(volumes_left(subject, host).map(|(fact, names)| {
         let (project, example) = (project(subject, host), names.first().copied().unwrap_or_default());
@@ -341,7 +340,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 /// Returns true if everything except the record, which [`finish`] writes, matches the desired state.
 #[must_use]
 pub fn settled(observed: &Facts, desired: &Facts) -> bool {
-    desired.iter().all(|(fact, value)| fact == RELEASE || observed.get(fact) == Some(value))
+    desired.iter().all(|(fact, value)| Fact::of(fact) == Fact::Release || observed.get(fact) == Some(value))
         && observed.keys().all(|fact| desired.contains_key(fact))
 }
 

@@ -1,0 +1,111 @@
+//! Writes the source files of one environment into a snapshot.
+
+use super::named::recipe;
+use super::side::SETTING;
+use super::snapshot::{Link, Place, Snapshot};
+use super::tree::{Entry, Found};
+use crate::manifest::environment::{Environment, Source};
+use crate::manifest::tracker::Issuer;
+use crate::model::checked;
+use crate::model::failure::{Failure, Reason};
+use crate::release::image_name;
+use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeMap;
+
+/// An environment whose files were written into the snapshot.
+pub struct Placed {
+    /// The environment, with paths in the snapshot.
+    pub environment: Environment,
+    /// Image → the object id of its archive.
+    pub archives: BTreeMap<String, String>,
+    /// The files in the repository that OpenTofu uses: the fact's name → a digest.
+    pub recipes: BTreeMap<String, String>,
+    /// The links of the application, by their paths in it.
+    pub links: BTreeMap<Utf8PathBuf, Link>,
+}
+
+/// Writes the source files of an environment into the snapshot, and changes its paths to them.
+pub async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Result<Placed, Failure> {
+    let mut placed = Placed {
+        environment: environment.clone(),
+        archives: BTreeMap::new(),
+        recipes: recipes(environment, snapshot),
+        links: BTreeMap::new(),
+    };
+    let Some(application) = &mut placed.environment.application else { return Ok(placed) };
+    for (image, path) in std::mem::take(&mut application.archives) {
+        if let Found::Entry(_, Entry { id, .. }) = snapshot.find(&path) {
+            let id = id.get(..12).unwrap_or(id);
+            placed.archives.insert(image_name::familiar(&image), format!("archive {id}"));
+        }
+    }
+    match &mut application.source {
+        Source::Compose(compose) => {
+            let shown = shown(&compose.directory, snapshot);
+            compose.directory = match snapshot.write(&compose.directory).await? {
+                Place::Written(path) => path,
+                Place::Nothing => return Err(untracked(&shown, snapshot)),
+                Place::Outside => return Err(outside(&shown)),
+            };
+            placed.links = links_below(&compose.directory, snapshot);
+            compose.copies = placed.links.keys().cloned().collect();
+        }
+        Source::Tracker(tracker) => {
+            let shown = shown(&tracker.templates, snapshot);
+            match snapshot.write(&tracker.templates).await? {
+                Place::Written(path) => tracker.templates = path,
+                Place::Nothing => tracker.templates = snapshot.root.join("no templates"),
+                Place::Outside => return Err(outside(&shown)),
+            }
+            if let Some(Issuer::Acme { root: Some(root), .. }) = tracker.tls.as_mut().map(|tls| &mut tls.issuer) {
+                let shown = self::shown(root, snapshot);
+                *root = match snapshot.write(root).await? {
+                    Place::Written(path) => path,
+                    Place::Nothing => return Err(untracked(&shown, snapshot)),
+                    Place::Outside => return Err(outside(&shown)),
+                };
+            }
+        }
+    }
+    Ok(placed)
+}
+
+/// Returns the digest of the directory that OpenTofu uses.
+fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
+    let found = recipe(environment).and_then(|(name, directory)| match snapshot.find(&directory) {
+        Found::Directory(at) => Some((format!("{SETTING}{name}"), snapshot.tree.digest(&at))),
+        _ => None,
+    });
+    found.into_iter().collect()
+}
+
+/// Returns the failure that explains why the tree has no file at a path.
+fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
+    let failed = |message| Failure::new(Reason::ApplicationInvalid, message);
+    let whole = checked::plain_path(&snapshot.root.join(path));
+    match snapshot.find(&whole) {
+        Found::Submodule(module, _) => {
+            failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
+                .hint("Keep the application's files in the repository of the manifest to have them reviewed")
+        }
+        _ => failed(format!("Git tracks no file at {path}"))
+            .hint(format!("A review reads only what Git tracks: git add {path}")),
+    }
+}
+
+/// Returns a path as the manifest has it, for messages.
+fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
+    path.strip_prefix(&snapshot.root).unwrap_or(path).to_string()
+}
+
+fn outside(path: &str) -> Failure {
+    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside of the repository, or a link leads it there"))
+        .hint("A review reads only what Git tracks: move the files into the repository of the manifest")
+}
+
+fn links_below(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<Utf8PathBuf, Link> {
+    let Ok(directory) = directory.strip_prefix(&snapshot.root) else { return BTreeMap::new() };
+    let below =
+        |(path, link): (&Utf8PathBuf, &Link)| Some((path.strip_prefix(directory).ok()?.to_owned(), link.clone()));
+    snapshot.links.iter().filter_map(below).collect()
+}
