@@ -4,6 +4,7 @@
 use crate::manifest;
 use crate::model::state::Kind;
 use crate::reconcile::prepare::Prepared;
+use crate::resource::images::registry::Answer;
 use crate::resource::{self, HostFacts, files};
 use camino::Utf8Path;
 use serde_json::Value;
@@ -40,7 +41,12 @@ pub(super) fn inputs(prepared: &Prepared, host: &HostFacts, directory: &Utf8Path
         inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
     }
     for (image, answer) in &host.images.registry {
-        inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&format!("{answer:?}")));
+        // Saved plans hold digests of these texts.
+        let text = match answer {
+            Answer::Digest(digest) => format!("Digest({digest:?})"),
+            Answer::None(reason) => format!("None({reason:?})"),
+        };
+        inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&text));
     }
     let Some(release) = &prepared.release else { return inputs };
     inputs.insert("order of the Compose files".to_owned(), seal(&release.compose_files.join("\n")));
