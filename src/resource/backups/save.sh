@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Makes an archive of the data, reads it back, and only then lets it count. `local` as argument: without what comes after.
+# Makes an archive of the data, reads it back, and only then accepts it. With the argument `local`, `after` does not run.
 set -eu
 umask 077
 LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" HOME=${HOME:-/root}
@@ -10,7 +10,7 @@ mkdir -p "$backups"
 exec 8>"$backups/.lock"
 flock -w 600 8 || { echo 'Another backup or a restore is at work' >&2; exit 75; }
 note() { printf '%s %s\n' "$(date +%s)" "$2" >"$backups/$1.new"; mv -f "$backups/$1.new" "$backups/$1"; }
-# What a command said last, on one line.
+# Prints the last output of a command on one line.
 said() { tail -n 3 "$backups/.said" | tr -s '\n\t' '  ' | head -c 300; }
 
 make() {
@@ -50,7 +50,7 @@ rm -f "$backups/failed"
 find "$backups" -maxdepth 1 -type f -name '*.tar.gz' -mmin "+$((${days:?} * 1440))" ! -name "$name" \
   ! -name "$(cat "$backups/.keep" 2>/dev/null || echo "$name")" -exec rm -f {} +
 [ "${1-}" != local ] || exit 0
-# shellcheck disable=SC2034 # what comes after names it
+# shellcheck disable=SC2034 # `after` uses it
 archive=$backups/$name
 set +e
 (set -e; cd "$tree"; after) >"$backups/.said" 2>&1 </dev/null
