@@ -103,6 +103,17 @@ fn folders_import_only_what_is_below_them() {
     assert!(against.is_empty(), "imports against the order of the folders: {against:#?}");
 }
 
+#[test]
+fn the_architecture_shows_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let architecture = std::fs::read_to_string(path).expect("docs/architecture.md");
+    for (folder, allowed) in IMPORTS {
+        let imports = if allowed.is_empty() { "nothing".to_owned() } else { allowed.replace(' ', ", ") };
+        let row = format!("| `src/{folder}` | {imports} |");
+        assert!(architecture.contains(&row), "docs/architecture.md lacks the row {row}");
+    }
+}
+
 /// Returns the path below `src/` and the text of each source, without the tests of modules, which may use more.
 fn sources() -> Vec<(String, String)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,5 +1,9 @@
-//! The README's generated parts are up to date. `UPDATE=1 cargo test --test readme` generates them again. The test
-//! fails for a README without these parts.
+//! The documents match the code: the README's generated parts, its examples, and the paths and diffs that documents for
+//! contributors name. `UPDATE=1 cargo test --test readme` generates the README's parts again.
+
+use deployer::io::process;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const BEGIN: &str = "<!-- reasons -->\n";
 const END: &str = "<!-- /reasons -->";
@@ -77,4 +81,95 @@ fn the_changelog_begins_with_what_is_unreleased() {
     let changelog = std::fs::read_to_string(path).expect("CHANGELOG.md is there");
     let first = changelog.lines().find_map(|line| line.strip_prefix("## ")).expect("a section");
     assert_eq!(first, "[Unreleased]");
+}
+
+/// The documents for contributors.
+const DOCUMENTS: [&str; 3] = ["CONTRIBUTING.md", "docs/architecture.md", "docs/style.md"];
+
+/// The beginnings of paths below the root. Paths in the text begin so, or end like a source or a document.
+const TOPS: [&str; 7] = ["src/", "tests/", "docs/", "schemas/", "examples/", "templates/", ".github/"];
+const ENDS: [&str; 3] = [".rs", ".md", ".toml"];
+
+fn below_root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Returns the text of a document without its diffs, and the diffs.
+fn document(name: &str) -> (String, Vec<String>) {
+    let whole = std::fs::read_to_string(below_root(name)).expect(name);
+    let mut parts = whole.split("```diff\n");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    let mut diffs = Vec::new();
+    for part in parts {
+        let (diff, rest) = part.split_once("```\n").expect("the end of a diff");
+        diffs.push(diff.to_owned());
+        text += rest;
+    }
+    (text, diffs)
+}
+
+/// Returns the words of a text that name a file or a folder, each with the item that it names in the file:
+/// `src/plan/mod.rs::order`.
+fn paths(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && !"_-./:".contains(c));
+    let words = words.filter(|word| !word.contains("//")).map(|word| word.trim_end_matches(['.', ':']));
+    let parts = words.map(|word| word.split_once("::").map_or((word, None), |(path, item)| (path, Some(item))));
+    parts.filter(|(path, _)| TOPS.iter().any(|top| path.starts_with(top)) || ENDS.iter().any(|end| path.ends_with(end)))
+}
+
+/// Returns the files that a path may mean: below the root, next to the document, or with that name anywhere in `src`.
+fn meant(document: &str, path: &str) -> Vec<PathBuf> {
+    let sources = walkdir::WalkDir::new(below_root("src")).into_iter().filter_map(Result::ok);
+    let named =
+        sources.map(walkdir::DirEntry::into_path).filter(|source| !path.contains('/') && source.ends_with(path));
+    let direct = [below_root(path), below_root(document).with_file_name(path)];
+    direct.into_iter().filter(|path| path.exists()).chain(named).collect()
+}
+
+/// Returns true if a file defines the item.
+fn defines(file: &Path, item: &str) -> bool {
+    let source = std::fs::read_to_string(file).unwrap_or_default();
+    let words: Vec<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    words.windows(2).any(|pair| ["fn", "struct", "enum"].contains(&pair[0]) && pair[1] == item)
+}
+
+#[test]
+fn the_paths_in_documents_for_contributors_exist() {
+    let (mut missing, mut seen) = (Vec::new(), 0);
+    for name in DOCUMENTS {
+        for (path, item) in paths(&document(name).0) {
+            if !meant(name, path).iter().any(|file| item.is_none_or(|item| defines(file, item))) {
+                missing.push(format!("{name}: {path} {}", item.unwrap_or_default()));
+            }
+            seen += 1;
+        }
+    }
+    assert!(missing.is_empty(), "these do not exist:\n{}", missing.join("\n"));
+    assert!(seen > 80, "the paths were found");
+}
+
+#[test]
+fn the_workflow_tests_the_oldest_rust() {
+    let workflow = std::fs::read_to_string(below_root(".github/workflows/ci.yml")).expect("the workflow");
+    let oldest = format!("rust: [stable, \"{}\"]", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(workflow.contains(&oldest), "the workflow lacks {oldest}");
+}
+
+#[tokio::test]
+async fn the_diffs_for_contributors_apply() {
+    let diffs = document("CONTRIBUTING.md").1;
+    assert_eq!(diffs.len(), 3, "each recipe has a diff");
+    for diff in diffs {
+        // A contributor who tries a recipe has applied its diff.
+        if !applies(&["--check", "--reverse"], &diff).await.is_empty() {
+            assert_eq!(applies(&["--check"], &diff).await, "");
+        }
+    }
+}
+
+/// Returns what Git reports if a diff does not apply.
+async fn applies(options: &[&str], diff: &str) -> String {
+    let command: Vec<String> = ["git", "apply"].iter().chain(options).map(ToString::to_string).collect();
+    let finished = process::run(&command, diff.as_bytes(), Duration::from_mins(1)).await.expect("git starts");
+    if finished.status.success() { String::new() } else { String::from_utf8_lossy(&finished.stderr).into_owned() }
 }
