@@ -79,7 +79,7 @@ fn up(
         begin,
         // The containers of the previous project free their ports. If this or a later command is interrupted, the next
         // pass continues with the journalled release.
-        &claims::leave(subject.environment, host, &record.project, false),
+        &claims::leave(subject, host, &record.project, false),
         &unfinished(&record.project),
         &thaw(&record.project),
         &start::guarded(record, host, &run),
