@@ -253,7 +253,7 @@ impl Descriptor {
 struct Images<'a> {
     path: &'a Utf8Path,
     entries: &'a Entries,
-    images: Vec<Image>,
+    listed: Vec<Image>,
     index: Option<Oci>,
 }
 
@@ -266,16 +266,16 @@ impl<'a> Images<'a> {
         let Some(manifest) = entries.get("manifest.json") else {
             return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
         };
-        let images = json(path, "manifest.json", manifest)?;
+        let listed = json(path, "manifest.json", manifest)?;
         let index = entries.get("index.json").map(|index| json(path, "index.json", index)).transpose()?;
-        Ok(Self { path, entries, images, index })
+        Ok(Self { path, entries, listed, index })
     }
 
     /// Refuses names that the manifest does not give images of this archive.
     fn only(&self, given: &BTreeSet<String>) -> Result<(), Failure> {
         let given: BTreeSet<String> = given.iter().map(|name| familiar(name)).collect();
         let indexed = self.index.iter().flat_map(|index| &index.manifests).filter_map(Descriptor::name);
-        let names = self.images.iter().flat_map(tags).chain(indexed).map(|name| familiar(name));
+        let names = self.listed.iter().flat_map(tags).chain(indexed).map(|name| familiar(name));
         let others: BTreeSet<String> = names.filter(|name| !given.contains(name)).take(NAMED).collect();
         let Some(other) = others.first() else { return Ok(()) };
         let list = others.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -289,10 +289,10 @@ impl<'a> Images<'a> {
 
     /// Returns the ids and the architecture of `image`.
     fn find(&self, image: &str) -> Result<(Vec<String>, String), Failure> {
-        let Self { path, entries, images, index } = self;
+        let Self { path, entries, listed, index } = self;
         let wanted = familiar(image);
-        let Some(found) = images.iter().find(|image| tags(image).any(|tag| familiar(tag) == wanted)) else {
-            let held: Vec<String> = images.iter().flat_map(tags).take(NAMED).map(|tag| familiar(tag)).collect();
+        let Some(found) = listed.iter().find(|image| tags(image).any(|tag| familiar(tag) == wanted)) else {
+            let held: Vec<String> = listed.iter().flat_map(tags).take(NAMED).map(|tag| familiar(tag)).collect();
             let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
             return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
                 .hint("Use the name the archive has, or save it again under the name the Compose file uses"));

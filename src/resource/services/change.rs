@@ -33,7 +33,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
         let begin = switch(subject, host, &record);
         (record, begin)
     } else {
-        repair(subject, host, record)
+        repair(subject, host, &record)
     };
     let kept = drift::kept_services(subject, host);
     let mut commands: Vec<Command> = claims::commands(subject, host, &record.project).into_iter().collect();
@@ -43,10 +43,10 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 }
 
 /// Returns the live release as it is started again, with its own images, and shell for the beginning of that.
-fn repair(subject: &Subject<'_>, host: &HostFacts, live: ReleaseRecord) -> (ReleaseRecord, String) {
-    let record = by_id(&live, host, &|id| host.images.ids.contains(id));
+fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (ReleaseRecord, String) {
+    let record = by_id(live, host, &|id| host.images.ids.contains(id));
     let json = || serde_json::to_string(&record).unwrap_or_default();
-    let journal = if record == live { String::new() } else { keep("swapping.json", &json()) };
+    let journal = if record == *live { String::new() } else { keep("swapping.json", &json()) };
     let tags = if files::held(subject, host).is_some() { tags(&record) } else { String::new() };
     (record, journal + &tags)
 }
