@@ -7,6 +7,7 @@ use deployer::model::failure::{Failure, Reason};
 use deployer::release::archive;
 use deployer::release::sent::Archive;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::io::{Seek, Write};
 
 const CONFIG: &str = r#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
@@ -70,11 +71,20 @@ fn layout(nested: bool) -> (Vec<u8>, Vec<String>) {
     (bytes, ids)
 }
 
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Reads an archive that the manifest gives the name of the image and all names of these archives.
 fn read(image: &str, bytes: &[u8]) -> Result<Archive, Failure> {
+    read_given(image, bytes, &names(&[image, "demo:1", "ghcr.io/a/b:2", "demo:latest"]))
+}
+
+fn read_given(image: &str, bytes: &[u8], given: &BTreeSet<String>) -> Result<Archive, Failure> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let path = Utf8PathBuf::from_path_buf(file.path().to_owned()).unwrap();
-    let read = archive::read(image, &path).map_err(|mut failure| {
+    let read = archive::read(image, &path, given).map_err(|mut failure| {
         assert_eq!(failure.reason, Reason::ArchiveInvalid);
         failure.message = failure.message.replace(path.as_str(), "FILE");
         failure
@@ -120,6 +130,14 @@ fn a_name_that_the_archive_does_not_hold_is_answered_with_those_it_holds() {
 }
 
 #[test]
+fn images_that_the_manifest_lists_under_several_names_are_all_there() {
+    let given = names(&["docker.io/library/demo:1", "ghcr.io/a/b:2"]);
+    for image in &given {
+        read_given(image, &classic(), &given).unwrap();
+    }
+}
+
+#[test]
 fn what_is_no_archive_is_said_so() {
     for (bytes, message) in [
         (Vec::new(), "FILE is not an image archive: it holds no manifest.json"),
@@ -136,7 +154,7 @@ fn what_is_no_archive_is_said_so() {
     ] {
         assert_eq!(refusal("demo:1", &bytes), message);
     }
-    let nowhere = archive::read("demo:1", "/nowhere.tar".into()).unwrap_err();
+    let nowhere = archive::read("demo:1", "/nowhere.tar".into(), &BTreeSet::new()).unwrap_err();
     assert_eq!(nowhere.message, "/nowhere.tar cannot be read");
 }
 
@@ -182,6 +200,9 @@ fn a_gigabyte_of_layers_is_skipped() {
     file.write_all(&classic()).unwrap();
     let path = Utf8PathBuf::from_path_buf(file.path().to_owned()).unwrap();
     let started = std::time::Instant::now();
-    assert_eq!(archive::read("demo:1", &path).unwrap().bytes, (1 << 30) + 512 + classic().len() as u64);
+    assert_eq!(
+        archive::read("demo:1", &path, &names(&["demo:1", "ghcr.io/a/b:2"])).unwrap().bytes,
+        (1 << 30) + 512 + classic().len() as u64
+    );
     assert!(started.elapsed().as_millis() < 500, "{:?}", started.elapsed());
 }

@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
@@ -34,14 +34,19 @@ const HEADERS: u64 = 64 << 10;
 /// The largest unpacked size of an archive (bytes).
 const UNPACKED: u64 = 256 << 30;
 
+/// The entries that name an archive's images.
+const LISTS: [&str; 2] = ["manifest.json", "index.json"];
+
 /// The most images that a message lists when the wanted image is missing.
 const NAMED: usize = 10;
 
-/// Reads the archive at `path` and finds `image` in it.
+/// Reads the archive at `path` and finds `image` in it. `given` are the names of all images that the manifest takes from
+/// this archive.
 ///
 /// # Errors
-/// The archive cannot be read, is not an image archive, is truncated, or does not hold that image.
-pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
+/// The archive cannot be read, is not an image archive, is truncated, does not hold that image, or gives images other
+/// names than `given`: the engine would take these names from the images that have them on the host.
+pub fn read(image: &str, path: &Utf8Path, given: &BTreeSet<String>) -> Result<Archive, Failure> {
     let unreadable = |error: io::Error| failure(format!("{path} cannot be read")).details(error.to_string());
     let mut file = below::regular(path).map_err(unreadable)?;
     let bytes = file.metadata().map_err(unreadable)?.len();
@@ -57,7 +62,9 @@ pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
             .details(error.to_string())
             .hint("Make it again with: docker save IMAGE -o FILE"),
     })?;
-    let (ids, architecture) = find(image, path, &entries)?;
+    let images = Images::of(path, &entries)?;
+    let (ids, architecture) = images.find(image)?;
+    images.only(given)?;
     Ok(Archive { image: familiar(image), path: path.to_owned(), bytes, ids, architecture })
 }
 
@@ -157,7 +164,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let Some(entry) = entries.next() else { return Ok(found) };
         let mut entry = entry.map_err(trouble)?;
         let size = entry.size();
-        if entry.header().entry_type().is_gnu_sparse() {
+        if entry.header().entry_type().is_gnu_sparse() || has_other_name(&mut entry).map_err(trouble)? {
             return Err(Trouble::Beyond("it holds a sparse file".to_owned()));
         }
         *end = entry.raw_file_position().saturating_add(size);
@@ -180,8 +187,24 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
                 total += size;
             }
         }
+        // Programs differ in which of several they read, and in what a path with links or dots stands for.
+        let lists = Utf8Path::new(&name).file_name().is_some_and(|name| LISTS.contains(&name));
+        if lists && (!LISTS.contains(&name.as_str()) || found.contains_key(&name)) {
+            return Err(Trouble::Beyond(format!("it holds {name}, which is not its only list of images")));
+        }
         found.insert(name, text);
     }
+}
+
+/// Returns true if programs that know sparse files in pax headers give the entry another name.
+fn has_other_name<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<bool> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
+    for extension in extensions {
+        if extension?.key_bytes().starts_with(b"GNU.sparse") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[derive(Deserialize)]
@@ -210,45 +233,93 @@ struct Oci {
 #[derive(Deserialize)]
 struct Descriptor {
     digest: String,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
-/// Returns the ids and the architecture of `image`.
-fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>, String), Failure> {
-    let Some(manifest) = entries.get("manifest.json") else {
-        return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
-    };
-    let images: Vec<Image> = json(path, "manifest.json", manifest)?;
-    let tags = |image: &Image| image.repo_tags.clone().unwrap_or_default();
-    let wanted = familiar(image);
-    let Some(found) = images.iter().find(|image| tags(image).iter().any(|tag| familiar(tag) == wanted)) else {
-        let held: Vec<String> = images.iter().flat_map(tags).take(NAMED).map(|tag| familiar(&tag)).collect();
-        let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
-        return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
-            .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
-    };
-    let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
-    if let Some(layer) = found.layers.iter().find(|layer| !entries.contains_key(*layer)) {
-        return Err(damaged(&format!("{layer} is missing")));
+impl Descriptor {
+    /// Returns the name that the containerd image store gives the image. Without one of its own annotations, it takes
+    /// the reference of the OCI layout, which is often a tag alone.
+    fn name(&self) -> Option<&String> {
+        let annotations = self.annotations.as_ref()?;
+        let whole = |name: &&String| name.contains([':', '/']);
+        annotations
+            .get("io.containerd.image.name")
+            .or_else(|| annotations.get("org.opencontainers.image.ref.name").filter(whole))
     }
-    let text = entries.get(&found.config).ok_or_else(|| damaged(&format!("{} is missing", found.config)))?;
-    let config: Config = json(path, &found.config, text)?;
-    let id = digest(text);
-    let named = found.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
-    if named.len() == 64 && id != format!("sha256:{named}") {
-        return Err(damaged(&format!("{} has another content than its name says", found.config)));
+}
+
+/// The images of an archive.
+struct Images<'a> {
+    path: &'a Utf8Path,
+    entries: &'a Entries,
+    listed: Vec<Image>,
+    index: Option<Oci>,
+}
+
+fn tags(image: &Image) -> impl Iterator<Item = &String> {
+    image.repo_tags.iter().flatten()
+}
+
+impl<'a> Images<'a> {
+    fn of(path: &'a Utf8Path, entries: &'a Entries) -> Result<Self, Failure> {
+        let Some(manifest) = entries.get("manifest.json") else {
+            return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
+        };
+        let listed = json(path, "manifest.json", manifest)?;
+        let index = entries.get("index.json").map(|index| json(path, "index.json", index)).transpose()?;
+        Ok(Self { path, entries, listed, index })
     }
-    if config.architecture.is_empty() {
-        return Err(damaged(&format!("{} names no architecture", found.config)));
+
+    /// Refuses names that the manifest does not give images of this archive.
+    fn only(&self, given: &BTreeSet<String>) -> Result<(), Failure> {
+        let given: BTreeSet<String> = given.iter().map(|name| familiar(name)).collect();
+        let indexed = self.index.iter().flat_map(|index| &index.manifests).filter_map(Descriptor::name);
+        let names = self.listed.iter().flat_map(tags).chain(indexed).map(|name| familiar(name));
+        let others: BTreeSet<String> = names.filter(|name| !given.contains(name)).take(NAMED).collect();
+        let Some(other) = others.first() else { return Ok(()) };
+        let list = others.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let message =
+            format!("{path} holds images under names that `archives` does not give it: {list}", path = self.path);
+        let hint = format!(
+            "List {other} under `archives` too, or save the archive again with only the images that are listed"
+        );
+        Err(failure(message).hint(hint))
     }
-    let mut ids = vec![id.clone()];
-    if let Some(index) = entries.get("index.json") {
-        let index: Oci = json(path, "index.json", index)?;
-        let mut way = Way { id, entries, known: BTreeMap::new(), left: DESCRIPTORS, ids };
-        let whole = index.manifests.iter().try_for_each(|next| way.leads(&next.digest, DEPTH).map(|_| ()));
-        whole.ok_or_else(|| damaged(&format!("it names more than {DESCRIPTORS} manifests")))?;
-        ids = way.ids;
+
+    /// Returns the ids and the architecture of `image`.
+    fn find(&self, image: &str) -> Result<(Vec<String>, String), Failure> {
+        let Self { path, entries, listed, index } = self;
+        let wanted = familiar(image);
+        let Some(found) = listed.iter().find(|image| tags(image).any(|tag| familiar(tag) == wanted)) else {
+            let held: Vec<String> = listed.iter().flat_map(tags).take(NAMED).map(|tag| familiar(tag)).collect();
+            let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
+            return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
+                .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
+        };
+        let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
+        if let Some(layer) = found.layers.iter().find(|layer| !entries.contains_key(*layer)) {
+            return Err(damaged(&format!("{layer} is missing")));
+        }
+        let text = entries.get(&found.config).ok_or_else(|| damaged(&format!("{} is missing", found.config)))?;
+        let config: Config = json(path, &found.config, text)?;
+        let id = digest(text);
+        let named = found.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
+        if named.len() == 64 && id != format!("sha256:{named}") {
+            return Err(damaged(&format!("{} has another content than its name says", found.config)));
+        }
+        if config.architecture.is_empty() {
+            return Err(damaged(&format!("{} names no architecture", found.config)));
+        }
+        let mut ids = vec![id.clone()];
+        if let Some(index) = index {
+            let mut way = Way { id, entries, known: BTreeMap::new(), left: DESCRIPTORS, ids };
+            let whole = index.manifests.iter().try_for_each(|next| way.leads(&next.digest, DEPTH).map(|_| ()));
+            whole.ok_or_else(|| damaged(&format!("it names more than {DESCRIPTORS} manifests")))?;
+            ids = way.ids;
+        }
+        Ok((ids, config.architecture))
     }
-    Ok((ids, config.architecture))
 }
 
 /// The deepest nesting of indexes that is followed.

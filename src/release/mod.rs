@@ -79,7 +79,8 @@ fn archives(wanted: &BTreeMap<String, Utf8PathBuf>) -> (Vec<sent::Archive>, Vec<
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for (image, path) in wanted {
-        match archive::read(image, path) {
+        let given = wanted.iter().filter(|(_, other)| *other == path).map(|(image, _)| image.clone()).collect();
+        match archive::read(image, path, &given) {
             Ok(archive) => found.push(archive),
             Err(failure) => failures.push(failure),
         }

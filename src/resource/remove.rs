@@ -2,7 +2,7 @@
 //! removed only if `purge` is true.
 
 use super::access::LEGACY_MARKER;
-use super::contract::{claims, guard};
+use super::contract::claims;
 use super::{
     Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, images, keep, schedules, scripts, updates,
 };
@@ -10,6 +10,7 @@ use crate::manifest::environment::{Application, Environment};
 use crate::model::event::Change;
 use crate::model::failure::Reason;
 use crate::model::input::Input;
+use crate::model::shell::quote;
 use crate::model::state::{Kind, Stage};
 
 /// Kinds that are removed, in order.
@@ -131,11 +132,11 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
 fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
     let (environment, script) = (subject.environment, "command -v docker >/dev/null || exit 0\ncd /\n".to_owned());
     let Some(Application { project, .. }) = &environment.application else { return String::new() };
-    let script = script + &claims::leave(environment, host, project, purge);
+    let script = script + &claims::leave(subject, host, project, purge);
     if claims::own_projects(environment, host).contains(project) {
         // Compose stops services in the order of their dependencies.
         let down = files::by_name(project) + " down >&2 </dev/null";
-        return script + &claims::leave_project(environment, host, project, purge, &down);
+        return script + &claims::leave_project(subject, host, project, purge, &down);
     }
     let own = claims::own_containers(environment, host);
     let ids = own.fold(String::new(), |text, container| text + " " + &container.id);
@@ -167,20 +168,29 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
     }
     let owned = files::lines(host.files.removable());
     let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
+    let lost = if purge { "  cannot_enter\n" } else { LEFT };
     let removal = format!(
-        r#"if [ -d "$app" ]; then
-{pin}{ours}discard {LEGACY_MARKER}
+        r#"mark={mark}
+if [ -d "$app" ] || [ -L "$app" ]; then
+if pin "$app"; then
+{ours}discard {LEGACY_MARKER}
 cd -P "${{top%/*}}/"
 [ "${{PWD%/}}/${{top##*/}}" = "$top" ] || {{ echo "$top was moved away" >&2; exit 1; }}
 {purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
+else
+{lost}fi
 fi
 cd /
 "#,
-        pin = guard::PIN,
+        mark = quote(subject.marks().as_str()),
         ours = files::remove(&owned),
     );
-    claims::unless_shared(subject, &removal, if purge { "exit 1" } else { ":" }) + &kept
+    claims::unless_shared(subject, &removal, purge) + &kept
 }
+
+/// Shell that leaves a directory that root cannot enter, and says so.
+const LEFT: &str = r#"  printf '%s says The files in %s stay: it does not lead where it led when it was claimed, or a service may have put a link on its way\n' "$mark" "$app" >&2
+"#;
 
 /// Releases the host. An environment that the manifest declares as destroyed is not suspended. One destroyed by command
 /// is suspended until it is resumed.

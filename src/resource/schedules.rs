@@ -1,13 +1,15 @@
 //! Schedules: commands that the host runs at certain times, as our own systemd timers. Units that are not named after
 //! this environment are not touched.
 
-use super::{Command, HostFacts, SHORT, Subject, backups};
+use super::contract::claims;
+use super::{Command, HostFacts, SHORT, Subject, backups, services};
 use crate::manifest::environment::{Backup, Schedule};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
+use camino::Utf8Path;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -104,9 +106,23 @@ fn files(subject: &Subject<'_>, schedule: &Schedule) -> [String; 3] {
     );
     // A backup does not run in the application's directory, which users other than root can change.
     let application = environment.application.as_ref().filter(|_| name.as_str() != Backup::SCHEDULE);
-    let place = application
-        .map_or_else(String::new, |application| format!("cd {} || exit\n", quote(application.host_directory.as_str())));
+    let place =
+        application.map_or_else(String::new, |application| enter(&application.host_directory, identity.as_str()));
     [service, timer, format!("{place}{}\n", schedule.run.trim_end_matches('\n'))]
+}
+
+/// Returns shell that enters the application's directory if that leads where the environment's claim says. A service that
+/// can write above it may have put a link in its place.
+fn enter(directory: &Utf8Path, identity: &str) -> String {
+    let claim = format!("real {directory}/");
+    format!(
+        "cd -P -- {directory} && [ {claim}\"$PWD\" = \"$(grep -F -- {known} /var/lib/deployer/{identity}/claims)\" ] || {{\n  \
+         echo {refusal} >&2\n  exit 1\n}}\n",
+        known = quote(&format!("{claim}/")),
+        claim = quote(&claim),
+        refusal = quote(&format!("Cannot enter {directory}: it does not lead where it led when it was claimed")),
+        directory = quote(directory.as_str()),
+    )
 }
 
 fn digest(subject: &Subject<'_>, schedule: &Schedule) -> String {
@@ -178,6 +194,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     };
     let mut commands = Vec::new();
     if !differing.is_empty() {
+        // A schedule enters only a directory whose claim tells where it leads. Former versions did not note that.
+        commands.extend(claims::commands(subject, host, services::project(subject, host)));
         commands.push(command("read the times of the schedules", times(&differing), Reason::ScheduleInvalid));
     }
     let script = take_off(subject, &gone) + &put(subject, &differing);

@@ -159,7 +159,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 fn read(bytes: &[u8]) -> Result<release::sent::Archive, Failure> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    archive::read("demo:1", Utf8Path::from_path(file.path()).unwrap())
+    archive::read("demo:1", Utf8Path::from_path(file.path()).unwrap(), &["demo:1".to_owned()].into())
 }
 
 /// Returns an image with `descriptors` in its index, and in each of `levels` nested indexes.

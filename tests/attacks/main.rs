@@ -18,6 +18,7 @@ mod forged_plan;
 mod guard;
 mod half_written;
 mod host_text;
+mod image_names;
 mod inventory;
 mod key_outlives;
 mod mounts;

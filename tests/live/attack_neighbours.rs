@@ -415,6 +415,101 @@ fn a_link_in_the_place_of_anothers_directory_leads_nowhere() {
     assert_eq!(host.shell("ls /srv"), "victim\n");
 }
 
+/// A service that can write above its own environment's directory puts a link there, to a neighbour's directory.
+#[test]
+fn a_link_in_the_place_of_ones_own_directory_is_nothing_to_a_neighbour() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "..", "project: one, host_directory: /srv/one");
+    let two = project(&host, "two", "./data", "project: two, host_directory: /srv/two");
+    for work in [&one, &two] {
+        work.apply().expect(0);
+    }
+    host.shell("docker exec two-two-1 sh -c 'echo precious >/data/file'");
+    host.shell("docker exec one-one-1 sh -c 'mv /data/one /data/old && ln -s two /data/one'");
+    assert_eq!(two.apply().expect(0).outcome(), "converged");
+    let look = "cat /srv/two/data/file /var/lib/deployer/*/claims; docker ps --format '{{.Names}}' | sort";
+    let before = seen(&host, look);
+    let run = one.run(&["apply", "web", "--take-over", "--json"]).expect(6);
+    assert_eq!(run.reasons(), ["marker-mismatch"], "{}", run.stdout);
+    assert_eq!(seen(&host, look), before, "nothing was taken");
+    two.edit("app/compose.yaml", "init: true", "init: true, environment: { NEXT: \"2\" }");
+    two.apply().expect(0);
+    // Its own environment can be removed, and its files stay where the service put them.
+    let removed = destroy(&one, false).expect(0);
+    assert!(removed.stdout.contains("The files in /srv/one stay"), "{}", removed.stdout);
+    assert_eq!(host.shell("cat /srv/two/data/file; ls /srv/old"), "precious\ncompose.yaml\n");
+    destroy(&two, true).expect(0);
+    assert_eq!(host.shell("ls /srv"), "old\none\n");
+}
+
+/// Root runs schedules at times at which nobody looks.
+#[test]
+fn a_schedule_follows_no_link_of_a_neighbours_service() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "/srv", "project: one");
+    let two = project(&host, "two", "data", "host_directory: /srv/two");
+    let schedule = "configure: { schedules: [{ name: tidy, at: \"Sun 04:00\", run: \"rm -f cache\" }] }\n    health:";
+    two.edit("deployment.yaml", "health:", schedule);
+    for work in [&one, &two] {
+        work.apply().expect(0);
+    }
+    host.shell("mkdir /srv/victim && touch /srv/victim/cache /srv/two/cache");
+    let start = "systemctl start deployer-two--web--tidy.service";
+    host.shell(&format!("{start} && ! [ -e /srv/two/cache ]"));
+    host.shell("docker exec one-one-1 sh -c 'mv /data/two /data/old && ln -s victim /data/two'");
+    host.shell(&format!("! {start} && [ -e /srv/victim/cache ]"));
+}
+
+#[test]
+fn a_network_that_a_neighbour_joined_stays_and_the_removal_ends() {
+    let host = BedHost::docker();
+    let one = project(&host, "one", "data", "project: one");
+    let two = project(&host, "two", "data", "project: two");
+    two.edit(
+        "app/compose.yaml",
+        "volumes: { data",
+        "networks: { default: { name: one_default, external: true } }\nvolumes: { data",
+    );
+    for work in [&one, &two] {
+        work.apply().expect(0);
+    }
+    let before = host.shell("docker inspect -f '{{.Id}} {{.State.StartedAt}}' two-two-1");
+    one.edit("deployment.yaml", "project: one,", "project: uno,");
+    assert!(one.apply().expect(0).stdout.contains("The network one_default stays"));
+    let removed = destroy(&one, true).expect(0);
+    assert_eq!(host.shell("docker inspect -f '{{.Id}} {{.State.StartedAt}}' two-two-1"), before);
+    assert_eq!(host.shell("docker network ls -q --filter name=one_default | wc -l"), "1\n", "{}", removed.stdout);
+    assert_eq!(two.apply().expect(0).outcome(), "converged");
+}
+
+#[test]
+fn a_rollback_gives_no_neighbour_another_image() {
+    let host = BedHost::docker();
+    let both = ["one", "two"].map(|name| project(&host, name, "data", &format!("project: {name}")));
+    both[0].apply().expect(0);
+    host.shell("docker tag demo:1 base:1");
+    for work in &both {
+        work.edit("app/compose.yaml", "demo:1", "base:1");
+        work.apply().expect(0);
+    }
+    let image = |of: &str| host.shell(&format!("docker container inspect -f '{{{{.Image}}}}' {of}"));
+    let old = image("one-one-1");
+    // As a pull of a newer image does.
+    host.shell("docker commit \"$(docker create demo:1)\" base:1 && docker container prune -f");
+    for work in &both {
+        work.edit("app/compose.yaml", "init: true", "init: true, environment: { NEXT: \"2\" }");
+        work.apply().expect(0);
+    }
+    let (new, [one, two]) = (image("two-two-1"), &both);
+    assert_ne!(new, old);
+    one.run(&["rollback", "web", "--yes", "--json"]).expect(0);
+    assert_eq!((image("one-one-1"), image("two-two-1")), (old, new.clone()));
+    assert_eq!(one.apply().expect(0).outcome(), "converged");
+    two.edit("app/compose.yaml", "NEXT: \"2\"", "NEXT: \"3\"");
+    two.apply().expect(0);
+    assert_eq!(image("two-two-1"), new);
+}
+
 /// Docker keeps a volume as it was made first, whatever the Compose file says later.
 #[test]
 fn a_volume_whose_options_changed_is_refused() {

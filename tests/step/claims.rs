@@ -3,12 +3,12 @@
 use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
-use deployer::manifest::environment::Name;
+use deployer::manifest::environment::{Name, Schedule};
 use deployer::model::state::Kind;
 use deployer::resource::compose::container;
 use deployer::resource::contract::claims;
 use deployer::resource::contract::whole::WRITE_WHOLE;
-use deployer::resource::{self, Subject, access, remove, services};
+use deployer::resource::{self, Subject, access, remove, schedules, services};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Host {
         // recorded, not made.
         let docker = format!(
             "#!/bin/sh\nfor last; do :; done\ncase \"$1 $2\" in 'ps '*) cat {root}/docker/${{last##*[=/]}}.containers ;; \
-             'volume ls') cat {root}/docker/${{last##*=}}.volumes ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
+             'volume ls' | 'network ls') cat {root}/docker/${{last##*=}}.${{1}}s ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
         );
         for (name, text) in [("docker", docker), ("systemctl", format!("#!/bin/sh\necho \"$@\" >>{root}/calls\n"))] {
             fs::write(root.join("bin").join(name), text).unwrap();
@@ -85,10 +85,26 @@ impl Host {
     }
 
     /// Runs the script that removes the environment's files and data.
-    async fn purge(&self, wish: &Wish) {
-        let subject = wish.subject();
-        let commands = remove::commands(Kind::Files, &subject, &wish.given.facts, true);
-        self.sh(&format!("set -eu\n{WRITE_WHOLE}{}", commands[0].script)).await;
+    async fn purge(&self, wish: &Wish) -> Finished {
+        self.remove_files(wish, true).await
+    }
+
+    async fn remove_files(&self, wish: &Wish, purge: bool) -> Finished {
+        let commands = remove::commands(Kind::Files, &wish.subject(), &wish.given.facts, purge);
+        self.sh(&format!("set -eu\n{WRITE_WHOLE}{}", commands[0].script)).await
+    }
+
+    /// Runs the script that gives up the claims of an environment that is removed without its data.
+    async fn give_up(&self, wish: &Wish) {
+        let give_up = claims::give_up(&wish.given.environment, &wish.given.facts);
+        let finished = self.sh(&format!("set -eu\n{WRITE_WHOLE}{}{give_up}", wish.subject().preamble())).await;
+        assert!(finished.status.success(), "{finished:?}");
+    }
+
+    /// Puts a link in the place of a directory, as a service that can write above it does.
+    fn replace(&self, directory: &str, target: &str) {
+        fs::rename(self.root.join(directory), self.root.join(format!("{directory}.old"))).unwrap();
+        symlink(self.root.join(target), self.root.join(directory)).unwrap();
     }
 
     fn claimed(&self, name: &str) -> String {
@@ -107,6 +123,10 @@ async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
     symlink("one app", host.root.join("srv/link")).unwrap();
     symlink("/nowhere", host.root.join("srv/dangling")).unwrap();
     symlink(host.root.join("srv/link/data"), host.root.join("deep")).unwrap();
+    // Without root, no link is root's.
+    let others = fs::metadata(&host.root).unwrap().uid() != 0;
+    let unrooted =
+        |path: &str| others && ["srv/link", "srv/dangling", "deep"].iter().any(|link| path.starts_with(link));
     for (directory, found) in [
         ("srv/one app", Some("same")),
         ("srv/link", Some("same")),
@@ -121,10 +141,10 @@ async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
         ("srv/*", None),
     ] {
         let wish = host.wish("two", directory, "two");
+        let found = found.filter(|_| !unrooted(directory));
         let wanted: Vec<String> = found.iter().map(|relation| format!("{relation} shop/one /srv/one app")).collect();
         assert_eq!(host.conflicts(&wish).await, wanted, "{directory}");
-        // Without root, no link is root's.
-        let link = directory.starts_with("srv/dangling") && fs::metadata(&host.root).unwrap().uid() != 0;
+        let link = unrooted(directory);
         assert_eq!(host.claims(&wish).await, found.is_none() && !link, "{directory}");
         let _ = fs::remove_dir_all(host.root.join("state/shop--two"));
     }
@@ -312,6 +332,143 @@ async fn a_link_in_the_place_of_a_claimed_directory_leads_to_no_removal() {
     }
 }
 
+/// A conflict would keep the neighbours from being planned, applied and purged.
+#[tokio::test]
+async fn a_link_in_the_place_of_a_claimed_directory_is_no_conflict_of_others() {
+    for target in ["srv/two", "srv", "."] {
+        let host = Host::new();
+        let (one, two) = (host.wish("one", "srv/one", "one"), host.wish("two", "srv/two", "two"));
+        for wish in [&one, &two] {
+            fs::create_dir_all(&wish.subject().environment.application.as_ref().unwrap().host_directory).unwrap();
+            assert!(host.claims(wish).await);
+        }
+        fs::write(host.root.join("state/shop--one/mounted"), format!("{}/srv\n", host.root)).unwrap();
+        host.replace("srv/one", target);
+        for wish in [&one, &two] {
+            assert!(host.conflicts(wish).await.is_empty(), "{target}");
+        }
+        for (directory, relation) in [("srv/one", "same"), ("srv/one/data", "inside")] {
+            let found = host.conflicts(&host.wish("three", directory, "three")).await;
+            assert!(found.contains(&format!("{relation} shop/one /srv/one")), "{target}: {found:?}");
+        }
+        assert!(host.purge(&two).await.status.success() && !host.root.join("srv/two").exists(), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_take_over_takes_nothing_unless_root_can_enter_the_directory() {
+    let host = Host::new();
+    let (mut one, two) = (host.wish("one", "srv/one", "one"), host.wish("two", "srv/two", "two"));
+    for wish in [&one, &two] {
+        fs::create_dir_all(&wish.subject().environment.application.as_ref().unwrap().host_directory).unwrap();
+        assert!(host.claims(wish).await);
+    }
+    fs::create_dir(host.root.join("docker")).unwrap();
+    fs::write(host.root.join("docker/two.containers"), "0123\n").unwrap();
+    fs::write(host.root.join("state/shop--one/mounted"), format!("{}/srv\n", host.root)).unwrap();
+    host.replace("srv/one", "srv/two");
+    one.take_over = true;
+    let before = (host.claimed("one"), host.claimed("two"));
+    assert!(!host.claims(&one).await);
+    assert_eq!((host.claimed("one"), host.claimed("two")), before);
+    assert!(!host.root.join("calls").exists(), "nothing of the other one was stopped");
+    if fs::metadata(&host.root).unwrap().uid() == 0 {
+        fs::remove_file(host.root.join("state/shop--one/mounted")).unwrap();
+        assert!(host.claims(&one).await, "root's own link");
+        assert_eq!(host.claimed("two"), "project two\n");
+        assert!(host.claimed("one").contains(&format!("real {0}/srv/one/{0}/srv/two\n", host.root)));
+    }
+}
+
+#[tokio::test]
+async fn a_purge_leaves_what_another_environment_kept() {
+    let host = Host::new();
+    let (one, two, around) =
+        (host.wish("one", "srv/x", "one"), host.wish("two", "srv/x", "two"), host.wish("three", "srv", "three"));
+    let (directory, note) = (host.root.join("srv/x"), host.root.join("state/shop--one/kept"));
+    fs::create_dir_all(&directory).unwrap();
+    assert!(host.claims(&one).await);
+    host.give_up(&one).await;
+    // Whoever claims the directory has what is there.
+    assert!(note.exists());
+    assert!(host.claims(&two).await);
+    assert!(!note.exists());
+    host.give_up(&two).await;
+    assert!(host.claims(&around).await);
+    fs::write(&note, format!("{directory}\n")).unwrap();
+    for wish in [&one, &around] {
+        let refused = host.purge(wish).await;
+        let said = String::from_utf8_lossy(&refused.stderr).replace(host.root.as_str(), "");
+        assert!(!refused.status.success() && said.contains("shop/two uses or kept data in /srv/x"), "{said}");
+        assert!(directory.exists());
+    }
+    // A removal that keeps the data needs no more.
+    assert!(host.remove_files(&around, false).await.status.success() && directory.exists());
+    fs::remove_file(&note).unwrap();
+    host.give_up(&around).await;
+    let purged = host.purge(&two).await;
+    assert!(purged.status.success() && !directory.exists() && host.root.join("srv").exists(), "{purged:?}");
+}
+
+#[tokio::test]
+async fn a_removal_that_keeps_the_data_leaves_a_directory_that_root_cannot_enter_and_says_so() {
+    let host = Host::new();
+    let wish = host.wish("one", "srv/one", "one");
+    fs::create_dir_all(host.root.join("srv/one")).unwrap();
+    fs::create_dir_all(host.root.join("victim")).unwrap();
+    fs::write(host.root.join("victim/compose.yaml"), "precious\n").unwrap();
+    assert!(host.claims(&wish).await);
+    fs::write(host.root.join("state/shop--one/current.json"), "{}\n").unwrap();
+    host.replace("srv/one", "victim");
+    assert!(!host.purge(&wish).await.status.success());
+    assert!(host.root.join("state/shop--one/current.json").exists());
+    let removed = host.remove_files(&wish, false).await;
+    let said = format!("{} says The files in {}/srv/one stay: ", wish.subject().marks().as_str(), host.root);
+    assert!(removed.status.success() && String::from_utf8_lossy(&removed.stderr).contains(&said), "{removed:?}");
+    assert!(!host.root.join("state/shop--one/current.json").exists(), "the rest is removed");
+    assert_eq!(fs::read_to_string(host.root.join("victim/compose.yaml")).unwrap(), "precious\n");
+}
+
+/// Root runs schedules at times at which nobody looks.
+#[tokio::test]
+async fn a_schedule_enters_a_directory_only_where_it_was_when_it_was_claimed() {
+    let host = Host::new();
+    let mut wish = host.wish("one", "srv/one's app", "one");
+    let run = "rm -f file".to_owned();
+    wish.given.environment.schedules =
+        vec![Schedule { name: Name::parse("tidy").unwrap(), at: "Sun 04:00".to_owned(), run }];
+    fs::create_dir_all(host.root.join("srv/one's app")).unwrap();
+    fs::create_dir_all(host.root.join("victim")).unwrap();
+    fs::create_dir_all(host.root.join("units/system")).unwrap();
+    let scripts = schedules::commands(&wish.subject(), &wish.given.facts);
+    let titles: Vec<_> = scripts.iter().map(|command| command.title.as_str()).collect();
+    let claim = "claim the directory and the Compose project";
+    assert_eq!(
+        titles,
+        [claim, "read the times of the schedules", "set the schedules"],
+        "older hosts have no claim yet"
+    );
+    for command in [&scripts[0], &scripts[2]] {
+        let finished = host.sh(&format!("set -eu\n{WRITE_WHOLE}{}", command.script)).await;
+        assert!(finished.status.success(), "{finished:?}");
+    }
+    let runs = async || {
+        for directory in ["srv/one's app", "victim"] {
+            fs::write(host.root.join(directory).join("file"), "").unwrap();
+        }
+        host.sh(&fs::read_to_string(host.root.join("state/shop--one/schedules/tidy")).unwrap()).await.status.success()
+    };
+    assert!(runs().await && !host.root.join("srv/one's app/file").exists());
+    host.replace("srv/one's app", "victim");
+    assert!(!runs().await && host.root.join("victim/file").exists());
+    fs::remove_file(host.root.join("srv/one's app")).unwrap();
+    fs::rename(host.root.join("srv/one's app.old"), host.root.join("srv/one's app")).unwrap();
+    assert!(runs().await && host.root.join("victim/file").exists());
+    // An environment whose directory was taken over has no claim on it.
+    fs::write(host.root.join("state/shop--one/claims"), "project one\n").unwrap();
+    assert!(!runs().await && host.root.join("srv/one's app/file").exists());
+}
+
 /// Former versions let directories contain one another.
 #[tokio::test]
 async fn a_directory_that_contains_anothers_is_left_by_the_script_that_would_remove_it() {
@@ -427,8 +584,10 @@ async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
         for (name, text) in [
             ("alpha.containers", all),
             ("one.containers", own),
-            ("true.volumes", "unused\n"),
-            ("com.docker.compose.volume.volumes", "vol\n"),
+            ("com.docker.compose.volume.volumes", "unused\nvol\n"),
+            ("vol.containers", "4567\n"),
+            ("com.docker.compose.network.networks", "default\nproxy\n"),
+            ("proxy.containers", "4567\n"),
         ] {
             fs::write(host.root.join("docker").join(name), text).unwrap();
         }
@@ -436,14 +595,25 @@ async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
         let command = remove::commands(Kind::Services, &wish.subject(), &wish.given.facts, true).remove(0);
         let finished = host.sh(&format!("set -eu\n{}", command.script)).await;
         assert!(finished.status.success(), "{finished:?}");
-        fs::read_to_string(host.root.join("calls")).unwrap()
+        let (mark, said) = (wish.subject().marks(), String::from_utf8(finished.stderr).unwrap());
+        let stays = |line: &'_ str| {
+            let (what, _) = line.strip_prefix(mark.as_str())?.strip_prefix(" says The ")?.split_once(" stays: ")?;
+            Some(what.to_owned())
+        };
+        (fs::read_to_string(host.root.join("calls")).unwrap(), said.lines().filter_map(stays).collect::<Vec<_>>())
     };
     let own = "docker stop 0123\ndocker rm -f 0123\n";
-    assert_eq!(calls("0123\n4567\n", "0123\n").await, format!("{own}docker volume rm unused\n"));
+    let (made, stays) = calls("0123\n4567\n", "0123\n").await;
+    assert_eq!((made, stays), (format!("{own}docker volume rm -- unused\n"), vec!["volume vol".to_owned()]));
     // Nobody else has anything there.
-    let alone = calls("0123\n", "0123\n").await;
-    let down = format!("--project-directory {}/state/shop--one --env-file /dev/null down\n{own}", host.root);
-    assert!(alone.starts_with(&format!("docker compose -p alpha {down}")), "{alone}");
+    let (alone, _) = calls("0123\n", "0123\n").await;
+    let down = format!("--project-directory {}/state/shop--one --env-file /dev/null down\n", host.root);
+    assert!(alone.starts_with(&format!("docker compose -p alpha {down}{own}")), "{alone}");
+    // Somebody's container joined its network and uses its volume, from another project.
+    let (made, stays) = calls("", "").await;
+    let removed = "docker network rm -- default\ndocker volume rm -- unused\n";
+    assert_eq!(made, format!("docker compose -p alpha {down}{removed}"));
+    assert_eq!(stays, ["network proxy", "volume vol"]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod cases;
 mod claims;
 mod drift;
 mod given;
+mod images;
 mod laws;
 mod lease;
 mod models;

@@ -73,7 +73,7 @@ impl Session {
             tries -= 1;
             match self.judge(command, &attempt, ended).await? {
                 Verdict::Done(output) => {
-                    self.tell_kept(&output);
+                    self.tell(&output);
                     return Ok(output);
                 }
                 Verdict::Again(broken) if tries == 0 => return Err(broken),
@@ -82,12 +82,17 @@ impl Session {
         }
     }
 
-    /// Names the files that no release placed and that the command kept under another name. Services do not know the
-    /// mark before such a line.
-    fn tell_kept(&self, output: &Output) {
-        let mark = format!("{} kept ", self.prepared.subject().marks().as_str());
-        for kept in output.stderr.lines().filter_map(|line| line.strip_prefix(&mark)) {
-            let message = format!("A file that no release placed gave way: {}", checked::said(kept));
+    /// Tells what the command noticed: files that no release placed and that it kept under another name, and what it
+    /// left. Services do not know the mark before such a line.
+    fn tell(&self, output: &Output) {
+        let mark = format!("{} ", self.prepared.subject().marks().as_str());
+        for (what, text) in output.stderr.lines().filter_map(|line| line.strip_prefix(&mark)?.split_once(' ')) {
+            let text = checked::said(text);
+            let message = match what {
+                "kept" => format!("A file that no release placed gave way: {text}"),
+                "says" => text,
+                _ => continue,
+            };
             (self.sink)(Event::Warning { environment: Some(self.prepared.name().to_owned()), message });
         }
     }

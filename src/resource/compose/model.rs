@@ -249,6 +249,7 @@ impl Model {
                 end: None,
                 hash: None,
                 image_id: None,
+                by_id: false,
                 build: None,
             }
         };

@@ -363,22 +363,22 @@ pub fn by_hand<'a>(environment: &'a Environment, host: &'a HostFacts) -> impl It
 /// Returns shell that removes the environment's objects in Compose projects other than `project`. Volumes are removed
 /// only if `purge` is true.
 #[must_use]
-pub fn leave(environment: &Environment, host: &HostFacts, project: &str, purge: bool) -> String {
-    let others = own_projects(environment, host).into_iter().filter(|other| other != project);
-    others.map(|other| leave_project(environment, host, &other, purge, "")).collect()
+pub fn leave(subject: &Subject<'_>, host: &HostFacts, project: &str, purge: bool) -> String {
+    let others = own_projects(subject.environment, host).into_iter().filter(|other| other != project);
+    others.map(|other| leave_project(subject, host, &other, purge, "")).collect()
 }
 
 /// Returns shell that removes the environment's objects in one Compose project, after `alone` if nobody else has
 /// containers there: the containers that the environment started and, if nobody else has containers there, the networks.
-/// If `purge` is true, it also removes the volumes that nobody else's containers use. Networks and volumes that Compose
-/// did not make stay.
+/// If `purge` is true, it also removes the volumes. Networks and volumes that anybody else's containers use stay and are
+/// named, wherever these containers come from. So do those that Compose did not make.
 #[must_use]
-pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str, purge: bool, alone: &str) -> String {
+pub fn leave_project(subject: &Subject<'_>, host: &HostFacts, project: &str, purge: bool, alone: &str) -> String {
     let label = |name: &str, value: &str| {
         format!("--filter {}", quote(&format!("label=com.docker.compose.project{name}={value}")))
     };
     let filter = label("", project);
-    let own = own_directories(environment, host).into_iter().fold(String::new(), |text, directory| {
+    let own = own_directories(subject.environment, host).into_iter().fold(String::new(), |text, directory| {
         text + &format!("  docker ps -aq {filter} {}\n", label(".working_dir", directory.as_str()))
     });
     let alone = if alone.is_empty() {
@@ -387,9 +387,7 @@ pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str,
         format!("[ \"$(docker ps -aq {filter} | wc -l)\" != \"$(own | wc -l)\" ] || {alone}\n")
     };
     let volumes = if purge {
-        format!(
-            "docker volume ls -q {filter} --filter label=com.docker.compose.volume $unused | xargs -r docker volume rm >&2\n"
-        )
+        format!("removed volume {filter} --filter label=com.docker.compose.volume\n")
     } else {
         String::new()
     };
@@ -397,16 +395,27 @@ pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str,
         r#"own() {{
   :
 {own}}}
-{alone}own | xargs -r docker stop >&2
+mark={mark}
+{REMOVED}{alone}own | xargs -r docker stop >&2
 own | xargs -r docker rm -f >&2
-unused='--filter dangling=true'
-if [ -z "$(docker ps -aq {filter})" ]; then
-  unused=
-  docker network ls -q {filter} --filter label=com.docker.compose.network | xargs -r docker network rm >&2
-fi
-{volumes}"#
+if [ -z "$(docker ps -aq {filter})" ]; then removed network {filter} --filter label=com.docker.compose.network; fi
+{volumes}"#,
+        mark = quote(subject.marks().as_str()),
     )
 }
+
+/// Shell that removes networks or volumes except those that containers use, and names these.
+const REMOVED: &str = r#"removed() {
+  kind=$1
+  shift
+  docker "$kind" ls --format '{{.Name}}' "$@" | while IFS= read -r name; do
+    used=$(docker ps -aq --filter "$kind=$name" </dev/null)
+    if [ -n "$used" ] || ! docker "$kind" rm -- "$name" >&2 </dev/null; then
+      printf '%s says The %s %s stays: a container uses it\n' "$mark" "$kind" "$name" >&2
+    fi
+  done
+}
+"#;
 
 /// Returns shell that runs `each` for every `$project` of the environment and for the manifest's project, `$wanted`.
 /// Sets `$known` if the objects in the manifest's project belong to the environment: the environment claims the
@@ -450,13 +459,11 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
     if claims.projects.contains(project) && traced && claims.neighbours.is_empty() {
         return None;
     }
-    let project = quote(project);
-    let revoke =
-        if subject.take_over { format!("each_conflict revoke {project}\nforget_real\n") } else { String::new() };
+    let (project, over) = (quote(project), if subject.take_over { " over" } else { "" });
     let script = format!(
         "umask 077\nmkdir -p \"$state\" /var/lib/deployer/directories\n{}",
         alone(&format!(
-            "{taken}{revoke}claim {project}\nwrite_whole {file} '%s\\n' {marker}\n",
+            "{taken}claim {project}{over}\nwrite_whole {file} '%s\\n' {marker}\n",
             taken = taken(subject.environment, application),
             file = owner_file(directory),
             marker = quote(&marker_of(subject, host, false)),
@@ -472,18 +479,19 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
 }
 
 /// Returns shell that runs `script` only if no other environment's directory is the application's, is inside it or
-/// contains it. The question and `script` are under one lock, so the answer stays true. Otherwise, the shell says who
-/// uses the directory and runs `shared`.
+/// contains it. If `purge` is true, data that others kept in or below the directory counts, too. The question and `script`
+/// are under one lock, so the answer stays true. Otherwise, the shell says who uses the directory, and a purge fails.
 #[must_use]
-pub fn unless_shared(subject: &Subject<'_>, script: &str, shared: &str) -> String {
+pub fn unless_shared(subject: &Subject<'_>, script: &str, purge: bool) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
+    let (each, verb, end) = if purge { ("hinder", "uses or kept data in", "exit 1") } else { ("show", "uses", ":") };
     alone(&format!(
-        r#"{taken}conflicts=$(each_conflict show '')
+        r#"{taken}conflicts=$(each_conflict {each} '')
 if [ -n "$conflicts" ]; then
   printf '%s\n' "$conflicts" | while read -r _ _ owner value; do
-    echo "Did not remove $app: $owner uses $value" >&2
+    echo "Did not remove $app: $owner {verb} $value" >&2
   done
-  {shared}
+  {end}
 else
 {script}fi
 "#,

@@ -3,22 +3,40 @@
 # /var/lib/deployer, where only root writes, with lines `project NAME`, `directory PATH` and `real PATH/REAL`: the directory's path without links
 # when it was claimed. The functions of guard.sh come first.
 
-# each_conflict ACTION PROJECT: calls `ACTION STATE RELATION CLAIM` for each claim of another environment that the project or $app conflicts with.
-# If $taken is not empty, a former version gave $app to this environment, and its former owner's records do not count.
-each_conflict() {
-  place "${app:?}"
+# located DIRECTORY [REAL]: sets $real and $spot as `place` does, of a directory that was REAL when it was claimed: no link that was put in its
+# way since counts. Of a directory whose claim does not tell, only links count that no service can have made.
+located() {
+  follow "${2:-$1}" "${2-}" || :
+  missing=${rest%/}
+  place .
   # shellcheck disable=SC2154 # set by place
+  real=${real%/}${missing:+/$missing} spot=${spot%/}${missing:+/$missing}
+}
+
+# real_in CLAIMS DIRECTORY: prints the real path of a directory that these claims tell.
+real_in() {
+  printf '%s\n' "$1" | while IFS= read -r line; do
+    case $line in "real $2//"*) printf '%s\n' "${line#"real $2/"}" && break ;; esac
+  done
+}
+
+# each_conflict ACTION PROJECT [REAL]: calls `ACTION STATE RELATION CLAIM` for each claim of another environment that the project or $app conflicts
+# with; REAL is where $app leads if its claim does not count. Directories in which another environment's removal kept data are told as `kept
+# PATH`. If $taken is not empty, a former version gave $app to this environment, and its former owner's records do not count.
+each_conflict() {
+  located "${app:?}" "${3-$(claimed_as "$app")}"
   own_real=$real own_spot=$spot
   for other in /var/lib/deployer/*; do
     if [ ! -d "$other" ] || [ "$other" = "${state:?}" ]; then continue; fi
     [ -z "${taken-}" ] || [ -e "$other/claims" ] || ! claimed "$other" | grep -qxF -- "directory $app" || continue
-    claimed "$other" | while IFS= read -r claim; do
+    claims=$(claimed "$other" && { [ ! -e "$other/kept" ] || sed 's/^/kept /' "$other/kept"; })
+    printf '%s\n' "$claims" | while IFS= read -r claim; do
       relation=''
       case $claim in
         "project $2") relation=project ;;
-        directory\ *)
-          place "${claim#* }"
-          if [ "$real" = "$own_real" ] || [ "$spot" = "$own_spot" ]; then
+        directory\ * | kept\ *)
+          located "${claim#* }" "$(real_in "$claims" "${claim#* }")"
+          if [ "${claim#* }" = "$app" ] || [ "$real" = "$own_real" ] || [ "$spot" = "$own_spot" ]; then
             relation=same
           elif inside "$own_real" "$real" || inside "$own_spot" "$spot"; then
             relation=inside
@@ -34,13 +52,35 @@ each_conflict() {
 
 # show STATE RELATION CLAIM: prints a conflict for the look at a host.
 show() {
+  case $3 in kept\ *) return 0 ;; esac
+  tell "$@"
+}
+
+# tell STATE RELATION CLAIM: prints a conflict, also with what was kept.
+tell() {
   owner=$(sed -nE 's/.*"project":"([^"]*)","environment":"([^"]*)".*/\1\/\2/p' "$1/marker.json" 2>/dev/null) || :
   printf 'neighbour %s %s %s\n' "$2" "${owner:-${1##*/}}" "${3#* }"
+}
+
+# hinder STATE RELATION CLAIM: prints what keeps a directory from being removed with all its data. What others kept around it stays, and who
+# claims a directory has what was kept there before.
+hinder() {
+  case $2:$3 in
+    inside:kept\ *) return 0 ;;
+    same:kept\ *) ! claimed "$state" | grep -qxF -- "directory $app" || return 0 ;;
+  esac
+  tell "$@"
+}
+
+# hand_over STATE RELATION CLAIM: forgets that an environment kept data in a directory that another one has from now on.
+hand_over() {
+  case $2:$3 in same:kept\ *) rm -f "$1/kept" ;; esac
 }
 
 # revoke STATE RELATION CLAIM: takes a claim from its environment, and ends what the host does for that at certain times, such as backups,
 # and its services in a directory that is taken: they would work on what is another's. An apply of that environment starts them again.
 revoke() {
+  case $3 in kept\ *) return 0 ;; esac
   for timer in "/etc/systemd/system/deployer-${1##*/}--"*.timer; do
     if [ ! -e "$timer" ] || [ ! -d /run/systemd/system ]; then continue; fi
     timer=${timer##*/}
@@ -85,27 +125,26 @@ settle() {
   write_whole "$state/claims" '%s\n' "$kept"
 }
 
-# forget_real: lets the next claim on $app note where it leads today.
-forget_real() {
-  [ ! -e "${state:?}/claims" ] || write_whole "$state/claims" '%s\n' "$(other_than "${app:?}" <"$state/claims")"
-}
-
-# claim PROJECT: adds the claims on the project and on $app, unless another environment has one that conflicts. The claim tells the real path
-# of $app, which root enters from then on.
+# claim PROJECT [over]: adds the claims on the project and on $app, unless another environment has one that conflicts; with `over`, takes these from
+# their environments, once root can enter $app. The claim tells the real path of $app, which root enters from then on; with `over`, it is where
+# $app leads today.
 claim() {
-  conflicts=$(each_conflict show "$1")
+  known=''
+  [ -n "${2-}" ] || known=$(claimed_as "${app:?}")
+  # The full stop keeps line breaks at the end.
+  found=$(follow "${known:-$app}" "$known" && printf %s. "${PWD%/}${rest:+/${rest%/}}") || cannot_enter
+  [ -z "$known" ] || [ ! -d "$known" ] || [ "$(cd -P -- "$app" 2>/dev/null && pwd)" = "$known" ] || cannot_enter
+  found=${found%.}
+  case $found in *[[:cntrl:]]*) echo "Cannot use $app: it leads to a directory whose name has control characters" >&2 && return 1 ;; esac
+  [ -z "${2-}" ] || each_conflict revoke "$1" "$found"
+  conflicts=$(each_conflict show "$1" "$found")
   if [ -n "$conflicts" ]; then
     printf '%s\n' "$conflicts" | while read -r _ _ owner value; do
       echo "$owner on this host uses $value; ${state##*/} cannot use it" >&2
     done
     return 1
   fi
-  known=$(claimed_as "${app:?}")
-  # The full stop keeps line breaks at the end.
-  real=$(follow "${known:-$app}" "$known" && printf %s. "${PWD%/}${rest:+/${rest%/}}") || cannot_enter
-  [ -z "$known" ] || [ ! -d "$known" ] || [ "$(cd -P -- "$app" 2>/dev/null && pwd)" = "$known" ] || cannot_enter
-  real=${real%.}
-  case $real in *[[:cntrl:]]*) echo "Cannot use $app: it leads to a directory whose name has control characters" >&2 && return 1 ;; esac
-  lines=$({ claimed "${state:?}" && printf 'project %s\ndirectory %s\nreal %s/%s\n' "$1" "$app" "$app" "$real"; } | sort -u)
+  each_conflict hand_over "$1" "$found"
+  lines=$({ claimed "${state:?}" | other_than "$app" && printf 'project %s\ndirectory %s\nreal %s/%s\n' "$1" "$app" "$app" "$found"; } | sort -u)
   write_whole "$state/claims" '%s\n' "$lines"
 }

@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Seen {
     /// Image name → id, as the engine lists them.
     pub here: BTreeMap<String, String>,
+    /// The ids of all images, also of those without a name.
+    pub ids: BTreeSet<String>,
     /// Digest of a build's inputs → id of the image, for the built images that still exist.
     pub built: BTreeMap<String, String>,
     /// Image name → the registry's answer, for the images that were asked about in this run.
@@ -44,11 +46,10 @@ pub fn probe(subject: &Subject<'_>) -> String {
 #[must_use]
 pub fn parse(output: &[u8]) -> Seen {
     let mut seen = Seen::default();
-    let mut ids = BTreeSet::new();
     for line in String::from_utf8_lossy(output).lines() {
         match line.split(' ').collect::<Vec<_>>()[..] {
             [repository, tag, digest, id] if ImageId::parse(id).is_some() => {
-                ids.insert(id.to_owned());
+                seen.ids.insert(id.to_owned());
                 let names = [(tag != "<none>").then(|| format!("{repository}:{tag}")), digested(repository, digest)];
                 let names = names.into_iter().flatten().filter(|name| checked::is_image(name));
                 seen.here.extend(names.map(|name| (name, id.to_owned())));
@@ -57,7 +58,8 @@ pub fn parse(output: &[u8]) -> Seen {
             _ => {}
         }
     }
-    seen.built.retain(|_, id| ids.contains(id));
+    let Seen { built, ids, .. } = &mut seen;
+    built.retain(|_, id| ids.contains(id));
     seen
 }
 

@@ -29,12 +29,11 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     if let Some(uncompared) = registry::uncompared(subject, host).filter(|_| waits) {
         return Err(uncompared);
     }
-    let begin = if waits {
-        switch(subject, host, &record)
-    } else if files::held(subject, host).is_some() {
-        tags(&record)
+    let (record, begin) = if waits {
+        let begin = switch(subject, host, &record);
+        (record, begin)
     } else {
-        String::new()
+        repair(subject, host, &record)
     };
     let kept = drift::kept_services(subject, host);
     let mut commands: Vec<Command> = claims::commands(subject, host, &record.project).into_iter().collect();
@@ -43,11 +42,20 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
     Ok(commands)
 }
 
+/// Returns the live release as it is started again, with its own images, and shell for the beginning of that.
+fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (ReleaseRecord, String) {
+    let record = by_id(live, host, &|id| host.images.ids.contains(id));
+    let json = || serde_json::to_string(&record).unwrap_or_default();
+    let journal = if record == *live { String::new() } else { keep("swapping.json", &json()) };
+    let tags = if files::held(subject, host).is_some() { tags(&record) } else { String::new() };
+    (record, journal + &tags)
+}
+
 /// Restores an earlier release with its files and images, and records which inputs are not tried again. If this is
 /// interrupted at any point, the next pass either tries those inputs again or continues the restore.
 #[must_use]
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
-    let reject = rejection(host, rejected, target);
+    let (reject, target) = (rejection(host, rejected, target), &by_id(target, host, &|_| true));
     let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
     let up = up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin);
     claims::commands(subject, host, &target.project).into_iter().chain([up]).collect()
@@ -79,7 +87,7 @@ fn up(
         begin,
         // The containers of the previous project free their ports. If this or a later command is interrupted, the next
         // pass continues with the journalled release.
-        &claims::leave(subject.environment, host, &record.project, false),
+        &claims::leave(subject, host, &record.project, false),
         &unfinished(&record.project),
         &thaw(&record.project),
         &start::guarded(record, host, &run),
@@ -103,15 +111,33 @@ fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> St
     aside + &keep("swapping.json", &json) + &files::switch(record, host, &kept)
 }
 
-/// Tags each image that the release ran with by its name.
+/// Gives each image that the release built its name again.
 fn tags(record: &ReleaseRecord) -> String {
-    let named = record.services.values().filter(|service| !service.image.contains('@'));
-    named.fold(String::new(), |mut text, service| {
+    let built = record.services.values().filter(|service| service.build.is_some());
+    built.fold(String::new(), |mut text, service| {
         if let Some(id) = service.image_id.as_deref() {
             let _ = writeln!(text, "docker tag {} {} >&2 </dev/null", quote(id), quote(&service.image));
         }
         text
     })
+}
+
+/// Returns a converged release whose services run with the images that they had. If an image's name stands for another
+/// image on the host by now, its services are started by the id: other environments may use the name. `is_there` tells
+/// which images can be used.
+fn by_id(record: &ReleaseRecord, host: &HostFacts, is_there: &dyn Fn(&str) -> bool) -> ReleaseRecord {
+    let mut record = record.clone();
+    let named = |service: &ServiceRecord| service.build.is_some() || service.before || service.image.contains('@');
+    for service in record.services.values_mut().filter(|service| !named(service)) {
+        let Some(id) = service.image_id.as_ref() else { continue };
+        let moved = images::find(host, &familiar(&service.image)) != Some(id);
+        let by_id = is_there(id) && (service.by_id || moved);
+        if by_id != service.by_id {
+            // Compose's digest of the containers' definition includes the image.
+            (service.by_id, service.hash) = (by_id, None);
+        }
+    }
+    record
 }
 
 /// Writes the list of rejected inputs with the entries of `more` and without `accepted`.
@@ -157,7 +183,8 @@ fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecor
 }
 
 /// Returns a Compose file that labels each service with the digest of the files, configs and secrets it reads. Compose
-/// does not read their content, so the label makes Compose recreate the service if they change.
+/// does not read their content, so the label makes Compose recreate the service if they change. The file also names the
+/// images of services that are started by the id of their image.
 fn labels(record: &ReleaseRecord) -> String {
     let digest = |service: &ServiceRecord| {
         let mut hasher = blake3::Hasher::new();
@@ -169,13 +196,21 @@ fn labels(record: &ReleaseRecord) -> String {
         hasher.update(service.inline.as_deref().unwrap_or_default().as_bytes());
         hasher.finalize().to_hex()[..16].to_owned()
     };
-    let label = |service| serde_json::json!({ "labels": { "deployer.files": digest(service) } });
-    let services: BTreeMap<_, _> = record
-        .services
-        .iter()
-        .filter(|(_, service)| service.before || !service.reads.is_empty() || service.inline.is_some())
-        .map(|(name, service)| (name, if service.before { before::none() } else { label(service) }))
-        .collect();
+    let settings = |service: &ServiceRecord| {
+        if service.before {
+            return Some(before::none());
+        }
+        let mut settings = serde_json::Map::new();
+        if !service.reads.is_empty() || service.inline.is_some() {
+            settings.insert("labels".to_owned(), serde_json::json!({ "deployer.files": digest(service) }));
+        }
+        if let Some(id) = service.image_id.as_ref().filter(|_| service.by_id) {
+            settings.insert("image".to_owned(), serde_json::json!(id));
+        }
+        (!settings.is_empty()).then(|| settings.into())
+    };
+    let all = record.services.iter();
+    let services: BTreeMap<_, _> = all.filter_map(|(name, service)| Some((name, settings(service)?))).collect();
     serde_json::json!({ "services": services }).to_string()
 }
 

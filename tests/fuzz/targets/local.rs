@@ -167,7 +167,7 @@ fn in_directory(name: &str, bytes: &[u8], templates: bool) {
 fn in_archive(bytes: &[u8]) {
     let path = directory().join("image.tar");
     fs::write(&path, bytes).unwrap();
-    let _ = archive::read("demo:1", &path);
+    let _ = archive::read("demo:1", &path, &["demo:1".to_owned()].into());
 }
 
 /// Returns real files, and short texts that cause much work.
