@@ -519,7 +519,7 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
         ("state/two/releases/R1/release.json", "{\"directory\":\"ROOT/second\",\"project\":\"two\"}"),
         (
             "state/two/releases/R1/model.json",
-            "{\n    \"source\": \"ROOT/kept\",\n    \"source\": \"ROOT/own\",\n    \"read_only\": true\n}\n",
+            "{\n  \"volumes\": [\n    {\n      \"source\": \"ROOT/kept\"\n    },\n    {\n      \"source\": \"named\",\n      \"read_only\": true\n    },\n    {\n      \"read_only\": true,\n      \"source\": \"ROOT/own\",\n      \"bind\": {}\n    }\n  ]\n}\n",
         ),
     ] {
         fs::create_dir_all(scene.path(path).parent().unwrap()).unwrap();
