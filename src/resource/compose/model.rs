@@ -131,7 +131,8 @@ impl Volume {
             value.split([':', '=']).filter(move |path| relative || path.starts_with('/'))
         });
         let bound = options.split(',').any(|word| matches!(word, "bind" | "rbind"));
-        let device = option("device").filter(|device| bound || device.contains('/'));
+        // A device such as `:/export` is on another machine.
+        let device = option("device").filter(|device| bound || device.contains('/') && !device.starts_with(':'));
         // Docker counts relative paths from the root directory.
         let all = device.iter().map(String::as_str).chain(named).filter(|path| !path.trim_matches('+').is_empty());
         all.map(|path| checked::plain_path(Utf8Path::new(path))).collect()
