@@ -401,7 +401,8 @@ view() {
       fi
       # Files of a release are not in the volumes of Docker, which are many.
       case $said in */volumes/*/_data) continue ;; esac
-      echo "Docker Compose reads nothing in $place: services can write to $place" >&2
+      by=$(grep -lxF -- "$said" "${state%/*}"/*/mounted 2>/dev/null | sed "s|/mounted\$||; s|.*/||" | paste -s -d " " -) || :
+      echo "Docker Compose reads nothing in $place: services${by:+ of $by} can write to $place, or once could" >&2
     done
     for place in "$top" "$app"; do
       [ -n "$top" ] || continue
