@@ -10,7 +10,7 @@ use deployer::resource::contract::record::{ReleaseRecord, ServiceRecord};
 use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::resource::services::start;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
 /// Directories of a host, with a release that mounts `srv/shared/sub`, which can be replaced by a link to `victim`.
@@ -243,6 +243,32 @@ async fn mounts_over_links_are_compared_where_they_lead() {
         host.plant();
         let (ran, said) = host.start().await;
         assert!(!ran && said.contains("sub is a link"), "{written} {mounted}: {said}");
+    }
+}
+
+/// Accounts of the host count as services do.
+#[tokio::test]
+async fn a_mount_below_what_other_accounts_can_change_is_no_link() {
+    let host = Host::new();
+    let mode = |mode: u32| {
+        fs::set_permissions(host.root.join("srv/shared"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o777);
+    assert!(host.start().await.0, "what is no link is mounted");
+    host.plant();
+    host.refused().await;
+    // Nobody else can replace a link of root's in a directory such as /tmp, or in one that only root can change.
+    for safe in [0o1777, 0o755] {
+        mode(safe);
+        assert!(host.start().await.0);
+    }
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(host.root.join("srv/shared/sub"), Some(12345), None).unwrap();
+        mode(0o1777);
+        host.refused().await;
+        std::os::unix::fs::lchown(host.root.join("srv/shared"), Some(12345), None).unwrap();
+        mode(0o755);
+        host.refused().await;
     }
 }
 

@@ -89,7 +89,7 @@ options() {
 }
 
 # find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts, that is strictly below one of
-# $above or of what `writable` prints, the highest of them. Whoever can write there can put a link in the way. Those of $placed are left out where that is below
+# $above or of what `writable` and `of_others` print, the highest of them. Whoever can write there can put a link in the way. Those of $placed are left out where that is below
 # the application's directory: files that are about to be put there take the place of a link. Fails where one could not be compared after the start.
 find_exposed() {
   exposed='' fixed='' known=$(claimed_as "${app:?}") model=$(model_of "${release:?}")
@@ -103,7 +103,7 @@ find_exposed() {
   placed=$(printf '%s\n' "$placed" | really) paths=$(printf '%s\n' "$paths" | really | over_links) fixed=$(printf '%s\n' "$fixed" | over_links)
   # A container may end meanwhile.
   [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
-  exposed=$(printf '%s\n' "$above" "$others" | plain_paths | with_real && printf '%s\n' // "$placed" // "$paths")
+  exposed=$(printf '%s\n' "$above" "$others" | plain_paths | with_real && printf '%s\n' "$paths" | of_others && printf '%s\n' // "$placed" // "$paths")
   exposed=$(printf '%s\n' "$exposed" | path_of_app=${app:?} real_path=${known:-$app} awk '
     # The application directory that has a path, by one of its names.
     function home(path) {
@@ -130,8 +130,29 @@ find_exposed() {
     }')
   [ -n "$fixed" ] && [ -n "$exposed" ] || return 0
   found=$(printf '%s\n' "$exposed" | tr '\t' / | grep -xF -m 1 -e "$fixed") || return 0
-  echo "Cannot start the services: $found is a device or part of a volume that is no directory, and other services can put something else there while Docker looks. Keep it where no service writes" >&2
+  echo "Cannot start the services: $found is a device or part of a volume that is no directory, and others can put something else there while Docker looks. Keep it where only root and no service writes" >&2
   return 1
+}
+
+# of_others: reads paths, and prints the directories above them that accounts other than root, the one that deployer logs in as, and the owner of the
+# application's directory can change. In a directory such as /tmp, only the owner of a name can.
+of_others() {
+  trusted=" $(id -u) ${SUDO_UID-} $(stat -c %u -- "${app:?}" 2>/dev/null) "
+  awk '{ path = $0; while (path != "") { print path; sub(/\/[^\/]*$/, "", path) } }' | sort -u | tr '\n' '\0' |
+    { xargs -0 -r stat -c '%u %g %A %n' -- 2>/dev/null || :; } | trusted=$trusted awk '
+      {
+        path = substr($0, length($1 $2 $3) + 4); above = path; sub(/\/[^\/]*$/, "", above)
+        parent[path] = above; sticky[path] = $3 ~ /[tT]$/
+        foreign[path] = !index(ENVIRON["trusted"], " " $1 " ")
+        open[path] = substr($3, 9, 1) == "w" || (substr($3, 6, 1) == "w" && $2 != 0)
+        if ($3 ~ /^l/) open[path] = 0
+      }
+      END {
+        for (path in parent) {
+          above = parent[path]
+          if (foreign[above] || (open[above] && (!sticky[above] || foreign[path]))) print above
+        }
+      }' | sort -u
 }
 
 # really: reads paths, and prints them, and those below $app as they are below $known: where the directory is reached over a link of root's, services may
