@@ -519,7 +519,7 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
         ("state/two/releases/R1/release.json", "{\"directory\":\"ROOT/second\",\"project\":\"two\"}"),
         (
             "state/two/releases/R1/model.json",
-            "{\n    \"source\": \"ROOT/kept\",\n    \"source\": \"ROOT/own\",\n    \"read_only\": true\n}\n",
+            "{\n  \"volumes\": [\n    {\n      \"source\": \"ROOT/kept\"\n    },\n    {\n      \"source\": \"named\",\n      \"read_only\": true\n    },\n    {\n      \"read_only\": true,\n      \"source\": \"ROOT/own\",\n      \"bind\": {}\n    }\n  ]\n}\n",
         ),
     ] {
         fs::create_dir_all(scene.path(path).parent().unwrap()).unwrap();
@@ -537,12 +537,12 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
         shared/sub/file: cat: ROOT/shared/sub/file: No such file or directory\n\
         others/file: cat: ROOT/others/file: No such file or directory\nsingle: \nown/file: own\n\
         second/data/file: cat: ROOT/second/data/file: No such file or directory\nsecond/file: own\n\
-        Docker Compose reads nothing in ROOT/kept: services can write to ROOT/kept\n\
-        Docker Compose reads nothing in ROOT/others: services can write to ROOT/others\n\
-        Docker Compose reads nothing in ROOT/running: services can write to ROOT/running\n\
-        Docker Compose reads nothing in ROOT/second/data: services can write to ROOT/second/data\n\
-        Docker Compose reads nothing in ROOT/shared: services can write to ROOT/shared\n\
-        Docker Compose reads nothing in ROOT/single: services can write to ROOT/single\n";
+        Docker Compose reads nothing in ROOT/kept: services can write to ROOT/kept, or once could\n\
+        Docker Compose reads nothing in ROOT/others: services of two can write to ROOT/others, or once could\n\
+        Docker Compose reads nothing in ROOT/running: services can write to ROOT/running, or once could\n\
+        Docker Compose reads nothing in ROOT/second/data: services can write to ROOT/second/data, or once could\n\
+        Docker Compose reads nothing in ROOT/shared: services of one can write to ROOT/shared, or once could\n\
+        Docker Compose reads nothing in ROOT/single: services of one can write to ROOT/single, or once could\n";
     assert_eq!(text.replace(scene.root.as_str(), "ROOT"), expected);
     assert_eq!(fs::read_to_string(scene.path("shared/sub/file")).unwrap(), "theirs\n");
     assert_eq!(fs::read_to_string(scene.path("app/extra")).unwrap(), "theirs\n");

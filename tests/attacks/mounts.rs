@@ -10,7 +10,7 @@ use deployer::resource::contract::record::{ReleaseRecord, ServiceRecord};
 use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::resource::services::start;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Duration;
 
 /// Directories of a host, with a release that mounts `srv/shared/sub`, which can be replaced by a link to `victim`.
@@ -21,7 +21,7 @@ struct Host {
 }
 
 const DOCKER: &str = r#"docker() {
-  case "$*" in *'json .Options'*) cat "$root/options" && return ;; esac
+  case "$*" in *'json .Options'*) cat "$root/options" 2>/dev/null; return ;; esac
   case "$1 $2" in
     'ps -aq') cat "$root/containers" ;;
     'inspect --format') cat "$root/mounts" ;;
@@ -145,10 +145,14 @@ async fn releases_of_former_versions_are_protected_as_they_are() {
 /// What a volume consists of is what Docker has, whether or not a Compose file says it.
 #[tokio::test]
 async fn volumes_are_what_docker_made_of_them() {
-    for (device, options) in
-        [("ROOT/srv/shared/sub", "bind"), ("overlay", "lowerdir=/l:ROOT/srv/shared/sub,upperdir=/u")]
-    {
+    for (device, options) in [
+        ("ROOT/srv/shared/sub", "bind"),
+        // Docker counts relative paths from the root directory.
+        ("RELATIVE/srv/shared/sub", "ro,bind"),
+        ("ROOT/srv//other/../shared/./sub", "bind"),
+    ] {
         let mut host = Host::new();
+        let device = device.replace("RELATIVE", host.root.as_str().trim_start_matches('/'));
         host.record.services.values_mut().for_each(|service| service.outside.clear());
         host.write("containers", "0123\n");
         host.write("mounts", "\"ROOT/srv/shared\"\n");
@@ -185,6 +189,157 @@ async fn a_volume_that_docker_keeps_with_other_options_is_refused_by_name() {
             String::from_utf8_lossy(&finished.stderr).contains("volume shop_dev was made with other options"),
             !same
         );
+    }
+}
+
+/// Docker looks up such paths itself, and no list of the kernel tells afterwards what it found.
+#[tokio::test]
+async fn what_cannot_be_compared_after_a_start_is_not_where_others_write() {
+    let device = "{\n  \"services\": {\n    \"web\": {\n      \"devices\": [\n        {\n          \"source\": \"PATH\",\n          \"target\": \"/dev/x\"\n        }\n      ]\n    }\n  }\n}\n";
+    let short = "{\n  \"services\": {\n    \"web\": {\n      \"devices\": [\n        \"PATH:/dev/x:rwm\"\n      ]\n    }\n  }\n}\n";
+    let volume = "{\n  \"volumes\": {\n    \"v\": {\n      \"name\": \"v\",\n      \"driver_opts\": {\n        \"device\": \"DEVICE\",\n        \"o\": \"OPTIONS\"\n      }\n    }\n  }\n}\n";
+    let overlay = volume.replace("DEVICE", "overlay").replace("OPTIONS", "lowerdir=/l:PATH,upperdir=/u,workdir=/w");
+    let disk = volume.replace("DEVICE", "PATH").replace("OPTIONS", "");
+    for model in [device, short, &overlay, &disk] {
+        let mut host = Host::new();
+        host.record.services.values_mut().for_each(|service| service.outside.clear());
+        let path = host.root.join("srv/shared/sub");
+        for file in ["resolved.json", "model.json"] {
+            let file = format!("state/shop--two/releases/R1/{file}");
+            host.write("mounts", "");
+            host.write("containers", "");
+            host.write(&file, &model.replace("PATH", path.as_str()));
+            assert!(host.start().await.0, "{model}");
+            host.write("containers", "0123\n");
+            host.write("mounts", "\"ROOT/srv/shared\"\n");
+            let (ran, said) = host.start().await;
+            assert!(!ran && said.contains("or part of a volume that is no directory"), "{model}: {said}");
+            fs::remove_file(host.root.join(file)).unwrap();
+        }
+        // Whoever writes to /dev has the host.
+        host.write("mounts", "\"/dev\"\n");
+        host.write("state/shop--two/releases/R1/resolved.json", &model.replace("PATH", "/dev/ttyS0"));
+        assert!(host.start().await.0, "{model}");
+        // A backslash may stand before a colon of a name: nothing tells which directory that is.
+        host.write("state/shop--two/releases/R1/resolved.json", &overlay.replace("PATH", r"ROOT/srv/own/a\\:b"));
+        assert!(host.start().await.1.contains("/srv/own/? is a device or part"));
+    }
+}
+
+/// What leads to one directory by another path, over a link of root's, is compared too.
+#[tokio::test]
+async fn mounts_over_links_are_compared_where_they_lead() {
+    for (written, mounted) in
+        [("link", "srv/shared/sub"), ("srv/shared", "link/sub"), ("srv/shared", "srv/../link//sub"), ("srv", "deep")]
+    {
+        let mut host = Host::new();
+        symlink("srv/shared", host.root.join("link")).unwrap();
+        symlink(host.root.join("srv/shared/sub"), host.root.join("deep")).unwrap();
+        let outside = [(host.root.join(mounted), false)].into();
+        host.record.services.values_mut().for_each(|service| service.outside.clone_from(&outside));
+        host.write("containers", "0123\n");
+        host.write("mounts", &format!("\"ROOT/{written}\"\n"));
+        assert!(host.start().await.0, "{written} {mounted}");
+        host.plant();
+        let (ran, said) = host.start().await;
+        assert!(!ran && said.contains("sub is a link"), "{written} {mounted}: {said}");
+    }
+}
+
+/// Accounts of the host count as services do.
+#[tokio::test]
+async fn a_mount_below_what_other_accounts_can_change_is_no_link() {
+    let host = Host::new();
+    let mode = |mode: u32| {
+        fs::set_permissions(host.root.join("srv/shared"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o777);
+    assert!(host.start().await.0, "what is no link is mounted");
+    host.plant();
+    host.refused().await;
+    // Nobody else can replace a link of root's in a directory such as /tmp, or in one that only root can change.
+    for safe in [0o1777, 0o755] {
+        mode(safe);
+        assert!(host.start().await.0);
+    }
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(host.root.join("srv/shared/sub"), Some(12345), None).unwrap();
+        mode(0o1777);
+        host.refused().await;
+        std::os::unix::fs::lchown(host.root.join("srv/shared"), Some(12345), None).unwrap();
+        mode(0o755);
+        host.refused().await;
+    }
+}
+
+/// `volumes_from` takes what another container has, which no Compose file tells.
+#[tokio::test]
+async fn what_a_service_takes_from_a_container_counts_as_its_own() {
+    let mut host = Host::new();
+    host.record.services.values_mut().for_each(|service| service.outside.clear());
+    host.write("state/shop--one/mounted", "ROOT/srv/shared\n");
+    host.write("mounts", "\"ROOT/srv/shared/sub\"\n");
+    let model = "{\n  \"services\": {\n    \"web\": {\n      \"volumes_from\": [\n        \"container:data:ro\"\n      ]\n    }\n  }\n}\n";
+    host.write("state/shop--two/releases/R1/resolved.json", model);
+    assert!(host.start().await.0);
+    let noted = fs::read_to_string(host.root.join("state/shop--two/mounted")).unwrap();
+    assert_eq!(noted, format!("{}/srv/shared/sub\n", host.root), "its services can write there");
+    host.plant();
+    host.refused().await;
+    // Without the container, nothing tells.
+    fs::remove_file(host.root.join("mounts")).unwrap();
+    let (ran, said) = host.start().await;
+    assert!(!ran && said.contains("whose volumes a service takes: data"), "{said}");
+    let own = model.replace("\"volumes_from\"", "\"container_name\": \"data\",\n      \"volumes_from\"");
+    host.write("state/shop--two/releases/R1/resolved.json", &own);
+    assert!(host.start().await.0);
+}
+
+#[tokio::test]
+async fn roots_state_is_mounted_under_no_name() {
+    let mut host = Host::new();
+    symlink("state", host.root.join("link")).unwrap();
+    for (path, refused) in
+        [("state", true), ("state/shop--one/x", true), ("link/shop--one", true), ("srv", false), ("", false)]
+    {
+        let outside = [(host.root.join(path), false)].into();
+        host.record.services.values_mut().for_each(|service| service.outside.clone_from(&outside));
+        let (ran, said) = host.start().await;
+        assert_eq!((ran, said.contains("deployer keeps the state")), (!refused, refused), "{path}: {said}");
+    }
+}
+
+/// The paths of a release are those that Docker gets. A former version resolved them elsewhere: what it wrote counts for each path that it may mean.
+#[tokio::test]
+async fn a_path_that_leaves_the_application_is_the_one_that_docker_gets() {
+    let mut host = Host::new();
+    host.record.services.values_mut().for_each(|service| service.outside.clear());
+    host.write("containers", "0123\n");
+    host.write("mounts", "\"ROOT/srv/shared\"\n");
+    host.plant();
+    let up = |levels: usize, path: &str| {
+        let tree = host.root.join("state/shop--two/releases/R1/tree");
+        let above = tree.ancestors().nth(levels).unwrap();
+        format!("{{\n      \"source\": \"{}\",\n}}\n", above.join(path))
+    };
+    let record = ReleaseRecord { directory: host.root.join("srv/a/b/c/d/e").into_string(), ..host.record.clone() };
+    for (levels, path) in [(4, "../shared/sub"), (5, "shared/sub")] {
+        let model = up(levels, path).replace("/../", "/");
+        host.write("state/shop--two/releases/R1/model.json", &model);
+        let lists = format!(
+            "release=$state/releases/R1; written_by \"$release\" \"$release/model.json\" >\"$root/list\"\napp={}; outside \"$release/model.json\" >>\"$root/list\"",
+            record.directory
+        );
+        host.write(
+            "state/shop--two/releases/R1/release.json",
+            &format!("{{\"directory\":\"{}\",\"project\":\"x\"}}", record.directory),
+        );
+        let finished = host.sh(&[guard::FUNCTIONS, start::FUNCTIONS, &lists].concat()).await;
+        assert!(finished.status.success(), "{finished:?}");
+        let list = fs::read_to_string(host.root.join("list")).unwrap();
+        let expected = if levels == 4 { "srv/a/shared/sub" } else { "srv/shared/sub" };
+        let expected = host.root.join(expected);
+        assert_eq!(list.lines().filter(|line| *line == expected).count(), 2, "{levels}: {list}");
     }
 }
 

@@ -8,7 +8,7 @@ use deployer::resource::contract::record::ReleaseRecord;
 use deployer::resource::contract::whole::WRITE_WHOLE;
 use deployer::resource::files;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 /// Compose's model of the release, with the variable that the `env_file` sets.
@@ -58,16 +58,16 @@ impl Host {
             ..ReleaseRecord::default()
         };
         let host = Self { _folder: folder, root, record };
-        let model = MODEL.replace("READ_ONLY", read_only).replace("TREE", "$PWD").replace('"', "\\\"");
+        let model = MODEL.replace("READ_ONLY", read_only).replace("TREE", "$dir").replace('"', "\\\"");
         let model = model.replace("VALUE", "$value");
         let docker = format!(
-            "#!/bin/sh\ncase \" $* \" in ' ps '* | ' volume '*) exit ;; *' up '*) echo \"$*\" >ROOT/ran; exit ;; esac\nvalue=none\n\
+            "#!/bin/sh\ncase \" $* \" in ' ps '* | ' volume '*) exit ;; *' up '*) echo \"$*\" >ROOT/ran; exit ;; esac\ndir=$5 value=none\n[ -e \"$dir/compose.yaml\" ] || exit 3\n\
              if [ -e ROOT/etc/app.env ]; then value=$(cat ROOT/etc/app.env); else {missing}; fi\nprintf %s \"{model}\"\n"
         );
         host.write("bin/docker", &docker);
         fs::set_permissions(host.root.join("bin/docker"), fs::Permissions::from_mode(0o755)).unwrap();
         host.write("etc/app.env", "1");
-        host.write("state/releases/R1/tree/compose.yaml", "    env_file: 'ROOT/etc/app.env' # ROOT/etc/none\n");
+        host.write("lib/one/releases/R1/tree/compose.yaml", "    env_file: 'ROOT/etc/app.env' # ROOT/etc/none\n");
         fs::create_dir_all(&host.record.directory).unwrap();
         host
     }
@@ -87,7 +87,7 @@ impl Host {
     async fn sh(&self, script: &str) -> (bool, String) {
         let app = deployer::model::shell::quote(&self.record.directory);
         let script = format!(
-            "set -eu\numask 077\nPATH={root}/bin:$PATH state={root}/state app={app} code=0\n{WRITE_WHOLE}{functions}{script}",
+            "set -eu\numask 077\nPATH={root}/bin:$PATH state={root}/lib/one app={app} code=0\n{WRITE_WHOLE}{functions}{script}",
             root = self.root,
             functions = guard::FUNCTIONS,
         );
@@ -99,7 +99,8 @@ impl Host {
     }
 
     async fn validate(&self) -> (bool, String) {
-        self.sh(&files::validate(&self.record)).await
+        let id = fs::metadata(&self.root).unwrap();
+        self.sh(&files::validate(&self.record, (id.uid(), id.gid()))).await
     }
 
     async fn start(&self) -> (bool, String) {
@@ -115,13 +116,13 @@ async fn a_release_that_needs_a_file_of_its_services_is_refused_by_the_name_of_t
         let refusal = "Docker Compose needs ROOT/etc/app.env, and services of the release can write to it. Send it with the release, or let them only read it (:ro)\n";
         assert_eq!((valid, said.as_str()), (false, refusal));
         // Where it is not named, its directory is.
-        host.write("state/releases/R1/tree/compose.yaml", "    env_file: $HERE/app.env\n");
+        host.write("lib/one/releases/R1/tree/compose.yaml", "    env_file: $HERE/app.env\n");
         let (valid, said) = host.validate().await;
         assert!(!valid && said.starts_with("Docker Compose needs ROOT/etc, and"), "{said}");
         // What services can only read is read.
         let host = Host::new(missing, "\n          \"read_only\": true,");
         assert_eq!(host.validate().await, (true, String::new()));
-        assert!(host.read("state/releases/R1/model.json").contains(r#""X": "1""#));
+        assert!(host.read("lib/one/releases/R1/resolved.json").contains(r#""X": "1""#));
     }
 }
 
@@ -132,10 +133,44 @@ async fn a_release_that_needs_nothing_of_its_services_is_valid() {
     assert_eq!(host.validate().await, (true, String::new()));
 }
 
+/// The paths of the model are those that the files will have, also before the first start, and however many directories `..` leaves.
+#[tokio::test]
+async fn paths_of_a_release_lead_from_its_directory() {
+    let host = Host::new(":", "");
+    fs::remove_file(host.root.join("etc/app.env")).unwrap();
+    fs::remove_dir_all(host.root.join("srv")).unwrap();
+    assert_eq!(host.validate().await, (true, String::new()));
+    assert!(!host.root.join("srv").exists(), "the directory was lent");
+    let model = host.read("lib/one/releases/R1/resolved.json");
+    assert!(model.contains(r#""source": "ROOT/srv/a$b/data""#), "{model}");
+    // What is there already, or came meanwhile, stays.
+    fs::create_dir(host.root.join("srv")).unwrap();
+    assert_eq!(host.validate().await, (true, String::new()));
+    assert!(host.root.join("srv").exists() && !host.root.join("srv/a$b").exists());
+}
+
+#[tokio::test]
+async fn a_mount_of_roots_state_is_refused_by_name() {
+    for (source, refused) in [("lib", true), ("lib/two/x", true), ("link/two", true), ("lib2", false), ("", false)] {
+        let host = Host::new(":", "");
+        fs::remove_file(host.root.join("etc/app.env")).unwrap();
+        std::os::unix::fs::symlink("lib", host.root.join("link")).unwrap();
+        let docker = host.read("bin/docker").replace("$dir/data", &format!("ROOT/srv/../{source}"));
+        host.write("bin/docker", &docker);
+        let (valid, said) = host.validate().await;
+        assert_eq!(
+            (valid, said.contains("is mounted, and deployer keeps the state")),
+            (!refused, refused),
+            "{source}: {said}"
+        );
+        assert_eq!(host.root.join("lib/one/releases/R1/resolved.json").exists(), !refused);
+    }
+}
+
 #[tokio::test]
 async fn what_an_earlier_start_noted_is_said_where_a_release_needs_it() {
     let host = Host::new("echo 'env file not found' >&2; exit 14", "");
-    host.write("state/mounted", "ROOT/etc\n");
+    host.write("lib/one/mounted", "ROOT/etc\n");
     let (valid, said) = host.validate().await;
     assert!(!valid && said.contains("Docker Compose reads nothing in ROOT/etc"), "{said}");
     assert!(said.ends_with("env file not found\nSend the files that it needs from there with the release\n"), "{said}");
@@ -147,19 +182,25 @@ async fn an_earlier_release_starts_from_the_model_that_was_validated() {
     for missing in [":", "echo 'env file not found' >&2; exit 14"] {
         let host = Host::new(missing, "");
         let record = r#"{"services":{"web":{"image":"demo:1","end":"running","hash":"0a1b","image_id":"i"}}}"#;
-        host.write("state/swapping.json", record);
+        host.write("lib/one/swapping.json", record);
         assert_eq!(host.start().await, (true, String::new()));
         assert!(host.read("ran").contains("a$b -f compose.yaml up"), "{}", host.read("ran"));
-        assert_eq!(host.read("state/swapping.json"), record);
+        assert_eq!(host.read("lib/one/swapping.json"), record);
 
         let model = MODEL.replace("READ_ONLY", "").replace("VALUE", "1");
-        host.write("state/releases/R1/model.json", &model.replace("TREE", "ROOT/state/releases/R1/tree"));
+        host.write("lib/one/releases/R1/model.json", &model.replace("TREE", "ROOT/lib/one/releases/R1/tree"));
         let (ran, said) = host.start().await;
         assert!(ran && said.contains("The services start from the model that was validated"), "{said}");
-        assert!(host.read("ran").contains("a$b -f ROOT/state/model.json up"), "{}", host.read("ran"));
-        let model = host.read("state/model.json");
+        assert!(host.read("ran").contains("a$b -f ROOT/lib/one/model.json up"), "{}", host.read("ran"));
+        let model = host.read("lib/one/model.json");
+        let resolved =
+            host.read("lib/one/releases/R1/model.json").replace("ROOT/lib/one/releases/R1/tree", "ROOT/srv/a$$b");
+        host.write("lib/one/releases/R1/resolved.json", &resolved);
+        host.write("lib/one/swapping.json", record);
+        assert!(host.start().await.0);
+        assert_eq!(host.read("lib/one/model.json"), model);
         assert!(model.contains(r#""X": "1""#), "{model}");
         assert!(model.contains(r#""source": "ROOT/srv/a$$b/data""#), "{model}");
-        assert!(!host.read("state/swapping.json").contains("hash"));
+        assert!(!host.read("lib/one/swapping.json").contains("hash"));
     }
 }

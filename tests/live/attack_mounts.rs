@@ -192,3 +192,85 @@ fn honest_mounts_of_one_another_work() {
     destroyed(&host, &work);
     assert_eq!(host.shell("cat /mnt/disk/media/torrents/file"), "hello\n");
 }
+
+#[test]
+fn a_mount_that_leaves_the_application_is_checked_where_docker_finds_it() {
+    let host = BedHost::docker();
+    host.shell("mkdir -p /srv/common/sub");
+    let compose = two("volumes: [\"/srv/common:/data\"]", "\"../../../../common/sub:/sub\"");
+    let work = released(&host, &compose("1"), "host_directory: /srv/stacks/team/prod/web, ");
+    inside(&host, "rm -rf /data/sub; ln -s /srv/victim /data/sub");
+    work.write("app/compose.yaml", compose("2"));
+    refused(&host, &work, "/srv/common/sub", "rm /srv/common/sub && mkdir /srv/common/sub");
+}
+
+#[test]
+fn a_service_that_runs_before_the_switch_gets_no_state_of_root() {
+    let host = BedHost::docker();
+    host.shell("mkdir -p /opt/deployer/shared; echo live >/opt/deployer/shared/db");
+    let run = "ls -a /up >>/up/seen; cat /shared/db /conf/version >>/up/read";
+    let compose = |next: &str| {
+        let web = sleeping("web", &format!("environment: {{ NEXT: \"{next}\" }}"));
+        format!(
+            "services:\n{web}  migrate: {{ image: \"demo:1\", volumes: [\"..:/up\", \"../shared:/shared\", \"./conf:/conf\"], command: [sh, -c, \"{run}\"] }}\n"
+        )
+    };
+    host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/file");
+    let work = Work::demo(&host);
+    work.edit("deployment.yaml", "archives:", "before: [migrate], archives:");
+    work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
+    for next in ["1", "2"] {
+        work.write("app/compose.yaml", compose(next));
+        work.write("app/conf/version", format!("{next}\n"));
+        work.apply().expect(0);
+    }
+    assert_eq!(host.shell("cat /opt/deployer/read"), "live\n1\nlive\n2\n");
+    let seen = host.shell("cat /opt/deployer/seen");
+    assert_eq!(seen.lines().filter(|name| *name == "shop--production").count(), 2, "{seen}");
+    assert!(!seen.contains("releases") && host.holds("[ ! -e /var/lib/deployer/shop--production/seen ]"), "{seen}");
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
+    host.shell("rm -r /opt/deployer/seen /opt/deployer/read /opt/deployer/shared");
+    destroyed(&host, &work);
+}
+
+#[test]
+fn the_state_of_root_is_not_mounted() {
+    let host = BedHost::docker();
+    host.shell("ln -s /var/lib /srv/lib");
+    let with = |mount: &str| format!("services:\n{}", sleeping("web", &format!("volumes: [\"{mount}:/x\"]")));
+    let work = released(&host, &with("./data"), "");
+    for path in ["/var/lib/deployer", "../../../var/lib/deployer/shop--production/schedules", "/srv/lib/deployer/other"]
+    {
+        work.write("app/compose.yaml", with(path));
+        let refused = work.apply().expect(1);
+        assert!(refused.stdout.contains("is mounted, and deployer keeps the state"), "{}", refused.stdout);
+    }
+    work.write("app/compose.yaml", with("/srv"));
+    work.apply().expect(0);
+    destroyed(&host, &work);
+}
+
+#[test]
+fn what_a_service_takes_from_a_container_started_by_hand_is_no_link() {
+    let host = BedHost::docker();
+    host.shell("mkdir -p /srv/shared/sub");
+    let compose = |next: &str| {
+        let other = format!("volumes_from: [\"container:by-hand\"], environment: {{ NEXT: \"{next}\" }}");
+        format!("services:\n{}{}", sleeping("web", "volumes: [\"/srv/shared:/data\"]"), sleeping("other", &other))
+    };
+    let alone = format!("services:\n{}", sleeping("web", "volumes: [\"/srv/shared:/data\"]"));
+    let work = released(&host, &alone, "");
+    host.shell("docker run -d --name by-hand -v /srv/shared/sub:/d demo:1 sleep infinity");
+    work.write("app/compose.yaml", compose("1"));
+    work.apply().expect(0);
+    inside(&host, "rm -rf /data/sub; ln -s /srv/victim /data/sub");
+    work.write("app/compose.yaml", compose("2"));
+    let refused = work.apply().expect(1);
+    assert!(refused.stdout.contains("/srv/shared/sub is mounted"), "{}", refused.stdout);
+    untouched(&host);
+    host.shell("rm /srv/shared/sub && mkdir /srv/shared/sub");
+    work.apply().expect(0);
+    work.run(&["destroy", "production", "--allow-destroy", "production", "--purge", "--yes"]).expect(0);
+    host.shell("docker rm -f by-hand");
+    untouched(&host);
+}

@@ -28,7 +28,7 @@ fn every_model_that_compose_printed_is_read() {
             .collect();
         let variable = |name: &str| Some(*blake3::hash(name.as_bytes()).as_bytes());
         let key = DigestKey::new([7; 32]);
-        let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &variable, &|digest| key.digest(&digest));
+        let records = model.records(Utf8Path::new("/s"), &files.iter(), &variable, &|digest| key.digest(&digest));
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(&directory);
         settings.set_prepend_module_to_snapshot(false);
@@ -41,7 +41,9 @@ fn inline(config: &str, value: &str) -> Option<String> {
     let json = format!(r#"{{"services":{{"web":{{"configs":[{{"source":"c"}}]}}}},"configs":{{"c":{config}}}}}"#);
     let digest = *blake3::hash(value.as_bytes()).as_bytes();
     let variable = |name: &str| (name == "V").then_some(digest);
-    let records = Model::parse(&json).unwrap().records(&[], &[].iter(), &variable, &|digest| format!("{digest:?}"));
+    let records = Model::parse(&json)
+        .unwrap()
+        .records(Utf8Path::new("/s"), &[].iter(), &variable, &|digest| format!("{digest:?}"));
     records["web"].inline.clone()
 }
 
@@ -60,14 +62,14 @@ fn a_dollar_in_a_path_is_one() {
     let json = r#"{"services":{"web":{"volumes":[{"type":"bind","source":"/s/a$$b/$$$$","target":"/x"}]}}}"#;
     let files = [Utf8PathBuf::from("a$b/$$/file"), Utf8PathBuf::from("a$$b/file")];
     let records =
-        Model::parse(json).unwrap().records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
+        Model::parse(json).unwrap().records(Utf8Path::new("/s"), &files.iter(), &|_| None, &|_| String::new());
     assert_eq!(records["web"].reads, [Utf8PathBuf::from("a$b/$$/file")]);
 }
 
 #[test]
 fn a_service_that_a_provider_brings_has_no_container() {
     let json = r#"{"services":{"db":{"provider":{"type":"cloud"}}}}"#;
-    let records = Model::parse(json).unwrap().records(&[], &[].iter(), &|_| None, &|_| String::new());
+    let records = Model::parse(json).unwrap().records(Utf8Path::new("/s"), &[].iter(), &|_| None, &|_| String::new());
     assert_eq!((records["db"].replicas, records["db"].image.as_str()), (0, ""));
 }
 
@@ -138,7 +140,7 @@ fn what_many_services_read_is_bounded_all_together() {
     let services: Vec<String> = (0..5000).map(|at| format!(r#""s{at}":{service}"#)).collect();
     let model = Model::parse(&format!(r#"{{"services":{{{}}}}}"#, services.join(","))).unwrap();
     let files: Vec<Utf8PathBuf> = (0..1000).map(|at| format!("f{at}").into()).collect();
-    let records = model.records(&["/s".into()], &files.iter(), &|_| None, &|_| String::new());
+    let records = model.records(Utf8Path::new("/s"), &files.iter(), &|_| None, &|_| String::new());
     assert_eq!(records.values().map(|record| record.reads.len()).sum::<usize>(), 1_000_000);
     assert_eq!(records["s0"].reads.len(), 1000);
 }

@@ -354,8 +354,28 @@ show() {
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
 # a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
 # services can write to elsewhere is empty, as `writable` lists it, and so is $more; whoever can write where programs of the host and root's
-# state are has the host already. It is a view of its own: Docker mounts what is really there.
+# state are has the host already. It is a view of its own: Docker mounts what is really there. Paths of a release lead from the application's directory: where
+# that is missing and $owner says whose it will be, it is there for as long as the program runs.
 in_release() {
+  if [ -n "${top-}" ] || [ -z "${owner-}" ]; then
+    view "$@"
+    return
+  fi
+  (
+    from=$PWD known=$(claimed_as "${app:?}")
+    follow "${known:-$app}" "$known" || cannot_enter
+    base=$PWD missing=${rest%/}
+    # On a signal, dash runs the trap of EXIT only if a trap of that signal exits.
+    trap 'top=$base; [ -z "$missing" ] || discard "$missing" || :' EXIT
+    trap 'exit 143' HUP INT TERM
+    pin "$app" "$owner" || cannot_enter
+    cd "$from" || exit
+    view "$@"
+  )
+}
+
+# view COMMAND...: runs it in a view of its own.
+view() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, is gone. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root may not mount anything on this host, so it would read what services can change" >&2 && return 1; }
   # A container may end meanwhile.
@@ -381,7 +401,8 @@ in_release() {
       fi
       # Files of a release are not in the volumes of Docker, which are many.
       case $said in */volumes/*/_data) continue ;; esac
-      echo "Docker Compose reads nothing in $place: services can write to $place" >&2
+      by=$(grep -lxF -- "$said" "${state%/*}"/*/mounted 2>/dev/null | sed "s|/mounted\$||; s|.*/||" | paste -s -d " " -) || :
+      echo "Docker Compose reads nothing in $place: services${by:+ of $by} can write to $place, or once could" >&2
     done
     for place in "$top" "$app"; do
       [ -n "$top" ] || continue

@@ -1,16 +1,56 @@
 # shellcheck shell=sh
-# outside: what the Compose files of the release mount from outside of it, as Compose resolved them: records of former versions do not tell. Also
+# outside MODEL: what the Compose files of a release mount, as Compose resolved them: records of former versions do not tell. Also
 # what the volumes that they name consist of, as Docker has them: it keeps a volume as it was made first. Compose doubles every dollar.
 outside() {
-  [ -e "${release:?}/model.json" ] && [ -n "${app:?}" ] || return 0
-  sed -nE 's/^ *"(source|device|file)": "(\/.*)",?$/\2/p; s/^ *"o": "(.*)",?$/o "\1"/p' "$release/model.json" |
-    named_in_options | sed 's/\$\$/$/g' | unquoted | grep -v "^$release/tree\(/\|\$\)" | live_paths "$release" "$app"
-  named_volumes | while IFS= read -r volume; do
+  sed -nE 's/^ *"(source|file)": "(\/.*)",?$/\2/p; s/^ *"device": "(.*)",?$/\1/p; s/^ *"o": "(.*)",?$/o "\1"/p' "$1" |
+    named_in_options | sed 's/\$\$/$/g' | unquoted | located "$1" "${app:?}" | plain_paths
+  named_volumes "$1" | while IFS= read -r volume; do
     volume_places "${volume%% *}" 2>/dev/null || :
   done
+  taken=$(containers_of "$1")
+  # shellcheck disable=SC2086 # one word each
+  [ -z "$taken" ] || mounts_of $taken || { echo "Cannot look at what these containers mount, whose volumes a service takes:" $taken >&2 && return 1; }
 }
 
-# named_volumes: prints `NAME OPTIONS` of each volume that the Compose files of the release name, with the options in JSON, or `external`.
+# containers_of MODEL: the containers whose volumes services take (volumes_from), unless they are of the release itself.
+containers_of() {
+  awk '
+    /^ *"container_name": "/ { line = $0; sub(/^[^:]*: "/, "", line); sub(/".*/, "", line); own[line] }
+    /^ *"volumes_from": \[/ { on = 1; next }
+    /^ *\]/ { on = 0 }
+    on && sub(/^ *"container:/, "") { sub(/[:"].*/, ""); taken[$0] }
+    END { for (name in taken) if (!(name in own) && name ~ /^[a-zA-Z0-9]/) print name }' "$1"
+}
+
+# mounts_of CONTAINER...: the paths of the host that containers mount, also in their volumes.
+mounts_of() {
+  found=$(docker inspect --format '{{range .Mounts}}{{json .Source}}{{println}}{{end}}' "$@" </dev/null) || return 1
+  printf '%s\n' "$found" | unquoted | plain_paths
+  found=$(docker inspect --format '{{range .Mounts}}{{if eq (print .Type) "volume"}}{{println .Name}}{{end}}{{end}}' "$@" </dev/null) || return 1
+  # shellcheck disable=SC2086 # one word each
+  [ -z "$found" ] || volume_places $found
+}
+
+# unwatched MODEL: those of these paths that are not compared after a start, because the kernel's lists do not tell them: devices outside of /dev, and what
+# volumes consist of that are no directory, such as those of an overlay.
+unwatched() {
+  {
+    awk '/^      "devices": \[/ { on = 1; next } /^      \]/ { on = 0 } on && (sub(/^ *"source": "/, "") || sub(/^ *"\//, "/")) { sub(/[:"].*/, ""); print }' "$1"
+    named_volumes "$1" | while read -r volume wanted; do
+      kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || kept=$wanted
+      printf '%s\n' "$kept" | options | awk '
+        NR % 2 { key = $0; next }
+        { value[key] = $0 }
+        END {
+          if (value["o"] ~ /(^|,)r?bind(,|$)/) exit
+          if (value["device"] ~ /\//) print value["device"]
+          if (value["o"] != "") print "o \"" value["o"] "\""
+        }'
+    done | named_in_options
+  } | sed 's/\$\$/$/g' | unquoted | plain_paths | grep -v '^/dev/' || :
+}
+
+# named_volumes MODEL: prints `NAME OPTIONS` of each volume that the Compose files of the release name, with the options in JSON, or `external`.
 named_volumes() {
   awk '
     function value() { sub(/^ *"[^"]*": "/, ""); sub(/",?$/, ""); return $0 }
@@ -23,20 +63,20 @@ named_volumes() {
     /^        "/ && inside { line = $0; sub(/^ */, "", line); sub(/": "/, "\":\"", line); sub(/,$/, "", line); options = options (options == "" ? "" : ",") line }
     /^      "driver_opts": \{/ { inside = 1 }
     /^      [}]/ { inside = 0 }
-    /^    [}]/ { if (name != "") print name " " (external ? "external" : "{" options "}") }' "$release/model.json"
+    /^    [}]/ { if (name != "") print name " " (external ? "external" : "{" options "}") }' "$1"
 }
 
 # same_volumes RELEASE: fails where Docker keeps a volume with other options than the Compose files of the release give it: Docker goes on with the
 # old ones, and nobody would see which directory services get.
 same_volumes() {
-  release=$1
-  [ -e "$release/model.json" ] || return 0
-  named_volumes | {
+  model=$(model_of "$1")
+  [ -n "$model" ] || return 0
+  named_volumes "$model" | {
     while read -r volume wanted; do
       [ "$wanted" != external ] || continue
       kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || continue
       case $kept in null) kept='{}' ;; esac
-      [ "$(printf '%s\n' "$kept" | options)" != "$(printf '%s\n' "$wanted" | sed 's/\$\$/$/g' | options | live_paths "$release" "${app:?}")" ] || continue
+      [ "$(printf '%s\n' "$kept" | options)" != "$(printf '%s\n' "$wanted" | sed 's/\$\$/$/g' | options | located "$model" "${app:?}" surely)" ] || continue
       echo "Cannot start the services: volume $volume was made with other options than its Compose file has now, and Docker keeps them. Give the volume these options again, or remove it with: docker volume rm $volume" >&2
       exit 1
     done
@@ -48,19 +88,28 @@ options() {
   sed 's/^{"//; s/"}$//; s/","/\n/g' | sed 's/":"/\n/; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }
 
-# find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts from outside of it, that is strictly below one of
-# $above or of what `writable` prints, the highest of them. Whoever can write there can put a link in the way. Those of $placed are left out where that is below
-# the application's directory: files that are about to be put there take the place of a link.
+# find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts, that is strictly below one of
+# $above or of what `writable` and `of_others` print, the highest of them. Whoever can write there can put a link in the way. Those of $placed are left out where that is below
+# the application's directory: files that are about to be put there take the place of a link. Fails where one could not be compared after the start.
 find_exposed() {
-  exposed='' paths=$({ printf '%s\n' "$paths" && outside; } | grep '^/') || return 0
-  # Where the directory is reached over a link of root's, services may write to its real path.
-  known=$(claimed_as "${app:?}")
-  if [ -n "$known" ] && [ "$known" != "$app" ]; then
-    paths=$(printf '%s\n' "$paths" && printf '%s\n' "$paths" | really) placed=$(printf '%s\n' "$placed" && printf '%s\n' "$placed" | really)
+  exposed='' fixed='' known=$(claimed_as "${app:?}") model=$(model_of "${release:?}")
+  if [ -n "$model" ]; then
+    fixed=$(unwatched "$model") && more=$(outside "$model") || return 1
+    paths=$(printf '%s\n' "$paths" "$more" "$fixed")
   fi
+  paths=$(printf '%s\n' "$paths" | plain_paths | sort -u)
+  [ -n "$paths" ] || return 0
+  no_state || return 1
+  placed=$(printf '%s\n' "$placed" | really) paths=$(printf '%s\n' "$paths" | really | over_links) fixed=$(printf '%s\n' "$fixed" | over_links)
   # A container may end meanwhile.
   [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
-  exposed=$(printf '%s\n' "$above" "$others" // "$placed" // "$paths" | app=${app:?} awk '
+  exposed=$(printf '%s\n' "$above" "$others" | plain_paths | with_real && printf '%s\n' "$paths" | of_others && printf '%s\n' // "$placed" // "$paths")
+  exposed=$(printf '%s\n' "$exposed" | path_of_app=${app:?} real_path=${known:-$app} awk '
+    # The application directory that has a path, by one of its names.
+    function home(path) {
+      if (index(path "/", ENVIRON["path_of_app"] "/") == 1) return ENVIRON["path_of_app"]
+      return index(path "/", ENVIRON["real_path"] "/") == 1 ? ENVIRON["real_path"] : ""
+    }
     { path = $0; sub(/\/+$/, "", path) }
     $0 == "//" { part_of_input++; next }
     path == "" { next }
@@ -73,17 +122,93 @@ find_exposed() {
       for (i = 1; i < count; i++) {
         directory = directory "/" part[i]
         if (!(directory in above)) continue
-        app = ENVIRON["app"]
-        if (index(path, app "/") == 1 && index(directory "/", app "/") == 1) directory = app
-        if (directory != app || !(path in placed)) print directory "\t" substr(path, length(directory) + 2)
+        own = home(directory)
+        if (own != "") directory = own
+        if (own == "" || !(path in placed)) print directory "\t" substr(path, length(directory) + 2)
         break
       }
     }')
+  [ -n "$fixed" ] && [ -n "$exposed" ] || return 0
+  found=$(printf '%s\n' "$exposed" | tr '\t' / | grep -xF -m 1 -e "$fixed") || return 0
+  echo "Cannot start the services: $found is a device or part of a volume that is no directory, and others can put something else there while Docker looks. Keep it where only root and no service writes" >&2
+  return 1
 }
 
-# really: reads paths, and prints those below $app as they are below $known.
+# of_others: reads paths, and prints the directories above them that accounts other than root, the one that deployer logs in as, and the owner of the
+# application's directory can change. In a directory such as /tmp, only the owner of a name can.
+of_others() {
+  trusted=" $(id -u) ${SUDO_UID-} $(stat -c %u -- "${app:?}" 2>/dev/null) "
+  awk '{ path = $0; while (path != "") { print path; sub(/\/[^\/]*$/, "", path) } }' | sort -u | tr '\n' '\0' |
+    { xargs -0 -r stat -c '%u %g %A %n' -- 2>/dev/null || :; } | trusted=$trusted awk '
+      {
+        path = substr($0, length($1 $2 $3) + 4); above = path; sub(/\/[^\/]*$/, "", above)
+        parent[path] = above; sticky[path] = $3 ~ /[tT]$/
+        foreign[path] = !index(ENVIRON["trusted"], " " $1 " ")
+        open[path] = substr($3, 9, 1) == "w" || (substr($3, 6, 1) == "w" && $2 != 0)
+        if ($3 ~ /^l/) open[path] = 0
+      }
+      END {
+        for (path in parent) {
+          above = parent[path]
+          if (foreign[above] || (open[above] && (!sticky[above] || foreign[path]))) print above
+        }
+      }' | sort -u
+}
+
+# really: reads paths, and prints them, and those below $app as they are below $known: where the directory is reached over a link of root's, services may
+# write to its real path.
 really() {
-  app=$app known=$known awk 'index($0, ENVIRON["app"] "/") == 1 { print ENVIRON["known"] substr($0, length(ENVIRON["app"]) + 1) }'
+  app=$app known=$known awk '
+    $0 != "" { print }
+    ENVIRON["known"] != "" && ENVIRON["known"] != ENVIRON["app"] && index($0, ENVIRON["app"] "/") == 1 {
+      print ENVIRON["known"] substr($0, length(ENVIRON["app"]) + 1)
+    }'
+}
+
+# over_links: reads paths, and prints each, the links that lead to it and what it is without links. What is about to be $placed is no link then.
+over_links() {
+  while IFS= read -r path; do
+    [ -n "$path" ] || continue
+    printf '%s\n' "$path"
+    here='' todo=${path#/}/ hops=0
+    while [ -n "$todo" ]; do
+      part=${todo%%/*} todo=${todo#*/}
+      case $part in '' | .) continue ;; ..) here=${here%/*} && continue ;; esac
+      if [ ! -L "$here/$part" ] || [ "$hops" -ge 40 ]; then
+        here=$here/$part
+        continue
+      fi
+      if printf '%s\n' "${placed-}" | grep -qxF -- "$here/$part"; then continue 2; fi
+      printf '%s\n' "$here/$part"
+      target=$(readlink -- "$here/$part") || continue 2
+      hops=$((hops + 1)) todo=$target/$todo
+      case $target in /*) here='' ;; esac
+    done
+    [ "$hops" = 0 ] || printf '%s\n' "$here"
+  done
+}
+
+# no_state: fails where one of $paths is in the directory where root keeps the state of all environments, under whatever name.
+no_state() {
+  environments
+  # shellcheck disable=SC2154 # set by environments
+  found=$(printf '%s\n' "$environments" | with_real | while IFS= read -r kept; do
+    printf '%s\n' "$paths" | with_real | kept=$kept awk 'index($0 "/", ENVIRON["kept"] "/") == 1'
+  done | head -n 1)
+  [ -n "$found" ] || return 0
+  echo "Cannot start the services: $found is mounted, and deployer keeps the state of the host's environments in $environments. Mount another directory" >&2
+  return 1
+}
+
+# note ABOVE: notes what services can write to from now on, with what they take from containers that Compose did not make.
+note() {
+  model=$(model_of "${release:?}") more=''
+  taken=$([ -z "$model" ] || containers_of "$model")
+  # shellcheck disable=SC2086 # one word each
+  [ -z "$taken" ] || more=$(mounts_of $taken) || return 1
+  noted=$(printf '%s\n' "$1" "$more" | sed '/^$/d')
+  write_whole "${state:?}/mounted" %s "${noted:+$noted
+}"
 }
 
 # each_exposed COMMAND...: calls `COMMAND DIRECTORY` for each directory of $exposed, with the paths below it on standard input; fails where one failed.
@@ -108,7 +233,7 @@ no_link() {
 start_guarded() {
   project=$1 above='' placed='' release=/dev/null
   shift
-  paths=$(docker inspect --format '{{range .Mounts}}{{println .Source}}{{end}}' "$@" </dev/null) || return 1
+  paths=$(mounts_of "$@") || return 1
   find_exposed && each_exposed no_link || return 1
   docker start "$@" >/dev/null || return 1
   each_exposed same_mounts "$project"
@@ -139,8 +264,13 @@ same_mounts() (
       path = (from[best] == "/" ? "" : from[best]) (at[best] == "/" ? path : substr(path, length(at[best]) + 1))
       return device[best] " " (path == "" ? "/" : path)
     }
-    function below(source) {
-      sub(/\/+$/, "", source)
+    function below(source, part, kept, count, depth, i) {
+      count = split(source, part, "/"); source = ""
+      for (i = 1; i <= count; i++) {
+        if (part[i] == "..") { if (depth) depth-- }
+        else if (part[i] != "" && part[i] != ".") kept[++depth] = part[i]
+      }
+      for (i = 1; i <= depth; i++) source = source "/" kept[i]
       if (index(source, ENVIRON["named"] "/") == 1) return substr(source, length(ENVIRON["named"]) + 2)
       if (index(source, ENVIRON["top"] "/") == 1) return substr(source, length(ENVIRON["top"]) + 2)
       return ""

@@ -43,29 +43,71 @@ unquoted() {
   sed -E 's/^"(.*)"$/\1/; s#/[^/]*\\(u00[01][0-9a-f]|[bfnrt]).*##; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\(["\\])/\1/g'
 }
 
+# plain_paths: reads paths, and prints each without empty parts, `.` and `..`. A relative one counts from the root directory, as it does for Docker.
+plain_paths() {
+  awk '$0 != "" {
+    count = split($0, part, "/"); depth = 0; path = ""
+    for (i = 1; i <= count; i++) {
+      if (part[i] == "..") { if (depth) depth-- }
+      else if (part[i] != "" && part[i] != ".") kept[++depth] = part[i]
+    }
+    for (i = 1; i <= depth; i++) path = path "/" kept[i]
+    if (path == "") path = "/"
+    print path
+  }'
+}
+
+# with_real: reads paths, and prints them, and what they are without links.
+with_real() {
+  list=$(cat)
+  printf '%s\n' "$list"
+  printf '%s\n' "$list" | tr '\n' '\0' | xargs -0 -r realpath -m -- 2>/dev/null || :
+}
+
 # volume_places VOLUME...: the paths of the host that Docker's volumes consist of, whatever a Compose file says about them.
 volume_places() {
   found=$(docker volume inspect --format '{{json .Mountpoint}}{{println}}{{with .Options}}{{json (index . "device")}}{{println}}o {{json (index . "o")}}{{println}}{{end}}' "$@" </dev/null) || return 1
-  printf '%s\n' "$found" | named_in_options | unquoted | grep '^/' || :
+  printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
 }
 
-# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line.
+# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line. Those of an overlay may be relative. Of a path
+# with a backslash, which may stand before a colon, only the directory is told.
 named_in_options() {
-  awk '/^o "/ {
-    count = split(substr($0, 4, length($0) - 4), part, /[,:=]/)
-    for (i = 1; i <= count; i++) if (part[i] ~ /^\//) print part[i]
-    next
-  }
-  { print }'
+  awk '
+    function tell(path, above) {
+      if (path !~ /\\/) { print path; return }
+      above = path; sub(/\\.*/, "", above); sub(/[^\/]*$/, "", above)
+      print above; print above "?"
+    }
+    /^o "/ {
+      words = split(substr($0, 4, length($0) - 4), word, ",")
+      for (n = 1; n <= words; n++) {
+        relative = sub(/^(lowerdir|upperdir|workdir|datadir)[+]?=/, "", word[n])
+        count = split(word[n], part, /[:=]/)
+        for (i = 1; i <= count; i++) if (part[i] != "" && (relative || part[i] ~ /^\//)) tell(part[i])
+      }
+      next
+    }
+    { print }'
 }
 
-# live_paths RELEASE DIRECTORY: reads paths that Compose resolved in root's copy of a release, and prints those that they have on the host once
-# the release is in its directory.
-live_paths() {
-  release=$1 directory=$2 awk '{
-    above = ENVIRON["release"] "/tree"; live = ENVIRON["directory"]
-    for (i = 0; i < 4; i++) {
-      if ($0 == above || index($0, above "/") == 1) { print live substr($0, length(above) + 1); next }
+# model_of RELEASE: prints the file with the model that Compose made of a release: with the paths of the application's directory or, by a former
+# version, with those of root's copy (model.json).
+model_of() {
+  for file in resolved.json model.json; do
+    if [ -e "$1/$file" ]; then printf '%s\n' "$1/$file" && return; fi
+  done
+}
+
+# located MODEL DIRECTORY [surely]: reads paths of a model, and prints those that they have on the host. A former version resolved them in root's copy of
+# the release: from `../../../..` on, nothing tells whether a path was relative, so unless it must be sure, both are printed.
+located() {
+  case $1 in */model.json) ;; *) cat && return ;; esac
+  tree=${1%/*}/tree directory=$2 surely=${3-} awk '{
+    above = ENVIRON["tree"]; live = ENVIRON["directory"]
+    for (up = 0; up < (ENVIRON["surely"] == "" ? 9 : 4); up++) {
+      if ($0 == above || index($0, above "/") == 1) { print live substr($0, length(above) + 1); if (up < 5) next }
+      if (above == "") break
       sub(/\/[^\/]*$/, "", above); sub(/\/[^\/]*$/, "", live)
     }
     print
@@ -77,13 +119,14 @@ written_by() {
   directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
   awk '
     function value() { sub(/^ *"[a-z]*": "/, ""); sub(/",?$/, ""); return $0 }
-    function flush() { if (pending != "") print pending; pending = "" }
     { indent = match($0, /[^ ]/) }
-    /^ *"source": "\// { flush(); level = indent; pending = value(); next }
-    /^ *"read_only": true/ { if (indent == level) pending = "" }
-    /^ *"device": "\// { print value() }
-    /^ *"o": "/ { print "o \"" value() "\"" }
-    END { flush() }' "$2" | named_in_options | sed 's/\$\$/$/g' | unquoted | live_paths "$1" "${directory:-$1/tree}"
+    /^ *[{]$/ { level = indent; source = ""; reads = 0 }
+    /^ *"source": "\// && indent > level { source = value() }
+    /^ *"read_only": true/ { reads = 1 }
+    /^ *[}],?$/ && indent == level { if (source != "" && !reads) print source; source = "" }
+    /^ *"device": "/ { print value() }
+    /^ *"o": "/ { print "o \"" value() "\"" }' "$2" |
+    named_in_options | sed 's/\$\$/$/g' | unquoted | located "$2" "${directory:-$1/tree}" | plain_paths
 }
 
 # writable: prints what services can write to: containers of the host, whoever started them and whether they run; all volumes; what starts of
@@ -94,7 +137,7 @@ writable() {
     found=''
     # shellcheck disable=SC2086 # one word each
     [ -z "$ids" ] || found=$(docker inspect --format '{{range .Mounts}}{{if .RW}}{{json .Source}}{{println}}{{end}}{{end}}' $ids </dev/null) || return 1
-    printf '%s\n' "$found" | unquoted
+    printf '%s\n' "$found" | unquoted | plain_paths
     ids=$(docker volume ls -q </dev/null) || return 1
     # shellcheck disable=SC2086
     [ -z "$ids" ] || volume_places $ids || return 1
@@ -102,10 +145,11 @@ writable() {
   environments
   for other in "$environments"/*; do
     for release in "$other"/releases/*; do
-      [ ! -e "$release/model.json" ] || written_by "$release" "$release/model.json"
+      model=$(model_of "$release")
+      [ -z "$model" ] || written_by "$release" "$model"
     done
     [ -e "$other/mounted" ] || continue
-    grep '^/' "$other/mounted" || :
+    grep '^/' "$other/mounted" | plain_paths
     # Former versions noted paths below the application's directory.
     claimed "$other" | sed -n 's/^directory //p' | while IFS= read -r directory; do
       directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$other/mounted"

@@ -124,15 +124,35 @@ impl Volume {
     fn places(&self) -> Vec<Utf8PathBuf> {
         let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str).map(plain);
         let options = option("o").unwrap_or_default();
+        let named = options.split(',').flat_map(|word| {
+            let key = word.split_once('=').map_or("", |(key, _)| key.trim_end_matches('+'));
+            let relative = matches!(key, "lowerdir" | "upperdir" | "workdir" | "datadir");
+            let value = word.get(key.len()..).filter(|_| relative).unwrap_or(word);
+            value.split([':', '=']).filter(move |path| relative || path.starts_with('/'))
+        });
         let bound = options.split(',').any(|word| matches!(word, "bind" | "rbind"));
-        let named = options.split([',', ':', '=']).filter(|path| path.starts_with('/')).map(Utf8PathBuf::from);
-        option("device").filter(|_| bound).map(Utf8PathBuf::from).into_iter().chain(named).collect()
+        // A device such as `:/export` is on another machine.
+        let device = option("device").filter(|device| bound || device.contains('/') && !device.starts_with(':'));
+        // Docker counts relative paths from the root directory.
+        let all = device.iter().map(String::as_str).chain(named).filter(|path| !path.trim_matches('+').is_empty());
+        all.map(|path| checked::plain_path(Utf8Path::new(path))).collect()
     }
 }
 
-/// Mount of a directory or file below the application's directory that only the host has.
+/// Files of a release that a service gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SentTo {
+    /// Bind mounts that contain such files.
+    pub mounts: Vec<SentMount>,
+    /// Name → path of each config that is such a file.
+    pub configs: BTreeMap<String, Utf8PathBuf>,
+    /// Name → path of each secret that is such a file.
+    pub secrets: BTreeMap<String, Utf8PathBuf>,
+}
+
+/// Mount of a directory or file below the application's directory that has files of the release.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnMount {
+pub struct SentMount {
     /// Path below the application's directory.
     pub path: Utf8PathBuf,
     /// Path in the container.
@@ -202,18 +222,17 @@ impl Model {
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
     }
 
-    /// Returns the services as records. A file that a service reads below any of `roots` is a path of the release.
+    /// Returns the services as records. A file that a service reads below `directory` is a path of the release.
     /// `variable` returns the digest of a variable's value, and `keyed` makes one digest of several.
     #[must_use]
     pub fn records<'a>(
         &self,
-        roots: &[&Utf8Path],
+        directory: &Utf8Path,
         files: &(impl Iterator<Item = &'a Utf8PathBuf> + Clone),
         variable: &dyn Fn(&str) -> Option<[u8; 32]>,
         keyed: &dyn Fn([u8; 32]) -> String,
     ) -> BTreeMap<String, ServiceRecord> {
-        let below =
-            |path: &Utf8PathBuf| roots.iter().find_map(|root| path.strip_prefix(root).ok()).map(Utf8Path::to_owned);
+        let below = |path: &Utf8PathBuf| path.strip_prefix(directory).ok().map(Utf8Path::to_owned);
         let (files, mut room): (BTreeSet<&Utf8PathBuf>, usize) = (files.clone().collect(), READS);
         let mut record = |service: &Service| {
             let bound = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
@@ -278,18 +297,32 @@ impl Model {
         })
     }
 
-    /// Returns a service's bind mounts from below `tree` that contain none of the `sent` files. Such a mount is data
-    /// that only the live directory has.
+    /// Returns what a service gets of the `sent` files from below `directory`. All that it mounts besides is data that
+    /// only the live directory has.
     #[must_use]
-    pub fn own_mounts(&self, service: &str, tree: &Utf8Path, sent: &[&Utf8PathBuf]) -> Vec<OwnMount> {
-        let mounts = self.services.get(service).into_iter().flat_map(|service| &service.volumes);
+    pub fn sent_to(&self, service: &str, directory: &Utf8Path, sent: &[&Utf8PathBuf]) -> SentTo {
         let above: BTreeSet<&Utf8Path> = sent.iter().flat_map(|file| file.ancestors()).collect();
-        let own = |mount: &Mount| {
-            let path = mount.source.strip_prefix(tree).ok()?.to_owned();
-            let ours = mount.r#type != "bind" || above.contains(path.as_path());
-            (!ours).then(|| OwnMount { path, target: mount.target.clone(), read_only: mount.read_only })
+        let ours = |path: &Utf8Path| {
+            let path = path.strip_prefix(directory).ok()?;
+            above.contains(path).then(|| path.to_owned())
         };
-        mounts.filter_map(own).collect()
+        let Some(service) = self.services.get(service) else { return SentTo::default() };
+        let mount = |mount: &Mount| {
+            let path = ours(&mount.source).filter(|_| mount.r#type == "bind")?;
+            Some(SentMount { path, target: mount.target.clone(), read_only: mount.read_only })
+        };
+        let given = |references: &[Reference], all: &BTreeMap<String, Source>| {
+            let file = |reference: &Reference| {
+                let path = ours(all.get(&reference.source)?.file.as_ref()?)?;
+                Some((reference.source.clone(), path))
+            };
+            references.iter().filter_map(file).collect()
+        };
+        SentTo {
+            mounts: service.volumes.iter().filter_map(mount).collect(),
+            configs: given(&service.configs, &self.configs),
+            secrets: given(&service.secrets, &self.secrets),
+        }
     }
 
     /// Returns the services that have a `build` section.
@@ -361,9 +394,27 @@ mod tests {
         let wide = format!(r#"{{"services":{{"web":{{"ports":[{}]}}}}}}"#, many.trim_end_matches(','));
         assert!(Model::parse(&wide).is_err(), "a range stands for many ports");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
-        let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
+        let records = model.records(Utf8Path::new("/s"), &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));
         assert_eq!(records["web"].ports.iter().map(|p| p.port).collect::<Vec<_>>(), [8080, 8081]);
+    }
+
+    #[test]
+    fn sent_files_are_told_from_the_data_of_the_live_directory() {
+        let model = Model::parse(
+            r#"{"services":{"web":{"volumes":[{"type":"bind","source":"/s/html","target":"/www","read_only":true},
+            {"type":"bind","source":"/s/data","target":"/data"},{"type":"bind","source":"/","target":"/up"},
+            {"type":"volume","source":"html","target":"/v"}],
+            "configs":[{"source":"c"},{"source":"own"}],"secrets":[{"source":"t"}]}},
+            "configs":{"c":{"file":"/s/c.conf"},"own":{"file":"/etc/own"},"other":{"file":"/s/c.conf"}},"secrets":{"t":{"file":"/s/t"}}}"#,
+        )
+        .expect("valid");
+        let files = ["html/a", "c.conf", "t"].map(Utf8PathBuf::from);
+        let sent = model.sent_to("web", Utf8Path::new("/s"), &files.iter().collect::<Vec<_>>());
+        let html = SentMount { path: "html".into(), target: "/www".into(), read_only: true };
+        assert_eq!(sent.mounts, [html]);
+        assert_eq!(sent.configs, [("c".to_owned(), "c.conf".into())].into());
+        assert_eq!(sent.secrets, [("t".to_owned(), "t".into())].into());
     }
 
     #[test]
@@ -373,9 +424,9 @@ mod tests {
                 {"type":"volume","source":"over","target":"/b"}]}},"volumes":{"over":{"driver_opts":{"device":"overlay","o":"OPTIONS"}}}}"#;
             Model::parse(&text.replace("SOURCE", source).replace("OPTIONS", o)).expect("valid")
         };
-        let model = parse("/srv/a b", "lowerdir=/srv/l:/srv/m,upperdir=/srv/u");
+        let model = parse("/srv/a b", "lowerdir=/srv/l:srv/../srv//m,upperdir=/srv/u,index=on");
         assert_eq!(model.unlisted(), None);
-        let records = model.records(&[], &[].iter(), &|_| None, &|_| String::new());
+        let records = model.records(Utf8Path::new("/app"), &[].iter(), &|_| None, &|_| String::new());
         let outside: Vec<&str> = records["web"].outside.keys().map(|path| path.as_str()).collect();
         assert_eq!(outside, ["/srv/a b", "/srv/l", "/srv/m", "/srv/u"]);
         assert_eq!(parse(r"/srv/n\nl", "").unlisted(), Some(("web", "/srv/n\nl".into())));

@@ -385,7 +385,7 @@ mv "$new" "$state/releases/"{id}"#,
     let validate = format!(
         "umask 077\n{}{}write_whole \"$state/staged\" '%s\\n' {}",
         guard::FUNCTIONS,
-        validate(&record),
+        validate(&record, host.access.owner),
         quote(id),
     );
     let script = |text: &str| subject.preamble() + text;

@@ -27,7 +27,7 @@ named() {
 # release with another model without that is refused. What services of a kept model can write to is hidden, so this model is kept at the end.
 validate() {
   more='' whole=$tree/../model.whole
-  rm -f "$tree/../model.json"
+  rm -f "$tree/../resolved.json"
   if ! model "$@" >"$whole"; then
     cat "$tree/../said" >&2
     ! grep -q '^Docker Compose reads nothing in' "$tree/../said" || echo "Send the files that it needs from there with the release" >&2
@@ -49,7 +49,9 @@ validate() {
     done
     return 1
   fi
-  mv -f "$whole" "$tree/../model.json"
+  # shellcheck disable=SC2034 # for no_state
+  paths=$(outside "$whole") && no_state || return 1
+  mv -f "$whole" "$tree/../resolved.json"
   rm -f "$tree/../said" "$tree/../model.new"
 }
 
@@ -58,18 +60,35 @@ hides() {
   writable | grep -v '/volumes/[^/]*/_data$' | app=${app:?} awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1 { found = 1 } END { exit !found }'
 }
 
+# made_in: sets $base to the directory whose paths the kept model of the release has.
+made_in() {
+  kept=$(model_of "${tree:?}/..")
+  # shellcheck disable=SC2034 # for the command
+  if [ "${kept%/model.json}" = "$kept" ]; then base=${app:?}; else base=$tree; fi
+}
+
 # as_validated COMMAND...: whether the release still has the model that was kept, without what services can write to: releases that former versions validated may
-# need files that Docker Compose no longer reads. If not, writes the kept model with the paths of the application's directory, $plain_app in JSON, to
-# $state/model.json. Containers have other digests then.
+# need files that Docker Compose no longer reads. If not, writes the kept model with the paths of the application's directory to $state/model.json. Containers
+# have other digests then.
 as_validated() {
   rm -f "${state:?}/model.json"
-  whole=$tree/../model.json more=''
-  [ -e "$whole" ] && hides || return 0
+  whole=$(model_of "${tree%/tree}") more=''
+  [ -n "$whole" ] && hides || return 0
   cd "$tree" || return 0
   if ! needs "$@" || ! grep -q '^Docker Compose reads nothing in' "$tree/../said"; then return 0; fi
   grep '^Docker Compose reads nothing in' "$tree/../said" >&2
   echo "The services start from the model that was validated: it has what Docker Compose read there. Send such files with the release" >&2
-  lines=$(from=$tree to=${plain_app:?} awk '
+  write_whole "$state/model.json" '%s\n' "$(moved "$whole")"
+  for record in swapping current; do
+    [ ! -e "$state/$record.json" ] || write_whole "$state/$record.json" '%s\n' "$(sed 's/,"hash":"[0-9a-f]*"//g' "$state/$record.json")"
+  done
+  return 1
+}
+
+# moved MODEL: prints a model with the paths of the application's directory, which is $plain_app in JSON. Former versions made it in root's copy of the release.
+moved() {
+  case $1 in */resolved.json) cat "$1" && return ;; esac
+  from=$tree to=${plain_app:?} awk '
     BEGIN { from[0] = ENVIRON["from"]; to[0] = ENVIRON["to"] }
     {
       for (n = 0; n < 4; n++) {
@@ -82,10 +101,5 @@ as_validated() {
         }
       }
       print
-    }' "$tree/../model.json")
-  write_whole "$state/model.json" '%s\n' "$lines"
-  for record in swapping current; do
-    [ ! -e "$state/$record.json" ] || write_whole "$state/$record.json" '%s\n' "$(sed 's/,"hash":"[0-9a-f]*"//g' "$state/$record.json")"
-  done
-  return 1
+    }' "$1"
 }

@@ -7,6 +7,7 @@ use crate::release::sent::Owner;
 use crate::resource::access::LEGACY_MARKER;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord};
+use crate::resource::services::start;
 use crate::resource::{HostFacts, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
@@ -49,16 +50,22 @@ fn release(id: &str) -> String {
 /// Shell functions that make and compare Compose's model of a release. They come after [`guard::FUNCTIONS`].
 const MODEL: &str = include_str!("model.sh");
 
-/// Returns the command that prints Compose's model of a release.
-fn config(record: &ReleaseRecord) -> String {
-    compose(&record.project, "\"$tree\"", &record.compose_files) + " config --format json"
+/// Returns the command that prints Compose's model of a release, with the paths of `directory` (already quoted).
+fn config(record: &ReleaseRecord, directory: &str) -> String {
+    compose(&record.project, directory, &record.compose_files) + " config --format json"
 }
 
 /// Returns shell, after [`guard::FUNCTIONS`], that keeps Compose's model of the uploaded release, or refuses a release
-/// that needs a file to which its services can write.
+/// that needs a file to which its services can write, or mounts root's state. The application's directory, which may
+/// not exist yet, belongs to this user and group.
 #[must_use]
-pub fn validate(record: &ReleaseRecord) -> String {
-    format!("{MODEL}{}cd \"$tree\"\nvalidate {}\n", release(&record.id), config(record))
+pub fn validate(record: &ReleaseRecord, (user, group): (u32, u32)) -> String {
+    format!(
+        "{MODEL}{mounts}{release}owner={user}:{group}\ncd \"$tree\"\nvalidate {config}\n",
+        mounts = start::FUNCTIONS,
+        release = release(&record.id),
+        config = config(record, "\"$app\""),
+    )
 }
 
 /// Returns shell, after [`guard::FUNCTIONS`], that runs Compose with `options` in the application's directory. If
@@ -72,10 +79,10 @@ pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
     // Compose interprets a dollar sign as the beginning of a variable.
     let app = serde_json::json!(record.directory).to_string().replace('$', "$$");
     format!(
-        "{MODEL}{release}plain_app={app}\nif as_validated {config}; then\n{plain}else\n{model}fi\n",
+        "{MODEL}{release}plain_app={app}\nmade_in\nif as_validated {config}; then\n{plain}else\n{model}fi\n",
         release = release(&record.id),
         app = quote(app.trim_matches('"')),
-        config = config(record),
+        config = config(record, "\"${base:?}\""),
         plain = run("", &record.compose_files),
         model = run(" -f \"$state/model.json\"", &[]),
     )

@@ -25,15 +25,15 @@ pub(in crate::resource) fn mark(
     records: &mut BTreeMap<String, ServiceRecord>,
 ) {
     let record = &staged.record;
-    let tree = tree(subject, record);
+    let directory = record.directory.as_str();
     for (name, build) in staged.model.builds() {
         let Some(service) = records.get_mut(name) else { continue };
         if service.image.is_empty() {
             service.image = format!("{}-{name}", record.project);
         }
         let mut hasher = blake3::Hasher::new();
-        hasher.update(build.text().replace(tree.as_str(), "").as_bytes());
-        let places: Vec<Utf8PathBuf> = build.places().iter().filter_map(|path| below(&tree, path)).collect();
+        hasher.update(build.text().replace(directory, "").as_bytes());
+        let places: Vec<Utf8PathBuf> = build.places().iter().filter_map(|path| below(directory, path)).collect();
         let read = |(path, _): &(&Utf8PathBuf, &FileRecord)| places.iter().any(|place| path.starts_with(place));
         for (path, file) in record.files.iter().filter(read) {
             hasher.update(format!("\0{path}\0{}", file.value).as_bytes());
@@ -44,13 +44,13 @@ pub(in crate::resource) fn mark(
 }
 
 /// Refuses builds that need more than the release itself.
-pub(super) fn refused(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+pub(super) fn refused(host: &HostFacts) -> Option<Failure> {
     let staged = host.files.staged.as_ref()?;
-    let tree = tree(subject, &staged.record);
+    let directory = staged.record.directory.as_str();
     let wrong = |(service, build): (&String, &Build)| {
-        let outside = build.places().into_iter().find(|path| below(&tree, path).is_none());
+        let outside = build.places().into_iter().find(|path| below(directory, path).is_none());
         let outside = outside.map(|path| {
-            let path = path.strip_prefix(&tree).unwrap_or(&path);
+            let path = path.strip_prefix(directory).unwrap_or(&path);
             format!("The build of service {service} reads {path}, which is not below the application's directory")
         });
         let loose = || {
@@ -136,12 +136,7 @@ fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (St
     }
 }
 
-/// Returns the directory of a staged release's files.
-fn tree(subject: &Subject<'_>, record: &ReleaseRecord) -> String {
-    format!("{}/releases/{}/tree", subject.state_directory(), record.id)
-}
-
 /// Returns a path relative to the release, or `None` if the path leads out of the release.
-fn below(tree: &str, path: &Utf8Path) -> Option<Utf8PathBuf> {
-    within(Utf8Path::new(""), path.strip_prefix(tree).ok()?)
+fn below(directory: &str, path: &Utf8Path) -> Option<Utf8PathBuf> {
+    within(Utf8Path::new(""), path.strip_prefix(directory).ok()?)
 }

@@ -201,7 +201,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     // The engine unpacks while it receives: the archive's size and some spare space.
     let needed = missing.iter().map(|archive| archive.bytes).sum::<u64>() + (64 << 20);
     let room = || access::crowded("/var/lib/docker", host.access.room.engine, needed, "the images need");
-    build::refused(subject, host).or_else(|| room().filter(|_| !missing.is_empty()))
+    build::refused(host).or_else(|| room().filter(|_| !missing.is_empty()))
 }
 
 /// Loads the archives that the host lacks, pulls images that are missing or moved, then builds.

@@ -5,7 +5,7 @@ use super::start;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
-use crate::resource::compose::model::OwnMount;
+use crate::resource::compose::model::{SentMount, SentTo};
 use crate::resource::contract::claims::CLAIMED;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{ReleaseRecord, ServiceRecord};
@@ -50,7 +50,7 @@ pub(super) fn none() -> serde_json::Value {
     serde_json::json!({ "scale": 0, "deploy": { "replicas": 0 } })
 }
 
-/// Runs these services of the staged release. If a release is live, they run from the staged tree next to it. If none
+/// Runs these services of the staged release. If a release is live, they run next to it, with files of the staged tree. If none
 /// is, they run from the live directory, after `placed`, and their dependencies are started first.
 pub(super) fn commands(
     subject: &Subject<'_>,
@@ -68,11 +68,10 @@ pub(super) fn commands(
             commands.push(place(subject, labels, placed));
         }
         let script = if serves {
-            let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
             let sent: Vec<&Utf8PathBuf> =
                 record.files.iter().filter(|(_, file)| file.value != SEED).map(|(path, _)| path).collect();
-            let mounts = staged.model.own_mounts(name, Utf8Path::new(&tree), &sent);
-            keep("before.json", &live(name, &record.directory, &mounts))
+            let sent = staged.model.sent_to(name, Utf8Path::new(&record.directory), &sent);
+            keep("before.json", &copied(name, &format!("{}/before.run", subject.state_directory()), &sent))
                 + &once(record, name, &next_to_live(subject, host, record, name))
         } else {
             once(record, name, &first(host, record, name))
@@ -88,18 +87,26 @@ pub(super) fn commands(
     commands
 }
 
-/// Returns a Compose file that makes a service mount its data from the live directory.
-fn live(name: &str, directory: &str, mounts: &[OwnMount]) -> String {
+/// Returns a Compose file that makes a service take the release's files from `run`, a copy of the staged tree. All else
+/// that it mounts, it mounts from where the live release has it.
+fn copied(name: &str, run: &str, sent: &SentTo) -> String {
     // Compose interprets a dollar sign as the beginning of a variable.
     let plain = |path: &str| path.replace('$', "$$");
-    let volume = |mount: &OwnMount| {
+    let source = |path: &Utf8Path| plain(Utf8Path::new(run).join(path).as_str().trim_end_matches('/'));
+    let volume = |mount: &SentMount| {
         serde_json::json!({
-            "type": "bind", "source": plain(&format!("{directory}/{}", mount.path)),
+            "type": "bind", "source": source(&mount.path),
             "target": plain(mount.target.as_str()), "read_only": mount.read_only,
         })
     };
-    let volumes: Vec<_> = mounts.iter().map(volume).collect();
-    serde_json::json!({ "services": { name: { "volumes": volumes } } }).to_string()
+    let given = |files: &BTreeMap<String, Utf8PathBuf>| -> BTreeMap<String, serde_json::Value> {
+        files.iter().map(|(name, path)| (name.clone(), serde_json::json!({ "file": source(path) }))).collect()
+    };
+    let volumes: Vec<_> = sent.mounts.iter().map(volume).collect();
+    serde_json::json!({
+        "services": { name: { "volumes": volumes } }, "configs": given(&sent.configs), "secrets": given(&sent.secrets),
+    })
+    .to_string()
 }
 
 /// Places the first release's files.
@@ -113,8 +120,8 @@ fn place(subject: &Subject<'_>, labels: &str, placed: &str) -> Command {
     }
 }
 
-/// Runs one service next to the live release, on a copy of the staged tree: the service may write to its mounts, and
-/// its writes are not released.
+/// Runs one service next to the live release, with a copy of the files of the staged release: the service may write to
+/// its mounts, and its writes are not released. All paths lead from the application's directory, never from root's state.
 fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
     let (user, group) = host.access.owner;
     format!(
@@ -122,29 +129,30 @@ fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord,
   chown -R {user}:{group} "$run"
   # The tree was unpacked for root alone; what is mounted has the modes that it will have.
   find "$run" -type d -exec chmod 0755 {{}} +
+  owner={user}:{group}
   {run}"#,
         id = quote(&record.id),
         run = start::guarded_before_switch(
             record,
             host,
             &drift::kept_files(subject, host),
-            &in_release(&record.id, "\"$run\"", &run(record, name, "--no-deps", "\"$run\"", "before.json")),
+            &in_release(&record.id, "\"${top:-$tree}\"", &run(record, name, "--no-deps", "before.json")),
         ),
     )
 }
 
 /// Runs one service of the first release in the application's directory.
 fn first(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
-    let run = run(record, name, "--quiet-pull", "\"$app\"", "override.json");
+    let run = run(record, name, "--quiet-pull", "override.json");
     start::guarded(record, host, &in_release(&record.id, "\"${top:?}\"", &run))
 }
 
-fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
+fn run(record: &ReleaseRecord, name: &str, options: &str, over: &str) -> String {
     format!(
         "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} {name} >&2 || code=$?",
         project = quote(&record.project),
         name = quote(name),
-        compose = compose(&record.project, directory, &record.compose_files),
+        compose = compose(&record.project, "\"$app\"", &record.compose_files),
     )
 }
 

@@ -187,17 +187,10 @@ pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, Serv
 
 fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
     let record = &staged.record;
-    // Compose resolved relative paths to paths below the staging directory.
-    let tree = format!("{}/releases/{}/tree", subject.state_directory(), record.id);
-    let roots = [Utf8Path::new(&tree), Utf8Path::new(&record.directory)];
     let keyed = |digest| files::key(subject, host).digest(&digest);
     let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
-    let mut records = staged.model.records(&roots, &record.files.keys(), &variable, &keyed);
-    for service in records.values_mut() {
-        let outside = std::mem::take(&mut service.outside).into_iter();
-        service.outside =
-            outside.map(|(path, writes)| (start::live_path(path, &tree, &record.directory), writes)).collect();
-    }
+    let directory = Utf8Path::new(&record.directory);
+    let mut records = staged.model.records(directory, &record.files.keys(), &variable, &keyed);
     build::mark(subject, host, staged, &mut records);
     before::mark(subject, &mut records);
     records

@@ -2,7 +2,6 @@
 //! a start, no path that a service could have replaced may be a link. After the start, each container must have mounted
 //! what root finds at these paths.
 
-use crate::model::checked;
 use crate::model::shell::guarded::MOUNTED;
 use crate::model::shell::quote;
 use crate::resource::HostFacts;
@@ -43,26 +42,11 @@ pub fn guarded_before_switch(
     before_switch(record, host, kept) + &exposed(record, host, &|_| false) + &watched(record, host, run)
 }
 
-/// Returns the live release's path for a path that Compose resolved for the staged `tree`. A path that leaves the tree
-/// with `..` is not below the tree, but in the environment's own state directory.
-#[must_use]
-pub fn live_path(path: Utf8PathBuf, tree: &str, directory: &str) -> Utf8PathBuf {
-    let (mut above, mut live) = (Utf8Path::new(tree), Utf8PathBuf::from(directory));
-    // The tree is `releases/ID/tree` in that state directory.
-    for _ in 0..3 {
-        (above, live) = (above.parent().unwrap_or(above), live.join(".."));
-        if let Ok(rest) = path.strip_prefix(above) {
-            return checked::plain_path(&live.join(rest));
-        }
-    }
-    path
-}
-
 /// Returns shell, after [`exposed`], that records the paths that services can write to from now on, runs `run` and then
 /// compares the mounts.
 fn watched(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
     let (above, project) = (quote(&files::lines(&above(record, host))), quote(&record.project));
-    format!("write_whole \"$state/mounted\" %s {above}\ncode=0\n{run}\neach_exposed same_mounts {project} || exit 1\n")
+    format!("note {above} || exit 1\ncode=0\n{run}\neach_exposed same_mounts {project} || exit 1\n")
 }
 
 /// Returns the paths of the host that a service of this release or of an earlier one could write to. A mount of the

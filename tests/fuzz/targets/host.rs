@@ -191,10 +191,10 @@ fn model(bytes: &[u8]) {
     static PATHS: LazyLock<Vec<Utf8PathBuf>> =
         LazyLock::new(|| (0..3000).map(|number| format!("html/{}/{number}", number % 7).into()).collect());
     let Ok(model) = Model::parse(&text(bytes)) else { return };
-    let records = model.records(&[Utf8Path::new("/s")], &PATHS.iter(), &|_| Some([1; 32]), &|_| String::new());
+    let records = model.records(Utf8Path::new("/s"), &PATHS.iter(), &|_| Some([1; 32]), &|_| String::new());
     let sent: Vec<&Utf8PathBuf> = PATHS.iter().collect();
     for name in records.keys() {
-        let _ = model.own_mounts(name, Utf8Path::new("/s"), &sent);
+        let _ = model.sent_to(name, Utf8Path::new("/s"), &sent);
     }
     let _ = model.builds().count();
 }
