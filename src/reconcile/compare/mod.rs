@@ -101,7 +101,7 @@ impl<'a> Version<'a> {
         let mut paths = Vec::new();
         for environment in manifest.environments.values() {
             paths.extend(named(environment, &manifest).into_iter().map(|(_, path)| path));
-            paths.extend(programs(environment, &manifest).map(|_| snapshot.root.clone()));
+            paths.extend(programs(environment, &manifest, &snapshot).map(|_| snapshot.root.clone()));
         }
         snapshot.settle(&paths).await.map_err(Unread::Failed)?;
         snapshot.tree.unspent().map_err(|failure| Unread::Invalid(vec![failure]))?;
@@ -302,9 +302,10 @@ fn by_objects(side: &mut Side, unread: &BTreeSet<Utf8PathBuf>) {
     for (path, Object { id, size, .. }) in unread.iter().filter_map(|path| Some((path, side.objects.get(path)?))) {
         if let Some(value) = facts.get_mut(path.as_str()) {
             let head = value.rsplit_once(' ').map_or("", |(head, _)| head);
-            *value = match value.contains("keyed:") {
-                true => format!("{head} keyed:{}", key.digest(blake3::hash(id.as_bytes()).as_bytes())),
-                false => format!("{head} object {id} of {size} bytes"),
+            *value = if value.contains("keyed:") {
+                format!("{head} keyed:{}", key.digest(blake3::hash(id.as_bytes()).as_bytes()))
+            } else {
+                format!("{head} object {id} of {size} bytes")
             };
         }
     }

@@ -31,7 +31,8 @@ pub fn named(environment: &Environment, manifest: &Manifest) -> Vec<(Kind, Utf8P
     }
     named.extend(recipe(environment).map(|(_, directory)| (Kind::Infrastructure, directory)));
     if let Some(Identity::File(path)) = &environment.ssh.identity {
-        named.push((Kind::Access, path.clone()));
+        // SSH reads the files with these names as well.
+        named.extend(["", ".pub", "-cert.pub"].map(|suffix| (Kind::Access, format!("{path}{suffix}").into())));
     }
     let sources = sources(environment, manifest).into_iter();
     named.extend(sources.flat_map(|source| read_by(&source, &manifest.directory)).map(|path| (Kind::Access, path)));
@@ -51,10 +52,11 @@ fn sources(environment: &Environment, manifest: &Manifest) -> Vec<SecretSource> 
 }
 
 /// Returns the name of what runs on the runner for an environment and may read or run any file of the repository.
-pub fn programs(environment: &Environment, manifest: &Manifest) -> Option<&'static str> {
+pub fn programs(environment: &Environment, manifest: &Manifest, snapshot: &Snapshot<'_>) -> Option<&'static str> {
     let is_command = |source: &SecretSource| matches!(source, SecretSource::Command { .. });
     let commands = sources(environment, manifest).iter().any(is_command).then_some("from_command");
-    commands.or_else(|| recipe(environment).map(|_| "OpenTofu"))
+    let is_there = |path: &Utf8Path| matches!(snapshot.find(path), Found::Directory(_));
+    commands.or_else(|| recipe(environment).filter(|(_, path)| is_there(path)).map(|_| "OpenTofu"))
 }
 
 /// Returns the files that the source of a value may read or run.

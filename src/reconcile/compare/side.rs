@@ -12,6 +12,7 @@ use crate::model::state::{Facts, Kind, State};
 use crate::plan::saved;
 use crate::reconcile::annotate;
 use crate::reconcile::prepare::{self, Prepared, Resolve};
+use crate::release::sent::Content;
 use crate::release::{ENV, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
@@ -66,7 +67,9 @@ pub async fn side(
     let mut named = named(environment, manifest);
     let contents = contents(&named, snapshot, key);
     named.extend(own.iter().map(|path| (Kind::Access, path.clone())));
-    let paths = || named.iter().filter_map(|(_, path)| path.strip_prefix(&snapshot.root).ok());
+    // What commands may read is not sent.
+    let sent = || named.iter().filter(|(kind, _)| *kind != Kind::Access);
+    let paths = || sent().filter_map(|(_, path)| path.strip_prefix(&snapshot.root).ok());
     if let Some(name) = snapshot.tree.refused_below(&snapshot.tree.reached(paths()).directories) {
         let failure = Failure::new(
             Reason::ApplicationInvalid,
@@ -107,7 +110,7 @@ pub async fn side(
     }
     let gaps = gaps.into_values().flatten().chain(astray).collect();
     snapshot.tree.unspent().map_err(|failure| vec![failure])?;
-    let programs = programs(environment, manifest);
+    let programs = programs(environment, manifest, snapshot);
     Ok(Side { prepared, state, texts, links, objects, gaps, programs, covered })
 }
 
@@ -129,8 +132,12 @@ fn covered(
     let directory = prepared.environment.application.as_ref().and_then(Application::directory);
     let directory = directory.and_then(|directory| directory.strip_prefix(&snapshot.root).ok());
     let sent = directory.iter().flat_map(|directory| {
-        let paths = prepared.release.iter().flat_map(|release| release.files.keys());
-        paths.flat_map(|path| ["", template::SUFFIX].map(|suffix| format!("{}{suffix}", directory.join(path))))
+        let files = prepared.release.iter().flat_map(|release| &release.files);
+        // Values of the manifest alone can make `.env`.
+        files.filter(|(path, _)| *path != ENV).map(|(path, file)| match file.content {
+            Content::Path(_) => directory.join(path).into_string(),
+            Content::Bytes(_) => format!("{}{}", directory.join(path), template::SUFFIX),
+        })
     });
     files.chain(recipe).chain(sent).collect()
 }
