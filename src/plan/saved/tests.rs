@@ -1,4 +1,3 @@
-use super::inputs::PLACES;
 use super::*;
 use crate::model::event::Action;
 
@@ -93,11 +92,13 @@ fn services_that_are_unwell_in_another_way_did_not_move() {
 
 #[test]
 fn settings_are_named_by_their_path_and_count_from_the_manifest() {
-    let entry = serde_json::json!({"ssh": {"identity_file": "/x", "port": 22}, "checks": ["/w/dir/a", "/other"]});
-    let found = settings(&entry, Utf8Path::new("/w/dir"), &PLACES);
+    let entry = serde_json::json!({
+        "ssh": {"port": 22}, "checks": ["/w/dir/a", "/other"], "o": {"a": {"b": 1}, "a.b": 2, "\"a.b\"": 3, "": {}},
+    });
+    let found = settings(&entry, Utf8Path::new("/w/dir"));
     assert_eq!(
         found.into_iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>(),
-        ["checks [\"./a\",\"/other\"]", "ssh.port 22"]
+        ["checks [\"./a\",\"/other\"]", "o.\"\" {}", "o.\"\\\"a.b\\\"\" 3", "o.\"a.b\" 2", "o.a.b 1", "ssh.port 22",]
     );
 }
 

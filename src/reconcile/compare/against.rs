@@ -42,12 +42,6 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
         let message = format!("cannot be rendered as it was at {reference} and is shown as new: {failure}");
         context.say(Event::Warning { environment: Some(environment), message });
     }
-    for (link, target) in &compared.leading_out {
-        warn(
-            context,
-            format!("{link} is a link to {target}, which is not in the repository; only the link is compared"),
-        );
-    }
     for (path, why) in &compared.gaps {
         warn(context, format!("{path}: {why}"));
     }

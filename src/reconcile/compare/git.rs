@@ -38,6 +38,8 @@ pub struct Repository {
     pub top: Utf8PathBuf,
     /// The private directory, which is removed with this value.
     held: scratch::Directory,
+    /// A word that no commit can hold, because it differs in each run.
+    word: uuid::Uuid,
 }
 
 impl Repository {
@@ -63,7 +65,7 @@ impl Repository {
         let top = top.ok_or_else(missing)?;
         let below = file.strip_prefix(&top).map_err(|_| missing())?.to_owned();
         let held = scratch::Directory::new().map_err(|error| unwritable(&error.to_string()))?;
-        let found = Self { top, held };
+        let found = Self { top, held, word: uuid::Uuid::new_v4() };
         // A separate command, so that the message names a repository that Git refuses to use.
         found.text(&["rev-parse", "--git-dir"]).await?.map_err(|why| missing().details(why))?;
         std::fs::create_dir(found.kept()).map_err(|error| unwritable(&error.to_string()))?;
@@ -74,6 +76,12 @@ impl Repository {
     #[must_use]
     pub fn place(&self) -> &Utf8Path {
         Utf8Path::from_path(self.held.path()).unwrap_or(Utf8Path::new("/nonexistent"))
+    }
+
+    /// Returns bytes in place of an object that is not read. No file of a commit holds them, and nothing reads them as
+    /// text.
+    pub(super) fn stand_in(&self, id: &str) -> Vec<u8> {
+        [&[0xff], self.word.as_bytes().as_slice(), id.as_bytes()].concat()
     }
 
     /// Returns the directory with the contents of files that are not objects of Git, named by the ids that they would

@@ -26,16 +26,16 @@ use crate::manifest::{self, Manifest};
 use crate::model::diff;
 use crate::model::event::{Action, PlanView, PlannedStep};
 use crate::model::failure::{Failure, Reason};
-use crate::model::state::{Kind, Stage, State};
+use crate::model::state::{Facts, Kind, Stage, State};
 use crate::plan::Plan;
 use crate::reconcile::annotate;
 use crate::release::sent::Release;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
-use named::named;
-use side::{SETTING, Side, relocated, side};
-use snapshot::Link;
+use named::{named, programs};
+use side::{ASIDE, Side, relocated, side, usual};
+use snapshot::{Link, Object};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tree::Found;
@@ -99,15 +99,13 @@ impl<'a> Version<'a> {
             }
             manifest = parse(&mut |path| texts.get(path).cloned())?;
         }
-        let archives = manifest.environments.values().filter_map(|one| one.application.as_ref());
-        for path in archives.flat_map(|application| application.archives.values()) {
-            if let Found::Entry(at, _) = snapshot.find(path) {
-                snapshot.except.insert(at);
-            }
+        let mut paths = Vec::new();
+        for environment in manifest.environments.values() {
+            paths.extend(named(environment, &manifest).into_iter().map(|(_, path)| path));
+            paths.extend(programs(environment, &manifest, &snapshot).map(|_| snapshot.root.clone()));
         }
-        let paths =
-            manifest.environments.values().flat_map(|one| named(one, &manifest).into_iter().map(|(_, path)| path));
-        snapshot.settle(&paths.collect::<Vec<_>>()).await.map_err(Unread::Failed)?;
+        snapshot.settle(&paths).await.map_err(Unread::Failed)?;
+        snapshot.tree.unspent().map_err(|failure| Unread::Invalid(vec![failure]))?;
         Ok(Self { manifest, snapshot, own })
     }
 
@@ -133,8 +131,6 @@ pub struct Compared {
     pub failures: Vec<Failure>,
     /// Environments whose earlier version cannot be rendered. They are shown as new.
     pub unreadable: Vec<(String, Failure)>,
-    /// Links of applications that lead to no file in the repository, with their targets.
-    pub leading_out: BTreeMap<Utf8PathBuf, String>,
     /// What is not compared although the present manifest names it: path → reason.
     pub gaps: BTreeMap<String, String>,
 }
@@ -154,6 +150,7 @@ pub async fn compare(
     let mut uncompared = BTreeMap::new();
     let mut compared = Compared::default();
     let (top, reference) = (format!("{top}/"), format!("{reference}:"));
+    let differing = old.as_ref().map(|old| beside(old, &new)).unwrap_or_default();
     for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
         let name = environment.name.to_string();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
@@ -163,7 +160,7 @@ pub async fn compare(
             compared.failures.push(failure.hint("Make its templates simpler").on(&name));
             continue;
         }
-        let now = match side(environment, &new.manifest, &new.own, &mut new.snapshot, &key).await {
+        let mut now = match side(environment, &new.manifest, &new.own, &mut new.snapshot, &key).await {
             Ok(side) => side,
             Err(more) => {
                 let root = &new.snapshot.root;
@@ -186,10 +183,14 @@ pub async fn compare(
                 },
             },
         };
+        now.gaps.extend(before.as_ref().and_then(|before| unread(before, &now, &differing)));
         let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
         compared.gaps.extend(now.gaps.iter().map(|(path, why)| (path.clone(), explained(path, why, &new.snapshot))));
         let files: BTreeSet<String> = files.into_iter().chain(now.gaps.keys().cloned()).collect();
-        let own = between(before, now);
+        let mut own = between(before, now);
+        for change in own.iter_mut().flat_map(|step| &mut step.changes) {
+            change.fact = change.fact.trim_start_matches(ASIDE).to_owned();
+        }
         if !files.is_empty() {
             uncompared.insert(name, files.into_iter().collect());
         } else if own.is_empty() {
@@ -203,9 +204,35 @@ pub async fn compare(
     compared.view.project = new.manifest.project.to_string();
     let place = |name| Some((ToString::to_string(name), new.manifest.place(name)?.clone()));
     compared.view.places = new.manifest.environments.keys().filter_map(place).collect();
-    let out = new.snapshot.links.iter().filter(|(_, link)| !link.inside);
-    compared.leading_out = out.map(|(path, link)| (path.clone(), link.target.clone())).collect();
     compared
+}
+
+/// Returns the paths at which the trees differ, without the manifests and the texts that these name, which are compared
+/// as the manifests mean them.
+fn beside(old: &Version<'_>, new: &Version<'_>) -> BTreeSet<String> {
+    let mut differing = new.snapshot.tree.differing(&old.snapshot.tree);
+    for Version { own, snapshot, .. } in [old, new] {
+        for path in own {
+            if let Found::Entry(at, _) = snapshot.find(path) {
+                differing.remove(at.as_str());
+            }
+        }
+    }
+    differing
+}
+
+/// Returns the gap of an environment whose commands or OpenTofu may read files that differ and are not compared.
+fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>) -> Option<(String, String)> {
+    let programs = now.programs?;
+    let mut others = differing.iter().filter(|path| !(before.covered.contains(*path) && now.covered.contains(*path)));
+    let first = others.next()?;
+    let more = match others.count() {
+        0 => String::new(),
+        1 => " and 1 more file".to_owned(),
+        more => format!(" and {more} more files"),
+    };
+    let why = format!("runs on this machine and may read {first}{more} (changed, not compared)");
+    Some((format!("{programs} of {}", now.prepared.name()), why))
 }
 
 /// Returns the reason why something is not compared. For a submodule, it also names the file with its address.
@@ -219,22 +246,28 @@ fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
 fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     let name = now.prepared.name().to_owned();
     let stage = now.prepared.environment.stage;
-    let Some(before) = before else {
-        let mut kinds = now.prepared.subject().kinds(stage);
-        if kinds.is_empty() {
-            // A stage without resources: only settings show that the environment is new.
-            kinds.extend(now.state.0.keys());
-        } else {
-            now.state.0.values_mut().for_each(|facts| facts.retain(|fact, _| !fact.starts_with(SETTING)));
+    let Some(mut before) = before else {
+        let kinds = now.prepared.subject().kinds(stage);
+        for (_, facts) in now.state.0.iter_mut().filter(|(kind, _)| !kinds.contains(kind)) {
+            *facts = aside(facts);
         }
-        let none = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
-        let mut steps = diff::diff(&name, &kinds, &State::default(), &now.state, &|_| false, &none);
+        let usual = usual(&name);
+        let is_usual = |fact: &String, value: &String| usual.get(fact) == Some(value);
+        now.state.0.values_mut().for_each(|facts| facts.retain(|fact, value| !is_usual(fact, value)));
+        let mut steps = diff::diff(&name, &Kind::ALL, &State::default(), &now.state, &|_| false, &alone);
         annotate(&mut steps, &BTreeMap::new(), &now);
         return steps;
     };
     if stage == Stage::Destroyed && before.prepared.environment.stage != Stage::Destroyed {
-        return removal(&name, &before.state);
+        return removal(&name, &before.state, &now.state);
     }
+    let unread = |side: &Side| {
+        let unread = side.objects.iter().filter(|(_, object)| !object.read);
+        unread.map(|(path, _)| path.clone()).collect::<BTreeSet<_>>()
+    };
+    let unread: BTreeSet<Utf8PathBuf> = [&before, &now].into_iter().flat_map(unread).collect();
+    by_objects(&mut before, &unread);
+    by_objects(&mut now, &unread);
     let kinds: Vec<Kind> = Kind::ALL
         .into_iter()
         .filter(|kind| before.state.0.contains_key(kind) || now.state.0.contains_key(kind))
@@ -252,7 +285,35 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     steps
 }
 
-fn removal(name: &str, before: &State) -> Vec<PlannedStep> {
+/// Returns no kind that another one follows.
+fn alone(_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>) -> Option<Kind> {
+    None
+}
+
+/// Returns the facts that are no files, checks or services.
+fn aside(facts: &Facts) -> Facts {
+    let aside = facts.iter().filter(|(fact, _)| fact.starts_with(ASIDE));
+    aside.map(|(fact, value)| (fact.clone(), value.clone())).collect()
+}
+
+/// Compares files by their objects, because one of the sides did not read their contents.
+fn by_objects(side: &mut Side, unread: &BTreeSet<Utf8PathBuf>) {
+    let key = &side.prepared.fallback_key;
+    let facts = side.state.0.entry(Kind::Files).or_default();
+    for (path, Object { id, size, .. }) in unread.iter().filter_map(|path| Some((path, side.objects.get(path)?))) {
+        if let Some(value) = facts.get_mut(path.as_str()) {
+            let head = value.rsplit_once(' ').map_or("", |(head, _)| head);
+            *value = if value.contains("keyed:") {
+                format!("{head} keyed:{}", key.digest(blake3::hash(id.as_bytes()).as_bytes()))
+            } else {
+                format!("{head} object {id} of {size} bytes")
+            };
+        }
+    }
+}
+
+/// Returns the steps that remove everything, with the other changes of the manifest, which later runs of `apply` use.
+fn removal(name: &str, before: &State, now: &State) -> Vec<PlannedStep> {
     let there = |kind: &Kind| before.0.get(kind).is_some_and(|facts| !facts.is_empty());
     let step = |kind| PlannedStep {
         environment: name.to_owned(),
@@ -262,7 +323,15 @@ fn removal(name: &str, before: &State) -> Vec<PlannedStep> {
         destructive: true,
         changes: Vec::new(),
     };
-    remove::ORDER.into_iter().filter(there).map(step).collect()
+    let mut steps: Vec<PlannedStep> = remove::ORDER.into_iter().filter(there).map(step).collect();
+    let settings = |state: &State| State(state.0.iter().map(|(kind, facts)| (*kind, aside(facts))).collect());
+    for step in diff::diff(name, &Kind::ALL, &settings(before), &settings(now), &|_| false, &alone) {
+        match steps.iter_mut().find(|removal| removal.kind == step.kind) {
+            Some(removal) => removal.changes = step.changes,
+            None => steps.push(step),
+        }
+    }
+    steps
 }
 
 /// Adds diffs of texts that may be shown, and notes about secrets and links.

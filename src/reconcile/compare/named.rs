@@ -1,7 +1,7 @@
 //! The paths that a manifest names, and what of them a review does not compare.
 
 use super::snapshot::Snapshot;
-use super::tree::Found;
+use super::tree::{Found, Kind as Entry};
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::provision::{Machine, Module, ModuleSource};
 use crate::manifest::tracker::Issuer;
@@ -31,17 +31,32 @@ pub fn named(environment: &Environment, manifest: &Manifest) -> Vec<(Kind, Utf8P
     }
     named.extend(recipe(environment).map(|(_, directory)| (Kind::Infrastructure, directory)));
     if let Some(Identity::File(path)) = &environment.ssh.identity {
-        named.push((Kind::Access, path.clone()));
+        // SSH reads the files with these names as well.
+        named.extend(["", ".pub", "-cert.pub"].map(|suffix| (Kind::Access, format!("{path}{suffix}").into())));
     }
+    let sources = sources(environment, manifest).into_iter();
+    named.extend(sources.flat_map(|source| read_by(&source, &manifest.directory)).map(|path| (Kind::Access, path)));
+    named
+}
+
+/// Returns the sources of all values of an environment.
+fn sources(environment: &Environment, manifest: &Manifest) -> Vec<SecretSource> {
     let sources = RefCell::new(Vec::new());
     let gather = |source: &SecretSource| {
-        sources.borrow_mut().extend(read_by(source, &manifest.directory).into_iter().map(|path| (Kind::Access, path)));
+        sources.borrow_mut().push(source.clone());
         Value::Null
     };
     manifest::describe_with(environment, &gather);
     manifest::describe_shared(manifest, environment, &gather);
-    named.extend(sources.into_inner());
-    named
+    sources.into_inner()
+}
+
+/// Returns the name of what runs on the runner for an environment and may read or run any file of the repository.
+pub fn programs(environment: &Environment, manifest: &Manifest, snapshot: &Snapshot<'_>) -> Option<&'static str> {
+    let is_command = |source: &SecretSource| matches!(source, SecretSource::Command { .. });
+    let commands = sources(environment, manifest).iter().any(is_command).then_some("from_command");
+    let is_there = |path: &Utf8Path| matches!(snapshot.find(path), Found::Directory(_));
+    commands.or_else(|| recipe(environment).filter(|(_, path)| is_there(path)).map(|_| "OpenTofu"))
 }
 
 /// Returns the files that the source of a value may read or run.
@@ -49,33 +64,41 @@ fn read_by(source: &SecretSource, directory: &Utf8Path) -> Vec<Utf8PathBuf> {
     match source {
         SecretSource::File { path, .. } => vec![path.clone()],
         SecretSource::Command { argv, .. } => {
-            argv.iter().filter(|word| word.contains('/')).map(|word| directory.join(word)).collect()
+            argv.iter().filter(|word| !word.is_empty()).map(|word| directory.join(word)).collect()
         }
         SecretSource::Literal { .. } | SecretSource::Environment { .. } => Vec::new(),
     }
 }
 
-/// Returns a digest of the tracked files that the source of a value reads or runs, or `None` if there are none.
-pub fn content(
-    source: &SecretSource,
+/// Returns digests of the tracked files that the manifest names beside those of its applications, by their paths.
+pub fn contents(
+    named: &[(Kind, Utf8PathBuf)],
     snapshot: &Snapshot<'_>,
-    directory: &Utf8Path,
     key: &DigestKey,
-) -> Option<String> {
-    let entries = read_by(source, directory).into_iter().filter_map(|path| match snapshot.find(&path) {
-        Found::Entry(_, entry) => Some(entry.id.clone()),
+) -> Vec<(Kind, String, String)> {
+    let beside = named.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images));
+    let content = |(kind, path): &(Kind, Utf8PathBuf)| match snapshot.find(path) {
+        Found::Entry(at, entry) => {
+            let mode = if entry.kind == Entry::File(true) { "0755" } else { "0644" };
+            let digest = key.digest(blake3::hash(entry.id.as_bytes()).as_bytes());
+            Some((*kind, at.into_string(), format!("{mode} keyed:{digest}")))
+        }
         _ => None,
-    });
-    let ids: Vec<String> = entries.collect();
-    (!ids.is_empty()).then(|| format!("keyed:{}", key.digest(blake3::hash(ids.join(" ").as_bytes()).as_bytes())))
+    };
+    beside.filter_map(content).collect()
 }
 
 /// Returns what is not compared below the named paths: kind → path in the tree → reason.
 pub fn gaps(named: &[(Kind, Utf8PathBuf)], snapshot: &Snapshot<'_>) -> BTreeMap<Kind, BTreeMap<String, String>> {
     let mut gaps: BTreeMap<Kind, BTreeMap<String, String>> = BTreeMap::new();
     for (kind, path) in named {
-        let found = snapshot.tree.gaps(path.strip_prefix(&snapshot.root).ok());
-        gaps.entry(*kind).or_default().extend(found);
+        let Ok(path) = path.strip_prefix(&snapshot.root) else { continue };
+        let found = gaps.entry(*kind).or_default();
+        found.extend(snapshot.tree.gaps(path));
+        // Links of an application may be left out of it.
+        if *kind != Kind::Files {
+            found.extend(snapshot.tree.astray(path));
+        }
     }
     gaps
 }

@@ -2,15 +2,15 @@
 
 use super::named::recipe;
 use super::side::SETTING;
-use super::snapshot::{Link, Place, Snapshot};
-use super::tree::{Entry, Found};
+use super::snapshot::{Link, Object, Place, Snapshot};
+use super::tree::{Entry, Found, leads_out};
 use crate::manifest::environment::{Environment, Source};
 use crate::manifest::tracker::Issuer;
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
-use crate::release::image_name;
+use crate::release::{Rules, image_name};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An environment whose files were written into the snapshot.
 pub struct Placed {
@@ -22,6 +22,13 @@ pub struct Placed {
     pub recipes: BTreeMap<String, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
+    /// The objects of the application's files, by their paths in it.
+    pub objects: BTreeMap<Utf8PathBuf, Object>,
+    /// The image archives of the environment that are in the application, by their paths in it. They are not sent as
+    /// files.
+    pub archived: BTreeSet<Utf8PathBuf>,
+    /// What may be sent and is not in the repository: path in the tree → reason.
+    pub astray: BTreeMap<String, String>,
 }
 
 /// Writes the source files of an environment into the snapshot, and changes its paths to them.
@@ -31,12 +38,16 @@ pub async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Re
         archives: BTreeMap::new(),
         recipes: recipes(environment, snapshot),
         links: BTreeMap::new(),
+        objects: BTreeMap::new(),
+        archived: BTreeSet::new(),
+        astray: BTreeMap::new(),
     };
     let Some(application) = &mut placed.environment.application else { return Ok(placed) };
+    let mut archived = BTreeSet::new();
     for (image, path) in std::mem::take(&mut application.archives) {
-        if let Found::Entry(_, Entry { id, .. }) = snapshot.find(&path) {
-            let id = id.get(..12).unwrap_or(id);
+        if let Found::Entry(at, Entry { id, .. }) = snapshot.find(&path) {
             placed.archives.insert(image_name::familiar(&image), format!("archive {id}"));
+            archived.insert(at);
         }
     }
     match &mut application.source {
@@ -47,13 +58,20 @@ pub async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Re
                 Place::Nothing => return Err(untracked(&shown, snapshot)),
                 Place::Outside => return Err(outside(&shown)),
             };
-            placed.links = links_below(&compose.directory, snapshot);
+            placed.links = below(&compose.directory, &snapshot.links, snapshot);
+            placed.objects = below(&compose.directory, &snapshot.objects, snapshot);
+            let archived = archived.into_iter().map(|at| (at, ())).collect();
+            placed.archived = below(&compose.directory, &archived, snapshot).into_keys().collect();
+            placed.astray = astray(&compose.directory, snapshot);
             compose.copies = placed.links.keys().cloned().collect();
         }
         Source::Tracker(tracker) => {
             let shown = shown(&tracker.templates, snapshot);
             match snapshot.write(&tracker.templates).await? {
-                Place::Written(path) => tracker.templates = path,
+                Place::Written(path) => {
+                    placed.astray = astray(&path, snapshot);
+                    tracker.templates = path;
+                }
                 Place::Nothing => tracker.templates = snapshot.root.join("no templates"),
                 Place::Outside => return Err(outside(&shown)),
             }
@@ -103,9 +121,26 @@ fn outside(path: &str) -> Failure {
         .hint("A review reads only what Git tracks: move the files into the repository of the manifest")
 }
 
-fn links_below(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<Utf8PathBuf, Link> {
+/// Returns what is below a directory of the snapshot, by its path there.
+fn below<T: Clone>(
+    directory: &Utf8Path,
+    all: &BTreeMap<Utf8PathBuf, T>,
+    snapshot: &Snapshot<'_>,
+) -> BTreeMap<Utf8PathBuf, T> {
     let Ok(directory) = directory.strip_prefix(&snapshot.root) else { return BTreeMap::new() };
-    let below =
-        |(path, link): (&Utf8PathBuf, &Link)| Some((path.strip_prefix(directory).ok()?.to_owned(), link.clone()));
-    snapshot.links.iter().filter_map(below).collect()
+    let below = |(path, one): (&Utf8PathBuf, &T)| Some((path.strip_prefix(directory).ok()?.to_owned(), one.clone()));
+    all.iter().filter_map(below).collect()
+}
+
+/// Returns the links below a directory of the snapshot that lead to nothing in the tree and may be sent.
+fn astray(directory: &Utf8Path, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
+    let rules = Rules::of(directory, directory).ok();
+    // Nobody knows whether such a link leads to a directory.
+    let is_left_out = |path: &Utf8Path| {
+        rules.as_ref().is_some_and(|rules| [false, true].iter().all(|is| rules.verdict_below(path, *is).is_some()))
+    };
+    let links = below(directory, &snapshot.links, snapshot).into_iter();
+    let links = links.filter(|(path, link)| !link.inside && !is_left_out(path));
+    let shown = |path: &Utf8Path| shown(&directory.join(path), snapshot);
+    links.map(|(path, link)| (shown(&path), leads_out(&link.target))).collect()
 }

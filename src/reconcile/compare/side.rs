@@ -1,8 +1,9 @@
 //! One environment in one of two commits. Only values in the manifest itself are resolved.
 
-use super::named::{content, gaps, named};
+use super::named::{contents, gaps, named, programs, recipe};
 use super::place::{Placed, place};
-use super::snapshot::{Link, Snapshot};
+use super::snapshot::{Link, Object, Snapshot};
+use super::tree::Found;
 use crate::manifest::environment::{Application, Environment};
 use crate::manifest::{self, Manifest};
 use crate::model::failure::{Failure, Reason};
@@ -11,15 +12,18 @@ use crate::model::state::{Facts, Kind, State};
 use crate::plan::saved;
 use crate::reconcile::annotate;
 use crate::reconcile::prepare::{self, Prepared, Resolve};
+use crate::release::sent::Content;
 use crate::release::{ENV, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+/// The prefix of facts that are no files of a release. No path contains it, and it is not shown.
+pub const ASIDE: char = '\0';
 /// The prefix of facts that are settings of the manifest's entry.
-pub const SETTING: &str = "setting ";
+pub const SETTING: &str = "\0setting ";
 
 /// One environment in one of the two manifests.
 pub struct Side {
@@ -31,8 +35,14 @@ pub struct Side {
     pub texts: BTreeMap<Utf8PathBuf, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
+    /// The objects of the application's files, by their paths in it.
+    pub objects: BTreeMap<Utf8PathBuf, Object>,
     /// What is not compared although the manifest names it: path in the tree → reason.
     pub gaps: BTreeMap<String, String>,
+    /// The name of what may read or run any file of the repository for the environment.
+    pub programs: Option<&'static str>,
+    /// The paths in the tree whose contents are compared for the environment.
+    pub covered: BTreeSet<String>,
 }
 
 impl Side {
@@ -55,8 +65,11 @@ pub async fn side(
     key: &DigestKey,
 ) -> Result<Side, Vec<Failure>> {
     let mut named = named(environment, manifest);
+    let contents = contents(&named, snapshot, key);
     named.extend(own.iter().map(|path| (Kind::Access, path.clone())));
-    let paths = || named.iter().filter_map(|(_, path)| path.strip_prefix(&snapshot.root).ok());
+    // What commands may read is not sent.
+    let sent = || named.iter().filter(|(kind, _)| *kind != Kind::Access);
+    let paths = || sent().filter_map(|(_, path)| path.strip_prefix(&snapshot.root).ok());
     if let Some(name) = snapshot.tree.refused_below(&snapshot.tree.reached(paths()).directories) {
         let failure = Failure::new(
             Reason::ApplicationInvalid,
@@ -65,10 +78,12 @@ pub async fn side(
         return Err(vec![failure.hint("Rename it: such names cannot be sent")]);
     }
     let gaps = gaps(&named, snapshot);
-    let Placed { environment: placed, archives, recipes, links } =
+    let Placed { environment: placed, archives, recipes, links, objects, archived, astray } =
         place(environment, snapshot).await.map_err(|failure| vec![failure])?;
     let mut prepared = prepare::prepare(placed, Resolve::Literals, &|_, _| {}).await?;
     prepared.fallback_key = key.clone();
+    prepared.release.iter_mut().for_each(|release| release.files.retain(|path, _| !archived.contains(path)));
+    let covered = covered(environment, &prepared, &named, snapshot);
     // Every supported host has systemd.
     let mut facts = HostFacts::default();
     facts.access.systemd = true;
@@ -76,24 +91,55 @@ pub async fn side(
     state.0.entry(Kind::Images).or_default().extend(archives);
     state.0.entry(Kind::Infrastructure).or_default().extend(recipes);
     texts_of_hosts(environment, &mut state);
-    let read = |source: &SecretSource| content(source, snapshot, &manifest.directory, key);
-    let value = |source: &SecretSource| told(source, key, read(source));
+    for (kind, path, content) in contents {
+        state.0.entry(kind).or_default().insert(format!("{ASIDE}content of {path}"), content);
+    }
+    let value = |source: &SecretSource| told(source, key);
     let own = &manifest::describe_with(environment, &value)[prepared.name()];
     let shared = manifest::describe_shared(manifest, environment, &value);
     let directory = &manifest.directory;
-    for (setting, value) in [own, &shared].into_iter().flat_map(|entry| saved::settings(entry, directory, &[])) {
+    for (setting, value) in [own, &shared].into_iter().flat_map(|entry| saved::settings(entry, directory)) {
         let own = state.0.entry(kind_of(&setting)).or_default();
         own.insert(format!("{SETTING}{setting}"), value.replace(&format!("\"{directory}\""), "\".\""));
     }
     let mut texts = texts(&prepared, &snapshot.root, state.0.entry(Kind::Files).or_default());
     show_links(&prepared, &links, state.0.entry(Kind::Files).or_default(), &mut texts);
     for (kind, gaps) in &gaps {
-        // No file of a release has such a path.
-        let facts = gaps.iter().map(|(path, why)| (format!("./{path}"), why.clone()));
+        let facts = gaps.iter().map(|(path, why)| (format!("{ASIDE}./{path}"), why.clone()));
         state.0.entry(*kind).or_default().extend(facts);
     }
-    let gaps = gaps.into_values().flatten().collect();
-    Ok(Side { prepared, state, texts, links, gaps })
+    let gaps = gaps.into_values().flatten().chain(astray).collect();
+    snapshot.tree.unspent().map_err(|failure| vec![failure])?;
+    let programs = programs(environment, manifest, snapshot);
+    Ok(Side { prepared, state, texts, links, objects, gaps, programs, covered })
+}
+
+/// Returns the paths in the tree whose contents are compared: those that the manifest names, the files of the release
+/// with their templates, and what OpenTofu uses.
+fn covered(
+    environment: &Environment,
+    prepared: &Prepared,
+    named: &[(Kind, Utf8PathBuf)],
+    snapshot: &Snapshot<'_>,
+) -> BTreeSet<String> {
+    let files = named.iter().filter_map(|(_, path)| match snapshot.find(path) {
+        Found::Entry(at, _) => Some(at.into_string()),
+        _ => None,
+    });
+    let recipe =
+        recipe(environment).and_then(|(_, path)| path.strip_prefix(&snapshot.root).ok().map(Utf8Path::to_owned));
+    let recipe = recipe.into_iter().flat_map(|path| snapshot.tree.reached([&*path]).entries);
+    let directory = prepared.environment.application.as_ref().and_then(Application::directory);
+    let directory = directory.and_then(|directory| directory.strip_prefix(&snapshot.root).ok());
+    let sent = directory.iter().flat_map(|directory| {
+        let files = prepared.release.iter().flat_map(|release| &release.files);
+        // Values of the manifest alone can make `.env`.
+        files.filter(|(path, _)| *path != ENV).map(|(path, file)| match file.content {
+            Content::Path(_) => directory.join(path).into_string(),
+            Content::Bytes(_) => format!("{}{}", directory.join(path), template::SUFFIX),
+        })
+    });
+    files.chain(recipe).chain(sent).collect()
 }
 
 /// Adds the digests of files that the manifest names for hosts: scripts, and the key of a package repository.
@@ -112,8 +158,19 @@ fn digest(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
+/// Returns the settings of an environment of which a manifest says nothing but its address.
+pub fn usual(name: &str) -> Facts {
+    let text =
+        format!("version: 1\nproject: {name}\nenvironments: {{ {name}: {{ registered: {{ address: {name} }} }} }}\n");
+    let parsed = manifest::parse_with(&text, "", Utf8Path::new("/"), None, &mut |_| None);
+    let environments = parsed.into_iter().flat_map(|manifest| manifest.environments.into_values());
+    let told = environments.map(|environment| manifest::describe(&environment)[name].take());
+    let settings = told.flat_map(|told| saved::settings(&told, Utf8Path::new("/")));
+    settings.map(|(setting, value)| (format!("{SETTING}{setting}"), value)).collect()
+}
+
 /// Returns the source of a value as settings show it. A digest replaces a secret that the manifest itself contains.
-fn told(source: &SecretSource, key: &DigestKey, content: Option<String>) -> Value {
+fn told(source: &SecretSource, key: &DigestKey) -> Value {
     let mut told = match source {
         SecretSource::Literal { value, secret: true } => {
             json!(format!("keyed:{}", key.digest(blake3::hash(value.as_bytes()).as_bytes())))
@@ -128,9 +185,6 @@ fn told(source: &SecretSource, key: &DigestKey, content: Option<String>) -> Valu
     };
     if public {
         told["secret"] = json!(false);
-    }
-    if let Some(content) = content {
-        told["content"] = json!(content);
     }
     told
 }

@@ -17,8 +17,8 @@ pub const LARGEST: u64 = 8 << 20;
 const TOTAL: u64 = 256 << 20;
 /// The most files and links of an application.
 const FILES: usize = 50_000;
-/// The deepest nesting of links to directories that is followed.
-const DEPTH: usize = 8;
+/// The deepest nesting of links to directories. `apply` sends nothing deeper.
+const DEPTH: usize = 200;
 
 /// A link of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,17 @@ pub struct Link {
     pub target: String,
     /// True if the target is in the tree.
     pub inside: bool,
+}
+
+/// The object of a file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its id.
+    pub id: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// True if its content was written. A file that was not read is compared by its object.
+    pub read: bool,
 }
 
 /// One tree, and the files of it that were written.
@@ -38,12 +49,11 @@ pub struct Snapshot<'a> {
     pub present: Option<Present>,
     /// The directory that corresponds to the tree's top.
     pub root: Utf8PathBuf,
-    /// Paths in the tree that are not written, because they are image archives.
-    pub except: BTreeSet<Utf8PathBuf>,
     /// Links below the directories that were written, by their paths in the tree.
     pub links: BTreeMap<Utf8PathBuf, Link>,
+    /// The objects of the files that were written, by their paths in the tree.
+    pub objects: BTreeMap<Utf8PathBuf, Object>,
     directories: BTreeSet<Utf8PathBuf>,
-    written: BTreeSet<Utf8PathBuf>,
     bytes: u64,
 }
 
@@ -75,10 +85,9 @@ impl<'a> Snapshot<'a> {
             tree,
             present: None,
             root: repository.place().join(name),
-            except: BTreeSet::new(),
             links: BTreeMap::new(),
+            objects: BTreeMap::new(),
             directories: BTreeSet::new(),
-            written: BTreeSet::new(),
             bytes: 0,
         }
     }
@@ -134,14 +143,14 @@ impl<'a> Snapshot<'a> {
             Found::Directory(at) => {
                 if self.directories.insert(at.clone()) {
                     let mut links = BTreeMap::new();
-                    collect(&self.tree, &at, &at, &mut vec![at.clone()], &mut copies, &mut links)?;
+                    collect(&self.tree, &at, &at, &mut Vec::new(), &mut copies, &mut links)?;
                     self.links.extend(links);
                 }
                 let _ = std::fs::create_dir_all(self.root.join(&at));
                 at
             }
         };
-        copies.retain(|copy| !self.except.contains(&copy.to) && self.written.insert(copy.to.clone()));
+        copies.retain(|copy| !self.objects.contains_key(&copy.to));
         self.place(&copies).await?;
         Ok(Place::Written(self.root.join(at)))
     }
@@ -175,8 +184,10 @@ impl<'a> Snapshot<'a> {
         }
         let found = self.repository.blobs(&wanted).await?;
         for copy in copies {
-            let instead = || format!("Git object {} of {} bytes\n", copy.id, copy.size).into_bytes();
-            let bytes = found.get(&copy.id).cloned().unwrap_or_else(instead);
+            let bytes = found.get(&copy.id).cloned();
+            let object = Object { id: copy.id.clone(), size: copy.size, read: bytes.is_some() };
+            self.objects.insert(copy.to.clone(), object);
+            let bytes = bytes.unwrap_or_else(|| self.repository.stand_in(&copy.id));
             put(&self.root.join(&copy.to), &bytes, copy.executable).map_err(|error| {
                 let message = format!("Cannot write {} of the commit into a temporary directory: {error}", copy.to);
                 Failure::new(Reason::CommandFailed, message)
@@ -191,22 +202,19 @@ fn copy(to: &Utf8Path, entry: &Entry) -> Option<Copy> {
     Some(Copy { to: to.to_owned(), id: entry.id.clone(), size: entry.size, executable })
 }
 
-/// Lists the files below the directory `real`, as files below `to`. `open` contains the directories on the way to
-/// `real`.
+/// Lists the files below the directory `real`, as files below `to`. `open` contains the links on the way to `real`: for
+/// each, the directory whose files were listed and the directory with the link.
 fn collect(
     tree: &Tree,
     real: &Utf8Path,
     to: &Utf8Path,
-    open: &mut Vec<Utf8PathBuf>,
+    open: &mut Vec<(Utf8PathBuf, Utf8PathBuf)>,
     copies: &mut Vec<Copy>,
     links: &mut BTreeMap<Utf8PathBuf, Link>,
 ) -> Result<(), Failure> {
     for (path, entry) in tree.below(real) {
-        if !tree.take(1) {
-            let message = format!("Cannot compare {real}: its links lead through too many others");
-            let hint = "Let them lead to files and directories directly";
-            return Err(Failure::new(Reason::ApplicationInvalid, message).hint(hint));
-        }
+        tree.take(1);
+        tree.unspent()?;
         let place = to.join(path);
         if let Kind::Link(target) = &entry.kind {
             let found = tree.find(&real.join(path));
@@ -215,12 +223,22 @@ fn collect(
             links.insert(place.clone(), Link { target, inside });
             match found {
                 Found::Entry(_, entry) => copies.extend(copy(&place, entry)),
-                Found::Directory(other) if open.len() <= DEPTH && !open.iter().any(|one| one.starts_with(&other)) => {
-                    open.push(other.clone());
-                    collect(tree, &other, &place, open, copies, links)?;
+                Found::Directory(other) => {
+                    let link = real.join(path);
+                    open.push((real.to_owned(), link.parent().unwrap_or(real).to_owned()));
+                    if open.len() > DEPTH {
+                        let message = format!("Cannot compare {link}: more than {DEPTH} links lead to it");
+                        return Err(Failure::new(Reason::ApplicationInvalid, message));
+                    }
+                    // `apply` follows no link to a directory that holds the link.
+                    let holds =
+                        |(top, at): &(Utf8PathBuf, Utf8PathBuf)| other.starts_with(top) && at.starts_with(&other);
+                    if !open.iter().any(holds) {
+                        collect(tree, &other, &place, open, copies, links)?;
+                    }
                     open.pop();
                 }
-                _ => {}
+                Found::Submodule(..) | Found::Nothing | Found::Outside => {}
             }
         } else {
             copies.extend(copy(&place, entry));

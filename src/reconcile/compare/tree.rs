@@ -1,6 +1,8 @@
 //! The files of a Git tree: parsed once into paths that cannot leave the tree, and looked up through the tree's own
 //! links. Pure.
 
+use crate::model::checked;
+use crate::model::failure::{Failure, Reason};
 use crate::release::Budget;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -190,15 +192,37 @@ impl Tree {
         reached
     }
 
-    /// Returns the entries behind paths that are not compared, each with the reason.
-    pub fn gaps<'a>(&self, paths: impl IntoIterator<Item = &'a Utf8Path>) -> BTreeMap<String, String> {
+    /// Returns the submodules and unread files behind a path, each with the reason why it is not compared.
+    pub fn gaps(&self, path: &Utf8Path) -> BTreeMap<String, String> {
         let why = |path: &String| {
             let module = self.entries.get(path).filter(|entry| entry.kind == Kind::Submodule);
             let module = module.map(|entry| format!("commit {} of another repository (not compared)", entry.id));
             module.or_else(|| self.unread.get(path).cloned())
         };
-        let entries = self.reached(paths).entries.into_iter();
+        let entries = self.reached([path]).entries.into_iter();
         entries.filter_map(|path| why(&path).map(|why| (path, why))).collect()
+    }
+
+    /// Returns the links on the way to a path and behind it that lead to nothing in the tree, each with the reason why
+    /// what they lead to is not compared.
+    pub fn astray(&self, path: &Utf8Path) -> BTreeMap<String, String> {
+        let above = path.ancestors().map(|part| checked::plain_path(part).as_str().trim_start_matches('/').to_owned());
+        let links = self.reached([path]).entries.into_iter().chain(above).filter_map(|path| {
+            let Kind::Link(target) = &self.entries.get(&path)?.kind else { return None };
+            let is_astray = matches!(self.find(Utf8Path::new(&path)), Found::Nothing | Found::Outside);
+            is_astray.then(|| (path, leads_out(target.as_deref().unwrap_or_default())))
+        });
+        links.collect()
+    }
+
+    /// Returns the paths at which two trees differ, and all names that are no paths.
+    pub fn differing(&self, other: &Self) -> BTreeSet<String> {
+        let differs = |path: &&String| match (self.entries.get(*path), other.entries.get(*path)) {
+            (Some(one), Some(other)) => !one.is(other),
+            _ => true,
+        };
+        let paths = self.entries.keys().chain(other.entries.keys()).filter(differs);
+        paths.chain(&self.refused).chain(&other.refused).cloned().collect()
     }
 
     /// Returns a refused name below the directories, if there is one.
@@ -218,13 +242,24 @@ impl Tree {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
+    /// Fails if no step is left: lookups found nothing since then.
+    ///
+    /// # Errors
+    /// `ApplicationInvalid`.
+    pub fn unspent(&self) -> Result<(), Failure> {
+        let message = "Cannot compare: links lead through too many others";
+        let failure = Failure::new(Reason::ApplicationInvalid, message);
+        let hint = "Let links lead to files and directories directly";
+        if self.steps.is_spent() { Err(failure.hint(hint)) } else { Ok(()) }
+    }
+
     /// Takes steps. Returns false if none are left afterwards, and for every call after that.
     pub fn take(&self, steps: usize) -> bool {
         self.steps.take(steps)
     }
 
     /// Follows a path relative to the top to its end, through links of the tree. Finds nothing after the steps are
-    /// spent.
+    /// spent, which [`Self::unspent`] reports.
     #[must_use]
     pub fn find(&self, path: &Utf8Path) -> Found<'_> {
         let mut open: VecDeque<String> = parts(path.as_str());
@@ -280,10 +315,16 @@ impl Entry {
         id.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| Self { kind, id: id.to_owned(), size })
     }
 
-    /// Returns true if both entries are the same in Git.
+    /// Returns true if both entries are the same in Git. The target of a link is its object, and may not be read yet.
     pub fn is(&self, other: &Self) -> bool {
-        self.id == other.id && self.kind == other.kind
+        let links = matches!((&self.kind, &other.kind), (Kind::Link(_), Kind::Link(_)));
+        self.id == other.id && (links || self.kind == other.kind)
     }
+}
+
+/// Returns the reason why what a link leads to is not compared.
+pub fn leads_out(target: &str) -> String {
+    format!("a link to {target}, which is not in the repository; only the link is compared")
 }
 
 /// Returns the words before a path, and the path.
