@@ -37,6 +37,7 @@ unwatched() {
   {
     awk '/^      "devices": \[/ { on = 1; next } /^      \]/ { on = 0 } on && (sub(/^ *"source": "/, "") || sub(/^ *"\//, "/")) { sub(/[:"].*/, ""); print }' "$1"
     named_volumes "$1" | while read -r volume wanted; do
+      [ "$wanted" != '{}' ] || continue
       kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || kept=$wanted
       printf '%s\n' "$kept" | options | awk '
         NR % 2 { key = $0; next }
