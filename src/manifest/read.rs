@@ -154,7 +154,7 @@ fn withhold<'a>(environments: impl Iterator<Item = &'a mut Environment>, files: 
 }
 
 /// Returns the files of the store at `url`, and the file of the key that encrypts values in it.
-fn store_files(url: &str, base: &Utf8Path) -> Vec<Utf8PathBuf> {
+pub(crate) fn store_files(url: &str, base: &Utf8Path) -> Vec<Utf8PathBuf> {
     let Some(path) = url.strip_prefix("sqlite:") else { return Vec::new() };
     let store = base.join(path.strip_prefix("//").unwrap_or(path));
     let mut files: Vec<Utf8PathBuf> =

@@ -233,6 +233,18 @@ fn what_a_module_may_read_outside_of_its_directory_is_named() {
 }
 
 #[test]
+fn a_store_that_git_tracks_is_compared() {
+    let work = Work::new();
+    work.put("state.db", "one\n");
+    work.put("deployment.yaml", &format!("{}state: \"sqlite:state.db\"\n", manifest("./app", "{ A: \"1\" }", "")));
+    work.commit();
+    work.git(&["branch", "-q", "-f", "main"]);
+    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.put("state.db", "two\n");
+    shown(&work.attempt("another store"), "another store", "content of state.db");
+}
+
+#[test]
 fn a_key_that_git_tracks_is_compared() {
     let work = Work::new();
     work.put("key.enc", "one\n");

@@ -32,13 +32,8 @@ pub(super) fn inputs(
     let key = files::key(subject, host);
     let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
     let mut inputs = BTreeMap::new();
-    for (path, value) in leaves(entry) {
-        // Plans of former versions have these names. An empty value shows in the plan of OpenTofu.
-        let (name, value) = (path.join("."), written(value, directory));
-        let is_place = PLACES.iter().any(|place| name == *place || name.starts_with(&format!("{place}.")));
-        if !is_place && !matches!(value.as_str(), "null" | "[]" | "{}") {
-            inputs.insert(format!("setting {name}"), seal(&value));
-        }
+    for (name, value) in plain_settings(entry, directory) {
+        inputs.insert(format!("setting {name}"), seal(&value));
     }
     let wanted = resource::desired(subject, host);
     for (kind, facts) in
@@ -69,6 +64,14 @@ pub(super) fn inputs(
         inputs.extend(release.variable(name).map(|digest| (format!("variable {name}"), key.digest(&digest))));
     }
     inputs
+}
+
+/// Returns the entry's settings that are not empty and no paths on this machine. Saved plans of all versions have the
+/// names that this function gives. What an empty value means to a module shows in the plan of OpenTofu.
+pub(super) fn plain_settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<String, String> {
+    let named = leaves(entry).into_iter().map(|(path, value)| (path.join("."), written(value, directory)));
+    let is_place = |name: &str| PLACES.iter().any(|place| name == *place || name.starts_with(&format!("{place}.")));
+    named.filter(|(name, value)| !is_place(name) && !matches!(value.as_str(), "null" | "[]" | "{}")).collect()
 }
 
 /// Returns the entry's settings by their path (`health.timeout`). No two settings have the same path: keys that hold a dot

@@ -1,3 +1,4 @@
+use super::inputs::plain_settings;
 use super::*;
 use crate::model::event::Action;
 
@@ -99,6 +100,28 @@ fn settings_are_named_by_their_path_and_count_from_the_manifest() {
     assert_eq!(
         found.into_iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>(),
         ["checks [\"./a\",\"/other\"]", "o.\"\" {}", "o.\"\\\"a.b\\\"\" 3", "o.\"a.b\" 2", "o.a.b 1", "ssh.port 22",]
+    );
+}
+
+#[test]
+fn saved_plans_of_former_versions_name_settings_in_the_same_way() {
+    let entry = serde_json::json!({
+        "provisioned": {
+            "lxd": { "config": { "security.secureboot": "false" } },
+            "module": { "variables": { "a": [], "b": {}, "c": null, "d": { "e": [] }, "f": ["/w/dir/x"] } },
+        },
+        "application": { "compose": { "variables": { "A": "1" }, "archives": { "x:1": "/x" }, "files": ["a"], "pull": "never" } },
+        "ssh": { "identity": { "from_env": "KEY" }, "identity_file": "/x", "port": 22 },
+    });
+    let found = plain_settings(&entry, Utf8Path::new("/w/dir"));
+    assert_eq!(
+        found.into_iter().map(|(a, b)| format!("{a} {b}")).collect::<Vec<_>>(),
+        [
+            "application.compose.pull \"never\"",
+            "provisioned.lxd.config.security.secureboot \"false\"",
+            "provisioned.module.variables.f [\"./x\"]",
+            "ssh.port 22",
+        ]
     );
 }
 

@@ -34,6 +34,8 @@ pub fn named(environment: &Environment, manifest: &Manifest) -> Vec<(Kind, Utf8P
         // SSH reads the files with these names as well.
         named.extend(["", ".pub", "-cert.pub"].map(|suffix| (Kind::Access, format!("{path}{suffix}").into())));
     }
+    let store = manifest::store_files(&manifest.state, &manifest.directory);
+    named.extend(store.into_iter().map(|path| (Kind::Services, path)));
     let sources = sources(environment, manifest).into_iter();
     named.extend(sources.flat_map(|source| read_by(&source, &manifest.directory)).map(|path| (Kind::Access, path)));
     named
