@@ -1,6 +1,7 @@
 //! Each effect has one home in `src/`, and folders import only folders below them. Does not judge style, which clippy
 //! checks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Names in the sources, and the only places that may use them.
@@ -134,4 +135,32 @@ fn sources() -> Vec<(String, String)> {
 fn code(text: &str) -> impl Iterator<Item = &str> {
     let module = text.lines().take_while(|line| *line != "#[cfg(test)]");
     module.filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// A script can contain all of these functions: a name that is defined twice would replace the first.
+#[test]
+fn each_shell_function_has_a_name_of_its_own() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut defined = BTreeMap::<String, Vec<String>>::new();
+    for folder in ["model/shell", "resource/contract", "resource/files"] {
+        for file in walkdir::WalkDir::new(top.join(folder)) {
+            let path = file.expect("a file").into_path();
+            let is_shell = |path: &Path| path.extension().is_some_and(|end| end == "sh" || end == "rs");
+            let text = if is_shell(&path) { std::fs::read_to_string(&path).expect("UTF-8") } else { String::new() };
+            for line in text.lines() {
+                let line = line.trim_start_matches("r#\"").trim_start_matches("r\"");
+                let name = line.split_once("() {").map_or("", |(name, _)| name);
+                let name = name.rsplit(['"', '}']).next().unwrap_or_default();
+                if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+                    defined.entry(name.to_owned()).or_default().push(path.display().to_string());
+                }
+            }
+        }
+    }
+    assert!(
+        defined.len() > 60 && ["note", "held", "pin"].iter().all(|name| defined.contains_key(*name)),
+        "{defined:?}"
+    );
+    defined.retain(|_, places| places.len() > 1);
+    assert!(defined.is_empty(), "{defined:#?}");
 }

@@ -155,7 +155,7 @@ async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_ow
     );
     assert!(!text.contains(&digest(b"precious\n")), "{text}");
 
-    let (_, shown) = scene.run("printf '%s\\n' a/file large link pipe through/file | show").await;
+    let (_, shown) = scene.run("printf '%s\\n' a/file large link pipe through/file | show_files").await;
     assert_eq!(shown, "4 a/file\nold\n\n");
 }
 
@@ -165,7 +165,7 @@ async fn a_look_that_is_ended_leaves_nothing() {
     let scene = Scene::new();
     let seen = scene.path("seen");
     let slow = format!("slow() {{ echo \"$copies\" >{seen}; sleep 50; }}\nfind() {{ slow; }}\nregular() {{ slow; }}\n");
-    for (look, path) in [("describe", "any a/file"), ("show", "a/file")] {
+    for (look, path) in [("describe", "any a/file"), ("show_files", "a/file")] {
         fs::write(scene.path("script"), scene.script(&format!("{slow}echo {path} | {look}"))).unwrap();
         let argv = ["timeout", "-k", "20", "2", "sh", scene.path("script").as_str()].map(str::to_owned);
         let finished = process::run(&argv, b"", Duration::from_secs(40)).await.unwrap();
@@ -195,10 +195,11 @@ async fn the_contents_that_are_shown_have_a_limit_together() {
         fs::write(scene.path(&format!("app/b/{number}")), vec![b'x'; 65536]).unwrap();
     }
     let list = "n=0; while [ $n -lt 140 ]; do echo b/$n; n=$((n + 1)); done";
-    let (code, shown) = scene.run(&format!("({list}) | show")).await;
+    let (code, shown) = scene.run(&format!("({list}) | show_files")).await;
     assert_eq!(code, Some(0));
     assert_eq!(shown.lines().filter(|line| line.starts_with("65536 b/")).count(), 128);
-    let (code, _) = scene.run(&format!("({list}) | (show) | head -c 100000; ls -d '{}'/copies.*", scene.root)).await;
+    let (code, _) =
+        scene.run(&format!("({list}) | (show_files) | head -c 100000; ls -d '{}'/copies.*", scene.root)).await;
     assert_eq!(code, Some(2));
 }
 
@@ -286,7 +287,7 @@ async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
         });
         let script = "list=$(n=0; while [ $n -lt 30 ]; do printf 'a/%02d\n' $n; n=$((n + 1)); done)\n\
              n=0; while [ $n -lt 30 ]; do n=$((n + 1)); printf '%s\n' \"$list\" | sed 's/^/any /' | (describe)\n\
-             printf '%s\n' \"$list\" | head -n 6 | (show); done; echo ended";
+             printf '%s\n' \"$list\" | head -n 6 | (show_files); done; echo ended";
         let text = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(scene.run(script))).1;
         drop(ends);
         assert!(text.ends_with("ended\n"));

@@ -330,9 +330,9 @@ describe_obstacle() {
   case $mode in 4???) ;; *) printf 'through %s %s\0' "$mode" "$1" ;; esac
 }
 
-# show: reads paths below $top, one a line, and prints `SIZE PATH`, the content and a line break for each regular file of
+# show_files: reads paths below $top, one a line, and prints `SIZE PATH`, the content and a line break for each regular file of
 # at most 64 KiB, as far as all are at most 8 MiB and there is time.
-show() {
+show_files() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   trap 'rm -rf "$copies"' EXIT
   trap 'exit 143' HUP INT PIPE TERM

@@ -201,8 +201,8 @@ no_state() {
   return 1
 }
 
-# note ABOVE: notes what services can write to from now on, with what they take from containers that Compose did not make.
-note() {
+# note_mounts ABOVE: notes what services can write to from now on, with what they take from containers that Compose did not make.
+note_mounts() {
   model=$(model_of "${release:?}") more=''
   taken=$([ -z "$model" ] || containers_of "$model")
   # shellcheck disable=SC2086 # one word each

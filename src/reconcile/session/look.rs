@@ -113,7 +113,7 @@ impl Session {
         let list = resource::files::lines(paths);
         let script = self.prepared.subject().preamble()
             + resource::contract::guard::FUNCTIONS
-            + "pin \"$app\" || exit 0\nshow <<'/.'\n"
+            + "pin \"$app\" || exit 0\nshow_files <<'/.'\n"
             + &list
             + "/.\n";
         let output = self.script(&script, resource::SHORT).await?;

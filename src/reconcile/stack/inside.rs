@@ -40,7 +40,7 @@ pub fn script<'a>(
     });
     let internal = tracker.tls.as_ref().is_some_and(|tls| tls.issuer == Issuer::Internal);
     let root = format!(
-        "app={}\n{}pin \"$app\" && echo {ROOT} | show || true\n",
+        "app={}\n{}pin \"$app\" && echo {ROOT} | show_files || true\n",
         quote(application.host_directory.as_str()),
         guard::FUNCTIONS
     );

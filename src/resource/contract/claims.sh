@@ -3,9 +3,9 @@
 # /var/lib/deployer, where only root writes, with lines `project NAME`, `directory PATH` and `real PATH/REAL`: the directory's path without links
 # when it was claimed. The functions of guard.sh come first.
 
-# located DIRECTORY [REAL]: sets $real and $spot as `place` does, of a directory that was REAL when it was claimed: no link that was put in its
+# find_place DIRECTORY [REAL]: sets $real and $spot as `place` does, of a directory that was REAL when it was claimed: no link that was put in its
 # way since counts. Of a directory whose claim does not tell, only links count that no service can have made.
-located() {
+find_place() {
   follow "${2:-$1}" "${2-}" || :
   missing=${rest%/}
   place .
@@ -24,7 +24,7 @@ real_in() {
 # with; REAL is where $app leads if its claim does not count. Directories in which another environment's removal kept data are told as `kept
 # PATH`. If $taken is not empty, a former version gave $app to this environment, and its former owner's records do not count.
 each_conflict() {
-  located "${app:?}" "${3-$(claimed_as "$app")}"
+  find_place "${app:?}" "${3-$(claimed_as "$app")}"
   own_real=$real own_spot=$spot
   for other in /var/lib/deployer/*; do
     if [ ! -d "$other" ] || [ "$other" = "${state:?}" ]; then continue; fi
@@ -35,7 +35,7 @@ each_conflict() {
       case $claim in
         "project $2") relation=project ;;
         directory\ * | kept\ *)
-          located "${claim#* }" "$(real_in "$claims" "${claim#* }")"
+          find_place "${claim#* }" "$(real_in "$claims" "${claim#* }")"
           if [ "${claim#* }" = "$app" ] || [ "$real" = "$own_real" ] || [ "$spot" = "$own_spot" ]; then
             relation=same
           elif inside "$own_real" "$real" || inside "$own_spot" "$spot"; then

@@ -46,7 +46,7 @@ pub fn guarded_before_switch(
 /// compares the mounts.
 fn watched(record: &ReleaseRecord, host: &HostFacts, run: &str) -> String {
     let (above, project) = (quote(&files::lines(&above(record, host))), quote(&record.project));
-    format!("note {above} || exit 1\ncode=0\n{run}\neach_exposed same_mounts {project} || exit 1\n")
+    format!("note_mounts {above} || exit 1\ncode=0\n{run}\neach_exposed same_mounts {project} || exit 1\n")
 }
 
 /// Returns the paths of the host that a service of this release or of an earlier one could write to. A mount of the
