@@ -112,7 +112,7 @@ fn compose_sees_nothing_that_services_write_elsewhere_on_the_host() {
     work.write("app/compose.yaml", format!("include: [/srv/shared/extra.yaml]\nservices:\n{web}"));
     let refused = work.apply().expect(1);
     assert_eq!(refused.reasons(), ["compose-invalid"]);
-    assert!(refused.stdout.contains("services can write to /srv/shared"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("services of shop--production can write to /srv/shared"), "{}", refused.stdout);
     untouched(&host);
 
     // Files that no service can write are read as before, and the path of the live directory refers to the release.

@@ -171,18 +171,18 @@ done
 /// Runs one service to its end, unless its success is already recorded next to the release.
 fn once(record: &ReleaseRecord, name: &str, run: &str) -> String {
     format!(
-        r#"noted="$state/releases/"{id}/before run="$state/before.run"
+        r#"ran_before="$state/releases/"{id}/before run="$state/before.run"
 left() {{
   docker ps -aq --filter label=deployer.before={project} | xargs -r docker rm -f >/dev/null
   rm -rf "$run"
 }}
-if ! grep -qxsF -- {name} "$noted"; then
+if ! grep -qxsF -- {name} "$ran_before"; then
   left
   {run}
   cd /
   left
   [ "$code" = 0 ] || exit "$code"
-  printf '%s\n' {name} >> "$noted"
+  printf '%s\n' {name} >> "$ran_before"
 fi
 "#,
         id = quote(&record.id),
