@@ -423,7 +423,7 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
         err,
         "warning: 2 tracked files with changes that are not committed are compared by what is on the disk: sub/app/page.html, \
          sub/deployment.yaml\n\
-         warning: sub/app/page.html is a link to /etc/os-release, which is not in the repository; only the link is compared\n"
+         warning: sub/app/page.html: a link to /etc/os-release, which is not in the repository; only the link is compared\n"
     );
 
     let elsewhere = self::folder();

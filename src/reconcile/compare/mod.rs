@@ -248,12 +248,14 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
     let stage = now.prepared.environment.stage;
     let Some(mut before) = before else {
         let kinds = now.prepared.subject().kinds(stage);
-        for (_, facts) in now.state.0.iter_mut().filter(|(kind, _)| !kinds.contains(kind)) {
-            *facts = aside(facts);
-        }
         let usual = usual(&name);
         let is_usual = |fact: &String, value: &String| usual.get(fact) == Some(value);
         now.state.0.values_mut().for_each(|facts| facts.retain(|fact, value| !is_usual(fact, value)));
+        // Settings of kinds that its stage leaves out are shown with the first kind.
+        let others: Vec<Kind> = now.state.0.keys().filter(|kind| !kinds.contains(kind)).copied().collect();
+        let others: Facts =
+            others.iter().filter_map(|kind| now.state.0.remove(kind)).flat_map(|facts| aside(&facts)).collect();
+        now.state.0.entry(kinds.first().copied().unwrap_or(Kind::Access)).or_default().extend(others);
         let mut steps = diff::diff(&name, &Kind::ALL, &State::default(), &now.state, &|_| false, &alone);
         annotate(&mut steps, &BTreeMap::new(), &now);
         return steps;

@@ -83,7 +83,7 @@ pub async fn side(
     let mut prepared = prepare::prepare(placed, Resolve::Literals, &|_, _| {}).await?;
     prepared.fallback_key = key.clone();
     prepared.release.iter_mut().for_each(|release| release.files.retain(|path, _| !archived.contains(path)));
-    let covered = covered(environment, &prepared, &named, snapshot);
+    let covered = covered(environment, &prepared, &named, &links, snapshot);
     // Every supported host has systemd.
     let mut facts = HostFacts::default();
     facts.access.systemd = true;
@@ -115,11 +115,12 @@ pub async fn side(
 }
 
 /// Returns the paths in the tree whose contents are compared: those that the manifest names, the files of the release
-/// with their templates, and what OpenTofu uses.
+/// or their templates, its links, and what OpenTofu uses.
 fn covered(
     environment: &Environment,
     prepared: &Prepared,
     named: &[(Kind, Utf8PathBuf)],
+    links: &BTreeMap<Utf8PathBuf, Link>,
     snapshot: &Snapshot<'_>,
 ) -> BTreeSet<String> {
     let files = named.iter().filter_map(|(_, path)| match snapshot.find(path) {
@@ -139,7 +140,8 @@ fn covered(
             Content::Bytes(_) => format!("{}{}", directory.join(path), template::SUFFIX),
         })
     });
-    files.chain(recipe).chain(sent).collect()
+    let links = directory.iter().flat_map(|directory| links.keys().map(|path| directory.join(path).into_string()));
+    files.chain(recipe).chain(sent).chain(links).collect()
 }
 
 /// Adds the digests of files that the manifest names for hosts: scripts, and the key of a package repository.
