@@ -526,6 +526,8 @@ async fn a_login_shell_that_floods_is_ended() {
         assert!(failure.message.contains(what), "{failure}");
         assert!(begun.elapsed() < SOON);
         host.close().await;
+        let children = format!("/proc/{0}/task/{0}/children", sshd.child.id());
+        until("the host's session ends", || fs::read_to_string(&children).unwrap().is_empty()).await;
     }
 }
 

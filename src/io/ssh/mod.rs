@@ -18,6 +18,7 @@ pub use key::public;
 pub use script::Line;
 pub use way::Way;
 
+use crate::io::process;
 use crate::io::scratch::Claim;
 use crate::model::bounded::{self, Ends};
 use crate::model::failure::{Failure, Reason};
@@ -63,6 +64,8 @@ pub struct Host {
     /// An idle connection to the master's socket. The master ends two seconds after its last client disconnects, so the
     /// master lives as long as this process, even if this process is killed.
     held: UnixStream,
+    /// The path of the master's socket.
+    control: String,
     address: String,
     command: String,
     sudo_password: Option<SecretString>,
@@ -82,7 +85,8 @@ impl Host {
     /// The details hold the key as `TYPE BASE64`, to pass as `known` after a user has confirmed it.
     pub async fn connect(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str) + Sync)) -> Result<Self, Failure> {
         let master = master::start(way, wait, waiting).await?;
-        let held = UnixStream::connect(master.directory.path().join("master")).await;
+        let control = master.directory.path().join("master");
+        let held = UnixStream::connect(&control).await;
         let (directory, claim) = master.directory.into_parts();
         let session = Session::new_native_mux(directory);
         let held = held.map_err(|error| {
@@ -92,6 +96,7 @@ impl Host {
             session,
             _claim: claim,
             held,
+            control: control.to_string_lossy().into_owned(),
             address: way.address.to_owned(),
             command: script::command_line(way.sudo_password.is_some()),
             sudo_password: way.sudo_password.clone(),
@@ -178,15 +183,16 @@ impl Host {
 
     /// Closes the connection and waits up to five seconds until ssh has ended.
     pub async fn close(self) {
-        let Self { session, mut held, .. } = self;
+        let Self { session, mut held, control, .. } = self;
         let ended = async {
-            // The master stops listening, and ends after its last client disconnects.
-            let directory = session.close().await;
+            // A master that only stops listening would wait for the channels of scripts that were given up.
+            let exit = ["ssh", "-F", "/dev/null", "-S", control.as_str(), "-O", "exit", "host"].map(str::to_owned);
+            let _ = process::run(&exit, b"", Duration::from_secs(5)).await;
             let _ = held.shutdown().await;
             let _ = held.read_to_end(&mut Vec::new()).await;
-            directory
         };
         let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+        drop(session);
     }
 
     /// Opens or closes a forwarded port. The error holds ssh's own words.
