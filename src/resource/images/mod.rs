@@ -102,6 +102,15 @@ struct Wanted<'a> {
     origin: Origin<'a>,
     /// The digest at its registry, if the image follows its tag.
     digest: Option<&'a str>,
+    /// True if the services of a kept release that use the image are started by its id, and the host has it. Its name
+    /// then belongs to another image, or to none.
+    by_id: bool,
+}
+
+fn is_by_id(host: &HostFacts, services: &BTreeMap<String, ServiceRecord>, image: &str) -> bool {
+    let mut users = services.values().filter(|service| familiar(&service.image) == image).peekable();
+    let is_there = |id: &String| host.images.ids.contains(id);
+    users.peek().is_some() && users.all(|user| user.by_id && user.image_id.as_ref().is_some_and(is_there))
 }
 
 fn wanted<'a>(
@@ -110,11 +119,12 @@ fn wanted<'a>(
     services: &'a BTreeMap<String, ServiceRecord>,
 ) -> BTreeMap<String, Wanted<'a>> {
     // A release that is kept instead of the wanted one runs with the images that it has.
-    let followed =
-        if files::held(subject, host).is_some() { BTreeSet::new() } else { registry::followed(subject, services) };
+    let held = files::held(subject, host).is_some();
+    let followed = if held { BTreeSet::new() } else { registry::followed(subject, services) };
     let of = |(image, origin): (String, Origin<'a>)| {
         let digest = registry::at_registry(host, &image).filter(|_| followed.contains(&image));
-        (image, Wanted { origin, digest })
+        let by_id = held && is_by_id(host, services, &image);
+        (image, Wanted { origin, digest, by_id })
     };
     origins(services, archives(subject, host)).into_iter().map(of).collect()
 }
@@ -134,6 +144,9 @@ impl Wanted<'_> {
     /// Returns the observed value of the fact. Any id that the engine may give an archive's image is mapped to the
     /// archive's own.
     fn observed(&self, host: &HostFacts, image: &str) -> Option<String> {
+        if self.by_id {
+            return Some(self.desired());
+        }
         let id = find(host, image)?;
         Some(match (&self.origin, self.digest) {
             (Origin::Archive(archive), _) => {
