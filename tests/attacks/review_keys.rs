@@ -301,7 +301,7 @@ fn repository(scene: &str) -> Work {
         work.link(link, "../shared");
     }
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work
 }
 
@@ -374,7 +374,7 @@ fn each_value_of_a_module_that_changes_is_shown() {
     for before in values {
         work.put("deployment.yaml", &scene(before));
         work.commit();
-        work.git(&["branch", "-q", "-f", "main"]);
+        work.base();
         for after in values {
             let manifest: Value = serde_saphyr::from_str(&scene(after)).expect("YAML");
             let unchanged = converged(&work, &manifest).unwrap_or_else(|why| panic!("{why}"));

