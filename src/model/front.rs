@@ -1,4 +1,4 @@
-//! What a run needs of the front that started it: somebody who takes its events and answers its questions.
+//! The interface between a run and the front that started it, which receives events and answers questions.
 
 use super::event::{Event, Sink};
 use super::secret::Redactor;

@@ -38,7 +38,7 @@ unwatched() {
     awk '/^      "devices": \[/ { on = 1; next } /^      \]/ { on = 0 } on && (sub(/^ *"source": "/, "") || sub(/^ *"\//, "/")) { sub(/[:"].*/, ""); print }' "$1"
     named_volumes "$1" | while read -r volume wanted; do
       [ "$wanted" != '{}' ] || continue
-      kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || kept=$wanted
+      kept=$(kept_options "$volume") || kept=$wanted
       printf '%s\n' "$kept" | options | awk '
         NR % 2 { key = $0; next }
         { value[key] = $0 }
@@ -75,13 +75,18 @@ same_volumes() {
   named_volumes "$model" | {
     while read -r volume wanted; do
       [ "$wanted" != external ] || continue
-      kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || continue
+      kept=$(kept_options "$volume") || continue
       case $kept in null) kept='{}' ;; esac
       [ "$(printf '%s\n' "$kept" | options)" != "$(printf '%s\n' "$wanted" | sed 's/\$\$/$/g' | options | located "$model" "${app:?}" surely)" ] || continue
       echo "Cannot start the services: volume $volume was made with other options than its Compose file has now, and Docker keeps them. Give the volume these options again, or remove it with: docker volume rm $volume" >&2
       exit 1
     done
   }
+}
+
+# kept_options VOLUME: prints the options with which Docker made a volume, in JSON. Fails if there is no such volume.
+kept_options() {
+  docker volume inspect --format '{{json .Options}}' "$1" 2>/dev/null </dev/null
 }
 
 # options: reads the options of a volume in JSON, and prints each key and each value on a line of its own, without what encoders differ in.

@@ -70,8 +70,8 @@ volume_places() {
   printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
 }
 
-# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line. Those of an overlay may be relative. Of a path
-# with a backslash, which may stand before a colon, only the directory is told.
+# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line. Those of an overlay may be relative. For a path
+# with a backslash, which may escape a colon, prints only the directory.
 named_in_options() {
   awk '
     function tell(path, above) {
@@ -174,12 +174,15 @@ PLACES
   exit 1
 )
 
-# claimed_as DIRECTORY: prints the real path that a directory had when an environment claimed it, if the claim tells.
+# real_of DIRECTORY: reads claims, and prints the real path that a directory had when it was claimed, if a claim records it.
+real_of() {
+  while IFS= read -r claim; do
+    case $claim in "real $1//"*) printf '%s\n' "${claim#"real $1/"}" && break ;; esac
+  done
+}
+
+# claimed_as DIRECTORY: prints the real path of a directory by the claims of all environments.
 claimed_as() {
   environments
-  for other in "$environments"/*/claims; do
-    [ ! -e "$other" ] || while IFS= read -r claim; do
-      case $claim in "real $1//"*) printf '%s\n' "${claim#"real $1/"}" && return ;; esac
-    done <"$other"
-  done
+  cat "$environments"/*/claims 2>/dev/null | real_of "$1"
 }

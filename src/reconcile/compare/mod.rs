@@ -114,11 +114,7 @@ impl<'a> Version<'a> {
     pub fn directories(&self) -> BTreeSet<Utf8PathBuf> {
         let applications = self.manifest.environments.values().filter_map(|one| one.application.as_ref());
         let directories = applications.filter_map(|application| application.directory());
-        let in_tree = |path: &Utf8Path| match self.snapshot.find(path) {
-            Found::Directory(at) => Some(at),
-            _ => None,
-        };
-        directories.filter_map(in_tree).collect()
+        directories.filter_map(|path| self.snapshot.find(path).directory()).collect()
     }
 }
 
@@ -131,7 +127,7 @@ pub struct Compared {
     pub failures: Vec<Failure>,
     /// Environments whose earlier version cannot be rendered. They are shown as new.
     pub unreadable: Vec<(String, Failure)>,
-    /// What is not compared although the present manifest names it: path → reason.
+    /// Parts of the present manifest that are not compared: path → reason.
     pub gaps: BTreeMap<String, String>,
 }
 
@@ -150,7 +146,7 @@ pub async fn compare(
     let mut uncompared = BTreeMap::new();
     let mut compared = Compared::default();
     let (top, reference) = (format!("{top}/"), format!("{reference}:"));
-    let differing = old.as_ref().map(|old| beside(old, &new)).unwrap_or_default();
+    let differing = old.as_ref().map(|old| differing(old, &new)).unwrap_or_default();
     for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
         let name = environment.name.to_string();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
@@ -207,13 +203,13 @@ pub async fn compare(
     compared
 }
 
-/// Returns the paths at which the trees differ, without the manifests and the texts that these name, which are compared
-/// as the manifests mean them.
-fn beside(old: &Version<'_>, new: &Version<'_>) -> BTreeSet<String> {
+/// Returns the paths at which the trees differ. Leaves out the manifests and the texts that they name, which are compared
+/// by their meaning.
+fn differing(old: &Version<'_>, new: &Version<'_>) -> BTreeSet<String> {
     let mut differing = new.snapshot.tree.differing(&old.snapshot.tree);
     for Version { own, snapshot, .. } in [old, new] {
         for path in own {
-            if let Found::Entry(at, _) = snapshot.find(path) {
+            if let Some((at, _)) = snapshot.find(path).file() {
                 differing.remove(at.as_str());
             }
         }

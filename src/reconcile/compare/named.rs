@@ -1,7 +1,7 @@
-//! The paths that a manifest names, and what of them a review does not compare.
+//! The paths that a manifest names, and those that a review does not compare.
 
 use super::snapshot::Snapshot;
-use super::tree::{Found, Kind as Entry};
+use super::tree::Kind as Entry;
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::provision::{Machine, Module, ModuleSource};
 use crate::manifest::tracker::Issuer;
@@ -57,8 +57,8 @@ fn sources(environment: &Environment, manifest: &Manifest) -> Vec<SecretSource> 
 pub fn programs(environment: &Environment, manifest: &Manifest, snapshot: &Snapshot<'_>) -> Option<&'static str> {
     let is_command = |source: &SecretSource| matches!(source, SecretSource::Command { .. });
     let commands = sources(environment, manifest).iter().any(is_command).then_some("from_command");
-    let is_there = |path: &Utf8Path| matches!(snapshot.find(path), Found::Directory(_));
-    commands.or_else(|| recipe(environment).filter(|(_, path)| is_there(path)).map(|_| "OpenTofu"))
+    let recipe = || recipe(environment).and_then(|(_, path)| snapshot.find(&path).directory());
+    commands.or_else(|| recipe().map(|_| "OpenTofu"))
 }
 
 /// Returns the files that the source of a value may read or run.
@@ -72,22 +72,20 @@ fn read_by(source: &SecretSource, directory: &Utf8Path) -> Vec<Utf8PathBuf> {
     }
 }
 
-/// Returns digests of the tracked files that the manifest names beside those of its applications, by their paths.
+/// Returns digests of the tracked files that the manifest names outside of applications, by their paths.
 pub fn contents(
     named: &[(Kind, Utf8PathBuf)],
     snapshot: &Snapshot<'_>,
     key: &DigestKey,
 ) -> Vec<(Kind, String, String)> {
-    let beside = named.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images));
-    let content = |(kind, path): &(Kind, Utf8PathBuf)| match snapshot.find(path) {
-        Found::Entry(at, entry) => {
-            let mode = if entry.kind == Entry::File(true) { "0755" } else { "0644" };
-            let digest = key.digest(blake3::hash(entry.id.as_bytes()).as_bytes());
-            Some((*kind, at.into_string(), format!("{mode} keyed:{digest}")))
-        }
-        _ => None,
+    let others = named.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images));
+    let content = |(kind, path): &(Kind, Utf8PathBuf)| {
+        let (at, entry) = snapshot.find(path).file()?;
+        let mode = if entry.kind == Entry::File(true) { "0755" } else { "0644" };
+        let digest = key.digest(blake3::hash(entry.id.as_bytes()).as_bytes());
+        Some((*kind, at.into_string(), format!("{mode} keyed:{digest}")))
     };
-    beside.filter_map(content).collect()
+    others.filter_map(content).collect()
 }
 
 /// Returns what is not compared below the named paths: kind → path in the tree → reason.

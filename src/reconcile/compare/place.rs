@@ -27,7 +27,7 @@ pub struct Placed {
     /// The image archives of the environment that are in the application, by their paths in it. They are not sent as
     /// files.
     pub archived: BTreeSet<Utf8PathBuf>,
-    /// What may be sent and is not in the repository: path in the tree → reason.
+    /// Links that `apply` may send and whose targets are not in the repository: path in the tree → reason.
     pub astray: BTreeMap<String, String>,
 }
 
@@ -45,7 +45,7 @@ pub async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Re
     let Some(application) = &mut placed.environment.application else { return Ok(placed) };
     let mut archived = BTreeSet::new();
     for (image, path) in std::mem::take(&mut application.archives) {
-        if let Found::Entry(at, Entry { id, .. }) = snapshot.find(&path) {
+        if let Some((at, Entry { id, .. })) = snapshot.find(&path).file() {
             placed.archives.insert(image_name::familiar(&image), format!("archive {id}"));
             archived.insert(at);
         }
@@ -90,11 +90,11 @@ pub async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Re
 
 /// Returns the digest of the directory that OpenTofu uses.
 fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
-    let found = recipe(environment).and_then(|(name, directory)| match snapshot.find(&directory) {
-        Found::Directory(at) => Some((format!("{SETTING}{name}"), snapshot.tree.digest(&at))),
-        _ => None,
-    });
-    found.into_iter().collect()
+    let digest = |(name, directory): (&str, Utf8PathBuf)| {
+        let at = snapshot.find(&directory).directory()?;
+        Some((format!("{SETTING}{name}"), snapshot.tree.digest(&at)))
+    };
+    recipe(environment).and_then(digest).into_iter().collect()
 }
 
 /// Returns the failure that explains why the tree has no file at a path.

@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt as _;
 /// Attributes that let Git change a file between its object and the disk.
 const CHANGING: [&str; 5] = ["filter", "working-tree-encoding", "ident", "eol", "text"];
 
-/// What was read of the tracked files on the disk. A file's bytes are read only if a release needs them.
+/// The tracked files whose bytes were read from the disk. Only files that a release needs are read.
 #[derive(Default)]
 pub struct Present {
     /// The entries whose bytes were read, and the directories that hold them.
@@ -198,7 +198,7 @@ impl Repository {
     }
 }
 
-/// Whose bytes are read. A file that is not read keeps the id from the index.
+/// The entries whose bytes are read. Other files keep the id from the index.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bytes {
     OfLinks,

@@ -3,7 +3,6 @@
 use super::named::{contents, gaps, named, programs, recipe};
 use super::place::{Placed, place};
 use super::snapshot::{Link, Object, Snapshot};
-use super::tree::Found;
 use crate::manifest::environment::{Application, Environment};
 use crate::manifest::{self, Manifest};
 use crate::model::failure::{Failure, Reason};
@@ -37,7 +36,7 @@ pub struct Side {
     pub links: BTreeMap<Utf8PathBuf, Link>,
     /// The objects of the application's files, by their paths in it.
     pub objects: BTreeMap<Utf8PathBuf, Object>,
-    /// What is not compared although the manifest names it: path in the tree → reason.
+    /// Parts of the manifest that are not compared: path in the tree → reason.
     pub gaps: BTreeMap<String, String>,
     /// The name of what may read or run any file of the repository for the environment.
     pub programs: Option<&'static str>,
@@ -123,10 +122,7 @@ fn covered(
     links: &BTreeMap<Utf8PathBuf, Link>,
     snapshot: &Snapshot<'_>,
 ) -> BTreeSet<String> {
-    let files = named.iter().filter_map(|(_, path)| match snapshot.find(path) {
-        Found::Entry(at, _) => Some(at.into_string()),
-        _ => None,
-    });
+    let files = named.iter().filter_map(|(_, path)| Some(snapshot.find(path).file()?.0.into_string()));
     let recipe =
         recipe(environment).and_then(|(_, path)| path.strip_prefix(&snapshot.root).ok().map(Utf8Path::to_owned));
     let recipe = recipe.into_iter().flat_map(|path| snapshot.tree.reached([&*path]).entries);

@@ -45,7 +45,7 @@ pub struct Snapshot<'a> {
     repository: &'a Repository,
     /// The tree.
     pub tree: Tree,
-    /// What was read of the disk, if the tree has the files of the disk.
+    /// The files that were read from the disk, if the tree has the files of the disk.
     pub present: Option<Present>,
     /// The directory that corresponds to the tree's top.
     pub root: Utf8PathBuf,

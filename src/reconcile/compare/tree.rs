@@ -76,6 +76,26 @@ pub enum Found<'a> {
     Outside,
 }
 
+impl<'a> Found<'a> {
+    /// Returns the file at the end of the path, if that is a file.
+    #[must_use]
+    pub fn file(self) -> Option<(Utf8PathBuf, &'a Entry)> {
+        match self {
+            Self::Entry(at, entry) => Some((at, entry)),
+            _ => None,
+        }
+    }
+
+    /// Returns the directory at the end of the path, if that is a directory.
+    #[must_use]
+    pub fn directory(self) -> Option<Utf8PathBuf> {
+        match self {
+            Self::Directory(at) => Some(at),
+            _ => None,
+        }
+    }
+}
+
 impl Tree {
     fn new() -> Self {
         Self { entries: BTreeMap::new(), steps: Budget::new(STEPS), refused: Vec::new(), unread: BTreeMap::new() }

@@ -13,13 +13,6 @@ find_place() {
   real=${real%/}${missing:+/$missing} spot=${spot%/}${missing:+/$missing}
 }
 
-# real_in CLAIMS DIRECTORY: prints the real path of a directory that these claims tell.
-real_in() {
-  printf '%s\n' "$1" | while IFS= read -r line; do
-    case $line in "real $2//"*) printf '%s\n' "${line#"real $2/"}" && break ;; esac
-  done
-}
-
 # each_conflict ACTION PROJECT [REAL]: calls `ACTION STATE RELATION CLAIM` for each claim of another environment that the project or $app conflicts
 # with; REAL is where $app leads if its claim does not count. Directories in which another environment's removal kept data are told as `kept
 # PATH`. If $taken is not empty, a former version gave $app to this environment, and its former owner's records do not count.
@@ -35,7 +28,7 @@ each_conflict() {
       case $claim in
         "project $2") relation=project ;;
         directory\ * | kept\ *)
-          find_place "${claim#* }" "$(real_in "$claims" "${claim#* }")"
+          find_place "${claim#* }" "$(printf '%s\n' "$claims" | real_of "${claim#* }")"
           if [ "${claim#* }" = "$app" ] || [ "$real" = "$own_real" ] || [ "$spot" = "$own_spot" ]; then
             relation=same
           elif inside "$own_real" "$real" || inside "$own_spot" "$spot"; then
