@@ -343,7 +343,8 @@ fn repository() -> TempDir {
         format!(
             "version: 1\nproject: shop\nenvironments:\n  production: # the one\n    registered: {{ address: a.example }}\n    ssh: {{ host_key: \
              [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAa33Xtpvzp2qb79CHmeTtxKO89Nab3we0Yte35fTrrh\"] }}\n    application: {{ compose: {{ directory: \
-             ./app, templates: true, variables: {{ TAG: \"1\", TOKEN: {{ {secret} }} }}, archives: {{ \"demo:1\": ./not-here.tar }} }} }}\n{more}"
+             ./app, templates: true, variables: {{ TAG: \"1\", TOKEN: {{ {secret} }} }}, archives: {{ \"demo:1\": \
+                                                          ./not-here.tar }} }} }}\n{more}"
         )
     };
     put("sub/deployment.yaml", &manifest("from_env: SHOP_TOKEN", "  old:\n    registered: { address: b.example }\n"));
@@ -421,7 +422,7 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     assert_eq!((out.contains("The other steps"), code), (false, 0), "{out}");
     assert_eq!(
         err,
-        "warning: 2 tracked files with changes that are not committed are compared by what is on the disk: sub/app/page.html, \
+        "warning: 2 tracked files with uncommitted changes are compared as they are on disk: sub/app/page.html, \
          sub/deployment.yaml\n\
          warning: sub/app/page.html is a link to /etc/os-release, which is not in the repository; only the link is compared\n"
     );

@@ -106,8 +106,8 @@ fn asked(context: &Context, args: Args) -> Result<Asked, Failure> {
         return Ok(args.options.asked(context.command, args.environments, to));
     };
     if args.environments.len() > 1 || args.to.is_some() {
-        let message = format!("{file} is a saved plan: it says by itself which environments, and how far");
-        return Err(Failure::new(Reason::Usage, message).hint("Leave out the other environments and --to"));
+        let message = format!("{file} is a saved plan, which already names its environments and its stage");
+        return Err(Failure::new(Reason::Usage, message).hint("Leave out --to and the names of environments"));
     }
     let saved = Some(saved::read(file)?);
     // A user who applies a saved plan has already seen it.

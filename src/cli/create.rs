@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &Args) -> Ending {
 fn create(context: &Context, args: &Args) -> Result<(), Vec<Failure>> {
     let new = &args.new;
     new.add(context, place(args), &new.host_key)?.write(context).map_err(|failure| vec![failure])?;
-    let message = format!("{} is written into {}; deployer apply {0} makes it so", new.name, context.file);
+    let message = format!("Added {} to {}. Next: deployer apply {0}", new.name, context.file);
     context.say(Event::Note(message));
     Ok(())
 }

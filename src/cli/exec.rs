@@ -67,7 +67,7 @@ async fn within(context: &Context, pass: &Pass, prepared: &Prepared, args: &Args
         let mut line = |line: &Line| {
             if line.left_out > 0 {
                 // The output of a command is data: a part of a line is useless.
-                let hint = "Run the command again without --json, with its output in a file";
+                let hint = "Run the command again without --json and redirect its output to a file";
                 return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
             }
             context.say(Event::Said { text: prepared.redactor.redact(&line.text) + "\n", error: false });

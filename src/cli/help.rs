@@ -13,10 +13,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "unlock",
         ],
     ),
-    ("Looking closer", &["test", "show", "graph", "logs", "history", "render"]),
-    ("On the hosts", &["backup", "restore", "exec", "restart", "ssh"]),
+    ("Inspection commands", &["test", "show", "graph", "logs", "history", "render"]),
+    ("Host commands", &["backup", "restore", "exec", "restart", "ssh"]),
     ("Lifecycle commands", &["create", "register", "import", "provision", "configure", "release", "run"]),
-    ("For tools", &["state", "inventory", "schema", "completions", "man"]),
+    ("Other commands", &["state", "inventory", "schema", "completions", "man"]),
 ];
 
 /// Returns the whole command line in clap's form.
@@ -37,9 +37,12 @@ pub fn command() -> clap::Command {
         groups.push('\n');
     }
     let template = format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} \
+         {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
     );
-    command.help_template(template).after_help("deployer COMMAND --help says more about a command")
+    command
+        .help_template(template)
+        .after_help("Run deployer COMMAND --help for the options and an example of a command")
 }
 
 #[cfg(test)]

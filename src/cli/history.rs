@@ -46,7 +46,7 @@ async fn history(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>>
         pass.select(std::slice::from_ref(name), false)?;
     }
     if runs.is_empty() {
-        context.say(Event::Note("No run is recorded".to_owned()));
+        context.say(Event::Note("No runs are recorded".to_owned()));
     }
     for past in &runs {
         context.say(Event::Run(view(past)));

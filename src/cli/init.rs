@@ -25,11 +25,11 @@ pub fn run(context: &Context, _args: &Args) -> Result<Ending, Failure> {
             Ok(Ending::ok(Outcome::Changed))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Err(Failure::new(Reason::Usage, format!("{file} is already there and stays as it is"))
+            Err(Failure::new(Reason::Usage, format!("{file} already exists and was not changed"))
                 .hint("Name another file with -f, or -f - to print the template"))
         }
         Err(error) => Err(Failure::new(Reason::Usage, format!("{file} cannot be written: {error}"))
-            .hint("Name a place that you can write to with -f")
+            .hint("Name a writable path with -f")
             .or_disk(&error, file)),
     }
 }

@@ -72,7 +72,7 @@ impl NewHost {
     pub fn add(&self, context: &Context, place: Place, host_key: &[String]) -> Result<Edited, Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let name = Name::parse(&self.name)
-            .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
+            .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is not a valid name: {rule}", self.name))))?;
         let entry = Entry {
             place,
             remarks: Vec::new(),

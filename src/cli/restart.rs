@@ -139,12 +139,13 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     }
     let services = services::records(&subject, &session.facts);
     if session.facts.files.begun().next().is_none() || services.is_empty() {
-        return Err(Failure::new(Reason::CommandFailed, "Nothing runs there").hint("Run deployer apply first"));
+        return Err(Failure::new(Reason::CommandFailed, "No services are running")
+            .hint(format!("Run deployer apply {} first", session.prepared.name())));
     }
     if let Some(service) = service.filter(|service| !services.contains_key(*service)) {
         let names: Vec<&str> = services.keys().map(String::as_str).collect();
         let hint = manifest::nearest(service, names.iter().copied())
-            .map_or_else(|| format!("It has: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
+            .map_or_else(|| format!("Known names: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
         return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
     }
     // A restart makes Docker resolve mounted paths again.

@@ -38,8 +38,7 @@ fn show_plan(context: &Context, path: &str) -> Result<Ending, Failure> {
     )));
     context.say(Event::Plan(plan));
     context.say(Event::Note(
-        "Not verified: only the hosts' keys tell whether somebody changed this file, and deployer apply reads them"
-            .into(),
+        "Not verified: deployer apply checks with the hosts' keys that this file was not changed".into(),
     ));
     Ok(Ending::ok(Outcome::Ok))
 }

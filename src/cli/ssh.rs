@@ -26,7 +26,7 @@ pub async fn run(context: &Context, args: Args) -> Ending {
 
 async fn ssh(context: &Context, args: &Args) -> Result<Ending, Vec<Failure>> {
     if context.json {
-        let failure = Failure::new(Reason::Usage, "deployer ssh hands over to ssh, which prints no JSON");
+        let failure = Failure::new(Reason::Usage, "deployer ssh runs ssh, which cannot print JSON");
         return Err(vec![failure.hint("Leave out --json, or use deployer exec")]);
     }
     let mut pass = Pass::open(context, Keep::IfThere).await?;

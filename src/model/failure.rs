@@ -36,7 +36,7 @@ macro_rules! reasons {
 reasons! {
     Usage "usage" 64 "The command line is wrong", "Run deployer --help";
     ManifestMissing "manifest-missing" 64 "There is no manifest at that path", "Run deployer init to write one, or name it with -f";
-    ManifestInvalid "manifest-invalid" 64 "The manifest is not valid", "Mend the place shown; deployer schema prints what is accepted";
+    ManifestInvalid "manifest-invalid" 64 "The manifest is not valid", "Fix the line shown; deployer schema lists the accepted keys; deployer schema prints what is accepted";
     ManifestUneditable "manifest-uneditable" 64 "The manifest cannot be edited without losing something", "Paste the printed entry under environments: by hand";
     UnknownEnvironment "unknown-environment" 64 "No environment of that name", "deployer list shows the names";
     ApplicationInvalid "application-invalid" 64 "The application's files cannot be released as they are", "Mend the file shown";

@@ -60,7 +60,7 @@ async fn a_check_from_this_machine_reads_no_more_than_it_must() {
     let (flood, honest) = (server(OK, FLOOD, true).await, server(OK, b"hello there", false).await);
     let begun = Instant::now();
     let found = check::from_runner(&environment(vec![page(flood.port(), "hello", Vantage::Runner)])).await;
-    assert_eq!(found[0].1, "the answer is larger than 4 MiB");
+    assert_eq!(found[0].1, "the response is larger than 4 MiB");
     // A check of the status needs no body.
     let found = check::from_runner(&environment(vec![page(flood.port(), "", Vantage::Runner)])).await;
     assert_eq!(found[0].1, check::PASSES);

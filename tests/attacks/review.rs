@@ -196,7 +196,11 @@ fn what_git_does_not_track_is_not_shown() {
     work.put("app/left-by-the-job.txt", &format!("{CANARY}\n"));
     work.put("app/.env", &format!("TOKEN={CANARY}\n"));
     let run = work.look("untracked files");
-    assert!(run.err.contains("Git does not track app/.env, app/left-by-the-job.txt: not compared"), "{}", run.err);
+    assert!(
+        run.err.contains("Not compared, because Git does not track it: app/.env, app/left-by-the-job.txt"),
+        "{}",
+        run.err
+    );
     assert_eq!((run.code, run.out.contains("no changes")), (0, true), "{}", run.out);
 
     // An include does not find them either.

@@ -291,7 +291,7 @@ fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
     let run = lab.command(&["plan", "--json"]).env("TF_CLI_CONFIG_FILE", &settings).output().expect("deployer starts");
     let said = String::from_utf8_lossy(&run.stdout);
     assert_eq!(run.status.code(), Some(1), "{said}");
-    assert!(said.contains("tofu looks below registry.opentofu.org there"), "{said}");
+    assert!(said.contains("tofu searches it below registry.opentofu.org"), "{said}");
 
     // The tests accept either half of the mirror, and report a missing part.
     let provider = |mirror: &str| {

@@ -261,7 +261,7 @@ fn what_left_the_manifest_goes_with_its_machine_once_it_is_named() {
     let warnings = plan.of("warning");
     assert_eq!(warnings.len(), 1, "{}", plan.stdout);
     let said = warnings[0]["message"].as_str().unwrap_or("");
-    assert!(said.contains("deployer destroy lab takes its machine down"), "{said}");
+    assert!(said.contains("deployer destroy lab destroys its machine"), "{said}");
     assert_eq!(lab.run(&["destroy", "lab", "--json"]).expect(6).reasons(), ["consent-missing"]);
     assert_eq!(lab.machines().len(), 1);
     let destroy = lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0);

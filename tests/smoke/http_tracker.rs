@@ -133,7 +133,7 @@ async fn two_peers_find_each_other_and_leave_again() {
 async fn a_silent_tracker_fails_at_the_deadline() {
     let (at, _) = tracker("127.0.0.1:0", Manner::Silent).await;
     let verdict = asked_for(Duration::from_secs(1), probe(at)).await;
-    assert_eq!((verdict.judgement, verdict.detail.as_str()), (Judgement::Failed, "health: no answer in time"));
+    assert_eq!((verdict.judgement, verdict.detail.as_str()), (Judgement::Failed, "health: no response in time"));
     let free = TcpListener::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
     let verdict = asked_in_vain(probe(free)).await;
     assert!(verdict.detail.contains("refused"), "{verdict:?}");

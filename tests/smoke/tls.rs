@@ -108,7 +108,7 @@ async fn what_is_no_tls_or_silent_fails_in_time() {
     let connect = listener.local_addr().unwrap();
     let probe = Probe::Tls { domain: "a.example".to_owned(), connect, roots: Roots::System };
     let verdict = asked_for(Duration::from_secs(1), probe.clone()).await;
-    assert_eq!(verdict.detail, "no answer in time");
+    assert_eq!(verdict.detail, "no response in time");
     drop(listener);
     let verdict = asked_in_vain(probe).await;
     assert!(verdict.detail.ends_with("connection refused"), "{verdict:?}");

@@ -50,7 +50,7 @@ pub enum Listen {
 
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(length) if length < Duration::from_secs(1) => Err("it must be a second or longer".to_owned()),
+        Ok(length) if length < Duration::from_secs(1) => Err("it must be at least one second".to_owned()),
         Ok(length) if length > Duration::from_hours(24) => Err("it is longer than a day".to_owned()),
         Ok(length) => Ok(length),
         Err(_) => Err("write a number with its unit: 30s, 5m, 1h".to_owned()),
@@ -88,7 +88,9 @@ async fn watch(context: &Context, args: &Args, stop: &Arc<Stop>) -> Result<(), V
             // With port 0, the system chooses the port.
             let address = listener.local_addr().unwrap_or(address);
             if !address.ip().is_loopback() {
-                let message = format!("{address} is open to others: they can read the state of every environment");
+                let message = format!(
+                    "{address} is reachable from other machines, which can read the state of every environment"
+                );
                 context.say(Event::Warning { environment: None, message });
             }
             say(context, Happening::Listening, None, format!("http://{address}/healthz, /metrics and /status answer"));

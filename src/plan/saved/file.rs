@@ -73,7 +73,7 @@ impl SavedFile {
     /// Parses the text of a file.
     pub fn parse(text: &str, path: &Utf8Path) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::new(Reason::PlanInvalid, message);
-        let damaged = |why: &str| invalid(format!("{path} is not a whole saved plan: {why}"));
+        let damaged = |why: &str| invalid(format!("{path} is not a complete saved plan: {why}"));
         let file: Value = serde_json::from_str(text).map_err(|error| damaged(&error.to_string()))?;
         match file["format"].as_u64() {
             Some(FORMAT) => {}

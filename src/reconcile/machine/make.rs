@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Applies OpenTofu's plan from the survey.
 pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     let Some(machine) = session.machine.take() else {
-        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not asked about the machine"));
+        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not checked about the machine"));
     };
     let seen = machine.seen();
     let provision = session.prepared.environment.provision.as_ref();

@@ -189,6 +189,6 @@ fn claimant(holder: &Holder) -> Result<Holder, Failure> {
 }
 
 fn busy(held: &Held) -> Failure {
-    let message = format!("It is worked on by {}, last heard {} s ago", held.whose(), held.age);
+    let message = format!("It is locked by {}, last heartbeat {} s ago", held.whose(), held.age);
     Failure::new(Reason::LeaseHeld, message)
 }

@@ -41,7 +41,7 @@ pub fn text(board: &Board) -> String {
     let quarantined = board.environments.iter().flat_map(|(name, entry)| {
         entry.quarantined().map(move |fact| vec![("environment", label(name)), ("fact", label(&fact))])
     });
-    counted(&mut registry, "quarantined", "Facts that were corrected again and again and are left alone", quarantined);
+    counted(&mut registry, "quarantined", "Facts that were corrected too often and are left alone", quarantined);
 
     let overdue = seen().filter(|(_, view)| view.backup.as_ref().is_some_and(|backup| backup.overdue));
     let overdue = overdue.map(|(name, _)| of(name));

@@ -225,7 +225,7 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
         let _ = writeln!(out, "{name}: failed{step}: {message} ({reason}, {:.0})", failed.at);
     }
     if let Some(owner) = &environment.in_progress {
-        let _ = writeln!(out, "{name}: in progress, by {}", defuse::line(owner));
+        let _ = writeln!(out, "{name}: locked by another run: {}", defuse::line(owner));
     }
     if let Some(backup) = &environment.backup {
         out += &backups(name, backup, environment.observed_at);
