@@ -309,9 +309,9 @@ fn links_that_lead_nowhere_or_in_a_circle_are_named() {
     let messages: Vec<String> =
         load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
     let expected = [
-        "APP/broken is a link that leads nowhere",
-        "APP/self is a link that leads nowhere",
-        "APP/sub/up is a link to APP, which holds it",
+        "APP/broken is a broken link",
+        "APP/self is a broken link",
+        "APP/sub/up is a link to APP, which contains the link",
     ];
     assert_eq!(messages, expected);
 }

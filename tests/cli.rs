@@ -269,7 +269,7 @@ fn a_full_disk_is_a_failure_and_a_closed_pipe_is_not() {
         let output = Command::new("bash").args(["-o", "pipefail", "-c", &script]).output().expect("it starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert_eq!(run("> /dev/full"), (Some(1), "error: Standard output cannot be written\n".to_owned()));
+    assert_eq!(run("> /dev/full"), (Some(1), "error: Cannot write to standard output\n".to_owned()));
     assert_eq!(run("| true"), (Some(0), String::new()));
 }
 
@@ -418,8 +418,8 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     )
     .expect("written");
     let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--format", "markdown", "production"]));
-    assert!(out.contains("### These steps remove what cannot be brought back\n"), "{out}");
-    assert_eq!((out.contains("The other steps"), code), (false, 0), "{out}");
+    assert!(out.contains("### These steps cannot be undone\n"), "{out}");
+    assert_eq!((out.contains("Other steps"), code), (false, 0), "{out}");
     assert_eq!(
         err,
         "warning: 2 tracked files with uncommitted changes are compared as they are on disk: sub/app/page.html, \

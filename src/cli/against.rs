@@ -108,8 +108,8 @@ fn named(files: &BTreeSet<String>) -> String {
 fn absent(context: &Context, why: &'static str) -> Failure {
     let file = &context.file;
     let message = match why {
-        "is not there" if context.directory.join(file).exists() => format!("{file} is not tracked by Git"),
-        "is not there" => format!("{file} does not exist"),
+        "does not exist" if context.directory.join(file).exists() => format!("{file} is not tracked by Git"),
+        "does not exist" => format!("{file} does not exist"),
         why => format!("{file} {why}"),
     };
     Failure::new(Reason::ManifestMissing, message).hint(format!("Git must track the manifest: git add {file}"))

@@ -53,7 +53,7 @@ impl Values {
     /// Adds the parts of a text that is nested in `depth` variables.
     fn parts(&self, mut rest: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         if depth > DEEPEST {
-            return Err(format!("has more than {DEEPEST} variables in each other"));
+            return Err(format!("has more than {DEEPEST} nested variables"));
         }
         while let Some(at) = rest.find('$') {
             parts.add(Some(&rest[..at]))?;

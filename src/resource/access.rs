@@ -227,7 +227,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 #[must_use]
 pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if host.access.broken_marker {
-        let message = "A marker or a claim under /var/lib/deployer on the host cannot be read";
+        let message = "A marker or a claim below /var/lib/deployer on the host cannot be read";
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
     marked(subject, host.access.marker.as_ref())
@@ -257,13 +257,14 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         r#"umask 077
 mkdir -p "$state/releases"
 chmod 0700 "$state"
-grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
+grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v \
+                                                                             -tx1 | tr -d ' \n')"
 [ -e "$state/serial" ] || write_whole "$state/serial" '%s\n' 1
 {}"#,
         keep("marker.json", &marker_of(subject, host, false))
     );
     let mark = Command {
-        title: "mark the host as ours".to_owned(),
+        title: "write the host's marker".to_owned(),
         script: subject.preamble() + &script,
         input: Input::Empty,
         limit: SHORT,

@@ -71,7 +71,8 @@ fn save(environment: &Environment, application: &Application, backup: &Backup) -
     };
     let identity = environment.identity();
     format!(
-        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; }}\n{}",
+        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; \
+         }}\n{}",
         quote(application.host_directory.as_str()),
         backup.keep_days,
         identify(environment, backup),
@@ -168,7 +169,8 @@ pub fn now(subject: &Subject<'_>, local: bool) -> String {
 pub fn list(subject: &Subject<'_>) -> String {
     let directory = quote(&format!("{}/backups", subject.state_directory()));
     format!(
-        "[ ! -d {directory} ] || find {directory} -maxdepth 1 -type f -name '*.tar.gz' -printf '%Ts %s %f\\n' | sort -n\n"
+        "[ ! -d {directory} ] || find {directory} -maxdepth 1 -type f -name '*.tar.gz' -printf '%Ts %s %f\\n' | sort \
+         -n\n"
     )
 }
 
@@ -219,7 +221,7 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
 /// Backs up the present data as one more archive.
 #[must_use]
 pub fn keep(subject: &Subject<'_>) -> Command {
-    let title = "back up what is there".to_owned();
+    let title = "back up the current data".to_owned();
     Command { title, script: now(subject, true), input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
 }
 
@@ -245,7 +247,7 @@ pub fn settle(subject: &Subject<'_>) -> Command {
          rm -rf \"$state/backups/.restore\" \"$state/backups/.keep\" \"$state/backups/restoring\"\n",
         subject.preamble()
     );
-    let title = "let the data of before go".to_owned();
+    let title = "remove the previous data".to_owned();
     Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::RestoreUnfinished }
 }
 
@@ -304,7 +306,8 @@ mod tests {
     fn what_the_host_says_is_read() {
         let digest = "0f".repeat(32);
         let said = format!(
-            "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",
+            "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after \
+             x y\nbackup since 3\n",
         );
         let seen = parse(said.as_bytes());
         let made = Archive { at: 17, bytes: 5, sha256: Sha256Hex::parse(&digest), name: name() };

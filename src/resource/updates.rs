@@ -49,7 +49,8 @@ pub fn probe(subject: &Subject<'_>) -> String {
   [ ! -e {FILE} ] || printf 'file %s\n' "$(sha256sum < {FILE})"
   if command -v apt-config >/dev/null; then
     echo apt
-    eval "$(apt-config shell enable APT::Periodic::Enable upgrade APT::Periodic::Unattended-Upgrade reboot Unattended-Upgrade::Automatic-Reboot at Unattended-Upgrade::Automatic-Reboot-Time)"
+    eval "$(apt-config shell enable APT::Periodic::Enable upgrade APT::Periodic::Unattended-Upgrade reboot \
+          Unattended-Upgrade::Automatic-Reboot at Unattended-Upgrade::Automatic-Reboot-Time)"
     printf 'effect %s %s %s %s\n' "${{enable:-1}}" "${{upgrade:-0}}" "${{reboot:-false}}" "${{at:-now}}"
   fi
   if [ -d /run/systemd/system ]; then
@@ -181,12 +182,12 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         return Some(Failure::new(Reason::UnsupportedHost, message).hint("Remove configure.security_updates"));
     }
     if !host.access.systemd {
-        let message = "The host has no running systemd to install security updates with";
+        let message = "The host runs no systemd, which is needed for security updates";
         return Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.security_updates"));
     }
     let (other, at) = seen.others.iter().find(|(_, at)| at != time(wish))?;
-    let message = format!("{other} on this host asks for other security updates: {}", worded(at));
-    let hint = "A host has one way to update itself: give both the same configure.security_updates";
+    let message = format!("{other} on this host has other security updates: {}", worded(at));
+    let hint = "Give both environments the same configure.security_updates";
     Some(Failure::new(Reason::UpdatesFailed, message).hint(hint))
 }
 
@@ -228,7 +229,7 @@ rm -f "$state/updates"
         lock = exclusive::HOST,
     );
     Command {
-        title: "take back the settings of security updates".to_owned(),
+        title: "remove the settings of security updates".to_owned(),
         script: subject.preamble() + &script,
         input: Input::Empty,
         limit: SHORT.saturating_mul(16),

@@ -570,7 +570,7 @@ async fn without_the_right_to_mount_nothing_is_parsed() {
     let scene = Scene::new();
     let script = "unshare() { false; }\n(in_release cat top || echo refused) 2>&1";
     let (_, text) = scene.run(script).await;
-    assert!(text.contains("root may not mount") && text.ends_with("refused\n"), "{text}");
+    assert!(text.contains("root cannot mount") && text.ends_with("refused\n"), "{text}");
 }
 
 /// Runs a script as root, or as root of a user namespace, and returns its output.

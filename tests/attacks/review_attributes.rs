@@ -102,7 +102,7 @@ fn what_a_filter_of_the_runner_made_of_a_commit_is_not_shown() {
         assert!(fs::read_to_string(work.repository().join("app/page.html")).expect("there").contains(CANARY));
         for run in reviews(&work, "a filter with a key") {
             assert!(run.code == 0 && run.out.contains("+sealed"), "{}{}", run.out, run.err);
-            let told = "app/page.html: not compared: made by filter x";
+            let told = "app/page.html: not compared: it is made by the filter x";
             assert!(run.err.contains(told), "{}", run.err);
         }
     }

@@ -99,14 +99,13 @@ fn a_filter_counts_only_where_this_machine_has_it_and_is_always_shown() {
         let bytes = fs::read(work.repository().join("app/compose.yaml")).expect("there");
         assert!(!bytes.contains(&0xc2), "the checkout is in another encoding");
         shown(&run, "a filter that this machine does not have", "compose.yaml");
-        assert!(!run.err.contains("made by filter"), "{}", run.err);
+        assert!(!run.err.contains("made by the filter"), "{}", run.err);
     }
     for key in ["filter.lfs.smudge", "filter.lfs.process"] {
         let (_, run) = attributes(&format!("{encoding} filter=lfs"), &[(key, "cat")]);
         if key.ends_with("smudge") {
-            shown(&run, key, "made by filter lfs");
-            let told =
-                "app/compose.yaml: not compared: made by filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
+            shown(&run, key, "made by the filter lfs");
+            let told = "app/compose.yaml: not compared: it is made by the filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
             assert!(run.err.contains(told), "{}", run.err);
         }
     }

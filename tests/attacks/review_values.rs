@@ -107,7 +107,7 @@ fn seeds_are_compared() {
     work.git(&["branch", "-q", "-f", "main"]);
     assert!(work.look("nothing changed").out.contains("no changes"));
     work.put("app/first.txt", "two\n");
-    changed(&work, "a seed", "only a host without it gets it");
+    changed(&work, "a seed", "only hosts without it receive it");
 }
 
 #[test]

@@ -95,11 +95,11 @@ async fn what_is_wrong_with_a_certificate_is_named() {
     for roots in [roots(&other), Roots::System] {
         let verdict = shown(at, "a.example", roots).await;
         assert_eq!(verdict.judgement, Judgement::Failed);
-        assert!(verdict.detail.contains("of no authority that is trusted here"), "{verdict:?}");
+        assert!(verdict.detail.contains("not issued by a trusted authority"), "{verdict:?}");
         assert!(verdict.took < Duration::from_secs(10), "asking again would not help: {verdict:?}");
     }
     let verdict = shown(at, "a.example", Roots::Pem("no certificate".to_owned())).await;
-    assert!(verdict.detail.starts_with("the root certificate given is"), "{verdict:?}");
+    assert!(verdict.detail.starts_with("the root certificate"), "{verdict:?}");
 }
 
 #[tokio::test]

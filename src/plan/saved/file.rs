@@ -79,7 +79,7 @@ impl SavedFile {
             Some(FORMAT) => {}
             Some(newer) if newer > FORMAT => {
                 let message = format!("{path} was saved by a newer deployer (format {newer}; this one reads {FORMAT})");
-                return Err(invalid(message).hint("Use that version, or make the plan anew"));
+                return Err(invalid(message).hint("Use that version, or make a new plan"));
             }
             _ => return Err(damaged("it names no format")),
         }
@@ -93,7 +93,7 @@ impl SavedFile {
         let seals = serde_json::from_value(seals).map_err(|error| damaged(&error.to_string()))?;
         let unbound = |name: &&String| !plan.environments.contains_key(*name);
         if let Some(name) = plan.plan.steps.iter().map(|step| &step.environment).find(unbound) {
-            return Err(damaged(&format!("it says nothing of what its steps for {name} rest on")));
+            return Err(damaged(&format!("it does not record what its steps for {name} depend on")));
         }
         Ok(Self { plan, seals, body })
     }

@@ -141,7 +141,7 @@ impl Repository {
         let told = |(path, filter): (String, String)| {
             let also = others.get(&path).map(|others| others.iter().cloned().collect::<Vec<_>>().join(" "));
             let also = also.map_or(String::new(), |also| format!(", and changed by {also}"));
-            (path, format!("not compared: made by filter {filter}{also}"))
+            (path, format!("not compared: it is made by the filter {filter}{also}"))
         };
         Ok(filters.into_iter().map(told).collect())
     }

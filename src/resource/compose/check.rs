@@ -48,19 +48,21 @@ check_http() {
     status=${answer%%[!0-9]*}
     case "$answer" in *found) held=yes;; *) held=;; esac
   elif [ "$6" = http ]; then
-    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" "$3" "$7" 2>/dev/null |
+    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: \
+                                                                         %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" \
+                                                                         "$3" "$7" 2>/dev/null |
       head -c 4194304 | tr -d '\000') || true
     status=$(printf '%.64s' "$answer")
     status=${status#* }
     status=${status%%[!0-9]*}
     case "$answer" in *"$5"*) held=yes;; *) held=;; esac
   else
-    found "$1" 'cannot be asked: the host has no curl'
+    found "$1" 'cannot be checked: the host has no curl'
     return
   fi
   case "$status" in '' | 000 | *[!0-9]*) found "$1" 'no answer'; return;; esac
   if [ "$status" != "$4" ]; then found "$1" "status $status instead of $4"; return; fi
-  if [ -n "$held" ]; then found "$1" passes; else found "$1" 'the text is missing'; fi
+  if [ -n "$held" ]; then found "$1" passes; else found "$1" 'the response does not contain the text'; fi
 }
 "#;
 
@@ -108,7 +110,7 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
             let Some(text) = contains else { return Ok(PASSES.to_owned()) };
             let body = http::body(answer).await.map_err(|unread| unread.to_string())?;
             let found = String::from_utf8_lossy(&body).contains(text);
-            if found { Ok(PASSES.to_owned()) } else { Err("the text is missing".to_owned()) }
+            if found { Ok(PASSES.to_owned()) } else { Err("the response does not contain the text".to_owned()) }
         }
     }
 }

@@ -193,7 +193,8 @@ pub fn probe(subject: &Subject<'_>) -> String {
         r#"{guard}if [ -e {owner} ]; then
   printf 'directory %s\n' "$(tr -d '\n' < {owner})"
 elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
-  pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
+  pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr \
+                                         -d '\n\000')"
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
 [ ! -e "$state/kept" ] || sed 's/^/kept /' "$state/kept"
@@ -224,10 +225,11 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 fn astray(subject: &Subject<'_>, application: &Application) -> Failure {
     let (directory, name) = (&application.host_directory, &subject.environment.name);
     let message = format!(
-        "Cannot enter {directory} on the host: a link is on its way that a service may have put there, or it does not lead where it led when {name} claimed it"
+        "Cannot enter {directory} on the host: its path contains a link that a service may have created, or it leads \
+         to another directory than when {name} claimed it"
     );
     let hint = format!(
-        "Put the directory back. If you moved it yourself, accept where it leads with: deployer apply {name} --take-over"
+        "Put the directory back. If you moved it yourself, accept the new place with: deployer apply {name} --take-over"
     );
     Failure::new(Reason::MarkerMismatch, message).hint(hint)
 }
@@ -375,7 +377,8 @@ pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str,
     };
     let volumes = if purge {
         format!(
-            "docker volume ls -q {filter} --filter label=com.docker.compose.volume $unused | xargs -r docker volume rm >&2\n"
+            "docker volume ls -q {filter} --filter label=com.docker.compose.volume $unused | xargs -r docker volume \
+             rm >&2\n"
         )
     } else {
         String::new()
@@ -423,7 +426,8 @@ for project in $(printf '%s
 /// installation.
 fn alone(script: &str) -> String {
     format!(
-        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
+        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment is still claiming its directory' >&2; \
+         exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
         guard::FUNCTIONS
     )
 }

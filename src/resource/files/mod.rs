@@ -373,7 +373,7 @@ rm -rf "$new"
 mkdir -p "$new/tree"
 tar -x -p --no-same-owner -C "$new/tree" -f - && rm "$new/tree/{WHOLE}" || {{
   rm -rf "$new"
-  echo "the upload is not whole" >&2
+  echo "the upload is not complete" >&2
   exit 1
 }}
 printf '%s\n' {json} > "$new/release.json"

@@ -158,7 +158,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         }
     }
     seen.live.extend(modes.into_keys().map(|path| (path, OnHost::Other(Obstacle::Unread))));
-    if room == 0 { Err("it names more files than a release has".to_owned()) } else { Ok(seen) }
+    if room == 0 { Err("it names more files than a release can have".to_owned()) } else { Ok(seen) }
 }
 
 /// Returns the records that were complete when a probe was ended, or `None` if the records that the host keeps of

@@ -213,7 +213,8 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
 pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
     let script = format!(
         r#"{preamble}n=0
-while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter label=com.docker.compose.project={project})" ]; do
+while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter \
+                                  label=com.docker.compose.project={project})" ]; do
   n=$((n + 1))
   sleep 0.25 2>/dev/null || sleep 1
 done
@@ -305,7 +306,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(archive) = &host.backups.restoring {
         let name = &subject.environment.name;
-        let message = format!("Restoring {archive} broke off");
+        let message = format!("Restoring {archive} was interrupted");
         let hint =
             format!("Run deployer restore {name} {archive} again: it starts over, and the previous data is kept");
         return Some(Failure::new(Reason::RestoreUnfinished, message).hint(hint));
