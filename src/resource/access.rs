@@ -257,8 +257,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         r#"umask 077
 mkdir -p "$state/releases"
 chmod 0700 "$state"
-grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v \
-                                                                             -tx1 | tr -d ' \n')"
+grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
 [ -e "$state/serial" ] || write_whole "$state/serial" '%s\n' 1
 {}"#,
         keep("marker.json", &marker_of(subject, host, false))

@@ -71,8 +71,7 @@ fn save(environment: &Environment, application: &Application, backup: &Backup) -
     };
     let identity = environment.identity();
     format!(
-        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; \
-         }}\n{}",
+        "state=/var/lib/deployer/{identity}\napp={}\nidentity={identity}\ndays={}\n{}{RELEASE}after() {{ {after}; }}\n{}",
         quote(application.host_directory.as_str()),
         backup.keep_days,
         identify(environment, backup),
@@ -169,8 +168,7 @@ pub fn now(subject: &Subject<'_>, local: bool) -> String {
 pub fn list(subject: &Subject<'_>) -> String {
     let directory = quote(&format!("{}/backups", subject.state_directory()));
     format!(
-        "[ ! -d {directory} ] || find {directory} -maxdepth 1 -type f -name '*.tar.gz' -printf '%Ts %s %f\\n' | sort \
-         -n\n"
+        "[ ! -d {directory} ] || find {directory} -maxdepth 1 -type f -name '*.tar.gz' -printf '%Ts %s %f\\n' | sort -n\n"
     )
 }
 
@@ -306,8 +304,7 @@ mod tests {
     fn what_the_host_says_is_read() {
         let digest = "0f".repeat(32);
         let said = format!(
-            "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after \
-             x y\nbackup since 3\n",
+            "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",
         );
         let seen = parse(said.as_bytes());
         let made = Archive { at: 17, bytes: 5, sha256: Sha256Hex::parse(&digest), name: name() };

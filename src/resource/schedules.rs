@@ -220,8 +220,7 @@ put() { write_whole "$1" %s "$2" 0644; }
     let stamps = timers.replace(" deployer-", " /var/lib/systemd/timers/stamp-deployer-");
     let _ = write!(
         script,
-        "touch -c{stamps}\nsystemctl daemon-reload\nsystemctl enable -q{timers} </dev/null\nsystemctl restart{timers} \
-         </dev/null\n"
+        "touch -c{stamps}\nsystemctl daemon-reload\nsystemctl enable -q{timers} </dev/null\nsystemctl restart{timers} </dev/null\n"
     );
     script
 }

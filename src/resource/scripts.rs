@@ -249,8 +249,7 @@ if passes >/dev/null 2>&1; then
   {passed}
 else
   keep
-  (cd / && umask 022 && {run} </dev/null >&2 {unlocked}) || {{ code=$?; echo "The script {name} exited with \
-                                                                              $code" >&2; exit $code; }}
+  (cd / && umask 022 && {run} </dev/null >&2 {unlocked}) || {{ code=$?; echo "The script {name} exited with $code" >&2; exit $code; }}
   passes >&2 || {{ echo "The script {name} ran, but its check does not pass" >&2; exit 1; }}
 fi
 "#,

@@ -49,8 +49,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
   [ ! -e {FILE} ] || printf 'file %s\n' "$(sha256sum < {FILE})"
   if command -v apt-config >/dev/null; then
     echo apt
-    eval "$(apt-config shell enable APT::Periodic::Enable upgrade APT::Periodic::Unattended-Upgrade reboot \
-          Unattended-Upgrade::Automatic-Reboot at Unattended-Upgrade::Automatic-Reboot-Time)"
+    eval "$(apt-config shell enable APT::Periodic::Enable upgrade APT::Periodic::Unattended-Upgrade reboot Unattended-Upgrade::Automatic-Reboot at Unattended-Upgrade::Automatic-Reboot-Time)"
     printf 'effect %s %s %s %s\n' "${{enable:-1}}" "${{upgrade:-0}}" "${{reboot:-false}}" "${{at:-now}}"
   fi
   if [ -d /run/systemd/system ]; then

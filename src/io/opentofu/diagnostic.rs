@@ -146,27 +146,17 @@ fn reason(errors: &[&Diagnostic]) -> Reason {
 fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
     let any = |text: &str| errors.iter().any(|error| error.summary.contains(text) || error.detail.contains(text));
     [
-        ("was not found in any of the search locations", "The mirror in the file of TF_CLI_CONFIG_FILE lacks this \
-                                                          provider for this program: tofu searches it below \
-                                                          registry.opentofu.org, terraform below \
-                                                          registry.terraform.io"),
-        ("Failed to query available provider packages", "The provider's registry cannot be reached or does not have \
-                                                         that version: check the network of this machine, or name a \
-                                                         mirror in the file of TF_CLI_CONFIG_FILE"),
-        ("checksums previously recorded", "The provider differs from the one selected first, or was built for another \
-                                           platform: check its source"),
+        ("was not found in any of the search locations", "The mirror in the file of TF_CLI_CONFIG_FILE lacks this provider for this program: tofu searches it below registry.opentofu.org, terraform below registry.terraform.io"),
+        ("Failed to query available provider packages", "The provider's registry cannot be reached or does not have that version: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
+        ("checksums previously recorded", "The provider differs from the one selected first, or was built for another platform: check its source"),
         ("Failed to install provider", "The provider cannot be downloaded: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
-        ("Error acquiring the state lock", "Wait for the run that holds the lock. If no run is active, deployer \
-                                            unlock ENV shows how to remove the lock"),
+        ("Error acquiring the state lock", "Wait for the run that holds the lock. If no run is active, deployer unlock ENV shows how to remove the lock"),
         ("deletion is protected", "First run an apply with delete_protection: false and no other change"),
-        ("rate_limit_exceeded", "The provider's rate limit was reached: wait a few minutes, then run the same command \
-                                 again"),
+        ("rate_limit_exceeded", "The provider's rate limit was reached: wait a few minutes, then run the same command again"),
         ("resource_unavailable", "The provider has no capacity for this there: choose another location or server type, or try again later"),
         ("uniqueness_error", "A resource with that name already exists and is not in this state: remove or rename it, or adopt it with an import block"),
-        ("entry already exists", "A resource with that name already exists, and deployer did not make it: rename or \
-                                  delete it, or rename the environment"),
-        ("\" already exists", "A resource with that name already exists, and deployer did not make it: rename or \
-                               delete it, or rename the environment"),
+        ("entry already exists", "A resource with that name already exists, and deployer did not make it: rename or delete it, or rename the environment"),
+        ("\" already exists", "A resource with that name already exists, and deployer did not make it: rename or delete it, or rename the environment"),
     ]
     .into_iter()
     .find_map(|(text, advice)| any(text).then_some(advice))

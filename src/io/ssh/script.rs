@@ -16,8 +16,7 @@ const CARRIER: &str = concat!(
     "echo deployer-ready; ",
     "while IFS= read -r h; do case $h in \"deployer-run \"*) break;; esac; done; ",
     "set -- \"$1\" $h; ",
-    "if command -v timeout >/dev/null 2>&1; then timeout -k 5 \"$4\" sh -c \"$1\" \"$5\" \"$3\"; else sh -c \"$1\" \
-     \"$5\" \"$3\"; fi; ",
+    "if command -v timeout >/dev/null 2>&1; then timeout -k 5 \"$4\" sh -c \"$1\" \"$5\" \"$3\"; else sh -c \"$1\" \"$5\" \"$3\"; fi; ",
     "e=$?; echo; echo \"deployer-end $3 $e\"",
 );
 
@@ -29,8 +28,7 @@ const READER: &str = "s=$(head -c \"$0\"; echo x); echo \"deployer-begin $1\"; s
 pub(super) fn command_line(sudo_asks: bool) -> String {
     let sudo = if sudo_asks { format!("sudo -S -p {PROMPT}") } else { "sudo -n".to_owned() };
     format!(
-        "exec env LC_ALL=C sh -c 'case $(id -u) in 0) eval \"$0\";; *) exec {sudo} -- sh -c \"$0\" \"$0\" \"$1\";; \
-         esac' '{CARRIER}' '{READER}'"
+        "exec env LC_ALL=C sh -c 'case $(id -u) in 0) eval \"$0\";; *) exec {sudo} -- sh -c \"$0\" \"$0\" \"$1\";; esac' '{CARRIER}' '{READER}'"
     )
 }
 
@@ -348,8 +346,7 @@ mod tests {
         #[test]
         fn cuts_exactly_however_it_arrives(output in output(), sizes in proptest::collection::vec(1usize..9, 1..5)) {
             // Followed by a blank, this end mark would be real.
-            prop_assume!(!output.windows(NONCE.len() + 15).any(|part| part == format!("\ndeployer-end {NONCE} \
-                                                                                       ").as_bytes()));
+            prop_assume!(!output.windows(NONCE.len() + 15).any(|part| part == format!("\ndeployer-end {NONCE} ").as_bytes()));
             let (mut whole, mut lines, mut bytes) = (Marks::new(NONCE), Marks::new(NONCE), Marks::new(NONCE));
             let sent = sent(&output, 42);
             let (mut rest, mut taken, mut poured) = (sent.as_slice(), Vec::new(), Vec::new());

@@ -109,8 +109,7 @@ mod tests {
         assert_eq!(follow(base).await.unwrap_err().reason, Reason::GitPull);
         sh(
             base,
-            "git init -q -b main there; cd there; echo 1 >f; git add f; git commit -qm one; cd ..; git clone -q \
-                  there here",
+            "git init -q -b main there; cd there; echo 1 >f; git add f; git commit -qm one; cd ..; git clone -q there here",
         )
         .await;
         assert_eq!(follow(&here).await.unwrap(), Followed::Same);

@@ -48,9 +48,7 @@ check_http() {
     status=${answer%%[!0-9]*}
     case "$answer" in *found) held=yes;; *) held=;; esac
   elif [ "$6" = http ]; then
-    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: \
-                                                                         %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" \
-                                                                         "$3" "$7" 2>/dev/null |
+    answer=$(timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/"$1"; printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$2" "$3" >&3; cat <&3' - "$2" "$3" "$7" 2>/dev/null |
       head -c 4194304 | tr -d '\000') || true
     status=$(printf '%.64s' "$answer")
     status=${status#* }

@@ -193,8 +193,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
         r#"{guard}if [ -e {owner} ]; then
   printf 'directory %s\n' "$(tr -d '\n' < {owner})"
 elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
-  pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr \
-                                         -d '\n\000')"
+  pin "$app" && printf 'directory %s\n' "$(dd if=./{legacy} iflag=nofollow,nonblock bs=4096 count=1 status=none | tr -d '\n\000')"
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
 [ ! -e "$state/kept" ] || sed 's/^/kept /' "$state/kept"
@@ -377,8 +376,7 @@ pub fn leave_project(environment: &Environment, host: &HostFacts, project: &str,
     };
     let volumes = if purge {
         format!(
-            "docker volume ls -q {filter} --filter label=com.docker.compose.volume $unused | xargs -r docker volume \
-             rm >&2\n"
+            "docker volume ls -q {filter} --filter label=com.docker.compose.volume $unused | xargs -r docker volume rm >&2\n"
         )
     } else {
         String::new()
@@ -426,8 +424,7 @@ for project in $(printf '%s
 /// installation.
 fn alone(script: &str) -> String {
     format!(
-        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment is still claiming its directory' >&2; \
-         exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
+        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment is still claiming its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
         guard::FUNCTIONS
     )
 }

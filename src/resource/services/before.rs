@@ -142,8 +142,7 @@ fn first(host: &HostFacts, record: &ReleaseRecord, name: &str) -> String {
 
 fn run(record: &ReleaseRecord, name: &str, options: &str, directory: &str, over: &str) -> String {
     format!(
-        "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} \
-         {name} >&2 || code=$?",
+        "timeout -k 20 {LIMIT} {compose} -f \"$state/{over}\" run --rm -T {options} --label deployer.before={project} {name} >&2 || code=$?",
         project = quote(&record.project),
         name = quote(name),
         compose = compose(&record.project, directory, &record.compose_files),

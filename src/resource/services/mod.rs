@@ -213,8 +213,7 @@ fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Stage
 pub fn answers(subject: &Subject<'_>, host: &HostFacts, left: Duration) -> Option<String> {
     let script = format!(
         r#"{preamble}n=0
-while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter \
-                                  label=com.docker.compose.project={project})" ]; do
+while [ $n -lt {times} ] && [ -n "$(timeout 5 docker ps -q --filter health=starting --filter label=com.docker.compose.project={project})" ]; do
   n=$((n + 1))
   sleep 0.25 2>/dev/null || sleep 1
 done
