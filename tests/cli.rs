@@ -422,7 +422,7 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     assert_eq!((out.contains("Other steps"), code), (false, 0), "{out}");
     assert_eq!(
         err,
-        "warning: 2 tracked files with uncommitted changes are compared as they are on disk: sub/app/page.html, \
+        "warning: 2 tracked files have uncommitted changes; the versions on disk are compared: sub/app/page.html, \
          sub/deployment.yaml\n\
          warning: sub/app/page.html is a link to /etc/os-release, which is not in the repository; only the link is compared\n"
     );

@@ -184,7 +184,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
             return Ok(());
         }
         if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
-            let message = format!("After {} s, {}", started.elapsed().as_secs(), unwell.join(", "));
+            let message = format!("Not healthy after {} s: {}", started.elapsed().as_secs(), unwell.join(", "));
             return Err(Failure::new(Reason::Unhealthy, message).details(session.last_words().await));
         }
         session.progress(format!("wait: {}", unwell.join(", ")));
@@ -203,5 +203,5 @@ fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
         None => name != services::RELEASE,
     };
     let bad = facts.iter().filter(|(name, state)| concerned(name) && !services::is_well(name, state));
-    bad.map(|(name, state)| format!("{name} is {state}")).collect()
+    bad.map(|(name, state)| services::phrase(name, state)).collect()
 }

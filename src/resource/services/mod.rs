@@ -37,6 +37,15 @@ pub fn is_well(fact: &str, value: &str) -> bool {
     }
 }
 
+/// Returns a phrase for a service or a check that is not well.
+#[must_use]
+pub fn phrase(fact: &str, value: &str) -> String {
+    match fact.strip_prefix("check ") {
+        Some(check) => format!("check \"{check}\" failed: {value}"),
+        None => format!("{fact} is {value}"),
+    }
+}
+
 /// Services and listeners on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
