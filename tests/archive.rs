@@ -120,7 +120,7 @@ fn a_name_that_the_archive_does_not_hold_is_answered_with_those_it_holds() {
 }
 
 #[test]
-fn what_is_no_archive_is_said_so() {
+fn a_file_that_is_not_an_archive_is_reported() {
     for (bytes, message) in [
         (Vec::new(), "FILE is not an image archive: it contains no manifest.json"),
         (b"hello".to_vec(), "FILE is not a tar archive"),

@@ -192,7 +192,7 @@ fn an_inventory_in_every_form() {
 }
 
 #[test]
-fn a_history_that_is_not_there_is_said_so() {
+fn a_missing_history_is_reported() {
     let folder = two();
     insta::assert_snapshot!(transcript(
         &folder,
@@ -227,12 +227,15 @@ fn a_manual_page_for_every_command() {
     let (out, err, code) = deployer(&folder, &["man", "-o", "pages"]);
     assert_eq!((out.as_str(), err.as_str(), code), ("Wrote the manual pages to pages\n", "", 0));
     for page in ["deployer.1", "deployer-apply.1", "deployer-register.1"] {
-        assert!(folder.path().join("pages").join(page).exists(), "{page}");
+        let text = std::fs::read_to_string(folder.path().join("pages").join(page)).expect(page);
+        for section in ["OPTIONS", "\"EXIT STATUS\"", "FILES", "ENVIRONMENT", "EXAMPLES"] {
+            assert!(text.contains(&format!("\n.SH {section}\n")), "{page} lacks {section}: {text}");
+        }
     }
 }
 
 #[test]
-fn json_ends_with_a_result_whatever_happens() {
+fn json_always_ends_with_a_result() {
     for arguments in [
         &["init", "--json"][..],
         &["nonsense", "--json"],

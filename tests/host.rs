@@ -548,7 +548,7 @@ async fn a_command_that_never_begins_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_told_from_a_failed_script() {
+async fn a_broken_connection_differs_from_a_failed_script() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
     let killed = async {

@@ -19,21 +19,22 @@ use std::io::Write as _;
 
 /// Make a verified archive of an environment's data, without stopping it
 ///
-/// It is what the schedule of the manifest's `backup` does, now: the archive is made on the host, read back, and kept
-/// there. Nothing is stopped.
+/// Does now what the schedule of the manifest's `backup` does: makes the archive on the host, verifies it by reading it
+/// back, and keeps it on the host. Nothing is stopped.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer backup production --output ./backups")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// Download the archive into this directory, too
+    /// Also download the archive into this directory
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<Utf8PathBuf>,
 }
 
 /// The size of one part of a download (bytes); less than [`crate::model::bounded::REMOTE_OUTPUT`].
 const PART: u64 = 8 << 20;
-/// The largest archive that is downloaded, whatever the host announces (bytes).
+/// The largest archive that is downloaded, regardless of the size that the host reports (bytes).
 const LARGEST: u64 = 1 << 40;
 
 /// Runs the command.

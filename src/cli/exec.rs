@@ -14,6 +14,7 @@ use std::time::Duration;
 
 /// Run a command in a service's container
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer exec production db -- pg_dump shop")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]

@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 
 /// Write a commented manifest to start from
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer init")]
 pub struct Args {}
 
 /// Runs the command.

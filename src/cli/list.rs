@@ -3,8 +3,9 @@
 use super::pass::refuse;
 use super::{Context, Ending, look};
 
-/// List the environments, one a line
+/// List the environments, one per line
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer list")]
 pub struct Args {}
 
 /// Runs the command.

@@ -10,6 +10,7 @@ use crate::resource;
 
 /// Print the script that an observation runs on the host
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer probe production")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]

@@ -11,8 +11,9 @@ use crate::reconcile::status;
 use crate::resource::access;
 use std::time::Duration;
 
-/// Take up suspended environments again
+/// Resume suspended environments
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer resume production")]
 pub struct Args {
     /// Environments
     #[arg(value_name = "ENV", required = true)]

@@ -8,10 +8,11 @@ use crate::model::failure::{Failure, Reason};
 use crate::plan::saved::SavedPlan;
 use crate::reconcile::execute::Sessions;
 
-/// Print an environment of the manifest, merged with the defaults; or a saved plan
+/// Print an environment of the manifest merged with the defaults, or a saved plan
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer show production")]
 pub struct Args {
-    /// The environment; or a plan saved by plan --out: it has a dot or a slash in its name
+    /// The environment, or the file of a saved plan, whose name contains a dot or a slash
     #[arg(value_name = "PLAN | ENV")]
     pub environment: String,
 }

@@ -10,6 +10,7 @@ use crate::reconcile::prepare::Resolve;
 
 /// Open a shell on an environment's host, or run a command there
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer ssh production -- df -h")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]

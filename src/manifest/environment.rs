@@ -226,7 +226,7 @@ pub struct Registry {
     pub password: SecretSource,
 }
 
-/// The application of an environment: services that Docker Compose runs, whatever the source of their files.
+/// The application of an environment: services that Docker Compose runs, from any source of files.
 #[derive(Clone, Debug)]
 pub struct Application {
     /// Source of the application's files.

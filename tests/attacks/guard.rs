@@ -79,7 +79,7 @@ fn remove(path: &Utf8Path) {
 }
 
 #[tokio::test]
-async fn whatever_is_in_the_way_of_a_file_gives_way_and_nothing_with_content_is_lost() {
+async fn obstacles_of_a_file_are_moved_and_no_content_is_lost() {
     let scene = Scene::new();
     for what in ["link", "dangling", "loop", "pipe", "empty", "full", "above", "above-file", "temporary"] {
         remove(&scene.path("app/a"));

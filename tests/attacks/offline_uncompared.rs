@@ -93,5 +93,5 @@ fn files_that_are_not_compared_offline_are_named() {
     work.put("deployment.yaml", &manifest("./app", "{}", ""));
     recorded(&work, &[]);
     let text = plan(&[], 0);
-    assert!(text.contains("No changes: web is as the manifest wants it"), "{text}");
+    assert!(text.contains("No changes. web matches the manifest."), "{text}");
 }

@@ -166,7 +166,7 @@ pub fn manifest(directory: &str, variables: &str, more: &str) -> String {
 }
 
 #[test]
-fn no_value_is_read_whatever_says_that_it_is_no_secret() {
+fn no_value_is_read_even_if_marked_as_no_secret() {
     let work = Work::new();
     let touch = format!("from_command: [touch, {}]", work.path("ran").display());
     let file = format!("from_file: {}", work.outside("file"));
@@ -234,7 +234,7 @@ fn a_review_of_much_stays_a_comment() {
 
 /// A comment that the next review does not find would remain with outdated text.
 #[test]
-fn the_comment_is_found_whatever_the_manifest_says() {
+fn the_comment_is_found_for_every_manifest() {
     let work = Work::new();
     let marker = |run: &Run| run.out.lines().nth(1).expect("a line").to_owned();
     let first = work.look("nothing changed");

@@ -133,7 +133,7 @@ async fn a_release_that_needs_nothing_of_its_services_is_valid() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_start_noted_is_said_where_a_release_needs_it() {
+async fn notes_of_an_earlier_start_are_printed_if_a_release_needs_them() {
     let host = Host::new("echo 'env file not found' >&2; exit 14", "");
     host.write("state/mounted", "ROOT/etc\n");
     let (valid, said) = host.validate().await;

@@ -68,7 +68,7 @@ fn messages(run: &Run) -> String {
 }
 
 #[test]
-fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_down() {
+fn one_command_makes_a_container_with_a_healthy_application_and_one_destroys_it() {
     let lab = lab();
     let profiles_before = profiles();
     let before = plan(&lab);
@@ -144,7 +144,7 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
 }
 
 #[test]
-fn what_was_done_to_a_container_by_hand_is_seen_and_put_right() {
+fn what_was_done_to_a_container_by_hand_is_seen_and_corrected() {
     let lab = lab();
     lab.run(&PROVISION).expect(0);
     let made = born(&lab);
@@ -277,7 +277,7 @@ fn the_template_is_valid_for_containers_and_virtual_machines() {
 }
 
 #[test]
-fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
+fn a_mirror_without_the_provider_is_reported() {
     let lab = lab();
     let mirror = lab.settings.parent().expect("a directory").join("mirror");
     let directory = tempfile::tempdir().expect("a directory");

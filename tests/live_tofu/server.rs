@@ -138,7 +138,7 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
 }
 
 #[test]
-fn what_the_provider_refuses_is_said_and_loses_nothing() {
+fn a_refusal_of_the_provider_is_reported_and_loses_nothing() {
     for (fault, words) in [(Fault::SoldOut, "resource_unavailable"), (Fault::Broken, "server_error")] {
         let cloud = Cloud::new();
         cloud.api.fault("POST", "/servers", 1, fault);

@@ -116,7 +116,7 @@ async fn a_silent_tracker_fails_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn where_nothing_listens_is_told_from_silence() {
+async fn a_port_without_a_listener_differs_from_silence() {
     // A free port of an address that no other test uses.
     let free = UdpSocket::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
     let verdict = asked_in_vain(probe(free)).await;

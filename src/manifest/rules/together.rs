@@ -187,9 +187,9 @@ fn shared_directories(sharing: &[(&Name, &Placed)], report: &mut Report) {
             .find_map(|directory| taken.get(directory).filter(|owner| *owner != name).map(|owner| (directory, *owner)));
         if let Some((directory, owner)) = around {
             report.concerning(Some(name.as_str()));
-            let relation = if directory == application.host_directory { "share" } else { "nest in" };
-            let message = format!("`{name}` and `{owner}` have one host and {relation} one directory, `{directory}`");
-            report.fault(placed.host_directory, message, "Give each a `host_directory` of its own");
+            let relation = if directory == application.host_directory { "use the same" } else { "are in one" };
+            let message = format!("`{name}` and `{owner}` share a host and {relation} directory, `{directory}`");
+            report.fault(placed.host_directory, message, "Give each its own `host_directory`");
         }
     }
 }

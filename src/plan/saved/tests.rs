@@ -42,7 +42,7 @@ fn a_file_reads_back_and_a_damaged_or_newer_one_is_refused() {
         ("\"serial\": 7", "\"serial\": 8", "digest"),
         ("\"format\": 1", "\"format\": 2", "newer deployer (format 2"),
         ("\"format\": 1", "\"form\": 1", "names no format"),
-        ("\"body\"", "body", "not a whole saved plan"),
+        ("\"body\"", "body", "not a complete saved plan"),
     ] {
         assert!(text.contains(from), "{from}");
         let failure = SavedPlan::parse(&text.replace(from, to), path).expect_err("refused");

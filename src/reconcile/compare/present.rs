@@ -25,7 +25,7 @@ pub struct Present {
 }
 
 impl Repository {
-    /// Lists the tracked files as they are now, whatever attributes and flags of the index say, and links as links. Files have
+    /// Lists the tracked files as they are now, regardless of attributes and flags of the index, and links as links. Files have
     /// the ids of the index until [`Self::settle`] reads them.
     ///
     /// # Errors
@@ -112,8 +112,9 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.map_err(|error| cannot(error.to_string()))?
     }
 
-    /// Those of the files that a filter of this machine may have made, with a key or a token and so from more than the commit,
-    /// and what is to be said of them. Goes by the attributes on the disk and by those of the index, which a checkout goes by.
+    /// Returns the files that a filter of this machine may have made, with a key or a token and so from more than the
+    /// commit, and the remarks to print about them. Uses the attributes on the disk and those of the index, which a
+    /// checkout uses.
     async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeMap<String, String>, Failure> {
         if files.is_empty() {
             return Ok(BTreeMap::new());

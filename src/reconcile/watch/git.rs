@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_login_of_a_remote_is_said() {
+    fn the_login_of_a_remote_is_not_printed() {
         let said = "fatal: unable to access 'https://me:to%20ken@git.example/a@b/': 403\nhttps://git.example/x y@z";
         let shown = "fatal: unable to access 'https://***@git.example/a@b/': 403\nhttps://git.example/x y@z";
         assert_eq!(without_logins(said), shown);
@@ -124,7 +124,7 @@ mod tests {
 
         sh(base, "cd there; echo 3 >f; git commit -qam three").await;
         let apart = follow(&here).await.unwrap_err();
-        assert!(apart.message.ends_with("went apart: it is not moved"), "{apart}");
+        assert!(apart.message.ends_with("have diverged: the checkout was not moved"), "{apart}");
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "2\n");
 
         // A local edit in the way is not overwritten.

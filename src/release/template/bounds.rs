@@ -123,6 +123,6 @@ mod tests {
         for _ in 0..MOST_LEFT {
             assert!(render("1000").contains("take more than"));
         }
-        assert!(render("1000").contains("have not ended"));
+        assert!(render("1000").contains("are still running"));
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn why(left: &Left) -> String {
 fn conclusion(plan: &PlanView, look: Look) -> String {
     let converged = names(&plan.converged);
     if plan.steps.is_empty() {
-        let are = if plan.converged.len() == 1 { "is" } else { "are" };
+        let verb = if plan.converged.len() == 1 { "matches" } else { "match" };
         if let Some(reference) = plan.against.as_ref().filter(|_| !plan.converged.is_empty()) {
             return format!("No changes in {converged} since {}\n", defuse::line(reference));
         }
@@ -90,7 +90,7 @@ fn conclusion(plan: &PlanView, look: Look) -> String {
             // Failures and uncompared files are printed above. It is not known whether there are changes.
             0 if plan.is_incomplete() => String::new(),
             0 => "No changes: there are no environments to compare\n".to_owned(),
-            _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
+            _ => format!("No changes. {converged} {verb} the manifest.\n"),
         };
     }
     let mut out = String::new();

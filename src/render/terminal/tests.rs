@@ -119,9 +119,9 @@ fn a_plan_without_steps() {
         let converged = names.iter().map(ToString::to_string).collect();
         printed(&[Event::Plan(PlanView { converged, ..PlanView::default() })], false).0
     };
-    assert_eq!(nothing(&["production"]), "No changes: production is as the manifest wants it\n");
-    assert_eq!(nothing(&["a", "b", "c"]), "No changes: a, b and c are as the manifest wants it\n");
-    assert_eq!(nothing(&["a"; 50]), "No changes: 50 environments are as the manifest wants it\n");
+    assert_eq!(nothing(&["production"]), "No changes. production matches the manifest.\n");
+    assert_eq!(nothing(&["a", "b", "c"]), "No changes. a, b and c match the manifest.\n");
+    assert_eq!(nothing(&["a"; 50]), "No changes. 50 environments match the manifest.\n");
     assert_eq!(nothing(&[]), "No changes: there are no environments to compare\n");
     let unplanned = vec!["production".to_owned()];
     assert_eq!(printed(&[Event::Plan(PlanView { unplanned, ..PlanView::default() })], false).0, "");

@@ -3,8 +3,8 @@
 #
 # A directory is entered one component at a time, and after each step the place that the kernel reports ($PWD after
 # `cd -P`) is compared with the intended one, so a link in any component is noticed before anything is done. From then on single
-# names (./NAME) cannot leave the directory, whatever is renamed around it. Files there are opened without
-# following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a name of its own (O_EXCL) and
+# names (./NAME) cannot leave the directory, even if something around it is renamed. Files there are opened without
+# following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a unique name (O_EXCL) and
 # renamed into place, which replaces a link and never follows it.
 
 # follow DIRECTORY [strictly]: enters as much of an absolute directory as exists, and sets $rest to what is missing. A link on the way is
@@ -354,7 +354,7 @@ show() {
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
 # a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
 # services can write to elsewhere is empty, as `writable` lists it, and so is $more; whoever can write where programs of the host and root's
-# state are has the host already. It is a view of its own: Docker mounts what is really there.
+# state are has the host already. This view is separate: Docker mounts the real directories.
 in_release() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, does not exist. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root cannot mount anything on this host, so Docker Compose would read files that services can change" >&2 && return 1; }

@@ -38,7 +38,7 @@ validate() {
   if [ -n "$more" ] && needs "$@"; then
     places=$more
     found=$(printf '%s\n' "$places" | while IFS= read -r place; do
-      # A directory stands for files that are not named.
+      # A directory represents files that are not named.
       { named "$place" && printf '%s\n' "$place"; } | while IFS= read -r one; do
         more=$one
         if needs "$@"; then printf '%s\n' "$more" && break; fi

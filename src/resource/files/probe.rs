@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_are_in_the_order_the_host_saw_them_whatever_their_makers_clocks_said() {
+    fn releases_are_in_the_order_of_the_host_and_not_of_clocks() {
         let record = |id: &str, order: u64| {
             let service = r#"{"image":"demo:1","reads":[],"ports":[],"replicas":1,"end":"running"}"#;
             format!(

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
 # Brings the firewall to what $id wants: the openings in $wanted, or none where $id leaves it. After host.sh.
 
 # Holds the host's firewall until this script ends. A change of another that is not proven yet is waited for; one

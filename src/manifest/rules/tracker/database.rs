@@ -64,7 +64,7 @@ fn mysql(written: &Written<MysqlSpec>, secrets: &mut Secrets, reading: &mut Read
     }
     if let Some(root) = spec.root_password.0.as_ref() {
         if spec.host.0.is_some() {
-            let message = "`root_password` is for the stack's own MySQL, but `host` names another server server";
+            let message = "`root_password` is for the stack's own MySQL, but `host` names another server";
             reading.report.fault(root.spot, message, "Remove one of the two");
         }
         secret("mysql.root_password", ROOT_PASSWORD, &spec.root_password, written, secrets, reading);
