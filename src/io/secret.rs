@@ -112,7 +112,10 @@ mod tests {
                 SecretSource::Environment { name: "DEPLOYER_NOT_SET".into(), secret: true },
                 "DEPLOYER_NOT_SET is not set",
             ),
-            (SecretSource::File { path: missing, secret: true }, "missing, which holds a value, cannot be read: entity not found"),
+            (
+                SecretSource::File { path: missing, secret: true },
+                "missing, which holds a value, cannot be read: entity not found",
+            ),
             (SecretSource::File { path, secret: true }, "value, which holds a value, is not UTF-8 text"),
             (command(&["sh", "-c", "echo can''ary; echo can''ary >&2; exit 3"]), "failed (exit status: 3)"),
             (command(&["printf", r"can\141ry\377"]), "printed text that is not UTF-8"),
