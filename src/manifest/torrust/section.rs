@@ -64,7 +64,7 @@ impl Section<'_> {
     pub fn finish(self) {
         for key in self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key) {
             let dot = if self.path.is_empty() { "" } else { "." };
-            self.note(&format!("{}{dot}{key}: not carried over over", self.path));
+            self.note(&format!("{}{dot}{key}: not carried over", self.path));
         }
     }
 }
