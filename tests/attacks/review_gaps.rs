@@ -68,7 +68,7 @@ fn a_submodule_is_named_and_never_without_changes() {
         let told = format!("commit {one} of another repository (not compared)");
         let run = work.look("another checkout");
         shown(&run, place, &told);
-        assert!(run.err.contains("not committed") && run.err.contains(place), "{}", run.err);
+        assert!(run.err.contains("uncommitted") && run.err.contains(place), "{}", run.err);
         shown(&work.attempt(&format!("{place} moves")), place, &told);
     }
 }
@@ -142,7 +142,7 @@ fn only_files_that_a_release_needs_are_named() {
     assert!(fs::read_to_string(work.repository().join("other/1.txt")).expect("there").ends_with("\r\n"));
     work.put("app/page.html", "HELLO\n");
     let run = work.look("line ends");
-    assert!(run.err.contains("not committed") && run.err.contains("app/page.html"), "{}", run.err);
+    assert!(run.err.contains("uncommitted") && run.err.contains("app/page.html"), "{}", run.err);
     assert!(!run.err.contains("other/"), "{}", run.err);
 }
 

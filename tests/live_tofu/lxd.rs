@@ -242,7 +242,7 @@ fn a_container_of_somebody_else_that_has_the_name_is_left_alone() {
     bed(&["lxc", "init", "cloud", &lab.machine()]);
     let there = property(&lab, "/config");
     let run = lab.run(&PROVISION).expect(1);
-    assert!(messages(&run).contains("exists already"), "{}", messages(&run));
+    assert!(messages(&run).contains("already exists"), "{}", messages(&run));
     // The second run searches for a machine that the first run may have left behind.
     let run = lab.run(&PROVISION).expect(1);
     assert!(messages(&run).contains("did not make"), "{}", messages(&run));

@@ -70,7 +70,7 @@ async fn grafana_is_asked_for_its_datasources_where_there_is_a_login() {
     let well = ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"OK"}"#);
     let site = server(Box::leak(Box::new([health, sources, well]))).await;
     let verdict = asked(Probe::Grafana { site, login: login() }).await;
-    assert_eq!(said(&verdict), (Judgement::Passed, "13.0.0, well: Prometheus"));
+    assert_eq!(said(&verdict), (Judgement::Passed, "13.0.0, healthy: Prometheus"));
     let ill =
         ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"ERROR","message":"no prometheus for hush-hush"}"#);
     let site = server(Box::leak(Box::new([health, sources, ill]))).await;
