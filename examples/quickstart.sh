@@ -91,7 +91,7 @@ esac
 
 [ "$(id -u)" = 0 ] || fail "needs root, since it starts containers: run it with sudo"
 grep -qx ID=debian /etc/os-release || fail "needs Debian. For a server of your own see examples/quickstart/deployment.yaml"
-command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo is not there (see https://rustup.rs)"
+command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo does not exist (see https://rustup.rs)"
 
 doing='installing packages'
 install_packages

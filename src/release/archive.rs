@@ -51,7 +51,7 @@ pub fn read(image: &str, path: &Utf8Path) -> Result<Archive, Failure> {
     let entries = if packed { unpacked(file) } else { plain(file, bytes) };
     let entries = entries.map_err(|trouble| match trouble {
         Trouble::NotTar(error) => failure(format!("{path} is not a tar archive")).details(error.to_string()),
-        Trouble::Beyond(why) => failure(format!("{path} is no image archive of Docker: {why}"))
+        Trouble::Beyond(why) => failure(format!("{path} is not an image archive of Docker: {why}"))
             .hint("Make it again with: docker save IMAGE -o FILE"),
         Trouble::CutOff(error) => failure(format!("{path} is cut off or damaged"))
             .details(error.to_string())
@@ -141,7 +141,7 @@ fn unpacked(file: File) -> Result<Entries, Trouble> {
 }
 
 fn too_large() -> Trouble {
-    Trouble::Beyond(format!("it holds more than {} GiB", UNPACKED >> 30))
+    Trouble::Beyond(format!("it contains more than {} GiB", UNPACKED >> 30))
 }
 
 /// Returns every entry, with its text if it may be JSON, and sets `end` to the end of the last entry. `limit` is the
@@ -158,7 +158,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let mut entry = entry.map_err(trouble)?;
         let size = entry.size();
         if entry.header().entry_type().is_gnu_sparse() {
-            return Err(Trouble::Beyond("it holds a sparse file".to_owned()));
+            return Err(Trouble::Beyond("it contains a sparse file".to_owned()));
         }
         *end = entry.raw_file_position().saturating_add(size);
         if *end > UNPACKED {
@@ -168,7 +168,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         names += name.len();
         if found.len() >= ENTRIES || names > NAMES {
-            return Err(Trouble::Beyond("it holds too many entries".to_owned()));
+            return Err(Trouble::Beyond("it contains too many entries".to_owned()));
         }
         let mut text = Vec::new();
         if (1..=LARGEST.min(TOTAL - total)).contains(&size) && entry.header().entry_type().is_file() {
@@ -215,7 +215,7 @@ struct Descriptor {
 /// Returns the ids and the architecture of `image`.
 fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>, String), Failure> {
     let Some(manifest) = entries.get("manifest.json") else {
-        return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
+        return Err(failure(format!("{path} is not an image archive: it contains no manifest.json")));
     };
     let images: Vec<Image> = json(path, "manifest.json", manifest)?;
     let tags = |image: &Image| image.repo_tags.clone().unwrap_or_default();
@@ -223,7 +223,7 @@ fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>,
     let Some(found) = images.iter().find(|image| tags(image).iter().any(|tag| familiar(tag) == wanted)) else {
         let held: Vec<String> = images.iter().flat_map(tags).take(NAMED).map(|tag| familiar(&tag)).collect();
         let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
-        return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
+        return Err(failure(format!("{path} does not contain the image {wanted}, but {held}"))
             .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
     };
     let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
@@ -235,7 +235,7 @@ fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>,
     let id = digest(text);
     let named = found.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
     if named.len() == 64 && id != format!("sha256:{named}") {
-        return Err(damaged(&format!("{} has another content than its name says", found.config)));
+        return Err(damaged(&format!("the content of {} does not match its name", found.config)));
     }
     if config.architecture.is_empty() {
         return Err(damaged(&format!("{} names no architecture", found.config)));

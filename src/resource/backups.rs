@@ -219,7 +219,7 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
 /// Backs up the present data as one more archive.
 #[must_use]
 pub fn keep(subject: &Subject<'_>) -> Command {
-    let title = "back up what is there".to_owned();
+    let title = "back up the current data".to_owned();
     Command { title, script: now(subject, true), input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
 }
 
@@ -245,7 +245,7 @@ pub fn settle(subject: &Subject<'_>) -> Command {
          rm -rf \"$state/backups/.restore\" \"$state/backups/.keep\" \"$state/backups/restoring\"\n",
         subject.preamble()
     );
-    let title = "let the data of before go".to_owned();
+    let title = "remove the previous data".to_owned();
     Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::RestoreUnfinished }
 }
 

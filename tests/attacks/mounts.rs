@@ -182,7 +182,7 @@ async fn a_volume_that_docker_keeps_with_other_options_is_refused_by_name() {
         let finished = host.sh(&script).await;
         assert_eq!(finished.status.success(), same, "{finished:?}");
         assert_eq!(
-            String::from_utf8_lossy(&finished.stderr).contains("volume shop_dev was made with other options"),
+            String::from_utf8_lossy(&finished.stderr).contains("volume shop_dev was created with other options"),
             !same
         );
     }

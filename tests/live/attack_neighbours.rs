@@ -426,7 +426,7 @@ fn a_volume_whose_options_changed_is_refused() {
     one.apply().expect(0);
     one.edit("app/compose.yaml", "/srv/first", "/srv/second");
     let run = one.run(&["apply", "web", "--json"]);
-    assert!(run.code != 0 && (run.stdout + &run.stderr).contains("volume one_data was made with other options"));
+    assert!(run.code != 0 && (run.stdout + &run.stderr).contains("volume one_data was created with other options"));
     one.edit("app/compose.yaml", "/srv/second", "/srv/first");
     one.apply().expect(0);
 }

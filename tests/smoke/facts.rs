@@ -17,7 +17,7 @@ fn subject() -> Subject {
 }
 
 #[test]
-fn each_recording_becomes_the_verdicts_beside_it() {
+fn each_recording_becomes_the_verdicts_next_to_it() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/smoke");
     let mut paths: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));

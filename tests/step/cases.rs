@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 #[test]
-fn each_recording_becomes_the_facts_and_commands_beside_it() {
+fn each_recording_becomes_the_facts_and_commands_next_to_it() {
     let mut seen = 0;
     // Infrastructure has no probe: its facts come from OpenTofu.
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure) {

@@ -97,7 +97,7 @@ impl Host {
 }
 
 #[tokio::test]
-async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
+async fn directories_that_are_equal_or_nested_conflict_by_every_path() {
     let host = Host::new();
     let one = host.wish("one", "srv/one app", "one");
     assert!(host.conflicts(&one).await.is_empty());

@@ -91,7 +91,7 @@ fn key(token: u64, number: u128) -> Key {
 }
 
 #[tokio::test]
-async fn a_lease_is_told_by_its_number_and_its_owner() {
+async fn a_lease_is_identified_by_its_number_and_its_owner() {
     let place = Place::new();
     assert_eq!(place.acquire(1, None, 0).await, Ok(Answer::Ours(1)));
     let first = key(1, 1);
@@ -282,7 +282,7 @@ async fn each_trouble_of_a_disk_has_its_reason_and_leaves_the_lease_as_it_was() 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn a_token_is_never_issued_twice_whatever_the_disk_does(faults in proptest::collection::vec(0..FAULTS.len(), 1..7)) {
+    fn a_token_is_issued_once_under_every_disk_fault(faults in proptest::collection::vec(0..FAULTS.len(), 1..7)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (place, mut last) = (Place::new(), None::<Key>);

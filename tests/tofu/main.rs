@@ -65,7 +65,7 @@ fn lines() {
         let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
         if !errors.is_empty() {
             let failure = failure("tofu failed", &errors, &rest, &redactor);
-            let (code, advice) = (failure.reason.code(), failure.advice().to_owned());
+            let (code, advice) = (failure.reason.code(), failure.advice().into_owned());
             let details = failure.details.unwrap_or_default();
             writeln!(understood, "failure: {code}: {}\nhint: {advice}\n{details}", failure.message).unwrap();
             assert!(errors.iter().all(|error| !error.wants_init()) || case.to_string_lossy().contains("no-init"));

@@ -21,7 +21,7 @@ make() {
 }
 patiently make
 
-# What is secret goes through standard input, which stands in no list of processes.
+# What is secret goes through standard input, which no list of processes shows.
 # shellcheck disable=SC2016 # it is the container that expands it
 printf '%s\n' "$HOST_KEY" | lxc exec "$NAME" --env "LOGIN=$LOGIN" --env "KEYS=$AUTHORIZED_KEYS" --env "SETUP=$SETUP" -- sh -euc '
     umask 077

@@ -39,8 +39,8 @@ variable "deployer_host_key" {
   sensitive = true
 }
 
-# The container stands and falls with this one. Making it is another resource's work: where that fails, this one is in
-# the state already, so that a container that was begun is taken down all the same.
+# Destroying this resource destroys the container, which another resource makes. If making it fails, this resource is
+# already in the state, so that the unfinished container is destroyed too.
 resource "terraform_data" "machine" {
   input = var.deployer.name
   # What cannot be changed on a container that exists.

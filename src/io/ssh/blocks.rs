@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_start_gives_all_bytes_and_an_error_of_the_producer_is_told() {
+    async fn every_start_gives_all_bytes_or_the_error_of_the_producer() {
         let stream = Stream::new(|out| (0..10_000_u32).try_for_each(|number| out.write_all(&number.to_le_bytes())));
         for _ in 0..2 {
             let (mut blocks, producer) = start(&stream);

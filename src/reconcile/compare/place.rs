@@ -86,7 +86,7 @@ fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
     match snapshot.find(&whole) {
         Found::Submodule(module, _) => {
             failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
-                .hint("Keep the application's files in the repository of the manifest to have them reviewed")
+                .hint("To have the application's files reviewed, keep them in the repository of the manifest")
         }
         _ => failed(format!("Git tracks no file at {path}"))
             .hint(format!("A review reads only what Git tracks: git add {path}")),

@@ -62,7 +62,7 @@ pub async fn side(
             Reason::ApplicationInvalid,
             format!("The name of {name} is not UTF-8, or is one that Git uses"),
         );
-        return Err(vec![failure.hint("Rename it: such names cannot be sent")]);
+        return Err(vec![failure.hint("Rename it: files with such names cannot be sent")]);
     }
     let gaps = gaps(&named, snapshot);
     let Placed { environment: placed, archives, recipes, links } =

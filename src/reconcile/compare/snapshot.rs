@@ -203,8 +203,8 @@ fn collect(
 ) -> Result<(), Failure> {
     for (path, entry) in tree.below(real) {
         if !tree.take(1) {
-            let message = format!("Cannot compare {real}: its links lead through too many others");
-            let hint = "Let them lead to files and directories directly";
+            let message = format!("Cannot compare {real}: its links lead through too many other links");
+            let hint = "Let links point directly to files and directories";
             return Err(Failure::new(Reason::ApplicationInvalid, message).hint(hint));
         }
         let place = to.join(path);
@@ -226,7 +226,7 @@ fn collect(
             copies.extend(copy(&place, entry));
         }
         if copies.len() + links.len() > FILES {
-            let message = format!("Cannot compare {real}: it holds more than {FILES} files and links");
+            let message = format!("Cannot compare {real}: it contains more than {FILES} files and links");
             return Err(Failure::new(Reason::ApplicationInvalid, message));
         }
     }

@@ -87,7 +87,7 @@ impl Session {
     fn tell_kept(&self, output: &Output) {
         let mark = format!("{} kept ", self.prepared.subject().marks().as_str());
         for kept in output.stderr.lines().filter_map(|line| line.strip_prefix(&mark)) {
-            let message = format!("A file that no release placed gave way: {}", checked::said(kept));
+            let message = format!("Saved a file that no release placed: {}", checked::said(kept));
             (self.sink)(Event::Warning { environment: Some(self.prepared.name().to_owned()), message });
         }
     }
@@ -96,7 +96,7 @@ impl Session {
     /// command.
     pub(crate) fn attempt(&self, lane: Lane, command: &Command, observing: bool) -> Result<Attempt, Failure> {
         let Some(lease) = &self.lease else {
-            let message = format!("Nothing is changed without a lease, so not: {}", command.title);
+            let message = format!("Cannot {} without a lease", command.title);
             return Err(Failure::new(Reason::LeaseLost, message));
         };
         let (subject, key, id) =
@@ -129,7 +129,7 @@ impl Session {
                 if self.lease.as_ref().is_some_and(|lease| lease.key != attempt.key) {
                     return Ok(Verdict::Again(broken_off(&self.prepared.environment.address, command)));
                 }
-                let message = format!("The lease was lost before the host was to {}", command.title);
+                let message = format!("The lease was lost. This was not started: {}", command.title);
                 let trouble = self.lease.as_ref().and_then(Lease::trouble);
                 return Err(trouble.unwrap_or_else(|| Failure::new(Reason::LeaseLost, message)));
             }
@@ -175,7 +175,7 @@ impl Session {
         if Arc::ptr_eq(self.host()?, &attempt.host) {
             self.reconnect().await?;
         }
-        self.progress(format!("wait for the host to {}", command.title));
+        self.progress(format!("wait until the host has finished: {}", command.title));
         let limit = command.limit + resource::PATIENCE;
         let script = attempt.lane.last(&self.prepared.subject(), limit);
         let output = self.script(&script, limit + resource::SHORT).await?;
@@ -184,7 +184,7 @@ impl Session {
 }
 
 fn broken_off(address: &str, command: &Command) -> Failure {
-    let message = format!("The connection to {address} broke while the host was to {}", command.title);
+    let message = format!("The connection to {address} broke during this command: {}", command.title);
     Failure::new(Reason::ConnectionLost, message)
 }
 

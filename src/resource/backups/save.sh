@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Makes an archive of the data, reads it back, and only then lets it count. `local` as argument: without what comes after.
+# Makes an archive of the data and verifies it by reading it back. With the argument `local`, does not run the command after the backup.
 set -eu
 umask 077
 LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" HOME=${HOME:-/root}
@@ -8,9 +8,9 @@ cd /
 backups=${state:?}/backups work=$state/backups/.work new=$state/backups/.new
 mkdir -p "$backups"
 exec 8>"$backups/.lock"
-flock -w 600 8 || { echo 'Another backup or a restore is at work' >&2; exit 75; }
+flock -w 600 8 || { echo 'Another backup or a restore is running' >&2; exit 75; }
 note() { printf '%s %s\n' "$(date +%s)" "$2" >"$backups/$1.new"; mv -f "$backups/$1.new" "$backups/$1"; }
-# What a command said last, on one line.
+# Prints the last output of a command on one line.
 said() { tail -n 3 "$backups/.said" | tr -s '\n\t' '  ' | head -c 300; }
 
 make() {

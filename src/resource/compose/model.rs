@@ -358,7 +358,7 @@ mod tests {
         .expect("valid");
         let many = "{\"published\":\"1-65535\",\"target\":80},".repeat(5);
         let wide = format!(r#"{{"services":{{"web":{{"ports":[{}]}}}}}}"#, many.trim_end_matches(','));
-        assert!(Model::parse(&wide).is_err(), "a range stands for many ports");
+        assert!(Model::parse(&wide).is_err(), "a range means many ports");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
         let records = model.records(&[Utf8Path::new("/s")], &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));

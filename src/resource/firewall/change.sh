@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
 # Brings the firewall to what $id wants: the openings in $wanted, or none where $id leaves it. After host.sh.
 
 # Holds the host's firewall until this script ends. A change of another that is not proven yet is waited for; one
@@ -20,7 +20,7 @@ turn() {
   done
 }
 busy() {
-  echo 'another run changes the firewall of this host' >&2
+  echo 'another run is changing the firewall of this host' >&2
   exit 75
 }
 
@@ -28,7 +28,7 @@ busy() {
 # can still be reached.
 load() {
   ssh=$(ssh_ports)
-  [ -n "$ssh" ] || { echo 'no port of sshd is found' >&2; exit 1; }
+  [ -n "$ssh" ] || { echo 'no port of sshd was found' >&2; exit 1; }
   new=$firewall/pending.new
   rm -rf "$new"
   mkdir "$new"

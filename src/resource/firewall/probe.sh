@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
 # Reads what the firewall of this host is for the environment $id. After host.sh.
 # Others may be changing it: this waits for what they do, not for its proof.
 if [ -e /var/lib/deployer/firewall.lock ]; then

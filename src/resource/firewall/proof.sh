@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh stands before it
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
 # Keeps the change of $id: whoever runs this came in over a connection made after it. After host.sh.
 exec 8> /var/lib/deployer/firewall.lock
 timeout 60 flock 8

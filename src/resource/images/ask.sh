@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Asks registries what they have under the tags of images. Reads lines of an image and a login in JSON, prints lines of
 # an image and the answer. The engine asks; it is itself asked through its socket, by curl or else by Perl, which every
-# Debian and Ubuntu has. No login stands in an argument or in a file.
+# Debian and Ubuntu has. No login is in an argument or a file.
 socket=/var/run/docker.sock
 umask 077
 answers=$(mktemp -d /run/deployer.XXXXXX)
@@ -22,7 +22,7 @@ elif command -v perl >/dev/null; then
       local $/; my (undef, $body) = split /\r\n\r\n/, <$engine>, 2; print $body' "$socket" "$1" 2>&1
   }
 else
-  ask() { echo 'the host has neither curl nor perl to ask with'; }
+  ask() { echo 'the host has neither curl nor perl, which the query needs'; }
 fi
 n=0
 while read -r image login; do
