@@ -51,6 +51,15 @@ impl Owner {
         Some(Self::Ids(user.parse().ok()?, group.parse().ok()?))
     }
 
+    /// Returns the text of the owner in the digests of releases. Records on hosts contain such digests.
+    #[must_use]
+    pub fn in_digest(self) -> String {
+        match self {
+            Self::User => "User".to_owned(),
+            Self::Ids(user, group) => format!("Ids({user}, {group})"),
+        }
+    }
+
     /// Returns the user and group of the owner on a host where deployer logs in with the ids `login`.
     #[must_use]
     pub const fn ids(self, login: (u32, u32)) -> (u32, u32) {
@@ -142,5 +151,16 @@ impl std::fmt::Debug for Content {
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Path(place) => write!(f, "Path({})", place.root.join(&place.path)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Owner;
+
+    #[test]
+    fn digests_of_releases_keep_their_texts() {
+        assert_eq!(Owner::User.in_digest(), "User");
+        assert_eq!(Owner::Ids(1000, 33).in_digest(), "Ids(1000, 33)");
     }
 }

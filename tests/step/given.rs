@@ -85,7 +85,7 @@ pub fn output(recording: &str) -> Vec<u8> {
 }
 
 /// Returns the bytes of a recording: a NUL is written as its Unicode picture, and the marks are those of the key of
-/// every case.
+/// every case. Text before the first frame, such as the line `# proves: RULE`, is ignored.
 pub fn bytes(text: &str) -> Vec<u8> {
     let marks = marks();
     let line = |line: &str| match (line.strip_prefix("@@deployer begin "), line.strip_prefix("@@deployer end ")) {

@@ -2,6 +2,7 @@
 //! itself.
 
 use crate::model::state::Kind;
+use crate::resource::images::registry::Answer;
 use crate::resource::{self, HostFacts, Subject, files};
 use camino::Utf8Path;
 use serde_json::Value;
@@ -41,7 +42,12 @@ pub(super) fn inputs(
         inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
     }
     for (image, answer) in &host.images.registry {
-        inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&format!("{answer:?}")));
+        // Saved plans hold digests of these texts.
+        let text = match answer {
+            Answer::Digest(digest) => format!("Digest({digest:?})"),
+            Answer::None(reason) => format!("None({reason:?})"),
+        };
+        inputs.insert(format!("{image} {AT_REGISTRY}"), seal(&text));
     }
     let Some(release) = subject.release else { return inputs };
     inputs.insert("order of the Compose files".to_owned(), seal(&release.compose_files.join("\n")));

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# Unpacks an archive where only root can read it, and prints what it contains. Refuses an archive that is incomplete or of other data.
+# Unpacks an archive where only root can read it, and prints what it contains. Refuses an archive that is damaged or belongs to
+# other data.
 umask 077
 backups=${state:?}/backups unpacked=$state/backups/.restore
 mkdir -p "$backups"
@@ -16,7 +17,7 @@ fi
 [ -f "$archive" ] || refuse "The host has no archive $name"
 rm -rf "$unpacked"
 mkdir "$unpacked"
-# Checks the headers before anything is unpacked: a link could lead to a file of the host, and a few bytes can unpack to many.
+# The headers are checked before anything is unpacked: a link could lead to a file of the host, and a few bytes can expand to many.
 found=$(tar --numeric-owner --quoting-style=escape -tvzf "$archive" 2>/dev/null | awk -v room="$(room "$backups")" '
   !/^[-d]/ { found = "kind"; exit }
   { size += $3 }
@@ -27,16 +28,16 @@ found=$(tar --numeric-owner --quoting-style=escape -tvzf "$archive" 2>/dev/null 
 gzip -t "$archive" 2>/dev/null || refuse "It is damaged: gzip cannot read all of it"
 (limit_files "$backups" && exec tar -C "$unpacked" --no-same-owner --no-same-permissions -xzf "$archive" 2>/dev/null) ||
   refuse "It is damaged: tar cannot unpack it"
-# regular NAME: succeeds if it is a file, and not a link to one.
+# regular NAME: succeeds if it is a regular file and no link.
 regular() { [ -f "$unpacked/$1" ] && [ ! -L "$unpacked/$1" ]; }
 if ! regular backup.json || ! regular SHA256SUMS || [ -L "$unpacked/data" ] || [ ! -d "$unpacked/data" ]; then
   refuse "It was not made by deployer"
 fi
 [ -z "$(find "$unpacked" ! -type f ! -type d | head -n 1)" ] || refuse "It contains more than files and directories"
-# The list is compared and not followed: it may name any file of the host.
+# The list is only compared: it may name any file of the host.
 sums() { cd "$unpacked" && find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum | sort; }
 [ "$(sums | sha256sum)" = "$(sort "$unpacked/SHA256SUMS" | sha256sum)" ] || refuse "It is damaged: a digest in it does not match"
-# of KEY: prints what the archive states about itself, in plain characters only.
+# of KEY: prints the archive's value of a key, if that is plain text.
 of() {
   head -c 65536 "$unpacked/backup.json" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" | head -n 1 | tr -cd '[:alnum:]._-' | head -c 100
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# The live release as root keeps it. Its scripts run from there, because services and other users can change files in the
-# application's directory.
+# Root's copy of the live release. The release's own backup script runs from this copy, because services and other users can change
+# files in the application's directory.
 release=$(sed -n 's/.*"id":"\([^"]*\)".*/\1/p' "${state:?}/current.json" 2>/dev/null | head -n 1)
 case $release in '' | *[!0-9A-Za-z.-]* | .*) release=none ;; esac
 tree=$state/releases/$release/tree
@@ -10,7 +10,7 @@ about_data() {
   app=${app:?} sh "$tree/storage/backup/etc/backup.sh" "$@" </dev/null
 }
 
-# can_run: succeeds if the release has a script that protects itself from changes by services.
+# can_run: succeeds if the release has a script that is safe against changes by services.
 can_run() {
   [ -f "$tree/storage/backup/etc/backup.sh" ] && [ -f "$tree/storage/backup/etc/guard.sh" ]
 }
@@ -22,7 +22,7 @@ room() {
   echo "$free"
 }
 
-# limit_files DIRECTORY: no file may grow beyond half of what is free there. In blocks of 512 bytes, that is the number of free KiB.
+# limit_files DIRECTORY: limits every file to half of the free space there. In blocks of 512 bytes, that is the number of free KiB.
 limit_files() {
   ulimit -f "$(room "$1")"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Makes an archive of the data and verifies it by reading it back. With the argument `local`, does not run the command after the backup.
+# Makes an archive of the data, reads it back, and only then accepts it. With the argument `local`, `after` does not run.
 set -eu
 umask 077
 LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" HOME=${HOME:-/root}
@@ -50,7 +50,7 @@ rm -f "$backups/failed"
 find "$backups" -maxdepth 1 -type f -name '*.tar.gz' -mmin "+$((${days:?} * 1440))" ! -name "$name" \
   ! -name "$(cat "$backups/.keep" 2>/dev/null || echo "$name")" -exec rm -f {} +
 [ "${1-}" != local ] || exit 0
-# shellcheck disable=SC2034 # what comes after names it
+# shellcheck disable=SC2034 # `after` uses it
 archive=$backups/$name
 set +e
 (set -e; cd "$tree"; after) >"$backups/.said" 2>&1 </dev/null

@@ -66,7 +66,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
         digest.part(&archive.image).part(archive.ids.first()?);
     }
     for (path, owner) in &release.directories {
-        digest.part(path.as_str()).part(format!("{owner:?}"));
+        digest.part(path.as_str()).part(owner.in_digest());
     }
     if !application.before.is_empty() {
         digest.part("before");

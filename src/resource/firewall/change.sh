@@ -1,8 +1,8 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
-# Brings the firewall to what $id wants: the openings in $wanted, or none where $id leaves it. After host.sh.
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh is in front of it
+# Changes the firewall to the openings in $wanted, or to none if $id leaves it. Needs host.sh.
 
-# Holds the host's firewall until this script ends. A change of another that is not proven yet is waited for; one
-# whose watchdog did not outlive a reboot is undone.
+# Locks the host's firewall until this script ends. Waits for another environment's change that is not confirmed yet. Undoes a
+# change whose watchdog did not survive a reboot.
 turn() {
   exec 8> /var/lib/deployer/firewall.lock
   left=90
@@ -24,8 +24,8 @@ busy() {
   exit 75
 }
 
-# Loads the new table, with a watchdog that brings the old one back unless somebody proves in time that the host
-# can still be reached.
+# Loads the new table. A watchdog restores the old one unless a new connection confirms in time that the host can still be
+# reached.
 load() {
   ssh=$(ssh_ports)
   [ -n "$ssh" ] || { echo 'no port of sshd was found' >&2; exit 1; }

@@ -1,11 +1,11 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2046,SC2086 # openings are split into words on purpose
 # shellcheck disable=SC2005,SC2012,SC2059
-# Functions that the probe and the changes of the firewall share. POSIX sh; nothing runs by itself.
+# Functions that the probe and the changes of the firewall share. POSIX sh. Runs nothing by itself.
 firewall=/var/lib/deployer/firewall
 unit=/etc/systemd/system/deployer-firewall.service
 
-# Which firewall rules this host: ufw or firewalld where one is active, else nftables.
+# Prints the firewall that is in use on this host: ufw or firewalld if one is active, otherwise nftables.
 way() {
   if [ -e /etc/ufw/ufw.conf ] && command -v ufw >/dev/null && timeout 20 ufw status 2>/dev/null | grep -qx 'Status: active'; then
     echo ufw
@@ -16,8 +16,8 @@ way() {
   fi
 }
 
-# The ports sshd listens on. A session listens too where it forwards; its parent is an sshd, the listener's is not.
-# Where none listens itself (inetd, another server), the port that this connection came in by.
+# Prints the ports on which sshd listens. A session that forwards ports listens too: its parent is an sshd, the parent of the
+# real listener is not. If no sshd listens (inetd, another server), prints the port of this connection.
 ssh_ports() {
   inodes=' '
   for process in /proc/[0-9]*; do
@@ -40,14 +40,14 @@ ssh_ports() {
   echo $found
 }
 
-# What the environments of this host want open, but for the one named in $1.
+# Prints the openings that the environments of this host want, except the environment in $1.
 openings() {
   ls "$firewall/fragments" 2>/dev/null | while IFS= read -r name; do
     [ "$name" = "${1:-}" ] || cat "$firewall/fragments/$name"
   done
 }
 
-# Rules for the openings on standard input, in the form $1 for protocol and ports.
+# Prints the rules for the openings on standard input. $1 is the form for protocol and ports.
 rules() {
   while read -r protocol ports from; do
     case "$from" in '') continue ;; any) source= ;; *:*) source="ip6 saddr $from " ;; *) source="ip saddr $from " ;; esac
@@ -55,9 +55,9 @@ rules() {
   done
 }
 
-# The one table of this host, for the openings on standard input and the ssh ports in $1. Docker's published ports
-# pass `forward` with their address rewritten, so it looks at the original port; on IPv6 they may come through
-# `input` to docker-proxy. Established traffic, and what containers send, is nobody's opening.
+# Prints the one table of this host, for the openings on standard input and the ssh ports in $1. Docker rewrites the addresses of
+# published ports before `forward`, so the rules there match the original port. On IPv6, such traffic may reach docker-proxy
+# through `input`. Established traffic and traffic from containers need no opening.
 table() {
   every=$(sort -u)
   cat <<'/.'
@@ -89,13 +89,13 @@ table inet deployer {
 /.
 }
 
-# The ssh ports in the rules that were loaded last.
+# Prints the ssh ports in the rules that were loaded last.
 ruled_ssh() { echo $(sed -n 's/^ *tcp dport \([0-9]*\) accept comment "ssh"$/\1/p' "$firewall/rules.nft" 2>/dev/null); }
 
-# The table as it is loaded, as one digest.
+# Prints a digest of the loaded table.
 loaded() { nft -s list table inet deployer 2>/dev/null | sha256sum; }
 
-# The unit that loads the rules at boot, before the network and Docker.
+# Prints the systemd unit that loads the rules at boot, before the network and Docker start.
 boot() {
   cat <</.
 [Unit]
@@ -117,13 +117,14 @@ WantedBy=sysinit.target
 /.
 }
 
-# One opening as an argument list of ufw: $1 PROTOCOL, $2 PORTS, $3 FROM.
+# Prints one opening as arguments of ufw: $1 PROTOCOL, $2 PORTS, $3 FROM.
 ufw_rule() {
   ports=$(echo "$2" | tr - :)
   case "$3" in any) echo "$ports/$1" ;; *) echo "from $3 to any port $ports proto $1" ;; esac
 }
 
-# One opening as an option of firewall-cmd, after its `add-`, `remove-` or `query-`; written as it lists them.
+# Prints one opening as an option of firewall-cmd without the prefix `add-`, `remove-` or `query-`, in the form in which
+# firewall-cmd lists it.
 firewalld_rule() {
   case "$3" in any) echo "port=$2/$1"; return ;; *:*) family=ipv6 ;; *) family=ipv4 ;; esac
   echo "rich-rule=rule family=\"$family\" source address=\"$3\" port port=\"$2\" protocol=\"$1\" accept"
@@ -133,7 +134,7 @@ firewalld_list() {
   firewall-cmd "$@" --list-rich-rules
 }
 
-# Whether an opening is there: $1 the firewall, then PROTOCOL PORTS FROM. Each program is asked for its list once.
+# Succeeds if the firewall $1 has the opening PROTOCOL PORTS FROM. Asks each program for its list once.
 there() {
   firewall_program=$1
   shift
@@ -151,7 +152,7 @@ there() {
   esac
 }
 
-# Asks the firewall $1 for the openings on standard input that it lacks, and notes which were added.
+# Adds the openings on standard input that the firewall $1 lacks, and records which ones were added.
 ask_for() {
   while read -r opening; do
     if there "$1" $opening; then continue; fi
@@ -166,7 +167,7 @@ ask_for() {
   done
 }
 
-# Takes back from the firewall $1 what was added there, but for the openings on standard input.
+# Removes the openings that were added to the firewall $1, except those on standard input.
 give_back() {
   keep=$(cat)
   [ -e "$firewall/added.$1" ] || return 0
@@ -188,7 +189,7 @@ give_back() {
   [ ! -e "$firewall/added.new" ] || mv "$firewall/added.new" "$firewall/added.$1"
 }
 
-# Takes our own table away, and the unit that restores it.
+# Removes our own table and the unit that restores it.
 drop_table() {
   [ -e "$firewall/rules.nft" ] || [ -e "$unit" ] || return 0
   nft delete table inet deployer 2>/dev/null || :

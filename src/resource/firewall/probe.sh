@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
-# Reads what the firewall of this host is for the environment $id. After host.sh.
-# Others may be changing it: this waits for what they do, not for its proof.
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh is in front of it
+# Reads the state of this host's firewall for the environment $id. Needs host.sh. Waits for a change that another environment
+# makes at the same time, but not for its confirmation.
 if [ -e /var/lib/deployer/firewall.lock ]; then
   exec 8< /var/lib/deployer/firewall.lock
   timeout 30 flock -s 8

@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2086,SC2154 # host.sh comes before it
-# Keeps the change of $id: whoever runs this came in over a connection made after it. After host.sh.
+# shellcheck shell=sh disable=SC2086,SC2154 # host.sh is in front of it
+# Confirms the change of $id, because this script arrived over a connection that was made after it. Needs host.sh.
 exec 8> /var/lib/deployer/firewall.lock
 timeout 60 flock 8
 if [ "$(cat "$firewall/pending/owner" 2>/dev/null)" = "$id" ]; then

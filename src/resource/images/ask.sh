@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Asks registries what they have under the tags of images. Reads lines of an image and a login in JSON, prints lines of
-# an image and the answer. The engine asks; it is itself asked through its socket, by curl or else by Perl, which every
-# Debian and Ubuntu has. No login is in an argument or a file.
+# Asks registries for the digests of image tags. Reads lines with an image and a login in JSON, and prints lines with an image and
+# the answer. Docker sends the requests. It is asked through its socket, with curl or otherwise with Perl, which every Debian and
+# Ubuntu has. No login appears in an argument or in a file.
 socket=/var/run/docker.sock
 umask 077
 answers=$(mktemp -d /run/deployer.XXXXXX)
