@@ -13,9 +13,9 @@ use std::time::Duration;
 
 /// Take the lease away from another run, whose further commands the host then refuses
 ///
-/// For a machine that deployer makes, also takes away the lock on OpenTofu's state. This is rarely needed: the lease of a
-/// run that died expires within a minute, and its lock is taken over on the same machine. A service of `before` that a
-/// dead run left running is stopped; that of a live run is not.
+/// For a machine that deployer makes, also takes away the lock on OpenTofu's state. This is rarely needed: the lease of
+/// a run that died expires within a minute, and its lock is taken over on the same machine. A service of `before` that
+/// a dead run left running is stopped; that of a live run is not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "deployer unlock production")]
 pub struct Args {
@@ -109,8 +109,8 @@ async fn state(context: &Context, pass: &Pass, args: &Args) -> Result<Option<()>
     if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
         let place = pass.place_of_tofu(environment);
         context.say(Event::Note(format!(
-            "OpenTofu's backend `{backend}` holds the lock on the state of {name}. If no other run is active, remove the \
-             lock in {place} with the id that OpenTofu shows: tofu force-unlock ID"
+            "OpenTofu's backend `{backend}` holds the lock on the state of {name}. If no other run is active, remove \
+             the lock in {place} with the id that OpenTofu shows: tofu force-unlock ID"
         )));
     }
     let Some(store) = &pass.store else { return Ok(None) };

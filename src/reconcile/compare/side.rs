@@ -273,7 +273,7 @@ fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
 }
 
 fn outside(path: &str) -> Failure {
-    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside of the repository, or a link leads it there"))
+    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside the repository, or a link leads outside"))
         .hint("A review reads only what Git tracks: move the files into the repository of the manifest")
 }
 
@@ -373,7 +373,7 @@ fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &
     all.map(|(name, (kind, text))| (name, kind, text)).collect()
 }
 
-/// Shows each link together with the file that it leads to. That file may be outside of the application's directory, so
+/// Shows each link together with the file that it leads to. That file may be outside the application's directory, so
 /// it is compared here as well. A file with a secret stays unchanged.
 fn show_links(
     prepared: &Prepared,
