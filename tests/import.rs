@@ -76,6 +76,6 @@ fn what_is_no_environment_says_so() {
     assert!(torrust::read("not json", Wish::AsWritten).unwrap_err().why.starts_with("it is not JSON"));
     assert_eq!(
         torrust::read("{}", Wish::AsWritten).unwrap_err().why,
-        "it holds no tracker section with a core section in it"
+        "it contains no tracker section with a core section"
     );
 }

@@ -87,8 +87,8 @@ fn texts() -> Vec<(String, String)> {
         for entry in walkdir::WalkDir::new(root.join(top)).sort_by_file_name() {
             let path = entry.expect("an entry").into_path();
             let name = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
-            let other = name.starts_with("tests/") || name.ends_with(".snap") || name.ends_with(".json");
-            if path.is_file() && name != "tests/words.rs" && (name.ends_with(".rs") || !other) {
+            let other = name.starts_with("tests/") || is(&name, "snap") || is(&name, "json");
+            if path.is_file() && name != "tests/words.rs" && (is(&name, "rs") || !other) {
                 texts.extend(std::fs::read_to_string(&path).ok().map(|text| (name, text)));
             }
         }
@@ -100,7 +100,7 @@ fn texts() -> Vec<(String, String)> {
 /// Returns the lines of a text that a person reads, with their numbers: of a source its comments, its strings and the
 /// names of its tests, of a test's source those names, of other files everything.
 fn readable(path: &str, text: &str) -> Vec<(usize, String)> {
-    if !path.ends_with(".rs") {
+    if !is(path, "rs") {
         return text.lines().enumerate().map(|(at, line)| (at + 1, line.to_owned())).collect();
     }
     let mut lines = tests(text);
@@ -163,6 +163,10 @@ fn quoted(rest: &str, quote: char) -> usize {
         }
     }
     0
+}
+
+fn is(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
 /// Returns true if a line contains the phrase as whole words.

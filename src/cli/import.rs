@@ -12,8 +12,8 @@ use camino::Utf8PathBuf;
 /// If the installation runs on a host (--host, or the address in its state), the entry names its directory and its
 /// Compose project. apply then takes the installation over in place and keeps its data; the host is registered and is
 /// not made again. If there is no machine yet (--provision, or according to its state), the entry has the provider's
-/// section, and apply makes a machine. The command lists the keys that it could not carry over and the secrets that must
-/// be set.
+/// section, and apply makes a machine. The command lists the keys that it could not carry over and the secrets that
+/// must be set.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "deployer import --from environment.json --host tracker.example.com")]
 pub struct Args {

@@ -20,7 +20,14 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub tail: Option<u32>,
     /// The manifest; - is standard input. After logs, -f is --follow
-    #[arg(long, env = "DEPLOYER_FILE", hide_env_values = true, default_value = "deployment.yaml", value_name = "FILE", help_heading = super::help::GLOBAL)]
+    #[arg(
+        long,
+        env = "DEPLOYER_FILE",
+        hide_env_values = true,
+        default_value = "deployment.yaml",
+        value_name = "FILE",
+        help_heading = super::help::GLOBAL
+    )]
     pub file: camino::Utf8PathBuf,
 }
 

@@ -8,8 +8,9 @@ use crate::reconcile::request::{Asked, Goal};
 
 /// Go back to an earlier release, with its files and images
 ///
-/// The host keeps the last releases (`keep_releases` in the manifest). The environment stays at the chosen release until
-/// its application or its variables change, or until an apply with --retry. Volumes and other data are not rolled back.
+/// The host keeps the last releases (`keep_releases` in the manifest). The environment stays at the chosen release
+/// until its application or its variables change, or until an apply with --retry. Volumes and other data are not rolled
+/// back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "deployer rollback production")]
 pub struct Args {

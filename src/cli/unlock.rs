@@ -6,9 +6,9 @@ use crate::reconcile::unlock::{self, Unlock};
 
 /// Take the lease away from another run, whose further commands the host then refuses
 ///
-/// For a machine that deployer makes, also takes away the lock on OpenTofu's state. This is rarely needed: the lease of a
-/// run that died expires within a minute, and its lock is taken over on the same machine. A service of `before` that a
-/// dead run left running is stopped; that of a live run is not.
+/// For a machine that deployer makes, also takes away the lock on OpenTofu's state. This is rarely needed: the lease of
+/// a run that died expires within a minute, and its lock is taken over on the same machine. A service of `before` that
+/// a dead run left running is stopped; that of a live run is not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "deployer unlock production")]
 pub struct Args {

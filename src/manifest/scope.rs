@@ -102,9 +102,9 @@ impl Scope {
         }
         let Self { top, kind, .. } = self;
         let (is, first) = if checked::plain_path(path).starts_with(top) {
-            ("is reached by a link out of", format!("Replace the link in {path} with its target"))
+            ("is reached by a link that leads out of", format!("Replace the link in {path} with its target"))
         } else {
-            ("is outside of", format!("Move {path} into {top}"))
+            ("is outside", format!("Move {path} into {top}"))
         };
         let why = format!("{is} {kind} {top}, which is all that this command reads");
         // The hint names no directory: the manifest's author could otherwise choose it.

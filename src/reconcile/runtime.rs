@@ -7,7 +7,7 @@ use crate::reconcile::context::Context;
 
 pub use crate::io::process::limit_memory;
 
-/// Runs work that needs IO on threads of its own, and closes the stores that the work opened.
+/// Runs work that needs IO on its own threads, and closes the stores that the work opened.
 ///
 /// # Errors
 /// `CommandFailed` if no threads can be started.

@@ -102,8 +102,8 @@ async fn state(context: &Context, pass: &Pass, args: &Unlock) -> Result<Option<(
     if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
         let place = pass.place_of_tofu(environment);
         context.say(Event::Note(format!(
-            "OpenTofu's backend `{backend}` holds the lock on the state of {name}. If no other run is active, remove the \
-             lock in {place} with the id that OpenTofu shows: tofu force-unlock ID"
+            "OpenTofu's backend `{backend}` holds the lock on the state of {name}. If no other run is active, remove \
+             the lock in {place} with the id that OpenTofu shows: tofu force-unlock ID"
         )));
     }
     let Some(store) = &pass.store else { return Ok(None) };

@@ -224,7 +224,7 @@ fn find(image: &str, path: &Utf8Path, entries: &Entries) -> Result<(Vec<String>,
         let held: Vec<String> = images.iter().flat_map(tags).take(NAMED).map(|tag| familiar(&tag)).collect();
         let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
         return Err(failure(format!("{path} does not contain the image {wanted}, but {held}"))
-            .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
+            .hint("Use the name in the archive, or save the image again with the name in the Compose file"));
     };
     let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
     if let Some(layer) = found.layers.iter().find(|layer| !entries.contains_key(*layer)) {

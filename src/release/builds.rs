@@ -295,12 +295,12 @@ impl Scan<'_> {
         }
         let found = within(base, Utf8Path::new(context)).filter(|_| !context.starts_with('~'));
         let Some(path) = found else {
-            let hint = "Move it there: what is built on the host is sent with the application";
+            let hint = "Move it there: build contexts are sent with the application";
             return refused("which is outside the application's directory", hint);
         };
         let first = self.files.range::<Utf8Path, _>((Bound::Included(path.as_path()), Bound::Unbounded)).next();
         if !first.is_some_and(|(file, _)| file.starts_with(&path)) {
-            return refused("where there is no file", "The context is relative to the application's directory");
+            return refused("where no file exists", "The context is relative to the application's directory");
         }
         Ok(if site.wide { all } else { Some(path) })
     }

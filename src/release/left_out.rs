@@ -132,7 +132,8 @@ fn read(root: &Utf8Path) -> io::Result<String> {
     // A link leads to another file of the directory, or nowhere.
     let real = root.join(FILE).canonicalize()?;
     let real = Utf8PathBuf::try_from(real).map_err(camino::FromPathBufError::into_io_error)?;
-    let below = real.strip_prefix(root).map_err(|_| io::Error::other("it is a link to a target outside"))?;
+    let below =
+        real.strip_prefix(root).map_err(|_| io::Error::other("it is a link to a target outside the directory"))?;
     io::read_to_string(&*bounded::whole(below::open(root, below)?, LARGEST)?)
 }
 

@@ -237,7 +237,7 @@ impl Walk<'_> {
             return refusal.map_or(Ok(()), |refusal| Err(refusal.failure(Reason::ApplicationInvalid, &full)));
         }
         let target = std::fs::read_link(&spot.real).unwrap_or_default();
-        let message = format!("{full} is a link to {}, outside of the application's directory", target.display());
+        let message = format!("{full} is a link to {}, outside the application's directory", target.display());
         let hint = format!(
             "Remove the link, or list it in the manifest to send what it leads to: application.compose.links: [{}]",
             spot.shown

@@ -5,8 +5,8 @@ use crate::model::event::Action;
 use std::time::Duration;
 
 /// The reason why files of a plan are not compared.
-pub(super) const UNCOMPARED: &str = "because they are secret, need a value that was not read, or differ from the commit
-";
+pub(super) const UNCOMPARED: &str =
+    "because they are secret, need a value that was not read, or differ from the commit";
 
 /// The number of characters to which digests and keys are cut.
 const DIGEST: usize = 12;

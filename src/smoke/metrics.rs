@@ -25,7 +25,7 @@ pub(super) async fn text(site: &Site, path: &str, token: &SecretString, until: I
                 Ok(Note::passed(format!("{samples} samples")))
             }
         }
-        404 => Ok(Note::warned("this tracker has no such figures: there is nothing for Prometheus to scrape")),
+        404 => Ok(Note::warned("this tracker has no metrics: there is nothing for Prometheus to scrape")),
         _ => Err(unwanted(status, 200, &body)),
     }
 }

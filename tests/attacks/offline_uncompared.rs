@@ -61,8 +61,7 @@ fn files_that_are_not_compared_offline_are_named() {
     recorded(&work, &[".env", "conf.txt", "web.env"]);
     work.put("app/web.env", "B=2\n");
     let files = ".env, conf.txt, web.env";
-    let reason = "because they are secret, need a value that was not read, or differ from the commit
-";
+    let reason = "because they are secret, need a value that was not read, or differ from the commit";
     let plan = |form: &[&str], code: i32| {
         let run = work.run(&[&["plan", "--offline", "--detailed-exitcode"], form].concat());
         assert!(run.code == code && !run.out.contains(CANARY), "{form:?}: {} {}{}", run.code, run.out, run.err);

@@ -42,12 +42,6 @@ impl Store {
     async fn connection(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, Failure> {
         let connection = self.connection.lock().await;
         self.work.renew();
-        MutexGuard::try_map(connection, Option::as_mut).map_err(|_| {
-            fault::unusable(
-                &self.path,
-                "it is closed
-",
-            )
-        })
+        MutexGuard::try_map(connection, Option::as_mut).map_err(|_| fault::unusable(&self.path, "it is closed"))
     }
 }

@@ -64,7 +64,7 @@ fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {
         match whole(cpus, "cpus", report) {
             Some(number @ 1..) => _ = config.insert("limits.cpu".to_owned(), number.to_string()),
             Some(number) => {
-                report.fault(cpus.spot, format!("A machine cannot have {number} processors"), "Write 1 or more")
+                report.fault(cpus.spot, format!("A machine cannot have {number} processors"), "Write 1 or more");
             }
             None => {}
         }

@@ -91,7 +91,7 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
         }
         (Given(None), Given(Some(file)), Given(None)) => {
             let need = if secret { Need::Secret } else { Need::Value };
-            let path = reading.existing(file, need, "The file that holds a value");
+            let path = reading.existing(file, need, "The file with a value");
             reading.withheld.insert(path.clone());
             SecretSource::File { path, secret }
         }

@@ -175,11 +175,9 @@ fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
                     told.insert("bind".to_owned(), json!(address.ip()));
                 }
             }
-            Err(_) => section.note(&format!(
-                "{}.bind_address: `{address}` is not an address with a port
-",
-                section.path
-            )),
+            Err(_) => {
+                section.note(&format!("{}.bind_address: `{address}` is not an address with a port", section.path));
+            }
         }
     }
     told.extend(section.text("domain").map(|domain| ("domain".to_owned(), json!(domain))));

@@ -43,7 +43,7 @@ same_volumes() {
   }
 }
 
-# options: reads the options of a volume in JSON, and prints each key and each value on a line of its own, without what encoders differ in.
+# options: reads the options of a volume in JSON, and prints each key and each value on its own line, without what encoders differ in.
 options() {
   sed 's/^{"//; s/"}$//; s/","/\n/g' | sed 's/":"/\n/; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }

@@ -211,7 +211,7 @@ pub async fn compare(
 /// Returns the reason why something is not compared. For a submodule, it also names the file with its address.
 fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
     let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
-    let more = if is_module { "; .gitmodules says which, and apply sends what is checked out there" } else { "" };
+    let more = if is_module { "; see .gitmodules. apply sends the files that are checked out there" } else { "" };
     format!("{why}{more}")
 }
 

@@ -99,7 +99,7 @@ fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
 }
 
 fn outside(path: &str) -> Failure {
-    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside of the repository, or a link leads it there"))
+    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside the repository, or a link leads outside"))
         .hint("A review reads only what Git tracks: move the files into the repository of the manifest")
 }
 

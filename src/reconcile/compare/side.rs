@@ -201,7 +201,7 @@ fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &
     all.map(|(name, (kind, text))| (name, kind, text)).collect()
 }
 
-/// Shows each link together with the file that it leads to. That file may be outside of the application's directory, so
+/// Shows each link together with the file that it leads to. That file may be outside the application's directory, so
 /// it is compared here as well. A file with a secret stays unchanged.
 fn show_links(
     prepared: &Prepared,

@@ -197,7 +197,7 @@ impl Model {
             || !addressed
             || !raw.services.keys().all(|name| checked::is_service(name))
         {
-            return Err("model.json is none that Compose writes".to_owned());
+            return Err("model.json does not have the form that Compose writes".to_owned());
         }
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
     }

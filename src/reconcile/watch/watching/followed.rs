@@ -77,13 +77,7 @@ impl Watching<'_> {
     fn mended(&mut self) {
         if self.invalid.take().is_some() {
             self.board_mut().invalid = None;
-            say(
-                self.context,
-                Happening::ManifestMended,
-                None,
-                "the manifest is valid again
-",
-            );
+            say(self.context, Happening::ManifestMended, None, "the manifest is valid again");
         }
     }
 
