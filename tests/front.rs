@@ -16,7 +16,7 @@ struct Kept(Mutex<Vec<Event>>);
 
 impl Front for Kept {
     fn event(&self, event: &Event) {
-        self.0.lock().unwrap().push(event.clone());
+        self.0.lock().expect("no poison").push(event.clone());
     }
 
     fn can_ask(&self) -> bool {

@@ -72,7 +72,9 @@ fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
     }
     match resource::commands(kind, &subject, &given.facts, "NEW") {
         Ok(commands) => {
-            commands.iter().for_each(|command| text += &command_text(command, &subject.preamble(), scripts))
+            for command in &commands {
+                text += &command_text(command, &subject.preamble(), scripts);
+            }
         }
         Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message).unwrap(),
     }
