@@ -484,7 +484,7 @@ fn a_graph_without_contact() {
 }
 
 #[test]
-fn a_file_that_is_no_saved_plan_is_refused() {
+fn a_file_that_is_not_a_saved_plan_is_refused() {
     let folder = folder();
     fs::write(folder.path().join("newer.plan"), "{\"format\": 2}").expect("written");
     fs::write(folder.path().join("damaged.plan"), "{\"format\": 1, \"digest\": \"0\", \"body\": {}}").expect("written");

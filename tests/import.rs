@@ -72,7 +72,7 @@ fn a_machine_that_may_be_there_is_never_made_again() {
 }
 
 #[test]
-fn what_is_no_environment_says_so() {
+fn a_file_that_is_not_an_environment_is_refused() {
     assert!(torrust::read("not json", Wish::AsWritten).unwrap_err().why.starts_with("it is not JSON"));
     assert_eq!(
         torrust::read("{}", Wish::AsWritten).unwrap_err().why,

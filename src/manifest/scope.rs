@@ -102,7 +102,7 @@ impl Scope {
         }
         let Self { top, kind, .. } = self;
         let (is, first) = if checked::plain_path(path).starts_with(top) {
-            ("is reached by a link that leads out of", format!("Replace the link in {path} with its target"))
+            ("is reached by a link out of", format!("Replace the link in {path} with its target"))
         } else {
             ("is outside", format!("Move {path} into {top}"))
         };

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_with_a_path_for_a_name_is_none() {
+    fn an_archive_with_a_path_as_its_name_is_refused() {
         let digest = "0f".repeat(32);
         for name in
             ["/../../home/.ssh/authorized_keys", "../a--b-1.tar.gz", "/tmp/a.tar.gz", "sub/a.tar.gz", "a.tar.gz b", ""]

@@ -260,7 +260,7 @@ async fn a_look_without_time_says_what_it_did_not_read() {
 
 /// Exchanges files with pipes, links and sparse files as fast as possible, while root reads them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
+async fn a_file_that_is_sometimes_something_else_delays_nothing() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     let scene = Scene::new();
     let mut names: Vec<(Utf8PathBuf, Utf8PathBuf)> = Vec::new();

@@ -37,7 +37,7 @@ fn each_recording_becomes_the_verdicts_next_to_it() {
 }
 
 #[tokio::test]
-async fn the_script_runs_here_and_says_something_of_each_kind() {
+async fn the_script_runs_here_and_prints_each_kind() {
     let directory = tempfile::Builder::new().prefix("it's $(here)").tempdir().unwrap();
     let subject =
         Subject { projects: ["no--such".to_owned()].into(), directory: directory.path().display().to_string() };

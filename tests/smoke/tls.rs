@@ -103,7 +103,7 @@ async fn what_is_wrong_with_a_certificate_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_or_silent_fails_in_time() {
+async fn a_silent_server_or_one_without_tls_fails_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connect = listener.local_addr().unwrap();
     let probe = Probe::Tls { domain: "a.example".to_owned(), connect, roots: Roots::System };

@@ -398,7 +398,7 @@ fn a_look_that_was_made_up_becomes_no_claim() {
 
 /// A container of an image that Compose built has some of Compose's labels; Docker tells none of the others.
 #[test]
-fn a_container_that_compose_did_not_make_is_no_service_and_stays() {
+fn a_container_that_compose_did_not_make_is_not_a_service_and_stays() {
     let mut given = given(&cases().join("converged.txt")).unwrap();
     given.environment.application.as_mut().unwrap().project = "shop--production".to_owned();
     let id = "ab".repeat(32);

@@ -77,7 +77,7 @@ fn lines() {
 }
 
 #[test]
-fn what_is_no_line_is_kept_and_what_is_new_is_passed_over() {
+fn other_text_is_kept_and_new_lines_are_skipped() {
     assert_eq!(read_line("panic: oh"), Said::Other("panic: oh".to_owned()));
     assert_eq!(read_line("[1]"), Said::Other("[1]".to_owned()));
     assert_eq!(read_line(" \n"), Said::Nothing);

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_producer_ends_when_nobody_receives_any_more() {
+    async fn a_producer_ends_when_its_receiver_is_gone() {
         let endless = Stream::new(|out| {
             loop {
                 out.write_all(&[0; 4096])?;

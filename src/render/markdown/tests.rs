@@ -189,7 +189,7 @@ fn marks_of_commands_do_not_make_a_page_longer_than_it_may_be() {
 }
 
 #[test]
-fn text_is_no_link() {
+fn text_does_not_become_a_link() {
     assert_eq!(code("www.evil.example"), "<code>www&#46;evil.example</code>");
     assert_eq!(code("http://a"), "<code>http&#58;//a</code>");
     assert_eq!(code("a@b.c"), "<code>a<!-- -->&#64;b.c</code>");

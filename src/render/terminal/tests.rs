@@ -266,7 +266,7 @@ fn places_at_the_edges_of_a_file() {
 }
 
 #[test]
-fn documents_reach_programs_as_they_are_and_nobody_else() {
+fn documents_reach_only_their_programs_and_unchanged() {
     let output = [Event::Output("a\u{1b}[2Jb\n::c\n".to_owned()), Event::Output("line".to_owned())];
     assert_eq!(printed(&output, true).0, "a\u{1b}[2Jb\n::c\nline\n");
     assert_eq!(printed(&output, false).0, "a\\u{1b}[2Jb\n\\::c\nline\n");
