@@ -56,7 +56,7 @@ pub fn read(image: &str, path: &Utf8Path, given: &BTreeSet<String>) -> Result<Ar
     let entries = if packed { unpacked(file) } else { plain(file, bytes) };
     let entries = entries.map_err(|trouble| match trouble {
         Trouble::NotTar(error) => failure(format!("{path} is not a tar archive")).details(error.to_string()),
-        Trouble::Beyond(why) => failure(format!("{path} is no image archive of Docker: {why}"))
+        Trouble::Beyond(why) => failure(format!("{path} is not an image archive of Docker: {why}"))
             .hint("Make it again with: docker save IMAGE -o FILE"),
         Trouble::CutOff(error) => failure(format!("{path} is cut off or damaged"))
             .details(error.to_string())
@@ -148,7 +148,7 @@ fn unpacked(file: File) -> Result<Entries, Trouble> {
 }
 
 fn too_large() -> Trouble {
-    Trouble::Beyond(format!("it holds more than {} GiB", UNPACKED >> 30))
+    Trouble::Beyond(format!("it contains more than {} GiB", UNPACKED >> 30))
 }
 
 /// Returns every entry, with its text if it may be JSON, and sets `end` to the end of the last entry. `limit` is the
@@ -165,7 +165,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let mut entry = entry.map_err(trouble)?;
         let size = entry.size();
         if entry.header().entry_type().is_gnu_sparse() || has_other_name(&mut entry).map_err(trouble)? {
-            return Err(Trouble::Beyond("it holds a sparse file".to_owned()));
+            return Err(Trouble::Beyond("it contains a sparse file".to_owned()));
         }
         *end = entry.raw_file_position().saturating_add(size);
         if *end > UNPACKED {
@@ -175,7 +175,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         names += name.len();
         if found.len() >= ENTRIES || names > NAMES {
-            return Err(Trouble::Beyond("it holds too many entries".to_owned()));
+            return Err(Trouble::Beyond("it contains too many entries".to_owned()));
         }
         let mut text = Vec::new();
         if (1..=LARGEST.min(TOTAL - total)).contains(&size) && entry.header().entry_type().is_file() {
@@ -190,7 +190,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         // Programs differ in which of several they read, and in what a path with links or dots stands for.
         let lists = Utf8Path::new(&name).file_name().is_some_and(|name| LISTS.contains(&name));
         if lists && (!LISTS.contains(&name.as_str()) || found.contains_key(&name)) {
-            return Err(Trouble::Beyond(format!("it holds {name}, which is not its only list of images")));
+            return Err(Trouble::Beyond(format!("it contains {name}, which is not its only list of images")));
         }
         found.insert(name, text);
     }
@@ -264,7 +264,7 @@ fn tags(image: &Image) -> impl Iterator<Item = &String> {
 impl<'a> Images<'a> {
     fn of(path: &'a Utf8Path, entries: &'a Entries) -> Result<Self, Failure> {
         let Some(manifest) = entries.get("manifest.json") else {
-            return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
+            return Err(failure(format!("{path} is not an image archive: it contains no manifest.json")));
         };
         let listed = json(path, "manifest.json", manifest)?;
         let index = entries.get("index.json").map(|index| json(path, "index.json", index)).transpose()?;
@@ -280,7 +280,7 @@ impl<'a> Images<'a> {
         let Some(other) = others.first() else { return Ok(()) };
         let list = others.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let message =
-            format!("{path} holds images under names that `archives` does not give it: {list}", path = self.path);
+            format!("{path} contains images under names that `archives` does not give it: {list}", path = self.path);
         let hint = format!(
             "List {other} under `archives` too, or save the archive again with only the images that are listed"
         );

@@ -113,7 +113,7 @@ impl Host {
 }
 
 #[tokio::test]
-async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
+async fn directories_that_are_equal_or_nested_conflict_by_every_path() {
     let host = Host::new();
     let one = host.wish("one", "srv/one app", "one");
     assert!(host.conflicts(&one).await.is_empty());
@@ -555,7 +555,7 @@ fn a_look_that_was_made_up_becomes_no_claim() {
 
 /// A container of an image that Compose built has some of Compose's labels; Docker tells none of the others.
 #[test]
-fn a_container_that_compose_did_not_make_is_no_service_and_stays() {
+fn a_container_that_compose_did_not_make_is_not_a_service_and_stays() {
     let mut given = given(&cases().join("converged.txt")).unwrap();
     given.environment.application.as_mut().unwrap().project = "shop--production".to_owned();
     let id = "ab".repeat(32);

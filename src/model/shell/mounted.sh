@@ -78,13 +78,13 @@ same_volumes() {
       kept=$(docker volume inspect --format '{{json .Options}}' "$volume" 2>/dev/null </dev/null) || continue
       case $kept in null) kept='{}' ;; esac
       [ "$(printf '%s\n' "$kept" | options)" != "$(printf '%s\n' "$wanted" | sed 's/\$\$/$/g' | options | located "$model" "${app:?}" surely)" ] || continue
-      echo "Cannot start the services: volume $volume was made with other options than its Compose file has now, and Docker keeps them. Give the volume these options again, or remove it with: docker volume rm $volume" >&2
+      echo "Cannot start the services: volume $volume was created with other options than its Compose file has now, and Docker does not change them. Restore the options in the Compose file, or remove the volume with: docker volume rm $volume" >&2
       exit 1
     done
   }
 }
 
-# options: reads the options of a volume in JSON, and prints each key and each value on a line of its own, without what encoders differ in.
+# options: reads the options of a volume in JSON, and prints each key and each value on its own line, without what encoders differ in.
 options() {
   sed 's/^{"//; s/"}$//; s/","/\n/g' | sed 's/":"/\n/; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }
@@ -310,7 +310,7 @@ same_mounts() (
   [ -n "$wrong" ] || exit 0
   printf '%s\n' "$wrong" | cut -f 1 | sort -u | while read -r id; do docker kill "$id" </dev/null >&2 || :; done
   printf '%s\n' "$wrong" | while IFS="$(printf '\t')" read -r _ service path; do
-    echo "Stopped $service: it mounts $2/$path, which was something else when Docker looked. Remove the link that is or was there" >&2
+    echo "Stopped $service: it mounts $2/$path, which was something else when Docker mounted it. Remove the link at that path" >&2
   done
   exit 1
 )

@@ -22,7 +22,7 @@ const REJECTED: usize = 20;
 /// Places the staged release's files, if there is one, and lets Compose update the services.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
     let Some(record) = wanted_record(subject, host) else {
-        return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
+        return Err(Failure::new(Reason::NotConverged, "The host has neither a staged nor a live release"));
     };
     let waits = host.files.staged.is_some();
     // A release that must run with the newest images does not start with others.
