@@ -187,7 +187,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
                 total += size;
             }
         }
-        // Programs differ in which of several they read, and in what a path with links or dots stands for.
+        // Programs differ in which of several lists they read, and in the meaning of a path with links or dots.
         let lists = Utf8Path::new(&name).file_name().is_some_and(|name| LISTS.contains(&name));
         if lists && (!LISTS.contains(&name.as_str()) || found.contains_key(&name)) {
             return Err(Trouble::Beyond(format!("it contains {name}, which is not its only list of images")));
@@ -238,7 +238,7 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    /// Returns the name that the containerd image store gives the image. Without one of its own annotations, it takes
+    /// Returns the name that the containerd image store gives the image. Without its own annotation, it takes
     /// the reference of the OCI layout, which is often a tag alone.
     fn name(&self) -> Option<&String> {
         let annotations = self.annotations.as_ref()?;
@@ -294,7 +294,7 @@ impl<'a> Images<'a> {
         let Some(found) = listed.iter().find(|image| tags(image).any(|tag| familiar(tag) == wanted)) else {
             let held: Vec<String> = listed.iter().flat_map(tags).take(NAMED).map(|tag| familiar(tag)).collect();
             let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
-            return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
+            return Err(failure(format!("{path} does not contain the image {wanted}, but {held}"))
                 .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
         };
         let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
@@ -306,7 +306,7 @@ impl<'a> Images<'a> {
         let id = digest(text);
         let named = found.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
         if named.len() == 64 && id != format!("sha256:{named}") {
-            return Err(damaged(&format!("{} has another content than its name says", found.config)));
+            return Err(damaged(&format!("the content of {} does not match its name", found.config)));
         }
         if config.architecture.is_empty() {
             return Err(damaged(&format!("{} names no architecture", found.config)));

@@ -445,7 +445,7 @@ async fn a_schedule_enters_a_directory_only_where_it_was_when_it_was_claimed() {
     let claim = "claim the directory and the Compose project";
     assert_eq!(
         titles,
-        [claim, "read the times of the schedules", "set the schedules"],
+        [claim, "read the times of the schedules", "install the schedules"],
         "older hosts have no claim yet"
     );
     for command in [&scripts[0], &scripts[2]] {

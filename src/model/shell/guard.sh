@@ -374,7 +374,7 @@ in_release() {
   )
 }
 
-# view COMMAND...: runs it in a view of its own.
+# view COMMAND...: runs a command in its own mount namespace.
 view() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, does not exist. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root cannot mount anything on this host, so Docker Compose would read files that services can change" >&2 && return 1; }

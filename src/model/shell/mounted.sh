@@ -189,7 +189,7 @@ over_links() {
   done
 }
 
-# no_state: fails where one of $paths is in the directory where root keeps the state of all environments, under whatever name.
+# no_state: fails where one of $paths is in the directory where root keeps the state of all environments, under any name.
 no_state() {
   environments
   # shellcheck disable=SC2154 # set by environments

@@ -70,8 +70,8 @@ volume_places() {
   printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
 }
 
-# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line. Those of an overlay may be relative. Of a path
-# with a backslash, which may stand before a colon, only the directory is told.
+# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line. Those of an overlay may be relative. For a path
+# with a backslash, which may escape a colon, prints only the directory.
 named_in_options() {
   awk '
     function tell(path, above) {

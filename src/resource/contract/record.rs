@@ -193,7 +193,7 @@ pub struct ServiceRecord {
     /// converged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
-    /// True if the service is started by this id, because the image's name stands for another image on the host.
+    /// True if the service is started by this id, because the image's name refers to another image on the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_id: bool,
     /// Keyed digest of the inputs of the image's build, if the image is built on the host.

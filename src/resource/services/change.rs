@@ -122,7 +122,7 @@ fn tags(record: &ReleaseRecord) -> String {
     })
 }
 
-/// Returns a converged release whose services run with the images that they had. If an image's name stands for another
+/// Returns a converged release whose services run with the images that they had. If an image's name refers to another
 /// image on the host by now, its services are started by the id: other environments may use the name. `is_there` tells
 /// which images can be used.
 fn by_id(record: &ReleaseRecord, host: &HostFacts, is_there: &dyn Fn(&str) -> bool) -> ReleaseRecord {
