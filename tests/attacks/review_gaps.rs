@@ -286,7 +286,7 @@ fn nothing_is_taken_for_a_large_file() {
         work.commit();
         let run = work.look(name);
         assert!(run.code == 64 && run.err.contains("UTF-8"), "{name}: {}{}", run.out, run.err);
-        shown(&run, name, "What failed");
+        shown(&run, name, "### Failures");
     }
 }
 
