@@ -2,11 +2,11 @@
 # examples/quickstart.sh: from nothing to a running application, on a Debian machine, as root.
 #
 #   examples/quickstart.sh         build deployer, bring up a bare Debian host, deploy examples/quickstart to it
-#   examples/quickstart.sh down    take the host and everything else away again
+#   examples/quickstart.sh down    remove the host and everything else again
 #
 # It needs the Rust toolchain and installs the rest from Debian's packages. The host is a container of the test bed
-# (tests/bed) on this machine, reached by SSH as any server. What is deployed is a copy, in quickstart-work: look at
-# it, change it, apply again. Run twice, the script goes on with the host and the copy that are there.
+# (tests/bed) on this machine, reached over SSH like any server. The script deploys a copy, in quickstart-work: look at
+# it, change it, apply again. Run a second time, the script continues with the existing host and copy.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -90,8 +90,8 @@ down) down && exit ;;
 esac
 
 [ "$(id -u)" = 0 ] || fail "needs root, since it starts containers: run it with sudo"
-grep -qx ID=debian /etc/os-release || fail "needs Debian. For a server of your own see examples/quickstart/deployment.yaml"
-command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo is not there (see https://rustup.rs)"
+grep -qx ID=debian /etc/os-release || fail "needs Debian. For your own server, see examples/quickstart/deployment.yaml"
+command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo does not exist (see https://rustup.rs)"
 
 doing='installing packages'
 install_packages
@@ -129,9 +129,9 @@ cat <<END
     cd $work
     PATH=${PATH%%:*}:\$PATH
     deployer status                                         # what runs there
-    deployer logs demo                                      # what it says
+    deployer logs demo                                      # what it prints
     ssh -F $checkout/tests/.bed/ssh_config deploy@$address
-    \$EDITOR app/html/index.html.tera && deployer apply      # shows the change, then makes it
+    \$EDITOR app/html/index.html.tera && deployer apply      # shows the change, then applies it
 
 To use it on servers of your own: cargo install --locked --path $checkout
 To take it down: $checkout/examples/quickstart.sh down

@@ -101,7 +101,7 @@ fn cases(kind: &str) -> Vec<Utf8PathBuf> {
 }
 
 #[test]
-fn applications_become_the_releases_that_are_written_beside_them() {
+fn applications_become_the_releases_next_to_them() {
     for directory in cases("application") {
         let text = std::fs::read_to_string(directory.join("case.yaml")).unwrap();
         let case: Case = serde_saphyr::from_str(&text).unwrap();
@@ -157,7 +157,7 @@ fn what_cannot_be_sent_is_refused_by_name_and_all_at_once() {
 }
 
 #[test]
-fn a_missing_directory_is_said_so() {
+fn a_missing_directory_is_reported() {
     let failures = release::load(
         &compose("/nowhere".into(), &Case::default()),
         &BTreeMap::new(),
@@ -309,9 +309,9 @@ fn links_that_lead_nowhere_or_in_a_circle_are_named() {
     let messages: Vec<String> =
         load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
     let expected = [
-        "APP/broken is a link that leads nowhere",
-        "APP/self is a link that leads nowhere",
-        "APP/sub/up is a link to APP, which holds it",
+        "APP/broken is a broken link",
+        "APP/self is a broken link",
+        "APP/sub/up is a link to APP, which contains the link",
     ];
     assert_eq!(messages, expected);
 }

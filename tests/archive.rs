@@ -124,9 +124,9 @@ fn a_layout_also_tells_the_ids_of_the_containerd_store() {
 
 #[test]
 fn a_name_that_the_archive_does_not_hold_is_answered_with_those_it_holds() {
-    assert_eq!(refusal("demo", &classic()), "FILE does not hold the image demo:latest, but demo:1, ghcr.io/a/b:2");
+    assert_eq!(refusal("demo", &classic()), "FILE does not contain the image demo:latest, but demo:1, ghcr.io/a/b:2");
     let (bytes, _) = layout(false);
-    assert_eq!(refusal("other:1", &bytes), "FILE does not hold the image other:1, but demo:latest");
+    assert_eq!(refusal("other:1", &bytes), "FILE does not contain the image other:1, but demo:latest");
 }
 
 #[test]
@@ -138,14 +138,14 @@ fn images_that_the_manifest_lists_under_several_names_are_all_there() {
 }
 
 #[test]
-fn what_is_no_archive_is_said_so() {
+fn a_file_that_is_not_an_archive_is_reported() {
     for (bytes, message) in [
-        (Vec::new(), "FILE is not an image archive: it holds no manifest.json"),
+        (Vec::new(), "FILE is not an image archive: it contains no manifest.json"),
         (b"hello".to_vec(), "FILE is not a tar archive"),
         (vec![b'x'; 4096], "FILE is not a tar archive"),
         (packed(b"hello"), "FILE is not a tar archive"),
         (b"\x1f\x8bnonsense".to_vec(), "FILE is not a tar archive"),
-        (tar(&[("etc/passwd", "root")]), "FILE is not an image archive: it holds no manifest.json"),
+        (tar(&[("etc/passwd", "root")]), "FILE is not an image archive: it contains no manifest.json"),
         (tar(&[("manifest.json", "{}")]), "FILE is not an image archive: manifest.json is unusual"),
         (
             tar(&[("manifest.json", r#"[{"Config":"c.json","RepoTags":["demo:1"]}]"#)]),
@@ -184,7 +184,7 @@ fn a_configuration_with_other_content_than_its_name_is_damage() {
     let at = bytes.windows(5).position(|window| window == b"arm64").unwrap();
     let mut damaged = bytes;
     damaged[at..at + 5].copy_from_slice(b"amd64");
-    assert!(refusal("demo:1", &damaged).contains("has another content than its name says"));
+    assert!(refusal("demo:1", &damaged).contains("does not match its name"));
 }
 
 #[test]

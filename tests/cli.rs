@@ -192,7 +192,7 @@ fn an_inventory_in_every_form() {
 }
 
 #[test]
-fn a_history_that_is_not_there_is_said_so() {
+fn a_missing_history_is_reported() {
     let folder = two();
     insta::assert_snapshot!(transcript(
         &folder,
@@ -227,12 +227,15 @@ fn a_manual_page_for_every_command() {
     let (out, err, code) = deployer(&folder, &["man", "-o", "pages"]);
     assert_eq!((out.as_str(), err.as_str(), code), ("Wrote the manual pages to pages\n", "", 0));
     for page in ["deployer.1", "deployer-apply.1", "deployer-register.1"] {
-        assert!(folder.path().join("pages").join(page).exists(), "{page}");
+        let text = std::fs::read_to_string(folder.path().join("pages").join(page)).expect(page);
+        for section in ["OPTIONS", "\"EXIT STATUS\"", "FILES", "ENVIRONMENT", "EXAMPLES"] {
+            assert!(text.contains(&format!("\n.SH {section}\n")), "{page} lacks {section}: {text}");
+        }
     }
 }
 
 #[test]
-fn json_ends_with_a_result_whatever_happens() {
+fn json_always_ends_with_a_result() {
     for arguments in [
         &["init", "--json"][..],
         &["nonsense", "--json"],
@@ -269,7 +272,7 @@ fn a_full_disk_is_a_failure_and_a_closed_pipe_is_not() {
         let output = Command::new("bash").args(["-o", "pipefail", "-c", &script]).output().expect("it starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert_eq!(run("> /dev/full"), (Some(1), "error: Standard output cannot be written\n".to_owned()));
+    assert_eq!(run("> /dev/full"), (Some(1), "error: Cannot write to standard output\n".to_owned()));
     assert_eq!(run("| true"), (Some(0), String::new()));
 }
 
@@ -343,7 +346,8 @@ fn repository() -> TempDir {
         format!(
             "version: 1\nproject: shop\nenvironments:\n  production: # the one\n    registered: {{ address: a.example }}\n    ssh: {{ host_key: \
              [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAa33Xtpvzp2qb79CHmeTtxKO89Nab3we0Yte35fTrrh\"] }}\n    application: {{ compose: {{ directory: \
-             ./app, templates: true, variables: {{ TAG: \"1\", TOKEN: {{ {secret} }} }}, archives: {{ \"demo:1\": ./not-here.tar }} }} }}\n{more}"
+             ./app, templates: true, variables: {{ TAG: \"1\", TOKEN: {{ {secret} }} }}, archives: {{ \"demo:1\": \
+                                                          ./not-here.tar }} }} }}\n{more}"
         )
     };
     put("sub/deployment.yaml", &manifest("from_env: SHOP_TOKEN", "  old:\n    registered: { address: b.example }\n"));
@@ -417,11 +421,11 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     )
     .expect("written");
     let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--format", "markdown", "production"]));
-    assert!(out.contains("### These steps remove what cannot be brought back\n"), "{out}");
-    assert_eq!((out.contains("The other steps"), code), (false, 0), "{out}");
+    assert!(out.contains("### These steps cannot be undone\n"), "{out}");
+    assert_eq!((out.contains("Other steps"), code), (false, 0), "{out}");
     assert_eq!(
         err,
-        "warning: 2 tracked files with changes that are not committed are compared by what is on the disk: sub/app/page.html, \
+        "warning: 2 tracked files have uncommitted changes; the versions on disk are compared: sub/app/page.html, \
          sub/deployment.yaml\n\
          warning: sub/app/page.html: a link to /etc/os-release, which is not in the repository; only the link is compared\n"
     );
@@ -480,7 +484,7 @@ fn a_graph_without_contact() {
 }
 
 #[test]
-fn a_file_that_is_no_saved_plan_is_refused() {
+fn a_file_that_is_not_a_saved_plan_is_refused() {
     let folder = folder();
     fs::write(folder.path().join("newer.plan"), "{\"format\": 2}").expect("written");
     fs::write(folder.path().join("damaged.plan"), "{\"format\": 1, \"digest\": \"0\", \"body\": {}}").expect("written");

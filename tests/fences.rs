@@ -139,7 +139,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 
 /// A script can contain all of these functions: a name that is defined twice would replace the first.
 #[test]
-fn each_shell_function_has_a_name_of_its_own() {
+fn each_shell_function_has_a_unique_name() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut defined = BTreeMap::<String, Vec<String>>::new();
     for folder in ["model/shell", "resource/contract", "resource/files"] {

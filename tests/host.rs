@@ -550,7 +550,7 @@ async fn a_command_that_never_begins_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_told_from_a_failed_script() {
+async fn a_broken_connection_differs_from_a_failed_script() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
     let killed = async {
@@ -640,7 +640,7 @@ async fn keys_are_judged_before_anything_connects() {
     write("garbage", "no key\n", 0o600);
     write("public", &fs::read_to_string(sshd.path("id.pub")).unwrap(), 0o644);
     let cases = [
-        ("locked", Reason::KeyPassphrase, "has a passphrase, and no agent holds it"),
+        ("locked", Reason::KeyPassphrase, "has a passphrase, but no agent holds it"),
         ("missing", Reason::KeyUnusable, "cannot be read: No such file or directory"),
         ("open", Reason::KeyUnusable, "can be read by others (mode 0644)"),
         ("garbage", Reason::KeyUnusable, "is not a private key"),

@@ -59,11 +59,11 @@ fn one_without_a_machine_becomes_an_entry_that_makes_one_with_the_same_provider(
 fn a_machine_that_may_be_there_is_never_made_again() {
     let refused = |case: &str, wish| torrust::read(&read(case), wish).unwrap_err().why;
     assert!(refused("state", Wish::Provisioned).contains("a second one"));
-    assert_eq!(refused("full", Wish::AsWritten), "it does not say whether its machine is there");
+    assert_eq!(refused("full", Wish::AsWritten), "it does not say whether its machine exists");
     let begun = read("created").replace("\"Created\"", "\"ProvisionFailed\"");
     for wish in [Wish::AsWritten, Wish::Provisioned] {
         let why = torrust::read(&begun, wish).unwrap_err().why;
-        assert!(why.contains("had begun to make its machine"), "{why}");
+        assert!(why.contains("began to make its machine"), "{why}");
     }
     let destroyed = read("state").replace("\"Running\"", "\"Destroyed\"");
     assert!(matches!(torrust::read(&destroyed, Wish::AsWritten).unwrap().place, Place::Provisioned(_)));
@@ -72,10 +72,10 @@ fn a_machine_that_may_be_there_is_never_made_again() {
 }
 
 #[test]
-fn what_is_no_environment_says_so() {
+fn a_file_that_is_not_an_environment_is_refused() {
     assert!(torrust::read("not json", Wish::AsWritten).unwrap_err().why.starts_with("it is not JSON"));
     assert_eq!(
         torrust::read("{}", Wish::AsWritten).unwrap_err().why,
-        "it holds no tracker section with a core section in it"
+        "it contains no tracker section with a core section"
     );
 }

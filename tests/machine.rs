@@ -86,7 +86,7 @@ environments:
 }
 
 #[test]
-fn templates_beside_the_manifest_take_the_place_of_ours() {
+fn templates_next_to_the_manifest_replace_ours() {
     let folder = tempfile::tempdir().expect("a directory");
     let own = folder.path().join("templates/tofu/lxd");
     std::fs::create_dir_all(&own).expect("directories");

@@ -201,7 +201,7 @@ trap tidy EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo is not there"
+command -v cargo >/dev/null || fail "needs the Rust toolchain: cargo does not exist"
 { cargo fmt --version && cargo clippy --version || rustup component add rustfmt clippy; } >/dev/null 2>&1 ||
     fail "needs rustfmt and clippy: rustup component add rustfmt clippy"
 [ -n "$quick" ] || [ "$(id -u)" = 0 ] || fail "needs root for the test bed: run it with sudo, or with --quick"

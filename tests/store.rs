@@ -185,7 +185,7 @@ async fn urls_that_are_no_store_are_usage_errors() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let folder = folder();
     let garbage = "garbage ".repeat(1000);
     fs::write(path(&folder).join("garbage.db"), &garbage).expect("written");
@@ -208,7 +208,7 @@ async fn what_is_no_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_store_says_so() {
+async fn a_damaged_store_is_reported() {
     let folder = folder();
     let store = opened(&folder).await;
     store.save("shop", "production", &record(1), None).await.expect("saved");

@@ -65,7 +65,7 @@ fn the_smallest_manifest_has_under_fifteen_lines() {
 }
 
 #[test]
-fn a_template_beside_the_manifest_replaces_ours_and_others_are_laid_over_it() {
+fn a_template_next_to_the_manifest_replaces_ours_and_others_are_laid_over_it() {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path();
     let own = base.join("templates/tracker");

@@ -135,7 +135,7 @@ fn folder() -> TempDir {
 }
 
 #[test]
-fn a_broken_manifest_is_said_once_and_the_last_good_one_kept() {
+fn a_broken_manifest_is_reported_once_and_the_last_good_one_kept() {
     let watch = Watch::start(folder(), &["--interval", "1h"]);
     watch.hear_that("the refusal", |event| event["reason"] == "connection-refused" && event["environment"] == "lab");
     watch.hear("reconciled");

@@ -12,15 +12,16 @@ use std::time::Duration;
 
 /// Make the hosts match the manifest
 ///
-/// Shows the plan and asks at a terminal; elsewhere it goes on unless the plan destroys something.
-/// Run it again at any time: it continues where the hosts are.
+/// Shows the plan and asks for confirmation at a terminal. Without a terminal it continues, unless the plan destroys
+/// something. It can be run again at any time: it continues from the state of the hosts.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer apply production")]
 pub struct Args {
-    /// Environments, with those they depend on; all where none is named. Or a plan saved by plan --out: it has a dot or
-    /// a slash in its name
+    /// Environments, with those that they depend on; all if none is named. Or the file of a saved plan, whose name
+    /// contains a dot or a slash
     #[arg(value_name = "PLAN | ENV")]
     pub environments: Vec<String>,
-    /// Go no further than this stage; never tears down
+    /// Stop after this stage; destroys nothing
     #[arg(long, value_name = "STAGE", value_parser = upward_stage())]
     pub to: Option<Stage>,
     /// How to apply.
@@ -31,7 +32,7 @@ pub struct Args {
 /// What the lifecycle commands take: environments by name, and the options of `apply`.
 #[derive(Debug, clap::Args)]
 pub struct Named {
-    /// Environments, with those they depend on
+    /// Environments, with those that they depend on
     #[arg(value_name = "ENV", required = true)]
     pub environments: Vec<String>,
     /// How to apply.
@@ -49,19 +50,19 @@ impl Named {
 /// The options of `apply` and of the lifecycle commands.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Environments worked on at the same time
+    /// The number of environments that are changed at the same time
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,
-    /// Consent to destroying what the plan destroys in this environment; may be given again
+    /// Consent to destroying what the plan destroys in this environment; repeatable
     #[arg(long, value_name = "ENV")]
     pub allow_destroy: Vec<String>,
-    /// Try releases again that were rolled back
+    /// Try releases that were rolled back again
     #[arg(long)]
     pub retry: bool,
-    /// How long to wait for another run that works on the same environment
+    /// How long to wait for another run that has locked the same environment
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
     /// What is taken on trust.
@@ -75,7 +76,7 @@ pub struct Trusted {
     /// Trust hosts whose keys are not known yet, and remember the keys
     #[arg(long)]
     accept_new_host_keys: bool,
-    /// Take over a directory or a Compose project on the host that belongs to another environment or to somebody else
+    /// Take over a directory or a Compose project on the host that belongs to another environment or another owner
     #[arg(long)]
     take_over: bool,
 }
@@ -107,8 +108,8 @@ fn asked(context: &Context, args: Args) -> Result<Asked, Failure> {
         return Ok(args.options.asked(context.command, args.environments, to));
     };
     if args.environments.len() > 1 || args.to.is_some() {
-        let message = format!("{file} is a saved plan: it says by itself which environments, and how far");
-        return Err(Failure::new(Reason::Usage, message).hint("Leave out the other environments and --to"));
+        let message = format!("{file} is a saved plan, which already names its environments and its stage");
+        return Err(Failure::new(Reason::Usage, message).hint("Leave out --to and the names of environments"));
     }
     let saved = Some(saved::read(file)?);
     // A user who applies a saved plan has already seen it.

@@ -6,14 +6,15 @@ use camino::Utf8PathBuf;
 
 /// Make a verified archive of an environment's data, without stopping it
 ///
-/// It is what the schedule of the manifest's `backup` does, now: the archive is made on the host, read back, and kept
-/// there. Nothing is stopped.
+/// Does now what the schedule of the manifest's `backup` does: makes the archive on the host, verifies it by reading it
+/// back, and keeps it on the host. Nothing is stopped.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer backup production --output ./backups")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// Download the archive into this directory, too
+    /// Also download the archive into this directory
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<Utf8PathBuf>,
 }

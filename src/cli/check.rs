@@ -14,18 +14,19 @@ pub enum Format {
     Github,
 }
 
-/// Check the manifest and its files; contacts no host
+/// Check the manifest and its files without contacting a host
 ///
-/// Nothing that the manifest names is run, and no secret is read, unless --secrets is given.
+/// Runs no command of the manifest and reads no secret, unless --secrets is given.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer check")]
 pub struct Args {
-    /// Environments; all where none is named
+    /// Environments; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// Also read every secret, as apply does: run its command, read its file or variable
+    /// Also read every secret as apply does: runs its command, or reads its file or variable
     #[arg(long)]
     pub secrets: bool,
-    /// The form of what is found; --json is the same as json
+    /// The output format; --json is the same as json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }

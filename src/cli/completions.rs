@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 
 /// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
+#[command(after_help = "source <(deployer completions bash)")]
 pub struct Args {
     /// The shell
     #[arg(value_name = "SHELL")]

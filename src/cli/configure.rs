@@ -4,10 +4,11 @@ use super::{Context, Ending, apply};
 use crate::model::state::Stage;
 use crate::reconcile::converge;
 
-/// Give hosts what applications need: a Docker engine
+/// Set up hosts for applications: install the Docker engine
 ///
-/// The same as apply ENV… --to configured.
+/// The same as deployer apply ENV… --to configured.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer configure production")]
 pub struct Args {
     /// What is brought to that stage, and how.
     #[command(flatten)]

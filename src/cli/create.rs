@@ -8,10 +8,11 @@ use crate::reconcile::pass::refuse;
 use camino::Utf8PathBuf;
 use serde_json::json;
 
-/// Write an environment into the manifest; no contact yet
+/// Add an environment to the manifest without contacting its host
 ///
-/// On a host that exists (--host), or on a machine that deployer is to make (--lxd, --hetzner, --module).
+/// The host exists (--host), or deployer makes the machine (--lxd, --hetzner, --module).
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer create production --host server.example.com --application ./app")]
 pub struct Args {
     /// The new environment.
     #[command(flatten)]
@@ -19,7 +20,7 @@ pub struct Args {
     /// Where it is.
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// Where a server of Hetzner Cloud stands
+    /// The location of the Hetzner Cloud server
     #[arg(long, value_name = "LOCATION", default_value = "nbg1", requires = "hetzner")]
     pub location: String,
 }
@@ -28,16 +29,16 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct PlaceArgs {
-    /// DNS name, IPv4 or IPv6 address of a host that exists
+    /// DNS name, IPv4 or IPv6 address of an existing host
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
-    /// A container of LXD, made from this image
+    /// Make an LXD container from this image
     #[arg(long, value_name = "IMAGE", num_args = 0..=1, require_equals = true, default_missing_value = "ubuntu:24.04")]
     pub lxd: Option<String>,
-    /// A server of Hetzner Cloud, of this type
+    /// Make a Hetzner Cloud server of this type
     #[arg(long, value_name = "TYPE", num_args = 0..=1, require_equals = true, default_missing_value = "cx23")]
     pub hetzner: Option<String>,
-    /// Whatever the OpenTofu module in this directory makes
+    /// Make the machine with the OpenTofu module in this directory
     #[arg(long, value_name = "DIR")]
     pub module: Option<Utf8PathBuf>,
 }

@@ -4,19 +4,20 @@ use super::{Context, Ending};
 use crate::reconcile::converge;
 use crate::reconcile::request::{Asked, Goal};
 
-/// Tear environments down; asks for each name
+/// Destroy environments; asks for each name
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer destroy staging --purge")]
 pub struct Args {
     /// Environments
     #[arg(value_name = "ENV", required = true)]
     pub environments: Vec<String>,
-    /// Remove volumes and data too
+    /// Also remove volumes and data
     #[arg(long)]
     pub purge: bool,
-    /// Do not show the plan first; does not stand for a name
+    /// Do not show the plan first; the consent by name is still required
     #[arg(short, long)]
     pub yes: bool,
-    /// Consent to destroying this environment; may be given again
+    /// Consent to destroying this environment; repeatable
     #[arg(long, value_name = "ENV")]
     pub allow_destroy: Vec<String>,
 }

@@ -11,6 +11,7 @@ use crate::render;
 
 /// Run a command in a service's container
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer exec production db -- pg_dump shop")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]

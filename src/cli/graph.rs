@@ -17,15 +17,16 @@ pub enum Format {
     Svg,
 }
 
-/// Print the graph of the steps, against what was recorded last
+/// Print the graph of the steps, compared with the last recorded state
 ///
-/// What was never recorded shows its whole lifecycle.
+/// An environment without a record shows its whole lifecycle.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer graph --format svg")]
 pub struct Args {
-    /// Environments; all where none is named
+    /// Environments; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// The form of the graph
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "dot")]
     pub format: Format,
 }

@@ -68,8 +68,8 @@ impl Uncommanded {
         let Some(token) = self.token else { return };
         if self.within {
             // The next output of this step would continue the line, which may be a command.
-            let message = "The output of the command ends within a line, so no command of this workflow counts for the \
-                           rest of its step";
+            let message = "The command's output does not end with a newline, so the runner ignores workflow commands \
+                           for the rest of this step";
             return invocation.context.say(Event::Warning { environment: None, message: message.to_owned() });
         }
         // The runner reads the two streams independently.

@@ -13,16 +13,28 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "unlock",
         ],
     ),
-    ("Looking closer", &["test", "show", "graph", "logs", "history", "render"]),
-    ("On the hosts", &["backup", "restore", "exec", "restart", "ssh"]),
+    ("Inspection commands", &["test", "show", "graph", "logs", "history", "render"]),
+    ("Host commands", &["backup", "restore", "exec", "restart", "ssh"]),
     ("Lifecycle commands", &["create", "register", "import", "provision", "configure", "release", "run"]),
-    ("For tools", &["state", "inventory", "schema", "completions", "man"]),
+    ("Other commands", &["state", "inventory", "schema", "completions", "man"]),
 ];
 
-/// Returns the whole command line in clap's form.
+/// The heading of the options that every command has.
+pub(super) const GLOBAL: &str = "Global options";
+
+/// Returns the whole command line in clap's form, with a heading above the example of each command.
 #[must_use]
 pub fn command() -> clap::Command {
-    let command = Cli::command();
+    with_headings(with_groups(plain()))
+}
+
+/// Returns the command line in clap's form. The help after each command is its example.
+pub(super) fn plain() -> clap::Command {
+    Cli::command()
+}
+
+/// Lists the commands in groups.
+fn with_groups(command: clap::Command) -> clap::Command {
     let header = *command.get_styles().get_header();
     let literal = *command.get_styles().get_literal();
     let about = |name: &str| {
@@ -36,10 +48,23 @@ pub fn command() -> clap::Command {
         }
         groups.push('\n');
     }
-    let template = format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
-    );
-    command.help_template(template).after_help("deployer COMMAND --help says more about a command")
+    let usage = "{about-with-newline}\n{usage-heading} {usage}\n\n";
+    let template = format!("{usage}{groups}{header}{GLOBAL}:{header:#}\n{{options}}{{after-help}}");
+    command
+        .help_template(template)
+        .after_help("Run deployer COMMAND --help for the options and an example of a command")
+}
+
+fn with_headings(command: clap::Command) -> clap::Command {
+    let header = *command.get_styles().get_header();
+    command.mut_subcommands(|one| {
+        let example = one.get_after_help().map(|example| format!("{header}Example:{header:#}\n  {example}"));
+        let one = with_headings(one);
+        match example {
+            Some(example) => one.after_help(example),
+            None => one,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -55,6 +80,26 @@ mod tests {
         let mut known: Vec<&str> = listable.map(clap::Command::get_name).collect();
         known.sort_unstable();
         assert_eq!(listed, known);
+    }
+
+    #[test]
+    fn each_command_has_an_example_that_it_accepts() {
+        fn examples(command: &clap::Command, found: &mut Vec<(String, String)>) {
+            for one in command.get_subcommands() {
+                let example = one.get_after_help().map(ToString::to_string).unwrap_or_default();
+                found.push((one.get_name().to_owned(), example));
+                examples(one, found);
+            }
+        }
+        let mut found = Vec::new();
+        examples(&plain(), &mut found);
+        assert!(found.len() > 30, "the commands were found");
+        for (name, example) in found {
+            let words = example.trim_start_matches("source <(").trim_end_matches(')').split(" > ").next();
+            let words: Vec<&str> = words.unwrap_or_default().split(' ').collect();
+            assert!(words.contains(&name.as_str()), "{name}: {example}");
+            assert!(plain().try_get_matches_from(&words).is_ok(), "{name}: {example}");
+        }
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use super::{Context, Ending};
 use crate::reconcile::history;
 
-/// List the runs that changed something, and the releases that an environment can go back to
+/// List the runs that changed something, and the releases for a rollback
 ///
-/// Runs are read from the state store, the newest first. Where an environment is named, its host is asked which releases
-/// it keeps, unless --offline is given.
+/// Reads the runs from the state store and lists the newest first. If an environment is named, also reads the list of
+/// its releases from its host, unless --offline is given.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer history production")]
 pub struct Args {
-    /// Only runs that worked on this environment
+    /// List only runs that changed this environment
     #[arg(value_name = "ENV")]
     pub environment: Option<String>,
-    /// Only that many of the newest
+    /// The number of runs to list
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Contact no host

@@ -7,24 +7,26 @@ use crate::reconcile::entry::import::{Import, import};
 use crate::reconcile::pass::refuse;
 use camino::Utf8PathBuf;
 
-/// Write an environment of torrust-tracker-deployer into the manifest; no contact yet
+/// Add an environment of torrust-tracker-deployer to the manifest without contacting its host
 ///
-/// Where the installation runs (--host, or the address that its state has), the entry names its directory and its
-/// Compose project, and apply takes it over in place, its data kept; the host is registered, never made anew. Where there
-/// is no machine yet (--provision, or its state says so), the entry has the provider's section, and apply makes one. What
-/// could not be carried, and which secrets are to be set, is said.
+/// If the installation runs on a host (--host, or the address in its state), the entry names its directory and its
+/// Compose project. apply then takes the installation over in place and keeps its data; the host is registered and is
+/// not made again. If there is no machine yet (--provision, or according to its state), the entry has the provider's
+/// section, and apply makes a machine. The command lists the keys that it could not carry over and the secrets that
+/// must be set.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer import --from environment.json --host tracker.example.com")]
 pub struct Args {
-    /// Its JSON: the file it was created from, or the state that was kept of it
+    /// The JSON file of the environment: the file that it was created from, or its state
     #[arg(long, value_name = "FILE")]
     pub from: Utf8PathBuf,
-    /// DNS name, IPv4 or IPv6 address of the host that it runs on; default: the one that its state has
+    /// DNS name, IPv4 or IPv6 address of the host on which it runs; default: the address in its state
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
-    /// There is no machine yet: deployer makes one, with the provider that the file names
+    /// There is no machine yet: apply makes one with the provider in the file
     #[arg(long, conflicts_with = "host")]
     pub provision: bool,
-    /// The environment's name, instead of its old one
+    /// The new name of the environment; default: its old name
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 }

@@ -6,6 +6,7 @@ use crate::reconcile::entry;
 
 /// Write a commented manifest to start from
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer init")]
 pub struct Args {}
 
 /// Runs the command.

@@ -5,11 +5,12 @@ use crate::reconcile::inventory;
 
 /// Print the environments' hosts as an Ansible inventory
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer inventory --format ini")]
 pub struct Args {
-    /// Environments; all where none is named
+    /// Environments; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// The form: json is that of an inventory script
+    /// The output format; json is the format of an inventory script
     #[arg(long, value_name = "FORMAT", default_value = "yaml")]
     pub format: Form,
 }

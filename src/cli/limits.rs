@@ -1,5 +1,5 @@
 //! Limits for commands that only look at a repository. Its authors are not trusted: these commands run in CI next to
-//! tokens, on whatever a fork proposes. Commands that work on hosts have no such limits.
+//! tokens, on the content that a fork proposes. Commands that work on hosts have no such limits.
 
 use super::{Command, Ending, Invocation, check, history, plan, render, status};
 use crate::model::failure::{Failure, Reason};

@@ -4,8 +4,9 @@ use super::{Context, Ending};
 use crate::reconcile::look;
 use crate::reconcile::pass::refuse;
 
-/// List the environments, one a line
+/// List the environments, one per line
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer list")]
 pub struct Args {}
 
 /// Runs the command.

@@ -5,21 +5,29 @@ use crate::reconcile::remote::logs::{self, Logs};
 
 /// Print the logs of services
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer logs production web --follow")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// The service; all where none is named
+    /// The service; all if none is named
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
-    /// Go on as more is said
+    /// Print new lines as they arrive
     #[arg(short, long)]
     pub follow: bool,
-    /// Only that many last lines of each service
+    /// Print only the last N lines of each service
     #[arg(long, value_name = "N")]
     pub tail: Option<u32>,
-    /// The manifest; - reads standard input. After logs, -f is --follow
-    #[arg(long, env = "DEPLOYER_FILE", hide_env_values = true, default_value = "deployment.yaml", value_name = "FILE")]
+    /// The manifest; - is standard input. After logs, -f is --follow
+    #[arg(
+        long,
+        env = "DEPLOYER_FILE",
+        hide_env_values = true,
+        default_value = "deployment.yaml",
+        value_name = "FILE",
+        help_heading = super::help::GLOBAL
+    )]
     pub file: camino::Utf8PathBuf,
 }
 

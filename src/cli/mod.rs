@@ -44,6 +44,7 @@ mod unlock;
 mod usage;
 mod watch;
 
+use help::GLOBAL;
 pub use help::command;
 
 use crate::model::ending::Ending;
@@ -58,20 +59,21 @@ use invocation::Invocation;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Declare environments in one file; deployer makes the hosts match it.
+/// Deploys Docker Compose applications to hosts over SSH, as declared in one manifest.
 #[derive(Debug, Parser)]
 #[command(name = "deployer", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "deployer plan --file shop/deployment.yaml")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = GLOBAL)]
     global: Global,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// The manifest; - reads standard input
+    /// The manifest; - is standard input
     #[arg(
         short,
         long,
@@ -82,26 +84,26 @@ struct Global {
         value_name = "FILE"
     )]
     file: Utf8PathBuf,
-    /// The state store, as sqlite:PATH; over the manifest's
+    /// The state store, as sqlite:PATH; overrides the manifest
     #[arg(long, global = true, env = "DEPLOYER_STATE", hide_env_values = true, value_name = "URL")]
     state: Option<String>,
-    /// The OpenTofu program; default: tofu, else terraform
+    /// The OpenTofu program [default: tofu, or else terraform]
     #[arg(long, global = true, env = "DEPLOYER_TOFU", hide_env_values = true, value_name = "PATH")]
     tofu: Option<Utf8PathBuf>,
-    /// On a CI runner: keep what is known of machines in a local file all the same
+    /// On a CI runner: allow the state of machines in a local file
     #[arg(long, global = true, env = "DEPLOYER_ALLOW_LOCAL_STATE", hide_env_values = true)]
     allow_local_state: bool,
-    /// Read the manifest's files inside DIR alone [default: its Git repository for commands that only look, else
+    /// Read the manifest's files only inside DIR [default: its Git repository for commands that only look, or else
     /// anywhere]
     #[arg(long, global = true, env = "DEPLOYER_WITHIN", hide_env_values = true, value_name = "DIR")]
     within: Option<Utf8PathBuf>,
-    /// Print JSON lines on standard output, and never ask
+    /// Print JSON lines on standard output and ask nothing
     #[arg(long, global = true)]
     json: bool,
-    /// Colour the output
+    /// When to color the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
-    /// Say more
+    /// Print more details
     #[arg(short, long, global = true)]
     verbose: bool,
 }

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 pub struct NewHost {
     /// The environment's name
     pub name: String,
-    /// The port sshd listens on
+    /// The port on which sshd listens
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub ssh_port: Option<u16>,
     /// The user to log in as: root, or one with sudo
@@ -17,7 +17,7 @@ pub struct NewHost {
     /// The private key
     #[arg(long, value_name = "FILE")]
     pub identity_file: Option<Utf8PathBuf>,
-    /// A key of the host, "TYPE BASE64"; may be given again
+    /// A public key of the host, "TYPE BASE64"; repeatable
     #[arg(long, value_name = "KEY")]
     pub host_key: Vec<String>,
     /// The directory with the application's Compose files

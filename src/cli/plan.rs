@@ -20,23 +20,24 @@ pub enum Format {
 
 /// Show what apply would do, and why
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer plan --out production.plan")]
 pub struct Args {
-    /// Environments; all where none is named
+    /// Environments; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// Compare with what was recorded last; contacts no host and reads no secret
+    /// Compare with the last recorded state; contacts no host and reads no secret
     #[arg(long)]
     pub offline: bool,
     /// Compare with the manifest and the files at this Git ref; contacts no host and reads no secret
     #[arg(long, value_name = "REF", conflicts_with = "offline")]
     pub against: Option<String>,
-    /// Save the plan, for deployer apply FILE
+    /// Save the plan to FILE for deployer apply FILE
     #[arg(long, value_name = "FILE", conflicts_with_all = ["offline", "against"])]
     pub out: Option<Utf8PathBuf>,
-    /// The form of the plan
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "terminal", conflicts_with = "json")]
     pub format: Format,
-    /// Exit with 2 where there are changes
+    /// Exit with 2 if there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
 }

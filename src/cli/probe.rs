@@ -6,6 +6,7 @@ use crate::reconcile::pass::refuse;
 
 /// Print the script that an observation runs on the host
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer probe production")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]

@@ -4,10 +4,11 @@ use super::{Context, Ending, apply};
 use crate::model::state::Stage;
 use crate::reconcile::converge;
 
-/// Make machines, and connect to them
+/// Make machines and connect to them
 ///
-/// The same as apply ENV… --to provisioned.
+/// The same as deployer apply ENV… --to provisioned.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer provision lab")]
 pub struct Args {
     /// What is brought to that stage, and how.
     #[command(flatten)]

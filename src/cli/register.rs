@@ -5,11 +5,12 @@ use super::new_host::NewHost;
 use super::{Context, Ending};
 use crate::reconcile::entry::register::{self, Register};
 
-/// Write an existing host into the manifest and contact it
+/// Add an existing host to the manifest and contact it
 ///
-/// The host's key is checked against --host-key or `known_hosts`, or shown and asked about, and written into
-/// the entry. Where the entry is there already (deployer create), only the contact is made.
+/// Checks the host's key against --host-key or `known_hosts`, or else asks whether to trust it, and writes the key into
+/// the entry. If the entry already exists (deployer create), only contacts the host.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer register production --host server.example.com --ssh-user deploy")]
 pub struct Args {
     /// The new environment.
     #[command(flatten)]
@@ -17,7 +18,7 @@ pub struct Args {
     /// DNS name, IPv4 or IPv6 address of the host
     #[arg(long, value_name = "ADDRESS")]
     pub host: String,
-    /// Trust the host where its key is not known yet, and write the key into the entry
+    /// Trust a host whose key is not known yet, and write the key into the entry
     #[arg(long)]
     pub accept_new_host_keys: bool,
 }

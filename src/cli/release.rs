@@ -4,10 +4,11 @@ use super::{Context, Ending, apply};
 use crate::model::state::Stage;
 use crate::reconcile::converge;
 
-/// Bring an application's files and images to its hosts
+/// Upload an application's files and images to its hosts
 ///
-/// The same as apply ENV… --to released.
+/// The same as deployer apply ENV… --to released.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer release production")]
 pub struct Args {
     /// What is brought to that stage, and how.
     #[command(flatten)]

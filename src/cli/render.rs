@@ -3,19 +3,20 @@
 use super::{Context, Ending};
 use crate::reconcile::release_files;
 
-/// Write every file that would be sent into a directory
+/// Write all files that would be sent to the host into a directory
 ///
-/// Of a machine that deployer makes, also what OpenTofu would be given, in `opentofu`: there, secrets are named and left
-/// out. The application's own files hold the secrets that they will hold on the host.
+/// For a machine that deployer makes, also writes OpenTofu's inputs into `opentofu`, with the names but not the values
+/// of secrets. The application's own files contain their secrets, as on the host.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer render production --output ./rendered")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// The directory; made where there is none
+    /// The directory; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     pub output: camino::Utf8PathBuf,
-    /// Run no command and read no file or variable that the manifest names: files that need such a value are left out
+    /// Run no command and read no file or variable of the manifest; leaves out files that need such a value
     #[arg(long)]
     pub offline: bool,
 }

@@ -4,29 +4,30 @@ use super::{Context, Ending};
 use crate::reconcile::execute::restore::{self, Restore};
 use std::time::Duration;
 
-/// Bring an environment's data back from an archive; without one, list those on its host
+/// Restore an environment's data from an archive, or list the archives on its host
 ///
-/// The archive is checked first, then what is there is backed up, the services that use the data are stopped, the data
-/// is changed and the services are started and waited for. Only databases come back: the release's files are those of
-/// the manifest. If it is interrupted, the same command starts over.
+/// Checks the archive, backs up the current data, stops the services that use the data, replaces the data, starts the
+/// services and waits until they are healthy. Restores only databases: the files of the release come from the manifest.
+/// If the command is interrupted, run it again: it starts over.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer restore production shop--production-20261122T030000Z.tar.gz")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// The archive: a file of this machine, or the name of one on the host
+    /// The archive: a file on this machine, or the name of an archive on the host
     #[arg(value_name = "ARCHIVE")]
     pub archive: Option<String>,
     /// Consent to replacing this environment's data
     #[arg(long, value_name = "ENV")]
     pub allow_restore: Option<String>,
-    /// The archive may be of another project or environment
+    /// Allow an archive of another project or environment
     #[arg(long)]
     pub other_environment: bool,
-    /// Do not back up first what is there: for data that is lost or damaged
+    /// Do not back up the current data first: for data that is lost or damaged
     #[arg(long)]
     pub without_backup: bool,
-    /// How long to wait for another run that works on the same environment
+    /// How long to wait for another run that has locked the same environment
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "90s")]
     pub wait: Duration,
 }

@@ -3,8 +3,9 @@
 use super::{Context, Ending};
 use crate::reconcile::suspend;
 
-/// Take up suspended environments again
+/// Resume suspended environments
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer resume production")]
 pub struct Args {
     /// Environments
     #[arg(value_name = "ENV", required = true)]

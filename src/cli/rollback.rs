@@ -6,19 +6,21 @@ use super::{Context, Ending};
 use crate::reconcile::converge;
 use crate::reconcile::request::{Asked, Goal};
 
-/// Go back to an earlier release, its files and images together
+/// Go back to an earlier release, with its files and images
 ///
-/// The host keeps the last releases (`keep_releases` in the manifest). The environment then stays at that release until
-/// its application or its variables change, or apply is given --retry. Volumes and other data are not rolled back.
+/// The host keeps the last releases (`keep_releases` in the manifest). The environment stays at the chosen release
+/// until its application or its variables change, or until an apply with --retry. Volumes and other data are not rolled
+/// back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer rollback production")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// The release to go back to; the one before the live one where none is given
+    /// The release to go back to; default: the release before the live one
     #[arg(long, value_name = "RELEASE")]
     pub to: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
     /// What is taken on trust.

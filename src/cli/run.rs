@@ -6,8 +6,9 @@ use crate::reconcile::converge;
 
 /// Start an application and wait until it is healthy
 ///
-/// The same as apply ENV… --to running.
+/// The same as deployer apply ENV… --to running.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer run production")]
 pub struct Args {
     /// What is brought to that stage, and how.
     #[command(flatten)]

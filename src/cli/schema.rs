@@ -7,6 +7,7 @@ use crate::reconcile::entry;
 
 /// Print the JSON schema of the manifest
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer schema > deployment.schema.json")]
 pub struct Args {}
 
 /// Runs the command.

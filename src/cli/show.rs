@@ -4,10 +4,11 @@ use super::{Context, Ending};
 use crate::reconcile::pass::refuse;
 use crate::reconcile::{look, saved};
 
-/// Print an environment of the manifest, merged with the defaults; or a saved plan
+/// Print an environment of the manifest merged with the defaults, or a saved plan
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer show production")]
 pub struct Args {
-    /// The environment; or a plan saved by plan --out: it has a dot or a slash in its name
+    /// The environment, or the file of a saved plan, whose name contains a dot or a slash
     #[arg(value_name = "PLAN | ENV")]
     pub environment: String,
 }

@@ -11,6 +11,7 @@ use crate::reconcile::remote::Remote;
 
 /// Open a shell on an environment's host, or run a command there
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer ssh production -- df -h")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
@@ -29,7 +30,7 @@ pub async fn run(invocation: &Invocation, args: Args) -> Ending {
 async fn ssh(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failure>> {
     let context = &invocation.context;
     if invocation.json {
-        let failure = Failure::new(Reason::Usage, "deployer ssh hands over to ssh, which prints no JSON");
+        let failure = Failure::new(Reason::Usage, "deployer ssh runs ssh, which cannot print JSON");
         return Err(vec![failure.hint("Leave out --json, or use deployer exec")]);
     }
     let mut pass = Pass::open(context, Keep::IfThere).await?;

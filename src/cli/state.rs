@@ -3,10 +3,11 @@
 use super::{Context, Ending};
 use crate::reconcile::forget;
 
-/// Look after what is recorded here
+/// Manage the records in the state store
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer state forget staging")]
 pub struct Args {
-    /// What is to be done.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -14,20 +15,21 @@ pub struct Args {
 /// What can be done with records.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Forget environments whose hosts are gone, or go on without us; contacts no host
+    /// Remove the records of environments without contacting their hosts
     Forget(Forget),
 }
 
 /// What is forgotten.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer state forget lab --keep-infrastructure")]
 pub struct Forget {
     /// Environments
     #[arg(value_name = "ENV", required = true)]
     pub environments: Vec<String>,
-    /// Forget a machine that deployer made, too: it goes on, and is nobody's business here any more
+    /// Also forget a machine that deployer made: it keeps running and is no longer managed
     #[arg(long)]
     pub keep_infrastructure: bool,
-    /// Consent to forgetting this environment; may be given again
+    /// Consent to forgetting this environment; repeatable
     #[arg(long, value_name = "ENV")]
     pub allow_destroy: Vec<String>,
 }

@@ -6,14 +6,15 @@ use crate::reconcile::pass::refuse;
 
 /// Show stage, health, drift and endpoints
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer status --offline")]
 pub struct Args {
-    /// Environments; all where none is named
+    /// Environments; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// Show what was recorded last; contacts no host
+    /// Show the last recorded state; contacts no host
     #[arg(long)]
     pub offline: bool,
-    /// Exit with 1 where an environment is not as the manifest wants it
+    /// Exit with 1 if an environment does not match the manifest
     #[arg(long)]
     pub exit_code: bool,
 }

@@ -3,10 +3,11 @@
 use super::{Context, Ending};
 use crate::reconcile::suspend;
 
-/// Leave environments alone: apply and watch pass over them until they are resumed
+/// Suspend environments: apply and watch skip them until they are resumed
 ///
-/// What runs there goes on. The host remembers it, so it holds for every runner.
+/// Running services keep running. The suspension is recorded on the host, so it applies to every runner.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer suspend production")]
 pub struct Args {
     /// Environments
     #[arg(value_name = "ENV", required = true)]

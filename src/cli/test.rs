@@ -11,17 +11,18 @@ pub enum Format {
     Text,
     /// JSON lines.
     Json,
-    /// A report for pipelines: XML as `JUnit` writes it, a suite an environment.
+    /// A report for pipelines: `JUnit` XML, one suite per environment.
     Junit,
 }
 
 /// Run the checks that the manifest declares
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer test production --format junit")]
 pub struct Args {
-    /// Environments; all where none is named
+    /// Environments; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// The form of what is found; --json is the same as json
+    /// The output format; --json is the same as json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }

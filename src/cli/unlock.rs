@@ -4,20 +4,21 @@
 use super::{Context, Ending};
 use crate::reconcile::unlock::{self, Unlock};
 
-/// Take the lease away from another run; what that run still begins on the host is refused
+/// Take the lease away from another run, whose further commands the host then refuses
 ///
-/// Of a machine that deployer makes, also the lock on OpenTofu's state. Seldom needed: a run that died lets go of its
-/// lease within a minute by itself, and its lock is taken over on the same machine. A service of `before` that such a run
-/// left running is ended; that of a run that lives is not.
+/// For a machine that deployer makes, also takes away the lock on OpenTofu's state. This is rarely needed: the lease of
+/// a run that died expires within a minute, and its lock is taken over on the same machine. A service of `before` that
+/// a dead run left running is stopped; that of a live run is not.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer unlock production")]
 pub struct Args {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// Take the lock on OpenTofu's state even from a run that lives on this machine
+    /// Take the lock on OpenTofu's state also from a run that is alive on this machine
     #[arg(long)]
     pub force: bool,
 }

@@ -39,7 +39,7 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             render.event(&Event::Output(text(error, format, color)));
-            Ending::of(&[Failure::new(Reason::Usage, "No command is given")], false)
+            Ending::of(&[Failure::new(Reason::Usage, "No command was given")], false)
         }
         _ => {
             let failure = failure(&error.render().to_string());

@@ -6,26 +6,27 @@ use crate::reconcile::watch::{self, Settings};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Keep the hosts as the manifest wants them, until a signal ends it
+/// Keep the hosts matching the manifest until a signal ends it
 ///
-/// Environments are reconciled when the manifest or a file they are made from changes, and again after each interval,
-/// which finds drift and puts it right as drift.policy says. A manifest that turns invalid is not followed until it is
-/// mended. SIGHUP reconciles everything now; SIGTERM and SIGINT finish the steps that run.
+/// Reconciles an environment when the manifest or one of its source files changes, and after each interval to correct
+/// drift according to drift.policy. If the manifest becomes invalid, the last valid one stays in use. SIGHUP reconciles
+/// everything now; SIGTERM and SIGINT finish the running steps and end the command.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "deployer watch --git-pull 1m")]
 pub struct Args {
-    /// Environments, with those they depend on; all where none is named
+    /// Environments, with those that they depend on; all if none is named
     #[arg(value_name = "ENV")]
     pub environments: Vec<String>,
-    /// How long after a pass the next one begins, a fifth more or less
+    /// The time between two passes, varied by up to a fifth
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub interval: Duration,
-    /// Fetch the Git checkout that holds the manifest this often, and move it forward
+    /// How often to fetch and fast-forward the Git checkout that contains the manifest
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub git_pull: Option<Duration>,
-    /// Where /healthz, /metrics and /status are served, or off
+    /// The address on which /healthz, /metrics and /status are served, or off
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9640", value_parser = listen)]
     pub listen: Listen,
-    /// Environments worked on at the same time
+    /// The number of environments that are changed at the same time
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallel: u16,
 }
@@ -41,7 +42,7 @@ pub enum Listen {
 
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(length) if length < Duration::from_secs(1) => Err("it must be a second or longer".to_owned()),
+        Ok(length) if length < Duration::from_secs(1) => Err("it must be at least one second".to_owned()),
         Ok(length) if length > Duration::from_hours(24) => Err("it is longer than a day".to_owned()),
         Ok(length) => Ok(length),
         Err(_) => Err("write a number with its unit: 30s, 5m, 1h".to_owned()),

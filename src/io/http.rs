@@ -52,8 +52,8 @@ pub enum Unread {
 impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BrokenOff(why) => write!(f, "the answer breaks off: {why}"),
-            Self::TooLarge => write!(f, "the answer is larger than {} MiB", bounded::HTTP_BODY >> 20),
+            Self::BrokenOff(why) => write!(f, "the response ended early: {why}"),
+            Self::TooLarge => write!(f, "the response is larger than {} MiB", bounded::HTTP_BODY >> 20),
         }
     }
 }
@@ -77,14 +77,14 @@ pub async fn body(mut response: Response) -> Result<Vec<u8>, Unread> {
 #[must_use]
 pub fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "no answer in time".to_owned();
+        return "no response in time".to_owned();
     }
     let mut inner: &dyn Error = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
     if inner.is::<reqwest::Error>() {
-        return "the request cannot be made".to_owned();
+        return "the request is not valid".to_owned();
     }
     match inner.downcast_ref::<std::io::Error>() {
         Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),

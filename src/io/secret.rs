@@ -33,15 +33,15 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
             Ok(Value { text: value.into(), secret: *secret })
         }
         SecretSource::File { path, secret } => {
-            let bytes = tokio::fs::read(path)
-                .await
-                .map_err(|error| unresolved(format!("The file {path} of a value cannot be read: {}", error.kind())))?;
-            let text =
-                text(bytes).ok_or_else(|| unresolved(format!("The file {path} of a value is not UTF-8 text")))?;
+            let bytes = tokio::fs::read(path).await.map_err(|error| {
+                unresolved(format!("The file {path}, which holds a value, cannot be read: {}", error.kind()))
+            })?;
+            let text = text(bytes)
+                .ok_or_else(|| unresolved(format!("The file {path}, which holds a value, is not UTF-8 text")))?;
             Ok(Value { text, secret: *secret })
         }
         SecretSource::Command { argv, secret } => {
-            let name = format!("The command {} of a value", argv.join(" "));
+            let name = format!("The command {} for a value", argv.join(" "));
             let mut finished = process::run_in(Environment::User, argv, b"", LIMIT)
                 .await
                 .map_err(|failure| unresolved(format!("{name} cannot be run")).details(failure.message))?;
@@ -50,7 +50,8 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
                 finished.stdout.zeroize();
                 return Err(unresolved(format!("{name} failed ({})", finished.status)));
             }
-            let text = text(finished.stdout).ok_or_else(|| unresolved(format!("{name} does not print UTF-8 text")))?;
+            let text =
+                text(finished.stdout).ok_or_else(|| unresolved(format!("{name} printed text that is not UTF-8")))?;
             Ok(Value { text, secret: *secret })
         }
     }
@@ -111,10 +112,13 @@ mod tests {
                 SecretSource::Environment { name: "DEPLOYER_NOT_SET".into(), secret: true },
                 "DEPLOYER_NOT_SET is not set",
             ),
-            (SecretSource::File { path: missing, secret: true }, "missing of a value cannot be read: entity not found"),
-            (SecretSource::File { path, secret: true }, "value of a value is not UTF-8 text"),
+            (
+                SecretSource::File { path: missing, secret: true },
+                "missing, which holds a value, cannot be read: entity not found",
+            ),
+            (SecretSource::File { path, secret: true }, "value, which holds a value, is not UTF-8 text"),
             (command(&["sh", "-c", "echo can''ary; echo can''ary >&2; exit 3"]), "failed (exit status: 3)"),
-            (command(&["printf", r"can\141ry\377"]), "does not print UTF-8 text"),
+            (command(&["printf", r"can\141ry\377"]), "printed text that is not UTF-8"),
             (command(&["no-such-program-here"]), "cannot be run"),
         ];
         for (source, words) in cases {

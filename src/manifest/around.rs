@@ -59,7 +59,7 @@ impl Around<'_> {
             Some('{') => "a mapping",
             None | Some('~') => "nothing",
             Some(_) if nothing || rest.starts_with("null") => "nothing",
-            // Block mappings have no text of their own.
+            // Block mappings have no own text.
             Some(_) if self.spot.length == 0 => "a mapping",
             Some(_) => "this",
         }

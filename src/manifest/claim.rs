@@ -117,7 +117,7 @@ fn look(claim: &Claim, scope: &Scope, report: &mut Report) -> bool {
         return false;
     }
     if claim.need == Need::Secret && others_can_read(&found) {
-        report.warn(*spot, format!("Others can read {path}; mend it with: chmod 600 {path}"));
+        report.warn(*spot, format!("Others can read {path}. Fix: chmod 600 {path}"));
     }
     true
 }

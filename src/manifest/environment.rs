@@ -226,7 +226,7 @@ pub struct Registry {
     pub password: SecretSource,
 }
 
-/// The application of an environment: services that Docker Compose runs, whatever the source of their files.
+/// The application of an environment: services that Docker Compose runs, from any source of files.
 #[derive(Clone, Debug)]
 pub struct Application {
     /// Source of the application's files.
@@ -421,11 +421,11 @@ impl Name {
         } else if text.len() > 40 {
             "a name has at most 40 characters"
         } else if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            "a name holds lower-case letters, digits and dashes only"
+            "a name contains only lower-case letters, digits and dashes"
         } else if text.ends_with('-') {
             "a name does not end with a dash"
         } else if text.contains("--") {
-            "a name holds no double dash"
+            "a name contains no double dash"
         } else {
             return Ok(Self(text.to_owned()));
         };

@@ -207,7 +207,7 @@ impl Machine {
     #[must_use]
     pub fn kept_by_provider(&self) -> Option<&'static str> {
         matches!(self, Self::Hetzner(hetzner) if hetzner.delete_protection)
-            .then_some("Hetzner keeps the server and its volume from being deleted")
+            .then_some("Hetzner protects the server and its volume from deletion")
     }
 
     /// Returns the key in the manifest, which is also the directory of the machine's templates.

@@ -94,17 +94,17 @@ impl Scope {
 
     fn outside(&self, path: &Utf8Path, real: &Utf8Path) -> Option<Refusal> {
         if let Some(kernel) = KERNEL.iter().find(|kernel| real.starts_with(kernel)) {
-            let why = format!("is in {kernel}, which holds no files of a disk");
-            return Some(Refusal { why, hint: format!("Name a file of a disk instead of {path}") });
+            let why = format!("is in {kernel}, which is not a file system on a disk");
+            return Some(Refusal { why, hint: format!("Name a file on a disk instead of {path}") });
         }
         if !self.closed || real.starts_with(&self.top) {
             return None;
         }
         let Self { top, kind, .. } = self;
         let (is, first) = if checked::plain_path(path).starts_with(top) {
-            ("is reached by a link out of", format!("Replace the link in {path} by what it leads to"))
+            ("is reached by a link out of", format!("Replace the link in {path} with its target"))
         } else {
-            ("is outside of", format!("Move {path} into {top}"))
+            ("is outside", format!("Move {path} into {top}"))
         };
         let why = format!("{is} {kind} {top}, which is all that this command reads");
         // The hint names no directory: the manifest's author could otherwise choose it.
@@ -127,7 +127,7 @@ impl Scope {
         let real = real(&written);
         (real != straight).then(|| Refusal {
             why: format!("is reached by a link of {} {}, to {real}", self.kind, self.top),
-            hint: "Name a directory that no link is on the way to".to_owned(),
+            hint: "Name a directory without links in its path".to_owned(),
         })
     }
 

@@ -74,7 +74,7 @@ fn worded(error: &Error, around: Around<'_>) -> (String, String) {
 fn rest(error: &Error, around: Around<'_>) -> (String, String) {
     let (message, hint) = match error {
         Error::MultipleDocuments { .. } => {
-            ("The file holds more than one YAML document", "Remove the second `---` and what follows it")
+            ("The file contains more than one YAML document", "Remove the second `---` and what follows it")
         }
         Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
@@ -83,7 +83,7 @@ fn rest(error: &Error, around: Around<'_>) -> (String, String) {
             ("The aliases expand to too much", "Use fewer aliases, or put what is common into `defaults`")
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            ("The alias refers to something that holds the alias itself", "Refer to something that stands before it")
+            ("The alias refers to something that contains the alias itself", "Refer to something before it")
         }
         Error::UnknownAnchor { .. } => {
             let message = format!("There is no anchor for `{}`", around.word());
@@ -99,7 +99,7 @@ fn rest(error: &Error, around: Around<'_>) -> (String, String) {
         Error::Eof { .. } => ("The manifest ends too early", "Complete it"),
         other => {
             let message = UserMessageFormatter.format_message(other);
-            return (capitalised(&message), "Mend the place shown".into());
+            return (capitalised(&message), "Fix the line shown; deployer schema lists the accepted keys".into());
         }
     };
     (message.into(), hint.into())
@@ -107,7 +107,9 @@ fn rest(error: &Error, around: Around<'_>) -> (String, String) {
 
 fn too_much(breach: &BudgetBreach) -> (String, String) {
     let message = match breach {
-        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => "The manifest holds more than two million values",
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            "The manifest contains more than two million values"
+        }
         BudgetBreach::Depth { .. } => "The manifest is nested too deeply",
         BudgetBreach::Aliases { .. }
         | BudgetBreach::Anchors { .. }
@@ -130,7 +132,12 @@ fn scanner(message: &str) -> (String, String) {
     ];
     let plain = PLAIN.iter().find(|(start, ..)| message.contains(start));
     plain.map_or_else(
-        || (format!("This is not YAML: {}", message.trim_end_matches('.')), "Mend the place shown".into()),
+        || {
+            (
+                format!("This is not YAML: {}", message.trim_end_matches('.')),
+                "Fix the line shown; deployer schema lists the accepted keys".into(),
+            )
+        },
         |(_, message, hint)| ((*message).into(), (*hint).into()),
     )
 }

@@ -47,7 +47,7 @@ pub fn by_errno(error: &io::Error) -> Option<Reason> {
 #[must_use]
 pub fn by_words(said: &str) -> Option<Reason> {
     // The kernel uses the same words if it cannot add another inotify watch. The shells of busybox and musl use one
-    // message for all failures of their own writes, which have many causes.
+    // message for all failures of their writes, which have many causes.
     let lines = || said.lines().map(str::to_lowercase).filter(|line| !line.contains("inotify"));
     WORDS.iter().find(|(words, _)| lines().any(|line| line.contains(words))).map(|(_, reason)| *reason)
 }

@@ -2,6 +2,7 @@
 //! hints. The README's table is made from it.
 
 use crate::model::bounded;
+use std::borrow::Cow;
 use std::fmt;
 
 macro_rules! reasons {
@@ -34,86 +35,86 @@ macro_rules! reasons {
 }
 
 reasons! {
-    Usage "usage" 64 "The command line is wrong", "Run deployer --help";
-    ManifestMissing "manifest-missing" 64 "There is no manifest at that path", "Run deployer init to write one, or name it with -f";
-    ManifestInvalid "manifest-invalid" 64 "The manifest is not valid", "Mend the place shown; deployer schema prints what is accepted";
-    ManifestUneditable "manifest-uneditable" 64 "The manifest cannot be edited without losing something", "Paste the printed entry under environments: by hand";
-    UnknownEnvironment "unknown-environment" 64 "No environment of that name", "deployer list shows the names";
-    ApplicationInvalid "application-invalid" 64 "The application's files cannot be released as they are", "Mend the file shown";
-    TemplateInvalid "template-invalid" 64 "A template does not render", "Every name a template uses must be a variable of the manifest";
-    ArchiveInvalid "archive-invalid" 64 "An image archive is not what the manifest says it is", "Make it with: docker save IMAGE -o FILE";
-    PlanInvalid "plan-invalid" 64 "A saved plan cannot be read", "Make it anew: deployer plan --out FILE";
-    PlanStale "plan-stale" 5 "What a saved plan rests on moved since it was made", "Make a new plan and look at it; nothing was changed";
-    RefUnknown "ref-unknown" 64 "What the plan is to be compared with is not in the Git repository", "Fetch it first (in a workflow: fetch-depth: 0)";
-    SecretUnresolved "secret-unresolved" 1 "A secret's source gives no value", "Set the environment variable, or mend the file or command it is read from";
-    StoreUnusable "store-unusable" 1 "The state store cannot be opened, read or written", "Check the path and its permissions; the host keeps its own record, so a lost store can be removed";
-    StoreNewer "store-newer" 1 "The state store was written by a newer deployer", "Use that newer version";
-    ToolMissing "tool-missing" 1 "A program that deployer starts is not installed", "Install it (openssh-client for ssh)";
-    NoMachine "no-machine" 7 "The machine of the environment was not made yet", "deployer apply ENV makes it";
-    ProvisionFailed "provision-failed" 1 "OpenTofu could not make the infrastructure as asked", "Look at the output shown; the next apply continues";
-    ProvisionTimeout "provision-timeout" 1 "OpenTofu did not end in time", "Look at the provider's console; the next apply continues";
-    StateLocked "state-locked" 4 "Another run has the lock on the infrastructure's state", "Wait for it; the lock of a run that died on this machine is taken over, and deployer unlock ENV frees another's";
-    StateSealed "state-sealed" 1 "The infrastructure's state cannot be decrypted", "Give the passphrase it was written with (state_passphrase), or the file state.key beside the store";
-    StateUnusable "state-unusable" 1 "The infrastructure's state cannot be read or does not belong here", "Look at the file named; nothing was changed";
-    InfrastructureExists "infrastructure-exists" 6 "An environment whose infrastructure still exists is not forgotten", "Run deployer destroy ENV first";
-    CloudInitFailed "cloud-init-failed" 1 "The first boot of a new machine failed", "Look at the output shown; once it is mended there, the next apply goes on";
-    StateFleeting "state-fleeting" 6 "What is known of a machine would not outlast this run", "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
+    Usage "usage" 64 "The command line is not valid", "Run deployer --help";
+    ManifestMissing "manifest-missing" 64 "The manifest does not exist at this path", "Run deployer init to write one, or name its path with -f";
+    ManifestInvalid "manifest-invalid" 64 "The manifest is not valid", "Fix the line shown; deployer schema lists the accepted keys";
+    ManifestUneditable "manifest-uneditable" 64 "The manifest cannot be edited without losing something", "Paste the printed entry below environments: by hand";
+    UnknownEnvironment "unknown-environment" 64 "The manifest has no environment with this name", "Run deployer list to see the names";
+    ApplicationInvalid "application-invalid" 64 "The application's files cannot be released as they are", "Fix the file shown";
+    TemplateInvalid "template-invalid" 64 "A template does not render", "Define every name that the template uses as a variable in the manifest";
+    ArchiveInvalid "archive-invalid" 64 "An image archive does not match the manifest", "Make it with: docker save IMAGE -o FILE";
+    PlanInvalid "plan-invalid" 64 "A saved plan cannot be read", "Make a new one: deployer plan --out FILE";
+    PlanStale "plan-stale" 5 "Something that a saved plan depends on has changed since it was made", "Nothing was changed. Make a new plan and review it";
+    RefUnknown "ref-unknown" 64 "The Git repository does not contain the reference to compare with", "Fetch it first (in a workflow: fetch-depth: 0)";
+    SecretUnresolved "secret-unresolved" 1 "The source of a secret gives no value", "Set the environment variable, or fix the file or command that provides the value";
+    StoreUnusable "store-unusable" 1 "The state store cannot be opened, read or written", "Check the path and its permissions; hosts keep their own records, so a lost store can be removed";
+    StoreNewer "store-newer" 1 "The state store was written by a newer deployer", "Use that version or a newer one";
+    ToolMissing "tool-missing" 1 "A program that deployer needs is not installed", "Install it (openssh-client for ssh)";
+    NoMachine "no-machine" 7 "The machine of the environment does not exist yet", "Run deployer apply ENV to make it";
+    ProvisionFailed "provision-failed" 1 "OpenTofu could not make the infrastructure", "Read the output shown; the next apply continues";
+    ProvisionTimeout "provision-timeout" 1 "OpenTofu did not end in time", "Check the provider's console; the next apply continues";
+    StateLocked "state-locked" 4 "Another run holds the lock on the infrastructure's state", "Wait for it. The lock of a run that died on this machine is taken over; to remove another lock: deployer unlock ENV";
+    StateSealed "state-sealed" 1 "The infrastructure's state cannot be decrypted", "Give the passphrase with which it was written (state_passphrase), or restore the file state.key next to the store";
+    StateUnusable "state-unusable" 1 "The infrastructure's state cannot be read or belongs to other infrastructure", "Nothing was changed. Check the file named";
+    InfrastructureExists "infrastructure-exists" 6 "The infrastructure of the environment still exists, so the environment was not forgotten", "Run deployer destroy ENV first";
+    CloudInitFailed "cloud-init-failed" 1 "The first boot of a new machine failed", "Read the output shown and fix the cause on the machine; the next apply continues";
+    StateFleeting "state-fleeting" 6 "The state of a machine would be lost after this run", "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
     NameResolution "name-resolution" 7 "The host's name does not resolve", "Check the address in the manifest and the resolver of this machine";
-    ConnectionRefused "connection-refused" 7 "The host refuses connections on the SSH port", "Check that sshd runs there and ssh.port is right";
+    ConnectionRefused "connection-refused" 7 "The host refuses connections on the SSH port", "Check that sshd runs on the host and that ssh.port is right";
     ConnectionTimeout "connection-timeout" 7 "The host does not answer", "Check the address, the network and the firewalls between";
-    ConnectionLost "connection-lost" 7 "The connection broke while a command ran", "Run the same command again: it continues where the host is";
+    ConnectionLost "connection-lost" 7 "The connection broke while a command ran", "Run the same command again: it continues from the state of the host";
     HostKeyUnknown "host-key-unknown" 7 "The host's key is not known yet", "Pin it with ssh.host_key, or pass --accept-new-host-keys once";
-    HostKeyChanged "host-key-changed" 7 "The host answers with another key than the known one", "If the host was replaced on purpose, remove the old key; else someone may be in between";
+    HostKeyChanged "host-key-changed" 7 "The host's key differs from the known key", "If the host was replaced on purpose, remove the old key; otherwise the connection may be intercepted";
     AuthenticationRejected "authentication-rejected" 7 "The host rejects the key or the user", "Check ssh.user and ssh.identity_file, and that the public key is in authorized_keys";
-    KeyUnusable "key-unusable" 7 "The private key cannot be used", "Check that the file exists, is a private key and only you can read it";
-    KeyPassphrase "key-passphrase" 7 "The private key has a passphrase and no agent holds it", "Run ssh-add FILE first";
-    SudoMissing "sudo-missing" 1 "The user is not root and the host has no usable sudo", "Install sudo and allow the user, or connect as root";
-    SudoPassword "sudo-password" 1 "sudo asks for a password", "Set ssh.sudo_password, or allow the user without one";
-    UnsupportedHost "unsupported-host" 1 "deployer cannot set up this operating system", "Install Docker and Compose v2 there yourself, or use Debian 12 or 13, Ubuntu 22.04, 24.04 or 26.04";
-    NoSystemd "no-systemd" 1 "The host does not run systemd, which this needs", "Start the Docker engine there by other means";
-    EngineMissing "engine-missing" 1 "The host has no good enough Docker engine and configure.engine.install is false", "Install it there, or allow deployer to";
-    EngineFailed "engine-failed" 1 "The Docker engine could not be installed or started", "Look at the output shown; the next apply continues";
-    FirewallFailed "firewall-failed" 1 "The host's firewall could not be changed", "Look at the output shown; the next apply continues";
-    UpdatesFailed "updates-failed" 1 "Security updates could not be turned on as asked", "Look at the output shown; the next apply continues";
-    ScriptFailed "script-failed" 1 "A script of configure.scripts failed, or what undoes it", "Look at the output shown and mend the script; the next apply runs it again";
-    ScheduleInvalid "schedule-invalid" 1 "A schedule's time is none that systemd understands", "Try it with: systemd-analyze calendar TIME; nothing was changed";
-    DiskFull "disk-full" 1 "A disk of the host or of this machine has too little free space", "Free some space there";
-    ReadOnly "read-only" 1 "A file system of the host or of this machine can only be read", "Make it writable again, as in: mount -o remount,rw";
-    IoError "io-error" 1 "A disk of the host or of this machine fails, or its file system is damaged", "Look for its errors with dmesg there";
-    PortTaken "port-taken" 1 "A port the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
-    ArchitectureMismatch "architecture-mismatch" 1 "An image is made for another processor than the host's", "Build the image for the host's architecture";
-    ComposeInvalid "compose-invalid" 1 "Docker Compose rejects the application's files", "Mend the Compose file; nothing was stopped";
-    UploadFailed "upload-failed" 1 "Files could not be written on the host", "Look at the output shown; nothing was stopped";
-    ImageUnavailable "image-unavailable" 1 "An image could not be loaded or pulled", "Check the name, the registry and the host's network; nothing was stopped";
-    ImageNotCompared "image-not-compared" 1 "An image could not be compared with its registry, which pull: always asks for", "Look at the output shown; what runs was left alone";
-    BuildFailed "build-failed" 1 "An image could not be built on the host", "Look at the output shown; nothing was stopped";
-    BeforeFailed "before-failed" 1 "A service of application.compose.before did not end well", "Look at the output shown; nothing was stopped, and the next apply runs it again";
-    ServicesFailed "services-failed" 1 "Docker Compose could not start the services", "Look at the output shown, or at deployer logs ENV";
-    BackupFailed "backup-failed" 1 "A backup could not be made or is not whole", "Look at the output shown; earlier archives are kept";
-    AfterFailed "after-failed" 1 "What runs after a backup failed; its archive is kept on the host", "Look at the output shown and mend backup.after, then run deployer backup ENV";
-    BackupInvalid "backup-invalid" 6 "An archive is damaged, or of something else, and is not restored", "deployer restore ENV lists those of the host; nothing was touched";
-    BackupUnknown "backup-unknown" 64 "There is no such archive, or nothing to make one with", "deployer restore ENV lists those of the host";
-    RestoreUnfinished "restore-unfinished" 1 "Restoring an archive began and did not end", "Run the same deployer restore again: it starts over, and the previous data is kept until it ends";
-    Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Look at deployer logs ENV; health.timeout sets the limit";
-    CheckFailed "check-failed" 1 "A check of the manifest does not pass", "Look at deployer logs ENV";
-    RolledBack "rolled-back" 1 "The change did not hold and what was there before came back", "Look at the output shown; a release is not tried again until its inputs change or --retry is given";
-    ReleaseRejected "release-rejected" 1 "The release was rolled back before and its inputs did not change since", "Change the application or its variables, or pass --retry";
-    ReleaseUnknown "release-unknown" 1 "The host has no such release to go back to", "deployer history ENV lists them";
-    NotConverged "not-converged" 1 "The host still differs after the step", "Run deployer plan ENV to see what differs";
-    ProbeUnreadable "probe-unreadable" 1 "The host's answer could not be read", "Run with --verbose and report it";
-    OutputTooLarge "output-too-large" 1 "A host, a service or a program sent more than its answer may hold", "Look at what answers there; nothing of it was kept";
-    CommandFailed "command-failed" 1 "A command on the host failed", "Look at the output shown";
-    LeaseHeld "lease-held" 4 "Another run works on the environment", "Wait for it, or longer with --wait; a run that died lets go within a minute";
-    LeaseLost "lease-lost" 4 "This run stood still for so long that its lease on the environment expired", "Run the same command again: it continues where the host is";
-    MarkerMismatch "marker-mismatch" 6 "The directory or the Compose project on the host belongs to another environment, or to somebody else", "Choose another host_directory or project, or pass --take-over if it is really yours";
-    ConsentMissing "consent-missing" 6 "Destroying or restoring needs consent by name", "Type the name at the prompt, or pass --allow-destroy ENV or --allow-restore ENV";
-    Protected "protected" 6 "The environment is protected from being destroyed", "Lift it by an apply of a manifest that holds the environment with protect: false";
+    KeyUnusable "key-unusable" 7 "The private key cannot be used", "Check that the file exists, is a private key and is readable only by you";
+    KeyPassphrase "key-passphrase" 7 "The private key has a passphrase, but no agent holds it", "Run ssh-add FILE first";
+    SudoMissing "sudo-missing" 1 "The user is not root and the host has no usable sudo", "Install sudo and allow the user to use it, or connect as root";
+    SudoPassword "sudo-password" 1 "sudo asks for a password", "Set ssh.sudo_password, or allow the user to use sudo without a password";
+    UnsupportedHost "unsupported-host" 1 "deployer cannot set up this operating system", "Install Docker and Compose v2 on the host yourself, or use Debian 12 or 13, Ubuntu 22.04, 24.04 or 26.04";
+    NoSystemd "no-systemd" 1 "The host does not run systemd, which this needs", "Start the Docker engine on the host by other means";
+    EngineMissing "engine-missing" 1 "The host's Docker engine is missing or too old, and configure.engine.install is false", "Install it on the host, or set configure.engine.install to true";
+    EngineFailed "engine-failed" 1 "The Docker engine could not be installed or started", "Read the output shown; the next apply continues";
+    FirewallFailed "firewall-failed" 1 "The host's firewall could not be changed", "Read the output shown; the next apply continues";
+    UpdatesFailed "updates-failed" 1 "Security updates could not be turned on", "Read the output shown; the next apply continues";
+    ScriptFailed "script-failed" 1 "A script of configure.scripts, or its undo, failed", "Read the output shown and fix the script; the next apply runs it again";
+    ScheduleInvalid "schedule-invalid" 1 "systemd does not understand a schedule's time", "Nothing was changed. Try the time with: systemd-analyze calendar TIME";
+    DiskFull "disk-full" 1 "A disk of the host or of this machine has too little free space", "Free some space on it";
+    ReadOnly "read-only" 1 "A file system of the host or of this machine is read-only", "Make it writable again, as in: mount -o remount,rw";
+    IoError "io-error" 1 "A disk of the host or of this machine fails, or its file system is damaged", "Look for its errors with dmesg on that machine";
+    PortTaken "port-taken" 1 "A port that the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
+    ArchitectureMismatch "architecture-mismatch" 1 "An image is built for another architecture than the host's", "Build the image for the host's architecture";
+    ComposeInvalid "compose-invalid" 1 "Docker Compose rejects the application's files", "Nothing was stopped. Fix the Compose file";
+    UploadFailed "upload-failed" 1 "Files could not be written on the host", "Nothing was stopped. Read the output shown";
+    ImageUnavailable "image-unavailable" 1 "An image could not be loaded or pulled", "Nothing was stopped. Check the name, the registry and the host's network";
+    ImageNotCompared "image-not-compared" 1 "An image could not be compared with its registry, as pull: always requires", "Running services were not changed. Read the output shown";
+    BuildFailed "build-failed" 1 "An image could not be built on the host", "Nothing was stopped. Read the output shown";
+    BeforeFailed "before-failed" 1 "A service of application.compose.before failed", "Nothing was stopped. Read the output shown; the next apply runs the service again";
+    ServicesFailed "services-failed" 1 "Docker Compose could not start the services", "Read the output shown, or run deployer logs ENV";
+    BackupFailed "backup-failed" 1 "A backup could not be made or is incomplete", "Read the output shown; earlier archives are kept";
+    AfterFailed "after-failed" 1 "The command after a backup failed; its archive is kept on the host", "Read the output shown and fix backup.after, then run deployer backup ENV";
+    BackupInvalid "backup-invalid" 6 "An archive is damaged or belongs to something else, and was not restored", "Nothing was changed. Run deployer restore ENV to list the archives on the host";
+    BackupUnknown "backup-unknown" 64 "There is no such archive, or no backups are set up", "Run deployer restore ENV to list the archives on the host";
+    RestoreUnfinished "restore-unfinished" 1 "Restoring an archive was started and did not end", "Run the same deployer restore again: it starts over, and the previous data is kept until it ends";
+    Unhealthy "unhealthy" 1 "The services did not become healthy in time", "Run deployer logs ENV; health.timeout sets the limit";
+    CheckFailed "check-failed" 1 "A check of the manifest failed", "Run deployer logs ENV";
+    RolledBack "rolled-back" 1 "The change failed and the previous state was restored", "Read the output shown; a release is not tried again until its inputs change or --retry is given";
+    ReleaseRejected "release-rejected" 1 "The release was rolled back before and its inputs have not changed since", "Change the application or its variables, or pass --retry";
+    ReleaseUnknown "release-unknown" 1 "The host does not have this release", "Run deployer history ENV to list its releases";
+    NotConverged "not-converged" 1 "The host still differs after the step", "Run deployer plan ENV to see the differences";
+    ProbeUnreadable "probe-unreadable" 1 "The host's answer could not be read", "Run the command with --verbose and report the output";
+    OutputTooLarge "output-too-large" 1 "A host, a service or a program sent more output than allowed", "The output was discarded. Check the sender";
+    CommandFailed "command-failed" 1 "A command on the host failed", "Read the output shown";
+    LeaseHeld "lease-held" 4 "The environment is locked by another run", "Wait for it, or wait longer with --wait; the lease of a run that died expires within a minute";
+    LeaseLost "lease-lost" 4 "This run was paused for so long that its lease on the environment expired", "Run the same command again: it continues from the state of the host";
+    MarkerMismatch "marker-mismatch" 6 "The directory or the Compose project on the host belongs to another environment or another owner", "Choose another host_directory or project, or pass --take-over if it is really yours";
+    ConsentMissing "consent-missing" 6 "Consent to destroying or restoring is missing", "Type the name at the prompt, or pass --allow-destroy ENV or --allow-restore ENV";
+    Protected "protected" 6 "The environment is protected from being destroyed", "First apply a manifest that contains the environment with protect: false";
     Suspended "suspended" 6 "The environment is suspended", "Run deployer resume ENV, or name it: deployer apply ENV";
-    ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, though some are recorded", "If that is meant, destroy them by name first; nothing was changed";
-    DependencyFailed "dependency-failed" 1 "An environment this one depends on is not healthy", "Mend that one first";
-    GitPull "git-pull" 1 "The Git checkout cannot follow its upstream", "Look at the output shown; what is checked out is kept";
-    ListenFailed "listen-failed" 1 "The address for metrics and health cannot be listened on", "Name another with --listen, or off";
-    Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues where the host is";
+    ManifestEmptied "manifest-emptied" 6 "The manifest has no environments, but some are recorded", "Nothing was changed. If this is intended, destroy them by name first";
+    DependencyFailed "dependency-failed" 1 "An environment that this one depends on is not healthy", "Fix that environment first";
+    GitPull "git-pull" 1 "The Git checkout cannot follow its upstream", "The checkout was not changed. Read the output shown";
+    ListenFailed "listen-failed" 1 "Cannot listen on the address for metrics and health", "Name another address with --listen, or off";
+    Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues from the state of the host";
 }
 
 /// Returns the reasons as a Markdown table for the README.
@@ -202,10 +203,14 @@ impl Failure {
         self
     }
 
-    /// Returns the hint to print.
+    /// Returns the hint to print. The general hint of a reason names the environment, if the failure has one.
     #[must_use]
-    pub fn advice(&self) -> &str {
-        self.hint.as_deref().unwrap_or_else(|| self.reason.hint())
+    pub fn advice(&self) -> Cow<'_, str> {
+        match (&self.hint, &self.environment) {
+            (Some(hint), _) => hint.into(),
+            (None, Some(name)) => self.reason.hint().replace("ENV", name).into(),
+            (None, None) => self.reason.hint().into(),
+        }
     }
 }
 

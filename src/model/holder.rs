@@ -120,7 +120,7 @@ impl Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "deployer {} of {} (pid {})", self.command, self.by, self.pid)?;
+        write!(f, "deployer {}, {}, pid {}", self.command, self.by, self.pid)?;
         self.ci.as_ref().map_or(Ok(()), |ci| write!(f, ", {ci}"))
     }
 }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn lifecycle_order_holds_whatever_the_order_of_steps() {
+    fn lifecycle_order_holds_for_every_order_of_steps() {
         let plan = Plan::new(
             vec![step("a", Kind::Services), step("a", Kind::Access), step("a", Kind::Files)],
             &BTreeMap::new(),

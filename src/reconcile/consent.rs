@@ -14,17 +14,17 @@ use std::collections::BTreeSet;
 /// Warns of environments that are left alone or pinned to a release, and of drift that is not corrected.
 pub fn say_left(context: &Context, proposal: &Proposal) {
     for name in &proposal.suspended {
-        let message = format!("is suspended and left alone; deployer resume {name} takes it up again");
+        let message = format!("is suspended and was skipped. To resume it: deployer resume {name}");
         context.say(Event::Warning { environment: Some(name.clone()), message });
     }
     for (name, rejected) in &proposal.pinned {
         let message =
-            format!("stays as it is, {}; a change of its application or apply --retry ends that", rejected.message);
+            format!("is not changed until its application changes or apply --retry is given: {}", rejected.message);
         context.say(Event::Warning { environment: Some(name.clone()), message });
     }
     for left in proposal.left.iter().filter(|left| left.why == Why::Detect) {
         let facts = left.changes.iter().map(|change| change.fact.as_str()).collect::<Vec<_>>().join(", ");
-        let message = format!("has drifted and is left as it is (drift.policy is detect): {} {facts}", left.kind);
+        let message = format!("has drift that is not corrected, because drift.policy is detect: {} {facts}", left.kind);
         context.say(Event::Warning { environment: Some(left.environment.clone()), message });
     }
 }
@@ -33,7 +33,7 @@ pub fn say_left(context: &Context, proposal: &Proposal) {
 pub async fn warn_uncompared(context: &Context, sessions: &Sessions) {
     for (name, failure) in propose::uncompared(sessions).await {
         let why = failure.details.unwrap_or_default().replace('\n', "; ");
-        let message = format!("has images that are not compared with their registry: {why}");
+        let message = format!("has images that could not be compared with their registry: {why}");
         context.say(Event::Warning { environment: Some(name), message });
     }
 }
@@ -105,9 +105,8 @@ async fn consent(
         };
         let consented = declared || allowed.contains(name);
         if !consented && !typed(context, name, "destroy") {
-            let failure =
-                Failure::new(Reason::ConsentMissing, format!("{name} is not destroyed without consent by its name"));
-            return Err(failure.on(name));
+            let failure = Failure::new(Reason::ConsentMissing, format!("{name} was not destroyed: consent is missing"));
+            return Err(failure.hint(format!("Pass --allow-destroy {name}")).on(name));
         }
     }
     Ok(())

@@ -161,9 +161,7 @@ impl Context {
             Some(Failure::new(Reason::ManifestInvalid, format!("The state store {file} {}", refusal.why)))
         });
         match refused {
-            Some(failure) => {
-                Err(failure.hint("Pass --state sqlite:PATH with the path yourself, if you trust that store"))
-            }
+            Some(failure) => Err(failure.hint("If you trust that store, pass its path with --state sqlite:PATH")),
             None => Ok((url, directory)),
         }
     }

@@ -174,7 +174,7 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions, waits: 
                 }
                 store.settle(doubt.intent, "observed again", (context.now)()).await?;
                 let kind = doubt.kind.map_or("a", |kind| kind.name());
-                let message = format!("An earlier run broke off in the {kind} step; its host was observed again");
+                let message = format!("The previous run was interrupted during {kind}; the host was read again");
                 context.say(Event::Warning { environment: Some(doubt.environment), message });
             }
         }

@@ -37,29 +37,36 @@ async fn forget(context: &Context, args: &Forget) -> Result<Ending, Vec<Failure>
 
 async fn one(context: &Context, pass: &Pass, args: &Forget, name: &str) -> Result<(), Failure> {
     if !args.allow_destroy.iter().any(|allowed| allowed == name) && !consent::typed(context, name, "forget") {
-        let message = format!("{name} is not forgotten without consent by its name");
-        return Err(Failure::new(Reason::ConsentMissing, message));
+        let message = format!("{name} was not forgotten: consent is missing");
+        return Err(Failure::new(Reason::ConsentMissing, message).hint(format!("Pass --allow-destroy {name}")));
     }
     let lifted = |environment: &Environment| environment.name.as_str() == name && environment.protect == Some(false);
     let protected = pass.records.get(name).is_some_and(|record| record.protected);
     if protected && !pass.manifest.environments.values().any(lifted) {
-        return Err(Failure::new(Reason::Protected, "It is protected and not forgotten"));
+        return Err(Failure::new(Reason::Protected, "It is protected and was not forgotten"));
     }
     let Some(store) = &pass.store else {
-        context.say(Event::Note(format!("{name} was not recorded")));
+        context.say(Event::Note(format!("{name} has no record")));
         return Ok(());
     };
     let project = pass.manifest.project.as_str();
     let machine = store.has_infrastructure(project, name).await?;
     if machine && !args.keep_infrastructure {
-        let message = "deployer made its machine, which would be lost sight of";
-        let hint = format!("Take it down with deployer destroy {name}, or let it go on with --keep-infrastructure");
+        let message = "deployer made its machine and would no longer manage it";
+        let hint = format!(
+            "To destroy the machine: deployer destroy {name}. To keep it: deployer state forget {name} \
+             --keep-infrastructure"
+        );
         return Err(Failure::new(Reason::InfrastructureExists, message).hint(hint));
     }
     if machine {
         store.forget_infrastructure(project, name).await?;
     }
     let known = store.forget(project, name).await? || machine;
-    context.say(Event::Note(if known { format!("{name} is forgotten") } else { format!("{name} was not recorded") }));
+    context.say(Event::Note(if known {
+        format!("Removed the record of {name}")
+    } else {
+        format!("{name} has no record")
+    }));
     Ok(())
 }

@@ -34,7 +34,7 @@ async fn history(
         pass.select(&[name.to_owned()], false)?;
     }
     if runs.is_empty() {
-        context.say(Event::Note("No run is recorded".to_owned()));
+        context.say(Event::Note("No runs are recorded".to_owned()));
     }
     for past in &runs {
         context.say(Event::Run(view(past)));

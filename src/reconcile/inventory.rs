@@ -67,8 +67,9 @@ fn variables(environment: &Environment) -> Map<String, Value> {
 fn templated(environment: &str, (variable, value): (&String, &Value)) -> Option<Failure> {
     let text = value.as_str()?;
     let mark = ["{{", "{%", "{#"].into_iter().find(|mark| text.contains(mark))?;
-    let message = format!("Ansible would run {text:?} as a template, because it holds {mark}: it would be {variable}");
-    let hint = "Rename the file, or a directory above it, and name it so in the manifest";
+    let message =
+        format!("{variable} would be {text:?}, which Ansible evaluates as a template because it contains {mark}");
+    let hint = "Rename the file or its directory, and change its path in the manifest";
     Some(Failure::new(Reason::Usage, message).hint(hint).on(environment))
 }
 

@@ -195,7 +195,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         // An unreachable host is part of the answer, not a failure of the command.
         pass.failures.retain(|failure| failure.reason.exit() != 7);
     } else if !well && pass.failures.is_empty() {
-        pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("The table shows which"));
+        pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("See the table above"));
     }
     end(pass, sessions, Outcome::Ok).await
 }
@@ -226,7 +226,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
         });
         let checks = session.prepared.environment.checks.iter().map(|one| {
             let found = session.facts.services.checks.get(&one.name).cloned();
-            let found = found.unwrap_or_else(|| "was not asked".to_owned());
+            let found = found.unwrap_or_else(|| "was not checked".to_owned());
             (one.name.clone(), found == check::PASSES, found)
         });
         let verdicts = stack::examine(&session, context.now).await;
@@ -240,7 +240,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
             context.say(Event::Verdict(VerdictView::new(name, verdict.clone())));
         }
         if views.is_empty() && verdicts.is_none() {
-            pass.fail(Failure::new(Reason::CheckFailed, "Nothing runs and nothing is checked").on(name));
+            pass.fail(Failure::new(Reason::CheckFailed, "No service is running and no check is declared").on(name));
         }
         for (check, passed, found) in views {
             context.say(Event::Check(CheckView {

@@ -58,7 +58,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             hold(&session, &mut proposal);
         }
         if request.goal.stage(environment).is_none() && !own.is_empty() && protected(&session) {
-            let failure = Failure::new(Reason::Protected, "It is protected and not destroyed");
+            let failure = Failure::new(Reason::Protected, "It is protected and was not destroyed");
             proposal.refused.push(failure.on(name));
             continue;
         }
@@ -97,7 +97,7 @@ fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
     (session.facts.infrastructure.exists && steps.iter().any(goes)).then(|| {
         let back = if session.prepared.environment.orphaned { "Put the entry back. " } else { "" };
         Failure::new(Reason::Protected, format!("{kept}: delete_protection is on"))
-            .hint(format!("{back}Lift it first, by an apply of the entry with delete_protection: false"))
+            .hint(format!("{back}First apply the entry with delete_protection: false"))
     })
 }
 
@@ -176,7 +176,7 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
     let access = match request.goal {
         _ if request.goal.stage(environment).is_none() => {
             let kept = |refused: Failure| {
-                refused.hint(format!("Keep the data on the host with: deployer destroy {}", environment.name))
+                refused.hint(format!("To keep the data on the host: deployer destroy {}", environment.name))
             };
             let purge = request.goal == Goal::Destroy { purge: true };
             let of_data = || resource::access::purge_preflight(&subject, facts).filter(|_| purge).map(kept);

@@ -34,11 +34,11 @@ async fn render(
     for mut prepared in pass.prepare(environments, resolve).await {
         let left_out = unresolved(&mut prepared);
         if !left_out.is_empty() {
-            let message = format!("{} needs a value that was not read, and is left out", left_out.join(", "));
+            let message = format!("Left out because it needs a value that was not read: {}", left_out.join(", "));
             context.say(Event::Warning { environment: Some(prepared.name().to_owned()), message });
         }
         match all(&pass, &prepared, output, resolve).await {
-            Ok(written) => context.say(Event::Note(format!("{written} files written to {output}"))),
+            Ok(written) => context.say(Event::Note(format!("Wrote {written} files to {output}"))),
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
     }
@@ -62,7 +62,7 @@ async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path, resolve: Resol
     let mut drafts = Vec::new();
     for (path, file) in prepared.release.iter().flat_map(|release| &release.files) {
         if path.starts_with(TOFU) && !given.is_empty() {
-            let message = format!("{path} of the application would be written among the files of OpenTofu");
+            let message = format!("The application's {path} conflicts with the directory for OpenTofu's files");
             return Err(Failure::new(Reason::ApplicationInvalid, message));
         }
         drafts.push((path.clone(), draft(output, path, file).map_err(|error| cannot(path, &error))?));

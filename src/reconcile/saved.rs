@@ -27,7 +27,7 @@ pub fn read(path: &str) -> Result<SavedFile, Failure> {
     let text = text(path).map_err(|error| {
         let message = match error.kind() {
             io::ErrorKind::NotFound => format!("There is no saved plan at {path}"),
-            io::ErrorKind::InvalidData => format!("{path} is not a whole saved plan: it is not UTF-8"),
+            io::ErrorKind::InvalidData => format!("{path} is not a complete saved plan: it is not UTF-8"),
             io::ErrorKind::FileTooLarge => format!("{path} is not a saved plan: it has more than {LIMIT} bytes"),
             _ => format!("The saved plan {path} cannot be read: {error}"),
         };
@@ -65,7 +65,8 @@ pub async fn write(
             .or_disk(&error, path)
     })?;
     let argument = if is_file(path.as_str()) { path.to_string() } else { format!("./{path}") };
-    context.say(Event::Note(format!("Saved to {path}; to do exactly this: deployer apply {argument}")));
+    context
+        .say(Event::Note(format!("Saved the plan to {path}. To apply exactly this plan: deployer apply {argument}")));
     Ok(())
 }
 
@@ -81,8 +82,7 @@ pub fn show(context: &Context, path: &str) -> Result<Ending, Failure> {
     )));
     context.say(Event::Plan(plan));
     context.say(Event::Note(
-        "Not verified: only the hosts' keys tell whether somebody changed this file, and deployer apply reads them"
-            .into(),
+        "Not verified: deployer apply checks with the hosts' keys that this file was not changed".into(),
     ));
     Ok(Ending::ok(Outcome::Ok))
 }
@@ -114,8 +114,7 @@ pub fn fits(saved: &SavedPlan, project: &str, known: &dyn Fn(&str) -> bool) -> R
         return Err(vec![Failure::new(Reason::PlanInvalid, message)]);
     }
     let gone = saved.names().into_iter().filter(|name| !known(name));
-    let failures: Vec<_> =
-        gone.map(|name| saved::stale(&name, &["it is not in the manifest any more".into()])).collect();
+    let failures: Vec<_> = gone.map(|name| saved::stale(&name, &["it is no longer in the manifest".into()])).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures) }
 }
 
@@ -154,6 +153,6 @@ pub async fn stale(
 fn forged(environment: &str) -> Failure {
     let message = "The saved plan was changed since deployer wrote it: it does not match its seal";
     Failure::new(Reason::PlanInvalid, message)
-        .hint("Look at who can write that file, and make the plan again: deployer plan --out FILE")
+        .hint("Check who can write to that file, and make a new plan: deployer plan --out FILE")
         .on(environment)
 }

@@ -28,7 +28,7 @@ async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<En
         let was = session.facts.access.marker.as_ref().map(|marker| marker.suspended);
         let already = match (was, suspended) {
             (None, true) => Some("is not deployed, so there is nothing to suspend"),
-            (Some(true), true) => Some("is suspended already"),
+            (Some(true), true) => Some("is already suspended"),
             (None | Some(false), false) => Some("is not suspended"),
             _ => None,
         };
@@ -43,9 +43,9 @@ async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<En
                 pass.save(name, record).await;
                 outcome = Outcome::Changed;
                 context.say(Event::Note(if suspended {
-                    format!("{name} is suspended: apply and watch leave it alone until deployer resume {name}")
+                    format!("Suspended {name}. apply and watch skip it until you run deployer resume {name}")
                 } else {
-                    format!("{name} is resumed; deployer apply brings it to its stage")
+                    format!("Resumed {name}. Next: deployer apply {name}")
                 }));
             }
             Err(failure) => pass.fail(failure.on(name)),

@@ -48,13 +48,13 @@ async fn unlock(context: &Context, args: &Unlock) -> Result<Ending, Vec<Failure>
             let floor = pass.token(name).await;
             match clear(context, &mut session, floor).await {
                 Ok(true) => outcome = Outcome::Changed,
-                Ok(false) if nobody => context.say(Event::Note(format!("Nobody works on {name}"))),
+                Ok(false) if nobody => context.say(Event::Note(format!("{name} is not locked"))),
                 Ok(false) => {}
                 Err(failure) => pass.fail(failure.on(name)),
             }
             continue;
         };
-        let asked = consent(context, args, &format!("{name} is worked on by {}", held.whose()));
+        let asked = consent(context, args, &format!("{name} is locked by {}", held.whose()));
         if let Err(failure) = asked {
             pass.fail(failure.on(name));
             continue;
@@ -63,7 +63,8 @@ async fn unlock(context: &Context, args: &Unlock) -> Result<Ending, Vec<Failure>
         match session.seize(&context.claim(Duration::ZERO), floor, &held).await {
             Ok(()) => {
                 outcome = Outcome::Changed;
-                context.say(Event::Note(format!("{name} is free; the other run is refused from now on")));
+                context
+                    .say(Event::Note(format!("Unlocked {name}. The host refuses further commands of the other run")));
                 // A command of a run that is alive may end by itself.
                 if held.is_silent()
                     && let Err(failure) = clear(context, &mut session, floor).await
@@ -86,7 +87,9 @@ async fn clear(context: &Context, session: &mut Session, floor: u64) -> Result<b
     let ended = session.end_left().await?;
     if ended {
         let name = session.prepared.name();
-        context.say(Event::Note(format!("Ended what an earlier run had left running before a switch of {name}")));
+        context.say(Event::Note(format!(
+            "Stopped the commands that an earlier run had left running before a switch of {name}"
+        )));
     }
     Ok(ended)
 }
@@ -99,35 +102,35 @@ async fn state(context: &Context, pass: &Pass, args: &Unlock) -> Result<Option<(
     if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
         let place = pass.place_of_tofu(environment);
         context.say(Event::Note(format!(
-            "OpenTofu's backend `{backend}` keeps the lock on the state of {name} itself. Where nobody works there any \
-             more, free it in {place} with the id that OpenTofu shows: tofu force-unlock ID"
+            "OpenTofu's backend `{backend}` holds the lock on the state of {name}. If no other run is active, remove \
+             the lock in {place} with the id that OpenTofu shows: tofu force-unlock ID"
         )));
     }
     let Some(store) = &pass.store else { return Ok(None) };
     let Some(line) = store.state_lock(project, name).await? else { return Ok(None) };
     let lock = Lock::parse(&line);
-    let whose = lock.as_ref().map_or_else(|| "another run".to_owned(), Lock::whose);
+    let whose = lock.as_ref().map_or_else(|| "another run".to_owned(), |lock| format!("another run: {}", lock.whose()));
     if lock.is_some_and(|lock| lock.holder.lives_here()) && !args.force {
-        let message = format!("{whose} has the lock on the infrastructure's state, and works on this machine");
-        let hint = "Wait for it, or end that process; --force takes the lock away from it all the same";
+        let message = format!("The infrastructure's state is locked by {whose}, which still runs on this machine");
+        let hint = "Wait for it, or end that process. To take the lock anyway, pass --force";
         return Err(Failure::new(Reason::StateLocked, message).hint(hint));
     }
-    consent(context, args, &format!("The lock on the infrastructure's state of {name} is with {whose}"))?;
+    consent(context, args, &format!("The infrastructure's state of {name} is locked by {whose}"))?;
     if !store.unlock_state(project, name, &line).await? {
-        let message = "Meanwhile the lock on the infrastructure's state was given back, or another run has it";
+        let message = "The lock on the infrastructure's state was released or taken by another run in the meantime";
         return Err(Failure::new(Reason::StateLocked, message));
     }
     context.say(Event::Note(format!(
-        "The infrastructure's state of {name} is free; what the other run still writes to it is refused from now on"
+        "Unlocked the infrastructure's state of {name}. Further writes of the other run are refused"
     )));
     Ok(Some(()))
 }
 
 /// Asks for consent to take away a lease or a lock.
 fn consent(context: &Context, args: &Unlock, held: &str) -> Result<(), Failure> {
-    if args.yes || context.confirm(&format!("{held}. Take it away?")) {
+    if args.yes || context.confirm(&format!("{held}. Remove the lock?")) {
         return Ok(());
     }
-    let message = format!("{held}, and taking it away was not confirmed");
+    let message = format!("{held}. Removing the lock was not confirmed");
     Err(Failure::new(Reason::ConsentMissing, message).hint("Pass --yes"))
 }

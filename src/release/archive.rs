@@ -56,7 +56,7 @@ pub fn read(image: &str, path: &Utf8Path, given: &BTreeSet<String>) -> Result<Ar
     let entries = if packed { unpacked(file) } else { plain(file, bytes) };
     let entries = entries.map_err(|trouble| match trouble {
         Trouble::NotTar(error) => failure(format!("{path} is not a tar archive")).details(error.to_string()),
-        Trouble::Beyond(why) => failure(format!("{path} is no image archive of Docker: {why}"))
+        Trouble::Beyond(why) => failure(format!("{path} is not an image archive of Docker: {why}"))
             .hint("Make it again with: docker save IMAGE -o FILE"),
         Trouble::CutOff(error) => failure(format!("{path} is cut off or damaged"))
             .details(error.to_string())
@@ -148,7 +148,7 @@ fn unpacked(file: File) -> Result<Entries, Trouble> {
 }
 
 fn too_large() -> Trouble {
-    Trouble::Beyond(format!("it holds more than {} GiB", UNPACKED >> 30))
+    Trouble::Beyond(format!("it contains more than {} GiB", UNPACKED >> 30))
 }
 
 /// Returns every entry, with its text if it may be JSON, and sets `end` to the end of the last entry. `limit` is the
@@ -165,7 +165,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let mut entry = entry.map_err(trouble)?;
         let size = entry.size();
         if entry.header().entry_type().is_gnu_sparse() || has_other_name(&mut entry).map_err(trouble)? {
-            return Err(Trouble::Beyond("it holds a sparse file".to_owned()));
+            return Err(Trouble::Beyond("it contains a sparse file".to_owned()));
         }
         *end = entry.raw_file_position().saturating_add(size);
         if *end > UNPACKED {
@@ -175,7 +175,7 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
         names += name.len();
         if found.len() >= ENTRIES || names > NAMES {
-            return Err(Trouble::Beyond("it holds too many entries".to_owned()));
+            return Err(Trouble::Beyond("it contains too many entries".to_owned()));
         }
         let mut text = Vec::new();
         if (1..=LARGEST.min(TOTAL - total)).contains(&size) && entry.header().entry_type().is_file() {
@@ -187,10 +187,10 @@ fn collect<R: Read>(mut entries: tar::Entries<'_, R>, end: &mut u64, limit: &Cel
                 total += size;
             }
         }
-        // Programs differ in which of several they read, and in what a path with links or dots stands for.
+        // Programs differ in which of several lists they read, and in the meaning of a path with links or dots.
         let lists = Utf8Path::new(&name).file_name().is_some_and(|name| LISTS.contains(&name));
         if lists && (!LISTS.contains(&name.as_str()) || found.contains_key(&name)) {
-            return Err(Trouble::Beyond(format!("it holds {name}, which is not its only list of images")));
+            return Err(Trouble::Beyond(format!("it contains {name}, which is not its only list of images")));
         }
         found.insert(name, text);
     }
@@ -238,7 +238,7 @@ struct Descriptor {
 }
 
 impl Descriptor {
-    /// Returns the name that the containerd image store gives the image. Without one of its own annotations, it takes
+    /// Returns the name that the containerd image store gives the image. Without its own annotation, it takes
     /// the reference of the OCI layout, which is often a tag alone.
     fn name(&self) -> Option<&String> {
         let annotations = self.annotations.as_ref()?;
@@ -264,7 +264,7 @@ fn tags(image: &Image) -> impl Iterator<Item = &String> {
 impl<'a> Images<'a> {
     fn of(path: &'a Utf8Path, entries: &'a Entries) -> Result<Self, Failure> {
         let Some(manifest) = entries.get("manifest.json") else {
-            return Err(failure(format!("{path} is not an image archive: it holds no manifest.json")));
+            return Err(failure(format!("{path} is not an image archive: it contains no manifest.json")));
         };
         let listed = json(path, "manifest.json", manifest)?;
         let index = entries.get("index.json").map(|index| json(path, "index.json", index)).transpose()?;
@@ -280,7 +280,7 @@ impl<'a> Images<'a> {
         let Some(other) = others.first() else { return Ok(()) };
         let list = others.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let message =
-            format!("{path} holds images under names that `archives` does not give it: {list}", path = self.path);
+            format!("{path} contains images under names that `archives` does not give it: {list}", path = self.path);
         let hint = format!(
             "List {other} under `archives` too, or save the archive again with only the images that are listed"
         );
@@ -294,7 +294,7 @@ impl<'a> Images<'a> {
         let Some(found) = listed.iter().find(|image| tags(image).any(|tag| familiar(tag) == wanted)) else {
             let held: Vec<String> = listed.iter().flat_map(tags).take(NAMED).map(|tag| familiar(tag)).collect();
             let held = if held.is_empty() { "images without a name".to_owned() } else { held.join(", ") };
-            return Err(failure(format!("{path} does not hold the image {wanted}, but {held}"))
+            return Err(failure(format!("{path} does not contain the image {wanted}, but {held}"))
                 .hint("Use the name the archive has, or save it again under the name the Compose file uses"));
         };
         let damaged = |what: &str| failure(format!("{path} is damaged: {what}"));
@@ -306,7 +306,7 @@ impl<'a> Images<'a> {
         let id = digest(text);
         let named = found.config.trim_end_matches(".json").rsplit('/').next().unwrap_or_default();
         if named.len() == 64 && id != format!("sha256:{named}") {
-            return Err(damaged(&format!("{} has another content than its name says", found.config)));
+            return Err(damaged(&format!("the content of {} does not match its name", found.config)));
         }
         if config.architecture.is_empty() {
             return Err(damaged(&format!("{} names no architecture", found.config)));

@@ -118,7 +118,11 @@ impl Scan<'_> {
         let spent = self.places.budget.is_spent();
         if spent && self.beyond.is_empty() {
             let hint = "Use fewer aliases, merges and extends in it, or split the application";
-            self.refuse(path, "and the Compose files before it name more than is read of one application", hint);
+            self.refuse(
+                path,
+                "and the Compose files before it name more files than deployer reads for one application",
+                hint,
+            );
         }
         !spent
     }
@@ -291,12 +295,12 @@ impl Scan<'_> {
         }
         let found = within(base, Utf8Path::new(context)).filter(|_| !context.starts_with('~'));
         let Some(path) = found else {
-            let hint = "Move it there: what is built on the host is sent with the application";
-            return refused("which is not below the application's directory", hint);
+            let hint = "Move it there: build contexts are sent with the application";
+            return refused("which is outside the application's directory", hint);
         };
         let first = self.files.range::<Utf8Path, _>((Bound::Included(path.as_path()), Bound::Unbounded)).next();
         if !first.is_some_and(|(file, _)| file.starts_with(&path)) {
-            return refused("where there is no file", "The context is relative to the application's directory");
+            return refused("where no file exists", "The context is relative to the application's directory");
         }
         Ok(if site.wide { all } else { Some(path) })
     }
@@ -309,7 +313,7 @@ impl Scan<'_> {
 
 const RESET: &str = "!reset";
 
-const RENDERED: &str = "The place is in the rendered text, which deployer render writes; mend its template";
+const RENDERED: &str = "The line is in the rendered text, which deployer render writes; fix its template";
 
 /// Returns true if a node replaces the same node of the earlier files.
 fn replaces(tree: &Tree, id: Id) -> bool {

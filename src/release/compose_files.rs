@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// The names of a Compose file, in docker compose's order of preference.
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/// The names of an override file. The first one that exists is merged over the Compose file, whatever the name of that
+/// The names of an override file. The first one that exists is merged over the Compose file, regardless of the name of that
 /// file.
 const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
@@ -59,7 +59,7 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
             if let Some(failure) = left_out {
                 return Err(vec![failure]);
             }
-            let failure = invalid(format!("{directory} holds no Compose file"));
+            let failure = invalid(format!("{directory} contains no Compose file"));
             let hint = "Add a compose.yaml, or name the files in the manifest: application.compose.files";
             return Err(vec![failure.hint(hint)]);
         };
@@ -74,7 +74,7 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
     for name in wanted {
         match within(Utf8Path::new(""), Utf8Path::new(name)) {
             None => {
-                let failure = invalid(format!("The Compose file {name} is not below {directory}"));
+                let failure = invalid(format!("The Compose file {name} is not in {directory}"));
                 failures.push(failure.hint("Paths are relative to the application's directory, which is what is sent"));
             }
             Some(path) if files.contains_key(&path) => found.push(path.into_string()),

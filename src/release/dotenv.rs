@@ -37,7 +37,7 @@ impl Problem {
     /// Returns the failure to report for the file at `path`.
     pub fn into_failure(self, path: &Utf8Path) -> Failure {
         let Some(line) = self.line else {
-            return invalid(self.message).hint("Mend it in the manifest: application.compose.variables");
+            return invalid(self.message).hint("Fix it in the manifest: application.compose.variables");
         };
         let file = path.to_string();
         // There is no source text, because the file holds secrets.
@@ -61,7 +61,8 @@ pub fn merge(own: &str, variables: &BTreeMap<String, Variable>) -> Result<Option
             let message = format!("The variable {key:?} needs another name: letters, digits and _, no digit first");
             problems.push(Problem { line: None, message });
         } else if value.is_some_and(|value| value.contains('\0')) {
-            let message = format!("The value of the variable {key} holds a NUL byte, which no variable can carry");
+            let message =
+                format!("The value of the variable {key} contains a NUL byte, which variables cannot contain");
             problems.push(Problem { line: None, message });
         }
         merged = merged.zip(value).map(|(text, value)| format!("{text}{key}={}\n", quoted(value)));

@@ -53,7 +53,7 @@ impl Values {
     /// Adds the parts of a text that is nested in `depth` variables.
     fn parts(&self, mut rest: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         if depth > DEEPEST {
-            return Err(format!("has more than {DEEPEST} variables in each other"));
+            return Err(format!("has more than {DEEPEST} nested variables"));
         }
         while let Some(at) = rest.find('$') {
             parts.add(Some(&rest[..at]))?;
@@ -165,8 +165,8 @@ mod tests {
         let values = Values::of(Some(&format!("LONG={}\n", "x".repeat(1000))));
         let nested = |depth: usize| "${NONE:-".repeat(depth) + "x" + &"}".repeat(depth);
         assert_eq!(values.fill(&nested(DEEPEST)), Ok(Text::Known("x".to_owned())));
-        assert!(values.fill(&nested(DEEPEST + 1)).unwrap_err().contains("in each other"));
-        assert!(values.fill(&"${NONE:-".repeat(2000)).unwrap_err().contains("in each other"));
+        assert!(values.fill(&nested(DEEPEST + 1)).unwrap_err().contains("nested variables"));
+        assert!(values.fill(&"${NONE:-".repeat(2000)).unwrap_err().contains("nested variables"));
         for text in ["$LONG".repeat(100), "x".repeat(LONGEST + 1), "${NONE:-".repeat(20_000)] {
             assert!(values.fill(&text).unwrap_err().contains("16 KiB"));
         }

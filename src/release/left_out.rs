@@ -37,7 +37,7 @@ impl Why {
     pub const fn phrase(self) -> &'static str {
         match self {
             Self::Ignored => "it matches .deployerignore",
-            Self::BuiltIn => "such files usually hold secrets of one machine",
+            Self::BuiltIn => "such files usually contain secrets of one machine",
             Self::Never => {
                 "it belongs to Git or deployer, is the manifest, or is a file that the manifest reads a secret from"
             }
@@ -48,7 +48,7 @@ impl Why {
     pub fn advice(self, path: &Utf8Path) -> String {
         match self {
             Self::Ignored | Self::BuiltIn => format!("Add !{path} to {FILE} to send it"),
-            Self::Never => format!("Copy what the application needs of {path} to a file of its own"),
+            Self::Never => format!("Copy what the application needs from {path} to another file"),
         }
     }
 }
@@ -86,7 +86,9 @@ impl Rules {
                 } else {
                     invalid(format!("`{line}` is not a pattern")).details(error.to_string())
                 };
-                failures.push(failure.at(at).hint(format!("Write line {} of {file} as for .gitignore", index + 1)));
+                failures.push(
+                    failure.at(at).hint(format!("Write line {} of {file} in the syntax of .gitignore", index + 1)),
+                );
             }
         }
         match builder.build() {
@@ -130,7 +132,8 @@ fn read(root: &Utf8Path) -> io::Result<String> {
     // A link leads to another file of the directory, or nowhere.
     let real = root.join(FILE).canonicalize()?;
     let real = Utf8PathBuf::try_from(real).map_err(camino::FromPathBufError::into_io_error)?;
-    let below = real.strip_prefix(root).map_err(|_| io::Error::other("it is a link that leads outside"))?;
+    let below =
+        real.strip_prefix(root).map_err(|_| io::Error::other("it is a link to a target outside the directory"))?;
     io::read_to_string(&*bounded::whole(below::open(root, below)?, LARGEST)?)
 }
 

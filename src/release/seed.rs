@@ -22,7 +22,9 @@ pub fn matched<'a>(
     let glob = glob.map_err(|why| invalid(format!("{key}: {named} is not a pattern")).details(why))?;
     let found: BTreeSet<Utf8PathBuf> = files.filter(|path| glob.is_match(path)).cloned().collect();
     if found.is_empty() {
-        let hint = format!("Patterns are relative to the application's directory; {named}/** is all below it");
+        let hint = format!(
+            "Patterns are relative to the application's directory; {named}/** matches everything below {named}"
+        );
         return Err(invalid(format!("{key}: {named} matches no file")).hint(hint));
     }
     Ok(found)

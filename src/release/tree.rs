@@ -176,8 +176,8 @@ impl Walk<'_> {
             return Ok(());
         }
         if name.contains('\n') {
-            let message = format!("The name {:?} holds a line break", full.display().to_string());
-            return Err(invalid(message).hint("Rename it: such names cannot be sent safely"));
+            let message = format!("The name {:?} contains a line break", full.display().to_string());
+            return Err(invalid(message).hint("Rename it: files with such names cannot be sent safely"));
         }
         if kind.is_symlink() { self.link(spot) } else { self.take(spot, is_directory) }
     }
@@ -188,7 +188,7 @@ impl Walk<'_> {
         let real = spot.real.canonicalize_utf8().map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData => self.unreadable(&spot.shown, &error),
             _ => {
-                let message = format!("{full} is a link that leads nowhere");
+                let message = format!("{full} is a broken link");
                 invalid(message).details(error.to_string()).hint(format!("Fix or remove the link {full}"))
             }
         })?;
@@ -209,7 +209,7 @@ impl Walk<'_> {
             )));
         }
         if let Some(ancestor) = self.above.iter().find(|above| is_directory && **above == real) {
-            let message = format!("{full} is a link to {ancestor}, which holds it");
+            let message = format!("{full} is a link to {ancestor}, which contains the link");
             return Err(invalid(message).hint(format!("Remove the link {full}")));
         }
         if inside.is_some() {
@@ -237,7 +237,7 @@ impl Walk<'_> {
             return refusal.map_or(Ok(()), |refusal| Err(refusal.failure(Reason::ApplicationInvalid, &full)));
         }
         let target = std::fs::read_link(&spot.real).unwrap_or_default();
-        let message = format!("{full} is a link to {}, outside of the application's directory", target.display());
+        let message = format!("{full} is a link to {}, outside the application's directory", target.display());
         let hint = format!(
             "Remove the link, or list it in the manifest to send what it leads to: application.compose.links: [{}]",
             spot.shown
@@ -285,7 +285,7 @@ impl Walk<'_> {
         let permissions = data.permissions().mode();
         let (sha256, bytes, key) = read(file.take(data.len().saturating_add(1))).map_err(failed)?;
         if bytes != data.len() {
-            let message = format!("{full} has {} bytes and is read as another number of them", data.len());
+            let message = format!("{full} has {} bytes, but reading it gives another number of bytes", data.len());
             return Err(invalid(message).hint(format!("Add {} to {}", spot.shown, left_out::FILE)));
         }
         if key && !self.rules.is_asked_for(&spot.shown) {

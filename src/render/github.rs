@@ -90,7 +90,7 @@ pub(super) fn plan(plan: &PlanView) -> Vec<Command> {
             .map(|step| format!("{} {} ({})", text::word(step.action), step.kind, defuse::line(&step.reason)))
             .collect();
         let (level, lead) =
-            if harmless { ("notice", "would ") } else { ("warning", "would remove what cannot be brought back: ") };
+            if harmless { ("notice", "would ") } else { ("warning", "would make changes that cannot be undone: ") };
         let message = lead.to_owned() + &words.join(", ");
         out.push(annotation(level, Some(environment), plan.places.get(environment), &message));
     }

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_stands_right_of_what_it_needs() {
+    fn a_step_is_right_of_its_needs() {
         let nodes = layout(&plan());
         let places: Vec<_> = nodes.iter().map(|node| (node.column, node.row)).collect();
         assert_eq!(places, [(0, 0), (1, 0), (0, 1), (2, 0), (0, 2)]);

@@ -89,7 +89,7 @@ fn left(left: &Left, verbose: bool) -> Option<String> {
         Why::Detect => "drifted",
         Why::Quarantined => "quarantined",
     };
-    Some(format!("{}: left as it is: {} ({why}){}", left.environment, left.kind, facts(&left.changes)))
+    Some(format!("{}: not changed: {} ({why}){}", left.environment, left.kind, facts(&left.changes)))
 }
 
 fn facts(changes: &[Change]) -> String {
@@ -121,7 +121,7 @@ fn standing(view: &EnvironmentView) -> String {
         Some(format!("{}: {}, health {health}", view.name, view.stage)),
         (!kinds.is_empty()).then(|| format!("differs: {}", kinds.join(" "))),
         view.suspended.then(|| "suspended".to_owned()),
-        view.unreachable.as_ref().map(|why| format!("not reached: {why}")),
+        view.unreachable.as_ref().map(|why| format!("unreachable: {why}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -183,7 +183,7 @@ mod tests {
         let said: Vec<String> = events.iter().flat_map(|event| lines(event, false)).collect();
         assert!(said.iter().all(|line| line.starts_with("lab: ")), "{said:#?}");
         assert!(said[0].ends_with("s7 running -> nothing, and 1 more"), "{}", said[0]);
-        assert_eq!(said[1], "lab: left as it is: files (drifted): motd running -> nothing");
+        assert_eq!(said[1], "lab: not changed: files (drifted): motd running -> nothing");
         assert_eq!(said.len(), 6);
     }
 

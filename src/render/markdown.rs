@@ -110,7 +110,7 @@ fn health(one: &EnvironmentView) -> &'static str {
 fn at(level: Level, page: &Page) -> String {
     let mut out = markers(page);
     let Some(plan) = &page.plan else {
-        return out + "## There is no plan\n\n" + &warned(&page.warnings) + &failed(&page.failures);
+        return out + "## No plan was made\n\n" + &warned(&page.warnings) + &failed(&page.failures);
     };
     out += &head(plan);
     out += &warned(&page.warnings);
@@ -118,10 +118,10 @@ fn at(level: Level, page: &Page) -> String {
     let mut omitted = Omitted::default();
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
     if !destructive.is_empty() {
-        out += "### These steps remove what cannot be brought back\n\n";
+        out += "### These steps cannot be undone\n\n";
         groups(&mut out, &destructive, level, &mut omitted);
         if !others.is_empty() {
-            out += "### The other steps\n\n";
+            out += "### Other steps\n\n";
         }
     }
     groups(&mut out, &others, level, &mut omitted);
@@ -157,11 +157,11 @@ fn head(plan: &PlanView) -> String {
     };
     let mut out = format!("## Plan of {}: {title}\n\n", code(&cut(&plan.project, 40)));
     if let Some(reference) = &plan.against {
-        let _ = writeln!(out, "Compared with {}; no host was asked\n", code(&cut(reference, 100)));
+        let _ = writeln!(out, "Compared with {}; no host was contacted\n", code(&cut(reference, 100)));
     }
     if let Some(seconds) = plan.observed_seconds_ago {
         let age = text::duration(std::time::Duration::from_secs(seconds));
-        let _ = writeln!(out, "Compared with what was observed {age} ago; the hosts were not asked\n");
+        let _ = writeln!(out, "Compared with the state observed {age} ago; no host was contacted\n");
     }
     match plan.converged.len() {
         0 => {}
@@ -193,7 +193,7 @@ fn uncompared(plan: &PlanView) -> String {
 fn failed(failures: &[Failure]) -> String {
     let mut out = String::new();
     if !failures.is_empty() {
-        out += "### What failed\n\n";
+        out += "### Failures\n\n";
     }
     for failure in failures.iter().take(FEW) {
         let on = failure.environment.as_ref().map_or(String::new(), |name| code(&cut(name, 40)) + ": ");
@@ -213,7 +213,7 @@ fn failed(failures: &[Failure]) -> String {
 fn warned(warnings: &[(Option<String>, String)]) -> String {
     let mut out = String::new();
     if !warnings.is_empty() {
-        out += "### What to know\n\n";
+        out += "### Warnings\n\n";
     }
     for (environment, message) in warnings.iter().take(WARNINGS) {
         let on = environment.as_ref().map_or(String::new(), |name| code(&cut(name, 40)) + ": ");

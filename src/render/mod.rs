@@ -143,7 +143,7 @@ pub fn guard_panics() {
         } else {
             String::new()
         };
-        err.say(&format!("deployer failed by a fault in itself: {panic}\n{trace}"));
+        err.say(&format!("deployer failed because of an internal error: {panic}\n{trace}"));
     }));
 }
 

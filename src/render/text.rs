@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The reason why files of a plan are not compared.
 pub(super) const UNCOMPARED: &str =
-    "since they are secret, need a value that was not read, or are not what the commit holds";
+    "because they are secret, need a value that was not read, or differ from the commit";
 
 /// The number of characters to which digests and keys are cut.
 const DIGEST: usize = 12;

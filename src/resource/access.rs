@@ -235,7 +235,7 @@ pub fn purge_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failur
 #[must_use]
 pub fn removal_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if host.access.broken_marker {
-        let message = "A marker or a claim under /var/lib/deployer on the host cannot be read";
+        let message = "A marker or a claim below /var/lib/deployer on the host cannot be read";
         return Some(Failure::new(Reason::MarkerMismatch, message));
     }
     marked(subject, host.access.marker.as_ref())
@@ -271,7 +271,7 @@ grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(h
         keep("marker.json", &marker_of(subject, host, false))
     );
     let mark = Command {
-        title: "mark the host as ours".to_owned(),
+        title: "write the host's marker".to_owned(),
         script: subject.preamble() + &script,
         input: Input::Empty,
         limit: SHORT,

@@ -219,7 +219,7 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
 /// Backs up the present data as one more archive.
 #[must_use]
 pub fn keep(subject: &Subject<'_>) -> Command {
-    let title = "back up what is there".to_owned();
+    let title = "back up the current data".to_owned();
     Command { title, script: now(subject, true), input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
 }
 
@@ -245,7 +245,7 @@ pub fn settle(subject: &Subject<'_>) -> Command {
          rm -rf \"$state/backups/.restore\" \"$state/backups/.keep\" \"$state/backups/restoring\"\n",
         subject.preamble()
     );
-    let title = "let the data of before go".to_owned();
+    let title = "remove the previous data".to_owned();
     Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::RestoreUnfinished }
 }
 
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_with_a_path_for_a_name_is_none() {
+    fn an_archive_with_a_path_as_its_name_is_refused() {
         let digest = "0f".repeat(32);
         for name in
             ["/../../home/.ssh/authorized_keys", "../a--b-1.tar.gz", "/tmp/a.tar.gz", "sub/a.tar.gz", "a.tar.gz b", ""]

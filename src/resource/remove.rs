@@ -112,14 +112,16 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
             ("stop and remove the services", services(subject, host, purge), LONG, Reason::ServicesFailed)
         }
         Kind::Images => {
-            ("remove the images we brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
+            ("remove the images that deployer brought", images::REMOVE.to_owned() + IMAGES, LONG, Reason::CommandFailed)
         }
-        Kind::Files => ("remove our files", remove_files(subject, host, purge), LONG, Reason::CommandFailed),
-        Kind::Access => ("let the host go", release(subject, host), SHORT, Reason::CommandFailed),
+        Kind::Files => {
+            ("remove the files of releases", remove_files(subject, host, purge), LONG, Reason::CommandFailed)
+        }
+        Kind::Access => ("remove the host's marker", release(subject, host), SHORT, Reason::CommandFailed),
         Kind::Firewall => return firewall::remove(subject),
         Kind::Schedules => {
             let names: Vec<&String> = host.schedules.units.keys().collect();
-            ("take off the schedules", schedules::take_off(subject, &names), SHORT, Reason::CommandFailed)
+            ("remove the schedules", schedules::take_off(subject, &names), SHORT, Reason::CommandFailed)
         }
         Kind::Updates => return vec![updates::removal(subject)],
         Kind::Scripts => return scripts::removal(subject, host),

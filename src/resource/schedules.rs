@@ -173,7 +173,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if host.access.systemd || wanted(subject).is_empty() {
         return None;
     }
-    let message = "The host has no running systemd to keep schedules with";
+    let message = "The host runs no systemd, which is needed for schedules";
     Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.schedules and backup"))
 }
 
@@ -199,7 +199,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         commands.push(command("read the times of the schedules", times(&differing), Reason::ScheduleInvalid));
     }
     let script = take_off(subject, &gone) + &put(subject, &differing);
-    commands.push(command("set the schedules", script, Reason::CommandFailed));
+    commands.push(command("install the schedules", script, Reason::CommandFailed));
     commands
 }
 

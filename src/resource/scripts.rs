@@ -250,7 +250,7 @@ if passes >/dev/null 2>&1; then
 else
   keep
   (cd / && umask 022 && {run} </dev/null >&2 {unlocked}) || {{ code=$?; echo "The script {name} exited with $code" >&2; exit $code; }}
-  passes >&2 || {{ echo "The script {name} ran, yet its check does not pass" >&2; exit 1; }}
+  passes >&2 || {{ echo "The script {name} ran, but its check does not pass" >&2; exit 1; }}
 fi
 "#,
         passed = if ours { "keep" } else { kept_elsewhere.as_str() },
@@ -260,7 +260,7 @@ fi
         name = script.name,
         unlocked = exclusive::UNLOCKED,
     );
-    let title = if ours { "keep what undoes script" } else { "run script" };
+    let title = if ours { "save the undo of script" } else { "run script" };
     command(subject, format!("{title} {}", script.name), &text)
 }
 
@@ -274,7 +274,7 @@ done
 if [ -z "$others" ] && [ -s {name}.undo ]; then
   (cd / && umask 022 && sh "$state/scripts/{name}.undo" </dev/null >&2 {unlocked}) || {{
     code=$?
-    echo "What undoes script {name} exited with $code; it lies in $state/scripts/{name}.undo" >&2
+    echo "The undo of script {name} exited with $code; it is in $state/scripts/{name}.undo" >&2
     exit $code
   }}
 fi

@@ -181,12 +181,12 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         return Some(Failure::new(Reason::UnsupportedHost, message).hint("Remove configure.security_updates"));
     }
     if !host.access.systemd {
-        let message = "The host has no running systemd to install security updates with";
+        let message = "The host runs no systemd, which is needed for security updates";
         return Some(Failure::new(Reason::NoSystemd, message).hint("Remove configure.security_updates"));
     }
     let (other, at) = seen.others.iter().find(|(_, at)| at != time(wish))?;
-    let message = format!("{other} on this host asks for other security updates: {}", worded(at));
-    let hint = "A host has one way to update itself: give both the same configure.security_updates";
+    let message = format!("{other} on this host has other security updates: {}", worded(at));
+    let hint = "Give both environments the same configure.security_updates";
     Some(Failure::new(Reason::UpdatesFailed, message).hint(hint))
 }
 
@@ -228,7 +228,7 @@ rm -f "$state/updates"
         lock = exclusive::HOST,
     );
     Command {
-        title: "take back the settings of security updates".to_owned(),
+        title: "remove the settings of security updates".to_owned(),
         script: subject.preamble() + &script,
         input: Input::Empty,
         limit: SHORT.saturating_mul(16),

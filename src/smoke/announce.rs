@@ -70,7 +70,7 @@ pub fn announced(body: &[u8]) -> Result<Announced, Refusal> {
         None => Vec::new(),
         Some(Value::Bytes(bytes)) => compact(bytes, 4).ok_or_else(|| malformed("has peers of a wrong length"))?,
         Some(Value::List(list)) => list.iter().map(long).collect::<Result<_, _>>()?,
-        Some(_) => return Err(malformed("has peers that are neither text nor list")),
+        Some(_) => return Err(malformed("has peers that are neither a string nor a list")),
     };
     if let Some(value) = far {
         let compact = value.bytes().and_then(|bytes| compact(bytes, 16));

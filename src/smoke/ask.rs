@@ -51,7 +51,7 @@ async fn persist(probe: &Probe, until: Instant, pause: Duration) -> Found {
     let mut last: Option<Trouble> = None;
     loop {
         match timeout_at(until, attempt(probe, until)).await {
-            Err(_) => return Err(last.unwrap_or_else(|| Trouble::passing("no answer in time"))),
+            Err(_) => return Err(last.unwrap_or_else(|| Trouble::passing("no response in time"))),
             Ok(Err(trouble)) if trouble.again && Instant::now() + pause < until => last = Some(trouble),
             Ok(found) => return found,
         }

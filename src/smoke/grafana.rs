@@ -12,7 +12,7 @@ pub(super) async fn health(site: &Site, login: Option<&Login>, until: Instant) -
     match text(&health, "database") {
         Some("ok") => {}
         Some(other) => return Err(Trouble::passing(format!("its database is {other:?}"))),
-        None => return Err(Trouble::lasting("what answers is not Grafana")),
+        None => return Err(Trouble::lasting("the server is not Grafana")),
     }
     let version = text(&health, "version").unwrap_or("of unknown version").to_owned();
     let Some(login) = login else { return Ok(Note::passed(version)) };
@@ -28,12 +28,12 @@ pub(super) async fn health(site: &Site, login: Option<&Login>, until: Instant) -
         let answer = json(site, &format!("/api/datasources/uid/{uid}/health"), Some(login), until).await;
         let answer = answer.map_err(|trouble| Trouble { detail: format!("{name}: {}", trouble.detail), ..trouble })?;
         if text(&answer, "status") != Some("OK") {
-            let why = text(&answer, "message").unwrap_or("it does not say why");
-            return Err(Trouble::passing(format!("the datasource {name} is not well: {why}")));
+            let why = text(&answer, "message").unwrap_or("it gives no reason");
+            return Err(Trouble::passing(format!("the datasource {name} is not healthy: {why}")));
         }
         said.push(name);
     }
-    Ok(Note::passed(format!("{version}, well: {}", said.join(", "))))
+    Ok(Note::passed(format!("{version}, healthy: {}", said.join(", "))))
 }
 
 async fn json(site: &Site, path: &str, login: Option<&Login>, until: Instant) -> Result<Value, Trouble> {
@@ -42,7 +42,7 @@ async fn json(site: &Site, path: &str, login: Option<&Login>, until: Instant) ->
         request = request.basic_auth(user, Some(password.expose_secret()));
     }
     match send(request).await? {
-        (200, body) => serde_json::from_slice(&body).map_err(|_| Trouble::lasting("what answers is not Grafana")),
+        (200, body) => serde_json::from_slice(&body).map_err(|_| Trouble::lasting("the server is not Grafana")),
         (401 | 403, _) if login.is_some() => Err(Trouble::lasting("it rejects the user or the password")),
         (status, body) => Err(unwanted(status, 200, &body)),
     }

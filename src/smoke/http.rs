@@ -12,7 +12,7 @@ pub(super) async fn page(site: &Site, path: &str, status: u16, contains: Option<
     }
     match contains {
         Some(text) if !String::from_utf8_lossy(&body).contains(text) => {
-            Err(Trouble::passing(format!("status {got}, but {text:?} is not in the answer")))
+            Err(Trouble::passing(format!("status {got}, but the response does not contain {text:?}")))
         }
         _ => Ok(Note::passed(format!("status {got}"))),
     }

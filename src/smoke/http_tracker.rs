@@ -48,7 +48,7 @@ impl Tracker<'_> {
         match health.as_ref().and_then(|health| health.get("status")?.as_str()) {
             Some("Ok") => Ok(()),
             Some(other) => Err(Trouble::passing(format!("its health is {other:?} instead of \"Ok\""))),
-            None => Err(Trouble::lasting("what answers for its health is not the tracker")),
+            None => Err(Trouble::lasting("the server at its health endpoint is not the tracker")),
         }
     }
 

@@ -14,18 +14,18 @@ pub(super) async fn text(site: &Site, path: &str, token: &SecretString, until: I
     let (status, body) = site.get(&path, until).await?;
     match status {
         200 if body.trim_ascii_start().starts_with(b"{") => {
-            Ok(Note::warned("this tracker answers in JSON only: there is nothing for Prometheus to scrape"))
+            Ok(Note::warned("this tracker responds with JSON only: there is nothing for Prometheus to scrape"))
         }
         200 => {
             let text = String::from_utf8_lossy(&body);
             let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
             if samples == 0 {
-                Err(Trouble::passing("there is no sample in it"))
+                Err(Trouble::passing("it contains no sample"))
             } else {
                 Ok(Note::passed(format!("{samples} samples")))
             }
         }
-        404 => Ok(Note::warned("this tracker has no such figures: there is nothing for Prometheus to scrape")),
+        404 => Ok(Note::warned("this tracker has no metrics: there is nothing for Prometheus to scrape")),
         _ => Err(unwanted(status, 200, &body)),
     }
 }

@@ -44,14 +44,13 @@ struct Labels {
 }
 
 pub(crate) fn judge(body: &[u8], jobs: &BTreeSet<String>) -> Found {
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| Trouble::lasting("what answers is not Prometheus"))?;
+    let answer: Answer = serde_json::from_slice(body).map_err(|_| Trouble::lasting("the server is not Prometheus"))?;
     let targets: Vec<Target> =
         answer.data.active_targets.into_iter().filter(|target| jobs.contains(&target.labels.job)).collect();
     let missing: Vec<&str> =
         jobs.iter().filter(|job| targets.iter().all(|target| target.labels.job != **job)).map(String::as_str).collect();
     if !missing.is_empty() {
-        return Err(Trouble::passing(format!("no target of {}", missing.join(", "))));
+        return Err(Trouble::passing(format!("no target for {}", missing.join(", "))));
     }
     if let Some(down) = targets.iter().find(|target| target.health != "up") {
         let Labels { job, instance } = &down.labels;
@@ -102,7 +101,7 @@ mod tests {
         let other = target("node", "down", "none of ours");
         let well = judged(&format!("{metrics},{stats},{other}")).unwrap();
         assert_eq!(well.detail, "2 targets up: tracker_metrics, tracker_stats");
-        assert_eq!(judged(&metrics).unwrap_err(), Trouble::passing("no target of tracker_stats"));
+        assert_eq!(judged(&metrics).unwrap_err(), Trouble::passing("no target for tracker_stats"));
         let down = target("tracker_stats", "down", r#"Get "http://tracker:1212/api?token=hush&x=y": refused"#);
         assert_eq!(
             judged(&format!("{metrics},{down}")).unwrap_err().detail,
@@ -110,6 +109,6 @@ mod tests {
         );
         let early = target("tracker_stats", "unknown", "");
         assert!(judged(&format!("{metrics},{early}")).unwrap_err().again);
-        assert_eq!(judge(b"<html>", &BTreeSet::new()).unwrap_err().detail, "what answers is not Prometheus");
+        assert_eq!(judge(b"<html>", &BTreeSet::new()).unwrap_err().detail, "the server is not Prometheus");
     }
 }

@@ -60,11 +60,11 @@ impl Pair {
             return Ok(peer.ip().to_canonical());
         }
         let others = match peers {
-            [] => "no peer at all".to_owned(),
+            [] => "none".to_owned(),
             peers => peers.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         Err(Trouble::lasting(format!(
-            "the second peer must be told of the first one, on port {}, but is told of {others}",
+            "the second peer must receive the first peer, on port {}, but receives {others}",
             self.first.port
         )))
     }
@@ -93,7 +93,7 @@ pub(super) fn counted(count: Count) -> Result<(), Trouble> {
 /// Returns the result after both peers left. If they could not leave, the check passes with a warning.
 pub(super) fn parted<T>(note: Note, left: Result<T, Trouble>) -> Note {
     let Err(trouble) = left else { return note };
-    Note::warned(format!("{}; the peers of this test stay for a while: {}", note.detail, trouble.detail))
+    Note::warned(format!("{}; the peers of this test remain for a while: {}", note.detail, trouble.detail))
 }
 
 /// Returns the result of a successful round trip. `own` is this machine's source address, if the tracker may have seen

@@ -31,14 +31,14 @@ pub(super) async fn certificate(domain: &str, connect: SocketAddr, roots: &Roots
         .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
     let name = ServerName::try_from(domain.to_owned())
-        .map_err(|_| Trouble::lasting(format!("{domain} is no name that a certificate can have")))?;
+        .map_err(|_| Trouble::lasting(format!("{domain} is not a name that a certificate can have")))?;
     let stream = TcpStream::connect(connect).await;
     let stream = stream.map_err(|error| Trouble::passing(format!("{connect}: {}", error.kind())))?;
     let shaken = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (shaken, seen) {
         (Ok(_), Some(seen)) => Ok(good(&seen)),
-        (Ok(_), None) => Err(Trouble::lasting("no certificate was shown")),
+        (Ok(_), None) => Err(Trouble::lasting("the server sent no certificate")),
         (Err(error), seen) => Err(bad(domain, &error, seen.as_ref())),
     }
 }
@@ -47,15 +47,17 @@ pub(super) async fn certificate(domain: &str, connect: SocketAddr, roots: &Roots
 fn judge(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let Roots::Pem(pem) = roots else {
         let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
-        return Ok(Arc::new(verifier.map_err(|error| format!("this machine trusts no authority: {error}"))?));
+        return Ok(Arc::new(
+            verifier.map_err(|error| format!("this machine trusts no certificate authority: {error}"))?,
+        ));
     };
     let mut store = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let root = root.map_err(|error| format!("the root certificate given is not PEM: {error}"))?;
-        store.add(root).map_err(|error| format!("the root certificate given is of no use: {error}"))?;
+        let root = root.map_err(|error| format!("the root certificate is not PEM: {error}"))?;
+        store.add(root).map_err(|error| format!("the root certificate cannot be used: {error}"))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build();
-    Ok(verifier.map_err(|error| format!("the root certificate given is of no use: {error}"))?)
+    Ok(verifier.map_err(|error| format!("the root certificate cannot be used: {error}"))?)
 }
 
 /// A presented certificate and the time of the handshake.
@@ -109,7 +111,7 @@ fn bad(domain: &str, error: &std::io::Error, seen: Option<&Seen>) -> Trouble {
         CertificateError::NotValidForNameContext { presented, .. } => {
             format!("not for {domain} but for {}", presented.join(", "))
         }
-        CertificateError::UnknownIssuer => "of no authority that is trusted here".to_owned(),
+        CertificateError::UnknownIssuer => "not issued by a trusted authority".to_owned(),
         other => other.to_string(),
     };
     Trouble::lasting(format!("the certificate is {what}{issuer}"))

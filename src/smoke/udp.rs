@@ -110,7 +110,7 @@ pub fn answer(packet: &[u8], action: Action, transaction: u32) -> Option<Answer>
     let body = packet.get(8..)?;
     Some(match number(packet, 0)? {
         3 => Answer::Refused(String::from_utf8_lossy(body).trim_end_matches('\0').to_owned()),
-        code if code != action as u32 => Answer::Malformed("is of another kind than the question"),
+        code if code != action as u32 => Answer::Malformed("is of another kind than the request"),
         _ => match action {
             Action::Connect => connected(body),
             Action::Announce => body.get(12..).map(|peers| Answer::Announced(peers.to_vec())),

@@ -140,6 +140,6 @@ pub(super) fn refused(action: Action, answer: Answer) -> Trouble {
     Trouble::lasting(match answer {
         Answer::Refused(words) => format!("the tracker refuses the {name}: {words}"),
         Answer::Malformed(wrong) => format!("the answer to {name} {wrong}"),
-        _ => format!("the answer to {name} is of another kind than the question"),
+        _ => format!("the answer to {name} is of another kind than the request"),
     })
 }

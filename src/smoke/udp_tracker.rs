@@ -28,7 +28,7 @@ pub(super) async fn round_trip(
     match tracker.announce(&pair, &pair.first, Standing::Seeds).await? {
         Answer::Refused(words) if key.is_some() => {
             return Ok(Note::warned(format!(
-                "connects, but refuses announces, as Torrust does over UDP while it is private: {words}"
+                "accepts connections but refuses announces, as a private Torrust tracker does over UDP: {words}"
             )));
         }
         other => expect_peers(other)?,

@@ -84,7 +84,7 @@ async fn what_an_archive_may_not_hold_is_refused_before_it_is_unpacked() {
         ("a pipe", EntryType::Fifo, "./data/tracker.db", "", 0, "more than files and directories"),
         ("a device", EntryType::Char, "./data/zero", "", 0, "more than files and directories"),
         ("a disk", EntryType::Block, "./data/disk", "", 0, "more than files and directories"),
-        ("a file without end", EntryType::Regular, "./data/large", "", LARGE, "more than the host has room for"),
+        ("a file without end", EntryType::Regular, "./data/large", "", LARGE, "larger than the free space on the host"),
         ("a path upwards", EntryType::Regular, &far, "", 0, "It is damaged"),
         ("an absolute path", EntryType::Regular, outside.as_str(), "", 0, "a digest in it does not match"),
     ] {

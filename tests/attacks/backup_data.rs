@@ -157,5 +157,5 @@ async fn a_script_in_the_applications_directory_is_never_run() {
     fs::remove_file(scene.state("releases/R1/tree/storage/backup/etc/guard.sh")).unwrap();
     let chosen = Chosen { name: made, sent: None, other: false };
     let (code, said) = scene.run(&check(&subject, scene.backup(), chosen).script).await;
-    assert!(code == Some(65) && said.contains("apply it first"), "{said}");
+    assert!(code == Some(65) && said.contains("run deployer apply first"), "{said}");
 }

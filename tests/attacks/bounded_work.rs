@@ -69,7 +69,7 @@ fn lists_that_many_services_share_are_counted() {
     (0..3000).for_each(|at| _ = writeln!(text, "  - ./data{at}:/data{at}"));
     text += "services:\n";
     (0..3000).for_each(|at| _ = writeln!(text, "  s{at}: {{ image: demo, volumes: *volumes }}"));
-    refused(&text, "more than is read");
+    refused(&text, "than deployer reads for one application");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn mappings_that_are_merged_many_times_are_counted() {
     (1..4000).for_each(|at| _ = writeln!(text, "x-{at}: &a{at} {{ <<: *a{}, k{at}: 1 }}", at - 1));
     text += "services:\n";
     (0..4000).for_each(|at| _ = writeln!(text, "  s{at}: *a{at}"));
-    refused(&text, "more than is read");
+    refused(&text, "than deployer reads for one application");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn files_that_services_of_others_extend_need_no_stack() {
 #[test]
 fn variables_in_each_other_and_long_texts_are_refused() {
     let env_file = |text: &str| format!("services: {{ web: {{ image: demo, env_file: \"{text}\" }} }}\n");
-    refused(&env_file(&"${A:-".repeat(1000)), "more than 32 variables in each other");
+    refused(&env_file(&"${A:-".repeat(1000)), "more than 32 nested variables");
     refused(&env_file(&"${A:-".repeat(20_000)), "is longer than 16 KiB");
     refused(&env_file(&format!("${{X}}{}", "a".repeat(1 << 20))), "is longer than 16 KiB");
     refused(&env_file(&format!("${{X}}{}", "a".repeat(5000))), "is not a pattern: it is longer than 4096 bytes");

@@ -400,7 +400,7 @@ fn what_render_writes_goes_through_no_link_and_secrets_are_the_owners_alone() {
 }
 
 #[test]
-fn a_tracker_templates_directory_is_no_way_out_either() {
+fn a_tracker_templates_directory_does_not_lead_outside_either() {
     let project = Project::new("./app", "");
     project.write(
         "deployment.yaml",

@@ -56,7 +56,7 @@ fn a_full_disk_of_the_runner_is_one_reason() {
 }
 
 #[test]
-fn a_store_whose_disk_fills_up_or_becomes_read_only_says_so_and_is_whole_afterwards() {
+fn a_store_reports_a_full_or_read_only_disk_and_is_whole_afterwards() {
     let made = "\"$deployer\" apply --json --state sqlite:$disk/state.db > made || :\n[ -s \"$disk/state.db\" ]\n";
     let full = on_a_disk(&format!("{made}full\n\"$deployer\" apply --json --state sqlite:$disk/state.db\n"));
     assert_eq!(reasons(&full).0[0], "disk-full", "{full:?}");

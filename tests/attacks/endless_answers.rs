@@ -61,11 +61,11 @@ async fn a_check_from_this_machine_reads_no_more_than_it_must() {
     let (flood, honest) = (server(OK, FLOOD, true).await, server(OK, b"hello there", false).await);
     let begun = Instant::now();
     let found = checks::from_runner(&environment(vec![page(flood.port(), "hello", Vantage::Runner)])).await;
-    assert_eq!(found[0].1, "the answer is larger than 4 MiB");
+    assert_eq!(found[0].1, "the response is larger than 4 MiB");
     // A check of the status needs no body.
     let found = checks::from_runner(&environment(vec![page(flood.port(), "", Vantage::Runner)])).await;
     assert_eq!(found[0].1, check::PASSES);
-    for (text, wanted) in [("hello", check::PASSES), ("goodbye", "the text is missing")] {
+    for (text, wanted) in [("hello", check::PASSES), ("goodbye", "the response does not contain the text")] {
         let found = checks::from_runner(&environment(vec![page(honest.port(), text, Vantage::Runner)])).await;
         assert_eq!(found[0].1, wanted);
     }
@@ -80,9 +80,9 @@ async fn a_check_on_the_host_holds_no_endless_answer() {
     let cases = [
         (honest, "hello", check::PASSES),
         (honest, "", check::PASSES),
-        (honest, "goodbye", "the text is missing"),
-        (honest, "flood", "the text is missing"),
-        (flood, "hello", "the text is missing"),
+        (honest, "goodbye", "the response does not contain the text"),
+        (honest, "flood", "the response does not contain the text"),
+        (flood, "hello", "the response does not contain the text"),
         (flood, "", check::PASSES),
         (silent, "", "no answer"),
         (spaceless, "", "no answer"),

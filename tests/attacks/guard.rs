@@ -79,7 +79,7 @@ fn remove(path: &Utf8Path) {
 }
 
 #[tokio::test]
-async fn whatever_is_in_the_way_of_a_file_gives_way_and_nothing_with_content_is_lost() {
+async fn obstacles_of_a_file_are_moved_and_no_content_is_lost() {
     let scene = Scene::new();
     for what in ["link", "dangling", "loop", "pipe", "empty", "full", "above", "above-file", "temporary"] {
         remove(&scene.path("app/a"));
@@ -261,7 +261,7 @@ async fn a_look_without_time_says_what_it_did_not_read() {
 
 /// Exchanges files with pipes, links and sparse files as fast as possible, while root reads them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_something_else_now_and_then_lets_nobody_wait() {
+async fn a_file_that_is_sometimes_something_else_delays_nothing() {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     let scene = Scene::new();
     let mut names: Vec<(Utf8PathBuf, Utf8PathBuf)> = Vec::new();
@@ -531,7 +531,7 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
     let look = "pwd; cat a/file top; for f in kept/file running/file app/extra app/a/other shared/sub/file others/file single own/file second/data/file second/file; do echo \"$f: $(cat \"$1/$f\" 2>&1)\"; done";
     let script =
         format!("cd {root}/tree; in_release sh -c '{look}' sh {root} 2>../said; cat ../said", root = scene.root);
-    let text = in_a_view_of_its_own(&scene.script(&script)).await;
+    let text = in_a_separate_view(&scene.script(&script)).await;
     let expected = "ROOT/tree\nnew\ntop\nkept/file: cat: ROOT/kept/file: No such file or directory\n\
         running/file: cat: ROOT/running/file: No such file or directory\napp/extra: cat: ROOT/app/extra: No such file or directory\n\
         app/a/other: cat: ROOT/app/a/other: No such file or directory\n\
@@ -559,7 +559,7 @@ async fn a_program_that_parses_files_sees_no_byte_of_a_service() {
         "state={moved}/one tree={moved}/tree; enter .; in_release sh -c 'pwd; cat a/file; ls \"$1\" \"$1/app\"' sh {root} 2>&1",
         root = scene.root
     );
-    let text = in_a_view_of_its_own(&scene.script(&script)).await;
+    let text = in_a_separate_view(&scene.script(&script)).await;
     fs::remove_dir_all(&moved).unwrap();
     let (said, text) = text.split_once('\n').unwrap();
     assert!(said.starts_with("Docker Compose reads nothing in"), "{said}");
@@ -571,11 +571,11 @@ async fn without_the_right_to_mount_nothing_is_parsed() {
     let scene = Scene::new();
     let script = "unshare() { false; }\n(in_release cat top || echo refused) 2>&1";
     let (_, text) = scene.run(script).await;
-    assert!(text.contains("root may not mount") && text.ends_with("refused\n"), "{text}");
+    assert!(text.contains("root cannot mount") && text.ends_with("refused\n"), "{text}");
 }
 
 /// Runs a script as root, or as root of a user namespace, and returns its output.
-async fn in_a_view_of_its_own(script: &str) -> String {
+async fn in_a_separate_view(script: &str) -> String {
     let root: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["unshare", "-r"] };
     let argv: Vec<String> = root.iter().chain(&["sh", "-c", script]).map(|word| (*word).to_owned()).collect();
     let finished = process::run(&argv, b"", Duration::from_mins(1)).await.unwrap();

@@ -44,7 +44,7 @@ fn record(id: &str, directory: &str, path: &str, service: &str, image: &str) -> 
 }
 
 #[test]
-fn a_record_with_a_path_or_shell_in_it_is_none() {
+fn a_record_with_a_path_or_shell_in_it_is_refused() {
     let honest = record("20261122T170032Z-655f", "/opt/deployer/shop--web", "html/index.html", "web", "demo:1");
     assert!(ReleaseRecord::read(honest.as_bytes()).is_some_and(|record| record.restorable()));
     for text in HOSTILE {

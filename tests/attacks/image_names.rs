@@ -60,7 +60,7 @@ fn an_archive_brings_no_names_that_the_manifest_does_not_give_it() {
     ] {
         let entries: Vec<(&str, &str)> = entries.iter().map(|(name, text)| (*name, text.as_str())).collect();
         let said = refusal(&entries).unwrap();
-        assert!(said.ends_with("holds images under names that `archives` does not give it: base:1"), "{said}");
+        assert!(said.ends_with("contains images under names that `archives` does not give it: base:1"), "{said}");
     }
 }
 
@@ -77,7 +77,7 @@ fn an_archive_has_one_list_of_its_images() {
         "pax:manifest.json",
     ] {
         for entries in [[("manifest.json", own.as_str()), (name, &base)], [(name, &base), ("manifest.json", &own)]] {
-            assert!(refusal(&entries).is_some_and(|said| said.contains(" it holds ")), "{name}");
+            assert!(refusal(&entries).is_some_and(|said| said.contains(" it contains ")), "{name}");
         }
     }
 }

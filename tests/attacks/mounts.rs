@@ -88,7 +88,7 @@ impl Host {
 }
 
 #[tokio::test]
-async fn a_mount_below_what_a_container_of_others_writes_to_is_no_link() {
+async fn a_mount_below_a_path_that_a_foreign_container_writes_to_is_not_a_link() {
     for (list, told) in [("containers", "mounts"), ("volumes", "devices")] {
         let host = Host::new();
         host.write(list, "0123\n");
@@ -103,7 +103,7 @@ async fn a_mount_below_what_a_container_of_others_writes_to_is_no_link() {
 }
 
 #[tokio::test]
-async fn a_mount_below_what_another_environment_could_once_write_to_is_no_link() {
+async fn a_mount_below_a_path_that_another_environment_could_write_to_is_not_a_link() {
     for noted in ["ROOT/srv/shared\n", "shared\n", ".\n"] {
         let host = Host::new();
         host.write("state/shop--one/claims", "directory ROOT/srv\nproject one\n");
@@ -186,7 +186,7 @@ async fn a_volume_that_docker_keeps_with_other_options_is_refused_by_name() {
         let finished = host.sh(&script).await;
         assert_eq!(finished.status.success(), same, "{finished:?}");
         assert_eq!(
-            String::from_utf8_lossy(&finished.stderr).contains("volume shop_dev was made with other options"),
+            String::from_utf8_lossy(&finished.stderr).contains("volume shop_dev was created with other options"),
             !same
         );
     }

@@ -61,7 +61,7 @@ fn files_that_are_not_compared_offline_are_named() {
     recorded(&work, &[".env", "conf.txt", "web.env"]);
     work.put("app/web.env", "B=2\n");
     let files = ".env, conf.txt, web.env";
-    let reason = "since they are secret, need a value that was not read, or are not what the commit holds";
+    let reason = "because they are secret, need a value that was not read, or differ from the commit";
     let plan = |form: &[&str], code: i32| {
         let run = work.run(&[&["plan", "--offline", "--detailed-exitcode"], form].concat());
         assert!(run.code == code && !run.out.contains(CANARY), "{form:?}: {} {}{}", run.code, run.out, run.err);
@@ -92,5 +92,5 @@ fn files_that_are_not_compared_offline_are_named() {
     work.put("deployment.yaml", &manifest("./app", "{}", ""));
     recorded(&work, &[]);
     let text = plan(&[], 0);
-    assert!(text.contains("No changes: web is as the manifest wants it"), "{text}");
+    assert!(text.contains("No changes. web matches the manifest."), "{text}");
 }

@@ -92,7 +92,7 @@ fn no_path_of_the_manifest_leads_a_look_out_of_the_repository() {
         ),
     ] {
         work.put("deployment.yaml", &text);
-        refused(&work, &LOOKS, "of the Git repository", what);
+        refused(&work, &LOOKS, "the Git repository", what);
     }
 }
 
@@ -129,12 +129,12 @@ fn no_link_leads_a_look_out_of_the_repository() {
         fs::create_dir_all(work.path("outside/lxd")).unwrap();
         fs::write(work.path("outside/lxd/main.tf"), FOREIGN).unwrap();
         work.link(link, &work.outside(target));
-        refused(&work, commands, "of the Git repository", what);
+        refused(&work, commands, "the Git repository", what);
         fs::remove_file(work.repository().join(link)).unwrap();
         work.put("app/compose.yaml", "services: { web: { image: \"demo:1\" } }\n");
     }
     work.link("deployment.yaml", &work.outside("bad"));
-    refused(&work, &LOOKS, "of the Git repository", "the manifest itself");
+    refused(&work, &LOOKS, "the Git repository", "the manifest itself");
 }
 
 #[test]

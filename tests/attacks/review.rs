@@ -187,7 +187,7 @@ pub fn manifest(directory: &str, variables: &str, more: &str) -> String {
 }
 
 #[test]
-fn no_value_is_read_whatever_says_that_it_is_no_secret() {
+fn no_value_is_read_even_if_marked_as_no_secret() {
     let work = Work::new();
     let touch = format!("from_command: [touch, {}]", work.path("ran").display());
     let file = format!("from_file: {}", work.outside("file"));
@@ -217,7 +217,11 @@ fn what_git_does_not_track_is_not_shown() {
     work.put("app/left-by-the-job.txt", &format!("{CANARY}\n"));
     work.put("app/.env", &format!("TOKEN={CANARY}\n"));
     let run = work.look("untracked files");
-    assert!(run.err.contains("Git does not track app/.env, app/left-by-the-job.txt: not compared"), "{}", run.err);
+    assert!(
+        run.err.contains("Not compared, because Git does not track it: app/.env, app/left-by-the-job.txt"),
+        "{}",
+        run.err
+    );
     assert_eq!((run.code, run.out.contains("no changes")), (0, true), "{}", run.out);
 
     // An include does not find them either.
@@ -251,7 +255,7 @@ fn a_review_of_much_stays_a_comment() {
 
 /// A comment that the next review does not find would remain with outdated text.
 #[test]
-fn the_comment_is_found_whatever_the_manifest_says() {
+fn the_comment_is_found_for_every_manifest() {
     let work = Work::new();
     let marker = |run: &Run| run.out.lines().nth(1).expect("a line").to_owned();
     let first = work.look("nothing changed");

@@ -102,7 +102,7 @@ fn what_a_filter_of_the_runner_made_of_a_commit_is_not_shown() {
         assert!(fs::read_to_string(work.repository().join("app/page.html")).expect("there").contains(CANARY));
         for run in reviews(&work, "a filter with a key") {
             assert!(run.code == 0 && run.out.contains("+sealed"), "{}{}", run.out, run.err);
-            let told = "app/page.html: not compared: made by filter x";
+            let told = "app/page.html: not compared: it is made by the filter x";
             assert!(run.err.contains(told), "{}", run.err);
         }
     }
@@ -122,7 +122,7 @@ fn no_flag_of_the_index_hides_a_change() {
         fs::write(&page, "HELLO\n").expect("written");
         let run = shown(flag, "+HELLO");
         // The comment names the file that it uses and that is not committed.
-        let note = run.out.lines().find(|line| line.contains("not committed"));
+        let note = run.out.lines().find(|line| line.contains("uncommitted"));
         assert!(note.is_some_and(|note| note.contains("app/page.html")), "{}", run.out);
         work.git(&["update-index", unset, "app/page.html"]);
         work.git(&["checkout", "-q", "-f", "HEAD", "--", "app/page.html"]);
@@ -136,7 +136,7 @@ fn no_flag_of_the_index_hides_a_change() {
     work.git(&["update-index", "--skip-worktree", "app/page.html"]);
     fs::remove_file(&page).expect("removed");
     let run = shown("a sparse checkout", "no changes");
-    assert!(!run.err.contains("not committed"), "{}", run.err);
+    assert!(!run.err.contains("uncommitted"), "{}", run.err);
     work.git(&["update-index", "--no-skip-worktree", "app/page.html"]);
     shown("a file that is gone", "goes, was");
     work.honest();
@@ -174,7 +174,7 @@ fn sparse_indexes_and_sha_256_are_read() {
     assert!(!work.repository().join("other").exists());
     let run = work.look("a sparse index");
     assert!(run.code == 0 && run.out.contains("+hello again"), "{}{}", run.out, run.err);
-    assert!(!run.err.contains("not committed"), "{}", run.err);
+    assert!(!run.err.contains("uncommitted"), "{}", run.err);
 
     let work = Work::new();
     fs::remove_dir_all(work.repository().join(".git")).expect("removed");
@@ -184,5 +184,5 @@ fn sparse_indexes_and_sha_256_are_read() {
     assert!(work.look("nothing changed").out.contains("no changes"));
     work.put("app/page.html", "hello again\n");
     let run = work.attempt("a commit named by SHA-256");
-    assert!(run.code == 0 && run.out.contains("+hello again") && !run.err.contains("not committed"), "{}", run.err);
+    assert!(run.code == 0 && run.out.contains("+hello again") && !run.err.contains("uncommitted"), "{}", run.err);
 }

@@ -62,7 +62,7 @@ fn a_submodule_is_named_and_never_without_changes() {
         let told = format!("commit {one} of another repository (not compared)");
         let run = work.look("another checkout");
         run.shows(place, &told);
-        assert!(run.err.contains("not committed") && run.err.contains(place), "{}", run.err);
+        assert!(run.err.contains("uncommitted") && run.err.contains(place), "{}", run.err);
         work.attempt(&format!("{place} moves")).shows(place, &told);
     }
 }
@@ -93,14 +93,13 @@ fn a_filter_counts_only_where_this_machine_has_it_and_is_always_shown() {
         let bytes = fs::read(work.repository().join("app/compose.yaml")).expect("there");
         assert!(!bytes.contains(&0xc2), "the checkout is in another encoding");
         run.shows("a filter that this machine does not have", "compose.yaml");
-        assert!(!run.err.contains("made by filter"), "{}", run.err);
+        assert!(!run.err.contains("made by the filter"), "{}", run.err);
     }
     for key in ["filter.lfs.smudge", "filter.lfs.process"] {
         let (_, run) = attributes(&format!("{encoding} filter=lfs"), &[(key, "cat")]);
         if key.ends_with("smudge") {
-            run.shows(key, "made by filter lfs");
-            let told =
-                "app/compose.yaml: not compared: made by filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
+            run.shows(key, "made by the filter lfs");
+            let told = "app/compose.yaml: not compared: it is made by the filter lfs, and changed by working-tree-encoding=SHIFT_JIS";
             assert!(run.err.contains(told), "{}", run.err);
         }
     }
@@ -137,7 +136,7 @@ fn only_files_that_a_release_needs_are_named() {
     assert!(fs::read_to_string(work.repository().join("other/1.txt")).expect("there").ends_with("\r\n"));
     work.put("app/page.html", "HELLO\n");
     let run = work.look("line ends");
-    assert!(run.err.contains("not committed") && run.err.contains("app/page.html"), "{}", run.err);
+    assert!(run.err.contains("uncommitted") && run.err.contains("app/page.html"), "{}", run.err);
     assert!(!run.err.contains("other/"), "{}", run.err);
 }
 
@@ -273,7 +272,7 @@ fn nothing_is_taken_for_a_large_file() {
         work.commit();
         let run = work.look(name);
         assert!(run.code == 64 && run.err.contains("UTF-8"), "{name}: {}{}", run.out, run.err);
-        run.shows(name, "What failed");
+        run.shows(name, "### Failures");
     }
 }
 

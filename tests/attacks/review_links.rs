@@ -76,12 +76,7 @@ fn paths_of_the_manifest_that_lead_out_are_refused() {
     {
         work.put("deployment.yaml", &manifest(directory, "{ A: \"1\" }", ""));
         let run = work.attempt(directory);
-        assert!(
-            run.out.contains("is outside of the repository") && run.code == 64,
-            "{directory}: {}{}",
-            run.out,
-            run.err
-        );
+        assert!(run.out.contains("is outside the repository") && run.code == 64, "{directory}: {}{}", run.out, run.err);
     }
     let tracker = |more: &str| {
         let text = format!(

@@ -136,7 +136,7 @@ fn a_working_tree_that_is_not_as_git_left_it_is_reviewed() {
     fs::write(&page, "HELLO\n").expect("written");
     let run = work.look("a change in the same second");
     assert!(run.code == 0 && run.out.contains("-hello\n+HELLO"), "{}", run.out);
-    assert!(run.err.contains("not committed"), "{}", run.err);
+    assert!(run.err.contains("uncommitted"), "{}", run.err);
 
     fs::remove_file(&page).expect("removed");
     assert!(work.look("a file that is gone").out.contains("page.html"));

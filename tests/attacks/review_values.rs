@@ -42,7 +42,7 @@ fn changed(work: &Work, what: &str, shown: &str) -> Run {
 }
 
 #[test]
-fn a_static_env_beside_a_value_that_is_not_read_is_compared() {
+fn a_static_env_next_to_an_unread_value_is_compared() {
     for source in SOURCES {
         let work = base(&format!("{{ A: {{ {source} }} }}"), &[("app/.env", &format!("TAG=1\nTOKEN={CANARY}\n"))]);
         assert!(work.look("nothing changed").out.contains("no changes"), "{source}");
@@ -105,7 +105,7 @@ fn seeds_are_compared() {
     work.manifest("        seed: [ first.txt ]\n");
     work.unchanged("the base");
     work.put("app/first.txt", "two\n");
-    changed(&work, "a seed", "only a host without it gets it");
+    changed(&work, "a seed", "only hosts without it receive it");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_review_that_failed_is_incomplete() {
 }
 
 #[test]
-fn an_application_in_a_submodule_is_said_not_to_be_compared() {
+fn an_application_in_a_submodule_is_listed_as_not_compared() {
     let work = Work::new();
     let other = Work::new();
     let source = other.repository();

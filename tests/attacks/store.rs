@@ -306,7 +306,7 @@ fn a_store_of_an_older_deployer_or_of_a_killed_run_is_read_as_it_is() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_at_once() {
+fn anything_but_a_regular_file_is_refused_at_once() {
     let work = Work::new();
     let mkfifo = |name: &str| {
         assert_cmd::Command::new("mkfifo").arg(work.repository().join(name)).assert().success();

@@ -113,7 +113,7 @@ async fn a_release_that_needs_a_file_of_its_services_is_refused_by_the_name_of_t
     for missing in [":", "echo 'env file not found' >&2; exit 14"] {
         let host = Host::new(missing, "");
         let (valid, said) = host.validate().await;
-        let refusal = "Docker Compose needs ROOT/etc/app.env, and services of the release can write to it. Send it with the release, or let them only read it (:ro)\n";
+        let refusal = "Docker Compose needs ROOT/etc/app.env, and services of the release can write to it. Send it with the release, or mount it read-only (:ro)\n";
         assert_eq!((valid, said.as_str()), (false, refusal));
         // Where it is not named, its directory is.
         host.write("lib/one/releases/R1/tree/compose.yaml", "    env_file: $HERE/app.env\n");
@@ -168,12 +168,15 @@ async fn a_mount_of_roots_state_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_start_noted_is_said_where_a_release_needs_it() {
+async fn notes_of_an_earlier_start_are_printed_if_a_release_needs_them() {
     let host = Host::new("echo 'env file not found' >&2; exit 14", "");
     host.write("lib/one/mounted", "ROOT/etc\n");
     let (valid, said) = host.validate().await;
     assert!(!valid && said.contains("Docker Compose reads nothing in ROOT/etc"), "{said}");
-    assert!(said.ends_with("env file not found\nSend the files that it needs from there with the release\n"), "{said}");
+    assert!(
+        said.ends_with("env file not found\nSend the files that it needs from that directory with the release\n"),
+        "{said}"
+    );
 }
 
 /// A former version validated the release. An even earlier one kept no model.
@@ -190,7 +193,7 @@ async fn an_earlier_release_starts_from_the_model_that_was_validated() {
         let model = MODEL.replace("READ_ONLY", "").replace("VALUE", "1");
         host.write("lib/one/releases/R1/model.json", &model.replace("TREE", "ROOT/lib/one/releases/R1/tree"));
         let (ran, said) = host.start().await;
-        assert!(ran && said.contains("The services start from the model that was validated"), "{said}");
+        assert!(ran && said.contains("The services start from the validated model"), "{said}");
         assert!(host.read("ran").contains("a$b -f ROOT/lib/one/model.json up"), "{}", host.read("ran"));
         let model = host.read("lib/one/model.json");
         let resolved =

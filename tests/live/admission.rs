@@ -24,7 +24,7 @@ fn verdicts(work: &Work, host: &BedHost) -> BTreeMap<String, (String, String)> {
 }
 
 fn passed(found: &BTreeMap<String, (String, String)>, name: &str) {
-    let (outcome, detail) = found.get(name).unwrap_or_else(|| panic!("{name} was not asked: {found:?}"));
+    let (outcome, detail) = found.get(name).unwrap_or_else(|| panic!("{name} was not checked: {found:?}"));
     assert!(outcome == "passed" && detail.contains("seen over"), "{name}: {outcome}, {detail}");
 }
 

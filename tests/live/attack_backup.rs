@@ -75,7 +75,7 @@ fn hostile_archives(work: &Work, host: &BedHost, archive: &str) {
         ("list.tar.gz", "echo \"$(printf %064d 0)  /dev/zero\" >>t/SHA256SUMS", "a digest in it does not match"),
         ("link.tar.gz", "ln -s /etc/victim/file t/data/x", "more than files and directories"),
         ("pipe.tar.gz", "mkfifo t/data/x", "more than files and directories"),
-        ("large.tar.gz", "truncate -s 8T t/data/x; sparse=-S", "more than the host has room for"),
+        ("large.tar.gz", "truncate -s 8T t/data/x; sparse=-S", "larger than the free space on the host"),
     ] {
         let script = format!(
             "set -e; mkdir t; tar -C t -xzf kept/{archive}; sparse=; {change}; tar -C t $sparse -czf {file} .; rm -r t"

@@ -129,7 +129,7 @@ fn compose_sees_nothing_that_services_write_elsewhere_on_the_host() {
 
 /// Until services run, Compose could read what they write later. A former version started such a release.
 #[test]
-fn a_file_that_services_can_write_to_is_no_part_of_a_release() {
+fn a_file_that_services_can_write_to_is_not_part_of_a_release() {
     let host = BedHost::docker();
     host.shell("mkdir -p /etc/shop; echo COLOUR=red >/etc/shop/app.env");
     let compose = |mode: &str, next: &str| {

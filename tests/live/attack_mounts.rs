@@ -143,7 +143,7 @@ fn a_container_that_got_a_link_of_the_last_moment_is_stopped() {
 }
 
 #[test]
-fn a_mount_outside_the_application_is_no_link_either() {
+fn a_mount_outside_the_application_is_not_a_link_either() {
     let host = BedHost::docker();
     host.shell("mkdir -p /srv/shared/sub");
     let compose = two("volumes: [\"/srv/shared:/data\"]", "\"/srv/shared/sub:/sub\"");

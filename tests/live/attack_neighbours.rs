@@ -207,7 +207,7 @@ fn a_change_of_the_project_leaves_nothing_running_of_the_former_one() {
 
 /// Objects that an environment left in its project belong to nobody else, and the environment gets them back.
 #[test]
-fn volumes_without_containers_go_to_nobody_in_silence() {
+fn volumes_without_containers_are_not_taken_over_silently() {
     let host = BedHost::docker();
     let [one, two] = ["one", "two"].map(|name| project(&host, name, "data", "project: stack"));
     one.apply().expect(0);
@@ -362,7 +362,7 @@ fn a_claim_follows_the_manifest() {
 
 /// Mounts can also nest across environments, and on hosts whose records do not list them.
 #[test]
-fn a_mount_below_what_another_environment_writes_to_is_no_link() {
+fn a_mount_below_a_path_that_another_environment_writes_to_is_not_a_link() {
     let host = BedHost::docker();
     let one = project(&host, "one", "/srv/shared", "project: one");
     let two = project(&host, "two", "/srv/shared/sub", "project: two");
@@ -521,7 +521,7 @@ fn a_volume_whose_options_changed_is_refused() {
     one.apply().expect(0);
     one.edit("app/compose.yaml", "/srv/first", "/srv/second");
     let run = one.run(&["apply", "web", "--json"]);
-    assert!(run.code != 0 && (run.stdout + &run.stderr).contains("volume one_data was made with other options"));
+    assert!(run.code != 0 && (run.stdout + &run.stderr).contains("volume one_data was created with other options"));
     one.edit("app/compose.yaml", "/srv/second", "/srv/first");
     one.apply().expect(0);
 }

@@ -132,7 +132,7 @@ fn by_its_timer(work: &Work, host: &BedHost) {
     assert_eq!(count(), 1);
     host.shell("mv /root/away /opt/deployer/torrent--production/storage/tracker/lib/database");
     let seen = status(work, host);
-    assert!(seen["backup"]["failed"].as_str().is_some_and(|why| why.contains("There is no database")), "{seen}");
+    assert!(seen["backup"]["failed"].as_str().is_some_and(|why| why.contains("is not a database")), "{seen}");
     assert_eq!(host.shell(&format!("ls -A {STATE} | grep -c -e .work -e .new || :")).trim(), "0", "it leaves nothing");
     backup(work, host, &[]);
     assert_eq!(status(work, host)["backup"]["failed"], serde_json::Value::Null);
@@ -174,9 +174,9 @@ fn refused(work: &Work, host: &BedHost, file: &std::path::Path) {
         ("short.tar.gz", "It is damaged"),
         ("text.tar.gz", "It is damaged"),
         ("changed.tar.gz", "a digest in it does not match"),
-        ("other.tar.gz", "It is of the environment staging"),
-        ("kind.tar.gz", "It is of a mysql database"),
-        ("holes.tar.gz", "not a whole SQLite database"),
+        ("other.tar.gz", "It belongs to the environment staging"),
+        ("kind.tar.gz", "It contains a mysql database"),
+        ("holes.tar.gz", "not a complete SQLite database"),
         ("absent.tar.gz", "The host has no archive absent.tar.gz"),
     ] {
         let refused = restore(work, host, archive).expect(6);

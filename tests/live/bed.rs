@@ -237,7 +237,7 @@ impl Work {
             .env("PATH", std::env::var("PATH").expect("a PATH"))
             .env("HOME", self.path("home"))
             .stdin(Stdio::null());
-        // The archives are links to the bed's cache, which is outside of the directory that these commands may read.
+        // The archives are links to the bed's cache, which is outside the directory that these commands may read.
         let looks = ["check", "graph", "inventory", "list", "probe", "show", "--offline"];
         if arguments.iter().any(|word| looks.contains(word)) {
             command.env("DEPLOYER_WITHIN", "/");

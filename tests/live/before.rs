@@ -110,7 +110,7 @@ fn one_that_never_ends_is_ended_once_its_run_is_gone() {
     let ended = unlock(&work);
     assert!(ended.outcome() == "changed" && ended.stdout.contains("had left running"), "{}", ended.stdout);
     assert!(!host.holds(runs));
-    assert!(unlock(&work).stdout.contains("Nobody works on production"));
+    assert!(unlock(&work).stdout.contains("production is not locked"));
 
     // A destruction does not wait for it either.
     begin("page three\n").kill();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 #[test]
-fn runners_killed_at_random_points_leave_what_the_next_apply_mends() {
+fn the_next_apply_repairs_what_runners_killed_at_random_points_left() {
     let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill-schedule.sh"))
         .args(["10", env!("CARGO_BIN_EXE_deployer")])
         .stdin(Stdio::null())

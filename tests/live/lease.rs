@@ -30,7 +30,7 @@ fn two_runners_take_turns_and_one_that_stood_still_is_refused() {
     assert_eq!((busy.outcome().as_str(), busy.reasons()), ("busy", vec!["lease-held".to_owned()]));
     let status = other.run(&["status", "--json"]).expect(0).of("environment").remove(0);
     let owner = status["in_progress"].as_str().expect("an owner").to_owned();
-    assert!(owner.contains("deployer apply of") && owner.contains("(pid "), "{owner}");
+    assert!(owner.contains("deployer apply, ") && owner.contains(", pid "), "{owner}");
     first.signal("-CONT");
     first.end().expect(0);
     assert_eq!(other.apply().expect(0).outcome(), "converged");
@@ -91,7 +91,7 @@ fn a_lease_can_be_taken_away() {
     let (host, work) = running();
     write_page(&work, "page two");
     let other = another(&work);
-    assert!(other.run(&["unlock", "production", "--json"]).expect(0).stdout.contains("Nobody works on production"));
+    assert!(other.run(&["unlock", "production", "--json"]).expect(0).stdout.contains("production is not locked"));
 
     let mut first = Underway::apply(&work);
     assert!(first.reach(Began("files", 0)));

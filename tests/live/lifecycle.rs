@@ -47,7 +47,7 @@ fn configure_release_run_and_release_again() {
 }
 
 #[test]
-fn apply_stops_at_the_stage_it_is_told_and_edits_may_come_between() {
+fn apply_stops_at_the_given_stage_and_edits_may_come_between() {
     let host = BedHost::docker();
     let work = Work::demo(&host);
     let to = |stage: &str| work.run(&["apply", "--to", stage, "--json"]).expect(0).outcome();

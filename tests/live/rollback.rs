@@ -18,7 +18,7 @@ fn status(work: &Work) -> serde_json::Value {
 }
 
 #[test]
-fn a_release_that_crashes_gives_way_to_the_healthy_one_and_is_not_tried_again() {
+fn a_release_that_crashes_is_replaced_by_the_healthy_one_and_not_tried_again() {
     let host = BedHost::docker();
     let work = duo(&host);
     work.apply().expect(0);

@@ -98,7 +98,7 @@ fn a_saved_plan_is_done_exactly_or_refused_with_what_moved() {
     // For a kind without a step, the plan requires only that none is needed.
     host.shell("systemctl disable docker 2>/dev/null");
     let needed = stale(&host, &work, TOKEN);
-    assert!(needed.contains("a step for engine is needed that the plan does not hold"), "{needed}");
+    assert!(needed.contains("a step for engine is needed that is not in the plan"), "{needed}");
     host.shell("systemctl enable docker 2>/dev/null");
     assert_eq!(run(&work, &["apply", "p.plan", "--json"]).expect(0).outcome(), "changed");
     assert_eq!(host.page(8080).as_deref(), Some("page two\n"));

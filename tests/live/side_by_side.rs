@@ -77,7 +77,7 @@ fn updates_and_the_release_both_survive_a_cut_connection() {
 }
 
 #[test]
-fn what_a_killed_runner_left_behind_beside_the_release_is_waited_for() {
+fn commands_that_a_killed_runner_left_are_waited_for() {
     let (host, work) = contended(300);
     let mut apply = Underway::apply(&work);
     assert!(apply.reach(Began("services", 300)));

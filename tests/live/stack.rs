@@ -35,7 +35,8 @@ pub fn stack(host: &BedHost, configure: &str, tracker: &str) -> Work {
     let text = format!(
         "version: 1\nproject: torrent\nenvironments:\n  production:\n    registered: {{ address: {} }}\n    public_addresses: [\"{}\"]\n    \
          ssh: {{ user: deploy, identity_file: {}, host_key: [\"{}\"], wait: 0s }}\n{configure}    application:\n      tracker:\n{tracker}        \
-         images: {{ mysql: \"mysql:mariadb\", prometheus: \"prom/prometheus:2.53\", caddy: \"caddy:2.6\" }}\n        archives:\n{archives}",
+         images: {{ mysql: \"mysql:mariadb\", prometheus: \"prom/prometheus:2.53\", caddy: \"caddy:2.6\" }}\n        \
+                             archives:\n{archives}",
         host.ipv4,
         host.ipv6,
         bed_value("BED_KEY").display(),
@@ -120,7 +121,7 @@ fn one_command_brings_a_bare_host_to_the_whole_stack_and_its_test_passes() {
         ("clock".to_owned(), ""),
         ("UDP drops in tracker".to_owned(), "none"),
     ] {
-        let (outcome, detail) = found.get(&name).unwrap_or_else(|| panic!("{name} was not asked: {found:?}"));
+        let (outcome, detail) = found.get(&name).unwrap_or_else(|| panic!("{name} was not checked: {found:?}"));
         assert!(outcome == "passed" && detail.contains(seen), "{name}: {outcome}, {detail}");
     }
 

@@ -104,7 +104,7 @@ fn a_silent_host_is_waited_for() {
 }
 
 #[test]
-fn sudo_that_is_missing_or_asks_is_told_apart() {
+fn missing_sudo_and_sudo_that_asks_are_different_failures() {
     let (host, work) = running();
     write_page(&work, "page two");
     host.fault("no-sudo", &["on"]);

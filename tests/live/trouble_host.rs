@@ -93,7 +93,7 @@ fn a_small_disk_is_found_before_anything_is_done() {
 }
 
 #[test]
-fn a_port_that_is_taken_from_the_first_is_told_and_a_freed_one_is_used() {
+fn a_taken_port_is_reported_and_a_freed_port_is_used() {
     let host = BedHost::docker();
     let work = Work::demo(&host);
     host.fault("port-taken", &["on", "8080"]);

@@ -95,7 +95,7 @@ fn a_broken_connection_is_made_again_and_nothing_is_begun_twice() {
     assert!(apply.reach(Waiting));
     cut();
     let run = apply.end().expect(0);
-    assert!(run.stdout.contains("wait for the host to install Docker"), "{}", run.stdout);
+    assert!(run.stdout.contains("wait until the host has finished: install Docker"), "{}", run.stdout);
     let installs = "grep -c '^Commandline:.* install .*docker' /var/log/apt/history.log";
     assert_eq!(
         host.shell(installs).trim(),

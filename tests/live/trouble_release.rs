@@ -99,7 +99,7 @@ fn crashing(work: &Work) {
 }
 
 #[test]
-fn a_crash_loop_is_unhealthy_with_its_last_words_and_can_be_mended() {
+fn a_crash_loop_is_unhealthy_with_its_last_lines_and_can_be_fixed() {
     let (host, work) = running();
     crashing(&work);
     fails(work.apply(), "unhealthy", 1, "demo: no database");

@@ -60,7 +60,9 @@ fn the_unit_of_the_example_keeps_a_host_and_ends_cleanly() {
     runner.shell(&format!(
         "mv {HOME}/shop/deployment.yaml {HOME}/shop/away; echo 'version: 1' >{HOME}/shop/deployment.yaml"
     ));
-    until(&runner, "it says so", || runner.holds("journalctl -u deployer-watch | grep -q 'the last good one is kept'"));
+    until(&runner, "it says so", || {
+        runner.holds("journalctl -u deployer-watch | grep -q 'the last valid one stays in use'")
+    });
     runner.shell(&format!("mv {HOME}/shop/away {HOME}/shop/deployment.yaml; systemctl reload deployer-watch"));
     assert!(runner.holds("systemctl is-active -q deployer-watch"));
     runner.shell("systemctl stop deployer-watch");

@@ -223,7 +223,7 @@ async fn a_name_that_is_in_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_answer_is_no_failure() {
+async fn a_slow_answer_is_not_a_failure() {
     let api = Api::begin();
     let scene = scene(&api);
     api.fault("POST", "/servers", 1, Fault::Slow(11_000));

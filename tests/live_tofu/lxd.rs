@@ -68,7 +68,7 @@ fn messages(run: &Run) -> String {
 }
 
 #[test]
-fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_down() {
+fn one_command_makes_a_container_with_a_healthy_application_and_one_destroys_it() {
     let lab = lab();
     let profiles_before = profiles();
     let before = plan(&lab);
@@ -144,7 +144,7 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_takes_it_dow
 }
 
 #[test]
-fn what_was_done_to_a_container_by_hand_is_seen_and_put_right() {
+fn what_was_done_to_a_container_by_hand_is_seen_and_corrected() {
     let lab = lab();
     lab.run(&PROVISION).expect(0);
     let made = born(&lab);
@@ -242,7 +242,7 @@ fn a_container_of_somebody_else_that_has_the_name_is_left_alone() {
     bed(&["lxc", "init", "cloud", &lab.machine()]);
     let there = property(&lab, "/config");
     let run = lab.run(&PROVISION).expect(1);
-    assert!(messages(&run).contains("exists already"), "{}", messages(&run));
+    assert!(messages(&run).contains("already exists"), "{}", messages(&run));
     // The second run searches for a machine that the first run may have left behind.
     let run = lab.run(&PROVISION).expect(1);
     assert!(messages(&run).contains("did not make"), "{}", messages(&run));
@@ -277,7 +277,7 @@ fn the_template_is_valid_for_containers_and_virtual_machines() {
 }
 
 #[test]
-fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
+fn a_mirror_without_the_provider_is_reported() {
     let lab = lab();
     let mirror = lab.settings.parent().expect("a directory").join("mirror");
     let directory = tempfile::tempdir().expect("a directory");
@@ -291,7 +291,7 @@ fn a_mirror_that_lacks_the_provider_is_said_to_lack_it() {
     let run = lab.command(&["plan", "--json"]).env("TF_CLI_CONFIG_FILE", &settings).output().expect("deployer starts");
     let said = String::from_utf8_lossy(&run.stdout);
     assert_eq!(run.status.code(), Some(1), "{said}");
-    assert!(said.contains("tofu looks below registry.opentofu.org there"), "{said}");
+    assert!(said.contains("tofu searches it below registry.opentofu.org"), "{said}");
 
     // The tests accept either half of the mirror, and report a missing part.
     let provider = |mirror: &str| {

@@ -138,7 +138,7 @@ pub fn kinds(plan: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down() {
+fn one_command_makes_a_machine_with_a_healthy_application_and_one_destroys_it() {
     let lab = Lab::new("docker");
     let number = lab.number;
 
@@ -195,7 +195,7 @@ fn one_command_makes_a_machine_with_a_healthy_application_and_one_takes_it_down(
 
 /// Runs if Terraform is installed. `tests/run.sh` reports if it is not.
 #[test]
-fn terraform_makes_the_machine_of_the_example_and_takes_it_down() {
+fn terraform_makes_the_machine_of_the_example_and_destroys_it() {
     let lab = Lab::new("docker");
     let terraform = |arguments: &[&str]| lab.run(&[arguments, &["--json", "--tofu", "terraform"]].concat());
     assert_eq!(terraform(&["apply"]).expect(0).outcome(), "changed");
@@ -231,7 +231,7 @@ fn what_is_known_of_a_machine_is_not_left_on_a_runner_that_goes_away() {
 }
 
 #[test]
-fn a_machine_that_is_let_go_stays_and_is_said_to_be_no_longer_ours() {
+fn a_forgotten_machine_stays_and_is_reported_as_unmanaged() {
     let lab = Lab::new("bare");
     lab.run(&["provision", "lab", "--json"]).expect(0);
     let made = lab.machines();
@@ -261,7 +261,7 @@ fn what_left_the_manifest_goes_with_its_machine_once_it_is_named() {
     let warnings = plan.of("warning");
     assert_eq!(warnings.len(), 1, "{}", plan.stdout);
     let said = warnings[0]["message"].as_str().unwrap_or("");
-    assert!(said.contains("deployer destroy lab takes its machine down"), "{said}");
+    assert!(said.contains("deployer destroy lab destroys its machine"), "{said}");
     assert_eq!(lab.run(&["destroy", "lab", "--json"]).expect(6).reasons(), ["consent-missing"]);
     assert_eq!(lab.machines().len(), 1);
     let destroy = lab.run(&["destroy", "lab", "--allow-destroy", "lab", "--json"]).expect(0);

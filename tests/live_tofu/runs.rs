@@ -59,7 +59,7 @@ async fn creates_changes_replaces_and_destroys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backend_of_its_own_is_left_to_it() {
+async fn a_backend_of_opentofu_is_left_to_opentofu() {
     let mut scene = Scene::new(MACHINE);
     let backend = "terraform {\n  backend \"local\" { path = \"../elsewhere.tfstate\" }\n}\n";
     scene.files.insert("backend.tf".to_owned(), backend.to_owned());
@@ -143,7 +143,7 @@ async fn the_state_rests_encrypted_and_private() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_is_told_before_anything_is_done() {
+async fn a_wrong_key_is_reported_before_any_change() {
     let mut scene = Scene::new(MACHINE);
     scene.converge().await.unwrap();
     scene.passphrase = Some("battery staple".to_owned());

@@ -127,7 +127,7 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
     cloud.api.delete("servers", ordered.as_u64().expect("a number"));
     let plan = cloud.run(&["plan", "--json"]).expect(0);
     let warned = plan.of("warning").remove(0)["message"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(warned, "hcloud_server.machine was taken away, and not by deployer");
+    assert_eq!(warned, "hcloud_server.machine was deleted, but not by deployer");
     assert_eq!(cloud.plan()[0].0, "infrastructure");
     cloud.api.hand_out(&host.ipv4);
     assert_eq!(cloud.apply().expect(0).outcome(), "changed");
@@ -138,7 +138,7 @@ fn a_server_is_ordered_once_found_again_resized_and_taken_down() {
 }
 
 #[test]
-fn what_the_provider_refuses_is_said_and_loses_nothing() {
+fn a_refusal_of_the_provider_is_reported_and_loses_nothing() {
     for (fault, words) in [(Fault::SoldOut, "resource_unavailable"), (Fault::Broken, "server_error")] {
         let cloud = Cloud::new();
         cloud.api.fault("POST", "/servers", 1, fault);

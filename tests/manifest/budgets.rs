@@ -65,7 +65,7 @@ fn what_is_too_large_is_refused() {
     let head = "version: 1\nproject: shop\n";
     let many = format!("{head}x-many: [{}]\n", "0,".repeat(2_000_000));
     let failures = parse(&many).unwrap_err();
-    assert_eq!(failures[0].message, "The manifest holds more than two million values");
+    assert_eq!(failures[0].message, "The manifest contains more than two million values");
     let long = format!("{head}# {}\n", "x".repeat(16 * 1024 * 1024));
     let failures = parse(&long).unwrap_err();
     assert_eq!(failures[0].message, "The manifest is larger than 16 MiB");

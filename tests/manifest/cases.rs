@@ -36,7 +36,7 @@ fn valid_manifests_mean_what_they_say() {
 }
 
 #[test]
-fn a_path_that_is_no_file_is_said_to_be_none() {
+fn a_path_that_is_not_a_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let base = Utf8Path::from_path(folder.path()).unwrap();
     let missing = manifest::load(base.join("none.yaml").as_str(), None).unwrap_err();
@@ -57,7 +57,7 @@ fn a_secret_in_the_manifest_is_shown_nowhere() {
 }
 
 #[test]
-fn the_template_loads_beside_an_application() {
+fn the_template_loads_next_to_an_application() {
     let folder = tempfile::tempdir().unwrap();
     let base = Utf8Path::from_path(folder.path()).unwrap();
     fs::create_dir(base.join("app")).unwrap();

@@ -17,7 +17,7 @@ fn subject() -> Subject {
 }
 
 #[test]
-fn each_recording_becomes_the_verdicts_beside_it() {
+fn each_recording_becomes_the_verdicts_next_to_it() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/smoke");
     let mut paths: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
@@ -37,7 +37,7 @@ fn each_recording_becomes_the_verdicts_beside_it() {
 }
 
 #[tokio::test]
-async fn the_script_runs_here_and_says_something_of_each_kind() {
+async fn the_script_runs_here_and_prints_each_kind() {
     let directory = tempfile::Builder::new().prefix("it's $(here)").tempdir().unwrap();
     let subject =
         Subject { projects: ["no--such".to_owned()].into(), directory: directory.path().display().to_string() };

@@ -133,7 +133,7 @@ async fn two_peers_find_each_other_and_leave_again() {
 async fn a_silent_tracker_fails_at_the_deadline() {
     let (at, _) = tracker("127.0.0.1:0", Manner::Silent).await;
     let verdict = asked_for(Duration::from_secs(1), probe(at)).await;
-    assert_eq!((verdict.judgement, verdict.detail.as_str()), (Judgement::Failed, "health: no answer in time"));
+    assert_eq!((verdict.judgement, verdict.detail.as_str()), (Judgement::Failed, "health: no response in time"));
     let free = TcpListener::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
     let verdict = asked_in_vain(probe(free)).await;
     assert!(verdict.detail.contains("refused"), "{verdict:?}");
@@ -142,7 +142,7 @@ async fn a_silent_tracker_fails_at_the_deadline() {
 #[tokio::test]
 async fn what_is_wrong_is_named_at_once_and_without_the_key() {
     let wrong = [
-        (Manner::Forgets, "the second peer must be told of the first one, on port 2"),
+        (Manner::Forgets, "the second peer must receive the first peer, on port 2"),
         (Manner::Miscounts, "the scrape must count 1 seeder and 1 leecher, but counts 0 and 0"),
         (Manner::Refuses, "the tracker refuses the announce: not with ***, no"),
         (Manner::CutsOff, "announce: the answer is not bencoded at byte"),
@@ -167,5 +167,5 @@ async fn peers_that_cannot_leave_are_a_warning() {
     let (at, _) = tracker("127.0.0.1:0", Manner::Clings).await;
     let verdict = asked(probe(at)).await;
     assert_eq!(verdict.judgement, Judgement::Warned, "{verdict:?}");
-    assert!(verdict.detail.contains("the peers of this test stay for a while"), "{verdict:?}");
+    assert!(verdict.detail.contains("the peers of this test remain for a while"), "{verdict:?}");
 }

@@ -39,7 +39,7 @@ async fn asked_in_vain(probe: Probe) -> Verdict {
     let mut deadline = Duration::from_secs(1);
     loop {
         let verdict = asked_for(deadline, probe.clone()).await;
-        if !verdict.detail.contains("no answer in time") || deadline > DEADLINE {
+        if !verdict.detail.contains("no response in time") || deadline > DEADLINE {
             return verdict;
         }
         deadline *= 2;

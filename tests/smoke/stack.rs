@@ -46,7 +46,7 @@ async fn pages_have_their_status_and_their_text() {
     let wrong = asked(page("/gone", 200, None)).await;
     assert_eq!(said(&wrong), (Judgement::Failed, "status 410 instead of 200: not here"));
     let wrong = asked_in_vain(page("/gone", 410, Some("Ok"))).await;
-    assert_eq!(said(&wrong), (Judgement::Failed, "status 410, but \"Ok\" is not in the answer"));
+    assert_eq!(said(&wrong), (Judgement::Failed, "status 410, but the response does not contain \"Ok\""));
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn prometheus_is_asked_for_its_active_targets() {
     assert_eq!(said(&verdict), (Judgement::Passed, "1 target up: tracker_stats"));
     let probe = Probe::Prometheus { site, jobs: ["tracker_metrics".to_owned()].into() };
     let verdict = asked_in_vain(probe).await;
-    assert_eq!(said(&verdict), (Judgement::Failed, "no target of tracker_metrics"));
+    assert_eq!(said(&verdict), (Judgement::Failed, "no target for tracker_metrics"));
 }
 
 #[tokio::test]
@@ -70,12 +70,12 @@ async fn grafana_is_asked_for_its_datasources_where_there_is_a_login() {
     let well = ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"OK"}"#);
     let site = server(Box::leak(Box::new([health, sources, well]))).await;
     let verdict = asked(Probe::Grafana { site, login: login() }).await;
-    assert_eq!(said(&verdict), (Judgement::Passed, "13.0.0, well: Prometheus"));
+    assert_eq!(said(&verdict), (Judgement::Passed, "13.0.0, healthy: Prometheus"));
     let ill =
         ("/api/datasources/uid/abc-1/health", 200, r#"{"status":"ERROR","message":"no prometheus for hush-hush"}"#);
     let site = server(Box::leak(Box::new([health, sources, ill]))).await;
     let verdict = asked_in_vain(Probe::Grafana { site, login: login() }).await;
-    assert_eq!(verdict.detail, "the datasource Prometheus is not well: no prometheus for ***");
+    assert_eq!(verdict.detail, "the datasource Prometheus is not healthy: no prometheus for ***");
     let site = server(Box::leak(Box::new([health, ("/api/datasources", 401, "no")]))).await;
     let verdict = asked(Probe::Grafana { site, login: login() }).await;
     assert_eq!(verdict.detail, "it rejects the user or the password");

@@ -95,20 +95,20 @@ async fn what_is_wrong_with_a_certificate_is_named() {
     for roots in [roots(&other), Roots::System] {
         let verdict = shown(at, "a.example", roots).await;
         assert_eq!(verdict.judgement, Judgement::Failed);
-        assert!(verdict.detail.contains("of no authority that is trusted here"), "{verdict:?}");
+        assert!(verdict.detail.contains("not issued by a trusted authority"), "{verdict:?}");
         assert!(verdict.took < Duration::from_secs(10), "asking again would not help: {verdict:?}");
     }
     let verdict = shown(at, "a.example", Roots::Pem("no certificate".to_owned())).await;
-    assert!(verdict.detail.starts_with("the root certificate given is"), "{verdict:?}");
+    assert!(verdict.detail.starts_with("the root certificate"), "{verdict:?}");
 }
 
 #[tokio::test]
-async fn what_is_no_tls_or_silent_fails_in_time() {
+async fn a_silent_server_or_one_without_tls_fails_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connect = listener.local_addr().unwrap();
     let probe = Probe::Tls { domain: "a.example".to_owned(), connect, roots: Roots::System };
     let verdict = asked_for(Duration::from_secs(1), probe.clone()).await;
-    assert_eq!(verdict.detail, "no answer in time");
+    assert_eq!(verdict.detail, "no response in time");
     drop(listener);
     let verdict = asked_in_vain(probe).await;
     assert!(verdict.detail.ends_with("connection refused"), "{verdict:?}");

@@ -116,7 +116,7 @@ async fn a_silent_tracker_fails_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn where_nothing_listens_is_told_from_silence() {
+async fn a_port_without_a_listener_differs_from_silence() {
     // A free port of an address that no other test uses.
     let free = UdpSocket::bind("127.0.0.77:0").await.unwrap().local_addr().unwrap();
     let verdict = asked_in_vain(probe(free)).await;
@@ -126,7 +126,7 @@ async fn where_nothing_listens_is_told_from_silence() {
 #[tokio::test]
 async fn what_is_wrong_is_named_at_once() {
     let wrong = [
-        (Manner::Forgets, "the second peer must be told of the first one, on port 2"),
+        (Manner::Forgets, "the second peer must receive the first peer, on port 2"),
         (Manner::Miscounts, "the scrape must count 1 seeder and 1 leecher, but counts 0 and 0"),
         (Manner::Refuses, "the tracker refuses the announce: not with at all"),
         (Manner::Maps, "the answer to the announce has IPv6 addresses (::ffff:…) in answer to IPv4"),
@@ -147,7 +147,7 @@ async fn peers_that_cannot_leave_are_a_warning() {
     let (at, _, _) = tracker("127.0.0.1:0", Manner::Clings).await;
     let verdict = asked(probe(at)).await;
     assert_eq!(verdict.judgement, Judgement::Warned, "{verdict:?}");
-    assert!(verdict.detail.contains("the peers of this test stay for a while"), "{verdict:?}");
+    assert!(verdict.detail.contains("the peers of this test remain for a while"), "{verdict:?}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 #[test]
-fn each_recording_becomes_the_facts_and_commands_beside_it() {
+fn each_recording_becomes_the_facts_and_commands_next_to_it() {
     let mut seen = 0;
     // Infrastructure has no probe: its facts come from OpenTofu.
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Infrastructure) {
@@ -215,7 +215,7 @@ fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
 
 /// An upgrade: the host recorded a plain digest of a file that is secret now.
 #[test]
-fn a_file_that_becomes_secret_is_no_change_and_shows_no_plain_digest_once_it_changes() {
+fn a_file_that_becomes_secret_is_not_a_change_and_its_plain_digest_is_not_shown() {
     let mut given = given(&root().join("converged.txt")).unwrap();
     let page = Utf8Path::new("html/index.html");
     given.release.as_mut().unwrap().files.get_mut(page).unwrap().secret = true;

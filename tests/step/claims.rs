@@ -113,7 +113,7 @@ impl Host {
 }
 
 #[tokio::test]
-async fn directories_that_are_the_same_or_nest_conflict_by_whatever_path() {
+async fn directories_that_are_equal_or_nested_conflict_by_every_path() {
     let host = Host::new();
     let one = host.wish("one", "srv/one app", "one");
     assert!(host.conflicts(&one).await.is_empty());
@@ -445,7 +445,7 @@ async fn a_schedule_enters_a_directory_only_where_it_was_when_it_was_claimed() {
     let claim = "claim the directory and the Compose project";
     assert_eq!(
         titles,
-        [claim, "read the times of the schedules", "set the schedules"],
+        [claim, "read the times of the schedules", "install the schedules"],
         "older hosts have no claim yet"
     );
     for command in [&scripts[0], &scripts[2]] {
@@ -555,7 +555,7 @@ fn a_look_that_was_made_up_becomes_no_claim() {
 
 /// A container of an image that Compose built has some of Compose's labels; Docker tells none of the others.
 #[test]
-fn a_container_that_compose_did_not_make_is_no_service_and_stays() {
+fn a_container_that_compose_did_not_make_is_not_a_service_and_stays() {
     let mut given = given(&cases().join("converged.txt")).unwrap();
     given.environment.application.as_mut().unwrap().project = "shop--production".to_owned();
     let id = "ab".repeat(32);

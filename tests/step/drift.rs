@@ -54,7 +54,7 @@ fn what_only_drifted_is_corrected_or_left_as_the_policy_says() {
 }
 
 #[test]
-fn what_the_manifest_asks_for_is_applied_whatever_the_policy() {
+fn changes_of_the_manifest_are_applied_under_every_policy() {
     for (name, steps) in [
         ("files/changed-and-new", &["files differs", "services differs"][..]),
         ("files/compose-file-changed", &["files differs", "images follows files", "services differs"]),

@@ -36,7 +36,7 @@ fn a_rollback_moves_no_name_of_an_image() {
 
 /// Compose would otherwise create the containers again.
 #[test]
-fn a_rollback_keeps_the_names_that_stand_for_the_same_image() {
+fn a_rollback_keeps_the_names_that_refer_to_the_same_image() {
     let (given, target) = host(THEN);
     let script = restored(&given, &target);
     assert!(!script.contains("docker tag") && !script.contains(r#""image":"sha256:"#), "{script}");

@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_keeps_every_need_whatever_the_order_of_its_steps(
+    fn a_plan_keeps_every_need_in_every_order_of_its_steps(
         chosen in proptest::collection::btree_set((0..6_usize, 0..Kind::ALL.len()), 0..20),
         depends in dependencies(),
         shuffle in any::<u64>(),

@@ -91,7 +91,7 @@ fn key(token: u64, number: u128) -> Key {
 }
 
 #[tokio::test]
-async fn a_lease_is_told_by_its_number_and_its_owner() {
+async fn a_lease_is_identified_by_its_number_and_its_owner() {
     let place = Place::new();
     assert_eq!(place.acquire(1, None, 0).await, Ok(Answer::Ours(1)));
     let first = key(1, 1);
@@ -206,7 +206,7 @@ async fn a_host_that_says_the_highest_number_cannot_end_the_count() {
 }
 
 #[tokio::test]
-async fn a_damaged_lease_is_nobodys_and_its_number_counts() {
+async fn a_damaged_lease_has_no_owner_and_its_number_counts() {
     for text in ["", "7", "7 x y z", "x 5 y z", "08 5 b z", "7:8 5 b z", "99999999999999999999 5 b z", "\n\n", "7  5"] {
         let place = Place::new();
         place.write("token", "7\n");
@@ -282,7 +282,7 @@ async fn each_trouble_of_a_disk_has_its_reason_and_leaves_the_lease_as_it_was() 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn a_token_is_never_issued_twice_whatever_the_disk_does(faults in proptest::collection::vec(0..FAULTS.len(), 1..7)) {
+    fn a_token_is_issued_once_under_every_disk_fault(faults in proptest::collection::vec(0..FAULTS.len(), 1..7)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (place, mut last) = (Place::new(), None::<Key>);
@@ -346,7 +346,7 @@ async fn a_full_disk_takes_small_files_of_ours_out_of_the_reserve() {
 }
 
 #[tokio::test]
-async fn a_full_disk_without_a_reserve_says_so_and_keeps_what_was_there() {
+async fn a_full_disk_without_a_reserve_is_reported_and_existing_files_are_kept() {
     let script = format!(
         "{WRITE_WHOLE}write_whole \"$state/token\" '%s\\n' 7\nfill\n({}) && exit 9\n\
          [ \"$(cat \"$state/token\")\" = 7 ]\n[ ! -e \"$state/token.new\" ] && [ ! -e \"$state/lease\" ]",

@@ -48,7 +48,7 @@ fn inline(config: &str, value: &str) -> Option<String> {
 }
 
 #[test]
-fn a_config_that_stands_in_the_compose_file_or_a_variable_is_part_of_its_service() {
+fn a_config_in_the_compose_file_or_a_variable_is_part_of_its_service() {
     let (one, two) = (inline(r#"{"content":"a=1"}"#, ""), inline(r#"{"content":"a=2"}"#, ""));
     assert!(one.is_some() && two.is_some() && one != two);
     let (one, two) = (inline(r#"{"environment":"V"}"#, "1"), inline(r#"{"environment":"V"}"#, "2"));

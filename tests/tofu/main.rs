@@ -65,7 +65,7 @@ fn lines() {
         let errors: Vec<_> = found.iter().filter(|found| found.is_error()).collect();
         if !errors.is_empty() {
             let failure = failure("tofu failed", &errors, &rest, &redactor);
-            let (code, advice) = (failure.reason.code(), failure.advice().to_owned());
+            let (code, advice) = (failure.reason.code(), failure.advice().into_owned());
             let details = failure.details.unwrap_or_default();
             writeln!(understood, "failure: {code}: {}\nhint: {advice}\n{details}", failure.message).unwrap();
             assert!(errors.iter().all(|error| !error.wants_init()) || case.to_string_lossy().contains("no-init"));
@@ -77,7 +77,7 @@ fn lines() {
 }
 
 #[test]
-fn what_is_no_line_is_kept_and_what_is_new_is_passed_over() {
+fn other_text_is_kept_and_new_lines_are_skipped() {
     assert_eq!(read_line("panic: oh"), Said::Other("panic: oh".to_owned()));
     assert_eq!(read_line("[1]"), Said::Other("[1]".to_owned()));
     assert_eq!(read_line(" \n"), Said::Nothing);

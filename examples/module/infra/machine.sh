@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a container of LXD, or goes on where a run before it was cut off. Everything it needs is in its environment.
+# Makes an LXD container, or continues where an earlier run was interrupted. All its input is in its environment.
 set -eu
 
-# LXD goes on making a container whose maker was killed, and is busy with it for a moment.
+# LXD continues to make a container after the client was killed, and is busy with it for a moment.
 patiently() {
     tries=60
     until "$@"; do
@@ -21,7 +21,7 @@ make() {
 }
 patiently make
 
-# What is secret goes through standard input, which stands in no list of processes.
+# Secrets are passed on standard input, which no list of processes shows.
 # shellcheck disable=SC2016 # it is the container that expands it
 printf '%s\n' "$HOST_KEY" | lxc exec "$NAME" --env "LOGIN=$LOGIN" --env "KEYS=$AUTHORIZED_KEYS" --env "SETUP=$SETUP" -- sh -euc '
     umask 077

@@ -1,5 +1,5 @@
-# A container of LXD, made by the lxc command: an example of a machine that comes from a module of your own.
-# Any OpenTofu module will do: what deployer needs of it is an output `address`.
+# A container of LXD, made by the lxc command: an example of a machine from your own module.
+# Any OpenTofu module works: deployer needs only an output `address`.
 
 variable "image" {
   description = "An image of LXD that has an SSH server"
@@ -23,8 +23,8 @@ variable "setup" {
   default     = ""
 }
 
-# deployer fills in these two because they are declared: what it knows of the machine, and the private host key that it
-# expects to meet there. A module that hands cloud-init its user data declares deployer_cloud_init instead.
+# deployer sets these two because they are declared: its data about the machine, and the private host key that it
+# expects on the machine. A module that passes user data to cloud-init declares deployer_cloud_init instead.
 variable "deployer" {
   type = object({
     name            = string
@@ -39,11 +39,11 @@ variable "deployer_host_key" {
   sensitive = true
 }
 
-# The container stands and falls with this one. Making it is another resource's work: where that fails, this one is in
-# the state already, so that a container that was begun is taken down all the same.
+# Destroying this resource destroys the container, which another resource makes. If making it fails, this resource is
+# already in the state, so that the unfinished container is destroyed too.
 resource "terraform_data" "machine" {
   input = var.deployer.name
-  # What cannot be changed on a container that exists.
+  # Settings that cannot be changed on an existing container.
   triggers_replace = [var.deployer.name, var.image, var.network, var.address]
 
   provisioner "local-exec" {
@@ -55,7 +55,7 @@ resource "terraform_data" "machine" {
 resource "terraform_data" "made" {
   triggers_replace = [terraform_data.machine.id]
 
-  # A run that was killed leaves half a container behind, which is not in OpenTofu's state: the script goes on with it.
+  # A run that was killed leaves an unfinished container behind, which is not in OpenTofu's state: the script continues with it.
   provisioner "local-exec" {
     command = "${path.module}/machine.sh"
     environment = {

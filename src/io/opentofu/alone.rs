@@ -51,7 +51,7 @@ pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>)
         }
         let who = reader(room, "tofu");
         if begun.elapsed() >= limit {
-            let message = format!("OpenTofu of an earlier run is still at work after {} s ({who})", limit.as_secs());
+            let message = format!("OpenTofu of an earlier run is still running after {} s ({who})", limit.as_secs());
             return Err(Failure::new(Reason::ProvisionTimeout, message)
                 .hint("Wait for it, or end that process; then run the same command again"));
         }
@@ -71,7 +71,7 @@ pub fn noted(room: &Room, pid: u32) -> Result<(), Failure> {
 /// Returns the failure of a run that finds the directory claimed by another run.
 pub fn taken(by: &str) -> Failure {
     let who = Holder::parse(by).map_or_else(|| by.to_owned(), |holder| holder.to_string());
-    Failure::new(Reason::StateLocked, format!("{who} works on the infrastructure"))
+    Failure::new(Reason::StateLocked, format!("Another run is changing the infrastructure: {who}"))
 }
 
 // The locks are on separate files, which are not replaced.

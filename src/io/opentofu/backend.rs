@@ -190,7 +190,7 @@ impl Inner {
     }
 
     fn lost(&self) -> Failure {
-        Failure::new(Reason::StateLocked, "Another run took the lock on the infrastructure's state over")
+        Failure::new(Reason::StateLocked, "Another run took over the lock on the infrastructure's state")
             .on(self.vault.environment())
     }
 }

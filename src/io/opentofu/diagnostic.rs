@@ -146,17 +146,17 @@ fn reason(errors: &[&Diagnostic]) -> Reason {
 fn advice(errors: &[&Diagnostic]) -> Option<&'static str> {
     let any = |text: &str| errors.iter().any(|error| error.summary.contains(text) || error.detail.contains(text));
     [
-        ("was not found in any of the search locations", "The mirror that the file of TF_CLI_CONFIG_FILE names has no such provider for this program: tofu looks below registry.opentofu.org there, terraform below registry.terraform.io"),
+        ("was not found in any of the search locations", "The mirror in the file of TF_CLI_CONFIG_FILE lacks this provider for this program: tofu searches it below registry.opentofu.org, terraform below registry.terraform.io"),
         ("Failed to query available provider packages", "The provider's registry cannot be reached or does not have that version: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
-        ("checksums previously recorded", "The provider here is not the one that was chosen first, or is for another kind of machine: check where it comes from"),
+        ("checksums previously recorded", "The provider differs from the one selected first, or was built for another platform: check its source"),
         ("Failed to install provider", "The provider cannot be downloaded: check the network of this machine, or name a mirror in the file of TF_CLI_CONFIG_FILE"),
-        ("Error acquiring the state lock", "Wait for whoever has it; where nobody works there any more, deployer unlock ENV says how its backend is told"),
-        ("deletion is protected", "Lift it first, by an apply with delete_protection: false and no other change"),
-        ("rate_limit_exceeded", "The provider limits how often it is asked: wait a few minutes, then run the same command again"),
-        ("resource_unavailable", "The provider has none of these left there: choose another location or server type, or try again later"),
-        ("uniqueness_error", "Something of that name exists already and is not of this state: remove or rename it, or adopt it with an import block"),
-        ("entry already exists", "Something of that name exists already and deployer did not make it: rename or delete it, or rename the environment"),
-        ("\" already exists", "Something of that name exists already and deployer did not make it: rename or delete it, or rename the environment"),
+        ("Error acquiring the state lock", "Wait for the run that holds the lock. If no run is active, deployer unlock ENV shows how to remove the lock"),
+        ("deletion is protected", "First run an apply with delete_protection: false and no other change"),
+        ("rate_limit_exceeded", "The provider's rate limit was reached: wait a few minutes, then run the same command again"),
+        ("resource_unavailable", "The provider has no capacity for this there: choose another location or server type, or try again later"),
+        ("uniqueness_error", "A resource with that name already exists and is not in this state: remove or rename it, or adopt it with an import block"),
+        ("entry already exists", "A resource with that name already exists, and deployer did not make it: rename or delete it, or rename the environment"),
+        ("\" already exists", "A resource with that name already exists, and deployer did not make it: rename or delete it, or rename the environment"),
     ]
     .into_iter()
     .find_map(|(text, advice)| any(text).then_some(advice))

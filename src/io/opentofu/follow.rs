@@ -98,7 +98,7 @@ impl Heard {
             None => return failure,
             Some(Reason::Interrupted) => format!("{} was interrupted", self.command),
             Some(Reason::OutputTooLarge) => {
-                bounded::too_large(&format!("What {} prints", self.command), bounded::STATE).message
+                bounded::too_large(&format!("The output of {}", self.command), bounded::STATE).message
             }
             Some(_) => {
                 format!("{} did not end within {}", self.command, humantime::format_duration(self.limit))
@@ -192,7 +192,7 @@ async fn attend(
         if stopped.is_some() {
             child.kill();
         } else {
-            say("OpenTofu is asked to end; it writes down what it has done so far".to_owned());
+            say("OpenTofu was asked to stop; it saves the state of the work done so far".to_owned());
             child.interrupt();
         }
         stopped.get_or_insert(reason);

@@ -28,7 +28,7 @@ pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway:
     let mut arguments = vec!["init", "-input=false", "-reconfigure", json];
     let mut heard = work.call(desk, &arguments, work.tofu.says_init, &quiet).await?;
     if heard.errors().iter().any(|error| error.wants_other_versions()) {
-        say("The files ask for other versions of providers than were chosen before".to_owned());
+        say("The files require other provider versions than those selected before".to_owned());
         arguments.push("-upgrade");
         heard = work.call(desk, &arguments, work.tofu.says_init, &quiet).await?;
     }

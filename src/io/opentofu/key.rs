@@ -57,7 +57,8 @@ fn keep(path: &Utf8Path, key: &[u8; 32]) -> io::Result<()> {
 /// Returns random bytes from the system.
 pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
     let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::new(Reason::StateSealed, format!("This machine gives no random bytes: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(Reason::StateSealed, format!("Cannot read random bytes on this machine: {error}"))
+    })?;
     Ok(bytes)
 }

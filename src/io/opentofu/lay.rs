@@ -135,6 +135,6 @@ pub(super) fn in_memory(path: &Utf8Path) -> Result<(SecretFile, File), Failure> 
 }
 
 pub(super) fn cannot(path: &Utf8Path, error: &io::Error) -> Failure {
-    Failure::new(Reason::StateUnusable, format!("{path}, where OpenTofu works, cannot be used: {error}"))
-        .hint("Check its permissions and the room on its disk")
+    Failure::new(Reason::StateUnusable, format!("OpenTofu's working directory {path} cannot be used: {error}"))
+        .hint("Check its permissions and the free space on its disk")
 }

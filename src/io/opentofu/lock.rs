@@ -35,7 +35,7 @@ impl Lock {
 /// Returns the failure of a run that finds the state locked.
 pub(super) fn refused(line: &str) -> Failure {
     let who = Lock::parse(line).map_or_else(|| line.to_owned(), |lock| lock.whose());
-    Failure::new(Reason::StateLocked, format!("{who} has the lock on the infrastructure's state"))
+    Failure::new(Reason::StateLocked, format!("Another run holds the lock on the infrastructure's state: {who}"))
 }
 
 /// Releases a lock whose run has ended, or that cannot be parsed.

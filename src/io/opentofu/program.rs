@@ -39,7 +39,7 @@ impl Tofu {
                 found => return found,
             }
         }
-        Err(absent("Neither tofu nor terraform is installed, and the manifest has provisioned environments"))
+        Err(absent("Neither tofu nor terraform is installed, but the manifest has provisioned environments"))
     }
 
     async fn ask(program: &str) -> Result<Self, Failure> {
@@ -62,7 +62,7 @@ impl Tofu {
         };
         let Some(version) = parse(&said.terraform_version).filter(|version| *version >= OLDEST) else {
             return Err(absent(format!(
-                "The program {program} is of version {}, and 1.6 is needed",
+                "The program {program} has version {}, but 1.6 or newer is needed",
                 said.terraform_version
             )));
         };

@@ -23,11 +23,11 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
         Err(error) => return Err(lay::cannot(&path, &error)),
     };
     let unusable = |why: &str| {
-        Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, and {why}"))
-            .hint("Look at that file: it names what the run made; move it away once that is looked after")
+        Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, but {why}"))
+            .hint("The file lists what the run made. Clean that up, then move the file away")
     };
     let Backend::Own(vault) = &work.backend else {
-        return Err(unusable("its backend is one of OpenTofu's own")
+        return Err(unusable("the state belongs in OpenTofu's own backend")
             .hint(format!("Push it in {}: {} state push {LEFT}", room.directory, work.tofu.program)));
     };
     let read = state::read(&left).map_err(|error| unusable(&error))?;
@@ -38,7 +38,7 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
             vault.write(&left, None).await?;
         }
         Left::Old => {}
-        Left::Foreign => return Err(unusable("it is of other infrastructure than the stored one")),
+        Left::Foreign => return Err(unusable("it describes other infrastructure than the stored state")),
     }
     fs::remove_file(&path).map_err(|error| lay::cannot(&path, &error))
 }

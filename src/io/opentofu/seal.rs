@@ -112,10 +112,10 @@ impl Seal {
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
         let key = match source {
             Source::Passphrase if self.passphrase.is_none() => {
-                let message = "The infrastructure's state was encrypted with a passphrase, and none is given";
+                let message = "The infrastructure's state was encrypted with a passphrase, but none is given";
                 return Err(self
                     .failure(Reason::StateSealed, message)
-                    .hint("Name it in the manifest (state_passphrase), as it was when the state was written"));
+                    .hint("Set state_passphrase in the manifest to the passphrase with which the state was written"));
             }
             Source::Passphrase => self.derived().await?,
             Source::File => self.kept(false)?,
@@ -127,7 +127,7 @@ impl Seal {
             .map_err(|_| match source {
                 Source::Passphrase => self
                     .failure(Reason::StateSealed, "The infrastructure's state cannot be decrypted with this passphrase")
-                    .hint("state_passphrase in the manifest must give the passphrase that the state was written with"),
+                    .hint("Set state_passphrase in the manifest to the passphrase with which the state was written"),
                 Source::File => self.failure(
                     Reason::StateSealed,
                     format!("The infrastructure's state cannot be decrypted with the key in {}", self.key_file()),
@@ -156,9 +156,9 @@ impl Seal {
             match tokio::task::spawn_blocking(derive).await {
                 Ok(Ok(key)) => Ok(key),
                 Ok(Err(error)) => {
-                    Err(self.failure(Reason::StateSealed, format!("The passphrase gives no key: {error}")))
+                    Err(self.failure(Reason::StateSealed, format!("Cannot derive a key from the passphrase: {error}")))
                 }
-                Err(_) => Err(self.failure(Reason::StateSealed, "The passphrase gives no key")),
+                Err(_) => Err(self.failure(Reason::StateSealed, "Cannot derive a key from the passphrase")),
             }
         });
         key.await.cloned()

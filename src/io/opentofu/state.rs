@@ -48,9 +48,9 @@ struct Resource {
 pub fn read(json: &[u8]) -> Result<State, String> {
     let place = |error: &serde_json::Error| format!("line {}, column {}", error.line(), error.column());
     let written: Written =
-        serde_json::from_slice(json).map_err(|error| format!("it is no state of OpenTofu ({})", place(&error)))?;
+        serde_json::from_slice(json).map_err(|error| format!("it is not a state of OpenTofu ({})", place(&error)))?;
     if written.version != 4 {
-        return Err(format!("its format is {}, and 4 is known", written.version));
+        return Err(format!("its format is {}, but only 4 is supported", written.version));
     }
     let whole: Value = serde_json::from_slice(json).map_err(|error| place(&error))?;
     let managed = written.resources.iter().filter(|resource| resource.mode == "managed");

@@ -148,9 +148,9 @@ impl Work {
         // Read the state before OpenTofu does, so that a wrong key gets a clear error.
         let kept = vault.exists().await?;
         if !own && kept {
-            let message = "The manifest names a backend of OpenTofu, and the state is in the store of deployer";
+            let message = "The manifest names a backend of OpenTofu, but the state is in deployer's store";
             return Err(Failure::new(Reason::StateUnusable, message)
-                .hint("Destroy the infrastructure first, or leave backend: out"));
+                .hint("Destroy the infrastructure first, or remove backend: from the manifest"));
         }
         room.lay(&self.files, own)?;
         let mut variables: BTreeMap<String, String> = self.fixed(&room);

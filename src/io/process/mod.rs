@@ -106,7 +106,7 @@ pub async fn run_in(
     };
     match ended.filter(|_| !over.is.load(Ordering::Relaxed)) {
         None => {
-            let what = format!("What the program {program} prints");
+            let what = format!("The output of the program {program}");
             Err(bounded::too_large(&what, bounded::LOCAL_OUTPUT))
         }
         Some(Err(_)) => {

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_start_gives_all_bytes_and_an_error_of_the_producer_is_told() {
+    async fn every_start_gives_all_bytes_or_the_error_of_the_producer() {
         let stream = Stream::new(|out| (0..10_000_u32).try_for_each(|number| out.write_all(&number.to_le_bytes())));
         for _ in 0..2 {
             let (mut blocks, producer) = start(&stream);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_producer_ends_when_nobody_receives_any_more() {
+    async fn a_producer_ends_when_its_receiver_is_gone() {
         let endless = Stream::new(|out| {
             loop {
                 out.write_all(&[0; 4096])?;

@@ -63,22 +63,22 @@ impl Call<'_> {
             KeyForm::Encrypted | KeyForm::Public if self.agent_holds_it().await => return Ok(()),
             KeyForm::Encrypted => {
                 let failure =
-                    Failure::new(Reason::KeyPassphrase, format!("{name} has a passphrase, and no agent holds it"));
+                    Failure::new(Reason::KeyPassphrase, format!("{name} has a passphrase, but no agent holds it"));
                 return Err(match &self.way.ssh.identity {
                     Some(Identity::File(path)) => failure.hint(format!("Run ssh-add {} first", quote(path.as_str()))),
-                    _ => failure.hint("Give a key without a passphrase, or a file whose key ssh-agent holds"),
+                    _ => failure.hint("Use a key without a passphrase, or a file whose key ssh-agent holds"),
                 });
             }
             KeyForm::Public => {
                 return Err(Failure::new(
                     Reason::KeyUnusable,
-                    format!("{name} is a public key, and no agent holds the private one"),
+                    format!("{name} is a public key, but no agent holds the private key"),
                 ));
             }
             KeyForm::Putty => "Convert it: puttygen KEY.ppk -O private-openssh -o KEY",
             KeyForm::Other => "Name the private key itself, as ssh-keygen makes it",
         };
-        Err(Failure::new(Reason::KeyUnusable, format!("{name} is not a private key that OpenSSH reads")).hint(hint))
+        Err(Failure::new(Reason::KeyUnusable, format!("{name} is not a private key that OpenSSH can read")).hint(hint))
     }
 
     fn read_key(&self, path: &Utf8Path) -> Result<String, Failure> {
@@ -88,7 +88,8 @@ impl Call<'_> {
             return Err(unusable("is not a file".into()));
         }
         let text = fs::read(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
-        let text = String::from_utf8(text).map_err(|_| unusable("is not a private key that OpenSSH reads".into()))?;
+        let text =
+            String::from_utf8(text).map_err(|_| unusable("is not a private key that OpenSSH can read".into()))?;
         let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());
         let mode = about.permissions().mode() & 0o777;
         if own && mode & 0o077 != 0 && key::form(&text) != KeyForm::Public {

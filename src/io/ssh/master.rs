@@ -197,7 +197,7 @@ impl<'a> Call<'a> {
                 return Err((failure, false));
             }
             Err(_) => {
-                let message = format!("{} does not finish the login", self.whom());
+                let message = format!("{} does not complete the login", self.whom());
                 return Err((Failure::new(Reason::ConnectionTimeout, message), true));
             }
         };
@@ -231,14 +231,14 @@ impl<'a> Call<'a> {
         if !jump.trim().is_empty() {
             let (Trouble { reason, passing }, line) = trouble::of_ssh(jump);
             let name = self.way.ssh.jump.as_deref().unwrap_or_default();
-            let failure = Failure::new(reason, format!("Cannot get to {} through {name}: {line}", self.whom()));
-            return (failure.hint(format!("Try it by hand: ssh {}", quote(name))), passing);
+            let failure = Failure::new(reason, format!("Cannot reach {} through {name}: {line}", self.whom()));
+            return (failure.hint(format!("Try to connect by hand: ssh {}", quote(name))), passing);
         }
         let (Trouble { reason, passing }, line) = trouble::of_ssh(said);
         let failure = match reason {
             Reason::HostKeyUnknown | Reason::HostKeyChanged => self.distrusted(reason, said).await,
             Reason::ConnectionLost => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom()))
-                .hint(format!("Try it by hand: ssh {}", quote(self.way.address))),
+                .hint(format!("Try to connect by hand: ssh {}", quote(self.way.address))),
             _ => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom())),
         };
         (failure, passing)
@@ -249,10 +249,13 @@ impl<'a> Call<'a> {
         let offered = self.offered().pop();
         let print = match &offered {
             Some(key) => fingerprint(key).await.unwrap_or_else(|| key.clone()),
-            None => "a key that could not be read".to_owned(),
+            None => "(not readable)".to_owned(),
         };
         let changed = |known: &str| {
-            Failure::new(Reason::HostKeyChanged, format!("{} answers with {print}, which is not {known}", self.whom()))
+            Failure::new(
+                Reason::HostKeyChanged,
+                format!("{} has the host key {print}, which is not {known}", self.whom()),
+            )
         };
         if self.trust == Trust::Pinned {
             return changed("a key pinned in ssh.host_key");

@@ -214,7 +214,7 @@ impl Host {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         match tokio::time::timeout(OPENING, command.spawn()).await {
             Ok(child) => Ok((channel, child.map_err(|error| self.lost(&error.to_string()))?)),
-            Err(_) => Err(self.lost("It does not begin a command")),
+            Err(_) => Err(self.lost("It does not start a command")),
         }
     }
 

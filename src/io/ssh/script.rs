@@ -143,7 +143,7 @@ impl Marks {
     /// Returns the name and the limit of output that exceeded its limit.
     pub(super) fn over(&self) -> Option<(&'static str, usize)> {
         if !self.begun && self.held.len() > bounded::REMOTE_NOISE {
-            return Some(("What the login shell prints before a command", bounded::REMOTE_NOISE));
+            return Some(("The output of the login shell before a command", bounded::REMOTE_NOISE));
         }
         if self.left_out > bounded::LINE_SEEN {
             return Some(("A line of a command's output", bounded::LINE));

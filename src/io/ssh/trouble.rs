@@ -69,7 +69,7 @@ pub(crate) fn of_ssh(said: &str) -> (Trouble, String) {
             return (Trouble { reason: *reason, passing: *passing }, plain(line));
         }
     }
-    let last = lines().next_back().unwrap_or("ssh ended without a word");
+    let last = lines().next_back().unwrap_or("ssh ended without a message");
     (Trouble { reason: Reason::ConnectionLost, passing: false }, plain(last))
 }
 

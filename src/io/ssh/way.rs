@@ -48,7 +48,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn whatever_leads_elsewhere_is_another_way() {
+    fn each_setting_that_leads_elsewhere_makes_another_way() {
         let folder = tempfile::tempdir().unwrap();
         let key = camino::Utf8PathBuf::from_path_buf(folder.path().join("key")).unwrap();
         std::fs::write(&key, "one").unwrap();

@@ -54,7 +54,7 @@ impl Copy {
                 Some((false, _)) => tokio::time::sleep(PAUSE).await,
             }
         }
-        Err(unusable(path, "another process writes to it all the time")
+        Err(unusable(path, "another process keeps writing to it")
             .hint("Wait until that process ends, then run this again"))
     }
 

@@ -20,7 +20,7 @@ pub(super) fn newer(path: &Utf8Path, version: i64) -> Failure {
 }
 
 pub(super) fn foreign(path: &Utf8Path) -> Failure {
-    unusable(path, "it is a database of another program, or one changed it")
+    unusable(path, "it belongs to another program, or another program changed it")
         .hint("Name another store with --state sqlite:PATH, or take this one from a backup")
 }
 
@@ -35,9 +35,11 @@ pub(super) fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
     match code & 0xff {
         3 | 23 => unusable(path, "permission denied"),
-        5 | 6 => unusable(path, "another process holds it").hint("Wait until that process ends, then run this again"),
+        5 | 6 => {
+            unusable(path, "another process has it locked").hint("Wait until that process ends, then run this again")
+        }
         8 => unusable(path, "it is read-only").or_disk_reason(unwritable(path), path.as_str()),
-        9 => unusable(path, "a query takes more work than a store of deployer can cause"),
+        9 => unusable(path, "a query takes more work than any store of deployer needs"),
         10 if code != SHMSIZE => {
             let failure = unusable(path, "the disk fails").details(database.message());
             failure.or_disk_reason(Some(Reason::IoError), path.as_str())

@@ -42,6 +42,6 @@ impl Store {
     async fn connection(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, Failure> {
         let connection = self.connection.lock().await;
         self.work.renew();
-        MutexGuard::try_map(connection, Option::as_mut).map_err(|_| fault::unusable(&self.path, "it was closed"))
+        MutexGuard::try_map(connection, Option::as_mut).map_err(|_| fault::unusable(&self.path, "it is closed"))
     }
 }

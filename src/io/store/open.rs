@@ -138,7 +138,7 @@ async fn judge(path: &Utf8Path) -> Result<Option<Judged>, Failure> {
         Tables::Foreign => Err(foreign(path)),
         // Our stores have no rollback journal after their tables were created.
         Tables::Current | Tables::Outdated if copy.has_journal => {
-            Err(unusable(path, "a journal is next to it that deployer did not leave")
+            Err(unusable(path, "there is a journal next to it that deployer did not write")
                 .hint(format!("Remove {path}-journal, or name another store with --state sqlite:PATH")))
         }
         Tables::None | Tables::Current | Tables::Outdated => Ok(Some(Judged { connection, work, tables, copy })),

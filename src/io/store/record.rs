@@ -127,7 +127,7 @@ impl Store {
         .await
         .map_err(|error| self.unusable(error))?;
         if done.rows_affected() == 0 {
-            return Err(Failure::new(Reason::LeaseLost, "Another run took the environment over").on(environment));
+            return Err(Failure::new(Reason::LeaseLost, "Another run took over the environment").on(environment));
         }
         Ok(())
     }

@@ -45,9 +45,9 @@ pub fn add(text: &str, file: &str, name: &Name, entry: &Entry) -> Result<String,
             })
         }
     };
-    let splice = splice.ok_or_else(|| refuse("`environments` is not written as a mapping there"))?;
+    let splice = splice.ok_or_else(|| refuse("`environments` is not a mapping that can be edited"))?;
     checked(mark, bare, &splice, &["environments", name.as_str()], entry.value())
-        .ok_or_else(|| refuse("The change would alter something else too"))
+        .ok_or_else(|| refuse("The edit would also change something else"))
 }
 
 /// Returns `text` with the host keys of the environment `name` set.
@@ -61,7 +61,7 @@ pub fn set_host_keys(text: &str, name: &Name, keys: &[String]) -> Result<String,
     let (mark, bare) = split_mark(text);
     let root = tree::read(bare).ok_or_else(|| refuse("It is not valid YAML"))?;
     let body = root.entry("environments").and_then(|(_, value)| value.entry(name.as_str())).map(|(_, body)| body);
-    let body = body.ok_or_else(|| refuse(&format!("`{name}` is not written there")))?;
+    let body = body.ok_or_else(|| refuse(&format!("`{name}` has no entry in the manifest")))?;
     let splice = match body.entry("ssh") {
         None => place::into_mapping(
             bare,
@@ -82,10 +82,10 @@ pub fn set_host_keys(text: &str, name: &Name, keys: &[String]) -> Result<String,
         },
     };
     let splice = splice.ok_or_else(|| {
-        refuse(&format!("`ssh` of `{name}` is not written as a mapping there, or has comments in its keys"))
+        refuse(&format!("`ssh` of `{name}` is not a mapping that can be edited, or has comments in its keys"))
     })?;
     checked(mark, bare, &splice, &["environments", name.as_str(), "ssh", "host_key"], json!(keys))
-        .ok_or_else(|| refuse("The change would alter something else too"))
+        .ok_or_else(|| refuse("The edit would also change something else"))
 }
 
 fn in_lines(root: &Node) -> bool {

@@ -18,12 +18,12 @@ pub fn read(spec: &Written<ApplicationSpec>, identity: &str, reading: &mut Readi
         (None, Some(tracker)) => Some(of_tracker(tracker, identity, reading)),
         (None, None) => {
             let hint = "Add `compose: { directory: ./app }` or `tracker: { … }`, or remove `application`";
-            reading.report.fault(spec.spot, "`application` does not say what runs", hint);
+            reading.report.fault(spec.spot, "`application` has neither `compose` nor `tracker`", hint);
             None
         }
         (Some(_), Some(tracker)) => {
             let message = "`application` has both `compose` and `tracker`";
-            reading.report.fault(tracker.spot, message, "Make two environments of it, which may share a host");
+            reading.report.fault(tracker.spot, message, "Split it into two environments, which may share a host");
             None
         }
     }
@@ -147,7 +147,7 @@ fn before(compose: &ComposeSpec, report: &mut Report) -> Vec<String> {
             report.fault(name.spot, message, "Write it as the Compose file does");
         } else if names.contains(&name.value) {
             let message = format!("The service {} is listed twice", name.value);
-            report.fault(name.spot, message, "It runs once a release; remove one of them");
+            report.fault(name.spot, message, "It runs once per release; remove one of them");
         }
         names.push(name.value.clone());
     }

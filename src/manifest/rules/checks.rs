@@ -16,7 +16,7 @@ pub fn read(given: &Given<Vec<Written<CheckSpec>>>, report: &mut Report) -> Vec<
         let name = name(written, report);
         if !name.value.is_empty() && !names.insert(name.value.clone()) {
             let message = format!("Two checks are named `{}`", shown(&name.value));
-            report.fault(name.spot, message, "Give each check a name of its own");
+            report.fault(name.spot, message, "Give each check its own name");
         }
         let spec = &written.value;
         checks.push(Check {
@@ -46,11 +46,11 @@ fn probe(spec: &CheckSpec, spot: Spot, report: &mut Report) -> CheckProbe {
         (Some(request), None) => http(request, report),
         (None, Some(tcp)) => CheckProbe::Tcp(port(tcp, "tcp", report)),
         (Some(_), Some(_)) => {
-            report.fault(spot, "A check has both `http` and `tcp`", "Make two checks of it");
+            report.fault(spot, "A check has both `http` and `tcp`", "Split it into two checks");
             CheckProbe::Tcp(1)
         }
         (None, None) => {
-            report.fault(spot, "A check asks nothing", "Add `http: { port: PORT }` or `tcp: PORT`");
+            report.fault(spot, "A check has neither `http` nor `tcp`", "Add `http: { port: PORT }` or `tcp: PORT`");
             CheckProbe::Tcp(1)
         }
     }

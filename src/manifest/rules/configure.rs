@@ -44,13 +44,17 @@ pub fn scripts(given: &Given<Vec<Written<ScriptSpec>>>, reading: &mut Reading<'_
         let name = name(&spec.name, "script", written.spot, &mut names, reading.report);
         let check = shell(&spec.check, "check", reading.report);
         if spec.check.0.is_none() {
-            let hint = "Add `check: COMMAND`, which exits 0 when nothing is to be done";
+            let hint = "Add `check: COMMAND`, which exits with 0 when there is nothing to do";
             reading.report.fault(written.spot, "A script has no `check`", hint);
         }
         let file = spec.file.0.as_ref().map(|file| reading.existing(file, Need::Script, "The script"));
         let run = shell(&spec.run, "run", reading.report);
         if spec.run.0.is_some() == file.is_some() {
-            let message = if file.is_some() { "A script has both `run` and `file`" } else { "A script does nothing" };
+            let message = if file.is_some() {
+                "A script has both `run` and `file`"
+            } else {
+                "A script has neither `run` nor `file`"
+            };
             reading.report.fault(written.spot, message, "Give it one of `run: COMMAND` and `file: PATH`");
         }
         let undo = spec.undo.0.is_some().then(|| shell(&spec.undo, "undo", reading.report));
@@ -71,7 +75,7 @@ pub fn schedules(given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report)
             None => report.fault(written.spot, "A schedule has no `at`", "Add `at: TIME`, such as `Sun 04:00`"),
         }
         if spec.run.0.is_none() {
-            report.fault(written.spot, "A schedule does nothing", "Add `run: COMMAND`");
+            report.fault(written.spot, "A schedule has no `run`", "Add `run: COMMAND`");
         }
         let at = spec.at.value().map_or_else(String::new, |at| at.trim().to_owned());
         schedules.push(Schedule { name, at, run: shell(&spec.run, "run", report) });
@@ -83,8 +87,8 @@ pub fn schedules(given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report)
 pub fn reserve(name: &str, given: &Given<Vec<Written<ScheduleSpec>>>, report: &mut Report) {
     let names = given.value().into_iter().flatten().filter_map(|schedule| schedule.value.name.0.as_ref());
     for taken in names.filter(|taken| taken.value == name) {
-        let message = format!("The schedule `{name}` is that of application.tracker.{name}");
-        report.fault(taken.spot, message, "Give it another name");
+        let message = format!("The name `{name}` of a schedule is reserved for application.tracker.{name}");
+        report.fault(taken.spot, message, "Choose another name");
     }
 }
 
@@ -101,7 +105,7 @@ fn name(given: &Given<String>, what: &str, spot: Spot, taken: &mut BTreeSet<Stri
     });
     if !taken.insert(written.value.clone()) {
         let message = format!("Two {what}s are named `{}`", shown(&written.value));
-        report.fault(written.spot, message, format!("Give each {what} a name of its own"));
+        report.fault(written.spot, message, format!("Give each {what} its own name"));
     }
     name
 }
@@ -112,7 +116,7 @@ fn shell(given: &Given<String>, key: &str, report: &mut Report) -> String {
     if written.value.trim().is_empty() {
         report.fault(written.spot, format!("`{key}` is empty"), "Give it a command");
     } else if written.value.contains('\0') {
-        report.fault(written.spot, format!("`{key}` holds a NUL character"), "Remove it");
+        report.fault(written.spot, format!("`{key}` contains a NUL character"), "Remove it");
     }
     written.value.clone()
 }

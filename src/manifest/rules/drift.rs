@@ -40,7 +40,7 @@ fn ignored(written: &Written<IgnoreSpec>, report: &mut Report) -> Option<Ignore>
         return None;
     };
     if name.strip_suffix('*').unwrap_or(name).contains('*') {
-        report.fault(fact.spot, format!("`{text}` holds a `*` before its end"), "Only the end can be left open");
+        report.fault(fact.spot, format!("`{text}` contains a `*` before its end"), "A `*` is allowed only at the end");
         return None;
     }
     let reason = spec.reason.value().cloned().unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::manifest::written::Written;
 pub fn read(spec: &EngineSpec, reading: &mut Reading<'_>) -> EngineWish {
     let source = spec.source.value().copied().unwrap_or(EngineSource::Auto);
     if let (EngineSource::Distribution, Some(unused)) = (source, &spec.repository.0) {
-        let hint = "Remove one of them: with `source: distribution` nothing is taken from there";
+        let hint = "Remove one of them: with `source: distribution` the repository is not used";
         reading.report.fault(unused.spot, "`repository` and `source: distribution` contradict each other", hint);
     }
     EngineWish {
@@ -34,7 +34,7 @@ fn repository(written: &Written<RepositorySpec>, reading: &mut Reading<'_>) -> O
     let host = url.value.split('/').nth(2).is_some_and(|host| !host.is_empty());
     if !web || !host || url.value.contains(|c: char| c.is_whitespace() || "[]\"'\\".contains(c)) {
         let message = format!("`{}` is not the URL of a package repository", shown(&url.value));
-        reading.report.fault(url.spot, message, "Write what stands before the suite: https://HOST/linux/debian");
+        reading.report.fault(url.spot, message, "Write the part before the suite: https://HOST/linux/debian");
     }
     reading.existing(key_file, Need::Key, "The repository's key");
     Some(EngineRepository { url: url.value.trim_end_matches('/').to_owned(), key: String::new() })

@@ -98,11 +98,15 @@ fn machine(
             environment.ssh.user.get_or_insert_with(|| "deploy".to_owned());
             if environment.ssh.identity.is_none() {
                 let hint = "Add `ssh: { identity_file: ~/.ssh/id_ed25519 }`, or `identity` in CI";
-                reading.report.fault(key, "A machine that is to be made needs a key to log in with", hint);
+                reading.report.fault(key, "A machine that deployer makes needs an SSH key", hint);
             }
             if identity.len() > 63 {
                 let message = format!("`{identity}` is too long for a machine's name: {} characters", identity.len());
-                reading.report.fault(key, message, "Project and environment may have 61 characters together");
+                reading.report.fault(
+                    key,
+                    message,
+                    "The names of the project and the environment may have 61 characters together",
+                );
             }
             let passphrase = reading.passphrase.clone();
             let login = Login { user: environment.ssh.user.clone(), port: environment.ssh.port };
@@ -112,10 +116,10 @@ fn machine(
         }
         (Some(_), Some(provisioned)) => {
             let message = "The environment is both `registered` and `provisioned`";
-            reading.report.fault(provisioned.spot, message, "Keep `registered` where the host exists");
+            reading.report.fault(provisioned.spot, message, "Keep `registered` if the host exists");
         }
         (None, None) => {
-            let hint = "Add `registered: { address: HOST }`, or `provisioned` for a machine that is to be made";
+            let hint = "Add `registered: { address: HOST }`, or `provisioned` for a machine that deployer makes";
             reading.report.fault(key, "The environment has no host", hint);
         }
     }
@@ -158,7 +162,7 @@ fn renamed_from(given: &Given<String>, reading: &mut Reading<'_>) -> Option<Name
     match Name::parse(&written.value) {
         Ok(name) => Some(name),
         Err(rule) => {
-            let message = format!("`{}` was no environment's name", shown(&written.value));
+            let message = format!("`{}` is not a valid name of an environment", shown(&written.value));
             reading.report.fault(written.spot, message, capitalised(&rule));
             None
         }

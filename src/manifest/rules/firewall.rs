@@ -35,7 +35,11 @@ fn entry(written: &Written<AllowSpec>, report: &mut Report) -> Option<Allow> {
         return None;
     };
     if let Some(from) = spec.from.0.as_ref().filter(|from| from.value.is_empty()) {
-        report.fault(from.spot, "`from` is empty, so nobody could reach the port", "Leave `from` out for everybody");
+        report.fault(
+            from.spot,
+            "`from` is empty, so nobody could reach the port",
+            "Leave out `from` to allow everybody",
+        );
     }
     Some(Allow {
         port: port(number, "port", report),

@@ -126,7 +126,7 @@ fn version(version: &Given<Whole>, top: Spot, reading: &mut Reading<'_>) {
         Some(written) => match scalars::whole(written, "version", reading.report) {
             None | Some(1) => {}
             Some(other) => {
-                let message = format!("Version {other} of the manifest is not known");
+                let message = format!("Version {other} of the manifest is not supported");
                 reading.report.fault(written.spot, message, "This deployer reads version 1");
             }
         },
@@ -169,7 +169,7 @@ fn environment_name(name: &Written<String>, reading: &mut Reading<'_>) -> Name {
     match Name::parse(&name.value) {
         Ok(name) => name,
         Err(rule) => {
-            let message = format!("`{}` is not an environment's name", shown(&name.value));
+            let message = format!("`{}` is not a valid name of an environment", shown(&name.value));
             reading.report.fault(name.spot, message, capitalised(&rule));
             Name::stand_in(&name.value)
         }

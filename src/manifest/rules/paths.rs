@@ -56,7 +56,7 @@ pub fn resolve(written: &Written<String>, reading: &mut Reading<'_>) -> Utf8Path
     if text.is_empty() {
         reading.report.fault(*spot, "A path is empty", "Name a file or directory");
     } else if text.contains('\0') {
-        reading.report.fault(*spot, "A path cannot hold a NUL character", "Remove it");
+        reading.report.fault(*spot, "A path cannot contain a NUL character", "Remove it");
     }
     if let Some(rest) = text.strip_prefix('~') {
         match (reading.home, rest.strip_prefix('/')) {
@@ -97,7 +97,7 @@ pub fn on_host(written: &Written<String>, report: &mut Report) -> Utf8PathBuf {
 }
 
 fn host_rule(path: &Utf8Path) -> Option<(&'static str, &'static str)> {
-    const HINT: &str = "Use a directory of the application's own, such as /opt/NAME or /srv/NAME";
+    const HINT: &str = "Use a directory for this application only, such as /opt/NAME or /srv/NAME";
     let tidied = tidy(path);
     if path == "" {
         Some(("is empty", HINT))
@@ -106,7 +106,7 @@ fn host_rule(path: &Utf8Path) -> Option<(&'static str, &'static str)> {
     } else if path.components().any(|part| part == Utf8Component::ParentDir) {
         Some(("holds `..`", "Write the path it leads to"))
     } else if path.as_str().contains(|c: char| c.is_control() || matches!(c, ':' | ',' | '\\')) {
-        Some(("holds a character that Docker cannot mount", "Leave out `:`, `,`, `\\` and control characters"))
+        Some(("contains a character that Docker cannot mount", "Leave out `:`, `,`, `\\` and control characters"))
     } else if path.as_str().len() > 200 {
         Some(("is longer than 200 bytes", HINT))
     } else if SYSTEM.contains(&tidied.as_str()) || CLOSED.iter().any(|closed| tidied.starts_with(closed)) {

@@ -37,7 +37,7 @@ pub fn read(written: &Written<ProvisionedSpec>, around: Around<'_>, reading: &mu
         (None, None, Some(one)) => Machine::Module(module(one, reading)),
         (None, None, None) => {
             let hint = "Add `lxd`, `hetzner` or `module`";
-            reading.report.fault(written.spot, "`provisioned` does not say what makes the machine", hint);
+            reading.report.fault(written.spot, "`provisioned` has none of `lxd`, `hetzner` and `module`", hint);
             return None;
         }
         _ => {
@@ -63,7 +63,9 @@ fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {
     if let Some(cpus) = &spec.cpus.0 {
         match whole(cpus, "cpus", report) {
             Some(number @ 1..) => _ = config.insert("limits.cpu".to_owned(), number.to_string()),
-            Some(number) => report.fault(cpus.spot, format!("{number} processors are none"), "Write 1 or more"),
+            Some(number) => {
+                report.fault(cpus.spot, format!("A machine cannot have {number} processors"), "Write 1 or more");
+            }
             None => {}
         }
     }
@@ -81,9 +83,9 @@ fn lxd(written: &Written<LxdSpec>, report: &mut Report) -> Lxd {
         let within = |groups: &[&str]| groups.iter().any(|group| key.value.starts_with(group));
         if within(&["user.", "cloud-init."]) {
             let hint = "Use `configure.scripts`, which can also be changed later";
-            report.fault(key.spot, format!("`{}` is deployer's own", shown(&key.value)), hint);
+            report.fault(key.spot, format!("`{}` is reserved for deployer", shown(&key.value)), hint);
         } else if within(&["volatile.", "image."]) {
-            report.fault(key.spot, format!("`{}` is LXD's own", shown(&key.value)), "Remove it");
+            report.fault(key.spot, format!("`{}` is reserved for LXD", shown(&key.value)), "Remove it");
         } else if text.is_empty() {
             report.fault(key.spot, format!("`{}` has no value", shown(&key.value)), "Remove it, or write its value");
         }
@@ -126,7 +128,7 @@ fn module(written: &Written<ModuleSpec>, reading: &mut Reading<'_>) -> Module {
         }
     }
     for name in named().filter(|name| variables.contains_key(&name.value)) {
-        let message = format!("`{}` is among `variables` and among `secrets`", shown(&name.value));
+        let message = format!("`{}` is in both `variables` and `secrets`", shown(&name.value));
         reading.report.fault(name.spot, message, "Keep one of them");
     }
     let resource = one_line(&spec.resource, "resource", reading.report);
@@ -137,21 +139,21 @@ fn module(written: &Written<ModuleSpec>, reading: &mut Reading<'_>) -> Module {
 fn source(spec: &ModuleSpec, section: Spot, reading: &mut Reading<'_>) -> ModuleSource {
     let Some(written) = &spec.source.0 else {
         let hint = "Add `source: ./DIRECTORY`";
-        reading.report.fault(section, "`module` does not say where the module lies", hint);
+        reading.report.fault(section, "`module` has no `source`", hint);
         return ModuleSource::Address(String::new(), None);
     };
     let version = spec.version.0.as_ref();
     let text = written.value.as_str();
     if text.starts_with(['.', '/', '~']) {
         if let Some(version) = version {
-            let hint = "Remove it: a directory is what it is";
-            reading.report.fault(version.spot, "`version` is for modules of a registry", hint);
+            let hint = "Remove it: a directory has no versions";
+            reading.report.fault(version.spot, "`version` is only for modules of a registry", hint);
         }
         return ModuleSource::Directory(reading.existing(written, Need::Directory, "The module's directory"));
     }
     line(written, "source", reading.report);
     if !text.contains('/') {
-        let message = format!("`{}` is no address of a module", shown(text));
+        let message = format!("`{}` is not the address of a module", shown(text));
         reading.report.fault(written.spot, message, format!("A directory is written with a dot: ./{}", shown(text)));
     }
     let version = version.and_then(|written| {
@@ -194,12 +196,12 @@ fn backend(given: &Given<BackendSpec>, report: &mut Report) -> Option<(String, M
     let written = given.0.as_ref()?;
     let mut entries = written.value.iter();
     let (Some((name, settings)), None) = (entries.next(), entries.next()) else {
-        report.fault(written.spot, "`backend` names exactly one backend", "Write `backend: { s3: { … } }`");
+        report.fault(written.spot, "`backend` must name exactly one backend", "Write `backend: { s3: { … } }`");
         return None;
     };
     if !is_identifier(&name.value) || name.value == "local" {
-        let message = format!("`{}` is not a backend that keeps a state", shown(&name.value));
-        let hint = "Leave `backend` out: the state store keeps it, encrypted";
+        let message = format!("`{}` is not a supported backend", shown(&name.value));
+        let hint = "Leave out `backend`: the state store keeps the state, encrypted";
         report.fault(name.spot, message, hint);
     }
     Some((name.value.clone(), settings.value.clone().into_iter().collect()))

@@ -18,7 +18,7 @@ pub fn duration(given: &Given<Text>, default: Duration, zero: bool, key: &str, r
     };
     match humantime::parse_duration(text) {
         Ok(length) if length.is_zero() && !zero => {
-            report.fault(written.spot, format!("`{key}` must be longer than nothing"), UNITS);
+            report.fault(written.spot, format!("`{key}` must be greater than zero"), UNITS);
         }
         Ok(length) if length > Duration::from_hours(24) => {
             report.fault(written.spot, format!("`{key}` is longer than a day"), UNITS);
@@ -93,7 +93,7 @@ pub fn line(written: &Written<String>, key: &str, report: &mut Report) -> bool {
     if empty {
         report.fault(written.spot, format!("`{key}` is empty"), "Give it a value, or leave the key out");
     } else if written.value.contains(char::is_control) {
-        report.fault(written.spot, format!("`{key}` holds a line break or another control character"), "Remove it");
+        report.fault(written.spot, format!("`{key}` contains a line break or another control character"), "Remove it");
         return false;
     }
     !empty

@@ -69,7 +69,7 @@ fn jump_host(jump: &Written<String>, report: &mut Report) {
 
 fn identity(spec: &SshSpec, reading: &mut Reading<'_>) -> Option<Identity> {
     if let (Some(_), Some(second)) = (&spec.identity_file.0, &spec.identity.0) {
-        let hint = "Keep one of them: a file, or a secret that holds the key";
+        let hint = "Keep one of them: a file, or a secret that contains the key";
         reading.report.fault(second.spot, "`identity` and `identity_file` are both given", hint);
     }
     if let Some(file) = &spec.identity_file.0 {

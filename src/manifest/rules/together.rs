@@ -27,8 +27,8 @@ fn renames(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
         report.concerning(Some(name.as_str()));
         let other = environments.get_key_value(former).map(|(other, _)| other);
         if let Some(other) = other.or_else(|| claimed.insert(former, name)) {
-            let message = format!("`{name}` was renamed from `{former}`, which `{other}` is or was too");
-            report.fault(placed.key, message, "Remove `renamed_from` where it is not true");
+            let message = format!("`{name}` was renamed from `{former}`, but `{other}` also has or had that name");
+            report.fault(placed.key, message, "Remove the wrong `renamed_from`");
         }
     }
 }
@@ -41,7 +41,8 @@ fn known_dependencies(environments: &BTreeMap<Name, Placed>, report: &mut Report
                 let message = format!("`{name}` depends on itself");
                 report.fault(dependency.spot, message, "Remove it from `depends_on`");
             } else if !Name::parse(&dependency.value).is_ok_and(|known| environments.contains_key(&known)) {
-                let message = format!("`{name}` depends on `{}`, which is no environment", shown(&dependency.value));
+                let message =
+                    format!("`{name}` depends on `{}`, which is not an environment", shown(&dependency.value));
                 let names: Vec<&str> = environments.keys().take(20).map(Name::as_str).collect();
                 let near = suggest::nearest(&dependency.value, environments.keys().map(Name::as_str));
                 let hint = near.map_or_else(
@@ -88,7 +89,7 @@ fn cycle(names: &[&str], environments: &BTreeMap<Name, Placed>, report: &mut Rep
     let closing = placed.depends_on.iter().find(|written| written.value == *first);
     let spot = closing.map_or(placed.key, |written| written.spot);
     report.concerning(None);
-    let message = format!("The environments wait for each other: {} → {first}", names.join(" → "));
+    let message = format!("The environments depend on each other: {} → {first}", names.join(" → "));
     report.fault(spot, message, "Remove one of these from `depends_on`");
 }
 
@@ -121,10 +122,10 @@ fn shared_ports(sharing: &[(&Name, &Placed)], report: &mut Report) {
                 report.concerning(Some(name.as_str()));
                 let (number, protocol) = (port.port, port.protocol.name());
                 let message = format!(
-                    "`{name}` and `{other}` have one host, and {} and {} one port, {number}/{protocol}",
+                    "`{name}` and `{other}` share a host, and {} and {} use the same port, {number}/{protocol}",
                     port.by, before.by
                 );
-                report.fault(placed.key, message, "Give one of them another port, or a host of its own");
+                report.fault(placed.key, message, "Give one of them another port or another host");
             }
             others.push((name, port));
         }
@@ -147,11 +148,11 @@ fn shared_updates(environments: &BTreeMap<Name, Placed>, report: &mut Report) {
         let (other, asked) = *first.entry(host_of(placed)).or_insert((name, wish));
         if asked != wish {
             report.concerning(Some(name.as_str()));
-            let message = format!("`{name}` and `{other}` have one host and ask for different security updates");
+            let message = format!("`{name}` and `{other}` share a host but have different security updates");
             report.fault(
                 placed.security_updates,
                 message,
-                "Give both the same `reboot_at`, or leave it to one of them",
+                "Give both the same `reboot_at`, or set it for only one of them",
             );
         }
     }
@@ -164,10 +165,10 @@ fn shared_projects(sharing: &[(&Name, &Placed)], report: &mut Report) {
         if let Some(other) = projects.insert(&application.project, name) {
             report.concerning(Some(name.as_str()));
             let message = format!(
-                "`{name}` and `{other}` have one host and one Compose project, `{}`",
+                "`{name}` and `{other}` share a host and the Compose project `{}`",
                 shown(&application.project)
             );
-            report.fault(placed.project, message, "Give each a `project` of its own, or leave both out");
+            report.fault(placed.project, message, "Give each its own `project`, or leave out both");
         }
     }
 }
@@ -186,9 +187,9 @@ fn shared_directories(sharing: &[(&Name, &Placed)], report: &mut Report) {
             .find_map(|directory| taken.get(directory).filter(|owner| *owner != name).map(|owner| (directory, *owner)));
         if let Some((directory, owner)) = around {
             report.concerning(Some(name.as_str()));
-            let relation = if directory == application.host_directory { "share" } else { "nest in" };
-            let message = format!("`{name}` and `{owner}` have one host and {relation} one directory, `{directory}`");
-            report.fault(placed.host_directory, message, "Give each a `host_directory` of its own");
+            let relation = if directory == application.host_directory { "use the same" } else { "are in one" };
+            let message = format!("`{name}` and `{owner}` share a host and {relation} directory, `{directory}`");
+            report.fault(placed.host_directory, message, "Give each its own `host_directory`");
         }
     }
 }

@@ -65,7 +65,7 @@ fn literal(text: &str, spot: Spot, report: &mut Report) {
     if bare && LEGACY.contains(&text.to_ascii_lowercase().as_str()) {
         unquoted(&Scalar::Switch(true), spot, report);
     } else if text.contains('\0') {
-        report.fault(spot, "A variable cannot hold a NUL character", "Remove it");
+        report.fault(spot, "A variable cannot contain a NUL character", "Remove it");
     }
 }
 
@@ -91,7 +91,7 @@ fn source(spec: &SourceSpec, spot: Spot, reading: &mut Reading<'_>) -> SecretSou
         }
         (Given(None), Given(Some(file)), Given(None)) => {
             let need = if secret { Need::Secret } else { Need::Value };
-            let path = reading.existing(file, need, "The file that holds a value");
+            let path = reading.existing(file, need, "The file with a value");
             reading.withheld.insert(path.clone());
             SecretSource::File { path, secret }
         }
@@ -112,10 +112,10 @@ fn argv(command: &Written<Vec<Written<String>>>, reading: &mut Reading<'_>) -> V
     match command.value.first() {
         Some(program) if program.value.contains('/') => argv[0] = paths::resolve(program, reading).into_string(),
         Some(program) if !program.value.trim().is_empty() => {}
-        _ => reading.report.fault(command.spot, "`from_command` names no program", "Write [program, argument]"),
+        _ => reading.report.fault(command.spot, "`from_command` is empty", "Write [program, argument]"),
     }
     if let Some(word) = command.value.iter().find(|word| word.value.contains('\0')) {
-        reading.report.fault(word.spot, "An argument cannot hold a NUL character", "Remove it");
+        reading.report.fault(word.spot, "An argument cannot contain a NUL character", "Remove it");
     }
     argv
 }

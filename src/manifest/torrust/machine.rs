@@ -42,21 +42,21 @@ fn address_in(value: &Value) -> Option<String> {
 
 /// Returns the host's address; `None` if deployer makes the machine.
 pub(super) fn address(known: &Known, wish: Wish<'_>) -> Result<Option<String>, Refused> {
-    const RUNS: &str = "Pass --host ADDRESS where it runs. Where it does not, take it down with the predecessor first";
+    const RUNS: &str = "If it runs, pass --host ADDRESS. If it does not, destroy it with the predecessor first";
     match (wish, known) {
         (Wish::Host(address), _) => Ok(Some(address.to_owned())),
         (Wish::Provisioned, Known::Absent | Known::Untold) | (Wish::AsWritten, Known::Absent) => Ok(None),
         (Wish::Provisioned, Known::At(address)) => Err(Refused::new(
-            format!("its machine is there already, at {address}, and deployer would make a second one"),
-            "Leave --provision out: the environment is registered at that address, and apply takes it over",
+            format!("its machine already exists at {address}, and deployer would make a second one"),
+            "Leave out --provision: the environment is then registered at that address, and apply takes it over",
         )),
         (Wish::AsWritten, Known::At(address)) => Ok(Some(address.clone())),
         (_, Known::Begun) => {
-            Err(Refused::new("the predecessor had begun to make its machine, and kept no address of it", RUNS))
+            Err(Refused::new("the predecessor began to make its machine, but recorded no address", RUNS))
         }
         (Wish::AsWritten, Known::Untold) => Err(Refused::new(
-            "it does not say whether its machine is there",
-            "Pass --host ADDRESS where it runs, or --provision where deployer is to make a machine",
+            "it does not say whether its machine exists",
+            "If it runs, pass --host ADDRESS. If deployer must make the machine, pass --provision",
         )),
     }
 }
@@ -74,8 +74,8 @@ pub(super) fn section(file: &mut Section<'_>, runs: bool) -> Option<Value> {
     provider.finish();
     if runs {
         file.note(
-            "provider: its machine is there already, so that it is registered; deployer neither makes it anew nor takes \
-             it down, and the predecessor's OpenTofu state stays the only one that knows it",
+            "provider: its machine already exists, so it is registered; deployer neither makes it again nor destroys \
+             it, and only the predecessor's OpenTofu state knows it",
         );
     }
     made
@@ -83,7 +83,7 @@ pub(super) fn section(file: &mut Section<'_>, runs: bool) -> Option<Value> {
 
 /// Returns the refusal for a file whose provider deployer cannot use to make a machine.
 pub(super) fn unknown() -> Refused {
-    Refused::new("it names neither lxd nor hetzner as its provider", "Pass --host ADDRESS where it runs")
+    Refused::new("it names neither lxd nor hetzner as its provider", "Pass --host ADDRESS with the address of its host")
 }
 
 /// Returns the provider's name and moves the provider's settings one level up, if the section is keyed by the name.

@@ -68,7 +68,7 @@ pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
     let root: Value =
         serde_json::from_str(text).map_err(|error| Refused::new(format!("it is not JSON: {error}"), HINT))?;
     let Some(found) = holder(&root) else {
-        return Err(Refused::new("it holds no tracker section with a core section in it", HINT));
+        return Err(Refused::new("it contains no tracker section with a core section", HINT));
     };
     let address = machine::address(&Known::of(&root), wish)?;
     let runs = address.is_some();

@@ -47,9 +47,12 @@ impl Section<'_> {
     /// Returns the new source of a secret and notes where the value is. Does not copy the value.
     pub fn secret(&mut self, key: &str, variable: &str) -> Value {
         let there = self.take(key).is_some();
-        let place =
-            if there { format!("{}.{key} of the old file", self.path) } else { "the host's old .env".to_owned() };
-        self.note(&format!("{variable}: to be set in the environment of deployer; its value is {place}"));
+        let place = if there {
+            format!("{}.{key} in the old file", self.path)
+        } else {
+            "in the old .env on the host".to_owned()
+        };
+        self.note(&format!("{variable}: set this variable in the environment of deployer; its value is {place}"));
         json!({ "from_env": variable })
     }
 
@@ -61,7 +64,7 @@ impl Section<'_> {
     pub fn finish(self) {
         for key in self.map.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key) {
             let dot = if self.path.is_empty() { "" } else { "." };
-            self.note(&format!("{}{dot}{key}: not carried", self.path));
+            self.note(&format!("{}{dot}{key}: not carried over", self.path));
         }
     }
 }

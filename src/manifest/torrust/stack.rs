@@ -64,7 +64,7 @@ fn tracker(file: &mut Section<'_>, runs: bool) -> Map<String, Value> {
     for misplaced in ["prometheus", "grafana", "https", "backup"] {
         if section.take(misplaced).is_some() {
             section.note(&format!(
-                "tracker.{misplaced}: misplaced, so that the predecessor ignored it; it belongs beside tracker"
+                "tracker.{misplaced}: misplaced, so the predecessor ignored it; it belongs next to tracker"
             ));
         }
     }
@@ -133,8 +133,9 @@ fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>, runs: bool) {
     let at = schedule.as_deref().and_then(of_cron);
     if at.is_none() {
         let schedule = schedule.unwrap_or_default();
-        section
-            .note(&format!("backup.schedule: `{schedule}` is no time of a day or of days of the week; 03:00 instead"));
+        section.note(&format!(
+            "backup.schedule: `{schedule}` is not a time of day or of days of the week; 03:00 is used instead"
+        ));
     }
     let mut told = Map::from_iter([("at".to_owned(), json!(at.unwrap_or_else(|| "03:00".to_owned())))]);
     told.extend(section.number("retention_days").map(|days| ("keep_days".to_owned(), json!(days))));
@@ -174,7 +175,9 @@ fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
                     told.insert("bind".to_owned(), json!(address.ip()));
                 }
             }
-            Err(_) => section.note(&format!("{}.bind_address: `{address}` is no address with a port", section.path)),
+            Err(_) => {
+                section.note(&format!("{}.bind_address: `{address}` is not an address with a port", section.path));
+            }
         }
     }
     told.extend(section.text("domain").map(|domain| ("domain".to_owned(), json!(domain))));

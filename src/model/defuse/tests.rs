@@ -49,7 +49,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_is_text(foreign in hostile(), styled in any::<bool>()) {
+    fn foreign_output_stays_text(foreign in hostile(), styled in any::<bool>()) {
         for text in [whole(&foreign, styled), whole(&said(&foreign), styled), whole(&controls(&foreign), styled)] {
             prop_assert_eq!(taken(&text), Vec::<String>::new(), "{:?}", text);
             prop_assert_eq!(acting(&text), Vec::<char>::new(), "{:?}", text);

@@ -7,6 +7,7 @@ use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 const VERSION: u8 = 1;
@@ -43,7 +44,7 @@ struct Error<'a> {
     reason: &'a str,
     environment: Option<&'a str>,
     message: &'a str,
-    hint: &'a str,
+    hint: Cow<'a, str>,
     location: Option<Place<'a>>,
     details: Option<&'a str>,
 }

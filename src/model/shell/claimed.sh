@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# claimed STATE: prints an environment's claims. A former version wrote none; then its records of releases tell.
+# claimed STATE: prints an environment's claims. Former versions wrote none; then prints those that their records of releases imply.
 claimed() {
   if [ -e "$1/claims" ]; then
     cat "$1/claims"

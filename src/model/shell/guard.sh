@@ -3,8 +3,8 @@
 #
 # A directory is entered one component at a time, and after each step the place that the kernel reports ($PWD after
 # `cd -P`) is compared with the intended one, so a link in any component is noticed before anything is done. From then on single
-# names (./NAME) cannot leave the directory, whatever is renamed around it. Files there are opened without
-# following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a name of its own (O_EXCL) and
+# names (./NAME) cannot leave the directory, even if something around it is renamed. Files there are opened without
+# following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a unique name (O_EXCL) and
 # renamed into place, which replaces a link and never follows it.
 
 # follow DIRECTORY [strictly]: enters as much of an absolute directory as exists, and sets $rest to what is missing. A link on the way is
@@ -55,9 +55,9 @@ pin() {
 
 cannot_enter() {
   if [ -n "${known-}" ]; then
-    echo "Cannot enter ${app:?}: it was $known when it was claimed, and does not lead there now. Put the directory back, or accept where it leads with: deployer apply --take-over" >&2
+    echo "Cannot enter ${app:?}: it was $known when it was claimed, but leads elsewhere now. Put the directory back, or accept the new place with: deployer apply --take-over" >&2
   else
-    echo "Cannot enter ${app:?}: something other than a directory is on its way, or a link that others can replace" >&2
+    echo "Cannot enter ${app:?}: its path contains something other than a directory, or a link that others can replace" >&2
   fi
   exit 1
 }
@@ -194,7 +194,7 @@ make_directory() {
   enter "$directory" make || { echo "Cannot create $2: $passed/$part is in the way" >&2 && return 1; }
   # Only a new directory gets a new owner. A service may create it at the same moment.
   if [ ! -e "$name" ] && [ ! -L "$name" ] && (umask 022 && mkdir -- "$name"); then
-    { walk "${name#./}" && chown "$1" .; } || { echo "Cannot create $2: it was replaced meanwhile" >&2 && return 1; }
+    { walk "${name#./}" && chown "$1" .; } || { echo "Cannot create $2: it was replaced in the meantime" >&2 && return 1; }
   elif [ -L "$name" ] || [ ! -d "$name" ]; then
     [ ! -e "$name" ] && [ ! -L "$name" ] || echo "Cannot create $2: it is a link or a file on the host" >&2
     return 1
@@ -354,7 +354,7 @@ show_files() {
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
 # a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
 # services can write to elsewhere is empty, as `writable` lists it, and so is $more; whoever can write where programs of the host and root's
-# state are has the host already. It is a view of its own: Docker mounts what is really there. Paths of a release lead from the application's directory: where
+# state are has the host already. This view is separate: Docker mounts the real directories. Paths of a release lead from the application's directory: where
 # that is missing and $owner says whose it will be, it is there for as long as the program runs.
 in_release() {
   if [ -n "${top-}" ] || [ -z "${owner-}" ]; then
@@ -374,12 +374,12 @@ in_release() {
   )
 }
 
-# view COMMAND...: runs it in a view of its own.
+# view COMMAND...: runs a command in its own mount namespace.
 view() {
-  [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, is gone. Release a change" >&2 && return 1; }
-  unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root may not mount anything on this host, so it would read what services can change" >&2 && return 1; }
+  [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, does not exist. Release a change" >&2 && return 1; }
+  unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root cannot mount anything on this host, so Docker Compose would read files that services can change" >&2 && return 1; }
   # A container may end meanwhile.
-  hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not tell what services can write to" >&2 && return 1; }
+  hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not report which directories services can write to" >&2 && return 1; }
   # shellcheck disable=SC2016 # for the other shell
   { printf '%s\n' "$hidden" "${more-}"; } | sort -u | unshare -m sh -euc '
     tree=$1 from=$2 top=$3 app=$4 state=$5
@@ -426,7 +426,7 @@ unlinked() (
     elif [ ! -L "$name" ]; then
       continue
     fi
-    echo "Cannot start the services: $1/$path is mounted, and ${PWD%/}/${name#./} is a link. If it is yours, mount the path that it leads to instead; if not, remove it" >&2
+    echo "Cannot start the services: $1/$path is mounted, and ${PWD%/}/${name#./} is a link. If it is yours, mount its target instead. If not, remove it" >&2
     exit 1
   done
 )

@@ -2,7 +2,7 @@
 
 pub mod guarded;
 
-/// Quotes one word so that `sh` reads exactly this text, whatever characters it contains.
+/// Quotes one word so that `sh` reads exactly this text, with any characters.
 ///
 /// No shell can hold a NUL. A NUL becomes U+FFFD, so that the NUL neither ends the word nor disappears silently. A word
 /// that needs no quotes gets none, which keeps scripts readable.

@@ -78,18 +78,18 @@ same_volumes() {
       kept=$(kept_options "$volume") || continue
       case $kept in null) kept='{}' ;; esac
       [ "$(printf '%s\n' "$kept" | options)" != "$(printf '%s\n' "$wanted" | sed 's/\$\$/$/g' | options | located "$model" "${app:?}" surely)" ] || continue
-      echo "Cannot start the services: volume $volume was made with other options than its Compose file has now, and Docker keeps them. Give the volume these options again, or remove it with: docker volume rm $volume" >&2
+      echo "Cannot start the services: volume $volume was created with other options than its Compose file has now, and Docker does not change them. Restore the options in the Compose file, or remove the volume with: docker volume rm $volume" >&2
       exit 1
     done
   }
 }
 
-# kept_options VOLUME: prints the options with which Docker made a volume, in JSON. Fails if there is no such volume.
+# kept_options VOLUME: prints the options that Docker created a volume with, in JSON. Fails if there is no such volume.
 kept_options() {
   docker volume inspect --format '{{json .Options}}' "$1" 2>/dev/null </dev/null
 }
 
-# options: reads the options of a volume in JSON, and prints each key and each value on a line of its own, without what encoders differ in.
+# options: reads the options of a volume in JSON, and prints each key and each value on its own line, without what encoders differ in.
 options() {
   sed 's/^{"//; s/"}$//; s/","/\n/g' | sed 's/":"/\n/; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }
@@ -194,7 +194,7 @@ over_links() {
   done
 }
 
-# no_state: fails where one of $paths is in the directory where root keeps the state of all environments, under whatever name.
+# no_state: fails where one of $paths is in the directory where root keeps the state of all environments, under any name.
 no_state() {
   environments
   # shellcheck disable=SC2154 # set by environments
@@ -315,7 +315,7 @@ same_mounts() (
   [ -n "$wrong" ] || exit 0
   printf '%s\n' "$wrong" | cut -f 1 | sort -u | while read -r id; do docker kill "$id" </dev/null >&2 || :; done
   printf '%s\n' "$wrong" | while IFS="$(printf '\t')" read -r _ service path; do
-    echo "Stopped $service: it mounts $2/$path, which was something else when Docker looked. Remove the link that is or was there" >&2
+    echo "Stopped $service: it mounts $2/$path, which was something else when Docker mounted it. Remove the link at that path" >&2
   done
   exit 1
 )

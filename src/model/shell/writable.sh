@@ -2,7 +2,7 @@
 # Places of the host that services can write to, and what root may conclude from a path there. The functions of claimed.sh come first.
 
 # place PATH: sets $real to the path without links, and $spot to the device and the path on it that the kernel's list of mounts tells: a
-# directory has one spot, whatever links and bind mounts lead to it. What does not exist is below the nearest directory that does.
+# directory has one spot, regardless of links and bind mounts to it. What does not exist is below the nearest directory that does.
 place() {
   above=${1%/} rest=
   until [ -d "$above/" ]; do
@@ -64,7 +64,7 @@ with_real() {
   printf '%s\n' "$list" | tr '\n' '\0' | xargs -0 -r realpath -m -- 2>/dev/null || :
 }
 
-# volume_places VOLUME...: the paths of the host that Docker's volumes consist of, whatever a Compose file says about them.
+# volume_places VOLUME...: the paths of the host that Docker's volumes consist of, regardless of the Compose file.
 volume_places() {
   found=$(docker volume inspect --format '{{json .Mountpoint}}{{println}}{{with .Options}}{{json (index . "device")}}{{println}}o {{json (index . "o")}}{{println}}{{end}}' "$@" </dev/null) || return 1
   printf '%s\n' "$found" | named_in_options | unquoted | plain_paths

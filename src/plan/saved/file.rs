@@ -73,13 +73,13 @@ impl SavedFile {
     /// Parses the text of a file.
     pub fn parse(text: &str, path: &Utf8Path) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::new(Reason::PlanInvalid, message);
-        let damaged = |why: &str| invalid(format!("{path} is not a whole saved plan: {why}"));
+        let damaged = |why: &str| invalid(format!("{path} is not a complete saved plan: {why}"));
         let file: Value = serde_json::from_str(text).map_err(|error| damaged(&error.to_string()))?;
         match file["format"].as_u64() {
             Some(FORMAT) => {}
             Some(newer) if newer > FORMAT => {
                 let message = format!("{path} was saved by a newer deployer (format {newer}; this one reads {FORMAT})");
-                return Err(invalid(message).hint("Use that version, or make the plan anew"));
+                return Err(invalid(message).hint("Use that version, or make a new plan"));
             }
             _ => return Err(damaged("it names no format")),
         }
@@ -93,7 +93,7 @@ impl SavedFile {
         let seals = serde_json::from_value(seals).map_err(|error| damaged(&error.to_string()))?;
         let unbound = |name: &&String| !plan.environments.contains_key(*name);
         if let Some(name) = plan.plan.steps.iter().map(|step| &step.environment).find(unbound) {
-            return Err(damaged(&format!("it says nothing of what its steps for {name} rest on")));
+            return Err(damaged(&format!("it does not record what its steps for {name} depend on")));
         }
         Ok(Self { plan, seals, body })
     }

@@ -21,15 +21,15 @@ pub(super) fn other_steps(
     let (then_all, now_all) = (own(then), own(now));
     let kinds: BTreeSet<&Kind> = then_all.keys().chain(now_all.keys()).collect();
     let phrase = |kind: &&Kind| match (then_all.get(kind), now_all.get(kind)) {
-        (None, Some(_)) => Some(format!("a step for {kind} is needed that the plan does not hold")),
-        (Some(_), None) => Some(format!("the step for {kind} is not needed any more")),
+        (None, Some(_)) => Some(format!("a step for {kind} is needed that is not in the plan")),
+        (Some(_), None) => Some(format!("the step for {kind} is no longer needed")),
         (Some(then), Some(now)) => other_step(then, now, unwell, strict),
         (None, None) => None,
     };
     let mut differing: Vec<String> = kinds.iter().filter_map(phrase).collect();
     let count = |all: &[PlannedStep]| all.iter().filter(|step| step.environment == environment).count();
     if differing.is_empty() && count(then) != count(now) {
-        differing.push("the plan holds a step twice".to_owned());
+        differing.push("the plan contains a step twice".to_owned());
     }
     differing
 }
@@ -59,5 +59,5 @@ fn other_step(
     let longer = || (then.changes.len() != now.changes.len()).then(|| "other things".to_owned());
     other
         .or_else(longer)
-        .map(|what| format!("the step for {kind} would change {what} in another way than the plan shows"))
+        .map(|what| format!("the step for {kind} would change {what} in a different way than the plan shows"))
 }

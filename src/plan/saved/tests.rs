@@ -42,7 +42,7 @@ fn a_file_reads_back_and_a_damaged_or_newer_one_is_refused() {
         ("\"serial\": 7", "\"serial\": 8", "digest"),
         ("\"format\": 1", "\"format\": 2", "newer deployer (format 2"),
         ("\"format\": 1", "\"form\": 1", "names no format"),
-        ("\"body\"", "body", "not a whole saved plan"),
+        ("\"body\"", "body", "not a complete saved plan"),
     ] {
         assert!(text.contains(from), "{from}");
         let failure = SavedPlan::parse(&text.replace(from, to), path).expect_err("refused");
@@ -71,10 +71,10 @@ fn everything_that_moved_is_named() {
         ]
     );
     let more = [step(Kind::Files), step(Kind::Engine)];
-    assert_eq!(plan.moved("a", &then, &more, false), ["a step for engine is needed that the plan does not hold"]);
-    assert_eq!(plan.moved("a", &then, &[], false), ["the step for files is not needed any more"]);
+    assert_eq!(plan.moved("a", &then, &more, false), ["a step for engine is needed that is not in the plan"]);
+    assert_eq!(plan.moved("a", &then, &[], false), ["the step for files is no longer needed"]);
     let other = PlannedStep { environment: "b".to_owned(), ..step(Kind::Access) };
-    assert_eq!(plan.moved("b", &then, &[other], false), ["a step for access is needed that the plan does not hold"]);
+    assert_eq!(plan.moved("b", &then, &[other], false), ["a step for access is needed that is not in the plan"]);
     let claimed = Bound { key: "1".to_owned(), serial: 8, ..now.clone() };
     assert_eq!(plan.moved("a", &claimed, &[], false)[0], "the host's serial went from 7 to 8");
     let rekeyed = Bound { key: "1".to_owned(), ..then.clone() };
@@ -142,7 +142,7 @@ fn the_plan_now_is_the_plan_that_was_shown() {
     let plan = |step| SavedPlan { plan: PlanView { steps: vec![step], ..PlanView::default() }, ..saved(then.clone()) };
     let real = shown("-a\n+b");
     assert_eq!(plan(real.clone()).moved("a", &then, std::slice::from_ref(&real), true), Vec::<String>::new());
-    let other = "the step for files would change x in another way than the plan shows";
+    let other = "the step for files would change x in a different way than the plan shows";
     let edit = |edit: fn(&mut PlannedStep)| {
         let mut step = real.clone();
         edit(&mut step);
@@ -166,5 +166,5 @@ fn the_plan_now_is_the_plan_that_was_shown() {
         plan: PlanView { steps: vec![real.clone(), real.clone()], ..PlanView::default() },
         ..saved(then.clone())
     };
-    assert_eq!(twice.moved("a", &then, &[real], false), ["the plan holds a step twice"]);
+    assert_eq!(twice.moved("a", &then, &[real], false), ["the plan contains a step twice"]);
 }

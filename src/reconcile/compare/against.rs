@@ -16,7 +16,7 @@ const NAMED: usize = 5;
 /// Compares the versions and prints the plan.
 pub async fn plan(context: &Context, names: &[String], reference: &str) -> Result<Ending, Vec<Failure>> {
     if context.file == "-" {
-        let message = "A manifest from standard input is in no commit";
+        let message = "A manifest from standard input cannot be compared with a commit";
         return Err(vec![Failure::new(Reason::Usage, message).hint("Name the file with -f")]);
     }
     let one = |failure: Failure| vec![failure];
@@ -32,14 +32,14 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
     if let Some(Version { manifest: old, .. }) = &old {
         let gone = |name: &&_| names.is_empty() && !new.manifest.environments.contains_key(*name);
         for name in old.environments.keys().filter(gone) {
-            let message = "is no longer in the manifest; its host is left as it is".to_owned();
+            let message = "is no longer in the manifest; apply does not change its host".to_owned();
             context.say(Event::Warning { environment: Some(name.to_string()), message });
         }
     }
     let mut compared = compare::compare(old, new, &wanted, (&repository.top, reference)).await;
     compared.view.against = Some(reference.to_owned());
     for (environment, failure) in compared.unreadable {
-        let message = format!("cannot be rendered as it was at {reference} and is shown as new: {failure}");
+        let message = format!("cannot be rendered as of {reference}, so everything is shown as new: {failure}");
         context.say(Event::Warning { environment: Some(environment), message });
     }
     for (path, why) in &compared.gaps {
@@ -76,20 +76,21 @@ async fn present<'a>(
     let mut notes = Vec::new();
     let changed = version.snapshot.uncommitted().await.map_err(one)?;
     if !changed.is_empty() {
-        let (with, are) = ("with changes that are not committed", "by what is on the disk");
-        notes.push(format!("{} compared {are}: {}", counted(changed.len(), with), named(&changed)));
+        notes.push(format!("{}: {}", counted(changed.len()), named(&changed)));
     }
     let directories = version.directories();
     let below: Vec<&Utf8Path> = directories.iter().map(Utf8PathBuf::as_path).collect();
     let untracked = if below.is_empty() { BTreeSet::new() } else { repository.untracked(&below).await.map_err(one)? };
     if !untracked.is_empty() {
-        notes.push(format!("Git does not track {}: not compared", named(&untracked)));
+        notes.push(format!("Not compared, because Git does not track it: {}", named(&untracked)));
     }
     Ok((version, notes))
 }
 
-fn counted(files: usize, with: &str) -> String {
-    if files == 1 { format!("1 tracked file {with} is") } else { format!("{files} tracked files {with} are") }
+fn counted(files: usize) -> String {
+    let (number, have) =
+        if files == 1 { ("1 tracked file".to_owned(), "has") } else { (format!("{files} tracked files"), "have") };
+    format!("{number} {have} uncommitted changes; the versions on disk are compared")
 }
 
 /// Lists the first of several files, and the number of further files.
@@ -102,8 +103,8 @@ fn named(files: &BTreeSet<String>) -> String {
 fn absent(context: &Context, why: &'static str) -> Failure {
     let file = &context.file;
     let message = match why {
-        "is not there" if context.directory.join(file).exists() => format!("{file} is not tracked by Git"),
-        "is not there" => format!("{file} does not exist"),
+        "does not exist" if context.directory.join(file).exists() => format!("{file} is not tracked by Git"),
+        "does not exist" => format!("{file} does not exist"),
         why => format!("{file} {why}"),
     };
     Failure::new(Reason::ManifestMissing, message).hint(format!("Git must track the manifest: git add {file}"))
@@ -127,7 +128,7 @@ async fn earlier<'a>(
             format!("is not valid ({first})")
         }
     };
-    warn(context, format!("{name} {why} at {reference}: everything is shown as new"));
+    warn(context, format!("{name} {why} at {reference}, so everything is shown as new"));
     Ok(None)
 }
 

@@ -69,7 +69,7 @@ impl<'a> Version<'a> {
     pub async fn read(mut snapshot: Snapshot<'a>, path: &Utf8Path, label: &str) -> Result<Self, Unread> {
         let full = snapshot.root.join(path);
         match snapshot.find(&full) {
-            Found::Nothing => return Err(Unread::Absent("is not there")),
+            Found::Nothing => return Err(Unread::Absent("does not exist")),
             Found::Submodule(..) => return Err(Unread::Absent("is in a Git submodule, which is another repository")),
             Found::Outside => return Err(Unread::Absent("is a link that leads out of the repository")),
             Found::Directory(_) => return Err(Unread::Absent("is a directory")),
@@ -152,7 +152,7 @@ pub async fn compare(
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
         if begun.elapsed() > LIMIT {
             let limit = humantime::format_duration(LIMIT);
-            let failure = Failure::new(Reason::TemplateInvalid, format!("{name} was not compared within {limit}"));
+            let failure = Failure::new(Reason::TemplateInvalid, format!("{name} could not be compared within {limit}"));
             compared.failures.push(failure.hint("Make its templates simpler").on(&name));
             continue;
         }
@@ -234,7 +234,7 @@ fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>) -> Option<(St
 /// Returns the reason why something is not compared. For a submodule, it also names the file with its address.
 fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
     let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
-    let more = if is_module { "; .gitmodules says which, and apply sends what is checked out there" } else { "" };
+    let more = if is_module { "; see .gitmodules. apply sends the files that are checked out there" } else { "" };
     format!("{why}{more}")
 }
 
@@ -350,9 +350,9 @@ fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Op
     let file = release.and_then(|release| release.files.get(path));
     let secret = if was { "secret, changed" } else { "secret" };
     match (file, now.links.get(path)) {
-        (Some(file), _) if file.seed => Some("a seed: only a host without it gets it".to_owned()),
+        (Some(file), _) if file.seed => Some("a seed: only hosts without it receive it".to_owned()),
         (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
-        (_, Some(Link { inside: false, .. })) => Some("leads to nothing in the repository".to_owned()),
+        (_, Some(Link { inside: false, .. })) => Some("has no target in the repository".to_owned()),
         (Some(file), None) if file.sha256.is_none() && now.texts.contains_key(path) => {
             Some("its template; secrets are not compared".to_owned())
         }

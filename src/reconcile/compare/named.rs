@@ -72,7 +72,7 @@ fn read_by(source: &SecretSource, directory: &Utf8Path) -> Vec<Utf8PathBuf> {
     }
 }
 
-/// Returns digests of the tracked files that the manifest names outside of applications, by their paths.
+/// Returns digests of the tracked files that the manifest names in addition to those of its applications, by their paths.
 pub fn contents(
     named: &[(Kind, Utf8PathBuf)],
     snapshot: &Snapshot<'_>,

@@ -104,7 +104,7 @@ fn untracked(path: &str, snapshot: &Snapshot<'_>) -> Failure {
     match snapshot.find(&whole) {
         Found::Submodule(module, _) => {
             failed(format!("{path} is in the Git submodule {module}, and submodules are not compared"))
-                .hint("Keep the application's files in the repository of the manifest to have them reviewed")
+                .hint("To have the application's files reviewed, keep them in the repository of the manifest")
         }
         _ => failed(format!("Git tracks no file at {path}"))
             .hint(format!("A review reads only what Git tracks: git add {path}")),
@@ -117,7 +117,7 @@ fn shown(path: &Utf8Path, snapshot: &Snapshot<'_>) -> String {
 }
 
 fn outside(path: &str) -> Failure {
-    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside of the repository, or a link leads it there"))
+    Failure::new(Reason::ApplicationInvalid, format!("{path} is outside the repository, or a link leads outside"))
         .hint("A review reads only what Git tracks: move the files into the repository of the manifest")
 }
 

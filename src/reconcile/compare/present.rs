@@ -25,8 +25,8 @@ pub struct Present {
 }
 
 impl Repository {
-    /// Lists the tracked files in their current form, regardless of attributes and flags of the index, and links as
-    /// links. Files have the ids of the index until [`Self::settle`] reads them.
+    /// Lists the tracked files as they are now, regardless of attributes and flags of the index, and links as links. Files have
+    /// the ids of the index until [`Self::settle`] reads them.
     ///
     /// # Errors
     /// `CommandFailed` if Git or this machine cannot read them.
@@ -112,9 +112,9 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.map_err(|error| cannot(error.to_string()))?
     }
 
-    /// Returns the files that a filter of this machine may have made, each with the reason to show. Such a filter may use
-    /// a key or a token, and so more data than the commit. The attributes on the disk count, and those of the index,
-    /// which a checkout uses.
+    /// Returns the files that a filter of this machine may have made, with a key or a token and so from more than the
+    /// commit, and the remarks to print about them. Uses the attributes on the disk and those of the index, which a
+    /// checkout uses.
     async fn filtered(&self, files: &BTreeMap<String, Entry>) -> Result<BTreeMap<String, String>, Failure> {
         if files.is_empty() {
             return Ok(BTreeMap::new());
@@ -142,7 +142,7 @@ impl Repository {
         let told = |(path, filter): (String, String)| {
             let also = others.get(&path).map(|others| others.iter().cloned().collect::<Vec<_>>().join(" "));
             let also = also.map_or(String::new(), |also| format!(", and changed by {also}"));
-            (path, format!("not compared: made by filter {filter}{also}"))
+            (path, format!("not compared: it is made by the filter {filter}{also}"))
         };
         Ok(filters.into_iter().map(told).collect())
     }

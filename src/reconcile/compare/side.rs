@@ -74,7 +74,7 @@ pub async fn side(
             Reason::ApplicationInvalid,
             format!("The name of {name} is not UTF-8, or is one that Git uses"),
         );
-        return Err(vec![failure.hint("Rename it: such names cannot be sent")]);
+        return Err(vec![failure.hint("Rename it: files with such names cannot be sent")]);
     }
     let gaps = gaps(&named, snapshot);
     let Placed { environment: placed, archives, recipes, links, objects, archived, astray } =
@@ -253,7 +253,7 @@ fn written<'a>(application: &'a Application, root: &Utf8Path) -> Vec<(&'a str, &
     all.map(|(name, (kind, text))| (name, kind, text)).collect()
 }
 
-/// Shows each link together with the file that it leads to. That file may be outside of the application's directory, so
+/// Shows each link together with the file that it leads to. That file may be outside the application's directory, so
 /// it is compared here as well. A file with a secret stays unchanged.
 fn show_links(
     prepared: &Prepared,

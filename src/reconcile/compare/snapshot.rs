@@ -244,7 +244,7 @@ fn collect(
             copies.extend(copy(&place, entry));
         }
         if copies.len() + links.len() > FILES {
-            let message = format!("Cannot compare {real}: it holds more than {FILES} files and links");
+            let message = format!("Cannot compare {real}: it contains more than {FILES} files and links");
             return Err(Failure::new(Reason::ApplicationInvalid, message));
         }
     }

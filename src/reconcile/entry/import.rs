@@ -46,14 +46,14 @@ pub fn import(context: &Context, args: &Import) -> Result<(), Vec<Failure>> {
             found.notes.push(format!("ssh.identity_file: {key} {text}, so it was left out"));
         } else {
             // Without a key, no user could log in to the new machine.
-            found.notes.push(format!("ssh.identity_file: {key} {text}; name one that is"));
+            found.notes.push(format!("ssh.identity_file: {key} {text}; set it to a key that is"));
             found.identity_file = Some(key);
         }
     }
     let name = args.name.as_deref().unwrap_or(&found.name);
     let name = Name::parse(name).map_err(|rule| {
-        let failure = Failure::new(Reason::Usage, format!("`{name}` is no name: {rule}"));
-        vec![failure.hint("Give it another one: deployer import --from FILE NAME")]
+        let failure = Failure::new(Reason::Usage, format!("`{name}` is not a valid name: {rule}"));
+        vec![failure.hint(format!("Choose a name: deployer import --from {} NAME", args.from))]
     })?;
     let entry = Entry {
         place: found.place,
@@ -68,7 +68,7 @@ pub fn import(context: &Context, args: &Import) -> Result<(), Vec<Failure>> {
     for note in found.notes {
         context.say(Event::Note(note));
     }
-    let message = format!("{name} is written into {}; deployer plan {name} shows what would change", context.file);
+    let message = format!("Added {name} to {}. Next: deployer plan {name}", context.file);
     context.say(Event::Note(message));
     Ok(())
 }

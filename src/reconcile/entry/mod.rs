@@ -76,7 +76,7 @@ impl NewHost {
     pub fn add(&self, context: &Context, place: Place, host_key: &[String]) -> Result<Edited, Vec<Failure>> {
         let one = |failure: Failure| vec![failure];
         let name = Name::parse(&self.name)
-            .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is no name: {rule}", self.name))))?;
+            .map_err(|rule| one(Failure::new(Reason::Usage, format!("`{}` is not a valid name: {rule}", self.name))))?;
         let entry = Entry {
             place,
             remarks: Vec::new(),
@@ -110,7 +110,7 @@ impl Edited {
 /// Writes an entry into the manifest. Does not contact the host.
 pub fn create(context: &Context, new: &NewHost, place: Place) -> Result<(), Vec<Failure>> {
     new.add(context, place, &new.host_key)?.write(context).map_err(|failure| vec![failure])?;
-    let message = format!("{} is written into {}; deployer apply {0} makes it so", new.name, context.file);
+    let message = format!("Added {} to {}. Next: deployer apply {0}", new.name, context.file);
     context.say(Event::Note(message));
     Ok(())
 }
@@ -130,11 +130,11 @@ pub fn init(context: &Context) -> Result<Ending, Failure> {
             Ok(Ending::ok(Outcome::Changed))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Err(Failure::new(Reason::Usage, format!("{file} is already there and stays as it is"))
+            Err(Failure::new(Reason::Usage, format!("{file} already exists and was not changed"))
                 .hint("Name another file with -f, or -f - to print the template"))
         }
         Err(error) => Err(Failure::new(Reason::Usage, format!("{file} cannot be written: {error}"))
-            .hint("Name a place that you can write to with -f")
+            .hint("Name a writable path with -f")
             .or_disk(&error, file)),
     }
 }

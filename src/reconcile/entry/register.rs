@@ -51,7 +51,7 @@ async fn register(context: &Context, args: &Register) -> Result<(), Vec<Failure>
     let environment = match known {
         Some(known) if known.address == args.host => known.clone(),
         Some(known) => {
-            let message = format!("{} is in {} with the address {}", known.name, context.file, known.address);
+            let message = format!("{} is already in {} with the address {}", known.name, context.file, known.address);
             return Err(one(
                 Failure::new(Reason::Usage, message).hint("Choose another name, or change the entry by hand")
             ));
@@ -69,7 +69,7 @@ async fn register(context: &Context, args: &Register) -> Result<(), Vec<Failure>
         None => new.add(context, place(), &keys)?,
     };
     edited.write(context).map_err(one)?;
-    context.say(Event::Note(format!("{} is written into {} with its host key", new.name, context.file)));
+    context.say(Event::Note(format!("Added {} to {} with its host key", new.name, context.file)));
     Ok(())
 }
 
@@ -77,14 +77,14 @@ async fn register(context: &Context, args: &Register) -> Result<(), Vec<Failure>
 async fn contact(context: &Context, args: &Register, environment: Environment) -> Result<Vec<String>, Failure> {
     let bare = Environment { application: None, ..environment };
     let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared = match prepare::prepare(bare, Resolve::Connection, &|name, known| context.front.hide(name, known))
-        .await
-    {
-        Ok(prepared) => prepared,
-        Err(failures) => {
-            return Err(first(failures).unwrap_or_else(|| Failure::new(Reason::CommandFailed, "Nothing was prepared")));
-        }
-    };
+    let prepared =
+        match prepare::prepare(bare, Resolve::Connection, &|name, known| context.front.hide(name, known)).await {
+            Ok(prepared) => prepared,
+            Err(failures) => {
+                return Err(first(failures)
+                    .unwrap_or_else(|| Failure::new(Reason::CommandFailed, "No environment was prepared")));
+            }
+        };
     let connection = connect::open(
         &prepared,
         &[],

@@ -20,7 +20,7 @@ use std::io::Write as _;
 
 /// The size of one part of a download (bytes); less than [`crate::model::bounded::REMOTE_OUTPUT`].
 const PART: u64 = 8 << 20;
-/// The largest archive that is downloaded, whatever the host announces (bytes).
+/// The largest archive that is downloaded, regardless of the size that the host reports (bytes).
 const LARGEST: u64 = 1 << 40;
 
 /// Makes an archive, and downloads it into `output` if that is given. Failures are already printed.
@@ -78,11 +78,14 @@ pub(super) fn say(context: &Context, environment: &str, archive: &Archive, saved
 pub(super) fn ready(session: &Session) -> Result<(), Failure> {
     let environment = &session.prepared.environment;
     if backups::wanted(environment).is_none() {
-        let failure = Failure::new(Reason::BackupUnknown, "The manifest says of no backups of this environment");
-        return Err(failure.hint("Add `backup: { at: \"03:00\" }` to its application.tracker, and apply it"));
+        let failure = Failure::new(Reason::BackupUnknown, "The manifest declares no backup of this environment");
+        let name = &environment.name;
+        return Err(failure.hint(format!(
+            "Add `backup: {{ at: \"03:00\" }}` to application.tracker of {name}, then run deployer apply {name}"
+        )));
     }
     if session.facts.backups.since.is_none() {
-        let failure = Failure::new(Reason::BackupUnknown, "The host makes no backups of this environment yet");
+        let failure = Failure::new(Reason::BackupUnknown, "Backups of this environment are not set up on the host yet");
         return Err(failure.hint(format!("Run deployer apply {} first", environment.name)));
     }
     Ok(())
@@ -98,7 +101,7 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     let address = session.prepared.environment.address.clone();
     let failed = match output.status {
         0 => None,
-        backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "What runs after the backup failed")),
+        backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "The command after the backup failed")),
         status => {
             return Err((
                 None,
@@ -108,7 +111,7 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
         }
     };
     session.observe().await.map_err(|failure| (None, failure))?;
-    let missing = || Failure::new(Reason::BackupFailed, "The host does not know the archive that it made");
+    let missing = || Failure::new(Reason::BackupFailed, "The backup succeeded, but the host reports no archive");
     let made = session.facts.backups.made.clone().ok_or_else(|| (None, missing()))?;
     match failed {
         Some(failure) => Err((Some(made), failure)),
@@ -127,11 +130,11 @@ async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) ->
     };
     let identity = session.prepared.environment.identity();
     if !archive.name.is_of(&identity) {
-        return Err(invalid(&format!("it is not named after {identity}")));
+        return Err(invalid(&format!("its name does not begin with {identity}")));
     }
-    let Some(wanted) = &archive.sha256 else { return Err(invalid("the host tells no digest of it")) };
+    let Some(wanted) = &archive.sha256 else { return Err(invalid("the host gives no digest for it")) };
     if archive.bytes > LARGEST {
-        let size = format!("the host announces {} GiB", archive.bytes >> 30);
+        let size = format!("the host reports a size of {} GiB", archive.bytes >> 30);
         return Err(Failure { reason: Reason::OutputTooLarge, ..invalid(&size) });
     }
     let place = Directory::open(directory).map_err(broken)?;
@@ -146,14 +149,14 @@ async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) ->
         let script = backups::part(&session.prepared.subject(), &archive.name, have, part);
         let output = session.script(&script, crate::resource::LONG).await?;
         if output.stdout.len() as u64 != part {
-            return Err(invalid("the host does not send as much of it as it announces").hint(&kept));
+            return Err(invalid("the host sent less of it than it reported").hint(&kept));
         }
         digest.update(&output.stdout);
         draft.file.write_all(&output.stdout).map_err(broken)?;
         have += part;
     }
     if HEXLOWER.encode(&digest.finalize()) != wanted.as_str() {
-        let message = format!("{} did not arrive as the host has it", archive.name);
+        let message = format!("The downloaded {} differs from the archive on the host", archive.name);
         return Err(Failure::new(Reason::BackupFailed, message).hint("Run the command again"));
     }
     draft.keep(&archive.name).map_err(broken)?;

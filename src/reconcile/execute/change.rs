@@ -92,7 +92,7 @@ pub(super) fn not_converged(kind: Kind, observed: &Facts, desired: &Facts) -> Fa
             format!("{} is {} instead of {}", change.fact, word(change.from), word(change.to))
         })
         .collect();
-    Failure::new(Reason::NotConverged, format!("The {kind} step ran, yet {}", differing.join(", ")))
+    Failure::new(Reason::NotConverged, format!("The {kind} step ran, but {}", differing.join(", ")))
 }
 
 pub(super) async fn run_all(session: &mut Session, commands: &[Command]) -> Result<(), Failure> {

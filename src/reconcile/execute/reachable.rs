@@ -20,7 +20,7 @@ const RETURN: Duration = Duration::from_mins(1);
 /// `RolledBack` if no new connection could be made in time.
 pub async fn firewall(session: &mut Session) -> Result<(), Failure> {
     let loaded = Instant::now();
-    session.progress("prove that the host can still be reached");
+    session.progress("check that the host can still be reached");
     let trouble = loop {
         let left = firewall::WATCHDOG.saturating_sub(MARGIN + loaded.elapsed());
         let trouble = match tokio::time::timeout(left, attempt(session)).await {
@@ -34,11 +34,11 @@ pub async fn firewall(session: &mut Session) -> Result<(), Failure> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
-    session.progress("wait for the former firewall rules");
+    session.progress("wait until the previous firewall rules are restored");
     tokio::time::sleep((firewall::WATCHDOG + Duration::from_secs(1)).saturating_sub(loaded.elapsed())).await;
     again(session).await?;
     let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message);
-    let message = "No new connection reached the host with its new firewall rules; it has its former ones back";
+    let message = "No new connection reached the host with its new firewall rules; the previous rules were restored";
     Err(Failure::new(Reason::RolledBack, message).details(why))
 }
 
@@ -46,7 +46,7 @@ fn judge(session: &Session, output: &Output) -> Result<(), Failure> {
     if output.status == 0 {
         return Ok(());
     }
-    let message = format!("The firewall's new rules could not be kept: exit {}", output.status);
+    let message = format!("The firewall's new rules could not be confirmed: exit {}", output.status);
     let said = session.prepared.redactor.redact(&output.stderr);
     let failure = Failure::new(Reason::FirewallFailed, message);
     Err(failure.or_disk_of_host(&said, &session.prepared.environment.address).details(said))

@@ -165,7 +165,7 @@ fn join(first: Option<&str>, second: &str) -> String {
 /// Returns a phrase for each fact that differs. Leaves out the record of the release, which is written last.
 fn unwell(observed: &Facts, desired: &Facts) -> Vec<String> {
     let changes = diff::changes(observed, desired).into_iter();
-    let phrase = |change: Change| format!("{} is {}", change.fact, change.from.unwrap_or_else(|| "missing".to_owned()));
+    let phrase = |change: Change| services::phrase(&change.fact, change.from.as_deref().unwrap_or("missing"));
     changes.filter(|change| Fact::of(&change.fact) != Fact::Release).map(phrase).collect()
 }
 
@@ -173,7 +173,7 @@ fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
     let bad = unwell(observed, desired);
     let only_checks = bad.iter().all(|fact| matches!(Fact::of(fact), Fact::Check(_)));
     let reason = if only_checks { Reason::CheckFailed } else { Reason::Unhealthy };
-    Failure::new(reason, format!("After {} s, {}", waited.as_secs(), bad.join(", ")))
+    Failure::new(reason, format!("Not healthy after {} s: {}", waited.as_secs(), bad.join(", ")))
 }
 
 /// Closes the ports that only the old release used. They stay open until the new release runs, because a rollback would

@@ -138,12 +138,13 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     }
     let services = services::records(&subject, &session.facts);
     if session.facts.files.begun().next().is_none() || services.is_empty() {
-        return Err(Failure::new(Reason::CommandFailed, "Nothing runs there").hint("Run deployer apply first"));
+        return Err(Failure::new(Reason::CommandFailed, "No services are running")
+            .hint(format!("Run deployer apply {} first", session.prepared.name())));
     }
     if let Some(service) = service.filter(|service| !services.contains_key(*service)) {
         let names: Vec<&str> = services.keys().map(String::as_str).collect();
         let hint = manifest::nearest(service, names.iter().copied())
-            .map_or_else(|| format!("It has: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
+            .map_or_else(|| format!("Known names: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
         return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
     }
     // A restart makes Docker resolve mounted paths again.
@@ -182,7 +183,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
             return Ok(());
         }
         if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
-            let message = format!("After {} s, {}", started.elapsed().as_secs(), unwell.join(", "));
+            let message = format!("Not healthy after {} s: {}", started.elapsed().as_secs(), unwell.join(", "));
             return Err(Failure::new(Reason::Unhealthy, message).details(session.last_words().await));
         }
         session.progress(format!("wait: {}", unwell.join(", ")));
@@ -201,5 +202,5 @@ fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
         None => Fact::of(name) != Fact::Release,
     };
     let bad = facts.iter().filter(|(name, state)| concerned(name) && !services::is_well(name, state));
-    bad.map(|(name, state)| format!("{name} is {state}")).collect()
+    bad.map(|(name, state)| services::phrase(name, state)).collect()
 }

@@ -80,7 +80,7 @@ async fn restore(context: &Context, args: &Restore) -> Result<Ending, Vec<Failur
         step(context, name, state, Some(started.elapsed()));
         record(context, &mut pass, &session, (&run, intent), done.as_ref().err()).await;
         match done {
-            Ok(()) => context.say(Event::Note(format!("{name} has the data of {}", chosen.name))),
+            Ok(()) => context.say(Event::Note(format!("Restored the data of {name} from {}", chosen.name))),
             Err(failure) => pass.fail(failure),
         }
     }
@@ -114,7 +114,7 @@ fn choose(archive: &str, other: bool) -> Result<Chosen, Failure> {
     };
     if !path.is_file() {
         if archive.contains('/') {
-            return Err(Failure::new(Reason::BackupUnknown, format!("There is no file {archive}")));
+            return Err(Failure::new(Reason::BackupUnknown, format!("The file {archive} does not exist")));
         }
         return Ok(Chosen { name, sent: None, other });
     }
@@ -138,11 +138,11 @@ async fn consent(context: &Context, session: &Session, args: &Restore, archive: 
     if args.allow_restore.as_deref() == Some(name) {
         return Ok(());
     }
-    let question = format!("This replaces the data of {name} by that of {archive}. Type {name} to restore it:");
+    let question = format!("This replaces the data of {name} with the data in {archive}. Type {name} to restore it:");
     if context.ask(question).await.is_some_and(|answer| answer.trim() == name) {
         return Ok(());
     }
-    let message = format!("The data of {name} is not replaced without consent by its name");
+    let message = format!("The data of {name} was not replaced: consent is missing");
     Err(Failure::new(Reason::ConsentMissing, message).hint(format!("Pass --allow-restore {name}")))
 }
 
@@ -153,12 +153,12 @@ async fn bring_back(session: &mut Session, chosen: &Chosen, without_backup: bool
     carry_out(session, &check).await.map_err(|failure| refused(failure, &chosen.name))?;
     if !without_backup {
         let keep = backups::keep(&session.prepared.subject());
-        let hint = "Nothing was touched. Where what is there is lost, pass --without-backup";
+        let hint = "Nothing was changed. If the current data is already lost, pass --without-backup";
         carry_out(session, &keep).await.map_err(|failure| failure.hint(hint))?;
     }
     let put = backups::restore(&session.prepared.subject(), &chosen.name);
     carry_out(session, &put).await?;
-    let kept = "The data of before is kept on the host, and as its newest archive; restore that one to go back";
+    let kept = "The previous data is kept on the host, also as its newest archive. To go back, restore that archive";
     well(session, None).await.map_err(|failure| failure.hint(kept))?;
     let settle = backups::settle(&session.prepared.subject());
     carry_out(session, &settle).await?;
@@ -174,7 +174,7 @@ async fn carry_out(session: &mut Session, command: &Command) -> Result<(), Failu
 fn refused(failure: Failure, name: &str) -> Failure {
     let said = failure.details.as_deref().and_then(|said| said.lines().last());
     match said.filter(|_| failure.reason == Reason::BackupInvalid) {
-        Some(said) => Failure { message: format!("{name} is not restored: {said}"), details: None, ..failure },
+        Some(said) => Failure { message: format!("{name} was not restored: {said}"), details: None, ..failure },
         None => failure,
     }
 }

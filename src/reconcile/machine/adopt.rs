@@ -83,7 +83,8 @@ impl Search<'_> {
         let name = self.environment.identity();
         let place = lxd.remote.as_ref().map(|remote| format!(" of the remote {remote}")).unwrap_or_default();
         let message = format!("LXD{place} has an instance {name} that deployer did not make for this environment");
-        let hint = "Rename or delete that instance, or rename the environment; deployer takes over only what it made";
+        let hint =
+            "Rename or delete that instance, or rename the environment. deployer adopts only instances that it made";
         Err(Failure::new(Reason::ProvisionFailed, message).hint(hint))
     }
 
@@ -131,8 +132,8 @@ async fn left(
             [] => {}
             [id] => found.push((to, id.clone())),
             several => {
-                let message = format!("{to} exists more than once under our labels: {}", several.join(", "));
-                let hint = "Delete the ones that are not in use; deployer would not know which to keep";
+                let message = format!("{to} exists more than once with the labels of deployer: {}", several.join(", "));
+                let hint = "Delete those that are not in use; deployer cannot know which to keep";
                 return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
             }
         }

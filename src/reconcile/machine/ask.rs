@@ -40,7 +40,7 @@ impl Workshop {
     ) -> Result<Option<Machine>, Failure> {
         let Some(provision) = prepared.environment.provision.clone() else { return Ok(None) };
         if self.tools.fleeting && provision.backend.is_none() {
-            let message = "What is known of the machine would go away with this CI runner";
+            let message = "The state of the machine would be lost with this CI runner";
             let hint =
                 "Keep the store where the next run finds it and pass --allow-local-state, or set provisioned.backend";
             return Err(Failure::new(Reason::StateFleeting, message).hint(hint));
@@ -124,9 +124,9 @@ impl Workshop {
             let search = Search { environment, provision, inputs: &ready.inputs, vault: Arc::new(vault) };
             let (planned, found) = search.adopt(&mut ready.work, proposed, purpose, say).await?;
             if found && taking_down {
-                let message = "A run that was killed made the machine, and OpenTofu does not know it yet";
+                let message = "A run that was killed made the machine, but OpenTofu's state does not contain it yet";
                 let back = if environment.orphaned { "Put its entry back: " } else { "" };
-                let hint = format!("{back}deployer provision {name} takes it over; it can be destroyed then");
+                let hint = format!("{back}run deployer provision {name} to adopt it, then destroy it");
                 return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
             }
             proposed = planned;
@@ -145,10 +145,10 @@ fn elsewhere(proposed: &Proposed) -> Vec<String> {
     let concerns = |drift: &&ResourceChange| proposed.changes.iter().any(|change| change.address == drift.address);
     let words = |drift: &ResourceChange| {
         if drift.action == Action::Delete {
-            return format!("{} was taken away, and not by deployer", drift.address);
+            return format!("{} was deleted, but not by deployer", drift.address);
         }
         let paths: Vec<&str> = drift.attributes.iter().map(|attribute| attribute.path.as_str()).collect();
-        format!("{} was changed, and not by deployer: {}", drift.address, paths.join(", "))
+        format!("{} was changed, but not by deployer: {}", drift.address, paths.join(", "))
     };
     proposed.drift.iter().filter(concerns).map(words).collect()
 }

@@ -95,7 +95,7 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
             }
         }
         Some(Identity::Secret(source)) => public_of(secret::resolve(source).await?.text.expose_secret()).await,
-        None => Err(Failure::new(Reason::KeyUnusable, "No key to log in with is named")),
+        None => Err(Failure::new(Reason::KeyUnusable, "No SSH key is set for logging in")),
     }
 }
 
@@ -128,7 +128,7 @@ async fn ssh_keygen(arguments: &[&str]) -> Result<String, Failure> {
 }
 
 fn untold() -> Failure {
-    Failure::new(Reason::KeyUnusable, "The public half of a private key cannot be told")
+    Failure::new(Reason::KeyUnusable, "Cannot derive the public half of a private key")
 }
 
 fn unmade(why: &str) -> Failure {

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Applies OpenTofu's plan from the survey.
 pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     let Some(machine) = session.machine.take() else {
-        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not asked about the machine"));
+        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not checked about the machine"));
     };
     let seen = machine.seen();
     let provision = session.prepared.environment.provision.as_ref();
@@ -74,7 +74,7 @@ async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
             return Ok(outputs);
         }
         if begun.elapsed() >= environment.ssh.wait {
-            let message = "OpenTofu made the machine, and says no address of it";
+            let message = "OpenTofu made the machine, but has no address for it";
             let hint = "Its output `address` must give one; provisioned.module.outputs.address names another output";
             return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
         }
@@ -99,7 +99,7 @@ async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
             Err(failure) if is_busy(&failure) && begun.elapsed() < session.prepared.environment.ssh.wait => failure,
             done => return done,
         };
-        session.progress("wait until LXD has done what it is at");
+        session.progress("wait until LXD has finished its current operation");
         tokio::time::sleep(PAUSE).await;
         proposed = machine.work.plan(Purpose::Apply, &say).await?;
         let mut of_machine = proposed.changes.iter().filter(|change| is_machine(change, source));
@@ -181,7 +181,7 @@ async fn first_boot(session: &Session, host: &Host, wait: Duration) -> Result<()
             }
             "running" | "not run" | "not started" | "" => {
                 let message = format!("cloud-init on the machine did not end within {} s", wait.as_secs());
-                let hint = "Raise ssh.wait, or look there: cloud-init status --long; the next apply goes on";
+                let hint = "Raise ssh.wait, or run on the machine: cloud-init status --long. The next apply continues";
                 return Err(Failure::new(Reason::CloudInitFailed, message).hint(hint).details(said));
             }
             "error" => {

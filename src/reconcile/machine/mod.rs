@@ -110,8 +110,8 @@ pub fn born_otherwise(environment: &Environment) -> Option<String> {
     let user = environment.ssh.user.as_deref().unwrap_or(ROOT);
     let port = environment.ssh.port.unwrap_or(SSH);
     Some(format!(
-        "The machine was made for {user}, port {port}, and is still reached so; ssh.user and ssh.port of the manifest are \
-         for the machine that takes its place"
+        "The machine was made for {user}, port {port}, and is still reached that way; ssh.user and ssh.port of the \
+         manifest apply to its replacement"
     ))
 }
 

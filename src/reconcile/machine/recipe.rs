@@ -60,8 +60,8 @@ pub fn write(provision: &Provision) -> String {
 /// `StateUnusable` if the text has another form.
 pub fn read(text: &str, passphrase: Option<SecretSource>) -> Result<Provision, Failure> {
     let recipe: Recipe = serde_json::from_str(text).map_err(|error| {
-        Failure::new(Reason::StateUnusable, "What is kept of how the machine was made cannot be read")
-            .hint("Put its entry back into the manifest, and destroy it then")
+        Failure::new(Reason::StateUnusable, "The stored description of how the machine was made cannot be read")
+            .hint("Put its entry back into the manifest, then destroy it")
             .details(error.to_string())
     })?;
     let source = |(name, origin): (String, Origin)| {

@@ -95,7 +95,7 @@ impl Workshop {
     }
 
     pub(super) fn store(&self) -> Result<Arc<Store>, Failure> {
-        let missing = || Failure::new(Reason::StoreUnusable, "There is no store to keep OpenTofu's state in");
+        let missing = || Failure::new(Reason::StoreUnusable, "There is no store for OpenTofu's state");
         self.store.as_ref().map(Arc::clone).ok_or_else(missing)
     }
 

@@ -13,16 +13,17 @@ impl Pass {
     pub async fn orphans(&self) -> Result<(), Failure> {
         if self.manifest.environments.is_empty() && !self.records.is_empty() {
             let names = self.records.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let message = format!("{} holds no environments, though {names} are recorded", self.manifest.file);
+            let message = format!("{} has no environments, but these are recorded: {names}", self.manifest.file);
             return Err(Failure::new(Reason::ManifestEmptied, message));
         }
         let left: Vec<&String> = self.records.keys().filter(|name| !self.knows(name)).collect();
         // Reads the store only if there are such environments, which is rare.
         let machines = if left.is_empty() { Vec::new() } else { self.machines().await? };
         for name in left {
-            let does = if machines.contains(name) { "takes its machine down" } else { "takes it off its host" };
+            let does = if machines.contains(name) { "destroys its machine" } else { "removes it from its host" };
             let message = format!(
-                "is recorded and no longer in the manifest; it is left as it is. deployer destroy {name} {does}"
+                "is no longer in the manifest but is still recorded. Nothing was changed. deployer destroy {name} \
+                 {does}"
             );
             (self.sink)(Event::Warning { environment: Some(name.clone()), message });
         }
@@ -42,8 +43,8 @@ impl Pass {
         let orphaned = |name: &str| self.records.contains_key(name) && !self.knows(name);
         for name in self.machines().await?.into_iter().filter(|name| !kept(name) && !orphaned(name)) {
             let message = format!(
-                "has a machine that deployer made, and is not `provisioned` in the manifest. Put its section back to take the \
-                 machine down, or let it go on: deployer state forget {name} --keep-infrastructure"
+                "has a machine that deployer made, but is not `provisioned` in the manifest. To destroy the machine, \
+                 put the section back. To keep it: deployer state forget {name} --keep-infrastructure"
             );
             (self.sink)(Event::Warning { environment: Some(name), message });
         }
@@ -70,8 +71,9 @@ impl Pass {
             let passphrase = self.manifest.state_passphrase.as_ref();
             let remembered = self.workshop.remembered(project.as_str(), name, passphrase).await?;
             let Some(provision) = remembered else {
-                let message = "An earlier deployer made its machine, and its entry says how it is taken down";
-                let hint = "Put the entry back, and destroy it then";
+                let message = "An earlier version of deployer made its machine, and only its entry in the manifest \
+                               tells how to destroy it";
+                let hint = format!("Put the entry of {name} back, then run deployer destroy {name}");
                 return Err(Failure::new(Reason::InfrastructureExists, message).hint(hint).on(name));
             };
             Some(provision)

@@ -327,7 +327,7 @@ pub fn unknown(manifest: &Manifest, name: &str) -> Failure {
     let failure = Failure::new(Reason::UnknownEnvironment, format!("{} has no environment `{name}`", manifest.file));
     match manifest::nearest(name, names.iter().copied()) {
         Some(near) => failure.hint(format!("Did you mean `{near}`?")),
-        None => failure.hint(format!("It has: {}", names.join(", "))),
+        None => failure.hint(format!("Known names: {}", names.join(", "))),
     }
 }
 

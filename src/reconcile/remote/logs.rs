@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_is_cut_and_says_so() {
+    fn a_long_line_is_cut_with_a_note() {
         let redactor = Redactor::new(&["hush-hush-hush".into()]);
         let text = format!("{CLEAR}web | hush-hush-hush {}", "x".repeat(bounded::LINE));
         let line = shown(&Line { text, left_out: 5 }, &redactor);

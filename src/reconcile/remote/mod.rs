@@ -57,7 +57,7 @@ impl<'a> Remote<'a> {
         let mut line = |line: &Line| {
             if line.left_out > 0 {
                 // The output of a command is data: a part of a line is useless.
-                let hint = "Run the command again without --json, with its output in a file";
+                let hint = "Run the command again without --json and redirect its output to a file";
                 return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
             }
             self.context.say(Event::Said { text: self.prepared.redactor.redact(&line.text) + "\n", error: false });

@@ -46,7 +46,7 @@ async fn ask(address: &str, probe: &CheckProbe) -> Result<String, String> {
             let Some(text) = contains else { return Ok(PASSES.to_owned()) };
             let body = http::body(answer).await.map_err(|unread| unread.to_string())?;
             let found = String::from_utf8_lossy(&body).contains(text);
-            if found { Ok(PASSES.to_owned()) } else { Err("the text is missing".to_owned()) }
+            if found { Ok(PASSES.to_owned()) } else { Err("the response does not contain the text".to_owned()) }
         }
     }
 }

@@ -89,7 +89,7 @@ impl Session {
         for (what, text) in output.stderr.lines().filter_map(|line| line.strip_prefix(&mark)?.split_once(' ')) {
             let text = checked::said(text);
             let message = match what {
-                "kept" => format!("A file that no release placed gave way: {text}"),
+                "kept" => format!("Saved a file that no release placed: {text}"),
                 "says" => text,
                 _ => continue,
             };
@@ -101,7 +101,7 @@ impl Session {
     /// command.
     pub(crate) fn attempt(&self, lane: Lane, command: &Command, observing: bool) -> Result<Attempt, Failure> {
         let Some(lease) = &self.lease else {
-            let message = format!("Nothing is changed without a lease, so not: {}", command.title);
+            let message = format!("Cannot {} without a lease", command.title);
             return Err(Failure::new(Reason::LeaseLost, message));
         };
         let (subject, key, id) =
@@ -134,7 +134,7 @@ impl Session {
                 if self.lease.as_ref().is_some_and(|lease| lease.key != attempt.key) {
                     return Ok(Verdict::Again(broken_off(&self.prepared.environment.address, command)));
                 }
-                let message = format!("The lease was lost before the host was to {}", command.title);
+                let message = format!("The lease was lost. This was not started: {}", command.title);
                 let trouble = self.lease.as_ref().and_then(Lease::trouble);
                 return Err(trouble.unwrap_or_else(|| Failure::new(Reason::LeaseLost, message)));
             }
@@ -180,7 +180,7 @@ impl Session {
         if Arc::ptr_eq(self.host()?, &attempt.host) {
             self.reconnect().await?;
         }
-        self.progress(format!("wait for the host to {}", command.title));
+        self.progress(format!("wait until the host has finished: {}", command.title));
         let limit = command.limit + resource::PATIENCE;
         let script = attempt.lane.last(&self.prepared.subject(), limit);
         let output = self.script(&script, limit + resource::SHORT).await?;
@@ -189,7 +189,7 @@ impl Session {
 }
 
 fn broken_off(address: &str, command: &Command) -> Failure {
-    let message = format!("The connection to {address} broke while the host was to {}", command.title);
+    let message = format!("The connection to {address} broke during this command: {}", command.title);
     Failure::new(Reason::ConnectionLost, message)
 }
 

@@ -93,16 +93,18 @@ impl Session {
     /// `LeaseLost` if the session has no lease, `CommandFailed` if the commands do not end.
     pub async fn end_left(&self) -> Result<bool, Failure> {
         let Some(lease) = &self.lease else {
-            return Err(Failure::new(Reason::LeaseLost, "Nothing is ended without a lease"));
+            return Err(Failure::new(Reason::LeaseLost, "Cannot stop commands without a lease"));
         };
         let guard = lease::guard(&lease.key);
         let script = self.prepared.subject().preamble() + "set -e\n" + &guard + &resource::services::end_left();
         let output = self.script(&script, SHORT).await?;
         if output.status != 0 {
             let details = self.prepared.redactor.redact(&output.stderr);
-            return Err(
-                Failure::new(Reason::CommandFailed, "Cannot end what an earlier run left running").details(details)
-            );
+            return Err(Failure::new(
+                Reason::CommandFailed,
+                "Cannot stop the commands that an earlier run left running",
+            )
+            .details(details));
         }
         Ok(!output.stdout.is_empty())
     }
@@ -143,15 +145,14 @@ impl Session {
         let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
         if let Some(answer) = lease::answer(said, floor) {
             if lease::damaged(said) {
-                let message = format!(
-                    "The count of leases under {place} is damaged; it was begun again above all that are known"
-                );
+                let message =
+                    format!("The counter of leases under {place} is damaged; it was reset above all known tokens");
                 (self.sink)(Event::Warning { environment: Some(self.prepared.name().to_owned()), message });
             }
             return Ok((answer, output.stdout));
         }
         let said = self.prepared.redactor.redact(&String::from_utf8_lossy(said));
-        let failure = Failure::new(Reason::UploadFailed, format!("Cannot keep a lease under {place}"));
+        let failure = Failure::new(Reason::UploadFailed, format!("Cannot write a lease under {place}"));
         Err(failure.or_disk_of_host(&said, place).details(said))
     }
 
@@ -183,12 +184,13 @@ impl Session {
 /// Returns the same process as the owner of one more lease, with a random unique id.
 fn claimant(holder: &Holder) -> Result<Holder, Failure> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random)
-        .map_err(|error| Failure::new(Reason::CommandFailed, format!("Cannot draw an id for the lease: {error}")))?;
+    getrandom::fill(&mut random).map_err(|error| {
+        Failure::new(Reason::CommandFailed, format!("Cannot generate an id for the lease: {error}"))
+    })?;
     Ok(holder.as_owner(Owner::new(u128::from_ne_bytes(random))))
 }
 
 fn busy(held: &Held) -> Failure {
-    let message = format!("It is worked on by {}, last heard {} s ago", held.whose(), held.age);
+    let message = format!("It is locked by {}, last heartbeat {} s ago", held.whose(), held.age);
     Failure::new(Reason::LeaseHeld, message)
 }

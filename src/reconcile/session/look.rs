@@ -19,7 +19,7 @@ impl Session {
         match resource::parse(&self.prepared.subject().marks(), &output.stdout) {
             // A host that shuts down may fail parts of the probe before the connection breaks.
             Err(_) if self.gone().await => {
-                Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was looked at"))
+                Err(Failure::new(Reason::ConnectionLost, "The connection broke while the host was observed"))
             }
             facts => facts.map_err(|failure| failure.details(self.prepared.redactor.redact(&output.stderr))),
         }
@@ -98,7 +98,8 @@ impl Session {
         let digest = Sha256Hex::parse(String::from_utf8_lossy(&output.stdout).trim());
         // The digest of empty input is not secret.
         let Some(digest) = digest.filter(|digest| !digest.starts_with("e3b0c44298fc1c14")) else {
-            let message = "The host has neither a machine id nor host keys to make a saved plan's digests with";
+            let message =
+                "The host has neither a machine id nor host keys, from which the digests of a saved plan are made";
             return Err(Failure::new(Reason::CommandFailed, message).hint("Apply once without a saved plan"));
         };
         self.prepared.fallback_key = DigestKey::new(blake3::derive_key("deployer saved plan v1", digest.as_bytes()));

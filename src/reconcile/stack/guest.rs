@@ -60,7 +60,7 @@ impl Guest {
 
     async fn key(&mut self) -> Result<SecretString, String> {
         let answer = self.ask(Method::POST, "keys", Some(json!({ "key": null, "seconds_valid": LIFE }))).await?;
-        let key = answer.get("key").and_then(Value::as_str).ok_or("the API gave no key")?;
+        let key = answer.get("key").and_then(Value::as_str).ok_or("the API returned no key")?;
         self.made.push(format!("key/{key}").into());
         Ok(key.to_owned().into())
     }

@@ -89,7 +89,7 @@ pub(super) fn checks(stack: &Stack<'_>, ports: &Ports<'_>, checks: &mut Vec<Chec
         add("API", page(at, "/api/health_check"));
         if let (Some(token), true) = (&stack.token, stack.tracker.prometheus.is_some()) {
             let (path, token) = ("/api/v1/metrics".to_owned(), token.clone());
-            add("figures for Prometheus", Probe::Metrics { site: Site::plain(at), path, token });
+            add("metrics for Prometheus", Probe::Metrics { site: Site::plain(at), path, token });
         }
     }
     if let Some(at) = ports.at("prometheus") {

@@ -8,7 +8,7 @@ use crate::smoke::{Check, Probe, Site};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-const UNTRUSTED: &str = "nobody trusts certificates of the staging server";
+const UNTRUSTED: &str = "certificates of the staging server are not trusted";
 
 /// Adds the checks. Returns those that cannot run as skipped.
 pub fn checks(stack: &Stack<'_>, checks: &mut Vec<Check>) -> Vec<Verdict> {

@@ -57,7 +57,7 @@ impl Board {
     pub fn trouble(&self, now: Instant) -> Option<String> {
         let stuck = now.saturating_duration_since(self.turned);
         if stuck > ALIVE {
-            return Some(format!("the loop is stuck for {} s", stuck.as_secs()));
+            return Some(format!("the loop has been stuck for {} s", stuck.as_secs()));
         }
         self.invalid.as_ref().map(|why| format!("the manifest is not valid: {why}"))
     }

@@ -141,6 +141,6 @@ mod tests {
 
         fs::remove_dir_all(&app).unwrap();
         assert!(heard(&mut changes).await);
-        assert!(!watch.arm(&sources), "it cannot be watched while it is not there");
+        assert!(!watch.arm(&sources), "it cannot be watched while it does not exist");
     }
 }

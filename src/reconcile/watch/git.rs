@@ -24,15 +24,15 @@ pub enum Followed {
 /// `GitPull`, with Git's own message: no checkout, no upstream, no network, diverged histories, or local edits in the
 /// way. The checkout is then unchanged.
 pub async fn follow(directory: &Utf8Path) -> Result<Followed, Failure> {
-    let before = git(directory, &["rev-parse", "HEAD"], "The commit that is checked out cannot be told").await?;
+    let before = git(directory, &["rev-parse", "HEAD"], "Cannot read the checked-out commit").await?;
     git(directory, &["fetch", "--quiet"], "The upstream cannot be fetched").await?;
     let upstream = git(directory, &["rev-parse", "@{upstream}"], "The branch has no upstream").await?;
     if upstream == before || is_ancestor(directory, &upstream, &before).await? {
         return Ok(Followed::Same);
     }
     if !is_ancestor(directory, &before, &upstream).await? {
-        let message = format!("The checkout in {directory} and its upstream went apart: it is not moved");
-        let hint = "Rebase or reset the checkout by hand; until then what it holds is kept";
+        let message = format!("The checkout in {directory} and its upstream have diverged: the checkout was not moved");
+        let hint = "Rebase or reset the checkout by hand. Until then it is not changed";
         return Err(Failure::new(Reason::GitPull, message).hint(hint));
     }
     git(directory, &["merge", "--ff-only", "--quiet", &upstream], "The checkout cannot be moved forward").await?;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_login_of_a_remote_is_said() {
+    fn the_login_of_a_remote_is_not_printed() {
         let said = "fatal: unable to access 'https://me:to%20ken@git.example/a@b/': 403\nhttps://git.example/x y@z";
         let shown = "fatal: unable to access 'https://***@git.example/a@b/': 403\nhttps://git.example/x y@z";
         assert_eq!(without_logins(said), shown);
@@ -107,7 +107,11 @@ mod tests {
         let base = Utf8Path::from_path(folder.path()).unwrap();
         let here = base.join("here");
         assert_eq!(follow(base).await.unwrap_err().reason, Reason::GitPull);
-        sh(base, "git init -q -b main there; cd there; echo 1 >f; git add f; git commit -qm one; cd ..; git clone -q there here").await;
+        sh(
+            base,
+            "git init -q -b main there; cd there; echo 1 >f; git add f; git commit -qm one; cd ..; git clone -q there here",
+        )
+        .await;
         assert_eq!(follow(&here).await.unwrap(), Followed::Same);
 
         sh(base, "cd there; echo 2 >f; git commit -qam two").await;
@@ -120,7 +124,7 @@ mod tests {
 
         sh(base, "cd there; echo 3 >f; git commit -qam three").await;
         let apart = follow(&here).await.unwrap_err();
-        assert!(apart.message.ends_with("went apart: it is not moved"), "{apart}");
+        assert!(apart.message.ends_with("have diverged: the checkout was not moved"), "{apart}");
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "2\n");
 
         // A local edit in the way is not overwritten.

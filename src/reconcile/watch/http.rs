@@ -22,9 +22,9 @@ pub type Shared = Arc<Mutex<Board>>;
 /// # Errors
 /// `ListenFailed` with the system's message.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(Reason::ListenFailed, format!("The address {address} cannot be listened on: {error}"))
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::new(Reason::ListenFailed, format!("Cannot listen on the address {address}: {error}")))
 }
 
 /// Serves requests until the future is dropped.

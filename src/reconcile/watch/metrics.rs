@@ -23,7 +23,11 @@ pub fn text(board: &Board) -> String {
     let mut registry = Registry::with_prefix("deployer");
     let valid = Gauge::<i64>::default();
     valid.set(i64::from(board.invalid.is_none()));
-    registry.register("manifest_valid", "Whether the manifest as it is now is the one that is followed", valid);
+    registry.register(
+        "manifest_valid",
+        "1 if the current manifest is valid and in use, 0 if an earlier one is in use",
+        valid,
+    );
     let of = |name: &str| vec![("environment", label(name))];
     let seen = || board.environments.iter().filter_map(|(name, entry)| Some((name, entry.view.as_ref()?)));
 
@@ -33,15 +37,20 @@ pub fn text(board: &Board) -> String {
     let unreachable = seen().filter(|(_, view)| view.unreachable.is_some()).map(|(name, _)| of(name));
     counted(&mut registry, "unreachable", "Environments whose host did not answer last time", unreachable);
     let suspended = seen().filter(|(_, view)| view.suspended).map(|(name, _)| of(name));
-    counted(&mut registry, "suspended", "Environments that are left alone until resumed", suspended);
+    counted(&mut registry, "suspended", "Environments that are suspended", suspended);
     let drifted = seen().flat_map(|(name, view)| {
         view.drifted.iter().map(move |kind| vec![("environment", label(name)), ("kind", kind.to_string())])
     });
-    counted(&mut registry, "drifted", "Kinds that differ from the manifest", drifted);
+    counted(&mut registry, "drifted", "Resources that differ from the manifest", drifted);
     let quarantined = board.environments.iter().flat_map(|(name, entry)| {
         entry.quarantined().map(move |fact| vec![("environment", label(name)), ("fact", label(&fact))])
     });
-    counted(&mut registry, "quarantined", "Facts that were corrected again and again and are left alone", quarantined);
+    counted(
+        &mut registry,
+        "quarantined",
+        "Facts that were corrected too often and are no longer corrected",
+        quarantined,
+    );
 
     let overdue = seen().filter(|(_, view)| view.backup.as_ref().is_some_and(|backup| backup.overdue));
     let overdue = overdue.map(|(name, _)| of(name));
@@ -51,15 +60,15 @@ pub fn text(board: &Board) -> String {
         board.environments.iter().filter_map(move |(name, entry)| Some((of(name), value(entry)?)))
     };
     let at = measured(|entry| entry.at.map(|at| at.as_duration().as_secs_f64()));
-    gauges(&mut registry, "last_reconcile_timestamp_seconds", "When the last pass ended", at);
+    gauges(&mut registry, "last_reconcile_timestamp_seconds", "Time at which the last pass ended", at);
     let made = measured(|entry| Some(entry.view.as_ref()?.backup.as_ref()?.last?.as_duration().as_secs_f64()));
-    gauges(&mut registry, "last_backup_timestamp_seconds", "When the last verified backup was made", made);
+    gauges(&mut registry, "last_backup_timestamp_seconds", "Time at which the last verified backup was made", made);
     let took = measured(|entry| entry.at.map(|_| entry.took.as_secs_f64()));
-    gauges(&mut registry, "last_reconcile_duration_seconds", "How long the last pass took", took);
+    gauges(&mut registry, "last_reconcile_duration_seconds", "Duration of the last pass", took);
     let sums: [(&str, &str, Sum); 3] = [
         ("reconciles", "Passes that ended", |entry| entry.passes),
         ("reconcile_failures", "Passes that failed", |entry| entry.failures),
-        ("corrections", "Facts that had drifted and were put right", |entry| entry.corrections),
+        ("corrections", "Drifted facts that were corrected", |entry| entry.corrections),
     ];
     for (name, help, value) in sums {
         let family = Family::<Labels, Counter>::default();

@@ -60,7 +60,9 @@ async fn watch(context: &Context, settings: &Settings, stop: &Arc<Stop>) -> Resu
             // With port 0, the system chooses the port.
             let address = listener.local_addr().unwrap_or(address);
             if !address.ip().is_loopback() {
-                let message = format!("{address} is open to others: they can read the state of every environment");
+                let message = format!(
+                    "{address} is reachable from other machines, which can read the state of every environment"
+                );
                 context.say(Event::Warning { environment: None, message });
             }
             say(context, Happening::Listening, None, format!("http://{address}/healthz, /metrics and /status answer"));

@@ -99,7 +99,8 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
         () = job.stop.wait() => return None,
     };
     for name in &proposal.spared {
-        let message = "is to be destroyed, which watch never does; deployer apply does".to_owned();
+        let message =
+            "has the stage destroyed; watch does not destroy environments, but deployer apply does".to_owned();
         context.say(Event::Warning { environment: Some(name.clone()), message });
     }
     consent::warn_uncompared(context, &sessions).await;

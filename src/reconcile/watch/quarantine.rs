@@ -55,7 +55,7 @@ mod tests {
         let mut quarantine = Quarantine::default();
         let mut correct = |fact: &str, minutes: u32| quarantine.corrected("web", Kind::Files, fact, MINUTE * minutes);
         assert_eq!([correct("motd", 0), correct("motd", 5), correct("other", 6)], [false; 3]);
-        assert_eq!([correct("motd", 10), correct("motd", 11)], [true, false], "it is said once");
+        assert_eq!([correct("motd", 10), correct("motd", 11)], [true, false], "it is reported once");
         assert_eq!(quarantine.of("web").collect::<Vec<_>>(), [&(Kind::Files, "motd".to_owned())]);
         assert_eq!(quarantine.of("lab").count(), 0);
         quarantine.lift("web");

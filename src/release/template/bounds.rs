@@ -45,7 +45,7 @@ fn render_unless(
     until: Instant,
 ) -> Result<String, Trouble> {
     if left.0.load(Ordering::Relaxed) >= MOST_LEFT {
-        return Err(Trouble::Beyond(format!("{MOST_LEFT} others that took too long have not ended")));
+        return Err(Trouble::Beyond(format!("{MOST_LEFT} other templates that took too long are still running")));
     }
     let (send, receive) = mpsc::channel();
     let (tera, name) = (Arc::clone(tera), name.to_owned());
@@ -64,9 +64,9 @@ fn render_unless(
     let started = std::thread::Builder::new().name("template".to_owned()).spawn(work);
     started.map_err(|error| Trouble::Beyond(format!("no thread can be started for it: {error}")))?;
     match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        Ok(Ok(bytes)) => String::from_utf8(bytes).map_err(|_| Trouble::Beyond("it gives no text".to_owned())),
+        Ok(Ok(bytes)) => String::from_utf8(bytes).map_err(|_| Trouble::Beyond("it produces no text".to_owned())),
         Ok(Err(error)) if matches!(error.kind(), ErrorKind::Io(_)) => {
-            Err(Trouble::Beyond(format!("it gives more than {} MiB", LARGEST >> 20)))
+            Err(Trouble::Beyond(format!("it produces more than {} MiB", LARGEST >> 20)))
         }
         Ok(Err(error)) => Err(Trouble::Engine(error)),
         Err(mpsc::RecvTimeoutError::Timeout) => {
@@ -77,7 +77,7 @@ fn render_unless(
             let limit = humantime::format_duration(LIMIT);
             Err(Trouble::Beyond(format!("the templates of its application take more than {limit}")))
         }
-        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Trouble::Beyond("the template engine broke down".to_owned())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Trouble::Beyond("the template engine failed".to_owned())),
     }
 }
 
@@ -123,6 +123,6 @@ mod tests {
         for _ in 0..MOST_LEFT {
             assert!(render("1000").contains("take more than"));
         }
-        assert!(render("1000").contains("have not ended"));
+        assert!(render("1000").contains("are still running"));
     }
 }

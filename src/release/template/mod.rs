@@ -57,7 +57,7 @@ pub fn render(
             Err(failure) => failures.push(failure),
         }
         if total > bounds::TOTAL {
-            let message = format!("The templates of {directory} give more than {} MiB", bounds::TOTAL >> 20);
+            let message = format!("The templates of {directory} produce more than {} MiB", bounds::TOTAL >> 20);
             failures.push(Failure::new(Reason::TemplateInvalid, message).hint(SIMPLER));
         }
         if total > bounds::TOTAL || set.until <= Instant::now() {
@@ -195,7 +195,7 @@ impl Set<'_> {
             return self.trouble(name, &other);
         }
         let message = format!("{} does not render with the values of its secrets", self.origin.directory.join(name));
-        let failure = Failure::new(Reason::TemplateInvalid, message).hint("Look at what it does with them");
+        let failure = Failure::new(Reason::TemplateInvalid, message).hint("Check how the template uses its secrets");
         match report(error) {
             Some(report) => failure.at(location(self.origin, report)),
             None => failure,
@@ -246,7 +246,7 @@ fn failure(origin: Origin<'_>, error: &tera::Error) -> Failure {
     let Some(report) = report(error) else {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches('.');
-        let message = format!("The templates of {} do not go together: {}", origin.directory, uncapital(first));
+        let message = format!("The templates of {} conflict: {}", origin.directory, uncapital(first));
         let failure = Failure::new(Reason::TemplateInvalid, message).hint(LANGUAGE);
         // Several errors come as one text, formatted by the engine.
         return if text.contains('\n') { failure.details(text) } else { failure };

@@ -25,7 +25,9 @@ fn output_has_a_limit() {
     let text = |count: usize| format!("{{% for i in range(end={count}) %}}{}{{% endfor %}}", "x".repeat(1024));
     assert_eq!(rendered(&[("a.tera", &text(1024))]).map(|text| text.len()), Ok(1024 * 1024));
     let refused = rendered(&[("a.tera", &text(17 * 1024))]);
-    assert!(refused.as_ref().is_err_and(|why| why.contains("/app/a.tera does not render: it gives more than 16 MiB")));
+    assert!(
+        refused.as_ref().is_err_and(|why| why.contains("/app/a.tera does not render: it produces more than 16 MiB"))
+    );
     // The sum of five files of nearly the largest size is too much.
     let names = ["a.tera", "b.tera", "c.tera", "d.tera", "e.tera"];
     let large = text(15 * 1024);

@@ -118,7 +118,7 @@ fn lines(template: &Utf8Path, text: &str) -> Result<Directories, Failure> {
         });
         let Some((path, owner)) = parsed else {
             let hint = "Write `user PATH` or `UID:GID PATH` on each line, paths relative to the host directory";
-            return Err(invalid(format!("{template} gives a line that names no directory: {line}")).hint(hint));
+            return Err(invalid(format!("{template} produces a line that names no directory: {line}")).hint(hint));
         };
         found.insert(path.into(), owner);
     }

@@ -91,7 +91,9 @@ pub fn of(
 /// private.
 fn read(own: &Utf8Path, application: &Application) -> Result<Files, Vec<Failure>> {
     if !own.is_dir() {
-        return Err(vec![invalid(format!("{own} is not a directory")).hint("Templates of your own are in it")]);
+        return Err(vec![
+            invalid(format!("{own} is not a directory")).hint("Put your own templates into that directory"),
+        ]);
     }
     let Application { withheld, scope, .. } = application;
     let mut files =

@@ -85,14 +85,14 @@ fn a_plan_without_steps_and_none_at_all() {
     // The comment is found regardless of the manifest's content.
     let marker = "<!-- deployer-plan -->\n<!-- deployer-manifest deploy/deployment.yaml -->\n";
     assert!(
-        page.starts_with(marker) && page.contains("There is no plan") && page.contains("manifest-missing"),
+        page.starts_with(marker) && page.contains("No plan was made") && page.contains("manifest-missing"),
         "{page}"
     );
     sound(&page);
 }
 
 #[test]
-fn what_is_least_important_goes_first_and_is_said() {
+fn the_least_important_parts_are_omitted_first_and_the_text_lists_them() {
     let lines = |count: usize| "+a line of some length, to fill the page\n".repeat(count);
     let view = |environments: usize, facts: usize, diff: Option<usize>| PlanView {
         steps: (0..environments)
@@ -189,7 +189,7 @@ fn marks_of_commands_do_not_make_a_page_longer_than_it_may_be() {
 }
 
 #[test]
-fn text_is_no_link() {
+fn text_does_not_become_a_link() {
     assert_eq!(code("www.evil.example"), "<code>www&#46;evil.example</code>");
     assert_eq!(code("http://a"), "<code>http&#58;//a</code>");
     assert_eq!(code("a@b.c"), "<code>a<!-- -->&#64;b.c</code>");

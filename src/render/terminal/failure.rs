@@ -46,7 +46,7 @@ fn lines(failure: &Failure, look: Look) -> String {
     if let Some(place) = &failure.location {
         field("at", &format!("{}:{}:{}", place.file, place.line, place.column));
     }
-    field("hint", failure.advice());
+    field("hint", &failure.advice());
     out + &details(failure)
 }
 
@@ -60,7 +60,7 @@ fn report(failure: &Failure, snippet: Snippet, look: Look) -> Result<String, fmt
     let report = Report {
         message: defuse::controls(&failure.message).into_owned(),
         code: failure.reason.code(),
-        help: defuse::controls(failure.advice()).into_owned(),
+        help: defuse::controls(&failure.advice()).into_owned(),
         snippet,
     };
     let mut out = String::new();

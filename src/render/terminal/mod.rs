@@ -142,7 +142,7 @@ impl Terminal {
                 out.say(&table::archives(&std::mem::take(&mut state.archives), *stdout));
                 out.say(&table::environments(&environments, result.command, *stdout));
                 if out.lost() {
-                    err.say(&format!("{} Standard output cannot be written\n", stderr.paint(failure::RED, "error:")));
+                    err.say(&format!("{} Cannot write to standard output\n", stderr.paint(failure::RED, "error:")));
                 }
             }
         }

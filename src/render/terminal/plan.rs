@@ -20,20 +20,20 @@ const DIM: Style = Style::new().dimmed();
 pub(super) fn text(plan: &PlanView, look: Look) -> String {
     let mut out = String::new();
     if let Some(reference) = &plan.against {
-        let _ = writeln!(out, "Compared with {}; no host was asked\n", defuse::line(reference));
+        let _ = writeln!(out, "Compared with {}; no host was contacted\n", defuse::line(reference));
     }
     if let Some(seconds) = plan.observed_seconds_ago {
         let age = text::duration(Duration::from_secs(seconds));
-        let _ = writeln!(out, "Compared with what was observed {age} ago; the hosts were not asked\n");
+        let _ = writeln!(out, "Compared with the state observed {age} ago; no host was contacted\n");
     }
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
     if !destructive.is_empty() {
         let style = AnsiColor::Red.on_default().bold();
-        out += &look.paint(style, "These steps remove what cannot be brought back:");
+        out += &look.paint(style, "These steps cannot be undone:");
         out += "\n\n";
         steps(&mut out, &destructive, look);
         if !others.is_empty() {
-            out += &look.paint(BOLD, "The other steps:");
+            out += &look.paint(BOLD, "Other steps:");
             out += "\n\n";
         }
     }
@@ -60,7 +60,7 @@ fn left(left: &[Left], look: Look) -> String {
     let shown: Vec<PlannedStep> = shown.map(as_step).collect();
     let mut out = String::new();
     if !shown.is_empty() {
-        out += &look.paint(BOLD, "Left as it is:");
+        out += &look.paint(BOLD, "Not changed:");
         out += "\n\n";
         steps(&mut out, &shown.iter().collect::<Vec<_>>(), look);
     }
@@ -70,7 +70,7 @@ fn left(left: &[Left], look: Look) -> String {
 /// Returns the reason why drift is left unchanged.
 pub(super) fn why(left: &Left) -> String {
     let who = match left.why {
-        Why::Detect => "drifted; drift.policy is detect",
+        Why::Detect => "drift; drift.policy is detect",
         Why::Ignored => "ignored",
         Why::Quarantined => "quarantined",
     };
@@ -80,18 +80,18 @@ pub(super) fn why(left: &Left) -> String {
 fn conclusion(plan: &PlanView, look: Look) -> String {
     let converged = names(&plan.converged);
     if plan.steps.is_empty() {
-        let are = if plan.converged.len() == 1 { "is" } else { "are" };
+        let verb = if plan.converged.len() == 1 { "matches" } else { "match" };
         if let Some(reference) = plan.against.as_ref().filter(|_| !plan.converged.is_empty()) {
             return format!("No changes in {converged} since {}\n", defuse::line(reference));
         }
         return match plan.converged.len() {
             0 if plan.left.iter().any(|left| left.why != Why::Ignored) => {
-                "No changes: what differs is left as it is\n".to_owned()
+                "No changes: the remaining differences are not corrected\n".to_owned()
             }
             // Failures and uncompared files are printed above. It is not known whether there are changes.
             0 if plan.is_incomplete() => String::new(),
-            0 => "No changes: there is no environment to compare\n".to_owned(),
-            _ => format!("No changes: {converged} {are} as the manifest wants it\n"),
+            0 => "No changes: there are no environments to compare\n".to_owned(),
+            _ => format!("No changes. {converged} {verb} the manifest.\n"),
         };
     }
     let mut out = String::new();

@@ -218,7 +218,7 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
     let mut out = String::new();
     if let Some(why) = &environment.unreachable {
         let since = environment.observed_at.map_or("never observed".to_owned(), |at| format!("as observed {at:.0}"));
-        let _ = writeln!(out, "{name}: not reached ({since}): {}", defuse::line(why));
+        let _ = writeln!(out, "{name}: unreachable ({since}): {}", defuse::line(why));
     }
     if let Some(failed) = &environment.failed {
         let step = failed.kind.map(|kind| format!(" at {kind}")).unwrap_or_default();
@@ -226,18 +226,17 @@ fn remarks(environment: &EnvironmentView, look: Look) -> String {
         let _ = writeln!(out, "{name}: failed{step}: {message} ({reason}, {:.0})", failed.at);
     }
     if let Some(owner) = &environment.in_progress {
-        let _ = writeln!(out, "{name}: in progress, by {}", defuse::line(owner));
+        let _ = writeln!(out, "{name}: locked by another run: {}", defuse::line(owner));
     }
     if let Some(backup) = &environment.backup {
         out += &backups(name, backup, environment.observed_at);
     }
     for left in environment.left.iter().filter(|left| look.verbose || left.why != Why::Ignored) {
         let facts = left.changes.iter().map(|change| defuse::line(&change.fact)).collect::<Vec<_>>().join(", ");
-        let _ =
-            writeln!(out, "{name}: left as it is: {} {facts} ({})", left.kind, defuse::line(&super::plan::why(left)));
+        let _ = writeln!(out, "{name}: not changed: {} {facts} ({})", left.kind, defuse::line(&super::plan::why(left)));
     }
     if environment.suspended {
-        let _ = writeln!(out, "{name}: suspended; deployer resume {name} takes it up again");
+        let _ = writeln!(out, "{name}: suspended. To resume it: deployer resume {name}");
     }
     out
 }
@@ -248,14 +247,18 @@ fn backups(name: &str, backup: &BackupView, now: Option<Timestamp>) -> String {
     let last = age.map_or("none yet".to_owned(), |age| format!("{} ago, verified", text::duration(age)));
     let overdue = if backup.overdue { "; overdue" } else { "" };
     let mut out = format!("{name}: last backup: {last}{overdue}\n");
-    for (what, why) in [("the last backup failed", &backup.failed), ("what runs after it failed", &backup.after_failed)]
+    for (what, why) in
+        [("the last backup failed", &backup.failed), ("the command after it failed", &backup.after_failed)]
     {
         if let Some(why) = why {
             let _ = writeln!(out, "{name}: {what}: {}", defuse::line(why));
         }
     }
     if let Some(archive) = backup.restoring.as_deref().map(defuse::line) {
-        let _ = writeln!(out, "{name}: restoring {archive} broke off; deployer restore {name} {archive} starts over");
+        let _ = writeln!(
+            out,
+            "{name}: restoring {archive} was interrupted. To start over: deployer restore {name} {archive}"
+        );
     }
     out
 }

@@ -119,10 +119,10 @@ fn a_plan_without_steps() {
         let converged = names.iter().map(ToString::to_string).collect();
         printed(&[Event::Plan(PlanView { converged, ..PlanView::default() })], false).0
     };
-    assert_eq!(nothing(&["production"]), "No changes: production is as the manifest wants it\n");
-    assert_eq!(nothing(&["a", "b", "c"]), "No changes: a, b and c are as the manifest wants it\n");
-    assert_eq!(nothing(&["a"; 50]), "No changes: 50 environments are as the manifest wants it\n");
-    assert_eq!(nothing(&[]), "No changes: there is no environment to compare\n");
+    assert_eq!(nothing(&["production"]), "No changes. production matches the manifest.\n");
+    assert_eq!(nothing(&["a", "b", "c"]), "No changes. a, b and c match the manifest.\n");
+    assert_eq!(nothing(&["a"; 50]), "No changes. 50 environments match the manifest.\n");
+    assert_eq!(nothing(&[]), "No changes: there are no environments to compare\n");
     let unplanned = vec!["production".to_owned()];
     assert_eq!(printed(&[Event::Plan(PlanView { unplanned, ..PlanView::default() })], false).0, "");
 }
@@ -211,7 +211,7 @@ fn verdicts() {
     let events = [
         verdict("UDP tracker 6969", Vantage::Outside, Judgement::Passed, "seen over IPv6 as 2001:db8::2, 1 seeder"),
         verdict("certificate of a.example", Vantage::Outside, Judgement::Warned, "valid for 9 days"),
-        verdict("prometheus", Vantage::Inside, Judgement::Failed, "no target of x\r\u{1b}[1A"),
+        verdict("prometheus", Vantage::Inside, Judgement::Failed, "no target for x\r\u{1b}[1A"),
         verdict("conntrack", Vantage::Inside, Judgement::Skipped, "the host does not track connections"),
         result("test"),
     ];
@@ -266,7 +266,7 @@ fn places_at_the_edges_of_a_file() {
 }
 
 #[test]
-fn documents_reach_programs_as_they_are_and_nobody_else() {
+fn documents_reach_only_their_programs_and_unchanged() {
     let output = [Event::Output("a\u{1b}[2Jb\n::c\n".to_owned()), Event::Output("line".to_owned())];
     assert_eq!(printed(&output, true).0, "a\u{1b}[2Jb\n::c\nline\n");
     assert_eq!(printed(&output, false).0, "a\\u{1b}[2Jb\n\\::c\nline\n");

@@ -8,7 +8,7 @@ cd /
 backups=${state:?}/backups work=$state/backups/.work new=$state/backups/.new
 mkdir -p "$backups"
 exec 8>"$backups/.lock"
-flock -w 600 8 || { echo 'Another backup or a restore is at work' >&2; exit 75; }
+flock -w 600 8 || { echo 'Another backup or a restore is running' >&2; exit 75; }
 note() { printf '%s %s\n' "$(date +%s)" "$2" >"$backups/$1.new"; mv -f "$backups/$1.new" "$backups/$1"; }
 # Prints the last output of a command on one line.
 said() { tail -n 3 "$backups/.said" | tr -s '\n\t' '  ' | head -c 300; }

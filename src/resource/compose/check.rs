@@ -51,12 +51,12 @@ check_http() {
     status=${status%%[!0-9]*}
     case "$answer" in *"$5"*) held=yes;; *) held=;; esac
   else
-    found "$1" 'cannot be asked: the host has no curl'
+    found "$1" 'cannot be checked: the host has no curl'
     return
   fi
   case "$status" in '' | 000 | *[!0-9]*) found "$1" 'no answer'; return;; esac
   if [ "$status" != "$4" ]; then found "$1" "status $status instead of $4"; return; fi
-  if [ -n "$held" ]; then found "$1" passes; else found "$1" 'the text is missing'; fi
+  if [ -n "$held" ]; then found "$1" passes; else found "$1" 'the response does not contain the text'; fi
 }
 "#;
 

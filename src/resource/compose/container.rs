@@ -84,7 +84,7 @@ impl Container {
         self.project.is_empty() || self.project == project
     }
 
-    /// Returns true if Compose made the container. Compose changes and removes no others, whatever their labels are.
+    /// Returns true if Compose made the container. Compose changes and removes no others, regardless of their labels.
     #[must_use]
     pub fn is_from_compose(&self) -> bool {
         !self.hash.is_empty() || self.project.is_empty()

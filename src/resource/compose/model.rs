@@ -217,7 +217,7 @@ impl Model {
             || !addressed
             || !raw.services.keys().all(|name| checked::is_service(name))
         {
-            return Err("model.json is none that Compose writes".to_owned());
+            return Err("model.json does not have the form that Compose writes".to_owned());
         }
         Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
     }
@@ -392,7 +392,7 @@ mod tests {
         .expect("valid");
         let many = "{\"published\":\"1-65535\",\"target\":80},".repeat(5);
         let wide = format!(r#"{{"services":{{"web":{{"ports":[{}]}}}}}}"#, many.trim_end_matches(','));
-        assert!(Model::parse(&wide).is_err(), "a range stands for many ports");
+        assert!(Model::parse(&wide).is_err(), "a range means many ports");
         let files = ["html/a", "html/b", "c.conf", "htmlx", "compose.yaml"].map(Utf8PathBuf::from);
         let records = model.records(Utf8Path::new("/s"), &files.iter(), &|_| None, &|_| String::new());
         assert_eq!(records["web"].reads, ["c.conf", "html/a", "html/b"].map(Utf8PathBuf::from));

@@ -237,10 +237,11 @@ fn conflict(subject: &Subject<'_>, application: &Application, host: &HostFacts) 
 fn astray(subject: &Subject<'_>, application: &Application) -> Failure {
     let (directory, name) = (&application.host_directory, &subject.environment.name);
     let message = format!(
-        "Cannot enter {directory} on the host: a link is on its way that a service may have put there, or it does not lead where it led when {name} claimed it"
+        "Cannot enter {directory} on the host: its path contains a link that a service may have created, or it leads \
+         to another directory than when {name} claimed it"
     );
     let hint = format!(
-        "Put the directory back. If you moved it yourself, accept where it leads with: deployer apply {name} --take-over"
+        "Put the directory back. If you moved it yourself, accept the new place with: deployer apply {name} --take-over"
     );
     Failure::new(Reason::MarkerMismatch, message).hint(hint)
 }
@@ -445,7 +446,7 @@ for project in $(printf '%s
 /// installation.
 fn alone(script: &str) -> String {
     format!(
-        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment still claims its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
+        "{}{FUNCTIONS}{{\n  timeout 60 flock 8 || {{ echo 'another environment is still claiming its directory' >&2; exit 75; }}\n{script}}} 8>> /var/lib/deployer/claims.lock\n",
         guard::FUNCTIONS
     )
 }

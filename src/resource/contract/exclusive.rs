@@ -6,7 +6,7 @@
 pub const HOST: &str = r"[ -d /var/lib/deployer ] || install -d -m 0700 /var/lib/deployer
 if command -v flock >/dev/null; then
   exec 8>> /var/lib/deployer/host.lock
-  timeout 900 flock 8 || { echo 'a command for another environment still works on this host' >&2; exit 75; }
+  timeout 900 flock 8 || { echo 'a command for another environment is still running on this host' >&2; exit 75; }
 fi
 ";
 

@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_fragment_prints_stays_its_own(content in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn the_output_of_a_fragment_stays_separate(content in proptest::collection::vec(any::<u8>(), 0..200)) {
             let (first, last) = (framed("a", "", "0"), framed("z", "whole", "0"));
             let mark = marks().0;
             let begin = format!("{mark} begin m\n");

@@ -102,7 +102,7 @@ impl Lane {
     #[must_use]
     pub fn wait(self, subject: &Subject<'_>) -> String {
         let state = quote(&subject.state_directory());
-        let late = " || { echo 'a command of an earlier run still works on this host' >&2; exit 75; }";
+        let late = " || { echo 'a command of an earlier run is still running on this host' >&2; exit 75; }";
         let take = self.take(&state, PATIENCE, late);
         format!("if [ -d {state} ] && command -v flock >/dev/null; then\n{take}fi\n")
     }

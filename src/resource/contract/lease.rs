@@ -65,7 +65,7 @@ impl Held {
     /// Describes the holder for people.
     #[must_use]
     pub fn whose(&self) -> String {
-        self.holder.as_ref().map_or_else(|| "another run".to_owned(), ToString::to_string)
+        self.holder.as_ref().map_or_else(|| "another run".to_owned(), |holder| format!("another run: {holder}"))
     }
 
     /// Returns true if the holder is gone: three heartbeats are missing, or the process no longer runs on this machine.

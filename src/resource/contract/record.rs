@@ -57,7 +57,7 @@ pub struct ReleaseRecord {
     pub version: u32,
     /// The release's id, which begins with the creation time, by the clock of the runner that made the release.
     pub id: String,
-    /// The host's serial when the release was made. A later release has a higher one, whatever the runners' clocks are.
+    /// The host's serial when the release was made. A later release has a higher one, regardless of the runners' clocks.
     #[serde(default)]
     pub order: u64,
     /// Digest of all inputs of the release. Equal inputs have equal digests.
@@ -193,7 +193,7 @@ pub struct ServiceRecord {
     /// converged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
-    /// True if the service is started by this id, because the image's name stands for another image on the host.
+    /// True if the service is started by this id, because the image's name refers to another image on the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_id: bool,
     /// Keyed digest of the inputs of the image's build, if the image is built on the host.

@@ -77,7 +77,7 @@ fn configuration(seen: &Seen) -> Result<Map<String, Value>, serde_json::Error> {
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let error = configuration(&host.engine.ipv6).err().filter(|_| subject.environment.engine.ipv6 == Some(true))?;
     let message = format!("/etc/docker/daemon.json on the host is not JSON: {error}");
-    Some(Failure::new(Reason::EngineFailed, message).hint("Mend the file, or remove configure.engine.ipv6"))
+    Some(Failure::new(Reason::EngineFailed, message).hint("Fix the file, or remove configure.engine.ipv6"))
 }
 
 /// Returns shell that configures the engine before it starts, or restarts an engine that already runs. An engine that
@@ -109,8 +109,8 @@ pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
         }
         let unseen = host.engine.server.is_some() && !is_on(host) && subject.environment.engine.ipv6.is_none();
         if change.fact == "tracker" && peers(subject.environment) && unseen {
-            let note = "its peers over IPv6 will all have the address of Docker's gateway; configure.engine.ipv6: true \
-                        mends that, with a restart of the engine";
+            let note = "its peers over IPv6 will all have the address of Docker's gateway; configure.engine.ipv6: \
+                        true fixes that and restarts the engine";
             change.note = Some(note.to_owned());
         }
     }

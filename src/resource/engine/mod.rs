@@ -165,7 +165,7 @@ fn means(subject: &Subject<'_>, host: &HostFacts) -> Result<Means, Failure> {
     if !wish.install {
         let found = seen.server.as_deref().map_or("no running engine".to_owned(), |v| format!("Docker {v}"));
         let compose = seen.compose.as_deref().map_or("no Compose v2".to_owned(), |v| format!("Compose {v}"));
-        let message = format!("The host has {found} and {compose}; {} is wanted", at_least(wish.minimum));
+        let message = format!("The host has {found} and {compose}; {} is needed", at_least(wish.minimum));
         return Err(Failure::new(Reason::EngineMissing, message));
     }
     let access = &host.access;
@@ -205,7 +205,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if !host.access.systemd && !nothing_to_start {
         return Some(Failure::new(
             Reason::NoSystemd,
-            "The host has no running systemd to start the Docker engine with",
+            "The host runs no systemd, which is needed to start the Docker engine",
         ));
     }
     if means == Means::Start {

@@ -107,7 +107,7 @@ impl Seen {
 pub fn held<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a Rejected> {
     host.files.begun().next().filter(|_| !subject.retry)?;
     let wanted = digest(subject, host)?;
-    // If the live release is the wanted one, it is not rejected, whatever was tried in between.
+    // If the live release is the wanted one, it is not rejected, even if another was tried in between.
     if host.files.begun().next().is_some_and(|live| live.digest == wanted && !registry::moved(subject, host)) {
         return None;
     }
@@ -373,7 +373,7 @@ rm -rf "$new"
 mkdir -p "$new/tree"
 tar -x -p --no-same-owner -C "$new/tree" -f - && rm "$new/tree/{WHOLE}" || {{
   rm -rf "$new"
-  echo "the upload is not whole" >&2
+  echo "the upload is not complete" >&2
   exit 1
 }}
 printf '%s\n' {json} > "$new/release.json"

@@ -30,7 +30,7 @@ validate() {
   rm -f "$tree/../resolved.json"
   if ! model "$@" >"$whole"; then
     cat "$tree/../said" >&2
-    ! grep -q '^Docker Compose reads nothing in' "$tree/../said" || echo "Send the files that it needs from there with the release" >&2
+    ! grep -q '^Docker Compose reads nothing in' "$tree/../said" || echo "Send the files that it needs from that directory with the release" >&2
     return 1
   fi
   cat "$tree/../said" >&2
@@ -38,14 +38,14 @@ validate() {
   if [ -n "$more" ] && needs "$@"; then
     places=$more
     found=$(printf '%s\n' "$places" | while IFS= read -r place; do
-      # A directory stands for files that are not named.
+      # A directory represents files that are not named.
       { named "$place" && printf '%s\n' "$place"; } | while IFS= read -r one; do
         more=$one
         if needs "$@"; then printf '%s\n' "$more" && break; fi
       done
     done)
     printf '%s\n' "${found:-$places}" | while IFS= read -r file; do
-      echo "Docker Compose needs $file, and services of the release can write to it. Send it with the release, or let them only read it (:ro)" >&2
+      echo "Docker Compose needs $file, and services of the release can write to it. Send it with the release, or mount it read-only (:ro)" >&2
     done
     return 1
   fi
@@ -77,7 +77,7 @@ as_validated() {
   cd "$tree" || return 0
   if ! needs "$@" || ! grep -q '^Docker Compose reads nothing in' "$tree/../said"; then return 0; fi
   grep '^Docker Compose reads nothing in' "$tree/../said" >&2
-  echo "The services start from the model that was validated: it has what Docker Compose read there. Send such files with the release" >&2
+  echo "The services start from the validated model, which contains what Docker Compose read there. Send such files with the release" >&2
   write_whole "$state/model.json" '%s\n' "$(moved "$whole")"
   for record in swapping current; do
     [ ! -e "$state/$record.json" ] || write_whole "$state/$record.json" '%s\n' "$(sed 's/,"hash":"[0-9a-f]*"//g' "$state/$record.json")"

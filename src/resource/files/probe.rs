@@ -159,7 +159,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         }
     }
     seen.live.extend(modes.into_keys().map(|path| (path, OnHost::Other(Obstacle::Unread))));
-    if room == 0 { Err("it names more files than a release has".to_owned()) } else { Ok(seen) }
+    if room == 0 { Err("it names more files than a release can have".to_owned()) } else { Ok(seen) }
 }
 
 /// Returns the records that were complete when a probe was ended, or `None` if the records that the host keeps of
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_are_in_the_order_the_host_saw_them_whatever_their_makers_clocks_said() {
+    fn releases_are_in_the_order_of_the_host_and_not_of_clocks() {
         let record = |id: &str, order: u64| {
             let service = r#"{"image":"demo:1","reads":[],"ports":[],"replicas":1,"end":"running"}"#;
             format!(

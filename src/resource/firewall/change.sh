@@ -20,7 +20,7 @@ turn() {
   done
 }
 busy() {
-  echo 'another run changes the firewall of this host' >&2
+  echo 'another run is changing the firewall of this host' >&2
   exit 75
 }
 
@@ -28,7 +28,7 @@ busy() {
 # reached.
 load() {
   ssh=$(ssh_ports)
-  [ -n "$ssh" ] || { echo 'no port of sshd is found' >&2; exit 1; }
+  [ -n "$ssh" ] || { echo 'no port of sshd was found' >&2; exit 1; }
   new=$firewall/pending.new
   rm -rf "$new"
   mkdir "$new"

@@ -127,14 +127,14 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         return None;
     }
     if !host.access.systemd {
-        let message = "The host has no running systemd, so nothing would undo firewall rules that cut us off";
+        let message = "The host runs no systemd, so firewall rules that cut off the connection would not be undone";
         return Some(
             Failure::new(Reason::NoSystemd, message).hint("Remove configure.firewall, or give the host systemd"),
         );
     }
     if !seen.nft && !seen.apt {
         let failure = Failure::new(Reason::UnsupportedHost, "The host has no nft, and no apt to install it with");
-        return Some(failure.hint("Install nftables there"));
+        return Some(failure.hint("Install nftables on the host"));
     }
     let message = "The port that sshd listens on is not found on the host";
     seen.ssh.is_empty().then(|| Failure::new(Reason::FirewallFailed, message))
@@ -175,7 +175,7 @@ fn install(subject: &Subject<'_>, package: &str) -> Command {
 /// Removes this environment's openings from the host's rules. With the last environment, everything of ours is removed.
 #[must_use]
 pub fn remove(subject: &Subject<'_>) -> Vec<Command> {
-    vec![change(subject, "take our part out of the firewall's rules", None)]
+    vec![change(subject, "remove this environment from the firewall's rules", None)]
 }
 
 fn change(subject: &Subject<'_>, title: &str, wanted: Option<&BTreeSet<Opening>>) -> Command {
@@ -188,7 +188,7 @@ fn change(subject: &Subject<'_>, title: &str, wanted: Option<&BTreeSet<Opening>>
 /// Keeps the loaded rules. The command runs over a connection that was made after the rules were loaded.
 #[must_use]
 pub fn proof(subject: &Subject<'_>) -> Command {
-    command(subject, "keep the firewall's rules", include_str!("proof.sh"))
+    command(subject, "confirm the firewall's rules", include_str!("proof.sh"))
 }
 
 fn command(subject: &Subject<'_>, title: &str, script: &str) -> Command {

@@ -22,7 +22,7 @@ elif command -v perl >/dev/null; then
       local $/; my (undef, $body) = split /\r\n\r\n/, <$engine>, 2; print $body' "$socket" "$1" 2>&1
   }
 else
-  ask() { echo 'the host has neither curl nor perl to ask with'; }
+  ask() { echo 'the host has neither curl nor perl, which the query needs'; }
 fi
 n=0
 while read -r image login; do

@@ -51,7 +51,7 @@ pub(super) fn refused(host: &HostFacts) -> Option<Failure> {
         let outside = build.places().into_iter().find(|path| below(directory, path).is_none());
         let outside = outside.map(|path| {
             let path = path.strip_prefix(directory).unwrap_or(&path);
-            format!("The build of service {service} reads {path}, which is not below the application's directory")
+            format!("The build of service {service} reads {path}, which is outside the application's directory")
         });
         let loose = || {
             build
@@ -63,7 +63,7 @@ pub(super) fn refused(host: &HostFacts) -> Option<Failure> {
         outside.or_else(loose)
     };
     let message = staged.model.builds().find_map(wrong)?;
-    let hint = "Build from what is sent with the application, or from a commit: URL#0123…, all 40 digits";
+    let hint = "Build from files that are sent with the application, or from a commit: URL#0123…, all 40 digits";
     Some(Failure::new(Reason::ComposeInvalid, message).hint(hint))
 }
 
@@ -79,7 +79,7 @@ pub(super) fn commands(
     };
     let named: String = wanted.iter().filter_map(earlier).collect();
     let named = Command {
-        title: "name the images built before".to_owned(),
+        title: "tag the images built before".to_owned(),
         script: subject.preamble() + &named,
         input: Input::Empty,
         limit: SHORT,

@@ -78,7 +78,7 @@ pub fn ask(subject: &Subject<'_>, images: &BTreeSet<String>) -> Command {
     };
     let lines = images.iter().fold(String::new(), |text, image| text + image + " " + &login(image) + "\n");
     Command {
-        title: "ask the registries".to_owned(),
+        title: "query the registries".to_owned(),
         script: ASK.to_owned(),
         input: Input::Bytes(lines.into_bytes().into()),
         limit: SHORT,

@@ -38,9 +38,10 @@ pub(super) fn unknown(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure
     let staged = files::staged_as_wanted(subject, host)?;
     let services = super::staged_records(subject, host, staged);
     let name = listed(subject).iter().find(|name| !services.contains_key(*name))?;
-    let message = format!("application.compose.before lists {name}, which is no service of the application");
+    let message = format!("application.compose.before lists {name}, which is not a service of the application");
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
-    let hint = format!("It has {}; those of a profile count only where the profile is on", names.join(", "));
+    let hint =
+        format!("Its services are {}; a service with a profile counts only if the profile is on", names.join(", "));
     Some(Failure::new(Reason::ApplicationInvalid, message).hint(hint))
 }
 

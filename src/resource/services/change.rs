@@ -22,7 +22,7 @@ const REJECTED: usize = 20;
 /// Places the staged release's files, if there is one, and lets Compose update the services.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
     let Some(record) = wanted_record(subject, host) else {
-        return Err(Failure::new(Reason::NotConverged, "No release waits on the host and none is live"));
+        return Err(Failure::new(Reason::NotConverged, "The host has neither a staged nor a live release"));
     };
     let waits = host.files.staged.is_some();
     // A release that must run with the newest images does not start with others.
@@ -122,7 +122,7 @@ fn tags(record: &ReleaseRecord) -> String {
     })
 }
 
-/// Returns a converged release whose services run with the images that they had. If an image's name stands for another
+/// Returns a converged release whose services run with the images that they had. If an image's name refers to another
 /// image on the host by now, its services are started by the id: other environments may use the name. `is_there` tells
 /// which images can be used.
 fn by_id(record: &ReleaseRecord, host: &HostFacts, is_there: &dyn Fn(&str) -> bool) -> ReleaseRecord {

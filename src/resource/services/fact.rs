@@ -74,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_service_has_a_fact_of_its_own(name in "(service |check |volumes of |release|[a-z/ ]){0,4}") {
+        fn every_service_has_its_own_fact(name in "(service |check |volumes of |release|[a-z/ ]){0,4}") {
             let fact = Fact::Service(&name).to_string();
             prop_assert_eq!(Fact::of(&fact), Fact::Service(&name));
         }

@@ -34,6 +34,15 @@ pub fn is_well(fact: &str, value: &str) -> bool {
     }
 }
 
+/// Returns a phrase for a service or a check that is not well.
+#[must_use]
+pub fn phrase(fact: &str, value: &str) -> String {
+    match fact.strip_prefix("check ") {
+        Some(check) => format!("check \"{check}\" failed: {value}"),
+        None => format!("{fact} is {value}"),
+    }
+}
+
 /// Services and listeners on the host.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -297,7 +306,7 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     if let Some(archive) = &host.backups.restoring {
         let name = &subject.environment.name;
-        let message = format!("Restoring {archive} broke off");
+        let message = format!("Restoring {archive} was interrupted");
         let hint =
             format!("Run deployer restore {name} {archive} again: it starts over, and the previous data is kept");
         return Some(Failure::new(Reason::RestoreUnfinished, message).hint(hint));

@@ -12,7 +12,7 @@ fn reads_an_answer() {
 }
 
 #[test]
-fn refuses_what_is_none() {
+fn refuses_other_text() {
     let deep = [b"l".repeat(100_000), b"e".repeat(100_000)].concat();
     let bad: [&[u8]; 14] = [
         b"",

@@ -11,7 +11,7 @@ const FAILED: f64 = 30.0;
 pub(super) fn judge(lines: &[Vec<&str>], between: Between) -> Finding {
     let name = "clock";
     let Some((earliest, latest)) = after(lines, "clock").find_map(|words| read(words.first()?)) else {
-        return Finding::new(name, Skipped, "the host does not tell its time");
+        return Finding::new(name, Skipped, "the host does not give its time");
     };
     let (sent, heard) = (between.sent.as_duration().as_secs_f64(), between.heard.as_duration().as_secs_f64());
     // The smallest difference that is consistent with the host's clock and these two times.

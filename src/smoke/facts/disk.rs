@@ -12,7 +12,7 @@ const FAILED: u64 = 95;
 pub(super) fn judge(lines: &[Vec<&str>]) -> Vec<Finding> {
     let disks: BTreeMap<&str, (u64, u64)> = after(lines, "disk").filter_map(|words| read(words.first()?)).collect();
     if disks.is_empty() {
-        return vec![Finding::new("disk", Skipped, "the host does not tell how full its disks are")];
+        return vec![Finding::new("disk", Skipped, "the host does not report the usage of its disks")];
     }
     let finding = |(mount, (percent, free)): (&str, (u64, u64))| {
         let judgement = match percent {

@@ -50,7 +50,7 @@ fn what_is_not_ours_is_ignored_and_what_is_wrong_is_named() {
     assert_eq!(answer(b"\0\0\0\0\0\0\0", Action::Connect, 7), None);
     assert_eq!(answer(&packet(0, 7, &[0; 7]), Action::Connect, 7), Some(Answer::Malformed("is cut off")));
     assert_eq!(answer(&packet(1, 7, &[0; 11]), Action::Announce, 7), Some(Answer::Malformed("is cut off")));
-    let other = Some(Answer::Malformed("is of another kind than the question"));
+    let other = Some(Answer::Malformed("is of another kind than the request"));
     assert_eq!(answer(&packet(1, 7, &[0; 12]), Action::Scrape, 7), other);
     assert_eq!(peers(&[0; 7], false), Err("has peers of a wrong length"));
     assert_eq!(peers(&[0; 6], true), Err("has peers of a wrong length"));

@@ -1,5 +1,5 @@
 # One server of Hetzner Cloud. Its values are in terraform.tfvars.json; cloud_init and the token (HCLOUD_TOKEN) come
-# through the environment. A file of this name in templates/tofu/hetzner beside the manifest takes this one's place.
+# through the environment. A file of this name in templates/tofu/hetzner next to the manifest replaces this one.
 
 terraform {
   required_providers {
@@ -79,7 +79,7 @@ resource "hcloud_server" "machine" {
   firewall_ids       = hcloud_firewall.front[*].id
   delete_protection  = var.delete_protection
   rebuild_protection = var.delete_protection
-  # A smaller size can be had again only where the disk did not grow.
+  # The server can shrink later only if its disk did not grow.
   keep_disk = true
 
   # cloud-init waits for the volume, which is attached once the server runs.

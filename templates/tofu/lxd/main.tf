@@ -1,5 +1,5 @@
 # One instance of LXD. Its values are in terraform.tfvars.json; cloud_init comes through the environment.
-# A file of this name in templates/tofu/lxd beside the manifest takes this one's place.
+# A file of this name in templates/tofu/lxd next to the manifest replaces this one.
 
 terraform {
   required_providers {
@@ -38,7 +38,7 @@ resource "lxd_instance" "machine" {
   project  = var.project
   profiles = var.profiles
 
-  # The provider takes limits apart from other settings, without their prefix.
+  # The provider takes limits separately from other settings, without their prefix.
   limits = { for key, value in var.config : trimprefix(key, "limits.") => value if startswith(key, "limits.") }
   config = merge(
     { for key, value in var.labels : "user.${key}" => value },
@@ -69,8 +69,8 @@ resource "lxd_instance" "machine" {
 }
 
 locals {
-  # Interfaces that LXD made, by the names of their devices. What else there is inside, such as Docker's bridges, is none
-  # of them, while ipv4_address is that of the first by its name: docker0 comes before eth0.
+  # Interfaces that LXD made, by the names of their devices. Other interfaces inside, such as Docker's bridges, are not
+  # among them, while ipv4_address is that of the first by its name: docker0 comes before eth0.
   interfaces = try([for name in sort(keys(lxd_instance.machine.interfaces)) : lxd_instance.machine.interfaces[name]], [])
   addresses  = flatten([for one in local.interfaces : [for ip in one.ips : ip if ip.scope == "global"]])
 }

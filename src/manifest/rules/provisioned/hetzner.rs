@@ -69,7 +69,11 @@ fn label(key: &Written<String>, value: &Written<String>, report: &mut Report) ->
         return None;
     }
     if key.value.starts_with("deployer-") {
-        report.fault(key.spot, format!("The label `{}` is deployer's own", shown(&key.value)), "Choose another name");
+        report.fault(
+            key.spot,
+            format!("The label `{}` is reserved for deployer", shown(&key.value)),
+            "Choose another name",
+        );
         return None;
     }
     Some((key.value.clone(), value.value.clone()))
@@ -87,7 +91,7 @@ fn volume(written: &Written<VolumeSpec>, report: &mut Report) -> Option<Volume> 
         return None;
     };
     let Some(mount) = spec.mount.0.as_ref() else {
-        report.fault(written.spot, "A volume without `mount` is of no use", "Add `mount: /opt/data`");
+        report.fault(written.spot, "A volume has no `mount`", "Add `mount: /opt/data`");
         return None;
     };
     let plain = mount.value.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));

@@ -23,7 +23,7 @@ pub fn read(given: &Given<BackupSpec>, tracker: &Tracker, report: &mut Report) -
                 let hint = "Back it up where it runs, and remove `backup`";
                 report.fault(
                     written.spot,
-                    "`backup` is for a database of the stack's own, but `host` names another",
+                    "`backup` covers only the stack's own database, but `host` names another server",
                     hint,
                 );
             }
@@ -31,7 +31,7 @@ pub fn read(given: &Given<BackupSpec>, tracker: &Tracker, report: &mut Report) -
         }
     };
     if spec.at.0.is_none() {
-        report.fault(written.spot, "`backup` does not say when", "Add `at: \"03:00\"`");
+        report.fault(written.spot, "`backup` has no `at`", "Add `at: \"03:00\"`");
     }
     let at = spec.at.0.as_ref().and_then(|at| Some((at.value.trim().to_owned(), gap(at, report)?)));
     let (at, gap_hours) = at.unwrap_or_default();
@@ -103,7 +103,7 @@ fn after(given: &Given<Vec<Written<String>>>, report: &mut Report) -> Vec<String
     let words = &written.value;
     let fine = words.iter().filter(|word| line(word, "after", report)).count() == words.len();
     if words.is_empty() {
-        report.fault(written.spot, "`after` names no program", "Write `after: [PROGRAM, ARGUMENT, \"{archive}\"]`");
+        report.fault(written.spot, "`after` is empty", "Write `after: [PROGRAM, ARGUMENT, \"{archive}\"]`");
     } else if fine && !words.iter().any(|word| word.value.contains(ARCHIVE)) {
         let hint = "Put \"{archive}\" where its path belongs";
         report.fault(written.spot, "`after` does not use the archive", hint);

@@ -18,7 +18,7 @@ pub fn read(given: &Given<DatabaseSpec>, secrets: &mut Secrets, reading: &mut Re
     let settings = match &written.value {
         DatabaseSpec::Named(name) if name == "sqlite" => return file(),
         DatabaseSpec::Named(name) => {
-            let message = format!("`{}` is not a database by itself", shown(name));
+            let message = format!("`{}` is not a database", shown(name));
             let hint = "Write `database: sqlite`, or `database: { mysql: { password: { from_env: NAME } } }`";
             reading.report.fault(written.spot, message, hint);
             return file();
@@ -64,7 +64,7 @@ fn mysql(written: &Written<MysqlSpec>, secrets: &mut Secrets, reading: &mut Read
     }
     if let Some(root) = spec.root_password.0.as_ref() {
         if spec.host.0.is_some() {
-            let message = "`root_password` is for the stack's own MySQL, but `host` names another";
+            let message = "`root_password` is for the stack's own MySQL, but `host` names another server";
             reading.report.fault(root.spot, message, "Remove one of the two");
         }
         secret("mysql.root_password", ROOT_PASSWORD, &spec.root_password, written, secrets, reading);
@@ -89,7 +89,7 @@ fn user(given: &Given<String>, report: &mut Report) -> String {
         let message = format!("`{}` is not the name of a MySQL user", shown(&written.value));
         report.fault(written.spot, message, "Use at most 32 letters, digits, dashes and underscores");
     } else if written.value.eq_ignore_ascii_case("root") {
-        report.fault(written.spot, "The tracker must not be root at its database", "Give it a user of its own");
+        report.fault(written.spot, "The tracker must not use the root user of its database", "Give it its own user");
     }
     written.value.clone()
 }

@@ -57,17 +57,17 @@ impl Parts<'_> {
         let domain = self.domain.0.as_ref().map(|written| domain(written, report));
         if tls && domain.is_none() {
             let hint = "Add `domain: NAME`, or remove `tls`";
-            report.fault(self.tls.spot_or(spot), "A certificate is for a name, and `domain` is missing", hint);
+            report.fault(self.tls.spot_or(spot), "A certificate is issued for a name, but `domain` is missing", hint);
         }
         if let (true, Some(bind)) = (tls, &self.bind.0) {
             let hint = "Remove `bind`: Caddy listens on ports 80 and 443 of all addresses";
-            report.fault(bind.spot, "What is behind TLS is not published itself", hint);
+            report.fault(bind.spot, "An endpoint behind TLS is not published on an address of its host", hint);
         }
         if let (true, Some(written), Some(name)) = (tls, &self.domain.0, &domain)
             && (name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok())
         {
             let message = format!("No issuer gives a certificate for `{name}`");
-            report.fault(written.spot, message, "Use a name that the public resolves, or remove `tls`");
+            report.fault(written.spot, message, "Use a name in public DNS, or remove `tls`");
         }
         let bind = self.bind.0.as_ref().and_then(|written| listen(written, report));
         Endpoint { port, bind, domain, tls, published: publish && !tls }
@@ -107,7 +107,7 @@ fn listen(written: &Written<String>, report: &mut Report) -> Option<IpAddr> {
     let parsed: Option<IpAddr> = text.parse().ok();
     if parsed.is_none() {
         let message = format!("`{}` is not an address of the host", shown(&written.value));
-        report.fault(written.spot, message, "Write an IPv4 or IPv6 address; without `bind` it is all of them");
+        report.fault(written.spot, message, "Write an IPv4 or IPv6 address, or leave out `bind` to use all addresses");
     }
     parsed.filter(|address| !address.is_unspecified()).map(|address| address.to_canonical())
 }

@@ -76,7 +76,7 @@ fn announce(spec: &AnnounceSpec, reading: &mut Reading<'_>) -> (u64, u64) {
     let minimum = duration(&spec.minimum, interval.min(DEFAULT), false, "minimum", reading.report);
     if let (true, Some(written)) = (minimum > interval, spec.minimum.0.as_ref().or(spec.interval.0.as_ref())) {
         let message = "`announce.minimum` is longer than `announce.interval`";
-        reading.report.fault(written.spot, message, "Make it at most the same");
+        reading.report.fault(written.spot, message, "Make it at most `announce.interval`");
     }
     for (length, given) in [(interval, &spec.interval), (minimum, &spec.minimum)] {
         if let Some(written) = given.0.as_ref().filter(|_| length.subsec_nanos() != 0) {
@@ -95,7 +95,7 @@ fn images(
     for (role, image) in given.value().into_iter().flatten() {
         if !images.contains_key(&role.value) {
             let roles: Vec<&str> = IMAGES.iter().map(|(role, _)| *role).collect();
-            let message = format!("No service of the stack is called `{}`", shown(&role.value));
+            let message = format!("The stack has no service `{}`", shown(&role.value));
             reading.report.fault(role.spot, message, suggest::hint(&role.value, &roles, "services"));
         } else if image_name(image, reading.report) {
             images.insert(role.value.clone(), image.value.clone());

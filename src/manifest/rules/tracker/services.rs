@@ -49,7 +49,7 @@ fn email(written: &Written<String>, report: &mut Report) -> bool {
     let valid = plausible(&written.value) == Some(true);
     if !valid {
         let message = format!("`{}` is not an e-mail address", shown(&written.value));
-        report.fault(written.spot, message, "Write NAME@DOMAIN: whoever is to hear of certificates that expire");
+        report.fault(written.spot, message, "Write NAME@DOMAIN: the address that is warned of expiring certificates");
     }
     valid
 }

@@ -24,7 +24,7 @@ impl Watching<'_> {
         if !same {
             match read(self.context, self.settings, Some((&self.manifest, &self.store))).await {
                 Ok(good) => {
-                    let message = format!("the manifest changed: {} to look at", count(good.environments.len()));
+                    let message = format!("the manifest changed: {} to check", count(good.environments.len()));
                     self.mended();
                     self.follow(good);
                     return say(self.context, Happening::ManifestChanged, None, message);
@@ -35,7 +35,7 @@ impl Watching<'_> {
             self.mended();
         }
         for name in self.changed() {
-            say(self.context, Happening::FilesChanged, Some(&name), "files that it is made from changed");
+            say(self.context, Happening::FilesChanged, Some(&name), "its source files changed");
             self.quarantine.lift(&name);
             self.schedule.touch(&name, self.begun.elapsed());
         }
@@ -66,13 +66,18 @@ impl Watching<'_> {
         for failure in failures {
             self.context.say(Event::Failure(failure.clone()));
         }
-        say(self.context, Happening::ManifestInvalid, None, "the manifest cannot be used; the last good one is kept");
+        say(
+            self.context,
+            Happening::ManifestInvalid,
+            None,
+            "the manifest is not valid; the last valid one stays in use",
+        );
     }
 
     fn mended(&mut self) {
         if self.invalid.take().is_some() {
             self.board_mut().invalid = None;
-            say(self.context, Happening::ManifestMended, None, "the manifest can be used again");
+            say(self.context, Happening::ManifestMended, None, "the manifest is valid again");
         }
     }
 

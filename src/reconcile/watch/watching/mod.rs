@@ -82,7 +82,7 @@ impl<'a> Watching<'a> {
         let changes = unbounded_channel();
         let watch = files::Watch::start(changes.0.clone(), own.into_iter().collect());
         let watch = watch.map_err(|why| {
-            let message = format!("Files cannot be watched, so they are looked at now and then instead: {why}");
+            let message = format!("Files cannot be watched, so they are checked at intervals instead: {why}");
             context.say(Event::Warning { environment: None, message });
         });
         let now = Instant::now();
@@ -125,7 +125,7 @@ impl<'a> Watching<'a> {
         let message = format!("watching {}: {}, every {every}", self.context.file, count(self.environments.len()));
         say(self.context, Happening::Started, None, message);
         let mut hangup = signal(SignalKind::hangup())
-            .map_err(|error| Failure::new(Reason::CommandFailed, format!("Signals cannot be listened for: {error}")))?;
+            .map_err(|error| Failure::new(Reason::CommandFailed, format!("Cannot listen for signals: {error}")))?;
         let pulling = Arc::new(AtomicBool::new(false));
         let mut pulls = self.pulls(&pulling);
         let mut lost: Option<String> = None;
@@ -151,7 +151,7 @@ impl<'a> Watching<'a> {
                 }
             }
         }
-        say(self.context, Happening::Stopping, None, "stopping when the steps that run have ended");
+        say(self.context, Happening::Stopping, None, "stopping when the running steps have ended");
         while let Some(ended) = self.jobs.join_next_with_id().await {
             self.ended(ended);
         }
@@ -172,7 +172,7 @@ impl<'a> Watching<'a> {
         let waiting: BTreeSet<(String, String)> =
             self.schedule.waiting(now).into_iter().map(|(name, need)| (name.to_owned(), need.to_owned())).collect();
         for (name, need) in waiting.difference(&self.waiting) {
-            say(self.context, Happening::Waiting, Some(name), format!("waits for {need}, which it depends on"));
+            say(self.context, Happening::Waiting, Some(name), format!("waiting for {need}, which it depends on"));
         }
         self.waiting = waiting;
         let due = self.schedule.next().map_or(TURN, |due| due.saturating_sub(now));
@@ -184,7 +184,7 @@ impl<'a> Watching<'a> {
         let given_up = self.quarantine.of(name).map(|(kind, fact)| Ignore {
             kind: *kind,
             fact: fact.clone(),
-            reason: "corrected again and again".to_owned(),
+            reason: "corrected too often".to_owned(),
             quarantined: true,
         });
         environment.drift.ignore.extend(given_up);
@@ -210,7 +210,7 @@ impl<'a> Watching<'a> {
         let (id, done) = match ended {
             Ok((id, done)) => (id, done),
             Err(error) => {
-                let failure = Failure::new(Reason::CommandFailed, format!("A pass broke off: {error}"));
+                let failure = Failure::new(Reason::CommandFailed, format!("A pass was aborted: {error}"));
                 self.context.say(Event::Failure(failure));
                 (error.id(), None)
             }
@@ -224,8 +224,9 @@ impl<'a> Watching<'a> {
         let Some(done) = done else { return };
         for (kind, fact) in &done.corrected {
             if self.quarantine.corrected(&name, *kind, fact, now) {
-                let message =
-                    format!("{kind}:{fact} was corrected 3 times in an hour; it is left alone until something changes");
+                let message = format!(
+                    "{kind}:{fact} was corrected 3 times in an hour; it is not corrected again until something changes"
+                );
                 say(self.context, Happening::Quarantined, Some(&name), message);
             }
         }
@@ -241,9 +242,9 @@ impl<'a> Watching<'a> {
         let took = done.took.as_secs_f64();
         let next = pause.map_or(0, |pause| pause.as_secs());
         let message = match done.end {
-            End::Failed => format!("failed after {took:.1} s; tried again in {next} s"),
+            End::Failed => format!("failed after {took:.1} s; next attempt in {next} s"),
             _ if done.applied > 0 => format!("reconciled in {took:.1} s, steps applied: {}", done.applied),
-            _ if self.context.verbose => format!("looked at in {took:.1} s; nothing to do; next in {next} s"),
+            _ if self.context.verbose => format!("checked in {took:.1} s; nothing to do; next pass in {next} s"),
             _ => return,
         };
         say(self.context, Happening::Reconciled, Some(&name), message);

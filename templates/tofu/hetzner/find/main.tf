@@ -1,5 +1,5 @@
-# What an earlier run may have left behind: asked where the state holds no server though one may have been made, since
-# the run was killed between the two. What is found is taken over, so that there is never a second one.
+# Finds a machine that an earlier run may have left behind: used if the state contains no server although one may have been
+# made, because the run was killed in between. The machine is adopted, so that there is never a second one.
 
 terraform {
   required_providers {

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Gives the tracker's user the password that the manifest names, and root the manifest's, where it names one. Run before
-# each start of the tracker; what is so already stays so. Passwords go through files and the environment, never through
+# Sets the password of the tracker's user, and the password of root if the manifest names one. Runs before
+# each start of the tracker and changes only what differs. Passwords are passed in files and the environment, not in
 # arguments.
 set -eu
 umask 077
@@ -24,7 +24,7 @@ ask() {
 root=$(cat "$kept")
 new=${MYSQL_ROOT_PASSWORD:-$root}
 if [ "$new" != "$root" ]; then
-    # Killed in between, this finds the new one in force already.
+    # If it was killed in between, the new password is already set.
     ask "$new" 2>/dev/null <<<'SELECT 1' >/dev/null ||
         for host in localhost %; do echo "ALTER USER IF EXISTS 'root'@'$host' IDENTIFIED BY '$(quoted "$new")';"; done | ask "$root"
     printf '%s' "$new" >"$kept.new"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts MySQL. The first start gives root a password: the manifest's, else one made here. It is kept in a directory of
+# Starts MySQL. The first start sets root's password to the manifest's, or else a generated one. It is kept in a directory of
 # the host that only its root reads, because account.sh needs it.
 set -eu
 umask 077
