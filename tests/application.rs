@@ -272,10 +272,10 @@ fn bombs_and_cycles_in_a_compose_file_cost_nothing() {
     let mut bomb = "x-0: &a0 { build: . }\n".to_owned();
     for level in 1..40 {
         let below = level - 1;
-        writeln!(bomb, "x-{level}: &a{level} {{ <<: [*a{below}, *a{below}], list: [*a{below}, *a{below}] }}").unwrap();
+        writeln!(bomb, "x-{level}: &a{level} {{ <<: [*a{below}, *a{below}], x-list: [*a{below}, *a{below}] }}").unwrap();
     }
     bomb +=
-        "x-self: &self { <<: *self, again: [*self] }\nservices: { web: *a39, other: *self, one: { extends: one } }\n";
+        "x-self: &self { <<: *self, x-again: [*self] }\nservices: { web: *a39, other: *self, one: { extends: one } }\n";
     let directory = application(&[("compose.yaml", bomb.as_bytes())]);
     let started = std::time::Instant::now();
     let release = load(&directory).unwrap();
@@ -284,8 +284,36 @@ fn bombs_and_cycles_in_a_compose_file_cost_nothing() {
 }
 
 #[test]
+fn a_bomb_of_mistakes_is_reported_in_part() {
+    let mut bomb = "x-0: &a0 { wrong: 1 }\n".to_owned();
+    for level in 1..40 {
+        let below = level - 1;
+        writeln!(bomb, "x-{level}: &a{level} {{ build: *a{below}, deploy: *a{below}, ports: [*a{below}] }}").unwrap();
+    }
+    bomb += "services: { web: *a39, other: *a38 }\n";
+    let failures = load(&application(&[("compose.yaml", bomb.as_bytes())])).unwrap_err();
+    assert!((1..=20).contains(&failures.len()), "{}", failures.len());
+}
+
+#[test]
+fn mistakes_in_compose_files_are_found_without_a_host() {
+    for name in [
+        "bad-interpolation",
+        "required-variable",
+        "services-as-list",
+        "unknown-service-key",
+        "unknown-top-level-key",
+        "wrong-type",
+    ] {
+        let directory = Utf8Path::new("tests/cases/compose-invalid").join(name);
+        let known = deployer::model::secret::Redactor::default();
+        assert!(release::load(&compose(directory, &Case::default()), &BTreeMap::new(), &known).is_err(), "{name}");
+    }
+}
+
+#[test]
 fn nesting_without_end_is_refused_and_deep_nesting_is_not() {
-    let nested = |depth: usize| format!("x: {}{}\nservices: {{}}\n", "[".repeat(depth), "]".repeat(depth));
+    let nested = |depth: usize| format!("x-n: {}{}\nservices: {{}}\n", "[".repeat(depth), "]".repeat(depth));
     assert!(load(&application(&[("compose.yaml", nested(1000).as_bytes())])).is_ok());
     let failures = load(&application(&[("compose.yaml", nested(100_000).as_bytes())])).unwrap_err();
     assert!(failures[0].message.contains("is not YAML"), "{}", failures[0]);

@@ -17,7 +17,7 @@ mod rules;
 mod schema;
 pub mod scope;
 mod spec;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 mod template;
 pub mod torrust;
@@ -30,6 +30,7 @@ pub(crate) use read::store_files;
 pub use read::{load, load_text, load_unsettled, load_within, parse, parse_with};
 pub use report::Warning;
 pub use schema::{schema, schema_text};
+pub use rules::shown;
 pub use suggest::nearest;
 pub use template::template;
 

@@ -143,6 +143,22 @@ pub struct Location {
     pub source: Option<std::sync::Arc<str>>,
 }
 
+impl Location {
+    /// Points at the first occurrence of `part` in the bytes of `text` that the location underlines.
+    pub fn narrow(&mut self, text: &str, part: &str) {
+        let Some(span) = self.span.clone() else { return };
+        let Some(whole) = text.get(span.clone()) else { return };
+        let Some(at) = whole.find(part).filter(|_| !part.is_empty()) else { return };
+        let before = &whole[..at];
+        self.line += before.matches('\n').count();
+        self.column = match before.rsplit_once('\n') {
+            Some((_, line)) => line.chars().count() + 1,
+            None => self.column + before.chars().count(),
+        };
+        self.span = Some(span.start + at..span.start + at + part.len());
+    }
+}
+
 /// Limit of a message in bytes: the text of hosts and programs has no limit.
 const MESSAGE: usize = 8 << 10;
 /// Limit of the output that explains a failure, in bytes.

@@ -1,12 +1,13 @@
 //! Finds the directories that services are built from and the files that Compose files name, if they are written
-//! literally. Checks nothing else in a Compose file: `docker compose config` does that on the host.
+//! literally, and has each Compose file checked. Checks no values: `docker compose config` does that on the host.
 
 use super::compose_files::within;
 use super::content::text;
 use super::references::{self, Paths, Reference, Role};
 use super::sent::{Content, File};
 use super::yaml::{self, Id, Place, Tree};
-use super::{Files, invalid};
+use super::specification::{self, Mistake};
+use super::{ENV, Files, invalid};
 use crate::model::failure::{Failure, Location};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +57,27 @@ struct Document {
     path: Utf8PathBuf,
     text: Arc<str>,
     secret: bool,
+    /// True if the text was made from a template.
+    rendered: bool,
     tree: Tree,
+    /// The values that contain variables.
+    texts: BTreeSet<Id>,
+}
+
+impl Document {
+    /// Returns a hint about a line of the text. The line of a template is another one.
+    fn advice(&self, hint: String) -> String {
+        if self.rendered { format!("{hint}. {RENDERED}") } else { hint }
+    }
+}
+
+/// A Compose model: several files merged in order.
+struct Model {
+    paths: Vec<Utf8PathBuf>,
+    /// The directory that its paths are relative to.
+    base: Utf8PathBuf,
+    /// True if variables may have other values than those in the application's `.env`.
+    own_env: bool,
 }
 
 /// The place that a service is built from.
@@ -91,17 +112,17 @@ impl Site {
 impl Scan<'_> {
     /// Reads Compose models: the given files, then the files that they include.
     fn models(&mut self, paths: Vec<Utf8PathBuf>) {
-        let mut waiting = vec![(paths, Utf8PathBuf::new(), 0)];
-        while let Some((mut paths, base, depth)) = waiting.pop() {
+        let mut waiting = vec![(Model { paths, base: Utf8PathBuf::new(), own_env: false }, 0)];
+        while let Some((mut model, depth)) = waiting.pop() {
             if depth > 0 {
-                paths.retain(|path| !self.seen.contains(path));
+                model.paths.retain(|path| !self.seen.contains(path));
             }
-            if let Some(path) = paths.first().filter(|_| depth > DEEPEST) {
+            if let Some(path) = model.paths.first().filter(|_| depth > DEEPEST) {
                 self.refuse(path, &format!("is included through more than {DEEPEST} files"), "Include it directly");
                 return;
             }
-            let included = self.model(&paths, &base);
-            waiting.extend(included.into_iter().rev().map(|(paths, base)| (paths, base, depth + 1)));
+            let included = self.model(&model);
+            waiting.extend(included.into_iter().rev().map(|model| (model, depth + 1)));
         }
     }
 
@@ -127,15 +148,19 @@ impl Scan<'_> {
         !spent
     }
 
-    /// Reads one Compose model, which is several files merged in order, and returns the files that it includes. `base`
-    /// is the directory that its paths are relative to.
-    fn model(&mut self, paths: &[Utf8PathBuf], base: &Utf8Path) -> Vec<(Vec<Utf8PathBuf>, Utf8PathBuf)> {
+    /// Reads one Compose model, and returns the models that it includes.
+    fn model(&mut self, model: &Model) -> Vec<Model> {
         let mut sites: BTreeMap<String, Site> = BTreeMap::new();
         let mut included = Vec::new();
-        for path in paths {
+        let base = &model.base;
+        for path in &model.paths {
             self.seen.insert(path.clone());
             let Some(document) = self.document(path) else { continue };
-            self.refer(Rc::clone(&document), base.to_owned());
+            if !model.own_env {
+                let values = self.places.values;
+                self.report(&document, specification::unset(&document.tree, &document.texts, values, document.secret));
+            }
+            self.refer(Rc::clone(&document), base.clone());
             let tree = &document.tree;
             for &root in &tree.documents {
                 for (name, service) in services(tree, root, &mut sites) {
@@ -147,7 +172,7 @@ impl Scan<'_> {
                     }
                 }
                 if let Some((_, include)) = tree.get(root, "include") {
-                    included.extend(tree.items(include).into_iter().map(|id| inclusion(tree, id, base, self.places)));
+                    included.extend(tree.items(include).into_iter().map(|id| self.inclusion(tree, id, base)));
                 }
             }
             if !self.goes_on(path) {
@@ -161,6 +186,18 @@ impl Scan<'_> {
             }
         }
         included
+    }
+
+    /// Returns the model of one `include:` entry. Files whose names are not known are omitted.
+    fn inclusion(&self, tree: &Tree, id: Id, base: &Utf8Path) -> Model {
+        let named = |id: Id| self.places.known(tree.text(id)?, base);
+        let paths = tree.get(id, "path").map_or(id, |(_, path)| path);
+        let paths: Vec<Utf8PathBuf> = tree.items(paths).into_iter().filter_map(named).collect();
+        let own = tree.get(id, "project_directory").and_then(|(_, value)| named(value));
+        let parent = || paths.first().and_then(|path| path.parent()).unwrap_or(Utf8Path::new("")).to_owned();
+        let base = own.unwrap_or_else(parent);
+        let own_env = tree.get(id, "env_file").is_some() || (base != "" && self.files.contains_key(&base.join(ENV)));
+        Model { paths, base, own_env }
     }
 
     /// Records the files that a Compose file names, and those in the files that its services extend.
@@ -195,8 +232,7 @@ impl Scan<'_> {
 
     /// Returns the failure for a text that cannot be the name of a file.
     fn no_name(&self, document: &Document, id: Id, why: &str) -> Failure {
-        let source = (!document.secret).then(|| Arc::clone(&document.text));
-        let at = self.location(&document.path, document.tree.node(id).place.clone(), source);
+        let at = self.at(document, id);
         invalid(format!("The name of a file in {} {why}", at.file)).at(at).hint("Name the file itself")
     }
 
@@ -253,17 +289,41 @@ impl Scan<'_> {
             return known.clone();
         }
         let document = match self.files.get(path) {
-            Some(file) if file.sha256.is_some() => self.parse(path, file).map_err(|f| self.found.failures.push(f)).ok(),
+            Some(file) if file.sha256.is_some() => match self.parse(path, file) {
+                Ok(document) => Some(document),
+                Err(failure) => {
+                    self.found.failures.push(failure);
+                    None
+                }
+            },
             _ => None,
         };
         self.read.insert(path.to_owned(), document.clone());
         document
     }
 
-    fn parse(&self, path: &Utf8Path, file: &File) -> Result<Rc<Document>, Failure> {
+    /// Adds a failure for each mistake in a Compose file.
+    fn report(&mut self, document: &Document, mistakes: impl IntoIterator<Item = Mistake>) {
+        for mistake in mistakes {
+            let mut at = self.at(document, mistake.id);
+            at.narrow(&document.text, &mistake.part);
+            self.found.failures.push(invalid(mistake.message).at(at).hint(document.advice(mistake.hint)));
+        }
+    }
+
+    fn parse(&mut self, path: &Utf8Path, file: &File) -> Result<Rc<Document>, Failure> {
         let text: Arc<str> = text(self.directory, path, file)?.into();
         match yaml::parse(&text, &self.places.budget) {
-            Ok(tree) => Ok(Rc::new(Document { path: path.to_owned(), text, secret: file.secret, tree })),
+            Ok(tree) => {
+                let (path, secret) = (path.to_owned(), file.secret);
+                let rendered = matches!(file.content, Content::Bytes(_));
+                let checked: Vec<_> = tree.documents.iter().map(|&root| specification::check(&tree, root)).collect();
+                let (mistakes, texts): (Vec<_>, Vec<_>) = checked.into_iter().unzip();
+                let texts = texts.into_iter().flatten().collect();
+                let document = Document { path, text, secret, rendered, tree, texts };
+                self.report(&document, mistakes.into_iter().flatten());
+                Ok(Rc::new(document))
+            }
             Err(error) => {
                 let marker = error.marker();
                 let at = marker.byte_offset().map(|at| at.min(text.len()));
@@ -305,6 +365,12 @@ impl Scan<'_> {
         Ok(if site.wide { all } else { Some(path) })
     }
 
+    /// Returns the location of a node. The source is not shown if it is secret.
+    fn at(&self, document: &Document, id: Id) -> Location {
+        let source = (!document.secret).then(|| Arc::clone(&document.text));
+        self.location(&document.path, document.tree.node(id).place.clone(), source)
+    }
+
     fn location(&self, path: &Utf8Path, place: Place, source: Option<Arc<str>>) -> Location {
         let file = self.directory.join(path).into_string();
         Location { file, line: place.line, column: place.column, span: place.span, source }
@@ -337,16 +403,4 @@ fn services(tree: &Tree, root: Id, sites: &mut BTreeMap<String, Site>) -> Vec<(S
         }
     }
     kept
-}
-
-/// Returns the files of one `include:` entry and the directory their paths are relative to. Files whose names are not
-/// known are omitted.
-fn inclusion(tree: &Tree, id: Id, base: &Utf8Path, places: &Paths<'_>) -> (Vec<Utf8PathBuf>, Utf8PathBuf) {
-    let named = |id: Id| places.known(tree.text(id)?, base);
-    let paths = tree.get(id, "path").map_or(id, |(_, path)| path);
-    let paths: Vec<Utf8PathBuf> = tree.items(paths).into_iter().filter_map(named).collect();
-    let own = tree.get(id, "project_directory").and_then(|(_, value)| named(value));
-    let parent = || paths.first().and_then(|path| path.parent()).unwrap_or(Utf8Path::new("")).to_owned();
-    let base = own.unwrap_or_else(parent);
-    (paths, base)
 }

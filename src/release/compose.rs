@@ -56,7 +56,9 @@ pub fn files(
         Ok(compose_files) => compose_files,
         Err(several) => return Err(failures.into_iter().chain(several).collect()),
     };
-    let (values, host_directory) = (&Values::of(env.as_deref()), &*application.host_directory);
+    let own = own_env.as_deref().and_then(|text| dotenv::statements(text).ok()).unwrap_or_default();
+    let names = values.keys().map(String::as_str).chain(own.iter().map(|statement| statement.key));
+    let (values, host_directory) = (&Values::of(env.as_deref(), names), &*application.host_directory);
     let places = Paths { values, host_directory, budget: Rc::default() };
     let mut scanned = builds::scan(directory, &compose_files, &files, &places);
     failures.append(&mut scanned.failures);

@@ -10,9 +10,20 @@ const DEEPEST: usize = 32;
 /// The longest text that can name a file (bytes).
 const LONGEST: usize = 16 << 10;
 
-/// The values that Compose finds in `.env`. A value that contains other variables is not known.
+/// The variables that Compose finds in `.env`. A value that contains other variables is not known.
 #[derive(Default)]
 pub struct Values(BTreeMap<String, Option<String>>);
+
+/// A problem with a variable in a text.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault<'a> {
+    /// The variable is not set, and Compose would replace it with nothing.
+    Unset(&'a str),
+    /// The variable is not set, and Compose would end with this message.
+    Required(&'a str, &'a str),
+    /// This text, which begins with `$`, is not a variable, and Compose would end with an error.
+    Syntax(&'a str),
+}
 
 /// The possible results of a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,11 +35,18 @@ pub enum Text {
 }
 
 impl Values {
-    /// Returns the values of a file, or no values if its content is not known.
-    pub fn of(env: Option<&str>) -> Self {
+    /// Returns the values of a file, or no values if its content is not known. `names` are set in any case.
+    pub fn of<'a>(env: Option<&str>, names: impl IntoIterator<Item = &'a str>) -> Self {
         let statements = env.and_then(|text| dotenv::statements(text).ok()).unwrap_or_default();
         let value = |text: &str| (!text.contains(['$', '\\'])).then(|| text.to_owned());
-        Self(statements.into_iter().map(|one| (one.key.to_owned(), one.value.and_then(value))).collect())
+        let mut values: BTreeMap<_, _> = names.into_iter().map(|name| (name.to_owned(), None)).collect();
+        values.extend(statements.into_iter().map(|one| (one.key.to_owned(), one.value.and_then(value))));
+        Self(values)
+    }
+
+    /// Returns the names of the variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Replaces variables by their values.
@@ -94,6 +112,52 @@ impl Values {
     fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_deref()
     }
+
+    /// Returns the problems with the variables of a text, in their order. Compose sets `COMPOSE_PROJECT_NAME` itself.
+    pub fn faults<'a>(&self, text: &'a str) -> Vec<Fault<'a>> {
+        let mut found = Vec::new();
+        // Texts whose variables are looked at: the text itself, then defaults of variables that are not set.
+        let mut waiting = vec![text];
+        while let Some(text) = waiting.pop() {
+            let mut rest = text;
+            while let Some(at) = rest.find('$') {
+                let variable = &rest[at..];
+                let (length, fault, inner) = self.first(variable);
+                found.extend(fault);
+                waiting.extend(inner);
+                rest = &variable[length..];
+            }
+        }
+        found
+    }
+
+    /// Returns the length of the variable with which a text begins, its problem, and the part of it that Compose
+    /// interpolates next.
+    fn first<'a>(&self, text: &'a str) -> (usize, Option<Fault<'a>>, Option<&'a str>) {
+        let after = &text[1..];
+        if after.starts_with('$') {
+            return (2, None, None);
+        }
+        let (inside, length) = match after.strip_prefix('{') {
+            None => (&after[..name_end(after)], 1 + name_end(after)),
+            Some(braced) => (&braced[..closing(braced)], (2 + closing(braced) + 1).min(text.len())),
+        };
+        let (name, rest) = inside.split_at(name_end(inside));
+        let operator = rest.strip_prefix(':').unwrap_or(rest);
+        let open = after.starts_with('{') && !text[..length].ends_with('}');
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if open || !is_name || !(rest.is_empty() || operator.starts_with(['-', '+', '?'])) {
+            return (length.max(1), Some(Fault::Syntax(&text[..length])), None);
+        }
+        let is_set = self.0.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
+        let other = operator.get(1..).unwrap_or_default();
+        match operator.chars().next() {
+            Some('-') => (length, None, Some(other).filter(|_| !is_set)),
+            Some('+') => (length, None, Some(other).filter(|_| is_set)),
+            Some(_) => (length, Some(Fault::Required(name, other)).filter(|_| !is_set), None),
+            None => (length, Some(Fault::Unset(name)).filter(|_| !is_set), None),
+        }
+    }
 }
 
 struct Parts {
@@ -142,7 +206,7 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_as_compose_does_and_unknown_ones_are_wildcards() {
-        let values = Values::of(Some("STAGE=prod\nEMPTY=\nMADE=$STAGE\n"));
+        let values = Values::of(Some("STAGE=prod\nEMPTY=\nMADE=$STAGE\n"), []);
         let known = [
             ("./plain", "./plain"),
             ("./${STAGE}/$STAGE.env", "./prod/prod.env"),
@@ -161,8 +225,23 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_not_set_and_has_no_default_is_a_fault() {
+        use Fault::{Required, Syntax, Unset};
+        let values = Values::of(Some("SET=1\nEMPTY=\n"), ["SECRET"]);
+        for text in ["$SET${EMPTY}$$NONE", "${NONE:-x}${NONE-}${NONE:+$OTHER}", "${SECRET?}${COMPOSE_PROJECT_NAME}"] {
+            assert_eq!(values.faults(text), [], "{text}");
+        }
+        assert_eq!(values.faults("$NONE ${SET}${OTHER}"), [Unset("NONE"), Unset("OTHER")]);
+        assert_eq!(values.faults("${NONE:-${OTHER}}${SET:+$MORE}"), [Unset("MORE"), Unset("OTHER")]);
+        assert_eq!(values.faults("${NONE:?must be set}"), [Required("NONE", "must be set")]);
+        assert_eq!(values.faults("a $1 ${} ${SET!} ${SET"), ["$1", "${}", "${SET!}", "${SET"].map(Syntax));
+        assert_eq!(values.faults("costs 5$"), [Syntax("$")]);
+        assert_eq!(values.faults(&"${NONE:-".repeat(20_000)).len(), 1, "no recursion");
+    }
+
+    #[test]
     fn texts_that_name_no_file_are_refused_at_once() {
-        let values = Values::of(Some(&format!("LONG={}\n", "x".repeat(1000))));
+        let values = Values::of(Some(&format!("LONG={}\n", "x".repeat(1000))), []);
         let nested = |depth: usize| "${NONE:-".repeat(depth) + "x" + &"}".repeat(depth);
         assert_eq!(values.fill(&nested(DEEPEST)), Ok(Text::Known("x".to_owned())));
         assert!(values.fill(&nested(DEEPEST + 1)).unwrap_err().contains("nested variables"));

@@ -20,6 +20,7 @@ mod permissions;
 mod references;
 mod secrecy;
 mod seed;
+mod specification;
 mod tarball;
 mod tracker;
 mod tree;
