@@ -58,6 +58,23 @@ fn mistakes() {
 }
 
 #[test]
+fn commands_and_options_of_other_tools_are_translated() {
+    for (arguments, hint) in [
+        (&["deploy"][..], "Use deployer apply"),
+        (&["up", "-d"], "Use deployer apply"),
+        (&["validate"], "Use deployer check"),
+        (&["version"], "Use deployer --version"),
+        (&["apply", "--auto-approve"], "Use --yes"),
+        (&["apply", "-auto-approve"], "Use --yes"),
+        (&["apply", "--target=web"], "deployer apply ENV"),
+        (&["apply", "--dry-run"], "Use deployer plan"),
+    ] {
+        let (_, err, code) = deployer(&folder(), arguments);
+        assert!(code == 64 && err.contains(hint), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
 fn a_report_says_why_nothing_was_tested() {
     insta::assert_snapshot!(transcript(&folder(), &[&["test", "--format", "junit"], &["test", "--format", "xml"]]));
 }

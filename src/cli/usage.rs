@@ -5,7 +5,7 @@ use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::render::{self, Format};
 use clap::ColorChoice;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -42,7 +42,10 @@ pub(super) fn end(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
             Ending::of(&[Failure::new(Reason::Usage, "No command was given")], false)
         }
         _ => {
-            let failure = failure(&error.render().to_string());
+            let mut failure = failure(&error.render().to_string());
+            if let Some(hint) = translation(error, flags()) {
+                failure = failure.hint(hint);
+            }
             render.event(&Event::Failure(failure.clone()));
             Ending::of(&[failure], false)
         }
@@ -72,6 +75,40 @@ fn failure(text: &str) -> Failure {
         }
     }
     failure.details(details)
+}
+
+/// Commands and options of Terraform, Kamal and Docker Compose, and what deployer has for them.
+const TRANSLATIONS: [(&str, &str); 15] = [
+    ("deploy", "Use deployer apply"),
+    ("up", "Use deployer apply"),
+    ("setup", "Use deployer apply"),
+    ("redeploy", "Use deployer apply"),
+    ("validate", "Use deployer check"),
+    ("config", "Use deployer check, or deployer show ENV for the merged entry"),
+    ("diff", "Use deployer plan"),
+    ("preview", "Use deployer plan"),
+    ("refresh", "Use deployer plan, which reads the hosts each time"),
+    ("ps", "Use deployer status"),
+    ("down", "Use deployer destroy ENV, or deployer suspend ENV to have apply skip it"),
+    ("version", "Use deployer --version"),
+    ("--auto-approve", "Use --yes"),
+    ("--dry-run", "Use deployer plan"),
+    ("--target", "Name the environments instead, as in: deployer apply ENV"),
+];
+
+/// Returns the hint for a command or an option of another tool.
+fn translation<'a>(error: &clap::Error, mut arguments: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    let kind = match error.kind() {
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        _ => return None,
+    };
+    let Some(ContextValue::String(given)) = error.get(kind) else { return None };
+    // Terraform's options begin with one dash: clap reports only their first letter.
+    let whole = arguments.find(|argument| argument.starts_with(given.as_str()))?;
+    let name = whole.split('=').next().unwrap_or_default();
+    let is_same = |known: &str| known == name || known.strip_prefix('-') == Some(name);
+    TRANSLATIONS.iter().find(|(known, _)| is_same(known)).map(|(_, hint)| *hint)
 }
 
 fn sentence(text: &str) -> String {
