@@ -104,6 +104,18 @@ fn folders_import_only_what_is_below_them() {
     assert!(against.is_empty(), "imports against the order of the folders: {against:#?}");
 }
 
+/// A module with others in it is `x/mod.rs`, not `x.rs` next to `x/` or `x/x.rs`.
+#[test]
+fn modules_have_one_layout() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (path, _) in sources() {
+        let module = Path::new(path.trim_end_matches(".rs"));
+        assert!(!top.join(module).is_dir(), "src/{path} is src/{}/mod.rs", module.display());
+        let folder = module.parent().and_then(Path::file_name);
+        assert!(folder.is_none() || folder != module.file_name(), "src/{path} has the name of its folder");
+    }
+}
+
 #[test]
 fn the_architecture_shows_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
