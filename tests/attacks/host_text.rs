@@ -6,7 +6,8 @@ use camino::Utf8Path;
 use deployer::model::state::Kind;
 use deployer::resource::compose::container;
 use deployer::resource::contract::frame::Marks;
-use deployer::resource::contract::record::{DigestKey, Marker, Rejected, ReleaseRecord};
+use deployer::resource::contract::marker::Marker;
+use deployer::resource::contract::record::{DigestKey, Rejected, ReleaseRecord};
 use deployer::resource::{self, HostFacts, backups, files, images, schedules, scripts, updates};
 use std::fmt::Write as _;
 
