@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_says_is_read() {
+    fn the_answer_of_the_host_is_read() {
         let digest = "0f".repeat(32);
         let said = format!(
             "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",
