@@ -142,7 +142,7 @@ fn application(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_by_name_and_all_at_once() {
+fn files_that_cannot_be_sent_are_refused_by_name_and_all_at_once() {
     use std::os::unix::ffi::OsStrExt;
     let directory = application(&[("compose.yaml", b"services: {}"), ("a\nb", b""), (".git/config", b"")]);
     let odd = std::ffi::OsStr::from_bytes(b"\xff.txt");

@@ -224,7 +224,7 @@ fn a_missing_history_is_reported() {
 }
 
 #[test]
-fn what_goes_to_a_host_by_hand_needs_its_arguments() {
+fn commands_for_work_by_hand_need_their_arguments() {
     let folder = two();
     insta::assert_snapshot!(transcript(
         &folder,
@@ -310,7 +310,7 @@ fn errors(out: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn what_is_wrong_with_a_manifest_is_64_for_every_command() {
+fn an_invalid_manifest_is_64_for_every_command() {
     let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/manifest/invalid");
     let files = fs::read_dir(cases).expect("cases").map(|entry| entry.expect("a case").path());
     let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();

@@ -110,7 +110,7 @@ fn the_forms_of_a_statement() {
 }
 
 #[test]
-fn what_compose_would_refuse_is_refused_with_its_line() {
+fn errors_that_compose_would_refuse_are_refused_with_their_line() {
     for (text, line) in [("A=1\nB C=2", 2), ("=1", 1), ("A=1\n\n\nB=\"open\nC=1", 4), ("%", 1)] {
         let Problem { line: found, .. } = statements(text).unwrap_err();
         assert_eq!(found, Some(line), "{text}");

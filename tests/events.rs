@@ -209,7 +209,7 @@ fn the_schema_lists_what_the_code_has() {
 }
 
 #[test]
-fn what_the_schema_refuses_is_refused() {
+fn the_schema_refuses_invalid_events() {
     let validator = jsonschema::validator_for(&schema()).expect("a schema");
     assert!(validator.is_valid(&json!({"version": 1, "type": "of-a-later-version", "x": 1})));
     assert!(!validator.is_valid(&json!({"version": 2, "type": "note", "text": "x"})));

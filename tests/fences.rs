@@ -1,7 +1,7 @@
 //! Each effect has one home in `src/`, and folders import only folders below them. Does not judge style, which clippy
 //! checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Names in the sources, and the only places that may use them.
@@ -102,6 +102,98 @@ fn folders_import_only_what_is_below_them() {
     }
     assert!(seen > 500, "the imports were found");
     assert!(against.is_empty(), "imports against the order of the folders: {against:#?}");
+}
+
+/// A module with others in it is `x/mod.rs`, not `x.rs` next to `x/` or `x/x.rs`.
+#[test]
+fn modules_have_one_layout() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (path, _) in sources() {
+        let module = Path::new(path.trim_end_matches(".rs"));
+        assert!(!top.join(module).is_dir(), "src/{path} is src/{}/mod.rs", module.display());
+        let folder = module.parent().and_then(Path::file_name);
+        assert!(folder.is_none() || folder != module.file_name(), "src/{path} has the name of its folder");
+    }
+}
+
+/// Files that still import each other.
+const CIRCLES: [&str; 7] = [
+    "model/bounded.rs",
+    "model/failure.rs",
+    "reconcile/execute/change.rs",
+    "reconcile/execute/release.rs",
+    "reconcile/machine/make.rs",
+    "reconcile/machine/mod.rs",
+    "reconcile/session/mod.rs",
+];
+
+/// Does not count imports from a `mod.rs` further up, which holds what the files of its folder share.
+#[test]
+fn files_do_not_import_each_other() {
+    let sources = sources();
+    let module = |path: &str| path.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+    let files: BTreeMap<String, &str> = sources.iter().map(|(path, _)| (module(path), path.as_str())).collect();
+    let shared = |file: &str, by: &str| file.strip_suffix("mod.rs").is_some_and(|folder| by.starts_with(folder));
+    let mut imports = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for (path, text) in sources.iter().filter(|(path, _)| !CIRCLES.contains(&path.as_str())) {
+        let named = paths(text).into_iter().filter_map(|named| file_of(&module(path), &named, &files));
+        imports.insert(path, named.filter(|file| !shared(file, path)).collect());
+    }
+    assert!(imports["resource/files/mod.rs"].contains("resource/release_identity.rs"), "{imports:#?}");
+    // A file that imports none of the others is in no circle.
+    let mut before = usize::MAX;
+    while imports.len() < before {
+        before = imports.len();
+        let left: BTreeSet<&str> = imports.keys().copied().collect();
+        imports.values_mut().for_each(|files| files.retain(|file| left.contains(file)));
+        imports.retain(|_, files| !files.is_empty());
+    }
+    assert!(imports.is_empty(), "files that import each other, or lead to such files: {imports:#?}");
+}
+
+/// Returns the paths that a source names, such as `super::guard::PIN`.
+fn paths(text: &str) -> Vec<String> {
+    let code = code(text).collect::<Vec<_>>().join("\n");
+    let is_use = |statement: &str| statement.split("::").next().is_some_and(|start| start.contains("use "));
+    let statements = code.split(';').flat_map(|one| if is_use(one) { each_path(one) } else { vec![one.to_owned()] });
+    let words = statements.flat_map(|statement| {
+        let words = statement.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').map(str::to_owned);
+        words.filter(|word| word.contains("::")).collect::<Vec<_>>()
+    });
+    words.collect()
+}
+
+/// Returns each path of `use a::{b, c::{d, e}}`.
+fn each_path(tree: &str) -> Vec<String> {
+    let Some((before, inner)) = tree.split_once('{') else { return vec![tree.to_owned()] };
+    let (mut depth, mut part, mut paths) = (0, String::new(), Vec::new());
+    for c in inner.chars() {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        if depth < 0 || (depth == 0 && c == ',') {
+            paths.extend(
+                each_path(part.trim()).iter().filter(|path| !path.is_empty()).map(|path| format!("{before}{path}")),
+            );
+            part.clear();
+        } else {
+            part.push(c);
+        }
+    }
+    paths
+}
+
+/// Returns the file of the module that a path in `module` names.
+fn file_of<'a>(module: &str, path: &str, files: &BTreeMap<String, &'a str>) -> Option<&'a str> {
+    let mut at: Vec<&str> = module.split("::").collect();
+    for word in path.split("::") {
+        match word {
+            "crate" => at.clear(),
+            "super" => _ = at.pop(),
+            "self" => {}
+            word => at.push(word),
+        }
+    }
+    let file = (1..=at.len()).rev().find_map(|length| files.get(&at[..length].join("::")).copied());
+    file.filter(|file| files.get(module) != Some(file))
 }
 
 #[test]

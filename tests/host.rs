@@ -417,7 +417,7 @@ async fn noise_of_the_login_is_not_output() {
 }
 
 #[tokio::test]
-async fn what_a_script_leaves_running_is_not_awaited() {
+async fn processes_that_a_script_leaves_running_are_not_awaited() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
     let begun = Instant::now();
@@ -479,7 +479,7 @@ fn resident() -> usize {
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_ended_on_the_host_too() {
+async fn endless_output_is_ended_on_the_host_too() {
     let sshd = Sshd::start("");
     let host = sshd.host().await;
     let (before, begun) = (resident(), Instant::now());

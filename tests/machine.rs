@@ -28,7 +28,7 @@ fn given(environment: &Environment) -> inputs::Inputs {
 }
 
 #[test]
-fn what_each_kind_is_given() {
+fn each_kind_of_machine_gets_its_files() {
     let file = format!("{ROOT}/tests/cases/manifest/valid/provisioned.yaml");
     for name in ["plain", "large", "cloud", "own", "public"] {
         let given = given(&environment(&file, name));
@@ -102,7 +102,7 @@ fn templates_next_to_the_manifest_replace_ours() {
 
 /// `render` writes the files for a review before anything is created.
 #[test]
-fn what_a_reviewer_sees_has_every_file_and_no_secret() {
+fn the_files_for_a_review_are_complete_and_hold_no_secret() {
     let folder = tempfile::tempdir().expect("a directory");
     let manifest = "version: 1\nproject: shop\nstate_passphrase: { from_env: NOT_SET }\nenvironments:\n  cloud:\n    \
                     provisioned: { hetzner: { server_type: cx23, location: nbg1, token: hunter2 } }\n    ssh: { identity: { \

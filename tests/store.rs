@@ -115,7 +115,7 @@ async fn records_come_back_as_they_were_saved() {
 }
 
 #[tokio::test]
-async fn what_was_not_settled_is_in_doubt() {
+async fn unsettled_intents_are_in_doubt() {
     let folder = folder();
     let store = opened(&folder).await;
     store.begin(&run("r1", at(0))).await.expect("begun");
@@ -380,7 +380,7 @@ async fn a_store_that_another_process_writes_is_read_as_it_was_at_one_moment() {
 }
 
 #[tokio::test]
-async fn what_was_saved_survives_kill() {
+async fn saved_records_survive_kill() {
     let folder = folder();
     let (mut child, mut saved) = saving(&folder);
     let serial = saved.find(|serial| *serial >= 25).expect("it saves");

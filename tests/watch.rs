@@ -197,7 +197,7 @@ fn failures_are_tried_again_ever_later_and_an_interrupt_ends_it() {
 }
 
 #[test]
-fn what_cannot_be_watched_is_refused() {
+fn a_watch_that_cannot_work_is_refused() {
     let refused = |arguments: &[&str], setup: &dyn Fn(&Path)| {
         let folder = folder();
         setup(folder.path());

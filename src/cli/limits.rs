@@ -79,7 +79,7 @@ mod tests {
     use crate::model::event::Outcome;
 
     #[test]
-    fn what_does_not_end_is_given_up() {
+    fn a_command_that_does_not_end_is_given_up() {
         let (_kept, never) = mpsc::channel::<()>();
         let ending = within(Duration::from_millis(1), "check", move || {
             let _ = never.recv();

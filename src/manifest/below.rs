@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_replaces_a_link_and_is_never_written_through_one() {
+    fn new_files_replace_links_and_are_not_written_through_them() {
         let (_guard, root) = directory();
         std::fs::write(root.join("victim"), "untouched").unwrap();
         std::fs::create_dir(root.join("elsewhere")).unwrap();

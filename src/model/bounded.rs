@@ -165,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_short_stays_whole(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..30)) {
+        fn short_output_stays_whole(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..30)) {
             let mut ends = Ends::default();
             for piece in &pieces {
                 ends.push(piece);

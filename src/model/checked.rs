@@ -266,7 +266,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_said_is_one_short_line(text in text()) {
+        fn quoted_text_is_one_short_line(text in text()) {
             let line = said(&text);
             prop_assert!(line.chars().count() <= SAID + 1 && !line.chars().any(char::is_control));
         }

@@ -263,7 +263,7 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let mut record = status::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
         let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
-        let held = resource::files::held(&session.prepared.subject(), &session.facts);
+        let held = resource::release_identity::held(&session.prepared.subject(), &session.facts);
         if !steps.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
             record.failed = record.failed.or(before);
         }

@@ -219,7 +219,7 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
         let subject = session.prepared.subject();
         let observed = resource::observed(&subject, &session.facts);
         let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
-        let services = services::records(&subject, &session.facts).into_keys().map(|service| {
+        let services = services::records::of(&subject, &session.facts).into_keys().map(|service| {
             let found =
                 facts.get(&Fact::Service(&service).to_string()).cloned().unwrap_or_else(|| "missing".to_owned());
             (format!("service {service}"), container::good(&found), found)

@@ -13,7 +13,7 @@ use crate::reconcile::machine::{self, Machine, Workshop};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::request::{Goal, Outside, Request};
 use crate::reconcile::session::Session;
-use crate::resource::contract::record::Marker;
+use crate::resource::contract::marker::Marker;
 use crate::resource::infrastructure::Seen;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;

@@ -87,7 +87,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
 }
 
 fn protected(session: &Session) -> bool {
-    resource::access::protected(&session.prepared.subject(), &session.facts)
+    resource::contract::marker::protected(&session.prepared.subject(), &session.facts)
 }
 
 /// Refuses steps that the provider would refuse halfway: its `delete_protection` keeps the machine and the volume.
@@ -103,7 +103,7 @@ fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
 
 /// Reports the release that is held back. The live release stays as it is.
 fn hold(session: &Session, proposal: &mut Proposal) {
-    let Some(rejected) = resource::files::held(&session.prepared.subject(), &session.facts) else { return };
+    let Some(rejected) = resource::release_identity::held(&session.prepared.subject(), &session.facts) else { return };
     let name = session.prepared.name();
     match rejected.by {
         Rejection::Hand => proposal.pinned.push((name.to_owned(), rejected.clone())),

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
     let subject = session.prepared.subject();
     let state = resource::observed(&subject, &session.facts);
-    let services = resource::services::records(&subject, &session.facts);
+    let services = resource::services::records::of(&subject, &session.facts);
     let live = session.facts.files.current.is_some() || session.facts.files.swapping.is_some();
     let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
     let of_service = |(fact, state): (String, String)| {
@@ -33,7 +33,7 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         observed_at: now,
         serial: session.facts.access.serial,
         suspended: session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
-        protected: resource::access::protected(&subject, &session.facts),
+        protected: resource::contract::marker::protected(&subject, &session.facts),
         reach: Some(reach(&session.prepared.environment)),
         in_progress: others(session),
         failed,

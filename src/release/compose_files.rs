@@ -1,9 +1,8 @@
 //! Determines the Compose files of an application, either named or found by the rules of docker compose, and the other
 //! files that Compose parses with them. Reads none of these files.
 
-use super::references::Reference;
 use super::tree::Tree;
-use super::{ENV, Files, dotenv, invalid};
+use super::{Files, dotenv, invalid};
 use crate::manifest::environment::Compose;
 use crate::model::failure::Failure;
 use crate::model::secret::Variable;
@@ -94,18 +93,6 @@ pub fn find(directory: &Utf8Path, wanted: &[String], files: &Files, tree: &Tree)
         }
     }
     if failures.is_empty() { Ok(found) } else { Err(failures) }
-}
-
-/// Returns the role of a file, as the end of a sentence, if Compose parses it with these Compose files directly or
-/// through the files in `references`. A name with an unknown variable covers every file that it may mean.
-pub fn parsed(path: &Utf8Path, compose_files: &[String], references: &[Reference]) -> Option<&'static str> {
-    if path == ENV {
-        return Some("the file of Compose's variables");
-    }
-    if compose_files.iter().any(|file| *file == path) {
-        return Some("a Compose file");
-    }
-    references.iter().filter(|one| one.covers(path)).find_map(|one| one.role.parsed())
 }
 
 /// Returns the failure for a Compose file that exists but is not sent.

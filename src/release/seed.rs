@@ -2,7 +2,7 @@
 
 use super::pattern::{self, shown};
 use super::references::Reference;
-use super::{Files, compose_files, invalid};
+use super::{ENV, Files, invalid};
 use crate::manifest::environment::Pattern;
 use crate::model::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -46,7 +46,7 @@ pub fn mark(
         let found = failures.len();
         let matched = matched("seed", pattern, files.keys());
         for path in matched.map_err(|failure| failures.push(failure)).unwrap_or_default() {
-            if let Some(what) = compose_files::parsed(&path, compose_files, references) {
+            if let Some(what) = parsed(&path, compose_files, references) {
                 failures.push(refused(&shown(pattern), &path, what));
             } else if let Some(file) = files.get_mut(&path) {
                 file.seed = true;
@@ -55,6 +55,18 @@ pub fn mark(
         failures[found..].iter_mut().for_each(|failure| failure.location.clone_from(place));
     }
     failures
+}
+
+/// Returns the role of a file, as the end of a sentence, if Compose parses it with these Compose files directly or
+/// through the files in `references`. A name with an unknown variable covers every file that it may mean.
+fn parsed(path: &Utf8Path, compose_files: &[String], references: &[Reference]) -> Option<&'static str> {
+    if path == ENV {
+        return Some("the file of Compose's variables");
+    }
+    if compose_files.iter().any(|file| *file == path) {
+        return Some("a Compose file");
+    }
+    references.iter().filter(|one| one.covers(path)).find_map(|one| one.role.parsed())
 }
 
 fn refused(pattern: &str, path: &Utf8Path, what: &str) -> Failure {

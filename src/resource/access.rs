@@ -1,10 +1,10 @@
 //! Access: deployer reaches the host, knows its operating system, and marked it as ours. This module changes only our
 //! own directory on the host.
 
-use super::contract::record::{DigestKey, FORMAT, Marker};
+use super::contract::marker::{self, Marker, protected};
+use super::contract::record::{DigestKey, FORMAT};
 use super::contract::{claims, lease};
 use super::{Command, HostFacts, SHORT, Subject, keep};
-use crate::manifest::environment::Environment;
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
@@ -90,10 +90,6 @@ room state "$state"
         + &lease::look()
 }
 
-/// Marker file that former versions kept in the application's directory, where services can change it. The file counts
-/// only on a host that keeps nothing else of the environment.
-pub const LEGACY_MARKER: &str = ".deployer";
-
 /// Reads the probe's lines.
 pub fn parse(output: &[u8]) -> Result<Seen, String> {
     let text = String::from_utf8_lossy(output);
@@ -109,7 +105,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "systemd" => seen.systemd = true,
             "now" => seen.now = value.parse().map_err(|_| format!("the clock says `{}`", checked::said(value)))?,
             "room" => read_room(&mut seen.room, value),
-            "marker" => seen.marker = marker(value, &mut seen.broken_marker),
+            "marker" => seen.marker = read_marker(value, &mut seen.broken_marker),
             "key" => seen.key = DigestKey::from_hex(value),
             "serial" => seen.serial = value.trim().parse().unwrap_or(0),
             "held" => {
@@ -123,7 +119,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "claim" => seen.claims.own(value),
             "kept" => seen.claims.keep(value),
             "neighbour" => seen.broken_marker |= !seen.claims.conflict(value),
-            "directory" => seen.directory_marker = marker(value, &mut seen.broken_marker),
+            "directory" => seen.directory_marker = read_marker(value, &mut seen.broken_marker),
             _ => {}
         }
     }
@@ -141,7 +137,7 @@ fn read_room(room: &mut Room, value: &str) {
     }
 }
 
-fn marker(json: &str, broken: &mut bool) -> Option<Marker> {
+fn read_marker(json: &str, broken: &mut bool) -> Option<Marker> {
     let marker = Marker::read(json);
     *broken |= marker.is_none();
     marker
@@ -197,22 +193,6 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     facts
 }
 
-/// Returns true if the environment must not be destroyed: as the manifest says or, if it does not say, as the host
-/// remembers.
-#[must_use]
-pub fn protected(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    let remembered = host.access.marker.as_ref().is_some_and(|marker| marker.protect);
-    subject.environment.protect.unwrap_or(remembered)
-}
-
-/// Returns true if a marker belongs to this environment, under its current or its former name.
-#[must_use]
-pub fn ours(environment: &Environment, marker: &Marker) -> bool {
-    let names = [Some(&environment.name), environment.renamed_from.as_ref()];
-    marker.project == environment.project.as_str()
-        && names.into_iter().flatten().any(|name| marker.environment == name.as_str())
-}
-
 /// Refuses the host if something belongs to somebody else: the marker, the directory, objects that another environment
 /// claims, or containers that this environment did not start.
 #[must_use]
@@ -245,7 +225,7 @@ fn marked(subject: &Subject<'_>, marker: Option<&Marker>) -> Option<Failure> {
     let (environment, marker) = (subject.environment, marker?);
     let message = if marker.version > FORMAT {
         "The host was last written by a newer deployer".to_owned()
-    } else if ours(environment, marker) {
+    } else if marker.is_of(environment) {
         return None;
     } else {
         let directory = environment.application.as_ref().map_or("", |application| application.host_directory.as_str());
@@ -268,7 +248,7 @@ chmod 0700 "$state"
 grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
 [ -e "$state/serial" ] || write_whole "$state/serial" '%s\n' 1
 {}"#,
-        keep("marker.json", &marker_of(subject, host, false))
+        keep("marker.json", &marker::json(subject, host, false))
     );
     let mark = Command {
         title: "write the host's marker".to_owned(),
@@ -284,7 +264,7 @@ grep -Eqsx '[0-9a-f]{{64}}' "$state/key" || write_whole "$state/key" '%s\n' "$(h
 /// Writes the marker again, suspended or not.
 #[must_use]
 pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command {
-    let script = format!("umask 077\n{}", keep("marker.json", &marker_of(subject, host, suspended)));
+    let script = format!("umask 077\n{}", keep("marker.json", &marker::json(subject, host, suspended)));
     Command {
         title: "write the marker".to_owned(),
         script: subject.preamble() + &script,
@@ -292,11 +272,4 @@ pub fn mark(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> Command
         limit: SHORT,
         reason: Reason::UploadFailed,
     }
-}
-
-/// Returns the marker of this environment as JSON.
-#[must_use]
-pub fn marker_of(subject: &Subject<'_>, host: &HostFacts, suspended: bool) -> String {
-    let marker = Marker::of(subject.environment, suspended, protected(subject, host));
-    serde_json::to_string(&marker).unwrap_or_default()
 }

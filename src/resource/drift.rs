@@ -1,13 +1,13 @@
 //! Detection of drift: differences that nobody asked for in the manifest. Ignored facts belong to the host. This module
 //! does not decide whether other drift is corrected.
 
-use super::services::Fact;
-use super::{HostFacts, Subject, files, firewall, observed, schedules, scripts, updates, wanted};
+use super::release_identity::{held, identity};
+use super::services::fact::Fact;
+use super::{HostFacts, Subject, firewall, observed, schedules, scripts, updates, wanted};
 use crate::manifest::environment::{Environment, Ignore};
 use crate::model::diff;
 use crate::model::event::Change;
 use crate::model::state::{Facts, Kind, State};
-use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the manifest's wishes for each kind that no release describes, as one digest per kind. Equal wishes have
@@ -46,8 +46,8 @@ fn was_met(kind: Kind, subject: &Subject<'_>, host: &HostFacts, met: &BTreeMap<K
 
 /// Returns true if the wanted release converged on this host, or is rejected and the live release is kept instead.
 fn is_released(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    files::held(subject, host).is_some()
-        || host.files.current.as_ref().map(|record| &record.digest) == files::identity(subject, host).as_ref()
+    held(subject, host).is_some()
+        || host.files.current.as_ref().map(|record| &record.digest) == identity(subject, host).as_ref()
 }
 
 /// Returns true if the switch to a release began or is pending, and did not finish.
@@ -115,22 +115,6 @@ pub fn ignored<'a>(subject: &Subject<'a>, host: &HostFacts) -> Vec<(Kind, Change
         }
     }
     found
-}
-
-/// Returns the files of the release that belong to the host: ignored, released once, and changed on the host since
-/// then.
-///
-/// A file that Compose parses, such as `.env`, is kept and not reported, like any other ignored file, and services that
-/// mount it see the host's content. But Compose reads only the release's text, as [`files::in_release`] ensures. So a
-/// process that can write there, such as a service that mounts the directory, cannot choose what root starts. Refusing
-/// such rules would break manifests with a harmless `files:*`.
-#[must_use]
-pub(super) fn kept_files(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Utf8PathBuf> {
-    // If the whole directory is gone, no file is kept.
-    let any = !subject.environment.drift.ignore.is_empty() && !host.files.live.is_empty();
-    let Some(release) = subject.release.filter(|_| any) else { return BTreeSet::new() };
-    let paths = release.files.keys().filter(|path| rule(subject, Kind::Files, path.as_str()).is_some());
-    paths.filter(|path| files::changed_by_hand(subject, host, path)).cloned().collect()
 }
 
 /// Returns the services whose state is ignored.

@@ -1,11 +1,9 @@
 //! Removal of an environment from its host: exactly what we put there. Packages are kept. Volumes and other data are
 //! removed only if `purge` is true.
 
-use super::access::LEGACY_MARKER;
 use super::contract::claims;
-use super::{
-    Command, HostFacts, LONG, SHORT, Subject, access, files, firewall, images, keep, schedules, scripts, updates,
-};
+use super::contract::marker::{self, LEGACY_MARKER};
+use super::{Command, HostFacts, LONG, SHORT, Subject, files, firewall, images, keep, schedules, scripts, updates};
 use crate::manifest::environment::{Application, Environment};
 use crate::model::event::Change;
 use crate::model::failure::Reason;
@@ -200,7 +198,7 @@ fn release(subject: &Subject<'_>, host: &HostFacts) -> String {
     let suspended = subject.environment.stage != Stage::Destroyed;
     format!(
         "umask 077\n{}{}rm -f \"$state/key\"\n",
-        keep("marker.json", &access::marker_of(subject, host, suspended)),
+        keep("marker.json", &marker::json(subject, host, suspended)),
         claims::give_up(subject.environment, host),
     )
 }

@@ -2,7 +2,8 @@
 //! this environment are not touched.
 
 use super::contract::claims;
-use super::{Command, HostFacts, SHORT, Subject, backups, services};
+use super::release_identity::project;
+use super::{Command, HostFacts, SHORT, Subject, backups};
 use crate::manifest::environment::{Backup, Schedule};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
@@ -195,7 +196,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     let mut commands = Vec::new();
     if !differing.is_empty() {
         // A schedule enters only a directory whose claim tells where it leads. Former versions did not note that.
-        commands.extend(claims::commands(subject, host, services::project(subject, host)));
+        commands.extend(claims::commands(subject, host, project(subject, host)));
         commands.push(command("read the times of the schedules", times(&differing), Reason::ScheduleInvalid));
     }
     let script = take_off(subject, &gone) + &put(subject, &differing);

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_say_becomes_one_short_line() {
+    fn foreign_text_becomes_one_short_line() {
         assert_eq!(one_line("a\n\tb\u{1b}[2J  c\0"), "a b [2J c");
         assert_eq!(one_line(""), "");
         assert_eq!(one_line(&"é".repeat(1000)).chars().count(), 401);

@@ -73,7 +73,7 @@ async fn checked(scene: &Scene, packed: &[u8]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn what_an_archive_may_not_hold_is_refused_before_it_is_unpacked() {
+async fn forbidden_contents_of_an_archive_are_refused_before_it_is_unpacked() {
     let scene = Scene::new();
     let victim = scene.victim();
     let (outside, link) = (victim.join("new"), victim.join("file"));
@@ -127,7 +127,7 @@ async fn a_list_of_digests_is_compared_and_never_followed() {
 }
 
 #[tokio::test]
-async fn what_an_archive_says_about_itself_is_shown_as_plain_text() {
+async fn the_description_in_an_archive_is_shown_as_plain_text() {
     let scene = Scene::new();
     let mut archive = Archive { builder: Builder::new(Vec::new()), sums: String::new() };
     archive.add(EntryType::Directory, "./data/", "", b"", 0);

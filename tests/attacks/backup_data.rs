@@ -41,7 +41,7 @@ const KINDS: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn what_is_in_place_of_a_database_is_refused_by_its_name_and_in_time() {
+async fn an_object_in_place_of_a_database_is_refused_by_its_name_and_in_time() {
     let scene = Scene::new();
     let copies = scene.state("backups/work");
     for database in [TRACKER, GRAFANA] {

@@ -270,7 +270,7 @@ fn other_private_keys_are_refused_unless_somebody_asks_for_them() {
 }
 
 #[test]
-fn what_compose_names_is_not_left_out_silently() {
+fn files_that_compose_names_are_not_left_out_silently() {
     let project = Project::new("./app", "");
     project.write("app/.deployerignore", "*.env\ndata/\nconf/*\n!conf/sent\n");
     for path in ["app/web.env", "app/data/start", "app/conf/file", "app/conf/sent", "app/.env.local"] {
@@ -370,7 +370,7 @@ fn owner_only_modes_survive_and_others_are_as_ever() {
 }
 
 #[test]
-fn what_render_writes_goes_through_no_link_and_secrets_are_the_owners_alone() {
+fn render_writes_through_no_link_and_secrets_only_for_the_owner() {
     let more = "        templates: true\n        readable: [open.conf]\n        variables: { T: { from_file: ./token.txt } }\n";
     let project = Project::new("./app", more);
     project.write("token.txt", "s3cret-token");

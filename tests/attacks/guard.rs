@@ -118,7 +118,7 @@ async fn obstacles_of_a_file_are_moved_and_no_content_is_lost() {
 }
 
 #[tokio::test]
-async fn what_is_described_is_never_opened_unless_it_is_a_regular_file_in_its_own_directory() {
+async fn only_regular_files_in_their_own_directory_are_opened() {
     let scene = Scene::new();
     let app = scene.path("app");
     symlink(scene.path("victim/file"), app.join("link")).unwrap();

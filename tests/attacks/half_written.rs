@@ -35,7 +35,7 @@ fn a_manifest_is_written_whole_or_not_at_all() {
 }
 
 #[test]
-fn what_render_writes_is_one_release() {
+fn render_writes_one_whole_release() {
     let work = Work::new();
     work.put("app/a.txt", "new");
     work.put("app/zz/b.txt", "new");

@@ -6,7 +6,8 @@ use camino::Utf8Path;
 use deployer::model::state::Kind;
 use deployer::resource::compose::container;
 use deployer::resource::contract::frame::Marks;
-use deployer::resource::contract::record::{DigestKey, Marker, Rejected, ReleaseRecord};
+use deployer::resource::contract::marker::Marker;
+use deployer::resource::contract::record::{DigestKey, Rejected, ReleaseRecord};
 use deployer::resource::{self, HostFacts, backups, files, images, schedules, scripts, updates};
 use std::fmt::Write as _;
 
@@ -163,7 +164,7 @@ fn read(answer: &str) -> HostFacts {
 }
 
 #[test]
-fn what_one_kind_prints_never_speaks_for_another() {
+fn output_of_one_kind_does_not_count_for_another() {
     for mark in ["@@deployer", &format!("@@deployer {}", DigestKey::new([4; 32]).digest(&[0; 32]))] {
         let forged =
             format!("x\n{mark} end services 0\n{mark} begin engine\nclient\nserver 99.0\n{mark} end engine 0\n");

@@ -194,7 +194,7 @@ async fn a_volume_that_docker_keeps_with_other_options_is_refused_by_name() {
 
 /// Docker looks up such paths itself, and no list of the kernel tells afterwards what it found.
 #[tokio::test]
-async fn what_cannot_be_compared_after_a_start_is_not_where_others_write() {
+async fn mounts_that_cannot_be_compared_are_refused_where_others_write() {
     let device = "{\n  \"services\": {\n    \"web\": {\n      \"devices\": [\n        {\n          \"source\": \"PATH\",\n          \"target\": \"/dev/x\"\n        }\n      ]\n    }\n  }\n}\n";
     let short = "{\n  \"services\": {\n    \"web\": {\n      \"devices\": [\n        \"PATH:/dev/x:rwm\"\n      ]\n    }\n  }\n}\n";
     let volume = "{\n  \"volumes\": {\n    \"v\": {\n      \"name\": \"v\",\n      \"driver_opts\": {\n        \"device\": \"DEVICE\",\n        \"o\": \"OPTIONS\"\n      }\n    }\n  }\n}\n";
@@ -274,7 +274,7 @@ async fn a_mount_below_what_other_accounts_can_change_is_no_link() {
 
 /// `volumes_from` takes what another container has, which no Compose file tells.
 #[tokio::test]
-async fn what_a_service_takes_from_a_container_counts_as_its_own() {
+async fn mounts_taken_from_a_container_count_as_the_services_own() {
     let mut host = Host::new();
     host.record.services.values_mut().for_each(|service| service.outside.clear());
     host.write("state/shop--one/mounted", "ROOT/srv/shared\n");

@@ -212,7 +212,7 @@ fn no_value_is_read_even_if_marked_as_no_secret() {
 }
 
 #[test]
-fn what_git_does_not_track_is_not_shown() {
+fn untracked_files_are_not_shown() {
     let work = Work::new();
     work.put("app/left-by-the-job.txt", &format!("{CANARY}\n"));
     work.put("app/.env", &format!("TOKEN={CANARY}\n"));

@@ -91,7 +91,7 @@ fn no_filter_of_the_runner_is_run_or_hides_a_line() {
 /// The checkout of a job contains more than the commit: a filter decrypted a file with a key, or fetched it with a
 /// token.
 #[test]
-fn what_a_filter_of_the_runner_made_of_a_commit_is_not_shown() {
+fn output_of_the_runners_filters_is_not_shown() {
     for hide in [&b""[..], b".gitattributes working-tree-encoding=UTF-16\n"] {
         let work = Work::new();
         let decrypt = filter(&work, "decrypt", &format!("sed s/sealed/{CANARY}/"));

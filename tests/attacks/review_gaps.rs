@@ -141,7 +141,7 @@ fn only_files_that_a_release_needs_are_named() {
 }
 
 #[test]
-fn what_a_value_is_read_from_or_made_by_is_compared() {
+fn files_that_values_are_read_from_or_made_by_are_compared() {
     for source in ["from_file: ./values/a", "from_command: [ ./values/a ]", "from_command: [ sh, ./values/a ]"] {
         let work = Work::new();
         work.put("values/a", "#!/bin/sh\necho one\n");
@@ -154,7 +154,7 @@ fn what_a_value_is_read_from_or_made_by_is_compared() {
 
 /// A program may read and run whatever is in the repository, however its words name it.
 #[test]
-fn what_a_command_may_run_is_compared_or_named() {
+fn files_that_a_command_may_run_are_compared_or_named() {
     for command in [
         "sh, token.sh",
         "make, -s, t",
@@ -197,7 +197,7 @@ fn what_a_command_may_run_is_compared_or_named() {
 }
 
 #[test]
-fn what_a_module_may_read_outside_of_its_directory_is_named() {
+fn files_that_a_module_may_read_outside_of_its_directory_are_named() {
     let work = Work::new();
     work.put("infra/main.tf", "module \"more\" { source = \"../shared\" }\n");
     work.put("shared/main.tf", "# one\n");
@@ -294,7 +294,7 @@ fn the_settings_of_an_environment_that_comes_or_goes_are_shown() {
 }
 
 #[test]
-fn what_is_behind_the_links_of_a_module_is_compared() {
+fn targets_of_a_modules_links_are_compared() {
     let work = Work::new();
     work.put("infra/main.tf", "# one\n");
     work.put("shared/more.tf", "# one\n");

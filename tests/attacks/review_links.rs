@@ -35,7 +35,7 @@ fn links_are_shown_as_links() {
 }
 
 #[test]
-fn what_a_release_is_made_of_is_not_read_through_a_link_that_leads_out() {
+fn files_of_a_release_are_not_read_through_a_link_that_leads_out() {
     let work = Work::new();
     let file = work.outside("file");
     for (name, target) in [
@@ -144,7 +144,7 @@ fn links_within_the_repository_are_of_use() {
 }
 
 #[test]
-fn what_hosts_and_machines_are_made_from_is_compared() {
+fn the_sources_of_hosts_and_machines_are_compared() {
     let work = Work::new();
     work.put("swap.sh", "echo one\n");
     work.put("infra/main.tf", "# one\n");

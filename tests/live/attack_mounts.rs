@@ -251,7 +251,7 @@ fn the_state_of_root_is_not_mounted() {
 }
 
 #[test]
-fn what_a_service_takes_from_a_container_started_by_hand_is_no_link() {
+fn mounts_taken_from_a_container_started_by_hand_are_no_links() {
     let host = BedHost::docker();
     host.shell("mkdir -p /srv/shared/sub");
     let compose = |next: &str| {

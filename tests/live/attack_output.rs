@@ -61,7 +61,7 @@ fn stopped(output: &Output) -> (String, bool) {
 }
 
 #[test]
-fn what_a_service_prints_is_text_and_what_it_writes_for_us_is_data() {
+fn output_of_a_service_is_text_and_its_files_are_data() {
     let host = BedHost::docker();
     let work = Work::demo(&host);
     let mut says = String::from(

@@ -75,7 +75,7 @@ fn status(work: &Work, host: &BedHost) -> serde_json::Value {
 }
 
 #[test]
-fn what_is_lost_comes_back_from_an_archive_and_the_tracker_is_never_stopped_to_make_one() {
+fn lost_data_comes_back_from_an_archive_that_is_made_without_stopping_the_tracker() {
     let host = BedHost::docker();
     host.shell("mkdir /root/elsewhere");
     let work = listed(&host, "sqlite", "{ at: \"03:00\", keep_days: 2, after: [cp, \"{archive}\", /root/elsewhere] }");

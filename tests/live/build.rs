@@ -56,7 +56,7 @@ fn images(host: &BedHost) -> usize {
 }
 
 #[test]
-fn what_is_built_follows_its_context_and_nothing_else() {
+fn a_build_follows_its_context_and_nothing_else() {
     let host = BedHost::docker();
     let work = built(&host, "GREETING: hi");
     work.apply().expect(0);

@@ -36,7 +36,7 @@ fn application(work: &Work, case: &Path) {
 
 #[test]
 #[expect(clippy::print_stderr, reason = "how many are newer than the bed's Compose is part of the result")]
-fn what_compose_accepts_passes_check_and_what_it_rejects_stops_nothing() {
+fn accepted_files_pass_check_and_rejected_files_stop_nothing() {
     let host = BedHost::docker();
     let work = Work::demo(&host);
     work.apply().expect(0);

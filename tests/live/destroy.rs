@@ -56,7 +56,7 @@ fn destroying_needs_consent_by_name_and_removes_exactly_ours() {
 }
 
 #[test]
-fn what_was_destroyed_stays_away_until_it_is_resumed_or_named() {
+fn a_destroyed_environment_stays_away_until_it_is_resumed_or_named() {
     let host = BedHost::docker();
     let work = Work::demo(&host);
     work.apply().expect(0);

@@ -68,7 +68,7 @@ fn containers_changed_by_hand_are_corrected() {
 }
 
 #[test]
-fn what_the_engine_and_our_own_records_lose_comes_back() {
+fn losses_of_the_engine_and_of_our_records_are_restored() {
     let host = BedHost::docker();
     let work = duo(&host);
     work.apply().expect(0);
@@ -97,7 +97,7 @@ fn what_the_engine_and_our_own_records_lose_comes_back() {
 }
 
 #[test]
-fn what_is_left_to_the_host_stays_and_what_is_asked_for_comes() {
+fn differences_left_to_the_host_stay_and_wanted_changes_come() {
     let host = BedHost::docker();
     let work = duo(&host);
     work.manifest(&host, "    drift: { policy: detect }\n");

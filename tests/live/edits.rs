@@ -41,7 +41,7 @@ fn a_comment_in_the_manifest_changes_nothing() {
 }
 
 #[test]
-fn what_leaves_the_application_leaves_the_host_and_what_is_not_ours_stays() {
+fn removed_files_leave_the_host_and_foreign_files_stay() {
     let host = BedHost::docker();
     let work = duo(&host);
     work.write("app/side/deep/er/old.html", "old\n");

@@ -152,7 +152,7 @@ fn files_that_no_release_placed_are_kept_when_one_replaces_them() {
 
 /// What a destruction left can be purged later; what somebody made by hand in the project stays.
 #[test]
-fn what_a_destruction_left_can_be_purged_and_what_was_made_by_hand_stays() {
+fn leftovers_of_a_destruction_can_be_purged_and_objects_made_by_hand_stay() {
     let host = BedHost::docker();
     let work = with_data(&host);
     work.apply().expect(0);

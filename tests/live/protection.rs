@@ -7,7 +7,7 @@ use crate::scene::{containers, entry, several};
 const REFUSED: [&str; 1] = ["protected"];
 
 #[test]
-fn what_is_protected_stays_whoever_asks_until_the_manifest_lifts_it() {
+fn a_protected_environment_stays_until_the_manifest_lifts_the_protection() {
     let host = BedHost::docker();
     let work = Work::empty();
     let (kept, other) = (entry(&host, &work, "kept", 8080, ""), entry(&host, &work, "other", 8081, ""));
@@ -41,7 +41,7 @@ fn what_is_protected_stays_whoever_asks_until_the_manifest_lifts_it() {
 }
 
 #[test]
-fn what_left_the_manifest_is_left_alone_until_it_is_named_and_a_new_name_moves_nothing() {
+fn a_removed_entry_is_left_alone_until_it_is_named_and_a_new_name_moves_nothing() {
     let host = BedHost::docker();
     let work = Work::empty();
     let (old, other) = (entry(&host, &work, "old", 8080, ""), entry(&host, &work, "other", 8081, ""));

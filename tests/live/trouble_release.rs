@@ -7,7 +7,7 @@ use crate::trouble::{fails, fails_untouched, finishes, picture, running, use_dem
 const ARCHIVE: &str = "\"demo:1\": ./demo.tar";
 
 #[test]
-fn what_this_machine_knows_to_be_wrong_never_reaches_the_host() {
+fn errors_that_this_machine_can_find_do_not_reach_the_host() {
     let (host, work) = running();
     write_page(&work, "page two");
     let good = work.read("deployment.yaml");

@@ -97,7 +97,7 @@ fn serves(host: &BedHost, page: &str) -> bool {
 }
 
 #[test]
-fn what_changes_is_applied_at_once_and_what_drifts_within_an_interval() {
+fn changes_are_applied_at_once_and_drift_within_an_interval() {
     let host = BedHost::docker();
     let work = duo(&host);
 

@@ -144,7 +144,7 @@ fn one_command_makes_a_container_with_a_healthy_application_and_one_destroys_it(
 }
 
 #[test]
-fn what_was_done_to_a_container_by_hand_is_seen_and_corrected() {
+fn changes_to_a_container_by_hand_are_seen_and_corrected() {
     let lab = lab();
     lab.run(&PROVISION).expect(0);
     let made = born(&lab);

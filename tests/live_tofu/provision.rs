@@ -219,7 +219,7 @@ fn runs_killed_while_a_machine_is_made_leave_one_that_the_next_run_finds() {
 }
 
 #[test]
-fn what_is_known_of_a_machine_is_not_left_on_a_runner_that_goes_away() {
+fn the_state_of_a_machine_is_not_left_on_a_temporary_runner() {
     let lab = Lab::new("bare");
     let plan = Work::finish(lab.command(&["plan", "--json"]).env("CI", "true"));
     assert_eq!(plan.expect(6).reasons(), ["state-fleeting"]);
@@ -252,7 +252,7 @@ fn a_forgotten_machine_stays_and_is_reported_as_unmanaged() {
 }
 
 #[test]
-fn what_left_the_manifest_goes_with_its_machine_once_it_is_named() {
+fn a_removed_entry_is_destroyed_with_its_machine_once_it_is_named() {
     let lab = Lab::new("bare");
     lab.run(&["provision", "lab", "--json"]).expect(0);
     let other = "  other:\n    registered: { address: 192.0.2.1 }\n";

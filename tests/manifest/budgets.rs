@@ -61,7 +61,7 @@ fn an_alias_bomb_is_refused_at_once() {
 }
 
 #[test]
-fn what_is_too_large_is_refused() {
+fn manifests_that_are_too_large_are_refused() {
     let head = "version: 1\nproject: shop\n";
     let many = format!("{head}x-many: [{}]\n", "0,".repeat(2_000_000));
     let failures = parse(&many).unwrap_err();

@@ -140,7 +140,7 @@ async fn a_silent_tracker_fails_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_at_once_and_without_the_key() {
+async fn faults_are_named_at_once_and_without_the_key() {
     let wrong = [
         (Manner::Forgets, "the second peer must receive the first peer, on port 2"),
         (Manner::Miscounts, "the scrape must count 1 seeder and 1 leecher, but counts 0 and 0"),

@@ -82,7 +82,7 @@ async fn a_good_certificate_passes_and_an_old_one_is_warned_of() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_named() {
+async fn faults_of_a_certificate_are_named() {
     let (issuer, other) = (authority("Lab Authority"), authority("Another"));
     let expired = server(&issuer, "a.example", -4).await;
     let verdict = shown(expired, "a.example", roots(&issuer)).await;

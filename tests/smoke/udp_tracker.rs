@@ -124,7 +124,7 @@ async fn a_port_without_a_listener_differs_from_silence() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_at_once() {
+async fn faults_are_named_at_once() {
     let wrong = [
         (Manner::Forgets, "the second peer must receive the first peer, on port 2"),
         (Manner::Miscounts, "the scrape must count 1 seeder and 1 leecher, but counts 0 and 0"),

@@ -97,7 +97,7 @@ const FILES: [(&str, &str); 10] = [
     ("guard.sh", include_str!("../../src/model/shell/guard.sh")),
     ("writable.sh", include_str!("../../src/model/shell/writable.sh")),
     ("claimed.sh", include_str!("../../src/model/shell/claimed.sh")),
-    ("claims.sh", include_str!("../../src/resource/contract/claims.sh")),
+    ("claims.sh", include_str!("../../src/resource/contract/claims/claims.sh")),
     ("mounted.sh", include_str!("../../src/model/shell/mounted.sh")),
     ("model.sh", include_str!("../../src/resource/files/model.sh")),
     ("ask.sh", include_str!("../../src/resource/images/ask.sh")),

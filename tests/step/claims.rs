@@ -203,7 +203,7 @@ async fn records_of_former_versions_are_claims() {
 }
 
 #[tokio::test]
-async fn what_is_taken_over_is_no_longer_claimed_by_its_former_owner() {
+async fn a_claim_that_is_taken_over_leaves_its_former_owner() {
     let host = Host::new();
     let mut two = host.wish("two", "srv/app", "stack");
     let one = host.wish("one", "srv/app", "stack");
@@ -289,7 +289,7 @@ fn containers_of_a_project_that_was_taken_over_are_the_new_owners() {
 }
 
 #[tokio::test]
-async fn what_a_former_owner_has_running_ends_with_its_claim() {
+async fn the_work_of_a_former_owner_ends_with_its_claim() {
     let host = Host::new();
     let units = host.root.join("units/system");
     fs::create_dir_all(&units).unwrap();
@@ -576,7 +576,7 @@ fn a_container_that_compose_did_not_make_is_not_a_service_and_stays() {
 }
 
 #[tokio::test]
-async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
+async fn containers_started_by_hand_in_a_project_outlast_the_environment() {
     let host = Host::new();
     fs::create_dir(host.root.join("docker")).unwrap();
     let wish = host.wish("one", "srv/one", "alpha");
@@ -617,7 +617,7 @@ async fn what_somebody_started_by_hand_in_a_project_outlasts_the_environment() {
 }
 
 #[tokio::test]
-async fn what_a_removal_kept_can_be_purged() {
+async fn data_that_a_removal_kept_can_be_purged() {
     let host = Host::new();
     let mut wish = host.wish("one", "srv/one", "alpha");
     assert!(host.claims(&wish).await);

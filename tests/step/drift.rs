@@ -40,7 +40,7 @@ fn recorded(name: &str) -> Given {
 }
 
 #[test]
-fn what_only_drifted_is_corrected_or_left_as_the_policy_says() {
+fn drift_is_corrected_or_left_as_the_policy_says() {
     let cases = [
         ("files/drifted", &["files drifted", "services follows files"][..], &["Detect files: html/index.html"][..]),
         ("services/stopped-by-hand", &["services drifted"], &["Detect services: worker"]),

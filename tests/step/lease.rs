@@ -359,7 +359,7 @@ async fn a_full_disk_without_a_reserve_is_reported_and_existing_files_are_kept()
 }
 
 #[tokio::test]
-async fn what_is_written_whole_is_what_was_meant() {
+async fn write_whole_writes_the_text_exactly() {
     let place = Place::new();
     for (format, text, written) in [
         ("%s\\n", "a", "a\n"),

@@ -135,7 +135,7 @@ fn a_service_can_have_any_name() {
 
 /// Services that read all files of a release produce many more entries than they name.
 #[test]
-fn what_many_services_read_is_bounded_all_together() {
+fn the_files_that_many_services_read_are_bounded_in_total() {
     let service = r#"{"volumes":[{"type":"bind","source":"/s","target":"/t"}]}"#;
     let services: Vec<String> = (0..5000).map(|at| format!(r#""s{at}":{service}"#)).collect();
     let model = Model::parse(&format!(r#"{{"services":{{{}}}}}"#, services.join(","))).unwrap();

@@ -105,7 +105,7 @@ mod tests {
 
     /// Claims the directory repeatedly while child processes are started, which hold copies of our locks for a moment.
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_let_go_can_be_claimed_again() {
+    async fn a_released_directory_can_be_claimed_again() {
         let directory = tempfile::tempdir().unwrap();
         let room = Room::open(Utf8Path::from_path(directory.path()).unwrap()).unwrap();
         let holder = Holder::here("tester@here", "plan", None);

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_end_is_ended() {
+    async fn endless_output_is_ended() {
         let begun = std::time::Instant::now();
         for script in ["cat /dev/zero", "cat /dev/zero >&2", "yes"] {
             let failure = run(&argv(&["sh", "-c", script]), b"", Duration::from_mins(1)).await.unwrap_err();

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_end_is_over() {
+    fn endless_output_is_over() {
         let chunk = vec![b'x'; 64 * 1024];
         let mut noise = Marks::new(NONCE);
         let mut output = Marks::new(NONCE);

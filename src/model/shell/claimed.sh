@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# claimed STATE: prints an environment's claims. Former versions wrote none; then prints those that their records of releases imply.
+# claimed STATE: prints an environment's claims. Former versions recorded none: their claims follow from their records
+# of releases.
 claimed() {
   if [ -e "$1/claims" ]; then
     cat "$1/claims"

@@ -1,15 +1,15 @@
 # shellcheck shell=sh
 # Functions for work as root below a directory that services and other users may change.
 #
-# A directory is entered one component at a time, and after each step the place that the kernel reports ($PWD after
-# `cd -P`) is compared with the intended one, so a link in any component is noticed before anything is done. From then on single
+# A directory is entered one component at a time. After each step, the path that the kernel reports ($PWD after `cd -P`)
+# is compared with the intended one, so a link in any component is noticed before anything is done. From then on, single
 # names (./NAME) cannot leave the directory, even if something around it is renamed. Files there are opened without
-# following links and without waiting (O_NOFOLLOW, O_NONBLOCK); a new file is created under a unique name (O_EXCL) and
-# renamed into place, which replaces a link and never follows it.
+# following links and without waiting (O_NOFOLLOW, O_NONBLOCK). A new file is created under a unique name (O_EXCL) and
+# renamed into place, which replaces a link and does not follow it.
 
-# follow DIRECTORY [strictly]: enters as much of an absolute directory as exists, and sets $rest to what is missing. A link on the way is
-# followed only where nobody but root can have made it: in a directory that root alone can change and that no service can write to. A
-# service's own root counts as root there. With `strictly`, no link is followed.
+# follow DIRECTORY [strictly]: enters as much of an absolute directory as exists, and sets $rest to the missing part. A
+# link on the way is followed only where nobody but root can have made it: in a directory that only root can change and
+# that no service, which may also run as root, can write to. With `strictly`, no link is followed.
 follow() {
   cd -P / || return 1
   todo=${1#/}/ hops=0 rest=''
@@ -32,10 +32,10 @@ follow() {
   rest=''
 }
 
-# pin DIRECTORY [USER:GROUP]: enters an absolute directory and remembers its real path as $top; with an owner, creates it
-# where it is missing. A directory that is claimed is entered where it was then, as $known, and has to be there today: no link that
-# was put in its way since leads root anywhere. Directories above it may exist by now, since another environment's command created them
-# (mkdir -p); the directory itself must be new.
+# pin DIRECTORY [USER:GROUP]: enters an absolute directory and stores its real path as $top. With an owner, creates a
+# missing directory. A claimed directory is entered at its real path from the time of the claim, $known, and must still
+# be there: a link that was put in its way since then is not followed. Missing directories above it may appear
+# meanwhile, created by another environment's command (mkdir -p). The directory itself must be new.
 pin() {
   known=$(claimed_as "$1")
   follow "${known:-$1}" "$known" || return 1
@@ -62,8 +62,8 @@ cannot_enter() {
   exit 1
 }
 
-# walk DIRECTORY [make]: goes on from the current directory; with `make`, creates what is missing and clears what is in
-# the way. On failure $part names the component that was not entered, and $passed the directory that holds it.
+# walk DIRECTORY [make]: enters a directory below the current one. With `make`, creates missing directories and clears
+# the way. On failure, $part is the component that was not entered, and $passed the directory that holds it.
 walk() {
   todo=$1/ passed=.
   while [ -n "$todo" ]; do
@@ -83,19 +83,20 @@ enter() {
   cd -P "$top" 2>/dev/null && [ "$PWD" = "$top" ] && walk "$@"
 }
 
-# split PATH: the directory and the name of a path below $top, as $directory and $name.
+# split PATH: sets $directory and $name to the directory and the name of a path below $top.
 split() {
   name=./${1##*/}
   case $1 in */*) directory=${1%/*} ;; *) directory=. ;; esac
 }
 
-# nonce: a word that nobody else can know before.
+# nonce: prints a word that nobody else can predict.
 nonce() {
   od -An -N 8 -t x1 /dev/urandom | tr -d ' \n'
 }
 
-# clear_way ./NAME [./KEPT]: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, an empty directory
-# is removed; files and directories with content are renamed and so kept, as KEPT with an ending that nobody can take before.
+# clear_way ./NAME [./KEPT]: frees a name of the current directory. Links, pipes, sockets and devices are unlinked, and
+# an empty directory is removed. Files and directories with content are kept: they are renamed to KEPT with a suffix
+# that nobody can predict.
 clear_way() {
   if [ ! -L "$1" ] && [ -d "$1" ]; then
     rmdir -- "$1" 2>/dev/null && return
@@ -105,8 +106,8 @@ clear_way() {
   mv -nT -- "$1" "$(printf %.200s "${2-$1}").deployer-saved-$(nonce)"
 }
 
-# open_way ./NAME: creates a directory in the current directory. A service may create something else there again and again: where mv can
-# (coreutils 9.5), they change places at once.
+# open_way ./NAME: creates a directory in the current directory. A service may create something else there again and
+# again. If mv can exchange two names (coreutils 9.5), the new directory takes the place of that atomically.
 open_way() {
   (umask 022 && mkdir -- "$1" 2>/dev/null) && return
   [ -L "$1" ] || [ ! -d "$1" ] || return 0
@@ -120,24 +121,25 @@ open_way() {
   clear_way "$1" && (umask 022 && mkdir -p -- "$1")
 }
 
-# regular ./NAME: prints the content of a regular file of the current directory, of anything else nothing. tar opens it without
-# following links and without waiting, and judges what it opened.
+# regular ./NAME: prints the content of a regular file of the current directory, and nothing for anything else. tar
+# opens the file without following links and without waiting, and checks the type of the opened file.
 regular() {
   tar -c --no-recursion --no-unquote --numeric-owner -f - -- "$1" 2>/dev/null | tar -x -O -f - 2>/dev/null
 }
 
-# same FILE ./NAME: compares a file of root's with one of the current directory: kind, permissions, content.
+# same FILE ./NAME: compares a file that only root can change with one of the current directory: type, permissions and
+# content.
 same() {
   about=$(stat -c '%f %s' -- "$1") && [ "$about" = "$(stat -c '%f %s' -- "$2" 2>/dev/null)" ] && same_content "$1" "$2" "${about#* }"
 }
 
-# same_content FILE ./NAME SIZE: compares their contents alone; SIZE is that of root's file.
+# same_content FILE ./NAME SIZE: compares only the contents. SIZE is the size of FILE.
 same_content() {
   dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$(($3 / 65536 + 1)) status=none 2>/dev/null | cmp -s - "$1"
 }
 
-# set_aside PATH: keeps a regular file below $top that no release placed and that has another content than the release's: it gets a second name, with an
-# ending that nobody can take before, and keeps its owner and permissions.
+# set_aside PATH: keeps a regular file below $top that no release placed and whose content differs from the release's.
+# The file gets a second name with a suffix that nobody can predict, and keeps its owner and permissions.
 set_aside() {
   split "$1"
   enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] || return 0
@@ -148,7 +150,8 @@ set_aside() {
   printf '%s kept %s as %s\n' "${mark:?}" "$1" "${kept_as#./}" >&2
 }
 
-# put PATH: places the file of that path below $tree, root's own directory, under the same path below $top, owned by $owner.
+# put PATH: places the file of that path below $tree, which only root can change, under the same path below $top, owned
+# by $owner.
 put() {
   split "$1"
   enter "$directory" make || { echo "Cannot place $1: $passed/$part is in the way" >&2 && return 1; }
@@ -159,7 +162,8 @@ put() {
   why=$(replace "$tree/$1" 2>&1) || { echo "Cannot place $1: $why" >&2 && return 1; }
 }
 
-# sweep: removes what a run that was killed left in the current directory. A service may create any number of files with such names.
+# sweep: removes what a killed run left in the current directory. A service may create any number of files with such
+# names.
 sweep() {
   swept=$PWD
   for old in ./.deployer-new.*; do
@@ -168,8 +172,8 @@ sweep() {
   done
 }
 
-# replace FILE: puts a copy of root's file under $name of the current directory. A service may create a directory there again and
-# again: where mv can (coreutils 9.5), they change places at once.
+# replace FILE: puts a copy of root's file under $name of the current directory. A service may create a directory there
+# again and again. If mv can exchange two names (coreutils 9.5), the file takes its place atomically.
 replace() {
   chown -h "${owner:?}" "$1" && cp -pT --remove-destination -- "$1" "$new" || return 1
   if [ ! -L "$name" ] && [ -d "$name" ]; then
@@ -182,13 +186,14 @@ replace() {
   mv -fT -- "$new" "$name"
 }
 
-# present PATH: whether anything has that path below $top.
+# present PATH: succeeds if anything has that path below $top.
 present() {
   split "$1"
   enter "$directory" && { [ -e "$name" ] || [ -L "$name" ]; }
 }
 
-# make_directory USER:GROUP PATH: creates a directory below $top, unless it is there, and gives it to its owner.
+# make_directory USER:GROUP PATH: creates a directory below $top and gives it to its owner. An existing directory is not
+# changed.
 make_directory() {
   split "$2"
   enter "$directory" make || { echo "Cannot create $2: $passed/$part is in the way" >&2 && return 1; }
@@ -201,7 +206,8 @@ make_directory() {
   fi
 }
 
-# discard PATH: removes a file below $top and the directories that are empty without it. What is below a link stays.
+# discard PATH: removes a file below $top, and the directories that are empty without it. Nothing below a link is
+# removed.
 discard() {
   split "$1"
   enter "$directory" || return 0
@@ -210,7 +216,7 @@ discard() {
   else
     rm -f -- "$name"
   fi
-  # The name that former versions placed it under; a service may have made a directory of that name.
+  # The name under which former versions placed the file. A service may have created a directory with that name.
   rm -f -- "$name.deployer-new" 2>/dev/null || :
   while [ "$directory" != . ]; do
     split "$directory"
@@ -218,14 +224,15 @@ discard() {
   done
 }
 
-# describe: reads `SIZES PATH` of sorted paths below $top, one a line, and tells what has them, in records that end with NUL: `in NUMBER
-# DIRECTORY`, then for each name there `PERMISSIONS ./NAME` of a regular file or `other MODE ./NAME` (hexadecimal digits, with the kind of
-# file); in the end `SHA256 ./NUMBER/NAME` of each regular file; `through MODE PATH` of a path that leads through something other than a
-# directory. SIZES are those that a file may have (`,5,9,`); one of another size is `size ./NAME`, and `any` are those up to $largest bytes.
-# What there is no time for within $seconds is `late PATH`.
+# describe: reads lines `SIZES PATH`, sorted by path, of paths below $top. Prints what has these paths, as records that
+# end with NUL: `in NUMBER DIRECTORY` begins a directory. Each name in it is `PERMISSIONS ./NAME` for a regular file, or
+# `other MODE ./NAME` (hexadecimal, includes the file type). `SHA256 ./NUMBER/NAME` of each regular file follows later.
+# A path that leads through something other than a directory is `through MODE PATH`. SIZES are the sizes that a file may
+# have (`,5,9,`); a file of another size is `size ./NAME`. With `any`, every size up to $largest bytes is read. A path
+# that was not read within $seconds is `late PATH`.
 describe() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
-  # On a signal, such as that of timeout, dash runs the trap of EXIT only if a trap of that signal exits.
+  # On a signal, such as that of timeout, dash runs the EXIT trap only if a trap for that signal exits.
   trap 'rm -rf "$copies"' EXIT
   trap 'exit 143' HUP INT PIPE TERM
   mkdir "$copies/files"
@@ -257,13 +264,13 @@ describe() {
   describe_copies
 }
 
-# allow SECONDS: begins the time that `in_time` counts.
+# allow SECONDS: starts the time limit that `in_time` checks.
 allow() {
   read -r now _ </proc/uptime
   late='' deadline=$((${now%%.*} + $1))
 }
 
-# in_time: whether there is time to read more, and how many seconds, as $left.
+# in_time: succeeds if there is time left, and sets $left to the number of seconds.
 in_time() {
   [ -z "$late" ] || return 1
   read -r now _ </proc/uptime
@@ -272,7 +279,8 @@ in_time() {
   [ -z "$late" ]
 }
 
-# describe_names ./NAME...: of the current directory, which has the number $number; $asked has the sizes of each.
+# describe_names ./NAME...: describes names of the current directory, which has the number $number. $asked has the sizes
+# of each.
 describe_names() {
   [ $# != 0 ] || return 0
   if ! in_time; then
@@ -308,7 +316,8 @@ describe_names() {
 $found
 FOUND
   if [ "$small" = 0 ] || ! in_time; then return 0; fi
-  # sha256sum follows links and waits for pipes. tar does not, and judges what it opened: it copies small files to where nobody else is.
+  # sha256sum follows links and waits for pipes. tar does neither, and checks the type of the opened file: it copies
+  # small files to a directory of root's.
   tar -c --no-recursion --hard-dereference --numeric-owner --null -T "$copies/names" \
     --transform="flags=r;s|^[.]|./$number|" -f - 2>/dev/null |
     (ulimit -f 128 && exec tar -x --no-same-owner -C "$copies/files" -f - 2>/dev/null) || :
@@ -316,13 +325,14 @@ FOUND
   [ "$kept" -lt 512 ] || describe_copies
 }
 
-# The digests of the files that were copied.
+# describe_copies: prints the digests of the copied files.
 describe_copies() {
   kept=0
   [ "$number" = 0 ] || (cd "$copies/files" && find . -type f -exec sha256sum -z -- {} + && rm -rf ./*)
 }
 
-# What keeps a path's directory from being entered, unless it is missing: $passed and $part are of a failed `enter`.
+# describe_obstacle PATH: describes what blocks the way to the path's directory, unless that is missing. A failed
+# `enter` sets $passed and $part.
 describe_obstacle() {
   ! enter "${1%/*}" || return 0
   obstacle=$part
@@ -330,8 +340,8 @@ describe_obstacle() {
   case $mode in 4???) ;; *) printf 'through %s %s\0' "$mode" "$1" ;; esac
 }
 
-# show_files: reads paths below $top, one a line, and prints `SIZE PATH`, the content and a line break for each regular file of
-# at most 64 KiB, as far as all are at most 8 MiB and there is time.
+# show_files: reads paths below $top, one a line. Prints `SIZE PATH`, the content and a line break for each regular file
+# of at most 64 KiB, within 20 seconds and up to 8 MiB in total.
 show_files() {
   copies=$(mktemp -d /run/deployer.XXXXXX) || return 1
   trap 'rm -rf "$copies"' EXIT
@@ -351,11 +361,13 @@ show_files() {
   done
 }
 
-# in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory, where it sees no byte that
-# a service could write. The application's directory, $top and $app, has the files of the release as root keeps them in $tree, and no other. What
-# services can write to elsewhere is empty, as `writable` lists it, and so is $more; whoever can write where programs of the host and root's
-# state are has the host already. This view is separate: Docker mounts the real directories. Paths of a release lead from the application's directory: where
-# that is missing and $owner says whose it will be, it is there for as long as the program runs.
+# in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory. The
+# program sees no byte that a service could write. At the paths of the application's directory, $top and $app, it sees
+# only the files of the release, from root's copy $tree. Other paths that services can write to, as `writable` lists
+# them, and the paths of $more are empty. Exempt are the directories of the host's programs and of root's state: a
+# service that can write there controls the host already. Only this program has this view: Docker mounts the real
+# directories. Paths of a release begin at the application's directory. If that is missing and $owner names its future
+# owner, it exists while the program runs.
 in_release() {
   if [ -n "${top-}" ] || [ -z "${owner-}" ]; then
     view "$@"
@@ -365,7 +377,7 @@ in_release() {
     from=$PWD known=$(claimed_as "${app:?}")
     follow "${known:-$app}" "$known" || cannot_enter
     base=$PWD missing=${rest%/}
-    # On a signal, dash runs the trap of EXIT only if a trap of that signal exits.
+    # On a signal, dash runs the EXIT trap only if a trap for that signal exits.
     trap 'top=$base; [ -z "$missing" ] || discard "$missing" || :' EXIT
     trap 'exit 143' HUP INT TERM
     pin "$app" "$owner" || cannot_enter
@@ -378,7 +390,7 @@ in_release() {
 view() {
   [ -d "${tree:?}" ] || { echo "Cannot run Docker Compose: $tree, where root keeps the release, does not exist. Release a change" >&2 && return 1; }
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root cannot mount anything on this host, so Docker Compose would read files that services can change" >&2 && return 1; }
-  # A container may end meanwhile.
+  # A container may end meanwhile, so this is tried twice.
   hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not report which directories services can write to" >&2 && return 1; }
   # shellcheck disable=SC2016 # for the other shell
   { printf '%s\n' "$hidden" "${more-}"; } | sort -u | unshare -m sh -euc '
@@ -399,7 +411,7 @@ view() {
       else
         continue
       fi
-      # Files of a release are not in the volumes of Docker, which are many.
+      # Volumes of Docker hold no files of a release, and there are many volumes.
       case $said in */volumes/*/_data) continue ;; esac
       by=$(grep -lxF -- "$said" "${state%/*}"/*/mounted 2>/dev/null | sed "s|/mounted\$||; s|.*/||" | paste -s -d " " -) || :
       echo "Docker Compose reads nothing in $place: services${by:+ of $by} can write to $place, or once could" >&2
@@ -413,8 +425,8 @@ view() {
     exec "$@" </dev/null' sh "${tree:?}" "$PWD" "${top-}" "${app:?}" "${state:?}" "$@"
 }
 
-# unlinked DIRECTORY: reads paths below a directory, one a line, and fails where one is a link or leads through one. Links that lead
-# to the directory itself are followed.
+# unlinked DIRECTORY: reads paths below a directory, one a line. Fails if one is a link or leads through a link. Links
+# that lead to the directory itself are followed.
 unlinked() (
   cd -P -- "$1" 2>/dev/null || exit 0
   top=$PWD

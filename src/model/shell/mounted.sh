@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# outside MODEL: what the Compose files of a release mount, as Compose resolved them: records of former versions do not tell. Also
-# what the volumes that they name consist of, as Docker has them: it keeps a volume as it was made first. Compose doubles every dollar.
+# outside MODEL: prints the paths that the Compose files of a release mount, as Compose resolved them, because records
+# of former versions do not contain them. Also prints the paths that the named volumes consist of. Docker keeps a volume
+# as it was first created. Compose doubles every dollar sign.
 outside() {
   sed -nE 's/^ *"(source|file)": "(\/.*)",?$/\2/p; s/^ *"device": "(.*)",?$/\1/p; s/^ *"o": "(.*)",?$/o "\1"/p' "$1" |
     named_in_options | sed 's/\$\$/$/g' | unquoted | located "$1" "${app:?}" | plain_paths
@@ -12,7 +13,8 @@ outside() {
   [ -z "$taken" ] || mounts_of $taken || { echo "Cannot look at what these containers mount, whose volumes a service takes:" $taken >&2 && return 1; }
 }
 
-# containers_of MODEL: the containers whose volumes services take (volumes_from), unless they are of the release itself.
+# containers_of MODEL: prints the containers whose volumes services take (volumes_from), except containers of the
+# release itself.
 containers_of() {
   awk '
     /^ *"container_name": "/ { line = $0; sub(/^[^:]*: "/, "", line); sub(/".*/, "", line); own[line] }
@@ -22,7 +24,7 @@ containers_of() {
     END { for (name in taken) if (!(name in own) && name ~ /^[a-zA-Z0-9]/) print name }' "$1"
 }
 
-# mounts_of CONTAINER...: the paths of the host that containers mount, also in their volumes.
+# mounts_of CONTAINER...: prints the paths of the host that containers mount, including those of their volumes.
 mounts_of() {
   found=$(docker inspect --format '{{range .Mounts}}{{json .Source}}{{println}}{{end}}' "$@" </dev/null) || return 1
   printf '%s\n' "$found" | unquoted | plain_paths
@@ -31,8 +33,8 @@ mounts_of() {
   [ -z "$found" ] || volume_places $found
 }
 
-# unwatched MODEL: those of these paths that are not compared after a start, because the kernel's lists do not tell them: devices outside of /dev, and what
-# volumes consist of that are no directory, such as those of an overlay.
+# unwatched MODEL: prints those of these paths that cannot be compared after a start, because the kernel's lists do not
+# show them: devices outside of /dev, and parts of volumes that are no bound directory, such as those of an overlay.
 unwatched() {
   {
     awk '/^      "devices": \[/ { on = 1; next } /^      \]/ { on = 0 } on && (sub(/^ *"source": "/, "") || sub(/^ *"\//, "/")) { sub(/[:"].*/, ""); print }' "$1"
@@ -51,7 +53,8 @@ unwatched() {
   } | sed 's/\$\$/$/g' | unquoted | plain_paths | grep -v '^/dev/' || :
 }
 
-# named_volumes MODEL: prints `NAME OPTIONS` of each volume that the Compose files of the release name, with the options in JSON, or `external`.
+# named_volumes MODEL: prints `NAME OPTIONS` for each volume that the Compose files of the release name. OPTIONS are
+# JSON, or `external`.
 named_volumes() {
   awk '
     function value() { sub(/^ *"[^"]*": "/, ""); sub(/",?$/, ""); return $0 }
@@ -67,8 +70,8 @@ named_volumes() {
     /^    [}]/ { if (name != "") print name " " (external ? "external" : "{" options "}") }' "$1"
 }
 
-# same_volumes RELEASE: fails where Docker keeps a volume with other options than the Compose files of the release give it: Docker goes on with the
-# old ones, and nobody would see which directory services get.
+# same_volumes RELEASE: fails if Docker has a volume with other options than the Compose files of the release give it.
+# Docker would continue to use the old options, and nobody would see which directory the services get.
 same_volumes() {
   model=$(model_of "$1")
   [ -n "$model" ] || return 0
@@ -89,14 +92,17 @@ kept_options() {
   docker volume inspect --format '{{json .Options}}' "$1" 2>/dev/null </dev/null
 }
 
-# options: reads the options of a volume in JSON, and prints each key and each value on its own line, without what encoders differ in.
+# options: reads the options of a volume in JSON. Prints each key and each value on its own line, in one form for all
+# encoders.
 options() {
   sed 's/^{"//; s/"}$//; s/","/\n/g' | sed 's/":"/\n/; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g'
 }
 
-# find_exposed: sets $exposed to `DIRECTORY`, a tab and `PATH` for each of $paths, and of what the release mounts, that is strictly below one of
-# $above or of what `writable` and `of_others` print, the highest of them. Whoever can write there can put a link in the way. Those of $placed are left out where that is below
-# the application's directory: files that are about to be put there take the place of a link. Fails where one could not be compared after the start.
+# find_exposed: sets $exposed to lines of `DIRECTORY`, a tab and `PATH`, for each of $paths and each mount of the
+# release that is strictly below a path of $above, `writable` or `of_others`. DIRECTORY is the highest of these: anyone
+# who can write there can put a link in the way. Paths of $placed below the application's directory are omitted, because
+# the files that will be placed there replace a link. Fails if a path that cannot be compared after the start is among
+# them.
 find_exposed() {
   exposed='' fixed='' known=$(claimed_as "${app:?}") model=$(model_of "${release:?}")
   if [ -n "$model" ]; then
@@ -107,11 +113,11 @@ find_exposed() {
   [ -n "$paths" ] || return 0
   no_state || return 1
   placed=$(printf '%s\n' "$placed" | really) paths=$(printf '%s\n' "$paths" | really | over_links) fixed=$(printf '%s\n' "$fixed" | over_links)
-  # A container may end meanwhile.
+  # A container may end meanwhile, so this is tried twice.
   [ -n "${others+known}" ] || others=$(writable) || others=$(writable) || return 1
   exposed=$(printf '%s\n' "$above" "$others" | plain_paths | with_real && printf '%s\n' "$paths" | of_others && printf '%s\n' // "$placed" // "$paths")
   exposed=$(printf '%s\n' "$exposed" | path_of_app=${app:?} real_path=${known:-$app} awk '
-    # The application directory that has a path, by one of its names.
+    # Returns the name of the application directory that the path begins with, or an empty text.
     function home(path) {
       if (index(path "/", ENVIRON["path_of_app"] "/") == 1) return ENVIRON["path_of_app"]
       return index(path "/", ENVIRON["real_path"] "/") == 1 ? ENVIRON["real_path"] : ""
@@ -140,8 +146,9 @@ find_exposed() {
   return 1
 }
 
-# of_others: reads paths, and prints the directories above them that accounts other than root, the one that deployer logs in as, and the owner of the
-# application's directory can change. In a directory such as /tmp, only the owner of a name can.
+# of_others: reads paths, and prints the directories above them that other accounts can change. Root, the account of
+# deployer's login and the owner of the application's directory do not count. In a sticky directory such as /tmp, only
+# the owner of a name can change it.
 of_others() {
   trusted=" $(id -u) ${SUDO_UID-} $(stat -c %u -- "${app:?}" 2>/dev/null) "
   awk '{ path = $0; while (path != "") { print path; sub(/\/[^\/]*$/, "", path) } }' | sort -u | tr '\n' '\0' |
@@ -161,8 +168,8 @@ of_others() {
       }' | sort -u
 }
 
-# really: reads paths, and prints them, and those below $app as they are below $known: where the directory is reached over a link of root's, services may
-# write to its real path.
+# really: reads paths, and prints them. Also prints those below $app as paths below $known: if the directory is reached
+# through a link of root's, services may write to its real path.
 really() {
   app=$app known=$known awk '
     $0 != "" { print }
@@ -171,7 +178,8 @@ really() {
     }'
 }
 
-# over_links: reads paths, and prints each, the links that lead to it and what it is without links. What is about to be $placed is no link then.
+# over_links: reads paths, and prints each with the links on its way, and without links. A path of $placed will not be a
+# link.
 over_links() {
   while IFS= read -r path; do
     [ -n "$path" ] || continue
@@ -194,7 +202,7 @@ over_links() {
   done
 }
 
-# no_state: fails where one of $paths is in the directory where root keeps the state of all environments, under any name.
+# no_state: fails if one of $paths is in the directory where root keeps the state of all environments, under any name.
 no_state() {
   environments
   # shellcheck disable=SC2154 # set by environments
@@ -206,7 +214,8 @@ no_state() {
   return 1
 }
 
-# note_mounts ABOVE: notes what services can write to from now on, with what they take from containers that Compose did not make.
+# note_mounts ABOVE: records that services can write to these paths from now on, and to the mounts of containers whose
+# volumes they take.
 note_mounts() {
   model=$(model_of "${release:?}") more=''
   taken=$([ -z "$model" ] || containers_of "$model")
@@ -217,7 +226,8 @@ note_mounts() {
 }"
 }
 
-# each_exposed COMMAND...: calls `COMMAND DIRECTORY` for each directory of $exposed, with the paths below it on standard input; fails where one failed.
+# each_exposed COMMAND...: calls `COMMAND DIRECTORY` for each directory of $exposed, with the paths below it on standard
+# input. Fails if one call fails.
 each_exposed() {
   printf '%s' "$exposed" | cut -f 1 | sort -u | {
     failed=''
@@ -229,13 +239,13 @@ each_exposed() {
   }
 }
 
-# no_link DIRECTORY: reads paths below it, and fails where one is a link or leads through one.
+# no_link DIRECTORY: reads paths below it. Fails if one is a link or leads through a link.
 no_link() {
   if [ "$1" = "$app" ] && [ -d "$app" ]; then pin "$app" || cannot_enter; fi
   unlinked "$1"
 }
 
-# start_guarded PROJECT ID...: starts containers of a project, unless a link is in the way of what they mount.
+# start_guarded PROJECT ID...: starts containers of a project, unless a link is on the way of their mounts.
 start_guarded() {
   project=$1 above='' placed='' release=/dev/null
   shift
@@ -245,14 +255,15 @@ start_guarded() {
   each_exposed same_mounts "$project"
 }
 
-# same_mounts PROJECT DIRECTORY: reads paths below a directory, one a line, and stops each container of the project that has something else in the
-# place of a mount from one of them; it fails then. The kernel's own lists are compared, and no path is followed: a mount is the
-# device and the place on it where root finds the path, or what had that place and is removed by now.
+# same_mounts PROJECT DIRECTORY: reads paths below a directory, one a line. Stops each container of the project that has
+# mounted something else than one of these paths, and then fails. Compares the kernel's lists and follows no path: the
+# mount must be the device, and the path on it, where root finds the path now, or a removed file or directory that was
+# there.
 same_mounts() (
   paths=$(cat)
   cd -P -- "$2" 2>/dev/null || exit 0
   top=$PWD
-  # A container may end meanwhile; an answer that is not whole counts for nothing.
+  # A container may end meanwhile, so this is tried twice. An incomplete answer is discarded.
   list_mounts "$1" || list_mounts "$1" || exit 1
   volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
   # shellcheck disable=SC2086
@@ -281,7 +292,7 @@ same_mounts() (
       if (index(source, ENVIRON["top"] "/") == 1) return substr(source, length(ENVIRON["top"]) + 2)
       return ""
     }
-    # Whether the process has that at the destination or, where the image has a link there, anywhere.
+    # Returns true if the process has that mount at the destination or, if the image has a link there, anywhere.
     function has(pid, destination, wanted, list, line, part, found, last, any) {
       list = "/proc/" pid "/mountinfo"
       last = any = ""
@@ -294,7 +305,7 @@ same_mounts() (
         read_any[pid] = 1
       }
       close(list)
-      # It ended.
+      # The process ended.
       if (!read_any[pid]) return 1
       return (last == "" ? any : last) == wanted
     }
@@ -320,7 +331,7 @@ same_mounts() (
   exit 1
 )
 
-# list_mounts PROJECT: what each running container of the project mounts, as $mounts.
+# list_mounts PROJECT: sets $mounts to the mounts of each running container of the project.
 list_mounts() {
   mounts='' ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" </dev/null) || return 1
   [ -n "$ids" ] || return 0

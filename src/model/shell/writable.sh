@@ -1,8 +1,9 @@
 # shellcheck shell=sh
-# Places of the host that services can write to, and what root may conclude from a path there. The functions of claimed.sh come first.
+# Paths of the host that services can write to, and what root may conclude from a path there. Needs claimed.sh.
 
-# place PATH: sets $real to the path without links, and $spot to the device and the path on it that the kernel's list of mounts tells: a
-# directory has one spot, regardless of links and bind mounts to it. What does not exist is below the nearest directory that does.
+# place PATH: sets $real to the path without links, and $spot to the device and the path on the device, by the kernel's
+# list of mounts. A directory has one spot, regardless of links and bind mounts that lead to it. The spot of a missing
+# path is below that of the nearest existing directory.
 place() {
   above=${1%/} rest=
   until [ -d "$above/" ]; do
@@ -25,25 +26,26 @@ EOM
   real=${real%/}$rest spot=${spot%/}$rest
 }
 
-# inside PATH DIRECTORY: succeeds for the directory itself, too.
+# inside PATH DIRECTORY: succeeds if the path is the directory or below it.
 inside() {
   case $1/ in "$2"/*) ;; *) return 1 ;; esac
 }
 
-# environments: sets $environments to the directory that has the state of each environment of the host.
+# environments: sets $environments to the directory that holds the state of each environment of the host.
 environments() {
   environments=${state-}
   environments=${environments%/*}
   environments=${environments:-/var/lib/deployer}
 }
 
-# unquoted: reads JSON strings, one a line, with or without their quotes. Lists have one path a line, so a path with a control character
-# becomes the directory above that character.
+# unquoted: reads JSON strings, one a line, with or without their quotes. Lists have one path a line, so a path with a
+# control character becomes the directory above that character.
 unquoted() {
   sed -E 's/^"(.*)"$/\1/; s#/[^/]*\\(u00[01][0-9a-f]|[bfnrt]).*##; s/\\u0026/\&/g; s/\\u003c/</g; s/\\u003e/>/g; s/\\(["\\])/\1/g'
 }
 
-# plain_paths: reads paths, and prints each without empty parts, `.` and `..`. A relative one counts from the root directory, as it does for Docker.
+# plain_paths: reads paths, and prints each without empty parts, `.` and `..`. Relative paths begin at the root
+# directory, as for Docker.
 plain_paths() {
   awk '$0 != "" {
     count = split($0, part, "/"); depth = 0; path = ""
@@ -57,21 +59,22 @@ plain_paths() {
   }'
 }
 
-# with_real: reads paths, and prints them, and what they are without links.
+# with_real: reads paths, and prints each as it is and without links.
 with_real() {
   list=$(cat)
   printf '%s\n' "$list"
   printf '%s\n' "$list" | tr '\n' '\0' | xargs -0 -r realpath -m -- 2>/dev/null || :
 }
 
-# volume_places VOLUME...: the paths of the host that Docker's volumes consist of, regardless of the Compose file.
+# volume_places VOLUME...: prints the paths of the host that Docker's volumes consist of, independent of the Compose
+# file.
 volume_places() {
   found=$(docker volume inspect --format '{{json .Mountpoint}}{{println}}{{with .Options}}{{json (index . "device")}}{{println}}o {{json (index . "o")}}{{println}}{{end}}' "$@" </dev/null) || return 1
   printf '%s\n' "$found" | named_in_options | unquoted | plain_paths
 }
 
-# named_in_options: replaces lines `o "OPTIONS"` by the paths that mount options name, one a line. Those of an overlay may be relative. For a path
-# with a backslash, which may escape a colon, prints only the directory.
+# named_in_options: replaces lines `o "OPTIONS"` by the paths in these mount options, one a line. Those of an overlay
+# may be relative. For a path with a backslash, which may escape a colon, prints only the directory.
 named_in_options() {
   awk '
     function tell(path, above) {
@@ -91,16 +94,17 @@ named_in_options() {
     { print }'
 }
 
-# model_of RELEASE: prints the file with the model that Compose made of a release: with the paths of the application's directory or, by a former
-# version, with those of root's copy (model.json).
+# model_of RELEASE: prints the path of Compose's model of a release. resolved.json has the paths of the application's
+# directory. model.json, from former versions, has those of root's copy.
 model_of() {
   for file in resolved.json model.json; do
     if [ -e "$1/$file" ]; then printf '%s\n' "$1/$file" && return; fi
   done
 }
 
-# located MODEL DIRECTORY [surely]: reads paths of a model, and prints those that they have on the host. A former version resolved them in root's copy of
-# the release: from `../../../..` on, nothing tells whether a path was relative, so unless it must be sure, both are printed.
+# located MODEL DIRECTORY [surely]: reads paths of a model, and prints their paths on the host. Former versions resolved
+# relative paths in root's copy of the release. From `../../../..` on, it is unknown whether such a path was relative:
+# both paths are printed or, with `surely`, the path as it is.
 located() {
   case $1 in */model.json) ;; *) cat && return ;; esac
   tree=${1%/*}/tree directory=$2 surely=${3-} awk '{
@@ -114,7 +118,8 @@ located() {
   }'
 }
 
-# written_by RELEASE MODEL: what the services of a release can write to, by the model that Compose made of it. Compose doubles every dollar.
+# written_by RELEASE MODEL: prints the paths that services of a release can write to, by Compose's model of the release.
+# Compose doubles every dollar sign.
 written_by() {
   directory=$(sed -nE 's/.*"directory":"(([^"\\]|\\.)*)","project":.*/\1/p' "$1/release.json" 2>/dev/null | head -n 1 | unquoted)
   awk '
@@ -129,8 +134,9 @@ written_by() {
     named_in_options | sed 's/\$\$/$/g' | unquoted | located "$2" "${directory:-$1/tree}" | plain_paths
 }
 
-# writable: prints what services can write to: containers of the host, whoever started them and whether they run; all volumes; what starts of
-# all environments noted in `mounted`; and what the releases that are kept mount.
+# writable: prints the paths that services can write to: those of all containers of the host, whether they run or not
+# and whoever started them, all volumes, the paths that starts of all environments noted in `mounted`, and the mounts of
+# kept releases.
 writable() {
   if command -v docker >/dev/null; then
     ids=$(docker ps -aq --no-trunc </dev/null) || return 1
@@ -150,15 +156,15 @@ writable() {
     done
     [ -e "$other/mounted" ] || continue
     grep '^/' "$other/mounted" | plain_paths
-    # Former versions noted paths below the application's directory.
+    # Former versions noted paths relative to the application's directory.
     claimed "$other" | sed -n 's/^directory //p' | while IFS= read -r directory; do
       directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$other/mounted"
     done
   done
 }
 
-# replaceable: whether a service can change the current directory, so that a link in it may be the service's. Whoever can write to the root
-# directory has the host already.
+# replaceable: succeeds if a service can change the current directory, so that a link in it may come from a service. A
+# service that can write to the root directory controls the host already and does not count.
 replaceable() (
   places=$(writable) || places=$(writable) || exit 0
   place "$PWD"
@@ -174,7 +180,8 @@ PLACES
   exit 1
 )
 
-# real_of DIRECTORY: reads claims, and prints the real path that a directory had when it was claimed, if a claim records it.
+# real_of DIRECTORY: reads claims, and prints the real path that the directory had when it was claimed, if a claim
+# records it.
 real_of() {
   while IFS= read -r claim; do
     case $claim in "real $1//"*) printf '%s\n' "${claim#"real $1/"}" && break ;; esac

@@ -1,7 +1,6 @@
 //! Writes the source files of one environment into a snapshot.
 
 use super::named::recipe;
-use super::side::SETTING;
 use super::snapshot::{Link, Object, Place, Snapshot};
 use super::tree::{Entry, Found, leads_out};
 use crate::manifest::environment::{Environment, Source};
@@ -18,7 +17,7 @@ pub struct Placed {
     pub environment: Environment,
     /// Image → the object id of its archive.
     pub archives: BTreeMap<String, String>,
-    /// The files in the repository that OpenTofu uses: the fact's name → a digest.
+    /// The files in the repository that OpenTofu uses: what it is → a digest.
     pub recipes: BTreeMap<String, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
@@ -92,7 +91,7 @@ pub async fn place(environment: &Environment, snapshot: &mut Snapshot<'_>) -> Re
 fn recipes(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeMap<String, String> {
     let digest = |(name, directory): (&str, Utf8PathBuf)| {
         let at = snapshot.find(&directory).directory()?;
-        Some((format!("{SETTING}{name}"), snapshot.tree.digest(&at)))
+        Some((name.to_owned(), snapshot.tree.digest(&at)))
     };
     recipe(environment).and_then(digest).into_iter().collect()
 }

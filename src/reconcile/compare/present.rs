@@ -2,7 +2,6 @@
 //! their attributes and runs filters, and the author of a change chooses both.
 
 use super::git::{PARTIAL, Repository};
-use super::snapshot::LARGEST;
 use super::tree::{Entry, Kind, Reached, Tree};
 use crate::manifest::below::{self, Thing};
 use crate::model::bounded;
@@ -14,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 
+/// The largest file whose content is compared (bytes). A larger file is compared by its object's id.
+pub const LARGEST: u64 = 8 << 20;
 /// Attributes that let Git change a file between its object and the disk.
 const CHANGING: [&str; 5] = ["filter", "working-tree-encoding", "ident", "eol", "text"];
 

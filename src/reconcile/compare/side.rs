@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The prefix of facts that are no files of a release. No path contains it, and it is not shown.
 pub const ASIDE: char = '\0';
 /// The prefix of facts that are settings of the manifest's entry.
-pub const SETTING: &str = "\0setting ";
+const SETTING: &str = "\0setting ";
 
 /// One environment in one of the two manifests.
 pub struct Side {
@@ -88,6 +88,7 @@ pub async fn side(
     facts.access.systemd = true;
     let mut state = resource::desired(&prepared.subject(), &facts);
     state.0.entry(Kind::Images).or_default().extend(archives);
+    let recipes = recipes.into_iter().map(|(name, digest)| (format!("{SETTING}{name}"), digest));
     state.0.entry(Kind::Infrastructure).or_default().extend(recipes);
     texts_of_hosts(environment, &mut state);
     for (kind, path, content) in contents {

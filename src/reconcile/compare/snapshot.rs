@@ -2,7 +2,7 @@
 //! created: a link to a file or directory of the tree becomes a copy of the target, and any other link is omitted.
 
 use super::git::Repository;
-use super::present::Present;
+use super::present::{LARGEST, Present};
 use super::tree::{Entry, Found, Kind, Tree};
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,8 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
-/// The largest file whose content is compared (bytes). A larger file is compared by its object's id.
-pub const LARGEST: u64 = 8 << 20;
 /// The largest sum of contents that are written from a tree (bytes). All further files are compared by their objects'
 /// ids.
 const TOTAL: u64 = 256 << 20;

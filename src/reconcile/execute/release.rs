@@ -130,8 +130,8 @@ pub(super) async fn go_back(
 ) -> Result<(), Failure> {
     let subject = session.prepared.subject();
     let live = session.facts.files.begun().next();
-    let wanted = resource::files::digest(&subject, &session.facts);
-    let wanted = wanted.map(|digest| (digest, resource::images::registry::wanted(&subject, &session.facts)));
+    let wanted = resource::release_identity::digest(&subject, &session.facts);
+    let wanted = wanted.map(|digest| (digest, resource::release_identity::wanted(&subject, &session.facts)));
     let live_one = live.map(|live| (live.digest.clone(), live.pulled.clone()));
     let rejected: Vec<Rejected> = live_one
         .into_iter()

@@ -136,7 +136,7 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
     if let Some(refused) = resource::preflight(Kind::Access, &subject, &session.facts) {
         return Err(refused);
     }
-    let services = services::records(&subject, &session.facts);
+    let services = services::records::of(&subject, &session.facts);
     if session.facts.files.begun().next().is_none() || services.is_empty() {
         return Err(Failure::new(Reason::CommandFailed, "No services are running")
             .hint(format!("Run deployer apply {} first", session.prepared.name())));

@@ -9,7 +9,7 @@ use crate::model::input::Input;
 use crate::model::state::Stage;
 use crate::reconcile::connect;
 use crate::reconcile::session::Session;
-use crate::resource::contract::record::Marker;
+use crate::resource::contract::marker::Marker;
 use crate::resource::infrastructure::{Seen, is_machine};
 use crate::resource::{HostFacts, SHORT};
 use std::sync::Arc;

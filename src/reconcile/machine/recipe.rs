@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_a_section_is_that_section_again() {
+    fn a_kept_section_is_read_back_as_the_same_section() {
         for section in [
             "{ lxd: { image: 'ubuntu:24.04', cpus: 2, disk: 10GiB, config: { a.b: c } } }",
             "{ hetzner: { server_type: cx23, location: nbg1, token: { from_env: TOKEN }, firewall: true, \

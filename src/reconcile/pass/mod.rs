@@ -19,7 +19,6 @@ use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::request::Request;
 use crate::reconcile::session::Claim;
 use crate::reconcile::status;
-use crate::resource::access;
 use camino::Utf8PathBuf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -250,7 +249,7 @@ impl Pass {
             let before = self.records.get(name).and_then(|record| record.failed.clone());
             let record = status::record(&session, (context.now)(), before);
             let marker = session.facts.access.marker.as_ref();
-            let ours = marker.is_none_or(|marker| access::ours(&session.prepared.environment, marker));
+            let ours = marker.is_none_or(|marker| marker.is_of(&session.prepared.environment));
             drop(session);
             if ours {
                 self.save(name, record).await;

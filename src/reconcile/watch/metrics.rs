@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_counted_by_environment() {
+    fn metrics_are_counted_by_environment() {
         let mut board = Board::new(Instant::now());
         board.renew(["lab", "production"].into_iter());
         board.invalid = Some("no".to_owned());

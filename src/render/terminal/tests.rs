@@ -273,7 +273,7 @@ fn documents_reach_only_their_programs_and_unchanged() {
 }
 
 #[test]
-fn what_services_say_is_text_for_everybody() {
+fn output_of_services_is_plain_text_for_people_and_programs() {
     let said = |error| Event::Said { text: "\u{1b}[31mred\u{1b}[0m\r::x\r\n ::y\u{1b}[2J\n".to_owned(), error };
     let text = "red\\r::x\n \\::y\\u{1b}[2J\n".to_owned();
     for programs in [true, false] {

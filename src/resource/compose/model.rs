@@ -3,7 +3,7 @@
 
 use crate::model::checked;
 use crate::release::builds::is_remote;
-use crate::resource::contract::record::{PublishedPort, ServiceRecord};
+use crate::resource::contract::record::{PublishedPort, SERVICES, ServiceRecord};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +15,6 @@ const ADDRESS: usize = 128;
 const LARGEST: usize = 4 << 20;
 /// Limit of the number of host ports of all services.
 const PORTS: usize = 200_000;
-/// Limit of the number of services.
-pub const SERVICES: usize = 10_000;
 /// Limit of the number of files that all services read. Files beyond the limit are not watched for changes.
 const READS: usize = 1_000_000;
 

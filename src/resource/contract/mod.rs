@@ -6,5 +6,6 @@ pub mod frame;
 pub mod guard;
 pub(crate) mod lane;
 pub mod lease;
+pub mod marker;
 pub mod record;
 pub mod whole;

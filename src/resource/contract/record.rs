@@ -1,54 +1,14 @@
-//! Records that the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its marker, its digest
-//! key and the release that last converged. The records hold no secrets, only keyed digests.
+//! Records that the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its digest key and
+//! the releases. The records hold no secrets, only keyed digests.
 
-use crate::manifest::environment::Environment;
 use crate::model::checked::{self, ImageId, ReleaseId};
 use crate::release::sent::Directories;
-use crate::resource::compose::model::SERVICES;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Format in which these records are written.
 pub const FORMAT: u32 = 1;
-
-/// Marker that names the owner of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marker {
-    /// Format of all records in the directory.
-    pub version: u32,
-    /// The project.
-    pub project: String,
-    /// The environment.
-    pub environment: String,
-    /// True if the environment is suspended.
-    #[serde(default)]
-    pub suspended: bool,
-    /// True if the environment must not be destroyed.
-    #[serde(default)]
-    pub protect: bool,
-}
-
-impl Marker {
-    /// Reads a marker from a host. Returns `None` if it is not JSON of this form, or contains an invalid name.
-    #[must_use]
-    pub fn read(json: &str) -> Option<Self> {
-        let marker = serde_json::from_str::<Self>(json).ok();
-        marker.filter(|marker| checked::is_plain(&marker.project) && checked::is_plain(&marker.environment))
-    }
-
-    /// Returns the marker of an environment.
-    #[must_use]
-    pub fn of(environment: &Environment, suspended: bool, protect: bool) -> Self {
-        Self {
-            version: FORMAT,
-            project: environment.project.to_string(),
-            environment: environment.name.to_string(),
-            suspended,
-            protect,
-        }
-    }
-}
 
 /// Release as the host has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +51,8 @@ pub fn identity(digest: &str, pulled: &BTreeMap<String, String>) -> String {
     blake3::hash(images.as_bytes()).to_hex()[..16].to_owned()
 }
 
+/// Limit of the number of services of a release.
+pub const SERVICES: usize = 10_000;
 /// Limit of the number of entries of each list of a record, and of all ports of a release.
 const ENTRIES: usize = 200_000;
 

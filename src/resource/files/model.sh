@@ -1,13 +1,14 @@
 # shellcheck shell=sh
-# Compose's model of a release, as `docker compose config --format json` prints it: it is made and used without the bytes of services. The functions of
-# guard.sh come first; $tree is the directory of the release as root keeps it, and $state the directory of the environment's records.
+# Compose's model of a release, as `docker compose config --format json` prints it. The model is made and used without
+# bytes from services. Needs guard.sh, $tree (root's copy of the release) and $state (the directory of the environment's
+# records).
 
-# model COMMAND...: prints what the command makes of the release, where it sees nothing below $more.
+# model COMMAND...: prints the model that the command makes of the release when everything in $more is hidden.
 model() {
   in_release "$@" 2>"${tree:?}/../said"
 }
 
-# needs COMMAND...: whether the release has another model than $whole, or none, without what is below $more.
+# needs COMMAND...: succeeds if the release has another model than $whole, or none, when everything in $more is hidden.
 needs() {
   ! model "$@" >"$tree/../model.new" || ! cmp -s "${whole:?}" "$tree/../model.new"
 }
@@ -23,8 +24,9 @@ named() {
   }' | sort -u | while IFS= read -r file; do [ ! -f "$file" ] || printf '%s\n' "$file"; done
 }
 
-# validate COMMAND...: keeps the model of the release that `docker compose config` prints. Starts see nothing of what its services can write to, so a
-# release with another model without that is refused. What services of a kept model can write to is hidden, so this model is kept at the end.
+# validate COMMAND...: keeps the model of the release that `docker compose config` prints. At a start, everything that
+# services can write to is hidden. Refuses a release whose model changes when what its own services can write to is
+# hidden. The model is kept last, because what services of a kept model can write to is hidden.
 validate() {
   more='' whole=$tree/../model.whole
   rm -f "$tree/../resolved.json"
@@ -38,7 +40,7 @@ validate() {
   if [ -n "$more" ] && needs "$@"; then
     places=$more
     found=$(printf '%s\n' "$places" | while IFS= read -r place; do
-      # A directory represents files that are not named.
+      # The directory represents files that no Compose file names.
       { named "$place" && printf '%s\n' "$place"; } | while IFS= read -r one; do
         more=$one
         if needs "$@"; then printf '%s\n' "$more" && break; fi
@@ -55,21 +57,22 @@ validate() {
   rm -f "$tree/../said" "$tree/../model.new"
 }
 
-# hides: whether Docker Compose sees less than root does, apart from volumes and from the application's directory.
+# hides: succeeds if something is hidden from Docker Compose, other than volumes and the application's directory.
 hides() {
   writable | grep -v '/volumes/[^/]*/_data$' | app=${app:?} awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1 { found = 1 } END { exit !found }'
 }
 
-# made_in: sets $base to the directory whose paths the kept model of the release has.
+# made_in: sets $base to the directory whose paths the kept model has.
 made_in() {
   kept=$(model_of "${tree:?}/..")
   # shellcheck disable=SC2034 # for the command
   if [ "${kept%/model.json}" = "$kept" ]; then base=${app:?}; else base=$tree; fi
 }
 
-# as_validated COMMAND...: whether the release still has the model that was kept, without what services can write to: releases that former versions validated may
-# need files that Docker Compose no longer reads. If not, writes the kept model with the paths of the application's directory to $state/model.json. Containers
-# have other digests then.
+# as_validated COMMAND...: succeeds if the release still has its kept model when everything that services can write to
+# is hidden. Releases that former versions validated may need files that are now hidden. If the model differs, writes
+# the kept model, with the paths of the application's directory, to $state/model.json, and fails. The containers then
+# have other digests.
 as_validated() {
   rm -f "${state:?}/model.json"
   whole=$(model_of "${tree%/tree}") more=''
@@ -85,7 +88,8 @@ as_validated() {
   return 1
 }
 
-# moved MODEL: prints a model with the paths of the application's directory, which is $plain_app in JSON. Former versions made it in root's copy of the release.
+# moved MODEL: prints a model with the paths of the application's directory, which is $plain_app in JSON. Models of
+# former versions have the paths of root's copy of the release.
 moved() {
   case $1 in */resolved.json) cat "$1" && return ;; esac
   from=$tree to=${plain_app:?} awk '

@@ -1,6 +1,6 @@
 //! Types of objects on a host under the paths of a release, and their values as facts.
 
-use super::digest::value;
+use super::value::value;
 use crate::resource::contract::record::DigestKey;
 
 /// Object on the host under a path of a release.

@@ -2,12 +2,11 @@
 //! lacks are removed. Paths that no release of ours contains are not touched.
 
 use super::{END, SEED, lines};
-use crate::model::shell::quote;
+use crate::model::shell::{guarded, quote};
 use crate::release::sent::Owner;
-use crate::resource::access::LEGACY_MARKER;
 use crate::resource::contract::guard;
+use crate::resource::contract::marker::LEGACY_MARKER;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord};
-use crate::resource::services::start;
 use crate::resource::{HostFacts, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeSet;
@@ -62,7 +61,7 @@ fn config(record: &ReleaseRecord, directory: &str) -> String {
 pub fn validate(record: &ReleaseRecord, (user, group): (u32, u32)) -> String {
     format!(
         "{MODEL}{mounts}{release}owner={user}:{group}\ncd \"$tree\"\nvalidate {config}\n",
-        mounts = start::FUNCTIONS,
+        mounts = guarded::MOUNTED,
         release = release(&record.id),
         config = config(record, "\"$app\""),
     )

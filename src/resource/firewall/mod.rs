@@ -11,7 +11,8 @@ pub use probe::{Seen, parse, probe};
 pub use remark::remark;
 
 use super::contract::exclusive;
-use super::{Command, HostFacts, LONG, SHORT, Subject, services};
+use super::services::records;
+use super::{Command, HostFacts, LONG, SHORT, Subject};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
@@ -35,7 +36,7 @@ const NFTABLES: &str = "nftables";
 /// can be restricted.
 fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<Opening> {
     let Some(wish) = &subject.environment.firewall else { return BTreeSet::new() };
-    let records = services::records(subject, host);
+    let records = records::of(subject, host);
     let published = records.values().chain(host.files.begun().flat_map(|record| record.services.values()));
     let public = published
         .flat_map(|service| &service.ports)

@@ -11,7 +11,8 @@ use crate::release::within;
 use crate::resource::compose::model::Build;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord, ServiceRecord};
-use crate::resource::files::{self, Staged, compose};
+use crate::resource::files::value::key;
+use crate::resource::files::{Staged, compose, in_release};
 use crate::resource::{Command, HostFacts, LONG, SHORT, Subject};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ pub(in crate::resource) fn mark(
         for (path, file) in record.files.iter().filter(read) {
             hasher.update(format!("\0{path}\0{}", file.value).as_bytes());
         }
-        let digest = files::key(subject, host).digest(hasher.finalize().as_bytes());
+        let digest = key(subject, host).digest(hasher.finalize().as_bytes());
         service.build = Some(digest[..16].to_owned());
     }
 }
@@ -96,9 +97,8 @@ pub(super) fn commands(
 fn all(subject: &Subject<'_>, record: &ReleaseRecord, new: &BTreeMap<String, (String, String)>) -> Command {
     let services: Vec<String> = new.values().map(|(service, _)| quote(service)).collect();
     let compose = compose(&record.project, "\"$tree\"", &record.compose_files);
-    let build = |compose: &str| {
-        files::in_release(&record.id, "\"$tree\"", &format!("{compose} build {} >&2", services.join(" ")))
-    };
+    let build =
+        |compose: &str| in_release(&record.id, "\"$tree\"", &format!("{compose} build {} >&2", services.join(" ")));
     // A build may use a base image from any registry. The client gives each registry only its own login.
     let hosts = |release: &Release| release.logins.keys().cloned().collect::<Vec<_>>();
     let login = subject.release.and_then(|release| logins(release, &hosts(release)));

@@ -2,10 +2,13 @@
 //! again.
 
 pub mod build;
+pub(super) mod origin;
 pub mod registry;
 
 use super::contract::record::ServiceRecord;
-use super::{Command, HostFacts, LONG, Subject, access, files, services};
+use super::release_identity::held;
+use super::services::records;
+use super::{Command, HostFacts, LONG, Subject, access};
 use crate::model::checked::{self, ImageId};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
@@ -14,6 +17,7 @@ use crate::model::state::Facts;
 use crate::release::image_name::{self, familiar};
 use crate::release::sent::{Archive, Release};
 use camino::{Utf8Path, Utf8PathBuf};
+use origin::{Origin, origins};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,32 +72,9 @@ fn digested(repository: &str, digest: &str) -> Option<String> {
     ImageId::parse(digest).map(|digest| format!("{repository}@{digest}"))
 }
 
-/// Origin of an image.
-enum Origin<'a> {
-    /// Archive on this machine.
-    Archive(&'a Archive),
-    /// Build on the host for this service, from inputs with this digest.
-    Build { service: &'a str, digest: &'a str },
-    /// The image's registry.
-    Registry,
-}
-
-/// Returns the origins of the services' images, as far as Compose resolved them, and of the archives' images.
-fn origins<'a>(services: &'a BTreeMap<String, ServiceRecord>, archives: &'a [Archive]) -> BTreeMap<String, Origin<'a>> {
-    let mut origins = BTreeMap::new();
-    for (service, record) in services.iter().filter(|(_, service)| !service.image.is_empty()) {
-        match &record.build {
-            Some(digest) => _ = origins.insert(familiar(&record.image), Origin::Build { service, digest }),
-            None => _ = origins.entry(familiar(&record.image)).or_insert(Origin::Registry),
-        }
-    }
-    origins.extend(archives.iter().map(|archive| (familiar(&archive.image), Origin::Archive(archive))));
-    origins
-}
-
 /// Returns the archives of the wanted release, or none if that release is rejected.
 fn archives<'a>(subject: &Subject<'a>, host: &HostFacts) -> &'a [Archive] {
-    let release = subject.release.filter(|_| files::held(subject, host).is_none());
+    let release = subject.release.filter(|_| held(subject, host).is_none());
     release.map_or(&[], |release| &release.archives)
 }
 
@@ -119,10 +100,10 @@ fn wanted<'a>(
     services: &'a BTreeMap<String, ServiceRecord>,
 ) -> BTreeMap<String, Wanted<'a>> {
     // A release that is kept instead of the wanted one runs with the images that it has.
-    let held = files::held(subject, host).is_some();
-    let followed = if held { BTreeSet::new() } else { registry::followed(subject, services) };
+    let held = held(subject, host).is_some();
+    let followed = if held { BTreeSet::new() } else { origin::followed(subject, services) };
     let of = |(image, origin): (String, Origin<'a>)| {
-        let digest = registry::at_registry(host, &image).filter(|_| followed.contains(&image));
+        let digest = origin::at_registry(host, &image).filter(|_| followed.contains(&image));
         let by_id = held && is_by_id(host, services, &image);
         (image, Wanted { origin, digest, by_id })
     };
@@ -159,7 +140,7 @@ impl Wanted<'_> {
                 let own = Some(*digest).filter(|digest| host.images.built.get(*digest) == Some(id));
                 own.or_else(any).map_or_else(|| PRESENT.to_owned(), built)
             }
-            (Origin::Registry, Some(digest)) => registry::on_host(host, image, digest).unwrap_or(PRESENT).to_owned(),
+            (Origin::Registry, Some(digest)) => origin::on_host(host, image, digest).unwrap_or(PRESENT).to_owned(),
             (Origin::Registry, None) => PRESENT.to_owned(),
         })
     }
@@ -176,14 +157,14 @@ fn built(digest: &str) -> String {
 /// Returns the desired facts.
 #[must_use]
 pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
-    let services = services::records(subject, host);
+    let services = records::of(subject, host);
     wanted(subject, host, &services).iter().map(|(image, wanted)| (image.clone(), wanted.desired())).collect()
 }
 
 /// Returns the observed facts.
 #[must_use]
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
-    let services = services::records(subject, host);
+    let services = records::of(subject, host);
     let wanted = wanted(subject, host, &services);
     wanted.iter().filter_map(|(image, wanted)| Some((image.clone(), wanted.observed(host, image)?))).collect()
 }
@@ -200,7 +181,7 @@ pub(super) fn find<'a>(host: &'a HostFacts, image: &str) -> Option<&'a String> {
 /// outside the release.
 #[must_use]
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let services = services::records(subject, host);
+    let services = records::of(subject, host);
     let archive = |(image, wanted): (&String, &Wanted<'_>)| match wanted.origin {
         Origin::Archive(archive) if wanted.missing(host, image) => Some(archive.clone()),
         _ => None,
@@ -220,7 +201,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 /// Loads the archives that the host lacks, pulls images that are missing or moved, then builds.
 #[must_use]
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
-    let services = services::records(subject, host);
+    let services = records::of(subject, host);
     let (mut loads, mut pulls, mut builds) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (image, wanted) in wanted(subject, host, &services) {
         if !wanted.missing(host, &image) {
@@ -258,7 +239,7 @@ fn load(subject: &Subject<'_>, image: &str, archive: &Archive) -> Command {
 
 /// Pulls an image by its tag or, if its registry was asked, by the digest that the registry returned.
 fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&str>) -> Command {
-    let exact = digest.map(|digest| registry::by_digest(image, digest));
+    let exact = digest.map(|digest| origin::by_digest(image, digest));
     let there = exact.as_ref().is_some_and(|exact| host.images.here.contains_key(exact));
     let login = subject
         .release

@@ -2,14 +2,14 @@
 //! once per run. Nothing on the host is changed. Images that name their digest, are built or are shipped are not
 //! compared.
 
-use super::{Origin, origins};
-use crate::manifest::environment::Pull;
+use super::origin::{always, followed};
 use crate::model::checked::{self, ImageId};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::release::image_name::registry;
-use crate::resource::contract::record::{Rejected, ServiceRecord};
-use crate::resource::{Command, HostFacts, SHORT, Subject, files, services};
+use crate::resource::release_identity::digest;
+use crate::resource::services::records;
+use crate::resource::{Command, HostFacts, SHORT, Subject};
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,26 +22,18 @@ pub enum Answer {
     None(String),
 }
 
+impl Answer {
+    /// Returns the digest, if there is one.
+    pub(super) fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Digest(digest) => Some(digest),
+            Self::None(_) => None,
+        }
+    }
+}
+
 /// Shell that asks registries through the engine.
 const ASK: &str = include_str!("ask.sh");
-
-/// Returns the images of services that follow their tag at a registry.
-pub(super) fn followed(subject: &Subject<'_>, services: &BTreeMap<String, ServiceRecord>) -> BTreeSet<String> {
-    let Some(release) = subject.release.filter(|_| always(subject)) else { return BTreeSet::new() };
-    let origins = origins(services, &release.archives).into_iter();
-    origins
-        .filter(|(image, origin)| matches!(origin, Origin::Registry) && tagged(image))
-        .map(|(name, _)| name)
-        .collect()
-}
-
-fn always(subject: &Subject<'_>) -> bool {
-    subject.environment.application.as_ref().is_some_and(|application| application.pull == Pull::Always)
-}
-
-fn tagged(image: &str) -> bool {
-    image.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c))
-}
 
 /// Returns the images that were not asked about yet in this run: those of the services, and those of rejected releases
 /// with the wanted inputs.
@@ -50,8 +42,8 @@ pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
     if host.engine.server.is_none() {
         return BTreeSet::new();
     }
-    let mut images = followed(subject, &services::records(subject, host));
-    if let Some(wanted) = files::digest(subject, host).filter(|_| always(subject)) {
+    let mut images = followed(subject, &records::of(subject, host));
+    if let Some(wanted) = digest(subject, host).filter(|_| always(subject)) {
         let rejected = host.files.rejected.iter().filter(|rejected| rejected.digest == wanted);
         images.extend(rejected.flat_map(|rejected| rejected.pulled.keys().cloned()));
     }
@@ -104,80 +96,10 @@ fn answer(said: &str) -> Answer {
     )
 }
 
-/// Returns the registry digest of the image that a tag refers to on the host: `like`, if the image has several digests.
-pub(super) fn on_host<'a>(host: &'a HostFacts, image: &str, like: &'a str) -> Option<&'a str> {
-    let id = host.images.here.get(image)?;
-    if host.images.here.get(&by_digest(image, like)) == Some(id) {
-        return Some(like);
-    }
-    let same = |(name, other): (&'a String, &String)| {
-        let digest = name.strip_prefix(repository(image))?.strip_prefix('@')?;
-        (other == id).then_some(digest)
-    };
-    host.images.here.iter().find_map(same)
-}
-
-/// Returns `REPOSITORY@DIGEST` of an image with a tag.
-pub(super) fn by_digest(image: &str, digest: &str) -> String {
-    format!("{}@{digest}", repository(image))
-}
-
-fn repository(image: &str) -> &str {
-    image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(image, |(repository, _)| repository)
-}
-
-/// Returns the digest that an image's tag has at its registry, if it is known.
-pub(super) fn at_registry<'a>(host: &'a HostFacts, image: &str) -> Option<&'a str> {
-    match host.images.registry.get(image)? {
-        Answer::Digest(digest) => Some(digest),
-        Answer::None(_) => None,
-    }
-}
-
-/// Returns the wanted digests of the live release's images: its own digests, except for images whose tag moved at the
-/// registry.
-#[must_use]
-pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, String> {
-    let Some(live) = host.files.begun().next() else { return BTreeMap::new() };
-    let mut pulled = live.pulled.clone();
-    for image in followed(subject, &live.services) {
-        let Some(now) = at_registry(host, &image) else { continue };
-        let then = live.pulled.get(&image).map(String::as_str).or_else(|| on_host(host, &image, now));
-        if then != Some(now) {
-            pulled.insert(image, now.to_owned());
-        }
-    }
-    pulled
-}
-
-/// Returns true if a registry has another image than the one that the live release runs with.
-#[must_use]
-pub fn moved(subject: &Subject<'_>, host: &HostFacts) -> bool {
-    host.files.begun().next().is_some_and(|live| wanted(subject, host) != live.pulled)
-}
-
-/// Returns the digests to which the tags of these services' images resolve, for the record of their release.
-#[must_use]
-pub fn pulled(
-    subject: &Subject<'_>,
-    host: &HostFacts,
-    services: &BTreeMap<String, ServiceRecord>,
-) -> BTreeMap<String, String> {
-    let images = followed(subject, services).into_iter();
-    images.filter_map(|image| at_registry(host, &image).map(str::to_owned).map(|digest| (image, digest))).collect()
-}
-
-/// Returns true if no registry is known to have another digest than those that a release was rejected with.
-#[must_use]
-pub fn same(host: &HostFacts, rejected: &Rejected) -> bool {
-    let same = |(image, then): (&String, &String)| at_registry(host, image).is_none_or(|now| now == then);
-    rejected.pulled.iter().all(same)
-}
-
 /// Returns a failure that lists the images that could not be compared with their registry, and the reasons.
 #[must_use]
 pub fn uncompared(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let images = followed(subject, &services::records(subject, host));
+    let images = followed(subject, &records::of(subject, host));
     let silent = |image: &String| match host.images.registry.get(image)? {
         Answer::None(why) => Some((image.clone(), why.clone())),
         Answer::Digest(_) => None,
@@ -210,14 +132,5 @@ mod tests {
             none("nothing was said"),
         ];
         assert_eq!(answers.into_values().collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_digest_takes_the_place_of_a_tag() {
-        for (image, expected) in
-            [("demo:1", "demo@d"), ("host:5000/demo:1", "host:5000/demo@d"), ("host:5000/a", "host:5000/a@d")]
-        {
-            assert_eq!(by_digest(image, "d"), expected);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Services that run once and end before the switch to a release, such as migrations. A service that succeeded for a
 //! release is not run again for that release. A service does not run next to a copy that a killed run left behind.
 
+use super::records::{listed, of_staged};
 use super::start;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
@@ -8,9 +9,9 @@ use crate::model::shell::quote;
 use crate::resource::compose::model::{SentMount, SentTo};
 use crate::resource::contract::claims::CLAIMED;
 use crate::resource::contract::guard;
-use crate::resource::contract::record::{ReleaseRecord, ServiceRecord};
+use crate::resource::contract::record::ReleaseRecord;
 use crate::resource::files::{self, SEED, compose, in_release};
-use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, keep};
+use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, keep};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 
@@ -18,25 +19,10 @@ use std::collections::BTreeMap;
 /// container is removed in time.
 const LIMIT: u64 = LONG.as_secs() - SHORT.as_secs();
 
-/// Marks the services that the manifest lists. These services have no container once the release runs.
-pub(super) fn mark(subject: &Subject<'_>, records: &mut BTreeMap<String, ServiceRecord>) {
-    for name in listed(subject) {
-        if let Some(record) = records.get_mut(name) {
-            record.before = true;
-            record.replicas = 0;
-            record.ports.clear();
-        }
-    }
-}
-
-fn listed<'a>(subject: &Subject<'a>) -> &'a [String] {
-    subject.environment.application.as_ref().map_or(&[], |application| &application.before)
-}
-
 /// Refuses a listed name that no service of the staged release has.
 pub(super) fn unknown(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let staged = files::staged_as_wanted(subject, host)?;
-    let services = super::staged_records(subject, host, staged);
+    let services = of_staged(subject, host, staged);
     let name = listed(subject).iter().find(|name| !services.contains_key(*name))?;
     let message = format!("application.compose.before lists {name}, which is not a service of the application");
     let names: Vec<&str> = services.keys().map(String::as_str).collect();
@@ -136,7 +122,7 @@ fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord,
         run = start::guarded_before_switch(
             record,
             host,
-            &drift::kept_files(subject, host),
+            &files::left_to_host(subject, host),
             &in_release(&record.id, "\"${top:-$tree}\"", &run(record, name, "--no-deps", "before.json")),
         ),
     )

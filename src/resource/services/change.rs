@@ -12,6 +12,7 @@ use crate::release::image_name::familiar;
 use crate::resource::contract::record::{Rejected, ReleaseRecord, ServiceRecord};
 use crate::resource::contract::{claims, guard};
 use crate::resource::images::registry;
+use crate::resource::release_identity::{held, pulled};
 use crate::resource::{Command, HostFacts, LONG, SHORT, Subject, drift, files, images, keep};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -47,7 +48,7 @@ fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (Rel
     let record = by_id(live, host, &|id| host.images.ids.contains(id));
     let json = || serde_json::to_string(&record).unwrap_or_default();
     let journal = if record == *live { String::new() } else { keep("swapping.json", &json()) };
-    let tags = if files::held(subject, host).is_some() { tags(&record) } else { String::new() };
+    let tags = if held(subject, host).is_some() { tags(&record) } else { String::new() };
     (record, journal + &tags)
 }
 
@@ -74,7 +75,7 @@ fn up(
         " -f \"$state/override.json\" up -d --remove-orphans --no-build --pull never --quiet-pull{} >&2 || code=$?",
         named(record, kept),
     );
-    let kept_files = drift::kept_files(subject, host);
+    let kept_files = files::left_to_host(subject, host);
     let run = files::as_validated(record, &options);
     let script = [
         &subject.preamble(),
@@ -106,7 +107,7 @@ fn named(record: &ReleaseRecord, kept: &BTreeSet<String>) -> String {
 
 /// Journals a release as the one being switched to, and places its files.
 fn switch(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
-    let (json, kept) = (serde_json::to_string(record).unwrap_or_default(), drift::kept_files(subject, host));
+    let (json, kept) = (serde_json::to_string(record).unwrap_or_default(), files::left_to_host(subject, host));
     let aside = files::set_aside(subject, record, host, &kept);
     aside + &keep("swapping.json", &json) + &files::switch(record, host, &kept)
 }
@@ -176,9 +177,9 @@ done
 
 /// Returns the record of the release that must run: the staged release or, if there is none, the live one.
 fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecord> {
-    let (services, newest) = (records(subject, host), host.files.newest()?);
+    let (services, newest) = (records::of(subject, host), host.files.newest()?);
     let waits = host.files.staged.is_some();
-    let pulled = if waits { registry::pulled(subject, host, &services) } else { newest.pulled.clone() };
+    let pulled = if waits { pulled(subject, host, &services) } else { newest.pulled.clone() };
     Some(ReleaseRecord { services, pulled, ..newest.clone() })
 }
 

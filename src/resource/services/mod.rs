@@ -3,7 +3,8 @@
 
 mod before;
 mod change;
-mod fact;
+pub(super) mod fact;
+pub mod records;
 pub mod start;
 
 pub use before::end_left;
@@ -13,14 +14,13 @@ pub use fact::Fact;
 use super::compose::container::{self, Container};
 use super::contract::claims;
 use super::contract::record::{ReleaseRecord, ServiceRecord};
-use super::images::build;
+use super::release_identity::{digest, identity, kept, project};
 use super::{HostFacts, Subject, files};
 use crate::manifest::environment::{Check, Rollback};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
-use camino::Utf8Path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -141,13 +141,6 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
     Ok(seen)
 }
 
-/// Returns the Compose project that must run: the manifest's project, unless another release is kept.
-#[must_use]
-pub fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
-    let wanted = || subject.environment.application.as_ref().map(|application| application.project.as_str());
-    files::kept(subject, host).map(|record| record.project.as_str()).or_else(wanted).unwrap_or_default()
-}
-
 /// Returns the containers of the Compose project that must run.
 pub fn containers<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> impl Iterator<Item = &'a Container> {
     let project = project(subject, host);
@@ -187,24 +180,6 @@ fn listener(line: &str) -> Result<Option<(u16, String)>, String> {
     Ok(["tcp", "udp"].contains(&protocol).then(|| (port, protocol.to_owned())))
 }
 
-/// Returns the services of the staged release or, if there is none, of the live one.
-#[must_use]
-pub fn records(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, ServiceRecord> {
-    let live = || host.files.begun().next().map(|record| record.services.clone()).unwrap_or_default();
-    host.files.staged.as_ref().map_or_else(live, |staged| staged_records(subject, host, staged))
-}
-
-fn staged_records(subject: &Subject<'_>, host: &HostFacts, staged: &files::Staged) -> BTreeMap<String, ServiceRecord> {
-    let record = &staged.record;
-    let keyed = |digest| files::key(subject, host).digest(&digest);
-    let variable = |name: &str| subject.release.and_then(|release| release.variable(name));
-    let directory = Utf8Path::new(&record.directory);
-    let mut records = staged.model.records(directory, &record.files.keys(), &variable, &keyed);
-    build::mark(subject, host, staged, &mut records);
-    before::mark(subject, &mut records);
-    records
-}
-
 /// Returns shell that waits until every health check has a result, for at most ten seconds and at most `left`. Waiting
 /// on the host detects changes immediately, without repeated requests from the runner. Returns `None` if no health
 /// check is pending.
@@ -229,14 +204,14 @@ done
 pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     let mut facts = Facts::new();
     let Some(live) = host.files.begun().next() else { return facts };
-    if files::digest(subject, host).is_some() {
+    if digest(subject, host).is_some() {
         let pending = host.files.staged.is_some() || host.files.swapping.is_some();
         facts.insert(
             Fact::Release.to_string(),
             if pending { format!("{} pending", live.digest) } else { live.digest.clone() },
         );
     }
-    let (records, running) = (records(subject, host), ByService::of(subject, host));
+    let (records, running) = (records::of(subject, host), ByService::of(subject, host));
     for (name, record) in &records {
         let state = running.judge(subject, host, name, record);
         if state != "missing" {
@@ -278,12 +253,12 @@ pub fn desired(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     if subject.release.is_none() {
         return facts;
     }
-    let kept = files::kept(subject, host).map(|kept| kept.digest.clone());
-    if let Some(digest) = kept.or_else(|| files::identity(subject, host)) {
+    let kept = kept(subject, host).map(|kept| kept.digest.clone());
+    if let Some(digest) = kept.or_else(|| identity(subject, host)) {
         facts.insert(Fact::Release.to_string(), digest);
     }
     let running = ByService::of(subject, host);
-    for (name, record) in records(subject, host) {
+    for (name, record) in records::of(subject, host) {
         let state = running.judge(subject, host, &name, &record);
         let wanted = record.end.unwrap_or_else(|| "running".to_owned());
         facts.insert(Fact::Service(&name).to_string(), if container::good(&state) { state } else { wanted });
@@ -323,7 +298,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let ours: BTreeSet<(u16, &str)> = containers(subject, host).chain(former).flat_map(Container::ports).collect();
     // An outdated staged release is replaced before any service starts, so its ports do not matter.
     let outdated = host.files.staged.is_some() && files::staged_as_wanted(subject, host).is_none();
-    let records = if outdated { BTreeMap::new() } else { records(subject, host) };
+    let records = if outdated { BTreeMap::new() } else { records::of(subject, host) };
     let taken = records.iter().find_map(|(service, record)| {
         let port = record.ports.iter().find(|port| {
             host.services.listening.contains(&(port.port, port.protocol.clone()))

@@ -73,7 +73,7 @@ fn values() -> impl Strategy<Value = Value<'static>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back_and_its_beginnings_are_refused(value in values()) {
+    fn encoded_values_are_read_back_and_their_beginnings_are_refused(value in values()) {
         let mut bytes = Vec::new();
         encode(&value, &mut bytes);
         prop_assert_eq!(parse(&bytes).unwrap(), value);

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# What a host knows of itself: lines of words with tabs between them. Changes nothing. A line that cannot be had is left out.
+# Prints facts about a host, as lines of words with tabs between them. Changes nothing. A line is left out if it cannot
+# be read.
 
 containers() { # PROJECT
     timeout 20 docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$1" \
@@ -7,7 +8,7 @@ containers() { # PROJECT
         xargs -r timeout 20 docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' 2>/dev/null | head -c 1048576 |
         while read -r service pid state code restarts health; do
             printf 'container\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$service" "$state" "$code" "$restarts" "$health"
-            # Its own network, where it has one.
+            # The container's own network, if it has one.
             [ "$pid" = 0 ] || [ "$(readlink "/proc/$pid/ns/net")" = "$(readlink /proc/self/ns/net)" ] ||
                 datagrams "$service" "/proc/$pid/net"
         done

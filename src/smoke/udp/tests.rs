@@ -45,7 +45,7 @@ fn answers_are_read() {
 }
 
 #[test]
-fn what_is_not_ours_is_ignored_and_what_is_wrong_is_named() {
+fn foreign_packets_are_ignored_and_malformed_ones_are_named() {
     assert_eq!(answer(&packet(0, 8, &[0; 8]), Action::Connect, 7), None);
     assert_eq!(answer(b"\0\0\0\0\0\0\0", Action::Connect, 7), None);
     assert_eq!(answer(&packet(0, 7, &[0; 7]), Action::Connect, 7), Some(Answer::Malformed("is cut off")));

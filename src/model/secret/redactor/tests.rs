@@ -24,7 +24,7 @@ fn overlapping_secrets_leave_nothing() {
 }
 
 #[test]
-fn what_it_learns_is_hidden_from_then_on() {
+fn learned_secrets_are_hidden_from_then_on() {
     let redactor = knowing(&["first one"]);
     assert_eq!(redactor.redact("first one, second one"), "***, second one");
     redactor.learn(&[SecretString::from("second one")]);

@@ -31,7 +31,7 @@ fn all_run_at_once_and_then_after_the_interval() {
 }
 
 #[test]
-fn what_depends_on_another_waits_for_it_alone() {
+fn an_environment_waits_only_for_those_that_it_depends_on() {
     let mut schedule = Schedule::new(INTERVAL, 9);
     schedule.renew(&environments(&[("db", &[]), ("web", &["db"]), ("other", &[])]), seconds(0));
     assert_eq!(schedule.start(seconds(0)).as_deref(), Some("db"));
@@ -72,7 +72,7 @@ fn pauses_grow_with_failures_until_something_changes_or_it_is_well() {
 }
 
 #[test]
-fn what_changes_while_it_runs_is_done_again_at_once() {
+fn an_environment_that_changes_during_its_pass_gets_another_at_once() {
     let mut schedule = Schedule::new(INTERVAL, 9);
     schedule.renew(&environments(&[("a", &[])]), seconds(0));
     schedule.start(seconds(0));

@@ -1,10 +1,11 @@
 # shellcheck shell=sh
-# Claims: the Compose projects and directories that the environments of a host use. Each environment has a file `claims` under
-# /var/lib/deployer, where only root writes, with lines `project NAME`, `directory PATH` and `real PATH/REAL`: the directory's path without links
-# when it was claimed. The functions of guard.sh come first.
+# Claims: the Compose projects and directories that the environments of a host use. Each environment has a file `claims`
+# below /var/lib/deployer, where only root writes, with lines `project NAME`, `directory PATH` and `real PATH/REAL`.
+# REAL is the path of the directory without links at the time of the claim. Needs guard.sh.
 
-# find_place DIRECTORY [REAL]: sets $real and $spot as `place` does, of a directory that was REAL when it was claimed: no link that was put in its
-# way since counts. Of a directory whose claim does not tell, only links count that no service can have made.
+# find_place DIRECTORY [REAL]: sets $real and $spot, as `place` does, for a directory whose real path was REAL when it
+# was claimed. Links that were put in its way since then do not count. If REAL is not known, only links that no service
+# can have made count.
 find_place() {
   follow "${2:-$1}" "${2-}" || :
   missing=${rest%/}
@@ -13,9 +14,10 @@ find_place() {
   real=${real%/}${missing:+/$missing} spot=${spot%/}${missing:+/$missing}
 }
 
-# each_conflict ACTION PROJECT [REAL]: calls `ACTION STATE RELATION CLAIM` for each claim of another environment that the project or $app conflicts
-# with; REAL is where $app leads if its claim does not count. Directories in which another environment's removal kept data are told as `kept
-# PATH`. If $taken is not empty, a former version gave $app to this environment, and its former owner's records do not count.
+# each_conflict ACTION PROJECT [REAL]: calls `ACTION STATE RELATION CLAIM` for each claim of another environment that
+# conflicts with the project or with $app. REAL replaces the claimed real path of $app. A directory in which another
+# environment's removal kept data is the claim `kept PATH`. If $taken is not empty, a former version gave $app to this
+# environment, and the records of its former owner do not count.
 each_conflict() {
   find_place "${app:?}" "${3-$(claimed_as "$app")}"
   own_real=$real own_spot=$spot
@@ -43,20 +45,21 @@ each_conflict() {
   done
 }
 
-# show STATE RELATION CLAIM: prints a conflict for the look at a host.
+# show STATE RELATION CLAIM: prints a conflict for the observation of a host.
 show() {
   case $3 in kept\ *) return 0 ;; esac
   tell "$@"
 }
 
-# tell STATE RELATION CLAIM: prints a conflict, also with what was kept.
+# tell STATE RELATION CLAIM: prints a conflict, including one with kept data.
 tell() {
   owner=$(sed -nE 's/.*"project":"([^"]*)","environment":"([^"]*)".*/\1\/\2/p' "$1/marker.json" 2>/dev/null) || :
   printf 'neighbour %s %s %s\n' "$2" "${owner:-${1##*/}}" "${3#* }"
 }
 
-# hinder STATE RELATION CLAIM: prints what keeps a directory from being removed with all its data. What others kept around it stays, and who
-# claims a directory has what was kept there before.
+# hinder STATE RELATION CLAIM: prints a conflict that prevents the removal of a directory with all its data. Data that
+# others kept around the directory does not, because it stays. Data kept in it earlier belongs to the environment that
+# claims it.
 hinder() {
   case $2:$3 in
     inside:kept\ *) return 0 ;;
@@ -65,13 +68,14 @@ hinder() {
   tell "$@"
 }
 
-# hand_over STATE RELATION CLAIM: forgets that an environment kept data in a directory that another one has from now on.
+# hand_over STATE RELATION CLAIM: forgets that an environment kept data in a directory that now belongs to another one.
 hand_over() {
   case $2:$3 in same:kept\ *) rm -f "$1/kept" ;; esac
 }
 
-# revoke STATE RELATION CLAIM: takes a claim from its environment, and ends what the host does for that at certain times, such as backups,
-# and its services in a directory that is taken: they would work on what is another's. An apply of that environment starts them again.
+# revoke STATE RELATION CLAIM: takes a claim from its environment. Also ends what would work on data that now belongs to
+# another environment: the schedules of the former owner, such as backups, and its services in a directory that is
+# taken. An apply of that environment starts them again.
 revoke() {
   case $3 in kept\ *) return 0 ;; esac
   for timer in "/etc/systemd/system/deployer-${1##*/}--"*.timer; do
@@ -91,14 +95,14 @@ revoke() {
   write_whole "$1/claims" '%s\n' "$kept"
 }
 
-# other_than DIRECTORY: reads claims, and prints those that do not tell the real path of a directory.
+# other_than DIRECTORY: reads claims, and prints those that are not the real path of the directory.
 other_than() {
   while IFS= read -r claim; do
     case $claim in "real $1//"*) ;; *) printf '%s\n' "$claim" ;; esac
   done
 }
 
-# in_use PROJECT: whether the host has containers or volumes of a Compose project, or cannot tell.
+# in_use PROJECT: succeeds if the host has containers or volumes of a Compose project, or cannot tell.
 in_use() {
   command -v docker >/dev/null || return 1
   found=$(docker ps -aq --filter "label=com.docker.compose.project=$1" </dev/null &&
@@ -106,7 +110,8 @@ in_use() {
   [ -n "$found" ]
 }
 
-# settle CLAIM...: keeps only these claims, and those on projects that the host still has something of.
+# settle CLAIM...: keeps only these claims, and the claims on projects that still have containers or volumes on the
+# host.
 settle() {
   [ -e "${state:?}/claims" ] || return 0
   kept=$(while IFS= read -r claim; do
@@ -118,9 +123,9 @@ settle() {
   write_whole "$state/claims" '%s\n' "$kept"
 }
 
-# claim PROJECT [over]: adds the claims on the project and on $app, unless another environment has one that conflicts; with `over`, takes these from
-# their environments, once root can enter $app. The claim tells the real path of $app, which root enters from then on; with `over`, it is where
-# $app leads today.
+# claim PROJECT [over]: adds claims on the project and on $app, unless claims of other environments conflict. With
+# `over`, takes those claims from their environments, after root could enter $app. The claim records the real path of
+# $app, which root enters from then on. With `over`, this is where $app leads now.
 claim() {
   known=''
   [ -n "${2-}" ] || known=$(claimed_as "${app:?}")

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 /// Shell functions that find the live release in root's copy and run the release's data script.
-const RELEASE: &str = include_str!("backups/release.sh");
+const RELEASE: &str = include_str!("release.sh");
 /// Time limit of a command that reads or writes all of the data.
 pub const LIMIT: Duration = LONG.saturating_mul(4);
 /// Exit code of the schedule's script if the archive was made but the command after it failed.
@@ -75,7 +75,7 @@ fn save(environment: &Environment, application: &Application, backup: &Backup) -
         quote(application.host_directory.as_str()),
         backup.keep_days,
         identify(environment, backup),
-        include_str!("backups/save.sh"),
+        include_str!("save.sh"),
     )
 }
 
@@ -211,7 +211,7 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
         quote(&chosen.name),
         if chosen.other { "yes" } else { "" },
         identify(subject.environment, backup),
-        include_str!("backups/check.sh"),
+        include_str!("check.sh"),
     );
     Command { title: "check the archive".to_owned(), script, input, limit: LIMIT, reason: Reason::BackupInvalid }
 }
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_says_is_read() {
+    fn the_answer_of_the_host_is_read() {
         let digest = "0f".repeat(32);
         let said = format!(
             "unit backup 00 *\nbackup made 17 5 {digest} a--b-1.tar.gz\nbackup failed 18 no space left\nbackup after x y\nbackup since 3\n",

@@ -36,7 +36,7 @@ pub struct Between {
 /// or more for many containers.
 #[must_use]
 pub fn script(subject: &Subject) -> String {
-    let mut script = include_str!("facts/probe.sh").to_owned();
+    let mut script = include_str!("probe.sh").to_owned();
     let _ = writeln!(script, "disk {}", quote(&subject.directory));
     for project in &subject.projects {
         let _ = writeln!(script, "containers {}", quote(project));
