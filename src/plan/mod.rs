@@ -157,9 +157,10 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::StepReason;
 
     fn step(environment: &str, kind: Kind) -> PlannedStep {
-        let (environment, reason) = (environment.to_owned(), "missing".to_owned());
+        let (environment, reason) = (environment.to_owned(), StepReason::Missing);
         PlannedStep { environment, kind, action: Action::Create, reason, destructive: false, changes: Vec::new() }
     }
 

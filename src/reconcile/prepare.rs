@@ -4,7 +4,7 @@ use crate::io::secret;
 use crate::io::store::Record;
 use crate::manifest::environment::{DriftPolicy, Environment};
 use crate::model::diff;
-use crate::model::event::{Left, PlannedStep, Why};
+use crate::model::event::{Action, Left, PlannedStep, StepReason, Why};
 use crate::model::failure::Failure;
 use crate::model::secret::{Redactor, SecretSource, Value, Variable};
 use crate::model::state::{Kind, Stage};
@@ -100,9 +100,11 @@ impl Prepared {
     #[must_use]
     pub fn steps_and_rest(&self, facts: &HostFacts, stage: Stage) -> (Vec<PlannedStep>, Vec<Left>) {
         let detect = self.environment.drift.policy == DriftPolicy::Detect && !drift::is_between_releases(facts);
-        let (mut rest, mut steps) =
-            self.steps(facts, stage).into_iter().partition::<Vec<_>, _>(|step| detect && step.reason == diff::DRIFTED);
-        let follows = |step: &PlannedStep| rest.iter().any(|left| step.reason == diff::follows(left.kind));
+        let (mut rest, mut steps) = self
+            .steps(facts, stage)
+            .into_iter()
+            .partition::<Vec<_>, _>(|step| detect && step.reason == StepReason::Drifted);
+        let follows = |step: &PlannedStep| rest.iter().any(|left| step.reason == StepReason::Follows(left.kind));
         steps.retain(|step| !follows(step));
         let left =
             |kind, why, reason, changes| Left { environment: self.name().to_owned(), kind, why, reason, changes };
@@ -179,8 +181,7 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     let nothing = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
     let mut steps = diff::diff(prepared.name(), &subject.kinds(stage), &observed, &desired, &|_| false, &nothing);
     for step in steps.iter_mut().filter(|step| record.is_none() || !known(step.kind)) {
-        step.action = crate::model::event::Action::Update;
-        "unverified".clone_into(&mut step.reason);
+        (step.action, step.reason) = (Action::Update, StepReason::Unverified);
     }
     steps
 }

@@ -1,7 +1,7 @@
 //! One reconcile pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands run this pass
 //! up to different points. Prints nothing and does not read the command line.
 
-use crate::model::event::{Action, Change, Left, PlannedStep, Why};
+use crate::model::event::{Action, Change, Left, PlannedStep, StepReason, Why};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
 use crate::plan::Plan;
@@ -120,7 +120,7 @@ fn way_back(session: &Session) -> Vec<PlannedStep> {
         environment: session.prepared.name().to_owned(),
         kind: Kind::Services,
         action: Action::Update,
-        reason: "rollback".to_owned(),
+        reason: StepReason::Rollback,
         destructive: false,
         changes: vec![Change {
             fact: resource::services::Fact::Release.to_string(),
@@ -202,7 +202,7 @@ fn removal(session: &Session, purge: bool) -> Vec<PlannedStep> {
         environment: session.prepared.name().to_owned(),
         kind,
         action: Action::Remove,
-        reason: "destroyed".to_owned(),
+        reason: StepReason::Destroyed,
         destructive: true,
         changes: remove::changes(kind, environment, facts, purge),
     };

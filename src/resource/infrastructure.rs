@@ -3,7 +3,7 @@
 
 use super::{HostFacts, Subject};
 use crate::manifest::provision::{Machine, Module};
-use crate::model::event::{Action, PlannedStep};
+use crate::model::event::{Action, PlannedStep, StepReason};
 use crate::model::infrastructure::{Action as Change, Planned, ResourceChange};
 use crate::model::state::{Facts, Kind};
 
@@ -153,11 +153,10 @@ pub fn mark(subject: &Subject<'_>, host: &HostFacts, steps: &mut [PlannedStep]) 
     for step in steps {
         if step.kind != Kind::Infrastructure {
             if seen.is_unseen(&provision.machine) {
-                UNKNOWN.trim_matches(['(', ')']).clone_into(&mut step.reason);
+                step.reason = StepReason::Unprovisioned;
             }
         } else if seen.taking_down {
-            (step.action, step.destructive) = (Action::Remove, true);
-            "destroyed".clone_into(&mut step.reason);
+            (step.action, step.destructive, step.reason) = (Action::Remove, true, StepReason::Destroyed);
         } else if seen.destroys(&provision.machine) {
             (step.action, step.destructive) = (Action::Replace, true);
         }

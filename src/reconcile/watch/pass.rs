@@ -4,8 +4,7 @@
 use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::model::diff;
-use crate::model::event::{self, EnvironmentView, Event, Outcome, Sink, StepState};
+use crate::model::event::{self, EnvironmentView, Event, Outcome, Sink, StepReason, StepState};
 use crate::model::state::{Kind, Stage};
 use crate::reconcile::connect::Kept;
 use crate::reconcile::consent;
@@ -141,7 +140,7 @@ impl Heard {
     fn hear(&mut self, event: &Event) -> bool {
         match event {
             Event::Plan(plan) => {
-                let drifted = plan.steps.iter().filter(|step| step.reason == diff::DRIFTED);
+                let drifted = plan.steps.iter().filter(|step| step.reason == StepReason::Drifted);
                 let facts = drifted.map(|step| (step.kind, step.changes.iter().map(|it| it.fact.clone()).collect()));
                 self.drifted = facts.collect();
                 !plan.steps.is_empty()
