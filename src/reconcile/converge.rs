@@ -39,6 +39,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy).await?;
     let request = Request {
         goal: asked.goal,
+        release: asked.release.clone(),
         parallel: asked.parallel,
         patient: true,
         resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |file| file.plan.named),
@@ -89,13 +90,6 @@ pub async fn propose(
     doubts(context, pass, &sessions, waits).await;
     if asked.saved.is_some() {
         pass.derive_keys(&sessions).await;
-    }
-    if asked.goal == Goal::RollBack {
-        for (name, session) in &sessions {
-            if let Err(failure) = session.lock().await.choose(asked.release.as_deref()).await {
-                pass.fail(failure.on(name));
-            }
-        }
     }
     let proposal = crate::reconcile::propose::propose(&sessions, &unreachable, request).await;
     for failure in &proposal.refused {
@@ -234,10 +228,8 @@ async fn journalled(
     let work = async {
         let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
         let (run, parallel) = (run.id.as_str(), asked.parallel);
-        let purge = asked.goal == Goal::Destroy { purge: true };
         let claim = context.claim(asked.wait);
-        let execution =
-            Execution { store, run, release: &release, sink: &sink, claim: &claim, now, purge, parallel, stop };
+        let execution = Execution { store, run, release: &release, sink: &sink, claim: &claim, now, parallel, stop };
         let report = execute::execute(&proposal.plan, sessions, &execution).await;
         drop(sink);
         report

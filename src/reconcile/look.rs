@@ -32,6 +32,7 @@ use std::sync::Arc;
 pub fn request() -> Request {
     Request {
         goal: Goal::Reach(Stage::Running),
+        release: None,
         parallel: 10,
         patient: false,
         resume: false,

@@ -17,6 +17,7 @@ use crate::resource::contract::record::Marker;
 use crate::resource::infrastructure::Seen;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -87,7 +88,7 @@ impl Survey<'_> {
             }
             session.facts.infrastructure = seen.unwrap_or_default();
             session.accepts_new_keys = self.request.trust.new_host_keys;
-            session.machine = machine;
+            session.machine = machine.map(Arc::new);
             session
         })
     }

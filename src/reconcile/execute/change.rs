@@ -1,53 +1,35 @@
 //! The change that one step makes on a host: its commands, and the observation that verifies them.
 
-use super::{Execution, release};
 use crate::model::diff;
-use crate::model::event::{Action, PlannedStep};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind, State};
 use crate::reconcile::execute::reachable;
-use crate::reconcile::machine;
 use crate::reconcile::session::Session;
 use crate::resource::{self, Command, HostFacts, Subject, remove};
 
+/// Removes one kind from its host.
+pub(super) async fn remove(kind: Kind, session: &mut Session, purge: bool) -> Result<(), Failure> {
+    let commands = remove::commands(kind, &session.prepared.subject(), &session.facts, purge);
+    run_all(session, &commands).await?;
+    if kind == Kind::Firewall {
+        reachable::firewall(session).await?;
+    }
+    session.observe().await
+}
+
 /// Brings one kind to its desired facts. Returns true if something was changed.
-pub(super) async fn change(
-    planned: &PlannedStep,
-    session: &mut Session,
-    context: &Execution<'_>,
-) -> Result<bool, Failure> {
-    if planned.kind == Kind::Infrastructure {
-        return Box::pin(machine::carry_out(session)).await.map(|()| true);
-    }
-    if planned.action == Action::Remove && planned.destructive {
-        let subject = session.prepared.subject();
-        let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
-        run_all(session, &commands).await?;
-        if planned.kind == Kind::Firewall {
-            reachable::firewall(session).await?;
-        }
-        session.observe().await?;
-        return Ok(true);
-    }
-    let kind = planned.kind;
+pub(super) async fn converge(kind: Kind, session: &mut Session, release: &str) -> Result<bool, Failure> {
     let (observed, desired) = facts(session, kind);
-    if let Some(target) = session.target.take() {
-        return release::go_back(session, &target, context).await.map(|()| true);
-    }
     if observed == desired {
         return Ok(false);
     }
-    let commands = due(kind, session, context.release)?;
+    let commands = due(kind, session, release)?;
     if kind == Kind::Firewall {
         run_all(session, &commands).await?;
         reachable::firewall(session).await?;
         session.observe().await?;
     } else {
-        let ran = run_all_and_observe(session, &commands).await;
-        if kind == Kind::Services {
-            return release::settle(session, ran, context).await.map(|()| true);
-        }
-        ran?;
+        run_all_and_observe(session, &commands).await?;
     }
     let (observed, desired) = facts(session, kind);
     if observed == desired { Ok(true) } else { Err(apart(session, kind, &observed, &desired).await) }

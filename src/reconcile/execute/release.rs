@@ -2,7 +2,7 @@
 //! stay in place of a healthy one.
 
 use super::Execution;
-use super::change::{apart, facts, run_all, run_all_and_observe};
+use super::change::{apart, due, facts, run_all, run_all_and_observe};
 use crate::model::diff;
 use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
@@ -16,19 +16,21 @@ use crate::resource::services::Fact;
 use crate::resource::{self, services};
 use std::time::{Duration, Instant};
 
-/// Waits until all services are healthy, then records the release as converged. If the release does not become healthy,
-/// goes back to the last healthy one.
-pub(super) async fn settle(
-    session: &mut Session,
-    ran: Result<(), Failure>,
-    context: &Execution<'_>,
-) -> Result<(), Failure> {
+/// Starts the release, waits until all services are healthy, then records the release as converged. If the release does
+/// not become healthy, goes back to the last healthy one. Returns true if something was changed.
+pub(super) async fn start(session: &mut Session, context: &Execution<'_>) -> Result<bool, Failure> {
+    let (observed, desired) = facts(session, Kind::Services);
+    if observed == desired {
+        return Ok(false);
+    }
+    let commands = due(Kind::Services, session, context.release)?;
+    let ran = run_all_and_observe(session, &commands).await;
     let proven = match well(session, ran).await {
         Ok(()) => smoke(session, context).await,
         failed => failed,
     };
     match proven {
-        Ok(()) => finish(session).await,
+        Ok(()) => finish(session).await.map(|()| true),
         Err(failure) => Err(roll_back(session, failure, context).await),
     }
 }

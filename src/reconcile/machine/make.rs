@@ -18,21 +18,19 @@ use std::time::{Duration, Instant};
 /// The pause between two checks of a machine that is not ready yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Applies OpenTofu's plan from the survey.
-pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
-    let Some(machine) = session.machine.take() else {
-        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not checked about the machine"));
-    };
+/// Applies OpenTofu's plan from the survey of a machine.
+pub async fn carry_out(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
+    session.machine = None;
     let seen = machine.seen();
     let provision = session.prepared.environment.provision.as_ref();
     let new = provision.is_some_and(|provision| seen.is_new(&provision.machine));
     if seen.taking_down {
-        return take_down(session, &machine).await;
+        return take_down(session, machine).await;
     }
     // From here on a machine may exist.
     machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
     machine.remember().await?;
-    let outputs = apply(session, &machine).await?;
+    let outputs = apply(session, machine).await?;
     let environment = &mut session.prepared.environment;
     let before = environment.address.clone();
     if new {
@@ -41,7 +39,7 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     reached_at(environment, &outputs);
     session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };
     if new || session.connection.is_none() || session.prepared.environment.address != before {
-        meet(session, &machine, &outputs).await?;
+        meet(session, machine, &outputs).await?;
     }
     session.observe().await
 }

@@ -31,7 +31,7 @@ pub struct Session {
     /// True if an unknown host key of a new machine is accepted.
     pub accepts_new_keys: bool,
     /// The surveyed machine, if OpenTofu was asked for its plan.
-    pub machine: Option<Machine>,
+    pub machine: Option<Arc<Machine>>,
     /// The lease, once the run changes something.
     pub lease: Option<Lease>,
     /// The lane of the session's commands.
@@ -42,8 +42,6 @@ pub struct Session {
     pub facts: Box<HostFacts>,
     /// The failure of this run.
     pub failed: Option<FailedView>,
-    /// The release to go back to, if a rollback was requested.
-    pub target: Option<ReleaseRecord>,
     /// The receiver of events.
     pub sink: Sink,
     /// True if registries are asked about the images that follow them.
@@ -66,7 +64,6 @@ impl Session {
             kind: None,
             facts,
             failed: None,
-            target: None,
             sink,
             asks: false,
         }
@@ -109,8 +106,9 @@ impl Session {
         Ok(resource::files::parse_list(&output.stdout))
     }
 
-    /// Chooses the release to go back to: the named one, or else the one before the live release.
-    pub async fn choose(&mut self, named: Option<&str>) -> Result<(), Failure> {
+    /// Returns the release to go back to: the named one, or else the one before the live release. Returns `None` if that
+    /// one is live.
+    pub async fn choose(&self, named: Option<&str>) -> Result<Option<ReleaseRecord>, Failure> {
         let releases = self.releases().await?;
         let live = self.facts.files.begun().next();
         let found = releases.iter().find(|release| match named {
@@ -118,21 +116,18 @@ impl Session {
             None => live.is_some_and(|live| release.age() < live.age()),
         });
         let live = live.map(|live| live.id.as_str());
-        self.target = match (found, named) {
-            (Some(release), _) => Some(release.clone()).filter(|release| live != Some(release.id.as_str())),
+        match (found, named) {
+            (Some(release), _) => Ok(Some(release.clone()).filter(|release| live != Some(release.id.as_str()))),
             (None, Some(id)) => {
                 let message = format!("There is no release {id} to go back to");
                 let ids: Vec<&str> = releases.iter().map(|release| release.id.as_str()).collect();
-                return Err(
-                    Failure::new(Reason::ReleaseUnknown, message).hint(format!("The host has {}", ids.join(", ")))
-                );
+                Err(Failure::new(Reason::ReleaseUnknown, message).hint(format!("The host has {}", ids.join(", "))))
             }
             (None, None) => {
                 let message = "There is no release before the live one to go back to";
-                return Err(Failure::new(Reason::ReleaseUnknown, message));
+                Err(Failure::new(Reason::ReleaseUnknown, message))
             }
-        };
-        Ok(())
+        }
     }
 
     /// Releases the lease and closes the connection.
