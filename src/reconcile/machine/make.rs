@@ -1,7 +1,7 @@
 //! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
 use super::{Machine, as_declared, reached_at};
-use crate::io::opentofu::{Action, Outputs, Purpose};
+use crate::io::opentofu::{Action, Outputs, Proposed, Purpose, ResourceChange, Say};
 use crate::io::ssh::Host;
 use crate::io::store::Plain;
 use crate::model::failure::{Failure, Reason};
@@ -78,9 +78,18 @@ async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
         }
         session.progress("wait for the machine's address");
         tokio::time::sleep(PAUSE).await;
-        let again = machine.work.plan(Purpose::Apply, &say).await?;
-        outputs = machine.work.apply(&again, &say).await?;
+        outputs = machine.work.apply(&again(machine, &say).await?, &say).await?;
     }
+}
+
+/// Plans the rest of an apply. Refuses a change that the plan from the survey, which was shown, does not have.
+async fn again(machine: &Machine, say: &Say<'_>) -> Result<Proposed, Failure> {
+    let again = machine.work.plan(Purpose::Apply, say).await?;
+    let is_shown = |rest: &ResourceChange| machine.proposed.changes.iter().any(|shown| rest.remains_of(shown));
+    let Some(other) = again.changes.iter().find(|rest| !is_shown(rest)) else { return Ok(again) };
+    machine.work.discard(&again);
+    let message = format!("OpenTofu now plans a change of {} that was not shown; it was not applied", other.address);
+    Err(Failure::new(Reason::PlanStale, message).hint("Run the command again to see the new plan"))
 }
 
 /// Applies the proposed plan. LXD finishes an operation that a killed run started and meanwhile refuses others: the
@@ -99,7 +108,7 @@ async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
         };
         session.progress("wait until LXD has finished its current operation");
         tokio::time::sleep(PAUSE).await;
-        proposed = machine.work.plan(Purpose::Apply, &say).await?;
+        proposed = again(machine, &say).await?;
         let mut of_machine = proposed.changes.iter().filter(|change| is_machine(change, source));
         if !of_machine.all(|change| matches!(change.action, Action::Update | Action::Import)) {
             machine.work.discard(&proposed);
