@@ -254,14 +254,14 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
         let mut record = status::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
-        let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
-        let held = resource::files::held(&session.prepared.subject(), &session.facts);
+        let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
+        let held = resource::files::held(&session.prepared.subject(), session.facts());
         if !steps.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
             record.failed = record.failed.or(before);
         }
         let drifted = Prepared::differing(&steps, &left);
         context.say(Event::Environment(Box::new(status::view(environment, Some(&record), drifted, left, None))));
-        let gone = resource::remove::nothing_left(environment, &session.facts);
+        let gone = resource::remove::nothing_left(environment, session.facts());
         let off = environment.orphaned && gone;
         let elsewhere = environment.provision.as_ref().is_some_and(|provision| provision.backend.is_some());
         drop(session);

@@ -40,7 +40,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
-        let suspended = session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended);
+        let suspended = session.facts().access.marker.as_ref().is_some_and(|marker| marker.suspended);
         if suspended && !request.resume && matches!(request.goal, Goal::Reach(_)) {
             proposal.suspended.push(name.clone());
             continue;
@@ -97,12 +97,12 @@ async fn own(session: &Session, request: &Request) -> Result<(Vec<Step>, Vec<Lef
             (target.map(|target| way_back(session, target)).into_iter().collect(), Vec::new())
         }
         Some(stage) => {
-            let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
+            let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
             (of_differences(steps).collect(), left)
         }
         // A machine that deployer made is deleted as a whole.
         None if session.prepared.environment.provision.is_some() => {
-            let all = session.prepared.steps(&session.facts, Stage::Provisioned);
+            let all = session.prepared.steps(session.seen(), Stage::Provisioned);
             (of_differences(all).filter(|step| step.shown.kind == Kind::Infrastructure).collect(), Vec::new())
         }
         None => (removal(session, request.goal == Goal::Destroy { purge: true }), Vec::new()),
@@ -110,14 +110,14 @@ async fn own(session: &Session, request: &Request) -> Result<(Vec<Step>, Vec<Lef
 }
 
 fn protected(session: &Session) -> bool {
-    resource::access::protected(&session.prepared.subject(), &session.facts)
+    resource::access::protected(&session.prepared.subject(), session.facts())
 }
 
 /// Refuses steps that the provider would refuse halfway: its `delete_protection` keeps the machine and the volume.
 fn guarded(session: &Session, steps: &[Step]) -> Option<Failure> {
     let goes = |step: &Step| step.shown.kind == Kind::Infrastructure && step.shown.destructive;
     let kept = session.prepared.environment.provision.as_ref()?.machine.kept_by_provider()?;
-    (session.facts.infrastructure.exists && steps.iter().any(goes)).then(|| {
+    (session.facts().outside.machine.exists && steps.iter().any(goes)).then(|| {
         let back = if session.prepared.environment.orphaned { "Put the entry back. " } else { "" };
         Failure::new(Reason::Protected, format!("{kept}: delete_protection is on"))
             .hint(format!("{back}First apply the entry with delete_protection: false"))
@@ -126,7 +126,7 @@ fn guarded(session: &Session, steps: &[Step]) -> Option<Failure> {
 
 /// Reports the release that is held back. The live release stays as it is.
 fn hold(session: &Session, proposal: &mut Proposal) {
-    let Some(rejected) = resource::files::held(&session.prepared.subject(), &session.facts) else { return };
+    let Some(rejected) = resource::files::held(&session.prepared.subject(), session.facts()) else { return };
     let name = session.prepared.name();
     match rejected.by {
         Rejection::Hand => proposal.pinned.push((name.to_owned(), rejected.clone())),
@@ -147,7 +147,7 @@ fn way_back(session: &Session, target: ReleaseRecord) -> Step {
         destructive: false,
         changes: vec![Change {
             fact: resource::services::Fact::Release.to_string(),
-            from: session.facts.files.begun().next().map(|live| live.id.clone()),
+            from: session.facts().files.begun().next().map(|live| live.id.clone()),
             to: Some(target.id.clone()),
             diff: None,
             note: None,
@@ -183,7 +183,7 @@ pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
     let mut found = BTreeMap::new();
     for (name, session) in sessions {
         let session = session.lock().await;
-        let failure = resource::images::registry::uncompared(&session.prepared.subject(), &session.facts);
+        let failure = resource::images::registry::uncompared(&session.prepared.subject(), session.facts());
         found.extend(failure.map(|failure| (name.clone(), failure.on(name))));
     }
     found
@@ -195,7 +195,7 @@ fn foreseen(session: &Session, steps: &[Step], request: &Request) -> Option<Fail
     // Nothing is known about a machine that does not exist yet.
     session.connection.as_ref()?;
     let subject = session.prepared.subject();
-    let (environment, facts) = (&session.prepared.environment, &session.facts);
+    let (environment, facts) = (&session.prepared.environment, session.facts());
     let access = match request.goal {
         _ if request.goal.stage(environment).is_none() => {
             let kept = |refused: Failure| {
@@ -210,13 +210,13 @@ fn foreseen(session: &Session, steps: &[Step], request: &Request) -> Option<Fail
     access.or_else(|| {
         let shown = steps.iter().map(|step| &step.shown);
         let kinds = shown.filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
-        kinds.into_iter().find_map(|kind| resource::preflight(kind, &subject, &session.facts))
+        kinds.into_iter().find_map(|kind| resource::preflight(kind, &subject, session.facts()))
     })
 }
 
 /// Returns the steps that remove an environment from its host.
 fn removal(session: &Session, purge: bool) -> Vec<Step> {
-    let (environment, facts) = (&session.prepared.environment, &session.facts);
+    let (environment, facts) = (&session.prepared.environment, session.facts());
     let present = |kind: &Kind| remove::present(*kind, environment, facts, purge);
     let shown = |kind| PlannedStep {
         environment: session.prepared.name().to_owned(),

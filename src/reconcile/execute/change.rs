@@ -2,14 +2,14 @@
 
 use crate::model::diff;
 use crate::model::failure::{Failure, Reason};
-use crate::model::state::{Facts, Kind, State};
+use crate::model::state::Kind;
 use crate::reconcile::execute::reachable;
 use crate::reconcile::session::Session;
-use crate::resource::{self, Command, HostFacts, Subject, remove};
+use crate::resource::{self, Command, Observation, remove};
 
 /// Removes one kind from its host.
 pub(super) async fn remove(kind: Kind, session: &mut Session, purge: bool) -> Result<(), Failure> {
-    let commands = remove::commands(kind, &session.prepared.subject(), &session.facts, purge);
+    let commands = remove::commands(kind, &session.prepared.subject(), session.facts(), purge);
     run_all(session, &commands).await?;
     if kind == Kind::Firewall {
         reachable::firewall(session).await?;
@@ -19,8 +19,7 @@ pub(super) async fn remove(kind: Kind, session: &mut Session, purge: bool) -> Re
 
 /// Brings one kind to its desired facts. Returns true if something was changed.
 pub(super) async fn converge(kind: Kind, session: &mut Session, release: &str) -> Result<bool, Failure> {
-    let (observed, desired) = facts(session, kind);
-    if observed == desired {
+    if session.seen().matches(kind) {
         return Ok(false);
     }
     let commands = due(kind, session, release)?;
@@ -31,8 +30,7 @@ pub(super) async fn converge(kind: Kind, session: &mut Session, release: &str) -
     } else {
         run_all_and_observe(session, &commands).await?;
     }
-    let (observed, desired) = facts(session, kind);
-    if observed == desired { Ok(true) } else { Err(apart(session, kind, &observed, &desired).await) }
+    if session.seen().matches(kind) { Ok(true) } else { Err(apart(session, kind).await) }
 }
 
 /// Returns the commands that bring one kind to its desired facts. The facts must differ.
@@ -42,31 +40,21 @@ pub(super) async fn converge(kind: Kind, session: &mut Session, release: &str) -
 pub(super) fn due(kind: Kind, session: &Session, release: &str) -> Result<Vec<Command>, Failure> {
     let subject = session.prepared.subject();
     // The owner of the directory was checked with the plan: `--take-over` may have allowed another owner.
-    let refused = resource::preflight(kind, &subject, &session.facts).filter(|_| kind != Kind::Access);
-    refused.map_or_else(|| resource::commands(kind, &subject, &session.facts, release), Err)
+    let refused = resource::preflight(kind, &subject, session.facts()).filter(|_| kind != Kind::Access);
+    refused.map_or_else(|| resource::commands(kind, &subject, session.facts(), release), Err)
 }
 
 /// Returns the reason why a host differs from the desired facts after its step. A host that shuts down may fail parts
 /// of an observation before the connection breaks.
-pub(super) async fn apart(session: &Session, kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
+pub(super) async fn apart(session: &Session, kind: Kind) -> Failure {
     if session.gone().await {
         return Failure::new(Reason::ConnectionLost, format!("The connection broke after the {kind} step"));
     }
-    not_converged(kind, observed, desired)
+    not_converged(kind, session.seen())
 }
 
-/// Returns the observed and the desired facts of one kind.
-pub(super) fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {
-    of(kind, &session.prepared.subject(), &session.facts)
-}
-
-/// Returns the observed and the desired facts of one kind for a subject without a session.
-pub(super) fn of(kind: Kind, subject: &Subject<'_>, facts: &HostFacts) -> (Facts, Facts) {
-    let of = |state: State| state.0.get(&kind).cloned().unwrap_or_default();
-    (of(resource::observed(subject, facts)), of(resource::desired(subject, facts)))
-}
-
-pub(super) fn not_converged(kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
+pub(super) fn not_converged(kind: Kind, seen: &Observation) -> Failure {
+    let (observed, desired) = seen.both(kind);
     let differing: Vec<String> = diff::changes(observed, desired)
         .into_iter()
         .map(|change| {

@@ -143,7 +143,7 @@ async fn perform(step: &Step, session: &Mutex<Session>, context: &Execution<'_>)
         say(context, planned, state(&result), Some(begun.elapsed()));
         let mut held = session.lock().await;
         if let Some(seen) = seen {
-            held.facts.renew(planned.kind, seen);
+            held.learn(|facts| facts.renew(planned.kind, seen));
         }
         (held, result)
     } else {

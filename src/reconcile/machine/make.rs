@@ -37,7 +37,7 @@ pub async fn carry_out(session: &mut Session, machine: &Machine) -> Result<(), F
         as_declared(environment);
     }
     reached_at(environment, &outputs);
-    session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };
+    session.learn(|facts| facts.outside.machine = Seen { exists: true, changes: Vec::new(), ..seen });
     if new || session.connection.is_none() || session.prepared.environment.address != before {
         meet(session, machine, &outputs).await?;
     }
@@ -54,9 +54,11 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
     let environment = &mut session.prepared.environment;
     environment.address = String::new();
     let marker = Marker::of(environment, environment.stage != Stage::Destroyed, false);
-    *session.facts = HostFacts::default();
-    session.facts.access.marker = Some(marker);
-    session.facts.infrastructure.taking_down = true;
+    session.learn(|facts| {
+        *facts = HostFacts::default();
+        facts.access.marker = Some(marker);
+        facts.outside.machine.taking_down = true;
+    });
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::reconcile::connect;
 use crate::reconcile::machine::Machine;
 use crate::reconcile::prepare::Prepared;
 use crate::resource::contract::record::ReleaseRecord;
-use crate::resource::{self, HostFacts, Lane};
+use crate::resource::{self, HostFacts, Lane, Observation};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct Session {
     /// The kind of the current step.
     pub kind: Option<Kind>,
     /// The last observation; boxed, because it is large and sessions are moved.
-    pub facts: Box<HostFacts>,
+    seen: Box<Observation>,
     /// The failure of this run.
     pub failed: Option<FailedView>,
     /// The receiver of events.
@@ -53,7 +53,7 @@ impl Session {
     /// machine.
     #[must_use]
     pub fn new(prepared: Prepared, host: Option<Host>, sink: Sink) -> Self {
-        let (connection, facts) = (host.map(Arc::new), Box::default());
+        let (connection, seen) = (host.map(Arc::new), Box::default());
         Self {
             prepared,
             connection,
@@ -62,11 +62,30 @@ impl Session {
             lease: None,
             lane: Lane::default(),
             kind: None,
-            facts,
+            seen,
             failed: None,
             sink,
             asks: false,
         }
+    }
+
+    /// Returns the last observation.
+    #[must_use]
+    pub fn seen(&self) -> &Observation {
+        &self.seen
+    }
+
+    /// Returns the facts of the last observation.
+    #[must_use]
+    pub fn facts(&self) -> &HostFacts {
+        self.seen.facts()
+    }
+
+    /// Changes the facts without another look, and compares them again with what is wanted.
+    pub fn learn(&mut self, change: impl FnOnce(&mut HostFacts)) {
+        let mut facts = std::mem::take(&mut *self.seen).into_facts();
+        change(&mut facts);
+        *self.seen = Observation::of(&self.prepared.subject(), facts);
     }
 
     /// Returns the connection.
@@ -110,7 +129,7 @@ impl Session {
     /// one is live.
     pub async fn choose(&self, named: Option<&str>) -> Result<Option<ReleaseRecord>, Failure> {
         let releases = self.releases().await?;
-        let live = self.facts.files.begun().next();
+        let live = self.facts().files.begun().next();
         let found = releases.iter().find(|release| match named {
             Some(id) => release.id == id,
             None => live.is_some_and(|live| release.age() < live.age()),

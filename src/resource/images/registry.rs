@@ -55,7 +55,7 @@ pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
         let rejected = host.files.rejected.iter().filter(|rejected| rejected.digest == wanted);
         images.extend(rejected.flat_map(|rejected| rejected.pulled.keys().cloned()));
     }
-    images.retain(|image| !host.images.registry.contains_key(image));
+    images.retain(|image| !host.outside.registry.contains_key(image));
     images
 }
 
@@ -128,7 +128,7 @@ fn repository(image: &str) -> &str {
 
 /// Returns the digest that an image's tag has at its registry, if it is known.
 pub(super) fn at_registry<'a>(host: &'a HostFacts, image: &str) -> Option<&'a str> {
-    match host.images.registry.get(image)? {
+    match host.outside.registry.get(image)? {
         Answer::Digest(digest) => Some(digest),
         Answer::None(_) => None,
     }
@@ -178,7 +178,7 @@ pub fn same(host: &HostFacts, rejected: &Rejected) -> bool {
 #[must_use]
 pub fn uncompared(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let images = followed(subject, &services::records(subject, host));
-    let silent = |image: &String| match host.images.registry.get(image)? {
+    let silent = |image: &String| match host.outside.registry.get(image)? {
         Answer::None(why) => Some((image.clone(), why.clone())),
         Answer::Digest(_) => None,
     };
