@@ -272,7 +272,8 @@ fn bombs_and_cycles_in_a_compose_file_cost_nothing() {
     let mut bomb = "x-0: &a0 { build: . }\n".to_owned();
     for level in 1..40 {
         let below = level - 1;
-        writeln!(bomb, "x-{level}: &a{level} {{ <<: [*a{below}, *a{below}], x-list: [*a{below}, *a{below}] }}").unwrap();
+        writeln!(bomb, "x-{level}: &a{level} {{ <<: [*a{below}, *a{below}], x-list: [*a{below}, *a{below}] }}")
+            .unwrap();
     }
     bomb +=
         "x-self: &self { <<: *self, x-again: [*self] }\nservices: { web: *a39, other: *self, one: { extends: one } }\n";

@@ -67,7 +67,7 @@ fn events() -> Vec<Event> {
         environment: "production".to_owned(),
         kind: Kind::Files,
         action: Action::Replace,
-        reason: "differs".to_owned(),
+        reason: StepReason::Differs,
         destructive: true,
         changes: vec![
             change.clone(),

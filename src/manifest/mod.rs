@@ -29,8 +29,8 @@ pub use describe::{describe, describe_shared, describe_with, value};
 pub(crate) use read::store_files;
 pub use read::{load, load_text, load_unsettled, load_within, parse, parse_with};
 pub use report::Warning;
-pub use schema::{schema, schema_text};
 pub use rules::shown;
+pub use schema::{schema, schema_text};
 pub use suggest::nearest;
 pub use template::template;
 

@@ -1,18 +1,9 @@
 //! Compares observed facts with desired facts and returns the steps with their reasons. Pure. Knows only the kinds that
 //! its caller passes.
 
-use crate::model::event::{Action, Change, PlannedStep};
+use crate::model::event::{Action, Change, PlannedStep, StepReason};
 use crate::model::state::{Facts, Kind, State};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Reason of a difference that nobody asked for.
-pub const DRIFTED: &str = "drifted";
-
-/// Returns the reason of a step that is necessary only because of another kind's change.
-#[must_use]
-pub fn follows(leader: Kind) -> String {
-    format!("follows {leader}")
-}
 
 /// Function that returns the kind that a kind follows, given the kinds that change.
 pub type Follows<'a> = &'a dyn Fn(Kind, &BTreeMap<Kind, BTreeSet<String>>) -> Option<Kind>;
@@ -36,13 +27,13 @@ pub fn diff(
         let differences = changes(from, to);
         let (action, reason) = if differences.is_empty() {
             let Some(leader) = follows(*kind, &changed) else { continue };
-            (Action::Update, self::follows(leader))
+            (Action::Update, StepReason::Follows(leader))
         } else if from.is_empty() {
-            (Action::Create, "missing".to_owned())
-        } else if differences.iter().all(|change| change.to.is_none()) {
-            (Action::Remove, if drifted(*kind) { DRIFTED } else { "differs" }.to_owned())
+            (Action::Create, StepReason::Missing)
         } else {
-            (Action::Update, if drifted(*kind) { DRIFTED } else { "differs" }.to_owned())
+            let removed = differences.iter().all(|change| change.to.is_none());
+            let reason = if drifted(*kind) { StepReason::Drifted } else { StepReason::Differs };
+            (if removed { Action::Remove } else { Action::Update }, reason)
         };
         changed.insert(*kind, differences.iter().map(|change| change.fact.clone()).collect());
         steps.push(PlannedStep {

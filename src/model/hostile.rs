@@ -3,8 +3,8 @@
 use crate::model::defuse::is_active;
 use crate::model::event::{
     Action, ArchiveView, BackupView, Change, CheckView, EnvironmentView, Event, FailedStep, FailedView, Happening,
-    Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepState, StepView, VerdictView,
-    WatchView, Why,
+    Health, Left, Outcome, PlanView, PlannedStep, ReleaseView, ResultView, RunView, StepReason, StepState, StepView,
+    VerdictView, WatchView, Why,
 };
 use crate::model::failure::{Failure, Location, Reason};
 use crate::model::state::{Kind, Stage};
@@ -59,7 +59,7 @@ fn plan(foreign: &str) -> PlanView {
         environment: text(),
         kind: Kind::Engine,
         action: if destructive { Action::Remove } else { Action::Update },
-        reason: text(),
+        reason: StepReason::Differs,
         destructive,
         changes: vec![change(), Change { to: None, ..change() }, Change { from: None, ..change() }],
     };

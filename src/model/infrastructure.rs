@@ -61,3 +61,51 @@ pub struct ResourceChange {
     /// Reasons for a replacement: the attributes that force it, or `tainted`, `requested`, `triggered`.
     pub because: Vec<String>,
 }
+
+impl ResourceChange {
+    /// Returns true if this change is `shown`, or what remains of it after an apply that did a part.
+    #[must_use]
+    pub fn remains_of(&self, shown: &Self) -> bool {
+        let of = |rest: &AttributeChange, whole: &AttributeChange| {
+            rest.path == whole.path && (rest.to == whole.to || whole.to == Planned::Unknown)
+        };
+        let action = match (shown.action, self.action) {
+            (Action::Create | Action::Import, Action::Update) | (Action::Replace, Action::Create) => true,
+            (shown, rest) => shown == rest,
+        };
+        let shows = |rest: &AttributeChange| shown.attributes.iter().any(|whole| of(rest, whole));
+        self.address == shown.address && action && self.attributes.iter().all(shows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(action: Action, attributes: &[(&str, Planned)]) -> ResourceChange {
+        let attribute = |(path, to): &(&str, Planned)| {
+            let (path, to) = ((*path).to_owned(), to.clone());
+            AttributeChange { path, from: None, to, sensitive: false }
+        };
+        ResourceChange {
+            address: "lxd_instance.machine".to_owned(),
+            r#type: "lxd_instance".to_owned(),
+            name: "machine".to_owned(),
+            action,
+            attributes: attributes.iter().map(attribute).collect(),
+            because: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_part_of_a_change_remains_of_it() {
+        let known = |value: &str| Planned::Known(value.to_owned());
+        let shown = change(Action::Create, &[("size", known("1")), ("address", Planned::Unknown)]);
+        let rest = change(Action::Update, &[("address", known("::1"))]);
+        assert!(shown.remains_of(&shown) && rest.remains_of(&shown));
+        assert!(!change(Action::Update, &[("size", known("2"))]).remains_of(&shown));
+        assert!(!change(Action::Update, &[("image", known("x"))]).remains_of(&shown));
+        assert!(!change(Action::Replace, &[]).remains_of(&shown) && !change(Action::Delete, &[]).remains_of(&rest));
+        assert!(!ResourceChange { address: "lxd_volume.data".to_owned(), ..rest }.remains_of(&shown));
+    }
+}

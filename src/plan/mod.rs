@@ -7,12 +7,20 @@ use crate::model::event::{Action, PlanView, PlannedStep, Summary};
 use crate::model::state::Kind;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Steps and their dependencies: an edge leads from a step to a step that needs it.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {
-    graph: DiGraph<PlannedStep, ()>,
+/// Steps and their dependencies: an edge leads from a step to a step that needs it. A step is what people see of it,
+/// alone or with what its execution needs.
+#[derive(Clone, Debug)]
+pub struct Plan<S = PlannedStep> {
+    graph: DiGraph<S, ()>,
+}
+
+impl<S> Default for Plan<S> {
+    fn default() -> Self {
+        Self { graph: DiGraph::new() }
+    }
 }
 
 /// Returns the kinds that a kind needs in the same environment. Every other order between kinds follows from these.
@@ -36,20 +44,20 @@ fn reaches(kind: Kind, other: Kind) -> bool {
     needs(kind).iter().any(|need| *need == other || reaches(*need, other))
 }
 
-impl Plan {
+impl<S: Borrow<PlannedStep>> Plan<S> {
     /// Builds the graph of these steps. `depends_on` names, for each environment, the environments whose steps come
     /// first. An environment that is removed comes before those it depends on.
     #[must_use]
-    pub fn new(steps: Vec<PlannedStep>, depends_on: &BTreeMap<String, Vec<String>>) -> Self {
+    pub fn new(steps: Vec<S>, depends_on: &BTreeMap<String, Vec<String>>) -> Self {
         let mut graph = DiGraph::new();
         let mut nodes: BTreeMap<String, Vec<NodeIndex>> = BTreeMap::new();
         for step in steps {
-            let environment = step.environment.clone();
+            let environment = step.borrow().environment.clone();
             nodes.entry(environment).or_default().push(graph.add_node(step));
         }
         for own in nodes.values() {
             for (&before, &after) in own.iter().flat_map(|a| own.iter().map(move |b| (a, b))) {
-                let (first, second): (&PlannedStep, &PlannedStep) = (&graph[before], &graph[after]);
+                let (first, second): (&PlannedStep, &PlannedStep) = (graph[before].borrow(), graph[after].borrow());
                 let removal = first.destructive && second.destructive;
                 let ordered = if removal { before < after } else { reaches(second.kind, first.kind) };
                 if ordered {
@@ -64,7 +72,8 @@ impl Plan {
                 .flatten()
                 .flat_map(|a| nodes.get(environment).into_iter().flatten().map(move |b| (a, b)))
             {
-                let (from, to) = if graph[after].destructive { (after, before) } else { (before, after) };
+                let second: &PlannedStep = graph[after].borrow();
+                let (from, to) = if second.destructive { (after, before) } else { (before, after) };
                 graph.update_edge(from, to, ());
             }
         }
@@ -80,7 +89,10 @@ impl Plan {
             .node_indices()
             .map(|node| (node, self.graph.neighbors_directed(node, Direction::Incoming).count()))
             .collect();
-        let key = |node: NodeIndex| (self.graph[node].environment.as_str(), self.graph[node].kind, node);
+        let key = |node: NodeIndex| {
+            let step: &PlannedStep = self.graph[node].borrow();
+            (step.environment.as_str(), step.kind, node)
+        };
         let mut ready: BTreeSet<_> =
             waiting.iter().filter(|(_, count)| **count == 0).map(|(node, _)| key(*node)).collect();
         let mut order = Vec::with_capacity(waiting.len());
@@ -100,7 +112,7 @@ impl Plan {
 
     /// Returns one step.
     #[must_use]
-    pub fn step(&self, node: NodeIndex) -> &PlannedStep {
+    pub fn step(&self, node: NodeIndex) -> &S {
         &self.graph[node]
     }
 
@@ -118,24 +130,8 @@ impl Plan {
     /// Returns the plan in the form for people and pipelines.
     #[must_use]
     pub fn view(&self, converged: Vec<String>) -> PlanView {
-        self.clone().into_view(converged)
-    }
-
-    /// Converts the plan to the form of [`Self::view`].
-    #[must_use]
-    pub fn into_view(self, converged: Vec<String>) -> PlanView {
-        let order = self.order();
-        let edges = self.edges(&order);
-        let mut nodes: Vec<_> = self.graph.into_nodes_edges().0.into_iter().map(|node| Some(node.weight)).collect();
-        let steps: Vec<PlannedStep> = order.iter().filter_map(|node| nodes[node.index()].take()).collect();
-        let count = |action| steps.iter().filter(|step| step.action == action).count();
-        let summary = Summary {
-            create: count(Action::Create),
-            update: count(Action::Update),
-            replace: count(Action::Replace),
-            remove: count(Action::Remove),
-        };
-        PlanView { summary, steps, edges, converged, ..PlanView::default() }
+        let step = |_, step: &S| -> PlannedStep { step.borrow().clone() };
+        Plan { graph: self.graph.map(step, |_, ()| ()) }.into_view(converged)
     }
 
     /// Returns the edges between positions in `order`. An edge that two others imply is left out.
@@ -154,12 +150,32 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Converts the plan to the form of [`Self::view`].
+    #[must_use]
+    pub fn into_view(self, converged: Vec<String>) -> PlanView {
+        let order = self.order();
+        let edges = self.edges(&order);
+        let mut nodes: Vec<_> = self.graph.into_nodes_edges().0.into_iter().map(|node| Some(node.weight)).collect();
+        let steps: Vec<PlannedStep> = order.iter().filter_map(|node| nodes[node.index()].take()).collect();
+        let count = |action| steps.iter().filter(|step| step.action == action).count();
+        let summary = Summary {
+            create: count(Action::Create),
+            update: count(Action::Update),
+            replace: count(Action::Replace),
+            remove: count(Action::Remove),
+        };
+        PlanView { summary, steps, edges, converged, ..PlanView::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::StepReason;
 
     fn step(environment: &str, kind: Kind) -> PlannedStep {
-        let (environment, reason) = (environment.to_owned(), "missing".to_owned());
+        let (environment, reason) = (environment.to_owned(), StepReason::Missing);
         PlannedStep { environment, kind, action: Action::Create, reason, destructive: false, changes: Vec::new() }
     }
 

@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), Failure> {
     let changes = &mut step.changes;
     match step.kind {
-        Kind::Firewall => crate::resource::firewall::remark(&session.prepared.subject(), &session.facts, changes),
+        Kind::Firewall => crate::resource::firewall::remark(&session.prepared.subject(), session.facts(), changes),
         Kind::Engine | Kind::Services => {
-            crate::resource::engine::remark(&session.prepared.subject(), &session.facts, changes);
+            crate::resource::engine::remark(&session.prepared.subject(), session.facts(), changes);
         }
         _ => {}
     }
     if step.kind == Kind::Images {
-        let users = services::records::of(&session.prepared.subject(), &session.facts);
+        let users = services::records::of(&session.prepared.subject(), session.facts());
         let mut by_image = BTreeMap::<String, Vec<&str>>::new();
         for (name, service) in &users {
             by_image.entry(familiar(&service.image)).or_default().push(name);
@@ -50,7 +50,7 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
         .map(|change| Utf8PathBuf::from(&change.fact))
         .collect();
     let live = session.contents(&asked).await?;
-    let records = services::records::of(&subject, &session.facts);
+    let records = services::records::of(&subject, session.facts());
     let readers = (!records.is_empty()).then(|| readers(&records));
     for change in &mut step.changes {
         let path = Utf8Path::new(&change.fact);

@@ -39,6 +39,7 @@ async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Resul
     let environments = pass.select_to_change(&names, &asked.allow_destroy, destroy).await?;
     let request = Request {
         goal: asked.goal,
+        release: asked.release.clone(),
         parallel: asked.parallel,
         patient: true,
         resume: asked.saved.as_ref().map_or(!asked.environments.is_empty(), |file| file.plan.named),
@@ -89,13 +90,6 @@ pub async fn propose(
     doubts(context, pass, &sessions, waits).await;
     if asked.saved.is_some() {
         pass.derive_keys(&sessions).await;
-    }
-    if asked.goal == Goal::RollBack {
-        for (name, session) in &sessions {
-            if let Err(failure) = session.lock().await.choose(asked.release.as_deref()).await {
-                pass.fail(failure.on(name));
-            }
-        }
     }
     let proposal = crate::reconcile::propose::propose(&sessions, &unreachable, request).await;
     for failure in &proposal.refused {
@@ -234,10 +228,8 @@ async fn journalled(
     let work = async {
         let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
         let (run, parallel) = (run.id.as_str(), asked.parallel);
-        let purge = asked.goal == Goal::Destroy { purge: true };
         let claim = context.claim(asked.wait);
-        let execution =
-            Execution { store, run, release: &release, sink: &sink, claim: &claim, now, purge, parallel, stop };
+        let execution = Execution { store, run, release: &release, sink: &sink, claim: &claim, now, parallel, stop };
         let report = execute::execute(&proposal.plan, sessions, &execution).await;
         drop(sink);
         report
@@ -262,14 +254,14 @@ async fn summarise(context: &Context, pass: &mut Pass, sessions: &Sessions, requ
         let before = pass.records.get(name).and_then(|record| record.failed.clone());
         let mut record = status::record(&session, (context.now)(), session.failed.clone());
         let stage = request.goal.stage(environment).filter(|_| !record.suspended).unwrap_or(Stage::Destroyed);
-        let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
-        let held = resource::release_identity::held(&session.prepared.subject(), &session.facts);
+        let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
+        let held = resource::release_identity::held(&session.prepared.subject(), session.facts());
         if !steps.is_empty() || held.is_some_and(|rejected| rejected.by == Rejection::Health) {
             record.failed = record.failed.or(before);
         }
         let drifted = Prepared::differing(&steps, &left);
         context.say(Event::Environment(Box::new(status::view(environment, Some(&record), drifted, left, None))));
-        let gone = resource::remove::nothing_left(environment, &session.facts);
+        let gone = resource::remove::nothing_left(environment, session.facts());
         let off = environment.orphaned && gone;
         let elsewhere = environment.provision.as_ref().is_some_and(|provision| provision.backend.is_some());
         drop(session);

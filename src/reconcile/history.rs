@@ -61,7 +61,7 @@ async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Resul
                 continue;
             }
         };
-        let files = &session.facts.files;
+        let files = &session.facts().files;
         let live = files.current.as_ref().map(|live| live.id.clone());
         let why = |id: &str| files.rejected.iter().find(|one| one.release == id).map(|one| one.message.clone());
         let gone = files.rejected.iter().map(|one| &one.release).filter(|id| kept.iter().all(|one| one.id != **id));

@@ -32,6 +32,7 @@ use std::sync::Arc;
 pub fn request() -> Request {
     Request {
         goal: Goal::Reach(Stage::Running),
+        release: None,
         parallel: 10,
         patient: false,
         resume: false,
@@ -174,7 +175,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         let record = pass.records.get(name);
         let suspended = record.is_some_and(|record| record.suspended);
         let stage = if suspended { Stage::Destroyed } else { environment.stage };
-        let (steps, left) = session.prepared.steps_and_rest(&session.facts, stage);
+        let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
         let drifted = Prepared::differing(&steps, &left);
         views.insert(name.clone(), status::view(environment, record, drifted, left, None));
     }
@@ -217,15 +218,14 @@ pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Fai
     for (name, session) in &sessions {
         let session = session.lock().await;
         let subject = session.prepared.subject();
-        let observed = resource::observed(&subject, &session.facts);
-        let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
-        let services = services::records::of(&subject, &session.facts).into_keys().map(|service| {
+        let (facts, _) = session.seen().both(Kind::Services);
+        let services = services::records::of(&subject, session.facts()).into_keys().map(|service| {
             let found =
                 facts.get(&Fact::Service(&service).to_string()).cloned().unwrap_or_else(|| "missing".to_owned());
             (format!("service {service}"), container::good(&found), found)
         });
         let checks = session.prepared.environment.checks.iter().map(|one| {
-            let found = session.facts.services.checks.get(&one.name).cloned();
+            let found = session.facts().check(&one.name).cloned();
             let found = found.unwrap_or_else(|| "was not checked".to_owned());
             (one.name.clone(), found == check::PASSES, found)
         });

@@ -17,6 +17,7 @@ use crate::resource::contract::marker::Marker;
 use crate::resource::infrastructure::Seen;
 use futures::StreamExt as _;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -85,9 +86,11 @@ impl Survey<'_> {
             if let Some(message) = machine::born_otherwise(&session.prepared.environment).filter(|_| stays) {
                 (self.sink)(Event::Warning { environment: Some(session.prepared.name().to_owned()), message });
             }
-            session.facts.infrastructure = seen.unwrap_or_default();
+            if let Some(seen) = seen {
+                session.learn(|facts| facts.outside.machine = seen);
+            }
             session.accepts_new_keys = self.request.trust.new_host_keys;
-            session.machine = machine;
+            session.machine = machine.map(Arc::new);
             session
         })
     }
@@ -165,7 +168,7 @@ impl Survey<'_> {
         let marker = known.map(|record| Marker::of(environment, record.suspended, record.protected));
         let mut session = Session::new(prepared, None, self.sink.clone());
         session.asks = self.request.outside == Outside::Asked;
-        session.facts.access.marker = marker;
+        session.learn(|facts| facts.access.marker = marker);
         session
     }
 }

@@ -4,7 +4,7 @@ use crate::io::secret;
 use crate::io::store::Record;
 use crate::manifest::environment::{DriftPolicy, Environment};
 use crate::model::diff;
-use crate::model::event::{Left, PlannedStep, Why};
+use crate::model::event::{Action, Left, PlannedStep, StepReason, Why};
 use crate::model::failure::Failure;
 use crate::model::secret::{Redactor, SecretSource, Value, Variable};
 use crate::model::state::{Kind, Stage};
@@ -12,7 +12,7 @@ use crate::release;
 use crate::release::sent::{File, Login, Release};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::services::Fact;
-use crate::resource::{self, HostFacts, Subject, drift};
+use crate::resource::{self, HostFacts, Observation, Outside, Subject, drift};
 use data_encoding::BASE64;
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,11 +57,11 @@ impl Prepared {
 
     /// Returns the steps from an observed state to the desired one, up to `stage`.
     #[must_use]
-    pub fn steps(&self, facts: &HostFacts, stage: Stage) -> Vec<PlannedStep> {
+    pub fn steps(&self, seen: &Observation, stage: Stage) -> Vec<PlannedStep> {
         let subject = self.subject();
-        let bare = self.bare(facts);
-        let facts = bare.as_ref().unwrap_or(facts);
-        let (observed, desired) = (resource::observed(&subject, facts), resource::desired(&subject, facts));
+        let bare = self.bare(seen.facts());
+        let seen = bare.as_ref().unwrap_or(seen);
+        let facts = seen.facts();
         let drifted = |kind: Kind| drift::drifted(kind, &subject, facts, &self.met);
         let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
             Kind::Firewall if self.environment.firewall.is_none() => None,
@@ -83,26 +83,31 @@ impl Prepared {
                 .find(|leader| changed.contains_key(leader)),
             _ => None,
         };
-        let mut steps = diff::diff(self.name(), &subject.kinds(stage), &observed, &desired, &drifted, &follows);
+        let mut steps =
+            diff::diff(self.name(), &subject.kinds(stage), seen.observed(), seen.desired(), &drifted, &follows);
         resource::infrastructure::mark(&subject, facts, &mut steps);
         steps
     }
 
-    /// Returns the facts of an empty host if the machine does not exist yet or does not run, because nothing inside it
-    /// can be observed.
-    fn bare(&self, facts: &HostFacts) -> Option<HostFacts> {
-        let machine = &self.environment.provision.as_deref()?.machine;
-        let infrastructure = Some(facts.infrastructure.clone()).filter(|seen| seen.is_unseen(machine))?;
-        Some(HostFacts { infrastructure, ..HostFacts::default() })
+    /// Returns the observation of an empty host if the machine does not exist yet or does not run, because nothing
+    /// inside it can be observed.
+    fn bare(&self, facts: &HostFacts) -> Option<Observation> {
+        let wanted = &self.environment.provision.as_deref()?.machine;
+        let machine = Some(facts.outside.machine.clone()).filter(|seen| seen.is_unseen(wanted))?;
+        let outside = Outside { machine, ..Outside::default() };
+        Some(Observation::of(&self.subject(), HostFacts { outside, ..HostFacts::default() }))
     }
 
     /// Returns the steps without the drift that is not corrected, and that drift.
     #[must_use]
-    pub fn steps_and_rest(&self, facts: &HostFacts, stage: Stage) -> (Vec<PlannedStep>, Vec<Left>) {
+    pub fn steps_and_rest(&self, seen: &Observation, stage: Stage) -> (Vec<PlannedStep>, Vec<Left>) {
+        let facts = seen.facts();
         let detect = self.environment.drift.policy == DriftPolicy::Detect && !drift::is_between_releases(facts);
-        let (mut rest, mut steps) =
-            self.steps(facts, stage).into_iter().partition::<Vec<_>, _>(|step| detect && step.reason == diff::DRIFTED);
-        let follows = |step: &PlannedStep| rest.iter().any(|left| step.reason == diff::follows(left.kind));
+        let (mut rest, mut steps) = self
+            .steps(seen, stage)
+            .into_iter()
+            .partition::<Vec<_>, _>(|step| detect && step.reason == StepReason::Drifted);
+        let follows = |step: &PlannedStep| rest.iter().any(|left| step.reason == StepReason::Follows(left.kind));
         steps.retain(|step| !follows(step));
         let left =
             |kind, why, reason, changes| Left { environment: self.name().to_owned(), kind, why, reason, changes };
@@ -179,8 +184,7 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     let nothing = |_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>| None;
     let mut steps = diff::diff(prepared.name(), &subject.kinds(stage), &observed, &desired, &|_| false, &nothing);
     for step in steps.iter_mut().filter(|step| record.is_none() || !known(step.kind)) {
-        step.action = crate::model::event::Action::Update;
-        "unverified".clone_into(&mut step.reason);
+        (step.action, step.reason) = (Action::Update, StepReason::Unverified);
     }
     steps
 }

@@ -1,11 +1,11 @@
 //! One reconcile pass: prepare, observe, diff, plan, execute. `plan`, `apply` and the lifecycle commands run this pass
 //! up to different points. Prints nothing and does not read the command line.
 
-use crate::model::event::{Action, Change, Left, PlannedStep, Why};
+use crate::model::event::{Action, Change, Left, PlannedStep, StepReason, Why};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Kind, Stage};
 use crate::plan::Plan;
-use crate::reconcile::execute::Sessions;
+use crate::reconcile::execute::{Sessions, Step, Work};
 use crate::reconcile::request::{Goal, Request};
 use crate::reconcile::session::Session;
 use crate::resource::contract::record::{Rejected, Rejection, ReleaseRecord};
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub struct Proposal {
     /// The ordered steps.
-    pub plan: Plan,
+    pub plan: Plan<Step>,
     /// Environments that already match the manifest.
     pub converged: Vec<String>,
     /// Environments that are left out because they are suspended.
@@ -35,22 +35,24 @@ pub struct Proposal {
 /// Diffs each session against its manifest. `unreachable` lists the environments that could not be observed.
 pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Request) -> Proposal {
     let mut proposal = Proposal::default();
-    let mut steps: BTreeMap<String, Vec<PlannedStep>> = BTreeMap::new();
+    let mut steps: BTreeMap<String, Vec<Step>> = BTreeMap::new();
     let mut depends_on: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, session) in sessions {
         let session = session.lock().await;
         let environment = &session.prepared.environment;
-        let suspended = session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended);
+        let suspended = session.facts().access.marker.as_ref().is_some_and(|marker| marker.suspended);
         if suspended && !request.resume && matches!(request.goal, Goal::Reach(_)) {
             proposal.suspended.push(name.clone());
             continue;
         }
-        let (own, left) = match request.goal.stage(environment) {
-            Some(_) if request.goal == Goal::RollBack => (way_back(&session), Vec::new()),
-            Some(stage) => session.prepared.steps_and_rest(&session.facts, stage),
-            None => (removal(&session, request.goal == Goal::Destroy { purge: true }), Vec::new()),
+        let (own, left) = match own(&session, request).await {
+            Ok(own) => own,
+            Err(failure) => {
+                proposal.refused.push(failure.on(name));
+                continue;
+            }
         };
-        if !request.destructive && own.iter().any(|step| step.destructive) {
+        if !request.destructive && own.iter().any(|step| step.shown.destructive) {
             proposal.spared.push(name.clone());
             continue;
         }
@@ -86,15 +88,36 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
     proposal
 }
 
+/// Returns the steps of one environment, and the drift that they do not correct.
+async fn own(session: &Session, request: &Request) -> Result<(Vec<Step>, Vec<Left>), Failure> {
+    let of_differences = |steps: Vec<PlannedStep>| steps.into_iter().map(|step| Step::of_difference(step, session));
+    Ok(match request.goal.stage(&session.prepared.environment) {
+        Some(_) if request.goal == Goal::RollBack => {
+            let target = session.choose(request.release.as_deref()).await?;
+            (target.map(|target| way_back(session, target)).into_iter().collect(), Vec::new())
+        }
+        Some(stage) => {
+            let (steps, left) = session.prepared.steps_and_rest(session.seen(), stage);
+            (of_differences(steps).collect(), left)
+        }
+        // A machine that deployer made is deleted as a whole.
+        None if session.prepared.environment.provision.is_some() => {
+            let all = session.prepared.steps(session.seen(), Stage::Provisioned);
+            (of_differences(all).filter(|step| step.shown.kind == Kind::Infrastructure).collect(), Vec::new())
+        }
+        None => (removal(session, request.goal == Goal::Destroy { purge: true }), Vec::new()),
+    })
+}
+
 fn protected(session: &Session) -> bool {
-    resource::contract::marker::protected(&session.prepared.subject(), &session.facts)
+    resource::contract::marker::protected(&session.prepared.subject(), session.facts())
 }
 
 /// Refuses steps that the provider would refuse halfway: its `delete_protection` keeps the machine and the volume.
-fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
-    let goes = |step: &PlannedStep| step.kind == Kind::Infrastructure && step.destructive;
+fn guarded(session: &Session, steps: &[Step]) -> Option<Failure> {
+    let goes = |step: &Step| step.shown.kind == Kind::Infrastructure && step.shown.destructive;
     let kept = session.prepared.environment.provision.as_ref()?.machine.kept_by_provider()?;
-    (session.facts.infrastructure.exists && steps.iter().any(goes)).then(|| {
+    (session.facts().outside.machine.exists && steps.iter().any(goes)).then(|| {
         let back = if session.prepared.environment.orphaned { "Put the entry back. " } else { "" };
         Failure::new(Reason::Protected, format!("{kept}: delete_protection is on"))
             .hint(format!("{back}First apply the entry with delete_protection: false"))
@@ -103,7 +126,7 @@ fn guarded(session: &Session, steps: &[PlannedStep]) -> Option<Failure> {
 
 /// Reports the release that is held back. The live release stays as it is.
 fn hold(session: &Session, proposal: &mut Proposal) {
-    let Some(rejected) = resource::release_identity::held(&session.prepared.subject(), &session.facts) else { return };
+    let Some(rejected) = resource::release_identity::held(&session.prepared.subject(), session.facts()) else { return };
     let name = session.prepared.name();
     match rejected.by {
         Rejection::Hand => proposal.pinned.push((name.to_owned(), rejected.clone())),
@@ -114,29 +137,29 @@ fn hold(session: &Session, proposal: &mut Proposal) {
     }
 }
 
-/// Returns the step back to the release that the session names as its target.
-fn way_back(session: &Session) -> Vec<PlannedStep> {
-    let step = |target: &ReleaseRecord| PlannedStep {
+/// Returns the step back to a release.
+fn way_back(session: &Session, target: ReleaseRecord) -> Step {
+    let shown = PlannedStep {
         environment: session.prepared.name().to_owned(),
         kind: Kind::Services,
         action: Action::Update,
-        reason: "rollback".to_owned(),
+        reason: StepReason::Rollback,
         destructive: false,
         changes: vec![Change {
             fact: resource::services::Fact::Release.to_string(),
-            from: session.facts.files.begun().next().map(|live| live.id.clone()),
+            from: session.facts().files.begun().next().map(|live| live.id.clone()),
             to: Some(target.id.clone()),
             diff: None,
             note: None,
         }],
     };
-    session.target.as_ref().map(step).into_iter().collect()
+    Step { shown, work: Work::GoBack(target) }
 }
 
 /// Refuses the environments that depend on an environment that will not become healthy in this pass.
 fn block(
     proposal: &mut Proposal,
-    steps: &mut BTreeMap<String, Vec<PlannedStep>>,
+    steps: &mut BTreeMap<String, Vec<Step>>,
     depends_on: &BTreeMap<String, Vec<String>>,
     unreachable: &[String],
 ) {
@@ -160,7 +183,7 @@ pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
     let mut found = BTreeMap::new();
     for (name, session) in sessions {
         let session = session.lock().await;
-        let failure = resource::images::registry::uncompared(&session.prepared.subject(), &session.facts);
+        let failure = resource::images::registry::uncompared(&session.prepared.subject(), session.facts());
         found.extend(failure.map(|failure| (name.clone(), failure.on(name))));
     }
     found
@@ -168,11 +191,11 @@ pub async fn uncompared(sessions: &Sessions) -> BTreeMap<String, Failure> {
 
 /// Returns the failure that is known before anything changes: a directory of another owner, a full disk, no way to
 /// install.
-fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Option<Failure> {
+fn foreseen(session: &Session, steps: &[Step], request: &Request) -> Option<Failure> {
     // Nothing is known about a machine that does not exist yet.
     session.connection.as_ref()?;
     let subject = session.prepared.subject();
-    let (environment, facts) = (&session.prepared.environment, &session.facts);
+    let (environment, facts) = (&session.prepared.environment, session.facts());
     let access = match request.goal {
         _ if request.goal.stage(environment).is_none() => {
             let kept = |refused: Failure| {
@@ -185,26 +208,24 @@ fn foreseen(session: &Session, steps: &[PlannedStep], request: &Request) -> Opti
         _ => resource::access::preflight(&subject, facts).filter(|_| !request.trust.foreign_directories),
     };
     access.or_else(|| {
-        let kinds = steps.iter().filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
-        kinds.into_iter().find_map(|kind| resource::preflight(kind, &subject, &session.facts))
+        let shown = steps.iter().map(|step| &step.shown);
+        let kinds = shown.filter(|step| !step.destructive && step.kind != Kind::Access).map(|step| step.kind);
+        kinds.into_iter().find_map(|kind| resource::preflight(kind, &subject, session.facts()))
     })
 }
 
-/// Returns the steps that remove an environment from its host. A machine that deployer made is deleted as a whole.
-fn removal(session: &Session, purge: bool) -> Vec<PlannedStep> {
-    if session.prepared.environment.provision.is_some() {
-        let all = session.prepared.steps(&session.facts, Stage::Provisioned).into_iter();
-        return all.filter(|step| step.kind == Kind::Infrastructure).collect();
-    }
-    let (environment, facts) = (&session.prepared.environment, &session.facts);
+/// Returns the steps that remove an environment from its host.
+fn removal(session: &Session, purge: bool) -> Vec<Step> {
+    let (environment, facts) = (&session.prepared.environment, session.facts());
     let present = |kind: &Kind| remove::present(*kind, environment, facts, purge);
-    let step = |kind| PlannedStep {
+    let shown = |kind| PlannedStep {
         environment: session.prepared.name().to_owned(),
         kind,
         action: Action::Remove,
-        reason: "destroyed".to_owned(),
+        reason: StepReason::Destroyed,
         destructive: true,
         changes: remove::changes(kind, environment, facts, purge),
     };
+    let step = |kind| Step { shown: shown(kind), work: Work::Remove { purge } };
     remove::ORDER.into_iter().filter(present).map(step).collect()
 }

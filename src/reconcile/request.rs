@@ -10,7 +10,7 @@ use std::time::Duration;
 pub enum Goal {
     /// Each environment reaches its own stage, limited to this one.
     Reach(Stage),
-    /// Each environment returns to the release that its session names as its target.
+    /// Each environment returns to an earlier release.
     RollBack,
     /// Everything that deployer placed is removed from the hosts.
     Destroy {
@@ -38,10 +38,12 @@ pub enum Outside {
 }
 
 /// The settings of a pass for the environments that it is given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The goal of the pass.
     pub goal: Goal,
+    /// The release to go back to, if one is named.
+    pub release: Option<String>,
     /// The number of hosts that are worked on at once.
     pub parallel: usize,
     /// True if hosts that refuse or do not answer are tried again for as long as `ssh.wait` says.

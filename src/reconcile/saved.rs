@@ -57,7 +57,7 @@ pub async fn write(
         let session = session.lock().await;
         let bound = bound(&saved, &session, &directory);
         saved.environments.insert(name.clone(), bound);
-        keys.insert(name.clone(), files::key(&session.prepared.subject(), &session.facts).clone());
+        keys.insert(name.clone(), files::key(&session.prepared.subject(), session.facts()).clone());
     }
     put(path, &SavedFile::seal(saved, &keys).text()).map_err(|error| {
         Failure::new(Reason::CommandFailed, format!("The plan cannot be saved to {path}: {error}"))
@@ -91,7 +91,7 @@ pub fn show(context: &Context, path: &str) -> Result<Ending, Failure> {
 fn bound(plan: &SavedPlan, session: &Session, directory: &Utf8Path) -> Bound {
     let prepared = &session.prepared;
     let described = manifest::describe(&prepared.environment);
-    plan.bind(&prepared.subject(), &described[prepared.name()], &session.facts, directory)
+    plan.bind(&prepared.subject(), &described[prepared.name()], session.seen(), directory)
 }
 
 /// Replaces the file atomically; a new file has mode 0600.
@@ -135,7 +135,7 @@ pub async fn stale(
         let steps = if refused { &plan.plan.steps } else { &view.steps };
         let session = session.lock().await;
         let now = bound(plan, &session, &directory);
-        let seal = file.check(name, files::key(&session.prepared.subject(), &session.facts));
+        let seal = file.check(name, files::key(&session.prepared.subject(), session.facts()));
         // With another key the seal proves nothing, and the plan is stale.
         let same_key = plan.environments.get(name).is_some_and(|then| then.key == now.key);
         if same_key && seal == Seal::Broken {

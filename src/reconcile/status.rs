@@ -3,37 +3,36 @@
 use crate::io::store::{Reach, Record};
 use crate::manifest::environment::{Application, Environment, Identity};
 use crate::model::event::{BackupView, EnvironmentView, FailedView, Health, Left};
-use crate::model::state::{Kind, Stage, State};
+use crate::model::state::{Facts, Kind, Stage};
 use crate::reconcile::session::Session;
 use crate::resource::contract::record::PublishedPort;
 use crate::resource::services::Fact;
-use crate::resource::{self, HostFacts, Subject};
+use crate::resource::{self, Observation};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Builds the record of this observation.
 #[must_use]
 pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> Record {
-    let subject = session.prepared.subject();
-    let state = resource::observed(&subject, &session.facts);
-    let services = resource::services::records::of(&subject, &session.facts);
-    let live = session.facts.files.current.is_some() || session.facts.files.swapping.is_some();
-    let facts = state.0.get(&Kind::Services).cloned().unwrap_or_default();
-    let of_service = |(fact, state): (String, String)| {
-        let name = Fact::of(&fact).service().filter(|name| services.contains_key(*name))?;
-        Some((name.to_owned(), state))
+    let (subject, seen) = (session.prepared.subject(), session.seen());
+    let services = resource::services::records::of(&subject, session.facts());
+    let live = session.facts().files.current.is_some() || session.facts().files.swapping.is_some();
+    let (facts, _) = seen.both(Kind::Services);
+    let of_service = |(fact, state): (&String, &String)| {
+        let name = Fact::of(fact).service().filter(|name| services.contains_key(*name))?;
+        Some((name.to_owned(), state.clone()))
     };
-    let of_services = facts.into_iter().filter_map(of_service).collect();
-    let backup = resource::backups::view(&subject, &session.facts);
+    let of_services = facts.iter().filter_map(of_service).collect();
+    let backup = resource::backups::view(&subject, session.facts());
     Record {
-        stage: stage(&subject, &session.facts, &state),
-        health: with(health(&state), backup.as_ref()),
+        stage: stage(seen),
+        health: with(health(facts), backup.as_ref()),
         backup,
         address: session.prepared.environment.address.clone(),
         observed_at: now,
-        serial: session.facts.access.serial,
-        suspended: session.facts.access.marker.as_ref().is_some_and(|marker| marker.suspended),
-        protected: resource::contract::marker::protected(&subject, &session.facts),
+        serial: session.facts().access.serial,
+        suspended: session.facts().access.marker.as_ref().is_some_and(|marker| marker.suspended),
+        protected: resource::contract::marker::protected(&subject, session.facts()),
         reach: Some(reach(&session.prepared.environment)),
         in_progress: others(session),
         failed,
@@ -43,8 +42,8 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
             services.values().filter(|_| live).flat_map(|service| &service.ports),
         ),
         services: of_services,
-        met: met(session, &state),
-        state,
+        met: met(session),
+        state: seen.observed().clone(),
     }
 }
 
@@ -68,28 +67,26 @@ fn reach(environment: &Environment) -> Reach {
 /// Returns the holder of the environment's lease, if that is another run.
 fn others(session: &Session) -> Option<String> {
     let ours = session.lease.as_ref().map(|lease| &lease.key);
-    let held = session.facts.access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
+    let held = session.facts().access.lease.as_ref().filter(|held| Some(&held.key()) != ours)?;
     let holder = held.holder.as_ref().filter(|holder| !holder.gone())?;
     Some(holder.to_string())
 }
 
 /// Returns the wishes of the kinds that now match the manifest; for the other kinds, the wishes when they last matched.
-fn met(session: &Session, state: &State) -> BTreeMap<Kind, String> {
-    let subject = session.prepared.subject();
-    let desired = resource::desired(&subject, &session.facts);
-    let wishes = resource::drift::wishes(&subject, &session.facts).into_iter();
-    let now = wishes.filter(|(kind, _)| state.0.get(kind) == desired.0.get(kind));
+fn met(session: &Session) -> BTreeMap<Kind, String> {
+    let wishes = resource::drift::wishes(&session.prepared.subject(), session.facts()).into_iter();
+    let now = wishes.filter(|(kind, _)| session.seen().matches(*kind));
     let mut met = session.prepared.met.clone();
     met.extend(now);
     met
 }
 
 /// Returns the furthest stage whose resources really exist.
-fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
-    let desired = resource::desired(subject, facts);
-    let same = |kind: Kind| state.0.get(&kind) == desired.0.get(&kind);
+fn stage(seen: &Observation) -> Stage {
+    let same = |kind: Kind| seen.matches(kind);
+    let (facts, (services, _)) = (seen.facts(), seen.both(Kind::Services));
     let files = &facts.files;
-    if health(state) == Health::Healthy && files.current.is_some() {
+    if health(services) == Health::Healthy && files.current.is_some() {
         Stage::Running
     } else if files.current.is_some() || (files.staged.is_some() && same(Kind::Images)) {
         Stage::Released
@@ -97,16 +94,15 @@ fn stage(subject: &Subject<'_>, facts: &HostFacts, state: &State) -> Stage {
         Stage::Configured
     } else if facts.access.key.is_some() {
         Stage::Provisioned
-    } else if facts.access.marker.is_some() && !facts.infrastructure.exists {
+    } else if facts.access.marker.is_some() && !facts.outside.machine.exists {
         Stage::Destroyed
     } else {
         Stage::Created
     }
 }
 
-fn health(state: &State) -> Health {
-    let facts = state.0.get(&Kind::Services);
-    let mut states = facts.into_iter().flatten().filter(|(name, _)| Fact::of(name) != Fact::Release).peekable();
+fn health(services: &Facts) -> Health {
+    let mut states = services.iter().filter(|(name, _)| Fact::of(name) != Fact::Release).peekable();
     if states.peek().is_none() {
         return Health::None;
     }

@@ -25,7 +25,7 @@ async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<En
     let mut outcome = Outcome::Converged;
     for (name, session) in &sessions {
         let mut session = session.lock().await;
-        let was = session.facts.access.marker.as_ref().map(|marker| marker.suspended);
+        let was = session.facts().access.marker.as_ref().map(|marker| marker.suspended);
         let already = match (was, suspended) {
             (None, true) => Some("is not deployed, so there is nothing to suspend"),
             (Some(true), true) => Some("is already suspended"),
@@ -57,13 +57,11 @@ async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<En
 async fn write(context: &Context, session: &mut Session, floor: u64, suspended: bool) -> Result<(), Failure> {
     if session.connection.is_none() {
         // There is no host that could store the mark: the record stores it.
-        if let Some(marker) = &mut session.facts.access.marker {
-            marker.suspended = suspended;
-        }
+        session.learn(|facts| facts.access.marker.iter_mut().for_each(|marker| marker.suspended = suspended));
         return Ok(());
     }
     session.own(&context.claim(Duration::ZERO), floor).await?;
-    let command = access::mark(&session.prepared.subject(), &session.facts, suspended);
+    let command = access::mark(&session.prepared.subject(), session.facts(), suspended);
     session.run(&command).await?;
     session.observe().await
 }

@@ -44,7 +44,7 @@ async fn unlock(context: &Context, args: &Unlock) -> Result<Ending, Vec<Failure>
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     for (name, session) in &sessions {
         let mut session = session.lock().await;
-        let Some(held) = session.facts.access.lease.clone() else {
+        let Some(held) = session.facts().access.lease.clone() else {
             let floor = pass.token(name).await;
             match clear(context, &mut session, floor).await {
                 Ok(true) => outcome = Outcome::Changed,
@@ -80,7 +80,7 @@ async fn unlock(context: &Context, args: &Unlock) -> Result<Ending, Vec<Failure>
 
 /// Ends the commands that a dead run left running on the host, under a new lease. Returns false if there were none.
 async fn clear(context: &Context, session: &mut Session, floor: u64) -> Result<bool, Failure> {
-    if session.facts.access.marker.is_none() {
+    if session.facts().access.marker.is_none() {
         return Ok(false);
     }
     session.own(&context.claim(Duration::ZERO), floor).await?;

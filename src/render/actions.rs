@@ -250,7 +250,7 @@ impl Render for Actions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{Action, PlannedStep, StepView};
+    use crate::model::event::{Action, PlannedStep, StepReason, StepView};
     use crate::model::state::Kind;
 
     fn planned(environment: &str) -> PlannedStep {
@@ -258,7 +258,7 @@ mod tests {
             environment: environment.to_owned(),
             kind: Kind::Access,
             action: Action::Create,
-            reason: "missing".to_owned(),
+            reason: StepReason::Missing,
             destructive: false,
             changes: Vec::new(),
         }

@@ -85,10 +85,8 @@ pub(super) fn plan(plan: &PlanView) -> Vec<Command> {
     }
     let mut out = Vec::new();
     for ((harmless, environment), steps) in groups {
-        let words: Vec<String> = steps
-            .iter()
-            .map(|step| format!("{} {} ({})", text::word(step.action), step.kind, defuse::line(&step.reason)))
-            .collect();
+        let words: Vec<String> =
+            steps.iter().map(|step| format!("{} {} ({})", text::word(step.action), step.kind, step.reason)).collect();
         let (level, lead) =
             if harmless { ("notice", "would ") } else { ("warning", "would make changes that cannot be undone: ") };
         let message = lead.to_owned() + &words.join(", ");

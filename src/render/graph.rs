@@ -187,6 +187,7 @@ fn xml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::StepReason;
     use crate::model::state::Kind;
 
     fn plan() -> PlanView {
@@ -194,7 +195,7 @@ mod tests {
             environment: environment.to_owned(),
             kind,
             action: Action::Update,
-            reason: "differs".to_owned(),
+            reason: StepReason::Differs,
             destructive,
             changes: Vec::new(),
         };

@@ -139,6 +139,7 @@ fn failed(failure: &Failure) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::StepReason;
     use crate::model::event::{Action, Happening, PlanView, WatchView};
     use crate::model::failure::Reason;
     use crate::model::hostile::{Page, acting, every_event, hostile, taken};
@@ -159,7 +160,7 @@ mod tests {
             environment: "lab".to_owned(),
             kind: Kind::Services,
             action: Action::Update,
-            reason: "drifted".to_owned(),
+            reason: StepReason::Drifted,
             destructive: false,
             changes: (0..9).map(|number| change(&format!("s{number}"))).collect(),
         };

@@ -22,7 +22,7 @@ pub fn wishes(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<Kind, String>
         (kind, blake3::hash(&facts).to_hex()[..16].to_owned())
     };
     let machine =
-        subject.environment.provision.iter().map(|_| (Kind::Infrastructure, host.infrastructure.digest.clone()));
+        subject.environment.provision.iter().map(|_| (Kind::Infrastructure, host.outside.machine.digest.clone()));
     kinds.filter(|kind| !matches!(kind, Kind::Infrastructure | Kind::Access)).map(digest).chain(machine).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use super::{HostFacts, Subject};
 use crate::manifest::provision::{Machine, Module};
-use crate::model::event::{Action, PlannedStep};
+use crate::model::event::{Action, PlannedStep, StepReason};
 use crate::model::infrastructure::{Action as Change, Planned, ResourceChange};
 use crate::model::state::{Facts, Kind};
 
@@ -86,7 +86,7 @@ pub fn is_machine(change: &ResourceChange, machine: &Machine) -> bool {
 /// Returns the observed facts: the present values of everything that would change.
 #[must_use]
 pub fn observed(host: &HostFacts) -> Facts {
-    let seen = &host.infrastructure;
+    let seen = &host.outside.machine;
     let mut facts = Facts::new();
     if seen.exists {
         facts.insert(MACHINE.to_owned(), "present".to_owned());
@@ -109,7 +109,7 @@ pub fn observed(host: &HostFacts) -> Facts {
 /// Returns the desired facts.
 #[must_use]
 pub fn desired(host: &HostFacts) -> Facts {
-    let seen = &host.infrastructure;
+    let seen = &host.outside.machine;
     let mut facts = Facts::new();
     if !seen.taking_down {
         facts.insert(MACHINE.to_owned(), "present".to_owned());
@@ -149,15 +149,14 @@ pub fn desired(host: &HostFacts) -> Facts {
 /// new machine are not known yet.
 pub fn mark(subject: &Subject<'_>, host: &HostFacts, steps: &mut [PlannedStep]) {
     let Some(provision) = subject.environment.provision.as_deref() else { return };
-    let seen = &host.infrastructure;
+    let seen = &host.outside.machine;
     for step in steps {
         if step.kind != Kind::Infrastructure {
             if seen.is_unseen(&provision.machine) {
-                UNKNOWN.trim_matches(['(', ')']).clone_into(&mut step.reason);
+                step.reason = StepReason::Unprovisioned;
             }
         } else if seen.taking_down {
-            (step.action, step.destructive) = (Action::Remove, true);
-            "destroyed".clone_into(&mut step.reason);
+            (step.action, step.destructive, step.reason) = (Action::Remove, true, StepReason::Destroyed);
         } else if seen.destroys(&provision.machine) {
             (step.action, step.destructive) = (Action::Replace, true);
         }

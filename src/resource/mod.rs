@@ -12,12 +12,15 @@ pub mod files;
 pub mod firewall;
 pub mod images;
 pub mod infrastructure;
+mod observation;
 pub mod release_identity;
 pub mod remove;
 pub mod schedules;
 pub mod scripts;
 pub mod services;
 pub mod updates;
+
+pub use observation::{Observation, Outside};
 
 pub use crate::resource::contract::lane::{Lane, PATIENCE};
 
@@ -47,11 +50,11 @@ pub struct Subject<'a> {
     pub fallback_key: &'a crate::resource::contract::record::DigestKey,
 }
 
-/// Result of the last observation, resource by resource.
+/// What a host answered, resource by resource, and next to it what others answered about the environment.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
-    /// The machine, if deployer provisions it.
-    pub infrastructure: infrastructure::Seen,
+    /// Answers of OpenTofu, registries and the runner.
+    pub outside: Outside,
     /// System, marker, key.
     pub access: access::Seen,
     /// Docker and Compose.
@@ -77,13 +80,19 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
+    /// Returns the result of a check, which the runner or the host made.
+    #[must_use]
+    pub fn check(&self, name: &str) -> Option<&String> {
+        self.outside.checks.get(name).or_else(|| self.services.checks.get(name))
+    }
+
     /// Takes one kind's facts from a later observation, during which steps of other kinds may have been running.
     pub fn renew(&mut self, kind: Kind, later: Self) {
         self.access.serial = self.access.serial.max(later.access.serial);
         self.unread.remove(&kind);
         self.unread.extend(later.unread.get(&kind).map(|why| (kind, why.clone())));
         match kind {
-            Kind::Infrastructure => self.infrastructure = later.infrastructure,
+            Kind::Infrastructure => {}
             Kind::Access => self.access = later.access,
             Kind::Engine => self.engine = later.engine,
             Kind::Updates => self.updates = later.updates,

@@ -97,7 +97,7 @@ pub fn changes(kind: Kind, environment: &Environment, host: &HostFacts, purge: b
 #[must_use]
 pub fn nothing_left(environment: &Environment, host: &HostFacts) -> bool {
     match &environment.provision {
-        Some(_) => host.infrastructure.taking_down && !host.infrastructure.exists,
+        Some(_) => host.outside.machine.taking_down && !host.outside.machine.exists,
         None => ORDER.iter().all(|kind| !present(*kind, environment, host, false)),
     }
 }

@@ -2,7 +2,7 @@
 //! plan and recomputes its digest. Such a file is refused. The file that deployer wrote is still accepted.
 
 use camino::Utf8Path;
-use deployer::model::event::{Action, Change, PlanView, PlannedStep};
+use deployer::model::event::{Action, Change, PlanView, PlannedStep, StepReason};
 use deployer::model::state::{Kind, State};
 use deployer::plan::saved::{Bound, SavedFile, SavedPlan, Seal};
 use deployer::resource::contract::record::DigestKey;
@@ -24,7 +24,7 @@ fn step(environment: &str, diff: &str) -> PlannedStep {
         environment: environment.to_owned(),
         kind: Kind::Files,
         action: Action::Update,
-        reason: "differs".to_owned(),
+        reason: StepReason::Differs,
         destructive: false,
         changes: vec![change],
     }

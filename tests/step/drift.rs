@@ -2,11 +2,11 @@
 
 use crate::given::{Given, given, root};
 use deployer::manifest::environment::{DriftPolicy, Ignore};
-use deployer::model::event::{Left, Why};
+use deployer::model::event::{Left, PlannedStep, Why};
 use deployer::model::secret::Redactor;
 use deployer::model::state::{Kind, Stage};
 use deployer::reconcile::prepare::Prepared;
-use deployer::resource::drift;
+use deployer::resource::{Observation, drift};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,9 +25,13 @@ fn prepared(given: &Given, policy: DriftPolicy) -> Prepared {
     }
 }
 
+fn steps_and_rest(prepared: &Prepared, given: &Given) -> (Vec<PlannedStep>, Vec<Left>) {
+    prepared.steps_and_rest(&Observation::of(&prepared.subject(), given.facts.clone()), Stage::Running)
+}
+
 /// Returns `KIND REASON` of the steps, and `WHY KIND: FACTS` of the drift that is left.
 fn outcome(prepared: &Prepared, given: &Given) -> (Vec<String>, Vec<String>) {
-    let (steps, left) = prepared.steps_and_rest(&given.facts, Stage::Running);
+    let (steps, left) = steps_and_rest(prepared, given);
     let facts = |left: &Left| left.changes.iter().map(|change| change.fact.clone()).collect::<Vec<_>>().join(" ");
     (
         steps.iter().map(|step| format!("{} {}", step.kind, step.reason)).collect(),
@@ -85,7 +89,7 @@ fn ignored_facts_are_left_and_the_others_corrected() {
         quarantined,
     };
     one.environment.drift.ignore = vec![rule(Kind::Services, "work*", false), rule(Kind::Services, "web", true)];
-    let (steps, left) = one.steps_and_rest(&given.facts, Stage::Running);
+    let (steps, left) = steps_and_rest(&one, &given);
     assert_eq!(Prepared::differing(&steps, &left), [Kind::Services]);
     assert!(steps[0].changes.iter().all(|change| change.fact != "worker" && change.fact != "web"), "{steps:?}");
     assert_eq!(
@@ -94,7 +98,7 @@ fn ignored_facts_are_left_and_the_others_corrected() {
     );
     // An ignored fact leaves nothing to be done. Only a quarantined fact still counts as a difference.
     one.environment.drift.ignore = vec![rule(Kind::Services, "*", false)];
-    let (steps, left) = one.steps_and_rest(&given.facts, Stage::Running);
+    let (steps, left) = steps_and_rest(&one, &given);
     assert_eq!((steps.len(), Prepared::differing(&steps, &left)), (0, Vec::new()));
 }
 

@@ -122,7 +122,7 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let recording = fs::read_to_string(path).unwrap();
     let output = if case.alone { bytes(&recording) } else { output(&recording) };
     let mut facts = resource::parse(&marks(), &output).map_err(|failure| failure.message)?;
-    facts.images.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
+    facts.outside.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
     Ok(Given { environment, release, facts, key: key() })
 }
 

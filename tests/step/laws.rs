@@ -3,7 +3,7 @@
 use crate::given::{bytes, given, marks, output, root};
 use camino::Utf8PathBuf;
 use deployer::model::diff::{changes, diff};
-use deployer::model::event::{Action, PlannedStep};
+use deployer::model::event::{Action, PlannedStep, StepReason};
 use deployer::model::state::{Facts, Kind, State};
 use deployer::plan::Plan;
 use deployer::resource;
@@ -30,7 +30,7 @@ fn planned(environment: usize, kind: usize) -> PlannedStep {
         environment: format!("e{environment}"),
         kind: Kind::ALL[kind],
         action: Action::Update,
-        reason: "differs".to_owned(),
+        reason: StepReason::Differs,
         destructive: false,
         changes: Vec::new(),
     }

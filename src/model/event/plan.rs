@@ -1,6 +1,6 @@
 //! Plans, as people and pipelines see them. Plans hold no secret.
 
-use super::Outcome;
+use super::{Outcome, StepReason};
 use crate::model::failure::Location;
 use crate::model::state::Kind;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,6 @@ impl PlanView {
     }
 }
 
-/// Differences of one kind that nobody asked for and that are left as they are.
 /// Drift of one kind that the plan does not correct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
@@ -119,8 +118,8 @@ pub struct PlannedStep {
     pub kind: Kind,
     /// The action of the step.
     pub action: Action,
-    /// The reason: `missing`, `differs`, `drifted`, `follows files`, `unverified`, `forced`.
-    pub reason: String,
+    /// The reason why the step is in the plan.
+    pub reason: StepReason,
     /// True if the step removes something that cannot be restored.
     pub destructive: bool,
     /// The changes, fact by fact.

@@ -3,7 +3,7 @@
 
 use crate::model::state::Kind;
 use crate::resource::images::registry::Answer;
-use crate::resource::{self, HostFacts, Subject, files};
+use crate::resource::{Observation, Subject, files};
 use camino::Utf8Path;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,22 +26,22 @@ const AT_REGISTRY: &str = "at its registry";
 pub(super) fn inputs(
     subject: &Subject<'_>,
     entry: &Value,
-    host: &HostFacts,
+    seen: &Observation,
     directory: &Utf8Path,
 ) -> BTreeMap<String, String> {
+    let host = seen.facts();
     let key = files::key(subject, host);
     let seal = |text: &str| key.digest(blake3::hash(text.as_bytes()).as_bytes());
     let mut inputs = BTreeMap::new();
     for (name, value) in plain_settings(entry, directory) {
         inputs.insert(format!("setting {name}"), seal(&value));
     }
-    let wanted = resource::desired(subject, host);
     for (kind, facts) in
-        wanted.0.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
+        seen.desired().0.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images | Kind::Services))
     {
         inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
     }
-    for (image, answer) in &host.images.registry {
+    for (image, answer) in &host.outside.registry {
         // Saved plans hold digests of these texts.
         let text = match answer {
             Answer::Digest(digest) => format!("Digest({digest:?})"),

@@ -14,7 +14,7 @@ use crate::model::event::{PlanView, PlannedStep};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind, State};
 use crate::resource::services::{self, Fact};
-use crate::resource::{self, HostFacts, Subject, files};
+use crate::resource::{Observation, Subject, files};
 use camino::Utf8Path;
 use inputs::{inputs, other_inputs};
 use jiff::Timestamp;
@@ -83,11 +83,11 @@ impl SavedPlan {
     /// Returns the current inputs and facts of one environment, limited to those that this plan relies on. `entry` is
     /// its entry in the manifest, with the defaults.
     #[must_use]
-    pub fn bind(&self, subject: &Subject<'_>, entry: &Value, facts: &HostFacts, directory: &Utf8Path) -> Bound {
-        let mut seen = resource::observed(subject, facts);
-        seen.0.retain(|kind, _| self.plans(subject.environment.name.as_str(), *kind));
-        let key = files::key(subject, facts).digest(blake3::hash(b"key").as_bytes());
-        Bound { key, inputs: inputs(subject, entry, facts, directory), serial: facts.access.serial, facts: seen }
+    pub fn bind(&self, subject: &Subject<'_>, entry: &Value, seen: &Observation, directory: &Utf8Path) -> Bound {
+        let (host, mut facts) = (seen.facts(), seen.observed().clone());
+        facts.0.retain(|kind, _| self.plans(subject.environment.name.as_str(), *kind));
+        let key = files::key(subject, host).digest(blake3::hash(b"key").as_bytes());
+        Bound { key, inputs: inputs(subject, entry, seen, directory), serial: host.access.serial, facts }
     }
 
     /// Returns everything that changed for one environment since the plan was made, as phrases. `steps` are the steps

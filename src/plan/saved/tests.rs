@@ -1,13 +1,13 @@
 use super::inputs::plain_settings;
 use super::*;
-use crate::model::event::Action;
+use crate::model::event::{Action, StepReason};
 
 fn step(kind: Kind) -> PlannedStep {
     PlannedStep {
         environment: "a".to_owned(),
         kind,
         action: Action::Update,
-        reason: "differs".to_owned(),
+        reason: StepReason::Differs,
         destructive: false,
         changes: Vec::new(),
     }
@@ -159,7 +159,7 @@ fn the_plan_now_is_the_plan_that_was_shown() {
     assert_eq!(edit(|step| step.destructive = true), ["the step for files would do something else"]);
     // Runners remember different things, so that reasons may differ. Without a seal, a different reason counts.
     let mut drifted = real.clone();
-    drifted.reason = "drifted".to_owned();
+    drifted.reason = StepReason::Drifted;
     assert_eq!(plan(drifted.clone()).moved("a", &then, std::slice::from_ref(&real), false), Vec::<String>::new());
     assert_eq!(plan(drifted).moved("a", &then, std::slice::from_ref(&real), true).len(), 1);
     let twice = SavedPlan {

@@ -24,7 +24,7 @@ pub use snapshot::Snapshot;
 
 use crate::manifest::{self, Manifest};
 use crate::model::diff;
-use crate::model::event::{Action, PlanView, PlannedStep};
+use crate::model::event::{Action, PlanView, PlannedStep, StepReason};
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind, Stage, State};
 use crate::plan::Plan;
@@ -317,7 +317,7 @@ fn removal(name: &str, before: &State, now: &State) -> Vec<PlannedStep> {
         environment: name.to_owned(),
         kind,
         action: Action::Remove,
-        reason: "destroyed".to_owned(),
+        reason: StepReason::Destroyed,
         destructive: true,
         changes: Vec::new(),
     };

@@ -10,7 +10,7 @@ use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use crate::reconcile::session::{Attempt, Session, TRIES, Verdict};
 use crate::resource::contract::record::DigestKey;
-use crate::resource::{self, Command, HostFacts, Lane, Subject};
+use crate::resource::{self, Command, HostFacts, Lane, Observation, Subject};
 use tokio::sync::Mutex;
 
 /// The step with its copied data.
@@ -26,8 +26,7 @@ pub(super) struct Aside {
 impl Aside {
     /// Plans the commands that bring one kind to its desired facts.
     pub fn of(kind: Kind, session: &Session, release: &str) -> Result<Self, Failure> {
-        let (observed, desired) = change::facts(session, kind);
-        let commands = if observed == desired { Vec::new() } else { change::due(kind, session, release)? };
+        let commands = if session.seen().matches(kind) { Vec::new() } else { change::due(kind, session, release)? };
         let last = commands.len().saturating_sub(1);
         let attempts = commands.into_iter().enumerate().map(|(place, command)| {
             let attempt = session.attempt(Lane::Aside, &command, place == last)?;
@@ -50,8 +49,10 @@ impl Aside {
         }
         match self.run_all_and_look(session).await {
             Ok(seen) => {
-                let judged = self.judge(&seen);
-                (Some(seen), judged.map(|()| true))
+                let seen = Observation::of(&self.subject(), seen);
+                let converged = seen.matches(self.kind);
+                let result = if converged { Ok(true) } else { Err(change::not_converged(self.kind, &seen)) };
+                (Some(seen.into_facts()), result)
             }
             Err(failure) => (None, Err(failure)),
         }
@@ -75,13 +76,7 @@ impl Aside {
         // The connection broke, or the observation was cut short.
         let mut session = session.lock().await;
         session.observe().await?;
-        Ok((*session.facts).clone())
-    }
-
-    /// Returns a failure if the host does not match the desired facts.
-    fn judge(&self, seen: &HostFacts) -> Result<(), Failure> {
-        let (observed, desired) = change::of(self.kind, &self.subject(), seen);
-        if observed == desired { Ok(()) } else { Err(change::not_converged(self.kind, &observed, &desired)) }
+        Ok(session.facts().clone())
     }
 
     fn subject(&self) -> Subject<'_> {

@@ -84,7 +84,7 @@ pub(super) fn ready(session: &Session) -> Result<(), Failure> {
             "Add `backup: {{ at: \"03:00\" }}` to application.tracker of {name}, then run deployer apply {name}"
         )));
     }
-    if session.facts.backups.since.is_none() {
+    if session.facts().backups.since.is_none() {
         let failure = Failure::new(Reason::BackupUnknown, "Backups of this environment are not set up on the host yet");
         return Err(failure.hint(format!("Run deployer apply {} first", environment.name)));
     }
@@ -112,7 +112,7 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     };
     session.observe().await.map_err(|failure| (None, failure))?;
     let missing = || Failure::new(Reason::BackupFailed, "The backup succeeded, but the host reports no archive");
-    let made = session.facts.backups.made.clone().ok_or_else(|| (None, missing()))?;
+    let made = session.facts().backups.made.clone().ok_or_else(|| (None, missing()))?;
     match failed {
         Some(failure) => Err((Some(made), failure)),
         None => Ok(made),

@@ -1,56 +1,36 @@
 //! The change that one step makes on a host: its commands, and the observation that verifies them.
 
-use super::{Execution, release};
 use crate::model::diff;
-use crate::model::event::{Action, PlannedStep};
 use crate::model::failure::{Failure, Reason};
-use crate::model::state::{Facts, Kind, State};
+use crate::model::state::Kind;
 use crate::reconcile::execute::reachable;
-use crate::reconcile::machine;
 use crate::reconcile::session::Session;
-use crate::resource::{self, Command, HostFacts, Subject, remove};
+use crate::resource::{self, Command, Observation, remove};
+
+/// Removes one kind from its host.
+pub(super) async fn remove(kind: Kind, session: &mut Session, purge: bool) -> Result<(), Failure> {
+    let commands = remove::commands(kind, &session.prepared.subject(), session.facts(), purge);
+    run_all(session, &commands).await?;
+    if kind == Kind::Firewall {
+        reachable::firewall(session).await?;
+    }
+    session.observe().await
+}
 
 /// Brings one kind to its desired facts. Returns true if something was changed.
-pub(super) async fn change(
-    planned: &PlannedStep,
-    session: &mut Session,
-    context: &Execution<'_>,
-) -> Result<bool, Failure> {
-    if planned.kind == Kind::Infrastructure {
-        return Box::pin(machine::carry_out(session)).await.map(|()| true);
-    }
-    if planned.action == Action::Remove && planned.destructive {
-        let subject = session.prepared.subject();
-        let commands = remove::commands(planned.kind, &subject, &session.facts, context.purge);
-        run_all(session, &commands).await?;
-        if planned.kind == Kind::Firewall {
-            reachable::firewall(session).await?;
-        }
-        session.observe().await?;
-        return Ok(true);
-    }
-    let kind = planned.kind;
-    let (observed, desired) = facts(session, kind);
-    if let Some(target) = session.target.take() {
-        return release::go_back(session, &target, context).await.map(|()| true);
-    }
-    if observed == desired {
+pub(super) async fn converge(kind: Kind, session: &mut Session, release: &str) -> Result<bool, Failure> {
+    if session.seen().matches(kind) {
         return Ok(false);
     }
-    let commands = due(kind, session, context.release)?;
+    let commands = due(kind, session, release)?;
     if kind == Kind::Firewall {
         run_all(session, &commands).await?;
         reachable::firewall(session).await?;
         session.observe().await?;
     } else {
-        let ran = run_all_and_observe(session, &commands).await;
-        if kind == Kind::Services {
-            return release::settle(session, ran, context).await.map(|()| true);
-        }
-        ran?;
+        run_all_and_observe(session, &commands).await?;
     }
-    let (observed, desired) = facts(session, kind);
-    if observed == desired { Ok(true) } else { Err(apart(session, kind, &observed, &desired).await) }
+    if session.seen().matches(kind) { Ok(true) } else { Err(apart(session, kind).await) }
 }
 
 /// Returns the commands that bring one kind to its desired facts. The facts must differ.
@@ -60,31 +40,21 @@ pub(super) async fn change(
 pub(super) fn due(kind: Kind, session: &Session, release: &str) -> Result<Vec<Command>, Failure> {
     let subject = session.prepared.subject();
     // The owner of the directory was checked with the plan: `--take-over` may have allowed another owner.
-    let refused = resource::preflight(kind, &subject, &session.facts).filter(|_| kind != Kind::Access);
-    refused.map_or_else(|| resource::commands(kind, &subject, &session.facts, release), Err)
+    let refused = resource::preflight(kind, &subject, session.facts()).filter(|_| kind != Kind::Access);
+    refused.map_or_else(|| resource::commands(kind, &subject, session.facts(), release), Err)
 }
 
 /// Returns the reason why a host differs from the desired facts after its step. A host that shuts down may fail parts
 /// of an observation before the connection breaks.
-pub(super) async fn apart(session: &Session, kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
+pub(super) async fn apart(session: &Session, kind: Kind) -> Failure {
     if session.gone().await {
         return Failure::new(Reason::ConnectionLost, format!("The connection broke after the {kind} step"));
     }
-    not_converged(kind, observed, desired)
+    not_converged(kind, session.seen())
 }
 
-/// Returns the observed and the desired facts of one kind.
-pub(super) fn facts(session: &Session, kind: Kind) -> (Facts, Facts) {
-    of(kind, &session.prepared.subject(), &session.facts)
-}
-
-/// Returns the observed and the desired facts of one kind for a subject without a session.
-pub(super) fn of(kind: Kind, subject: &Subject<'_>, facts: &HostFacts) -> (Facts, Facts) {
-    let of = |state: State| state.0.get(&kind).cloned().unwrap_or_default();
-    (of(resource::observed(subject, facts)), of(resource::desired(subject, facts)))
-}
-
-pub(super) fn not_converged(kind: Kind, observed: &Facts, desired: &Facts) -> Failure {
+pub(super) fn not_converged(kind: Kind, seen: &Observation) -> Failure {
+    let (observed, desired) = seen.both(kind);
     let differing: Vec<String> = diff::changes(observed, desired)
         .into_iter()
         .map(|change| {

@@ -8,12 +8,16 @@ pub mod reachable;
 mod release;
 pub mod restart;
 pub mod restore;
+mod step;
+
+pub use step::{Step, Work};
 
 use crate::io::store::Store;
 use crate::model::event::{Event, FailedView, PlannedStep, Sink, StepState, StepView};
 use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use crate::plan::Plan;
+use crate::reconcile::machine;
 use crate::reconcile::session::{Claim, Session};
 use crate::reconcile::status;
 use crate::resource::Lane;
@@ -41,8 +45,6 @@ pub struct Execution<'a> {
     pub claim: &'a Claim,
     /// The clock.
     pub now: fn() -> Timestamp,
-    /// True if the data of removed environments is deleted too.
-    pub purge: bool,
     /// The number of environments that are worked on at once.
     pub parallel: usize,
     /// The flag that a signal sets: no further step starts.
@@ -63,7 +65,7 @@ pub type Sessions = BTreeMap<String, Mutex<Session>>;
 
 /// Executes a plan. Each step starts once the steps that it needs ended well, in parallel to others if their lanes
 /// allow that.
-pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) -> Report {
+pub async fn execute(plan: &Plan<Step>, sessions: &Sessions, context: &Execution<'_>) -> Report {
     let mut report = Report::default();
     let mut waiting: Vec<NodeIndex> = plan.order();
     let mut ended: BTreeMap<NodeIndex, bool> = BTreeMap::new();
@@ -72,7 +74,8 @@ pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) 
     loop {
         let mut later = Vec::new();
         for node in waiting {
-            let planned = plan.step(node);
+            let step = plan.step(node);
+            let planned = &step.shown;
             let needs: Vec<Option<bool>> = plan.needs(node).map(|need| ended.get(&need).copied()).collect();
             if needs.contains(&Some(false)) {
                 say(context, planned, StepState::Blocked, None);
@@ -83,12 +86,12 @@ pub async fn execute(plan: &Plan, sessions: &Sessions, context: &Execution<'_>) 
                 later.push(node);
             } else if let Some(session) = sessions.get(&planned.environment) {
                 busy.0.insert((planned.environment.clone(), Lane::of(planned)));
-                running.push(async move { (node, perform(planned, session, context).await) });
+                running.push(async move { (node, perform(step, session, context).await) });
             }
         }
         waiting = later;
         let Some((node, result)) = running.next().await else { break };
-        let planned = plan.step(node);
+        let planned = &plan.step(node).shown;
         busy.0.remove(&(planned.environment.clone(), Lane::of(planned)));
         ended.insert(node, result.is_ok());
         match result {
@@ -125,7 +128,8 @@ fn say(context: &Execution<'_>, planned: &PlannedStep, state: StepState, took: O
 }
 
 /// Runs one step, with its events, its journal entry and the record of the observation after it.
-async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
+async fn perform(step: &Step, session: &Mutex<Session>, context: &Execution<'_>) -> Result<bool, Failure> {
+    let planned = &step.shown;
     let mut held = session.lock().await;
     let begun = Instant::now();
     let intent = begin(planned, &mut held, begun, context).await?;
@@ -139,17 +143,28 @@ async fn perform(planned: &PlannedStep, session: &Mutex<Session>, context: &Exec
         say(context, planned, state(&result), Some(begun.elapsed()));
         let mut held = session.lock().await;
         if let Some(seen) = seen {
-            held.facts.renew(planned.kind, seen);
+            held.learn(|facts| facts.renew(planned.kind, seen));
         }
         (held, result)
     } else {
         (held.kind, held.lane) = (Some(planned.kind), Lane::of(planned));
-        let result = change::change(planned, &mut held, context).await;
+        let result = carry_out(step, &mut held, context).await;
         (held.kind, held.lane) = (None, Lane::default());
         say(context, planned, state(&result), Some(begun.elapsed()));
         (held, result)
     };
     end(planned, held, intent, result, context).await
+}
+
+/// Does the work of one step. Returns true if something was changed.
+async fn carry_out(step: &Step, session: &mut Session, context: &Execution<'_>) -> Result<bool, Failure> {
+    match (&step.work, step.shown.kind) {
+        (Work::Provision(machine), _) => Box::pin(machine::carry_out(session, machine)).await.map(|()| true),
+        (Work::Remove { purge }, kind) => change::remove(kind, session, *purge).await.map(|()| true),
+        (Work::GoBack(target), _) => release::go_back(session, target, context).await.map(|()| true),
+        (Work::Converge, Kind::Services) => release::start(session, context).await,
+        (Work::Converge, kind) => change::converge(kind, session, context.release).await,
+    }
 }
 
 /// Takes the lease, and records the start of a step in the journal. Returns the number of the journal entry.

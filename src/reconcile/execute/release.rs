@@ -2,7 +2,7 @@
 //! stay in place of a healthy one.
 
 use super::Execution;
-use super::change::{apart, facts, run_all, run_all_and_observe};
+use super::change::{apart, due, run_all, run_all_and_observe};
 use crate::model::diff;
 use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
@@ -16,19 +16,20 @@ use crate::resource::services::Fact;
 use crate::resource::{self, services};
 use std::time::{Duration, Instant};
 
-/// Waits until all services are healthy, then records the release as converged. If the release does not become healthy,
-/// goes back to the last healthy one.
-pub(super) async fn settle(
-    session: &mut Session,
-    ran: Result<(), Failure>,
-    context: &Execution<'_>,
-) -> Result<(), Failure> {
+/// Starts the release, waits until all services are healthy, then records the release as converged. If the release does
+/// not become healthy, goes back to the last healthy one. Returns true if something was changed.
+pub(super) async fn start(session: &mut Session, context: &Execution<'_>) -> Result<bool, Failure> {
+    if session.seen().matches(Kind::Services) {
+        return Ok(false);
+    }
+    let commands = due(Kind::Services, session, context.release)?;
+    let ran = run_all_and_observe(session, &commands).await;
     let proven = match well(session, ran).await {
         Ok(()) => smoke(session, context).await,
         failed => failed,
     };
     match proven {
-        Ok(()) => finish(session).await,
+        Ok(()) => finish(session).await.map(|()| true),
         Err(failure) => Err(roll_back(session, failure, context).await),
     }
 }
@@ -61,20 +62,20 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
         session.observe().await?;
     }
     loop {
-        let (observed, desired) = facts(session, Kind::Services);
-        if ran.is_ok() && services::settled(&observed, &desired) {
+        let (observed, desired) = session.seen().both(Kind::Services);
+        if ran.is_ok() && services::settled(observed, desired) {
             return Ok(());
         }
         if let Err(failure) = &ran {
             return Err(failure.clone().details(join(failure.details.as_deref(), &session.last_words().await)));
         }
-        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
-            let failure = unhealthy(&observed, &desired, started.elapsed());
+        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), session.facts()) {
+            let failure = unhealthy(observed, desired, started.elapsed());
             return Err(failure.details(session.last_words().await));
         }
-        session.progress(format!("wait: {}", unwell(&observed, &desired).join(", ")));
+        session.progress(format!("wait: {}", unwell(observed, desired).join(", ")));
         let left = limit.saturating_sub(started.elapsed());
-        if let Some(script) = services::answers(&session.prepared.subject(), &session.facts, left) {
+        if let Some(script) = services::answers(&session.prepared.subject(), session.facts(), left) {
             session.observe_after(&script).await?;
         } else {
             tokio::time::sleep(pause).await;
@@ -86,13 +87,12 @@ async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Fai
 
 /// Records the live release as the converged one, and closes ports that only the previous release used.
 async fn finish(session: &mut Session) -> Result<(), Failure> {
-    match services::finish(&session.prepared.subject(), &session.facts) {
+    match services::finish(&session.prepared.subject(), session.facts()) {
         Some(command) => session.run_and_observe(&command).await?,
         None => session.observe().await?,
     }
-    let (observed, desired) = facts(session, Kind::Services);
-    if observed != desired {
-        return Err(apart(session, Kind::Services, &observed, &desired).await);
+    if !session.seen().matches(Kind::Services) {
+        return Err(apart(session, Kind::Services).await);
     }
     close_old_ports(session).await
 }
@@ -101,7 +101,7 @@ async fn finish(session: &mut Session) -> Result<(), Failure> {
 /// the result.
 async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<'_>) -> Failure {
     let subject = session.prepared.subject();
-    let Some((bad, good)) = services::fallback(&subject, &session.facts, failure.reason) else { return failure };
+    let Some((bad, good)) = services::fallback(&subject, session.facts(), failure.reason) else { return failure };
     let rejected = Rejected {
         digest: bad.digest.clone(),
         pulled: bad.pulled.clone(),
@@ -129,9 +129,9 @@ pub(super) async fn go_back(
     context: &Execution<'_>,
 ) -> Result<(), Failure> {
     let subject = session.prepared.subject();
-    let live = session.facts.files.begun().next();
-    let wanted = resource::release_identity::digest(&subject, &session.facts);
-    let wanted = wanted.map(|digest| (digest, resource::release_identity::wanted(&subject, &session.facts)));
+    let live = session.facts().files.begun().next();
+    let wanted = resource::release_identity::digest(&subject, session.facts());
+    let wanted = wanted.map(|digest| (digest, resource::release_identity::wanted(&subject, session.facts())));
     let live_one = live.map(|live| (live.digest.clone(), live.pulled.clone()));
     let rejected: Vec<Rejected> = live_one
         .into_iter()
@@ -150,10 +150,11 @@ pub(super) async fn go_back(
 
 /// Brings back a release that is still on the host, and waits until it is healthy.
 async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Rejected]) -> Result<(), Failure> {
-    let commands = services::restore(&session.prepared.subject(), &session.facts, target, rejected);
-    let ran = run_all_and_observe(session, &commands).await;
+    let commands = services::restore(&session.prepared.subject(), session.facts(), target, rejected);
     // From here on the rejected inputs count as rejected, even if they were just tried again.
     session.prepared.retry = false;
+    session.learn(|_| {});
+    let ran = run_all_and_observe(session, &commands).await;
     well(session, ran).await?;
     finish(session).await
 }
@@ -180,10 +181,10 @@ fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
 /// need them.
 async fn close_old_ports(session: &mut Session) -> Result<(), Failure> {
     let subject = session.prepared.subject();
-    if !resource::firewall::outlived(&subject, &session.facts) {
+    if !resource::firewall::outlived(&subject, session.facts()) {
         return Ok(());
     }
-    let commands = resource::firewall::commands(&subject, &session.facts);
+    let commands = resource::firewall::commands(&subject, session.facts());
     run_all(session, &commands).await?;
     reachable::firewall(session).await?;
     session.observe().await

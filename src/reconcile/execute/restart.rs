@@ -133,11 +133,11 @@ async fn settle(context: &Context, pass: &Pass, run: &str, intent: Option<i64>, 
 
 fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure> {
     let subject = session.prepared.subject();
-    if let Some(refused) = resource::preflight(Kind::Access, &subject, &session.facts) {
+    if let Some(refused) = resource::preflight(Kind::Access, &subject, session.facts()) {
         return Err(refused);
     }
-    let services = services::records::of(&subject, &session.facts);
-    if session.facts.files.begun().next().is_none() || services.is_empty() {
+    let services = services::records::of(&subject, session.facts());
+    if session.facts().files.begun().next().is_none() || services.is_empty() {
         return Err(Failure::new(Reason::CommandFailed, "No services are running")
             .hint(format!("Run deployer apply {} first", session.prepared.name())));
     }
@@ -148,14 +148,14 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
         return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
     }
     // A restart makes Docker resolve mounted paths again.
-    let live = session.facts.files.begun().next().cloned().unwrap_or_default();
+    let live = session.facts().files.begun().next().cloned().unwrap_or_default();
     let run = format!(
         "cd /\n{} restart {} >&2 </dev/null || code=$?\n",
         resource::files::by_name(&live.project),
         service.map_or_else(String::new, quote)
     );
     let functions = [guard::FUNCTIONS, services::start::FUNCTIONS].concat();
-    let script = functions + &services::start::guarded(&live, &session.facts, &run) + "exit $code\n";
+    let script = functions + &services::start::guarded(&live, session.facts(), &run) + "exit $code\n";
     Ok(Command {
         title: service.map_or_else(|| "restart the services".to_owned(), |service| format!("restart {service}")),
         script: subject.preamble() + &script,
@@ -182,7 +182,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
         if unwell.is_empty() {
             return Ok(());
         }
-        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), &session.facts) {
+        if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), session.facts()) {
             let message = format!("Not healthy after {} s: {}", started.elapsed().as_secs(), unwell.join(", "));
             return Err(Failure::new(Reason::Unhealthy, message).details(session.last_words().await));
         }
@@ -194,9 +194,7 @@ pub(super) async fn well(session: &mut Session, service: Option<&str>) -> Result
 
 /// Returns the services that are not healthy; also the failed checks if all services were restarted.
 fn unwell(session: &Session, service: Option<&str>) -> Vec<String> {
-    let subject = session.prepared.subject();
-    let observed = resource::observed(&subject, &session.facts);
-    let facts = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
+    let (facts, _) = session.seen().both(Kind::Services);
     let concerned = |name: &str| match service {
         Some(service) => Fact::of(name).service() == Some(service),
         None => Fact::of(name) != Fact::Release,

@@ -131,7 +131,7 @@ fn digest(path: &Utf8Path) -> std::io::Result<String> {
 /// Checks everything that must hold before the lease is taken; the environment's name is the consent.
 async fn consent(context: &Context, session: &Session, args: &Restore, archive: &str) -> Result<(), Failure> {
     let name = session.prepared.name();
-    if let Some(refused) = resource::preflight(Kind::Access, &session.prepared.subject(), &session.facts) {
+    if let Some(refused) = resource::preflight(Kind::Access, &session.prepared.subject(), session.facts()) {
         return Err(refused);
     }
     ready(session)?;

@@ -1,7 +1,7 @@
 //! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
 use super::{Machine, as_declared, reached_at};
-use crate::io::opentofu::{Action, Outputs, Purpose};
+use crate::io::opentofu::{Action, Outputs, Proposed, Purpose, ResourceChange, Say};
 use crate::io::ssh::Host;
 use crate::io::store::Plain;
 use crate::model::failure::{Failure, Reason};
@@ -18,30 +18,28 @@ use std::time::{Duration, Instant};
 /// The pause between two checks of a machine that is not ready yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Applies OpenTofu's plan from the survey.
-pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
-    let Some(machine) = session.machine.take() else {
-        return Err(Failure::new(Reason::ProvisionFailed, "OpenTofu was not checked about the machine"));
-    };
+/// Applies OpenTofu's plan from the survey of a machine.
+pub async fn carry_out(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
+    session.machine = None;
     let seen = machine.seen();
     let provision = session.prepared.environment.provision.as_ref();
     let new = provision.is_some_and(|provision| seen.is_new(&provision.machine));
     if seen.taking_down {
-        return take_down(session, &machine).await;
+        return take_down(session, machine).await;
     }
     // From here on a machine may exist.
     machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
     machine.remember().await?;
-    let outputs = apply(session, &machine).await?;
+    let outputs = apply(session, machine).await?;
     let environment = &mut session.prepared.environment;
     let before = environment.address.clone();
     if new {
         as_declared(environment);
     }
     reached_at(environment, &outputs);
-    session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };
+    session.learn(|facts| facts.outside.machine = Seen { exists: true, changes: Vec::new(), ..seen });
     if new || session.connection.is_none() || session.prepared.environment.address != before {
-        meet(session, &machine, &outputs).await?;
+        meet(session, machine, &outputs).await?;
     }
     session.observe().await
 }
@@ -56,9 +54,11 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
     let environment = &mut session.prepared.environment;
     environment.address = String::new();
     let marker = Marker::of(environment, environment.stage != Stage::Destroyed, false);
-    *session.facts = HostFacts::default();
-    session.facts.access.marker = Some(marker);
-    session.facts.infrastructure.taking_down = true;
+    session.learn(|facts| {
+        *facts = HostFacts::default();
+        facts.access.marker = Some(marker);
+        facts.outside.machine.taking_down = true;
+    });
     Ok(())
 }
 
@@ -80,9 +80,18 @@ async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
         }
         session.progress("wait for the machine's address");
         tokio::time::sleep(PAUSE).await;
-        let again = machine.work.plan(Purpose::Apply, &say).await?;
-        outputs = machine.work.apply(&again, &say).await?;
+        outputs = machine.work.apply(&again(machine, &say).await?, &say).await?;
     }
+}
+
+/// Plans the rest of an apply. Refuses a change that the plan from the survey, which was shown, does not have.
+async fn again(machine: &Machine, say: &Say<'_>) -> Result<Proposed, Failure> {
+    let again = machine.work.plan(Purpose::Apply, say).await?;
+    let is_shown = |rest: &ResourceChange| machine.proposed.changes.iter().any(|shown| rest.remains_of(shown));
+    let Some(other) = again.changes.iter().find(|rest| !is_shown(rest)) else { return Ok(again) };
+    machine.work.discard(&again);
+    let message = format!("OpenTofu now plans a change of {} that was not shown; it was not applied", other.address);
+    Err(Failure::new(Reason::PlanStale, message).hint("Run the command again to see the new plan"))
 }
 
 /// Applies the proposed plan. LXD finishes an operation that a killed run started and meanwhile refuses others: the
@@ -101,7 +110,7 @@ async fn first(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
         };
         session.progress("wait until LXD has finished its current operation");
         tokio::time::sleep(PAUSE).await;
-        proposed = machine.work.plan(Purpose::Apply, &say).await?;
+        proposed = again(machine, &say).await?;
         let mut of_machine = proposed.changes.iter().filter(|change| is_machine(change, source));
         if !of_machine.all(|change| matches!(change.action, Action::Update | Action::Import)) {
             machine.work.discard(&proposed);

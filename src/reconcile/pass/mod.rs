@@ -248,7 +248,7 @@ impl Pass {
             let session = session.lock().await;
             let before = self.records.get(name).and_then(|record| record.failed.clone());
             let record = status::record(&session, (context.now)(), before);
-            let marker = session.facts.access.marker.as_ref();
+            let marker = session.facts().access.marker.as_ref();
             let ours = marker.is_none_or(|marker| marker.is_of(&session.prepared.environment));
             drop(session);
             if ours {

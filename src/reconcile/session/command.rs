@@ -58,7 +58,7 @@ impl Session {
     /// As [`Session::run`]; the host was then not observed.
     pub async fn run_and_observe(&mut self, command: &Command) -> Result<(), Failure> {
         let output = self.carry_out(command, true).await?;
-        match resource::parse_after(&self.prepared.subject().marks(), &output.stdout, &self.facts) {
+        match resource::parse_after(&self.prepared.subject().marks(), &output.stdout, self.facts()) {
             Ok(facts) => self.take_in(facts).await,
             // The connection broke, or the observation was cut short.
             Err(_) => self.observe().await,

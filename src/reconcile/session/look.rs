@@ -6,8 +6,8 @@ use crate::model::checked::Sha256Hex;
 use crate::model::failure::{Failure, Reason};
 use crate::model::state::Kind;
 use crate::resource::contract::record::DigestKey;
-use crate::resource::images::registry;
-use crate::resource::{self, HostFacts, Lane};
+use crate::resource::images::registry::{self, Answer};
+use crate::resource::{self, HostFacts, Lane, Observation, Outside};
 use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -45,31 +45,28 @@ impl Session {
     }
 
     /// Takes over the facts of an observation, then asks registries and runs the checks of the runner.
-    pub(crate) async fn take_in(&mut self, facts: HostFacts) -> Result<(), Failure> {
-        let asked = std::mem::take(&mut self.facts.images.registry);
-        let infrastructure = std::mem::take(&mut self.facts.infrastructure);
-        *self.facts = facts;
-        self.facts.images.registry = asked;
-        self.facts.infrastructure = infrastructure;
-        self.ask_registries().await?;
-        let from_runner = checks::from_runner(&self.prepared.environment).await;
-        self.facts.services.checks.extend(from_runner);
-        Ok(())
+    pub(crate) async fn take_in(&mut self, mut facts: HostFacts) -> Result<(), Failure> {
+        facts.outside = Outside { checks: BTreeMap::new(), ..self.facts().outside.clone() };
+        let asked = self.ask_registries(&facts).await.map(|answers| facts.outside.registry.extend(answers));
+        if asked.is_ok() {
+            facts.outside.checks.extend(checks::from_runner(&self.prepared.environment).await);
+        }
+        *self.seen = Observation::of(&self.prepared.subject(), facts);
+        asked
     }
 
-    /// Asks registries about the images that follow them, once per session and image.
-    async fn ask_registries(&mut self) -> Result<(), Failure> {
+    /// Asks registries about the images that follow them, once per session and image. Returns the new answers.
+    async fn ask_registries(&self, facts: &HostFacts) -> Result<BTreeMap<String, Answer>, Failure> {
         let subject = self.prepared.subject();
-        let images = registry::unasked(&subject, &self.facts);
+        let images = registry::unasked(&subject, facts);
         if images.is_empty() || !self.asks {
-            return Ok(());
+            return Ok(BTreeMap::new());
         }
         let question = registry::ask(&subject, &images);
         let output = self.host()?.run(&question.script, question.input, question.limit).await?;
         let redactor = &self.prepared.redactor;
         let said = redactor.redact(&String::from_utf8_lossy(&output.stdout));
-        self.facts.images.registry.extend(registry::parse(&said, &images, &redactor.redact(&output.stderr)));
-        Ok(())
+        Ok(registry::parse(&said, &images, &redactor.redact(&output.stderr)))
     }
 
     /// Waits until the commands of an interrupted run on the host have ended, and observes again.
@@ -85,12 +82,12 @@ impl Session {
     /// Gives this session a digest key if the host has none yet. Every runner with access derives the same key, from
     /// data that only root on the host can read. For plans that a later run compares.
     pub async fn derive_key(&mut self) -> Result<(), Failure> {
-        if self.facts.access.key.is_some() {
+        if self.facts().access.key.is_some() {
             return Ok(());
         }
         if let (None, Some(machine)) = (&self.connection, &self.machine) {
             let key = blake3::derive_key("deployer saved plan of a new machine v1", machine.secret().as_bytes());
-            self.prepared.fallback_key = DigestKey::new(key);
+            self.replace_key(key);
             return Ok(());
         }
         let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";
@@ -102,8 +99,13 @@ impl Session {
                 "The host has neither a machine id nor host keys, from which the digests of a saved plan are made";
             return Err(Failure::new(Reason::CommandFailed, message).hint("Apply once without a saved plan"));
         };
-        self.prepared.fallback_key = DigestKey::new(blake3::derive_key("deployer saved plan v1", digest.as_bytes()));
+        self.replace_key(blake3::derive_key("deployer saved plan v1", digest.as_bytes()));
         Ok(())
+    }
+
+    fn replace_key(&mut self, key: [u8; 32]) {
+        self.prepared.fallback_key = DigestKey::new(key);
+        self.learn(|_| {});
     }
 
     /// Reads the live content of those text files that are small (64 KiB) and valid UTF-8.
@@ -124,12 +126,11 @@ impl Session {
     /// Returns the last log lines of unhealthy containers, service by service.
     pub async fn last_words(&self) -> String {
         let subject = self.prepared.subject();
-        let observed = resource::observed(&subject, &self.facts);
-        let states = observed.0.get(&Kind::Services).cloned().unwrap_or_default();
+        let (states, _) = self.seen.both(Kind::Services);
         let state = |service: &str| states.get(&resource::services::Fact::Service(service).to_string());
         let bad = |service: &str| state(service).is_some_and(|found| !resource::compose::container::good(found));
         let mut text = String::new();
-        let containers = resource::services::containers(&subject, &self.facts);
+        let containers = resource::services::containers(&subject, self.facts());
         for container in containers.filter(|container| bad(&container.service)).take(3) {
             let script = format!(
                 "timeout -k 1 20 docker logs --tail 20 {} 2>&1 </dev/null | head -c {LAST_WORDS}",

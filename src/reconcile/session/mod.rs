@@ -18,7 +18,7 @@ use crate::reconcile::connect;
 use crate::reconcile::machine::Machine;
 use crate::reconcile::prepare::Prepared;
 use crate::resource::contract::record::ReleaseRecord;
-use crate::resource::{self, HostFacts, Lane};
+use crate::resource::{self, HostFacts, Lane, Observation};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Session {
     /// True if an unknown host key of a new machine is accepted.
     pub accepts_new_keys: bool,
     /// The surveyed machine, if OpenTofu was asked for its plan.
-    pub machine: Option<Machine>,
+    pub machine: Option<Arc<Machine>>,
     /// The lease, once the run changes something.
     pub lease: Option<Lease>,
     /// The lane of the session's commands.
@@ -39,11 +39,9 @@ pub struct Session {
     /// The kind of the current step.
     pub kind: Option<Kind>,
     /// The last observation; boxed, because it is large and sessions are moved.
-    pub facts: Box<HostFacts>,
+    seen: Box<Observation>,
     /// The failure of this run.
     pub failed: Option<FailedView>,
-    /// The release to go back to, if a rollback was requested.
-    pub target: Option<ReleaseRecord>,
     /// The receiver of events.
     pub sink: Sink,
     /// True if registries are asked about the images that follow them.
@@ -55,7 +53,7 @@ impl Session {
     /// machine.
     #[must_use]
     pub fn new(prepared: Prepared, host: Option<Host>, sink: Sink) -> Self {
-        let (connection, facts) = (host.map(Arc::new), Box::default());
+        let (connection, seen) = (host.map(Arc::new), Box::default());
         Self {
             prepared,
             connection,
@@ -64,12 +62,30 @@ impl Session {
             lease: None,
             lane: Lane::default(),
             kind: None,
-            facts,
+            seen,
             failed: None,
-            target: None,
             sink,
             asks: false,
         }
+    }
+
+    /// Returns the last observation.
+    #[must_use]
+    pub fn seen(&self) -> &Observation {
+        &self.seen
+    }
+
+    /// Returns the facts of the last observation.
+    #[must_use]
+    pub fn facts(&self) -> &HostFacts {
+        self.seen.facts()
+    }
+
+    /// Changes the facts without another look, and compares them again with what is wanted.
+    pub fn learn(&mut self, change: impl FnOnce(&mut HostFacts)) {
+        let mut facts = std::mem::take(&mut *self.seen).into_facts();
+        change(&mut facts);
+        *self.seen = Observation::of(&self.prepared.subject(), facts);
     }
 
     /// Returns the connection.
@@ -109,30 +125,28 @@ impl Session {
         Ok(resource::files::parse_list(&output.stdout))
     }
 
-    /// Chooses the release to go back to: the named one, or else the one before the live release.
-    pub async fn choose(&mut self, named: Option<&str>) -> Result<(), Failure> {
+    /// Returns the release to go back to: the named one, or else the one before the live release. Returns `None` if that
+    /// one is live.
+    pub async fn choose(&self, named: Option<&str>) -> Result<Option<ReleaseRecord>, Failure> {
         let releases = self.releases().await?;
-        let live = self.facts.files.begun().next();
+        let live = self.facts().files.begun().next();
         let found = releases.iter().find(|release| match named {
             Some(id) => release.id == id,
             None => live.is_some_and(|live| release.age() < live.age()),
         });
         let live = live.map(|live| live.id.as_str());
-        self.target = match (found, named) {
-            (Some(release), _) => Some(release.clone()).filter(|release| live != Some(release.id.as_str())),
+        match (found, named) {
+            (Some(release), _) => Ok(Some(release.clone()).filter(|release| live != Some(release.id.as_str()))),
             (None, Some(id)) => {
                 let message = format!("There is no release {id} to go back to");
                 let ids: Vec<&str> = releases.iter().map(|release| release.id.as_str()).collect();
-                return Err(
-                    Failure::new(Reason::ReleaseUnknown, message).hint(format!("The host has {}", ids.join(", ")))
-                );
+                Err(Failure::new(Reason::ReleaseUnknown, message).hint(format!("The host has {}", ids.join(", "))))
             }
             (None, None) => {
                 let message = "There is no release before the live one to go back to";
-                return Err(Failure::new(Reason::ReleaseUnknown, message));
+                Err(Failure::new(Reason::ReleaseUnknown, message))
             }
-        };
-        Ok(())
+        }
     }
 
     /// Releases the lease and closes the connection.

@@ -68,7 +68,7 @@ async fn ask(
         directory: application.host_directory.to_string(),
     };
     let prepared = session.prepared.subject();
-    let containers = resource::services::containers(&prepared, &session.facts);
+    let containers = resource::services::containers(&prepared, session.facts());
     let script = facts::script(&subject) + &inside::script(tracker, application, containers);
     let sent = now();
     let output = host.run(&script, Input::Empty, resource::SHORT).await?;

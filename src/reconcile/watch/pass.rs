@@ -4,16 +4,16 @@
 use crate::io::store::Store;
 use crate::manifest::Manifest;
 use crate::manifest::environment::Environment;
-use crate::model::diff;
-use crate::model::event::{self, EnvironmentView, Event, Outcome, Sink, StepState};
+use crate::model::event::{self, EnvironmentView, Event, Outcome, Sink, StepReason, StepState};
 use crate::model::state::{Kind, Stage};
 use crate::reconcile::connect::Kept;
 use crate::reconcile::consent;
 use crate::reconcile::context::Context;
 use crate::reconcile::converge;
+use crate::reconcile::look;
 use crate::reconcile::pass::Pass;
 use crate::reconcile::prepare::Resolve;
-use crate::reconcile::request::{Asked, Goal, Outside, Request, Trust};
+use crate::reconcile::request::{Asked, Goal, Outside, Request};
 use crate::reconcile::signals::Stop;
 use crate::reconcile::status;
 use crate::reconcile::watch::schedule::End;
@@ -87,10 +87,9 @@ pub async fn run(job: Job) -> Option<Done> {
 }
 
 async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End, usize)> {
-    let trust = Trust::default();
     let (goal, outside) = (Goal::Reach(Stage::Running), Outside::Asked);
     // A host that does not answer is tried again later, because other environments are waiting.
-    let request = Request { goal, parallel: 1, patient: false, resume: false, destructive: false, outside, trust };
+    let request = Request { goal, parallel: 1, destructive: false, outside, ..look::request() };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     pass.kept = Some(Arc::clone(&job.kept));
     let prepared = pass.prepare(vec![job.environment.clone()], Resolve::Everything).await;
@@ -141,7 +140,7 @@ impl Heard {
     fn hear(&mut self, event: &Event) -> bool {
         match event {
             Event::Plan(plan) => {
-                let drifted = plan.steps.iter().filter(|step| step.reason == diff::DRIFTED);
+                let drifted = plan.steps.iter().filter(|step| step.reason == StepReason::Drifted);
                 let facts = drifted.map(|step| (step.kind, step.changes.iter().map(|it| it.fact.clone()).collect()));
                 self.drifted = facts.collect();
                 !plan.steps.is_empty()

@@ -164,10 +164,8 @@ const BUILD: Form = Keys(&[
     ("ulimits", LIMITS),
 ]);
 
-const FILE_OF_SERVICE: Form = Either(&[
-    Text,
-    Keys(&[("source", Text), ("target", Text), ("uid", Text), ("gid", Text), ("mode", Number)]),
-]);
+const FILE_OF_SERVICE: Form =
+    Either(&[Text, Keys(&[("source", Text), ("target", Text), ("uid", Text), ("gid", Text), ("mode", Number)])]);
 
 const DEPENDENCY: Form = Keys(&[
     ("condition", Word(&["service_started", "service_healthy", "service_completed_successfully"])),
@@ -203,10 +201,7 @@ const DEPLOY: Form = Keys(&[
             ),
         ]),
     ),
-    (
-        "restart_policy",
-        Keys(&[("condition", Text), ("delay", Text), ("max_attempts", Number), ("window", Text)]),
-    ),
+    ("restart_policy", Keys(&[("condition", Text), ("delay", Text), ("max_attempts", Number), ("window", Text)])),
     ("rollback_config", ROLLING),
     ("update_config", ROLLING),
 ]);
@@ -222,13 +217,8 @@ const ROLLING: Form = Keys(&[
 
 const GENERIC: Form = Keys(&[("discrete_resource_spec", Keys(&[("kind", Text), ("value", Number)]))]);
 
-const DEVICE: Form = Keys(&[
-    ("capabilities", TEXTS),
-    ("count", Number),
-    ("device_ids", TEXTS),
-    ("driver", Text),
-    ("options", PAIRS),
-]);
+const DEVICE: Form =
+    Keys(&[("capabilities", TEXTS), ("count", Number), ("device_ids", TEXTS), ("driver", Text), ("options", PAIRS)]);
 
 const WATCH: Form = Keys(&[
     ("action", Word(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
@@ -240,13 +230,8 @@ const WATCH: Form = Keys(&[
     ("target", Text),
 ]);
 
-const HOOK: Form = Keys(&[
-    ("command", COMMAND),
-    ("environment", PAIRS),
-    ("privileged", Flag),
-    ("user", Text),
-    ("working_dir", Text),
-]);
+const HOOK: Form =
+    Keys(&[("command", COMMAND), ("environment", PAIRS), ("privileged", Flag), ("user", Text), ("working_dir", Text)]);
 
 const HOOK_BEFORE: Form = Keys(&[
     ("command", COMMAND),
@@ -312,8 +297,7 @@ const MOUNT: Form = Keys(&[
     ("volume", Keys(&[("labels", PAIRS), ("nocopy", Flag), ("subpath", Text)])),
 ]);
 
-const MODEL: Form =
-    Keys(&[("context_size", Number), ("model", Text), ("name", Text), ("runtime_flags", TEXTS)]);
+const MODEL: Form = Keys(&[("context_size", Number), ("model", Text), ("name", Text), ("runtime_flags", TEXTS)]);
 
 const NETWORK: Form = Keys(&[
     ("attachable", Flag),
@@ -328,16 +312,10 @@ const NETWORK: Form = Keys(&[
     ("name", Text),
 ]);
 
-const SUBNET: Form =
-    Keys(&[("aux_addresses", Free(&Text)), ("gateway", Text), ("ip_range", Text), ("subnet", Text)]);
+const SUBNET: Form = Keys(&[("aux_addresses", Free(&Text)), ("gateway", Text), ("ip_range", Text), ("subnet", Text)]);
 
-const VOLUME: Form = Keys(&[
-    ("driver", Text),
-    ("driver_opts", OPTIONS),
-    ("external", EXTERNAL),
-    ("labels", PAIRS),
-    ("name", Text),
-]);
+const VOLUME: Form =
+    Keys(&[("driver", Text), ("driver_opts", OPTIONS), ("external", EXTERNAL), ("labels", PAIRS), ("name", Text)]);
 
 const SECRET: Form = Keys(&[
     ("driver", Text),

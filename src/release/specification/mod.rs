@@ -60,9 +60,8 @@ impl Form {
         match (self, &node.kind) {
             (Self::Any, _) => true,
             (Self::Either(forms), _) => forms.iter().any(|form| form.fits(node)),
-            (Self::List(_), Kind::Sequence(_)) | (Self::Keys(_) | Self::Named(..) | Self::Free(_), Kind::Mapping(_)) => {
-                true
-            }
+            (Self::List(_), Kind::Sequence(_))
+            | (Self::Keys(_) | Self::Named(..) | Self::Free(_), Kind::Mapping(_)) => true,
             (_, Kind::Scalar(text, _)) if text.contains('$') || node.tag.is_some() => self.is_scalar(),
             (_, Kind::Scalar(text, plain)) => {
                 let (number, bool) = (*plain && is_number(text), *plain && is_bool(text));

@@ -39,7 +39,9 @@ fn named(id: Id, fault: &Fault<'_>, values: &Values) -> Mistake {
         Some(near) => format!("Did you mean {near}?"),
         None => {
             let name = shown(name);
-            format!("Set {name} in the manifest (application.compose.variables) or in .env, or write ${{{name}:-DEFAULT}}")
+            format!(
+                "Set {name} in the manifest (application.compose.variables) or in .env, or write ${{{name}:-DEFAULT}}"
+            )
         }
     };
     Mistake { id, part: name.to_owned(), message, hint }

@@ -260,7 +260,7 @@ fn groups(out: &mut String, steps: &[&PlannedStep], level: Level, omitted: &mut 
 }
 
 fn one(out: &mut String, step: &PlannedStep, level: Level, omitted: &mut Omitted) {
-    let _ = writeln!(out, "- **{}** {}: {}", text::word(step.action), step.kind, code(&cut(&step.reason, 60)));
+    let _ = writeln!(out, "- **{}** {}: {}", text::word(step.action), step.kind, code(&step.reason.name()));
     omitted.facts += step.changes.len().saturating_sub(level.facts);
     for change in step.changes.iter().take(level.facts) {
         let fact = code(&cut(&change.fact, 200));

@@ -1,13 +1,13 @@
 use super::*;
-use crate::model::event::{Action, Outcome};
+use crate::model::event::{Action, Outcome, StepReason};
 use crate::model::failure::Reason;
 use crate::model::state::Kind;
 use proptest::prelude::*;
 
-fn step(environment: &str, reason: &str, destructive: bool, changes: Vec<Change>) -> PlannedStep {
+fn step(environment: &str, reason: StepReason, destructive: bool, changes: Vec<Change>) -> PlannedStep {
     let kind = Kind::Files;
     let action = if destructive { Action::Remove } else { Action::Update };
-    PlannedStep { environment: environment.into(), kind, action, reason: reason.into(), destructive, changes }
+    PlannedStep { environment: environment.into(), kind, action, reason, destructive, changes }
 }
 
 fn change(fact: &str, value: &str, diff: Option<String>) -> Change {
@@ -59,8 +59,13 @@ fn a_plan() {
     let mut view = PlanView {
         project: "shop".into(),
         steps: vec![
-            step("old", "destroyed", true, Vec::new()),
-            step("production", "differs", false, vec![change("html/index.html", "0644 sha256:1", Some(diff))]),
+            step("old", StepReason::Destroyed, true, Vec::new()),
+            step(
+                "production",
+                StepReason::Differs,
+                false,
+                vec![change("html/index.html", "0644 sha256:1", Some(diff))],
+            ),
         ],
         edges: vec![(0, 1)],
         converged: vec!["lab".into()],
@@ -98,7 +103,7 @@ fn the_least_important_parts_are_omitted_first_and_the_text_lists_them() {
         steps: (0..environments)
             .map(|at| {
                 let facts = (0..facts).map(|fact| change(&format!("f{fact}"), "old", diff.map(lines))).collect();
-                step(&format!("e{at}"), "differs", false, facts)
+                step(&format!("e{at}"), StepReason::Differs, false, facts)
             })
             .collect(),
         ..PlanView::default()
@@ -161,9 +166,9 @@ proptest! {
         converged in prop::collection::vec(hostile(), 0..12),
         messages in prop::collection::vec(hostile(), 0..20),
     ) {
-        let steps = steps.into_iter().map(|(environment, reason, destructive, fact, diff, times)| {
-            let changes = vec![change(&fact, &reason, diff.map(|diff| diff.repeat(times))); 1 + times / 50];
-            step(&environment, &reason, destructive, changes)
+        let steps = steps.into_iter().map(|(environment, value, destructive, fact, diff, times)| {
+            let changes = vec![change(&fact, &value, diff.map(|diff| diff.repeat(times))); 1 + times / 50];
+            step(&environment, StepReason::Differs, destructive, changes)
         }).collect();
         let view = PlanView { project: project.clone(), steps, converged, against: messages.first().cloned(), ..PlanView::default() };
         let failures: Vec<_> = messages.iter().map(|message| Failure::new(Reason::Usage, message).on(message)).collect();
@@ -178,7 +183,7 @@ fn marks_of_commands_do_not_make_a_page_longer_than_it_may_be() {
     for lines in [10, 300, 600, 640, 700, 2000] {
         let view = PlanView {
             project: "shop".into(),
-            steps: vec![step("web", "differs", false, vec![change("a", "b", Some(marks(lines)))])],
+            steps: vec![step("web", StepReason::Differs, false, vec![change("a", "b", Some(marks(lines)))])],
             ..PlanView::default()
         };
         let page = plan(&whole(Some(view), vec![]));

@@ -3,6 +3,7 @@
 use super::Look;
 use crate::model::defuse;
 use crate::model::event::{Action, Change, Left, PlanView, PlannedStep, Why};
+use crate::model::state::Kind;
 use crate::render::text;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
@@ -27,17 +28,19 @@ pub(super) fn text(plan: &PlanView, look: Look) -> String {
         let _ = writeln!(out, "Compared with the state observed {age} ago; no host was contacted\n");
     }
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
+    let [destructive, others] =
+        [destructive, others].map(|steps| steps.into_iter().map(Entry::from).collect::<Vec<_>>());
     if !destructive.is_empty() {
         let style = AnsiColor::Red.on_default().bold();
         out += &look.paint(style, "These steps cannot be undone:");
         out += "\n\n";
-        steps(&mut out, &destructive, look);
+        entries(&mut out, &destructive, look);
         if !others.is_empty() {
             out += &look.paint(BOLD, "Other steps:");
             out += "\n\n";
         }
     }
-    steps(&mut out, &others, look);
+    entries(&mut out, &others, look);
     out += &left(&plan.left, look);
     for (environment, files) in &plan.uncompared {
         let (environment, files) = (defuse::line(environment), defuse::line(&files.join(", ")));
@@ -49,20 +52,12 @@ pub(super) fn text(plan: &PlanView, look: Look) -> String {
 /// Returns the drift that is left unchanged. Ignored drift is included only in verbose output.
 fn left(left: &[Left], look: Look) -> String {
     let shown = left.iter().filter(|left| look.verbose || left.why != Why::Ignored);
-    let as_step = |left: &Left| PlannedStep {
-        environment: left.environment.clone(),
-        kind: left.kind,
-        action: Action::Update,
-        reason: why(left),
-        destructive: false,
-        changes: left.changes.clone(),
-    };
-    let shown: Vec<PlannedStep> = shown.map(as_step).collect();
+    let shown: Vec<Entry<'_>> = shown.map(Entry::from).collect();
     let mut out = String::new();
     if !shown.is_empty() {
         out += &look.paint(BOLD, "Not changed:");
         out += "\n\n";
-        steps(&mut out, &shown.iter().collect::<Vec<_>>(), look);
+        entries(&mut out, &shown, look);
     }
     out
 }
@@ -116,28 +111,51 @@ fn names(names: &[String]) -> String {
     }
 }
 
-/// Writes steps grouped by environment, in the order of each environment's first step.
-fn steps(out: &mut String, steps: &[&PlannedStep], look: Look) {
+/// A step, or drift that is left unchanged.
+struct Entry<'a> {
+    environment: &'a str,
+    kind: Kind,
+    action: Action,
+    reason: String,
+    changes: &'a [Change],
+}
+
+impl<'a> From<&'a PlannedStep> for Entry<'a> {
+    fn from(step: &'a PlannedStep) -> Self {
+        let PlannedStep { environment, kind, action, reason, changes, .. } = step;
+        Self { environment, kind: *kind, action: *action, reason: reason.name(), changes }
+    }
+}
+
+impl<'a> From<&'a Left> for Entry<'a> {
+    fn from(left: &'a Left) -> Self {
+        let Left { environment, kind, changes, .. } = left;
+        Self { environment, kind: *kind, action: Action::Update, reason: why(left), changes }
+    }
+}
+
+/// Writes entries grouped by environment, in the order of each environment's first entry.
+fn entries(out: &mut String, entries: &[Entry<'_>], look: Look) {
     let mut order: Vec<&str> = Vec::new();
-    let mut groups: std::collections::BTreeMap<&str, Vec<&PlannedStep>> = std::collections::BTreeMap::new();
-    for step in steps {
-        groups.entry(&step.environment).or_insert_with(|| {
-            order.push(&step.environment);
+    let mut groups: std::collections::BTreeMap<&str, Vec<&Entry<'_>>> = std::collections::BTreeMap::new();
+    for entry in entries {
+        groups.entry(entry.environment).or_insert_with(|| {
+            order.push(entry.environment);
             Vec::new()
         });
-        groups.entry(&step.environment).and_modify(|group| group.push(step));
+        groups.entry(entry.environment).and_modify(|group| group.push(entry));
     }
     for environment in order {
         out.push_str(&look.paint(BOLD, &defuse::line(environment)));
         out.push('\n');
-        for step in groups.get(environment).into_iter().flatten() {
-            one(out, step, look);
+        for entry in groups.get(environment).into_iter().flatten() {
+            one(out, entry, look);
         }
         out.push('\n');
     }
 }
 
-fn one(out: &mut String, step: &PlannedStep, look: Look) {
+fn one(out: &mut String, step: &Entry<'_>, look: Look) {
     let (symbol, style) = match step.action {
         Action::Create => ("+", AnsiColor::Green.on_default()),
         Action::Update => ("~", AnsiColor::Yellow.on_default()),

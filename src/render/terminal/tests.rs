@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::event::{
-    Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepState, StepView, Summary, Why,
+    Action, Change, Health, Left, Outcome, PlanView, PlannedStep, ResultView, StepReason, StepState, StepView, Summary,
+    Why,
 };
 use crate::model::failure::{Failure, Location, Reason};
 use crate::model::hostile::{ESCAPE, Page, acting, every_event, hostile, taken};
@@ -34,12 +35,12 @@ fn shown(events: &[Event], readers: Readers) -> (String, String) {
     (out.text(), err.text())
 }
 
-fn step(environment: &str, kind: Kind, action: Action, reason: &str, changes: Vec<Change>) -> PlannedStep {
+fn step(environment: &str, kind: Kind, action: Action, reason: StepReason, changes: Vec<Change>) -> PlannedStep {
     PlannedStep {
         environment: environment.to_owned(),
         kind,
         action,
-        reason: reason.to_owned(),
+        reason,
         destructive: action == Action::Remove,
         changes,
     }
@@ -89,17 +90,29 @@ fn plan() -> PlanView {
     PlanView {
         summary: Summary { create: 3, update: 1, replace: 0, remove: 1 },
         steps: vec![
-            step("production", Kind::Engine, Action::Create, "missing", vec![change("docker", None, Some("26.1"))]),
+            step(
+                "production",
+                Kind::Engine,
+                Action::Create,
+                StepReason::Missing,
+                vec![change("docker", None, Some("26.1"))],
+            ),
             step(
                 "production",
                 Kind::Files,
                 Action::Update,
-                "differs",
+                StepReason::Differs,
                 vec![edited, change("app/old.conf", Some(&digest), None), change("app/new", None, Some(&other))],
             ),
-            step("production", Kind::Services, Action::Create, "missing", Vec::new()),
-            step("old", Kind::Services, Action::Remove, "differs", vec![change("web", Some("running"), None)]),
-            step("lab", Kind::Access, Action::Create, "unverified", Vec::new()),
+            step("production", Kind::Services, Action::Create, StepReason::Missing, Vec::new()),
+            step(
+                "old",
+                Kind::Services,
+                Action::Remove,
+                StepReason::Differs,
+                vec![change("web", Some("running"), None)],
+            ),
+            step("lab", Kind::Access, Action::Create, StepReason::Unverified, Vec::new()),
         ],
         observed_seconds_ago: Some(310),
         converged: vec!["staging".to_owned(), "tokyo".to_owned()],
@@ -130,7 +143,8 @@ fn a_plan_without_steps() {
 #[test]
 fn digests_that_begin_alike_do_not_look_the_same() {
     let (one, two) = (format!("{}a", "0".repeat(63)), format!("{}b", "0".repeat(63)));
-    let steps = vec![step("a", Kind::Files, Action::Update, "differs", vec![change("f", Some(&one), Some(&two))])];
+    let steps =
+        vec![step("a", Kind::Files, Action::Update, StepReason::Differs, vec![change("f", Some(&one), Some(&two))])];
     let text = printed(&[Event::Plan(PlanView { steps, ..PlanView::default() })], false).0;
     assert!(text.contains(&format!("{one} → {two}")), "{text}");
 }

@@ -30,8 +30,6 @@ pub struct Seen {
     pub ids: BTreeSet<String>,
     /// Digest of a build's inputs → id of the image, for the built images that still exist.
     pub built: BTreeMap<String, String>,
-    /// Image name → the registry's answer, for the images that were asked about in this run.
-    pub registry: BTreeMap<String, registry::Answer>,
 }
 
 /// Returns the shell that reads the engine's images.

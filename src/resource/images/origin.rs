@@ -78,7 +78,7 @@ fn repository(image: &str) -> &str {
 
 /// Returns the digest that an image's tag has at its registry, if it is known.
 pub(in crate::resource) fn at_registry<'a>(host: &'a HostFacts, image: &str) -> Option<&'a str> {
-    host.images.registry.get(image)?.digest()
+    host.outside.registry.get(image)?.digest()
 }
 
 #[cfg(test)]

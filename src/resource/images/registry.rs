@@ -47,7 +47,7 @@ pub fn unasked(subject: &Subject<'_>, host: &HostFacts) -> BTreeSet<String> {
         let rejected = host.files.rejected.iter().filter(|rejected| rejected.digest == wanted);
         images.extend(rejected.flat_map(|rejected| rejected.pulled.keys().cloned()));
     }
-    images.retain(|image| !host.images.registry.contains_key(image));
+    images.retain(|image| !host.outside.registry.contains_key(image));
     images
 }
 
@@ -100,7 +100,7 @@ fn answer(said: &str) -> Answer {
 #[must_use]
 pub fn uncompared(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let images = followed(subject, &records::of(subject, host));
-    let silent = |image: &String| match host.images.registry.get(image)? {
+    let silent = |image: &String| match host.outside.registry.get(image)? {
         Answer::None(why) => Some((image.clone(), why.clone())),
         Answer::Digest(_) => None,
     };

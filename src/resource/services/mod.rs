@@ -226,7 +226,7 @@ pub fn observed(subject: &Subject<'_>, host: &HostFacts) -> Facts {
     }
     facts.extend(volumes_left(subject, host).map(|(fact, names)| (fact, names.join(", "))));
     for check in gating(subject) {
-        if let Some(found) = host.services.checks.get(&check.name) {
+        if let Some(found) = host.check(&check.name) {
             facts.insert(Fact::Check(&check.name).to_string(), found.clone());
         }
     }

@@ -1,0 +1,61 @@
+//! OpenTofu plans again after an apply that left something to do. A change that was not shown is not applied.
+
+use camino::Utf8Path;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+/// OpenTofu, whose second plan deletes a disk. `apply` behaves like `$1`.
+const TOFU: &str = r#"#!/bin/sh
+echo "$1" >>"$calls"
+case $1 in
+  version) echo '{"terraform_version": "1.10.0"}' ;;
+  plan) exit 2 ;;
+  show)
+    [ "$(grep -c plan "$calls")" = 1 ] && of="lxd_instance machine create" || of="lxd_volume data delete"
+    set -- $of
+    printf '{"resource_changes": [{"address": "%s.%s", "mode": "managed", "type": "%s", "name": "%s", ' $1 $2 $1 $2
+    printf '"change": {"actions": ["%s"], "before": null, "after": {}}}]}' $3
+    ;;
+  apply) APPLY ;;
+  output) echo '{}' ;;
+esac
+"#;
+
+/// The failure of LXD while it finishes the operation of a killed run.
+const BUSY: &str = r#"
+    echo '{"type": "diagnostic", "diagnostic": {"severity": "error", "summary": "x", "detail": "Instance is busy running a start operation"}}'
+    exit 1"#;
+
+/// Returns the calls of OpenTofu by `deployer apply`, and what that printed.
+fn apply(machine: &str, does: &str) -> (Vec<String>, String) {
+    let folder = tempfile::Builder::new().prefix("attack").tempdir().unwrap();
+    let path = |name: &str| Utf8Path::from_path(folder.path()).unwrap().join(name);
+    let manifest = format!(
+        "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned:\n      {machine}\n      \
+         backend: {{ s3: {{ bucket: b }} }}\n    ssh: {{ identity_file: ./key, wait: 3s }}\n"
+    );
+    let tofu = TOFU.replace("$calls", path("calls").as_str()).replace("APPLY", does);
+    for (name, text) in [("deployment.yaml", manifest.as_str()), ("tofu", &tofu), ("key", ""), ("infra/main.tf", "")] {
+        fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        fs::write(path(name), text).unwrap();
+    }
+    fs::write(path("key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHb1 me\n").unwrap();
+    fs::set_permissions(path("tofu"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
+    command.args(["apply", "lab", "--yes", "--tofu", path("tofu").as_str()]).current_dir(folder.path());
+    let output = command.env_remove("CI").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let calls = fs::read_to_string(path("calls")).unwrap_or_default();
+    (calls.lines().map(str::to_owned).collect(), said)
+}
+
+#[test]
+fn a_plan_that_was_not_shown_is_not_applied() {
+    for (machine, does) in [("module: { source: ./infra }", ":"), ("lxd: { image: 'ubuntu:24.04' }", BUSY)] {
+        let (calls, said) = apply(machine, does);
+        let count = |call: &str| calls.iter().filter(|other| *other == call).count();
+        assert_eq!((count("plan"), count("apply")), (2, 1), "{machine}: {calls:?}\n{said}");
+        assert!(said.contains("a change of lxd_volume.data that was not shown"), "{machine}:\n{said}");
+    }
+}
