@@ -72,7 +72,7 @@ fn listing(release: &Release) -> String {
 fn report(failures: &[Failure]) -> String {
     let mut text = String::new();
     for failure in failures {
-        writeln!(text, "{}: {}", failure.reason.code(), failure.message).unwrap();
+        writeln!(text, "{}: {}", failure.reason.code(), failure.message()).unwrap();
         if let Some(at) = &failure.location {
             let marked =
                 at.span.clone().and_then(|span| at.source.as_ref()?.get(span)).map(|text| format!(" `{text}`"));
@@ -149,7 +149,7 @@ fn what_cannot_be_sent_is_refused_by_name_and_all_at_once() {
     std::fs::write(directory.path().join(odd), "").unwrap();
     std::fs::write(directory.path().join(".git").join(odd), "").unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
-    let messages: Vec<String> = load(&directory).unwrap_err().into_iter().map(|failure| failure.message).collect();
+    let messages: Vec<String> = load(&directory).unwrap_err().into_iter().map(|failure| failure.message()).collect();
     assert_eq!(messages.len(), 3, "{messages:?}");
     assert!(messages[0].contains(r"a\nb") && messages[0].contains("line break"), "{messages:?}");
     assert!(messages[1].ends_with("socket is neither a file nor a directory"), "{messages:?}");
@@ -164,7 +164,7 @@ fn a_missing_directory_is_reported() {
         &deployer::model::secret::Redactor::default(),
     )
     .unwrap_err();
-    assert_eq!(failures[0].message, "/nowhere is not a directory");
+    assert_eq!(failures[0].message(), "/nowhere is not a directory");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn nesting_without_end_is_refused_and_deep_nesting_is_not() {
     let nested = |depth: usize| format!("x: {}{}\nservices: {{}}\n", "[".repeat(depth), "]".repeat(depth));
     assert!(load(&application(&[("compose.yaml", nested(1000).as_bytes())])).is_ok());
     let failures = load(&application(&[("compose.yaml", nested(100_000).as_bytes())])).unwrap_err();
-    assert!(failures[0].message.contains("is not YAML"), "{}", failures[0]);
+    assert!(failures[0].message().contains("is not YAML"), "{}", failures[0]);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn links_that_lead_nowhere_or_in_a_circle_are_named() {
     }
     let root = directory.path().to_str().unwrap();
     let messages: Vec<String> =
-        load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
+        load(&directory).unwrap_err().iter().map(|one| one.message().replace(root, "APP")).collect();
     let expected = [
         "APP/broken is a broken link",
         "APP/self is a broken link",

@@ -215,7 +215,7 @@ async fn runs_scripts_with_all_their_bytes() {
     assert_eq!(host.run("exit 5", Input::Stream(stream), SOON).await.unwrap().status, 5);
     let broken = Stream::new(|out| out.write_all(b"half").and(Err(std::io::Error::other("page changed"))));
     let broken = host.run("cat", Input::Stream(broken), SOON).await.unwrap_err();
-    assert_eq!((broken.reason, broken.message.as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
+    assert_eq!((broken.reason, broken.message().as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
     // A script that does not read its input causes neither a deadlock nor a failure.
     assert_eq!(host.run("exit 4", Input::Bytes(data.into()), SOON).await.unwrap().status, 4);
     let missing = host.run("cat", Input::File(sshd.path("missing")), SOON).await.unwrap_err();
@@ -435,7 +435,7 @@ async fn a_script_ends_at_its_limit() {
     let late =
         host.run(&format!("echo said >&2; sleep {mark}"), Input::Empty, Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(late.reason, Reason::CommandFailed);
-    assert!(late.message.ends_with("did not end within 1s"), "{late}");
+    assert!(late.message().ends_with("did not end within 1s"), "{late}");
     assert!(begun.elapsed() < Duration::from_secs(8));
     until("the script is gone", || processes_with(&mark).is_empty()).await;
     // A script that ignores the first signal.
@@ -504,7 +504,7 @@ async fn what_does_not_end_is_ended_on_the_host_too() {
         if seen < 1_000_000 { Ok(()) } else { Err(Failure::new(Reason::Interrupted, "enough")) }
     };
     let failure = host.follow("yes 'os debian'", SOON * 3, &mut count).await.unwrap_err();
-    assert_eq!((failure.reason, failure.message.as_str()), (Reason::Interrupted, "enough"));
+    assert_eq!((failure.reason, failure.message().as_str()), (Reason::Interrupted, "enough"));
     assert!(resident() < before + 200, "{} MiB after {before} MiB", resident());
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
     // The connection still works, and a large output that ends is complete.
@@ -523,7 +523,7 @@ async fn a_login_shell_that_floods_is_ended() {
         let begun = Instant::now();
         let failure = host.run("echo never", Input::Empty, SOON).await.unwrap_err();
         assert_eq!(failure.reason, Reason::OutputTooLarge, "{command}: {failure}");
-        assert!(failure.message.contains(what), "{failure}");
+        assert!(failure.message().contains(what), "{failure}");
         assert!(begun.elapsed() < SOON);
         host.close().await;
         let children = format!("/proc/{0}/task/{0}/children", sshd.child.id());
@@ -585,7 +585,7 @@ async fn host_keys_are_pinned_known_or_learned() {
     let free = Ssh { host_key: vec![], ..sshd.ssh() };
     let unknown = refusal(&way(&free)).await;
     assert_eq!(unknown.reason, Reason::HostKeyUnknown);
-    assert!(unknown.message.contains("ssh-ed25519 SHA256:"), "{unknown}");
+    assert!(unknown.message().contains("ssh-ed25519 SHA256:"), "{unknown}");
     assert_eq!(unknown.details.as_deref(), Some(right[0].as_str()));
 
     let known = dial(&Way { known: &right, ..way(&free) }).await.unwrap();
@@ -602,11 +602,11 @@ async fn host_keys_are_pinned_known_or_learned() {
     for accept_new in [false, true] {
         let changed = refusal(&Way { known: &wrong, accept_new, ..way(&free) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
-        assert!(changed.message.contains("ssh-ed25519 SHA256:"), "{changed}");
+        assert!(changed.message().contains("ssh-ed25519 SHA256:"), "{changed}");
         let bad = Ssh { host_key: wrong.clone(), ..sshd.ssh() };
         let changed = refusal(&Way { known: &right, accept_new, ..way(&bad) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
-        assert!(changed.message.contains("pinned in ssh.host_key"), "{changed}");
+        assert!(changed.message().contains("pinned in ssh.host_key"), "{changed}");
     }
     let rsa = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/rsa.pub")).unwrap();
     let rsa = vec![rsa.trim().to_owned()];
@@ -651,7 +651,7 @@ async fn keys_are_judged_before_anything_connects() {
         let ssh = Ssh { identity: Some(Identity::File(sshd.path(name))), ..sshd.ssh() };
         let failure = refusal(&way(&ssh)).await;
         assert_eq!(failure.reason, reason, "{failure}");
-        assert!(failure.message.contains(words), "{failure}");
+        assert!(failure.message().contains(words), "{failure}");
     }
     assert_eq!(sshd.log(), "", "nothing connected");
 
@@ -686,7 +686,7 @@ async fn a_refused_host_is_tried_again_until_it_answers() {
     sshd.down();
     let refused = refusal(&way(&sshd.ssh())).await;
     assert_eq!(refused.reason, Reason::ConnectionRefused, "{refused}");
-    assert_eq!(refused.message, format!("Cannot connect to 127.0.0.1 port {}: Connection refused", sshd.port));
+    assert_eq!(refused.message(), format!("Cannot connect to 127.0.0.1 port {}: Connection refused", sshd.port));
 
     let said = Mutex::new(Vec::new());
     let ssh = sshd.ssh();
@@ -743,7 +743,7 @@ async fn an_unhappy_jump_host_is_named() {
     let closed = free_port();
     let failure = refusal(&way(&through(format!("root@127.0.0.1:{closed}")))).await;
     assert_eq!(failure.reason, Reason::ConnectionRefused, "{failure}");
-    assert!(failure.message.contains(&format!("through root@127.0.0.1:{closed}: Connection refused")), "{failure}");
+    assert!(failure.message().contains(&format!("through root@127.0.0.1:{closed}: Connection refused")), "{failure}");
     // The jump host's key is checked, too: this one is unknown.
     let failure = refusal(&way(&through(format!("root@[::1]:{}", sshd.port)))).await;
     assert_eq!(failure.reason, Reason::HostKeyUnknown, "{failure}");

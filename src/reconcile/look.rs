@@ -180,7 +180,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     }
     for (prepared, failure) in &failed {
         let record = pass.records.get(prepared.name());
-        let why = Some(failure.message.clone());
+        let why = Some(failure.message());
         views.insert(
             prepared.name().to_owned(),
             status::view(&prepared.environment, record, Vec::new(), Vec::new(), why),
@@ -193,7 +193,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     }
     if !judged {
         // An unreachable host is part of the answer, not a failure of the command.
-        pass.failures.retain(|failure| failure.reason.exit() != 7);
+        pass.failures.retain(|failure| !failure.reason.unreachable());
     } else if !well && pass.failures.is_empty() {
         pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("See the table above"));
     }

@@ -74,7 +74,7 @@ impl Survey<'_> {
         } else {
             match Box::pin(self.contact(prepared, record, machine.as_ref(), goes)).await {
                 // The plan deletes the machine: it may already be gone.
-                Err((prepared, failure)) if goes && failure.reason.exit() == 7 => {
+                Err((prepared, failure)) if goes && failure.reason.unreachable() => {
                     Ok(self.without_host(prepared, record))
                 }
                 looked => looked,
@@ -126,7 +126,7 @@ impl Survey<'_> {
         let mut opened = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;
         // A killed run may have made the machine as the manifest defines it, without recording how it is reached.
         let recalled = prepared.environment.ssh.clone();
-        if matches!(&opened, Err(failure) if failure.reason.exit() == 7)
+        if matches!(&opened, Err(failure) if failure.reason.unreachable())
             && machine::as_declared(&mut prepared.environment)
         {
             let declared = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;

@@ -64,7 +64,7 @@ fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
         text += &command_text(&registry::ask(&subject, &unasked), "", scripts);
     }
     if let Some(failure) = resource::preflight(kind, &subject, &given.facts) {
-        writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message).unwrap();
+        writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message()).unwrap();
         return text;
     }
     if changes.is_empty() {
@@ -76,7 +76,7 @@ fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
                 text += &command_text(command, &subject.preamble(), scripts);
             }
         }
-        Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message).unwrap(),
+        Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message()).unwrap(),
     }
     if let Some(last) = resource::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
         text += &command_text(&last, &subject.preamble(), scripts);
@@ -207,7 +207,7 @@ fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
     assert_eq!(observed.0[&Kind::Files].len(), 1);
     assert_eq!(observed.0[&Kind::Services], resource::desired(&subject, &facts).0[&Kind::Services]);
     let refused = resource::preflight(Kind::Files, &subject, &facts).unwrap();
-    assert_eq!(refused.message, "The files probe cannot be read: it did not end in time");
+    assert_eq!(refused.message(), "The files probe cannot be read: it did not end in time");
     let removal = resource::remove::commands(Kind::Files, &subject, &facts, false);
     assert_eq!(removal[0].script, resource::remove::commands(Kind::Files, &subject, &given.facts, false)[0].script);
     assert!(removal[0].script.contains("\nhtml/index.html\n"));

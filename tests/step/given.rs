@@ -121,7 +121,7 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let release = environment.application.is_some().then(|| release(&environment, &case));
     let recording = fs::read_to_string(path).unwrap();
     let output = if case.alone { bytes(&recording) } else { output(&recording) };
-    let mut facts = resource::parse(&marks(), &output).map_err(|failure| failure.message)?;
+    let mut facts = resource::parse(&marks(), &output).map_err(|failure| failure.message())?;
     facts.images.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
     Ok(Given { environment, release, facts, key: key() })
 }

@@ -49,8 +49,7 @@ impl Served {
     /// Starts to serve the vault's state.
     pub async fn begin(vault: &Arc<Vault>, holder: &Holder) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| {
-            let message = format!("The state cannot be served to OpenTofu on 127.0.0.1: {error}");
-            Failure::new(Reason::ListenFailed, message)
+            Failure::new(Reason::ListenFailed, "The state cannot be served to OpenTofu on 127.0.0.1").because(error)
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
         let address = format!("http://{}/", listener.local_addr().map_err(cannot)?);
@@ -111,7 +110,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         axum::body::to_bytes(body, bounded::STATE).await.ok()
     };
     let Some(body) = body else {
-        let failure = bounded::too_large("The infrastructure's state", bounded::STATE);
+        let failure = Failure::too_large("The infrastructure's state", bounded::STATE);
         return inner.failed(StatusCode::PAYLOAD_TOO_LARGE, failure);
     };
     let answered = match head.method.as_str() {
@@ -128,7 +127,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 impl Inner {
     /// Records the first failure and returns it as the response.
     fn failed(&self, status: StatusCode, failure: Failure) -> Response {
-        let text = failure.message.clone();
+        let text = failure.message();
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         (status, text).into_response()
     }

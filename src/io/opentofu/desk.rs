@@ -115,7 +115,9 @@ impl Desk {
     /// own error. Else returns `failure`.
     pub fn explain(&self, failure: Failure) -> Failure {
         match self.served.as_ref().and_then(Served::trouble) {
-            Some(trouble) => trouble.details(format!("{failure}\n{}", failure.details.clone().unwrap_or_default())),
+            Some(trouble) => {
+                trouble.details(format!("{}\n{}", failure.message(), failure.details.clone().unwrap_or_default()))
+            }
             None => failure,
         }
     }

@@ -75,14 +75,14 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     async fn prepare(way: &'a Way<'a>) -> Result<Call<'a>, Failure> {
-        let directory = Directory::new().map_err(|error| local(&error))?;
+        let directory = Directory::new().map_err(local)?;
         let trust = match (way.ssh.host_key.is_empty(), way.known.is_empty()) {
             (false, _) => Trust::Pinned,
             (true, true) if way.accept_new => Trust::Learn,
             (true, _) => Trust::Known,
         };
         let mut call = Self { way, directory, key: None, trust, options: Vec::new() };
-        call.lay_out().map_err(|error| local(&error))?;
+        call.lay_out().map_err(local)?;
         if call.trust == Trust::Learn {
             call.learn().await?;
         }
@@ -173,7 +173,7 @@ impl<'a> Call<'a> {
     /// Makes one attempt. The flag next to a failure is true if another attempt may succeed.
     async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
         let _ = fs::remove_file(self.path("offered"));
-        let unmade = |error: std::io::Error| (local(&error), false);
+        let unmade = |error: std::io::Error| (local(error), false);
         let create = |name| LoginLog::create(&self.directory.path().join(name)).map_err(unmade);
         let (mut log, mut jump) = (create("log")?, create("jump")?);
         // ControlPersist ends a master whose runner was killed: see `Host::held`.
@@ -311,8 +311,9 @@ impl<'a> Hop<'a> {
     }
 }
 
-fn local(error: &std::io::Error) -> Failure {
-    Failure::new(Reason::CommandFailed, format!("Cannot prepare a temporary directory for ssh: {error}"))
+fn local(error: std::io::Error) -> Failure {
+    Failure::new(Reason::CommandFailed, "Cannot prepare a temporary directory for ssh")
+        .because(error)
         .hint("Check that /tmp can be written")
 }
 

@@ -23,6 +23,7 @@ use crate::io::scratch::Claim;
 use crate::model::bounded::{self, Ends};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::{Input, Stream};
+use camino::Utf8Path;
 use openssh::{Child, ForwardType, Session, Socket, Stdio};
 use script::Marks;
 use secrecy::{ExposeSecret, SecretString};
@@ -90,7 +91,8 @@ impl Host {
         let (directory, claim) = master.directory.into_parts();
         let session = Session::new_native_mux(directory);
         let held = held.map_err(|error| {
-            Failure::new(Reason::ConnectionLost, format!("The connection to {} broke at once: {error}", way.address))
+            let what = format!("The connection to {} broke at once", way.address);
+            Failure::new(Reason::ConnectionLost, what).because(error)
         })?;
         Ok(Self {
             session,
@@ -146,11 +148,8 @@ impl Host {
             Input::Empty => Tail::None,
             Input::Bytes(bytes) => Tail::Bytes(bytes),
             Input::File(path) => {
-                let file = tokio::fs::File::open(&path).await.map_err(|error| {
-                    Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
-                        .hint("Check that it exists and can be read")
-                })?;
-                Tail::File(file, path)
+                let file = tokio::fs::File::open(&path).await.map_err(|error| unread(&path, error));
+                Tail::File(file.map_err(|failure| failure.hint("Check that it exists and can be read"))?, path)
             }
             Input::Stream(stream) => Tail::Stream(stream),
         };
@@ -317,9 +316,7 @@ impl Host {
             Tail::File(mut file, path) => {
                 let mut chunk = vec![0; 256 * 1024];
                 loop {
-                    let length = file.read(&mut chunk).await.map_err(|error| {
-                        Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
-                    })?;
+                    let length = file.read(&mut chunk).await.map_err(|error| unread(&path, error))?;
                     if length == 0 || stdin.write_all(&chunk[..length]).await.is_err() {
                         break;
                     }
@@ -334,7 +331,7 @@ impl Host {
                     }
                 }
                 let ended = producer.await.map_err(std::io::Error::other).flatten();
-                ended.map_err(|error| Failure::new(Reason::UploadFailed, format!("Cannot upload: {error}")))?;
+                ended.map_err(|error| Failure::new(Reason::UploadFailed, "Cannot upload").because(error))?;
             }
             Tail::Open => {
                 std::future::pending::<()>().await;
@@ -349,7 +346,7 @@ impl Host {
     }
 
     fn too_large(&self, what: &str, most: usize) -> Failure {
-        bounded::too_large(&format!("{what} on {}", self.address), most)
+        Failure::too_large(&format!("{what} on {}", self.address), most)
     }
 
     fn late(&self, limit: Duration, stderr: &str) -> Failure {
@@ -375,6 +372,10 @@ impl Host {
             .hint("Give the user a shell such as /bin/sh")
             .details(format!("{noise}{stderr}"))
     }
+}
+
+fn unread(path: &Utf8Path, error: std::io::Error) -> Failure {
+    Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read")).because(error)
 }
 
 /// The data that follows a script on its standard input.

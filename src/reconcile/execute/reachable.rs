@@ -37,7 +37,7 @@ pub async fn firewall(session: &mut Session) -> Result<(), Failure> {
     session.progress("wait until the previous firewall rules are restored");
     tokio::time::sleep((firewall::WATCHDOG + Duration::from_secs(1)).saturating_sub(loaded.elapsed())).await;
     again(session).await?;
-    let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message);
+    let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message());
     let message = "No new connection reached the host with its new firewall rules; the previous rules were restored";
     Err(Failure::new(Reason::RolledBack, message).details(why))
 }

@@ -212,7 +212,7 @@ fn templates(folder: &str, provision: &Provision) -> Result<BTreeMap<String, Str
 
 /// Reads the text files of a directory. Returns none if the directory is optional and does not exist.
 fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
-    let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read: {error}"));
+    let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read")).because(error);
     let entries = match directory.read_dir_utf8() {
         Ok(entries) => entries,
         Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

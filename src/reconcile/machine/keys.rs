@@ -11,6 +11,7 @@ use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
+use std::error::Error;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -39,8 +40,8 @@ impl Keys {
     pub fn make() -> Result<Self, Failure> {
         let (mut seed, mut check) = (Zeroizing::new([0; 32]), [0; 4]);
         let drawn = getrandom::fill(&mut *seed).and_then(|()| getrandom::fill(&mut check));
-        drawn.map_err(|error| unmade(&error.to_string()))?;
-        let (public, private) = ed25519::pair(&seed, check).map_err(|error| unmade(&error.to_string()))?;
+        drawn.map_err(unmade)?;
+        let (public, private) = ed25519::pair(&seed, check).map_err(|error| unmade(error.to_string()))?;
         Ok(Self { private, public })
     }
 
@@ -86,7 +87,7 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
                 return Ok(line);
             }
             let text = text_of(file)
-                .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read: {error}")))?;
+                .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read")).because(error))?;
             match public(&text) {
                 Some(line) => Ok(line),
                 None => public_of(&text).await.map_err(|failure| {
@@ -110,9 +111,9 @@ fn text_of(path: &Utf8Path) -> std::io::Result<Zeroizing<String>> {
 }
 
 async fn public_of(private: &str) -> Result<String, Failure> {
-    let folder = Directory::new().map_err(|error| unplaced(&error))?;
+    let folder = Directory::new().map_err(unplaced)?;
     let text = Zeroizing::new(private.trim_end().to_owned() + "\n");
-    let key = SecretFile::place(&folder.path().join("key"), text.as_bytes()).map_err(|error| unplaced(&error))?;
+    let key = SecretFile::place(&folder.path().join("key"), text.as_bytes()).map_err(unplaced)?;
     let printed = ssh_keygen(&["-y", "-P", "", "-f", &key.path().to_string_lossy()]).await?;
     public(&printed).ok_or_else(untold)
 }
@@ -131,12 +132,12 @@ fn untold() -> Failure {
     Failure::new(Reason::KeyUnusable, "Cannot derive the public half of a private key")
 }
 
-fn unmade(why: &str) -> Failure {
-    Failure::new(Reason::KeyUnusable, format!("Cannot make a key: {why}"))
+fn unmade(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(Reason::KeyUnusable, "Cannot make a key").because(cause)
 }
 
-fn unplaced(error: &std::io::Error) -> Failure {
-    Failure::new(Reason::KeyUnusable, format!("Cannot hand a private key to ssh-keygen: {error}"))
+fn unplaced(error: std::io::Error) -> Failure {
+    Failure::new(Reason::KeyUnusable, "Cannot hand a private key to ssh-keygen").because(error)
 }
 
 #[cfg(test)]

@@ -352,7 +352,7 @@ async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String,
 
 /// Asks at the terminal whether to trust a host's key. Returns false elsewhere.
 pub fn vouch(context: &Context, failure: &Failure) -> bool {
-    context.confirm(&format!("{}. Trust it?", failure.message))
+    context.confirm(&format!("{}. Trust it?", failure.message()))
 }
 
 /// Prints the failures that end a command at its start.

@@ -58,7 +58,7 @@ impl<'a> Remote<'a> {
             if line.left_out > 0 {
                 // The output of a command is data: a part of a line is useless.
                 let hint = "Run the command again without --json and redirect its output to a file";
-                return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
+                return Err(Failure::too_large("A line of the command's output", bounded::LINE).hint(hint));
             }
             self.context.say(Event::Said { text: self.prepared.redactor.redact(&line.text) + "\n", error: false });
             Ok(())

@@ -124,7 +124,7 @@ impl Session {
                 self.disown().await;
                 Err(Failure::new(Reason::LeaseLost, "The lease was lost while the connection was broken"))
             }
-            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(&held).message)),
+            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(&held).message())),
         }
     }
 
@@ -184,9 +184,8 @@ impl Session {
 /// Returns the same process as the owner of one more lease, with a random unique id.
 fn claimant(holder: &Holder) -> Result<Holder, Failure> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| {
-        Failure::new(Reason::CommandFailed, format!("Cannot generate an id for the lease: {error}"))
-    })?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(Reason::CommandFailed, "Cannot generate an id for the lease").because(error))?;
     Ok(holder.as_owner(Owner::new(u128::from_ne_bytes(random))))
 }
 

@@ -50,7 +50,7 @@ pub async fn examine(session: &Session, now: fn() -> Timestamp) -> Option<Vec<Ve
     let Source::Tracker(tracker) = &application.source else { return None };
     let answer = ask(session, tracker, application, now).await;
     Some(answer.unwrap_or_else(|failure| {
-        let detail = failure.message.clone();
+        let detail = failure.message();
         let (vantage, judgement) = (Vantage::Inside, Judgement::Failed);
         vec![Verdict { name: "host".to_owned(), vantage, judgement, detail, took: Duration::ZERO }]
     }))

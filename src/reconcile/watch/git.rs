@@ -124,7 +124,7 @@ mod tests {
 
         sh(base, "cd there; echo 3 >f; git commit -qam three").await;
         let apart = follow(&here).await.unwrap_err();
-        assert!(apart.message.ends_with("have diverged: the checkout was not moved"), "{apart}");
+        assert!(apart.message().ends_with("have diverged: the checkout was not moved"), "{apart}");
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "2\n");
 
         // A local edit in the way is not overwritten.
