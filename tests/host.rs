@@ -9,6 +9,7 @@ use deployer::io::ssh::{Host, Line, Output, Way};
 use deployer::manifest::environment::{Identity, Ssh};
 use deployer::model::failure::{Failure, Reason};
 use deployer::model::input::{Input, Stream};
+use deployer::model::reach::Reach;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -140,7 +141,11 @@ fn free_port() -> u16 {
 }
 
 fn way(ssh: &Ssh) -> Way<'_> {
-    Way { address: "127.0.0.1", ssh, sudo_password: None, key_text: None, known: &[], accept_new: false }
+    Way { reach: ssh.reach("127.0.0.1"), ssh, sudo_password: None, key_text: None, accept_new: false }
+}
+
+fn recorded(ssh: &Ssh, keys: &[String]) -> Reach {
+    ssh.reach("127.0.0.1").recording(keys)
 }
 
 async fn dial(way: &Way<'_>) -> Result<Host, Failure> {
@@ -588,7 +593,7 @@ async fn host_keys_are_pinned_known_or_learned() {
     assert!(unknown.message().contains("ssh-ed25519 SHA256:"), "{unknown}");
     assert_eq!(unknown.details.as_deref(), Some(right[0].as_str()));
 
-    let known = dial(&Way { known: &right, ..way(&free) }).await.unwrap();
+    let known = dial(&Way { reach: recorded(&free, &right), ..way(&free) }).await.unwrap();
     assert_eq!(known.host_keys(), right);
     known.close().await;
     let learned = dial(&Way { accept_new: true, ..way(&free) }).await.unwrap();
@@ -600,17 +605,20 @@ async fn host_keys_are_pinned_known_or_learned() {
     // A changed key is fatal, wherever the known key comes from and whatever is accepted. A key of another type is a
     // changed key, too.
     for accept_new in [false, true] {
-        let changed = refusal(&Way { known: &wrong, accept_new, ..way(&free) }).await;
+        let changed = refusal(&Way { reach: recorded(&free, &wrong), accept_new, ..way(&free) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
         assert!(changed.message().contains("ssh-ed25519 SHA256:"), "{changed}");
         let bad = Ssh { host_key: wrong.clone(), ..sshd.ssh() };
-        let changed = refusal(&Way { known: &right, accept_new, ..way(&bad) }).await;
+        let changed = refusal(&Way { reach: recorded(&bad, &right), accept_new, ..way(&bad) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
         assert!(changed.message().contains("pinned in ssh.host_key"), "{changed}");
     }
     let rsa = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/rsa.pub")).unwrap();
     let rsa = vec![rsa.trim().to_owned()];
-    assert_eq!(refusal(&Way { known: &rsa, accept_new: true, ..way(&free) }).await.reason, Reason::HostKeyChanged);
+    assert_eq!(
+        refusal(&Way { reach: recorded(&free, &rsa), accept_new: true, ..way(&free) }).await.reason,
+        Reason::HostKeyChanged
+    );
 }
 
 #[tokio::test]
@@ -618,13 +626,13 @@ async fn ipv6_and_names_work() {
     let sshd = Sshd::start("");
     let ssh = sshd.ssh();
     for address in ["::1", "[::1]", "localhost"] {
-        let host = dial(&Way { address, ..way(&ssh) }).await.unwrap();
+        let host = dial(&Way { reach: ssh.reach(address), ..way(&ssh) }).await.unwrap();
         assert_eq!(run(&host, "echo here").await.stdout, b"here\n");
         host.close().await;
     }
-    let failure = refusal(&Way { address: "no-such-host.invalid", ..way(&ssh) }).await;
+    let failure = refusal(&Way { reach: ssh.reach("no-such-host.invalid"), ..way(&ssh) }).await;
     assert_eq!(failure.reason, Reason::NameResolution, "{failure}");
-    let failure = refusal(&Way { address: "-oProxyCommand=touch /tmp/owned", ..way(&ssh) }).await;
+    let failure = refusal(&Way { reach: ssh.reach("-oProxyCommand=touch /tmp/owned"), ..way(&ssh) }).await;
     assert_eq!(failure.reason, Reason::NameResolution, "{failure}");
 }
 

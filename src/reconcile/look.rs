@@ -181,10 +181,12 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     for (prepared, failure) in &failed {
         let record = pass.records.get(prepared.name());
         let why = Some(failure.message());
-        views.insert(
-            prepared.name().to_owned(),
-            status::view(&prepared.environment, record, Vec::new(), Vec::new(), why),
-        );
+        let mut view = status::view(&prepared.environment, record, Vec::new(), Vec::new(), why);
+        // OpenTofu may know a newer address than the record.
+        if !prepared.reach.address.is_empty() {
+            view.address.clone_from(&prepared.reach.address);
+        }
+        views.insert(prepared.name().to_owned(), view);
     }
     let well =
         views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));

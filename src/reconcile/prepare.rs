@@ -6,6 +6,7 @@ use crate::manifest::environment::{DriftPolicy, Environment};
 use crate::model::diff;
 use crate::model::event::{Left, PlannedStep, Why};
 use crate::model::failure::Failure;
+use crate::model::reach::Reach;
 use crate::model::secret::{Redactor, SecretSource, Value, Variable};
 use crate::model::state::{Kind, Stage};
 use crate::release;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct Prepared {
     /// The environment as the manifest defines it.
     pub environment: Environment,
+    /// The way to its host.
+    pub reach: Reach,
     /// The release that would be sent.
     pub release: Option<Release>,
     /// The redactor that hides the environment's secrets in the output of hosts.
@@ -37,6 +40,21 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Returns an environment without its values and its release, which suffices to connect to its host.
+    #[must_use]
+    pub fn without_release(environment: Environment) -> Self {
+        Self {
+            reach: environment.ssh.reach(&environment.address),
+            environment,
+            release: None,
+            redactor: Arc::new(Redactor::new(&[])),
+            retry: false,
+            take_over: false,
+            fallback_key: DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes()),
+            met: BTreeMap::new(),
+        }
+    }
+
     /// Returns the environment in the form that the resources in [`crate::resource`] take.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
@@ -303,8 +321,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
     if !failures.is_empty() {
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
-    let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor, retry: false, take_over: false, fallback_key, met: BTreeMap::new() })
+    Ok(Prepared { release, redactor, ..Prepared::without_release(environment) })
 }
 
 /// Returns a redactor of the secrets that open the connection, as far as they can be resolved.

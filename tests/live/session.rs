@@ -46,7 +46,7 @@ async fn script(
 ) -> Result<Output, Failure> {
     let ssh = ssh(user, None);
     let sudo_password = password.map(SecretString::from);
-    let way = Way { address: &host.ipv4, ssh: &ssh, sudo_password, key_text: None, known: &[], accept_new: true };
+    let way = Way { reach: ssh.reach(&host.ipv4), ssh: &ssh, sudo_password, key_text: None, accept_new: true };
     let session = Host::connect(&way, Duration::ZERO, &|_| ()).await?;
     let output = session.run(script, input, SOON).await;
     session.close().await;
@@ -108,14 +108,14 @@ async fn a_host_that_drops_packets_is_a_timeout() {
     for address in [&host.ipv4, &host.ipv6] {
         let mut ssh = ssh("root", None);
         ssh.connect_timeout = Duration::from_secs(2);
-        let way = Way { address, ssh: &ssh, sudo_password: None, key_text: None, known: &[], accept_new: true };
+        let way = Way { reach: ssh.reach(address), ssh: &ssh, sudo_password: None, key_text: None, accept_new: true };
         let Err(failure) = Host::connect(&way, Duration::ZERO, &|_| ()).await else { panic!("it is silent") };
         assert_eq!(failure.reason, Reason::ConnectionTimeout, "{failure}");
     }
     bed(&["fault", &host.name, "drop", "off"]);
     for address in [&host.ipv4, &host.ipv6] {
         let ssh = ssh("deploy", Some(22));
-        let way = Way { address, ssh: &ssh, sudo_password: None, key_text: None, known: &[], accept_new: true };
+        let way = Way { reach: ssh.reach(address), ssh: &ssh, sudo_password: None, key_text: None, accept_new: true };
         let session = Host::connect(&way, SOON, &|_| ()).await.expect("it answers again");
         assert_eq!(session.host_keys().len(), 1);
         session.close().await;

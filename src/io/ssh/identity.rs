@@ -101,7 +101,7 @@ impl Call<'_> {
 
     /// Returns true if the agent that ssh would ask holds the key.
     async fn agent_holds_it(&self) -> bool {
-        let Ok(settings) = Settings::read(&self.options, self.way.address).await else { return false };
+        let Ok(settings) = Settings::read(&self.options, &self.way.reach.address).await else { return false };
         let mut list = words(&["ssh-add", "-l"]);
         if let Some(socket) = settings.agent {
             list.splice(0..0, ["env".to_owned(), format!("SSH_AUTH_SOCK={socket}")]);

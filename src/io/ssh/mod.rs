@@ -91,7 +91,7 @@ impl Host {
         let (directory, claim) = master.directory.into_parts();
         let session = Session::new_native_mux(directory);
         let held = held.map_err(|error| {
-            let what = format!("The connection to {} broke at once", way.address);
+            let what = format!("The connection to {} broke at once", way.reach.address);
             Failure::new(Reason::ConnectionLost, what).because(error)
         })?;
         Ok(Self {
@@ -99,7 +99,7 @@ impl Host {
             _claim: claim,
             held,
             control: control.to_string_lossy().into_owned(),
-            address: way.address.to_owned(),
+            address: way.reach.address.clone(),
             command: script::command_line(way.sudo_password.is_some()),
             sudo_password: way.sudo_password.clone(),
             keys: master.keys,

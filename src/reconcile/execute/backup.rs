@@ -99,7 +99,7 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     let output = session.script(&script, backups::LIMIT).await.map_err(|failure| (None, failure))?;
     let failed =
         |reason, message: &str| Failure::new(reason, message).details(session.prepared.redactor.redact(&output.stderr));
-    let address = session.prepared.environment.address.clone();
+    let address = session.prepared.reach.address.clone();
     let failed = match output.status {
         0 => None,
         backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "The command after the backup failed")),

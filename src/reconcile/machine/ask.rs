@@ -27,7 +27,7 @@ struct Ready {
 }
 
 impl Workshop {
-    /// Plans the machine of an environment and sets how the environment is reached. Returns `None` if deployer does not
+    /// Plans the machine of an environment and sets the way to it. Returns `None` if deployer does not
     /// make the environment's machine.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Workshop {
         elsewhere(&proposed).into_iter().for_each(warn);
         // If something changes, the outputs in the plan may be those after the change.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
-        reached_at(&mut prepared.environment, &outputs);
+        prepared.reach = reached_at(prepared.reach.clone(), &outputs);
         let recipe = recipe::write(&provision);
         let backend = provision.backend.map(|(name, _)| name);
         let our_host_key = inputs.our_host_key;

@@ -142,7 +142,7 @@ impl Session {
         let lease = marks.wrap("lease", &lease::acquire(holder, over, floor));
         let output = self.script(&(subject.preamble() + &lease + more), resource::LOOK).await?;
         let said = marks.split(&output.stdout).get("lease").and_then(|frame| frame.content()).unwrap_or_default();
-        let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
+        let place = format!("{} on {}", subject.state_directory(), self.prepared.reach.address);
         if let Some(answer) = lease::answer(said, floor) {
             if lease::damaged(said) {
                 let message =
@@ -160,7 +160,8 @@ impl Session {
     fn keep(&mut self, token: u64, holder: Holder) -> Result<(), Failure> {
         let key = Key { token, owner: holder.owner.clone() };
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(&key);
-        let heart = Heart::start(Arc::clone(self.host()?), self.prepared.environment.clone(), script);
+        let way = (self.prepared.environment.ssh.clone(), self.prepared.reach.clone());
+        let heart = Heart::start(Arc::clone(self.host()?), way, script);
         self.lease = Some(Lease { key, holder, heart });
         Ok(())
     }

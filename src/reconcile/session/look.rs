@@ -52,7 +52,7 @@ impl Session {
         self.facts.images.registry = asked;
         self.facts.infrastructure = infrastructure;
         self.ask_registries().await?;
-        let from_runner = checks::from_runner(&self.prepared.environment).await;
+        let from_runner = checks::from_runner(&self.prepared.environment.checks, &self.prepared.reach.address).await;
         self.facts.services.checks.extend(from_runner);
         Ok(())
     }
