@@ -114,7 +114,7 @@ impl Survey<'_> {
         if let Some(kept) = self.kept
             && let Some(host) = kept.take(&prepared).await
         {
-            match self.look(prepared, host).await {
+            match Box::pin(self.look(prepared, host)).await {
                 // The kept connection broke since the last observation, maybe for good: a new connection shows which.
                 Err((again, failure)) if failure.reason == Reason::ConnectionLost => prepared = again,
                 looked => return looked,
@@ -137,7 +137,7 @@ impl Survey<'_> {
             }
         }
         match opened {
-            Ok(host) => self.look(prepared, host).await,
+            Ok(host) => Box::pin(self.look(prepared, host)).await,
             Err(failure) => {
                 let failure = failure.on(prepared.name());
                 Err((prepared, failure))

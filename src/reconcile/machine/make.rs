@@ -1,6 +1,6 @@
 //! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
-use super::{Machine, as_declared, reached_at};
+use super::{Machine, of_login, reached_at};
 use crate::io::opentofu::{Action, Outputs, Purpose};
 use crate::io::ssh::Host;
 use crate::io::store::Plain;
@@ -36,8 +36,11 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
     let outputs = apply(session, &machine).await?;
     let Prepared { environment, reach, .. } = &mut session.prepared;
     let before = reach.address.clone();
-    let declared = as_declared(environment, reach).filter(|_| new);
-    *reach = reached_at(declared.unwrap_or_else(|| reach.clone()), &outputs);
+    let way = match &environment.provision {
+        Some(provision) if new => of_login(reach.clone(), &provision.login),
+        _ => reach.clone(),
+    };
+    *reach = reached_at(way, &outputs);
     let moved = reach.address != before;
     session.facts.infrastructure = Seen { exists: true, changes: Vec::new(), ..seen };
     if new || session.connection.is_none() || moved {
