@@ -12,6 +12,7 @@ use deployer::model::failure::Failure;
 use deployer::model::secret::Variable;
 use deployer::release::sent::{Content, Release};
 use deployer::release::{self, Tarball};
+use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -61,7 +62,7 @@ fn listing(release: &Release) -> String {
         let unknown = if file.sha256.is_none() { " unknown" } else { "" };
         writeln!(text, "{:04o} {path}{secret}{seed}{unknown}", file.mode).unwrap();
         if let Content::Bytes(bytes) = &file.content {
-            for line in String::from_utf8_lossy(bytes).lines() {
+            for line in String::from_utf8_lossy(bytes.expose_secret()).lines() {
                 writeln!(text, "     | {line}").unwrap();
             }
         }

@@ -18,6 +18,7 @@ use data_encoding::BASE64;
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// An environment from the manifest, with its secrets resolved and its release rendered.
 pub struct Prepared {
@@ -293,7 +294,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
         match resolve.value(&registry.password).await {
             Ok(Some(value)) => {
                 // Registry clients keep and send the password in this form.
-                let login = format!("{}:{}", registry.username, value.text.expose_secret());
+                let login = Zeroizing::new(format!("{}:{}", registry.username, value.text.expose_secret()));
                 secrets.extend([value.text.clone(), BASE64.encode(login.as_bytes()).into()]);
                 logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
             }

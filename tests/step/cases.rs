@@ -10,6 +10,7 @@ use deployer::model::state::Kind;
 use deployer::release::sent::Release;
 use deployer::resource::images::registry;
 use deployer::resource::{self, Command};
+use secrecy::ExposeSecret as _;
 use similar::{Change, ChangeTag, TextDiff};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -132,11 +133,11 @@ fn input_text(input: &Input) -> String {
     match input {
         Input::Empty => String::new(),
         Input::File(path) => format!("  < {path}\n"),
-        Input::Bytes(bytes) if bytes.starts_with(b"{") => format!("  < {}\n", String::from_utf8_lossy(bytes)),
-        Input::Bytes(bytes) if bytes.ends_with(b"}\n") => {
-            String::from_utf8_lossy(bytes).lines().fold(String::new(), |text, line| text + "  < " + line + "\n")
-        }
-        Input::Bytes(bytes) => format!("  < {} bytes\n", bytes.len()),
+        Input::Bytes(bytes) => match String::from_utf8_lossy(bytes.expose_secret()) {
+            text if text.starts_with('{') => format!("  < {text}\n"),
+            text if text.ends_with("}\n") => text.lines().map(|line| format!("  < {line}\n")).collect(),
+            text => format!("  < {} bytes\n", text.len()),
+        },
         Input::Stream(stream) => {
             let mut bytes = Vec::new();
             stream.write(&mut bytes).unwrap();

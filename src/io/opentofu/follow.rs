@@ -12,6 +12,7 @@ use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use crate::model::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -54,7 +55,7 @@ pub struct Call<'a> {
     /// The arguments, beginning with the command.
     pub arguments: Vec<String>,
     /// Environment variables, in addition to ours.
-    pub variables: &'a BTreeMap<String, String>,
+    pub variables: &'a BTreeMap<String, SecretString>,
     /// The environment's directory.
     pub room: &'a Room,
     /// The claim on that directory.

@@ -12,6 +12,7 @@ use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use futures::FutureExt as _;
 use futures::future::FusedFuture as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -161,7 +162,7 @@ pub struct Place<'a> {
     /// Part of our environment that the process gets.
     pub environment: Environment,
     /// Additional variables.
-    pub variables: &'a BTreeMap<String, String>,
+    pub variables: &'a BTreeMap<String, SecretString>,
     /// Variables to remove from that environment.
     pub without: &'a [&'a str],
     /// Standard input: a file that the process does not read but keeps open until it ends, together with a lock on the
@@ -187,7 +188,7 @@ pub fn detach(program: &str, arguments: &[String], place: Place<'_>) -> Result<D
     command
         .args(arguments)
         .current_dir(place.directory)
-        .envs(place.variables)
+        .envs(place.variables.iter().map(|(name, value)| (name, value.expose_secret())))
         .stdin(place.held)
         .stdout(place.stdout)
         .stderr(place.stderr)

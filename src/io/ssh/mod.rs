@@ -26,7 +26,7 @@ use crate::model::input::{Input, Stream};
 use camino::Utf8Path;
 use openssh::{Child, ForwardType, Session, Socket, Stdio};
 use script::Marks;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -311,7 +311,7 @@ impl Host {
         match tail {
             Tail::None => {}
             Tail::Bytes(bytes) => {
-                let _ = stdin.write_all(&bytes).await;
+                let _ = stdin.write_all(bytes.expose_secret()).await;
             }
             Tail::File(mut file, path) => {
                 let mut chunk = vec![0; 256 * 1024];
@@ -324,7 +324,7 @@ impl Host {
             }
             Tail::Stream(stream) => {
                 let (mut blocks, producer) = blocks::start(&stream);
-                while let Some(block) = blocks.recv().await.map(Zeroizing::new) {
+                while let Some(block) = blocks.recv().await {
                     // The script ended early. Its exit code tells why.
                     if stdin.write_all(&block).await.is_err() {
                         return Ok(());
@@ -381,7 +381,7 @@ fn unread(path: &Utf8Path, error: std::io::Error) -> Failure {
 /// The data that follows a script on its standard input.
 enum Tail {
     None,
-    Bytes(Zeroizing<Vec<u8>>),
+    Bytes(SecretSlice<u8>),
     File(tokio::fs::File, camino::Utf8PathBuf),
     Stream(Stream),
     /// No data, but standard input stays open until the output ends.

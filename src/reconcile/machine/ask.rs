@@ -15,6 +15,7 @@ use crate::model::secret::Redactor;
 use crate::reconcile::prepare::Prepared;
 use secrecy::SecretString;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// OpenTofu with all its inputs.
 struct Ready {
@@ -72,7 +73,7 @@ impl Workshop {
         let kept = vault.kept(Plain::HostKey).await?;
         let tried = kept.is_some();
         let keys = match kept {
-            Some(text) => Keys::parse(&text)?,
+            Some(text) => Keys::parse(&Zeroizing::new(text))?,
             None => Keys::make()?,
         };
         let secrets = secrets(provision).await?;
@@ -84,7 +85,7 @@ impl Workshop {
         let directory = self.place(environment);
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, provision, &around)?;
-        let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
+        let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.clone()]).collect();
         // The output of hosts and error messages must not show these secrets either.
         prepared.redactor.learn(&hidden);
         let work = Work {

@@ -10,26 +10,20 @@ use crate::manifest::environment::{Environment, Identity};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::error::Error;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An Ed25519 key pair in OpenSSH's format. Its `Debug` output does not show the private key.
-#[derive(Clone, PartialEq, Eq)]
+/// An Ed25519 key pair in OpenSSH's format.
+#[derive(Clone, Debug)]
 pub struct Keys {
     /// The private key.
-    pub private: String,
+    pub private: SecretString,
     /// The public key, `TYPE BASE64`.
     pub public: String,
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({}, …)", self.public)
-    }
 }
 
 impl Keys {
@@ -45,10 +39,10 @@ impl Keys {
         Ok(Self { private, public })
     }
 
-    /// Returns both keys in one text. The text is secret.
+    /// Returns both keys in one text.
     #[must_use]
-    pub fn text(&self) -> String {
-        format!("{}\n{}", self.public, self.private)
+    pub fn text(&self) -> SecretString {
+        format!("{}\n{}", self.public, self.private.expose_secret()).into()
     }
 
     /// Parses the output of [`Self::text`].
@@ -57,7 +51,7 @@ impl Keys {
     /// `KeyUnusable` if the text has another form.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let (line, private) = text.split_once('\n').unwrap_or_default();
-        Ok(Self { private: private.to_owned(), public: public(line).ok_or_else(untold)? })
+        Ok(Self { private: private.into(), public: public(line).ok_or_else(untold)? })
     }
 }
 
@@ -147,8 +141,11 @@ mod tests {
     #[tokio::test]
     async fn openssh_reads_a_key_of_ours() {
         let keys = Keys::make().unwrap();
-        assert_eq!(public_of(&keys.private).await.unwrap(), keys.public);
-        assert_eq!(Keys::parse(&keys.text()).unwrap(), keys);
+        assert_eq!(public_of(keys.private.expose_secret()).await.unwrap(), keys.public);
+        let text = keys.text();
+        assert_eq!(Keys::parse(text.expose_secret()).unwrap().text().expose_secret(), text.expose_secret());
+        let private = keys.private.expose_secret().lines().nth(1).unwrap();
+        assert!(!format!("{keys:?} {text:?}").contains(private));
         assert_ne!(Keys::make().unwrap().public, keys.public);
         let refused = public_of("no key").await.unwrap_err();
         assert_eq!(refused.reason, Reason::KeyUnusable);

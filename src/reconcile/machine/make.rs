@@ -13,6 +13,7 @@ use crate::reconcile::session::Session;
 use crate::resource::contract::record::Marker;
 use crate::resource::infrastructure::{Seen, is_machine};
 use crate::resource::{HostFacts, SHORT};
+use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ pub async fn carry_out(session: &mut Session) -> Result<(), Failure> {
         return take_down(session, &machine).await;
     }
     // From here on a machine may exist.
-    machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
+    machine.vault.keep(Plain::HostKey, machine.keys.text().expose_secret()).await?;
     machine.remember().await?;
     let outputs = apply(session, &machine).await?;
     let Prepared { environment, reach, .. } = &mut session.prepared;

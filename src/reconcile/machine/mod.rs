@@ -23,6 +23,7 @@ use crate::manifest::provision::{self, Login};
 use crate::model::failure::Failure;
 use crate::model::reach::{HostKeys, Reach};
 use crate::resource::infrastructure::{Seen, is_machine};
+use secrecy::SecretString;
 use std::sync::Arc;
 
 /// A surveyed machine with OpenTofu's plan for it.
@@ -79,7 +80,7 @@ impl Machine {
 
     /// Returns the secret that replaces the host's own digest key while there is no host.
     #[must_use]
-    pub fn secret(&self) -> &str {
+    pub const fn secret(&self) -> &SecretString {
         &self.keys.private
     }
 }

@@ -9,6 +9,7 @@ use crate::resource::contract::record::DigestKey;
 use crate::resource::images::registry;
 use crate::resource::{self, HostFacts, Lane};
 use camino::Utf8PathBuf;
+use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -89,7 +90,10 @@ impl Session {
             return Ok(());
         }
         if let (None, Some(machine)) = (&self.connection, &self.machine) {
-            let key = blake3::derive_key("deployer saved plan of a new machine v1", machine.secret().as_bytes());
+            let key = blake3::derive_key(
+                "deployer saved plan of a new machine v1",
+                machine.secret().expose_secret().as_bytes(),
+            );
             self.prepared.fallback_key = DigestKey::new(key);
             return Ok(());
         }
