@@ -12,6 +12,7 @@ use deployer::model::failure::Failure;
 use deployer::model::secret::Variable;
 use deployer::release::sent::{Content, Release};
 use deployer::release::{self, Tarball};
+use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -61,7 +62,7 @@ fn listing(release: &Release) -> String {
         let unknown = if file.sha256.is_none() { " unknown" } else { "" };
         writeln!(text, "{:04o} {path}{secret}{seed}{unknown}", file.mode).unwrap();
         if let Content::Bytes(bytes) = &file.content {
-            for line in String::from_utf8_lossy(bytes).lines() {
+            for line in String::from_utf8_lossy(bytes.expose_secret()).lines() {
                 writeln!(text, "     | {line}").unwrap();
             }
         }
@@ -72,7 +73,7 @@ fn listing(release: &Release) -> String {
 fn report(failures: &[Failure]) -> String {
     let mut text = String::new();
     for failure in failures {
-        writeln!(text, "{}: {}", failure.reason.code(), failure.message).unwrap();
+        writeln!(text, "{}: {}", failure.reason.code(), failure.message()).unwrap();
         if let Some(at) = &failure.location {
             let marked =
                 at.span.clone().and_then(|span| at.source.as_ref()?.get(span)).map(|text| format!(" `{text}`"));
@@ -149,7 +150,7 @@ fn files_that_cannot_be_sent_are_refused_by_name_and_all_at_once() {
     std::fs::write(directory.path().join(odd), "").unwrap();
     std::fs::write(directory.path().join(".git").join(odd), "").unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
-    let messages: Vec<String> = load(&directory).unwrap_err().into_iter().map(|failure| failure.message).collect();
+    let messages: Vec<String> = load(&directory).unwrap_err().into_iter().map(|failure| failure.message()).collect();
     assert_eq!(messages.len(), 3, "{messages:?}");
     assert!(messages[0].contains(r"a\nb") && messages[0].contains("line break"), "{messages:?}");
     assert!(messages[1].ends_with("socket is neither a file nor a directory"), "{messages:?}");
@@ -164,7 +165,7 @@ fn a_missing_directory_is_reported() {
         &deployer::model::secret::Redactor::default(),
     )
     .unwrap_err();
-    assert_eq!(failures[0].message, "/nowhere is not a directory");
+    assert_eq!(failures[0].message(), "/nowhere is not a directory");
 }
 
 #[test]
@@ -317,7 +318,7 @@ fn nesting_without_end_is_refused_and_deep_nesting_is_not() {
     let nested = |depth: usize| format!("x-n: {}{}\nservices: {{}}\n", "[".repeat(depth), "]".repeat(depth));
     assert!(load(&application(&[("compose.yaml", nested(1000).as_bytes())])).is_ok());
     let failures = load(&application(&[("compose.yaml", nested(100_000).as_bytes())])).unwrap_err();
-    assert!(failures[0].message.contains("is not YAML"), "{}", failures[0]);
+    assert!(failures[0].message().contains("is not YAML"), "{}", failures[0]);
 }
 
 #[test]
@@ -336,7 +337,7 @@ fn links_that_lead_nowhere_or_in_a_circle_are_named() {
     }
     let root = directory.path().to_str().unwrap();
     let messages: Vec<String> =
-        load(&directory).unwrap_err().iter().map(|one| one.message.replace(root, "APP")).collect();
+        load(&directory).unwrap_err().iter().map(|one| one.message().replace(root, "APP")).collect();
     let expected = [
         "APP/broken is a broken link",
         "APP/self is a broken link",

@@ -86,14 +86,14 @@ fn read_given(image: &str, bytes: &[u8], given: &BTreeSet<String>) -> Result<Arc
     let path = Utf8PathBuf::from_path_buf(file.path().to_owned()).unwrap();
     let read = archive::read(image, &path, given).map_err(|mut failure| {
         assert_eq!(failure.reason, Reason::ArchiveInvalid);
-        failure.message = failure.message.replace(path.as_str(), "FILE");
+        failure.each_text(|text| *text = text.replace(path.as_str(), "FILE"));
         failure
     });
     read.inspect(|archive| assert_eq!((&archive.path, archive.bytes), (&path, bytes.len() as u64)))
 }
 
 fn refusal(image: &str, bytes: &[u8]) -> String {
-    read(image, bytes).unwrap_err().message
+    read(image, bytes).unwrap_err().message()
 }
 
 fn packed(bytes: &[u8]) -> Vec<u8> {
@@ -155,7 +155,7 @@ fn a_file_that_is_not_an_archive_is_reported() {
         assert_eq!(refusal("demo:1", &bytes), message);
     }
     let nowhere = archive::read("demo:1", "/nowhere.tar".into(), &BTreeSet::new()).unwrap_err();
-    assert_eq!(nowhere.message, "/nowhere.tar cannot be read");
+    assert_eq!(nowhere.message(), "/nowhere.tar cannot be read");
 }
 
 #[test]

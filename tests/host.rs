@@ -9,6 +9,7 @@ use deployer::io::ssh::{Host, Line, Output, Way};
 use deployer::manifest::environment::{Identity, Ssh};
 use deployer::model::failure::{Failure, Reason};
 use deployer::model::input::{Input, Stream};
+use deployer::model::reach::Reach;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -140,7 +141,11 @@ fn free_port() -> u16 {
 }
 
 fn way(ssh: &Ssh) -> Way<'_> {
-    Way { address: "127.0.0.1", ssh, sudo_password: None, key_text: None, known: &[], accept_new: false }
+    Way { reach: ssh.reach("127.0.0.1"), ssh, sudo_password: None, key_text: None, accept_new: false }
+}
+
+fn recorded(ssh: &Ssh, keys: &[String]) -> Reach {
+    ssh.reach("127.0.0.1").recording(keys)
 }
 
 async fn dial(way: &Way<'_>) -> Result<Host, Failure> {
@@ -215,7 +220,7 @@ async fn runs_scripts_with_all_their_bytes() {
     assert_eq!(host.run("exit 5", Input::Stream(stream), SOON).await.unwrap().status, 5);
     let broken = Stream::new(|out| out.write_all(b"half").and(Err(std::io::Error::other("page changed"))));
     let broken = host.run("cat", Input::Stream(broken), SOON).await.unwrap_err();
-    assert_eq!((broken.reason, broken.message.as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
+    assert_eq!((broken.reason, broken.message().as_str()), (Reason::UploadFailed, "Cannot upload: page changed"));
     // A script that does not read its input causes neither a deadlock nor a failure.
     assert_eq!(host.run("exit 4", Input::Bytes(data.into()), SOON).await.unwrap().status, 4);
     let missing = host.run("cat", Input::File(sshd.path("missing")), SOON).await.unwrap_err();
@@ -435,7 +440,7 @@ async fn a_script_ends_at_its_limit() {
     let late =
         host.run(&format!("echo said >&2; sleep {mark}"), Input::Empty, Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(late.reason, Reason::CommandFailed);
-    assert!(late.message.ends_with("did not end within 1s"), "{late}");
+    assert!(late.message().ends_with("did not end within 1s"), "{late}");
     assert!(begun.elapsed() < Duration::from_secs(8));
     until("the script is gone", || processes_with(&mark).is_empty()).await;
     // A script that ignores the first signal.
@@ -504,7 +509,7 @@ async fn endless_output_is_ended_on_the_host_too() {
         if seen < 1_000_000 { Ok(()) } else { Err(Failure::new(Reason::Interrupted, "enough")) }
     };
     let failure = host.follow("yes 'os debian'", SOON * 3, &mut count).await.unwrap_err();
-    assert_eq!((failure.reason, failure.message.as_str()), (Reason::Interrupted, "enough"));
+    assert_eq!((failure.reason, failure.message().as_str()), (Reason::Interrupted, "enough"));
     assert!(resident() < before + 200, "{} MiB after {before} MiB", resident());
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
     // The connection still works, and a large output that ends is complete.
@@ -523,7 +528,7 @@ async fn a_login_shell_that_floods_is_ended() {
         let begun = Instant::now();
         let failure = host.run("echo never", Input::Empty, SOON).await.unwrap_err();
         assert_eq!(failure.reason, Reason::OutputTooLarge, "{command}: {failure}");
-        assert!(failure.message.contains(what), "{failure}");
+        assert!(failure.message().contains(what), "{failure}");
         assert!(begun.elapsed() < SOON);
         host.close().await;
         let children = format!("/proc/{0}/task/{0}/children", sshd.child.id());
@@ -585,10 +590,10 @@ async fn host_keys_are_pinned_known_or_learned() {
     let free = Ssh { host_key: vec![], ..sshd.ssh() };
     let unknown = refusal(&way(&free)).await;
     assert_eq!(unknown.reason, Reason::HostKeyUnknown);
-    assert!(unknown.message.contains("ssh-ed25519 SHA256:"), "{unknown}");
+    assert!(unknown.message().contains("ssh-ed25519 SHA256:"), "{unknown}");
     assert_eq!(unknown.details.as_deref(), Some(right[0].as_str()));
 
-    let known = dial(&Way { known: &right, ..way(&free) }).await.unwrap();
+    let known = dial(&Way { reach: recorded(&free, &right), ..way(&free) }).await.unwrap();
     assert_eq!(known.host_keys(), right);
     known.close().await;
     let learned = dial(&Way { accept_new: true, ..way(&free) }).await.unwrap();
@@ -600,17 +605,20 @@ async fn host_keys_are_pinned_known_or_learned() {
     // A changed key is fatal, wherever the known key comes from and whatever is accepted. A key of another type is a
     // changed key, too.
     for accept_new in [false, true] {
-        let changed = refusal(&Way { known: &wrong, accept_new, ..way(&free) }).await;
+        let changed = refusal(&Way { reach: recorded(&free, &wrong), accept_new, ..way(&free) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
-        assert!(changed.message.contains("ssh-ed25519 SHA256:"), "{changed}");
+        assert!(changed.message().contains("ssh-ed25519 SHA256:"), "{changed}");
         let bad = Ssh { host_key: wrong.clone(), ..sshd.ssh() };
-        let changed = refusal(&Way { known: &right, accept_new, ..way(&bad) }).await;
+        let changed = refusal(&Way { reach: recorded(&bad, &right), accept_new, ..way(&bad) }).await;
         assert_eq!(changed.reason, Reason::HostKeyChanged);
-        assert!(changed.message.contains("pinned in ssh.host_key"), "{changed}");
+        assert!(changed.message().contains("pinned in ssh.host_key"), "{changed}");
     }
     let rsa = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/rsa.pub")).unwrap();
     let rsa = vec![rsa.trim().to_owned()];
-    assert_eq!(refusal(&Way { known: &rsa, accept_new: true, ..way(&free) }).await.reason, Reason::HostKeyChanged);
+    assert_eq!(
+        refusal(&Way { reach: recorded(&free, &rsa), accept_new: true, ..way(&free) }).await.reason,
+        Reason::HostKeyChanged
+    );
 }
 
 #[tokio::test]
@@ -618,13 +626,13 @@ async fn ipv6_and_names_work() {
     let sshd = Sshd::start("");
     let ssh = sshd.ssh();
     for address in ["::1", "[::1]", "localhost"] {
-        let host = dial(&Way { address, ..way(&ssh) }).await.unwrap();
+        let host = dial(&Way { reach: ssh.reach(address), ..way(&ssh) }).await.unwrap();
         assert_eq!(run(&host, "echo here").await.stdout, b"here\n");
         host.close().await;
     }
-    let failure = refusal(&Way { address: "no-such-host.invalid", ..way(&ssh) }).await;
+    let failure = refusal(&Way { reach: ssh.reach("no-such-host.invalid"), ..way(&ssh) }).await;
     assert_eq!(failure.reason, Reason::NameResolution, "{failure}");
-    let failure = refusal(&Way { address: "-oProxyCommand=touch /tmp/owned", ..way(&ssh) }).await;
+    let failure = refusal(&Way { reach: ssh.reach("-oProxyCommand=touch /tmp/owned"), ..way(&ssh) }).await;
     assert_eq!(failure.reason, Reason::NameResolution, "{failure}");
 }
 
@@ -651,7 +659,7 @@ async fn keys_are_judged_before_anything_connects() {
         let ssh = Ssh { identity: Some(Identity::File(sshd.path(name))), ..sshd.ssh() };
         let failure = refusal(&way(&ssh)).await;
         assert_eq!(failure.reason, reason, "{failure}");
-        assert!(failure.message.contains(words), "{failure}");
+        assert!(failure.message().contains(words), "{failure}");
     }
     assert_eq!(sshd.log(), "", "nothing connected");
 
@@ -686,7 +694,7 @@ async fn a_refused_host_is_tried_again_until_it_answers() {
     sshd.down();
     let refused = refusal(&way(&sshd.ssh())).await;
     assert_eq!(refused.reason, Reason::ConnectionRefused, "{refused}");
-    assert_eq!(refused.message, format!("Cannot connect to 127.0.0.1 port {}: Connection refused", sshd.port));
+    assert_eq!(refused.message(), format!("Cannot connect to 127.0.0.1 port {}: Connection refused", sshd.port));
 
     let said = Mutex::new(Vec::new());
     let ssh = sshd.ssh();
@@ -743,7 +751,7 @@ async fn an_unhappy_jump_host_is_named() {
     let closed = free_port();
     let failure = refusal(&way(&through(format!("root@127.0.0.1:{closed}")))).await;
     assert_eq!(failure.reason, Reason::ConnectionRefused, "{failure}");
-    assert!(failure.message.contains(&format!("through root@127.0.0.1:{closed}: Connection refused")), "{failure}");
+    assert!(failure.message().contains(&format!("through root@127.0.0.1:{closed}: Connection refused")), "{failure}");
     // The jump host's key is checked, too: this one is unknown.
     let failure = refusal(&way(&through(format!("root@[::1]:{}", sshd.port)))).await;
     assert_eq!(failure.reason, Reason::HostKeyUnknown, "{failure}");

@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use deployer::manifest::{self, environment::Environment};
 use deployer::reconcile::machine::Keys;
 use deployer::reconcile::machine::inputs::{self, Surroundings};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ fn environment(file: &str, name: &str) -> Environment {
 }
 
 fn given(environment: &Environment) -> inputs::Inputs {
-    let keys = Keys { private: "PRIVATE\nKEY\n".to_owned(), public: "ssh-ed25519 AAAApublic".to_owned() };
+    let keys = Keys { private: "PRIVATE\nKEY\n".into(), public: "ssh-ed25519 AAAApublic".to_owned() };
     let secrets =
         BTreeMap::from(["token".to_owned(), "other".to_owned()].map(|it| (it, SecretString::from("hunter2"))));
     let directory = Utf8Path::new(ROOT).join(".deployer/tofu/x");
@@ -40,8 +40,10 @@ fn each_kind_of_machine_gets_its_files() {
             writeln!(text, "---- {file}\n{content}").unwrap();
         }
         for (variable, value) in &given.variables {
-            writeln!(text, "---- {variable} (in the environment)\n{value}").unwrap();
+            writeln!(text, "---- {variable} (in the environment)\n{}", value.expose_secret()).unwrap();
         }
+        let debug = format!("{given:?}");
+        assert!(!debug.contains("hunter2") && !debug.contains("PRIVATE"), "{debug}");
         insta::assert_snapshot!(format!("machine_{name}"), text);
     }
 }

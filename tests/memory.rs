@@ -96,7 +96,7 @@ fn an_application_and_an_archive_of_a_gibibyte_take_little_memory() {
         File::create(root.join("app").join(name)).unwrap().set_len(GIB).unwrap();
         let failures =
             release::load(&application, &BTreeMap::new(), &deployer::model::secret::Redactor::default()).unwrap_err();
-        assert!(failures[0].message.contains(named) && failures[0].message.contains("16 MiB"), "{failures:?}");
+        assert!(failures[0].message().contains(named) && failures[0].message().contains("16 MiB"), "{failures:?}");
         fs::remove_file(root.join("app").join(name)).unwrap();
     }
     assert!(peak() - before < ALLOWED, "{} MiB", (peak() - before) >> 20);

@@ -202,7 +202,7 @@ async fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     ] {
         let failure = refused(&format!("sqlite:{name}"), &folder).await;
         assert_eq!(failure.reason, Reason::StoreUnusable, "{failure}");
-        assert!(failure.message.contains(says) && failure.message.contains(name), "{failure}");
+        assert!(failure.message().contains(says) && failure.message().contains(name), "{failure}");
     }
     assert_eq!(fs::read_to_string(path(&folder).join("garbage.db")).expect("there"), garbage);
 }
@@ -219,7 +219,7 @@ async fn a_damaged_store_is_reported() {
     fs::write(&file, bytes).expect("written");
     let failure = refused(URL, &folder).await;
     assert_eq!(failure.reason, Reason::StoreUnusable);
-    assert!(failure.message.contains("damaged"), "{failure}");
+    assert!(failure.message().contains("damaged"), "{failure}");
     fs::write(&file, "").expect("emptied");
     opened(&folder).await.close().await;
 }
@@ -233,7 +233,7 @@ async fn a_newer_store_is_refused_unchanged() {
     let before = fs::read(&file).expect("read");
     let failure = refused(URL, &folder).await;
     assert_eq!(failure.reason, Reason::StoreNewer);
-    assert!(failure.message.contains("state.db") && failure.message.contains("9999"), "{failure}");
+    assert!(failure.message().contains("state.db") && failure.message().contains("9999"), "{failure}");
     let failure = Store::open_existing(URL, path(&folder)).await.expect_err("it is refused");
     assert_eq!(failure.reason, Reason::StoreNewer);
     let failure = Store::read(URL, path(&folder)).await.expect_err("it is refused");
@@ -292,7 +292,7 @@ async fn a_read_only_store_is_refused_for_writing_at_once_and_can_be_read() {
     let reason = if read_only.1 { Reason::ReadOnly } else { Reason::StoreUnusable };
     let failure = refused(URL, &folder).await;
     assert_eq!(failure.reason, reason);
-    assert!(failure.message.contains("state.db"), "{failure}");
+    assert!(failure.message().contains("state.db"), "{failure}");
     let failure = refused("sqlite:.deployer/other.db", &folder).await;
     assert_eq!(failure.reason, reason);
     let store = Store::open_existing(URL, path(&folder)).await.expect("no failure").expect("a store");

@@ -86,6 +86,6 @@ fn a_template_next_to_the_manifest_replaces_ours_and_others_are_laid_over_it() {
     let application = environments.values().next().unwrap().application.as_ref().unwrap();
     let failures =
         release::load(application, &BTreeMap::new(), &deployer::model::secret::Redactor::default()).unwrap_err();
-    assert!(failures[0].message.contains("tracker.toml.tera does not render: variable `nothing`"), "{failures:?}");
+    assert!(failures[0].message().contains("tracker.toml.tera does not render: variable `nothing`"), "{failures:?}");
     assert!(failures[0].advice().starts_with("Templates see the application's section"), "{failures:?}");
 }

@@ -34,7 +34,7 @@ async fn exec(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failur
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     let mut ended = None;
     for prepared in pass.prepare(environments, Resolve::Connection).await {
-        match within(invocation, &pass, &prepared, args).await {
+        match within(invocation, &prepared, args).await {
             Ok(code) => ended = Some(hand_over::ending(code)),
             Err(failure) => pass.fail(failure.on(prepared.name())),
         }
@@ -43,10 +43,10 @@ async fn exec(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failur
     Ok(ended.unwrap_or(failed))
 }
 
-async fn within(invocation: &Invocation, pass: &Pass, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
+async fn within(invocation: &Invocation, prepared: &Prepared, args: &Args) -> Result<i32, Failure> {
     let terminal = render::at_terminal() && !invocation.json;
     let script = remote::in_container(prepared, &args.service, &args.command, terminal)?;
-    let remote = Remote::reach(&invocation.context, pass, prepared).await?;
+    let remote = Remote::reach(&invocation.context, prepared).await?;
     // A sudo that asks for a password can be answered only by a person, or over deployer's own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
     let code = if invocation.json {

@@ -48,8 +48,8 @@ impl Invocation {
                 return Err((render, Failure::new(Reason::Usage, "The working directory's path is not UTF-8")));
             }
             Err(error) => {
-                let message = format!("The working directory cannot be read: {error}");
-                return Err((render, Failure::new(Reason::Usage, message).hint("Change to a directory that exists")));
+                let failure = Failure::new(Reason::Usage, "The working directory cannot be read").because(error);
+                return Err((render, failure.hint("Change to a directory that exists")));
             }
         };
         let extent = match context::extent(global.within.as_deref(), only_looks) {

@@ -56,7 +56,7 @@ fn within(
         let _ = send.send(work());
     });
     let thread =
-        thread.map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
+        thread.map_err(|error| Failure::new(Reason::CommandFailed, "Threads cannot be started").because(error))?;
     match receive.recv_timeout(time) {
         Ok(ending) => ending,
         Err(RecvTimeoutError::Timeout) => {
@@ -86,7 +86,7 @@ mod tests {
             Ok(Ending::ok(Outcome::Ok))
         });
         let Err(failure) = ending else { panic!("it ended") };
-        assert_eq!(failure.message, "deployer check did not end within 1ms");
+        assert_eq!(failure.message(), "deployer check did not end within 1ms");
         assert_eq!(failure.reason, Reason::ApplicationInvalid);
         assert!(within(TIME, "check", || Ok(Ending::ok(Outcome::Ok))).is_ok());
     }

@@ -60,9 +60,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(context: &Context, args: &Args) -> Result<Ending, Failure> {
     let failure = |what: &str, error: io::Error| {
-        Failure::new(Reason::CommandFailed, format!("The manual pages cannot be written{what}: {error}"))
+        Failure::new(Reason::CommandFailed, format!("The manual pages cannot be written{what}"))
+            .because(error)
             .hint("Name a directory that you can write to")
-            .or_disk(&error, args.output.as_deref().unwrap_or("standard output".into()))
+            .or_disk(args.output.as_deref().unwrap_or("standard output".into()))
     };
     match &args.output {
         None => {

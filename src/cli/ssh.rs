@@ -39,7 +39,7 @@ async fn ssh(invocation: &Invocation, args: &Args) -> Result<Ending, Vec<Failure
     let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
     let command = (!words.is_empty()).then(|| words.join(" "));
     for prepared in pass.prepare(environments, Resolve::Connection).await {
-        let code = match Remote::reach(context, &pass, &prepared).await {
+        let code = match Remote::reach(context, &prepared).await {
             Ok(remote) => {
                 let code = hand_over::run(invocation, &remote, command.as_deref()).await;
                 remote.close().await;

@@ -126,7 +126,7 @@ mod tests {
             "error: unrecognized subcommand 'aply'\n\n  tip: a similar subcommand exists: 'apply'\n\n\
              Usage: deployer <COMMAND>\n\nFor more information, try '--help'.\n",
         );
-        assert_eq!(failure.message, "Unrecognized subcommand 'aply'");
+        assert_eq!(failure.message(), "Unrecognized subcommand 'aply'");
         assert_eq!(failure.advice(), "A similar subcommand exists: 'apply'");
         assert_eq!(failure.details.as_deref(), Some("Usage: deployer <COMMAND>"));
     }

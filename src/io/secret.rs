@@ -44,7 +44,7 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
             let name = format!("The command {} for a value", argv.join(" "));
             let mut finished = process::run_in(Environment::User, argv, b"", LIMIT)
                 .await
-                .map_err(|failure| unresolved(format!("{name} cannot be run")).details(failure.message))?;
+                .map_err(|failure| unresolved(format!("{name} cannot be run")).details(failure.message()))?;
             finished.stderr.zeroize();
             if !finished.status.success() {
                 finished.stdout.zeroize();
@@ -124,7 +124,7 @@ mod tests {
         for (source, words) in cases {
             let failure = resolved(source).await.unwrap_err();
             assert_eq!(failure.reason, Reason::SecretUnresolved);
-            assert!(failure.message.contains(words), "{failure}");
+            assert!(failure.message().contains(words), "{failure}");
             assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
         }
     }

@@ -7,6 +7,7 @@ use super::provision::Provision;
 use super::tracker::Tracker;
 use crate::manifest::scope::Scope;
 use crate::model::failure::Location;
+use crate::model::reach::{HostKeys, Reach};
 use crate::model::secret::SecretSource;
 use crate::model::state::{Kind, Stage};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -34,7 +35,7 @@ pub struct Environment {
     pub name: Name,
     /// Project of the environment. Project and name are the environment's identity on the host.
     pub project: Name,
-    /// DNS name, IPv4 or IPv6 address of the host; empty until a provisioned machine has one.
+    /// DNS name, IPv4 or IPv6 address of a registered host; empty for a machine that OpenTofu makes.
     pub address: String,
     /// Machine that OpenTofu makes; `None` for a registered host.
     pub provision: Option<Box<Provision>>,
@@ -453,6 +454,14 @@ impl std::fmt::Display for Name {
 }
 
 impl Ssh {
+    /// Returns the way to a host at this address.
+    #[must_use]
+    pub fn reach(&self, address: &str) -> Reach {
+        let keys = self.host_key.clone();
+        let keys = if keys.is_empty() { HostKeys::Recorded(keys) } else { HostKeys::Pinned(keys) };
+        Reach { address: address.to_owned(), port: self.port, user: self.user.clone(), keys }
+    }
+
     /// Returns the source of the private key's text, if the identity is a secret.
     #[must_use]
     pub fn key_source(&self) -> Option<&SecretSource> {

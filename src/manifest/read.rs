@@ -203,7 +203,7 @@ fn literals(spec: &ManifestSpec) -> Vec<Spot> {
 /// Refuses a manifest that is a link out of its scope. A pipe that the user names is not on a disk and is accepted.
 fn admitted(path: &str, scope: &Scope) -> Result<(), Failure> {
     let is_pipe = path == "-" || std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
-    let whole = camino::absolute_utf8(path).map_err(|error| unreadable(path, &error))?;
+    let whole = camino::absolute_utf8(path).map_err(|error| unreadable(path, error))?;
     match scope.refuse(&whole).filter(|_| !is_pipe) {
         Some(refusal) => Err(refusal.failure(Reason::ManifestInvalid, path.into())),
         None => Ok(()),
@@ -218,14 +218,14 @@ fn text_at(path: &str) -> Result<String, Failure> {
             .lock()
             .take(limit)
             .read_to_end(&mut bytes)
-            .map_err(|error| unreadable("Standard input", &error))?;
+            .map_err(|error| unreadable("Standard input", error))?;
     } else {
         if std::fs::metadata(path).is_ok_and(|found| found.is_dir()) {
             let hint = format!("Name the file: {}/deployment.yaml", path.trim_end_matches('/'));
             return Err(Failure::new(Reason::ManifestMissing, format!("{path} is a directory")).hint(hint));
         }
-        let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
-        file.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+        let file = std::fs::File::open(path).map_err(|error| unreadable(path, error))?;
+        file.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, error))?;
     }
     String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
 }
@@ -241,13 +241,14 @@ fn not_utf8(path: &str, error: &std::string::FromUtf8Error) -> Failure {
 /// Returns the file's directory, absolute; the current directory for standard input.
 fn directory_of(path: &str) -> Result<Utf8PathBuf, Failure> {
     let near = if path == "-" { Utf8Path::new("-") } else { Utf8Path::new(path) };
-    let whole = camino::absolute_utf8(near).map_err(|error| unreadable(path, &error))?;
+    let whole = camino::absolute_utf8(near).map_err(|error| unreadable(path, error))?;
     Ok(whole.parent().unwrap_or(Utf8Path::new("/")).to_owned())
 }
 
-fn unreadable(path: &str, error: &std::io::Error) -> Failure {
+fn unreadable(path: &str, error: std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::NotFound {
         return Failure::new(Reason::ManifestMissing, format!("{path} does not exist"));
     }
-    Failure::new(Reason::ManifestMissing, format!("{path} cannot be read: {error}")).hint("Check its permissions")
+    let failure = Failure::new(Reason::ManifestMissing, format!("{path} cannot be read"));
+    failure.because(error).hint("Check its permissions")
 }

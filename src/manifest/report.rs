@@ -77,10 +77,11 @@ impl Report {
     /// Returns failures and warnings in the file's order, each once: a fault in `defaults` is found in every
     /// environment.
     pub fn finish(mut self) -> (Vec<Failure>, Vec<Warning>) {
-        self.failures
-            .sort_by(|(a, one), (b, other)| (a.line, a.column, &one.message).cmp(&(b.line, b.column, &other.message)));
+        self.failures.sort_by(|(a, one), (b, other)| {
+            (a.line, a.column, one.message()).cmp(&(b.line, b.column, other.message()))
+        });
         self.failures.dedup_by(|(later, repeated), (spot, first)| {
-            let same = later == spot && repeated.message == first.message && spot.line > 0;
+            let same = later == spot && repeated.message() == first.message() && spot.line > 0;
             if same && repeated.environment != first.environment {
                 first.environment = None;
             }

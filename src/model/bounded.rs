@@ -1,7 +1,6 @@
 //! Bounded reads: data from other programs and from files is read up to a limit. Pure except for [`file()`] and
 //! [`beginning()`].
 
-use crate::model::failure::{Failure, Reason};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -25,13 +24,6 @@ pub const HTTP_BODY: usize = 4 << 20;
 pub const STATE: usize = 256 << 20;
 /// Limit of a small file that a program writes for us, such as the list of host keys that ssh was offered.
 pub const SMALL_FILE: usize = 1 << 20;
-
-/// Returns the failure for a channel that received more than its limit.
-#[must_use]
-pub fn too_large(what: &str, limit: usize) -> Failure {
-    let size = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
-    Failure::new(Reason::OutputTooLarge, format!("{what} is larger than {size}"))
-}
 
 /// The two ends of a stream. The bytes between them are left out.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 //! output of a host's programs, which has no error codes. No other module knows either.
 
 use crate::model::failure::{Failure, Reason};
+use std::error::Error;
 use std::io::{self, ErrorKind};
 
 /// Message of our own script if a file does not read back as it was written.
@@ -24,23 +25,20 @@ const WORDS: &[(&str, Reason)] = &[
     (ALTERED, Reason::IoError),
 ];
 
-/// Returns the disk problem that an error on this machine reports, also if it is wrapped, for example by `tempfile`.
+/// Returns the disk problem that an error on this machine or one of its causes reports.
 #[must_use]
-pub fn by_errno(error: &io::Error) -> Option<Reason> {
-    let of = |error: &io::Error| match (error.kind(), error.raw_os_error()) {
+pub fn by_errno(error: &(dyn Error + 'static)) -> Option<Reason> {
+    let io = error.downcast_ref::<io::Error>();
+    let found = io.and_then(|error| match (error.kind(), error.raw_os_error()) {
         (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => Some(Reason::DiskFull),
         (ErrorKind::ReadOnlyFilesystem, _) => Some(Reason::ReadOnly),
         // EIO, and Linux's EUCLEAN (a damaged file system).
         (_, Some(5 | 117)) => Some(Reason::IoError),
         _ => None,
-    };
-    let mut inner = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    let mut found = of(error);
-    while let (None, Some(source)) = (found, inner) {
-        found = source.downcast_ref().and_then(of);
-        inner = source.source();
-    }
-    found
+    });
+    // The source of an `io::Error` is the source of the error in it.
+    let inner = io.and_then(io::Error::get_ref).map(|inner| inner as &(dyn Error + 'static));
+    found.or_else(|| by_errno(inner.or_else(|| error.source())?))
 }
 
 /// Returns the disk problem that a program's output reports.
@@ -53,10 +51,11 @@ pub fn by_words(said: &str) -> Option<Reason> {
 }
 
 impl Failure {
-    /// Replaces the reason if `error` is a disk problem at `place` on this machine.
+    /// Replaces the reason if the cause is a disk problem at `place` on this machine.
     #[must_use]
-    pub fn or_disk(self, error: &io::Error, place: impl std::fmt::Display) -> Self {
-        self.or_disk_reason(by_errno(error), &place.to_string())
+    pub fn or_disk(self, place: impl std::fmt::Display) -> Self {
+        let reason = by_errno(&self);
+        self.or_disk_reason(reason, &place.to_string())
     }
 
     /// Replaces the reason if the output `said` of a host's programs reports a disk problem at `place`.
@@ -128,11 +127,11 @@ mod tests {
             assert_eq!(by_errno(&wrapped), reason, "{errno}, wrapped");
         }
         let full = io::Error::from_raw_os_error(28);
-        let failure = Failure::new(Reason::CommandFailed, "Cannot save the plan").or_disk(&full, "/srv/p.plan");
+        let failure = Failure::new(Reason::CommandFailed, "Cannot save the plan").because(full).or_disk("/srv/p.plan");
         assert_eq!(failure.reason, Reason::DiskFull);
         assert!(failure.advice().contains("/srv/p.plan"), "{}", failure.advice());
         let denied = io::Error::from_raw_os_error(13);
-        assert_eq!(Failure::new(Reason::Usage, "").or_disk(&denied, "/").reason, Reason::Usage);
+        assert_eq!(Failure::new(Reason::Usage, "").because(denied).or_disk("/").reason, Reason::Usage);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 use crate::model::bounded;
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! reasons {
     ($($variant:ident $code:literal $exit:literal $meaning:literal, $hint:literal;)*) => {
@@ -117,6 +119,30 @@ reasons! {
     Interrupted "interrupted" 130 "The run was interrupted by a signal", "Run the same command again: it continues from the state of the host";
 }
 
+impl Reason {
+    /// Returns true if no session with the host exists, so the host's state is not known.
+    #[must_use]
+    pub const fn unreachable(self) -> bool {
+        use Reason::{
+            AuthenticationRejected, ConnectionLost, ConnectionRefused, ConnectionTimeout, HostKeyChanged,
+            HostKeyUnknown, KeyPassphrase, KeyUnusable, NameResolution, NoMachine,
+        };
+        matches!(
+            self,
+            NoMachine
+                | NameResolution
+                | ConnectionRefused
+                | ConnectionTimeout
+                | ConnectionLost
+                | HostKeyUnknown
+                | HostKeyChanged
+                | AuthenticationRejected
+                | KeyUnusable
+                | KeyPassphrase
+        )
+    }
+}
+
 /// Returns the reasons as a Markdown table for the README.
 #[must_use]
 pub fn table() -> String {
@@ -164,15 +190,17 @@ const MESSAGE: usize = 8 << 10;
 /// Limit of the output that explains a failure, in bytes.
 const DETAILS: usize = 64 << 10;
 
-/// Failure, ready to be reported. Its message holds no secret.
+/// Failure, ready to be reported. Neither its message nor its cause holds a secret.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// The reason.
     pub reason: Reason,
     /// The environment, if there is one.
     pub environment: Option<String>,
-    /// The message: what failed, and on which object, in sentence case without a final period.
-    pub message: String,
+    /// What failed, and on which object, in sentence case without a final period.
+    pub what: String,
+    /// The error that caused the failure.
+    pub cause: Option<Arc<dyn Error + Send + Sync>>,
     /// The hint; if `None`, the reason's own hint applies.
     pub hint: Option<String>,
     /// The location in a file, if there is one.
@@ -182,10 +210,40 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns a failure for `reason`. The message says what failed, and on which object.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let message = bounded::shortened(message.into(), MESSAGE);
-        Self { reason, environment: None, message, hint: None, location: None, details: None }
+    /// Returns a failure for `reason`. `what` says what failed, and on which object.
+    pub fn new(reason: Reason, what: impl Into<String>) -> Self {
+        let what = bounded::shortened(what.into(), MESSAGE);
+        Self { reason, environment: None, what, cause: None, hint: None, location: None, details: None }
+    }
+
+    /// Returns the failure for a channel that received more than its limit.
+    #[must_use]
+    pub fn too_large(channel: &str, limit: usize) -> Self {
+        let size = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
+        Self::new(Reason::OutputTooLarge, format!("{channel} is larger than {size}"))
+    }
+
+    /// Sets the error that caused the failure.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(Arc::from(cause.into()));
+        self
+    }
+
+    /// Returns what failed and its causes. An error that is not a failure describes its own causes.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let Some(cause) = &self.cause else { return self.what.clone() };
+        let cause = cause.downcast_ref::<Self>().map_or_else(|| cause.to_string(), Self::message);
+        bounded::shortened(format!("{}: {cause}", self.what), MESSAGE)
+    }
+
+    /// Applies a function to every text. Afterwards the cause is a part of the message.
+    pub fn each_text(&mut self, each: impl Fn(&mut String)) {
+        self.what = self.message();
+        self.cause = None;
+        let texts = [Some(&mut self.what), self.hint.as_mut(), self.details.as_mut()];
+        texts.into_iter().flatten().for_each(each);
     }
 
     /// Sets the environment of the failure, unless it is already set.
@@ -232,8 +290,38 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.what)
     }
 }
 
-impl std::error::Error for Failure {}
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|cause| &**cause as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn causes_are_chained_and_shown() {
+        let refused = Failure::new(Reason::UploadFailed, "Cannot upload").because(io::Error::from_raw_os_error(13));
+        let failure = Failure::new(Reason::RolledBack, "Release a was rolled back").because(refused);
+        assert_eq!(failure.to_string(), "Release a was rolled back");
+        assert_eq!(failure.message(), "Release a was rolled back: Cannot upload: Permission denied (os error 13)");
+        let root = failure.source().and_then(Error::source).and_then(|root| root.downcast_ref::<io::Error>());
+        assert_eq!(root.and_then(io::Error::raw_os_error), Some(13));
+        let mut failure = failure;
+        failure.each_text(|text| *text = text.replace("denied", "***"));
+        assert!(failure.message().ends_with("Permission *** (os error 13)") && failure.source().is_none());
+    }
+
+    #[test]
+    fn unreachable_hosts_have_their_own_exit_code() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.unreachable(), reason.exit() == 7, "{}", reason.code());
+        }
+    }
+}

@@ -1,17 +1,17 @@
 //! Data that follows a script on its standard input.
 
 use camino::Utf8PathBuf;
+use secrecy::SecretSlice;
 use std::io::{self, Write};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Bytes that follow a script on its standard input.
 #[derive(Clone)]
 pub enum Input {
     /// No bytes.
     Empty,
-    /// Bytes in memory, possibly secret. These bytes are not printed and are wiped when dropped.
-    Bytes(Zeroizing<Vec<u8>>),
+    /// Bytes in memory, possibly secret.
+    Bytes(SecretSlice<u8>),
     /// A file of this machine, streamed.
     File(Utf8PathBuf),
     /// Bytes produced while they are sent.

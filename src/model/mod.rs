@@ -15,6 +15,7 @@ pub mod holder;
 pub(crate) mod hostile;
 pub mod infrastructure;
 pub mod input;
+pub mod reach;
 pub mod secret;
 pub mod shell;
 pub mod state;

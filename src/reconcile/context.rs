@@ -176,7 +176,9 @@ pub fn extent(within: Option<&Utf8Path>, only_looks: bool) -> Result<Extent, Fai
         None if only_looks => Ok(Extent::Repository),
         None => Ok(Extent::Anywhere),
         Some(directory) => {
-            let cannot = |error| Failure::new(Reason::Usage, format!("Cannot read files inside {directory}: {error}"));
+            let cannot = |error: std::io::Error| {
+                Failure::new(Reason::Usage, format!("Cannot read files inside {directory}")).because(error)
+            };
             let real = directory.canonicalize_utf8().map_err(cannot)?;
             real.read_dir().map_err(cannot)?;
             Ok(Extent::Directory(real))

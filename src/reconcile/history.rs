@@ -51,7 +51,7 @@ async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Resul
     let prepared = pass.prepare(environments, Resolve::Connection).await;
     let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
     // An unreachable host is part of the answer, not a failure of the command.
-    pass.failures.retain(|failure| failure.reason.exit() != 7);
+    pass.failures.retain(|failure| !failure.reason.unreachable());
     for (name, session) in &sessions {
         let session = session.lock().await;
         let kept = match session.releases().await {

@@ -77,7 +77,7 @@ fn yaml(group: &str, hosts: Vec<(String, Map<String, Value>)>) -> Result<String,
     let hosts: Map<String, Value> = hosts.into_iter().map(|(name, all)| (name, Value::Object(all))).collect();
     let tree = json!({ "all": { "children": { group: { "hosts": hosts } } } });
     serde_saphyr::to_string(&tree)
-        .map_err(|error| Failure::new(Reason::CommandFailed, format!("The inventory cannot be written: {error}")))
+        .map_err(|error| Failure::new(Reason::CommandFailed, "The inventory cannot be written").because(error))
 }
 
 fn ini(group: &str, hosts: &[(String, Map<String, Value>)]) -> String {

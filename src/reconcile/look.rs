@@ -181,11 +181,13 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     }
     for (prepared, failure) in &failed {
         let record = pass.records.get(prepared.name());
-        let why = Some(failure.message.clone());
-        views.insert(
-            prepared.name().to_owned(),
-            status::view(&prepared.environment, record, Vec::new(), Vec::new(), why),
-        );
+        let why = Some(failure.message());
+        let mut view = status::view(&prepared.environment, record, Vec::new(), Vec::new(), why);
+        // OpenTofu may know a newer address than the record.
+        if !prepared.reach.address.is_empty() {
+            view.address.clone_from(&prepared.reach.address);
+        }
+        views.insert(prepared.name().to_owned(), view);
     }
     let well =
         views.values().all(|view| view.unreachable.is_none() && matches!(view.health, Health::Healthy | Health::None));
@@ -194,7 +196,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
     }
     if !judged {
         // An unreachable host is part of the answer, not a failure of the command.
-        pass.failures.retain(|failure| failure.reason.exit() != 7);
+        pass.failures.retain(|failure| !failure.reason.unreachable());
     } else if !well && pass.failures.is_empty() {
         pass.fail(Failure::new(Reason::Unhealthy, "Not every environment is healthy").hint("See the table above"));
     }

@@ -62,28 +62,28 @@ impl Survey<'_> {
                 return Err((prepared, failure));
             }
         };
-        let seen = machine.as_ref().map(Machine::seen).or_else(|| remembered(&prepared.environment));
+        let seen = machine.as_ref().map(Machine::seen).or_else(|| remembered(&prepared));
         let goes = seen.as_ref().is_some_and(|seen| goes(&prepared.environment, seen));
         let still = |seen: &Seen| {
             let machine = prepared.environment.provision.as_ref().map(|provision| &provision.machine);
             !goes && machine.is_some_and(|machine| seen.is_unseen(machine))
         };
-        let absent =
-            seen.as_ref().is_some_and(|seen| !seen.exists || still(seen)) || prepared.environment.address.is_empty();
+        let absent = seen.as_ref().is_some_and(|seen| !seen.exists || still(seen)) || prepared.reach.address.is_empty();
         let session = if absent && prepared.environment.provision.is_some() {
             Ok(self.without_host(prepared, record))
         } else {
-            match Box::pin(self.contact(prepared, record, machine.as_ref(), goes)).await {
+            match Box::pin(self.contact(prepared, machine.as_ref(), goes)).await {
                 // The plan deletes the machine: it may already be gone.
-                Err((prepared, failure)) if goes && failure.reason.exit() == 7 => {
+                Err((prepared, failure)) if goes && failure.reason.unreachable() => {
                     Ok(self.without_host(prepared, record))
                 }
                 looked => looked,
             }
         };
         session.map(|mut session| {
+            let Prepared { environment, reach, .. } = &session.prepared;
             let stays = machine.is_some() && session.connection.is_some() && !goes;
-            if let Some(message) = machine::born_otherwise(&session.prepared.environment).filter(|_| stays) {
+            if let Some(message) = machine::born_otherwise(environment, reach).filter(|_| stays) {
                 (self.sink)(Event::Warning { environment: Some(session.prepared.name().to_owned()), message });
             }
             if let Some(seen) = seen {
@@ -108,16 +108,16 @@ impl Survey<'_> {
     async fn contact(
         &self,
         mut prepared: Prepared,
-        record: Option<&Record>,
         machine: Option<&Machine>,
         goes: bool,
     ) -> Result<Session, (Prepared, Failure)> {
-        let ours = machine.and_then(Machine::host_key).map(|key| vec![key]);
-        let known = ours.or_else(|| record.map(|record| record.host_keys.clone())).unwrap_or_default();
+        if let Some(key) = machine.and_then(Machine::host_key) {
+            prepared.reach = prepared.reach.recording(&[key]);
+        }
         if let Some(kept) = self.kept
-            && let Some(host) = kept.take(&prepared, &known).await
+            && let Some(host) = kept.take(&prepared).await
         {
-            match self.look(prepared, host).await {
+            match Box::pin(self.look(prepared, host)).await {
                 // The kept connection broke since the last observation, maybe for good: a new connection shows which.
                 Err((again, failure)) if failure.reason == Reason::ConnectionLost => prepared = again,
                 looked => return looked,
@@ -126,21 +126,21 @@ impl Survey<'_> {
         let patient = self.request.patient && !goes;
         let wait = if patient { prepared.environment.ssh.wait } else { Duration::ZERO };
         let accept_new = self.request.trust.new_host_keys;
-        let mut opened = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;
+        let mut opened = connect::open(&prepared, accept_new, wait, self.sink, self.vouch).await;
         // A killed run may have made the machine as the manifest defines it, without recording how it is reached.
-        let recalled = prepared.environment.ssh.clone();
-        if matches!(&opened, Err(failure) if failure.reason.exit() == 7)
-            && machine::as_declared(&mut prepared.environment)
+        if matches!(&opened, Err(failure) if failure.reason.unreachable())
+            && let Some(declared) = machine::as_declared(&prepared.environment, &prepared.reach)
         {
-            let declared = connect::open(&prepared, &known, accept_new, wait, self.sink, self.vouch).await;
-            if declared.is_ok() {
-                opened = declared;
+            let recalled = std::mem::replace(&mut prepared.reach, declared);
+            let again = connect::open(&prepared, accept_new, wait, self.sink, self.vouch).await;
+            if again.is_ok() {
+                opened = again;
             } else {
-                prepared.environment.ssh = recalled;
+                prepared.reach = recalled;
             }
         }
         match opened {
-            Ok(host) => self.look(prepared, host).await,
+            Ok(host) => Box::pin(self.look(prepared, host)).await,
             Err(failure) => {
                 let failure = failure.on(prepared.name());
                 Err((prepared, failure))
@@ -179,7 +179,7 @@ fn goes(environment: &Environment, seen: &Seen) -> bool {
 }
 
 /// Returns the machine as the record describes it, for a pass that asked no provider.
-fn remembered(environment: &Environment) -> Option<Seen> {
-    let exists = !environment.address.is_empty();
-    environment.provision.as_ref().map(|_| Seen { exists, ..Seen::default() })
+fn remembered(prepared: &Prepared) -> Option<Seen> {
+    let exists = !prepared.reach.address.is_empty();
+    prepared.environment.provision.as_ref().map(|_| Seen { exists, ..Seen::default() })
 }

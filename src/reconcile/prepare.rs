@@ -6,6 +6,7 @@ use crate::manifest::environment::{DriftPolicy, Environment};
 use crate::model::diff;
 use crate::model::event::{Action, Left, PlannedStep, StepReason, Why};
 use crate::model::failure::Failure;
+use crate::model::reach::Reach;
 use crate::model::secret::{Redactor, SecretSource, Value, Variable};
 use crate::model::state::{Kind, Stage};
 use crate::release;
@@ -17,11 +18,14 @@ use data_encoding::BASE64;
 use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// An environment from the manifest, with its secrets resolved and its release rendered.
 pub struct Prepared {
     /// The environment as the manifest defines it.
     pub environment: Environment,
+    /// The way to its host.
+    pub reach: Reach,
     /// The release that would be sent.
     pub release: Option<Release>,
     /// The redactor that hides the environment's secrets in the output of hosts.
@@ -37,6 +41,21 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Returns an environment without its values and its release, which suffices to connect to its host.
+    #[must_use]
+    pub fn without_release(environment: Environment) -> Self {
+        Self {
+            reach: environment.ssh.reach(&environment.address),
+            environment,
+            release: None,
+            redactor: Arc::new(Redactor::new(&[])),
+            retry: false,
+            take_over: false,
+            fallback_key: DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes()),
+            met: BTreeMap::new(),
+        }
+    }
+
     /// Returns the environment in the form that the resources in [`crate::resource`] take.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
@@ -279,7 +298,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
         match resolve.value(&registry.password).await {
             Ok(Some(value)) => {
                 // Registry clients keep and send the password in this form.
-                let login = format!("{}:{}", registry.username, value.text.expose_secret());
+                let login = Zeroizing::new(format!("{}:{}", registry.username, value.text.expose_secret()));
                 secrets.extend([value.text.clone(), BASE64.encode(login.as_bytes()).into()]);
                 logins.insert(host.clone(), Login { username: registry.username.clone(), password: value.text });
             }
@@ -307,8 +326,7 @@ pub async fn prepare(environment: Environment, resolve: Resolve, hide: Hide<'_>)
     if !failures.is_empty() {
         return Err(failures.into_iter().map(|failure| failure.on(&environment.name)).collect());
     }
-    let fallback_key = DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes());
-    Ok(Prepared { environment, release, redactor, retry: false, take_over: false, fallback_key, met: BTreeMap::new() })
+    Ok(Prepared { release, redactor, ..Prepared::without_release(environment) })
 }
 
 /// Returns a redactor of the secrets that open the connection, as far as they can be resolved.

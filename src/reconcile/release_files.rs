@@ -54,9 +54,10 @@ fn unresolved(prepared: &mut Prepared) -> Vec<String> {
 
 /// Writes all files and returns their number. Existing files are replaced only after all new ones are written.
 async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path, resolve: Resolve) -> Result<usize, Failure> {
-    let cannot = |path: &Utf8Path, error: &io::Error| {
+    let cannot = |path: &Utf8Path, error: io::Error| {
         let target = output.join(path);
-        Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written: {error}")).or_disk(error, &target)
+        let failure = Failure::new(Reason::ApplicationInvalid, format!("{target} cannot be written"));
+        failure.because(error).or_disk(target)
     };
     let given = pass.shown_to_tofu(&prepared.environment, resolve).await?;
     let mut drafts = Vec::new();
@@ -65,16 +66,16 @@ async fn all(pass: &Pass, prepared: &Prepared, output: &Utf8Path, resolve: Resol
             let message = format!("The application's {path} conflicts with the directory for OpenTofu's files");
             return Err(Failure::new(Reason::ApplicationInvalid, message));
         }
-        drafts.push((path.clone(), draft(output, path, file).map_err(|error| cannot(path, &error))?));
+        drafts.push((path.clone(), draft(output, path, file).map_err(|error| cannot(path, error))?));
     }
     for (name, text) in given {
         let path = Utf8Path::new(TOFU).join(name);
-        let made = below::draft(output, &path, 0o644, &mut text.as_bytes()).map_err(|error| cannot(&path, &error))?;
+        let made = below::draft(output, &path, 0o644, &mut text.as_bytes()).map_err(|error| cannot(&path, error))?;
         drafts.push((path, made));
     }
     let written = drafts.len();
     for (path, draft) in drafts {
-        draft.keep().map_err(|error| cannot(&path, &error))?;
+        draft.keep().map_err(|error| cannot(&path, error))?;
     }
     Ok(written)
 }

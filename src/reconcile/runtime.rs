@@ -17,7 +17,7 @@ pub fn block_on(context: &Context, run: impl Future<Output = Ending>) -> Result<
         .worker_threads(workers)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Reason::CommandFailed, format!("Threads cannot be started: {error}")))?;
+        .map_err(|error| Failure::new(Reason::CommandFailed, "Threads cannot be started").because(error))?;
     let ending = runtime.block_on(async {
         scratch::sweep();
         let ending = run.await;

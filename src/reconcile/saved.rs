@@ -25,13 +25,15 @@ pub fn is_file(argument: &str) -> bool {
 /// Reads a saved plan.
 pub fn read(path: &str) -> Result<SavedFile, Failure> {
     let text = text(path).map_err(|error| {
-        let message = match error.kind() {
-            io::ErrorKind::NotFound => format!("There is no saved plan at {path}"),
-            io::ErrorKind::InvalidData => format!("{path} is not a complete saved plan: it is not UTF-8"),
-            io::ErrorKind::FileTooLarge => format!("{path} is not a saved plan: it has more than {LIMIT} bytes"),
-            _ => format!("The saved plan {path} cannot be read: {error}"),
-        };
-        Failure::new(Reason::PlanInvalid, message).or_disk(&error, path)
+        let invalid = |what: String| Failure::new(Reason::PlanInvalid, what);
+        match error.kind() {
+            io::ErrorKind::NotFound => invalid(format!("There is no saved plan at {path}")),
+            io::ErrorKind::InvalidData => invalid(format!("{path} is not a complete saved plan: it is not UTF-8")),
+            io::ErrorKind::FileTooLarge => {
+                invalid(format!("{path} is not a saved plan: it has more than {LIMIT} bytes"))
+            }
+            _ => invalid(format!("The saved plan {path} cannot be read")).because(error).or_disk(path),
+        }
     })?;
     SavedFile::parse(&text, Utf8Path::new(path))
 }
@@ -60,9 +62,10 @@ pub async fn write(
         keys.insert(name.clone(), files::key(&session.prepared.subject(), session.facts()).clone());
     }
     put(path, &SavedFile::seal(saved, &keys).text()).map_err(|error| {
-        Failure::new(Reason::CommandFailed, format!("The plan cannot be saved to {path}: {error}"))
+        Failure::new(Reason::CommandFailed, format!("The plan cannot be saved to {path}"))
+            .because(error)
             .hint("Check the directory and its permissions")
-            .or_disk(&error, path)
+            .or_disk(path)
     })?;
     let argument = if is_file(path.as_str()) { path.to_string() } else { format!("./{path}") };
     context

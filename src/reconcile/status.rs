@@ -1,9 +1,10 @@
 //! The status of an environment: its stage, health and endpoints, derived from one observation. Contacts no host.
 
-use crate::io::store::{Reach, Record};
+use crate::io::store::{FormerEntry, Record};
 use crate::manifest::environment::{Application, Environment, Identity};
 use crate::model::event::{BackupView, EnvironmentView, FailedView, Health, Left};
 use crate::model::state::{Facts, Kind, Stage};
+use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
 use crate::resource::contract::record::PublishedPort;
 use crate::resource::services::Fact;
@@ -28,19 +29,16 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
         stage: stage(seen),
         health: with(health(facts), backup.as_ref()),
         backup,
-        address: session.prepared.environment.address.clone(),
+        address: session.prepared.reach.address.clone(),
         observed_at: now,
         serial: session.facts().access.serial,
         suspended: session.facts().access.marker.as_ref().is_some_and(|marker| marker.suspended),
         protected: resource::contract::marker::protected(&subject, session.facts()),
-        reach: Some(reach(&session.prepared.environment)),
+        reach: Some(entry(&session.prepared)),
         in_progress: others(session),
         failed,
         host_keys: session.host_keys(),
-        endpoints: endpoints(
-            &session.prepared.environment,
-            services.values().filter(|_| live).flat_map(|service| &service.ports),
-        ),
+        endpoints: endpoints(&session.prepared, services.values().filter(|_| live).flat_map(|service| &service.ports)),
         services: of_services,
         met: met(session),
         state: seen.observed().clone(),
@@ -48,15 +46,15 @@ pub fn record(session: &Session, now: Timestamp, failed: Option<FailedView>) -> 
 }
 
 /// Returns the way to the host, which is recorded for the time after the entry is removed from the manifest.
-fn reach(environment: &Environment) -> Reach {
+fn entry(Prepared { environment, reach, .. }: &Prepared) -> FormerEntry {
     let identity_file = match &environment.ssh.identity {
         Some(Identity::File(path)) => Some(path.to_string()),
         _ => None,
     };
     let place = |application: &Application| (application.project.clone(), application.host_directory.to_string());
-    Reach {
-        port: environment.ssh.port,
-        user: environment.ssh.user.clone(),
+    FormerEntry {
+        port: reach.port,
+        user: reach.user.clone(),
         identity_file,
         jump: environment.ssh.jump.clone(),
         renamed_from: environment.renamed_from.as_ref().map(ToString::to_string),
@@ -123,9 +121,10 @@ fn with(health: Health, backup: Option<&BackupView>) -> Health {
 }
 
 /// Returns the public URLs of the ports that the services publish. Ports bound to loopback are left out.
-fn endpoints<'a>(environment: &Environment, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
+fn endpoints<'a>(prepared: &Prepared, ports: impl Iterator<Item = &'a PublishedPort>) -> Vec<String> {
     use crate::manifest::environment::CheckProbe;
-    let address = environment.public_addresses.first().map_or_else(|| environment.address.clone(), ToString::to_string);
+    let Prepared { environment, reach, .. } = prepared;
+    let address = environment.public_addresses.first().map_or_else(|| reach.address.clone(), ToString::to_string);
     let address = if address.contains(':') { format!("[{address}]") } else { address };
     let scheme = |port: &PublishedPort| {
         let checked = environment.checks.iter().find_map(|check| match &check.probe {

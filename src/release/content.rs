@@ -7,6 +7,7 @@ use crate::manifest::below;
 use crate::model::bounded;
 use crate::model::failure::Failure;
 use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::ExposeSecret as _;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
@@ -20,7 +21,7 @@ impl File {
     /// `FileTooLarge`, or the error of reading the file.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         match &self.content {
-            Content::Bytes(bytes) if bytes.len() as u64 <= limit => Ok(bytes.to_vec()),
+            Content::Bytes(bytes) if bytes.expose_secret().len() as u64 <= limit => Ok(bytes.expose_secret().to_vec()),
             Content::Path(place) => place.read(limit),
             Content::Bytes(_) => Err(io::ErrorKind::FileTooLarge.into()),
         }
@@ -36,7 +37,7 @@ impl File {
             return Err(refused(format!("{path} needs a value that could not be resolved")));
         };
         let inner: Box<dyn Read> = match &self.content {
-            Content::Bytes(bytes) => Box::new(&**bytes),
+            Content::Bytes(bytes) => Box::new(bytes.expose_secret()),
             Content::Path(place) => Box::new(place.open().map_err(|error| named(path, &error))?),
         };
         Ok(Checked { inner, path: path.to_owned(), hasher: Sha256::new(), left: self.bytes, recorded })

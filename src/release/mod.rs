@@ -38,6 +38,7 @@ use crate::model::secret::{Redactor, Variable};
 use camino::Utf8PathBuf;
 use sent::{Content, File, Release};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Reads an application: its files in the form that they will have on the host, its Compose files and its image
 /// archives.
@@ -103,7 +104,7 @@ fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
     let sha256 = text.as_deref().map(|text| hash::digest(text.as_bytes()));
     let bytes = text.as_ref().map_or(0, |text| text.len() as u64);
     File {
-        content: Content::Bytes(text.unwrap_or_default().into_bytes().into()),
+        content: Content::Bytes(Arc::new(text.unwrap_or_default().into_bytes().into())),
         sha256,
         bytes,
         mode,
@@ -116,7 +117,7 @@ fn in_memory(text: Option<String>, mode: u32, secret: bool) -> File {
 fn of_bytes(bytes: Vec<u8>, mode: u32) -> File {
     let (sha256, length) = (hash::digest(&bytes), bytes.len() as u64);
     File {
-        content: Content::Bytes(bytes.into()),
+        content: Content::Bytes(Arc::new(bytes.into())),
         sha256: Some(sha256),
         bytes: length,
         mode,

@@ -42,7 +42,7 @@ pub fn refused(
     });
     let mut failures: Vec<Failure> = keys.collect();
     for failure in missing {
-        if failures.iter().all(|other| other.message != failure.message) {
+        if failures.iter().all(|other| other.message() != failure.message()) {
             failures.push(failure);
         }
     }

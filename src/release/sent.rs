@@ -2,7 +2,7 @@
 //! and the application's directory, and no data about the host.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,6 +77,7 @@ impl Release {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<[u8; 32]> {
         let Content::Bytes(bytes) = &self.files.get(Utf8Path::new(".env"))?.content else { return None };
+        let bytes = bytes.expose_secret();
         let text = std::str::from_utf8(bytes).ok()?;
         let statements = super::dotenv::statements(text).ok()?;
         let value = statements.iter().rev().find(|statement| statement.key == name)?.value?;
@@ -114,8 +115,8 @@ pub struct File {
 /// The source of a file's bytes.
 #[derive(Clone)]
 pub enum Content {
-    /// Rendered bytes in memory.
-    Bytes(Arc<[u8]>),
+    /// Rendered bytes in memory, possibly secret.
+    Bytes(Arc<SecretSlice<u8>>),
     /// A file on this machine.
     Path(Place),
 }
@@ -148,7 +149,7 @@ pub struct Archive {
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.expose_secret().len()),
             Self::Path(place) => write!(f, "Path({})", place.root.join(&place.path)),
         }
     }

@@ -67,7 +67,7 @@ fn annotation(level: &str, title: Option<&str>, place: Option<&Location>, messag
 
 /// Returns a failure as an annotation.
 pub(super) fn failure(failure: &Failure) -> Command {
-    let message = format!("{}. {}", failure.message, failure.advice());
+    let message = format!("{}. {}", failure.message(), failure.advice());
     annotation("error", failure.environment.as_deref(), failure.location.as_ref(), &message)
 }
 

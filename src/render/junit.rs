@@ -73,7 +73,7 @@ fn verdict(view: &VerdictView) -> Case {
 }
 
 fn broken(failure: &Failure) -> Case {
-    let message = format!("{} ({})", failure.message, failure.advice());
+    let message = format!("{} ({})", failure.message(), failure.advice());
     Case { class: "deployer", name: failure.reason.code().to_owned(), seconds: 0.0, end: End::Broken(message) }
 }
 

@@ -131,7 +131,7 @@ fn failed(failure: &Failure) -> Vec<String> {
     let place = failure.location.as_ref().map(|at| format!("{}:{}:{}: ", at.file, at.line, at.column));
     let place = place.unwrap_or_default();
     let reason = failure.reason.code();
-    let mut lines = vec![format!("{environment}error: {place}{} ({reason}); {}", failure.message, failure.advice())];
+    let mut lines = vec![format!("{environment}error: {place}{} ({reason}); {}", failure.message(), failure.advice())];
     lines.extend(failure.details.iter().flat_map(|text| text.lines()).map(|line| format!("{environment}  {line}")));
     lines
 }

@@ -11,6 +11,7 @@ use deployer::release::sent::Content;
 use deployer::resource::Subject;
 use deployer::resource::contract::record::DigestKey;
 use deployer::resource::contract::whole::WRITE_WHOLE;
+use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -79,7 +80,7 @@ impl Scene {
             let Content::Bytes(bytes) = file.content else { panic!("{path} is in memory") };
             for directory in [&tree, &scene.app()] {
                 fs::create_dir_all(directory.join(&path).parent().unwrap()).unwrap();
-                fs::write(directory.join(&path), &bytes).unwrap();
+                fs::write(directory.join(&path), bytes.expose_secret()).unwrap();
             }
         }
         fs::write(scene.state("current.json"), r#"{"version":1,"id":"R1"}"#).unwrap();

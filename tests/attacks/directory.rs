@@ -85,11 +85,8 @@ impl Project {
 
     fn refused(&self) -> String {
         let failures = self.load().err().unwrap_or_default();
-        let text = failures
-            .iter()
-            .flat_map(|one| [one.message.clone(), one.advice().to_string()])
-            .collect::<Vec<_>>()
-            .join("\n");
+        let text =
+            failures.iter().flat_map(|one| [one.message(), one.advice().to_string()]).collect::<Vec<_>>().join("\n");
         assert!(!text.is_empty() && !text.contains(CANARY), "it is refused by name alone: {text}");
         text
     }
@@ -441,7 +438,7 @@ fn a_seed_that_compose_parses_is_refused_at_its_place_in_the_manifest() {
     project.write("app/compose.yaml", &format!("include: [data/extra.yaml]\n{}", COMPOSE.replace("web", "two")));
     let failures = project.load().unwrap_err();
     let failure = &failures[0];
-    assert!(failures.len() == 1 && failure.message.contains("data/extra.yaml"), "{failures:?}");
+    assert!(failures.len() == 1 && failure.message().contains("data/extra.yaml"), "{failures:?}");
     let place = failure.location.as_ref().unwrap();
     let marked = place.source.as_ref().unwrap().get(place.span.clone().unwrap());
     assert_eq!((place.line, marked), (10, Some("\"data/**\"")));

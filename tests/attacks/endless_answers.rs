@@ -1,7 +1,7 @@
 //! Replays a service that answers without end, and another account of this machine that sends a state without end. Each
 //! is one failed check or one refused request. Honest answers are read as before.
 
-use deployer::manifest::environment::{Check, CheckProbe, Environment, Vantage};
+use deployer::manifest::environment::{Check, CheckProbe, Vantage};
 use deployer::model::failure::Reason;
 use deployer::model::verdict::Judgement;
 use deployer::reconcile::session::checks;
@@ -49,24 +49,17 @@ fn page(port: u16, contains: &str, from: Vantage) -> Check {
     Check { name: "page".to_owned(), from, probe, gate: true }
 }
 
-fn environment(checks: Vec<Check>) -> Environment {
-    let text = "version: 1\nproject: shop\nenvironments:\n  web:\n    registered: { address: 127.0.0.1 }\n";
-    let manifest = deployer::manifest::load_text(text, "deployment.yaml", camino::Utf8Path::new("/"), None).unwrap();
-    let environment = manifest.environments.into_values().next().unwrap();
-    Environment { checks, ..environment }
-}
-
 #[tokio::test]
 async fn a_check_from_this_machine_reads_no_more_than_it_must() {
     let (flood, honest) = (server(OK, FLOOD, true).await, server(OK, b"hello there", false).await);
     let begun = Instant::now();
-    let found = checks::from_runner(&environment(vec![page(flood.port(), "hello", Vantage::Runner)])).await;
+    let found = checks::from_runner(&[page(flood.port(), "hello", Vantage::Runner)], "127.0.0.1").await;
     assert_eq!(found[0].1, "the response is larger than 4 MiB");
     // A check of the status needs no body.
-    let found = checks::from_runner(&environment(vec![page(flood.port(), "", Vantage::Runner)])).await;
+    let found = checks::from_runner(&[page(flood.port(), "", Vantage::Runner)], "127.0.0.1").await;
     assert_eq!(found[0].1, check::PASSES);
     for (text, wanted) in [("hello", check::PASSES), ("goodbye", "the response does not contain the text")] {
-        let found = checks::from_runner(&environment(vec![page(honest.port(), text, Vantage::Runner)])).await;
+        let found = checks::from_runner(&[page(honest.port(), text, Vantage::Runner)], "127.0.0.1").await;
         assert_eq!(found[0].1, wanted);
     }
     assert!(begun.elapsed() < SOON);

@@ -189,7 +189,7 @@ fn a_kind_that_was_ended_or_cannot_be_read_is_named_and_the_others_are_read() {
     // Kinds that everything depends on fail by name, and so does an answer that was cut off.
     for kind in [Kind::Access, Kind::Files] {
         let failure = resource::parse(&Marks::of(&key()), answer(kind, "", 124).as_bytes()).unwrap_err();
-        assert!(failure.message.contains(kind.name()), "{failure}");
+        assert!(failure.message().contains(kind.name()), "{failure}");
     }
     let whole = answer(Kind::Services, "", 0);
     for length in 0..whole.len() {

@@ -35,7 +35,7 @@ fn refusal(entries: &[(&str, &str)]) -> Option<String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&archive.into_inner().unwrap()).unwrap();
     let read = archive::read("own:1", Utf8Path::from_path(file.path()).unwrap(), &["own:1".to_owned()].into());
-    read.err().map(|failure| failure.message)
+    read.err().map(|failure| failure.message())
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use deployer::manifest;
 use deployer::reconcile::prepare;
 use deployer::release::sent::Content;
+use secrecy::ExposeSecret as _;
 use std::fs;
 
 /// A password that every encoding changes.
@@ -31,6 +32,12 @@ async fn every_form_of_a_trackers_secrets_is_hidden() {
     let release = prepared.release.as_ref().expect("a release");
     let env = &release.files[camino::Utf8Path::new(".env")];
     let Content::Bytes(bytes) = &env.content else { panic!("in memory") };
+    let bytes = bytes.expose_secret();
+    // A plain copy would be printed as text or as a list of numbers.
+    for debug in [format!("{release:?}"), format!("{:?}", env.content)] {
+        let numbers = format!("{:?}", TOKEN.as_bytes());
+        assert!(!debug.contains(TOKEN) && !debug.contains(numbers.trim_matches(['[', ']'])), "{debug}");
+    }
     let said = redactor.redact(std::str::from_utf8(bytes).expect("UTF-8"));
     for part in ["p@ss", "p%40ss", "w/ord", "w%2Ford", "to\\\"k", "to\"k", "en&x=1"] {
         assert!(!said.contains(part), "{part} is in {said}");

@@ -46,7 +46,7 @@ async fn script(
 ) -> Result<Output, Failure> {
     let ssh = ssh(user, None);
     let sudo_password = password.map(SecretString::from);
-    let way = Way { address: &host.ipv4, ssh: &ssh, sudo_password, key_text: None, known: &[], accept_new: true };
+    let way = Way { reach: ssh.reach(&host.ipv4), ssh: &ssh, sudo_password, key_text: None, accept_new: true };
     let session = Host::connect(&way, Duration::ZERO, &|_| ()).await?;
     let output = session.run(script, input, SOON).await;
     session.close().await;
@@ -75,7 +75,7 @@ async fn sudo_in_all_its_moods() {
     let begun = Instant::now();
     let wrong = id("asks", Some("canary")).await.expect_err("it is wrong");
     assert_eq!(wrong.reason, Reason::SudoPassword);
-    assert!(wrong.message.contains("rejects the password") && !format!("{wrong:?}").contains("canary"), "{wrong:?}");
+    assert!(wrong.message().contains("rejects the password") && !format!("{wrong:?}").contains("canary"), "{wrong:?}");
     assert!(begun.elapsed() < Duration::from_secs(15), "a wrong password is noticed: {:?}", begun.elapsed());
     assert!(!host.shell("journalctl --no-pager; cat /var/log/*.log 2>/dev/null || :").contains("canary"));
     // Large data in both directions with a password.
@@ -94,7 +94,7 @@ async fn sudo_in_all_its_moods() {
     assert_eq!(id("plain", Some("x")).await.expect_err("it may not").reason, Reason::SudoMissing);
     let shut = id("shut", None).await.expect_err("no shell");
     assert_eq!(shut.reason, Reason::CommandFailed);
-    assert!(shut.message.contains("login shell"), "{shut}");
+    assert!(shut.message().contains("login shell"), "{shut}");
     host.shell("mv /usr/bin/sudo /usr/bin/sudo.gone");
     for password in [None, Some(PASSWORD)] {
         assert_eq!(id("deploy", password).await.expect_err("no sudo").reason, Reason::SudoMissing);
@@ -108,14 +108,14 @@ async fn a_host_that_drops_packets_is_a_timeout() {
     for address in [&host.ipv4, &host.ipv6] {
         let mut ssh = ssh("root", None);
         ssh.connect_timeout = Duration::from_secs(2);
-        let way = Way { address, ssh: &ssh, sudo_password: None, key_text: None, known: &[], accept_new: true };
+        let way = Way { reach: ssh.reach(address), ssh: &ssh, sudo_password: None, key_text: None, accept_new: true };
         let Err(failure) = Host::connect(&way, Duration::ZERO, &|_| ()).await else { panic!("it is silent") };
         assert_eq!(failure.reason, Reason::ConnectionTimeout, "{failure}");
     }
     bed(&["fault", &host.name, "drop", "off"]);
     for address in [&host.ipv4, &host.ipv6] {
         let ssh = ssh("deploy", Some(22));
-        let way = Way { address, ssh: &ssh, sudo_password: None, key_text: None, known: &[], accept_new: true };
+        let way = Way { reach: ssh.reach(address), ssh: &ssh, sudo_password: None, key_text: None, accept_new: true };
         let session = Host::connect(&way, SOON, &|_| ()).await.expect("it answers again");
         assert_eq!(session.host_keys().len(), 1);
         session.close().await;

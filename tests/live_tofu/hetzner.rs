@@ -200,7 +200,7 @@ async fn fails_and_goes_on(fault: (&str, &str, Fault), words: &[&str], made: usi
     api.fault(fault.0, fault.1, 1, fault.2);
     let failure = scene.converge().await.unwrap_err();
     assert_eq!(failure.reason, Reason::ProvisionFailed, "{failure:?}");
-    let all = format!("{} {} {}", failure.message, failure.details.clone().unwrap_or_default(), failure.advice());
+    let all = format!("{} {} {}", failure.message(), failure.details.clone().unwrap_or_default(), failure.advice());
     assert!(words.iter().all(|word| all.contains(word)), "{failure:#?}");
     assert!(!format!("{failure:?}").contains(TOKEN));
     assert_eq!(api.all("servers").len(), made);

@@ -185,7 +185,7 @@ async fn another_runs_lock_is_named() {
     assert_eq!(vault.lock(&lock, None).await.unwrap(), lock);
     let failure = scene.apply(&proposed).await.unwrap_err();
     assert_eq!((failure.reason, failure.reason.exit()), (Reason::StateLocked, 4));
-    assert!(failure.message.contains("eve@far"), "{failure}");
+    assert!(failure.message().contains("eve@far"), "{failure}");
     assert!(vault.unlock(&lock).await.unwrap());
     scene.apply(&proposed).await.unwrap();
     assert_eq!(vault.locked().await.unwrap(), None);
@@ -204,7 +204,7 @@ async fn two_runs_at_once_are_one_too_many() {
     first.unwrap();
     let failure = second.unwrap_err();
     assert_eq!(failure.reason, Reason::StateLocked);
-    assert!(failure.message.contains("tester@here"), "{failure}");
+    assert!(failure.message().contains("tester@here"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,12 +245,12 @@ async fn failures_say_what_it_said() {
     let mut scene = Scene::new("resource \"terraform_data\" \"machine\" {\n  input = var.none\n}\n");
     let failure = scene.plan().await.unwrap_err();
     assert_eq!(failure.reason, Reason::ProvisionFailed);
-    assert_eq!(failure.message, "Reference to undeclared input variable");
+    assert_eq!(failure.message(), "Reference to undeclared input variable");
     assert!(failure.details.unwrap().contains("on main.tf line 2"));
 
     scene.write("terraform {\n  required_providers {\n    none = { source = \"nobody/none\", version = \"1.0.0\" }\n  }\n}\nresource \"none_machine\" \"m\" {}\n");
     let failure = scene.plan().await.unwrap_err();
-    assert_eq!(failure.message, "Failed to query available provider packages");
+    assert_eq!(failure.message(), "Failed to query available provider packages");
     assert!(failure.advice().contains("mirror"), "{failure:?}");
 
     scene.variables.insert("TF_VAR_token".to_owned(), "s3cret-in-output".to_owned());
@@ -258,7 +258,7 @@ async fn failures_say_what_it_said() {
         "variable \"token\" {}\nresource \"terraform_data\" \"machine\" {\n  provisioner \"local-exec\" { command = \"echo it is ${var.token}; exit 7\" }\n}\n",
     );
     let failure = scene.converge().await.unwrap_err();
-    assert!(failure.message.contains("terraform_data.machine: local-exec provisioner error"), "{failure:?}");
+    assert!(failure.message().contains("terraform_data.machine: local-exec provisioner error"), "{failure:?}");
     assert!(!format!("{failure:?}").contains("s3cret-in-output"), "{failure:?}");
     assert!(!scene.heard("s3cret-in-output"));
 }

@@ -73,7 +73,7 @@ impl Scene {
             tofu: Arc::new(Tofu::find(Some(&program)).await.unwrap()),
             directory: self.root.join("work"),
             files: self.files.clone(),
-            variables: self.variables.clone(),
+            variables: self.variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect(),
             backend: Backend::Own(self.vault().await),
             redactor: Arc::new(Redactor::new(&secrets)),
             holder: Holder::here("tester@here", "apply", None),

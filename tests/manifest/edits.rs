@@ -13,7 +13,7 @@ fn shown(edited: &Result<String, Failure>) -> String {
         Err(failure) => {
             let place = failure.location.as_ref().map(|at| format!("{}:{} ", at.line, at.column)).unwrap_or_default();
             let details = failure.details.as_deref().unwrap_or_default();
-            format!("{place}{}\n{}\n{details}", failure.message, failure.advice())
+            format!("{place}{}\n{}\n{details}", failure.message(), failure.advice())
         }
     }
 }

@@ -48,7 +48,7 @@ fn rendered(failures: &[Failure]) -> String {
         });
         let environment = failure.environment.as_deref().unwrap_or("-");
         writeln!(text, "{place} {} {environment}", failure.reason.code()).unwrap();
-        writeln!(text, "  {}\n  {}", failure.message, failure.advice()).unwrap();
+        writeln!(text, "  {}\n  {}", failure.message(), failure.advice()).unwrap();
     }
     text.replace(&root, "")
 }

@@ -10,6 +10,7 @@ use deployer::model::state::Kind;
 use deployer::release::sent::Release;
 use deployer::resource::images::registry;
 use deployer::resource::{self, Command};
+use secrecy::ExposeSecret as _;
 use similar::{Change, ChangeTag, TextDiff};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -64,7 +65,7 @@ fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
         text += &command_text(&registry::ask(&subject, &unasked), "", scripts);
     }
     if let Some(failure) = resource::preflight(kind, &subject, &given.facts) {
-        writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message).unwrap();
+        writeln!(text, "refused: {}: {}", failure.reason.code(), failure.message()).unwrap();
         return text;
     }
     if changes.is_empty() {
@@ -76,7 +77,7 @@ fn shown(kind: Kind, given: &Given, scripts: &mut Scripts) -> String {
                 text += &command_text(command, &subject.preamble(), scripts);
             }
         }
-        Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message).unwrap(),
+        Err(failure) => writeln!(text, "no way: {}: {}", failure.reason.code(), failure.message()).unwrap(),
     }
     if let Some(last) = resource::services::finish(&subject, &given.facts).filter(|_| kind == Kind::Services) {
         text += &command_text(&last, &subject.preamble(), scripts);
@@ -132,11 +133,11 @@ fn input_text(input: &Input) -> String {
     match input {
         Input::Empty => String::new(),
         Input::File(path) => format!("  < {path}\n"),
-        Input::Bytes(bytes) if bytes.starts_with(b"{") => format!("  < {}\n", String::from_utf8_lossy(bytes)),
-        Input::Bytes(bytes) if bytes.ends_with(b"}\n") => {
-            String::from_utf8_lossy(bytes).lines().fold(String::new(), |text, line| text + "  < " + line + "\n")
-        }
-        Input::Bytes(bytes) => format!("  < {} bytes\n", bytes.len()),
+        Input::Bytes(bytes) => match String::from_utf8_lossy(bytes.expose_secret()) {
+            text if text.starts_with('{') => format!("  < {text}\n"),
+            text if text.ends_with("}\n") => text.lines().map(|line| format!("  < {line}\n")).collect(),
+            text => format!("  < {} bytes\n", text.len()),
+        },
         Input::Stream(stream) => {
             let mut bytes = Vec::new();
             stream.write(&mut bytes).unwrap();
@@ -207,7 +208,7 @@ fn a_look_at_files_that_is_late_is_one_fact_and_what_the_host_keeps_is_known() {
     assert_eq!(observed.0[&Kind::Files].len(), 1);
     assert_eq!(observed.0[&Kind::Services], resource::desired(&subject, &facts).0[&Kind::Services]);
     let refused = resource::preflight(Kind::Files, &subject, &facts).unwrap();
-    assert_eq!(refused.message, "The files probe cannot be read: it did not end in time");
+    assert_eq!(refused.message(), "The files probe cannot be read: it did not end in time");
     let removal = resource::remove::commands(Kind::Files, &subject, &facts, false);
     assert_eq!(removal[0].script, resource::remove::commands(Kind::Files, &subject, &given.facts, false)[0].script);
     assert!(removal[0].script.contains("\nhtml/index.html\n"));

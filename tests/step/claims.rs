@@ -524,7 +524,7 @@ async fn a_directory_that_leads_elsewhere_is_refused_until_it_is_taken_over() {
     assert!(astray(&one).await && !host.claims(&one).await);
     let mut facts = one.given.facts.clone();
     facts.access.claims.stray();
-    assert!(claims::preflight(&one.subject(), &facts).unwrap().message.starts_with("Cannot enter "));
+    assert!(claims::preflight(&one.subject(), &facts).unwrap().message().starts_with("Cannot enter "));
     one.take_over = true;
     assert!(claims::preflight(&one.subject(), &facts).is_none());
     assert!(host.claims(&one).await && !astray(&one).await);
@@ -572,7 +572,7 @@ fn a_container_that_compose_did_not_make_is_not_a_service_and_stays() {
     // Before the first release, the project is not the environment's own.
     given.facts.files = resource::files::Seen::default();
     let refused = claims::preflight(&given.subject(), &given.facts).unwrap();
-    assert!(refused.message.contains("did not start: "), "{}", refused.message);
+    assert!(refused.message().contains("did not start: "), "{}", refused.message());
 }
 
 #[tokio::test]

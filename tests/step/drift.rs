@@ -3,25 +3,20 @@
 use crate::given::{Given, given, root};
 use deployer::manifest::environment::{DriftPolicy, Ignore};
 use deployer::model::event::{Left, PlannedStep, Why};
-use deployer::model::secret::Redactor;
 use deployer::model::state::{Kind, Stage};
 use deployer::reconcile::prepare::Prepared;
 use deployer::resource::{Observation, drift};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Returns the environment of a recording, prepared and with its wishes met.
 fn prepared(given: &Given, policy: DriftPolicy) -> Prepared {
     let mut environment = given.environment.clone();
     environment.drift.policy = policy;
     Prepared {
-        environment,
         release: given.release.clone(),
-        redactor: Arc::new(Redactor::new(&[])),
-        retry: false,
-        take_over: false,
         fallback_key: given.key.clone(),
         met: drift::wishes(&given.subject(), &given.facts),
+        ..Prepared::without_release(environment)
     }
 }
 

@@ -13,6 +13,7 @@ use deployer::resource::images::registry::Answer;
 use deployer::resource::{self, HostFacts, Subject};
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
 /// The settings of a case, under `x-case` in its manifest.
 #[derive(Default, serde::Deserialize)]
@@ -121,7 +122,7 @@ pub fn given(path: &Utf8Path) -> Result<Given, String> {
     let release = environment.application.is_some().then(|| release(&environment, &case));
     let recording = fs::read_to_string(path).unwrap();
     let output = if case.alone { bytes(&recording) } else { output(&recording) };
-    let mut facts = resource::parse(&marks(), &output).map_err(|failure| failure.message)?;
+    let mut facts = resource::parse(&marks(), &output).map_err(|failure| failure.message())?;
     facts.outside.registry = case.registry.iter().map(|(image, said)| (image.clone(), answer(said))).collect();
     Ok(Given { environment, release, facts, key: key() })
 }
@@ -158,7 +159,7 @@ fn release(environment: &Environment, case: &Case) -> Release {
         .unwrap_or_else(|failures| panic!("{failures:?}"));
     for file in release.files.values_mut() {
         if let release::sent::Content::Path(_) = &file.content {
-            file.content = release::sent::Content::Bytes(file.read(u64::MAX - 1).unwrap().into());
+            file.content = release::sent::Content::Bytes(Arc::new(file.read(u64::MAX - 1).unwrap().into()));
         }
     }
     let login = |(host, registry): (&String, &Registry)| {

@@ -66,8 +66,8 @@ fn lines() {
         if !errors.is_empty() {
             let failure = failure("tofu failed", &errors, &rest, &redactor);
             let (code, advice) = (failure.reason.code(), failure.advice().into_owned());
-            let details = failure.details.unwrap_or_default();
-            writeln!(understood, "failure: {code}: {}\nhint: {advice}\n{details}", failure.message).unwrap();
+            let details = failure.details.clone().unwrap_or_default();
+            writeln!(understood, "failure: {code}: {}\nhint: {advice}\n{details}", failure.message()).unwrap();
             assert!(errors.iter().all(|error| !error.wants_init()) || case.to_string_lossy().contains("no-init"));
         } else if !rest.is_empty() {
             writeln!(understood, "rest: {rest}").unwrap();

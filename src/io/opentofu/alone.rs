@@ -36,7 +36,7 @@ pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>)
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if begun.elapsed() < MOMENT => tokio::time::sleep(PAUSE / 4).await,
             Err(TryLockError::WouldBlock) => return Err(taken(&reader(room, "run"))),
-            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, &error)),
+            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, error)),
         }
     }
     note(room, "run", &holder.line())?;
@@ -46,7 +46,7 @@ pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>)
     loop {
         match held.try_lock() {
             Ok(()) => return Ok(Ours { _claim: claim, held }),
-            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, &error)),
+            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, error)),
             Err(TryLockError::WouldBlock) => {}
         }
         let who = reader(room, "tofu");
@@ -85,13 +85,13 @@ fn open(room: &Room, name: &str) -> Result<File, Failure> {
         .truncate(false)
         .mode(0o600)
         .open(&path)
-        .map_err(|error| cannot(&path, &error))
+        .map_err(|error| cannot(&path, error))
 }
 
 fn note(room: &Room, name: &str, text: &str) -> Result<(), Failure> {
     let path = room.own(&format!("{name}.who"));
     let mut file = super::lay::fresh(&path)?;
-    file.write_all(text.as_bytes()).map_err(|error| cannot(&path, &error))
+    file.write_all(text.as_bytes()).map_err(|error| cannot(&path, error))
 }
 
 fn reader(room: &Room, name: &str) -> String {

@@ -14,6 +14,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::{BASE64, HEXLOWER};
+use secrecy::SecretString;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,7 @@ const USER: &str = "deployer";
 /// The state server of one run.
 pub(super) struct Served {
     /// Environment variables with which OpenTofu finds the server.
-    pub variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, SecretString>,
     inner: Arc<Inner>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -49,12 +50,11 @@ impl Served {
     /// Starts to serve the vault's state.
     pub async fn begin(vault: &Arc<Vault>, holder: &Holder) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| {
-            let message = format!("The state cannot be served to OpenTofu on 127.0.0.1: {error}");
-            Failure::new(Reason::ListenFailed, message)
+            Failure::new(Reason::ListenFailed, "The state cannot be served to OpenTofu on 127.0.0.1").because(error)
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
         let address = format!("http://{}/", listener.local_addr().map_err(cannot)?);
-        let token = HEXLOWER.encode(&random::<32>()?);
+        let token = Zeroizing::new(HEXLOWER.encode(&random::<32>()?));
         let variables = [
             ("TF_HTTP_ADDRESS", address.as_str()),
             ("TF_HTTP_LOCK_ADDRESS", &address),
@@ -80,7 +80,7 @@ impl Served {
             // The server ends with the run.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(), inner, task })
+        Ok(Self { variables: variables.map(|(name, value)| (name.to_owned(), value.into())).into(), inner, task })
     }
 
     /// Takes the first failure between OpenTofu and the store, which explains OpenTofu's own error.
@@ -111,7 +111,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         axum::body::to_bytes(body, bounded::STATE).await.ok()
     };
     let Some(body) = body else {
-        let failure = bounded::too_large("The infrastructure's state", bounded::STATE);
+        let failure = Failure::too_large("The infrastructure's state", bounded::STATE);
         return inner.failed(StatusCode::PAYLOAD_TOO_LARGE, failure);
     };
     let answered = match head.method.as_str() {
@@ -128,7 +128,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
 impl Inner {
     /// Records the first failure and returns it as the response.
     fn failed(&self, status: StatusCode, failure: Failure) -> Response {
-        let text = failure.message.clone();
+        let text = failure.message();
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         (status, text).into_response()
     }
@@ -200,6 +200,7 @@ mod tests {
     use super::*;
     use crate::io::store::Store;
     use camino::Utf8Path;
+    use secrecy::ExposeSecret as _;
     use std::time::{Duration, Instant};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
@@ -212,8 +213,11 @@ mod tests {
 
     /// Sends a request and its body; without a body, sends bytes without end. Returns the first line of the response.
     async fn ask(served: &Served, head: &str, body: Option<&[u8]>) -> String {
-        let address =
-            served.variables["TF_HTTP_ADDRESS"].trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let address = served.variables["TF_HTTP_ADDRESS"]
+            .expose_secret()
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned();
         let (mut from, mut to) = TcpStream::connect(address).await.unwrap().into_split();
         to.write_all(head.as_bytes()).await.unwrap();
         let body = body.map(<[u8]>::to_vec);
@@ -232,7 +236,7 @@ mod tests {
     }
 
     fn authorized(served: &Served) -> String {
-        format!("Authorization: {}\r\n", basic(USER, &served.variables["TF_HTTP_PASSWORD"]))
+        format!("Authorization: {}\r\n", basic(USER, served.variables["TF_HTTP_PASSWORD"].expose_secret()))
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use crate::model::failure::Failure;
 use crate::model::holder::Holder;
 use crate::model::secret::Redactor;
 use camino::Utf8PathBuf;
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +43,8 @@ pub struct Work {
     pub directory: Utf8PathBuf,
     /// The whole root module: file name → text. No text is secret.
     pub files: BTreeMap<String, String>,
-    /// Environment variables for OpenTofu and its providers. May be secret.
-    pub variables: BTreeMap<String, String>,
+    /// Environment variables for OpenTofu and its providers.
+    pub variables: BTreeMap<String, SecretString>,
     /// Location of the state.
     pub backend: Backend,
     /// The redactor, which knows the secrets.
@@ -60,18 +61,17 @@ pub struct Work {
 
 impl Work {
     /// Returns the variables that are the same for every call.
-    pub(super) fn fixed(&self, room: &Room) -> BTreeMap<String, String> {
-        let mut fixed = BTreeMap::from([
-            ("TF_DATA_DIR".to_owned(), room.data().into_string()),
-            ("TF_PLUGIN_CACHE_DIR".to_owned(), self.plugins.to_string()),
-            ("TF_INPUT".to_owned(), "0".to_owned()),
-            ("TF_IN_AUTOMATION".to_owned(), "1".to_owned()),
-            ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
-        ]);
-        if let Some(settings) = &self.settings {
-            fixed.insert("TF_CLI_CONFIG_FILE".to_owned(), settings.to_string());
-        }
-        fixed
+    pub(super) fn fixed(&self, room: &Room) -> BTreeMap<String, SecretString> {
+        let data = room.data();
+        let settings = self.settings.as_ref().map(|settings| ("TF_CLI_CONFIG_FILE", settings.as_str()));
+        let fixed = [
+            ("TF_DATA_DIR", data.as_str()),
+            ("TF_PLUGIN_CACHE_DIR", self.plugins.as_str()),
+            ("TF_INPUT", "0"),
+            ("TF_IN_AUTOMATION", "1"),
+            ("CHECKPOINT_DISABLE", "1"),
+        ];
+        fixed.into_iter().chain(settings).map(|(name, value)| (name.to_owned(), value.into())).collect()
     }
 
     /// Runs OpenTofu once in the claimed directory.
@@ -105,7 +105,7 @@ pub(super) struct Desk {
     /// The claim on the directory.
     pub ours: Ours,
     /// Environment variables for OpenTofu.
-    pub variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, SecretString>,
     /// The state server, if the state is in the vault.
     pub served: Option<Served>,
 }
@@ -115,7 +115,9 @@ impl Desk {
     /// own error. Else returns `failure`.
     pub fn explain(&self, failure: Failure) -> Failure {
         match self.served.as_ref().and_then(Served::trouble) {
-            Some(trouble) => trouble.details(format!("{failure}\n{}", failure.details.clone().unwrap_or_default())),
+            Some(trouble) => {
+                trouble.details(format!("{}\n{}", failure.message(), failure.details.clone().unwrap_or_default()))
+            }
             None => failure,
         }
     }

@@ -12,6 +12,7 @@ use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use crate::model::secret::Redactor;
 use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -54,7 +55,7 @@ pub struct Call<'a> {
     /// The arguments, beginning with the command.
     pub arguments: Vec<String>,
     /// Environment variables, in addition to ours.
-    pub variables: &'a BTreeMap<String, String>,
+    pub variables: &'a BTreeMap<String, SecretString>,
     /// The environment's directory.
     pub room: &'a Room,
     /// The claim on that directory.
@@ -98,13 +99,13 @@ impl Heard {
             None => return failure,
             Some(Reason::Interrupted) => format!("{} was interrupted", self.command),
             Some(Reason::OutputTooLarge) => {
-                bounded::too_large(&format!("The output of {}", self.command), bounded::STATE).message
+                Failure::too_large(&format!("The output of {}", self.command), bounded::STATE).message()
             }
             Some(_) => {
                 format!("{} did not end within {}", self.command, humantime::format_duration(self.limit))
             }
         };
-        let said = format!("{}\n{}", failure.message, failure.details.unwrap_or_default());
+        let said = format!("{}\n{}", failure.message(), failure.details.unwrap_or_default());
         Failure::new(self.stopped.unwrap_or(failure.reason), message).details(said)
     }
 
@@ -126,7 +127,7 @@ pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<H
     let (out, err) = (call.room.own("out"), call.room.own("err"));
     // Both may hold secrets that must not stay on the disk.
     let ((_out, stdout), (_err, stderr)) = (in_memory(&out)?, in_memory(&err)?);
-    let held = call.ours.held.try_clone().map_err(|error| cannot(&call.room.directory, &error))?;
+    let held = call.ours.held.try_clone().map_err(|error| cannot(&call.room.directory, error))?;
     let place = Place {
         directory: &call.room.directory,
         environment: Environment::Provider,
@@ -234,7 +235,7 @@ struct Follower {
 
 impl Follower {
     fn open([out, err]: [&Utf8Path; 2], lines: bool) -> Result<Self, Failure> {
-        let file = File::open(out).map_err(|error| cannot(out, &error))?;
+        let file = File::open(out).map_err(|error| cannot(out, error))?;
         let paths = [out.to_owned(), err.to_owned()];
         Ok(Self { file, paths, lines, begun: vec![], diagnostics: vec![], rest: String::new(), output: vec![] })
     }

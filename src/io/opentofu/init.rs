@@ -15,7 +15,7 @@ pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway:
     let (mark, lock_file) = (desk.room.own("init"), desk.room.lock_file());
     let vault = work.vault();
     if let Some(kept) = vault.lock_file().await? {
-        lay::write(&lock_file, &kept).map_err(|error| lay::cannot(&lock_file, &error))?;
+        lay::write(&lock_file, &kept).map_err(|error| lay::cannot(&lock_file, error))?;
     }
     let done = fs::read_to_string(&mark).is_ok_and(|mark| mark == rests_on(work, desk));
     if done && !anyway {
@@ -38,7 +38,7 @@ pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway:
     if let Ok(text) = fs::read_to_string(&lock_file) {
         vault.keep_lock_file(&text).await?;
     }
-    lay::write(&mark, &rests_on(work, desk)).map_err(|error| lay::cannot(&mark, &error))
+    lay::write(&mark, &rests_on(work, desk)).map_err(|error| lay::cannot(&mark, error))
 }
 
 // The lines of `init` report providers found and installed, which users do not need.
@@ -69,7 +69,7 @@ async fn take_turn(work: &Work) -> Result<File, Failure> {
         .mode(0o755)
         .create(&work.plugins)
         .and_then(|()| File::options().write(true).create(true).truncate(false).open(&path));
-    let file = opened.map_err(|error| lay::cannot(&work.plugins, &error))?;
+    let file = opened.map_err(|error| lay::cannot(&work.plugins, error))?;
     let until = Instant::now() + work.limit;
     while let Err(TryLockError::WouldBlock) = file.try_lock()
         && Instant::now() < until

@@ -28,7 +28,7 @@ pub(super) fn derived(passphrase: &[u8], salt: &[u8]) -> Result<Key, argon2::Err
 pub(super) fn kept(path: &Utf8Path, make: bool) -> io::Result<Key> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound && make => {
-            keep(path, &random::<32>().map_err(|failure| io::Error::other(failure.message))?)?;
+            keep(path, &random::<32>().map_err(|failure| io::Error::other(failure.message()))?)?;
             fs::read_to_string(path)
         }
         other => other,
@@ -57,8 +57,7 @@ fn keep(path: &Utf8Path, key: &[u8; 32]) -> io::Result<()> {
 /// Returns random bytes from the system.
 pub(super) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
     let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Failure::new(Reason::StateSealed, format!("Cannot read random bytes on this machine: {error}"))
-    })?;
+    let cannot = |error| Failure::new(Reason::StateSealed, "Cannot read random bytes on this machine").because(error);
+    getrandom::fill(&mut bytes).map_err(cannot)?;
     Ok(bytes)
 }

@@ -26,10 +26,10 @@ pub struct Room {
 impl Room {
     /// Opens the directory. Creates it if it does not exist.
     pub fn open(directory: &Utf8Path) -> Result<Self, Failure> {
-        let directory = &camino::absolute_utf8(directory).map_err(|error| cannot(directory, &error))?;
+        let directory = &camino::absolute_utf8(directory).map_err(|error| cannot(directory, error))?;
         let room = Self { directory: directory.clone() };
         let made = make(&room.own("")).and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
-        made.map_err(|error| cannot(directory, &error))?;
+        made.map_err(|error| cannot(directory, error))?;
         Ok(room)
     }
 
@@ -61,7 +61,7 @@ impl Room {
         if let Some(name) = wanted.keys().find(|name| !is_below(name)) {
             return Err(Failure::new(Reason::ApplicationInvalid, format!("The file {name:?} is not below its module")));
         }
-        self.replace(&wanted).map_err(|error| cannot(&self.directory, &error))
+        self.replace(&wanted).map_err(|error| cannot(&self.directory, error))
     }
 
     fn replace(&self, wanted: &BTreeMap<&str, &str>) -> io::Result<()> {
@@ -122,19 +122,20 @@ pub(super) fn fresh(path: &Utf8Path) -> Result<File, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
     // Do not truncate the old file: an earlier process may still write to it.
     let _ = fs::remove_file(path);
-    File::options().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|error| cannot(path, &error))
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|error| cannot(path, error))
 }
 
 /// Creates an empty file in memory that ends with this process, in place of an existing one. Returns it open for
 /// writing.
 pub(super) fn in_memory(path: &Utf8Path) -> Result<(SecretFile, File), Failure> {
     let _ = fs::remove_file(path);
-    let file = SecretFile::place(path.as_std_path(), b"").map_err(|error| cannot(path, &error))?;
-    let open = File::options().write(true).open(path).map_err(|error| cannot(path, &error))?;
+    let file = SecretFile::place(path.as_std_path(), b"").map_err(|error| cannot(path, error))?;
+    let open = File::options().write(true).open(path).map_err(|error| cannot(path, error))?;
     Ok((file, open))
 }
 
-pub(super) fn cannot(path: &Utf8Path, error: &io::Error) -> Failure {
-    Failure::new(Reason::StateUnusable, format!("OpenTofu's working directory {path} cannot be used: {error}"))
+pub(super) fn cannot(path: &Utf8Path, error: io::Error) -> Failure {
+    Failure::new(Reason::StateUnusable, format!("OpenTofu's working directory {path} cannot be used"))
+        .because(error)
         .hint("Check its permissions and the free space on its disk")
 }

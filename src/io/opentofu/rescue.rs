@@ -20,7 +20,7 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
     let left = match bounded::file(&path, bounded::STATE) {
         Ok(left) => zeroize::Zeroizing::new(left),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(lay::cannot(&path, &error)),
+        Err(error) => return Err(lay::cannot(&path, error)),
     };
     let unusable = |why: &str| {
         Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, but {why}"))
@@ -40,5 +40,5 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
         Left::Old => {}
         Left::Foreign => return Err(unusable("it describes other infrastructure than the stored state")),
     }
-    fs::remove_file(&path).map_err(|error| lay::cannot(&path, &error))
+    fs::remove_file(&path).map_err(|error| lay::cannot(&path, error))
 }

@@ -151,14 +151,13 @@ impl Seal {
             let fresh: [u8; 16] = random()?;
             let salt = self.store.salt(&self.project, &self.environment, &fresh).await?;
             let passphrase = Zeroizing::new(self.passphrase().unwrap_or_default().as_bytes().to_vec());
+            let cannot = || self.failure(Reason::StateSealed, "Cannot derive a key from the passphrase");
             // Derive on a blocking thread: the derivation is slow.
             let derive = move || key::derived(&passphrase, &salt);
             match tokio::task::spawn_blocking(derive).await {
                 Ok(Ok(key)) => Ok(key),
-                Ok(Err(error)) => {
-                    Err(self.failure(Reason::StateSealed, format!("Cannot derive a key from the passphrase: {error}")))
-                }
-                Err(_) => Err(self.failure(Reason::StateSealed, "Cannot derive a key from the passphrase")),
+                Ok(Err(error)) => Err(cannot().because(error)),
+                Err(_) => Err(cannot()),
             }
         });
         key.await.cloned()
@@ -172,12 +171,9 @@ impl Seal {
     /// writes it.
     fn kept(&self, make: bool) -> Result<Key, Failure> {
         let path = self.key_file();
-        let cannot = |error: std::io::Error| {
-            self.failure(
-                Reason::StateSealed,
-                format!("The key of the infrastructure's state, {path}, cannot be used: {error}"),
-            )
-        };
-        key::kept(&path, make).map_err(cannot)
+        key::kept(&path, make).map_err(|error| {
+            let what = format!("The key of the infrastructure's state, {path}, cannot be used");
+            self.failure(Reason::StateSealed, what).because(error)
+        })
     }
 }

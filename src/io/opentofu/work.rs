@@ -10,7 +10,6 @@ use super::state;
 use super::{init, lay, lock, rescue, show};
 use crate::model::digest::Digest;
 use crate::model::failure::{Failure, Reason};
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
@@ -153,7 +152,7 @@ impl Work {
                 .hint("Destroy the infrastructure first, or remove backend: from the manifest"));
         }
         room.lay(&self.files, own)?;
-        let mut variables: BTreeMap<String, String> = self.fixed(&room);
+        let mut variables = self.fixed(&room);
         variables.extend(self.variables.clone());
         let served = match &self.backend {
             Backend::Own(vault) => {

@@ -1,6 +1,6 @@
 //! Interactive programs without a terminal: their standard output is data, their standard error is text.
 
-use super::{Environment, unstarted};
+use super::{Environment, unended, unstarted};
 use crate::model::failure::{Failure, Reason};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub async fn hand_over_apart(
     if data.is_some() {
         command.stdout(Stdio::piped());
     }
-    let mut child = command.spawn().map_err(|error| unstarted(program, &error))?;
+    let mut child = command.spawn().map_err(|error| unstarted(program, error))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let copy = async {
         let (Some(mut stdout), Some(data)) = (stdout, &mut data) else { return };
@@ -39,9 +39,7 @@ pub async fn hand_over_apart(
         }
     };
     let (status, (), ()) = tokio::join!(child.wait(), copy, lines(stderr, line));
-    status.map_err(|error| {
-        Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}"))
-    })
+    status.map_err(|error| unended(program, error))
 }
 
 /// Destination of a program's standard output.

@@ -12,6 +12,7 @@ use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
 use futures::FutureExt as _;
 use futures::future::FusedFuture as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -70,7 +71,7 @@ pub async fn run_in(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
-    let mut child = started.map_err(|error| unstarted(program, &error))?;
+    let mut child = started.map_err(|error| unstarted(program, error))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (out, err) = (Mutex::new(Vec::new()), Mutex::new(Ends::default()));
 
@@ -107,15 +108,13 @@ pub async fn run_in(
     match ended.filter(|_| !over.is.load(Ordering::Relaxed)) {
         None => {
             let what = format!("The output of the program {program}");
-            Err(bounded::too_large(&what, bounded::LOCAL_OUTPUT))
+            Err(Failure::too_large(&what, bounded::LOCAL_OUTPUT))
         }
         Some(Err(_)) => {
             let message = format!("The program {program} did not end within {}", humantime::format_duration(limit));
             Err(Failure::new(Reason::CommandFailed, message))
         }
-        Some(Ok(Err(error))) => {
-            Err(Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}")))
-        }
+        Some(Ok(Err(error))) => Err(unended(program, error)),
         Some(Ok(Ok(status))) => Ok(Finished { status, stdout: taken(out), stderr: taken(err).into_bytes() }),
     }
 }
@@ -142,10 +141,8 @@ pub async fn hand_over(argv: &[String]) -> Result<ExitStatus, Failure> {
     let mut command = tokio::process::Command::new(program);
     Environment::Minimal.apply(&mut command);
     let started = command.args(arguments).kill_on_drop(true).spawn();
-    let mut child = started.map_err(|error| unstarted(program, &error))?;
-    child.wait().await.map_err(|error| {
-        Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for: {error}"))
-    })
+    let mut child = started.map_err(|error| unstarted(program, error))?;
+    child.wait().await.map_err(|error| unended(program, error))
 }
 
 /// A process in its own process group. It keeps running if we end.
@@ -165,7 +162,7 @@ pub struct Place<'a> {
     /// Part of our environment that the process gets.
     pub environment: Environment,
     /// Additional variables.
-    pub variables: &'a BTreeMap<String, String>,
+    pub variables: &'a BTreeMap<String, SecretString>,
     /// Variables to remove from that environment.
     pub without: &'a [&'a str],
     /// Standard input: a file that the process does not read but keeps open until it ends, together with a lock on the
@@ -191,12 +188,12 @@ pub fn detach(program: &str, arguments: &[String], place: Place<'_>) -> Result<D
     command
         .args(arguments)
         .current_dir(place.directory)
-        .envs(place.variables)
+        .envs(place.variables.iter().map(|(name, value)| (name, value.expose_secret())))
         .stdin(place.held)
         .stdout(place.stdout)
         .stderr(place.stderr)
         .process_group(0);
-    let child = command.spawn().map_err(|error| unstarted(program, &error))?;
+    let child = command.spawn().map_err(|error| unstarted(program, error))?;
     let pid = child.id().unwrap_or_default();
     Ok(Detached { child, program: program.to_owned(), pid })
 }
@@ -207,9 +204,7 @@ impl Detached {
     /// # Errors
     /// `CommandFailed` if the process cannot be waited for.
     pub async fn wait(&mut self) -> Result<ExitStatus, Failure> {
-        self.child.wait().await.map_err(|error| {
-            Failure::new(Reason::CommandFailed, format!("The program {} cannot be waited for: {error}", self.program))
-        })
+        self.child.wait().await.map_err(|error| unended(&self.program, error))
     }
 
     /// Returns the process ID.
@@ -238,11 +233,15 @@ impl Detached {
     }
 }
 
-fn unstarted(program: &str, error: &std::io::Error) -> Failure {
+fn unstarted(program: &str, error: std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::NotFound => Failure::new(Reason::ToolMissing, format!("The program {program} is not installed")),
-        _ => Failure::new(Reason::CommandFailed, format!("The program {program} cannot be started: {error}")),
+        _ => Failure::new(Reason::CommandFailed, format!("The program {program} cannot be started")).because(error),
     }
+}
+
+fn unended(program: &str, error: std::io::Error) -> Failure {
+    Failure::new(Reason::CommandFailed, format!("The program {program} cannot be waited for")).because(error)
 }
 
 /// A flag that a program printed more than the limit.
@@ -315,7 +314,7 @@ mod tests {
         assert_eq!(missing.reason, Reason::ToolMissing);
         let slow = run(&argv(&["sleep", "30"]), b"", Duration::from_millis(100)).await.unwrap_err();
         assert_eq!(slow.reason, Reason::CommandFailed);
-        assert!(slow.message.contains("sleep did not end within 100ms"), "{slow}");
+        assert!(slow.message().contains("sleep did not end within 100ms"), "{slow}");
         assert_eq!(run(&[], b"", Duration::from_secs(5)).await.unwrap_err().reason, Reason::CommandFailed);
     }
 

@@ -2,38 +2,54 @@
 //! connection.
 
 use crate::model::input::Stream;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 /// Bytes in one block. Up to `BLOCKS` blocks wait for the connection: 1 MiB in total.
 const BLOCK: usize = 256 << 10;
 const BLOCKS: usize = 4;
 
+/// Bytes that may be secret, wiped when dropped.
+type Block = Zeroizing<Vec<u8>>;
+
 /// Starts the producer. The producer ends early if the receiver is dropped.
-pub(super) fn start(stream: &Stream) -> (Receiver<Vec<u8>>, JoinHandle<io::Result<()>>) {
+pub(super) fn start(stream: &Stream) -> (Receiver<Block>, JoinHandle<io::Result<()>>) {
     let (sender, receiver) = channel(BLOCKS);
     let stream = stream.clone();
     let producer = tokio::task::spawn_blocking(move || {
-        let mut out = BufWriter::with_capacity(BLOCK, Blocks(sender));
+        let mut out = Blocks { sender, block: empty() };
         stream.write(&mut out)?;
         out.flush()
     });
     (receiver, producer)
 }
 
-/// A writer that sends each write as one block.
-struct Blocks(Sender<Vec<u8>>);
+/// A writer that collects and sends blocks.
+struct Blocks {
+    sender: Sender<Block>,
+    block: Block,
+}
+
+/// Returns a block that does not move in memory while it is filled.
+fn empty() -> Block {
+    Zeroizing::new(Vec::with_capacity(BLOCK))
+}
 
 impl Write for Blocks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let block = &bytes[..bytes.len().min(BLOCK)];
-        self.0.blocking_send(block.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(block.len())
+        if self.block.len() == BLOCK {
+            self.flush()?;
+        }
+        let taken = &bytes[..bytes.len().min(BLOCK - self.block.len())];
+        self.block.extend_from_slice(taken);
+        Ok(taken.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let block = std::mem::replace(&mut self.block, empty());
+        self.sender.blocking_send(block).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -48,7 +64,7 @@ mod tests {
             let (mut blocks, producer) = start(&stream);
             let mut all = Vec::new();
             while let Some(block) = blocks.recv().await {
-                all.extend(block);
+                all.extend_from_slice(&block);
             }
             producer.await.unwrap().unwrap();
             assert_eq!(all.len(), 40_000);

@@ -45,7 +45,7 @@ impl Host {
         let begin = uuid::Uuid::new_v4().simple().to_string();
         let script = format!("echo {begin} >&2\n{script}");
         let unread = |error: std::io::Error| {
-            Failure::new(Reason::CommandFailed, format!("Cannot write to standard output: {error}"))
+            Failure::new(Reason::CommandFailed, "Cannot write to standard output").because(error)
         };
         let mut each = |marks: &mut Marks| data(&marks.take_bytes()).map_err(unread);
         let (marks, status, stderr) = self.converse(&leashed(&script), Tail::Open, DAY, &mut each).await?;

@@ -50,15 +50,13 @@ impl Call<'_> {
             (None, _) => return Ok(()),
             (Some(Identity::File(path)), _) => (self.read_key(path)?, format!("The key file {path}")),
             (Some(Identity::Secret(_)), Some(text)) => {
-                (text.expose_secret().to_owned(), "The key given as a secret".to_owned())
+                (Zeroizing::new(text.expose_secret().to_owned()), "The key given as a secret".to_owned())
             }
             (Some(Identity::Secret(_)), None) => {
                 return Err(Failure::new(Reason::KeyUnusable, "The key given as a secret was not resolved"));
             }
         };
-        let form = key::form(&text);
-        drop(secrecy::SecretString::from(text));
-        let hint = match form {
+        let hint = match key::form(&text) {
             KeyForm::Plain => return Ok(()),
             KeyForm::Encrypted | KeyForm::Public if self.agent_holds_it().await => return Ok(()),
             KeyForm::Encrypted => {
@@ -81,15 +79,15 @@ impl Call<'_> {
         Err(Failure::new(Reason::KeyUnusable, format!("{name} is not a private key that OpenSSH can read")).hint(hint))
     }
 
-    fn read_key(&self, path: &Utf8Path) -> Result<String, Failure> {
+    fn read_key(&self, path: &Utf8Path) -> Result<Zeroizing<String>, Failure> {
         let unusable = |what: String| Failure::new(Reason::KeyUnusable, format!("The key file {path} {what}"));
         let about = fs::metadata(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
         if !about.is_file() {
             return Err(unusable("is not a file".into()));
         }
         let text = fs::read(path).map_err(|error| unusable(format!("cannot be read: {}", plain(&error))))?;
-        let text =
-            String::from_utf8(text).map_err(|_| unusable("is not a private key that OpenSSH can read".into()))?;
+        let text = String::from_utf8(text).map(Zeroizing::new);
+        let text = text.map_err(|_| unusable("is not a private key that OpenSSH can read".into()))?;
         let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());
         let mode = about.permissions().mode() & 0o777;
         if own && mode & 0o077 != 0 && key::form(&text) != KeyForm::Public {
@@ -101,7 +99,7 @@ impl Call<'_> {
 
     /// Returns true if the agent that ssh would ask holds the key.
     async fn agent_holds_it(&self) -> bool {
-        let Ok(settings) = Settings::read(&self.options, self.way.address).await else { return false };
+        let Ok(settings) = Settings::read(&self.options, &self.way.reach.address).await else { return false };
         let mut list = words(&["ssh-add", "-l"]);
         if let Some(socket) = settings.agent {
             list.splice(0..0, ["env".to_owned(), format!("SSH_AUTH_SOCK={socket}")]);

@@ -11,6 +11,7 @@ use crate::io::scratch::{Directory, SecretFile};
 use crate::manifest::environment::Identity;
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
+use crate::model::reach::HostKeys;
 use crate::model::shell::quote;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -75,14 +76,14 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     async fn prepare(way: &'a Way<'a>) -> Result<Call<'a>, Failure> {
-        let directory = Directory::new().map_err(|error| local(&error))?;
-        let trust = match (way.ssh.host_key.is_empty(), way.known.is_empty()) {
-            (false, _) => Trust::Pinned,
-            (true, true) if way.accept_new => Trust::Learn,
-            (true, _) => Trust::Known,
+        let directory = Directory::new().map_err(local)?;
+        let trust = match &way.reach.keys {
+            HostKeys::Pinned(_) => Trust::Pinned,
+            HostKeys::Recorded(keys) if keys.is_empty() && way.accept_new => Trust::Learn,
+            HostKeys::Recorded(_) => Trust::Known,
         };
         let mut call = Self { way, directory, key: None, trust, options: Vec::new() };
-        call.lay_out().map_err(|error| local(&error))?;
+        call.lay_out().map_err(local)?;
         if call.trust == Trust::Learn {
             call.learn().await?;
         }
@@ -96,7 +97,7 @@ impl<'a> Call<'a> {
 
     /// Writes the files that ssh reads and collects the options.
     fn lay_out(&mut self) -> std::io::Result<()> {
-        let ssh = self.way.ssh;
+        let Way { reach, ssh, .. } = self.way;
         let timeout = ssh.connect_timeout.as_secs().max(1);
         // Applies to every hop, including jump hosts. ssh uses the first value of an option.
         let config = format!(
@@ -107,7 +108,7 @@ impl<'a> Call<'a> {
              Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
         );
         fs::write(self.directory.path().join("config"), config)?;
-        let ours = if ssh.host_key.is_empty() { self.way.known } else { &ssh.host_key };
+        let ours = reach.keys.as_slice();
         let known: String = ours.iter().fold(String::new(), |mut lines, key| {
             let _ = writeln!(lines, "* {}", key.trim());
             lines
@@ -115,10 +116,10 @@ impl<'a> Call<'a> {
         fs::write(self.directory.path().join("known"), known)?;
 
         self.options = ["-F".to_owned(), self.path("config")].to_vec();
-        if let Some(port) = ssh.port {
+        if let Some(port) = reach.port {
             self.options.extend(["-p".to_owned(), port.to_string()]);
         }
-        if let Some(user) = &ssh.user {
+        if let Some(user) = &reach.user {
             self.options.extend(["-l".to_owned(), user.clone()]);
         }
         self.option("ClearAllForwardings=yes");
@@ -162,7 +163,7 @@ impl<'a> Call<'a> {
     /// Prepares to accept the key of a host that is not yet known. Another key of a known host, of any type, still
     /// counts as changed.
     async fn learn(&mut self) -> Result<(), Failure> {
-        let settings = Settings::read(&self.options, self.way.address).await?;
+        let settings = Settings::read(&self.options, &self.way.reach.address).await?;
         self.option("StrictHostKeyChecking=accept-new");
         let files = std::iter::once(self.path("known")).chain(settings.known_files).collect::<Vec<_>>();
         let quoted: Vec<_> = files.iter().map(|file| format!("\"{file}\"")).collect();
@@ -173,7 +174,7 @@ impl<'a> Call<'a> {
     /// Makes one attempt. The flag next to a failure is true if another attempt may succeed.
     async fn dial(&self) -> Result<Vec<String>, (Failure, bool)> {
         let _ = fs::remove_file(self.path("offered"));
-        let unmade = |error: std::io::Error| (local(&error), false);
+        let unmade = |error: std::io::Error| (local(error), false);
         let create = |name| LoginLog::create(&self.directory.path().join(name)).map_err(unmade);
         let (mut log, mut jump) = (create("log")?, create("jump")?);
         // ControlPersist ends a master whose runner was killed: see `Host::held`.
@@ -181,7 +182,7 @@ impl<'a> Call<'a> {
             words(&["ssh", "-M", "-f", "-N", "-o", "ControlPersist=2", "-S"]),
             vec![self.path("master"), "-E".to_owned(), self.path("log")],
             self.options.clone(),
-            vec!["--".to_owned(), bare(self.way.address).to_owned()],
+            vec!["--".to_owned(), bare(&self.way.reach.address).to_owned()],
         ]
         .concat();
         let hops = if self.way.ssh.jump.is_some() { 2 } else { 1 };
@@ -213,9 +214,10 @@ impl<'a> Call<'a> {
 
     /// Returns the address and port of the host, for messages.
     fn whom(&self) -> String {
-        match self.way.ssh.port {
-            Some(port) => format!("{} port {port}", self.way.address),
-            None => self.way.address.to_owned(),
+        let address = &self.way.reach.address;
+        match self.way.reach.port {
+            Some(port) => format!("{address} port {port}"),
+            None => address.clone(),
         }
     }
 
@@ -238,7 +240,7 @@ impl<'a> Call<'a> {
         let failure = match reason {
             Reason::HostKeyUnknown | Reason::HostKeyChanged => self.distrusted(reason, said).await,
             Reason::ConnectionLost => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom()))
-                .hint(format!("Try to connect by hand: ssh {}", quote(self.way.address))),
+                .hint(format!("Try to connect by hand: ssh {}", quote(&self.way.reach.address))),
             _ => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom())),
         };
         (failure, passing)
@@ -261,7 +263,7 @@ impl<'a> Call<'a> {
             return changed("a key pinned in ssh.host_key");
         }
         if reason == Reason::HostKeyUnknown {
-            if !self.way.known.is_empty() {
+            if !self.way.reach.keys.as_slice().is_empty() {
                 return changed("the key recorded at the first contact");
             }
             let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
@@ -311,8 +313,9 @@ impl<'a> Hop<'a> {
     }
 }
 
-fn local(error: &std::io::Error) -> Failure {
-    Failure::new(Reason::CommandFailed, format!("Cannot prepare a temporary directory for ssh: {error}"))
+fn local(error: std::io::Error) -> Failure {
+    Failure::new(Reason::CommandFailed, "Cannot prepare a temporary directory for ssh")
+        .because(error)
         .hint("Check that /tmp can be written")
 }
 

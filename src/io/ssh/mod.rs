@@ -23,9 +23,10 @@ use crate::io::scratch::Claim;
 use crate::model::bounded::{self, Ends};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::{Input, Stream};
+use camino::Utf8Path;
 use openssh::{Child, ForwardType, Session, Socket, Stdio};
 use script::Marks;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,14 +91,15 @@ impl Host {
         let (directory, claim) = master.directory.into_parts();
         let session = Session::new_native_mux(directory);
         let held = held.map_err(|error| {
-            Failure::new(Reason::ConnectionLost, format!("The connection to {} broke at once: {error}", way.address))
+            let what = format!("The connection to {} broke at once", way.reach.address);
+            Failure::new(Reason::ConnectionLost, what).because(error)
         })?;
         Ok(Self {
             session,
             _claim: claim,
             held,
             control: control.to_string_lossy().into_owned(),
-            address: way.address.to_owned(),
+            address: way.reach.address.clone(),
             command: script::command_line(way.sudo_password.is_some()),
             sudo_password: way.sudo_password.clone(),
             keys: master.keys,
@@ -146,11 +148,8 @@ impl Host {
             Input::Empty => Tail::None,
             Input::Bytes(bytes) => Tail::Bytes(bytes),
             Input::File(path) => {
-                let file = tokio::fs::File::open(&path).await.map_err(|error| {
-                    Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
-                        .hint("Check that it exists and can be read")
-                })?;
-                Tail::File(file, path)
+                let file = tokio::fs::File::open(&path).await.map_err(|error| unread(&path, error));
+                Tail::File(file.map_err(|failure| failure.hint("Check that it exists and can be read"))?, path)
             }
             Input::Stream(stream) => Tail::Stream(stream),
         };
@@ -312,14 +311,12 @@ impl Host {
         match tail {
             Tail::None => {}
             Tail::Bytes(bytes) => {
-                let _ = stdin.write_all(&bytes).await;
+                let _ = stdin.write_all(bytes.expose_secret()).await;
             }
             Tail::File(mut file, path) => {
                 let mut chunk = vec![0; 256 * 1024];
                 loop {
-                    let length = file.read(&mut chunk).await.map_err(|error| {
-                        Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read: {error}"))
-                    })?;
+                    let length = file.read(&mut chunk).await.map_err(|error| unread(&path, error))?;
                     if length == 0 || stdin.write_all(&chunk[..length]).await.is_err() {
                         break;
                     }
@@ -327,14 +324,14 @@ impl Host {
             }
             Tail::Stream(stream) => {
                 let (mut blocks, producer) = blocks::start(&stream);
-                while let Some(block) = blocks.recv().await.map(Zeroizing::new) {
+                while let Some(block) = blocks.recv().await {
                     // The script ended early. Its exit code tells why.
                     if stdin.write_all(&block).await.is_err() {
                         return Ok(());
                     }
                 }
                 let ended = producer.await.map_err(std::io::Error::other).flatten();
-                ended.map_err(|error| Failure::new(Reason::UploadFailed, format!("Cannot upload: {error}")))?;
+                ended.map_err(|error| Failure::new(Reason::UploadFailed, "Cannot upload").because(error))?;
             }
             Tail::Open => {
                 std::future::pending::<()>().await;
@@ -349,7 +346,7 @@ impl Host {
     }
 
     fn too_large(&self, what: &str, most: usize) -> Failure {
-        bounded::too_large(&format!("{what} on {}", self.address), most)
+        Failure::too_large(&format!("{what} on {}", self.address), most)
     }
 
     fn late(&self, limit: Duration, stderr: &str) -> Failure {
@@ -377,10 +374,14 @@ impl Host {
     }
 }
 
+fn unread(path: &Utf8Path, error: std::io::Error) -> Failure {
+    Failure::new(Reason::UploadFailed, format!("The file {path} cannot be read")).because(error)
+}
+
 /// The data that follows a script on its standard input.
 enum Tail {
     None,
-    Bytes(Zeroizing<Vec<u8>>),
+    Bytes(SecretSlice<u8>),
     File(tokio::fs::File, camino::Utf8PathBuf),
     Stream(Stream),
     /// No data, but standard input stays open until the output ends.

@@ -2,21 +2,20 @@
 //! the secret.
 
 use crate::manifest::environment::{Identity, Ssh};
+use crate::model::reach::Reach;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::SystemTime;
 
 /// The parameters of a connection to a host, with everything resolved.
 pub struct Way<'a> {
-    /// DNS name, IPv4 or IPv6 address, or an alias of the user's ssh configuration.
-    pub address: &'a str,
-    /// SSH settings from the manifest.
+    /// Address, port, user and known keys of the host.
+    pub reach: Reach,
+    /// Other SSH settings of the manifest.
     pub ssh: &'a Ssh,
     /// Password for sudo, if sudo asks for one.
     pub sudo_password: Option<SecretString>,
     /// Text of the private key, if the identity is a secret.
     pub key_text: Option<SecretString>,
-    /// Host keys recorded at an earlier contact, each as `TYPE BASE64`.
-    pub known: &'a [String],
     /// True if the key of a host that is not yet known is accepted.
     pub accept_new: bool,
 }
@@ -29,10 +28,8 @@ impl Way<'_> {
             Some(Identity::File(path)) => std::fs::metadata(path).and_then(|data| data.modified()).ok(),
             _ => None,
         };
-        // If keys are pinned, recorded keys do not count.
-        let known = if self.ssh.host_key.is_empty() { self.known } else { &[] };
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{:?}", (self.address, self.ssh, known, changed)).as_bytes());
+        hasher.update(format!("{:?}", (&self.reach, self.ssh, changed)).as_bytes());
         for secret in [&self.sudo_password, &self.key_text] {
             let digest = secret.as_ref().map(|secret| blake3::hash(secret.expose_secret().as_bytes()));
             hasher.update(&[u8::from(digest.is_some())]);
@@ -45,6 +42,7 @@ impl Way<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reach::HostKeys;
     use std::time::Duration;
 
     #[test]
@@ -63,30 +61,30 @@ mod tests {
             wait: Duration::ZERO,
         };
         let secret = |text: &str| Some(SecretString::from(text));
-        let print =
-            |address: &str, ssh: &Ssh, sudo: Option<SecretString>, text: Option<SecretString>, known: &[String]| {
-                Way { address, ssh, sudo_password: sudo, key_text: text, known, accept_new: false }.print()
-            };
-        let first = print("a", &ssh, None, None, &[]);
-        assert_eq!(print("a", &ssh, None, None, &[]), first);
+        let print = |reach: Reach, ssh: &Ssh, sudo: Option<SecretString>, text: Option<SecretString>| {
+            Way { reach, ssh, sudo_password: sudo, key_text: text, accept_new: false }.print()
+        };
+        let reach = || ssh.reach("a");
+        let first = print(reach(), &ssh, None, None);
+        assert_eq!(print(reach(), &ssh, None, None), first);
         let known = ["ssh-ed25519 AAAA".to_owned()];
+        let pinned = Reach { keys: HostKeys::Pinned(known.to_vec()), ..reach() };
         let mut prints = vec![
             first,
-            print("b", &ssh, None, None, &[]),
-            print("a", &Ssh { port: Some(2), ..ssh.clone() }, None, None, &[]),
-            print("a", &Ssh { user: Some("b".into()), ..ssh.clone() }, None, None, &[]),
-            print("a", &Ssh { jump: Some("b".into()), ..ssh.clone() }, None, None, &[]),
-            print("a", &Ssh { host_key: known.to_vec(), ..ssh.clone() }, None, None, &[]),
-            print("a", &ssh, secret("b"), None, &[]),
-            print("a", &ssh, secret("c"), None, &[]),
-            print("a", &ssh, None, secret("b"), &[]),
-            print("a", &ssh, None, None, &known),
+            print(ssh.reach("b"), &ssh, None, None),
+            print(Reach { port: Some(2), ..reach() }, &ssh, None, None),
+            print(Reach { user: Some("b".into()), ..reach() }, &ssh, None, None),
+            print(reach(), &Ssh { jump: Some("b".into()), ..ssh.clone() }, None, None),
+            print(pinned.clone(), &ssh, None, None),
+            print(reach(), &ssh, secret("b"), None),
+            print(reach(), &ssh, secret("c"), None),
+            print(reach(), &ssh, None, secret("b")),
+            print(reach().recording(&known), &ssh, None, None),
         ];
         let file = std::fs::File::options().write(true).open(&key).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        prints.push(print("a", &ssh, None, None, &[]));
-        let pinned = Ssh { host_key: known.to_vec(), ..ssh.clone() };
-        assert_eq!(print("a", &pinned, None, None, &known), print("a", &pinned, None, None, &[]));
+        prints.push(print(reach(), &ssh, None, None));
+        assert_eq!(pinned.clone().recording(&["ssh-rsa AAAA".to_owned()]), pinned);
         for (at, print) in prints.iter().enumerate() {
             assert!(!prints[..at].contains(print), "{at}");
         }

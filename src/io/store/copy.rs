@@ -5,7 +5,7 @@ use super::fault::unusable;
 use super::place;
 use crate::io::scratch;
 use crate::manifest::below;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek};
@@ -45,7 +45,7 @@ impl Copy {
             let own = path.to_owned();
             let attempt = tokio::task::spawn_blocking(move || {
                 let copy = Self::attempt(&own)?;
-                let failed = |error: io::Error| unusable(&own, &error).or_disk(&error, &own);
+                let failed = |error: io::Error| unusable(&own, error).or_disk(&own);
                 copy.map(|mut copy| Ok((copy.is_whole().map_err(failed)?, copy))).transpose()
             });
             match attempt.await.map_err(|error| unusable(path, error))?? {
@@ -60,7 +60,7 @@ impl Copy {
 
     /// Copies the file, then its log.
     fn attempt(path: &Utf8Path) -> Result<Option<Self>, Failure> {
-        let failed = |error: io::Error| unusable(path, &error).or_disk(&error, path);
+        let failed = |error: io::Error| unusable(path, error).or_disk(path);
         if !place::exists(path).map_err(failed)? {
             return Ok(None);
         }
@@ -73,7 +73,7 @@ impl Copy {
         if source.read_exact_at(&mut magic, 0).is_err() || magic != *MAGIC {
             return Err(unusable(path, "it is not a database"));
         }
-        let directory = scratch::Directory::new().map_err(|error| copying(path, "a temporary directory", &error))?;
+        let directory = scratch::Directory::new().map_err(|error| copying(path, "a temporary directory", error))?;
         copy(&mut source, &directory.path().join(FILE), path)?;
         let log_path = Utf8PathBuf::from(format!("{real}-wal"));
         let mut log = open(&log_path)?;
@@ -104,7 +104,7 @@ fn open(path: &Utf8Path) -> Result<Option<File>, Failure> {
     let file = match below::open(path.parent().unwrap_or(path), name.into()) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, &error).or_disk(&error, path)),
+        Err(error) => return Err(unusable(path, error).or_disk(path)),
     };
     if file.metadata().is_ok_and(|about| about.len() > LARGEST) {
         return Err(unusable(path, "it is larger than 256 MiB").hint("Name another store with --state sqlite:PATH"));
@@ -114,11 +114,12 @@ fn open(path: &Utf8Path) -> Result<Option<File>, Failure> {
 
 fn copy(source: &mut File, to: &Path, path: &Utf8Path) -> Result<(), Failure> {
     let copied = File::create_new(to).and_then(|mut copy| io::copy(&mut source.take(LARGEST), &mut copy));
-    copied.map(drop).map_err(|error| copying(path, &to.display().to_string(), &error))
+    copied.map(drop).map_err(|error| copying(path, &to.display().to_string(), error))
 }
 
-fn copying(path: &Utf8Path, to: &str, error: &io::Error) -> Failure {
-    unusable(path, format!("it cannot be copied to {to}: {error}")).or_disk(error, to)
+fn copying(path: &Utf8Path, to: &str, error: io::Error) -> Failure {
+    let copying = Failure::new(Reason::StoreUnusable, format!("it cannot be copied to {to}")).because(error);
+    unusable(path, copying).or_disk(to)
 }
 
 /// Returns true if a file still begins with the copied bytes. Also compares up to `more` bytes after them, which count

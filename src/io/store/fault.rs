@@ -3,13 +3,13 @@
 use crate::model::disk::by_errno;
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
-use std::fmt::Display;
+use std::error::Error;
 
 /// `SQLITE_IOERR_SHMSIZE`: the index of the write-ahead log cannot grow.
 const SHMSIZE: u32 = 4874;
 
-pub(super) fn unusable(path: &Utf8Path, error: impl Display) -> Failure {
-    Failure::new(Reason::StoreUnusable, format!("The state store {path} cannot be used: {error}"))
+pub(super) fn unusable(path: &Utf8Path, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(Reason::StoreUnusable, format!("The state store {path} cannot be used")).because(cause)
 }
 
 pub(super) fn newer(path: &Utf8Path, version: i64) -> Failure {
@@ -30,7 +30,7 @@ pub(super) fn damaged(path: &Utf8Path, how: &str) -> Failure {
 
 /// Returns the failure for a database error, by its primary result code. Uses the extended code only to detect a full
 /// disk when the index of the write-ahead log cannot grow.
-pub(super) fn explain(path: &Utf8Path, error: &sqlx::Error) -> Failure {
+pub(super) fn explain(path: &Utf8Path, error: sqlx::Error) -> Failure {
     let sqlx::Error::Database(database) = error else { return unusable(path, error) };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
     match code & 0xff {

@@ -16,7 +16,7 @@ mod work;
 pub use history::{Past, PastStep};
 pub use infrastructure::{Plain, Sealed};
 pub use journal::{InDoubt, Run};
-pub use record::{Reach, Record};
+pub use record::{FormerEntry, Record};
 
 use crate::model::failure::Failure;
 use camino::Utf8PathBuf;

@@ -34,7 +34,7 @@ impl Store {
     /// store that cannot be written, so that a run does not fail in the middle.
     pub async fn open(url: &str, directory: &Utf8Path) -> Result<Self, Failure> {
         let path = place::path(url, directory)?;
-        let failed = |error: std::io::Error| unusable(&path, &error).or_disk(&error, &path);
+        let failed = |error: std::io::Error| unusable(&path, error).or_disk(&path);
         if !place::exists(&path).map_err(failed)? {
             place::create(&path).map_err(failed)?;
         }
@@ -75,9 +75,9 @@ impl Store {
 
     async fn write(path: &Utf8Path) -> Result<Self, Failure> {
         let options = options(path.as_ref()).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        let mut connection = options.connect().await.map_err(|error| explain(path, &error))?;
+        let mut connection = options.connect().await.map_err(|error| explain(path, error))?;
         let usable = async {
-            let work = Work::limit(&mut connection).await.map_err(|error| explain(path, &error))?;
+            let work = Work::limit(&mut connection).await.map_err(|error| explain(path, error))?;
             bring_up_to_date(&mut connection, path).await.map(|()| work)
         };
         match usable.await {
@@ -101,7 +101,7 @@ impl Store {
     }
 
     pub(super) fn unusable(&self, error: impl Into<sqlx::Error>) -> Failure {
-        explain(&self.path, &error.into())
+        explain(&self.path, error.into())
     }
 }
 
@@ -109,7 +109,7 @@ impl Judged {
     /// Returns the copy as a read-only store. Checks all pages once: only a damaged or forged store has more rows than
     /// its size allows.
     async fn into_store(mut self, path: Utf8PathBuf) -> Result<Store, Failure> {
-        let explained = |error: sqlx::Error| explain(&path, &error);
+        let explained = |error: sqlx::Error| explain(&path, error);
         let sound = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut self.connection).await;
         let sound: String = sound.map_err(explained)?;
         if sound != "ok" {
@@ -125,7 +125,7 @@ impl Judged {
 
 /// Copies a store and classifies its tables; `None` if the file does not exist or is empty.
 async fn judge(path: &Utf8Path) -> Result<Option<Judged>, Failure> {
-    let explained = |error: sqlx::Error| explain(path, &error);
+    let explained = |error: sqlx::Error| explain(path, error);
     let Some(copy) = Copy::take(path).await? else { return Ok(None) };
     let options = options(&copy.file()).locking_mode(SqliteLockingMode::Exclusive);
     let mut connection = options.connect().await.map_err(explained)?;
@@ -156,7 +156,7 @@ fn options(file: &Path) -> SqliteConnectOptions {
 
 /// Takes the write lock, which proves that the store can be written, and runs the missing migrations.
 async fn bring_up_to_date(connection: &mut SqliteConnection, path: &Utf8Path) -> Result<(), Failure> {
-    let explained = |error: sqlx::Error| explain(path, &error);
+    let explained = |error: sqlx::Error| explain(path, error);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explained)?;
     match Tables::of(&mut transaction).await.map_err(explained)? {
         Tables::Current => {}

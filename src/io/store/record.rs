@@ -34,7 +34,7 @@ pub struct Record {
     pub protected: bool,
     /// Data to reach the environment and to remove its parts after its entry was removed from the manifest.
     #[serde(default)]
-    pub reach: Option<Reach>,
+    pub reach: Option<FormerEntry>,
     /// Another run that worked on the environment at that time.
     #[serde(default)]
     pub in_progress: Option<String>,
@@ -56,7 +56,7 @@ pub struct Record {
 
 /// The data to reach an environment after its entry was removed. Holds no secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reach {
+pub struct FormerEntry {
     /// SSH port.
     pub port: Option<u16>,
     /// Login name.

@@ -47,8 +47,8 @@ mod tests {
         let work = Work::limit_to(5, &mut connection).await.unwrap();
         for _ in 0..2 {
             let error = sqlx::query(ENDLESS).execute(&mut connection).await.unwrap_err();
-            let failure = explain("state.db".into(), &error);
-            assert!(failure.message.contains("more work"), "{failure}");
+            let failure = explain("state.db".into(), error);
+            assert!(failure.message().contains("more work"), "{failure}");
             work.renew();
             sqlx::query("SELECT 1").execute(&mut connection).await.unwrap();
         }

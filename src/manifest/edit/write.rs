@@ -3,6 +3,7 @@
 
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
+use std::error::Error as _;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,9 +27,8 @@ pub fn create(path: &Utf8Path, text: &str) -> io::Result<()> {
 
 /// Removes the temporary file's name from an error, because it means nothing to the user.
 fn unnamed(error: io::Error) -> io::Error {
-    let text = error.to_string();
-    let kind = error.kind();
-    text.split_once(" at path ").map_or(error, |(why, _)| io::Error::new(kind, why))
+    let system = error.source().and_then(|source| source.downcast_ref()).and_then(io::Error::raw_os_error);
+    system.map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Writes `new` to `path`, whose text was `old` when the caller read it.
@@ -37,10 +37,10 @@ fn unnamed(error: io::Error) -> io::Error {
 /// [`Reason::ManifestUneditable`] if the file cannot be written or has changed since.
 pub fn write(path: &Utf8Path, old: &str, new: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| {
-        let error = unnamed(error);
-        Failure::new(Reason::ManifestUneditable, format!("{path} cannot be written: {error}"))
+        Failure::new(Reason::ManifestUneditable, format!("{path} cannot be written"))
+            .because(unnamed(error))
             .hint("Check the permissions of the file and its directory")
-            .or_disk(&error, path)
+            .or_disk(path)
     };
     // A link stays a link: its target is replaced.
     let target = path.canonicalize_utf8().map_err(failed)?;

@@ -43,7 +43,7 @@ struct Text<'a> {
 struct Error<'a> {
     reason: &'a str,
     environment: Option<&'a str>,
-    message: &'a str,
+    message: String,
     hint: Cow<'a, str>,
     location: Option<Place<'a>>,
     details: Option<&'a str>,
@@ -125,7 +125,7 @@ fn error(failure: &Failure) -> Error<'_> {
     Error {
         reason: failure.reason.code(),
         environment: failure.environment.as_deref(),
-        message: &failure.message,
+        message: failure.message(),
         hint: failure.advice(),
         location: failure.location.as_ref().map(|location| Place {
             file: &location.file,

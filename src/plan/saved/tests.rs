@@ -47,7 +47,7 @@ fn a_file_reads_back_and_a_damaged_or_newer_one_is_refused() {
         assert!(text.contains(from), "{from}");
         let failure = SavedPlan::parse(&text.replace(from, to), path).expect_err("refused");
         assert_eq!(failure.reason, Reason::PlanInvalid);
-        assert!(failure.message.contains(words), "{failure}");
+        assert!(failure.message().contains(words), "{failure}");
     }
     for cut in 0..text.len() - 2 {
         assert!(SavedPlan::parse(&text[..cut], path).is_err(), "cut at {cut}");
@@ -80,7 +80,7 @@ fn everything_that_moved_is_named() {
     let rekeyed = Bound { key: "1".to_owned(), ..then.clone() };
     assert_eq!(plan.moved("a", &rekeyed, &[], false), ["the host has another digest key"]);
     let failure = stale("a", &vec!["x moved".to_owned(); 8]);
-    assert!(failure.message.ends_with("; and 2 more") && failure.details.is_some());
+    assert!(failure.message().ends_with("; and 2 more") && failure.details.is_some());
 }
 
 #[test]

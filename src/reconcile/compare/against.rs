@@ -39,7 +39,8 @@ pub async fn plan(context: &Context, names: &[String], reference: &str) -> Resul
     let mut compared = compare::compare(old, new, &wanted, (&repository.top, reference)).await;
     compared.view.against = Some(reference.to_owned());
     for (environment, failure) in compared.unreadable {
-        let message = format!("cannot be rendered as of {reference}, so everything is shown as new: {failure}");
+        let message =
+            format!("cannot be rendered as of {reference}, so everything is shown as new: {}", failure.message());
         context.say(Event::Warning { environment: Some(environment), message });
     }
     for (path, why) in &compared.gaps {
@@ -124,7 +125,7 @@ async fn earlier<'a>(
         Err(Unread::Failed(failure)) => return Err(failure),
         Err(Unread::Absent(why)) => why.to_owned(),
         Err(Unread::Invalid(failures)) => {
-            let first = failures.first().map_or("", |failure| failure.message.as_str());
+            let first = failures.first().map_or_else(String::new, Failure::message);
             format!("is not valid ({first})")
         }
     };

@@ -273,13 +273,11 @@ fn show_links(
 }
 
 /// Returns the failure with the snapshot's paths replaced by the repository's.
-pub fn relocated(failure: Failure, snapshot: &Utf8Path, repository: &str) -> Failure {
-    let there = |text: String| text.replace(&format!("{snapshot}/"), repository).replace(snapshot.as_str(), repository);
-    Failure {
-        message: there(failure.message),
-        hint: failure.hint.map(there),
-        details: failure.details.map(there),
-        location: failure.location.map(|at| crate::model::failure::Location { file: there(at.file), ..at }),
-        ..failure
-    }
+pub fn relocated(mut failure: Failure, snapshot: &Utf8Path, repository: &str) -> Failure {
+    let there = |text: &mut String| {
+        *text = text.replace(&format!("{snapshot}/"), repository).replace(snapshot.as_str(), repository);
+    };
+    failure.each_text(there);
+    failure.location.iter_mut().for_each(|at| there(&mut at.file));
+    failure
 }

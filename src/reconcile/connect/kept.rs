@@ -27,11 +27,12 @@ impl Kept {
     }
 
     /// Takes the connection to an environment's host, if the connection is alive and a new one would have the same
-    /// settings; `known` are host keys of an earlier contact. Closes a connection that does not fit.
-    pub async fn take(&self, prepared: &Prepared, known: &[String]) -> Option<Host> {
+    /// settings. Closes a connection that does not fit.
+    pub async fn take(&self, prepared: &Prepared) -> Option<Host> {
         let host = self.hosts().remove(prepared.name())?;
         // An unresolvable secret is a failure of the later connect, not of this function.
-        let fits = way(&prepared.environment, known, false).await.is_ok_and(|way| host.serves(&way));
+        let fits = way(&prepared.environment.ssh, prepared.reach.clone(), false).await;
+        let fits = fits.is_ok_and(|way| host.serves(&way));
         if fits && host.age() < OLDEST {
             return Some(host);
         }

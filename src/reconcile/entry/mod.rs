@@ -53,7 +53,9 @@ pub fn text(context: &Context) -> Result<Option<String>, Failure> {
     match std::fs::read_to_string(context.directory.join(&context.file)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::new(Reason::ManifestMissing, format!("{} cannot be read: {error}", context.file))),
+        Err(error) => {
+            Err(Failure::new(Reason::ManifestMissing, format!("{} cannot be read", context.file)).because(error))
+        }
     }
 }
 
@@ -63,8 +65,8 @@ impl Edited {
         let path = context.directory.join(&context.file);
         let Some(old) = &self.old else {
             return edit::create(&path, &self.new).map_err(|error| {
-                let message = format!("{} cannot be written: {error}", context.file);
-                Failure::new(Reason::ManifestUneditable, message).or_disk(&error, &context.file)
+                let failure = Failure::new(Reason::ManifestUneditable, format!("{} cannot be written", context.file));
+                failure.because(error).or_disk(&context.file)
             });
         };
         edit::write(&path, old, &self.new)
@@ -133,9 +135,10 @@ pub fn init(context: &Context) -> Result<Ending, Failure> {
             Err(Failure::new(Reason::Usage, format!("{file} already exists and was not changed"))
                 .hint("Name another file with -f, or -f - to print the template"))
         }
-        Err(error) => Err(Failure::new(Reason::Usage, format!("{file} cannot be written: {error}"))
+        Err(error) => Err(Failure::new(Reason::Usage, format!("{file} cannot be written"))
+            .because(error)
             .hint("Name a writable path with -f")
-            .or_disk(&error, file)),
+            .or_disk(file)),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::reconcile::connect;
 use crate::reconcile::context::Context;
 use crate::reconcile::converge;
 use crate::reconcile::pass::{Keep, Pass, refuse, vouch};
-use crate::reconcile::prepare::{self, Resolve};
+use crate::reconcile::prepare::Prepared;
 use crate::reconcile::request::{Asked, Goal};
 
 /// What is registered.
@@ -75,25 +75,10 @@ async fn register(context: &Context, args: &Register) -> Result<(), Vec<Failure>
 
 /// Connects to the host and returns its verified host keys.
 async fn contact(context: &Context, args: &Register, environment: Environment) -> Result<Vec<String>, Failure> {
-    let bare = Environment { application: None, ..environment };
-    let first = |failures: Vec<Failure>| failures.into_iter().next();
-    let prepared =
-        match prepare::prepare(bare, Resolve::Connection, &|name, known| context.front.hide(name, known)).await {
-            Ok(prepared) => prepared,
-            Err(failures) => {
-                return Err(first(failures)
-                    .unwrap_or_else(|| Failure::new(Reason::CommandFailed, "No environment was prepared")));
-            }
-        };
-    let connection = connect::open(
-        &prepared,
-        &[],
-        args.accept_new_host_keys,
-        prepared.environment.ssh.wait,
-        &context.sink,
-        &|failure| vouch(context, failure),
-    )
-    .await?;
+    let prepared = Prepared::without_release(environment);
+    context.front.hide(prepared.name(), &prepared.redactor);
+    let (wait, ask) = (prepared.environment.ssh.wait, |failure: &Failure| vouch(context, failure));
+    let connection = connect::open(&prepared, args.accept_new_host_keys, wait, &context.sink, &ask).await?;
     let keys = connection.host_keys().to_vec();
     let output = connection.run("id -u", crate::model::input::Input::Empty, crate::resource::SHORT).await;
     connection.close().await;

@@ -2,6 +2,7 @@
 //! service, and does not overwrite a file on the runner.
 
 use crate::io::directory::Directory;
+use crate::model::disk::by_errno;
 use crate::model::ending::Ending;
 use crate::model::event::{ArchiveView, Event, Outcome};
 use crate::model::failure::{Failure, Reason};
@@ -98,7 +99,7 @@ async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failur
     let output = session.script(&script, backups::LIMIT).await.map_err(|failure| (None, failure))?;
     let failed =
         |reason, message: &str| Failure::new(reason, message).details(session.prepared.redactor.redact(&output.stderr));
-    let address = session.prepared.environment.address.clone();
+    let address = session.prepared.reach.address.clone();
     let failed = match output.status {
         0 => None,
         backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "The command after the backup failed")),
@@ -126,7 +127,7 @@ async fn download(session: &Session, archive: &Archive, directory: &Utf8Path) ->
     let invalid = |why: &str| Failure::new(Reason::BackupFailed, format!("Cannot download {}: {why}", archive.name));
     let broken = |error: std::io::Error| {
         let failure = Failure::new(Reason::BackupFailed, format!("{path} cannot be written"));
-        failure.details(error.to_string()).hint(&kept).or_disk(&error, &path)
+        failure.details(error.to_string()).hint(&kept).or_disk_reason(by_errno(&error), path.as_str())
     };
     let identity = session.prepared.environment.identity();
     if !archive.name.is_of(&identity) {

@@ -206,7 +206,7 @@ async fn end(
         session.failed = Some(FailedView {
             kind: Some(planned.kind),
             reason: failure.reason.code().to_owned(),
-            message: failure.message.clone(),
+            message: failure.message(),
             at: (context.now)(),
             run: context.run.to_owned(),
         });

@@ -37,7 +37,7 @@ pub async fn firewall(session: &mut Session) -> Result<(), Failure> {
     session.progress("wait until the previous firewall rules are restored");
     tokio::time::sleep((firewall::WATCHDOG + Duration::from_secs(1)).saturating_sub(loaded.elapsed())).await;
     again(session).await?;
-    let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message);
+    let why = trouble.map_or_else(|| "it did not answer in time".to_owned(), |failure| failure.message());
     let message = "No new connection reached the host with its new firewall rules; the previous rules were restored";
     Err(Failure::new(Reason::RolledBack, message).details(why))
 }
@@ -49,7 +49,7 @@ fn judge(session: &Session, output: &Output) -> Result<(), Failure> {
     let message = format!("The firewall's new rules could not be confirmed: exit {}", output.status);
     let said = session.prepared.redactor.redact(&output.stderr);
     let failure = Failure::new(Reason::FirewallFailed, message);
-    Err(failure.or_disk_of_host(&said, &session.prepared.environment.address).details(said))
+    Err(failure.or_disk_of_host(&said, &session.prepared.reach.address).details(said))
 }
 
 async fn attempt(session: &Session) -> Result<Output, Failure> {
@@ -65,8 +65,7 @@ async fn attempt(session: &Session) -> Result<Output, Failure> {
 
 /// Opens a separate connection, with its own SSH master.
 async fn fresh(session: &Session) -> Result<Host, Failure> {
-    let known = session.host()?.host_keys();
-    connect::open(&session.prepared, known, false, Duration::ZERO, &session.sink, &|_| false).await
+    connect::another(&session.prepared.environment.ssh, &session.prepared.reach, session.host()?).await
 }
 
 /// Observes again, over a new connection if the old one is lost.

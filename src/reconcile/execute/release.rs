@@ -107,18 +107,19 @@ async fn roll_back(session: &mut Session, failure: Failure, context: &Execution<
         pulled: bad.pulled.clone(),
         release: bad.id.clone(),
         by: Rejection::Health,
-        message: failure.message.clone(),
+        message: failure.message(),
         at: (context.now)(),
     };
     let (bad, good) = (bad.id.clone(), good.clone());
     match restore(session, &good, &[rejected]).await {
         Ok(()) => {
-            let message = format!("Release {bad} was rolled back to {}: {}", good.id, failure.message);
-            Failure::new(Reason::RolledBack, message).details(failure.details.unwrap_or_default())
+            let details = failure.details.clone().unwrap_or_default();
+            let what = format!("Release {bad} was rolled back to {}", good.id);
+            Failure::new(Reason::RolledBack, what).because(failure).details(details)
         }
         // The facts were observed before another run took over.
         Err(again) if again.reason == Reason::LeaseLost => again,
-        Err(again) => failure.hint(format!("Going back to release {} failed too: {}", good.id, again.message)),
+        Err(again) => failure.hint(format!("Going back to release {} failed too: {}", good.id, again.message())),
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn record(
     let failed = failure.map(|failure| FailedView {
         kind: Some(Kind::Services),
         reason: failure.reason.code().to_owned(),
-        message: failure.message.clone(),
+        message: failure.message(),
         at: (context.now)(),
         run: run.to_owned(),
     });

@@ -174,7 +174,7 @@ async fn carry_out(session: &mut Session, command: &Command) -> Result<(), Failu
 fn refused(failure: Failure, name: &str) -> Failure {
     let said = failure.details.as_deref().and_then(|said| said.lines().last());
     match said.filter(|_| failure.reason == Reason::BackupInvalid) {
-        Some(said) => Failure { message: format!("{name} was not restored: {said}"), details: None, ..failure },
+        Some(said) => Failure { what: format!("{name} was not restored: {said}"), details: None, ..failure },
         None => failure,
     }
 }

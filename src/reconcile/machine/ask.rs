@@ -15,6 +15,7 @@ use crate::model::secret::Redactor;
 use crate::reconcile::prepare::Prepared;
 use secrecy::SecretString;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// OpenTofu with all its inputs.
 struct Ready {
@@ -27,7 +28,7 @@ struct Ready {
 }
 
 impl Workshop {
-    /// Plans the machine of an environment and sets how the environment is reached. Returns `None` if deployer does not
+    /// Plans the machine of an environment and sets the way to it. Returns `None` if deployer does not
     /// make the environment's machine.
     ///
     /// # Errors
@@ -54,7 +55,7 @@ impl Workshop {
         elsewhere(&proposed).into_iter().for_each(warn);
         // If something changes, the outputs in the plan may be those after the change.
         let outputs = if proposed.changes.is_empty() { proposed.outputs.clone() } else { work.outputs(&say).await? };
-        reached_at(&mut prepared.environment, &outputs);
+        prepared.reach = reached_at(prepared.reach.clone(), &outputs);
         let recipe = recipe::write(&provision);
         let backend = provision.backend.map(|(name, _)| name);
         let our_host_key = inputs.our_host_key;
@@ -72,7 +73,7 @@ impl Workshop {
         let kept = vault.kept(Plain::HostKey).await?;
         let tried = kept.is_some();
         let keys = match kept {
-            Some(text) => Keys::parse(&text)?,
+            Some(text) => Keys::parse(&Zeroizing::new(text))?,
             None => Keys::make()?,
         };
         let secrets = secrets(provision).await?;
@@ -84,7 +85,7 @@ impl Workshop {
         let directory = self.place(environment);
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, provision, &around)?;
-        let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.as_str().into()]).collect();
+        let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.clone()]).collect();
         // The output of hosts and error messages must not show these secrets either.
         prepared.redactor.learn(&hidden);
         let work = Work {

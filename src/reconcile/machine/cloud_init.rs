@@ -5,11 +5,12 @@
 
 use super::keys::Keys;
 use crate::manifest::provision::{Machine, Provision};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 /// Returns the user data, including its first line.
 #[must_use]
-pub fn text(provision: &Provision, authorized: &str, keys: &Keys) -> String {
+pub fn text(provision: &Provision, authorized: &str, keys: &Keys) -> SecretString {
     let user = provision.login.user.as_deref().unwrap_or("root");
     let authorized: Vec<&str> = authorized.lines().collect();
     let account = if user == "root" {
@@ -24,14 +25,14 @@ pub fn text(provision: &Provision, authorized: &str, keys: &Keys) -> String {
         "ssh_pwauth": false,
         "ssh_deletekeys": true,
         "ssh_genkeytypes": [],
-        "ssh_keys": { "ed25519_private": keys.private, "ed25519_public": keys.public },
+        "ssh_keys": { "ed25519_private": keys.private.expose_secret(), "ed25519_public": keys.public },
         "write_files": [sshd(provision.login.port, user)],
         "runcmd": commands(provision),
     });
     if let Some(map) = config.as_object_mut() {
         map.retain(|key, value| key == "ssh_genkeytypes" || !value.as_array().is_some_and(Vec::is_empty));
     }
-    format!("#cloud-config\n{config}\n")
+    format!("#cloud-config\n{config}\n").into()
 }
 
 /// Returns the file of sshd settings that takes precedence over all others.

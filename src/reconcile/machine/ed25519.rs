@@ -3,6 +3,7 @@
 
 use data_encoding::BASE64;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 const TYPE: &[u8] = b"ssh-ed25519";
@@ -12,7 +13,7 @@ const LINE: usize = 70;
 
 /// Returns the public key, `TYPE BASE64`, and the text of the private key, of the pair that `seed` determines. `check`
 /// may be any number.
-pub fn pair(seed: &[u8; 32], check: [u8; 4]) -> Result<(String, String), ring::error::KeyRejected> {
+pub fn pair(seed: &[u8; 32], check: [u8; 4]) -> Result<(String, SecretString), ring::error::KeyRejected> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed)?;
     let own = pair.public_key().as_ref();
     let mut public = Vec::new();
@@ -30,13 +31,15 @@ pub fn pair(seed: &[u8; 32], check: [u8; 4]) -> Result<(String, String), ring::e
     whole.extend(1_u32.to_be_bytes());
     strings(&mut whole, &[&public, &private]);
     let digits = Zeroizing::new(BASE64.encode(&whole));
-    let mut text = "-----BEGIN OPENSSH PRIVATE KEY-----\n".to_owned();
+    // The text does not move in memory while it grows.
+    let mut text = String::with_capacity(1024);
+    text.push_str("-----BEGIN OPENSSH PRIVATE KEY-----\n");
     for line in digits.as_bytes().chunks(LINE) {
         text.push_str(&String::from_utf8_lossy(line));
         text.push('\n');
     }
     text.push_str("-----END OPENSSH PRIVATE KEY-----\n");
-    Ok((format!("ssh-ed25519 {}", BASE64.encode(&public)), text))
+    Ok((format!("ssh-ed25519 {}", BASE64.encode(&public)), text.into()))
 }
 
 /// Appends each part, preceded by its length.

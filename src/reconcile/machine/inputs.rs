@@ -10,7 +10,7 @@ use crate::manifest::scope::Scope;
 use crate::model::failure::{Failure, Reason};
 use crate::release::invalid;
 use camino::{Utf8Path, Utf8PathBuf};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,12 +30,12 @@ const LARGEST: u64 = 16 << 20;
 pub const KEPT: &str = "kept_override.tf";
 
 /// The inputs of OpenTofu.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// The root module, file by file. Contains no secret.
     pub files: BTreeMap<String, String>,
-    /// Environment variables of the OpenTofu process; may be secret.
-    pub variables: BTreeMap<String, String>,
+    /// Environment variables of the OpenTofu process.
+    pub variables: BTreeMap<String, SecretString>,
     /// True if deployer made the machine's host key.
     pub our_host_key: bool,
 }
@@ -63,9 +63,8 @@ pub fn of(environment: &Environment, provision: &Provision, around: &Surrounding
         Machine::Lxd(lxd) => of_template(environment, provision, &json!(lxd), user_data)?,
         Machine::Hetzner(hetzner) => {
             let mut inputs = of_template(environment, provision, &json!(hetzner), user_data)?;
-            let token =
-                around.secrets.get("token").map(|token| ("HCLOUD_TOKEN".to_owned(), token.expose_secret().to_owned()));
-            inputs.variables.extend(token);
+            let token = around.secrets.get("token").cloned();
+            inputs.variables.extend(token.map(|token| ("HCLOUD_TOKEN".to_owned(), token)));
             inputs
         }
     };
@@ -105,7 +104,7 @@ fn of_template(
     environment: &Environment,
     provision: &Provision,
     section: &Value,
-    user_data: String,
+    user_data: SecretString,
 ) -> Result<Inputs, Failure> {
     let mut files = templates(provision.machine.name(), provision)?;
     let mut values = section.as_object().cloned().unwrap_or_default();
@@ -125,17 +124,12 @@ fn of_module(
     module: &Module,
     provision: &Provision,
     around: &Surroundings<'_>,
-    user_data: &str,
+    user_data: &SecretString,
 ) -> Result<Inputs, Failure> {
     let (source, version, declared) = match &module.source {
         ModuleSource::Directory(path) => (from(path, around.directory), None, declared(path, &provision.scope)?),
         ModuleSource::Address(address, version) => (address.clone(), version.clone(), BTreeSet::new()),
     };
-    let ours = [
-        ("deployer", json!(about(environment, &provision.login, around))),
-        ("deployer_cloud_init", json!(user_data)),
-        ("deployer_host_key", json!(around.keys.private)),
-    ];
     let mut call = Map::from_iter([("source".to_owned(), literal(&json!(source)))]);
     call.extend(version.map(|version| ("version".to_owned(), literal(&json!(version)))));
     let mut declarations = Map::from_iter([("variables".to_owned(), json!({ "type": "any" }))]);
@@ -144,21 +138,22 @@ fn of_module(
     for name in module.variables.keys() {
         call.insert(name.clone(), json!(format!("${{var.variables[\"{name}\"]}}")));
     }
+    let mut secret = |argument: &str, name: String, value: SecretString| {
+        call.insert(argument.to_owned(), json!(format!("${{var.{name}}}")));
+        declarations.insert(name.clone(), json!({ "type": "string", "sensitive": true }));
+        variables.insert(format!("TF_VAR_{name}"), value);
+    };
     for name in module.secrets.keys() {
-        let value = around.secrets.get(name).map(|secret| secret.expose_secret().to_owned()).unwrap_or_default();
-        call.insert(name.clone(), json!(format!("${{var.secret_{name}}}")));
-        declarations.insert(format!("secret_{name}"), json!({ "type": "string", "sensitive": true }));
-        variables.insert(format!("TF_VAR_secret_{name}"), value);
+        secret(name, format!("secret_{name}"), around.secrets.get(name).cloned().unwrap_or_default());
     }
+    let ours = [("deployer_cloud_init", user_data), ("deployer_host_key", &around.keys.private)];
     for (name, value) in ours.into_iter().filter(|(name, _)| declared.contains(*name)) {
-        call.insert(name.to_owned(), json!(format!("${{var.{name}}}")));
-        if let Value::String(secret) = value {
-            declarations.insert(name.to_owned(), json!({ "type": "string", "sensitive": true }));
-            variables.insert(format!("TF_VAR_{name}"), secret);
-        } else {
-            declarations.insert(name.to_owned(), json!({ "type": "any" }));
-            values.insert(name.to_owned(), value);
-        }
+        secret(name, name.to_owned(), value.clone());
+    }
+    if declared.contains("deployer") {
+        call.insert("deployer".to_owned(), json!("${var.deployer}"));
+        declarations.insert("deployer".to_owned(), json!({ "type": "any" }));
+        values.insert("deployer".to_owned(), about(environment, &provision.login, around));
     }
     // An output that the module lacks is null, not an error.
     let output = |name: &str| json!({ "value": format!("${{try(module.machine.{name}, null)}}") });
@@ -212,7 +207,7 @@ fn templates(folder: &str, provision: &Provision) -> Result<BTreeMap<String, Str
 
 /// Reads the text files of a directory. Returns none if the directory is optional and does not exist.
 fn read(directory: &Utf8Path, optional: bool, scope: &Scope) -> Result<BTreeMap<String, String>, Failure> {
-    let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read: {error}"));
+    let unreadable = |path: &Utf8Path, error: std::io::Error| invalid(format!("{path} cannot be read")).because(error);
     let entries = match directory.read_dir_utf8() {
         Ok(entries) => entries,
         Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),

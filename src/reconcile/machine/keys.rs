@@ -10,25 +10,20 @@ use crate::manifest::environment::{Environment, Identity};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::error::Error;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An Ed25519 key pair in OpenSSH's format. Its `Debug` output does not show the private key.
-#[derive(Clone, PartialEq, Eq)]
+/// An Ed25519 key pair in OpenSSH's format.
+#[derive(Clone, Debug)]
 pub struct Keys {
     /// The private key.
-    pub private: String,
+    pub private: SecretString,
     /// The public key, `TYPE BASE64`.
     pub public: String,
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({}, …)", self.public)
-    }
 }
 
 impl Keys {
@@ -39,15 +34,15 @@ impl Keys {
     pub fn make() -> Result<Self, Failure> {
         let (mut seed, mut check) = (Zeroizing::new([0; 32]), [0; 4]);
         let drawn = getrandom::fill(&mut *seed).and_then(|()| getrandom::fill(&mut check));
-        drawn.map_err(|error| unmade(&error.to_string()))?;
-        let (public, private) = ed25519::pair(&seed, check).map_err(|error| unmade(&error.to_string()))?;
+        drawn.map_err(unmade)?;
+        let (public, private) = ed25519::pair(&seed, check).map_err(|error| unmade(error.to_string()))?;
         Ok(Self { private, public })
     }
 
-    /// Returns both keys in one text. The text is secret.
+    /// Returns both keys in one text.
     #[must_use]
-    pub fn text(&self) -> String {
-        format!("{}\n{}", self.public, self.private)
+    pub fn text(&self) -> SecretString {
+        format!("{}\n{}", self.public, self.private.expose_secret()).into()
     }
 
     /// Parses the output of [`Self::text`].
@@ -56,7 +51,7 @@ impl Keys {
     /// `KeyUnusable` if the text has another form.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let (line, private) = text.split_once('\n').unwrap_or_default();
-        Ok(Self { private: private.to_owned(), public: public(line).ok_or_else(untold)? })
+        Ok(Self { private: private.into(), public: public(line).ok_or_else(untold)? })
     }
 }
 
@@ -86,7 +81,7 @@ pub async fn authorized(environment: &Environment) -> Result<String, Failure> {
                 return Ok(line);
             }
             let text = text_of(file)
-                .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read: {error}")))?;
+                .map_err(|error| Failure::new(Reason::KeyUnusable, format!("{file} cannot be read")).because(error))?;
             match public(&text) {
                 Some(line) => Ok(line),
                 None => public_of(&text).await.map_err(|failure| {
@@ -110,9 +105,9 @@ fn text_of(path: &Utf8Path) -> std::io::Result<Zeroizing<String>> {
 }
 
 async fn public_of(private: &str) -> Result<String, Failure> {
-    let folder = Directory::new().map_err(|error| unplaced(&error))?;
+    let folder = Directory::new().map_err(unplaced)?;
     let text = Zeroizing::new(private.trim_end().to_owned() + "\n");
-    let key = SecretFile::place(&folder.path().join("key"), text.as_bytes()).map_err(|error| unplaced(&error))?;
+    let key = SecretFile::place(&folder.path().join("key"), text.as_bytes()).map_err(unplaced)?;
     let printed = ssh_keygen(&["-y", "-P", "", "-f", &key.path().to_string_lossy()]).await?;
     public(&printed).ok_or_else(untold)
 }
@@ -131,12 +126,12 @@ fn untold() -> Failure {
     Failure::new(Reason::KeyUnusable, "Cannot derive the public half of a private key")
 }
 
-fn unmade(why: &str) -> Failure {
-    Failure::new(Reason::KeyUnusable, format!("Cannot make a key: {why}"))
+fn unmade(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(Reason::KeyUnusable, "Cannot make a key").because(cause)
 }
 
-fn unplaced(error: &std::io::Error) -> Failure {
-    Failure::new(Reason::KeyUnusable, format!("Cannot hand a private key to ssh-keygen: {error}"))
+fn unplaced(error: std::io::Error) -> Failure {
+    Failure::new(Reason::KeyUnusable, "Cannot hand a private key to ssh-keygen").because(error)
 }
 
 #[cfg(test)]
@@ -146,8 +141,11 @@ mod tests {
     #[tokio::test]
     async fn openssh_reads_a_key_of_ours() {
         let keys = Keys::make().unwrap();
-        assert_eq!(public_of(&keys.private).await.unwrap(), keys.public);
-        assert_eq!(Keys::parse(&keys.text()).unwrap(), keys);
+        assert_eq!(public_of(keys.private.expose_secret()).await.unwrap(), keys.public);
+        let text = keys.text();
+        assert_eq!(Keys::parse(text.expose_secret()).unwrap().text().expose_secret(), text.expose_secret());
+        let private = keys.private.expose_secret().lines().nth(1).unwrap();
+        assert!(!format!("{keys:?} {text:?}").contains(private));
         assert_ne!(Keys::make().unwrap().public, keys.public);
         let refused = public_of("no key").await.unwrap_err();
         assert_eq!(refused.reason, Reason::KeyUnusable);

@@ -1,6 +1,6 @@
 //! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
-use super::{Machine, as_declared, reached_at};
+use super::{Machine, of_login, reached_at};
 use crate::io::opentofu::{Action, Outputs, Proposed, Purpose, ResourceChange, Say};
 use crate::io::ssh::Host;
 use crate::io::store::Plain;
@@ -8,10 +8,12 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::state::Stage;
 use crate::reconcile::connect;
+use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
 use crate::resource::contract::marker::Marker;
 use crate::resource::infrastructure::{Seen, is_machine};
 use crate::resource::{HostFacts, SHORT};
+use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,18 +30,20 @@ pub async fn carry_out(session: &mut Session, machine: &Machine) -> Result<(), F
         return take_down(session, machine).await;
     }
     // From here on a machine may exist.
-    machine.vault.keep(Plain::HostKey, &machine.keys.text()).await?;
+    machine.vault.keep(Plain::HostKey, machine.keys.text().expose_secret()).await?;
     machine.remember().await?;
     let outputs = apply(session, machine).await?;
-    let environment = &mut session.prepared.environment;
-    let before = environment.address.clone();
-    if new {
-        as_declared(environment);
-    }
-    reached_at(environment, &outputs);
+    let Prepared { environment, reach, .. } = &mut session.prepared;
+    let before = reach.address.clone();
+    let way = match &environment.provision {
+        Some(provision) if new => of_login(reach.clone(), &provision.login),
+        _ => reach.clone(),
+    };
+    *reach = reached_at(way, &outputs);
+    let moved = reach.address != before;
     session.learn(|facts| facts.outside.machine = Seen { exists: true, changes: Vec::new(), ..seen });
-    if new || session.connection.is_none() || session.prepared.environment.address != before {
-        meet(session, machine, &outputs).await?;
+    if new || session.connection.is_none() || moved {
+        meet(session, machine).await?;
     }
     session.observe().await
 }
@@ -51,8 +55,8 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
     let say = |activity: String| session.progress(activity);
     machine.work.apply(&machine.proposed, &say).await?;
     machine.vault.forget().await?;
-    let environment = &mut session.prepared.environment;
-    environment.address = String::new();
+    session.prepared.reach.address = String::new();
+    let environment = &session.prepared.environment;
     let marker = Marker::of(environment, environment.stage != Stage::Destroyed, false);
     session.learn(|facts| {
         *facts = HostFacts::default();
@@ -68,12 +72,10 @@ async fn apply(session: &Session, machine: &Machine) -> Result<Outputs, Failure>
     let begun = Instant::now();
     let mut outputs = first(session, machine).await?;
     loop {
-        let mut environment = session.prepared.environment.clone();
-        reached_at(&mut environment, &outputs);
-        if !environment.address.is_empty() {
+        if !reached_at(session.prepared.reach.clone(), &outputs).address.is_empty() {
             return Ok(outputs);
         }
-        if begun.elapsed() >= environment.ssh.wait {
+        if begun.elapsed() >= session.prepared.environment.ssh.wait {
             let message = "OpenTofu made the machine, but has no address for it";
             let hint = "Its output `address` must give one; provisioned.module.outputs.address names another output";
             return Err(Failure::new(Reason::ProvisionFailed, message).hint(hint));
@@ -124,15 +126,15 @@ fn is_busy(failure: &Failure) -> bool {
 }
 
 /// Connects to a machine that was just made, and waits until its first boot is complete.
-async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Result<(), Failure> {
+async fn meet(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
     session.abandon();
     session.connection = None;
     session.progress("connect to the machine for the first time");
-    let known: Vec<String> = machine.host_key().or(outputs.text("host_key")).into_iter().collect();
+    session.prepared.reach = session.prepared.reach.clone().recording(machine.host_key().as_slice());
     let wait = session.prepared.environment.ssh.wait;
     let begun = Instant::now();
     loop {
-        let host = greet(session, &known, wait.saturating_sub(begun.elapsed())).await?;
+        let host = greet(session, wait.saturating_sub(begun.elapsed())).await?;
         let settled = first_boot(session, &host, wait.saturating_sub(begun.elapsed())).await;
         match settled {
             Ok(()) => {
@@ -151,12 +153,11 @@ async fn meet(session: &mut Session, machine: &Machine, outputs: &Outputs) -> Re
 
 /// Opens the first connection. Early in its first boot, a machine has neither the configured user nor deployer's host
 /// key.
-async fn greet(session: &Session, known: &[String], wait: Duration) -> Result<Host, Failure> {
+async fn greet(session: &Session, wait: Duration) -> Result<Host, Failure> {
     let begun = Instant::now();
     loop {
         let left = wait.saturating_sub(begun.elapsed());
-        let opened =
-            connect::open(&session.prepared, known, session.accepts_new_keys, left, &session.sink, &|_| false).await;
+        let opened = connect::open(&session.prepared, session.accepts_new_keys, left, &session.sink, &|_| false).await;
         match opened {
             Err(failure) if on_its_way(failure.reason) && !left.is_zero() => {
                 session.progress("wait for the machine's first boot");

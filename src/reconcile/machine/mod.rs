@@ -18,10 +18,12 @@ pub use workshop::{Tools, Workshop};
 
 use crate::io::opentofu::{Action, Outputs, Proposed, Vault, Work};
 use crate::io::store::{Plain, Record};
-use crate::manifest::environment::{Environment, Ssh};
+use crate::manifest::environment::Environment;
 use crate::manifest::provision::{self, Login};
 use crate::model::failure::Failure;
+use crate::model::reach::{HostKeys, Reach};
 use crate::resource::infrastructure::{Seen, is_machine};
+use secrecy::SecretString;
 use std::sync::Arc;
 
 /// A surveyed machine with OpenTofu's plan for it.
@@ -78,7 +80,7 @@ impl Machine {
 
     /// Returns the secret that replaces the host's own digest key while there is no host.
     #[must_use]
-    pub fn secret(&self) -> &str {
+    pub const fn secret(&self) -> &SecretString {
         &self.keys.private
     }
 }
@@ -88,58 +90,65 @@ fn does(proposed: &Proposed, machine: &provision::Machine, action: Action) -> bo
     proposed.changes.iter().any(|change| change.action == action && is_machine(change, machine))
 }
 
-/// Sets how an environment's machine is reached, from OpenTofu's outputs. The address is empty if the machine has none
-/// yet.
-pub fn reached_at(environment: &mut Environment, outputs: &Outputs) {
+/// Returns the way to a machine by OpenTofu's outputs. The address is empty if the machine has none yet.
+fn reached_at(reach: Reach, outputs: &Outputs) -> Reach {
     let text = |name: &str| outputs.text(name).filter(|text| !text.is_empty());
-    environment.address = text("address").unwrap_or_default();
-    environment.ssh.port = text("port").and_then(|port| port.parse().ok()).or(environment.ssh.port);
-    environment.ssh.user = text("user").or(environment.ssh.user.take());
-    environment.ssh.host_key.extend(text("host_key").filter(|_| environment.ssh.host_key.is_empty()));
+    Reach {
+        address: text("address").unwrap_or_default(),
+        port: text("port").and_then(|port| port.parse().ok()).or(reach.port),
+        user: text("user").or(reach.user),
+        keys: match (reach.keys, text("host_key")) {
+            (HostKeys::Recorded(_), Some(key)) => HostKeys::Pinned(vec![key]),
+            (keys, _) => keys,
+        },
+    }
 }
 
 /// Returns a warning if the manifest's SSH user or port differs from that of the machine, which keeps those that it was
 /// made with.
 #[must_use]
-pub fn born_otherwise(environment: &Environment) -> Option<String> {
+pub fn born_otherwise(environment: &Environment, reach: &Reach) -> Option<String> {
     let provision = environment.provision.as_ref()?;
     // The outputs of a module define how its machine is reached.
-    if matches!(provision.machine, provision::Machine::Module(_)) || !differs(&environment.ssh, &provision.login) {
+    if matches!(provision.machine, provision::Machine::Module(_)) || !differs(reach, &provision.login) {
         return None;
     }
-    let user = environment.ssh.user.as_deref().unwrap_or(ROOT);
-    let port = environment.ssh.port.unwrap_or(SSH);
+    let user = reach.user.as_deref().unwrap_or(ROOT);
+    let port = reach.port.unwrap_or(SSH);
     Some(format!(
         "The machine was made for {user}, port {port}, and is still reached that way; ssh.user and ssh.port of the \
          manifest apply to its replacement"
     ))
 }
 
-/// Sets the SSH user and port to those of the manifest. Returns true if they were different before.
-pub fn as_declared(environment: &mut Environment) -> bool {
-    let Some(provision) = &environment.provision else { return false };
-    let other = differs(&environment.ssh, &provision.login);
-    (environment.ssh.user, environment.ssh.port) = (provision.login.user.clone(), provision.login.port);
-    other
+/// Returns the way to a machine with the SSH user and port of the manifest, if that is another way.
+#[must_use]
+pub fn as_declared(environment: &Environment, reach: &Reach) -> Option<Reach> {
+    let login = &environment.provision.as_ref()?.login;
+    differs(reach, login).then(|| of_login(reach.clone(), login))
+}
+
+fn of_login(reach: Reach, login: &Login) -> Reach {
+    Reach { user: login.user.clone(), port: login.port, ..reach }
 }
 
 /// The SSH user and port of a machine whose manifest sets neither.
 const ROOT: &str = "root";
 const SSH: u16 = 22;
 
-fn differs(ssh: &Ssh, login: &Login) -> bool {
+fn differs(reach: &Reach, login: &Login) -> bool {
     let user = |user: &Option<String>| user.clone().unwrap_or_else(|| ROOT.to_owned());
-    (user(&ssh.user), ssh.port.unwrap_or(SSH)) != (user(&login.user), login.port.unwrap_or(SSH))
+    (user(&reach.user), reach.port.unwrap_or(SSH)) != (user(&login.user), login.port.unwrap_or(SSH))
 }
 
-/// Sets how an environment's machine was reached last.
-pub fn recall(environment: &mut Environment, record: &Record) {
+/// Returns the way on which an environment's host was reached last. The manifest defines the way to a registered host,
+/// except its recorded keys.
+#[must_use]
+pub fn recalled(environment: &Environment, reach: Reach, record: &Record) -> Reach {
+    let reach = reach.recording(&record.host_keys);
     if environment.provision.is_none() {
-        return;
+        return reach;
     }
-    environment.address.clone_from(&record.address);
-    if let Some(reach) = &record.reach {
-        environment.ssh.port = reach.port.or(environment.ssh.port);
-        environment.ssh.user = reach.user.clone().or(environment.ssh.user.take());
-    }
+    let (port, user) = record.reach.as_ref().map(|entry| (entry.port, entry.user.clone())).unwrap_or_default();
+    Reach { address: record.address.clone(), port: port.or(reach.port), user: user.or(reach.user), ..reach }
 }

@@ -8,6 +8,7 @@ use crate::io::opentofu;
 use crate::manifest::environment::{Environment, Identity};
 use crate::model::failure::Failure;
 use crate::reconcile::prepare::Resolve;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -29,7 +30,7 @@ impl Workshop {
         resolve: Resolve,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let Some(provision) = &environment.provision else { return Ok(BTreeMap::new()) };
-        let keys = Keys { private: SECRET.to_owned(), public: "(made with the machine)".to_owned() };
+        let keys = Keys { private: SECRET.into(), public: "(made with the machine)".to_owned() };
         // If the private key itself is a secret, its public half is not derived here.
         let authorized = match &environment.ssh.identity {
             Some(Identity::File(_)) if resolve == Resolve::Everything => keys::authorized(environment).await.ok(),
@@ -47,7 +48,7 @@ impl Workshop {
             variables
                 .iter()
                 .find(|(name, _)| USER_DATA.contains(&name.as_str()))
-                .map(|(_, text)| ("cloud-init.yaml".to_owned(), text.clone())),
+                .map(|(_, text)| ("cloud-init.yaml".to_owned(), text.expose_secret().to_owned())),
         );
         files.insert("variables.env".to_owned(), named(&variables));
         Ok(files)
@@ -55,7 +56,7 @@ impl Workshop {
 }
 
 /// Lists the environment variables of the OpenTofu process, without their values.
-fn named(variables: &BTreeMap<String, String>) -> String {
+fn named(variables: &BTreeMap<String, SecretString>) -> String {
     let mut text = "# Variables of OpenTofu's process; their values are left out.\n".to_owned();
     for name in variables.keys() {
         let place = if USER_DATA.contains(&name.as_str()) { " # cloud-init.yaml" } else { "" };

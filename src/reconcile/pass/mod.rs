@@ -206,10 +206,7 @@ impl Pass {
     /// Resolves values and renders releases. Leaves out environments that fail, and prints their failures.
     pub async fn prepare(&mut self, environments: Vec<Environment>, resolve: Resolve) -> Vec<Prepared> {
         let mut prepared = Vec::new();
-        for mut environment in environments {
-            if let Some(record) = self.records.get(environment.name.as_str()) {
-                machine::recall(&mut environment, record);
-            }
+        for environment in environments {
             if self.front.masks() && resolve != Resolve::Literals {
                 let known = Arc::new(prepare::known_of_access(&environment).await);
                 self.front.hide(environment.name.as_str(), &known);
@@ -218,7 +215,10 @@ impl Pass {
             let resolved = Box::pin(prepare::prepare(environment, resolve, &hide)).await;
             match resolved {
                 Ok(mut one) => {
-                    one.met = self.records.get(one.name()).map(|record| record.met.clone()).unwrap_or_default();
+                    if let Some(record) = self.records.get(one.name()) {
+                        one.met = record.met.clone();
+                        one.reach = machine::recalled(&one.environment, one.reach, record);
+                    }
                     prepared.push(one);
                 }
                 Err(failures) => failures.into_iter().for_each(|failure| self.fail(failure)),
@@ -351,7 +351,7 @@ async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String,
 
 /// Asks at the terminal whether to trust a host's key. Returns false elsewhere.
 pub fn vouch(context: &Context, failure: &Failure) -> bool {
-    context.confirm(&format!("{}. Trust it?", failure.message))
+    context.confirm(&format!("{}. Trust it?", failure.message()))
 }
 
 /// Prints the failures that end a command at its start.

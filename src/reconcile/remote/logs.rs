@@ -45,12 +45,11 @@ async fn logs(context: &Context, args: &Logs) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
     let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
     for prepared in pass.prepare(environments, Resolve::Connection).await {
-        let known = pass.records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
         let result = async {
             let Some(application) = &prepared.environment.application else {
                 return Err(Failure::new(Reason::CommandFailed, "The environment has no application"));
             };
-            let host = connect::open(&prepared, &known, false, Duration::ZERO, &context.sink, &|_| false).await?;
+            let host = connect::open(&prepared, false, Duration::ZERO, &context.sink, &|_| false).await?;
             let tail = args.tail.map_or("all".to_owned(), |lines| lines.to_string());
             let script = format!(
                 "cd /\ndocker compose --env-file /dev/null --ansi never -p {} logs --no-color --tail {tail}{} {} 2>&1 </dev/null\n",

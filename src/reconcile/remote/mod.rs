@@ -10,7 +10,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::reconcile::connect;
 use crate::reconcile::context::Context;
-use crate::reconcile::pass::{Pass, vouch};
+use crate::reconcile::pass::vouch;
 use crate::reconcile::prepare::Prepared;
 use std::time::Duration;
 
@@ -28,10 +28,9 @@ pub struct Remote<'a> {
 
 impl<'a> Remote<'a> {
     /// Connects to the host of one environment.
-    pub async fn reach(context: &'a Context, pass: &Pass, prepared: &'a Prepared) -> Result<Self, Failure> {
-        let known = pass.records.get(prepared.name()).map(|record| record.host_keys.clone()).unwrap_or_default();
+    pub async fn reach(context: &'a Context, prepared: &'a Prepared) -> Result<Self, Failure> {
         let ask = |failure: &Failure| vouch(context, failure);
-        let host = connect::open(prepared, &known, false, Duration::ZERO, &context.sink, &ask).await?;
+        let host = connect::open(prepared, false, Duration::ZERO, &context.sink, &ask).await?;
         Ok(Self { context, prepared, host })
     }
 
@@ -58,7 +57,7 @@ impl<'a> Remote<'a> {
             if line.left_out > 0 {
                 // The output of a command is data: a part of a line is useless.
                 let hint = "Run the command again without --json and redirect its output to a file";
-                return Err(bounded::too_large("A line of the command's output", bounded::LINE).hint(hint));
+                return Err(Failure::too_large("A line of the command's output", bounded::LINE).hint(hint));
             }
             self.context.say(Event::Said { text: self.prepared.redactor.redact(&line.text) + "\n", error: false });
             Ok(())

@@ -2,20 +2,19 @@
 //! means.
 
 use crate::io::http::{self, Roots};
-use crate::manifest::environment::{Check, CheckProbe, Environment, Vantage};
+use crate::manifest::environment::{Check, CheckProbe, Vantage};
 use crate::resource::compose::check::PASSES;
 use std::time::Duration;
 
 /// Time limit of one request.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Performs the checks that run from this machine. Returns the result of each check with its name.
-pub async fn from_runner(environment: &Environment) -> Vec<(String, String)> {
-    let checks = environment.checks.iter().filter(|check| check.from == Vantage::Runner);
+/// Performs the checks that run from this machine against the address of a host. Returns the result of each check with its name.
+pub async fn from_runner(checks: &[Check], address: &str) -> Vec<(String, String)> {
+    let checks = checks.iter().filter(|check| check.from == Vantage::Runner);
     let ask = |check: &Check| {
         let check = check.clone();
-        let address = environment.address.clone();
-        async move { (check.name.clone(), ask(&address, &check.probe).await.unwrap_or_else(|found| found)) }
+        async move { (check.name.clone(), ask(address, &check.probe).await.unwrap_or_else(|found| found)) }
     };
     futures::future::join_all(checks.map(ask)).await
 }

@@ -132,7 +132,7 @@ impl Session {
             {
                 // The lease was taken again over a new connection and has another token now.
                 if self.lease.as_ref().is_some_and(|lease| lease.key != attempt.key) {
-                    return Ok(Verdict::Again(broken_off(&self.prepared.environment.address, command)));
+                    return Ok(Verdict::Again(broken_off(&self.prepared.reach.address, command)));
                 }
                 let message = format!("The lease was lost. This was not started: {}", command.title);
                 let trouble = self.lease.as_ref().and_then(Lease::trouble);
@@ -140,14 +140,14 @@ impl Session {
             }
             // A host that shuts down may fail commands before the connection breaks.
             Ok(output) if !attempt.host.gone().await => return Err(self.failed(command, &output)),
-            Ok(_) => broken_off(&self.prepared.environment.address, command),
+            Ok(_) => broken_off(&self.prepared.reach.address, command),
             Err(failure) if failure.reason == Reason::ConnectionLost => failure,
             Err(failure) => return Err(failure),
         };
         let last = match self.again(command, attempt).await {
             Ok(last) => last,
             Err(failure) if failure.reason == Reason::LeaseLost => return Err(failure),
-            Err(_) => return Err(broken_off(&self.prepared.environment.address, command).details(said(&broken))),
+            Err(_) => return Err(broken_off(&self.prepared.reach.address, command).details(said(&broken))),
         };
         if last == format!("{} 0", attempt.id) {
             return Ok(Verdict::Done(Output { status: 0, stdout: Vec::new(), stderr: String::new() }));
@@ -159,8 +159,9 @@ impl Session {
     /// Connects again after the connection broke, and takes the lease again.
     pub(crate) async fn reconnect(&mut self) -> Result<(), Failure> {
         self.progress("the connection broke, connecting again");
-        let (known, wait) = (self.host()?.host_keys().to_vec(), self.prepared.environment.ssh.wait);
-        let host = connect::open(&self.prepared, &known, false, wait, &self.sink, &|_| false).await?;
+        self.prepared.reach = self.prepared.reach.clone().recording(self.host()?.host_keys());
+        let wait = self.prepared.environment.ssh.wait;
+        let host = connect::open(&self.prepared, false, wait, &self.sink, &|_| false).await?;
         self.connection = Some(Arc::new(host));
         self.renew().await
     }
@@ -171,7 +172,7 @@ impl Session {
         let details = last.into_iter().rev().collect::<Vec<_>>().join("\n");
         let message = format!("Cannot {}: exit {}", command.title, output.status);
         let failure = Failure::new(command.reason, message);
-        failure.or_disk_of_host(&details, &self.prepared.environment.address).details(details)
+        failure.or_disk_of_host(&details, &self.prepared.reach.address).details(details)
     }
 
     /// Connects again, unless that has happened already, waits for the commands that still run on the host and returns

@@ -3,9 +3,10 @@
 //! heartbeat, so the lease expires with the runner; a command that renewed the lease on the host would keep it alive.
 
 use crate::io::ssh::{Host, Output};
-use crate::manifest::environment::Environment;
+use crate::manifest::environment::Ssh;
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
+use crate::model::reach::Reach;
 use crate::reconcile::connect;
 use crate::resource::SHORT;
 use crate::resource::contract::lease::BEAT;
@@ -23,16 +24,16 @@ pub(super) struct Heart {
 
 impl Heart {
     /// Starts the task. `script` is one beat.
-    pub(super) fn start(host: Arc<Host>, environment: Environment, script: String) -> Self {
+    pub(super) fn start(host: Arc<Host>, (ssh, reach): (Ssh, Reach), script: String) -> Self {
         let (ended, trouble) = (Arc::new(Notify::new()), Arc::new(Mutex::new(None)));
-        let mut way = Way { host, spare: None, environment, script };
+        let mut way = Way { host, spare: None, ssh, reach, script };
         let (end, found) = (Arc::clone(&ended), Arc::clone(&trouble));
         let task = tokio::spawn(async move {
             let beats = async {
                 loop {
                     tokio::time::sleep(BEAT).await;
                     let beat = way.beat().await;
-                    let place = &way.environment.address;
+                    let place = &way.reach.address;
                     *found.lock().unwrap_or_else(PoisonError::into_inner) = beat.and_then(|it| trouble_of(&it, place));
                 }
             };
@@ -65,7 +66,8 @@ impl Heart {
 struct Way {
     host: Arc<Host>,
     spare: Option<Host>,
-    environment: Environment,
+    ssh: Ssh,
+    reach: Reach,
     script: String,
 }
 
@@ -77,7 +79,7 @@ impl Way {
         if let Ok(output) = host.run(&self.script, Input::Empty, SHORT).await {
             return Some(output);
         }
-        self.spare = connect::another(&self.environment, self.host.host_keys()).await.ok();
+        self.spare = connect::another(&self.ssh, &self.reach, &self.host).await.ok();
         self.spare.as_ref()?.run(&self.script, Input::Empty, SHORT).await.ok()
     }
 }

@@ -124,7 +124,7 @@ impl Session {
                 self.disown().await;
                 Err(Failure::new(Reason::LeaseLost, "The lease was lost while the connection was broken"))
             }
-            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(&held).message)),
+            Answer::Held(held) => Err(Failure::new(Reason::LeaseLost, busy(&held).message())),
         }
     }
 
@@ -142,7 +142,7 @@ impl Session {
         let lease = marks.wrap("lease", &lease::acquire(holder, over, floor));
         let output = self.script(&(subject.preamble() + &lease + more), resource::LOOK).await?;
         let said = marks.split(&output.stdout).get("lease").and_then(|frame| frame.content()).unwrap_or_default();
-        let place = format!("{} on {}", subject.state_directory(), self.prepared.environment.address);
+        let place = format!("{} on {}", subject.state_directory(), self.prepared.reach.address);
         if let Some(answer) = lease::answer(said, floor) {
             if lease::damaged(said) {
                 let message =
@@ -160,7 +160,8 @@ impl Session {
     fn keep(&mut self, token: u64, holder: Holder) -> Result<(), Failure> {
         let key = Key { token, owner: holder.owner.clone() };
         let script = self.prepared.subject().preamble() + "set -e\n" + &lease::beat(&key);
-        let heart = Heart::start(Arc::clone(self.host()?), self.prepared.environment.clone(), script);
+        let way = (self.prepared.environment.ssh.clone(), self.prepared.reach.clone());
+        let heart = Heart::start(Arc::clone(self.host()?), way, script);
         self.lease = Some(Lease { key, holder, heart });
         Ok(())
     }
@@ -184,9 +185,8 @@ impl Session {
 /// Returns the same process as the owner of one more lease, with a random unique id.
 fn claimant(holder: &Holder) -> Result<Holder, Failure> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| {
-        Failure::new(Reason::CommandFailed, format!("Cannot generate an id for the lease: {error}"))
-    })?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(Reason::CommandFailed, "Cannot generate an id for the lease").because(error))?;
     Ok(holder.as_owner(Owner::new(u128::from_ne_bytes(random))))
 }
 

@@ -9,6 +9,7 @@ use crate::resource::contract::record::DigestKey;
 use crate::resource::images::registry::{self, Answer};
 use crate::resource::{self, HostFacts, Lane, Observation, Outside};
 use camino::Utf8PathBuf;
+use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -49,7 +50,10 @@ impl Session {
         facts.outside = Outside { checks: BTreeMap::new(), ..self.facts().outside.clone() };
         let asked = self.ask_registries(&facts).await.map(|answers| facts.outside.registry.extend(answers));
         if asked.is_ok() {
-            facts.outside.checks.extend(checks::from_runner(&self.prepared.environment).await);
+            facts
+                .outside
+                .checks
+                .extend(checks::from_runner(&self.prepared.environment.checks, &self.prepared.reach.address).await);
         }
         *self.seen = Observation::of(&self.prepared.subject(), facts);
         asked
@@ -86,8 +90,9 @@ impl Session {
             return Ok(());
         }
         if let (None, Some(machine)) = (&self.connection, &self.machine) {
-            let key = blake3::derive_key("deployer saved plan of a new machine v1", machine.secret().as_bytes());
-            self.replace_key(key);
+            let secret = machine.secret();
+            let secret = secret.expose_secret().as_bytes();
+            self.replace_key(blake3::derive_key("deployer saved plan of a new machine v1", secret));
             return Ok(());
         }
         let script = "cat /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null | sha256sum | cut -d ' ' -f 1\n";

@@ -8,11 +8,12 @@ mod outside;
 use crate::io::http::Roots;
 use crate::io::secret;
 use crate::io::ssh::{Forward, Host};
-use crate::manifest::environment::{Application, Environment, Source};
+use crate::manifest::environment::{Application, Source};
 use crate::manifest::tracker::{API_TOKEN, GRAFANA_PASSWORD, Issuer, Tracker};
 use crate::model::failure::Failure;
 use crate::model::input::Input;
 use crate::model::verdict::{Judgement, Vantage, Verdict};
+use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
 use crate::resource;
 use crate::smoke::{self, Check, InfoHash, facts};
@@ -50,7 +51,7 @@ pub async fn examine(session: &Session, now: fn() -> Timestamp) -> Option<Vec<Ve
     let Source::Tracker(tracker) = &application.source else { return None };
     let answer = ask(session, tracker, application, now).await;
     Some(answer.unwrap_or_else(|failure| {
-        let detail = failure.message.clone();
+        let detail = failure.message();
         let (vantage, judgement) = (Vantage::Inside, Judgement::Failed);
         vec![Verdict { name: "host".to_owned(), vantage, judgement, detail, took: Duration::ZERO }]
     }))
@@ -78,7 +79,7 @@ async fn ask(
     let seen = inside::parse(&output);
     let mut stack = Stack {
         tracker,
-        addresses: addresses(&session.prepared.environment).await,
+        addresses: addresses(&session.prepared).await,
         roots: roots(tracker, seen.root),
         token: value(application, API_TOKEN).await?,
         grafana: value(application, GRAFANA_PASSWORD).await?,
@@ -118,8 +119,8 @@ async fn value(application: &Application, name: &str) -> Result<Option<SecretStr
 }
 
 /// Returns the host's own addresses and those that lead to it.
-async fn addresses(environment: &Environment) -> BTreeSet<IpAddr> {
-    let own = tokio::net::lookup_host((environment.address.as_str(), 0)).await;
+async fn addresses(Prepared { environment, reach, .. }: &Prepared) -> BTreeSet<IpAddr> {
+    let own = tokio::net::lookup_host((reach.address.as_str(), 0)).await;
     let own = own.into_iter().flatten().map(|address| address.ip().to_canonical());
     own.chain(environment.public_addresses.iter().copied()).collect()
 }

@@ -124,15 +124,15 @@ mod tests {
 
         sh(base, "cd there; echo 3 >f; git commit -qam three").await;
         let apart = follow(&here).await.unwrap_err();
-        assert!(apart.message.ends_with("have diverged: the checkout was not moved"), "{apart}");
+        assert!(apart.message().ends_with("have diverged: the checkout was not moved"), "{apart}");
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "2\n");
 
         // A local edit in the way is not overwritten.
         sh(base, "cd here; git reset -q --hard HEAD~1; echo edited >f").await;
         let blocked = follow(&here).await.unwrap_err();
-        assert!(blocked.details.unwrap_or_default().contains("local changes"), "{}", blocked.message);
+        assert!(blocked.details.as_deref().unwrap_or_default().contains("local changes"), "{}", blocked.message());
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "edited\n");
         sh(base, "rm -r there").await;
-        assert!(follow(&here).await.unwrap_err().message.starts_with("The upstream cannot be fetched"));
+        assert!(follow(&here).await.unwrap_err().message().starts_with("The upstream cannot be fetched"));
     }
 }

@@ -22,9 +22,9 @@ pub type Shared = Arc<Mutex<Board>>;
 /// # Errors
 /// `ListenFailed` with the system's message.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::new(Reason::ListenFailed, format!("Cannot listen on the address {address}: {error}")))
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Reason::ListenFailed, format!("Cannot listen on the address {address}")).because(error)
+    })
 }
 
 /// Serves requests until the future is dropped.

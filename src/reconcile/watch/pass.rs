@@ -105,7 +105,7 @@ async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End,
     consent::warn_uncompared(context, &sessions).await;
     if sessions.is_empty() {
         let name = job.environment.name.as_str();
-        let why = pass.failures.first().map(|failure| failure.message.clone());
+        let why = pass.failures.first().map(crate::model::failure::Failure::message);
         let view = status::view(&job.environment, pass.records.get(name), Vec::new(), Vec::new(), why);
         context.say(Event::Environment(Box::new(view)));
     }

@@ -132,8 +132,7 @@ fn of_environment(view: &mut EnvironmentView, each: Each<'_>) {
 }
 
 fn of_failure(failure: &mut Failure, each: Each<'_>) {
-    each(&mut failure.message);
-    [&mut failure.hint, &mut failure.details].into_iter().flatten().for_each(each);
+    failure.each_text(each);
     if let Some(location) = &mut failure.location
         && let Some(source) = &location.source
     {

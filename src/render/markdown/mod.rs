@@ -198,7 +198,7 @@ fn failed(failures: &[Failure]) -> String {
     for failure in failures.iter().take(FEW) {
         let on = failure.environment.as_ref().map_or(String::new(), |name| code(&cut(name, 40)) + ": ");
         let place = failure.location.as_ref().map(|at| format!("{}:{}:{}: ", at.file, at.line, at.column));
-        let message = cut(&(place.unwrap_or_default() + &failure.message), 200);
+        let message = cut(&(place.unwrap_or_default() + &failure.message()), 200);
         let _ = writeln!(out, "- {on}{} (<code>{}</code>)", code(&message), failure.reason.code());
     }
     if failures.len() > FEW {

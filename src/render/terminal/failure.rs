@@ -35,7 +35,7 @@ pub(super) fn warning(environment: Option<&str>, message: &str, look: Look) -> S
 }
 
 fn lines(failure: &Failure, look: Look) -> String {
-    let mut out = format!("{} {}\n", look.paint(RED, "error:"), defuse::controls(&failure.message));
+    let mut out = format!("{} {}\n", look.paint(RED, "error:"), defuse::controls(&failure.message()));
     let mut field = |name: &str, value: &str| {
         let value = text::indent(&defuse::controls(value), 4);
         let _ = writeln!(out, "  {} {}", look.paint(BLUE, &format!("{name}:")), value.trim());
@@ -58,7 +58,7 @@ fn details(failure: &Failure) -> String {
 fn report(failure: &Failure, snippet: Snippet, look: Look) -> Result<String, fmt::Error> {
     let theme = if look.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let report = Report {
-        message: defuse::controls(&failure.message).into_owned(),
+        message: defuse::controls(&failure.message()).into_owned(),
         code: failure.reason.code(),
         help: defuse::controls(&failure.advice()).into_owned(),
         snippet,

@@ -57,7 +57,7 @@ impl Watching<'_> {
 
     /// Keeps the last valid manifest, and reports the reason once.
     fn keep(&mut self, failures: &[Failure]) {
-        let why = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
+        let why = failures.iter().map(Failure::message).collect::<Vec<_>>().join("; ");
         if self.invalid.as_ref() == Some(&why) {
             return;
         }

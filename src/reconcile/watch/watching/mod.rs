@@ -125,7 +125,7 @@ impl<'a> Watching<'a> {
         let message = format!("watching {}: {}, every {every}", self.context.file, count(self.environments.len()));
         say(self.context, Happening::Started, None, message);
         let mut hangup = signal(SignalKind::hangup())
-            .map_err(|error| Failure::new(Reason::CommandFailed, format!("Cannot listen for signals: {error}")))?;
+            .map_err(|error| Failure::new(Reason::CommandFailed, "Cannot listen for signals").because(error))?;
         let pulling = Arc::new(AtomicBool::new(false));
         let mut pulls = self.pulls(&pulling);
         let mut lost: Option<String> = None;
@@ -210,9 +210,10 @@ impl<'a> Watching<'a> {
         let (id, done) = match ended {
             Ok((id, done)) => (id, done),
             Err(error) => {
-                let failure = Failure::new(Reason::CommandFailed, format!("A pass was aborted: {error}"));
+                let id = error.id();
+                let failure = Failure::new(Reason::CommandFailed, "A pass was aborted").because(error);
                 self.context.say(Event::Failure(failure));
-                (error.id(), None)
+                (id, None)
             }
         };
         let Some(name) = self.names.remove(&id) else { return };
@@ -283,10 +284,10 @@ impl<'a> Watching<'a> {
                 }
             }
             Err(failure) => {
-                if lost.as_ref() != Some(&failure.message) {
+                if lost.as_ref() != Some(&failure.message()) {
                     self.context.say(Event::Failure(failure.clone()));
                 }
-                *lost = Some(failure.message);
+                *lost = Some(failure.message());
             }
         }
     }
