@@ -25,7 +25,7 @@
 //!
 //! Invariants:
 //! - Only observations are saved as observed state.
-//! - A step runs only if the plan showed it.
+//! - A step runs only if the plan showed it. `tests/attacks/unshown_plan.rs` holds this for changes by OpenTofu.
 //! - A service stops only after its successor was validated.
 //! - Only files that a release placed are removed from a host.
 //! - The value of a secret reaches no store, plan, event, log or argument of a process.

@@ -73,8 +73,8 @@ impl ResourceChange {
             (Action::Create | Action::Import, Action::Update) | (Action::Replace, Action::Create) => true,
             (shown, rest) => shown == rest,
         };
-        let shows = |rest: &AttributeChange| shown.attributes.iter().any(|whole| of(rest, whole));
-        self.address == shown.address && action && self.attributes.iter().all(shows)
+        let is_planned = |rest: &AttributeChange| shown.attributes.iter().any(|whole| of(rest, whole));
+        self.address == shown.address && action && self.attributes.iter().all(is_planned)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::io::store::Past;
 use crate::model::ending::Ending;
-use crate::model::event::{Event, FailedStep, Outcome, ReleaseView, RunView};
+use crate::model::event::{Event, FailedStep, Outcome, ReleaseView, RunView, StepState};
 use crate::model::failure::Failure;
 use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
@@ -79,7 +79,7 @@ async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Resul
 fn view(past: &Past) -> RunView {
     let environments: BTreeSet<&String> = past.steps.iter().map(|step| &step.environment).collect();
     let took = past.ended_at.map(|end| end.duration_since(past.run.started_at).as_millis());
-    let failed = past.steps.iter().filter(|step| step.outcome.as_deref() == Some("failed"));
+    let failed = past.steps.iter().filter(|step| step.outcome.as_deref() == Some(StepState::Failed.name()));
     RunView {
         id: past.run.id.clone(),
         command: past.run.command.clone(),

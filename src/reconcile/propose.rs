@@ -153,7 +153,7 @@ fn way_back(session: &Session, target: ReleaseRecord) -> Step {
             note: None,
         }],
     };
-    Step { shown, work: Work::GoBack(target) }
+    Step { shown, work: Work::GoBack(Box::new(target)) }
 }
 
 /// Refuses the environments that depend on an environment that will not become healthy in this pass.

@@ -5,7 +5,7 @@ use super::Render;
 use super::stream::Stream;
 use super::text::{duration, value};
 use crate::model::defuse;
-use crate::model::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepState, StepView, Why};
+use crate::model::event::{Change, EnvironmentView, Event, Left, PlannedStep, StepView, Why};
 use crate::model::failure::Failure;
 use crate::model::front::Front;
 use jiff::Timestamp;
@@ -103,15 +103,8 @@ fn facts(changes: &[Change]) -> String {
 }
 
 fn ended(step: &StepView) -> String {
-    let state = match step.state {
-        StepState::Started => "started",
-        StepState::Applied => "applied",
-        StepState::Skipped => "skipped",
-        StepState::Failed => "failed",
-        StepState::Blocked => "blocked",
-    };
     let took = step.duration_ms.map(|ms| format!(" in {}", duration(Duration::from_millis(ms))));
-    format!("{}: {} {state}{}", step.environment, step.kind, took.unwrap_or_default())
+    format!("{}: {} {}{}", step.environment, step.kind, step.state.name(), took.unwrap_or_default())
 }
 
 fn standing(view: &EnvironmentView) -> String {

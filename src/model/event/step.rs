@@ -19,6 +19,20 @@ pub enum StepState {
     Blocked,
 }
 
+impl StepState {
+    /// Returns the state's name in events and in the journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Applied => "applied",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
 /// Begin or end of a step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepView {

@@ -215,7 +215,7 @@ async fn end(
     let project = session.prepared.environment.project.as_str();
     let token = session.lease.as_ref().map(|lease| lease.key.token);
     context.store.save(project, &planned.environment, &record, token).await?;
-    context.store.settle(intent, word(state(&result)), (context.now)()).await?;
+    context.store.settle(intent, state(&result).name(), (context.now)()).await?;
     result
 }
 
@@ -224,15 +224,5 @@ const fn state(result: &Result<bool, Failure>) -> StepState {
         Ok(true) => StepState::Applied,
         Ok(false) => StepState::Skipped,
         Err(_) => StepState::Failed,
-    }
-}
-
-const fn word(state: StepState) -> &'static str {
-    match state {
-        StepState::Started => "started",
-        StepState::Applied => "applied",
-        StepState::Skipped => "skipped",
-        StepState::Failed => "failed",
-        StepState::Blocked => "blocked",
     }
 }

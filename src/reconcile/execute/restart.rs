@@ -127,7 +127,8 @@ pub(super) async fn begin(
 
 async fn settle(context: &Context, pass: &Pass, run: &str, intent: Option<i64>, well: bool) -> Result<(), Failure> {
     let (Some(store), Some(intent)) = (&pass.store, intent) else { return Ok(()) };
-    store.settle(intent, if well { "applied" } else { "failed" }, (context.now)()).await?;
+    let state = if well { StepState::Applied } else { StepState::Failed };
+    store.settle(intent, state.name(), (context.now)()).await?;
     store.end(run, if well { Outcome::Changed } else { Outcome::Failed }, (context.now)()).await
 }
 

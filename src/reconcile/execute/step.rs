@@ -30,7 +30,7 @@ pub enum Work {
         purge: bool,
     },
     /// Go back to this release.
-    GoBack(ReleaseRecord),
+    GoBack(Box<ReleaseRecord>),
 }
 
 impl Step {

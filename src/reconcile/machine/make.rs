@@ -93,7 +93,7 @@ async fn again(machine: &Machine, say: &Say<'_>) -> Result<Proposed, Failure> {
     let Some(other) = again.changes.iter().find(|rest| !is_shown(rest)) else { return Ok(again) };
     machine.work.discard(&again);
     let message = format!("OpenTofu now plans a change of {} that was not shown; it was not applied", other.address);
-    Err(Failure::new(Reason::PlanStale, message).hint("Run the command again to see the new plan"))
+    Err(Failure::new(Reason::ProvisionFailed, message).hint("Run the command again to see the new plan"))
 }
 
 /// Applies the proposed plan. LXD finishes an operation that a killed run started and meanwhile refuses others: the

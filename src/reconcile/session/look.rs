@@ -46,7 +46,8 @@ impl Session {
     }
 
     /// Takes over the facts of an observation, then asks registries and runs the checks of the runner.
-    pub(crate) async fn take_in(&mut self, mut facts: HostFacts) -> Result<(), Failure> {
+    pub(crate) async fn take_in(&mut self, facts: HostFacts) -> Result<(), Failure> {
+        let mut facts = Box::new(facts);
         facts.outside = Outside { checks: BTreeMap::new(), ..self.facts().outside.clone() };
         let asked = self.ask_registries(&facts).await.map(|answers| facts.outside.registry.extend(answers));
         if asked.is_ok() {
@@ -55,7 +56,7 @@ impl Session {
                 .checks
                 .extend(checks::from_runner(&self.prepared.environment.checks, &self.prepared.reach.address).await);
         }
-        *self.seen = Observation::of(&self.prepared.subject(), facts);
+        *self.seen = Observation::of(&self.prepared.subject(), *facts);
         asked
     }
 

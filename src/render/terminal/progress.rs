@@ -72,13 +72,13 @@ impl Progress {
         let environment = &step.environment;
         self.align([environment.as_str()].into_iter());
         self.running.remove(&(environment.clone(), None));
-        let (word, style) = match step.state {
-            StepState::Started => ("started", Style::new().dimmed()),
-            StepState::Applied => ("applied", AnsiColor::Green.on_default()),
-            StepState::Skipped => ("skipped", Style::new().dimmed()),
-            StepState::Failed => ("failed", AnsiColor::Red.on_default().bold()),
-            StepState::Blocked => ("blocked", AnsiColor::Yellow.on_default()),
+        let style = match step.state {
+            StepState::Started | StepState::Skipped => Style::new().dimmed(),
+            StepState::Applied => AnsiColor::Green.on_default(),
+            StepState::Failed => AnsiColor::Red.on_default().bold(),
+            StepState::Blocked => AnsiColor::Yellow.on_default(),
         };
+        let word = step.state.name();
         if step.state == StepState::Started {
             self.start(environment, Some(step.kind), step.kind.name().to_owned());
         } else {
