@@ -1,6 +1,6 @@
 //! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
-use super::{Machine, of_login, reached_at};
+use super::{Machine, reached_at};
 use crate::io::opentofu::{Action, Outputs, Proposed, Purpose, ResourceChange, Say};
 use crate::io::ssh::Host;
 use crate::io::store::Plain;
@@ -35,10 +35,8 @@ pub async fn carry_out(session: &mut Session, machine: &Machine) -> Result<(), F
     let outputs = apply(session, machine).await?;
     let Prepared { environment, reach, .. } = &mut session.prepared;
     let before = reach.address.clone();
-    let way = match &environment.provision {
-        Some(provision) if new => of_login(reach.clone(), &provision.login),
-        _ => reach.clone(),
-    };
+    // A new machine has neither the user, port nor keys of the previous one.
+    let way = if new { environment.ssh.reach("") } else { reach.clone() };
     *reach = reached_at(way, &outputs);
     let moved = reach.address != before;
     session.learn(|facts| facts.outside.machine = Seen { exists: true, changes: Vec::new(), ..seen });

@@ -125,11 +125,7 @@ pub fn born_otherwise(environment: &Environment, reach: &Reach) -> Option<String
 #[must_use]
 pub fn as_declared(environment: &Environment, reach: &Reach) -> Option<Reach> {
     let login = &environment.provision.as_ref()?.login;
-    differs(reach, login).then(|| of_login(reach.clone(), login))
-}
-
-fn of_login(reach: Reach, login: &Login) -> Reach {
-    Reach { user: login.user.clone(), port: login.port, ..reach }
+    differs(reach, login).then(|| Reach { user: login.user.clone(), port: login.port, ..reach.clone() })
 }
 
 /// The SSH user and port of a machine whose manifest sets neither.
