@@ -1,13 +1,13 @@
 #!/bin/bash
-# tests/bench-noop.sh [HOSTS [RUNS [PROGRAM]]]: what it costs to find that nothing is to do.
+# tests/bench-noop.sh [HOSTS [RUNS [PROGRAM]]]: measures an apply that finds nothing to do.
 #
-# On HOSTS (8) converged hosts of the test bed: wall-time medians of `deployer apply`, of the same probe scripts piped
-# through parallel plain ssh, and of `ssh HOST true`, RUNS (10) of each in turn, and the ratios. The budget is 1.2 times
-# the probe scripts. Beside them, PEER_RUNS (3) of pyinfra and Ansible finding the same: Docker is installed and runs,
-# the files and the image are there, the services are up and the page is served. PROGRAM is another build to measure;
-# without it the release build is made. BEFORE=PROGRAM names an older build that applies the same application under
-# another name on the same hosts, in turn with this one, and whose ratio is printed. Needs python3 with venv, unless
-# PEER_RUNS is 0.
+# On HOSTS (8) converged hosts of the test bed, measures the wall time of `deployer apply`, of the same probe scripts
+# piped through parallel plain ssh, and of `ssh HOST true`, RUNS (10) times in turn. Prints the medians and the ratios.
+# The budget is 1.2 times the probe scripts. For comparison, PEER_RUNS (3) of pyinfra and Ansible find the same state:
+# Docker is installed and runs, the files and the image are there, the services are up and the page is served. PROGRAM
+# is another build to measure; the default is a new release build. BEFORE=PROGRAM names an older build that applies the
+# same application under another name on the same hosts, in turn with this one; its ratio is printed. Needs python3 with
+# venv, unless PEER_RUNS is 0.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -123,7 +123,7 @@ END
 
 # ---- the runs -------------------------------------------------------------------------------------------------------
 
-# each COMMAND...: with every host, at the same time.
+# each COMMAND...: runs a command for every host, at the same time.
 each() {
     local address jobs=() job failed=0
     for address in "${addresses[@]}"; do
@@ -151,7 +151,7 @@ make_peers() {
     touch "$cache/peers/made"
 }
 
-# clock NAME: appends the microseconds that the function takes.
+# clock NAME: appends the duration of a function in microseconds.
 clock() {
     local begun=${EPOCHREALTIME/./}
     "$1" >log 2>&1 || { cat log >&2; exit 1; }
@@ -160,7 +160,7 @@ clock() {
 median() { sort -n "times.$1" | awk '{ times[NR] = $1 } END { printf "%d", (times[int((NR + 1) / 2)] + times[int(NR / 2) + 1]) / 2000 }'; }
 
 HOME=$work "$deployer" apply --json >log || { cat log >&2; exit 1; }
-# The archives are in the cache, which a look reads only where it may.
+# The archives are in the cache, which only a run with DEPLOYER_WITHIN may read.
 for address in "${addresses[@]}"; do DEPLOYER_WITHIN=/ HOME=$work "$deployer" probe "noop${address##*.}" >"probe.$address"; done
 in_turn=(apply probe nothing)
 if [ -n "$before" ]; then
@@ -175,10 +175,10 @@ for ((run = 0; run < runs; run++)); do
 done
 HOME=$work "$deployer" apply --json | tail -n 1 | grep -q '"outcome":"converged"'
 if [ "$peer_runs" != 0 ]; then
-    # One port, one owner: the peers find their own services up.
+    # A port has one owner, so the peers must find their own services.
     make_peers
     for address in "${addresses[@]}"; do
-        # Ansible works with the host's Python.
+        # Ansible uses the host's Python.
         on "$address" "sudo sh -ec 'docker compose -p bench--noop${address##*.} down
             apt-get update; DEBIAN_FRONTEND=noninteractive apt-get install -y python3 python3-apt'" >log 2>&1 || { cat log >&2; exit 1; }
     done

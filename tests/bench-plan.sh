@@ -1,12 +1,12 @@
 #!/bin/bash
-# tests/bench-plan.sh [RUNS [PROGRAM]]: what it costs to plan 100, 1,000 and 10,000 environments.
+# tests/bench-plan.sh [RUNS [PROGRAM]]: measures the plan of 100, 1,000 and 10,000 environments.
 #
-# Each environment asks for something of every kind, and its recorded observation differs in all but its images, which
-# only a host can tell. The file is parsed, the releases are rendered, nothing is contacted. Prints, of RUNS (5) each,
-# the median time of `deployer plan --offline --json`, that of its processor time, and the most memory it held, and the
-# slope of processor time between 1,000 and 10,000 on logarithmic scales: other programs that run on the machine show in
-# the former. The exit status is 1 above a slope of 1.1 or 200 MB. PROGRAM is another build to measure;
-# without it the release build is made. Needs python3, which writes the records and measures.
+# Each environment wants something of every kind, and its recorded observation differs in all kinds except images, which
+# only a host can report. The manifest is parsed and the releases are rendered; no host is contacted. Prints, of RUNS
+# (5) each, the median wall time and processor time of `deployer plan --offline --json` and its peak memory, and the
+# slope of processor time between 1,000 and 10,000 on logarithmic scales. Other programs on the machine affect the wall
+# time. The exit status is 1 above a slope of 1.1 or 200 MB. PROGRAM is another build to measure; the default is a new
+# release build. Needs python3, which writes the records and measures.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -19,7 +19,7 @@ work=$(mktemp -d)
 trap 'cd / && rm -rf "$work"' EXIT
 cd "$work"
 
-# scene COUNT: a directory of that name with a manifest and a store.
+# scene COUNT: creates a directory of that name with a manifest and a store.
 scene() {
     mkdir -p "$1/app/html"
     cd "$1"
@@ -50,7 +50,7 @@ scene() {
         printf '  e%05d:\n    registered: { address: e%05d.example.com }\n    ssh: { host_key: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF9Q/EF8X5ubXIdzWyJI32bUuy9kM7C858/wxnG2bxgl"] }\n' \
             "$number" "$number"
     done >>deployment.yaml
-    # An apply makes the store; the host that it is for does not exist.
+    # An apply creates the store. Its host does not exist.
     HOME=$PWD "$deployer" suspend e00001 >made 2>&1 || true
     [ -e .deployer/state.db ] || { cat made >&2 && return 1; }
     python3 - "$1" <<-'END'
@@ -117,7 +117,7 @@ def check(count):
 
 busy, memory = {}, {}
 measured = {100: [], 1000: [], 10000: []}
-# In turn, so that what else the machine does falls on all.
+# In turn, so that other work of the machine affects all of them.
 for _ in range(runs):
     for count in measured:
         measured[count].append(measure(count))

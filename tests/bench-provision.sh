@@ -1,13 +1,13 @@
 #!/bin/bash
-# tests/bench-provision.sh [N [PROGRAM]]: what deployer adds to `tofu apply` alone when it makes a machine, over N (5)
-# rounds; the median of each, and their ratios. The machine is a container of the test bed, by the module of
-# examples/module; each round begins with no machine and no state.
+# tests/bench-provision.sh [N [PROGRAM]]: measures the time that deployer adds to `tofu apply` when it creates a
+# machine. Prints medians of N (5) rounds and their ratios. The machine is a container of the test bed, by the module of
+# examples/module. Each round begins without a machine and without state.
 #
-#   apply    tofu init and tofu apply of the very files that deployer lays, with a state file beside them
+#   apply    tofu init and tofu apply of the files that deployer writes, with a state file next to them
 #   machine  deployer until the machine is there: its plan, the infrastructure step and the first connection
 #   all      deployer provision as a whole, which also marks the host as ours
 #
-# PROGRAM is the build to measure; without it a release build is made. The bed stays up: `tests/bed down` ends it.
+# PROGRAM is the build to measure; the default is a new release build. The bed stays up: `tests/bed down` ends it.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -41,7 +41,7 @@ for ((round = 0; round < rounds; round++)); do
     access=$(jq -s '[.[] | select(.type == "step" and .kind == "access" and .state == "applied").duration_ms] | add' log)
     echo $all >>all
     echo $((all - access)) >>machine
-    # Beside ours, so that the module's directory is found by the same way.
+    # Next to ours, so that the relative path of the module is the same.
     rm -rf .deployer/tofu/plain
     mkdir .deployer/tofu/plain
     cp ".deployer/tofu/$project--lab"/{main.tf,terraform.tfvars}.json .deployer/tofu/plain

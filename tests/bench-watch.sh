@@ -1,11 +1,11 @@
 #!/bin/bash
-# tests/bench-watch.sh [ENVIRONMENTS [MINUTES [PROGRAM]]]: what `deployer watch` costs while nothing happens.
+# tests/bench-watch.sh [ENVIRONMENTS [MINUTES [PROGRAM]]]: measures `deployer watch` while nothing happens.
 #
-# ENVIRONMENTS (50) over two hosts of the test bed, all converged, are watched for MINUTES (10) at the usual interval of
-# 5 minutes. Printed is the processor time of the watch and of every process it started, ssh included, as a part of one
-# core; the budget is 1 %. The first passes make every connection, and none is kept for longer than half an hour, so what
-# they cost is counted once in 25 minutes, whatever MINUTES is. PROGRAM is another build to measure; without it the
-# release build is made.
+# ENVIRONMENTS (50) on two hosts of the test bed, all converged, are watched for MINUTES (10) at the default interval of
+# 5 minutes. Prints the processor time of the watch and of every process that it started, ssh included, as a share of
+# one core. The budget is 1 %. The first passes open every connection, and a connection is kept for at most half an
+# hour, so their cost is counted once in 25 minutes, whatever the value of MINUTES. PROGRAM is another build to measure;
+# the default is a new release build.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -44,7 +44,7 @@ for ((number = 0; number < environments; number++)); do
     pin=$(awk -v host="$address," 'index($1, host) == 1 && $2 == "ssh-ed25519" { print $2, $3; exit }' "$known")
     mkdir -p "app$number/html"
     echo "page $number" >"app$number/html/index.html"
-    # On Docker's own bridge: there are not addresses enough for a network each.
+    # On Docker's default bridge: there are not enough addresses for one network each.
     printf 'services:\n  web:\n    image: demo:1\n    network_mode: bridge\n    volumes: ["./html:/www:ro"]\n' \
         >"app$number/compose.yaml"
     cat >>deployment.yaml <<END
@@ -56,7 +56,7 @@ END
 done
 "$deployer" apply --json --parallel 4 >log || { tail -n 5 log >&2; exit 1; }
 
-# In a PID namespace of its own, whose first process inherits every ssh that outlives its parent: so none is missed.
+# Runs in its own PID namespace, whose first process inherits every ssh that outlives its parent, so none is missed.
 cat >first.sh <<'END'
 "$1" watch --json --listen 127.0.0.1:0 >watched 2>&1 &
 wait
@@ -71,8 +71,8 @@ metric() {
     curl -sf --noproxy '*' "http://$served/metrics" |
         awk -v name="$1" 'index($1, name "{") == 1 { sum += $2 } END { print sum + 0 }'
 }
-# used: clock ticks of the watch and of every ssh that lives, with the children they waited for, and of those that the
-# first process inherited and saw end.
+# used: prints the clock ticks of the watch and of every living ssh, with the children that they waited for, and of the
+# processes that the first process inherited and reaped.
 used() {
     local process
     {
@@ -81,7 +81,7 @@ used() {
     } | awk 'NR > 1 { sum += $12 + $13 } { sum += $14 + $15 } END { print sum }'
 }
 
-# The first passes come all at once: they are measured apart.
+# The first passes come all at once, so they are measured separately.
 until [ "$(metric deployer_reconciles_total)" -ge "$environments" ]; do sleep 1; done
 sleep 5
 passes=$(metric deployer_reconciles_total) begun=${EPOCHREALTIME/./} before=$(used)

@@ -145,8 +145,10 @@ fn files_do_not_import_each_other() {
     while imports.len() < before {
         before = imports.len();
         let left: BTreeSet<&str> = imports.keys().copied().collect();
-        imports.values_mut().for_each(|files| files.retain(|file| left.contains(file)));
-        imports.retain(|_, files| !files.is_empty());
+        imports.retain(|_, files| {
+            files.retain(|file| left.contains(file));
+            !files.is_empty()
+        });
     }
     assert!(imports.is_empty(), "files that import each other, or lead to such files: {imports:#?}");
 }

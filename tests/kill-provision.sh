@@ -1,15 +1,15 @@
 #!/bin/bash
-# tests/kill-provision.sh [N [PROGRAM]]: kills a run that makes a machine at N (50) random points, and looks whether the
-# next one ends with exactly that machine.
+# tests/kill-provision.sh [N [PROGRAM]]: kills a run that creates a machine at N (50) random points, and checks whether
+# the next run ends with exactly that machine.
 #
-# Each run begins with no machine, no store and no directory of OpenTofu's. Every other time deployer is killed alone,
-# so that OpenTofu goes on without it; else both at once, with everything they started. Then the next run must end with
-# one machine that answers, know it (a plan without changes), and take it down again.
-#   doubled: LXD has more than one machine of this project;
-#   lost: it has one that deployer does not know, or takes none down.
-# Prints a line a run, then the sums; the exit status is 1 unless all converged and nothing was doubled or lost.
-# SEED chooses the points (printed), PROGRAM is the build to kill; without it the debug build is made. ADDRESS is the
-# last part of the machine's address. The bed stays up: `tests/bed down` ends it.
+# Each run begins without a machine, a store or a directory of OpenTofu. Every other time only deployer is killed, so
+# that OpenTofu continues without it; otherwise both are killed at once, with everything that they started. The next run
+# must then end with one machine that answers, know that machine (a plan without changes), and destroy it.
+#   doubled: LXD has more than one machine of this project.
+#   lost: LXD has one that deployer does not know, or that deployer does not destroy.
+# Prints one line per run, then the sums. The exit status is 1 unless all runs converged and nothing was doubled or
+# lost. SEED chooses the points (printed). PROGRAM is the build to kill; the default is a new debug build. ADDRESS is
+# the last part of the machine's address. The bed stays up: `tests/bed down` ends it.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -44,7 +44,7 @@ for ((run = 1; run <= count; run++)); do
     whom=alone
     if ((run % 2)); then
         whom=all
-        # OpenTofu has a process group of its own: everything below deployer.
+        # OpenTofu has its own process group, so everything below deployer is killed.
         mapfile -t below < <(pgrep -P "$first" || true)
         kill -9 -- "$first" 2>/dev/null || true
         for one in "${below[@]}"; do kill -9 -- "-$one" 2>/dev/null || kill -9 "$one" 2>/dev/null || true; done

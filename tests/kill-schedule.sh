@@ -1,14 +1,16 @@
 #!/bin/bash
-# tests/kill-schedule.sh [N [PROGRAM]]: kills the runner at N (200) random points and looks whether the next apply mends it.
+# tests/kill-schedule.sh [N [PROGRAM]]: kills the runner at N (200) random points, and checks whether the next apply
+# repairs the host.
 #
-# Each run kills an apply on a host of the test bed with SIGKILL: on every tenth run one of a fresh bare host, else one
-# of a host with Docker, either from nothing (half of them with an empty store) or to another release. Then the store
-# must open, the next apply must end healthy with nothing left to do, and
-#   doubled: a container, a release, a directory or Docker's install is there twice, or something half done is left;
-#   lost: a page, an image, the data of a volume, a file of others or the store is not what it was or is wanted to be.
-# Prints a line a run, then the sums; the exit status is 1 unless all converged and nothing was doubled or lost.
-# SEED chooses the points (printed), LANES (2) how many hosts are worked on at once, PROGRAM is the build to kill;
-# without it the debug build is made. The bed stays up, for others may use it: `tests/bed down` ends it.
+# Each run kills an apply on a host of the test bed with SIGKILL. Every tenth run uses a fresh bare host, the others a
+# host with Docker, either from nothing (half of them with an empty store) or to another release. Then the store must
+# open, the next apply must end healthy with nothing left to do, and
+#   doubled: a container, a release, a directory or Docker's installation exists twice, or something is half done;
+#   lost: a page, an image, the data of a volume, a foreign file or the store is not as before or not as wanted
+# must both be empty. Prints one line per run, then the sums. The exit status is 1 unless all runs converged and nothing
+# was doubled or lost. SEED chooses the points (printed), and LANES (2) is the number of hosts at once. PROGRAM is the
+# build to kill; the default is a new debug build. The bed stays up, because others may use it: `tests/bed down` ends
+# it.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -55,7 +57,7 @@ new_host() {
 	END
 }
 
-# want TEXT 1|2: the release that is wanted now.
+# want TEXT 1|2: sets the wanted release.
 want() {
     page=$1 image=demo:$2
     mkdir -p app/html
@@ -75,17 +77,17 @@ want() {
 	END
 }
 
-# on_host SCRIPT: as root.
+# on_host SCRIPT: runs a script on the host as root.
 on_host() { "$bed" shell "$host" sh -c "$1"; }
 
-# timed_apply NAME: the next apply to its end; sets took (ms).
+# timed_apply NAME: runs the next apply to its end, and sets took (ms).
 timed_apply() {
     local begun=${EPOCHREALTIME/./}
     HOME=$PWD "$deployer" apply --json >"$1.json" 2>"$1.err" </dev/null || return
     took=$(((${EPOCHREALTIME/./} - begun) / 1000))
 }
 
-# kill_apply MS: false where it ended before.
+# kill_apply MS: kills an apply after that time. Fails if it ended before.
 kill_apply() {
     local pid
     (HOME=$PWD exec "$deployer" apply --json >killed.json 2>killed.err </dev/null) &
@@ -97,7 +99,7 @@ kill_apply() {
     [ $status = 137 ]
 }
 
-# What is there twice or half done, one line each.
+# Prints what exists twice or is half done, one line each.
 doubled() {
     local name
     on_host "docker ps -a --format '{{.Label \"com.docker.compose.service\"}}'" | sort | uniq -c >containers
@@ -112,7 +114,7 @@ doubled() {
         [ \$n = 1 ] || echo \"docker.io was installed \$n times\""
 }
 
-# What is not as wanted or not as it was, one line each.
+# Prints what is not as wanted or not as before, one line each.
 lost() {
     local port got
     for port in 8080 8081; do
@@ -123,12 +125,12 @@ lost() {
     [ "$got" = "$image" ] || echo "web runs $got, not $image"
     [ $mode = bare ] || [ "$(on_host 'cat /var/lib/docker/volumes/kill--schedule_data/_data/kept')" = data ] || echo "the volume's data"
     [ $mode != update ] || [ "$(on_host "cat $app/notes")" = others ] || echo "a file of others"
-    # The archives are in the cache, which a look reads only where it may.
+    # The archives are in the cache, which only a run with DEPLOYER_WITHIN may read.
     DEPLOYER_WITHIN=/ "$deployer" list --json >list.json 2>&1 || echo "the record: $(cat list.json)"
     grep -q '"stage":"running"' list.json || echo "the record: $(cat list.json)"
 }
 
-# prepare NUMBER TRY: brings the host to where the apply that is to be killed begins.
+# prepare NUMBER TRY: brings the host to the state in which the apply to kill begins.
 prepare() {
     want "page $1.$2" $((1 + (chance3 + $2) % 2)) # another image each try: a page alone takes less time than was measured
     case $mode in
@@ -145,7 +147,7 @@ prepare() {
     esac
 }
 
-# judge NUMBER: after the kill. A line to the results.
+# judge NUMBER: judges the host after the kill. Adds a line to the results.
 judge() {
     local converged=0 twice='' gone='' point mended
     point=$(grep -o '"kind":"[a-z]*"[^}]*"state":"started"\|"activity":"[^"]*"\|"type":"plan"' killed.json | tail -n 1 | sed 's/^"[a-z]*":"//; s/".*//' || true)
@@ -165,7 +167,7 @@ judge() {
     echo "$converged $([ -z "$twice" ] && echo 0 || echo 1) $([ -z "$gone" ] && echo 0 || echo 1)" >>results
 }
 
-# one NUMBER: a run. Its point depends on the seed and the number alone.
+# one NUMBER: does one run. Its point depends only on the seed and the number.
 one() {
     local number=$1 digest try chance1 chance2 chance3
     digest=$(printf '%s %s' "$seed" "$number" | sha256sum)
@@ -177,7 +179,7 @@ one() {
         prepare "$number" "$try"
         after=$((lasts[$mode] * chance2 / 65536))
         if kill_apply $after; then break; fi
-        # It ended before the point came: what it takes was misjudged.
+        # It ended before the point, so its duration was overestimated.
         lasts[$mode]=$((lasts[$mode] * 7 / 10))
         [ "$try" != 8 ] || { echo "run $number: no apply could be killed" && return 1; }
         drop_bare
@@ -195,7 +197,7 @@ drop_bare() {
     cp -r store.docker .deployer
 }
 
-# lane NUMBER: every lanes-th run, on a host with Docker of its own.
+# lane NUMBER: does every lanes-th run, on its own host with Docker.
 lane() {
     local -A lasts=([bare]=16000)
     local number mode host address page image took after

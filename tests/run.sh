@@ -2,14 +2,14 @@
 # tests/run.sh: the one test command. CI calls it.
 #
 #   tests/run.sh            everything
-#   tests/run.sh --quick    without what needs the test bed: the live tests and the quick start
+#   tests/run.sh --quick    without the parts that need the test bed: the live tests and the quick start
 #
-# DEPLOYER_TEST_PROVIDERS=DIRECTORY names a filesystem mirror of OpenTofu's that has terraform-lxd/lxd 2.6.2 (below
-# registry.opentofu.org or registry.terraform.io, unpacked or not): the tests of the kind lxd run with that provider, and
-# with what stands in for it otherwise (tests/lxd_provider). Nothing else in it is looked at.
-# It needs the Rust toolchain and, on Debian, root: what else it needs it installs from Debian's packages. What is slow
-# to make is kept in ${XDG_CACHE_HOME:-~/.cache}/deployer-tests. A bed that is up already is used and stays up.
-# A suite that fails does not stop the others: its output is shown, and the exit status is 1.
+# DEPLOYER_TEST_PROVIDERS=DIRECTORY names a filesystem mirror of OpenTofu with terraform-lxd/lxd 2.6.2 (below
+# registry.opentofu.org or registry.terraform.io, packed or not). The tests of the kind lxd then use that provider,
+# otherwise a substitute (tests/lxd_provider). Nothing else in the mirror is read. The script needs the Rust toolchain
+# and, on Debian, root: it installs everything else from Debian's packages. Results that are slow to make are kept in
+# ${XDG_CACHE_HOME:-~/.cache}/deployer-tests. A bed that is already up is used and stays up. If a suite fails, the
+# others still run: its output is printed, and the exit status is 1.
 set -euo pipefail
 shopt -s inherit_errexit nullglob
 cd "$(dirname "$0")/.."
@@ -49,8 +49,8 @@ install_packages() {
         >"$logs/apt" 2>&1 </dev/null || { cat "$logs/apt" && fail "cannot install ${missing[*]}"; }
 }
 
-# A fresh clone need not build all dependencies again: they are kept beside the other slow things. A checkout that has
-# a target directory, or a machine that names one, keeps to that; so does a second run at the same time.
+# Keeps the built dependencies in the cache, so that a fresh clone need not build them again. A checkout with a target
+# directory, a machine that sets CARGO_TARGET_DIR, and a second run at the same time use their own.
 choose_target() {
     local shared
     shared=$cache/target/$(rustc -vV | sha256sum | cut -c1-16)
@@ -68,11 +68,11 @@ choose_target() {
 
 # ---- suites ---------------------------------------------------------------------------------------------------------
 
-# What nobody reads when something else failed.
+# Lines that are omitted from the output of a failed suite.
 noise='^ +(Compiling|Checking|Download(ed|ing)|Documenting) |^test .* \.\.\. ok$'
 
-# suite NAME COMMAND...: a line when it has ended, its output if it failed. Never call it in a condition: its command
-# would run on after an error.
+# suite NAME COMMAND...: prints one line at the end, and the output on failure. Must not be called in a condition: its
+# command would continue after an error.
 suite() {
     local name=$1 log=$logs/$1 begin=$SECONDS verdict passed failed ignored
     shift
@@ -82,13 +82,13 @@ suite() {
     set -e
     [ $verdict = 0 ] && verdict=ok || verdict=FAILED
     read -r passed failed ignored < <(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p+0, f+0, i+0 }' "$log")
-    # A suite without tests of its own counts as one.
+    # A suite without tests counts as one test.
     if [ $((passed + failed)) = 0 ]; then passed=$([ $verdict = ok ] && echo 1 || echo 0); fi
     if [ $verdict = FAILED ] && [ "$failed" = 0 ]; then failed=1; fi
     {
         flock 9
         [ $verdict = ok ] || { echo "---- $name" && { grep -vE "$noise" "$log" || true; } && echo ----; }
-        # What fuzzing counts is its result.
+        # The result of fuzzing is its number of runs.
         [ $verdict != ok ] || [ "$name" != fuzz ] || sed -n '/^planted /p; /^target /,/^all /p' "$log"
         printf '%-6s  %-10s %5d s  %4d passed, %d failed' "$verdict" "$name" $((SECONDS - begin)) "$passed" "$failed"
         [ "$ignored" = 0 ] || printf ', %d ignored' "$ignored"
@@ -115,10 +115,10 @@ deny() {
     "$cache/bin/cargo-deny-$cargo_deny" --locked check --hide-inclusion-graph bans licenses sources
 }
 
-# The files of the checkout, as they are now.
+# Prints the files of the checkout, as they are now.
 files() { git ls-files -z --cached --others --exclude-standard "$@"; }
 
-# Every shell script but those that are input of a test.
+# Checks every shell script, except input of tests.
 scripts() {
     local file line
     files ':!tests/cases' | while IFS= read -rd '' file; do
@@ -130,7 +130,7 @@ scripts() {
 
 images() { tests/bed image && tests/bed images && tests/bed stack; }
 
-# What cannot be run on this machine, and why: said at the end, counted nowhere.
+# Records a test that cannot run on this machine, and the reason. They are printed at the end and not counted.
 not_run() { echo "not run: $*" >>"$logs/not_run"; }
 
 # Go builds OpenTofu from its modules.
@@ -146,7 +146,7 @@ tofu() {
     fi
 }
 
-# The live tests and the fuzz targets have to be named.
+# The live tests and the fuzz targets must be named.
 clippy() {
     cargo clippy --locked --all-targets -- -D warnings
     cargo clippy --locked --test fuzz --test live --test live_tofu -- -D warnings
@@ -159,12 +159,12 @@ live_tofu() {
 }
 
 live() {
-    # Three at a time on two cores: each waits for its host now and then. A hang is shown, too.
+    # Three at a time on two cores, because each sometimes waits for its host. A hang appears in the output.
     timeout 3600 cargo test --locked --no-fail-fast --test live -- --test-threads=3
     grep -q '^test result: .* [1-9][0-9]* passed' "$logs/live" || { echo "no live test was run" && exit 1; }
 }
 
-# In a fresh copy, with a bed of its own, as a newcomer has it. Twice: the second time it finds its host again.
+# Runs the quick start in a fresh copy with its own bed, like a newcomer. The second run finds the host of the first.
 quickstart() {
     local copy status=0
     copy=$(mktemp -d)
@@ -176,7 +176,7 @@ quickstart() {
     return $status
 }
 
-# Beside cargo, which keeps both cores busy: what mostly waits.
+# Runs the suites that mostly wait, while cargo keeps both cores busy.
 beside() {
     [ -n "$quick" ] || suite tofu tofu
     [ -n "$quick" ] || suite images images

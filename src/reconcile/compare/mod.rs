@@ -17,27 +17,23 @@ mod place;
 mod present;
 mod side;
 mod snapshot;
+mod steps;
 mod tree;
 
 pub use git::Repository;
 pub use snapshot::Snapshot;
 
 use crate::manifest::{self, Manifest};
-use crate::model::diff;
-use crate::model::event::{Action, PlanView, PlannedStep, StepReason};
+use crate::model::event::PlanView;
 use crate::model::failure::{Failure, Reason};
-use crate::model::state::{Facts, Kind, Stage, State};
 use crate::plan::Plan;
-use crate::reconcile::annotate;
-use crate::release::sent::Release;
 use crate::resource::contract::record::DigestKey;
-use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
 use named::{named, programs};
-use side::{ASIDE, Side, relocated, side, usual};
-use snapshot::{Link, Object};
+use side::{ASIDE, Side, relocated, side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use steps::between;
 use tree::Found;
 
 /// The time limit for comparing all environments. It leaves time before the command's own limit to print the
@@ -236,127 +232,4 @@ fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
     let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
     let more = if is_module { "; see .gitmodules. apply sends the files that are checked out there" } else { "" };
     format!("{why}{more}")
-}
-
-/// Returns the steps of one environment.
-fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
-    let name = now.prepared.name().to_owned();
-    let stage = now.prepared.environment.stage;
-    let Some(mut before) = before else {
-        let kinds = now.prepared.subject().kinds(stage);
-        let usual = usual(&name);
-        let is_usual = |fact: &String, value: &String| usual.get(fact) == Some(value);
-        now.state.0.values_mut().for_each(|facts| facts.retain(|fact, value| !is_usual(fact, value)));
-        // Settings of kinds that its stage leaves out are shown with the first kind.
-        let others: Vec<Kind> = now.state.0.keys().filter(|kind| !kinds.contains(kind)).copied().collect();
-        let others: Facts =
-            others.iter().filter_map(|kind| now.state.0.remove(kind)).flat_map(|facts| aside(&facts)).collect();
-        now.state.0.entry(kinds.first().copied().unwrap_or(Kind::Access)).or_default().extend(others);
-        let mut steps = diff::diff(&name, &Kind::ALL, &State::default(), &now.state, &|_| false, &alone);
-        annotate(&mut steps, &BTreeMap::new(), &now);
-        return steps;
-    };
-    if stage == Stage::Destroyed && before.prepared.environment.stage != Stage::Destroyed {
-        return removal(&name, &before.state, &now.state);
-    }
-    let unread = |side: &Side| {
-        let unread = side.objects.iter().filter(|(_, object)| !object.read);
-        unread.map(|(path, _)| path.clone()).collect::<BTreeSet<_>>()
-    };
-    let unread: BTreeSet<Utf8PathBuf> = [&before, &now].into_iter().flat_map(unread).collect();
-    by_objects(&mut before, &unread);
-    by_objects(&mut now, &unread);
-    let kinds: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|kind| before.state.0.contains_key(kind) || now.state.0.contains_key(kind))
-        .collect();
-    let subject = now.prepared.subject();
-    let follows = |kind: Kind, changed: &BTreeMap<Kind, BTreeSet<String>>| match kind {
-        Kind::Images => {
-            changed.get(&Kind::Files).filter(|files| resource::images::follows(&subject, files)).map(|_| Kind::Files)
-        }
-        Kind::Services => [Kind::Files, Kind::Images].into_iter().find(|leader| changed.contains_key(leader)),
-        _ => None,
-    };
-    let mut steps = diff::diff(&name, &kinds, &before.state, &now.state, &|_| false, &follows);
-    annotate(&mut steps, &before.texts, &now);
-    steps
-}
-
-/// Returns no kind that another one follows.
-fn alone(_: Kind, _: &BTreeMap<Kind, BTreeSet<String>>) -> Option<Kind> {
-    None
-}
-
-/// Returns the facts that are no files, checks or services.
-fn aside(facts: &Facts) -> Facts {
-    let aside = facts.iter().filter(|(fact, _)| fact.starts_with(ASIDE));
-    aside.map(|(fact, value)| (fact.clone(), value.clone())).collect()
-}
-
-/// Compares files by their objects, because one of the sides did not read their contents.
-fn by_objects(side: &mut Side, unread: &BTreeSet<Utf8PathBuf>) {
-    let key = &side.prepared.fallback_key;
-    let facts = side.state.0.entry(Kind::Files).or_default();
-    for (path, Object { id, size, .. }) in unread.iter().filter_map(|path| Some((path, side.objects.get(path)?))) {
-        if let Some(value) = facts.get_mut(path.as_str()) {
-            let head = value.rsplit_once(' ').map_or("", |(head, _)| head);
-            *value = if value.contains("keyed:") {
-                format!("{head} keyed:{}", key.digest(blake3::hash(id.as_bytes()).as_bytes()))
-            } else {
-                format!("{head} object {id} of {size} bytes")
-            };
-        }
-    }
-}
-
-/// Returns the steps that remove everything, with the other changes of the manifest, which later runs of `apply` use.
-fn removal(name: &str, before: &State, now: &State) -> Vec<PlannedStep> {
-    let there = |kind: &Kind| before.0.get(kind).is_some_and(|facts| !facts.is_empty());
-    let step = |kind| PlannedStep {
-        environment: name.to_owned(),
-        kind,
-        action: Action::Remove,
-        reason: StepReason::Destroyed,
-        destructive: true,
-        changes: Vec::new(),
-    };
-    let mut steps: Vec<PlannedStep> = remove::ORDER.into_iter().filter(there).map(step).collect();
-    let settings = |state: &State| State(state.0.iter().map(|(kind, facts)| (*kind, aside(facts))).collect());
-    for step in diff::diff(name, &Kind::ALL, &settings(before), &settings(now), &|_| false, &alone) {
-        match steps.iter_mut().find(|removal| removal.kind == step.kind) {
-            Some(removal) => removal.changes = step.changes,
-            None => steps.push(step),
-        }
-    }
-    steps
-}
-
-/// Adds diffs of texts that may be shown, and notes about secrets and links.
-fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now: &Side) {
-    let release = now.prepared.release.as_ref();
-    for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {
-        let path = Utf8Path::new(&change.fact);
-        let (before, after) = (old.get(path), now.texts.get(path));
-        if before.is_some() && (after.is_some() || change.to.is_none()) {
-            let (before, after) = (before.map_or("", String::as_str), after.map_or("", String::as_str));
-            change.diff = (before != after).then(|| annotate::unified(before, after));
-        }
-        change.note = note(path, release, now, change.from.is_some());
-    }
-}
-
-fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Option<String> {
-    let file = release.and_then(|release| release.files.get(path));
-    let secret = if was { "secret, changed" } else { "secret" };
-    match (file, now.links.get(path)) {
-        (Some(file), _) if file.seed => Some("a seed: only hosts without it receive it".to_owned()),
-        (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
-        (_, Some(Link { inside: false, .. })) => Some("has no target in the repository".to_owned()),
-        (Some(file), None) if file.sha256.is_none() && now.texts.contains_key(path) => {
-            Some("its template; secrets are not compared".to_owned())
-        }
-        (Some(file), _) if file.secret => Some(secret.to_owned()),
-        _ => None,
-    }
 }

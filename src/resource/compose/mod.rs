@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod container;
+pub mod json;
 pub mod model;

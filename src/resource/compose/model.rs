@@ -1,11 +1,10 @@
 //! Compose's resolved model of a release (`docker compose config --format json`), reduced to the data that the
 //! resources need. Environment values are not kept, because they may be secret.
 
+use super::json::{Build, Mount, Raw, Reference, Service, Source, Volume, ports, range};
 use crate::model::checked;
-use crate::release::builds::is_remote;
-use crate::resource::contract::record::{PublishedPort, SERVICES, ServiceRecord};
+use crate::resource::contract::record::{SERVICES, ServiceRecord};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Limit of a port's address and protocol together, in bytes.
@@ -25,116 +24,6 @@ pub struct Model {
     configs: BTreeMap<String, Source>,
     secrets: BTreeMap<String, Source>,
     volumes: BTreeMap<String, Option<Volume>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    services: BTreeMap<String, Service>,
-    configs: BTreeMap<String, Source>,
-    secrets: BTreeMap<String, Source>,
-    volumes: BTreeMap<String, Option<Volume>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Service {
-    image: String,
-    volumes: Vec<Mount>,
-    configs: Vec<Reference>,
-    secrets: Vec<Reference>,
-    ports: Vec<Port>,
-    scale: Option<u32>,
-    deploy: Option<Deploy>,
-    provider: Option<serde::de::IgnoredAny>,
-    build: Option<Build>,
-}
-
-/// `build` section of a service. The section's arguments may hold secrets, so the section is not printed.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Build(serde_json::Value);
-
-impl Build {
-    /// Returns the whole section as text. Equal sections have equal texts.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.0.to_string()
-    }
-
-    /// Returns the directories and files of the host that the build reads, as the absolute paths that Compose resolved.
-    #[must_use]
-    pub fn places(&self) -> Vec<Utf8PathBuf> {
-        let contexts = self.contexts().filter(|context| context.starts_with('/'));
-        let mut places: Vec<Utf8PathBuf> = contexts.map(Utf8PathBuf::from).collect();
-        let dockerfile = self.0["dockerfile"].as_str().map(plain);
-        let own = places.first().filter(|_| self.context().is_some_and(|context| !is_remote(&context)));
-        places.extend(own.zip(dockerfile).map(|(context, file)| context.join(file)));
-        places
-    }
-
-    /// Returns the URLs that the build reads.
-    #[must_use]
-    pub fn remote(&self) -> Vec<String> {
-        let image =
-            |context: &String| ["docker-image://", "oci-layout://"].iter().any(|kind| context.starts_with(kind));
-        self.contexts().filter(|context| is_remote(context) && !image(context)).collect()
-    }
-
-    /// Returns the build's context and its additional contexts.
-    fn contexts(&self) -> impl Iterator<Item = String> {
-        let more = self.0["additional_contexts"].as_object().into_iter().flat_map(serde_json::Map::values);
-        self.context().into_iter().chain(more.filter_map(serde_json::Value::as_str).map(plain))
-    }
-
-    fn context(&self) -> Option<String> {
-        self.0["context"].as_str().map(plain)
-    }
-}
-
-impl std::fmt::Debug for Build {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Build")
-    }
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Mount {
-    r#type: String,
-    #[serde(deserialize_with = "path")]
-    source: Utf8PathBuf,
-    #[serde(deserialize_with = "path")]
-    target: Utf8PathBuf,
-    read_only: bool,
-}
-
-/// Volume that may be a directory of the host.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Volume {
-    driver_opts: BTreeMap<String, serde_json::Value>,
-}
-
-impl Volume {
-    /// Returns the paths of the host that the volume consists of: the directory that it binds, and the paths that its
-    /// options name, such as the directories of an overlay.
-    fn places(&self) -> Vec<Utf8PathBuf> {
-        let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str).map(plain);
-        let options = option("o").unwrap_or_default();
-        let named = options.split(',').flat_map(|word| {
-            let key = word.split_once('=').map_or("", |(key, _)| key.trim_end_matches('+'));
-            let relative = matches!(key, "lowerdir" | "upperdir" | "workdir" | "datadir");
-            let value = word.get(key.len()..).filter(|_| relative).unwrap_or(word);
-            value.split([':', '=']).filter(move |path| relative || path.starts_with('/'))
-        });
-        let bound = options.split(',').any(|word| matches!(word, "bind" | "rbind"));
-        // A device such as `:/export` is on another machine.
-        let device = option("device").filter(|device| bound || device.contains('/') && !device.starts_with(':'));
-        // Docker counts relative paths from the root directory.
-        let all = device.iter().map(String::as_str).chain(named).filter(|path| !path.trim_matches('+').is_empty());
-        all.map(|path| checked::plain_path(Utf8Path::new(path))).collect()
-    }
 }
 
 /// Files of a release that a service gets.
@@ -157,46 +46,6 @@ pub struct SentMount {
     pub target: Utf8PathBuf,
     /// True if the container mounts it read-only.
     pub read_only: bool,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Reference {
-    source: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Source {
-    #[serde(deserialize_with = "file")]
-    file: Option<Utf8PathBuf>,
-    #[serde(deserialize_with = "content")]
-    content: Option<[u8; 32]>,
-    environment: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Deploy {
-    replicas: Option<u32>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Port {
-    host_ip: String,
-    published: Published,
-    protocol: String,
-}
-
-/// Published port. Compose writes it as a string, some versions as a number.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(untagged)]
-enum Published {
-    Text(String),
-    Number(u16),
-    #[default]
-    None,
 }
 
 impl Model {
@@ -333,47 +182,6 @@ impl Model {
         let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source));
         configs.chain(service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)))
     }
-}
-
-/// Undoes Compose's doubling of every dollar sign in its output.
-fn plain(text: &str) -> String {
-    text.replace("$$", "$")
-}
-
-fn path<'de, D: Deserializer<'de>>(json: D) -> Result<Utf8PathBuf, D::Error> {
-    String::deserialize(json).map(|text| plain(&text).into())
-}
-
-fn file<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Utf8PathBuf>, D::Error> {
-    path(json).map(Some)
-}
-
-/// Reads the digest of a content. The content itself is not kept, because it may hold a secret.
-fn content<'de, D: Deserializer<'de>>(json: D) -> Result<Option<[u8; 32]>, D::Error> {
-    String::deserialize(json).map(|text| Some(*blake3::hash(text.as_bytes()).as_bytes()))
-}
-
-/// Returns the host ports of one entry. If the entry names none, Docker chooses the port and the range is empty.
-fn range(port: &Port) -> std::ops::Range<u32> {
-    let range = match &port.published {
-        Published::Text(text) => {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            first.parse::<u16>().ok().zip(last.parse::<u16>().ok())
-        }
-        Published::Number(number) => Some((*number, *number)),
-        Published::None => None,
-    };
-    range.map_or(0..0, |(first, last)| u32::from(first)..u32::from(last) + 1)
-}
-
-/// Returns every host port of one entry.
-fn ports(port: &Port) -> Vec<PublishedPort> {
-    let one = |number| PublishedPort {
-        address: port.host_ip.clone(),
-        port: number,
-        protocol: if port.protocol.is_empty() { "tcp".to_owned() } else { port.protocol.clone() },
-    };
-    range(port).filter_map(|number| u16::try_from(number).ok()).filter(|number| *number != 0).map(one).collect()
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Images that are built on the host from a staged release. The live directory is not used for builds, and an image is
 //! not built again from the same inputs.
 
-use super::{brought, logins, with_login};
+use super::brought;
+use super::login::{logins, with_login};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::release::builds::pinned;
 use crate::release::sent::Release;
 use crate::release::within;
-use crate::resource::compose::model::Build;
+use crate::resource::compose::json::Build;
 use crate::resource::contract::guard;
 use crate::resource::contract::record::{FileRecord, ReleaseRecord, ServiceRecord};
 use crate::resource::files::value::key;

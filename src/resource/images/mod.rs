@@ -2,6 +2,7 @@
 //! again.
 
 pub mod build;
+mod login;
 pub(super) mod origin;
 pub mod registry;
 
@@ -15,10 +16,10 @@ use crate::model::input::Input;
 use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::release::image_name::{self, familiar};
-use crate::release::sent::{Archive, Release};
+use crate::release::sent::Archive;
 use camino::{Utf8Path, Utf8PathBuf};
+use login::{logins, with_login};
 use origin::{Origin, origins};
-use secrecy::ExposeSecret as _;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Images that the engine has.
@@ -256,35 +257,6 @@ fn pull(subject: &Subject<'_>, host: &HostFacts, image: &str, digest: Option<&st
         limit: LONG,
         reason: Reason::ImageUnavailable,
     }
-}
-
-/// Returns shell in which `$config` is a separate configuration directory of the Docker client. The configuration is
-/// read from standard input and kept in memory while `script` runs. If a command is killed, the next command of its
-/// lane removes the leftovers.
-fn with_login(script: &str) -> String {
-    format!(
-        r#"(
-umask 077
-config=$(mktemp -d "/run/deployer.${{state##*/}}.XXXXXX")
-trap 'rm -rf "$config"' EXIT
-trap 'exit 143' HUP INT TERM
-cat > "$config/config.json"
-{script}
-)"#
-    )
-}
-
-/// Returns the Docker client's configuration with the manifest's logins for these registries.
-fn logins(release: &Release, hosts: &[String]) -> Option<Vec<u8>> {
-    let entry = |host: &String| {
-        let login = release.logins.get(host)?;
-        // Source: the Docker client's configuration file, which uses this name for Docker's own registry.
-        let name = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
-        let entry = serde_json::json!({ "username": login.username, "password": login.password.expose_secret() });
-        Some((name.to_owned(), entry))
-    };
-    let entries: serde_json::Map<_, _> = hosts.iter().filter_map(entry).collect();
-    (!entries.is_empty()).then(|| serde_json::json!({ "auths": entries }).to_string().into_bytes())
 }
 
 /// Returns true if a changed file may change the definitions of the services.
