@@ -130,7 +130,7 @@ mod tests {
         // A local edit in the way is not overwritten.
         sh(base, "cd here; git reset -q --hard HEAD~1; echo edited >f").await;
         let blocked = follow(&here).await.unwrap_err();
-        assert!(blocked.details.as_deref().unwrap_or_default().contains("local changes"), "{}", blocked.message());
+        assert!(blocked.details.as_ref().is_some_and(|said| said.contains("local changes")), "{}", blocked.message());
         assert_eq!(std::fs::read_to_string(here.join("f")).unwrap(), "edited\n");
         sh(base, "rm -r there").await;
         assert!(follow(&here).await.unwrap_err().message().starts_with("The upstream cannot be fetched"));

@@ -76,8 +76,8 @@ fn configuration(seen: &Seen) -> Result<Map<String, Value>, serde_json::Error> {
 /// Refuses a configuration that cannot be parsed.
 pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let error = configuration(&host.engine.ipv6).err().filter(|_| subject.environment.engine.ipv6 == Some(true))?;
-    let message = format!("/etc/docker/daemon.json on the host is not JSON: {error}");
-    Some(Failure::new(Reason::EngineFailed, message).hint("Fix the file, or remove configure.engine.ipv6"))
+    let failure = Failure::new(Reason::EngineFailed, "/etc/docker/daemon.json on the host is not JSON").because(error);
+    Some(failure.hint("Fix the file, or remove configure.engine.ipv6"))
 }
 
 /// Returns shell that configures the engine before it starts, or restarts an engine that already runs. An engine that
