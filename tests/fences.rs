@@ -23,7 +23,7 @@ const FENCES: [(&str, &str); 32] = [
     // Two servers: for the monitoring of a watch, and for OpenTofu's state.
     ("axum::", "reconcile/watch/http.rs io/opentofu/backend.rs"),
     // Signals to processes, files below a directory's handle, secrets in memory, and the named pipe of ssh's log.
-    ("rustix::", "io/process/ io/scratch/ io/directory.rs manifest/below.rs io/ssh/login_log.rs"),
+    ("rustix::", "io/process/ io/scratch/ io/directory.rs manifest/below.rs model/holder.rs io/ssh/login_log.rs"),
     // Temporary directories and files, and a new manifest, which has the mode of any file.
     ("tempfile::Builder", "io/scratch/ manifest/edit/"),
     ("chacha20poly1305::", "io/opentofu/"),

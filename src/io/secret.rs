@@ -1,12 +1,18 @@
 //! Reads values from their sources: environment variables, files and commands of the runner.
 
 use crate::io::process::{self, Environment};
+use crate::manifest::{below, scope};
+use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use crate::model::secret::{SecretSource, Value};
+use camino::Utf8PathBuf;
 use secrecy::SecretString;
+use std::io::ErrorKind;
 use std::time::Duration;
 use zeroize::Zeroize;
 
+/// The largest file that holds a value (bytes).
+const LARGEST: u64 = 1 << 20;
 /// Time limit of a command that prints a value.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -33,8 +39,13 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
             Ok(Value { text: value.into(), secret: *secret })
         }
         SecretSource::File { path, secret } => {
-            let bytes = tokio::fs::read(path).await.map_err(|error| {
-                unresolved(format!("The file {path}, which holds a value, cannot be read: {}", error.kind()))
+            let bytes = file(path.clone()).await.map_err(|error| {
+                let why = match error.kind() {
+                    ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
+                    ErrorKind::FileTooLarge => format!("it has more than {LARGEST} bytes"),
+                    kind => kind.to_string(),
+                };
+                unresolved(format!("The file {path}, which holds a value, cannot be read: {why}"))
             })?;
             let text = text(bytes)
                 .ok_or_else(|| unresolved(format!("The file {path}, which holds a value, is not UTF-8 text")))?;
@@ -57,6 +68,18 @@ pub async fn resolve(source: &SecretSource) -> Result<Value, Failure> {
     }
 }
 
+/// Reads a regular file of at most [`LARGEST`] bytes that is not the kernel's. Follows links.
+async fn file(path: Utf8PathBuf) -> std::io::Result<Vec<u8>> {
+    let read = move || {
+        let real = path.canonicalize_utf8()?;
+        if scope::is_kernels(&real) {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        bounded::whole(below::regular(&real)?, LARGEST)
+    };
+    tokio::task::spawn_blocking(read).await?
+}
+
 /// Returns the bytes as text without one trailing newline. Wipes bytes that are not UTF-8.
 fn text(mut bytes: Vec<u8>) -> Option<SecretString> {
     if bytes.last() == Some(&b'\n') {
@@ -74,7 +97,6 @@ fn text(mut bytes: Vec<u8>) -> Option<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use camino::Utf8PathBuf;
     use secrecy::ExposeSecret as _;
 
     async fn resolved(source: SecretSource) -> Result<String, Failure> {
@@ -83,6 +105,19 @@ mod tests {
 
     fn command(words: &[&str]) -> SecretSource {
         SecretSource::Command { argv: words.iter().map(ToString::to_string).collect(), secret: true }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_endless_too_large_or_the_kernels_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| Utf8PathBuf::from_path_buf(directory.path().join(name)).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe").as_std_path(), rustix::fs::Mode::RUSR).unwrap();
+        std::fs::File::create(at("sparse")).unwrap().set_len(20 << 30).unwrap();
+        std::os::unix::fs::symlink("/proc/self/environ", at("link")).unwrap();
+        for path in ["/dev/zero".into(), "/proc/self/environ".into(), at("pipe"), at("sparse"), at("link")] {
+            let refused = resolved(SecretSource::File { path: path.clone(), secret: true }).await.unwrap_err();
+            assert!(refused.message().contains("cannot be read: it "), "{path}: {}", refused.message());
+        }
     }
 
     #[tokio::test]

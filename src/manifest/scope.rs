@@ -11,6 +11,11 @@ pub const OURS: [&str; 2] = [".git", ".deployer"];
 /// Directories that show kernel state instead of files on a disk.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
 
+/// Returns true if a path without links leads to state of the kernel.
+pub fn is_kernels(path: &Utf8Path) -> bool {
+    KERNEL.iter().any(|kernel| path.starts_with(kernel))
+}
+
 /// Number of links on the way to one file above which the path counts as a loop.
 const LINKS: usize = 40;
 

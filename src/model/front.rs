@@ -15,6 +15,9 @@ pub trait Front: Send + Sync {
     /// Asks the user. Returns `None` if there is no terminal or no answer. Blocks.
     fn ask(&self, question: &str) -> Option<String>;
 
+    /// Ends the current question and later ones without an answer, because the run was interrupted.
+    fn interrupt(&self) {}
+
     /// Returns true if the log service hides the secrets that it knows.
     fn masks(&self) -> bool {
         false

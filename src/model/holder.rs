@@ -2,6 +2,8 @@
 //! describes holders; it takes no lease.
 
 use crate::model::checked;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// Process that holds the lease on an environment, described for the runs that wait.
@@ -98,8 +100,13 @@ impl Holder {
         here.as_deref().and_then(place).is_some_and(|here| place(&self.process) == Some(here))
     }
 
+    /// Returns true if the process runs. A process of another account whose start time this account cannot read, as with
+    /// `hidepid` (`proc(5)`), counts as running.
     fn is_there(&self) -> bool {
-        process(self.pid).is_some_and(|now| now == self.process)
+        match process(self.pid) {
+            Some(now) => now == self.process,
+            None => exists(self.pid),
+        }
     }
 
     /// Returns the holder as one line of JSON.
@@ -123,6 +130,12 @@ impl std::fmt::Display for Holder {
         write!(f, "deployer {}, {}, pid {}", self.command, self.by, self.pid)?;
         self.ci.as_ref().map_or(Ok(()), |ci| write!(f, ", {ci}"))
     }
+}
+
+/// Returns true if there is a process with this id, even one that `/proc` hides.
+fn exists(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    test_kill_process(pid) != Err(Errno::SRCH)
 }
 
 /// Returns the machine's boot id, the PID namespace, and the process's start time in ticks since boot (`proc(5)`, field

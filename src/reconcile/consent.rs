@@ -10,6 +10,7 @@ use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::Pass;
 use crate::reconcile::propose::{self, Proposal};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Warns of environments that are left alone or pinned to a release, and of drift that is not corrected.
 pub fn say_left(context: &Context, proposal: &Proposal) {
@@ -45,14 +46,19 @@ pub async fn show(
     sessions: &Sessions,
     proposal: &Proposal,
 ) -> Result<BTreeSet<String>, Failure> {
-    let view = view(pass, sessions, proposal).await?;
+    let view = view(context, pass, sessions, proposal).await?;
     let doomed = view.steps.iter().filter(|step| step.destructive).map(|step| step.environment.clone()).collect();
     context.say(Event::Plan(view));
     Ok(doomed)
 }
 
-/// Builds the view of the plan, with its diffs.
-pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Result<PlanView, Failure> {
+/// Builds the view of the plan, with its diffs and without secrets: it is also saved.
+pub async fn view(
+    context: &Context,
+    pass: &Pass,
+    sessions: &Sessions,
+    proposal: &Proposal,
+) -> Result<PlanView, Failure> {
     let mut view = pass.named(proposal.plan.view(proposal.converged.clone()));
     view.left.clone_from(&proposal.left);
     for step in view.steps.iter_mut().filter(|step| !step.destructive) {
@@ -60,7 +66,15 @@ pub async fn view(pass: &Pass, sessions: &Sessions, proposal: &Proposal) -> Resu
             annotate::annotate(&*session.lock().await, step).await?;
         }
     }
-    Ok(view)
+    Ok(without_secrets(context, view))
+}
+
+/// Returns a plan without the secrets that this run knows.
+pub fn without_secrets(context: &Context, plan: PlanView) -> PlanView {
+    match context.front.without_secrets(Event::Plan(plan)) {
+        Event::Plan(plan) => plan,
+        _ => PlanView::default(),
+    }
 }
 
 /// Returns true if there is something to do and the user agrees. With `yes`, asks nothing; the environments in
@@ -71,21 +85,30 @@ pub async fn agree(
     proposal: &Proposal,
     doomed: &BTreeSet<String>,
     (yes, allowed): (bool, &[String]),
+    stop: &AtomicBool,
 ) -> Result<bool, Failure> {
     if proposal.plan.is_empty() {
         return Ok(false);
     }
-    consent(context, sessions, doomed, allowed).await?;
+    consent(context, sessions, doomed, allowed, stop).await?;
     let ask = doomed.is_empty() && !yes && context.front.can_ask();
-    if ask && !context.confirm("Apply this plan?") {
-        return Err(Failure::new(Reason::ConsentMissing, "The plan was not confirmed").hint("Nothing was changed"));
+    if ask && !context.confirm("Apply this plan?").await {
+        return Err(refused("The plan was not confirmed".to_owned(), stop).hint("Nothing was changed"));
     }
     Ok(true)
 }
 
 /// Asks for an environment's name as consent. Returns true if the user types it; false without a terminal.
-pub fn typed(context: &Context, name: &str, to: &str) -> bool {
-    context.front.ask(&format!("Type {name} to {to} it:")).is_some_and(|answer| answer.trim() == name)
+pub async fn typed(context: &Context, name: &str, to: &str) -> bool {
+    context.ask(format!("Type {name} to {to} it:")).await.is_some_and(|answer| answer.trim() == name)
+}
+
+/// Returns the failure for a question that was not answered with yes.
+fn refused(message: String, stop: &AtomicBool) -> Failure {
+    if stop.load(Ordering::Relaxed) {
+        return Failure::new(Reason::Interrupted, "The run was interrupted before it changed anything");
+    }
+    Failure::new(Reason::ConsentMissing, message)
 }
 
 /// Requires consent for each environment that is destroyed: as its stage in the manifest, as an option, or typed.
@@ -94,6 +117,7 @@ async fn consent(
     sessions: &Sessions,
     doomed: &BTreeSet<String>,
     allowed: &[String],
+    stop: &AtomicBool,
 ) -> Result<(), Failure> {
     for name in doomed {
         let declared = match sessions.get(name) {
@@ -104,8 +128,8 @@ async fn consent(
             None => false,
         };
         let consented = declared || allowed.contains(name);
-        if !consented && !typed(context, name, "destroy") {
-            let failure = Failure::new(Reason::ConsentMissing, format!("{name} was not destroyed: consent is missing"));
+        if !consented && !typed(context, name, "destroy").await {
+            let failure = refused(format!("{name} was not destroyed: consent is missing"), stop);
             return Err(failure.hint(format!("Pass --allow-destroy {name}")).on(name));
         }
     }

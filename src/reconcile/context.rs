@@ -99,9 +99,8 @@ impl Context {
     }
 
     /// Asks a yes/no question. Returns false without a terminal.
-    #[must_use]
-    pub fn confirm(&self, question: &str) -> bool {
-        let answer = self.front.ask(&format!("{question} [y/N]"));
+    pub async fn confirm(&self, question: &str) -> bool {
+        let answer = self.ask(format!("{question} [y/N]")).await;
         answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 

@@ -111,7 +111,10 @@ pub async fn carry_on(
     stop: &AtomicBool,
 ) -> usize {
     let agreed = match consent::show(context, pass, sessions, proposal).await {
-        Ok(doomed) => consent::agree(context, sessions, proposal, &doomed, (asked.yes, &asked.allow_destroy)).await,
+        Ok(doomed) => {
+            let consents = (asked.yes, asked.allow_destroy.as_slice());
+            consent::agree(context, sessions, proposal, &doomed, consents, stop).await
+        }
         Err(failure) => Err(failure),
     };
     let applied = match agreed {

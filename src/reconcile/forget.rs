@@ -36,7 +36,7 @@ async fn forget(context: &Context, args: &Forget) -> Result<Ending, Vec<Failure>
 }
 
 async fn one(context: &Context, pass: &Pass, args: &Forget, name: &str) -> Result<(), Failure> {
-    if !args.allow_destroy.iter().any(|allowed| allowed == name) && !consent::typed(context, name, "forget") {
+    if !args.allow_destroy.iter().any(|allowed| allowed == name) && !consent::typed(context, name, "forget").await {
         let message = format!("{name} was not forgotten: consent is missing");
         return Err(Failure::new(Reason::ConsentMissing, message).hint(format!("Pass --allow-destroy {name}")));
     }

@@ -109,7 +109,7 @@ pub async fn plan(context: &Context, args: &Dry) -> Result<Ending, Vec<Failure>>
     proposal.refused.iter().for_each(|failure| pass.fail(failure.clone()));
     consent::say_left(context, &proposal);
     consent::warn_uncompared(context, &sessions).await;
-    match consent::view(&pass, &sessions, &proposal).await {
+    match consent::view(context, &pass, &sessions, &proposal).await {
         Ok(view) => {
             context.say(Event::Plan(view.clone()));
             // A plan that leaves something out must not be applied.

@@ -57,7 +57,7 @@ pub async fn write(
     let (directory, mut keys) = (context.manifest_directory(), BTreeMap::new());
     for (name, session) in sessions {
         let session = session.lock().await;
-        let bound = bound(&saved, &session, &directory);
+        let bound = bound(&saved, &session, &directory)?;
         saved.environments.insert(name.clone(), bound);
         keys.insert(name.clone(), files::key(&session.prepared.subject(), session.facts()).clone());
     }
@@ -91,10 +91,19 @@ pub fn show(context: &Context, path: &str) -> Result<Ending, Failure> {
 }
 
 /// Returns the current inputs and facts of an environment that a plan relies on.
-fn bound(plan: &SavedPlan, session: &Session, directory: &Utf8Path) -> Bound {
+fn bound(plan: &SavedPlan, session: &Session, directory: &Utf8Path) -> Result<Bound, Failure> {
     let prepared = &session.prepared;
     let described = manifest::describe(&prepared.environment);
-    plan.bind(&prepared.subject(), &described[prepared.name()], session.seen(), directory)
+    let mut bound = plan.bind(&prepared.subject(), &described[prepared.name()], session.seen(), directory);
+    if let (Some(machine), Some(provision)) = (&session.machine, &prepared.environment.provision) {
+        let inputs = machine.bound(provision).map_err(|error| {
+            Failure::new(Reason::ApplicationInvalid, "The files of the module cannot be read").because(error)
+        })?;
+        let key = files::key(&prepared.subject(), session.facts());
+        let sealed = |digest: String| key.digest(blake3::hash(digest.as_bytes()).as_bytes());
+        bound.inputs.extend(inputs.into_iter().map(|(name, digest)| (name, sealed(digest))));
+    }
+    Ok(bound)
 }
 
 /// Replaces the file atomically; a new file has mode 0600.
@@ -129,15 +138,23 @@ pub async fn stale(
     sessions: &Sessions,
     proposal: &Proposal,
 ) -> Result<(), Vec<Failure>> {
-    let view = consent::view(pass, sessions, proposal).await.map_err(|failure| vec![failure])?;
-    let (plan, directory) = (&file.plan, context.manifest_directory());
+    let view = consent::view(context, pass, sessions, proposal).await.map_err(|failure| vec![failure])?;
+    // Former versions saved what they showed with the secrets in it.
+    let shown = consent::without_secrets(context, file.plan.plan.clone());
+    let (plan, directory) = (&SavedPlan { plan: shown, ..file.plan.clone() }, context.manifest_directory());
     let mut failures = Vec::new();
     for (name, session) in sessions {
         // A refused environment has no steps, and its own failure gives the reason.
         let refused = proposal.refused.iter().any(|failure| failure.environment.as_ref() == Some(name));
         let steps = if refused { &plan.plan.steps } else { &view.steps };
         let session = session.lock().await;
-        let now = bound(plan, &session, &directory);
+        let now = match bound(plan, &session, &directory) {
+            Ok(now) => now,
+            Err(failure) => {
+                failures.push(failure.on(name));
+                continue;
+            }
+        };
         let seal = file.check(name, files::key(&session.prepared.subject(), session.facts()));
         // With another key the seal proves nothing, and the plan is stale.
         let same_key = plan.environments.get(name).is_some_and(|then| then.key == now.key);

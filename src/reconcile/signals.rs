@@ -48,6 +48,7 @@ pub async fn heed<W: Future<Output = Ending>>(context: &Context, work: impl FnOn
             let number = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
             code.store(number, Ordering::Relaxed);
             if stop.stop() {
+                context.front.interrupt();
                 let message = "Interrupted: running steps will finish and no other step will start. A second signal \
                                ends the run now";
                 context.say(Event::Warning { environment: None, message: message.to_owned() });

@@ -3,16 +3,27 @@
 
 use super::left_out;
 use super::references::Reference;
+use super::sent::{Content, File};
 use super::tree::Tree;
 use super::{ENV, Files, invalid};
 use crate::model::failure::Failure;
 use camino::Utf8Path;
+use std::collections::BTreeSet;
 
 /// Marks the files that Compose reads secrets or variables from.
 pub fn mark(references: &[Reference], files: &mut Files) {
     let secret: Vec<&Reference> = references.iter().filter(|reference| reference.is_secret()).collect();
     for (path, file) in files.iter_mut() {
         file.secret |= path == ENV || secret.iter().any(|reference| reference.covers(path));
+    }
+    // The target of a link is sent under each of its names.
+    let real = |file: &File| match &file.content {
+        Content::Path(place) => Some(place.root.join(&place.path)),
+        Content::Bytes(_) => None,
+    };
+    let secret: BTreeSet<_> = files.values().filter(|file| file.secret).filter_map(real).collect();
+    for file in files.values_mut() {
+        file.secret |= real(file).is_some_and(|path| secret.contains(&path));
     }
 }
 

@@ -213,6 +213,10 @@ impl Front for Actions {
         self.inner.ask(question)
     }
 
+    fn interrupt(&self) {
+        self.inner.interrupt();
+    }
+
     fn masks(&self) -> bool {
         true
     }

@@ -103,6 +103,10 @@ impl Front for Formed {
     fn ask(&self, question: &str) -> Option<String> {
         self.inner.ask(question)
     }
+
+    fn interrupt(&self) {
+        self.inner.interrupt();
+    }
 }
 
 impl Render for Formed {

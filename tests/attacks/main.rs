@@ -34,6 +34,7 @@ mod review_keys;
 mod review_links;
 mod review_repository;
 mod review_values;
+mod saved_texts;
 mod secrets;
 mod store;
 mod unshown_plan;

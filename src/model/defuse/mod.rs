@@ -56,6 +56,35 @@ pub(crate) fn is_active(c: char, before: char) -> bool {
     invisible || (c.is_control() && !matches!(c, '\n' | '\t'))
 }
 
+/// Returns the text that a reader sees once control sequences and active characters are gone, with the position of each
+/// of its bytes in the original. Returns `None` if that is the whole text.
+pub(crate) fn visible(text: &str) -> Option<(String, Vec<usize>)> {
+    let mut before = '\n';
+    if !text.contains(|c: char| is_active(c, std::mem::replace(&mut before, c))) {
+        return None;
+    }
+    let (mut seen, mut places, mut before) = (String::new(), Vec::new(), '\n');
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = control_sequence(rest).unwrap_or(c.len_utf8());
+        if length == c.len_utf8() && !is_active(c, before) {
+            let at = text.len() - rest.len();
+            places.extend(at..at + length);
+            seen.push(c);
+            before = c;
+        }
+        rest = &rest[length..];
+    }
+    Some((seen, places))
+}
+
+/// Returns the length of the control sequence (`ESC [ … final byte`, ECMA-48 section 5.4) at the start of a text.
+fn control_sequence(text: &str) -> Option<usize> {
+    let inside = text.strip_prefix("\u{1b}[")?;
+    let parameters = inside.find(|c: char| !matches!(c, ' '..='?'))?;
+    inside[parameters..].starts_with(|c: char| matches!(c, '@'..='~')).then_some(2 + parameters + 1)
+}
+
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }

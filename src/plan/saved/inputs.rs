@@ -41,6 +41,7 @@ pub(super) fn inputs(
     {
         inputs.extend(facts.iter().map(|(fact, value)| (format!("wanted {kind} {fact}"), seal(value))));
     }
+    inputs.extend(texts(subject).into_iter().map(|(name, text)| (name, seal(&text))));
     for (image, answer) in &host.outside.registry {
         // Saved plans hold digests of these texts.
         let text = match answer {
@@ -64,6 +65,18 @@ pub(super) fn inputs(
         inputs.extend(release.variable(name).map(|digest| (format!("variable {name}"), key.digest(&digest))));
     }
     inputs
+}
+
+/// Returns the texts that an entry only names, and that apply uses on the host.
+fn texts(subject: &Subject<'_>) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    for script in subject.environment.scripts.iter().filter(|script| script.file.is_some()) {
+        texts.insert(format!("text of the script {}", script.name), script.run.clone());
+    }
+    if let Some(repository) = &subject.environment.engine.repository {
+        texts.insert("key of the package repository".to_owned(), repository.key.clone());
+    }
+    texts
 }
 
 /// Returns the entry's settings that are not empty and no paths on this machine. Saved plans of all versions have the

@@ -8,6 +8,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::reach::Reach;
 use crate::model::secret::SecretSource;
 use crate::reconcile::prepare::Prepared;
+use futures::future::BoxFuture;
 use std::time::Duration;
 
 mod kept;
@@ -15,7 +16,7 @@ mod kept;
 pub use kept::Kept;
 
 /// A callback that asks whether to trust an unknown host key.
-pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> bool + Sync);
+pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> BoxFuture<'a, bool> + Sync);
 
 /// Opens the connection of one environment. Hosts that refuse or do not answer are tried again for `wait`.
 ///
@@ -36,7 +37,10 @@ pub async fn open(
         sink(Event::Progress { environment: prepared.name().to_owned(), kind: None, activity: activity.to_owned() });
     };
     match Host::connect(&way, wait, &waiting).await {
-        Err(failure) if failure.reason == Reason::HostKeyUnknown && vouch(&failure) => {
+        Err(failure) if failure.reason == Reason::HostKeyUnknown => {
+            if !vouch(&failure).await {
+                return Err(failure);
+            }
             way.reach = way.reach.recording(failure.details.as_slice());
             Host::connect(&way, wait, &waiting).await
         }

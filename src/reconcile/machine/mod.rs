@@ -3,6 +3,7 @@
 
 mod adopt;
 mod ask;
+mod bound;
 mod cloud_init;
 mod ed25519;
 pub mod inputs;
@@ -48,12 +49,7 @@ impl Machine {
     /// Returns the facts of the survey for [`crate::resource::infrastructure`].
     #[must_use]
     pub fn seen(&self) -> Seen {
-        Seen {
-            exists: self.proposed.exists,
-            changes: self.proposed.changes.clone(),
-            digest: self.proposed.digest.clone(),
-            taking_down: self.taking_down,
-        }
+        Seen { exists: self.proposed.exists, changes: self.proposed.changes.clone(), taking_down: self.taking_down }
     }
 
     /// Returns the only key that the machine may answer with, if deployer made that key.

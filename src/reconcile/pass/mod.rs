@@ -20,6 +20,7 @@ use crate::reconcile::request::Request;
 use crate::reconcile::session::Claim;
 use crate::reconcile::status;
 use camino::Utf8PathBuf;
+use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -350,8 +351,9 @@ async fn recorded(store: &Store, manifest: &Manifest) -> Result<BTreeMap<String,
 }
 
 /// Asks at the terminal whether to trust a host's key. Returns false elsewhere.
-pub fn vouch(context: &Context, failure: &Failure) -> bool {
-    context.confirm(&format!("{}. Trust it?", failure.message()))
+pub fn vouch<'a>(context: &'a Context, failure: &Failure) -> BoxFuture<'a, bool> {
+    let question = format!("{}. Trust it?", failure.message());
+    Box::pin(async move { context.confirm(&question).await })
 }
 
 /// Prints the failures that end a command at its start.

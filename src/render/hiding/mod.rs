@@ -55,6 +55,10 @@ impl Front for Hiding {
         self.inner.ask(&question)
     }
 
+    fn interrupt(&self) {
+        self.inner.interrupt();
+    }
+
     fn masks(&self) -> bool {
         self.inner.masks()
     }

@@ -14,7 +14,13 @@ use crate::model::event::{ArchiveView, CheckView, EnvironmentView, Event, Releas
 use crate::model::front::Front;
 use anstyle::Style;
 use progress::Progress;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// The longest time for which a prompt stays open after an interruption.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The display options of a stream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +56,8 @@ pub(super) struct Terminal {
     state: Arc<Mutex<State>>,
     /// A lock held while a prompt is open, so that prompts do not overlap.
     asking: Mutex<()>,
+    /// True after the run was interrupted: no prompt waits for an answer any more.
+    interrupted: AtomicBool,
 }
 
 /// The data that is kept between events.
@@ -79,7 +87,12 @@ impl Terminal {
             archives: Vec::new(),
             held: None,
         };
-        Self { streams: Arc::new(streams), state: Arc::new(Mutex::new(state)), asking: Mutex::new(()) }
+        Self {
+            streams: Arc::new(streams),
+            state: Arc::new(Mutex::new(state)),
+            asking: Mutex::new(()),
+            interrupted: AtomicBool::new(false),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -178,14 +191,39 @@ impl Front for Terminal {
             state.progress.pause();
         }
         self.streams.err.say(&format!("{} ", defuse::controls(question)));
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
+        let answer = answer(&self.interrupted);
+        if answer.is_none() {
+            self.streams.err.say("\n");
+        }
         let mut state = self.state();
         state.progress.resume();
         for event in state.held.take().unwrap_or_default() {
             self.say(&mut state, &event);
         }
-        (read.ok()? > 0).then(|| answer.trim().to_owned())
+        answer
+    }
+
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Reads a line from standard input. Returns `None` at its end, or at the latest a moment after an interruption: then a
+/// thread of its own still waits for the line.
+fn answer(interrupted: &AtomicBool) -> Option<String> {
+    let (send, answered) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line).ok().filter(|read| *read > 0);
+        // Nobody waits any more after an interruption.
+        let _ = send.send(read.map(|_| line.trim().to_owned()));
+    });
+    loop {
+        match answered.recv_timeout(MOMENT) {
+            Ok(answer) => return answer,
+            Err(mpsc::RecvTimeoutError::Timeout) if !interrupted.load(Ordering::Relaxed) => {}
+            Err(_) => return None,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! values.
 
 use super::forms;
-use crate::model::bounded;
+use crate::model::{bounded, defuse};
 use aho_corasick::{AhoCorasick, MatchKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeSet;
@@ -88,7 +88,13 @@ impl Redactor {
     /// Returns the text with `***` in place of every secret, or `None` if the text contains no secret.
     #[must_use]
     pub fn redacted(&self, text: &str) -> Option<String> {
-        let spans = self.known().spans(text);
+        let known = self.known();
+        let mut spans = known.spans(text);
+        // A service may have coloured a part of a secret, and the colours may be removed later.
+        if let Some((seen, places)) = defuse::visible(text) {
+            let hidden = known.spans(&seen).into_iter().map(|(start, end)| (places[start], places[end - 1] + 1));
+            spans = merged(spans.into_iter().chain(hidden).collect());
+        }
         if spans.is_empty() {
             return None;
         }
@@ -140,15 +146,7 @@ impl Known {
             text.match_indices(value).map(|(at, _)| (at, at + value.len())).collect::<Vec<_>>()
         };
         let long: Vec<_> = self.long.iter().flat_map(found).chain(self.cut(text)).collect();
-        if !long.is_empty() {
-            let mut all: Vec<_> = spans.into_iter().chain(long).collect();
-            all.sort_unstable_by_key(|(_, end)| *end);
-            spans = Vec::new();
-            for span in all {
-                merge(&mut spans, span);
-            }
-        }
-        spans
+        if long.is_empty() { spans } else { merged(spans.into_iter().chain(long).collect()) }
     }
 
     /// Returns the parts of secrets that were cut: before an ellipsis, and on both sides of a remark that a part of the
@@ -212,6 +210,16 @@ fn overlap(text: impl Iterator<Item = u8>, word: &[u8]) -> usize {
     }
     let state = text.fold(0, |state, byte| step(&borders, state, byte));
     if state == word.len() { borders[state - 1] } else { state }
+}
+
+/// Returns the spans in order, with overlapping ones merged.
+fn merged(mut all: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    all.sort_unstable_by_key(|(_, end)| *end);
+    let mut spans = Vec::new();
+    for span in all {
+        merge(&mut spans, span);
+    }
+    spans
 }
 
 /// Adds a span that ends at or after the end of the last one.

@@ -153,3 +153,13 @@ proptest! {
         prop_assert_eq!(overlap(text.bytes(), word.as_bytes()), longest);
     }
 }
+
+#[test]
+fn a_secret_is_hidden_with_the_colours_inside_it() {
+    let redactor = knowing(&["hunter42secret"]);
+    for text in ["hunter\u{1b}[36m42\u{1b}[0msecret", "hun\u{200b}ter42sec\rret", "hunter42\u{1b}[2Ksecret"] {
+        assert_eq!(redactor.redact(&format!("a {text} b\u{1b}[0m")), "a *** b\u{1b}[0m", "{text:?}");
+    }
+    assert_eq!(redactor.redact("\u{1b}[31mhunter42secret\u{1b}[0m"), "\u{1b}[31m***\u{1b}[0m");
+    assert_eq!(redactor.redacted("\u{1b}[31mhunter 42\u{1b}[0m"), None);
+}
