@@ -99,7 +99,8 @@ fn bound(plan: &SavedPlan, session: &Session, directory: &Utf8Path) -> Result<Bo
         let inputs = machine.bound(provision).map_err(|error| {
             Failure::new(Reason::ApplicationInvalid, "The files of the module cannot be read").because(error)
         })?;
-        let key = files::key(&prepared.subject(), session.facts());
+        let subject = prepared.subject();
+        let key = files::key(&subject, session.facts());
         let sealed = |digest: String| key.digest(blake3::hash(digest.as_bytes()).as_bytes());
         bound.inputs.extend(inputs.into_iter().map(|(name, digest)| (name, sealed(digest))));
     }

@@ -54,7 +54,7 @@ async fn unlock(context: &Context, args: &Unlock) -> Result<Ending, Vec<Failure>
             }
             continue;
         };
-        let asked = consent(context, args, &format!("{name} is locked by {}", held.whose()));
+        let asked = consent(context, args, &format!("{name} is locked by {}", held.whose())).await;
         if let Err(failure) = asked {
             pass.fail(failure.on(name));
             continue;
@@ -115,7 +115,7 @@ async fn state(context: &Context, pass: &Pass, args: &Unlock) -> Result<Option<(
         let hint = "Wait for it, or end that process. To take the lock anyway, pass --force";
         return Err(Failure::new(Reason::StateLocked, message).hint(hint));
     }
-    consent(context, args, &format!("The infrastructure's state of {name} is locked by {whose}"))?;
+    consent(context, args, &format!("The infrastructure's state of {name} is locked by {whose}")).await?;
     if !store.unlock_state(project, name, &line).await? {
         let message = "The lock on the infrastructure's state was released or taken by another run in the meantime";
         return Err(Failure::new(Reason::StateLocked, message));
@@ -127,8 +127,8 @@ async fn state(context: &Context, pass: &Pass, args: &Unlock) -> Result<Option<(
 }
 
 /// Asks for consent to take away a lease or a lock.
-fn consent(context: &Context, args: &Unlock, held: &str) -> Result<(), Failure> {
-    if args.yes || context.confirm(&format!("{held}. Remove the lock?")) {
+async fn consent(context: &Context, args: &Unlock, held: &str) -> Result<(), Failure> {
+    if args.yes || context.confirm(&format!("{held}. Remove the lock?")).await {
         return Ok(());
     }
     let message = format!("{held}. Removing the lock was not confirmed");

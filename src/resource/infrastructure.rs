@@ -20,6 +20,8 @@ pub struct Seen {
     pub exists: bool,
     /// The changes that OpenTofu would make to match the manifest.
     pub changes: Vec<ResourceChange>,
+    /// Digest of OpenTofu's inputs.
+    pub digest: String,
     /// True if OpenTofu would destroy instead of create.
     pub taking_down: bool,
 }

@@ -41,6 +41,8 @@ pub struct Proposed {
     pub applicable: bool,
     /// OpenTofu's warnings.
     pub warnings: Vec<String>,
+    /// Digest of the files and of the names of the variables, without their values.
+    pub digest: String,
 }
 
 /// A value that is not printed.

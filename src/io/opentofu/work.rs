@@ -8,6 +8,7 @@ use super::lay::Room;
 use super::model::{Outputs, Proposed, Purpose, Say};
 use super::state;
 use super::{init, lay, lock, rescue, show};
+use crate::model::digest::Digest;
 use crate::model::failure::{Failure, Reason};
 use std::fs;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ impl Work {
             exists,
             applicable,
             warnings: heard.warnings(&self.redactor),
+            digest: self.digest(purpose),
         })
     }
 
@@ -161,6 +163,18 @@ impl Work {
             Backend::Theirs(_) => None,
         };
         Ok(Desk { room, ours, variables, served })
+    }
+
+    fn digest(&self, purpose: Purpose) -> String {
+        let mut digest = Digest::default();
+        digest.part(if purpose == Purpose::Apply { "apply" } else { "destroy" });
+        for (name, text) in &self.files {
+            digest.part(name).part(text);
+        }
+        for name in self.variables.keys() {
+            digest.part(name);
+        }
+        digest.finish().to_string()
     }
 
     fn named<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {

@@ -18,6 +18,11 @@ pub use kept::Kept;
 /// A callback that asks whether to trust an unknown host key.
 pub type Vouch<'a> = &'a (dyn Fn(&Failure) -> BoxFuture<'a, bool> + Sync);
 
+/// Trusts no unknown key.
+pub fn trust_none(_: &Failure) -> BoxFuture<'static, bool> {
+    Box::pin(std::future::ready(false))
+}
+
 /// Opens the connection of one environment. Hosts that refuse or do not answer are tried again for `wait`.
 ///
 /// Calls `vouch` if the host's key is unknown; if `vouch` returns true, the key becomes known.

@@ -155,7 +155,8 @@ async fn greet(session: &Session, wait: Duration) -> Result<Host, Failure> {
     let begun = Instant::now();
     loop {
         let left = wait.saturating_sub(begun.elapsed());
-        let opened = connect::open(&session.prepared, session.accepts_new_keys, left, &session.sink, &|_| false).await;
+        let opened =
+            connect::open(&session.prepared, session.accepts_new_keys, left, &session.sink, &connect::trust_none).await;
         match opened {
             Err(failure) if on_its_way(failure.reason) && !left.is_zero() => {
                 session.progress("wait for the machine's first boot");

@@ -49,7 +49,12 @@ impl Machine {
     /// Returns the facts of the survey for [`crate::resource::infrastructure`].
     #[must_use]
     pub fn seen(&self) -> Seen {
-        Seen { exists: self.proposed.exists, changes: self.proposed.changes.clone(), taking_down: self.taking_down }
+        Seen {
+            exists: self.proposed.exists,
+            changes: self.proposed.changes.clone(),
+            digest: self.proposed.digest.clone(),
+            taking_down: self.taking_down,
+        }
     }
 
     /// Returns the only key that the machine may answer with, if deployer made that key.

@@ -161,7 +161,7 @@ impl Session {
         self.progress("the connection broke, connecting again");
         self.prepared.reach = self.prepared.reach.clone().recording(self.host()?.host_keys());
         let wait = self.prepared.environment.ssh.wait;
-        let host = connect::open(&self.prepared, false, wait, &self.sink, &|_| false).await?;
+        let host = connect::open(&self.prepared, false, wait, &self.sink, &connect::trust_none).await?;
         self.connection = Some(Arc::new(host));
         self.renew().await
     }
