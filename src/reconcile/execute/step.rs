@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct Step {
     /// The step as people see it.
     pub shown: PlannedStep,
-    /// The work that it stands for.
+    /// The work of the step.
     pub work: Work,
 }
 
