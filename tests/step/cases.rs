@@ -135,7 +135,7 @@ fn input_text(input: &Input) -> String {
         Input::File(path) => format!("  < {path}\n"),
         Input::Bytes(bytes) => match String::from_utf8_lossy(bytes.expose_secret()) {
             text if text.starts_with('{') => format!("  < {text}\n"),
-            text if text.ends_with("}\n") => text.lines().map(|line| format!("  < {line}\n")).collect(),
+            text if text.ends_with("}\n") => text.lines().fold(String::new(), |all, line| all + "  < " + line + "\n"),
             text => format!("  < {} bytes\n", text.len()),
         },
         Input::Stream(stream) => {
