@@ -35,7 +35,7 @@ pub fn digest(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     Some(digest.finish().to_hex()[..16].to_owned())
 }
 
-/// Returns the same digest, combined with the registries' current digests if they differ from those of the live
+/// Returns that digest, combined with the registries' current digests if they differ from those of the live
 /// release. A staged release keeps the plain digest.
 pub(super) fn identity(subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
     let digest = digest(subject, host)?;
@@ -61,8 +61,7 @@ pub(super) fn kept<'a>(subject: &Subject<'_>, host: &'a HostFacts) -> Option<&'a
 }
 
 /// Returns the Compose project that must run: the manifest's project, unless another release is kept.
-#[must_use]
-pub fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
+pub(super) fn project<'a>(subject: &Subject<'a>, host: &'a HostFacts) -> &'a str {
     let wanted = || subject.environment.application.as_ref().map(|application| application.project.as_str());
     kept(subject, host).map(|record| record.project.as_str()).or_else(wanted).unwrap_or_default()
 }
@@ -84,14 +83,12 @@ pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> BTreeMap<String, Strin
 }
 
 /// Returns true if a registry has another image than the one that the live release runs with.
-#[must_use]
-pub fn moved(subject: &Subject<'_>, host: &HostFacts) -> bool {
+fn moved(subject: &Subject<'_>, host: &HostFacts) -> bool {
     host.files.begun().next().is_some_and(|live| wanted(subject, host) != live.pulled)
 }
 
 /// Returns the digests to which the tags of these services' images resolve, for the record of their release.
-#[must_use]
-pub fn pulled(
+pub(super) fn pulled(
     subject: &Subject<'_>,
     host: &HostFacts,
     services: &BTreeMap<String, ServiceRecord>,
@@ -101,8 +98,7 @@ pub fn pulled(
 }
 
 /// Returns true if no registry is known to have another digest than those that a release was rejected with.
-#[must_use]
-pub fn same(host: &HostFacts, rejected: &Rejected) -> bool {
+fn same(host: &HostFacts, rejected: &Rejected) -> bool {
     let same = |(image, then): (&String, &String)| at_registry(host, image).is_none_or(|now| now == then);
     rejected.pulled.iter().all(same)
 }

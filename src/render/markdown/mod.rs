@@ -1,12 +1,16 @@
 //! A plan and the result of a run, as Markdown for a comment or a job's summary. Keeps within the length limit of a
 //! comment, and escapes every value.
 
+mod inline;
+mod steps;
+
 use super::{graph, text};
 use crate::model::defuse;
-use crate::model::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
+use crate::model::event::{EnvironmentView, PlanView, ResultView};
 use crate::model::failure::Failure;
-use std::collections::BTreeMap;
+use inline::{code, cut};
 use std::fmt::Write as _;
+use steps::{LEVELS, Level, Omitted, groups, left_out};
 
 /// The length limit of a comment (in bytes, so that it holds for any way of counting characters).
 pub const LIMIT: usize = 60_000;
@@ -18,39 +22,6 @@ const WARNINGS: usize = 5;
 const FEW: usize = 10;
 /// The most environments that are listed with counts.
 const COUNTED: usize = 60;
-
-/// The amount of detail. The least important parts are omitted first.
-#[derive(Clone, Copy)]
-struct Level {
-    /// The most lines of each diff.
-    diff: usize,
-    /// The most facts of each step.
-    facts: usize,
-    /// True if steps are listed, false if they are counted.
-    steps: bool,
-    graph: bool,
-}
-
-const ALL: usize = usize::MAX;
-const LEVELS: [Level; 7] = [
-    Level { diff: ALL, facts: ALL, steps: true, graph: true },
-    Level { diff: 60, facts: ALL, steps: true, graph: true },
-    Level { diff: 15, facts: ALL, steps: true, graph: true },
-    Level { diff: 0, facts: ALL, steps: true, graph: true },
-    Level { diff: 0, facts: 20, steps: true, graph: true },
-    Level { diff: 0, facts: 0, steps: true, graph: false },
-    Level { diff: 0, facts: 0, steps: false, graph: false },
-];
-
-/// The amount that a level omits.
-#[derive(Default)]
-struct Omitted {
-    diffs: usize,
-    facts: usize,
-    steps: usize,
-    graph: bool,
-}
-
 /// The content of a comment on a pull request.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -226,122 +197,6 @@ fn warned(warnings: &[(Option<String>, String)]) -> String {
         out.push('\n');
     }
     out
-}
-
-/// Writes the steps by environment, each environment in its own collapsible section.
-fn groups(out: &mut String, steps: &[&PlannedStep], level: Level, omitted: &mut Omitted) {
-    let mut groups: BTreeMap<&str, Vec<&PlannedStep>> = BTreeMap::new();
-    for step in steps {
-        groups.entry(&step.environment).or_default().push(step);
-    }
-    if !level.steps {
-        omitted.steps += steps.len();
-        for (name, own) in groups.iter().take(COUNTED) {
-            let _ = writeln!(out, "- {}: {}", code(&cut(name, 40)), count(own.len(), "step"));
-        }
-        if groups.len() > COUNTED {
-            let _ = writeln!(out, "- … and {} environments more", groups.len() - COUNTED);
-        }
-        out.push('\n');
-        return;
-    }
-    for (name, own) in groups {
-        let title = format!("{}: {}", code(&cut(name, 40)), count(own.len(), "step"));
-        let _ = write!(out, "<details><summary>{title}</summary>\n\n");
-        for step in &own {
-            one(out, step, level, omitted);
-        }
-        out.push('\n');
-        for change in own.iter().flat_map(|step| &step.changes) {
-            diff(out, change, level, omitted);
-        }
-        out.push_str("</details>\n\n");
-    }
-}
-
-fn one(out: &mut String, step: &PlannedStep, level: Level, omitted: &mut Omitted) {
-    let _ = writeln!(out, "- **{}** {}: {}", text::word(step.action), step.kind, code(&step.reason.name()));
-    omitted.facts += step.changes.len().saturating_sub(level.facts);
-    for change in step.changes.iter().take(level.facts) {
-        let fact = code(&cut(&change.fact, 200));
-        let value = |value: &str| code(&text::value(value));
-        let values = match (&change.from, &change.to) {
-            (Some(from), Some(to)) => format!("{} → {}", value(from), value(to)),
-            (None, Some(to)) => format!("new, {}", value(to)),
-            (Some(from), None) => format!("goes, was {}", value(from)),
-            (None, None) => String::new(),
-        };
-        let note = change.note.as_ref().map_or(String::new(), |note| format!(" ({})", code(&cut(note, 200))));
-        let _ = writeln!(out, "  - {fact}: {values}{note}");
-    }
-}
-
-fn diff(out: &mut String, change: &Change, level: Level, omitted: &mut Omitted) {
-    let Some(diff) = change.diff.as_ref().map(|diff| defuse::controls(diff)) else { return };
-    if level.diff == 0 {
-        omitted.diffs += 1;
-        return;
-    }
-    let lines: Vec<&str> = diff.lines().take(level.diff).collect();
-    let more = diff.lines().count() - lines.len();
-    let body = lines.join("\n");
-    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-    let fence = "`".repeat(longest.max(2) + 1);
-    let _ = write!(out, "{}\n\n{fence}diff\n{body}\n{fence}\n\n", code(&cut(&change.fact, 200)));
-    if more > 0 {
-        let _ = writeln!(out, "… and {more} more line{}\n", if more == 1 { "" } else { "s" });
-    }
-}
-
-fn left_out(omitted: &Omitted) -> String {
-    let mut parts = Vec::new();
-    if omitted.diffs > 0 {
-        parts.push(format!("the diffs of {}", count(omitted.diffs, "file")));
-    }
-    if omitted.facts > 0 {
-        parts.push(count(omitted.facts, "change"));
-    }
-    if omitted.steps > 0 {
-        parts.push(format!(
-            "what {} in detail",
-            if omitted.steps == 1 { "1 step does".into() } else { format!("{} steps do", omitted.steps) }
-        ));
-    }
-    if omitted.graph {
-        parts.push("the graph".to_owned());
-    }
-    if parts.is_empty() { String::new() } else { format!("Left out for its length: {}\n", parts.join(", ")) }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-fn cut(text: &str, most: usize) -> String {
-    let line = defuse::line(text);
-    match line.char_indices().nth(most) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
-}
-
-/// Returns text as code with every special character written as an entity. The result is valid in a list, a table and a
-/// summary, mentions no user and contains no link. GitHub also makes links of `www.` and of mail addresses, the latter
-/// after entities are decoded, so `@` gets an empty comment before it.
-fn code(text: &str) -> String {
-    let line = defuse::line(text);
-    let mut out = String::from("<code>");
-    for c in line.chars() {
-        let plain = c.is_ascii_alphanumeric() || !c.is_ascii() || matches!(c, ' ' | '-' | '/' | ',' | '(' | ')' | '=');
-        let begins_link = out.get(out.len().saturating_sub(3)..).is_some_and(|end| end.eq_ignore_ascii_case("www"));
-        if plain || (c == '.' && !begins_link) {
-            out.push(c);
-        } else {
-            out.push_str(if c == '@' { "<!-- -->" } else { "" });
-            let _ = write!(out, "&#{};", u32::from(c));
-        }
-    }
-    out + "</code>"
 }
 
 #[cfg(test)]

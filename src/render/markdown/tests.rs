@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::event::{Action, Outcome, StepReason};
+use crate::model::event::{Action, Change, Outcome, PlannedStep, StepReason};
 use crate::model::failure::Reason;
 use crate::model::state::Kind;
 use proptest::prelude::*;

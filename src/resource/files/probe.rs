@@ -36,7 +36,7 @@ done
 [ ! -e "$state/mounted" ] || { printf 'mounted '; cat "$state/mounted"; printf '\0'; }
 if [ -e "$state/staged" ]; then
   staged="$state/releases/$(cat "$state/staged")"
-  # A former version resolved the paths of its model in root's copy: such a release is staged again.
+  # Former versions resolved the paths of a model in root's copy. Such a release is staged again.
   [ ! -e "$staged/resolved.json" ] || { printf 'staged '; cat "$staged/release.json"; printf '\0model '; cat "$staged/resolved.json"; printf '\0'; }
 fi
 printf '\0kept \0'

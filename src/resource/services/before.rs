@@ -114,7 +114,7 @@ fn next_to_live(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord,
     format!(
         r#"cp -a --reflink=auto "$state/releases/"{id}/tree "$run"
   chown -R {user}:{group} "$run"
-  # The tree was unpacked for root alone; what is mounted has the modes that it will have.
+  # The tree was unpacked for root alone. The service sees the modes that the files will have.
   find "$run" -type d -exec chmod 0755 {{}} +
   owner={user}:{group}
   {run}"#,

@@ -58,7 +58,7 @@ if command -v docker >/dev/null; then
 {each}  set -- $ids
   [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@")
   printf '%s\n' "$containers"
-  # What stops at this moment lets its ports go a little later. The kernel takes long to tell them.
+  # A container that is stopping releases its ports a little later. Reading the ports takes long.
   case "$containers" in
     ''|*'"status":"'[!r]*|*'"status":"re'*) echo again; listening still ;;
   esac
