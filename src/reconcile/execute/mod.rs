@@ -4,6 +4,7 @@
 mod aside;
 pub mod backup;
 mod change;
+mod machine;
 pub mod reachable;
 mod release;
 pub mod restart;
@@ -17,7 +18,6 @@ use crate::model::event::{Event, FailedView, PlannedStep, Sink, StepState, StepV
 use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use crate::plan::Plan;
-use crate::reconcile::machine;
 use crate::reconcile::session::{Claim, Session};
 use crate::reconcile::status;
 use crate::resource::Lane;

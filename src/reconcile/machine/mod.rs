@@ -8,13 +8,11 @@ mod cloud_init;
 mod ed25519;
 pub mod inputs;
 mod keys;
-mod make;
 pub(crate) mod recipe;
 mod shown;
 mod workshop;
 
 pub use keys::Keys;
-pub use make::carry_out;
 pub use workshop::{Tools, Workshop};
 
 use crate::io::opentofu::{Action, Outputs, Proposed, Vault, Work};
@@ -29,12 +27,12 @@ use std::sync::Arc;
 
 /// A surveyed machine with OpenTofu's plan for it.
 pub struct Machine {
-    work: Work,
-    proposed: Proposed,
+    pub(super) work: Work,
+    pub(super) proposed: Proposed,
     /// The vault of its state and secrets.
-    vault: Arc<Vault>,
+    pub(super) vault: Arc<Vault>,
     /// The machine's host key.
-    keys: Keys,
+    pub(super) keys: Keys,
     /// True if the machine answers with that key.
     our_host_key: bool,
     /// True if the plan destroys the machine instead of making it.
@@ -64,7 +62,7 @@ impl Machine {
     }
 
     /// Saves the recipe of the machine, so that it can be destroyed without its entry.
-    async fn remember(&self) -> Result<(), Failure> {
+    pub(super) async fn remember(&self) -> Result<(), Failure> {
         if self.vault.kept(Plain::Recipe).await?.as_ref() != Some(&self.recipe) {
             self.vault.keep(Plain::Recipe, &self.recipe).await?;
         }
@@ -92,7 +90,7 @@ fn does(proposed: &Proposed, machine: &provision::Machine, action: Action) -> bo
 }
 
 /// Returns the way to a machine by OpenTofu's outputs. The address is empty if the machine has none yet.
-fn reached_at(reach: Reach, outputs: &Outputs) -> Reach {
+pub(super) fn reached_at(reach: Reach, outputs: &Outputs) -> Reach {
     let text = |name: &str| outputs.text(name).filter(|text| !text.is_empty());
     Reach {
         address: text("address").unwrap_or_default(),

@@ -209,7 +209,7 @@ impl Front for Terminal {
 }
 
 /// Reads a line from standard input. Returns `None` at its end, or at the latest a moment after an interruption: then a
-/// thread of its own still waits for the line.
+/// thread still waits for the line.
 fn answer(interrupted: &AtomicBool) -> Option<String> {
     let (send, answered) = mpsc::channel();
     thread::spawn(move || {

@@ -1,6 +1,5 @@
 //! Applies OpenTofu's plan for a machine, and waits until the machine is ready for use.
 
-use super::{Machine, reached_at};
 use crate::io::opentofu::{Action, Outputs, Proposed, Purpose, ResourceChange, Say};
 use crate::io::ssh::Host;
 use crate::io::store::Plain;
@@ -8,6 +7,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::state::Stage;
 use crate::reconcile::connect;
+use crate::reconcile::machine::{Machine, reached_at};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::session::Session;
 use crate::resource::contract::marker::Marker;
