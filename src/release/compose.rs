@@ -58,7 +58,7 @@ pub fn files(
     };
     let own = own_env.as_deref().and_then(|text| dotenv::statements(text).ok()).unwrap_or_default();
     let names = values.keys().map(String::as_str).chain(own.iter().map(|statement| statement.key));
-    let (values, host_directory) = (&Values::of(env.as_deref(), names), &*application.host_directory);
+    let (values, host_directory) = (&Values::of(env.as_deref(), names, !resolved), &*application.host_directory);
     let places = Paths { values, host_directory, budget: Rc::default() };
     let mut scanned = builds::scan(directory, &compose_files, &files, &places);
     failures.append(&mut scanned.failures);

@@ -12,7 +12,11 @@ const LONGEST: usize = 16 << 10;
 
 /// The variables that Compose finds in `.env`. A value that contains other variables is not known.
 #[derive(Default)]
-pub struct Values(BTreeMap<String, Option<String>>);
+pub struct Values {
+    known: BTreeMap<String, Option<String>>,
+    /// True if there may be more variables, because the content of the file is not known.
+    open: bool,
+}
 
 /// A problem with a variable in a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,18 +39,19 @@ pub enum Text {
 }
 
 impl Values {
-    /// Returns the values of a file, or no values if its content is not known. `names` are set in any case.
-    pub fn of<'a>(env: Option<&str>, names: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Returns the values of a file, or no values if its content is not known. `names` are set in any case; if `open`,
+    /// others may be set as well.
+    pub fn of<'a>(env: Option<&str>, names: impl IntoIterator<Item = &'a str>, open: bool) -> Self {
         let statements = env.and_then(|text| dotenv::statements(text).ok()).unwrap_or_default();
         let value = |text: &str| (!text.contains(['$', '\\'])).then(|| text.to_owned());
-        let mut values: BTreeMap<_, _> = names.into_iter().map(|name| (name.to_owned(), None)).collect();
-        values.extend(statements.into_iter().map(|one| (one.key.to_owned(), one.value.and_then(value))));
-        Self(values)
+        let mut known: BTreeMap<_, _> = names.into_iter().map(|name| (name.to_owned(), None)).collect();
+        known.extend(statements.into_iter().map(|one| (one.key.to_owned(), one.value.and_then(value))));
+        Self { known, open }
     }
 
     /// Returns the names of the variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.known.keys().map(String::as_str)
     }
 
     /// Replaces variables by their values.
@@ -96,7 +101,7 @@ impl Values {
     fn braced(&self, text: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         let (name, rest) = text.split_at(name_end(text));
         let (empty_counts, operator) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
-        let known = self.0.get(name);
+        let known = self.known.get(name);
         let missing = match known {
             None => true,
             Some(value) => empty_counts && value.as_deref() == Some(""),
@@ -110,7 +115,7 @@ impl Values {
     }
 
     fn value(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_deref()
+        self.known.get(name)?.as_deref()
     }
 
     /// Returns the problems with the variables of a text, in their order. Compose sets `COMPOSE_PROJECT_NAME` itself.
@@ -149,7 +154,7 @@ impl Values {
         if open || !is_name || !(rest.is_empty() || operator.starts_with(['-', '+', '?'])) {
             return (length.max(1), Some(Fault::Syntax(&text[..length])), None);
         }
-        let is_set = self.0.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
+        let is_set = self.open || self.known.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
         let other = operator.get(1..).unwrap_or_default();
         match operator.chars().next() {
             Some('-') => (length, None, Some(other).filter(|_| !is_set)),
@@ -206,7 +211,7 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_as_compose_does_and_unknown_ones_are_wildcards() {
-        let values = Values::of(Some("STAGE=prod\nEMPTY=\nMADE=$STAGE\n"), []);
+        let values = Values::of(Some("STAGE=prod\nEMPTY=\nMADE=$STAGE\n"), [], false);
         let known = [
             ("./plain", "./plain"),
             ("./${STAGE}/$STAGE.env", "./prod/prod.env"),
@@ -227,7 +232,7 @@ mod tests {
     #[test]
     fn a_variable_that_is_not_set_and_has_no_default_is_a_fault() {
         use Fault::{Required, Syntax, Unset};
-        let values = Values::of(Some("SET=1\nEMPTY=\n"), ["SECRET"]);
+        let values = Values::of(Some("SET=1\nEMPTY=\n"), ["SECRET"], false);
         for text in ["$SET${EMPTY}$$NONE", "${NONE:-x}${NONE-}${NONE:+$OTHER}", "${SECRET?}${COMPOSE_PROJECT_NAME}"] {
             assert_eq!(values.faults(text), [], "{text}");
         }
@@ -236,12 +241,13 @@ mod tests {
         assert_eq!(values.faults("${NONE:?must be set}"), [Required("NONE", "must be set")]);
         assert_eq!(values.faults("a $1 ${} ${SET!} ${SET"), ["$1", "${}", "${SET!}", "${SET"].map(Syntax));
         assert_eq!(values.faults("costs 5$"), [Syntax("$")]);
+        assert_eq!(Values::of(None, [], true).faults("$NONE"), []);
         assert_eq!(values.faults(&"${NONE:-".repeat(20_000)).len(), 1, "no recursion");
     }
 
     #[test]
     fn texts_that_name_no_file_are_refused_at_once() {
-        let values = Values::of(Some(&format!("LONG={}\n", "x".repeat(1000))), []);
+        let values = Values::of(Some(&format!("LONG={}\n", "x".repeat(1000))), [], false);
         let nested = |depth: usize| "${NONE:-".repeat(depth) + "x" + &"}".repeat(depth);
         assert_eq!(values.fill(&nested(DEEPEST)), Ok(Text::Known("x".to_owned())));
         assert!(values.fill(&nested(DEEPEST + 1)).unwrap_err().contains("nested variables"));

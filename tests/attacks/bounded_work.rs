@@ -74,8 +74,8 @@ fn lists_that_many_services_share_are_counted() {
 
 #[test]
 fn mappings_that_are_merged_many_times_are_counted() {
-    let mut text = String::from("x-0: &a0 { k0: 1 }\n");
-    (1..4000).for_each(|at| _ = writeln!(text, "x-{at}: &a{at} {{ <<: *a{}, k{at}: 1 }}", at - 1));
+    let mut text = String::from("x-0: &a0 { x-k0: 1 }\n");
+    (1..4000).for_each(|at| _ = writeln!(text, "x-{at}: &a{at} {{ <<: *a{}, x-k{at}: 1 }}", at - 1));
     text += "services:\n";
     (0..4000).for_each(|at| _ = writeln!(text, "  s{at}: *a{at}"));
     refused(&text, "than deployer reads for one application");

@@ -307,6 +307,8 @@ fn secret_files_are_told_from_others_however_compose_names_them() {
         secrets: { db: { file: ./secrets/db.txt }, abs: { file: /opt/deployer/shop--prod/abs.txt },\n  \
         any: { file: \"./${UNKNOWN}/any.txt\" } }\n",
     );
+    // Its value depends on another variable, so that any name is possible.
+    project.write("app/.env", "UNKNOWN=$STAGE\n");
     project.write("app/more/inner.yaml", "secrets: { inner: { file: inner.txt } }\n");
     project.write("app/more/base.yaml", "services: { base: { image: a, env_file: base.vars } }\n");
     let secret = [

@@ -40,8 +40,8 @@ fn reviews(work: &Work, what: &str) -> [Run; 2] {
 
 #[test]
 fn no_attribute_hides_what_a_commit_holds() {
-    let hidden = "services: { web: { image: \"demo:1\", labels: { a: \"$Id: \" }, privileged: true, annotations: { b: \"$\" } } }\n";
-    let shown = "services: { web: { image: \"demo:1\", labels: { a: \"$Id$\" } } }\n";
+    let hidden = "services: { web: { image: \"demo:1\", labels: { a: \"$$Id: \" }, privileged: true, annotations: { b: \"$$\" } } }\n";
+    let shown = "services: { web: { image: \"demo:1\", labels: { a: \"$$Id$$\" } } }\n";
     for (attributes, file, before, after, told) in [
         ("* ident", "app/compose.yaml", shown.as_bytes(), hidden.as_bytes(), "privileged"),
         ("* text", "app/page.html", b"a\nb\n", b"a\r\nb\r\n", "page.html"),

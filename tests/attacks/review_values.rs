@@ -13,7 +13,7 @@ const SOURCES: [&str; 5] = [
 /// Returns a base whose application has a value that no review reads.
 fn base(variables: &str, files: &[(&str, &str)]) -> Work {
     let work = Work::new();
-    work.put("app/compose.yaml", "services: { web: { image: \"demo:${TAG}\", environment: { A: \"${A}\" } } }\n");
+    work.put("app/compose.yaml", "services: { web: { image: \"demo:${TAG:-0}\", environment: { A: \"${A}\" } } }\n");
     for (name, text) in files {
         work.put(name, text);
     }

@@ -3,7 +3,6 @@
 
 use crate::model::failure::{Failure, Reason};
 use camino::Utf8Path;
-use std::error::Error as _;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -27,8 +26,9 @@ pub fn create(path: &Utf8Path, text: &str) -> io::Result<()> {
 
 /// Removes the temporary file's name from an error, because it means nothing to the user.
 fn unnamed(error: io::Error) -> io::Error {
-    let system = error.source().and_then(|source| source.downcast_ref()).and_then(io::Error::raw_os_error);
-    system.map_or(error, io::Error::from_raw_os_error)
+    let text = error.to_string();
+    let kind = error.kind();
+    text.split_once(" at path ").map_or(error, |(why, _)| io::Error::new(kind, why))
 }
 
 /// Writes `new` to `path`, whose text was `old` when the caller read it.
