@@ -183,7 +183,9 @@ pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
     let lines: String = projects.fold(String::new(), |text, project| format!("{text}project {project}\n"));
     let own = environment.application.is_some() && !host.access.claims.conflict_in(Relation::Same);
     let kept = if own { "[ ! -d \"$app\" ] || write_whole \"$state/kept\" '%s\\n' \"$app\"\n" } else { "" };
-    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines))) + "rm -f \"$state/kept\"\n" + kept
+    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines)))
+        + "rm -f \"$state/kept\" \"$state/inode\"\n"
+        + kept
 }
 
 /// Returns the application's directory if an earlier removal left data in it.
