@@ -67,7 +67,7 @@ note_inode() {
 # path, and another account can have put it there. Only root can mount a file system there, so that the inode tells.
 # Former versions recorded none, so the directory of their next release counts.
 original() {
-  noted=$(cat "${state:?}/inode" 2>/dev/null) || return 0
+  noted=$(cat "${state-}/inode" 2>/dev/null) || return 0
   [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$(stat -c %i .)" ] || return 0
   [ -z "$(printf '%s\n' "$PWD" | of_others)" ]
 }
@@ -383,11 +383,11 @@ show_files() {
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory. The
 # program sees no byte that a service could write. At the paths of the application's directory, $top and $app, it sees
 # only the files of the release, from root's copy $tree. Other paths that services can write to, as `writable` lists
-# them, and the paths of $more are empty. So is a directory around the application's that other accounts can change:
-# there, they can rename a directory with all that is mounted in it. Exempt are the directories of the host's programs and of root's state: a
-# service that can write there controls the host already. Only this program has this view: Docker mounts the real
-# directories. Paths of a release begin at the application's directory. If that is missing and $owner names its future
-# owner, it exists while the program runs.
+# them, and the paths of $more are empty. So are directories around the application's that other accounts can change:
+# in these, an account can rename a directory together with what root mounted there. Exempt are the directories of the
+# host's programs and of root's state: a service that can write there controls the host already. Only this program has
+# this view: Docker mounts the real directories. Paths of a release begin at the application's directory. If that is
+# missing and $owner names its future owner, it exists while the program runs.
 in_release() {
   if [ -n "${top-}" ] || [ -z "${owner-}" ]; then
     view "$@"

@@ -175,12 +175,12 @@ writable() {
 # login: prints the account that deployer logs in as. A schedule runs without a login, after one that `note_mounts`
 # recorded.
 login() {
-  if [ -n "${SUDO_UID-}" ]; then echo "$SUDO_UID"; else cat "${state:?}/login" 2>/dev/null || :; fi
+  if [ -n "${SUDO_UID-}" ]; then echo "$SUDO_UID"; else cat "${state-}/login" 2>/dev/null || :; fi
 }
 
 # of_others: reads paths, and prints the directories above them that accounts other than root and deployer's login can
 # change. In a sticky directory such as /tmp, only the owner of a name can change it, but everybody can take a missing
-# name. An ACL can let any account write where the group can, whatever the group is.
+# name. Where the group can write, an access list can let any account write.
 of_others() {
   names=$(awk '{ path = $0; while (path != "") { print path; sub(/\/[^\/]*$/, "", path) } }' | sort -u)
   {
