@@ -6,7 +6,7 @@ use super::interpolation::Values;
 use super::references::Paths;
 use super::sent::Release;
 use super::tree::{self, Wish};
-use super::{ENV, Files, builds, compose_files, confidential, dotenv, in_memory, invalid, secrecy, seed};
+use super::{ENV, Files, builds, compose_files, confidential, dotenv, env_files, in_memory, invalid, secrecy, seed};
 use crate::manifest::environment::Application;
 use crate::manifest::environment::Compose;
 use crate::model::failure::Failure;
@@ -64,6 +64,7 @@ pub fn files(
     failures.append(&mut scanned.failures);
     failures.extend(seed::mark(&compose.seed, &compose_files, &scanned.references, &mut files));
     secrecy::mark(&scanned.references, &mut files);
+    env_files::close(&scanned.references, &scanned.contexts, &mut files);
     known.learn(&confidential::of(&files));
     failures.extend(secrecy::refused(directory, &tree, &compose.links, &scanned.references, &files));
     if !failures.is_empty() {

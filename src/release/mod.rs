@@ -11,6 +11,7 @@ mod budget;
 mod compose;
 mod compose_files;
 mod content;
+mod env_files;
 mod hash;
 pub mod image_name;
 mod interpolation;

@@ -118,6 +118,7 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             "astray" => seen.claims.stray(),
             "claim" => seen.claims.own(value),
             "kept" => seen.claims.keep(value),
+            "mount" => seen.claims.mount(value),
             "neighbour" => seen.broken_marker |= !seen.claims.conflict(value),
             "directory" => seen.directory_marker = read_marker(value, &mut seen.broken_marker),
             _ => {}

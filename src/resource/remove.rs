@@ -144,9 +144,9 @@ fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
 }
 
 /// Shell, after [`images::REMOVE`], that removes the images that we brought and that nothing else on the host needs.
-const IMAGES: &str = r#"for list in "$state/images" "$state/brought"; do
-  [ ! -e "$list" ] || sort -u "$list" | remove_images >/dev/null
-done
+const IMAGES: &str = r#"if [ -e "$state/brought" ]; then
+  { brought_names; sort -u "$state/brought"; } | remove_images >/dev/null
+fi
 rm -f "$state/images" "$state/brought" "$state/built""#;
 
 /// Shell that forgets the paths that services could write to, as far as they were removed with the application's
@@ -158,7 +158,7 @@ fi
 "#;
 
 fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
-    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/model.json" "$state/owned" "$state/own" "$state/before.run" "$state/rejected.json"
+    let kept = r#"rm -rf "$state/releases" "$state/staged" "$state/current.json" "$state/swapping.json" "$state/override.json" "$state/model.json" "$state/owned" "$state/own" "$state/login" "$state/before.run" "$state/rejected.json"
 "#;
     let Some(application) = &subject.environment.application else { return kept.to_owned() };
     let kept = kept.to_owned() + FORGET_MOUNTED;
@@ -167,13 +167,14 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
         return kept;
     }
     let owned = files::lines(host.files.removable());
-    let purged = if purge { "rm -rf --one-file-system -- \"./${top##*/}\"\n" } else { "" };
+    let (unmounted, purged) =
+        if purge { (UNMOUNTED, "rm -rf --one-file-system -- \"./${top##*/}\"\n") } else { ("", "") };
     let lost = if purge { "  cannot_enter\n" } else { LEFT };
     let removal = format!(
         r#"mark={mark}
 if [ -d "$app" ] || [ -L "$app" ]; then
 if pin "$app"; then
-{ours}discard {LEGACY_MARKER}
+{unmounted}{ours}discard {LEGACY_MARKER}
 cd -P "${{top%/*}}/"
 [ "${{PWD%/}}/${{top##*/}}" = "$top" ] || {{ echo "$top was moved away" >&2; exit 1; }}
 {purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
@@ -187,6 +188,12 @@ cd /
     );
     claims::unless_shared(subject, &removal, purge) + &kept
 }
+
+/// Shell that ends a purge if something is mounted below the directory. A bind mount of the same file system is, for
+/// `rm`, a directory like any other.
+const UNMOUNTED: &str = r#"found=$(mounts_below "$top" | head -n 1)
+[ -z "$found" ] || { echo "Did not remove $app: $found is a mount point, and its data would be removed" >&2; exit 1; }
+"#;
 
 /// Shell that leaves a directory that root cannot enter, and says so.
 const LEFT: &str = r#"  printf '%s says The files in %s stay: it does not lead where it led when it was claimed, or a service may have put a link on its way\n' "$mark" "$app" >&2

@@ -3,6 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use deployer::io::process;
 use deployer::resource::contract::guard;
+use deployer::resource::contract::whole::WRITE_WHOLE;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ impl Scene {
             ("app/a/file", "old\n"),
             ("app/a/other", "theirs\n"),
             ("victim/file", "precious\n"),
+            ("state/one/key", "0\n"),
         ] {
             fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
             fs::write(root.join(path), text).unwrap();
@@ -41,7 +43,7 @@ impl Scene {
         let id = fs::metadata(&self.root).unwrap();
         let docker = r#"docker() { case "$1 $2" in 'ps -aq') echo one ;; 'inspect --format') cat "$told" 2>/dev/null || : ;; esac; }"#;
         format!(
-            "set -eu\numask 077\ntold={root}/told\n{docker}\napp={root}/app state={root}/state/one\n{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree owner={}:{} largest=1000000 seconds=20\n{script}",
+            "set -eu\numask 077\ntold={root}/told\n{docker}\napp={root}/app state={root}/state/one\n{WRITE_WHOLE}{functions}\npin \"$app\" || cannot_enter\ntree={root}/tree owner={}:{} largest=1000000 seconds=20\n{script}",
             id.uid(),
             id.gid(),
             root = self.root,

@@ -272,6 +272,73 @@ async fn a_mount_below_what_other_accounts_can_change_is_no_link() {
     }
 }
 
+/// The kernel shows an access list as the rights of the group, whatever the group is. The owner of the application's
+/// directory is nobody special: another account may have put the directory there.
+#[tokio::test]
+async fn a_group_with_an_access_list_and_the_owner_of_the_application_count_as_other_accounts() {
+    let host = Host::new();
+    host.plant();
+    fs::set_permissions(host.root.join("srv/shared"), fs::Permissions::from_mode(0o775)).unwrap();
+    host.refused().await;
+    if rustix::process::geteuid().is_root() {
+        fs::set_permissions(host.root.join("srv/shared"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(host.start().await.0, "root alone can have made the link");
+        for path in ["srv/shared", "app"] {
+            std::os::unix::fs::lchown(host.root.join(path), Some(12345), None).unwrap();
+        }
+        host.refused().await;
+    }
+}
+
+/// A run of deployer logs in, and the schedule of a backup does not.
+#[tokio::test]
+async fn the_directories_of_the_login_account_are_roots_own() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::new();
+    host.plant();
+    std::os::unix::fs::lchown(host.root.join("srv/shared"), Some(12345), None).unwrap();
+    host.refused().await;
+    let start = start::guarded(&host.record, &HostFacts::default(), ": > \"$root/ran\"");
+    let schedule = "[ -z \"$(echo \"$root/srv/shared/sub\" | of_others)\" ]\n";
+    for (login, run, trusted) in [
+        ("", schedule, false),
+        ("SUDO_UID=12345\n", &start, true),
+        ("", schedule, true),
+        ("SUDO_UID=12346\n", &start, false),
+    ] {
+        let finished = host.sh(&[login, WRITE_WHOLE, guard::FUNCTIONS, start::FUNCTIONS, run].concat()).await;
+        assert_eq!(finished.status.success(), trusted, "{login} {run} {finished:?}");
+    }
+}
+
+/// Docker creates a directory that is missing. Another account can put a link there at that moment, so the mount is
+/// compared after the start.
+#[tokio::test]
+async fn a_mount_that_does_not_exist_yet_is_compared_where_others_can_create_it() {
+    let mut host = Host::new();
+    let exposed = |host: &Host| {
+        let script = start::guarded(&host.record, &HostFacts::default(), "printf '%s\\n' \"$exposed\"");
+        [WRITE_WHOLE, guard::FUNCTIONS, start::FUNCTIONS, &script].concat()
+    };
+    for (mode, path, listed) in [
+        (0o1777, "srv/shared/cache", "srv/shared\tcache\n"),
+        (0o1777, "srv/shared/cache/more", "srv/shared\tcache/more\n"),
+        (0o777, "srv/shared/cache", "srv/shared\tcache\n"),
+        (0o1777, "srv/shared/sub", "\n"),
+        (0o755, "srv/shared/cache", "\n"),
+        (0o755, "app/data", "\n"),
+    ] {
+        fs::set_permissions(host.root.join("srv/shared"), fs::Permissions::from_mode(mode)).unwrap();
+        let outside = [(host.root.join(path), false)].into();
+        host.record.services.values_mut().for_each(|service| service.outside.clone_from(&outside));
+        let finished = host.sh(&exposed(&host)).await;
+        let text = String::from_utf8_lossy(&finished.stdout).replace(&format!("{}/", host.root), "");
+        assert_eq!(text, listed, "{mode:o} {path} {finished:?}");
+    }
+}
+
 /// `volumes_from` takes what another container has, which no Compose file tells.
 #[tokio::test]
 async fn mounts_taken_from_a_container_count_as_the_services_own() {

@@ -87,7 +87,7 @@ impl Host {
     async fn sh(&self, script: &str) -> (bool, String) {
         let app = deployer::model::shell::quote(&self.record.directory);
         let script = format!(
-            "set -eu\numask 077\nPATH={root}/bin:$PATH state={root}/lib/one app={app} code=0\n{WRITE_WHOLE}{functions}{script}",
+            "set -eu\numask 077\necho $$ >{root}/pid\nPATH={root}/bin:$PATH state={root}/lib/one app={app} code=0\n{WRITE_WHOLE}{functions}{script}",
             root = self.root,
             functions = guard::FUNCTIONS,
         );
@@ -147,6 +147,38 @@ async fn paths_of_a_release_lead_from_its_directory() {
     fs::create_dir(host.root.join("srv")).unwrap();
     assert_eq!(host.validate().await, (true, String::new()));
     assert!(host.root.join("srv").exists() && !host.root.join("srv/a$b").exists());
+}
+
+/// Another account can rename a directory below its own, with all that root mounted there in its own view.
+#[tokio::test]
+async fn an_application_below_a_directory_of_another_account_is_parsed_as_root_keeps_it() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for owner in [12345, 0] {
+        let host = Host::new(":", "");
+        fs::remove_file(host.root.join("etc/app.env")).unwrap();
+        host.write("srv/evil/compose.yaml", "evil");
+        host.write("srv/common.env", "");
+        let swap = "cd ROOT/srv && mv 'a$b' old && mv evil 'a$b'; ls 'a$b' >ROOT/swapped";
+        let swap = format!(
+            "[ -e ROOT/swapped ] || nsenter --mount=/proc/$(cat ROOT/pid)/ns/mnt sh -c \"{}\"",
+            swap.replace('$', "\\$")
+        );
+        let parse =
+            "value=$(cat \"$dir/compose.yaml\" | tr -dc a-z)$(ls ROOT/srv/common.env); echo \"$value\" >>ROOT/parsed";
+        let docker = host.read("bin/docker").replace("printf %s", &format!("{swap}\n{parse}\nprintf %s"));
+        host.write("bin/docker", &docker);
+        std::os::unix::fs::chown(host.root.join("srv"), Some(owner), None).unwrap();
+        let (valid, said) = host.validate().await;
+        assert_eq!(host.read("swapped"), "compose.yaml\n", "{said}");
+        // Only root can have renamed what is below a directory of its own.
+        let parsed = host.read("parsed");
+        let (expected, hidden) = if owner == 0 { ("evil", false) } else { ("envfile", true) };
+        assert!(parsed.starts_with(expected) && parsed.contains("common.env") != hidden, "{parsed} {said}");
+        assert_eq!(valid, hidden, "{said}");
+        assert_eq!(said.contains("reads nothing in ROOT/srv: other accounts can change it"), owner != 0, "{said}");
+    }
 }
 
 #[tokio::test]

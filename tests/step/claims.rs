@@ -4,10 +4,11 @@ use crate::given::{Given, given, root as cases};
 use camino::Utf8PathBuf;
 use deployer::io::process::{self, Finished};
 use deployer::manifest::environment::{Name, Schedule};
+use deployer::model::shell::quote;
 use deployer::model::state::Kind;
 use deployer::resource::compose::container;
-use deployer::resource::contract::claims;
 use deployer::resource::contract::whole::WRITE_WHOLE;
+use deployer::resource::contract::{claims, guard};
 use deployer::resource::{self, Subject, access, remove, schedules, services};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -41,7 +42,7 @@ impl Host {
         // recorded, not made.
         let docker = format!(
             "#!/bin/sh\nfor last; do :; done\ncase \"$1 $2\" in 'ps '*) cat {root}/docker/${{last##*[=/]}}.containers ;; \
-             'volume ls' | 'network ls') cat {root}/docker/${{last##*=}}.${{1}}s ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
+             'image inspect') cat {root}/docker/${{last##*/}}.id ;; 'volume ls' | 'network ls') cat {root}/docker/${{last##*=}}.${{1}}s ;; *) echo docker \"$@\" >>{root}/calls ;; esac 2>/dev/null || :\n"
         );
         for (name, text) in [("docker", docker), ("systemctl", format!("#!/bin/sh\necho \"$@\" >>{root}/calls\n"))] {
             fs::write(root.join("bin").join(name), text).unwrap();
@@ -408,6 +409,111 @@ async fn a_purge_leaves_what_another_environment_kept() {
     host.give_up(&around).await;
     let purged = host.purge(&two).await;
     assert!(purged.status.success() && !directory.exists() && host.root.join("srv").exists(), "{purged:?}");
+}
+
+/// `rm` does not notice a bind mount of the same file system.
+#[tokio::test]
+async fn a_purge_is_refused_while_something_is_mounted_in_the_directory() {
+    let host = Host::new();
+    let wish = host.wish("one", "srv/one app", "one");
+    for path in ["srv/one app/media", "srv/one app2", "films"] {
+        fs::create_dir_all(host.root.join(path)).unwrap();
+    }
+    fs::write(host.root.join("films/film"), "precious\n").unwrap();
+    assert!(host.claims(&wish).await);
+    let (subject, root) = (wish.subject(), host.root.as_str());
+    let probe = subject.preamble() + &claims::probe(&subject);
+    let purge = &remove::commands(Kind::Files, &subject, &wish.given.facts, true)[0].script;
+    let mounted = async |script: &str, at: &str| {
+        let script = format!("set -eu\n{WRITE_WHOLE}mount --bind {root}/films '{root}/srv/{at}'\n{script}");
+        let root = if rustix::process::geteuid().is_root() { "" } else { "-r" };
+        host.sh(&format!("unshare {root} -m sh -c {}", quote(&script))).await
+    };
+    let seen = mounted(&probe, "one app/media").await;
+    assert!(String::from_utf8_lossy(&seen.stdout).contains(&format!("\nmount {root}/srv/one app/media\n")), "{seen:?}");
+    let refused = mounted(purge, "one app/media").await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("/srv/one app/media is a mount point"), "{said}");
+    assert!(host.root.join("films/film").exists() && host.root.join("srv/one app/media").exists());
+    assert!(!String::from_utf8_lossy(&mounted(&probe, "one app2").await.stdout).contains("\nmount "));
+    let purged = mounted(purge, "one app2").await;
+    assert!(purged.status.success() && !host.root.join("srv/one app").exists(), "{purged:?}");
+}
+
+/// A plan of a purge ends before anything is stopped.
+#[test]
+fn a_mount_in_the_directory_is_refused_by_name() {
+    let mut given = given(&cases().join("converged.txt")).unwrap();
+    assert!(access::purge_preflight(&given.subject(), &given.facts).is_none());
+    given.facts.access.claims.mount("/srv/app/it's");
+    let failure = access::purge_preflight(&given.subject(), &given.facts).unwrap();
+    assert!(failure.message().starts_with("/srv/app/it's on the host is a mount point inside "), "{failure:?}");
+    assert!(access::removal_preflight(&given.subject(), &given.facts).is_none());
+}
+
+/// The owner may have given the name to an image that is nowhere else.
+#[tokio::test]
+async fn a_removal_leaves_an_image_that_has_the_name_of_a_former_one() {
+    let host = Host::new();
+    let wish = host.wish("one", "srv/one", "one");
+    fs::create_dir_all(host.root.join("docker")).unwrap();
+    fs::create_dir_all(host.root.join("state/shop--one")).unwrap();
+    let write = |path: &str, text: &str| fs::write(host.root.join(path), text).unwrap();
+    write("state/shop--one/images", "demo:1\nreg.test/web:2\ngone:3\n");
+    write("state/shop--one/brought", "sha256:1\nsha256:2\n");
+    write("docker/demo:1.id", "sha256:9\n");
+    write("docker/web:2.id", "sha256:2\n");
+    let commands = remove::commands(Kind::Images, &wish.subject(), &wish.given.facts, false);
+    let finished = host.sh(&format!("set -eu\n{}", commands[0].script)).await;
+    assert!(finished.status.success(), "{finished:?}");
+    let calls = fs::read_to_string(host.root.join("calls")).unwrap();
+    let removed: Vec<&str> = calls.lines().filter_map(|line| line.strip_prefix("docker image rm -- ")).collect();
+    assert_eq!(removed, ["reg.test/web:2", "sha256:1", "sha256:2"]);
+    assert!(!host.root.join("state/shop--one/images").exists());
+}
+
+/// Another account can rename a directory below its own and put its own in the place.
+#[tokio::test]
+async fn a_directory_that_another_account_put_in_the_place_of_the_claimed_one_is_not_entered() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::new();
+    let mut wish = host.wish("one", "home/alice/app", "one");
+    let (app, inode) = (host.root.join("home/alice/app"), host.root.join("state/shop--one/inode"));
+    let own = |owner: u32| std::os::unix::fs::chown(host.root.join("home/alice"), Some(owner), None).unwrap();
+    let replace = |other: &str| {
+        fs::rename(&app, host.root.join("home/alice").join(other)).unwrap();
+        fs::create_dir(&app).unwrap();
+    };
+    let enter = async |wish: &Wish| {
+        let script = guard::claim((0, 0));
+        let script = [&wish.subject().preamble(), "set -eu\n", WRITE_WHOLE, guard::FUNCTIONS, &script].concat();
+        host.sh(&script).await.status.success()
+    };
+    fs::create_dir_all(app.parent().unwrap()).unwrap();
+    own(12345);
+    // Somebody was faster than the first release.
+    assert!(host.claims(&wish).await);
+    fs::create_dir(&app).unwrap();
+    assert!(!enter(&wish).await);
+    fs::remove_dir(&app).unwrap();
+    assert!(enter(&wish).await && enter(&wish).await, "deployer made it");
+    replace("app.1");
+    assert!(!enter(&wish).await && !host.claims(&wish).await);
+    let subject = wish.subject();
+    let seen = host.sh(&(subject.preamble() + &claims::probe(&subject))).await;
+    assert!(String::from_utf8_lossy(&seen.stdout).lines().any(|line| line == "astray"), "{seen:?}");
+    wish.take_over = true;
+    assert!(host.claims(&wish).await && enter(&wish).await, "the owner accepts it");
+    wish.take_over = false;
+    // A former version recorded nothing, and root may replace what only root can replace.
+    fs::remove_file(&inode).unwrap();
+    replace("app.2");
+    assert!(enter(&wish).await && inode.exists());
+    own(0);
+    replace("app.3");
+    assert!(enter(&wish).await && host.claims(&wish).await);
 }
 
 #[tokio::test]

@@ -174,3 +174,71 @@ async fn a_check_of_a_script_says_nothing_but_its_exit_code_and_ends_in_time() {
         [("breaks", 2), ("fails", 3), ("forges", 0), ("hangs", 137), ("kills", 137), ("quotes", 0), ("reads", 1)];
     assert_eq!(codes, wanted);
 }
+
+/// A process of the list `/proc` of a made-up host.
+struct Process {
+    id: u32,
+    name: &'static str,
+    parent: u32,
+    users: &'static str,
+    /// Its namespaces of processes and of mounts.
+    namespaces: (&'static str, &'static str),
+    program: &'static str,
+}
+
+/// Anybody can name a process sshd, and a container can have an sshd.
+#[tokio::test]
+async fn only_the_hosts_own_sshd_and_the_present_connection_open_a_port() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(directory.path()).unwrap();
+    let write = |path: &str, text: &str| {
+        fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        fs::write(root.join(path), text).unwrap();
+    };
+    let link = |target: &str, path: &str| {
+        fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, root.join(path)).unwrap();
+    };
+    let (host, own_mounts, container) = (("1", "1"), ("1", "2"), ("3", "3"));
+    let process = |id, name, users, namespaces, program| Process { id, name, parent: 1, users, namespaces, program };
+    let processes = [
+        process(1, "systemd", "0 0 0 0", host, "init"),
+        process(22, "sshd", "0 0 0 0", host, "sshd"),
+        process(23, "sshd", "0 0 0 0", own_mounts, "sshd"),
+        process(24, "sshd", "0 0 0 0", own_mounts, "container/sshd"),
+        process(25, "sshd", "0 0 0 0", container, "container/sshd"),
+        process(26, "sshd", "1001 1001 1001 1001", host, "perl"),
+        // A program of root that a user started.
+        process(27, "sshd", "1001 0 0 0", host, "su"),
+        process(28, "other", "0 0 0 0", host, "sshd"),
+        Process { parent: 22, ..process(29, "sshd", "0 0 0 0", host, "sshd") },
+    ];
+    let mut listening = "  sl  local_address rem_address\n".to_owned();
+    for Process { id, name, parent, users, namespaces, program } in processes {
+        let at = |file: &str| format!("proc/{id}/{file}");
+        write(&at("comm"), &format!("{name}\n"));
+        let users = users.replace(' ', "\t");
+        write(&at("status"), &format!("Name:\t{name}\nPPid:\t{parent}\nUid:\t{users}\nGid:\t{users}\n"));
+        link(&format!("pid:[{}]", namespaces.0), &at("ns/pid"));
+        link(&format!("mnt:[{}]", namespaces.1), &at("ns/mnt"));
+        link(root.join("bin").join(program).as_str(), &at("exe"));
+        link(&format!("socket:[70{id}]"), &at("fd/3"));
+        listening += &format!(
+            "   0: 00000000:{:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 70{id} 1\n",
+            2000 + id
+        );
+        write(&format!("bin/{program}"), "");
+    }
+    fs::set_permissions(root.join("bin/sshd"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write("proc/net/tcp", &listening);
+    let given = crate::given::given(&crate::given::root().join("firewall/converged.txt")).unwrap();
+    let probe = resource::firewall::probe(&given.subject());
+    let functions = &probe[probe.find("# Functions").unwrap()..probe.find("# Prints the openings").unwrap()];
+    let connected =
+        "mkdir \"/proc/$$\"; printf 'A=1\\0SSH_CONNECTION=10.0.0.1 5000 10.0.0.2 2222\\0' >\"/proc/$$/environ\"\n";
+    for (before, ports) in [("", "2022 2023\n"), (connected, "2022 2023 2222\n")] {
+        let script =
+            format!("PATH={root}/bin:$PATH\n{before}{functions}\nssh_ports").replace("/proc", &format!("{root}/proc"));
+        assert_eq!(String::from_utf8(run(&script).await).unwrap(), ports);
+    }
+}

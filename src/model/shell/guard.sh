@@ -34,8 +34,9 @@ follow() {
 
 # pin DIRECTORY [USER:GROUP]: enters an absolute directory and stores its real path as $top. With an owner, creates a
 # missing directory. A claimed directory is entered at its real path from the time of the claim, $known, and must still
-# be there: a link that was put in its way since then is not followed. Missing directories above it may appear
-# meanwhile, created by another environment's command (mkdir -p). The directory itself must be new.
+# be there: a link that was put in its way since then is not followed, and no directory that another account put in its
+# place is entered. Missing directories above it may appear meanwhile, created by another environment's command (mkdir
+# -p). The directory itself must be new.
 pin() {
   known=$(claimed_as "$1")
   follow "${known:-$1}" "$known" || return 1
@@ -47,15 +48,33 @@ pin() {
       (umask 022 && mkdir ${rest:+-p} "./$part") || return 1
       cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
     done
-    chown "$2" . && chmod 0700 . || return 1
+    chown "$2" . && chmod 0700 . && note_inode "$(stat -c %i .)" "$1" || return 1
+  elif [ -n "${2-}" ] && [ ! -e "${state:?}/inode" ]; then
+    note_inode "$(stat -c %i .)" "$1" || return 1
   fi
+  original "$1" || return 1
   [ -z "$known" ] || [ "$(cd -P -- "$1" 2>/dev/null && pwd)" = "$PWD" ] || return 1
   top=$PWD
 }
 
+# note_inode INODE DIRECTORY: records which directory the environment has at a path. INODE is `none` before the directory
+# exists.
+note_inode() {
+  write_whole "${state:?}/inode" '%s\n' "$1 $2"
+}
+
+# original DIRECTORY: succeeds unless the current directory is another than the one that the environment had at that
+# path, and another account can have put it there. Only root can mount a file system there, so that the inode tells.
+# Former versions recorded none, so the directory of their next release counts.
+original() {
+  noted=$(cat "${state-}/inode" 2>/dev/null) || return 0
+  [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$(stat -c %i .)" ] || return 0
+  [ -z "$(printf '%s\n' "$PWD" | of_others)" ]
+}
+
 cannot_enter() {
   if [ -n "${known-}" ]; then
-    echo "Cannot enter ${app:?}: it was $known when it was claimed, but leads elsewhere now. Put the directory back, or accept the new place with: deployer apply --take-over" >&2
+    echo "Cannot enter ${app:?}: it was $known when it was claimed, but is another directory now. Put the directory back, or accept the new place with: deployer apply --take-over" >&2
   else
     echo "Cannot enter ${app:?}: its path contains something other than a directory, or a link that others can replace" >&2
   fi
@@ -364,10 +383,11 @@ show_files() {
 # in_release COMMAND...: runs a program that parses files as root, such as Docker Compose, in the current directory. The
 # program sees no byte that a service could write. At the paths of the application's directory, $top and $app, it sees
 # only the files of the release, from root's copy $tree. Other paths that services can write to, as `writable` lists
-# them, and the paths of $more are empty. Exempt are the directories of the host's programs and of root's state: a
-# service that can write there controls the host already. Only this program has this view: Docker mounts the real
-# directories. Paths of a release begin at the application's directory. If that is missing and $owner names its future
-# owner, it exists while the program runs.
+# them, and the paths of $more are empty. So are directories around the application's that other accounts can change:
+# in these, an account can rename a directory together with what root mounted there. Exempt are the directories of the
+# host's programs and of root's state: a service that can write there controls the host already. Only this program has
+# this view: Docker mounts the real directories. Paths of a release begin at the application's directory. If that is
+# missing and $owner names its future owner, it exists while the program runs.
 in_release() {
   if [ -n "${top-}" ] || [ -z "${owner-}" ]; then
     view "$@"
@@ -378,7 +398,7 @@ in_release() {
     follow "${known:-$app}" "$known" || cannot_enter
     base=$PWD missing=${rest%/}
     # On a signal, dash runs the EXIT trap only if a trap for that signal exits.
-    trap 'top=$base; [ -z "$missing" ] || discard "$missing" || :' EXIT
+    trap 'top=$base; [ -z "$missing" ] || { discard "$missing"; [ -d "$app" ] || note_inode none "$app"; } || :' EXIT
     trap 'exit 143' HUP INT TERM
     pin "$app" "$owner" || cannot_enter
     cd "$from" || exit
@@ -392,10 +412,11 @@ view() {
   unshare -m true 2>/dev/null || { echo "Cannot run Docker Compose: root cannot mount anything on this host, so Docker Compose would read files that services can change" >&2 && return 1; }
   # A container may end meanwhile, so this is tried twice.
   hidden=$(writable) || hidden=$(writable) || { echo "Cannot run Docker Compose: Docker does not report which directories services can write to" >&2 && return 1; }
+  around=$(around_app)
   # shellcheck disable=SC2016 # for the other shell
-  { printf '%s\n' "$hidden" "${more-}"; } | sort -u | unshare -m sh -euc '
-    tree=$1 from=$2 top=$3 app=$4 state=$5
-    shift 5
+  { printf '%s\n' "$hidden" "${more-}" "$around"; } | sort -u | unshare -m sh -euc '
+    tree=$1 from=$2 top=$3 app=$4 state=$5 around=$6
+    shift 6
     docker=$(readlink -f "$(command -v docker)") || :
     while IFS= read -r place; do
       case $place in "$app"/* | "${top:-$app}"/*) continue ;; /*) ;; *) continue ;; esac
@@ -411,6 +432,10 @@ view() {
       else
         continue
       fi
+      if printf "%s\n" "$around" | grep -qxF -- "$said"; then
+        echo "Docker Compose reads nothing in $place: other accounts can change it" >&2
+        continue
+      fi
       # Volumes of Docker hold no files of a release, and there are many volumes.
       case $said in */volumes/*/_data) continue ;; esac
       by=$(grep -lxF -- "$said" "${state%/*}"/*/mounted 2>/dev/null | sed "s|/mounted\$||; s|.*/||" | paste -s -d " " -) || :
@@ -422,7 +447,7 @@ view() {
       [ "$place" -ef "$tree" ] || mount --bind "$tree" "$place"
     done
     cd "$from"
-    exec "$@" </dev/null' sh "${tree:?}" "$PWD" "${top-}" "${app:?}" "${state:?}" "$@"
+    exec "$@" </dev/null' sh "${tree:?}" "$PWD" "${top-}" "${app:?}" "${state:?}" "$around" "$@"
 }
 
 # unlinked DIRECTORY: reads paths below a directory, one a line. Fails if one is a link or leads through a link. Links

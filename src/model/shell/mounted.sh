@@ -146,28 +146,6 @@ find_exposed() {
   return 1
 }
 
-# of_others: reads paths, and prints the directories above them that other accounts can change. Root, the account of
-# deployer's login and the owner of the application's directory do not count. In a sticky directory such as /tmp, only
-# the owner of a name can change it.
-of_others() {
-  trusted=" $(id -u) ${SUDO_UID-} $(stat -c %u -- "${app:?}" 2>/dev/null) "
-  awk '{ path = $0; while (path != "") { print path; sub(/\/[^\/]*$/, "", path) } }' | sort -u | tr '\n' '\0' |
-    { xargs -0 -r stat -c '%u %g %A %n' -- 2>/dev/null || :; } | trusted=$trusted awk '
-      {
-        path = substr($0, length($1 $2 $3) + 4); above = path; sub(/\/[^\/]*$/, "", above)
-        parent[path] = above; sticky[path] = $3 ~ /[tT]$/
-        foreign[path] = !index(ENVIRON["trusted"], " " $1 " ")
-        open[path] = substr($3, 9, 1) == "w" || (substr($3, 6, 1) == "w" && $2 != 0)
-        if ($3 ~ /^l/) open[path] = 0
-      }
-      END {
-        for (path in parent) {
-          above = parent[path]
-          if (foreign[above] || (open[above] && (!sticky[above] || foreign[path]))) print above
-        }
-      }' | sort -u
-}
-
 # really: reads paths, and prints them. Also prints those below $app as paths below $known: if the directory is reached
 # through a link of root's, services may write to its real path.
 really() {
@@ -215,8 +193,9 @@ no_state() {
 }
 
 # note_mounts ABOVE: records that services can write to these paths from now on, and to the mounts of containers whose
-# volumes they take.
+# volumes they take. Also records the account of the login.
 note_mounts() {
+  write_whole "${state:?}/login" '%s\n' "${SUDO_UID:-0}" || return 1
   model=$(model_of "${release:?}") more=''
   taken=$([ -z "$model" ] || containers_of "$model")
   # shellcheck disable=SC2086 # one word each

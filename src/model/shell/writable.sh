@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# Paths of the host that services can write to, and what root may conclude from a path there. Needs claimed.sh.
+# Paths of the host that services and other accounts can write to, and what root may conclude from a path there. Needs
+# claimed.sh.
 
 # place PATH: sets $real to the path without links, and $spot to the device and the path on the device, by the kernel's
 # list of mounts. A directory has one spot, regardless of links and bind mounts that lead to it. The spot of a missing
@@ -29,6 +30,14 @@ EOM
 # inside PATH DIRECTORY: succeeds if the path is the directory or below it.
 inside() {
   case $1/ in "$2"/*) ;; *) return 1 ;; esac
+}
+
+# mounts_below DIRECTORY: prints the mount points strictly below a directory, by the kernel's list of mounts.
+mounts_below() {
+  cut -d ' ' -f 5 /proc/self/mountinfo | while IFS= read -r point; do
+    case $point in *\\*) point=$(printf %b "$point") ;; esac
+    case $point in "${1%/}"/?*) printf '%s\n' "$point" ;; esac
+  done
 }
 
 # environments: sets $environments to the directory that holds the state of each environment of the host.
@@ -161,6 +170,47 @@ writable() {
       directory=$directory awk '!/^\// { print ENVIRON["directory"] ($0 == "." ? "" : "/" $0) }' "$other/mounted"
     done
   done
+}
+
+# login: prints the account that deployer logs in as. A schedule runs without a login, after one that `note_mounts`
+# recorded.
+login() {
+  if [ -n "${SUDO_UID-}" ]; then echo "$SUDO_UID"; else cat "${state-}/login" 2>/dev/null || :; fi
+}
+
+# of_others: reads paths, and prints the directories above them that accounts other than root and deployer's login can
+# change. In a sticky directory such as /tmp, only the owner of a name can change it, but everybody can take a missing
+# name. Where the group can write, an access list can let any account write.
+of_others() {
+  names=$(awk '{ path = $0; while (path != "") { print path; sub(/\/[^\/]*$/, "", path) } }' | sort -u)
+  {
+    printf '%s\n' "$names"
+    printf '%s\n' "$names" | tr '\n' '\0' | xargs -0 -r stat -c '%u %A %n' -- 2>/dev/null || :
+  } | trusted=" $(id -u) $(stat -c %u /) $(login) " awk '
+    function above(path) { sub(/\/[^\/]*$/, "", path); return path }
+    /^\// { missing[$0]; next }
+    NF {
+      path = substr($0, length($1 $2) + 3)
+      there[path]; delete missing[path]
+      sticky[path] = $2 ~ /[tT]$/
+      foreign[path] = !index(ENVIRON["trusted"], " " $1 " ")
+      open[path] = $2 !~ /^l/ && $2 ~ /^(.....w|........w)/
+    }
+    END {
+      for (path in there) {
+        parent = above(path)
+        if (foreign[parent] || (open[parent] && (!sticky[parent] || foreign[path]))) print parent
+      }
+      for (path in missing) {
+        parent = above(path)
+        if (foreign[parent] || open[parent]) print parent
+      }
+    }' | sort -u
+}
+
+# around_app: prints the directories above the application's directory that other accounts can change.
+around_app() {
+  printf '%s\n' "${top:-${app:?}}" "$app" | of_others
 }
 
 # replaceable: succeeds if a service can change the current directory, so that a link in it may come from a service. A

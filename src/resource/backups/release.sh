@@ -7,7 +7,7 @@ tree=$state/releases/$release/tree
 
 # about_data ACTION [DIRECTORY]: runs the release's own script.
 about_data() {
-  app=${app:?} sh "$tree/storage/backup/etc/backup.sh" "$@" </dev/null
+  app=${app:?} state=${state:?} sh "$tree/storage/backup/etc/backup.sh" "$@" </dev/null
 }
 
 # can_run: succeeds if the release has a script that is safe against changes by services.

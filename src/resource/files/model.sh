@@ -59,6 +59,7 @@ validate() {
 
 # hides: succeeds if something is hidden from Docker Compose, other than volumes and the application's directory.
 hides() {
+  [ -z "$(around_app)" ] || return 0
   writable | grep -v '/volumes/[^/]*/_data$' | app=${app:?} awk '/^\// && index($0 "/", ENVIRON["app"] "/") != 1 { found = 1 } END { exit !found }'
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2046,SC2086 # openings are split into words on purpose
-# shellcheck disable=SC2005,SC2012,SC2059
+# shellcheck disable=SC2005,SC2012,SC2059,SC3013
 # Functions that the probe and the changes of the firewall share. POSIX sh. Runs nothing by itself.
 firewall=/var/lib/deployer/firewall
 unit=/etc/systemd/system/deployer-firewall.service
@@ -16,13 +16,14 @@ way() {
   fi
 }
 
-# Prints the ports on which sshd listens. A session that forwards ports listens too: its parent is an sshd, the parent of the
-# real listener is not. If no sshd listens (inetd, another server), prints the port of this connection.
+# Prints the ports on which the host's sshd listens, and the port of this connection, for which another server may listen
+# (inetd). A session that forwards ports listens too: its parent is an sshd, the parent of the real listener is not.
 ssh_ports() {
   inodes=' '
   for process in /proc/[0-9]*; do
     read -r name < "$process/comm" || continue
     [ "$name" = sshd ] || continue
+    of_host "$process" || continue
     read -r above < "/proc/$(sed -n 's/^PPid:[[:blank:]]*//p' "$process/status")/comm" || above=
     [ "$above" != sshd ] || continue
     inodes="$inodes$(ls -l "$process/fd" | sed -n 's/.*socket:\[\([0-9]*\)\]$/\1/p' | tr '\n' ' ')"
@@ -31,13 +32,21 @@ ssh_ports() {
     sed -n 's/^ *[0-9]*: [^ ]*:\([^ ]*\) [^ ]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* \([0-9]*\) .*/\1 \2/p' |
     while read -r port inode; do
       case "$inodes" in *" $inode "*) echo $((0x$port)) ;; esac
-    done | sort -nu)
-  process=$$
-  while [ -z "$found" ] && [ "${process:-0}" -gt 1 ]; do
-    found=$(tr '\0' '\n' < "/proc/$process/environ" | sed -n 's/^SSH_CONNECTION=.* //p')
+    done)
+  process=$$ own=
+  while [ -z "$own" ] && [ "${process:-0}" -gt 1 ]; do
+    own=$(tr '\0' '\n' < "/proc/$process/environ" | sed -n 's/^SSH_CONNECTION=.* //p')
     process=$(sed -n 's/^PPid:[[:blank:]]*//p' "/proc/$process/status") || process=
   done 2>/dev/null
-  echo $found
+  echo $(printf '%s\n' $found $own | sort -nu)
+}
+
+# Succeeds if a process ($1, its directory in /proc) is root's and no container's: anybody can give a process any name. The
+# directory of a process may be root's although the process is not. An sshd of the host may have its own view of the mounts,
+# and then runs the host's program.
+of_host() {
+  grep -Eqx 'Uid:([[:blank:]]+0){4}' "$1/status" && [ "$(readlink "$1/ns/pid")" = "$(readlink /proc/1/ns/pid)" ] &&
+    { [ "$(readlink "$1/ns/mnt")" = "$(readlink /proc/1/ns/mnt)" ] || [ "$1/exe" -ef "$(command -v sshd)" ]; }
 }
 
 # Prints the openings that the environments of this host want, except the environment in $1.

@@ -12,6 +12,15 @@ remove_images() {
   done
 }
 
+# brought_names: prints the names under which deployer brought images, except those that refer to another image now, such
+# as one that the owner built.
+brought_names() {
+  sort -u "${state:?}/images" 2>/dev/null | while IFS= read -r name; do
+    id=$(docker image inspect -f '{{.Id}}' -- "$name" 2>/dev/null </dev/null) || continue
+    ! grep -qxF -- "$id" "$state/brought" || printf '%s\n' "$name"
+  done
+}
+
 # others_need IMAGE: succeeds if another environment's records contain the image's id or one of its names. A release is
 # recorded with the names in its Compose files before its images arrive, and with their ids once it ran.
 others_need() {

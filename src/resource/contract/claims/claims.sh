@@ -125,12 +125,14 @@ settle() {
 
 # claim PROJECT [over]: adds claims on the project and on $app, unless claims of other environments conflict. With
 # `over`, takes those claims from their environments, after root could enter $app. The claim records the real path of
-# $app, which root enters from then on. With `over`, this is where $app leads now.
+# $app, which root enters from then on, and which directory is there. With `over`, this is where $app leads now.
 claim() {
   known=''
   [ -n "${2-}" ] || known=$(claimed_as "${app:?}")
   # The full stop keeps line breaks at the end.
-  found=$(follow "${known:-$app}" "$known" && printf %s. "${PWD%/}${rest:+/${rest%/}}") || cannot_enter
+  found=$(follow "${known:-$app}" "$known" && { [ -n "${2-}$rest" ] || original "$app"; } &&
+    inode=$([ -n "$rest" ] && echo none || stat -c %i .) && printf %s. "$inode ${PWD%/}${rest:+/${rest%/}}") || cannot_enter
+  inode=${found%% *} found=${found#* }
   [ -z "$known" ] || [ ! -d "$known" ] || [ "$(cd -P -- "$app" 2>/dev/null && pwd)" = "$known" ] || cannot_enter
   found=${found%.}
   case $found in *[[:cntrl:]]*) echo "Cannot use $app: it leads to a directory whose name has control characters" >&2 && return 1 ;; esac
@@ -144,5 +146,5 @@ claim() {
   fi
   each_conflict hand_over "$1" "$found"
   lines=$({ claimed "${state:?}" | other_than "$app" && printf 'project %s\ndirectory %s\nreal %s/%s\n' "$1" "$app" "$app" "$found"; } | sort -u)
-  write_whole "$state/claims" '%s\n' "$lines"
+  write_whole "$state/claims" '%s\n' "$lines" && note_inode "$inode" "$app"
 }

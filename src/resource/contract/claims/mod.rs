@@ -28,7 +28,7 @@ pub const CLAIMED: &str = guarded::CLAIMED;
 /// Functions of `claims.sh`, which the rest of this module calls after [`guard::FUNCTIONS`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 
-/// Limit of the number of conflicts that a host reports.
+/// Limit of the number of conflicts, and of mounts, that a host reports.
 const MOST: usize = 100;
 
 /// Returns true if another environment claims the same directory.
@@ -58,8 +58,8 @@ fn taken(environment: &Environment, application: &Application) -> String {
 }
 
 /// Returns shell that prints the owner of the application's directory, the environment's claims, and the conflicts with
-/// them. The marker in the directory, from former versions, counts only if the host keeps nothing else of the
-/// environment.
+/// them, and what is mounted below the directory. The marker in the directory, from former versions, counts only if the
+/// host keeps nothing else of the environment.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
@@ -71,7 +71,7 @@ elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
 [ ! -e "$state/kept" ] || sed 's/^/kept /' "$state/kept"
-if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app") || echo astray; fi
+if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app" && mounts_below "$top" | head -n {MOST} | sed 's/^/mount /') || echo astray; fi
 {FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
 "#,
         owner = owner_file(&application.host_directory),
@@ -183,7 +183,9 @@ pub fn give_up(environment: &Environment, host: &HostFacts) -> String {
     let lines: String = projects.fold(String::new(), |text, project| format!("{text}project {project}\n"));
     let own = environment.application.is_some() && !host.access.claims.conflict_in(Relation::Same);
     let kept = if own { "[ ! -d \"$app\" ] || write_whole \"$state/kept\" '%s\\n' \"$app\"\n" } else { "" };
-    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines))) + "rm -f \"$state/kept\"\n" + kept
+    alone(&format!("write_whole \"$state/claims\" %s {}\nsettle\n", quote(&lines)))
+        + "rm -f \"$state/kept\" \"$state/inode\"\n"
+        + kept
 }
 
 /// Returns the application's directory if an earlier removal left data in it.

@@ -4,6 +4,7 @@ use super::own::{in_project, own_containers, own_projects};
 use crate::manifest::environment::{Application, Environment};
 use crate::model::checked;
 use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
 use crate::resource::{HostFacts, Subject};
 use std::collections::BTreeSet;
 
@@ -16,13 +17,27 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 }
 
 /// Refuses to remove the data of an environment for the reasons of [`preflight`]. In a project that the environment
-/// claims, it removes nothing of anybody else.
+/// claims, it removes nothing of anybody else. Also refuses a directory in which something else is mounted, whose data
+/// would be removed.
 #[must_use]
 pub fn purge_preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
     let application = subject.environment.application.as_ref()?;
     let own = own_projects(subject.environment, host).contains(&application.project);
     let strangers = || strangers(subject.environment, application, host).filter(|_| !own);
-    conflict(subject, application, host).or_else(strangers)
+    conflict(subject, application, host).or_else(strangers).or_else(|| mounted(application, host))
+}
+
+/// Refuses to remove the application's directory while something is mounted below it.
+fn mounted(application: &Application, host: &HostFacts) -> Option<Failure> {
+    let point = host.access.claims.mounts.first()?;
+    let message = format!(
+        "{point} on the host is a mount point inside {}; --purge would remove the data that is mounted there",
+        application.host_directory
+    );
+    Some(
+        Failure::new(Reason::MarkerMismatch, message)
+            .hint(format!("Unmount it on the host: umount {}", quote(point.as_str()))),
+    )
 }
 
 /// Refuses a directory or a Compose project that another environment claims, and a directory that root cannot enter.

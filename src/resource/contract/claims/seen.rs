@@ -84,6 +84,8 @@ pub struct Seen {
     pub(super) neighbours: Vec<Neighbour>,
     /// The application's directory when the environment was removed from the host and data stayed there.
     pub(super) kept: Option<Utf8PathBuf>,
+    /// The mount points below the application's directory.
+    pub(super) mounts: BTreeSet<Utf8PathBuf>,
 }
 
 impl Seen {
@@ -113,6 +115,11 @@ impl Seen {
     /// Notes the directory that a removal kept, from its line.
     pub fn keep(&mut self, path: &str) {
         self.kept = Some(path).filter(|path| checked::is_absolute(path)).map(Into::into);
+    }
+
+    /// Adds a mount point below the application's directory from its line.
+    pub fn mount(&mut self, path: &str) {
+        self.mounts.extend(Some(path).filter(|path| checked::is_absolute(path)).map(Utf8PathBuf::from));
     }
 
     /// Adds a conflict from its line. Returns false if the line cannot be read.
