@@ -36,6 +36,7 @@ mod review_repository;
 mod review_values;
 mod secrets;
 mod store;
+mod tofu_directory;
 mod unshown_plan;
 mod validated;
 

@@ -1,9 +1,10 @@
 //! OpenTofu plans again after an apply that left something to do. A change that was not shown is not applied.
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use tempfile::TempDir;
 
 /// OpenTofu, whose second plan deletes a disk. `apply` behaves like `$1`.
 const TOFU: &str = r#"#!/bin/sh
@@ -27,23 +28,32 @@ const BUSY: &str = r#"
     echo '{"type": "diagnostic", "diagnostic": {"severity": "error", "summary": "x", "detail": "Instance is busy running a start operation"}}'
     exit 1"#;
 
-/// Returns the calls of OpenTofu by `deployer apply`, and what that printed.
-fn apply(machine: &str, does: &str) -> (Vec<String>, String) {
-    let folder = tempfile::Builder::new().prefix("attack").tempdir().unwrap();
-    let path = |name: &str| Utf8Path::from_path(folder.path()).unwrap().join(name);
+/// Returns a directory with a manifest and a program `tofu`. `$calls` in its text is a file in the directory.
+pub fn folder(machine: &str, tofu: &str) -> (TempDir, Utf8PathBuf) {
+    let held = tempfile::Builder::new().prefix("attack").tempdir().unwrap();
+    let folder = Utf8PathBuf::from_path_buf(held.path().canonicalize().unwrap()).unwrap();
+    let path = |name: &str| folder.join(name);
     let manifest = format!(
-        "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned:\n      {machine}\n      \
-         backend: {{ s3: {{ bucket: b }} }}\n    ssh: {{ identity_file: ./key, wait: 3s }}\n"
+        "version: 1\nproject: shop\nenvironments:\n  lab:\n    provisioned:\n      {machine}\n    \
+         ssh: {{ identity_file: ./key, wait: 3s }}\n"
     );
-    let tofu = TOFU.replace("$calls", path("calls").as_str()).replace("APPLY", does);
+    let tofu = tofu.replace("$calls", path("calls").as_str());
     for (name, text) in [("deployment.yaml", manifest.as_str()), ("tofu", &tofu), ("key", ""), ("infra/main.tf", "")] {
         fs::create_dir_all(path(name).parent().unwrap()).unwrap();
         fs::write(path(name), text).unwrap();
     }
     fs::write(path("key.pub"), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHb1 me\n").unwrap();
     fs::set_permissions(path("tofu"), fs::Permissions::from_mode(0o755)).unwrap();
+    (held, folder)
+}
+
+/// Returns the calls of OpenTofu by `deployer apply`, and what that printed.
+fn apply(machine: &str, does: &str) -> (Vec<String>, String) {
+    let machine = format!("{machine}\n      backend: {{ s3: {{ bucket: b }} }}");
+    let (_held, folder) = folder(&machine, &TOFU.replace("APPLY", does));
+    let path = |name: &str| folder.join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
-    command.args(["apply", "lab", "--yes", "--tofu", path("tofu").as_str()]).current_dir(folder.path());
+    command.args(["apply", "lab", "--yes", "--tofu", path("tofu").as_str()]).current_dir(&folder);
     let output = command.env_remove("CI").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let calls = fs::read_to_string(path("calls")).unwrap_or_default();

@@ -97,6 +97,20 @@ impl Store {
         .map_err(|error| self.unusable(error))
     }
 
+    /// Returns the digits at the end of the name of OpenTofu's working directory. Stores `fresh` if there were none.
+    pub async fn directory_digits(&self, project: &str, environment: &str, fresh: &str) -> Result<String, Failure> {
+        sqlx::query_scalar(
+            "INSERT INTO infrastructure (project, environment, directory) VALUES (?, ?, ?) ON CONFLICT (project, environment) \
+             DO UPDATE SET directory = coalesce(directory, excluded.directory) RETURNING directory",
+        )
+        .bind(project)
+        .bind(environment)
+        .bind(fresh)
+        .fetch_one(&mut *self.connection().await?)
+        .await
+        .map_err(|error| self.unusable(error))
+    }
+
     /// Takes the lock on an environment's state if the lock is free or is `instead`. Returns the current lock:
     /// `lock` or that of another run.
     pub async fn lock_state(

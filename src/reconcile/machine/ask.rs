@@ -82,7 +82,7 @@ impl Workshop {
             Err(_) if taking_down => String::new(),
             authorized => authorized?,
         };
-        let directory = self.place(environment);
+        let directory = self.own_place(environment, &vault).await?;
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, provision, &around)?;
         let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.clone()]).collect();

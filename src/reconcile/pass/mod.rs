@@ -3,6 +3,7 @@
 
 mod left;
 
+use crate::io::opentofu::Vault;
 use crate::io::store::{Record, Store};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
@@ -178,8 +179,11 @@ impl Pass {
     }
 
     /// Returns OpenTofu's working directory for an environment.
-    pub fn place_of_tofu(&self, environment: &Environment) -> Utf8PathBuf {
-        self.workshop.place(environment)
+    pub async fn place_of_tofu(&self, environment: &Environment) -> Result<Utf8PathBuf, Failure> {
+        let usual = self.workshop.place(environment);
+        let Some(store) = &self.store else { return Ok(usual) };
+        let (project, name) = (environment.project.as_str(), environment.name.as_str());
+        Vault::open(Arc::clone(store), project, name, None).directory(&usual).await
     }
 
     /// Returns OpenTofu's inputs for an environment, without secrets.
