@@ -29,7 +29,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::{Facts, Kind, Stage, State};
 use crate::plan::Plan;
 use crate::reconcile::annotate;
-use crate::release::sent::Release;
+use crate::release::sent::File;
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -38,7 +38,7 @@ use side::{ASIDE, Side, relocated, side, usual};
 use snapshot::{Link, Object};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use tree::Found;
+use tree::{Found, Tree};
 
 /// The time limit for comparing all environments. It leaves time before the command's own limit to print the
 /// environments that were compared.
@@ -146,7 +146,7 @@ pub async fn compare(
     let mut uncompared = BTreeMap::new();
     let mut compared = Compared::default();
     let (top, reference) = (format!("{top}/"), format!("{reference}:"));
-    let differing = old.as_ref().map(|old| differing(old, &new)).unwrap_or_default();
+    let differing = old.as_ref().map(|old| new.snapshot.tree.differing(&old.snapshot.tree)).unwrap_or_default();
     for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
         let name = environment.name.to_string();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
@@ -179,7 +179,8 @@ pub async fn compare(
                 },
             },
         };
-        now.gaps.extend(before.as_ref().and_then(|before| unread(before, &now, &differing)));
+        let gap = before.as_ref().and_then(|before| unread(before, &now, &differing, &new.snapshot.tree));
+        now.gaps.extend(gap);
         let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
         compared.gaps.extend(now.gaps.iter().map(|(path, why)| (path.clone(), explained(path, why, &new.snapshot))));
         let files: BTreeSet<String> = files.into_iter().chain(now.gaps.keys().cloned()).collect();
@@ -203,24 +204,11 @@ pub async fn compare(
     compared
 }
 
-/// Returns the paths at which the trees differ. Leaves out the manifests and the texts that they name, which are compared
-/// by their meaning.
-fn differing(old: &Version<'_>, new: &Version<'_>) -> BTreeSet<String> {
-    let mut differing = new.snapshot.tree.differing(&old.snapshot.tree);
-    for Version { own, snapshot, .. } in [old, new] {
-        for path in own {
-            if let Some((at, _)) = snapshot.find(path).file() {
-                differing.remove(at.as_str());
-            }
-        }
-    }
-    differing
-}
-
 /// Returns the gap of an environment whose commands or OpenTofu may read files that differ and are not compared.
-fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>) -> Option<(String, String)> {
+fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>, tree: &Tree) -> Option<(String, String)> {
     let programs = now.programs?;
-    let mut others = differing.iter().filter(|path| !(before.covered.contains(*path) && now.covered.contains(*path)));
+    let is_removed = |path: &str| before.covered.contains(path) && !tree.entries().contains_key(path);
+    let mut others = differing.iter().filter(|path| !now.covered.contains(*path) && !is_removed(path));
     let first = others.next()?;
     let more = match others.count() {
         0 => String::new(),
@@ -253,7 +241,7 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
             others.iter().filter_map(|kind| now.state.0.remove(kind)).flat_map(|facts| aside(&facts)).collect();
         now.state.0.entry(kinds.first().copied().unwrap_or(Kind::Access)).or_default().extend(others);
         let mut steps = diff::diff(&name, &Kind::ALL, &State::default(), &now.state, &|_| false, &alone);
-        annotate(&mut steps, &BTreeMap::new(), &now);
+        annotate(&mut steps, None, &now);
         return steps;
     };
     if stage == Stage::Destroyed && before.prepared.environment.stage != Stage::Destroyed {
@@ -279,7 +267,7 @@ fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
         _ => None,
     };
     let mut steps = diff::diff(&name, &kinds, &before.state, &now.state, &|_| false, &follows);
-    annotate(&mut steps, &before.texts, &now);
+    annotate(&mut steps, Some(&before), &now);
     steps
 }
 
@@ -332,24 +320,32 @@ fn removal(name: &str, before: &State, now: &State) -> Vec<PlannedStep> {
     steps
 }
 
-/// Adds diffs of texts that may be shown, and notes about secrets and links.
-fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now: &Side) {
-    let release = now.prepared.release.as_ref();
+/// Adds diffs of texts that may be shown, and notes about secrets, links and contents that are not shown.
+fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
     for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {
         let path = Utf8Path::new(&change.fact);
-        let (before, after) = (old.get(path), now.texts.get(path));
-        if before.is_some() && (after.is_some() || change.to.is_none()) {
-            let (before, after) = (before.map_or("", String::as_str), after.map_or("", String::as_str));
-            change.diff = (before != after).then(|| annotate::unified(before, after));
+        let files = (before.and_then(|before| before.file(path)), now.file(path));
+        let becomes_secret = matches!(files, (Some(was), Some(is)) if !was.secret && is.secret);
+        let (old, new) = (before.and_then(|before| before.text(path, false)), now.text(path, becomes_secret));
+        if let Some(old) = old.as_ref().filter(|_| new.is_some() || change.to.is_none()) {
+            let new = new.as_deref().unwrap_or_default();
+            change.diff = (old != new).then(|| annotate::unified(old, new));
         }
-        change.note = note(path, release, now, change.from.is_some());
+        let content = match files {
+            (Some(File { secret: false, .. }), Some(File { secret: true, .. })) => Some("a secret since this change"),
+            (Some(File { secret: true, .. }), Some(File { secret: false, .. })) => Some("a secret before this change"),
+            (Some(was), Some(_)) if !was.secret && (old.is_none() || new.is_none()) => Some(annotate::UNSHOWN),
+            _ => None,
+        };
+        let notes = [content.map(str::to_owned), note(path, now, change.from.is_some())];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        change.note = (!notes.is_empty()).then(|| notes.join("; "));
     }
 }
 
-fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Option<String> {
-    let file = release.and_then(|release| release.files.get(path));
+fn note(path: &Utf8Path, now: &Side, was: bool) -> Option<String> {
     let secret = if was { "secret, changed" } else { "secret" };
-    match (file, now.links.get(path)) {
+    match (now.file(path), now.links.get(path)) {
         (Some(file), _) if file.seed => Some("a seed: only hosts without it receive it".to_owned()),
         (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
         (_, Some(Link { inside: false, .. })) => Some("has no target in the repository".to_owned()),
