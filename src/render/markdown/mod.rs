@@ -5,7 +5,8 @@ use super::{graph, text};
 use crate::model::defuse;
 use crate::model::event::{Change, EnvironmentView, PlanView, PlannedStep, ResultView};
 use crate::model::failure::Failure;
-use std::collections::BTreeMap;
+use crate::model::state::Kind;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The length limit of a comment (in bytes, so that it holds for any way of counting characters).
@@ -26,20 +27,23 @@ struct Level {
     diff: usize,
     /// The most facts of each step.
     facts: usize,
+    /// The most characters of each value.
+    value: usize,
     /// True if steps are listed, false if they are counted.
     steps: bool,
     graph: bool,
 }
 
 const ALL: usize = usize::MAX;
-const LEVELS: [Level; 7] = [
-    Level { diff: ALL, facts: ALL, steps: true, graph: true },
-    Level { diff: 60, facts: ALL, steps: true, graph: true },
-    Level { diff: 15, facts: ALL, steps: true, graph: true },
-    Level { diff: 0, facts: ALL, steps: true, graph: true },
-    Level { diff: 0, facts: 20, steps: true, graph: true },
-    Level { diff: 0, facts: 0, steps: true, graph: false },
-    Level { diff: 0, facts: 0, steps: false, graph: false },
+const LEVELS: [Level; 8] = [
+    Level { diff: ALL, facts: ALL, value: ALL, steps: true, graph: true },
+    Level { diff: 60, facts: ALL, value: ALL, steps: true, graph: true },
+    Level { diff: 15, facts: ALL, value: ALL, steps: true, graph: true },
+    Level { diff: 0, facts: ALL, value: ALL, steps: true, graph: true },
+    Level { diff: 0, facts: ALL, value: 160, steps: true, graph: true },
+    Level { diff: 0, facts: 20, value: 160, steps: true, graph: true },
+    Level { diff: 0, facts: 0, value: 0, steps: true, graph: false },
+    Level { diff: 0, facts: 0, value: 0, steps: false, graph: false },
 ];
 
 /// The amount that a level omits.
@@ -47,8 +51,18 @@ const LEVELS: [Level; 7] = [
 struct Omitted {
     diffs: usize,
     facts: usize,
+    /// Values whose end is cut off.
+    ends: usize,
     steps: usize,
     graph: bool,
+    /// The environments and kinds of the steps with omitted parts.
+    of: BTreeSet<(String, Kind)>,
+}
+
+impl Omitted {
+    fn count(&self) -> usize {
+        self.diffs + self.facts + self.ends
+    }
 }
 
 /// The content of a comment on a pull request.
@@ -116,21 +130,28 @@ fn at(level: Level, page: &Page) -> String {
     out += &warned(&page.warnings);
     out += &failed(&page.failures);
     let mut omitted = Omitted::default();
+    let steps = steps(plan, level, &mut omitted);
+    // Before the steps, so that nobody takes the part for the whole.
+    out + &left_out(&omitted) + &steps
+}
+
+fn steps(plan: &PlanView, level: Level, omitted: &mut Omitted) -> String {
+    let mut out = String::new();
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
     if !destructive.is_empty() {
         out += "### These steps cannot be undone\n\n";
-        groups(&mut out, &destructive, level, &mut omitted);
+        groups(&mut out, &destructive, level, omitted);
         if !others.is_empty() {
             out += "### Other steps\n\n";
         }
     }
-    groups(&mut out, &others, level, &mut omitted);
+    groups(&mut out, &others, level, omitted);
     if plan.steps.len() > 1 && level.graph && plan.steps.len() <= GRAPH {
         let _ = write!(out, "```mermaid\n{}```\n\n", graph::mermaid_of_steps(plan));
     } else {
         omitted.graph = plan.steps.len() > 1;
     }
-    out + &left_out(&omitted)
+    out
 }
 
 /// Returns the hidden lines by which a comment is found again. The first line names the project, which is known only if
@@ -237,7 +258,7 @@ fn groups(out: &mut String, steps: &[&PlannedStep], level: Level, omitted: &mut 
     if !level.steps {
         omitted.steps += steps.len();
         for (name, own) in groups.iter().take(COUNTED) {
-            let _ = writeln!(out, "- {}: {}", code(&cut(name, 40)), count(own.len(), "step"));
+            let _ = writeln!(out, "- {}: {}", code(&cut(name, 40)), count(own.len(), "step", "steps"));
         }
         if groups.len() > COUNTED {
             let _ = writeln!(out, "- … and {} environments more", groups.len() - COUNTED);
@@ -246,16 +267,25 @@ fn groups(out: &mut String, steps: &[&PlannedStep], level: Level, omitted: &mut 
         return;
     }
     for (name, own) in groups {
-        let title = format!("{}: {}", code(&cut(name, 40)), count(own.len(), "step"));
+        let title = format!("{}: {}", code(&cut(name, 40)), count(own.len(), "step", "steps"));
         let _ = write!(out, "<details><summary>{title}</summary>\n\n");
         for step in &own {
-            one(out, step, level, omitted);
+            noting(step, omitted, |omitted| one(out, step, level, omitted));
         }
         out.push('\n');
-        for change in own.iter().flat_map(|step| &step.changes) {
-            diff(out, change, level, omitted);
+        for step in &own {
+            noting(step, omitted, |omitted| step.changes.iter().for_each(|change| diff(out, change, level, omitted)));
         }
         out.push_str("</details>\n\n");
+    }
+}
+
+/// Writes a part of a step, and records the step if something is omitted.
+fn noting(step: &PlannedStep, omitted: &mut Omitted, write: impl FnOnce(&mut Omitted)) {
+    let before = omitted.count();
+    write(omitted);
+    if omitted.count() > before {
+        omitted.of.insert((step.environment.clone(), step.kind));
     }
 }
 
@@ -264,11 +294,21 @@ fn one(out: &mut String, step: &PlannedStep, level: Level, omitted: &mut Omitted
     omitted.facts += step.changes.len().saturating_sub(level.facts);
     for change in step.changes.iter().take(level.facts) {
         let fact = code(&cut(&change.fact, 200));
-        let value = |value: &str| code(&text::value(value));
+        let mut value = |value: &str| {
+            let more = value.chars().count().saturating_sub(level.value);
+            if more == 0 {
+                return code(value);
+            }
+            omitted.ends += 1;
+            format!("{} and {}", code(&cut(value, level.value)), count(more, "character more", "characters more"))
+        };
         let values = match (&change.from, &change.to) {
-            (Some(from), Some(to)) => format!("{} → {}", value(from), value(to)),
-            (None, Some(to)) => format!("new, {}", value(to)),
-            (Some(from), None) => format!("goes, was {}", value(from)),
+            (Some(from), Some(to)) => {
+                let (from, to) = text::change(from, to);
+                format!("{} → {}", value(&from), value(&to))
+            }
+            (None, Some(to)) => format!("new, {}", value(&text::value(to))),
+            (Some(from), None) => format!("goes, was {}", value(&text::value(from))),
             (None, None) => String::new(),
         };
         let note = change.note.as_ref().map_or(String::new(), |note| format!(" ({})", code(&cut(note, 200))));
@@ -293,28 +333,37 @@ fn diff(out: &mut String, change: &Change, level: Level, omitted: &mut Omitted) 
     }
 }
 
+/// Returns the line that lists what the page does not show.
 fn left_out(omitted: &Omitted) -> String {
     let mut parts = Vec::new();
     if omitted.diffs > 0 {
-        parts.push(format!("the diffs of {}", count(omitted.diffs, "file")));
+        parts.push(format!("the diffs of {}", count(omitted.diffs, "file", "files")));
+    }
+    if omitted.ends > 0 {
+        parts.push(format!("the end of {}", count(omitted.ends, "value", "values")));
     }
     if omitted.facts > 0 {
-        parts.push(count(omitted.facts, "change"));
+        parts.push(count(omitted.facts, "change", "changes"));
     }
     if omitted.steps > 0 {
-        parts.push(format!(
-            "what {} in detail",
-            if omitted.steps == 1 { "1 step does".into() } else { format!("{} steps do", omitted.steps) }
-        ));
+        parts.push(format!("what {} in detail", count(omitted.steps, "step does", "steps do")));
     }
     if omitted.graph {
         parts.push("the graph".to_owned());
     }
-    if parts.is_empty() { String::new() } else { format!("Left out for its length: {}\n", parts.join(", ")) }
+    if parts.is_empty() {
+        return String::new();
+    }
+    let named = omitted.of.iter().take(FEW).map(|(name, kind)| format!("{} {kind}", code(&cut(name, 40))));
+    let more = omitted.of.len().saturating_sub(FEW);
+    let more = (more > 0).then(|| count(more, "step more", "steps more"));
+    let of = named.chain(more).collect::<Vec<_>>().join(", ");
+    let of = if of.is_empty() { of } else { format!(" (in {of})") };
+    format!("**Not shown.** Left out for its length: {}{of}\n\n", parts.join(", "))
 }
 
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 fn cut(text: &str, most: usize) -> String {
