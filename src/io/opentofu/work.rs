@@ -132,7 +132,7 @@ impl Work {
         if !heard.status.success() {
             return Err(heard.failure(&self.redactor));
         }
-        let value = serde_json::from_slice(&heard.output)
+        let value = serde_json::from_slice(show::object(&heard.output))
             .map_err(|_| Failure::new(Reason::ProvisionFailed, "OpenTofu's outputs cannot be read"))?;
         Ok(state::outputs(&value))
     }
