@@ -69,3 +69,34 @@ fn a_plan_that_was_not_shown_is_not_applied() {
         assert!(said.contains("a change of lxd_volume.data that was not shown"), "{machine}:\n{said}");
     }
 }
+
+/// OpenTofu that plans one new machine, whatever the state.
+const NEW: &str = r#"#!/bin/sh
+echo "$1" >>"$calls"
+case $1 in
+  version) echo '{"terraform_version": "1.10.0"}' ;;
+  plan) exit 2 ;;
+  show)
+    echo '{"resource_changes": [{"address": "lxd_instance.machine", "mode": "managed", "type": "lxd_instance", "name": "machine",
+      "change": {"actions": ["create"], "before": null, "after": {}}}]}' ;;
+  apply) echo applied >>"$calls"; exit 1 ;;
+  output) echo '{}' ;;
+esac
+"#;
+
+#[test]
+fn a_saved_plan_of_a_new_machine_is_applied_if_nothing_changed() {
+    for machine in ["module: { source: ./infra }", "lxd: { image: 'ubuntu:24.04' }"] {
+        let (_held, folder) = folder(machine, NEW);
+        let run = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_deployer"));
+            command.args(arguments).args(["--tofu", folder.join("tofu").as_str()]).current_dir(&folder);
+            let output = command.env_remove("CI").output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+        };
+        let planned = run(&["plan", "--out", "./p.plan"]);
+        let said = run(&["apply", "./p.plan", "--yes"]);
+        let calls = fs::read_to_string(folder.join("calls")).unwrap();
+        assert!(calls.contains("applied") && !said.contains("stale"), "{machine}: {planned}{said}");
+    }
+}

@@ -105,7 +105,7 @@ impl Vault {
         let former = Self { seal: self.seal.of(from) };
         let state = former.read().await?;
         let mut texts = Vec::new();
-        for which in [Plain::HostKey, Plain::Recipe] {
+        for which in [Plain::HostKey, Plain::PlannedKey, Plain::Recipe] {
             texts.extend(former.kept(which).await?.map(|text| (which, text)));
         }
         // The renamed row keeps the former name's salt, so encrypt the state with the key of the former name.

@@ -12,10 +12,14 @@ pub enum Plain {
     LockFile,
     /// The private host key that the machine gets, encrypted.
     HostKey,
+    /// The private host key of a machine that is planned and not made yet, encrypted.
+    PlannedKey,
     /// The recipe of the machine, encrypted.
     Recipe,
     /// The OpenTofu backend that has the state.
     Backend,
+    /// The random digits at the end of the name of OpenTofu's working directory.
+    Directory,
 }
 
 impl Plain {
@@ -23,8 +27,10 @@ impl Plain {
         match self {
             Self::LockFile => "lock_file",
             Self::HostKey => "host_key",
+            Self::PlannedKey => "planned_key",
             Self::Recipe => "recipe",
             Self::Backend => "backend",
+            Self::Directory => "directory",
         }
     }
 }

@@ -72,7 +72,8 @@ impl Workshop {
         let vault = self.vault(environment, provision).await?;
         let kept = vault.kept(Plain::HostKey).await?;
         let tried = kept.is_some();
-        let keys = match kept {
+        let planned = if tried { None } else { vault.kept(Plain::PlannedKey).await? };
+        let keys = match kept.or(planned) {
             Some(text) => Keys::parse(&Zeroizing::new(text))?,
             None => Keys::make()?,
         };
