@@ -108,6 +108,11 @@ impl Work {
         let _ = fs::remove_file(&proposed.file);
     }
 
+    /// Removes the directory of a machine that was destroyed. The next machine gets a directory with another name.
+    pub fn remove_directory(&self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+
     /// Returns the outputs in the state without asking a provider.
     ///
     /// # Errors
