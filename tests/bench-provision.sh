@@ -44,7 +44,7 @@ for ((round = 0; round < rounds; round++)); do
     # Next to ours, so that the relative path of the module is the same.
     rm -rf .deployer/tofu/plain
     mkdir .deployer/tofu/plain
-    cp ".deployer/tofu/$project--lab"/{main.tf,terraform.tfvars}.json .deployer/tofu/plain
+    cp ".deployer/tofu/$project--lab".*/{main.tf,terraform.tfvars}.json .deployer/tofu/plain
     "$deployer" destroy lab --allow-destroy lab -y --json >log 2>&1
     begin=$(now)
     (cd .deployer/tofu/plain && tofu init -input=false && tofu apply -input=false -auto-approve) >log 2>&1

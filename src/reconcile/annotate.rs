@@ -14,8 +14,12 @@ use similar::TextDiff;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The largest text that is diffed (bytes).
+/// The largest text of a host's file that is diffed (bytes).
 const LIMIT: u64 = 64 << 10;
+/// The largest diff that is shown whole (bytes).
+const LONGEST: usize = 64 << 10;
+/// The note at a file whose content changes and is not shown.
+pub const UNSHOWN: &str = "its content is not shown: it is too large, or not text";
 /// The time limit of the search for the shortest diff; after it, a longer diff is used.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -55,8 +59,14 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
     for change in &mut step.changes {
         let path = Utf8Path::new(&change.fact);
         let hidden = change.from.as_deref().is_some_and(secret) || file(change).is_some_and(|file| file.secret);
-        change.diff = if hidden { None } else { diff(path, &live, file(change)) };
-        change.note = note(path, hidden, readers.as_ref(), &release.compose_files);
+        let texts = if hidden { None } else { texts(path, &live, file(change)) };
+        let is_file = change.from.as_ref().is_some_and(|from| from.contains(" sha256:"));
+        let is_unshown = texts.is_none() && is_file && file(change).is_some_and(|file| !file.secret && !file.seed);
+        change.diff = texts.filter(|(old, new)| old != new).map(|(old, new)| unified(old, &new));
+        let notes =
+            [is_unshown.then(|| UNSHOWN.to_owned()), note(path, hidden, readers.as_ref(), &release.compose_files)];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        change.note = (!notes.is_empty()).then(|| notes.join("; "));
     }
     Ok(())
 }
@@ -93,26 +103,41 @@ fn note(path: &Utf8Path, hidden: bool, readers: Option<&Readers<'_>>, compose_fi
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-fn diff(path: &Utf8Path, live: &BTreeMap<Utf8PathBuf, String>, file: Option<&File>) -> Option<String> {
-    let old = live.get(path)?;
-    let new = match file {
-        None => String::new(),
-        Some(file) => text(file)?,
-    };
-    if *old == new {
-        return None;
-    }
-    Some(unified(old, &new))
+/// Returns the text on the host and the new text, if both can be diffed.
+fn texts<'a>(
+    path: &Utf8Path,
+    live: &'a BTreeMap<Utf8PathBuf, String>,
+    file: Option<&File>,
+) -> Option<(&'a str, String)> {
+    let new = file.map_or(Some(String::new()), text)?;
+    Some((live.get(path)?, new))
 }
 
-/// Returns the unified diff of two texts.
+/// Returns the unified diff of two texts. A long diff ends with the number of lines that are missing.
 #[must_use]
 pub fn unified(old: &str, new: &str) -> String {
-    TextDiff::configure().timeout(PATIENCE).diff_lines(old, new).unified_diff().context_radius(2).to_string()
+    let diff =
+        TextDiff::configure().timeout(PATIENCE).diff_lines(old, new).unified_diff().context_radius(2).to_string();
+    if diff.len() <= LONGEST {
+        return diff;
+    }
+    let lines = diff.split_inclusive('\n').scan(0, |length, line| {
+        *length += line.len();
+        (*length <= LONGEST).then_some(line)
+    });
+    let shown: String = lines.collect();
+    let more = diff[shown.len()..].lines().count();
+    format!("{shown}… {more} more lines of this diff are not shown\n")
 }
 
 /// Returns a file's content if it is text and small enough to be diffed. The content may be a secret.
 #[must_use]
 pub fn text(file: &File) -> Option<String> {
-    String::from_utf8(file.read(LIMIT).ok()?).ok()
+    text_within(file, LIMIT)
+}
+
+/// Returns a file's content if it is text of at most `limit` bytes. The content may be a secret.
+#[must_use]
+pub fn text_within(file: &File, limit: u64) -> Option<String> {
+    String::from_utf8(file.read(limit).ok()?).ok()
 }

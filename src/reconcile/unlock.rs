@@ -100,7 +100,7 @@ async fn state(context: &Context, pass: &Pass, args: &Unlock) -> Result<Option<(
     let environment = pass.manifest.environments.get(name);
     let provision = environment.and_then(|environment| environment.provision.as_ref());
     if let (Some(environment), Some((backend, _))) = (environment, provision.and_then(|it| it.backend.as_ref())) {
-        let place = pass.place_of_tofu(environment);
+        let place = pass.place_of_tofu(environment).await?;
         context.say(Event::Note(format!(
             "OpenTofu's backend `{backend}` holds the lock on the state of {name}. If no other run is active, remove \
              the lock in {place} with the id that OpenTofu shows: tofu force-unlock ID"

@@ -158,9 +158,7 @@ impl Actions {
             text += &markdown::result(&state.environments, &state.page.failures, result);
             self.append(self.files.summary.as_deref(), &text);
         }
-        let changes = state.page.plan.as_ref().map_or(0, |plan| plan.steps.len());
-        let outputs = format!("outcome={}\nexit-code={}\nchanges={changes}\n", result.outcome.name(), result.exit_code);
-        self.append(self.files.output.as_deref(), &outputs);
+        self.append(self.files.output.as_deref(), &outputs(state.page.plan.as_ref(), result));
     }
 
     fn append(&self, path: Option<&Utf8Path>, text: &str) {
@@ -170,6 +168,15 @@ impl Actions {
             let message = format!("{path} of the workflow cannot be written: {error}");
             self.inner.event(&Event::Warning { environment: None, message });
         }
+    }
+}
+
+/// Returns the outputs of the workflow's step. `changes` is left out if it is not known that there are none.
+fn outputs(plan: Option<&PlanView>, result: &ResultView) -> String {
+    let outputs = format!("outcome={}\nexit-code={}\n", result.outcome.name(), result.exit_code);
+    match plan {
+        Some(plan) if plan.steps.is_empty() && plan.is_incomplete() => outputs,
+        plan => outputs + &format!("changes={}\n", plan.map_or(0, |plan| plan.steps.len())),
     }
 }
 
@@ -254,7 +261,7 @@ impl Render for Actions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{Action, PlannedStep, StepReason, StepView};
+    use crate::model::event::{Action, Outcome, PlannedStep, StepReason, StepView};
     use crate::model::state::Kind;
 
     fn planned(environment: &str) -> PlannedStep {
@@ -281,6 +288,19 @@ mod tests {
             },
         };
         said.into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_plan_that_is_not_complete_has_no_count_of_zero_changes() {
+        let result = ResultView { command: "plan", outcome: Outcome::Planned, exit_code: 0 };
+        let complete = PlanView::default();
+        let uncompared = [("web".to_owned(), vec!["key".to_owned()])].into();
+        let incomplete = PlanView { uncompared, ..PlanView::default() };
+        let both = PlanView { steps: vec![planned("a")], ..incomplete.clone() };
+        let changes = |plan: &PlanView| outputs(Some(plan), &result).lines().nth(2).map(str::to_owned);
+        assert_eq!(changes(&complete).as_deref(), Some("changes=0"));
+        assert_eq!(changes(&incomplete), None);
+        assert_eq!(changes(&both).as_deref(), Some("changes=1"));
     }
 
     #[test]

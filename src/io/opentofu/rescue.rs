@@ -12,11 +12,11 @@ use std::fs;
 use std::io::ErrorKind;
 
 /// Name of that file.
-const LEFT: &str = "errored.tfstate";
+pub const ERRORED: &str = "errored.tfstate";
 
 /// Moves a state that OpenTofu left in a file to the vault.
 pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
-    let path = room.directory.join(LEFT);
+    let path = room.directory.join(ERRORED);
     let left = match bounded::file(&path, bounded::STATE) {
         Ok(left) => zeroize::Zeroizing::new(left),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -28,7 +28,7 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
     };
     let Backend::Own(vault) = &work.backend else {
         return Err(unusable("the state belongs in OpenTofu's own backend")
-            .hint(format!("Push it in {}: {} state push {LEFT}", room.directory, work.tofu.program)));
+            .hint(format!("Push it in {}: {} state push {ERRORED}", room.directory, work.tofu.program)));
     };
     let read = state::read(&left).map_err(|error| unusable(&error))?;
     lock::clear(vault).await?;

@@ -71,7 +71,7 @@ struct Change {
 /// # Errors
 /// The error text, if the input is not in OpenTofu's format.
 pub fn read(json: &[u8], redactor: &Redactor) -> Result<Shown, String> {
-    let plan: Plan = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let plan: Plan = serde_json::from_slice(object(json)).map_err(|error| error.to_string())?;
     let values = plan.prior_state.get("values").unwrap_or(&Value::Null);
     let marked = Redactor::new(&marked(&plan));
     let redact = |text: &str| marked.redact(&redactor.redact(text));
@@ -87,6 +87,13 @@ pub fn read(json: &[u8], redactor: &Redactor) -> Result<Shown, String> {
             .collect(),
         exists: values.get("root_module").is_some_and(holds_managed),
     })
+}
+
+/// Returns the output of a command without the warnings that precede the JSON object, such as those about the file of
+/// `TF_CLI_CONFIG_FILE`.
+pub(super) fn object(output: &[u8]) -> &[u8] {
+    let begins = |at: &usize| output[*at] == b'{' && (*at == 0 || output[*at - 1] == b'\n');
+    (0..output.len()).find(begins).map_or(output, |at| &output[at..])
 }
 
 /// Redaction of a text.

@@ -1,10 +1,12 @@
 //! The vault: an environment's OpenTofu state and related data. A state is written only encrypted.
 
+use super::key;
 use super::model::Outputs;
 use super::seal::Seal;
 use super::state::{self, State};
 use crate::io::store::{Plain, Store};
 use crate::model::failure::{Failure, Reason};
+use camino::{Utf8Path, Utf8PathBuf};
 use data_encoding::HEXLOWER;
 use std::fmt;
 use std::sync::Arc;
@@ -103,7 +105,7 @@ impl Vault {
         let former = Self { seal: self.seal.of(from) };
         let state = former.read().await?;
         let mut texts = Vec::new();
-        for which in [Plain::HostKey, Plain::Recipe] {
+        for which in [Plain::HostKey, Plain::PlannedKey, Plain::Recipe] {
             texts.extend(former.kept(which).await?.map(|text| (which, text)));
         }
         // The renamed row keeps the former name's salt, so encrypt the state with the key of the former name.
@@ -116,6 +118,21 @@ impl Vault {
             self.keep(which, &text).await?;
         }
         Ok(())
+    }
+
+    /// Returns the working directory of OpenTofu: `usual` with digits that are drawn at random once, so that no commit can
+    /// bring files for it.
+    ///
+    /// # Errors
+    /// `StateUnusable` if the store has other text in place of the digits.
+    pub async fn directory(&self, usual: &Utf8Path) -> Result<Utf8PathBuf, Failure> {
+        let fresh = HEXLOWER.encode(&key::random::<16>()?);
+        let digits = self.store().directory_digits(self.project(), self.environment(), &fresh).await?;
+        if digits.len() != fresh.len() || HEXLOWER.decode(digits.as_bytes()).is_err() {
+            let message = "The store has no valid name for OpenTofu's working directory";
+            return Err(self.failure(Reason::StateUnusable, message));
+        }
+        Ok(format!("{usual}.{digits}").into())
     }
 
     /// Returns the state's lock, as it was passed to [`Self::lock`].

@@ -108,6 +108,11 @@ impl Work {
         let _ = fs::remove_file(&proposed.file);
     }
 
+    /// Removes the directory of a machine that was destroyed. The next machine gets a directory with another name.
+    pub fn remove_directory(&self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+
     /// Returns the outputs in the state without asking a provider.
     ///
     /// # Errors
@@ -132,7 +137,7 @@ impl Work {
         if !heard.status.success() {
             return Err(heard.failure(&self.redactor));
         }
-        let value = serde_json::from_slice(&heard.output)
+        let value = serde_json::from_slice(show::object(&heard.output))
             .map_err(|_| Failure::new(Reason::ProvisionFailed, "OpenTofu's outputs cannot be read"))?;
         Ok(state::outputs(&value))
     }

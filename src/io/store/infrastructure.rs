@@ -12,10 +12,14 @@ pub enum Plain {
     LockFile,
     /// The private host key that the machine gets, encrypted.
     HostKey,
+    /// The private host key of a machine that is planned and not made yet, encrypted.
+    PlannedKey,
     /// The recipe of the machine, encrypted.
     Recipe,
     /// The OpenTofu backend that has the state.
     Backend,
+    /// The random digits at the end of the name of OpenTofu's working directory.
+    Directory,
 }
 
 impl Plain {
@@ -23,8 +27,10 @@ impl Plain {
         match self {
             Self::LockFile => "lock_file",
             Self::HostKey => "host_key",
+            Self::PlannedKey => "planned_key",
             Self::Recipe => "recipe",
             Self::Backend => "backend",
+            Self::Directory => "directory",
         }
     }
 }
@@ -88,6 +94,20 @@ impl Store {
         sqlx::query_scalar(
             "INSERT INTO infrastructure (project, environment, salt) VALUES (?, ?, ?) \
              ON CONFLICT (project, environment) DO UPDATE SET salt = coalesce(salt, excluded.salt) RETURNING salt",
+        )
+        .bind(project)
+        .bind(environment)
+        .bind(fresh)
+        .fetch_one(&mut *self.connection().await?)
+        .await
+        .map_err(|error| self.unusable(error))
+    }
+
+    /// Returns the digits at the end of the name of OpenTofu's working directory. Stores `fresh` if there were none.
+    pub async fn directory_digits(&self, project: &str, environment: &str, fresh: &str) -> Result<String, Failure> {
+        sqlx::query_scalar(
+            "INSERT INTO infrastructure (project, environment, directory) VALUES (?, ?, ?) ON CONFLICT (project, environment) \
+             DO UPDATE SET directory = coalesce(directory, excluded.directory) RETURNING directory",
         )
         .bind(project)
         .bind(environment)

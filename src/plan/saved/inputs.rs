@@ -6,6 +6,7 @@ use crate::resource::images::registry::Answer;
 use crate::resource::{Observation, Subject, files};
 use camino::Utf8Path;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings that are paths on this machine. The content at these paths is bound instead.
@@ -82,33 +83,49 @@ fn texts(subject: &Subject<'_>) -> BTreeMap<String, String> {
 /// Returns the entry's settings that are not empty and no paths on this machine. Saved plans of all versions have the
 /// names that this function gives. What an empty value means to a module shows in the plan of OpenTofu.
 pub(super) fn plain_settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<String, String> {
-    let named = leaves(entry).into_iter().map(|(path, value)| (path.join("."), written(value, directory)));
+    let named = leaves(entry, false).into_iter().map(|(path, value)| (path.join("."), written(&value, directory)));
     let is_place = |name: &str| PLACES.iter().any(|place| name == *place || name.starts_with(&format!("{place}.")));
     named.filter(|(name, value)| !is_place(name) && !matches!(value.as_str(), "null" | "[]" | "{}")).collect()
 }
 
-/// Returns the entry's settings by their path (`health.timeout`). No two settings have the same path: keys that hold a dot
-/// are quoted.
+/// Returns the entry's settings by their path (`health.timeout`, `checks.page.tcp`). No two settings have the same path: keys
+/// that hold a dot are quoted.
 pub fn settings(entry: &Value, directory: &Utf8Path) -> BTreeMap<String, String> {
     let is_plain = |key: &str| !key.is_empty() && !key.contains(['.', '"']);
     let word = |key: &&str| if is_plain(key) { (*key).to_owned() } else { Value::from(*key).to_string() };
     let name = |path: &[&str]| path.iter().map(word).collect::<Vec<_>>().join(".");
-    leaves(entry).into_iter().map(|(path, value)| (name(&path), written(value, directory))).collect()
+    leaves(entry, true).into_iter().map(|(path, value)| (name(&path), written(&value, directory))).collect()
 }
 
-/// Returns the values of an entry with the keys that lead to them. An empty mapping is a value.
-fn leaves(entry: &Value) -> Vec<(Vec<&str>, &Value)> {
+/// Returns the values of an entry with the keys that lead to them. An empty mapping is a value. With `elements`, a list of
+/// mappings with distinct names becomes the list of these names, and the values of each mapping.
+fn leaves(entry: &Value, elements: bool) -> Vec<(Vec<&str>, Cow<'_, Value>)> {
     let mut found = Vec::new();
     let mut open = vec![(Vec::new(), entry)];
     while let Some((path, value)) = open.pop() {
+        let at = |key| [&path[..], &[key]].concat();
         match value {
             Value::Object(map) if !map.is_empty() => {
-                open.extend(map.iter().map(|(key, inner)| ([&path[..], &[key.as_str()]].concat(), inner)));
+                open.extend(map.iter().map(|(key, inner)| (at(key.as_str()), inner)));
             }
-            value => found.push((path, value)),
+            value => match names(value).filter(|_| elements) {
+                Some(names) => {
+                    open.extend(
+                        names.iter().zip(value.as_array().into_iter().flatten()).map(|(name, one)| (at(*name), one)),
+                    );
+                    found.push((path, Cow::Owned(Value::from(names))));
+                }
+                None => found.push((path, Cow::Borrowed(value))),
+            },
         }
     }
     found
+}
+
+/// Returns the names of the mappings in a list, if each has a name of its own.
+fn names(list: &Value) -> Option<Vec<&str>> {
+    let names: Option<Vec<&str>> = list.as_array()?.iter().map(|one| one.get("name")?.as_str()).collect();
+    names.filter(|names| !names.is_empty() && names.iter().collect::<BTreeSet<_>>().len() == names.len())
 }
 
 /// Returns a value as text. Paths below the manifest's directory become relative to that directory: a plan may be made in

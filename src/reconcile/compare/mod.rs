@@ -34,7 +34,7 @@ use side::{ASIDE, Side, relocated, side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use steps::between;
-use tree::Found;
+use tree::{Found, Tree};
 
 /// The time limit for comparing all environments. It leaves time before the command's own limit to print the
 /// environments that were compared.
@@ -142,7 +142,7 @@ pub async fn compare(
     let mut uncompared = BTreeMap::new();
     let mut compared = Compared::default();
     let (top, reference) = (format!("{top}/"), format!("{reference}:"));
-    let differing = old.as_ref().map(|old| differing(old, &new)).unwrap_or_default();
+    let differing = old.as_ref().map(|old| new.snapshot.tree.differing(&old.snapshot.tree)).unwrap_or_default();
     for environment in new.manifest.environments.values().filter(|one| names.contains(one.name.as_str())) {
         let name = environment.name.to_string();
         depends_on.insert(name.clone(), environment.depends_on.iter().map(ToString::to_string).collect());
@@ -175,7 +175,8 @@ pub async fn compare(
                 },
             },
         };
-        now.gaps.extend(before.as_ref().and_then(|before| unread(before, &now, &differing)));
+        let gap = before.as_ref().and_then(|before| unread(before, &now, &differing, &new.snapshot.tree));
+        now.gaps.extend(gap);
         let files: BTreeSet<String> = before.iter().chain([&now]).flat_map(Side::uncompared).collect();
         compared.gaps.extend(now.gaps.iter().map(|(path, why)| (path.clone(), explained(path, why, &new.snapshot))));
         let files: BTreeSet<String> = files.into_iter().chain(now.gaps.keys().cloned()).collect();
@@ -199,24 +200,11 @@ pub async fn compare(
     compared
 }
 
-/// Returns the paths at which the trees differ. Leaves out the manifests and the texts that they name, which are compared
-/// by their meaning.
-fn differing(old: &Version<'_>, new: &Version<'_>) -> BTreeSet<String> {
-    let mut differing = new.snapshot.tree.differing(&old.snapshot.tree);
-    for Version { own, snapshot, .. } in [old, new] {
-        for path in own {
-            if let Some((at, _)) = snapshot.find(path).file() {
-                differing.remove(at.as_str());
-            }
-        }
-    }
-    differing
-}
-
 /// Returns the gap of an environment whose commands or OpenTofu may read files that differ and are not compared.
-fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>) -> Option<(String, String)> {
+fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>, tree: &Tree) -> Option<(String, String)> {
     let programs = now.programs?;
-    let mut others = differing.iter().filter(|path| !(before.covered.contains(*path) && now.covered.contains(*path)));
+    let is_removed = |path: &str| before.covered.contains(path) && !tree.entries().contains_key(path);
+    let mut others = differing.iter().filter(|path| !now.covered.contains(*path) && !is_removed(path));
     let first = others.next()?;
     let more = match others.count() {
         0 => String::new(),

@@ -53,12 +53,18 @@ fn sources(environment: &Environment, manifest: &Manifest) -> Vec<SecretSource> 
     sources.into_inner()
 }
 
-/// Returns the name of what runs on the runner for an environment and may read or run any file of the repository.
+/// Returns the name of what runs on the runner for an environment and may read or run any file of the repository. OpenTofu
+/// with deployer's own templates gets no path from the manifest, except in the settings of a backend.
 pub fn programs(environment: &Environment, manifest: &Manifest, snapshot: &Snapshot<'_>) -> Option<&'static str> {
     let is_command = |source: &SecretSource| matches!(source, SecretSource::Command { .. });
     let commands = sources(environment, manifest).iter().any(is_command).then_some("from_command");
-    let recipe = || recipe(environment).and_then(|(_, path)| snapshot.find(&path).directory());
-    commands.or_else(|| recipe().map(|_| "OpenTofu"))
+    let is_tofu = || {
+        let provision = environment.provision.as_ref()?;
+        let recipe = || recipe(environment).and_then(|(_, path)| snapshot.find(&path).directory());
+        let is_module = matches!(provision.machine, Machine::Module(_));
+        (is_module || provision.backend.is_some() || recipe().is_some()).then_some("OpenTofu")
+    };
+    commands.or_else(is_tofu)
 }
 
 /// Returns the files that the source of a value may read or run.
@@ -80,12 +86,18 @@ pub fn contents(
 ) -> Vec<(Kind, String, String)> {
     let others = named.iter().filter(|(kind, _)| !matches!(kind, Kind::Files | Kind::Images));
     let content = |(kind, path): &(Kind, Utf8PathBuf)| {
-        let (at, entry) = snapshot.find(path).file()?;
-        let mode = if entry.kind == Entry::File(true) { "0755" } else { "0644" };
-        let digest = key.digest(blake3::hash(entry.id.as_bytes()).as_bytes());
-        Some((*kind, at.into_string(), format!("{mode} keyed:{digest}")))
+        let (path, content) = content(path, snapshot, key)?;
+        Some((*kind, path, content))
     };
     others.filter_map(content).collect()
+}
+
+/// Returns the path of a tracked file in the tree, and a digest of the file.
+pub fn content(path: &Utf8Path, snapshot: &Snapshot<'_>, key: &DigestKey) -> Option<(String, String)> {
+    let (at, entry) = snapshot.find(path).file()?;
+    let mode = if entry.kind == Entry::File(true) { "0755" } else { "0644" };
+    let digest = key.digest(blake3::hash(entry.id.as_bytes()).as_bytes());
+    Some((at.into_string(), format!("{mode} keyed:{digest}")))
 }
 
 /// Returns what is not compared below the named paths: kind → path in the tree → reason.

@@ -1,7 +1,8 @@
 //! One environment in one of two commits. Only values in the manifest itself are resolved.
 
-use super::named::{contents, gaps, named, programs, recipe};
+use super::named::{content, contents, gaps, named, programs, recipe};
 use super::place::{Placed, place};
+use super::present::LARGEST;
 use super::snapshot::{Link, Object, Snapshot};
 use crate::manifest::environment::{Application, Environment};
 use crate::manifest::{self, Manifest};
@@ -11,7 +12,7 @@ use crate::model::state::{Facts, Kind, State};
 use crate::plan::saved;
 use crate::reconcile::annotate;
 use crate::reconcile::prepare::{self, Prepared, Resolve};
-use crate::release::sent::Content;
+use crate::release::sent::{Content, File};
 use crate::release::{ENV, template};
 use crate::resource::contract::record::DigestKey;
 use crate::resource::{self, HostFacts};
@@ -23,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const ASIDE: char = '\0';
 /// The prefix of facts that are settings of the manifest's entry.
 const SETTING: &str = "\0setting ";
+/// The beginning of the fact of a link.
+const LINK: &str = "link to ";
 
 /// One environment in one of the two manifests.
 pub struct Side {
@@ -30,7 +33,7 @@ pub struct Side {
     pub prepared: Prepared,
     /// The state that the manifest and the release ask for.
     pub state: State,
-    /// The texts that may be shown, by the path of the file in the release.
+    /// The small texts that may be shown, by the path of the file in the release.
     pub texts: BTreeMap<Utf8PathBuf, String>,
     /// The links of the application, by their paths in it.
     pub links: BTreeMap<Utf8PathBuf, Link>,
@@ -40,11 +43,34 @@ pub struct Side {
     pub gaps: BTreeMap<String, String>,
     /// The name of what may read or run any file of the repository for the environment.
     pub programs: Option<&'static str>,
-    /// The paths in the tree whose contents are compared for the environment.
+    /// The paths in the tree whose bytes are facts of the environment.
     pub covered: BTreeSet<String>,
 }
 
 impl Side {
+    /// Returns a file of the release.
+    pub fn file(&self, path: &Utf8Path) -> Option<&File> {
+        self.prepared.release.as_ref()?.files.get(path)
+    }
+
+    /// Returns the text of a file of the release that may be shown. With `even_if_secret`, also that of a file that
+    /// everybody may read and that the repository holds in plain text.
+    pub fn text(&self, path: &Utf8Path, even_if_secret: bool) -> Option<String> {
+        if let Some(text) = self.texts.get(path) {
+            return Some(text.clone());
+        }
+        let file = self.file(path).filter(|file| file.sha256.is_some())?;
+        let is_plain = || matches!(file.content, Content::Path(_)) && file.mode & 0o077 != 0;
+        if file.secret && !(even_if_secret && is_plain()) {
+            return None;
+        }
+        let text = annotate::text_within(file, LARGEST)?;
+        Some(match self.links.get(path).filter(|_| !file.secret) {
+            Some(link) => format!("{}\n{text}", link.target),
+            None => text,
+        })
+    }
+
     /// Returns the files of the release that need a value and that no fact represents.
     pub fn uncompared(&self) -> impl Iterator<Item = String> {
         let facts = self.state.0.get(&Kind::Files);
@@ -64,7 +90,7 @@ pub async fn side(
     key: &DigestKey,
 ) -> Result<Side, Vec<Failure>> {
     let mut named = named(environment, manifest);
-    let contents = contents(&named, snapshot, key);
+    let mut contents = contents(&named, snapshot, key);
     named.extend(own.iter().map(|path| (Kind::Access, path.clone())));
     // What commands may read is not sent.
     let sent = || named.iter().filter(|(kind, _)| *kind != Kind::Access);
@@ -82,7 +108,15 @@ pub async fn side(
     let mut prepared = prepare::prepare(placed, Resolve::Literals, &|_, _| {}).await?;
     prepared.fallback_key = key.clone();
     prepared.release.iter_mut().for_each(|release| release.files.retain(|path, _| !archived.contains(path)));
-    let covered = covered(environment, &prepared, &named, &links, snapshot);
+    let programs = programs(environment, manifest, snapshot);
+    if programs.is_some() {
+        // Programs read the bytes of what deployer itself compares by its meaning.
+        let read_as_text = own.iter().cloned().chain(templates(&prepared));
+        let found = read_as_text.filter_map(|path| content(&path, snapshot, key));
+        contents.extend(found.map(|(path, content)| (Kind::Access, path, content)));
+    }
+    let mut covered: BTreeSet<String> = contents.iter().map(|(_, path, _)| path.clone()).collect();
+    covered.extend(compared_whole(environment, snapshot));
     // Every supported host has systemd.
     let mut facts = HostFacts::default();
     facts.access.systemd = true;
@@ -110,35 +144,44 @@ pub async fn side(
     }
     let gaps = gaps.into_values().flatten().chain(astray).collect();
     snapshot.tree.unspent().map_err(|failure| vec![failure])?;
-    let programs = programs(environment, manifest, snapshot);
+    covered.extend(compared_files(&prepared, &links, &state, snapshot));
     Ok(Side { prepared, state, texts, links, objects, gaps, programs, covered })
 }
 
-/// Returns the paths in the tree whose contents are compared: those that the manifest names, the files of the release
-/// or their templates, its links, and what OpenTofu uses.
-fn covered(
-    environment: &Environment,
+/// Returns the paths in the snapshot at which the templates of the application and its `.env` are, if they exist.
+fn templates(prepared: &Prepared) -> Vec<Utf8PathBuf> {
+    let Some((release, directory)) = prepared.release.as_ref().zip(directory(prepared)) else { return Vec::new() };
+    let rendered = release.files.iter().filter(|(_, file)| matches!(file.content, Content::Bytes(_)));
+    let templates = rendered.map(|(path, _)| format!("{}{}", directory.join(path), template::SUFFIX).into());
+    templates.chain([directory.join(ENV)]).collect()
+}
+
+fn directory(prepared: &Prepared) -> Option<&Utf8Path> {
+    prepared.environment.application.as_ref().and_then(Application::directory)
+}
+
+/// Returns the paths in the tree of the files that OpenTofu uses. The digest of their directory is a fact.
+fn compared_whole(environment: &Environment, snapshot: &Snapshot<'_>) -> BTreeSet<String> {
+    let recipe = recipe(environment);
+    let path = recipe.as_ref().and_then(|(_, path)| path.strip_prefix(&snapshot.root).ok());
+    snapshot.tree.reached(path).entries
+}
+
+/// Returns the paths in the tree of the files and links that a release sends as they are, if they are facts.
+fn compared_files(
     prepared: &Prepared,
-    named: &[(Kind, Utf8PathBuf)],
     links: &BTreeMap<Utf8PathBuf, Link>,
+    state: &State,
     snapshot: &Snapshot<'_>,
 ) -> BTreeSet<String> {
-    let files = named.iter().filter_map(|(_, path)| Some(snapshot.find(path).file()?.0.into_string()));
-    let recipe =
-        recipe(environment).and_then(|(_, path)| path.strip_prefix(&snapshot.root).ok().map(Utf8Path::to_owned));
-    let recipe = recipe.into_iter().flat_map(|path| snapshot.tree.reached([&*path]).entries);
-    let directory = prepared.environment.application.as_ref().and_then(Application::directory);
-    let directory = directory.and_then(|directory| directory.strip_prefix(&snapshot.root).ok());
-    let sent = directory.iter().flat_map(|directory| {
-        let files = prepared.release.iter().flat_map(|release| &release.files);
-        // Values of the manifest alone can make `.env`.
-        files.filter(|(path, _)| *path != ENV).map(|(path, file)| match file.content {
-            Content::Path(_) => directory.join(path).into_string(),
-            Content::Bytes(_) => format!("{}{}", directory.join(path), template::SUFFIX),
-        })
-    });
-    let links = directory.iter().flat_map(|directory| links.keys().map(|path| directory.join(path).into_string()));
-    files.chain(recipe).chain(sent).chain(links).collect()
+    let directory = directory(prepared).and_then(|directory| directory.strip_prefix(&snapshot.root).ok());
+    let (Some(directory), Some(facts)) = (directory, state.0.get(&Kind::Files)) else { return BTreeSet::new() };
+    let files = prepared.release.iter().flat_map(|release| &release.files);
+    let sent = files.filter(|(_, file)| matches!(file.content, Content::Path(_))).map(|(path, _)| path);
+    let links = links.keys().filter(|path| facts.get(path.as_str()).is_some_and(|value| value.starts_with(LINK)));
+    // Values of the manifest alone can make `.env`.
+    let compared = sent.filter(|path| *path != ENV && facts.contains_key(path.as_str())).chain(links);
+    compared.map(|path| directory.join(path).into_string()).collect()
 }
 
 /// Adds the digests of files that the manifest names for hosts: scripts, and the key of a package repository.
@@ -264,11 +307,14 @@ fn show_links(
 ) {
     let files = prepared.release.as_ref().map(|release| &release.files);
     let secret = |path: &Utf8Path| files.and_then(|files| files.get(path)).is_some_and(|file| file.secret);
+    let is_file = |path: &Utf8Path| files.is_some_and(|files| files.contains_key(path));
     for (path, link) in links.iter().filter(|(path, _)| !secret(path)) {
         let behind = facts.get(path.as_str()).map_or(String::new(), |value| format!(", {value}"));
-        facts.insert(path.to_string(), format!("link to {}{behind}", link.target));
-        let text = texts.remove(path).unwrap_or_default();
-        texts.insert(path.clone(), format!("{}\n{text}", link.target));
+        facts.insert(path.to_string(), format!("{LINK}{}{behind}", link.target));
+        let text = texts.remove(path);
+        if text.is_some() || !is_file(path) {
+            texts.insert(path.clone(), format!("{}\n{}", link.target, text.unwrap_or_default()));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::diff;
 use crate::model::event::{Action, PlannedStep, StepReason};
 use crate::model::state::{Facts, Kind, Stage, State};
 use crate::reconcile::annotate;
-use crate::release::sent::Release;
+use crate::release::sent::File;
 use crate::resource::{self, remove};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ pub fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
             others.iter().filter_map(|kind| now.state.0.remove(kind)).flat_map(|facts| aside(&facts)).collect();
         now.state.0.entry(kinds.first().copied().unwrap_or(Kind::Access)).or_default().extend(others);
         let mut steps = diff::diff(&name, &Kind::ALL, &State::default(), &now.state, &|_| false, &alone);
-        annotate(&mut steps, &BTreeMap::new(), &now);
+        annotate(&mut steps, None, &now);
         return steps;
     };
     if stage == Stage::Destroyed && before.prepared.environment.stage != Stage::Destroyed {
@@ -52,7 +52,7 @@ pub fn between(before: Option<Side>, mut now: Side) -> Vec<PlannedStep> {
         _ => None,
     };
     let mut steps = diff::diff(&name, &kinds, &before.state, &now.state, &|_| false, &follows);
-    annotate(&mut steps, &before.texts, &now);
+    annotate(&mut steps, Some(&before), &now);
     steps
 }
 
@@ -105,24 +105,32 @@ fn removal(name: &str, before: &State, now: &State) -> Vec<PlannedStep> {
     steps
 }
 
-/// Adds diffs of texts that may be shown, and notes about secrets and links.
-fn annotate(steps: &mut [PlannedStep], old: &BTreeMap<Utf8PathBuf, String>, now: &Side) {
-    let release = now.prepared.release.as_ref();
+/// Adds diffs of texts that may be shown, and notes about secrets, links and contents that are not shown.
+fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
     for change in steps.iter_mut().filter(|step| step.kind == Kind::Files).flat_map(|step| &mut step.changes) {
         let path = Utf8Path::new(&change.fact);
-        let (before, after) = (old.get(path), now.texts.get(path));
-        if before.is_some() && (after.is_some() || change.to.is_none()) {
-            let (before, after) = (before.map_or("", String::as_str), after.map_or("", String::as_str));
-            change.diff = (before != after).then(|| annotate::unified(before, after));
+        let files = (before.and_then(|before| before.file(path)), now.file(path));
+        let becomes_secret = matches!(files, (Some(was), Some(is)) if !was.secret && is.secret);
+        let (old, new) = (before.and_then(|before| before.text(path, false)), now.text(path, becomes_secret));
+        if let Some(old) = old.as_ref().filter(|_| new.is_some() || change.to.is_none()) {
+            let new = new.as_deref().unwrap_or_default();
+            change.diff = (old != new).then(|| annotate::unified(old, new));
         }
-        change.note = note(path, release, now, change.from.is_some());
+        let content = match files {
+            (Some(File { secret: false, .. }), Some(File { secret: true, .. })) => Some("a secret since this change"),
+            (Some(File { secret: true, .. }), Some(File { secret: false, .. })) => Some("a secret before this change"),
+            (Some(was), Some(_)) if !was.secret && (old.is_none() || new.is_none()) => Some(annotate::UNSHOWN),
+            _ => None,
+        };
+        let notes = [content.map(str::to_owned), note(path, now, change.from.is_some())];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        change.note = (!notes.is_empty()).then(|| notes.join("; "));
     }
 }
 
-fn note(path: &Utf8Path, release: Option<&Release>, now: &Side, was: bool) -> Option<String> {
-    let file = release.and_then(|release| release.files.get(path));
+fn note(path: &Utf8Path, now: &Side, was: bool) -> Option<String> {
     let secret = if was { "secret, changed" } else { "secret" };
-    match (file, now.links.get(path)) {
+    match (now.file(path), now.links.get(path)) {
         (Some(file), _) if file.seed => Some("a seed: only hosts without it receive it".to_owned()),
         (Some(file), _) if file.secret && file.sha256.is_some() => Some(secret.to_owned()),
         (_, Some(Link { inside: false, .. })) => Some("has no target in the repository".to_owned()),

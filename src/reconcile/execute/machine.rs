@@ -53,6 +53,7 @@ async fn take_down(session: &mut Session, machine: &Machine) -> Result<(), Failu
     let say = |activity: String| session.progress(activity);
     machine.work.apply(&machine.proposed, &say).await?;
     machine.vault.forget().await?;
+    machine.work.remove_directory();
     session.prepared.reach.address = String::new();
     let environment = &session.prepared.environment;
     let marker = Marker::of(environment, environment.stage != Stage::Destroyed, false);

@@ -72,7 +72,8 @@ impl Workshop {
         let vault = self.vault(environment, provision).await?;
         let kept = vault.kept(Plain::HostKey).await?;
         let tried = kept.is_some();
-        let keys = match kept {
+        let planned = if tried { None } else { vault.kept(Plain::PlannedKey).await? };
+        let keys = match kept.or(planned) {
             Some(text) => Keys::parse(&Zeroizing::new(text))?,
             None => Keys::make()?,
         };
@@ -82,7 +83,7 @@ impl Workshop {
             Err(_) if taking_down => String::new(),
             authorized => authorized?,
         };
-        let directory = self.place(environment);
+        let directory = self.own_place(environment, &vault).await?;
         let around = Surroundings { authorized: &authorized, keys: &keys, secrets: &secrets, directory: &directory };
         let inputs = inputs::of(environment, provision, &around)?;
         let hidden: Vec<SecretString> = secrets.into_values().chain([keys.private.clone()]).collect();

@@ -22,7 +22,7 @@ use crate::manifest::provision::{self, Login};
 use crate::model::failure::Failure;
 use crate::model::reach::{HostKeys, Reach};
 use crate::resource::infrastructure::{Seen, is_machine};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 
 /// A surveyed machine with OpenTofu's plan for it.
@@ -70,6 +70,11 @@ impl Machine {
             Some(backend) => self.vault.keep_backend(backend).await,
             None => Ok(()),
         }
+    }
+
+    /// Keeps the host key of a machine that does not exist yet, so that the apply of a saved plan has the same one.
+    pub async fn keep_planned_key(&self) -> Result<(), Failure> {
+        self.vault.keep(Plain::PlannedKey, self.keys.text().expose_secret()).await
     }
 
     /// Removes the saved plan, because it contains secrets.

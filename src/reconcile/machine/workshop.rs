@@ -2,7 +2,7 @@
 //! search for the program.
 
 use super::{keys, recipe};
-use crate::io::opentofu::{Tofu, Vault};
+use crate::io::opentofu::{self, Tofu, Vault};
 use crate::io::secret;
 use crate::io::store::{Plain, Store};
 use crate::manifest::environment::Environment;
@@ -54,10 +54,29 @@ impl Workshop {
         found.await.map(Arc::clone)
     }
 
-    /// Returns OpenTofu's working directory for an environment.
+    /// Returns OpenTofu's working directory for an environment, without the random digits at its end. Former versions
+    /// used this path.
     #[must_use]
     pub fn place(&self, environment: &Environment) -> Utf8PathBuf {
         self.directory.join(environment.identity())
+    }
+
+    /// Returns OpenTofu's working directory for an environment.
+    ///
+    /// # Errors
+    /// `StateUnusable` if the directory that former versions used has the state of an interrupted run.
+    pub(super) async fn own_place(&self, environment: &Environment, vault: &Vault) -> Result<Utf8PathBuf, Failure> {
+        let former = self.place(environment);
+        let directory = vault.directory(&former).await?;
+        let left = former.join(opentofu::ERRORED);
+        if left.exists() {
+            let message = format!("{left} may be the state of the machine, from a run of a former version of deployer");
+            let hint = format!(
+                "If a run of yours wrote it, continue with it: mv {former} {directory}. Otherwise remove {former}"
+            );
+            return Err(Failure::new(Reason::StateUnusable, message).hint(hint));
+        }
+        Ok(directory)
     }
 
     /// Returns the failures of what is missing to make the machine of an environment: the program and a named key; if

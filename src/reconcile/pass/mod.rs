@@ -3,7 +3,7 @@
 
 mod left;
 
-use crate::io::store::{Record, Store};
+use crate::io::store::{Plain, Record, Store};
 use crate::manifest::environment::{Environment, Name};
 use crate::manifest::{self, Manifest};
 use crate::model::ending::Ending;
@@ -179,8 +179,14 @@ impl Pass {
     }
 
     /// Returns OpenTofu's working directory for an environment.
-    pub fn place_of_tofu(&self, environment: &Environment) -> Utf8PathBuf {
-        self.workshop.place(environment)
+    pub async fn place_of_tofu(&self, environment: &Environment) -> Result<Utf8PathBuf, Failure> {
+        let usual = self.workshop.place(environment);
+        let Some(store) = &self.store else { return Ok(usual) };
+        let digits = store.plain(environment.project.as_str(), environment.name.as_str(), Plain::Directory).await?;
+        Ok(match digits {
+            Some(digits) => format!("{usual}.{digits}").into(),
+            None => usual,
+        })
     }
 
     /// Returns OpenTofu's inputs for an environment, without secrets.

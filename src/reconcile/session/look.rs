@@ -91,6 +91,7 @@ impl Session {
             return Ok(());
         }
         if let (None, Some(machine)) = (&self.connection, &self.machine) {
+            machine.keep_planned_key().await?;
             let secret = machine.secret();
             let secret = secret.expose_secret().as_bytes();
             self.replace_key(blake3::derive_key("deployer saved plan of a new machine v1", secret));

@@ -3,8 +3,8 @@
 use crate::model::defuse;
 use std::fmt::Write as _;
 
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+pub(super) fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 pub(super) fn cut(text: &str, most: usize) -> String {

@@ -87,21 +87,28 @@ fn at(level: Level, page: &Page) -> String {
     out += &warned(&page.warnings);
     out += &failed(&page.failures);
     let mut omitted = Omitted::default();
+    let steps = steps(plan, level, &mut omitted);
+    // Before the steps, so that nobody takes the part for the whole.
+    out + &left_out(&omitted) + &steps
+}
+
+fn steps(plan: &PlanView, level: Level, omitted: &mut Omitted) -> String {
+    let mut out = String::new();
     let (destructive, others): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| step.destructive);
     if !destructive.is_empty() {
         out += "### These steps cannot be undone\n\n";
-        groups(&mut out, &destructive, level, &mut omitted);
+        groups(&mut out, &destructive, level, omitted);
         if !others.is_empty() {
             out += "### Other steps\n\n";
         }
     }
-    groups(&mut out, &others, level, &mut omitted);
+    groups(&mut out, &others, level, omitted);
     if plan.steps.len() > 1 && level.graph && plan.steps.len() <= GRAPH {
         let _ = write!(out, "```mermaid\n{}```\n\n", graph::mermaid_of_steps(plan));
     } else {
         omitted.graph = plan.steps.len() > 1;
     }
-    out + &left_out(&omitted)
+    out
 }
 
 /// Returns the hidden lines by which a comment is found again. The first line names the project, which is known only if

@@ -124,6 +124,29 @@ fn the_least_important_parts_are_omitted_first_and_the_text_lists_them() {
 }
 
 #[test]
+fn a_value_is_cut_only_if_the_page_says_so() {
+    let value = |characters: usize| format!("{}; curl", "x".repeat(characters));
+    let page = |values: usize| {
+        let changes =
+            (0..values).map(|at| Change { from: None, to: Some(value(1000)), ..change(&format!("f{at}"), "", None) });
+        let view =
+            PlanView { steps: vec![step("web", StepReason::Differs, false, changes.collect())], ..PlanView::default() };
+        plan(&whole(Some(view), vec![]))
+    };
+    let curl = "&#59; curl</code>";
+    let short = page(2);
+    assert!(short.matches(curl).count() == 2 && !short.contains("Not shown"), "{short}");
+    let long = page(80);
+    sound(&long);
+    let (head, steps) = long.split_once("<details>").expect("steps");
+    let told = "**Not shown.** Left out for its length: the end of 80 values (in <code>web</code> files)\n";
+    assert!(
+        head.contains(told) && !steps.contains(curl) && steps.contains("…</code> and 846 characters more"),
+        "{head}"
+    );
+}
+
+#[test]
 fn a_result() {
     let result = super::result(&[], &[], &ResultView { command: "apply", outcome: Outcome::Changed, exit_code: 0 });
     assert_eq!(result, "### deployer <code>apply</code>: changed, exit code 0\n\n\n");

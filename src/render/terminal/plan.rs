@@ -183,11 +183,8 @@ fn one(out: &mut String, step: &Entry<'_>, look: Look) {
 fn fact(out: &mut String, change: &Change, column: usize, look: Look) {
     let (symbol, style, values) = match (&change.from, &change.to) {
         (Some(from), Some(to)) => {
-            let (short_from, short_to) = (text::value(from), text::value(to));
-            // Two digests with the same beginning must not look equal.
-            let alike = short_from == short_to && from != to;
-            let values = if alike { (defuse::line(from), defuse::line(to)) } else { (short_from, short_to) };
-            ("~", AnsiColor::Yellow.on_default(), format!("{} → {}", values.0, values.1))
+            let (from, to) = text::change(from, to);
+            ("~", AnsiColor::Yellow.on_default(), format!("{from} → {to}"))
         }
         (None, Some(to)) => ("+", AnsiColor::Green.on_default(), text::value(to)),
         (Some(from), None) => ("-", AnsiColor::Red.on_default(), text::value(from)),
