@@ -223,10 +223,9 @@ async fn only_the_hosts_own_sshd_and_the_present_connection_open_a_port() {
         link(&format!("mnt:[{}]", namespaces.1), &at("ns/mnt"));
         link(root.join("bin").join(program).as_str(), &at("exe"));
         link(&format!("socket:[70{id}]"), &at("fd/3"));
-        listening += &format!(
-            "   0: 00000000:{:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 70{id} 1\n",
-            2000 + id
-        );
+        let port = 2000 + id;
+        let socket = format!("0: 0:{port:04X} 0:0000 0A 0:0 0:0 0 0 0 70{id} 1\n");
+        listening.push_str(&socket);
         write(&format!("bin/{program}"), "");
     }
     fs::set_permissions(root.join("bin/sshd"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
