@@ -50,7 +50,7 @@ fn tree(directory: &Utf8Path) -> io::Result<String> {
     let mut waiting = vec![directory.to_owned()];
     while let Some(next) = waiting.pop() {
         let entries: io::Result<Vec<_>> = next.read_dir_utf8()?.collect();
-        let mut paths: Vec<Utf8PathBuf> = entries?.into_iter().map(|entry| entry.into_path()).collect();
+        let mut paths: Vec<Utf8PathBuf> = entries?.into_iter().map(camino::Utf8DirEntry::into_path).collect();
         paths.sort();
         for path in paths.into_iter().filter(|path| !path.file_name().is_some_and(|name| MADE.contains(&name))) {
             digest.part(path.strip_prefix(directory).unwrap_or(&path).as_str());

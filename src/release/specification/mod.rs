@@ -9,6 +9,7 @@ pub use variables::unset;
 use super::yaml::{Id, Kind, Node, Tree};
 use crate::manifest::{shown, suggest};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// The most mistakes that are reported for one file.
 pub const MOST: usize = 20;
@@ -58,9 +59,9 @@ impl Form {
     /// Returns true if a node is of the kind of this form, and a scalar also of its type.
     fn fits(&self, node: &Node) -> bool {
         match (self, &node.kind) {
-            (Self::Any, _) => true,
             (Self::Either(forms), _) => forms.iter().any(|form| form.fits(node)),
-            (Self::List(_), Kind::Sequence(_))
+            (Self::Any, _)
+            | (Self::List(_), Kind::Sequence(_))
             | (Self::Keys(_) | Self::Named(..) | Self::Free(_), Kind::Mapping(_)) => true,
             (_, Kind::Scalar(text, _)) if text.contains('$') || node.tag.is_some() => self.is_scalar(),
             (_, Kind::Scalar(text, plain)) => {
@@ -231,11 +232,11 @@ impl<'a> Check<'a> {
     fn place(&self) -> String {
         let mut place = String::new();
         for step in &self.path {
-            match step {
-                Step::Item(number) => place.push_str(&format!("[{number}]")),
-                Step::Key(name) if place.is_empty() => place.push_str(&shown(name)),
-                Step::Key(name) => place.push_str(&format!(".{}", shown(name))),
-            }
+            let _ = match step {
+                Step::Item(number) => write!(place, "[{number}]"),
+                Step::Key(name) if place.is_empty() => write!(place, "{}", shown(name)),
+                Step::Key(name) => write!(place, ".{}", shown(name)),
+            };
         }
         if place.is_empty() { "A Compose file".to_owned() } else { place }
     }
