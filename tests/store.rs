@@ -274,7 +274,8 @@ impl<'a> ReadOnly<'a> {
 impl Drop for ReadOnly<'_> {
     fn drop(&mut self) {
         if self.1 {
-            assert_cmd::Command::new("umount").arg(self.0).ok().expect("unmounted");
+            // A process that another test started may still have a file open.
+            assert_cmd::Command::new("umount").arg("-l").arg(self.0).ok().expect("unmounted");
         }
         fs::set_permissions(self.0, fs::Permissions::from_mode(0o700)).expect("a mode");
     }

@@ -16,7 +16,7 @@ environments:
   production:
     registered: { address: host }
     configure:
-      engine: { source: repository, repository: { url: https://packages.example, key: ./key.asc } }
+      engine: { source: docker, repository: { url: "https://packages.example/debian", key_file: ./key.asc } }
       scripts: [{ name: swap, check: 'true', file: ./swap.sh }, { name: inline, check: 'true', run: echo }]
 ";
 
