@@ -25,7 +25,7 @@ fn plan(folder: &Utf8Path) -> (String, String) {
 }
 
 #[test]
-fn files_that_a_commit_brings_for_opentofu_are_in_no_directory_of_its_own() {
+fn files_that_a_commit_brings_for_opentofu_are_not_in_its_directory() {
     let (_held, folder) = folder(S3, TOFU);
     let former = folder.join(".deployer/tofu/shop--lab");
     for name in ["terraform.d/plugins/x", ".terraform/providers/x", ".terraform.lock.hcl", "terraform.tfstate"] {

@@ -122,7 +122,7 @@ fn leaves(entry: &Value, elements: bool) -> Vec<(Vec<&str>, Cow<'_, Value>)> {
     found
 }
 
-/// Returns the names of the mappings in a list, if each has a name of its own.
+/// Returns the names of the mappings in a list, if all have different names.
 fn names(list: &Value) -> Option<Vec<&str>> {
     let names: Option<Vec<&str>> = list.as_array()?.iter().map(|one| one.get("name")?.as_str()).collect();
     names.filter(|names| !names.is_empty() && names.iter().collect::<BTreeSet<_>>().len() == names.len())
