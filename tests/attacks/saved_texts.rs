@@ -9,7 +9,7 @@ use deployer::reconcile::prepare::Prepared;
 use deployer::resource::{HostFacts, Observation};
 use std::collections::BTreeMap;
 
-const MANIFEST: &str = "
+const MANIFEST: &str = r#"
 version: 1
 project: shop
 environments:
@@ -18,7 +18,7 @@ environments:
     configure:
       engine: { source: docker, repository: { url: "https://packages.example/debian", key_file: ./key.asc } }
       scripts: [{ name: swap, check: 'true', file: ./swap.sh }, { name: inline, check: 'true', run: echo }]
-";
+"#;
 
 /// Returns what a plan is bound to if the files have these texts.
 fn bound(texts: &[(&str, &str)]) -> Bound {
