@@ -414,14 +414,15 @@ fn a_plan_against_a_commit_needs_no_host_and_no_secret() {
     assert!(!folder.path().join("ran").exists() && !folder.path().join("sub/ran").exists(), "no command was run");
     assert!(!folder.path().join("sub/.deployer").exists());
 
-    // A comment differs, and the source of a secret in a file that is not compared. Nothing else differs from the
-    // commit.
+    // Only a comment differs from the commit, which the command of production may read.
     let text = fs::read_to_string(folder.path().join("sub/deployment.yaml")).expect("readable");
     for arguments in [&["add", "."][..], &["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "two"]] {
         Command::new("git").args(arguments).current_dir(&folder).assert().success();
     }
     fs::write(folder.path().join("sub/deployment.yaml"), text.replace("# another comment", "")).expect("written");
-    let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--detailed-exitcode", "--json"]));
+    let (out, _, code) = deployer(&folder, &with(&["--against", "HEAD", "--detailed-exitcode", "--json"]));
+    assert!(code == 2 && out.contains("content of sub/deployment.yaml"), "{out}");
+    let (out, err, code) = deployer(&folder, &with(&["--against", "HEAD", "--detailed-exitcode", "--json", "lab"]));
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
     assert!(out.contains(r#""outcome":"converged""#), "{out}");
 
@@ -540,7 +541,7 @@ fn a_workflow_gets_a_summary_outputs_and_annotations() {
     let plan = ["plan", "-f", "sub/deployment.yaml", "--against", "one", "--detailed-exitcode"];
     let (out, err, code) = run(&plan);
     assert_eq!((code, out.contains("::")), (2, false), "{out}{err}");
-    assert_eq!(read("output"), "before=1\noutcome=planned\nexit-code=2\nchanges=5\n");
+    assert_eq!(read("output"), "before=1\noutcome=planned\nexit-code=2\nchanges=6\n");
     let summary = read("summary");
     assert!(summary.starts_with("<!-- deployer-plan shop -->\n"), "{summary}");
     assert!(summary.contains("deployer <code>plan</code>: planned, exit code 2"), "{summary}");
