@@ -6,6 +6,7 @@ use deployer::manifest;
 use deployer::model::event::PlanView;
 use deployer::plan::saved::{Bound, SavedPlan};
 use deployer::reconcile::prepare::Prepared;
+use deployer::resource::contract::record::DigestKey;
 use deployer::resource::{HostFacts, Observation};
 use std::collections::BTreeMap;
 
@@ -30,7 +31,8 @@ fn bound(texts: &[(&str, &str)]) -> Bound {
     let manifest = manifest::parse_with(MANIFEST, "deployment.yaml", root, None, text_of).unwrap();
     let environment = manifest.environments.into_values().next().unwrap();
     let entry = manifest::describe(&environment)["production"].take();
-    let prepared = Prepared::without_release(environment);
+    let mut prepared = Prepared::without_release(environment);
+    prepared.fallback_key = DigestKey::new([7; 32]);
     let seen = Observation::of(&prepared.subject(), HostFacts::default());
     let plan = SavedPlan {
         made_at: jiff::Timestamp::UNIX_EPOCH,
