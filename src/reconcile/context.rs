@@ -11,7 +11,7 @@ use crate::model::event::{Event, Sink};
 use crate::model::failure::{Failure, Reason};
 use crate::model::front::Front;
 use crate::model::holder::Holder;
-use crate::reconcile::machine::{Tools, Workshop};
+use crate::reconcile::machine::{Provisioner, Tools};
 use crate::reconcile::session::Claim;
 use crate::reconcile::stores::Stores;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -81,10 +81,10 @@ impl Context {
 
     /// Returns the tools that make machines; `state` is the manifest's store.
     #[must_use]
-    pub fn workshop(&self, state: &str, store: Option<&Arc<Store>>) -> Workshop {
+    pub fn provisioner(&self, state: &str, store: Option<&Arc<Store>>) -> Provisioner {
         let (url, directory) = self.store(Some(state));
         let beside = Store::folder(&url, &directory);
-        Workshop {
+        Provisioner {
             tools: Tools { fleeting: self.tools.fleeting && url.starts_with("sqlite:"), ..self.tools.clone() },
             store: store.map(Arc::clone),
             directory: beside.unwrap_or(directory).join("tofu"),

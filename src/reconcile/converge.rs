@@ -26,7 +26,7 @@ pub async fn run(context: &Context, asked: &Asked) -> Ending {
     let work = async |stop: Arc<Stop>| {
         reconcile(context, asked, &stop.flag).await.unwrap_or_else(|failures| refuse(context, &failures))
     };
-    signals::heed(context, work).await
+    signals::interruptible(context, work).await
 }
 
 async fn reconcile(context: &Context, asked: &Asked, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {

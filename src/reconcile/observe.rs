@@ -9,7 +9,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::state::Stage;
 use crate::reconcile::connect::{self, Kept, Vouch};
 use crate::reconcile::execute::Sessions;
-use crate::reconcile::machine::{self, Machine, Workshop};
+use crate::reconcile::machine::{self, Machine, Provisioner};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::request::{Goal, Outside, Request};
 use crate::reconcile::session::Session;
@@ -30,7 +30,7 @@ pub struct Survey<'a> {
     /// Open connections that are reused, if any.
     pub kept: Option<&'a Kept>,
     /// The tools that make machines.
-    pub workshop: &'a Workshop,
+    pub provisioner: &'a Provisioner,
     /// The receiver of events.
     pub sink: &'a Sink,
     /// The callback that asks whether to trust an unknown host key.
@@ -101,7 +101,7 @@ impl Survey<'_> {
             return Ok(None);
         }
         let taking_down = self.request.goal.stage(&prepared.environment).is_none();
-        Box::pin(self.workshop.survey(prepared, taking_down, self.sink)).await
+        Box::pin(self.provisioner.survey(prepared, taking_down, self.sink)).await
     }
 
     /// Connects, over a kept connection if there is one, and observes the host.

@@ -36,7 +36,7 @@ impl Stop {
 }
 
 /// Runs work until it ends or a second signal comes. After a signal, the exit code is that of the signal.
-pub async fn heed<W: Future<Output = Ending>>(context: &Context, work: impl FnOnce(Arc<Stop>) -> W) -> Ending {
+pub async fn interruptible<W: Future<Output = Ending>>(context: &Context, work: impl FnOnce(Arc<Stop>) -> W) -> Ending {
     let stop = Arc::new(Stop::default());
     let code = AtomicU8::new(0);
     let signals = async {

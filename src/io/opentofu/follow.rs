@@ -2,11 +2,11 @@
 //! signal or at the time limit. Kills it only after OpenTofu had time to write its state, or if its output grows
 //! without end.
 
-use super::alone::{self, Ours};
 use super::diagnostic::{self, Diagnostic};
-use super::lay::{Room, cannot, in_memory};
+use super::directory_lock::{self, DirectoryLock};
 use super::model::Say;
 use super::stream::{self, Said};
+use super::working_directory::{WorkingDirectory, cannot, in_memory};
 use crate::io::process::{self, Detached, Environment, Place};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
@@ -57,9 +57,9 @@ pub struct Call<'a> {
     /// Environment variables, in addition to ours.
     pub variables: &'a BTreeMap<String, SecretString>,
     /// The environment's directory.
-    pub room: &'a Room,
+    pub directory: &'a WorkingDirectory,
     /// The claim on that directory.
-    pub ours: &'a Ours,
+    pub lock: &'a DirectoryLock,
     /// Time limit.
     pub limit: Duration,
     /// True if the output is JSON lines; otherwise the output is kept unparsed.
@@ -124,12 +124,12 @@ impl Heard {
 
 /// Runs a call to its end and reports its progress.
 pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<Heard, Failure> {
-    let (out, err) = (call.room.own("out"), call.room.own("err"));
+    let (out, err) = (call.directory.own("out"), call.directory.own("err"));
     // Both may hold secrets that must not stay on the disk.
     let ((_out, stdout), (_err, stderr)) = (in_memory(&out)?, in_memory(&err)?);
-    let held = call.ours.held.try_clone().map_err(|error| cannot(&call.room.directory, error))?;
+    let held = call.lock.held.try_clone().map_err(|error| cannot(&call.directory.path, error))?;
     let place = Place {
-        directory: &call.room.directory,
+        directory: &call.directory.path,
         environment: Environment::Provider,
         variables: call.variables,
         without: &WITHOUT,
@@ -139,7 +139,7 @@ pub async fn run(call: Call<'_>, say: &Say<'_>, redactor: &Redactor) -> Result<H
     };
     let mut follower = Follower::open([&out, &err], call.lines)?;
     let mut child = process::detach(call.program.as_str(), &call.arguments, place)?;
-    alone::noted(call.room, child.id())?;
+    directory_lock::noted(call.directory, child.id())?;
     let (status, stopped) = attend(&mut child, &mut follower, call.limit, say, redactor).await?;
     if stopped != Some(Reason::OutputTooLarge) {
         follower.read(say, redactor);

@@ -1,9 +1,9 @@
 //! Runs `init` if one of its inputs changed since the last successful `init`. A plan that asks for `init` gets it, even
 //! if the mark says that `init` was done.
 
-use super::desk::{Backend, Desk, Work};
-use super::lay;
+use super::context::{Backend, CallContext, Work};
 use super::model::Say;
+use super::working_directory;
 use crate::model::digest::Digest;
 use crate::model::failure::Failure;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -11,13 +11,18 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::time::{Duration, Instant};
 
 /// Runs `init` if it is needed, or if `anyway` is true.
-pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway: bool) -> Result<(), Failure> {
-    let (mark, lock_file) = (desk.room.own("init"), desk.room.lock_file());
+pub(super) async fn unless_done(
+    work: &Work,
+    context: &CallContext,
+    say: &Say<'_>,
+    anyway: bool,
+) -> Result<(), Failure> {
+    let (mark, lock_file) = (context.directory.own("init"), context.directory.lock_file());
     let vault = work.vault();
     if let Some(kept) = vault.lock_file().await? {
-        lay::write(&lock_file, &kept).map_err(|error| lay::cannot(&lock_file, error))?;
+        working_directory::write(&lock_file, &kept).map_err(|error| working_directory::cannot(&lock_file, error))?;
     }
-    let done = fs::read_to_string(&mark).is_ok_and(|mark| mark == rests_on(work, desk));
+    let done = fs::read_to_string(&mark).is_ok_and(|mark| mark == rests_on(work, context));
     if done && !anyway {
         return Ok(());
     }
@@ -26,33 +31,33 @@ pub(super) async fn unless_done(work: &Work, desk: &Desk, say: &Say<'_>, anyway:
     say(format!("Preparing {}", work.tofu.program.file_name().unwrap_or("tofu")));
     let json = if work.tofu.says_init { "-json" } else { "-no-color" };
     let mut arguments = vec!["init", "-input=false", "-reconfigure", json];
-    let mut heard = work.call(desk, &arguments, work.tofu.says_init, &quiet).await?;
+    let mut heard = work.call(context, &arguments, work.tofu.says_init, &quiet).await?;
     if heard.errors().iter().any(|error| error.wants_other_versions()) {
         say("The files require other provider versions than those selected before".to_owned());
         arguments.push("-upgrade");
-        heard = work.call(desk, &arguments, work.tofu.says_init, &quiet).await?;
+        heard = work.call(context, &arguments, work.tofu.says_init, &quiet).await?;
     }
     if !heard.status.success() {
-        return Err(desk.explain(heard.failure(&work.redactor)));
+        return Err(context.explain(heard.failure(&work.redactor)));
     }
     if let Ok(text) = fs::read_to_string(&lock_file) {
         vault.keep_lock_file(&text).await?;
     }
-    lay::write(&mark, &rests_on(work, desk)).map_err(|error| lay::cannot(&mark, error))
+    working_directory::write(&mark, &rests_on(work, context)).map_err(|error| working_directory::cannot(&mark, error))
 }
 
 // The lines of `init` report providers found and installed, which users do not need.
 fn quiet(_: String) {}
 
 /// Returns a digest of the inputs of `init`: the configuration, the program, its settings, the chosen providers.
-fn rests_on(work: &Work, desk: &Desk) -> String {
+fn rests_on(work: &Work, context: &CallContext) -> String {
     let mut digest = Digest::default();
     digest
         .part(work.tofu.program.as_str())
         .part(&work.tofu.version)
         .part(work.plugins.as_str())
         .part(work.settings.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default())
-        .part(fs::read(desk.room.lock_file()).unwrap_or_default())
+        .part(fs::read(context.directory.lock_file()).unwrap_or_default())
         .part([u8::from(matches!(work.backend, Backend::Own(_)))]);
     for (name, text) in work.files.iter().filter(|(name, _)| !name.contains(".tfvars")) {
         digest.part(name).part(text);
@@ -69,7 +74,7 @@ async fn take_turn(work: &Work) -> Result<File, Failure> {
         .mode(0o755)
         .create(&work.plugins)
         .and_then(|()| File::options().write(true).create(true).truncate(false).open(&path));
-    let file = opened.map_err(|error| lay::cannot(&work.plugins, error))?;
+    let file = opened.map_err(|error| working_directory::cannot(&work.plugins, error))?;
     let until = Instant::now() + work.limit;
     while let Err(TryLockError::WouldBlock) = file.try_lock()
         && Instant::now() < until

@@ -4,14 +4,13 @@
 //! OpenTofu runs as a separate process that outlives ours. If our run is killed, the next run waits for that process
 //! and takes over its state.
 
-mod alone;
 mod backend;
-mod desk;
+mod context;
 mod diagnostic;
+mod directory_lock;
 mod follow;
 mod init;
 mod key;
-mod lay;
 mod lock;
 mod model;
 mod program;
@@ -22,11 +21,11 @@ mod state;
 mod stream;
 mod vault;
 mod work;
+mod working_directory;
 
 pub use crate::model::infrastructure::{Action, AttributeChange, Planned, ResourceChange};
-pub use desk::{Backend, Work};
+pub use context::{Backend, Work};
 pub use diagnostic::{Diagnostic, failure};
-pub use lay::BACKEND;
 pub use lock::Lock;
 pub use model::{Outputs, Proposed, Purpose, Say};
 pub use program::Tofu;
@@ -35,3 +34,4 @@ pub use show::{Shown, read as read_plan};
 pub use state::{Left, State, judge, read as read_state};
 pub use stream::{Counts, Said, read as read_line};
 pub use vault::Vault;
+pub use working_directory::BACKEND;

@@ -1,11 +1,11 @@
 //! Recovers the state of an interrupted run: the file that OpenTofu writes when it cannot write the state to its
 //! backend. A recovered state replaces neither a newer state nor a state of other infrastructure.
 
-use super::desk::{Backend, Work};
-use super::lay::{self, Room};
+use super::context::{Backend, Work};
 use super::lock;
 use super::model::Say;
 use super::state::{self, Left};
+use super::working_directory::{self, WorkingDirectory};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
 use std::fs;
@@ -15,12 +15,12 @@ use std::io::ErrorKind;
 pub const ERRORED: &str = "errored.tfstate";
 
 /// Moves a state that OpenTofu left in a file to the vault.
-pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(), Failure> {
-    let path = room.directory.join(ERRORED);
+pub(super) async fn take_in(work: &Work, directory: &WorkingDirectory, say: &Say<'_>) -> Result<(), Failure> {
+    let path = directory.path.join(ERRORED);
     let left = match bounded::file(&path, bounded::STATE) {
         Ok(left) => zeroize::Zeroizing::new(left),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(lay::cannot(&path, error)),
+        Err(error) => return Err(working_directory::cannot(&path, error)),
     };
     let unusable = |why: &str| {
         Failure::new(Reason::StateUnusable, format!("An interrupted run left its state in {path}, but {why}"))
@@ -28,7 +28,7 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
     };
     let Backend::Own(vault) = &work.backend else {
         return Err(unusable("the state belongs in OpenTofu's own backend")
-            .hint(format!("Push it in {}: {} state push {ERRORED}", room.directory, work.tofu.program)));
+            .hint(format!("Push it in {}: {} state push {ERRORED}", directory.path, work.tofu.program)));
     };
     let read = state::read(&left).map_err(|error| unusable(&error))?;
     lock::clear(vault).await?;
@@ -40,5 +40,5 @@ pub(super) async fn take_in(work: &Work, room: &Room, say: &Say<'_>) -> Result<(
         Left::Old => {}
         Left::Foreign => return Err(unusable("it describes other infrastructure than the stored state")),
     }
-    fs::remove_file(&path).map_err(|error| lay::cannot(&path, error))
+    fs::remove_file(&path).map_err(|error| working_directory::cannot(&path, error))
 }

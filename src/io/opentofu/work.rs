@@ -1,13 +1,13 @@
 //! The work with OpenTofu for one environment: plan, apply, outputs. Applies only a saved plan, and recovers the state
 //! of an interrupted run.
 
-use super::alone;
 use super::backend::Served;
-use super::desk::{Backend, Desk, Work};
-use super::lay::Room;
+use super::context::{Backend, CallContext, Work};
+use super::directory_lock;
 use super::model::{Outputs, Proposed, Purpose, Say};
 use super::state;
-use super::{init, lay, lock, rescue, show};
+use super::working_directory::WorkingDirectory;
+use super::{init, lock, rescue, show, working_directory};
 use crate::model::digest::Digest;
 use crate::model::failure::{Failure, Reason};
 use std::fs;
@@ -24,29 +24,29 @@ impl Work {
     }
 
     async fn planned(&self, purpose: Purpose, say: &Say<'_>) -> Result<Proposed, Failure> {
-        let desk = self.sit_down(say).await?;
-        init::unless_done(self, &desk, say, false).await?;
-        let file = desk.room.own("plan");
-        let (kept, _) = lay::in_memory(&file)?;
+        let context = self.open(say).await?;
+        init::unless_done(self, &context, say, false).await?;
+        let file = context.directory.own("plan");
+        let (kept, _) = working_directory::in_memory(&file)?;
         let mut arguments = vec!["plan", "-input=false", "-json", "-lock=false", "-detailed-exitcode", "-no-color"];
         if purpose == Purpose::Destroy {
             arguments.push("-destroy");
         }
         let out = format!("-out={file}");
         arguments.push(&out);
-        let mut heard = self.call(&desk, &arguments, true, say).await?;
+        let mut heard = self.call(&context, &arguments, true, say).await?;
         if heard.errors().iter().any(|error| error.wants_init()) {
-            init::unless_done(self, &desk, say, true).await?;
-            heard = self.call(&desk, &arguments, true, say).await?;
+            init::unless_done(self, &context, say, true).await?;
+            heard = self.call(&context, &arguments, true, say).await?;
         }
         let applicable = match heard.status.code() {
             Some(0) => false,
             Some(2) => true,
-            _ => return Err(desk.explain(heard.failure(&self.redactor))),
+            _ => return Err(context.explain(heard.failure(&self.redactor))),
         };
-        let written = self.call(&desk, &["show", "-json", "-no-color", file.as_str()], false, say).await?;
+        let written = self.call(&context, &["show", "-json", "-no-color", file.as_str()], false, say).await?;
         if !written.status.success() {
-            return Err(desk.explain(written.failure(&self.redactor)));
+            return Err(context.explain(written.failure(&self.redactor)));
         }
         let shown = show::read(&written.output, &self.redactor)
             .map_err(|error| Failure::new(Reason::ProvisionFailed, "OpenTofu's plan cannot be read").details(error))?;
@@ -77,7 +77,7 @@ impl Work {
     }
 
     async fn applied(&self, proposed: &Proposed, say: &Say<'_>) -> Result<Outputs, Failure> {
-        let desk = self.sit_down(say).await?;
+        let context = self.open(say).await?;
         if let Backend::Own(vault) = &self.backend {
             lock::clear(vault).await?;
         }
@@ -85,9 +85,9 @@ impl Work {
             return Err(Failure::new(Reason::PlanStale, "OpenTofu's saved plan is gone"));
         }
         let arguments = ["apply", "-input=false", "-json", "-no-color", "-auto-approve", proposed.file.as_str()];
-        let heard = self.call(&desk, &arguments, true, say).await;
+        let heard = self.call(&context, &arguments, true, say).await;
         // The left state may hold changes that were made even if the call failed.
-        let saved = rescue::take_in(self, &desk.room, say).await;
+        let saved = rescue::take_in(self, &context.directory, say).await;
         let heard = heard?;
         for warning in heard.warnings(&self.redactor) {
             if !proposed.warnings.contains(&warning) {
@@ -95,12 +95,12 @@ impl Work {
             }
         }
         if !heard.status.success() {
-            return Err(desk.explain(heard.failure(&self.redactor)));
+            return Err(context.explain(heard.failure(&self.redactor)));
         }
         saved?;
         // The applied plan holds secrets of the state and has no further use.
         let _ = fs::remove_file(&proposed.file);
-        self.known(&desk, say).await
+        self.known(&context, say).await
     }
 
     /// Removes a plan that will not be applied, because it holds secrets.
@@ -122,18 +122,18 @@ impl Work {
             return vault.outputs().await;
         }
         let work = async {
-            let desk = self.sit_down(say).await?;
-            init::unless_done(self, &desk, say, false).await?;
-            self.known(&desk, say).await
+            let context = self.open(say).await?;
+            init::unless_done(self, &context, say, false).await?;
+            self.known(&context, say).await
         };
         self.named(work.await)
     }
 
-    async fn known(&self, desk: &Desk, say: &Say<'_>) -> Result<Outputs, Failure> {
+    async fn known(&self, context: &CallContext, say: &Say<'_>) -> Result<Outputs, Failure> {
         if let Backend::Own(vault) = &self.backend {
             return vault.outputs().await;
         }
-        let heard = self.call(desk, &["output", "-json", "-no-color"], false, say).await?;
+        let heard = self.call(context, &["output", "-json", "-no-color"], false, say).await?;
         if !heard.status.success() {
             return Err(heard.failure(&self.redactor));
         }
@@ -143,11 +143,11 @@ impl Work {
     }
 
     /// Claims the directory, recovers the state of an interrupted run, writes the files and serves the state.
-    async fn sit_down(&self, say: &Say<'_>) -> Result<Desk, Failure> {
-        let room = Room::open(&self.directory)?;
-        let ours = alone::claim(&room, &self.holder, self.limit, say).await?;
+    async fn open(&self, say: &Say<'_>) -> Result<CallContext, Failure> {
+        let directory = WorkingDirectory::open(&self.directory)?;
+        let lock = directory_lock::claim(&directory, &self.holder, self.limit, say).await?;
         let vault = self.backend.vault();
-        rescue::take_in(self, &room, say).await?;
+        rescue::take_in(self, &directory, say).await?;
         let own = matches!(self.backend, Backend::Own(_));
         // Read the state before OpenTofu does, so that a wrong key gets a clear error.
         let kept = vault.exists().await?;
@@ -156,8 +156,8 @@ impl Work {
             return Err(Failure::new(Reason::StateUnusable, message)
                 .hint("Destroy the infrastructure first, or remove backend: from the manifest"));
         }
-        room.lay(&self.files, own)?;
-        let mut variables = self.fixed(&room);
+        directory.write_module(&self.files, own)?;
+        let mut variables = self.fixed(&directory);
         variables.extend(self.variables.clone());
         let served = match &self.backend {
             Backend::Own(vault) => {
@@ -167,7 +167,7 @@ impl Work {
             }
             Backend::Theirs(_) => None,
         };
-        Ok(Desk { room, ours, variables, served })
+        Ok(CallContext { directory, lock, variables, served })
     }
 
     fn digest(&self, purpose: Purpose) -> String {

@@ -3,7 +3,7 @@
 use super::adopt::{self, Search};
 use super::inputs::{self, Inputs, Surroundings};
 use super::keys::{self, Keys};
-use super::workshop::{Workshop, secrets};
+use super::provisioner::{Provisioner, secrets};
 use super::{Machine, does, reached_at, recipe};
 use crate::io::opentofu::{Action, Backend, Proposed, Purpose, ResourceChange, Say, Vault, Work};
 use crate::io::store::Plain;
@@ -27,7 +27,7 @@ struct Ready {
     tried: bool,
 }
 
-impl Workshop {
+impl Provisioner {
     /// Plans the machine of an environment and sets the way to it. Returns `None` if deployer does not
     /// make the environment's machine.
     ///

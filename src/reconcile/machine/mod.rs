@@ -8,12 +8,12 @@ mod cloud_init;
 mod ed25519;
 pub mod inputs;
 mod keys;
+mod provisioner;
 pub(crate) mod recipe;
 mod shown;
-mod workshop;
 
 pub use keys::Keys;
-pub use workshop::{Tools, Workshop};
+pub use provisioner::{Provisioner, Tools};
 
 use crate::io::opentofu::{Action, Outputs, Proposed, Vault, Work};
 use crate::io::store::{Plain, Record};

@@ -3,7 +3,7 @@
 
 use super::inputs::{self, Inputs, Surroundings};
 use super::keys::{self, Keys};
-use super::workshop::Workshop;
+use super::provisioner::Provisioner;
 use crate::io::opentofu;
 use crate::manifest::environment::{Environment, Identity};
 use crate::model::failure::Failure;
@@ -17,7 +17,7 @@ const SECRET: &str = "(secret)";
 /// The names of the variables that hold the user data.
 const USER_DATA: [&str; 2] = ["TF_VAR_cloud_init", "TF_VAR_deployer_cloud_init"];
 
-impl Workshop {
+impl Provisioner {
     /// Returns the files of an environment's root module and the other inputs of OpenTofu, by name. Returns none if
     /// OpenTofu does not make the machine. Reads the private key of `ssh.identity_file` only at
     /// [`Resolve::Everything`].

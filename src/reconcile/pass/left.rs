@@ -69,7 +69,7 @@ impl Pass {
         let project = &self.manifest.project;
         let provision = if store.has_infrastructure(project.as_str(), name).await? {
             let passphrase = self.manifest.state_passphrase.as_ref();
-            let remembered = self.workshop.remembered(project.as_str(), name, passphrase).await?;
+            let remembered = self.provisioner.remembered(project.as_str(), name, passphrase).await?;
             let Some(provision) = remembered else {
                 let message = "An earlier version of deployer made its machine, and only its entry in the manifest \
                                tells how to destroy it";

@@ -13,7 +13,7 @@ use crate::model::front::Front;
 use crate::reconcile::connect::Kept;
 use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
-use crate::reconcile::machine::{self, Workshop};
+use crate::reconcile::machine::{self, Provisioner};
 use crate::reconcile::observe::{self, Survey};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::request::Request;
@@ -38,7 +38,7 @@ pub struct Pass {
     pub kept: Option<Arc<Kept>>,
     sink: Sink,
     front: Arc<dyn Front>,
-    workshop: Workshop,
+    provisioner: Provisioner,
 }
 
 /// The access to the state store that a command needs.
@@ -79,8 +79,8 @@ impl Pass {
         };
         let manifest = Arc::new(manifest);
         let (sink, front) = (context.sink.clone(), Arc::clone(&context.front));
-        let workshop = context.workshop(&manifest.state, store.as_ref());
-        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, front, workshop };
+        let provisioner = context.provisioner(&manifest.state, store.as_ref());
+        let pass = Self { manifest, store, records, failures: Vec::new(), kept: None, sink, front, provisioner };
         pass.say_warnings(context);
         pass.orphans().await.map_err(|failure| vec![failure])?;
         pass.left_machines().await.map_err(|failure| vec![failure])?;
@@ -100,8 +100,8 @@ impl Pass {
     pub async fn over(context: &Context, manifest: Arc<Manifest>, store: Arc<Store>) -> Result<Self, Failure> {
         let records = recorded(&store, &manifest).await?;
         let (sink, front) = (context.sink.clone(), Arc::clone(&context.front));
-        let workshop = context.workshop(&manifest.state, Some(&store));
-        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, front, workshop })
+        let provisioner = context.provisioner(&manifest.state, Some(&store));
+        Ok(Self { manifest, store: Some(store), records, failures: Vec::new(), kept: None, sink, front, provisioner })
     }
 
     /// Returns the named environments, or all. With `closed`, adds those that they depend on.
@@ -180,7 +180,7 @@ impl Pass {
 
     /// Returns OpenTofu's working directory for an environment.
     pub async fn place_of_tofu(&self, environment: &Environment) -> Result<Utf8PathBuf, Failure> {
-        let usual = self.workshop.place(environment);
+        let usual = self.provisioner.place(environment);
         let Some(store) = &self.store else { return Ok(usual) };
         let digits = store.plain(environment.project.as_str(), environment.name.as_str(), Plain::Directory).await?;
         Ok(match digits {
@@ -195,13 +195,13 @@ impl Pass {
         environment: &Environment,
         resolve: Resolve,
     ) -> Result<BTreeMap<String, String>, Failure> {
-        self.workshop.shown(environment, resolve).await
+        self.provisioner.shown(environment, resolve).await
     }
 
     /// Returns the failures of what is missing to make an environment's machine. Reads its secrets only if `secrets` is
     /// true.
     pub async fn machine(&self, environment: &Environment, secrets: bool) -> Vec<Failure> {
-        self.workshop.missing(environment, secrets).await
+        self.provisioner.missing(environment, secrets).await
     }
 
     /// Returns true if an environment succeeded although others failed.
@@ -244,8 +244,9 @@ impl Pass {
     ) -> (Sessions, Vec<(Prepared, Failure)>) {
         let (sessions, failed) = {
             let vouch = |failure: &Failure| vouch(context, failure);
-            let (records, kept, sink, workshop) = (&self.records, self.kept.as_deref(), &self.sink, &self.workshop);
-            let survey = Survey { records, request, kept, workshop, sink, vouch: &vouch };
+            let (records, kept, sink, provisioner) =
+                (&self.records, self.kept.as_deref(), &self.sink, &self.provisioner);
+            let survey = Survey { records, request, kept, provisioner, sink, vouch: &vouch };
             Box::pin(observe::observe(prepared, &survey)).await
         };
         for (_, failure) in &failed {

@@ -44,7 +44,7 @@ pub async fn run(context: &Context, settings: &Settings) -> Ending {
         Ok(()) => Ending::ok(Outcome::Ok),
         Err(failures) => refuse(context, &failures),
     };
-    signals::heed(context, work).await
+    signals::interruptible(context, work).await
 }
 
 async fn watch(context: &Context, settings: &Settings, stop: &Arc<Stop>) -> Result<(), Vec<Failure>> {

@@ -1,8 +1,8 @@
 //! Exclusive use of an environment's directory. Locks out other runs, and waits for an OpenTofu that a killed run left
 //! running. Ends no process.
 
-use super::lay::{Room, cannot};
 use super::model::Say;
+use super::working_directory::{WorkingDirectory, cannot};
 use crate::model::failure::{Failure, Reason};
 use crate::model::holder::Holder;
 use std::fs::{self, File, TryLockError};
@@ -16,7 +16,7 @@ const MOMENT: Duration = Duration::from_secs(2);
 
 /// A claim on the directory while this value lives.
 #[derive(Debug)]
-pub struct Ours {
+pub struct DirectoryLock {
     /// The lock against other runs. The system releases it when this process ends for any reason.
     _claim: File,
     /// The lock that OpenTofu inherits and holds until it ends.
@@ -28,28 +28,33 @@ pub struct Ours {
 /// # Errors
 /// `StateLocked` if another run has claimed it; `ProvisionTimeout` if the OpenTofu left running does not end within
 /// `limit`.
-pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>) -> Result<Ours, Failure> {
-    let claim = open(room, "run")?;
+pub async fn claim(
+    directory: &WorkingDirectory,
+    holder: &Holder,
+    limit: Duration,
+    say: &Say<'_>,
+) -> Result<DirectoryLock, Failure> {
+    let claim = open(directory, "run")?;
     let begun = Instant::now();
     loop {
         match claim.try_lock() {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if begun.elapsed() < MOMENT => tokio::time::sleep(PAUSE / 4).await,
-            Err(TryLockError::WouldBlock) => return Err(taken(&reader(room, "run"))),
-            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, error)),
+            Err(TryLockError::WouldBlock) => return Err(taken(&reader(directory, "run"))),
+            Err(TryLockError::Error(error)) => return Err(cannot(&directory.path, error)),
         }
     }
-    note(room, "run", &holder.line())?;
-    let held = open(room, "tofu")?;
+    note(directory, "run", &holder.line())?;
+    let held = open(directory, "tofu")?;
     let begun = Instant::now();
     let mut told = false;
     loop {
         match held.try_lock() {
-            Ok(()) => return Ok(Ours { _claim: claim, held }),
-            Err(TryLockError::Error(error)) => return Err(cannot(&room.directory, error)),
+            Ok(()) => return Ok(DirectoryLock { _claim: claim, held }),
+            Err(TryLockError::Error(error)) => return Err(cannot(&directory.path, error)),
             Err(TryLockError::WouldBlock) => {}
         }
-        let who = reader(room, "tofu");
+        let who = reader(directory, "tofu");
         if begun.elapsed() >= limit {
             let message = format!("OpenTofu of an earlier run is still running after {} s ({who})", limit.as_secs());
             return Err(Failure::new(Reason::ProvisionTimeout, message)
@@ -64,8 +69,8 @@ pub async fn claim(room: &Room, holder: &Holder, limit: Duration, say: &Say<'_>)
 }
 
 /// Records the process that was started with the lock, for other runs that wait for that process.
-pub fn noted(room: &Room, pid: u32) -> Result<(), Failure> {
-    note(room, "tofu", &format!("pid {pid}"))
+pub fn noted(directory: &WorkingDirectory, pid: u32) -> Result<(), Failure> {
+    note(directory, "tofu", &format!("pid {pid}"))
 }
 
 /// Returns the failure of a run that finds the directory claimed by another run.
@@ -75,9 +80,9 @@ pub fn taken(by: &str) -> Failure {
 }
 
 // The locks are on separate files, which are not replaced.
-fn open(room: &Room, name: &str) -> Result<File, Failure> {
+fn open(directory: &WorkingDirectory, name: &str) -> Result<File, Failure> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let path = room.own(&format!("{name}.lock"));
+    let path = directory.own(&format!("{name}.lock"));
     File::options()
         .read(true)
         .write(true)
@@ -88,14 +93,14 @@ fn open(room: &Room, name: &str) -> Result<File, Failure> {
         .map_err(|error| cannot(&path, error))
 }
 
-fn note(room: &Room, name: &str, text: &str) -> Result<(), Failure> {
-    let path = room.own(&format!("{name}.who"));
-    let mut file = super::lay::fresh(&path)?;
+fn note(directory: &WorkingDirectory, name: &str, text: &str) -> Result<(), Failure> {
+    let path = directory.own(&format!("{name}.who"));
+    let mut file = super::working_directory::fresh(&path)?;
     file.write_all(text.as_bytes()).map_err(|error| cannot(&path, error))
 }
 
-fn reader(room: &Room, name: &str) -> String {
-    fs::read_to_string(room.own(&format!("{name}.who"))).unwrap_or_default()
+fn reader(directory: &WorkingDirectory, name: &str) -> String {
+    fs::read_to_string(directory.own(&format!("{name}.who"))).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -107,7 +112,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_released_directory_can_be_claimed_again() {
         let directory = tempfile::tempdir().unwrap();
-        let room = Room::open(Utf8Path::from_path(directory.path()).unwrap()).unwrap();
+        let directory = WorkingDirectory::open(Utf8Path::from_path(directory.path()).unwrap()).unwrap();
         let holder = Holder::here("tester@here", "plan", None);
         let argv = ["true".to_owned()];
         let others = (0..4).map(|_| {
@@ -121,12 +126,12 @@ mod tests {
         let others: Vec<_> = others.collect();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(2) {
-            claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
+            claim(&directory, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
             tokio::task::yield_now().await;
         }
         others.iter().for_each(tokio::task::JoinHandle::abort);
-        let first = claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
-        let second = claim(&room, &holder, Duration::from_secs(20), &|_| {}).await.unwrap_err();
+        let first = claim(&directory, &holder, Duration::from_secs(20), &|_| {}).await.unwrap();
+        let second = claim(&directory, &holder, Duration::from_secs(20), &|_| {}).await.unwrap_err();
         assert_eq!(second.reason, Reason::StateLocked);
         drop(first);
     }

@@ -30,7 +30,7 @@ pub struct Tools {
 }
 
 /// The tools that make machines.
-pub struct Workshop {
+pub struct Provisioner {
     /// The settings for finding OpenTofu.
     pub tools: Tools,
     /// The store of OpenTofu's state; `None` if no machine is surveyed.
@@ -43,7 +43,7 @@ pub struct Workshop {
     pub holder: Holder,
 }
 
-impl Workshop {
+impl Provisioner {
     /// Returns the program. Searches for it once.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! The context of OpenTofu calls: one environment's root module on this machine, and its directory after it was
 //! claimed. Does not choose the calls.
 
-use super::alone::Ours;
 use super::backend::Served;
+use super::directory_lock::DirectoryLock;
 use super::follow::{self, Call, Heard};
-use super::lay::Room;
 use super::model::Say;
 use super::program::Tofu;
 use super::vault::Vault;
+use super::working_directory::WorkingDirectory;
 use crate::model::failure::Failure;
 use crate::model::holder::Holder;
 use crate::model::secret::Redactor;
@@ -61,8 +61,8 @@ pub struct Work {
 
 impl Work {
     /// Returns the variables that are the same for every call.
-    pub(super) fn fixed(&self, room: &Room) -> BTreeMap<String, SecretString> {
-        let data = room.data();
+    pub(super) fn fixed(&self, directory: &WorkingDirectory) -> BTreeMap<String, SecretString> {
+        let data = directory.data();
         let settings = self.settings.as_ref().map(|settings| ("TF_CLI_CONFIG_FILE", settings.as_str()));
         let fixed = [
             ("TF_DATA_DIR", data.as_str()),
@@ -77,7 +77,7 @@ impl Work {
     /// Runs OpenTofu once in the claimed directory.
     pub(super) async fn call(
         &self,
-        desk: &Desk,
+        context: &CallContext,
         arguments: &[&str],
         lines: bool,
         say: &Say<'_>,
@@ -85,9 +85,9 @@ impl Work {
         let call = Call {
             program: &self.tofu.program,
             arguments: arguments.iter().map(ToString::to_string).collect(),
-            variables: &desk.variables,
-            room: &desk.room,
-            ours: &desk.ours,
+            variables: &context.variables,
+            directory: &context.directory,
+            lock: &context.lock,
             limit: self.limit,
             lines,
         };
@@ -100,17 +100,17 @@ impl Work {
 }
 
 /// A claimed directory that is ready for a call.
-pub(super) struct Desk {
-    pub room: Room,
+pub(super) struct CallContext {
+    pub directory: WorkingDirectory,
     /// The claim on the directory.
-    pub ours: Ours,
+    pub lock: DirectoryLock,
     /// Environment variables for OpenTofu.
     pub variables: BTreeMap<String, SecretString>,
     /// The state server, if the state is in the vault.
     pub served: Option<Served>,
 }
 
-impl Desk {
+impl CallContext {
     /// Returns the failure between OpenTofu and the store, if one occurred, because it explains more than OpenTofu's
     /// own error. Else returns `failure`.
     pub fn explain(&self, failure: Failure) -> Failure {

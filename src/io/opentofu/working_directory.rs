@@ -18,41 +18,41 @@ const READ: [&str; 6] = [".tf", ".tf.json", ".tofu", ".tofu.json", ".tfvars", ".
 
 /// An environment's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct WorkingDirectory {
     /// Root module and working directory of OpenTofu.
-    pub directory: Utf8PathBuf,
+    pub path: Utf8PathBuf,
 }
 
-impl Room {
+impl WorkingDirectory {
     /// Opens the directory. Creates it if it does not exist.
     pub fn open(directory: &Utf8Path) -> Result<Self, Failure> {
-        let directory = &camino::absolute_utf8(directory).map_err(|error| cannot(directory, error))?;
-        let room = Self { directory: directory.clone() };
-        let made = make(&room.own("")).and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
-        made.map_err(|error| cannot(directory, error))?;
-        Ok(room)
+        let path = camino::absolute_utf8(directory).map_err(|error| cannot(directory, error))?;
+        let private = fs::Permissions::from_mode(0o700);
+        let made = make(&path.join(OWN)).and_then(|()| fs::set_permissions(&path, private));
+        made.map_err(|error| cannot(&path, error))?;
+        Ok(Self { path })
     }
 
     /// Returns the path of one of our own files.
     #[must_use]
     pub fn own(&self, name: &str) -> Utf8PathBuf {
-        self.directory.join(OWN).join(name)
+        self.path.join(OWN).join(name)
     }
 
     /// Returns OpenTofu's data directory.
     #[must_use]
     pub fn data(&self) -> Utf8PathBuf {
-        self.directory.join(".terraform")
+        self.path.join(".terraform")
     }
 
     /// Returns the path of the dependency lock file, which records the chosen providers.
     #[must_use]
     pub fn lock_file(&self) -> Utf8PathBuf {
-        self.directory.join(".terraform.lock.hcl")
+        self.path.join(".terraform.lock.hcl")
     }
 
     /// Writes the files of the module. Removes files of an earlier run that are no longer listed.
-    pub fn lay(&self, files: &BTreeMap<String, String>, own_backend: bool) -> Result<(), Failure> {
+    pub fn write_module(&self, files: &BTreeMap<String, String>, own_backend: bool) -> Result<(), Failure> {
         let mut wanted: BTreeMap<&str, &str> =
             files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         if own_backend {
@@ -61,7 +61,7 @@ impl Room {
         if let Some(name) = wanted.keys().find(|name| !is_below(name)) {
             return Err(Failure::new(Reason::ApplicationInvalid, format!("The file {name:?} is not below its module")));
         }
-        self.replace(&wanted).map_err(|error| cannot(&self.directory, error))
+        self.replace(&wanted).map_err(|error| cannot(&self.path, error))
     }
 
     fn replace(&self, wanted: &BTreeMap<&str, &str>) -> io::Result<()> {
@@ -71,7 +71,7 @@ impl Room {
             other => other?,
         };
         let mut unwanted: BTreeSet<String> = before.lines().map(str::to_owned).collect();
-        for entry in self.directory.read_dir_utf8()? {
+        for entry in self.path.read_dir_utf8()? {
             let name = entry?.file_name().to_owned();
             if READ.iter().any(|end| name.ends_with(end)) {
                 unwanted.insert(name);
@@ -81,13 +81,13 @@ impl Room {
         let names: String = wanted.keys().flat_map(|name| [*name, "\n"]).collect();
         write(&listing, &format!("{before}{names}"))?;
         for name in unwanted.iter().filter(|name| is_below(name) && !wanted.contains_key(name.as_str())) {
-            match fs::remove_file(self.directory.join(name)) {
+            match fs::remove_file(self.path.join(name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         for (name, text) in wanted {
-            write(&self.directory.join(name), text)?;
+            write(&self.path.join(name), text)?;
         }
         write(&listing, &names)
     }
