@@ -14,7 +14,7 @@ pub struct Args {
     /// Also remove volumes and data
     #[arg(long)]
     pub purge: bool,
-    /// Do not show the plan first; the consent by name is still required
+    /// Do not ask; the consent by name is still required
     #[arg(short, long)]
     pub yes: bool,
     /// Consent to destroying this environment; repeatable

@@ -43,7 +43,7 @@ async fn one(context: &Context, pass: &Pass, args: &Forget, name: &str) -> Resul
     let lifted = |environment: &Environment| environment.name.as_str() == name && environment.protect == Some(false);
     let protected = pass.records.get(name).is_some_and(|record| record.protected);
     if protected && !pass.manifest.environments.values().any(lifted) {
-        return Err(Failure::new(Reason::Protected, "It is protected and was not forgotten"));
+        return Err(Failure::new(Reason::Protected, format!("{name} is protected and was not forgotten")));
     }
     let Some(store) = &pass.store else {
         context.say(Event::Note(format!("{name} has no record")));

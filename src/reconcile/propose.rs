@@ -60,7 +60,7 @@ pub async fn propose(sessions: &Sessions, unreachable: &[String], request: &Requ
             hold(&session, &mut proposal);
         }
         if request.goal.stage(environment).is_none() && !own.is_empty() && protected(&session) {
-            let failure = Failure::new(Reason::Protected, "It is protected and was not destroyed");
+            let failure = Failure::new(Reason::Protected, format!("{name} is protected and was not destroyed"));
             proposal.refused.push(failure.on(name));
             continue;
         }

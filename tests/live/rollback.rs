@@ -61,6 +61,23 @@ fn a_release_that_crashes_is_replaced_by_the_healthy_one_and_not_tried_again() {
 }
 
 #[test]
+fn a_repair_is_not_a_release_to_go_back_to() {
+    let host = BedHost::docker();
+    let work = duo(&host);
+    work.apply().expect(0);
+    work.write("app/html/index.html", "page two\n");
+    work.apply().expect(0);
+    for _ in 0..2 {
+        host.shell(&format!("echo hacked >{APP}/html/index.html"));
+        assert_eq!(work.apply().expect(0).outcome(), "changed");
+    }
+    let kept = host.shell(&format!("ls {STATE}/releases"));
+    assert_eq!(kept.lines().count(), 2, "{kept}");
+    work.run(&["rollback", "production", "--yes", "--json"]).expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"));
+}
+
+#[test]
 fn somebody_goes_back_by_name_and_stays_there_until_something_changes() {
     let host = BedHost::docker();
     let work = duo(&host);

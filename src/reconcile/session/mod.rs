@@ -17,7 +17,7 @@ use crate::model::state::Kind;
 use crate::reconcile::connect;
 use crate::reconcile::machine::Machine;
 use crate::reconcile::prepare::Prepared;
-use crate::resource::contract::record::ReleaseRecord;
+use crate::resource::contract::record::{self, ReleaseRecord};
 use crate::resource::{self, HostFacts, Lane, Observation};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,14 +125,17 @@ impl Session {
         Ok(resource::files::parse_list(&output.stdout))
     }
 
-    /// Returns the release to go back to: the named one, or else the one before the live release. Returns `None` if that
-    /// one is live.
+    /// Returns the release to go back to: the named one, or else the latest before the live one that was made from other
+    /// inputs. Returns `None` if that one is live.
     pub async fn choose(&self, named: Option<&str>) -> Result<Option<ReleaseRecord>, Failure> {
         let releases = self.releases().await?;
         let live = self.facts().files.begun().next();
+        let is_other = |one: &ReleaseRecord, live: &ReleaseRecord| {
+            record::identity(&one.digest, &one.pulled) != record::identity(&live.digest, &live.pulled)
+        };
         let found = releases.iter().find(|release| match named {
             Some(id) => release.id == id,
-            None => live.is_some_and(|live| release.age() < live.age()),
+            None => live.is_some_and(|live| release.age() < live.age() && is_other(release, live)),
         });
         let live = live.map(|live| live.id.as_str());
         match (found, named) {

@@ -233,7 +233,8 @@ const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
 fi"#;
 
 /// Records the release as converged, with the observed state of its services, and removes old releases. Releases that
-/// never converged are removed first: a killed run left them, and they would displace releases that can be restored.
+/// never converged are removed first: a killed run left them, and they would displace releases that can be restored. So
+/// would earlier releases from the same inputs, which repairs leave.
 #[must_use]
 pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let mut record = wanted_record(subject, host)?;
@@ -259,6 +260,9 @@ cd "$state/releases"
 [ ! -d {id} ] || {{ cp "$state/current.json" {id}/release.json.new; mv {id}/release.json.new {id}/release.json; }}
 ls | grep -vxF -- {id} | while IFS= read -r old; do grep -qs '"end":"' "$old/release.json" || rm -rf -- "$old"; done
 ls | grep -vxF -- {id} | while IFS= read -r old; do
+  if grep -qsF -- {digest} "$old/release.json" && {pulled} "$old/release.json"; then rm -rf -- "$old"; fi
+done
+ls | grep -vxF -- {id} | while IFS= read -r old; do
   order=$(grep -os '"order":[0-9]*' "$old/release.json" | head -n 1 | cut -d : -f 2)
   printf '%s %s\n' "${{order:-0}}" "$old"
 done | sort -k 1,1nr -k 2,2r | tail -n +{keep} | while read -r _ old; do rm -rf -- "$old"; done
@@ -280,6 +284,11 @@ wanted() {{
         rejected = if accepted { rejection(host, &[], &record) } else { String::new() },
         owned = quote(&files::lines(ours)),
         id = quote(&record.id),
+        digest = quote(&format!(r#""digest":"{}""#, record.digest)),
+        pulled = match serde_json::to_string(&record.pulled).unwrap_or_default().as_str() {
+            "{}" => r#"! grep -qsF '"pulled":{'"#.to_owned(),
+            images => format!("grep -qsF -- {}", quote(&format!(r#""pulled":{images}"#))),
+        },
         keep = subject.environment.keep_releases,
     );
     Some(Command {
