@@ -1,7 +1,7 @@
 //! Places the private key where ssh finds it and checks it before connecting. The text of the key is not printed. A key
 //! from a secret is in memory, and only until the login.
 
-use super::key::{self, KeyForm};
+use super::key_format::{self, KeyForm};
 use super::master::Call;
 use super::settings::{HELPER, Settings, words};
 use crate::io::process::{self, Environment};
@@ -56,7 +56,7 @@ impl Call<'_> {
                 return Err(Failure::new(Reason::KeyUnusable, "The key given as a secret was not resolved"));
             }
         };
-        let hint = match key::form(&text) {
+        let hint = match key_format::form(&text) {
             KeyForm::Plain => return Ok(()),
             KeyForm::Encrypted | KeyForm::Public if self.agent_holds_it().await => return Ok(()),
             KeyForm::Encrypted => {
@@ -90,7 +90,7 @@ impl Call<'_> {
         let text = text.map_err(|_| unusable("is not a private key that OpenSSH can read".into()))?;
         let own = fs::metadata(self.directory.path()).is_ok_and(|directory| directory.uid() == about.uid());
         let mode = about.permissions().mode() & 0o777;
-        if own && mode & 0o077 != 0 && key::form(&text) != KeyForm::Public {
+        if own && mode & 0o077 != 0 && key_format::form(&text) != KeyForm::Public {
             let failure = unusable(format!("can be read by others (mode {mode:04o}), so ssh refuses it"));
             return Err(failure.hint(format!("Run chmod 600 {}", quote(path.as_str()))));
         }

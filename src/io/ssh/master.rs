@@ -2,7 +2,7 @@
 //! host key is checked, and ssh does not ask for a password or a passphrase at a terminal.
 
 use super::Way;
-use super::key;
+use super::key_format;
 use super::login_log::LoginLog;
 use super::settings::{Settings, bare, fingerprint, words};
 use super::trouble::{self, Trouble};
@@ -281,7 +281,8 @@ impl<'a> Call<'a> {
     /// be recorded as keys.
     fn offered(&self) -> Vec<String> {
         let text = bounded::beginning(self.path("offered"));
-        let keys: BTreeSet<_> = text.lines().filter(|line| !line.contains("-cert-")).filter_map(key::public).collect();
+        let keys: BTreeSet<_> =
+            text.lines().filter(|line| !line.contains("-cert-")).filter_map(key_format::public).collect();
         keys.into_iter().collect()
     }
 

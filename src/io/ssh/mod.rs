@@ -5,7 +5,7 @@ mod blocks;
 mod forward;
 mod hand_over;
 mod identity;
-mod key;
+mod key_format;
 mod login_log;
 mod master;
 pub(crate) mod script;
@@ -14,7 +14,7 @@ pub(crate) mod trouble;
 mod way;
 
 pub use forward::Forward;
-pub use key::public;
+pub use key_format::public;
 pub use script::Line;
 pub use way::Way;
 

@@ -1,9 +1,9 @@
 //! Compares the manifest and the rendered files of two Git trees for a review, without any host.
 //!
 //! ```text
-//! REF ───────────▶ git::Repository ─┐
-//!                                   ├─▶ tree::Tree ─▶ snapshot::Snapshot ─▶ side::Side ─▶ compare ─▶ plan
-//! tracked files ─▶ present::Present ┘    (paths)        (private files)      (facts)
+//! REF ───────────▶ git_commands::Repository ─┐
+//!                                            ├─▶ git_tree::Tree ─▶ snapshot::Snapshot ─▶ side::Side ─▶ compare ─▶ plan
+//! tracked files ─▶ working_tree::Present ────┘     (paths)          (private files)       (facts)
 //! ```
 //!
 //! The author of a change is not trusted. Only objects of Git and the bytes of tracked files are read. Only values in
@@ -11,16 +11,16 @@
 //! compared as links. Tested by `tests/attacks/review.rs` and `tests/attacks/review_attributes.rs`.
 
 pub mod against;
-mod git;
+mod git_commands;
+mod git_tree;
 mod named;
 mod place;
-mod present;
 mod side;
 mod snapshot;
 mod steps;
-mod tree;
+mod working_tree;
 
-pub use git::Repository;
+pub use git_commands::Repository;
 pub use snapshot::Snapshot;
 
 use crate::manifest::{self, Manifest};
@@ -29,12 +29,12 @@ use crate::model::failure::{Failure, Reason};
 use crate::plan::Plan;
 use crate::resource::contract::record::DigestKey;
 use camino::{Utf8Path, Utf8PathBuf};
+use git_tree::{Found, Tree};
 use named::{named, programs};
 use side::{ASIDE, Side, relocated, side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use steps::between;
-use tree::{Found, Tree};
 
 /// The time limit for comparing all environments. It leaves time before the command's own limit to print the
 /// environments that were compared.
@@ -217,7 +217,7 @@ fn unread(before: &Side, now: &Side, differing: &BTreeSet<String>, tree: &Tree) 
 
 /// Returns the reason why something is not compared. For a submodule, it also names the file with its address.
 fn explained(path: &str, why: &str, snapshot: &Snapshot<'_>) -> String {
-    let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == tree::Kind::Submodule);
+    let is_module = snapshot.tree.entries().get(path).is_some_and(|entry| entry.kind == git_tree::Kind::Submodule);
     let more = if is_module { "; see .gitmodules. apply sends the files that are checked out there" } else { "" };
     format!("{why}{more}")
 }

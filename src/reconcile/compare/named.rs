@@ -1,7 +1,7 @@
 //! The paths that a manifest names, and those that a review does not compare.
 
+use super::git_tree::Kind as Entry;
 use super::snapshot::Snapshot;
-use super::tree::Kind as Entry;
 use crate::manifest::environment::{Environment, Identity, Source};
 use crate::manifest::provision::{Machine, Module, ModuleSource};
 use crate::manifest::tracker::Issuer;

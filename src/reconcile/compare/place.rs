@@ -1,8 +1,8 @@
 //! Writes the source files of one environment into a snapshot.
 
+use super::git_tree::{Entry, Found, leads_out};
 use super::named::recipe;
 use super::snapshot::{Link, Object, Place, Snapshot};
-use super::tree::{Entry, Found, leads_out};
 use crate::manifest::environment::{Environment, Source};
 use crate::manifest::tracker::Issuer;
 use crate::model::checked;

@@ -2,8 +2,8 @@
 
 use super::named::{content, contents, gaps, named, programs, recipe};
 use super::place::{Placed, place};
-use super::present::LARGEST;
 use super::snapshot::{Link, Object, Snapshot};
+use super::working_tree::LARGEST;
 use crate::manifest::environment::{Application, Environment};
 use crate::manifest::{self, Manifest};
 use crate::model::failure::{Failure, Reason};

@@ -1,9 +1,9 @@
 //! Writes files of a Git tree into a private directory as plain files, and rendering reads them only there. No link is
 //! created: a link to a file or directory of the tree becomes a copy of the target, and any other link is omitted.
 
-use super::git::Repository;
-use super::present::{LARGEST, Present};
-use super::tree::{Entry, Found, Kind, Tree};
+use super::git_commands::Repository;
+use super::git_tree::{Entry, Found, Kind, Tree};
+use super::working_tree::{LARGEST, Present};
 use crate::model::failure::{Failure, Reason};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};

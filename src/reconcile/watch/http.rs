@@ -1,7 +1,7 @@
 //! Health, metrics and status over HTTP, for machines. Changes nothing.
 
-use super::board::Board;
 use super::metrics;
+use super::served::Served;
 use crate::model::defuse;
 use crate::model::event::{self, Event};
 use crate::model::failure::{Failure, Reason};
@@ -15,7 +15,7 @@ use std::time::Instant;
 use tokio::net::TcpListener;
 
 /// The board, shared by the loop that writes it and the handlers that read it.
-pub type Shared = Arc<Mutex<Board>>;
+pub type Shared = Arc<Mutex<Served>>;
 
 /// Opens the listening socket.
 ///
@@ -48,7 +48,7 @@ pub async fn serve(listener: TcpListener, board: Shared) {
     let _ = axum::serve(listener, router).await;
 }
 
-fn read(board: &Shared) -> Board {
+fn read(board: &Shared) -> Served {
     board.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
@@ -60,7 +60,7 @@ async fn healthz(State(board): State<Shared>) -> (StatusCode, String) {
 }
 
 /// Renders each observed environment as `deployer status --json` prints it.
-fn status(board: &Board) -> String {
+fn status(board: &Served) -> String {
     let views = board.environments.values().filter_map(|entry| entry.view.clone());
     views.map(|view| event::line(&Event::Environment(Box::new(view))) + "\n").collect()
 }

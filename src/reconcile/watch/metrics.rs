@@ -1,6 +1,6 @@
 //! The board in Prometheus format. Keeps no counters.
 
-use super::board::{Board, Entry};
+use super::served::{Entry, Served};
 use crate::model::event::Health;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -19,7 +19,7 @@ type Real = Gauge<f64, AtomicU64>;
 
 /// Renders all metrics as text.
 #[must_use]
-pub fn text(board: &Board) -> String {
+pub fn text(board: &Served) -> String {
     let mut registry = Registry::with_prefix("deployer");
     let valid = Gauge::<i64>::default();
     valid.set(i64::from(board.invalid.is_none()));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn no_name_ends_its_label() {
-        let mut board = Board::new(Instant::now());
+        let mut board = Served::new(Instant::now());
         let name = "a\"} 1\nforged{x=\"\\";
         board.renew([name].into_iter());
         let text = text(&board);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn metrics_are_counted_by_environment() {
-        let mut board = Board::new(Instant::now());
+        let mut board = Served::new(Instant::now());
         board.renew(["lab", "production"].into_iter());
         board.invalid = Some("no".to_owned());
         let entry = board.environments.get_mut("lab").expect("it is there");

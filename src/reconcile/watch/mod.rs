@@ -1,7 +1,6 @@
 //! `deployer watch`: runs the pass of `apply` repeatedly for each environment. Destroys nothing, and does not resume
 //! suspended environments.
 
-pub mod board;
 pub mod files;
 pub mod git;
 pub mod http;
@@ -9,6 +8,7 @@ pub mod metrics;
 mod pass;
 pub mod quarantine;
 pub mod schedule;
+pub mod served;
 pub mod sources;
 mod watching;
 

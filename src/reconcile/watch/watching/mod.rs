@@ -13,12 +13,12 @@ use crate::model::failure::{Failure, Reason};
 use crate::reconcile::connect::Kept;
 use crate::reconcile::context::Context;
 use crate::reconcile::signals::Stop;
-use crate::reconcile::watch::board::Board;
 use crate::reconcile::watch::files;
 use crate::reconcile::watch::git::{self, Followed};
 use crate::reconcile::watch::http::Shared;
 use crate::reconcile::watch::quarantine::Quarantine;
 use crate::reconcile::watch::schedule::{self, End, Schedule};
+use crate::reconcile::watch::served::Served;
 use crate::reconcile::watch::sources::Prints;
 use crate::reconcile::watch::watching::followed::{count, read};
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +108,7 @@ impl<'a> Watching<'a> {
             names: BTreeMap::new(),
             said: BTreeMap::new(),
             waiting: BTreeSet::new(),
-            board: Arc::new(Mutex::new(Board::new(now))),
+            board: Arc::new(Mutex::new(Served::new(now))),
         };
         watching.follow(good);
         Ok(watching)
@@ -158,7 +158,7 @@ impl<'a> Watching<'a> {
         Ok(())
     }
 
-    fn board_mut(&self) -> MutexGuard<'_, Board> {
+    fn board_mut(&self) -> MutexGuard<'_, Served> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

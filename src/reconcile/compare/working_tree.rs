@@ -1,8 +1,8 @@
 //! Reads the tracked files from the disk, byte for byte: `apply` would send these bytes. `git add` rewrites files by
 //! their attributes and runs filters, and the author of a change chooses both.
 
-use super::git::{PARTIAL, Repository};
-use super::tree::{Entry, Kind, Reached, Tree};
+use super::git_commands::{PARTIAL, Repository};
+use super::git_tree::{Entry, Kind, Reached, Tree};
 use crate::manifest::below::{self, Thing};
 use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};

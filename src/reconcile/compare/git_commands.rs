@@ -1,7 +1,7 @@
 //! Reads the Git repository of a manifest through plumbing commands only: no hook, file monitor, text conversion or
 //! filter runs, and neither the index nor the object store changes.
 
-use super::tree::Tree;
+use super::git_tree::Tree;
 use crate::io::process::{self, Environment};
 use crate::io::scratch;
 use crate::model::checked;

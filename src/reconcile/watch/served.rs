@@ -10,7 +10,7 @@ pub const ALIVE: Duration = Duration::from_mins(1);
 
 /// The state that is served.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub struct Served {
     /// The environments of the manifest.
     pub environments: BTreeMap<String, Entry>,
     /// The error of the current manifest, if that is invalid and an earlier one is followed.
@@ -36,7 +36,7 @@ pub struct Entry {
     pub corrections: u64,
 }
 
-impl Board {
+impl Served {
     /// Returns an empty board for a manifest that was just read.
     #[must_use]
     pub const fn new(now: Instant) -> Self {
