@@ -120,6 +120,8 @@ struct Snippet {
     above: usize,
     /// The byte range of the location in `text`.
     span: std::ops::Range<usize>,
+    /// The column of the location in characters, counted from 0.
+    column: usize,
 }
 
 impl Snippet {
@@ -141,6 +143,7 @@ impl Snippet {
             text: quiet(piece),
             above: location.line.checked_sub(1 + source.get(first..at.start)?.matches('\n').count())?,
             span: at.start - first..at.end - first,
+            column: location.column.saturating_sub(1),
         })
     }
 }
@@ -157,10 +160,13 @@ fn position(source: &str, location: &Location) -> Option<std::ops::Range<usize>>
     Some(start + offset..start + end)
 }
 
-/// Replaces active characters by question marks without changing byte offsets.
+/// Replaces active characters by question marks, and a carriage return at the end of a line by a space, without changing
+/// byte offsets.
 fn quiet(piece: &str) -> String {
     let (mut out, mut before) = (String::with_capacity(piece.len()), '\n');
-    for c in piece.chars() {
+    let mut characters = piece.chars().peekable();
+    while let Some(c) = characters.next() {
+        let c = if c == '\r' && characters.peek() == Some(&'\n') { ' ' } else { c };
         let active = defuse::is_active(c, before);
         before = if active { '?' } else { c };
         out.extend(std::iter::repeat_n(before, if active { c.len_utf8() } else { 1 }));
@@ -176,12 +182,14 @@ impl SourceCode for Snippet {
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let inner = self.text.as_str().read_span(span, before, after)?;
+        // The call without context asks for the place of the label, whose column miette counts in bytes.
+        let column = if before == 0 && after == 0 { self.column } else { inner.column() };
         Ok(Box::new(MietteSpanContents::new_named(
             self.file.clone(),
             inner.data(),
             *inner.span(),
             inner.line() + self.above,
-            inner.column(),
+            column,
             inner.line_count(),
         )))
     }

@@ -280,6 +280,17 @@ fn places_at_the_edges_of_a_file() {
 }
 
 #[test]
+fn a_column_counts_characters_and_line_ends_of_other_systems_are_not_shown() {
+    let source = "version: 1\r\nnäme: \"ünïcödé\", host_keys: x\r\nlast: 1\r\n";
+    let start = source.find("host_keys").expect("written");
+    let column = source[..start].lines().last().expect("a line").chars().count() + 1;
+    let at =
+        Location { file: "f".to_owned(), line: 2, column, span: Some(start..start + 9), source: Some(source.into()) };
+    let text = printed(&[Event::Failure(Failure::new(Reason::ManifestInvalid, "Bad").at(at))], false).1;
+    assert!(text.contains(&format!("f:2:{column}")) && !text.contains('?'), "{text}");
+}
+
+#[test]
 fn documents_reach_only_their_programs_and_unchanged() {
     let output = [Event::Output("a\u{1b}[2Jb\n::c\n".to_owned()), Event::Output("line".to_owned())];
     assert_eq!(printed(&output, true).0, "a\u{1b}[2Jb\n::c\nline\n");
