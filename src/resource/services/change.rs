@@ -3,6 +3,7 @@
 
 use super::ByService;
 use super::before;
+use super::old_releases;
 use super::records;
 use super::start;
 use crate::model::failure::{Failure, Reason};
@@ -215,26 +216,7 @@ fn labels(record: &ReleaseRecord) -> String {
     serde_json::json!({ "services": services }).to_string()
 }
 
-/// Shell, after [`images::REMOVE`], that removes an image that we brought if no release of the environment runs with it
-/// and the manifest does not name it. An image that another environment needs is kept and stays recorded.
-const UNUSED: &str = r#"if [ -e "$state/brought" ]; then
-  { cat "$state/current.json" */release.json 2>/dev/null; wanted; } | grep -o 'sha256:[0-9a-f]\{64\}' | sort -u > "$state/used"
-  kept=$(sort -u "$state/brought" | grep -vxF -f "$state/used" | remove_images)
-  lines=$({ sort -u "$state/brought" | grep -xF -f "$state/used" || :; printf '%s' "${kept:+$kept
-}"; } | sort -u)
-  write_whole "$state/brought" %s "${lines:+$lines
-}"
-  if [ -e "$state/built" ]; then
-    lines=$(sort -u "$state/built" | grep -F -f "$state/brought" || true)
-    write_whole "$state/built" %s "${lines:+$lines
-}"
-  fi
-  rm -f "$state/used"
-fi"#;
-
-/// Records the release as converged, with the observed state of its services, and removes old releases. Releases that
-/// never converged are removed first: a killed run left them, and they would displace releases that can be restored. So
-/// would earlier releases from the same inputs, which repairs leave.
+/// Records the release as converged, with the observed state of its services, and removes old releases.
 #[must_use]
 pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
     let mut record = wanted_record(subject, host)?;
@@ -258,19 +240,11 @@ pub fn finish(subject: &Subject<'_>, host: &HostFacts) -> Option<Command> {
 rm -f "$state/staged" "$state/swapping.json"
 cd "$state/releases"
 [ ! -d {id} ] || {{ cp "$state/current.json" {id}/release.json.new; mv {id}/release.json.new {id}/release.json; }}
-ls | grep -vxF -- {id} | while IFS= read -r old; do grep -qs '"end":"' "$old/release.json" || rm -rf -- "$old"; done
-ls | grep -vxF -- {id} | while IFS= read -r old; do
-  if grep -qsF -- {digest} "$old/release.json" && {pulled} "$old/release.json"; then rm -rf -- "$old"; fi
-done
-ls | grep -vxF -- {id} | while IFS= read -r old; do
-  order=$(grep -os '"order":[0-9]*' "$old/release.json" | head -n 1 | cut -d : -f 2)
-  printf '%s %s\n' "${{order:-0}}" "$old"
-done | sort -k 1,1nr -k 2,2r | tail -n +{keep} | while read -r _ old; do rm -rf -- "$old"; done
-wanted() {{
+{old_releases}wanted() {{
   cat <<'/.'
 {wanted}/.
 }}
-{remove}{UNUSED}
+{remove}{unused}
 {settle}"#,
         settle = claims::settle(subject, host, &record.project),
         remove = images::REMOVE,
@@ -284,12 +258,8 @@ wanted() {{
         rejected = if accepted { rejection(host, &[], &record) } else { String::new() },
         owned = quote(&files::lines(ours)),
         id = quote(&record.id),
-        digest = quote(&format!(r#""digest":"{}""#, record.digest)),
-        pulled = match serde_json::to_string(&record.pulled).unwrap_or_default().as_str() {
-            "{}" => r#"! grep -qsF '"pulled":{'"#.to_owned(),
-            images => format!("grep -qsF -- {}", quote(&format!(r#""pulled":{images}"#))),
-        },
-        keep = subject.environment.keep_releases,
+        old_releases = old_releases::remove(&record, subject.environment.keep_releases),
+        unused = old_releases::UNUSED_IMAGES,
     );
     Some(Command {
         title: "record the release".to_owned(),

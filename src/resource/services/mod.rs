@@ -4,6 +4,7 @@
 mod before;
 mod change;
 pub(super) mod fact;
+mod old_releases;
 mod probe;
 pub mod records;
 pub mod start;
