@@ -49,6 +49,10 @@ async fn within(invocation: &Invocation, prepared: &Prepared, args: &Args) -> Re
     let remote = Remote::reach(&invocation.context, prepared).await?;
     // A sudo that asks for a password can be answered only by a person, or over deployer's own session.
     let asks = prepared.environment.ssh.sudo_password.is_some() && !terminal;
+    if let Err(failure) = remote.has(&args.service).await {
+        remote.close().await;
+        return Err(failure);
+    }
     let code = if invocation.json {
         remote.lines(&format!("{{ {script}; }} 2>&1 </dev/null\n")).await
     } else if asks {

@@ -61,6 +61,10 @@ fn status_list_test_logs_show_and_render_tell_what_is() {
     assert!(!work.run(&["logs", "production", "--json"]).expect(0).of("output").is_empty());
     let said = work.run(&["logs", "production", "web", "--tail", "1"]).expect(0).stdout;
     assert!(said.starts_with("web-1") && !said.contains('\u{1b}'), "{said:?}");
+    for arguments in [&["logs", "production", "wb"][..], &["exec", "production", "wb", "--", "true"]] {
+        let run = work.run(arguments).expect(64);
+        assert!(run.stderr.contains("Did you mean `web`?"), "{}", run.stderr);
+    }
     assert!(work.run(&["show", "production"]).expect(0).stdout.contains("stable_for: 1s"));
     work.run(&["render", "production", "-o", "out", "--json"]).expect(0);
     assert_eq!(

@@ -1,7 +1,6 @@
 //! `deployer restart`: restarts the services, and waits until they are healthy. Changes neither files nor images.
 
 use crate::io::store::Run;
-use crate::manifest;
 use crate::model::ending::Ending;
 use crate::model::event::{Event, FailedView, Outcome, StepState, StepView};
 use crate::model::failure::{Failure, Reason};
@@ -12,6 +11,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::look;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
+use crate::reconcile::remote::service::unknown;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;
 use crate::resource::contract::guard;
@@ -143,10 +143,8 @@ fn command(session: &Session, service: Option<&str>) -> Result<Command, Failure>
             .hint(format!("Run deployer apply {} first", session.prepared.name())));
     }
     if let Some(service) = service.filter(|service| !services.contains_key(*service)) {
-        let names: Vec<&str> = services.keys().map(String::as_str).collect();
-        let hint = manifest::nearest(service, names.iter().copied())
-            .map_or_else(|| format!("Known names: {}", names.join(", ")), |near| format!("Did you mean `{near}`?"));
-        return Err(Failure::new(Reason::Usage, format!("There is no service `{service}`")).hint(hint));
+        let names: Vec<String> = services.keys().cloned().collect();
+        return Err(unknown(service, &names));
     }
     // A restart makes Docker resolve mounted paths again.
     let live = session.facts().files.begun().next().cloned().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Prints the logs of services. Records none of them.
 
+use super::service;
 use crate::io::ssh::Line;
 use crate::model::bounded;
 use crate::model::ending::Ending;
@@ -61,7 +62,14 @@ async fn logs(context: &Context, args: &Logs) -> Result<Ending, Vec<Failure>> {
                 context.say(Event::Said { text: shown(line, &prepared.redactor) + "\n", error: false });
                 Ok(())
             };
-            let status = host.follow(&script, DAY, &mut line).await;
+            let status = match &args.service {
+                Some(service) => service::known(&host, &application.project, service).await,
+                None => Ok(()),
+            };
+            let status = match status {
+                Ok(()) => host.follow(&script, DAY, &mut line).await,
+                Err(failure) => Err(failure),
+            };
             host.close().await;
             match status? {
                 0 => Ok(()),

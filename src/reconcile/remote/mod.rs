@@ -2,6 +2,7 @@
 //! as data, as lines or at the user's terminal. The host's key is always checked. Records no output.
 
 pub mod logs;
+pub mod service;
 
 use crate::io::ssh::{Host, Line};
 use crate::model::bounded;
@@ -32,6 +33,12 @@ impl<'a> Remote<'a> {
         let ask = |failure: &Failure| vouch(context, failure);
         let host = connect::open(prepared, false, Duration::ZERO, &context.sink, &ask).await?;
         Ok(Self { context, prepared, host })
+    }
+
+    /// Fails unless the application has a container of this service.
+    pub async fn has(&self, service: &str) -> Result<(), Failure> {
+        let project = self.prepared.environment.application.as_ref().map(|application| application.project.as_str());
+        service::known(&self.host, project.unwrap_or_default(), service).await
     }
 
     /// Runs a command or a shell as the SSH user at the user's terminal.
