@@ -116,7 +116,7 @@ fn everything_that_is_done(work: &Work) {
         deployer(work, &["apply", format], true).expect(1);
     }
     deployer(work, &["logs", "production"], true);
-    work.write("app/compose.yaml", good.replace("image:", "imag:"));
+    work.write("app/compose.yaml", good.replace("    environment:", "    depends_on: [nobody]\n    environment:"));
     deployer(work, &["apply", "--verbose"], true).expect(1);
     work.write("app/compose.yaml", good);
     deployer(work, &["apply", "--json"], true).expect(0);

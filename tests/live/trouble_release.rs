@@ -54,9 +54,11 @@ fn the_old_release_serves_until_the_new_one_is_valid() {
     let before = (serving(), files());
     write_page(&work, "page two");
 
-    // Valid YAML that is not a Compose file.
+    // A key that Docker Compose does not have is found on this machine, and a missing service on the host.
     work.write("app/compose.yaml", DEMO.replace("ports:", "portz:"));
-    fails(work.apply(), "compose-invalid", 1, "portz");
+    fails(work.apply(), "application-invalid", 64, "portz");
+    work.write("app/compose.yaml", DEMO.replace("    ports:", "    depends_on: [nobody]\n    ports:"));
+    fails(work.apply(), "compose-invalid", 1, "nobody");
     assert_eq!((serving(), files()), before);
     // An image that does not exist: the registry is this host's own closed port.
     work.write("app/compose.yaml", DEMO.replace("image: demo:1", "image: localhost:9/none:1"));
