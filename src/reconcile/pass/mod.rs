@@ -64,12 +64,12 @@ impl Pass {
             _ => context.admitted_store(&manifest).map_err(|failure| vec![failure])?,
         };
         // A plan for a machine needs the store, which is made if missing: OpenTofu too makes its state for a mere plan.
-        let provisioned = manifest.environments.values().any(|environment| environment.provision.is_some());
+        let makes_machines = manifest.environments.values().any(|environment| environment.provision.is_some());
         let store = match keep {
             Keep::Never => Ok(None),
             Keep::Read => context.stores.read(&url, &directory).await,
             _ if context.only_looks => context.stores.read(&url, &directory).await,
-            Keep::IfThere if !provisioned => context.stores.open_existing(&url, &directory).await,
+            Keep::IfThere if !makes_machines => context.stores.open_existing(&url, &directory).await,
             Keep::IfThere | Keep::Always => context.stores.open(&url, &directory).await.map(Some),
         };
         let store = store.map_err(|failure| vec![failure])?;
