@@ -197,7 +197,7 @@ pub struct Failure {
     pub reason: Reason,
     /// The environment, if there is one.
     pub environment: Option<String>,
-    /// What failed, and on which object, in sentence case without a final period.
+    /// The failed action and its object, in sentence case without a final period.
     pub what: String,
     /// The error that caused the failure.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,

@@ -65,10 +65,14 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
         change.diff = texts.filter(|(old, new)| old != new).map(|(old, new)| unified(old, &new));
         let notes =
             [is_unshown.then(|| UNSHOWN.to_owned()), note(path, hidden, readers.as_ref(), &release.compose_files)];
-        let notes: Vec<String> = notes.into_iter().flatten().collect();
-        change.note = (!notes.is_empty()).then(|| notes.join("; "));
+        change.note = joined(notes);
     }
     Ok(())
+}
+
+/// Returns the notes about one change as one text, or `None` if there are none.
+pub fn joined(notes: [Option<String>; 2]) -> Option<String> {
+    notes.into_iter().flatten().reduce(|one, other| format!("{one}; {other}"))
 }
 
 fn secret(value: &str) -> bool {

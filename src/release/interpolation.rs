@@ -74,43 +74,32 @@ impl Values {
     }
 
     /// Adds the parts of a text that is nested in `depth` variables.
-    fn parts(&self, mut rest: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
+    fn parts(&self, text: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
         if depth > DEEPEST {
             return Err(format!("has more than {DEEPEST} nested variables"));
         }
-        while let Some(at) = rest.find('$') {
-            parts.add(Some(&rest[..at]))?;
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix('$') {
-                parts.add(Some("$"))?;
-                rest = after;
-            } else if let Some(braced) = rest.strip_prefix('{') {
-                let end = closing(braced);
-                self.braced(&braced[..end], parts, depth)?;
-                rest = braced.get(end + 1..).unwrap_or_default();
-            } else {
-                let end = name_end(rest);
-                parts.add(self.value(&rest[..end]))?;
-                rest = &rest[end..];
+        for piece in pieces(text) {
+            match piece {
+                Piece::Text(text) => parts.add(Some(text))?,
+                Piece::Variable { name, operator, other, .. } => match operator {
+                    Some(Operator { sign: '-', .. }) if self.is_missing(name, operator) => {
+                        self.parts(other, parts, depth + 1)?;
+                    }
+                    Some(Operator { sign: '+', .. }) if !self.is_missing(name, operator) => {
+                        self.parts(other, parts, depth + 1)?;
+                    }
+                    Some(Operator { sign: '+', .. }) => parts.add(Some(""))?,
+                    _ => parts.add(self.value(name))?,
+                },
             }
         }
-        parts.add(Some(rest))
+        Ok(())
     }
 
-    /// Adds `NAME`, `NAME:-default`, `NAME-default`, `NAME:+other`, `NAME+other`, `NAME:?message` or `NAME?message`.
-    fn braced(&self, text: &str, parts: &mut Parts, depth: usize) -> Result<(), String> {
-        let (name, rest) = text.split_at(name_end(text));
-        let (empty_counts, operator) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
-        let known = self.known.get(name);
-        let missing = match known {
+    fn is_missing(&self, name: &str, operator: Option<Operator>) -> bool {
+        match self.known.get(name) {
             None => true,
-            Some(value) => empty_counts && value.as_deref() == Some(""),
-        };
-        match operator.chars().next() {
-            Some('-') if missing => self.parts(&operator[1..], parts, depth + 1),
-            Some('+') if !missing => self.parts(&operator[1..], parts, depth + 1),
-            Some('+') => parts.add(Some("")),
-            _ => parts.add(self.value(name)),
+            Some(value) => operator.is_some_and(|one| one.empty_counts) && value.as_deref() == Some(""),
         }
     }
 
@@ -121,48 +110,85 @@ impl Values {
     /// Returns the problems with the variables of a text, in their order. Compose sets `COMPOSE_PROJECT_NAME` itself.
     pub fn faults<'a>(&self, text: &'a str) -> Vec<Fault<'a>> {
         let mut found = Vec::new();
-        // Texts whose variables are looked at: the text itself, then defaults of variables that are not set.
+        // The text itself, then the parts of its variables that Compose interpolates next.
         let mut waiting = vec![text];
         while let Some(text) = waiting.pop() {
-            let mut rest = text;
-            while let Some(at) = rest.find('$') {
-                let variable = &rest[at..];
-                let (length, fault, inner) = self.first(variable);
-                found.extend(fault);
-                waiting.extend(inner);
-                rest = &variable[length..];
+            for piece in pieces(text) {
+                let Piece::Variable { name, operator, other, wrong } = piece else { continue };
+                if let Some(wrong) = wrong {
+                    found.push(Fault::Syntax(wrong));
+                    continue;
+                }
+                let is_set = self.open || self.known.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
+                match operator.map(|operator| operator.sign) {
+                    Some('-') => waiting.extend((!is_set).then_some(other)),
+                    Some('+') => waiting.extend(is_set.then_some(other)),
+                    Some(_) if !is_set => found.push(Fault::Required(name, other)),
+                    None if !is_set => found.push(Fault::Unset(name)),
+                    _ => {}
+                }
             }
         }
         found
     }
+}
 
-    /// Returns the length of the variable with which a text begins, its problem, and the part of it that Compose
-    /// interpolates next.
-    fn first<'a>(&self, text: &'a str) -> (usize, Option<Fault<'a>>, Option<&'a str>) {
-        let after = &text[1..];
-        if after.starts_with('$') {
-            return (2, None, None);
-        }
-        let (inside, length) = match after.strip_prefix('{') {
-            None => (&after[..name_end(after)], 1 + name_end(after)),
-            Some(braced) => (&braced[..closing(braced)], (2 + closing(braced) + 1).min(text.len())),
+/// A piece of a text.
+enum Piece<'a> {
+    Text(&'a str),
+    /// `NAME`, or a name with an operator and the text after the operator (`NAME:-default`). `wrong` is the whole text if
+    /// Compose does not accept it as a variable.
+    Variable {
+        name: &'a str,
+        operator: Option<Operator>,
+        other: &'a str,
+        wrong: Option<&'a str>,
+    },
+}
+
+/// What follows the name of a variable: `-` a default, `+` another value if it is set, `?` an error message.
+#[derive(Clone, Copy)]
+struct Operator {
+    sign: char,
+    /// True after a colon: a variable without text counts as not set.
+    empty_counts: bool,
+}
+
+/// Splits a text into its pieces.
+fn pieces(mut rest: &str) -> impl Iterator<Item = Piece<'_>> {
+    std::iter::from_fn(move || {
+        let (piece, length) = match rest.find('$') {
+            _ if rest.is_empty() => return None,
+            Some(0) => variable(rest),
+            Some(at) => (Piece::Text(&rest[..at]), at),
+            None => (Piece::Text(rest), rest.len()),
         };
-        let (name, rest) = inside.split_at(name_end(inside));
-        let operator = rest.strip_prefix(':').unwrap_or(rest);
-        let open = after.starts_with('{') && !text[..length].ends_with('}');
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if open || !is_name || !(rest.is_empty() || operator.starts_with(['-', '+', '?'])) {
-            return (length.max(1), Some(Fault::Syntax(&text[..length])), None);
-        }
-        let is_set = self.open || self.known.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
-        let other = operator.get(1..).unwrap_or_default();
-        match operator.chars().next() {
-            Some('-') => (length, None, Some(other).filter(|_| !is_set)),
-            Some('+') => (length, None, Some(other).filter(|_| is_set)),
-            Some(_) => (length, Some(Fault::Required(name, other)).filter(|_| !is_set), None),
-            None => (length, Some(Fault::Unset(name)).filter(|_| !is_set), None),
-        }
+        rest = &rest[length..];
+        Some(piece)
+    })
+}
+
+/// Returns the piece that begins with the `$` of a text, and its length.
+fn variable(text: &str) -> (Piece<'_>, usize) {
+    let after = &text[1..];
+    if after.starts_with('$') {
+        return (Piece::Text(&text[..1]), 2);
     }
+    let braced = after.strip_prefix('{');
+    let (inside, length) = match braced {
+        None => (&after[..name_end(after)], 1 + name_end(after)),
+        Some(braced) => (&braced[..closing(braced)], (2 + closing(braced) + 1).min(text.len())),
+    };
+    let (name, rest) = inside.split_at(name_end(inside));
+    let (empty_counts, rest) = rest.strip_prefix(':').map_or((false, rest), |rest| (true, rest));
+    let operator = rest.chars().next().map(|sign| Operator { sign, empty_counts });
+    let is_open = braced.is_some() && !text[..length].ends_with('}');
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let is_operator = operator.map_or(!empty_counts, |operator| matches!(operator.sign, '-' | '+' | '?'));
+    let wrong = (is_open || !is_name || !is_operator).then_some(&text[..length]);
+    // A wrong operator can be any character.
+    let other = operator.map_or("", |operator| &rest[operator.sign.len_utf8()..]);
+    (Piece::Variable { name, operator, other, wrong }, length)
 }
 
 struct Parts {

@@ -75,8 +75,7 @@ printf 'now %s\n' "$(date +%s)"
 room() {
   place=$2
   until [ -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
-  set -- "$1" $(df -Pk "$place" | tail -n 1)
-  echo "room $1 $5"
+  df -Pk "$place" | { read -r _; read -r _ _ _ free _; echo "room $1 $free"; }
 }
 room engine /var/lib/docker
 room state "$state"

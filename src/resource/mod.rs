@@ -50,7 +50,7 @@ pub struct Subject<'a> {
     pub fallback_key: &'a crate::resource::contract::record::DigestKey,
 }
 
-/// What a host answered, resource by resource, and next to it what others answered about the environment.
+/// The observed facts of a host, resource by resource, and the answers of others about the environment.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
     /// Answers of OpenTofu, registries and the runner.

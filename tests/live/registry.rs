@@ -218,7 +218,9 @@ fn a_registry_that_does_not_answer_leaves_what_runs_alone() {
     let running = containers(&host);
     host.shell("systemctl stop docker-registry");
     let warned = |run: &crate::bed::Run| {
-        run.of("warning").iter().any(|said| said["message"].as_str().is_some_and(|text| text.contains("could not be compared")))
+        run.of("warning")
+            .iter()
+            .any(|said| said["message"].as_str().is_some_and(|text| text.contains("could not be compared")))
     };
     let plan = work.run(&["plan", "--json"]).expect(0);
     assert!(warned(&plan) && plan.outcome() == "converged", "{}", plan.stdout);

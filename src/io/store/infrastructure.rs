@@ -91,30 +91,32 @@ impl Store {
 
     /// Returns the salt of an environment's key. Stores `fresh` if there was no salt.
     pub async fn salt(&self, project: &str, environment: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure> {
-        sqlx::query_scalar(
-            "INSERT INTO infrastructure (project, environment, salt) VALUES (?, ?, ?) \
-             ON CONFLICT (project, environment) DO UPDATE SET salt = coalesce(salt, excluded.salt) RETURNING salt",
-        )
-        .bind(project)
-        .bind(environment)
-        .bind(fresh)
-        .fetch_one(&mut *self.connection().await?)
-        .await
-        .map_err(|error| self.unusable(error))
+        self.first(project, environment, "salt", fresh).await
     }
 
     /// Returns the digits at the end of the name of OpenTofu's working directory. Stores `fresh` if there were none.
     pub async fn directory_digits(&self, project: &str, environment: &str, fresh: &str) -> Result<String, Failure> {
-        sqlx::query_scalar(
-            "INSERT INTO infrastructure (project, environment, directory) VALUES (?, ?, ?) ON CONFLICT (project, environment) \
-             DO UPDATE SET directory = coalesce(directory, excluded.directory) RETURNING directory",
-        )
-        .bind(project)
-        .bind(environment)
-        .bind(fresh)
-        .fetch_one(&mut *self.connection().await?)
-        .await
-        .map_err(|error| self.unusable(error))
+        self.first(project, environment, Plain::Directory.column(), fresh).await
+    }
+
+    /// Returns the value of a column that is set once. Stores `fresh` if it was not set.
+    async fn first<'q, F, T>(&self, project: &str, environment: &str, column: &str, fresh: F) -> Result<T, Failure>
+    where
+        F: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + 'q,
+        T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
+    {
+        let statement = format!(
+            "INSERT INTO infrastructure (project, environment, {column}) VALUES (?, ?, ?) \
+             ON CONFLICT (project, environment) DO UPDATE SET {column} = coalesce({column}, excluded.{column}) \
+             RETURNING {column}"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(project.to_owned())
+            .bind(environment.to_owned())
+            .bind(fresh)
+            .fetch_one(&mut *self.connection().await?)
+            .await
+            .map_err(|error| self.unusable(error))
     }
 
     /// Takes the lock on an environment's state if the lock is free or is `instead`. Returns the current lock:

@@ -59,8 +59,7 @@ pub(crate) fn is_active(c: char, before: char) -> bool {
 /// Returns the text that a reader sees once control sequences and active characters are gone, with the position of each
 /// of its bytes in the original. Returns `None` if that is the whole text.
 pub(crate) fn visible(text: &str) -> Option<(String, Vec<usize>)> {
-    let mut before = '\n';
-    if !text.contains(|c: char| is_active(c, std::mem::replace(&mut before, c))) {
+    if !has_active(text) {
         return None;
     }
     let (mut seen, mut places, mut before) = (String::new(), Vec::new(), '\n');
@@ -85,6 +84,11 @@ fn control_sequence(text: &str) -> Option<usize> {
     inside[parameters..].starts_with(|c: char| matches!(c, '@'..='~')).then_some(2 + parameters + 1)
 }
 
+fn has_active(text: &str) -> bool {
+    let mut before = '\n';
+    text.contains(|c: char| is_active(c, std::mem::replace(&mut before, c)))
+}
+
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
@@ -92,9 +96,7 @@ fn is_joiner(c: char) -> bool {
 /// Escapes active characters. `style` returns the replacement for a sequence `ESC [ … m`, or `None` to escape the
 /// sequence as well.
 fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow<'t, str> {
-    let mut before = '\n';
-    let active = |c: char| is_active(c, std::mem::replace(&mut before, c));
-    if !text.contains(active) {
+    if !has_active(text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -129,9 +131,9 @@ fn rewrite<'t>(text: &'t str, style: impl Fn(&'t str) -> Option<&'t str>) -> Cow
 
 /// Returns the sequence `ESC [ … m` at the start of a text, and the text after it.
 fn sequence(text: &str) -> Option<(&str, &str)> {
-    let parameters = text.strip_prefix("\u{1b}[")?;
-    let length = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
-    parameters[length..].starts_with('m').then(|| text.split_at(2 + length + 1))
+    let (sequence, after) = text.split_at(control_sequence(text)?);
+    let parameters = sequence[2..].strip_suffix('m')?;
+    parameters.bytes().all(|c| c.is_ascii_digit() || c == b';').then_some((sequence, after))
 }
 
 /// Returns true if a sequence is one of deployer's own styles: bold, dim, underlined or a text colour, but no colour

@@ -67,7 +67,7 @@ note_inode() {
 # path, and another account can have put it there. Only root can mount a file system there, so that the inode tells.
 # Former versions recorded none, so the directory of their next release counts.
 original() {
-  noted=$(cat "${state-}/inode" 2>/dev/null) || return 0
+  { IFS= read -r noted <"${state-}/inode"; } 2>/dev/null || return 0
   [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$(stat -c %i .)" ] || return 0
   [ -z "$(printf '%s\n' "$PWD" | of_others)" ]
 }

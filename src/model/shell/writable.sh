@@ -32,12 +32,13 @@ inside() {
   case $1/ in "$2"/*) ;; *) return 1 ;; esac
 }
 
-# mounts_below DIRECTORY: prints the mount points strictly below a directory, by the kernel's list of mounts.
+# mounts_below DIRECTORY [WORD]: prints the mount points strictly below a directory, each after WORD, by the kernel's list
+# of mounts.
 mounts_below() {
-  cut -d ' ' -f 5 /proc/self/mountinfo | while IFS= read -r point; do
+  while read -r _ _ _ _ point _; do
     case $point in *\\*) point=$(printf %b "$point") ;; esac
-    case $point in "${1%/}"/?*) printf '%s\n' "$point" ;; esac
-  done
+    case $point in "${1%/}"/?*) printf '%s\n' "${2-}$point" ;; esac
+  done </proc/self/mountinfo
 }
 
 # environments: sets $environments to the directory that holds the state of each environment of the host.

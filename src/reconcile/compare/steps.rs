@@ -123,8 +123,7 @@ fn annotate(steps: &mut [PlannedStep], before: Option<&Side>, now: &Side) {
             _ => None,
         };
         let notes = [content.map(str::to_owned), note(path, now, change.from.is_some())];
-        let notes: Vec<String> = notes.into_iter().flatten().collect();
-        change.note = (!notes.is_empty()).then(|| notes.join("; "));
+        change.note = annotate::joined(notes);
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn carry_out(session: &mut Session, machine: &Machine) -> Result<(), F
     let moved = reach.address != before;
     session.learn(|facts| facts.outside.machine = Seen { exists: true, changes: Vec::new(), ..seen });
     if new || session.connection.is_none() || moved {
-        meet(session, machine).await?;
+        connect_to_new(session, machine).await?;
     }
     session.observe().await
 }
@@ -125,7 +125,7 @@ fn is_busy(failure: &Failure) -> bool {
 }
 
 /// Connects to a machine that was just made, and waits until its first boot is complete.
-async fn meet(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
+async fn connect_to_new(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
     session.abandon();
     session.connection = None;
     session.progress("connect to the machine for the first time");
@@ -133,7 +133,7 @@ async fn meet(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
     let wait = session.prepared.environment.ssh.wait;
     let begun = Instant::now();
     loop {
-        let host = greet(session, wait.saturating_sub(begun.elapsed())).await?;
+        let host = first_connection(session, wait.saturating_sub(begun.elapsed())).await?;
         let settled = first_boot(session, &host, wait.saturating_sub(begun.elapsed())).await;
         match settled {
             Ok(()) => {
@@ -152,7 +152,7 @@ async fn meet(session: &mut Session, machine: &Machine) -> Result<(), Failure> {
 
 /// Opens the first connection. Early in its first boot, a machine has neither the configured user nor deployer's host
 /// key.
-async fn greet(session: &Session, wait: Duration) -> Result<Host, Failure> {
+async fn first_connection(session: &Session, wait: Duration) -> Result<Host, Failure> {
     let begun = Instant::now();
     loop {
         let left = wait.saturating_sub(begun.elapsed());

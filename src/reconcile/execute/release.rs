@@ -154,7 +154,7 @@ async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Reje
     let commands = services::restore(&session.prepared.subject(), session.facts(), target, rejected);
     // From here on the rejected inputs count as rejected, even if they were just tried again.
     session.prepared.retry = false;
-    session.learn(|_| {});
+    session.compare_again();
     let ran = run_all_and_observe(session, &commands).await;
     well(session, ran).await?;
     finish(session).await

@@ -1,5 +1,5 @@
-//! What OpenTofu reads on the runner for a machine and the manifest only names: templates, the files of a module, values
-//! of secrets. A saved plan is bound to it.
+//! Digests of the inputs that the manifest only names and that OpenTofu reads on the runner: templates, the files of a
+//! module, the values of secrets. A saved plan is bound to them.
 
 use super::Machine;
 use crate::manifest::below;

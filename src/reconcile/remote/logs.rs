@@ -62,14 +62,13 @@ async fn logs(context: &Context, args: &Logs) -> Result<Ending, Vec<Failure>> {
                 context.say(Event::Said { text: shown(line, &prepared.redactor) + "\n", error: false });
                 Ok(())
             };
-            let status = match &args.service {
-                Some(service) => service::known(&host, &application.project, service).await,
-                None => Ok(()),
+            let followed = async {
+                if let Some(service) = &args.service {
+                    service::known(&host, &application.project, service).await?;
+                }
+                host.follow(&script, DAY, &mut line).await
             };
-            let status = match status {
-                Ok(()) => host.follow(&script, DAY, &mut line).await,
-                Err(failure) => Err(failure),
-            };
+            let status = followed.await;
             host.close().await;
             match status? {
                 0 => Ok(()),

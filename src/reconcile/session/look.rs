@@ -112,7 +112,7 @@ impl Session {
 
     fn replace_key(&mut self, key: [u8; 32]) {
         self.prepared.fallback_key = DigestKey::new(key);
-        self.learn(|_| {});
+        self.compare_again();
     }
 
     /// Reads the live content of those text files that are small (64 KiB) and valid UTF-8.

@@ -88,6 +88,11 @@ impl Session {
         *self.seen = Observation::of(&self.prepared.subject(), facts);
     }
 
+    /// Compares the facts again, after a change of what is wanted.
+    pub fn compare_again(&mut self) {
+        self.learn(|_| {});
+    }
+
     /// Returns the connection.
     ///
     /// # Errors

@@ -23,9 +23,9 @@ pub struct Mistake {
     pub id: Id,
     /// The part of the value that is wrong; empty if all of it is.
     pub part: String,
-    /// What is wrong. It quotes keys, but no values.
+    /// The error message, which quotes keys but no values.
     pub message: String,
-    /// What to do.
+    /// A sentence that tells the user how to fix the mistake.
     pub hint: String,
 }
 

@@ -97,10 +97,12 @@ pub enum Answer {
 const READ: &str = r#"number() { case "$1" in '' | *[!0-9]* | 0?* | ????????????????*) return 1 ;; esac; }
 token= beat= boot= holder= fresh=
 [ ! -s "$state/lease" ] || IFS=' ' read -r token beat boot holder < "$state/lease" || true
-now=$(cut -d. -f1 /proc/uptime)
+read -r now _ </proc/uptime
+now=${now%%.*} current=
+read -r current </proc/sys/kernel/random/boot_id
 number "$token" && number "$beat" || { token= beat=$((now + 1)); }
 age=$((now - beat))
-[ "$boot" != "$(cat /proc/sys/kernel/random/boot_id)" ] || [ "$age" -lt 0 ] || [ "$age" -gt 60 ] || fresh=yes
+[ "$boot" != "$current" ] || [ "$age" -lt 0 ] || [ "$age" -gt 60 ] || fresh=yes
 "#;
 
 /// Shell that locks the lease against reading and changing until the script ends.
@@ -136,7 +138,7 @@ plausible "$count" || {{ [ ! -e "$state/token" ] && [ ! -e "$state/marker.json" 
 }}
 token=$((last + 1))
 write_whole "$state/token" '%s\n' "$token" || exit 1
-write_whole "$state/lease" '%s\n' "$token $now $(cat /proc/sys/kernel/random/boot_id) "{holder} || exit 1
+write_whole "$state/lease" '%s\n' "$token $now $current "{holder} || exit 1
 echo "lease $token""#,
         over = over.map_or_else(|| "false".to_owned(), Key::test),
         floor = believed(floor),

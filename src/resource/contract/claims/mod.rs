@@ -71,7 +71,7 @@ elif [ ! -e "$state/marker.json" ] && [ -e "$app/{legacy}" ]; then
 fi
 [ ! -e "$state/claims" ] || {{ echo claims; sed 's/^/claim /' "$state/claims"; }}
 [ ! -e "$state/kept" ] || sed 's/^/kept /' "$state/kept"
-if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app" && mounts_below "$top" | head -n {MOST} | sed 's/^/mount /') || echo astray; fi
+if [ -e "$app" ] || [ -L "$app" ]; then (pin "$app" && mounts_below "$top" 'mount ' | head -n {MOST}) || echo astray; fi
 {FUNCTIONS}{taken}each_conflict show {project} | head -n {MOST}
 "#,
         owner = owner_file(&application.host_directory),
