@@ -72,17 +72,21 @@ printf 'machine %s\n' "$(uname -m)"
 printf 'owner %s %s\n' "${SUDO_UID:-$(id -u)}" "${SUDO_GID:-$(id -g)}"
 [ ! -d /run/systemd/system ] || echo 'systemd yes'
 printf 'now %s\n' "$(date +%s)"
-room() {
-  place=$2
-  until [ -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
-  df -Pk "$place" | { read -r _; read -r _ _ _ free _; echo "room $1 $free"; }
-}
-room engine /var/lib/docker
-room state "$state"
-[ -z "${app:-}" ] || room application "$app"
-[ ! -e "$state/marker.json" ] || printf 'marker %s\n' "$(tr -d '\n' < "$state/marker.json")"
-[ ! -e "$state/key" ] || printf 'key %s\n' "$(cat "$state/key")"
-[ ! -e "$state/serial" ] || printf 'serial %s\n' "$(cat "$state/serial")"
+there() { place=$1; until [ -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done; }
+there /var/lib/docker; engine=$place
+there "$state"; own=$place
+there "${app:-/}"
+# A place that df cannot read has no line, so that the others would get each other's.
+table=$(df -Pk "$engine" "$own" "$place") && {
+  read -r _
+  for name in engine state application; do read -r _ _ _ free _; echo "room $name $free"; done
+} <<TABLE
+$table
+TABLE
+one_line() { while IFS= read -r line || [ -n "$line" ]; do printf %s "$line"; done <"$1"; echo; }
+[ ! -e "$state/marker.json" ] || { printf 'marker '; one_line "$state/marker.json"; }
+[ ! -e "$state/key" ] || { printf 'key '; one_line "$state/key"; }
+[ ! -e "$state/serial" ] || { printf 'serial '; one_line "$state/serial"; }
 "#
     .to_owned()
         + &claims::probe(subject)

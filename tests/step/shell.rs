@@ -9,6 +9,7 @@ use deployer::resource;
 use deployer::resource::contract::record::FileRecord;
 use deployer::resource::files::{Obstacle, OnHost};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// Names that a shell, xargs, stat, sha256sum or a careless parser would misread.
@@ -119,6 +120,49 @@ async fn the_probe_reads_files_of_the_sizes_that_releases_gave_them() {
             assert_eq!(read(&seen, path), other, "{size} {path}");
         }
     }
+}
+
+/// An observation of a claimed host starts Compose only if the plugin's file has changed since the last one.
+#[tokio::test]
+async fn compose_tells_its_version_once_for_each_plugin() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Utf8Path::from_path(directory.path()).unwrap();
+    let given = crate::given::given(&crate::given::root().join("converged.txt")).unwrap();
+    let subject = given.subject();
+    let state = Utf8PathBuf::from(moved(&subject.state_directory(), root));
+    let plugins = root.join("docker/cli-plugins");
+    for made in [&state, &plugins, &root.join("bin")] {
+        fs::create_dir_all(made).unwrap();
+    }
+    let program = |path: Utf8PathBuf, text: String| {
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program(root.join("bin/docker"), "echo 26.1.5".to_owned());
+    let plugin = |version: &str| {
+        fs::remove_file(plugins.join("docker-compose")).ok();
+        program(plugins.join("docker-compose"), format!("echo {version}; echo {version} >> {root}/starts"));
+    };
+    let script = format!("PATH={root}/bin:$PATH\n{}", subject.preamble())
+        + &marks().wrap("engine", &resource::engine::probe(&subject));
+    let script = moved(&script, root).replace("/root/.docker", root.join("docker").as_str());
+    let looks = async || {
+        let output = run(&script).await;
+        let seen = resource::engine::parse(marks().split(&output)["engine"].content().unwrap());
+        (seen.compose.unwrap(), fs::read_to_string(root.join("starts")).unwrap().lines().count())
+    };
+    plugin("2.26.1");
+    assert_eq!(looks().await, ("2.26.1".to_owned(), 1));
+    assert_eq!(looks().await, ("2.26.1".to_owned(), 2), "nothing is written on a host that is not claimed");
+    assert!(!state.join("compose").exists());
+    fs::write(state.join("key"), "").unwrap();
+    assert_eq!(looks().await, ("2.26.1".to_owned(), 3));
+    assert_eq!(looks().await, ("2.26.1".to_owned(), 3));
+    plugin("2.27.0");
+    assert_eq!(looks().await, ("2.27.0".to_owned(), 4), "the plugin was replaced");
+    fs::write(state.join("compose"), "").unwrap();
+    assert_eq!(looks().await, ("2.27.0".to_owned(), 5), "the record is damaged");
+    assert_eq!(looks().await, ("2.27.0".to_owned(), 5));
 }
 
 /// All environments' openings become one table, in any order and with duplicates.

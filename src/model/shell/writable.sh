@@ -19,8 +19,13 @@ place() {
   while read -r key value; do
     case $key in mnt_id:) mount=$value ;; esac
   done 3< "$above/" < /proc/self/fdinfo/3 || :
-  read -r _ _ device root point _ <<EOM
-$(grep "^$mount " /proc/self/mountinfo)
+  mounts="
+$(cat /proc/self/mountinfo)"
+  mounts=${mounts#*"
+$mount "}
+  read -r _ device root point _ <<EOM
+${mounts%%"
+"*}
 EOM
   case $root$point in *\\*) root=$(printf %b "$root") point=$(printf %b "$point") ;; esac
   spot="$device ${root%/}${real#"${point%/}"}"
@@ -35,10 +40,10 @@ inside() {
 # mounts_below DIRECTORY [WORD]: prints the mount points strictly below a directory, each after WORD, by the kernel's list
 # of mounts.
 mounts_below() {
-  while read -r _ _ _ _ point _; do
+  cut -d ' ' -f 5 /proc/self/mountinfo | while read -r point; do
     case $point in *\\*) point=$(printf %b "$point") ;; esac
     case $point in "${1%/}"/?*) printf '%s\n' "${2-}$point" ;; esac
-  done </proc/self/mountinfo
+  done
 }
 
 # environments: sets $environments to the directory that holds the state of each environment of the host.
@@ -231,16 +236,19 @@ PLACES
   exit 1
 )
 
-# real_of DIRECTORY: reads claims, and prints the real path that the directory had when it was claimed, if a claim
+# real_of DIRECTORY: reads claims, and prints the real path that the directory had when it was claimed. Fails if no claim
 # records it.
 real_of() {
   while IFS= read -r claim; do
-    case $claim in "real $1//"*) printf '%s\n' "${claim#"real $1/"}" && break ;; esac
+    case $claim in "real $1//"*) printf '%s\n' "${claim#"real $1/"}" && return ;; esac
   done
+  return 1
 }
 
 # claimed_as DIRECTORY: prints the real path of a directory by the claims of all environments.
 claimed_as() {
   environments
-  cat "$environments"/*/claims 2>/dev/null | real_of "$1"
+  for claims in "$environments"/*/claims; do
+    if [ -e "$claims" ] && real_of "$1" <"$claims"; then return; fi
+  done
 }

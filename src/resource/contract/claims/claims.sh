@@ -19,18 +19,25 @@ find_place() {
 # environment's removal kept data is the claim `kept PATH`. If $taken is not empty, a former version gave $app to this
 # environment, and the records of its former owner do not count.
 each_conflict() {
-  find_place "${app:?}" "${3-$(claimed_as "$app")}"
-  own_real=$real own_spot=$spot
+  own_real=''
   for other in /var/lib/deployer/*; do
     if [ ! -d "$other" ] || [ "$other" = "${state:?}" ]; then continue; fi
-    [ -z "${taken-}" ] || [ -e "$other/claims" ] || ! claimed "$other" | grep -qxF -- "directory $app" || continue
     claims=$(claimed "$other" && { [ ! -e "$other/kept" ] || sed 's/^/kept /' "$other/kept"; })
-    printf '%s\n' "$claims" | while IFS= read -r claim; do
+    [ -n "$claims" ] || continue
+    if [ -n "${taken-}" ] && [ ! -e "$other/claims" ] && printf '%s\n' "$claims" | grep -qxF -- "directory ${app:?}"; then continue; fi
+    if [ -z "$own_real" ]; then
+      find_place "${app:?}" "${3-$(claimed_as "$app")}"
+      own_real=$real own_spot=$spot
+    fi
+    while IFS= read -r claim; do
       relation=''
       case $claim in
         "project $2") relation=project ;;
         directory\ * | kept\ *)
-          find_place "${claim#* }" "$(printf '%s\n' "$claims" | real_of "${claim#* }")"
+          find_place "${claim#* }" "$(real_of "${claim#* }" <<CLAIMS
+$claims
+CLAIMS
+)"
           if [ "${claim#* }" = "$app" ] || [ "$real" = "$own_real" ] || [ "$spot" = "$own_spot" ]; then
             relation=same
           elif inside "$own_real" "$real" || inside "$own_spot" "$spot"; then
@@ -41,7 +48,9 @@ each_conflict() {
           ;;
       esac
       [ -z "$relation" ] || "$1" "$other" "$relation" "$claim"
-    done
+    done <<CLAIMS
+$claims
+CLAIMS
   done
 }
 
