@@ -24,18 +24,18 @@ pub struct Args {
     /// Stop after this stage; destroys nothing
     #[arg(long, value_name = "STAGE", value_parser = upward_stage())]
     pub to: Option<Stage>,
-    /// How to apply.
+    /// The options.
     #[command(flatten)]
     pub options: Options,
 }
 
-/// What the lifecycle commands take: environments by name, and the options of `apply`.
+/// Arguments of the lifecycle commands: environments by name, and the options of `apply`.
 #[derive(Debug, clap::Args)]
 pub struct Named {
     /// Environments, with those that they depend on
     #[arg(value_name = "ENV", required = true)]
     pub environments: Vec<String>,
-    /// How to apply.
+    /// The options.
     #[command(flatten)]
     pub options: Options,
 }
@@ -65,12 +65,12 @@ pub struct Options {
     /// How long to wait for another run that has locked the same environment
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
-    /// What is taken on trust.
+    /// Things to trust.
     #[command(flatten)]
     pub trust: Trusted,
 }
 
-/// What is taken on trust.
+/// Things that a run trusts: new host keys, directories of another owner.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Trusted {
     /// Trust hosts whose keys are not known yet, and remember the keys

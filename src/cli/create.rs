@@ -17,7 +17,7 @@ pub struct Args {
     /// The new environment.
     #[command(flatten)]
     pub new: NewHost,
-    /// Where it is.
+    /// The environment's location.
     #[command(flatten)]
     pub place: PlaceArgs,
     /// The location of the Hetzner Cloud server
@@ -25,7 +25,7 @@ pub struct Args {
     pub location: String,
 }
 
-/// Where a new environment is.
+/// Location of a new environment.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct PlaceArgs {

@@ -10,7 +10,7 @@ use crate::reconcile::converge;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "deployer release production")]
 pub struct Args {
-    /// What is brought to that stage, and how.
+    /// The environments and the options.
     #[command(flatten)]
     pub named: apply::Named,
 }

@@ -23,7 +23,7 @@ pub struct Args {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
-    /// What is taken on trust.
+    /// Things to trust.
     #[command(flatten)]
     pub trust: Trusted,
 }

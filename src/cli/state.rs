@@ -12,14 +12,14 @@ pub struct Args {
     pub command: Command,
 }
 
-/// What can be done with records.
+/// Commands for records.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Remove the records of environments without contacting their hosts
     Forget(Forget),
 }
 
-/// What is forgotten.
+/// Arguments of `deployer state forget`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "deployer state forget lab --keep-infrastructure")]
 pub struct Forget {

@@ -2,7 +2,7 @@
 //! repositories and scripts for hosts.
 
 use super::environment::Name;
-use super::report::Report;
+use super::faults::Report;
 use super::written::Spot;
 use crate::manifest::below;
 use crate::manifest::scope::{Refusal, Scope};

@@ -3,7 +3,7 @@
 
 use super::claim::{self, Claim};
 use super::environment::Environment;
-use super::report::Report;
+use super::faults::Report;
 use super::rules::{self, Reading};
 use super::spec::{ManifestSpec, ValueSpec};
 use super::written::{Given, Spot};

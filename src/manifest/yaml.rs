@@ -1,6 +1,6 @@
 //! Parses YAML text into the typed manifest, within budgets. Follows no reference out of the text.
 
-use super::report::Report;
+use super::faults::Report;
 use super::spec::ManifestSpec;
 use super::syntax;
 use serde::de::DeserializeOwned;

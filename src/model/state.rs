@@ -31,7 +31,7 @@ pub enum Kind {
     Schedules,
 }
 
-/// How far an environment is in its lifecycle.
+/// Progress of an environment in its lifecycle.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum,
 )]

@@ -9,7 +9,7 @@ use crate::reconcile::context::Context;
 use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 
-/// What is forgotten.
+/// Environments to forget, and the consent.
 #[derive(Clone, Debug)]
 pub struct Forget {
     /// The environments.

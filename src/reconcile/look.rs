@@ -1,4 +1,4 @@
-//! What a front can look at: the plan, the status, the checks, one environment of the manifest. Changes no host.
+//! Views for a front: the plan, the status, the checks, one environment of the manifest. Changes no host.
 
 use crate::manifest;
 use crate::manifest::environment::{Environment, Name};

@@ -208,12 +208,12 @@ pub fn recorded_steps(prepared: &Prepared, record: Option<&Record>, stage: Stage
     steps
 }
 
-/// Says whether a file can only be compared on its host.
+/// Returns true if a file can only be compared on its host.
 fn hides(file: &File) -> bool {
     !file.seed && (file.secret || file.sha256.is_none())
 }
 
-/// The files that [`recorded_steps`] does not compare: those of secrets and of values that were not read.
+/// Returns the files that [`recorded_steps`] does not compare: those of secrets and of values that were not read.
 #[must_use]
 pub fn unrecorded(prepared: &Prepared, record: Option<&Record>) -> Vec<String> {
     let Some(release) = prepared.release.as_ref().filter(|_| prepared.environment.stage != Stage::Destroyed) else {

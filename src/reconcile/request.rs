@@ -1,4 +1,4 @@
-//! What a pass is given: the environments, the goal, and what it may do. Knows no command line.
+//! Request for a pass: the environments, the goal, and the permissions. Knows no command line.
 
 use crate::manifest::environment::Environment;
 use crate::model::state::Stage;

@@ -12,7 +12,7 @@ use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use std::time::Duration;
 
-/// What is unlocked.
+/// Environment to unlock, and the consent.
 #[derive(Clone, Debug)]
 pub struct Unlock {
     /// The environment.

@@ -146,7 +146,7 @@ enum Piece<'a> {
     },
 }
 
-/// What follows the name of a variable: `-` a default, `+` another value if it is set, `?` an error message.
+/// Operator after the name of a variable: `-` a default, `+` another value if it is set, `?` an error message.
 #[derive(Clone, Copy)]
 struct Operator {
     sign: char,

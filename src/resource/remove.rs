@@ -42,7 +42,7 @@ pub fn present(kind: Kind, environment: &Environment, host: &HostFacts, purge: b
             present(Kind::Images, environment, host, purge) || kept_directory(environment, host, purge).is_some()
         }
         Kind::Firewall => host.firewall.own.is_some(),
-        // What an earlier removal kept is noted until it is removed, too.
+        // The record of things that an earlier removal kept stays until these are removed, too.
         Kind::Access => {
             let kept = [Kind::Services, Kind::Files].into_iter().any(|kind| present(kind, environment, host, purge));
             host.access.key.is_some() || (purge && kept)

@@ -20,8 +20,8 @@ impl Host {
         self.ended_with(status).await
     }
 
-    /// As [`Host::shell`], but without a terminal. Calls `line` with each line of standard error. Standard output is
-    /// inherited, or goes to `data`.
+    /// Works as [`Host::shell`] does, but without a terminal. Calls `line` with each line of standard error. Standard
+    /// output is inherited, or goes to `data`.
     pub async fn shell_apart(
         &self,
         command: Option<&str>,

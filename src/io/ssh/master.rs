@@ -1,20 +1,15 @@
-//! Opens the single connection to a host: options, host keys, the private key, and retries where they may help. Every
-//! host key is checked, and ssh does not ask for a password or a passphrase at a terminal.
+//! Opens the single connection to a host: options, jump hosts, and retries where they may help. ssh does not ask for a
+//! password or a passphrase at a terminal.
 
 use super::Way;
-use super::key_format;
 use super::login_log::LoginLog;
-use super::settings::{Settings, bare, fingerprint, words};
+use super::settings::{bare, words};
 use super::trouble::{self, Trouble};
 use crate::io::process::{self, Environment};
 use crate::io::scratch::{Directory, SecretFile};
 use crate::manifest::environment::Identity;
-use crate::model::bounded;
 use crate::model::failure::{Failure, Reason};
-use crate::model::reach::HostKeys;
 use crate::model::shell::quote;
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -52,24 +47,12 @@ pub(super) async fn start(way: &Way<'_>, wait: Duration, waiting: &(dyn Fn(&str)
     }
 }
 
-/// Policy for the host's key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// Pinned keys only.
-    Pinned,
-    /// Keys in the user's known hosts, or recorded by us.
-    Known,
-    /// Any key of a host that is not yet known.
-    Learn,
-}
-
 /// A prepared connection to a host.
 pub(super) struct Call<'a> {
     pub(super) way: &'a Way<'a>,
     pub(super) directory: Directory,
     /// The private key, if it comes from a secret. Exists until the login.
     pub(super) key: Option<SecretFile>,
-    trust: Trust,
     /// Arguments that every ssh command for this host gets.
     pub(super) options: Vec<String>,
 }
@@ -77,16 +60,9 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     async fn prepare(way: &'a Way<'a>) -> Result<Call<'a>, Failure> {
         let directory = Directory::new().map_err(local)?;
-        let trust = match &way.reach.keys {
-            HostKeys::Pinned(_) => Trust::Pinned,
-            HostKeys::Recorded(keys) if keys.is_empty() && way.accept_new => Trust::Learn,
-            HostKeys::Recorded(_) => Trust::Known,
-        };
-        let mut call = Self { way, directory, key: None, trust, options: Vec::new() };
+        let mut call = Self { way, directory, key: None, options: Vec::new() };
         call.lay_out().map_err(local)?;
-        if call.trust == Trust::Learn {
-            call.learn().await?;
-        }
+        call.learn_host_key().await?;
         call.check_identity().await?;
         Ok(call)
     }
@@ -108,13 +84,6 @@ impl<'a> Call<'a> {
              Include ~/.ssh/config\nInclude /etc/ssh/ssh_config\n"
         );
         fs::write(self.directory.path().join("config"), config)?;
-        let ours = reach.keys.as_slice();
-        let known: String = ours.iter().fold(String::new(), |mut lines, key| {
-            let _ = writeln!(lines, "* {}", key.trim());
-            lines
-        });
-        fs::write(self.directory.path().join("known"), known)?;
-
         self.options = ["-F".to_owned(), self.path("config")].to_vec();
         if let Some(port) = reach.port {
             self.options.extend(["-p".to_owned(), port.to_string()]);
@@ -123,19 +92,7 @@ impl<'a> Call<'a> {
             self.options.extend(["-l".to_owned(), user.clone()]);
         }
         self.option("ClearAllForwardings=yes");
-        // ssh reports the key that it was offered, so that we can record it and show its fingerprint.
-        self.option(&format!("KnownHostsCommand=/bin/sh -c 'echo \"%t %K\" >>{}'", self.path("offered")));
-        match self.trust {
-            Trust::Pinned => {
-                self.option(&format!("UserKnownHostsFile={}", self.path("known")));
-                self.option("GlobalKnownHostsFile=/dev/null");
-            }
-            Trust::Known if !ours.is_empty() => {
-                let files = format!("{} /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2", self.path("known"));
-                self.option(&format!("GlobalKnownHostsFile={files}"));
-            }
-            Trust::Known | Trust::Learn => {}
-        }
+        self.limit_host_keys()?;
         if let Some(jump) = &ssh.jump {
             self.jump(jump);
         }
@@ -146,7 +103,7 @@ impl<'a> Call<'a> {
         self.options.extend(["-o".to_owned(), option.to_owned()]);
     }
 
-    /// As `-J`, but keeps the error messages of a jump host.
+    /// Connects through a jump host, as `-J` does, but keeps the jump host's error messages.
     fn jump(&mut self, jump: &str) {
         let (before, last) = jump.rsplit_once(',').map_or((None, jump), |(before, last)| (Some(before), last));
         let hop = Hop::read(last);
@@ -158,17 +115,6 @@ impl<'a> Call<'a> {
         argv.extend(["--".to_owned(), hop.host.replace('%', "%%")]);
         let line: Vec<_> = argv.iter().map(|word| quote(word)).collect();
         self.option(&format!("ProxyCommand={}", line.join(" ")));
-    }
-
-    /// Prepares to accept the key of a host that is not yet known. Another key of a known host, of any type, still
-    /// counts as changed.
-    async fn learn(&mut self) -> Result<(), Failure> {
-        let settings = Settings::read(&self.options, &self.way.reach.address).await?;
-        self.option("StrictHostKeyChecking=accept-new");
-        let files = std::iter::once(self.path("known")).chain(settings.known_files).collect::<Vec<_>>();
-        let quoted: Vec<_> = files.iter().map(|file| format!("\"{file}\"")).collect();
-        self.option(&format!("UserKnownHostsFile={}", quoted.join(" ")));
-        Ok(())
     }
 
     /// Makes one attempt. The flag next to a failure is true if another attempt may succeed.
@@ -213,7 +159,7 @@ impl<'a> Call<'a> {
     }
 
     /// Returns the address and port of the host, for messages.
-    fn whom(&self) -> String {
+    pub(super) fn whom(&self) -> String {
         let address = &self.way.reach.address;
         match self.way.reach.port {
             Some(port) => format!("{address} port {port}"),
@@ -244,46 +190,6 @@ impl<'a> Call<'a> {
             _ => Failure::new(reason, format!("Cannot connect to {}: {line}", self.whom())),
         };
         (failure, passing)
-    }
-
-    /// Returns the failure for a rejected host key. The details hold an unknown key as `TYPE BASE64`.
-    async fn distrusted(&self, reason: Reason, said: &str) -> Failure {
-        let offered = self.offered().pop();
-        let print = match &offered {
-            Some(key) => fingerprint(key).await.unwrap_or_else(|| key.clone()),
-            None => "(not readable)".to_owned(),
-        };
-        let changed = |known: &str| {
-            Failure::new(
-                Reason::HostKeyChanged,
-                format!("{} has the host key {print}, which is not {known}", self.whom()),
-            )
-        };
-        if self.trust == Trust::Pinned {
-            return changed("a key pinned in ssh.host_key");
-        }
-        if reason == Reason::HostKeyUnknown {
-            if !self.way.reach.keys.as_slice().is_empty() {
-                return changed("the key recorded at the first contact");
-            }
-            let failure = Failure::new(reason, format!("The host key of {} is not known: {print}", self.whom()));
-            return offered.into_iter().fold(failure, Failure::details);
-        }
-        let place = said.lines().find_map(|line| line.trim().strip_prefix("Offending ")?.split_once(" key in "));
-        match place {
-            Some((_, place)) if !place.starts_with(&self.path("known")) => changed(&format!("the one in {place}")),
-            Some(_) => changed("the key recorded at the first contact"),
-            None => changed("the known one"),
-        }
-    }
-
-    /// Returns the keys that the host offered in the last attempt, as `TYPE BASE64`. Omits certificates, which cannot
-    /// be recorded as keys.
-    fn offered(&self) -> Vec<String> {
-        let text = bounded::beginning(self.path("offered"));
-        let keys: BTreeSet<_> =
-            text.lines().filter(|line| !line.contains("-cert-")).filter_map(key_format::public).collect();
-        keys.into_iter().collect()
     }
 
     /// Returns the running master. Drops the private key.

@@ -4,6 +4,7 @@
 mod blocks;
 mod forward;
 mod hand_over;
+mod host_keys;
 mod identity;
 mod key_format;
 mod login_log;

@@ -1,5 +1,5 @@
-//! How a script is sent: the constant command line, the header on standard input and the marks in the output. Pure. The
-//! command line contains no part of a script and no secret.
+//! Form in which a script is sent: the constant command line, the header on standard input and the marks in the
+//! output. Pure. The command line contains no part of a script and no secret.
 
 use crate::model::bounded;
 

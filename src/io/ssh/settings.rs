@@ -1,11 +1,11 @@
-//! Queries local OpenSSH programs: the settings for a host, the fingerprint of a key. Does not connect.
+//! Reads the settings that the local ssh would use for a host. Does not connect.
 
 use crate::io::process::{self, Environment};
 use crate::model::failure::Failure;
 use std::path::Path;
 use std::time::Duration;
 
-/// Time limit of these programs.
+/// Time limit of a local OpenSSH program.
 pub(super) const HELPER: Duration = Duration::from_secs(10);
 
 /// Settings that ssh would use for a host, from `ssh -G`.
@@ -32,15 +32,6 @@ impl Settings {
         let agent = get("identityagent").filter(|agent| agent != "SSH_AUTH_SOCK").map(|agent| home(&agent));
         Self { known_files: files("userknownhostsfile"), agent }
     }
-}
-
-/// Returns `TYPE SHA256:…` of a public key.
-pub(super) async fn fingerprint(key: &str) -> Option<String> {
-    let finished =
-        process::run(&words(&["ssh-keygen", "-l", "-f", "-"]), format!("{key}\n").as_bytes(), HELPER).await.ok()?;
-    let text = String::from_utf8_lossy(&finished.stdout).into_owned();
-    let print = text.split_whitespace().nth(1)?;
-    Some(format!("{} {print}", key.split_whitespace().next()?))
 }
 
 /// Returns an IPv6 address without its brackets.

@@ -2,7 +2,7 @@
 
 use super::scalars::line;
 use super::shown;
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::written::Written;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -4,7 +4,7 @@ use super::scalars::{image_name, switch};
 use super::{Reading, paths, shown, tracker, values};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Application, Compose, Pattern, Pull, Source};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{ApplicationSpec, ComposeSpec, TrackerSpec};
 use crate::manifest::written::{Given, Written};
 use camino::{Utf8Path, Utf8PathBuf};

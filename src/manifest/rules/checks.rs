@@ -3,7 +3,7 @@
 use super::scalars::{line, port, switch, whole};
 use super::shown;
 use crate::manifest::environment::{Check, CheckProbe, Vantage};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{CheckSpec, HttpSpec, Whole};
 use crate::manifest::written::{Given, Spot, Written};
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use super::scalars::line;
 use super::{Reading, capitalised, shown};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Name, Schedule, Script, SecurityUpdates};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{Scalar, ScheduleSpec, ScriptSpec, SecurityUpdatesSpec, Switched, Text};
 use crate::manifest::written::{Given, Spot, Written};
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use super::scalars::line;
 use super::shown;
 use crate::manifest::environment::{Drift, DriftPolicy, Ignore};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{DriftSpec, IgnoreSpec};
 use crate::manifest::suggest;
 use crate::manifest::written::Written;

@@ -3,7 +3,7 @@
 use super::scalars::port;
 use super::shown;
 use crate::manifest::environment::{Allow, FirewallWish, Network, Protocol};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{AllowSpec, RulesSpec, Switched};
 use crate::manifest::written::{Given, Written};
 use std::collections::BTreeSet;

@@ -20,7 +20,7 @@ mod values;
 
 use super::claim::{Claim, Need};
 use super::environment::{Environment, Name};
-use super::report::Report;
+use super::faults::Report;
 use super::spec::{ManifestSpec, Whole};
 use super::written::{Given, Spot, Written};
 use crate::model::secret::SecretSource;

@@ -1,7 +1,7 @@
 //! Converts paths as written to absolute paths, on this machine and on the host. Does not check that they exist.
 
 use super::{Reading, shown};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::written::Written;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 

@@ -2,7 +2,7 @@
 //! YAML read as another type instead of converting them.
 
 use super::shown;
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{Scalar, Switch, Text, Whole};
 use crate::manifest::written::{Given, Written};
 use std::time::Duration;

@@ -4,7 +4,7 @@ use super::scalars::{duration, line, port};
 use super::{Reading, shown, values};
 use crate::manifest::claim::Need;
 use crate::manifest::environment::{Identity, Ssh};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{HostKeys, SshSpec};
 use crate::manifest::written::{Given, Spot, Written};
 use std::time::Duration;

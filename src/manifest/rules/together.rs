@@ -3,7 +3,7 @@
 
 use super::{Placed, address, shown};
 use crate::manifest::environment::{Name, Protocol, SecurityUpdates, Source};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::suggest;
 use crate::manifest::tracker::Taken;
 use camino::Utf8Path;

@@ -3,7 +3,7 @@
 use super::scalars::switch;
 use super::{Reading, paths, shown};
 use crate::manifest::claim::Need;
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::spec::{Scalar, SourceSpec, Switch, ValueSpec};
 use crate::manifest::written::{Given, Spot, Written};
 use crate::model::secret::SecretSource;

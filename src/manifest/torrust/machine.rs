@@ -1,7 +1,7 @@
 //! Facts about the predecessor's machine: whether it exists, its address and its settings. Refuses every import that
 //! could make a second machine next to an existing one.
 
-use super::section::Section;
+use super::unread_keys::Section;
 use super::{Refused, Wish};
 use serde_json::{Map, Value, json};
 

@@ -1,15 +1,16 @@
 //! Converts an environment of torrust-tracker-deployer into an entry of a manifest, with notes about settings that were
 //! not carried over. Does not carry over values of secrets, which belong in the environment or a file.
 
+mod cron;
 mod machine;
-mod section;
-mod stack;
+mod tracker;
+mod unread_keys;
 
 use crate::manifest::edit::{self, Place};
 use machine::Known;
-use section::Section;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
+use unread_keys::Section;
 
 /// Content of an imported environment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,7 +91,7 @@ pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
         Some(address) => (Place::Registered(address), made),
         None => (Place::Provisioned(made.ok_or_else(machine::unknown)?), None),
     };
-    let stack = stack::read(&mut file, runs);
+    let tracker = tracker::read(&mut file, runs);
     file.finish();
     let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 22);
     Ok(Imported {
@@ -100,7 +101,7 @@ pub fn read(text: &str, wish: Wish<'_>) -> Result<Imported, Refused> {
         port,
         user,
         identity_file: key,
-        application: json!({ "tracker": stack }),
+        application: json!({ "tracker": tracker }),
         notes: notes.into_inner(),
     })
 }

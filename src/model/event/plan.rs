@@ -47,7 +47,7 @@ impl PlanView {
         !(self.unplanned.is_empty() && self.uncompared.is_empty())
     }
 
-    /// How it ends where nothing failed.
+    /// Returns the outcome if nothing fails.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         if self.steps.is_empty() && !self.is_incomplete() { Outcome::Converged } else { Outcome::Planned }

@@ -92,7 +92,7 @@ pub async fn side(
     let mut named = named(environment, manifest);
     let mut contents = contents(&named, snapshot, key);
     named.extend(own.iter().map(|path| (Kind::Access, path.clone())));
-    // What commands may read is not sent.
+    // Files that commands may read are not sent.
     let sent = || named.iter().filter(|(kind, _)| *kind != Kind::Access);
     let paths = || sent().filter_map(|(_, path)| path.strip_prefix(&snapshot.root).ok());
     if let Some(name) = snapshot.tree.refused_below(&snapshot.tree.reached(paths()).directories) {

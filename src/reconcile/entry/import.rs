@@ -10,7 +10,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::reconcile::context::Context;
 use camino::Utf8PathBuf;
 
-/// What is imported.
+/// Environment of torrust-tracker-deployer to import.
 #[derive(Clone, Debug)]
 pub struct Import {
     /// The JSON of the environment: the file it was created from, or the state that was kept of it.

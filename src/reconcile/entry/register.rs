@@ -15,7 +15,7 @@ use crate::reconcile::pass::{Keep, Pass, refuse, vouch};
 use crate::reconcile::prepare::Prepared;
 use crate::reconcile::request::{Asked, Goal};
 
-/// What is registered.
+/// Host to register as a new environment.
 #[derive(Clone, Debug)]
 pub struct Register {
     /// The new environment.

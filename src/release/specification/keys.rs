@@ -230,18 +230,22 @@ const WATCH: Form = Keys(&[
     ("target", Text),
 ]);
 
-const HOOK: Form =
-    Keys(&[("command", COMMAND), ("environment", PAIRS), ("privileged", Flag), ("user", Text), ("working_dir", Text)]);
+/// Form of a hook: the keys of every hook, and more.
+macro_rules! hook {
+    ($($more:expr),*) => {
+        Keys(&[
+            ("command", COMMAND),
+            ("environment", PAIRS),
+            ("privileged", Flag),
+            ("user", Text),
+            ("working_dir", Text),
+            $($more),*
+        ])
+    };
+}
 
-const HOOK_BEFORE: Form = Keys(&[
-    ("command", COMMAND),
-    ("environment", PAIRS),
-    ("image", Text),
-    ("per_replica", Flag),
-    ("privileged", Flag),
-    ("user", Text),
-    ("working_dir", Text),
-]);
+const HOOK: Form = hook!();
+const HOOK_BEFORE: Form = hook!(("image", Text), ("per_replica", Flag));
 
 const ENV_FILE: Form = Either(&[Text, Keys(&[("format", Text), ("path", Text), ("required", Flag)])]);
 

@@ -1,6 +1,7 @@
 //! Events as text for people: results on standard output, other events on standard error. Colours repeat information
 //! that the text contains as well.
 
+mod excerpt;
 mod failure;
 mod plan;
 mod progress;

@@ -4,3 +4,4 @@ pub mod check;
 pub mod container;
 pub mod json;
 pub mod model;
+mod ports;

@@ -1,7 +1,8 @@
 //! Compose's resolved model of a release (`docker compose config --format json`), reduced to the data that the
 //! resources need. Environment values are not kept, because they may be secret.
 
-use super::json::{Build, Mount, Raw, Reference, Service, Source, Volume, ports, range};
+use super::json::{Build, Mount, Raw, Reference, Service, Source, Volume};
+use super::ports::{ports, range};
 use crate::model::checked;
 use crate::resource::contract::record::{SERVICES, ServiceRecord};
 use camino::{Utf8Path, Utf8PathBuf};

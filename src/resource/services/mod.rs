@@ -8,6 +8,7 @@ mod old_releases;
 mod probe;
 pub mod records;
 pub mod start;
+mod taken_ports;
 
 pub use before::end_left;
 pub use change::{commands, finish, restore};
@@ -23,7 +24,7 @@ use crate::manifest::environment::{Check, Rollback};
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::model::state::Facts;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Returns true if the value of a fact is good: a healthy service, a passing check, or remaining volumes.
@@ -191,24 +192,7 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         let message = format!("Service {service} mounts \"{path}\", whose name has control characters");
         return Some(Failure::new(Reason::ComposeInvalid, message).hint("Mount a path without control characters"));
     }
-    let former = claims::former_containers(subject.environment, host, project(subject, host));
-    let ours: BTreeSet<(u16, &str)> = containers(subject, host).chain(former).flat_map(Container::ports).collect();
-    // An outdated staged release is replaced before any service starts, so its ports do not matter.
-    let outdated = host.files.staged.is_some() && files::staged_as_wanted(subject, host).is_none();
-    let records = if outdated { BTreeMap::new() } else { records::of(subject, host) };
-    let taken = records.iter().find_map(|(service, record)| {
-        let port = record.ports.iter().find(|port| {
-            host.services.listening.contains(&(port.port, port.protocol.clone()))
-                && !ours.contains(&(port.port, port.protocol.as_str()))
-        })?;
-        Some((service, port))
-    });
-    let taken = taken.map(|(service, port)| {
-        let message =
-            format!("Port {}/{} of service {service} is used by something else on the host", port.port, port.protocol);
-        Failure::new(Reason::PortTaken, message)
-    });
-    taken.or_else(|| files::live_preflight(subject, host))
+    taken_ports::preflight(subject, host).or_else(|| files::live_preflight(subject, host))
 }
 
 /// Returns true if everything except the record, which [`finish`] writes, matches the desired state.

@@ -1,5 +1,6 @@
 //! Services and listeners on a host, and the shell that reads them.
 
+use super::taken_ports::{LISTENING, listener};
 use crate::model::checked;
 use crate::model::shell::quote;
 use crate::resource::Subject;
@@ -48,11 +49,7 @@ const EACH: &str = r#"  label=label=com.docker.compose.project=$project
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
     let mut script = format!(
-        r#"listening() {{
-  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 0A .*/$1 tcp \1/p" /proc/net/tcp /proc/net/tcp6 2>/dev/null
-  sed -n "s/^ *[0-9]*: [^ ]*:\([0-9A-F]*\) [^ ]* 07 .*/$1 udp \1/p" /proc/net/udp /proc/net/udp6 2>/dev/null || :
-}}
-listening port
+        r#"{LISTENING}listening port
 if command -v docker >/dev/null; then
   containers= ids=
 {each}  set -- $ids
@@ -104,11 +101,4 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
         seen.listening.retain(|port| still.contains(port));
     }
     Ok(seen)
-}
-
-/// Reads `tcp 1F90`, the kernel's notation of a port. Returns `None` for other protocols.
-fn listener(line: &str) -> Result<Option<(u16, String)>, String> {
-    let Some((protocol, port)) = line.split_once(' ') else { return Ok(None) };
-    let port = u16::from_str_radix(port, 16).map_err(|_| format!("a port is `{}`", checked::said(port)))?;
-    Ok(["tcp", "udp"].contains(&protocol).then(|| (port, protocol.to_owned())))
 }

@@ -2,8 +2,8 @@
 
 use super::{Around, needed, one_line, size};
 use crate::manifest::environment::{Network, Protocol};
+use crate::manifest::faults::Report;
 use crate::manifest::provision::{Hetzner, Opening, Volume};
-use crate::manifest::report::Report;
 use crate::manifest::rules::scalars::switch;
 use crate::manifest::rules::{Reading, shown, values};
 use crate::manifest::spec::{HetznerSpec, VolumeSpec};

@@ -1,16 +1,15 @@
 //! Rules of the archives of the stack's data. Does not run the program in `after`.
 
+use super::backup_schedule::gap;
 use crate::manifest::environment::Backup;
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::rules::scalars::{line, whole};
-use crate::manifest::rules::shown;
 use crate::manifest::spec::{BackupSpec, Whole};
 use crate::manifest::tracker::{Database, Tracker};
 use crate::manifest::written::{Given, Written};
 
 /// Placeholder for the archive's path in `after`.
 const ARCHIVE: &str = "{archive}";
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Reads the section.
 pub fn read(given: &Given<BackupSpec>, tracker: &Tracker, report: &mut Report) -> Option<Backup> {
@@ -40,52 +39,6 @@ pub fn read(given: &Given<BackupSpec>, tracker: &Tracker, report: &mut Report) -
     Some(Backup { at, gap_hours, keep_days, after, database, image })
 }
 
-/// Returns the longest time between two archives, in hours.
-fn gap(at: &Written<String>, report: &mut Report) -> Option<u64> {
-    let (days, time) =
-        at.value.trim().rsplit_once(' ').map_or((None, at.value.trim()), |(days, time)| (Some(days), time));
-    let number = |text: &str| text.parse::<u8>().ok().filter(|_| (1..=2).contains(&text.len()));
-    let clock = time
-        .split_once(':')
-        .and_then(|(hour, minute)| Some((number(hour)?, number(minute).filter(|_| minute.len() == 2)?)));
-    let of_week = days.map_or(Some([true; 7]), week);
-    if let (Some((0..24, 0..60)), Some(week)) = (clock, of_week) {
-        return Some(longest(week));
-    }
-    let message = format!("`{}` is not a time for backups", shown(&at.value));
-    report.fault(at.spot, message, "Write `03:00` for each day, or days before it: `Sun 03:00`, `Mon,Thu 03:00`");
-    None
-}
-
-/// Returns the days of a list such as `Mon,Wed..Fri`.
-fn week(text: &str) -> Option<[bool; 7]> {
-    let day = |name: &str| DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
-    let mut week = [false; 7];
-    for part in text.split(',') {
-        let (from, to) = part.split_once("..").unwrap_or((part, part));
-        let (from, to) = (day(from)?, day(to)?);
-        if from > to {
-            return None;
-        }
-        week[from..=to].fill(true);
-    }
-    Some(week)
-}
-
-/// Returns the longest time from one of these days to the next, in hours.
-fn longest(week: [bool; 7]) -> u64 {
-    let (mut longest, mut since) = (0_u64, 0);
-    for day in week.iter().chain(&week) {
-        since += 24;
-        if *day {
-            longest = longest.max(since);
-            since = 0;
-        }
-    }
-    // The first interval is cut off at the start of the week. In the second week, every interval is counted in full.
-    longest.min(7 * 24)
-}
-
 fn keep_days(given: &Given<Whole>, report: &mut Report) -> u64 {
     const DEFAULT: u64 = 7;
     let Some(written) = &given.0 else { return DEFAULT };
@@ -109,22 +62,4 @@ fn after(given: &Given<Vec<Written<String>>>, report: &mut Report) -> Vec<String
         report.fault(written.spot, "`after` does not use the archive", hint);
     }
     words.iter().map(|word| word.value.clone()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_time_between_two_is_what_makes_one_overdue() {
-        for (days, hours) in
-            [("Sun", 168), ("Mon,Thu", 96), ("Mon..Fri", 72), ("Mon..Sun", 24), ("sat,sun", 144), ("Wed,Sun", 96)]
-        {
-            assert_eq!(week(days).map(longest), Some(hours), "{days}");
-        }
-        assert_eq!(longest([true; 7]), 24);
-        for wrong in ["", "Fri..Mon", "Mo", "Mon,", "Mon ,Tue"] {
-            assert_eq!(week(wrong), None, "{wrong}");
-        }
-    }
 }

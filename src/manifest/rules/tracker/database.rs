@@ -1,7 +1,7 @@
 //! Rules of the tracker's database. Does not open a database.
 
 use super::{Secrets, secret};
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::rules::scalars::port;
 use crate::manifest::rules::{Reading, address, shown};
 use crate::manifest::spec::{DatabaseSpec, MysqlSpec};

@@ -1,6 +1,6 @@
 //! Rules of the ports that the stack listens on, and of their domains. Does not compare endpoints.
 
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::rules::scalars::{port, switch};
 use crate::manifest::rules::shown;
 use crate::manifest::spec::{ApiSpec, HealthApiSpec, ListenerSpec, SiteSpec, Switch, Whole};

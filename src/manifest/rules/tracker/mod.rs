@@ -1,6 +1,7 @@
 //! Rules of the `application.tracker` section. Renders no template.
 
 mod backup;
+mod backup_schedule;
 mod database;
 mod endpoint;
 mod services;

@@ -3,7 +3,7 @@
 use super::endpoint::Parts;
 use super::{Secrets, secret};
 use crate::manifest::claim::Need;
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::rules::scalars::{duration, line, port};
 use crate::manifest::rules::{Reading, shown};
 use crate::manifest::spec::{AcmeSpec, GrafanaSpec, IssuerSpec, PrometheusSpec, TlsSpec};

@@ -1,7 +1,7 @@
 //! Rules about several parts of one tracker stack. Does not look at other environments.
 
 use crate::manifest::environment::Protocol;
-use crate::manifest::report::Report;
+use crate::manifest::faults::Report;
 use crate::manifest::rules::capitalised;
 use crate::manifest::spec::TrackerSpec;
 use crate::manifest::tracker::Tracker;

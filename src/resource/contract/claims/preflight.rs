@@ -73,7 +73,7 @@ fn strangers(environment: &Environment, application: &Application, host: &HostFa
         .collect();
     let (name, project) = (&environment.name, &application.project);
     let (names, kind, verb, remedy) = if names.is_empty() {
-        // What is there belongs to the containers of this directory, which a release adopts.
+        // Volumes and networks belong to the containers of this directory, if it has any. A release adopts these.
         let left = host.services.left.get(project).filter(|_| own.is_empty()).cloned().unwrap_or_default();
         (left, "volumes or networks", "make", "take over what is there")
     } else {

@@ -1,7 +1,8 @@
 //! Converts the predecessor's services to the manifest's `tracker` section. Does not carry over settings that the
 //! predecessor ignored.
 
-use super::section::Section;
+use super::cron;
+use super::unread_keys::Section;
 use serde_json::{Map, Value, json};
 
 /// Returns the manifest's `tracker` section; `runs` is true if the installation exists.
@@ -130,7 +131,7 @@ fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>, runs: bool) {
     }
     let mut section = file.section("backup");
     let schedule = section.text("schedule");
-    let at = schedule.as_deref().and_then(of_cron);
+    let at = schedule.as_deref().and_then(cron::calendar);
     if at.is_none() {
         let schedule = schedule.unwrap_or_default();
         section.note(&format!(
@@ -147,21 +148,6 @@ fn backup(file: &mut Section<'_>, stack: &mut Map<String, Value>, runs: bool) {
     }
     section.finish();
     stack.insert("backup".to_owned(), told.into());
-}
-
-/// Returns the time in five cron fields, if it is a time of each day or of some days of the week.
-fn of_cron(schedule: &str) -> Option<String> {
-    const DAYS: [&str; 8] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let fields: Vec<&str> = schedule.split_whitespace().collect();
-    let [minute, hour, "*", "*", days] = fields.as_slice() else { return None };
-    let (minute, hour): (u8, u8) = (minute.parse().ok()?, hour.parse().ok()?);
-    let time = format!("{hour:02}:{minute:02}");
-    if *days == "*" {
-        return Some(time);
-    }
-    let day = |day: &str| DAYS.get(day.parse::<usize>().ok()?).copied();
-    let days: Option<Vec<&str>> = days.split(',').map(day).collect();
-    Some(format!("{} {time}", days?.join(",")))
 }
 
 /// Reads port, address, domain and TLS of an endpoint.
@@ -186,19 +172,4 @@ fn endpoint(section: &mut Section<'_>) -> Map<String, Value> {
         told.remove("bind");
     }
     told
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_cron_are_read_where_they_are_of_days() {
-        let read = |text| of_cron(text);
-        assert_eq!(read("0 3 * * *").as_deref(), Some("03:00"));
-        assert_eq!(read("30 22 * * 0,3").as_deref(), Some("Sun,Wed 22:30"));
-        for other in ["*/5 * * * *", "0 3 1 * *", "0 3 * * 1-5", "0 3 * * 9", "@daily", ""] {
-            assert_eq!(read(other), None, "{other}");
-        }
-    }
 }
