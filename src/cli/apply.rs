@@ -62,6 +62,9 @@ pub struct Options {
     /// Try releases that were rolled back again
     #[arg(long)]
     pub retry: bool,
+    /// Start with a new, empty volume although the volume that the release had is gone; repeatable
+    #[arg(long, value_name = "VOLUME")]
+    pub new_volume: Vec<String>,
     /// How long to wait for another run that has locked the same environment
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
     pub wait: Duration,
@@ -122,6 +125,7 @@ impl Options {
     pub fn asked(self, command: &'static str, environments: Vec<String>, to: Stage) -> Asked {
         Asked {
             retry: self.retry,
+            new_volumes: self.new_volume,
             yes: self.yes,
             parallel: usize::from(self.parallel),
             allow_destroy: self.allow_destroy,

@@ -84,6 +84,9 @@ reasons! {
     ReadOnly "read-only" 1 "A file system of the host or of this machine is read-only", "Make it writable again, as in: mount -o remount,rw";
     IoError "io-error" 1 "A disk of the host or of this machine fails, or its file system is damaged", "Look for its errors with dmesg on that machine";
     PortTaken "port-taken" 1 "A port that the application publishes is used by something else on the host", "Stop what uses it, or publish another port";
+    NameTaken "name-taken" 1 "A container name or a subnet that the application needs is used by something else on the host", "Nothing was stopped. Choose another name or subnet in the Compose file";
+    DataMissing "data-missing" 6 "Data that the live release had is missing on the host", "Nothing was changed. Bring the data back";
+    VolumeDiffers "volume-differs" 1 "A volume is not as its Compose file defines it, and Docker cannot change it", "Nothing was stopped. Restore the definition, or give the volume another name";
     ArchitectureMismatch "architecture-mismatch" 1 "An image is built for another architecture than the host's", "Build the image for the host's architecture";
     ComposeInvalid "compose-invalid" 1 "Docker Compose rejects the application's files", "Nothing was stopped. Fix the Compose file";
     UploadFailed "upload-failed" 1 "Files could not be written on the host", "Nothing was stopped. Read the output shown";

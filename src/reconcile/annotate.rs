@@ -28,8 +28,10 @@ pub async fn annotate(session: &Session, step: &mut PlannedStep) -> Result<(), F
     let changes = &mut step.changes;
     match step.kind {
         Kind::Firewall => crate::resource::firewall::remark(&session.prepared.subject(), session.facts(), changes),
-        Kind::Engine | Kind::Services => {
+        Kind::Engine => crate::resource::engine::remark(&session.prepared.subject(), session.facts(), changes),
+        Kind::Services => {
             crate::resource::engine::remark(&session.prepared.subject(), session.facts(), changes);
+            services::remark(&session.prepared.subject(), session.facts(), changes);
         }
         _ => {}
     }

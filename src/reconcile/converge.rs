@@ -81,6 +81,7 @@ pub async fn propose(
 ) -> (Sessions, Proposal) {
     for one in &mut prepared {
         one.retry = asked.retry;
+        one.new_volumes.clone_from(&asked.new_volumes);
         one.take_over = request.trust.foreign_directories;
     }
     let (sessions, failed) = pass.observe(context, prepared, request).await;

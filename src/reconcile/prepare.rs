@@ -34,6 +34,8 @@ pub struct Prepared {
     pub retry: bool,
     /// See [`Subject::take_over`].
     pub take_over: bool,
+    /// See [`Subject::new_volumes`].
+    pub new_volumes: Vec<String>,
     /// See [`Subject::fallback_key`].
     pub fallback_key: DigestKey,
     /// The wishes of the manifest when each kind last matched it, as [`drift::wishes`] returns them.
@@ -51,6 +53,7 @@ impl Prepared {
             redactor: Arc::new(Redactor::new(&[])),
             retry: false,
             take_over: false,
+            new_volumes: Vec::new(),
             fallback_key: DigestKey::new(*blake3::hash(uuid::Uuid::new_v4().as_bytes()).as_bytes()),
             met: BTreeMap::new(),
         }
@@ -64,6 +67,7 @@ impl Prepared {
             release: self.release.as_ref(),
             retry: self.retry,
             take_over: self.take_over,
+            new_volumes: &self.new_volumes,
             fallback_key: &self.fallback_key,
         }
     }

@@ -84,6 +84,8 @@ pub struct Asked {
     pub release: Option<String>,
     /// True if releases that were rolled back are tried again.
     pub retry: bool,
+    /// The volumes that may be new and empty although the live release had them.
+    pub new_volumes: Vec<String>,
     /// True if the run continues without a prompt.
     pub yes: bool,
     /// The number of hosts that are worked on at once.
@@ -111,6 +113,7 @@ impl Asked {
             goal,
             release: None,
             retry: false,
+            new_volumes: Vec::new(),
             yes: false,
             parallel: 10,
             allow_destroy: Vec::new(),

@@ -103,6 +103,7 @@ impl Scene {
             release: None,
             retry: false,
             take_over: false,
+            new_volumes: &[],
             fallback_key: &self.key,
         }
     }

@@ -35,6 +35,7 @@ mod lease;
 mod lifecycle;
 mod looking;
 mod main_job;
+mod objects;
 mod ownership;
 mod protection;
 mod registry;

@@ -61,6 +61,7 @@ impl Given {
             release: self.release.as_ref(),
             retry: false,
             take_over: false,
+            new_volumes: &[],
             fallback_key: &self.key,
         }
     }

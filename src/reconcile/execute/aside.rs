@@ -81,7 +81,7 @@ impl Aside {
 
     fn subject(&self) -> Subject<'_> {
         let Self { environment, retry, fallback_key, .. } = self;
-        Subject { environment, release: None, retry: *retry, take_over: false, fallback_key }
+        Subject { environment, release: None, retry: *retry, take_over: false, new_volumes: &[], fallback_key }
     }
 }
 

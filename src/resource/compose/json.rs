@@ -3,6 +3,7 @@
 use super::ports::Port;
 use crate::model::checked;
 use crate::release::builds::is_remote;
+use crate::resource::contract::objects::Object;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -13,13 +14,17 @@ pub(super) struct Raw {
     pub(super) services: BTreeMap<String, Service>,
     pub(super) configs: BTreeMap<String, Source>,
     pub(super) secrets: BTreeMap<String, Source>,
-    pub(super) volumes: BTreeMap<String, Option<Volume>>,
+    pub(super) volumes: BTreeMap<String, Option<Object>>,
+    pub(super) networks: BTreeMap<String, Option<Object>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Service {
     pub(super) image: String,
+    pub(super) container_name: String,
+    pub(super) security_opt: Vec<String>,
+    pub(super) networks: BTreeMap<String, serde::de::IgnoredAny>,
     pub(super) volumes: Vec<Mount>,
     pub(super) configs: Vec<Reference>,
     pub(super) secrets: Vec<Reference>,
@@ -89,19 +94,11 @@ pub(super) struct Mount {
     pub(super) read_only: bool,
 }
 
-/// Volume that may be a directory of the host.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Volume {
-    pub(super) driver_opts: BTreeMap<String, serde_json::Value>,
-}
-
-impl Volume {
-    /// Returns the paths of the host that the volume consists of: the directory that it binds, and the paths that its
+impl Object {
+    /// Returns the paths of the host that a volume consists of: the directory that it binds, and the paths that its
     /// options name, such as the directories of an overlay.
     pub(super) fn places(&self) -> Vec<Utf8PathBuf> {
-        let option = |name: &str| self.driver_opts.get(name).and_then(serde_json::Value::as_str).map(plain);
-        let options = option("o").unwrap_or_default();
+        let options = self.option("o").unwrap_or_default();
         let named = options.split(',').flat_map(|word| {
             let key = word.split_once('=').map_or("", |(key, _)| key.trim_end_matches('+'));
             let relative = matches!(key, "lowerdir" | "upperdir" | "workdir" | "datadir");
@@ -110,9 +107,9 @@ impl Volume {
         });
         let bound = options.split(',').any(|word| matches!(word, "bind" | "rbind"));
         // A device such as `:/export` is on another machine.
-        let device = option("device").filter(|device| bound || device.contains('/') && !device.starts_with(':'));
+        let device = self.option("device").filter(|device| bound || device.contains('/') && !device.starts_with(':'));
         // Docker counts relative paths from the root directory.
-        let all = device.iter().map(String::as_str).chain(named).filter(|path| !path.trim_matches('+').is_empty());
+        let all = device.into_iter().chain(named).filter(|path| !path.trim_matches('+').is_empty());
         all.map(|path| checked::plain_path(Utf8Path::new(path))).collect()
     }
 }

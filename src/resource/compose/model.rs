@@ -1,9 +1,10 @@
 //! Compose's resolved model of a release (`docker compose config --format json`), reduced to the data that the
 //! resources need. Environment values are not kept, because they may be secret.
 
-use super::json::{Build, Mount, Raw, Reference, Service, Source, Volume};
+use super::json::{Build, Mount, Raw, Reference, Service, Source};
 use super::ports::{ports, range};
 use crate::model::checked;
+use crate::resource::contract::objects::{Object, ObjectKind, Objects, is_name};
 use crate::resource::contract::record::{SERVICES, ServiceRecord};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,8 @@ pub struct Model {
     services: BTreeMap<String, Service>,
     configs: BTreeMap<String, Source>,
     secrets: BTreeMap<String, Source>,
-    volumes: BTreeMap<String, Option<Volume>>,
+    volumes: BTreeMap<String, Option<Object>>,
+    networks: BTreeMap<String, Option<Object>>,
 }
 
 /// Files of a release that a service gets.
@@ -67,7 +69,11 @@ impl Model {
         {
             return Err("model.json does not have the form that Compose writes".to_owned());
         }
-        Ok(Self { services: raw.services, configs: raw.configs, secrets: raw.secrets, volumes: raw.volumes })
+        let Raw { services, configs, secrets, volumes, networks } = raw;
+        let of_model = |all: BTreeMap<String, Option<Object>>| {
+            all.into_iter().map(|(key, object)| (key, object.map(Object::of_model))).collect()
+        };
+        Ok(Self { services, configs, secrets, volumes: of_model(volumes), networks: of_model(networks) })
     }
 
     /// Returns the services as records. A file that a service reads below `directory` is a path of the release.
@@ -83,10 +89,10 @@ impl Model {
         let below = |path: &Utf8PathBuf| path.strip_prefix(directory).ok().map(Utf8Path::to_owned);
         let (files, mut room): (BTreeSet<&Utf8PathBuf>, usize) = (files.clone().collect(), READS);
         let mut record = |service: &Service| {
-            let bound = service.volumes.iter().filter(|mount| mount.r#type == "bind").map(|mount| &mount.source);
             let sources: Vec<&Source> = self.sources(service).collect();
-            let given = sources.iter().filter_map(|source| source.file.as_ref());
-            let read: BTreeSet<Utf8PathBuf> = bound.chain(given).filter_map(below).collect();
+            let profiles = service.security_opt.iter().filter_map(|option| profile(option, directory));
+            let read = self.places(service).map(|(path, _)| path).chain(profiles);
+            let read: BTreeSet<Utf8PathBuf> = read.filter_map(|path| below(&path)).collect();
             let (mut mounts, mut outside) = (BTreeSet::new(), BTreeMap::new());
             for (path, writes) in self.places(service) {
                 let plain = checked::plain_path(&path);
@@ -109,6 +115,8 @@ impl Model {
                 inline: (!inline.is_empty()).then(|| keyed(*blake3::hash(&inline.concat()).as_bytes())),
                 mounts: mounts.into_iter().collect(),
                 outside,
+                networks: self.networks_of(service).map(|network| network.name.clone()).collect(),
+                renewed: None,
                 ports: service.ports.iter().flat_map(ports).collect(),
                 // A provider's service has no container.
                 replicas: if service.provider.is_some() { 0 } else { service.scale.or(deploy).unwrap_or(1) },
@@ -121,6 +129,41 @@ impl Model {
             }
         };
         self.services.iter().map(|(name, service)| (name.clone(), record(service))).collect()
+    }
+
+    /// Returns the networks and volumes that Compose makes for the services. `keyed` makes one digest of a value.
+    #[must_use]
+    pub fn objects(&self, keyed: &dyn Fn([u8; 32]) -> String) -> Objects {
+        let settings = |kind: ObjectKind| move |object: &Object| (object.name.clone(), object.settings(kind, keyed));
+        let networks = self.services.values().flat_map(|service| self.networks_of(service));
+        let volumes = self.services.values().flat_map(|service| self.volumes_of(service));
+        Objects {
+            networks: networks.map(settings(ObjectKind::Network)).collect(),
+            volumes: volumes.map(settings(ObjectKind::Volume)).collect(),
+        }
+    }
+
+    /// Returns the networks of a service that Compose makes.
+    fn networks_of(&self, service: &Service) -> impl Iterator<Item = &Object> {
+        made(service.networks.keys(), &self.networks)
+    }
+
+    /// Returns the named volumes of a service that Compose makes.
+    fn volumes_of(&self, service: &Service) -> impl Iterator<Item = &Object> {
+        let mounts = service.volumes.iter().filter(|mount| mount.r#type == "volume");
+        made(mounts.map(|mount| mount.source.as_str()), &self.volumes)
+    }
+
+    /// Returns the services whose containers have a fixed name, with that name.
+    pub fn container_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = self.services.iter().filter(|(_, service)| is_name(&service.container_name));
+        named.map(|(name, service)| (name.as_str(), service.container_name.as_str()))
+    }
+
+    /// Returns the subnets that the release's own networks ask for, each with the network's name.
+    pub fn subnets(&self) -> impl Iterator<Item = (&str, ipnet::IpNet)> {
+        let own = self.services.values().flat_map(|service| self.networks_of(service));
+        own.flat_map(|network| network.subnets().into_iter().map(|subnet| (network.name.as_str(), subnet)))
     }
 
     /// Returns the host paths that a service mounts, each with true if the service may write to the path.
@@ -183,6 +226,22 @@ impl Model {
         let configs = service.configs.iter().filter_map(|reference| self.configs.get(&reference.source));
         configs.chain(service.secrets.iter().filter_map(|reference| self.secrets.get(&reference.source)))
     }
+}
+
+/// Returns the file of a seccomp profile, if the security option names one. Docker takes a relative path from the
+/// project's directory.
+fn profile(option: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
+    let path = option.strip_prefix("seccomp").and_then(|rest| rest.strip_prefix([':', '=']))?;
+    (path != "unconfined" && !path.starts_with('{')).then(|| checked::plain_path(&directory.join(path)))
+}
+
+/// Returns the objects with these keys, without external ones.
+fn made<'a>(
+    keys: impl Iterator<Item = impl AsRef<str>>,
+    all: &'a BTreeMap<String, Option<Object>>,
+) -> impl Iterator<Item = &'a Object> {
+    let found = keys.filter_map(|key| all.get(key.as_ref())?.as_ref());
+    found.filter(|object| !object.is_external() && is_name(&object.name))
 }
 
 #[cfg(test)]

@@ -7,5 +7,7 @@ pub mod guard;
 pub(crate) mod lane;
 pub mod lease;
 pub mod marker;
+pub mod objects;
 pub mod record;
+pub mod socket;
 pub mod whole;

@@ -1,6 +1,7 @@
 //! Records that the host keeps about one environment, under `/var/lib/deployer/PROJECT--ENV/`: its digest key and
 //! the releases. The records hold no secrets, only keyed digests.
 
+use super::objects::{Objects, is_name};
 use crate::model::checked::{self, ImageId, ReleaseId};
 use crate::release::sent::Directories;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -36,6 +37,9 @@ pub struct ReleaseRecord {
     /// The release's services; empty until the release was validated.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceRecord>,
+    /// The networks and volumes that Compose makes for the release. Former versions did not record them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<Objects>,
     /// Image → its digest at its registry, for the images that follow their tag. Empty until the switch to the release.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pulled: BTreeMap<String, String>,
@@ -75,6 +79,7 @@ impl ReleaseRecord {
             && checked::is_plain(&self.project)
             && self.compose_files.iter().all(|path| checked::is_relative(Utf8Path::new(path)))
             && self.directories.keys().all(|path| checked::is_relative(path))
+            && self.objects.as_ref().is_none_or(Objects::is_sound)
             && self.services.len() <= SERVICES
             && self.services.values().map(|service| service.ports.len()).sum::<usize>() <= ENTRIES
             && files
@@ -138,6 +143,13 @@ pub struct ServiceRecord {
     /// directory is left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outside: BTreeMap<Utf8PathBuf, bool>,
+    /// Names of the service's networks at the engine, without external ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// Id of the release that last replaced a network of the service: part of the definition of its containers, so
+    /// that Compose connects them with the new network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<String>,
     /// Host ports that the service publishes.
     pub ports: Vec<PublishedPort>,
     /// Number of containers.
@@ -171,6 +183,8 @@ impl ServiceRecord {
             // An empty path means the directory itself.
             && self.mounts.iter().all(|path| path.as_str().is_empty() || checked::is_relative(path))
             && self.outside.keys().all(|path| checked::is_absolute(path.as_str()))
+            && self.networks.iter().all(|name| is_name(name))
+            && self.renewed.as_deref().is_none_or(|id| ReleaseId::parse(id).is_some())
             && self.ports.iter().all(PublishedPort::is_sound)
             && self.end.as_deref().is_none_or(|end| end == checked::said(end))
             && self.image_id.as_deref().is_none_or(|id| ImageId::parse(id).is_some())

@@ -6,6 +6,7 @@ mod ipv6;
 pub use ipv6::remark;
 
 use super::contract::exclusive;
+use super::contract::socket::ASK_ENGINE;
 use super::{Command, HostFacts, LONG, Subject, access, firewall};
 use crate::manifest::environment::EngineSource;
 use crate::model::checked;
@@ -38,22 +39,14 @@ pub struct Seen {
     pub ipv6: ipv6::Seen,
 }
 
-/// Returns the shell that reads the state of Docker. The engine's answer to a ping names its version, and Perl, which
-/// every Debian and Ubuntu has, asks in a tenth of the time that `docker version` takes. The shell starts Compose from Docker's plugin directories, because
+/// Returns the shell that reads the state of Docker. The engine's answer to a ping names its version. The shell starts Compose from Docker's plugin directories, because
 /// `docker compose` starts Compose twice. On a claimed host it does not start Compose again while the plugin's file is
 /// unchanged: `$state/compose` holds the file's identity, and the version that the file printed.
 #[must_use]
 pub fn probe(subject: &Subject<'_>) -> String {
     let engine = r#"if command -v docker >/dev/null; then
   echo client
-  v=$(timeout 10 perl -e '
-    socket(my $engine, 1, 1, 0) or exit 1;
-    connect($engine, pack("Sa*x", 1, "/run/docker.sock")) or exit 1;
-    syswrite $engine, "GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n";
-    sysread($engine, my $said, 4096);
-    $said =~ m{^Server: Docker/(\S+)}mi or exit 1;
-    print $1') || v=$(timeout 10 docker version --format '{{.Server.Version}}')
-  [ -z "$v" ] || printf 'server %s\n' "$v"
+  ask_engine server /_ping || { v=$(timeout 10 docker version --format '{{.Server.Version}}') && printf 'server %s\n' "$v"; }
   compose='docker compose'
   for folder in /root/.docker /usr/local/lib/docker /usr/local/libexec/docker /usr/lib/docker /usr/libexec/docker; do
     [ ! -x $folder/cli-plugins/docker-compose ] || { compose=$folder/cli-plugins/docker-compose; break; }
@@ -72,7 +65,7 @@ pub fn probe(subject: &Subject<'_>) -> String {
   fi
   [ ! -e /var/lib/dpkg/info/docker-ce.list ] || echo docker-ce
 fi"#;
-    engine.to_owned() + ipv6::probe(subject)
+    ASK_ENGINE.to_owned() + engine + ipv6::probe(subject)
 }
 
 /// Reads the probe's lines.

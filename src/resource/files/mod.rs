@@ -131,6 +131,7 @@ fn record(subject: &Subject<'_>, host: &HostFacts, id: &str) -> Option<ReleaseRe
         directories: release.directories.clone(),
         files: release.files.iter().filter_map(file).collect(),
         services: BTreeMap::new(),
+        objects: None,
         pulled: BTreeMap::new(),
     })
 }

@@ -3,6 +3,7 @@
 
 use super::ByService;
 use super::before;
+use super::objects;
 use super::old_releases;
 use super::records;
 use super::start;
@@ -23,19 +24,21 @@ const REJECTED: usize = 20;
 
 /// Places the staged release's files, if there is one, and lets Compose update the services.
 pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>, Failure> {
-    let Some(record) = wanted_record(subject, host) else {
+    let Some(mut record) = wanted_record(subject, host) else {
         return Err(Failure::new(Reason::NotConverged, "The host has neither a staged nor a live release"));
     };
+    let free = objects::renew(subject, host, &mut record);
     let waits = host.files.staged.is_some();
     // A release that must run with the newest images does not start with others.
     if let Some(uncompared) = registry::uncompared(subject, host).filter(|_| waits) {
         return Err(uncompared);
     }
     let (record, begin) = if waits {
-        let begin = switch(subject, host, &record);
+        let begin = switch(subject, host, &record) + &free;
         (record, begin)
     } else {
-        repair(subject, host, &record)
+        let (live, begin) = repair(subject, host, &record);
+        (live, begin + &free)
     };
     let kept = drift::kept_services(subject, host);
     let mut commands: Vec<Command> = claims::commands(subject, host, &record.project).into_iter().collect();
@@ -48,7 +51,8 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Result<Vec<Command>,
 fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (ReleaseRecord, String) {
     let record = by_id(live, host, &|id| host.images.ids.contains(id));
     let json = || serde_json::to_string(&record).unwrap_or_default();
-    let journal = if record == *live { String::new() } else { keep("swapping.json", &json()) };
+    let is_recorded = host.files.begun().next() == Some(&record);
+    let journal = if is_recorded { String::new() } else { keep("swapping.json", &json()) };
     let tags = if held(subject, host).is_some() { tags(&record) } else { String::new() };
     (record, journal + &tags)
 }
@@ -57,8 +61,10 @@ fn repair(subject: &Subject<'_>, host: &HostFacts, live: &ReleaseRecord) -> (Rel
 /// interrupted at any point, the next pass either tries those inputs again or continues the restore.
 #[must_use]
 pub fn restore(subject: &Subject<'_>, host: &HostFacts, target: &ReleaseRecord, rejected: &[Rejected]) -> Vec<Command> {
-    let (reject, target) = (rejection(host, rejected, target), &by_id(target, host, &|_| true));
-    let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target);
+    let (reject, mut target) = (rejection(host, rejected, target), by_id(target, host, &|_| true));
+    let free = objects::renew(subject, host, &mut target);
+    let target = &target;
+    let begin = switch(subject, host, target) + "rm -f \"$state/staged\"\n" + &reject + &tags(target) + &free;
     let up = up(subject, host, target, &BTreeSet::new(), format!("go back to release {}", target.id), &begin);
     claims::commands(subject, host, &target.project).into_iter().chain([up]).collect()
 }
@@ -94,6 +100,7 @@ fn up(
         &thaw(&record.project),
         &start::guarded(record, host, &run),
         "[ \"$code\" = 0 ] || exit \"$code\"\n",
+        &objects::remove_others(host, record),
     ]
     .concat();
     let limit = subject.environment.health.timeout + SHORT;
@@ -181,7 +188,7 @@ fn wanted_record(subject: &Subject<'_>, host: &HostFacts) -> Option<ReleaseRecor
     let (services, newest) = (records::of(subject, host), host.files.newest()?);
     let waits = host.files.staged.is_some();
     let pulled = if waits { pulled(subject, host, &services) } else { newest.pulled.clone() };
-    Some(ReleaseRecord { services, pulled, ..newest.clone() })
+    Some(ReleaseRecord { services, pulled, objects: objects::wanted(subject, host), ..newest.clone() })
 }
 
 /// Returns a Compose file that labels each service with the digest of the files, configs and secrets it reads. Compose
@@ -203,8 +210,11 @@ fn labels(record: &ReleaseRecord) -> String {
             return Some(before::none());
         }
         let mut settings = serde_json::Map::new();
-        if !service.reads.is_empty() || service.inline.is_some() {
-            settings.insert("labels".to_owned(), serde_json::json!({ "deployer.files": digest(service) }));
+        let files = (!service.reads.is_empty() || service.inline.is_some()).then(|| digest(service));
+        let marks = [("deployer.files", files), ("deployer.networks", service.renewed.clone())];
+        let labels: BTreeMap<_, _> = marks.into_iter().filter_map(|(name, mark)| Some((name, mark?))).collect();
+        if !labels.is_empty() {
+            settings.insert("labels".to_owned(), serde_json::json!(labels));
         }
         if let Some(id) = service.image_id.as_ref().filter(|_| service.by_id) {
             settings.insert("image".to_owned(), serde_json::json!(id));

@@ -10,6 +10,10 @@ pub enum Fact<'a> {
     Release,
     /// The result of a check.
     Check(&'a str),
+    /// A network of the application, by its name at the engine.
+    Network(&'a str),
+    /// A volume of the application, by its name at the engine.
+    Volume(&'a str),
     /// The volumes of another Compose project.
     Volumes(&'a str),
     /// The state of a service in another Compose project, as `PROJECT/SERVICE`.
@@ -22,6 +26,8 @@ pub enum Fact<'a> {
 const RELEASE: &str = "release";
 const CHECK: &str = "check ";
 const VOLUMES: &str = "volumes of ";
+const NETWORK: &str = "network ";
+const VOLUME: &str = "volume ";
 /// Beginning of the names of those services whose own names would be another fact's.
 const SERVICE: &str = "service ";
 
@@ -36,6 +42,10 @@ impl<'a> Fact<'a> {
             Self::Check(check)
         } else if let Some(project) = after(VOLUMES) {
             Self::Volumes(project)
+        } else if let Some(network) = after(NETWORK) {
+            Self::Network(network)
+        } else if let Some(volume) = after(VOLUME) {
+            Self::Volume(volume)
         } else if let Some(service) = after(SERVICE) {
             Self::Service(service)
         } else if name.contains('/') {
@@ -61,6 +71,8 @@ impl fmt::Display for Fact<'_> {
             Self::Release => f.write_str(RELEASE),
             Self::Check(name) => write!(f, "{CHECK}{name}"),
             Self::Volumes(project) => write!(f, "{VOLUMES}{project}"),
+            Self::Network(name) => write!(f, "{NETWORK}{name}"),
+            Self::Volume(name) => write!(f, "{VOLUME}{name}"),
             Self::Service(name) if Fact::of(name) != *self => write!(f, "{SERVICE}{name}"),
             Self::Former(name) | Self::Service(name) => f.write_str(name),
         }
@@ -74,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_service_has_its_own_fact(name in "(service |check |volumes of |release|[a-z/ ]){0,4}") {
+        fn every_service_has_its_own_fact(name in "(service |check |volumes of |network |volume |release|[a-z/ ]){0,4}") {
             let fact = Fact::Service(&name).to_string();
             prop_assert_eq!(Fact::of(&fact), Fact::Service(&name));
         }

@@ -1,12 +1,14 @@
 //! Services and listeners on a host, and the shell that reads them.
 
-use super::taken_ports::{LISTENING, listener};
+use super::objects::{self, Engine, PROBE as OBJECTS};
+use super::taken_ports::{LISTENING, Listener, listener};
 use crate::model::checked;
 use crate::model::shell::quote;
 use crate::resource::Subject;
 use crate::resource::compose::check;
 use crate::resource::compose::container::{self, Container};
 use crate::resource::contract::claims;
+use crate::resource::contract::socket::ASK_ENGINE;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Services and listeners on the host.
@@ -19,12 +21,14 @@ pub struct Seen {
     pub left: BTreeMap<String, BTreeSet<String>>,
     /// Volumes of the manifest's Compose project that belong to the environment, although it has no release.
     pub kept: BTreeSet<String>,
-    /// Ports with a listener, as (port, protocol). If not all containers run, only ports that had a listener both
+    /// Ports with a listener. If not all containers run, only ports that had a listener both
     /// before and after the containers were read: a container that stops meanwhile still holds its ports but is not
     /// seen with them.
-    pub listening: BTreeSet<(u16, String)>,
+    pub listening: BTreeSet<Listener>,
     /// Check name → `passes`, or the result that was found.
     pub checks: BTreeMap<String, String>,
+    /// Networks, volumes and names of containers that the engine has.
+    pub engine: Engine,
 }
 
 /// Limit of the number of entries of [`Seen::left`], and of containers.
@@ -49,13 +53,13 @@ const EACH: &str = r#"  label=label=com.docker.compose.project=$project
 pub fn probe(subject: &Subject<'_>) -> String {
     let Some(application) = &subject.environment.application else { return String::new() };
     let mut script = format!(
-        r#"{LISTENING}listening port
+        r#"{LISTENING}{ASK_ENGINE}listening port
 if command -v docker >/dev/null; then
   containers= ids=
 {each}  set -- $ids
   [ $# = 0 ] || containers=$(timeout 20 docker inspect --format {format} "$@")
   printf '%s\n' "$containers"
-  # A container that is stopping releases its ports a little later. Reading the ports takes long.
+{OBJECTS}  # A container that is stopping releases its ports a little later. Reading the ports takes long.
   case "$containers" in
     ''|*'"status":"'[!r]*|*'"status":"re'*) echo again; listening still ;;
   esac
@@ -89,12 +93,14 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             }
         } else if let Some(name) = line.strip_prefix("kept ") {
             seen.kept.insert(checked::said(name));
+        } else if let Some((word, value)) = line.split_once(' ').filter(|(word, _)| objects::WORDS.contains(word)) {
+            seen.engine.read(word, value);
         } else if line.starts_with('{') {
             seen.containers.extend(container::parse(line));
         }
         let volumes = seen.left.values().map(BTreeSet::len).sum::<usize>() + seen.kept.len();
-        if seen.containers.len() > MOST || volumes > MOST {
-            return Err(format!("its Compose projects have more than {MOST} containers or volumes"));
+        if seen.containers.len().max(volumes).max(seen.engine.len()) > MOST {
+            return Err(format!("it has more than {MOST} containers, networks or volumes"));
         }
     }
     if let Some(still) = still {

@@ -23,6 +23,12 @@ pub(super) fn of_staged(subject: &Subject<'_>, host: &HostFacts, staged: &Staged
     let mut records = staged.model.records(directory, &record.files.keys(), &variable, &keyed);
     build::mark(subject, host, staged, &mut records);
     mark_before(subject, &mut records);
+    // The containers are connected with the network that the live release made again.
+    for live in host.files.begun().next().into_iter().flat_map(|live| &live.services) {
+        if let Some(record) = records.get_mut(live.0) {
+            record.renewed.clone_from(&live.1.renewed);
+        }
+    }
     records
 }
 

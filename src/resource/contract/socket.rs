@@ -1,0 +1,22 @@
+//! Questions to the Docker engine through its socket. Perl, which every Debian and Ubuntu has, asks in a tenth of the
+//! time that one command of Docker takes.
+
+/// Shell function `ask_engine WORD PATH...`: prints `WORD JSON` with the answer to each GET request of the Docker Engine
+/// API, one a line. `server` and `name` are short answers: `server VERSION` from the header of any answer, and one line
+/// `name NAME` for each container of a list. Fails if there is no Perl, or if the engine does not answer.
+pub const ASK_ENGINE: &str = r#"ask_engine() {
+  command -v perl >/dev/null && timeout 10 perl -e '
+    while (my ($word, $path) = splice @ARGV, 0, 2) {
+      socket(my $engine, 1, 1, 0) or exit 1;
+      connect($engine, pack("Sa*x", 1, "/run/docker.sock")) or exit 1;
+      syswrite $engine, "GET $path HTTP/1.0\r\nHost: docker\r\n\r\n";
+      my $said = "";
+      1 while length $said < 16 << 20 && sysread $engine, $said, 65536, length $said;
+      my ($head, $body) = split /\r\n\r\n/, $said, 2;
+      $head =~ m{^HTTP/1.\d 200 } or exit 1;
+      if ($word eq "server") { $head =~ m{^Server: Docker/(\S+)}mi or exit 1; print "server $1\n" }
+      elsif ($word eq "name") { print "name $1\n" while $body =~ m{"Names":\["/([^"]+)"}g }
+      else { $body =~ tr/\n//d; print "$word $body\n" }
+    }' "$@"
+}
+"#;

@@ -1,0 +1,264 @@
+//! Networks and volumes of the release's Compose project as facts, and their changes. Compose itself keeps a network or
+//! a volume whose definition changed. A network is made again; a volume is data and never is.
+
+use super::Fact;
+use super::records;
+use crate::model::event::Change;
+use crate::model::failure::{Failure, Reason};
+use crate::model::shell::quote;
+use crate::model::state::Facts;
+use crate::resource::contract::objects::{Object, ObjectKind, Objects, Settings, differences, is_name};
+use crate::resource::contract::record::ReleaseRecord;
+use crate::resource::files::value::key;
+use crate::resource::release_identity::project;
+use crate::resource::{HostFacts, Subject};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Value of the fact of a network or a volume that is as its Compose file defines it.
+pub const DEFINED: &str = "as defined";
+
+/// Words with which the lines of [`PROBE`] begin.
+pub(super) const WORDS: [&str; 3] = ["networks", "volumes", "name"];
+
+/// Networks and volumes of the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Engine {
+    networks: BTreeMap<String, Object>,
+    volumes: BTreeMap<String, Object>,
+    /// Names of all containers of the host.
+    names: BTreeSet<String>,
+}
+
+impl Engine {
+    /// Reads one line of the probe: `networks`, `volumes` or `name`.
+    pub(super) fn read(&mut self, word: &str, value: &str) {
+        match word {
+            "networks" => self.networks = all(value),
+            "volumes" => self.volumes = all(value),
+            "name" if is_name(value) => _ = self.names.insert(value.to_owned()),
+            _ => {}
+        }
+    }
+
+    /// Returns the number of objects.
+    pub(super) fn len(&self) -> usize {
+        self.networks.len() + self.volumes.len() + self.names.len()
+    }
+}
+
+/// Reads a list of objects: an array, or the engine's answer with such an array.
+fn all(json: &str) -> BTreeMap<String, Object> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Answer {
+        Array(Vec<Object>),
+        Named {
+            #[serde(rename = "Volumes")]
+            volumes: Option<Vec<Object>>,
+        },
+    }
+    let objects = match serde_json::from_str(json) {
+        Ok(Answer::Array(objects)) => objects,
+        Ok(Answer::Named { volumes }) => volumes.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    objects.into_iter().filter(|object| is_name(&object.name)).map(|object| (object.name.clone(), object)).collect()
+}
+
+/// Shell that prints the networks of the host, the volumes of `$wanted`, and the names of all containers.
+pub(super) const PROBE: &str = r#"  label=com.docker.compose.project=$wanted
+  ask_engine networks /networks volumes "/volumes?filters=%7B%22label%22%3A%5B%22com.docker.compose.project%3D$wanted%22%5D%7D" name '/containers/json?all=1' || {
+    set -- $(timeout 20 docker network ls -q --no-trunc)
+    [ $# = 0 ] || printf 'networks %s\n' "$(timeout 20 docker network inspect "$@" | tr -d '\n')"
+    set -- $(timeout 20 docker volume ls -q --filter "label=$label")
+    [ $# = 0 ] || printf 'volumes %s\n' "$(timeout 20 docker volume inspect "$@" | tr -d '\n')"
+    timeout 20 docker ps -a --format 'name {{.Names}}'
+  }
+"#;
+
+/// Returns the networks and volumes of the staged release or, if there is none, of the live one. `None` for a release
+/// of a former version, which did not record them.
+#[must_use]
+pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> Option<Objects> {
+    match &host.files.staged {
+        Some(staged) => Some(staged.model.objects(&|digest| key(subject, host).digest(&digest))),
+        None => host.files.begun().next()?.objects.clone(),
+    }
+}
+
+/// Difference between an object of the engine and its definition.
+fn state(kind: ObjectKind, name: &str, wanted: &Settings, subject: &Subject<'_>, host: &HostFacts) -> Option<String> {
+    let engine = &host.services.engine;
+    let seen = match kind {
+        ObjectKind::Network => engine.networks.get(name),
+        ObjectKind::Volume => engine.volumes.get(name),
+    }?;
+    let former = host.files.current.as_ref().and_then(|record| record.objects.as_ref());
+    let former = former.and_then(|objects| objects.of(kind).get(name));
+    let seen = seen.settings(kind, &|digest| key(subject, host).digest(&digest));
+    let found = differences(wanted, former, &seen);
+    Some(if found.is_empty() { DEFINED.to_owned() } else { found.join(", ") })
+}
+
+/// Adds the observed facts.
+pub(super) fn observed(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts) {
+    let Some(wanted) = wanted(subject, host) else { return };
+    for (kind, name, settings) in wanted.each() {
+        if let Some(state) = state(kind, name, settings, subject, host) {
+            facts.insert(fact(kind, name), state);
+        }
+    }
+}
+
+/// Adds the desired facts.
+pub(super) fn desired(subject: &Subject<'_>, host: &HostFacts, facts: &mut Facts) {
+    let wanted = wanted(subject, host).unwrap_or_default();
+    facts.extend(wanted.each().map(|(kind, name, _)| (fact(kind, name), DEFINED.to_owned())));
+}
+
+fn fact(kind: ObjectKind, name: &str) -> String {
+    match kind {
+        ObjectKind::Network => Fact::Network(name).to_string(),
+        ObjectKind::Volume => Fact::Volume(name).to_string(),
+    }
+}
+
+/// Refuses what would lose data or cannot start: a volume that the live release had is gone, or has other options than
+/// its Compose file. Refuses container names and subnets that belong to something else on the host.
+pub(super) fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    lost_volume(subject, host).or_else(|| other_volume(subject, host)).or_else(|| taken(subject, host))
+}
+
+fn lost_volume(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let (live, wanted) = (host.files.current.as_ref()?, wanted(subject, host)?);
+    let had = live.objects.as_ref()?.volumes.keys();
+    let gone =
+        |name: &&String| !host.services.engine.volumes.contains_key(*name) && !subject.new_volumes.contains(*name);
+    let name = had.filter(|name| wanted.volumes.contains_key(*name)).find(gone)?;
+    let message = format!("Volume {name} of release {} does not exist any more", live.id);
+    let hint = format!(
+        "Bring its data back, or start with an empty volume: deployer apply {} --new-volume {name}",
+        subject.environment.name
+    );
+    Some(Failure::new(Reason::DataMissing, message).hint(hint))
+}
+
+fn other_volume(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let wanted = wanted(subject, host)?;
+    let (name, found) = wanted.volumes.iter().find_map(|(name, settings)| {
+        let found = state(ObjectKind::Volume, name, settings, subject, host)?;
+        (found != DEFINED).then_some((name, found))
+    })?;
+    let message = format!("Volume {name} is not as its Compose file defines it, and Docker cannot change it: {found}");
+    let hint = format!("Restore the definition, or give the volume another name. Its data stays in {name}");
+    Some(Failure::new(Reason::VolumeDiffers, message).hint(hint))
+}
+
+fn taken(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
+    let staged = crate::resource::files::staged_as_wanted(subject, host)?;
+    let engine = &host.services.engine;
+    let ours = |name: &str| host.services.containers.iter().any(|one| one.name.trim_start_matches('/') == name);
+    let mut names = staged.model.container_names();
+    if let Some((service, name)) = names.find(|(_, name)| engine.names.contains(*name) && !ours(name)) {
+        let message = format!("Service {service} has container_name {name}, and another container of the host has it");
+        return Some(
+            Failure::new(Reason::NameTaken, message)
+                .hint(format!("Remove container_name, or that container: docker rm {name}")),
+        );
+    }
+    let others = |name: &str| {
+        let project = project(subject, host);
+        let other = engine.networks.values().filter(move |other| other.project() != Some(project));
+        let name = name.to_owned();
+        other.filter(move |other| other.name != name)
+    };
+    staged.model.subnets().find_map(|(name, subnet)| {
+        let meets = |other: &&Object| other.subnets().iter().any(|one| one.contains(&subnet) || subnet.contains(one));
+        let other = others(name).find(meets)?;
+        let message =
+            format!("Network {name} has subnet {subnet}, which overlaps with network {} of the host", other.name);
+        Some(Failure::new(Reason::NameTaken, message).hint("Choose another subnet in the Compose file"))
+    })
+}
+
+/// Returns the networks that must be made again: those that differ from their definition, and missing ones to which
+/// containers are still connected.
+fn outdated<'a>(
+    subject: &'a Subject<'_>,
+    host: &'a HostFacts,
+    record: &'a ReleaseRecord,
+) -> impl Iterator<Item = &'a String> {
+    let networks = record.objects.iter().flat_map(|objects| &objects.networks);
+    let is_outdated = |(name, settings): &(&String, &Settings)| {
+        let found = state(ObjectKind::Network, name, settings, subject, host);
+        let is_used =
+            || record.services.values().any(|service| service.hash.is_some() && service.networks.contains(name));
+        found.map_or_else(is_used, |found| found != DEFINED)
+    };
+    networks.filter(is_outdated).map(|(name, _)| name)
+}
+
+/// Returns the services that are connected to a network, for people.
+fn users(record: &ReleaseRecord, network: &str) -> String {
+    let users = record.services.iter().filter(|(_, service)| service.networks.iter().any(|name| name == network));
+    users.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Marks the services whose network is made again, so that Compose recreates their containers, and returns shell that
+/// removes these networks. `id` names the release that does so.
+pub(super) fn renew(subject: &Subject<'_>, host: &HostFacts, record: &mut ReleaseRecord) -> String {
+    let networks: BTreeSet<String> = outdated(subject, host, record).cloned().collect();
+    if networks.is_empty() {
+        return String::new();
+    }
+    let id = record.id.clone();
+    let connected = |name: &String| networks.contains(name);
+    for service in record.services.values_mut().filter(|service| service.networks.iter().any(connected)) {
+        // A second replacement during one release needs another mark.
+        let again = service.renewed.as_ref() == Some(&id);
+        service.renewed = if again { None } else { Some(id.clone()) };
+        service.hash = None;
+    }
+    let list = networks.iter().map(|name| quote(name)).collect::<Vec<_>>().join(" ");
+    format!("{FREE}for network in {list}; do free_network \"$network\" {} || exit 1; done\n", quote(&record.project))
+}
+
+/// Shell that removes a network of a Compose project. Its containers are disconnected, not stopped: Compose replaces
+/// them. Fails if other containers use the network.
+const FREE: &str = r#"free_network() {
+  docker network inspect "$1" >/dev/null 2>&1 </dev/null || return 0
+  docker ps -a --filter "network=$1" --format '{{.Names}} {{.Label "com.docker.compose.project"}}' </dev/null | while read -r name owner; do
+    [ "$owner" != "$2" ] || continue
+    echo "Cannot change network $1: container $name, which is not part of the application, uses it" >&2
+    exit 1
+  done || return 1
+  for id in $(docker ps -aq --filter "network=$1" </dev/null); do docker network disconnect -f "$1" "$id" >&2 </dev/null || :; done
+  docker network rm "$1" >&2 </dev/null
+}
+"#;
+
+/// Returns shell that removes networks that Compose made for the project and `record` does not have. A network that
+/// something else uses stays.
+pub(super) fn remove_others(host: &HostFacts, record: &ReleaseRecord) -> String {
+    let Some(objects) = &record.objects else { return String::new() };
+    let own = host.services.engine.networks.iter().filter(|(_, network)| network.project() == Some(&record.project));
+    let names = own.map(|(name, _)| name).filter(|name| !objects.networks.contains_key(*name));
+    let names = names.map(|name| quote(name)).collect::<Vec<_>>();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("docker network rm {} >&2 </dev/null || :\n", names.join(" "))
+    }
+}
+
+/// Adds a remark for readers of the plan: which containers are replaced with a network.
+pub fn remark(subject: &Subject<'_>, host: &HostFacts, changes: &mut [Change]) {
+    let Some(record) = host.files.newest() else { return };
+    let record = ReleaseRecord { services: records::of(subject, host), ..record.clone() };
+    for change in changes.iter_mut().filter(|change| change.from.is_some()) {
+        if let Fact::Network(name) = Fact::of(&change.fact) {
+            let users = users(&record, name);
+            change.note = Some(format!("replaces the network and the containers of {users}"));
+        }
+    }
+}
