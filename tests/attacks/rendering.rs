@@ -48,6 +48,22 @@ fn templates_that_include_each_other_are_refused() {
     refused("{% include \"bomb.txt.tera\" %}", "");
 }
 
+/// The engine renders templates in templates on one stack.
+#[test]
+fn chains_of_templates_do_not_exceed_the_stack() {
+    for (count, code) in [(299, 0), (2000, 64)] {
+        let work = Work::new();
+        let name = |at: usize| format!("t{at:04}.txt.tera");
+        for at in 0..count - 1 {
+            work.put(&format!("app/{}", name(at)), &format!("{{% include \"{}\" %}}", name(at + 1)));
+        }
+        work.put(&format!("app/{}", name(count - 1)), "end");
+        work.commit();
+        let run = work.run(&["check"]);
+        assert!(run.code == code, "{count}: {} {}", run.code, &run.err[..run.err.len().min(2000)]);
+    }
+}
+
 #[test]
 fn memory_has_a_limit_in_a_review() {
     let work = Work::new();

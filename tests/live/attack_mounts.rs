@@ -282,7 +282,10 @@ fn the_paths_of_an_images_volumes_are_no_lines_about_other_mounts() {
     let volumes = "volumes:\n  sub: { driver: local, driver_opts: { type: none, o: bind, device: ./data/sub } }\n";
     let compose = |image: &str| {
         let web = sleeping("web", "volumes: [\"./data:/data\"], depends_on: [other]").replace("demo:1", image);
-        format!("services:\n{web}{}{volumes}", sleeping("other", &format!("volumes: [\"sub:/sub\"], labels: {{ x: \"{image}\" }}")))
+        format!(
+            "services:\n{web}{}{volumes}",
+            sleeping("other", &format!("volumes: [\"sub:/sub\"], labels: {{ x: \"{image}\" }}"))
+        )
     };
     host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/file");
     let work = Work::demo(&host);
@@ -292,7 +295,8 @@ fn the_paths_of_an_images_volumes_are_no_lines_about_other_mounts() {
     work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
     work.apply().expect(0);
     // The first line is a volume's place for same_mounts, the second one a mount that a container of others does not have.
-    let lines = format!("shop--production_sub\\t/elsewhere\\n1\\tneighbour\\tweb\\tbind\\t\\t{APP}/data/sub\\t/nowhere");
+    let lines =
+        format!("shop--production_sub\\t/elsewhere\\n1\\tneighbour\\tweb\\tbind\\t\\t{APP}/data/sub\\t/nowhere");
     host.script(&format!(
         "docker run -d --name neighbour demo:1 sleep 10000\nmkdir /root/evil && cd /root/evil\n\
          printf '%s\\n' 'FROM demo:1' 'VOLUME [\"/x\\n{lines}\"]' >Dockerfile\ndocker build -q -t evil:1 . && docker tag evil:1 evil:2\n"

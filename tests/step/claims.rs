@@ -533,7 +533,8 @@ async fn a_directory_with_the_same_inode_number_is_another_if_it_was_born_at_ano
     let born = |time: &str| fs::write(host.root.join("id"), format!("257:{time}\n")).unwrap();
     fs::create_dir_all(app.parent().unwrap()).unwrap();
     std::os::unix::fs::chown(host.root.join("home/alice"), Some(12345), None).unwrap();
-    let script = [&wish.subject().preamble(), "set -eu\n", WRITE_WHOLE, guard::FUNCTIONS, &guard::claim((0, 0))].concat();
+    let script =
+        [&wish.subject().preamble(), "set -eu\n", WRITE_WHOLE, guard::FUNCTIONS, &guard::claim((0, 0))].concat();
     let enter = async || host.sh(&script).await.status.success();
     born("1795832452.668447760");
     assert!(host.claims(&wish).await && enter().await && enter().await);
