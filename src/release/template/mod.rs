@@ -100,7 +100,7 @@ const COPIED: usize = 64 << 20;
 
 /// The most templates that include or extend others. The engine has no limit for the depth of templates in templates, so the
 /// stack of a rendering is large enough for all of them: see [`bounds::STACK`].
-const CALLERS: usize = 300;
+const CALLERS: usize = 100;
 
 /// Returns the tags of a text.
 fn tags(text: &str) -> impl Iterator<Item = &str> {
