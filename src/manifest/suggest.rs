@@ -1,11 +1,21 @@
 //! Finds the nearest known name for a typo. Suggests nothing if no name is near.
 
+/// The longest name that is compared (bytes), and the most known names. Nobody mistypes longer ones, and a comparison takes
+/// time in proportion to both lengths.
+const LONGEST: usize = 100;
+const MOST: usize = 1000;
+
 /// Returns the known name nearest to `typed`, if one is near enough.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if typed.len() > LONGEST {
+        return None;
+    }
     let lower = typed.to_lowercase();
     let allowed = 1 + typed.chars().count() / 4;
     known
         .into_iter()
+        .take(MOST)
+        .filter(|name| name.len() <= LONGEST)
         .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name))
         .filter(|&(distance, name)| distance <= allowed && distance < name.chars().count())
         .min_by_key(|&(distance, _)| distance)

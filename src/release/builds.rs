@@ -5,7 +5,7 @@ use super::compose_files::within;
 use super::content::text;
 use super::references::{self, Paths, Reference, Role};
 use super::sent::{Content, File};
-use super::specification::{self, Mistake};
+use super::specification::{self, MOST, Mistake};
 use super::yaml::{self, Id, Place, Tree};
 use super::{ENV, Files, invalid};
 use crate::model::failure::{Failure, Location};
@@ -156,7 +156,7 @@ impl Scan<'_> {
         for path in &model.paths {
             self.seen.insert(path.clone());
             let Some(document) = self.document(path) else { continue };
-            if !model.own_env {
+            if !model.own_env && self.found.failures.len() < MOST {
                 let values = self.places.values;
                 self.report(&document, specification::unset(&document.tree, &document.texts, values, document.secret));
             }
@@ -302,9 +302,9 @@ impl Scan<'_> {
         document
     }
 
-    /// Adds a failure for each mistake in a Compose file.
-    fn report(&mut self, document: &Document, mistakes: impl IntoIterator<Item = Mistake>) {
-        for mistake in mistakes {
+    /// Adds a failure for each mistake in a Compose file, unless there are many failures already.
+    fn report(&mut self, document: &Document, mistakes: Vec<Mistake>) {
+        for mistake in mistakes.into_iter().take(MOST.saturating_sub(self.found.failures.len())) {
             let mut at = self.at(document, mistake.id);
             at.narrow(&document.text, &mistake.part);
             self.found.failures.push(invalid(mistake.message).at(at).hint(document.advice(mistake.hint)));
@@ -317,11 +317,9 @@ impl Scan<'_> {
             Ok(tree) => {
                 let (path, secret) = (path.to_owned(), file.secret);
                 let rendered = matches!(file.content, Content::Bytes(_));
-                let checked: Vec<_> = tree.documents.iter().map(|&root| specification::check(&tree, root)).collect();
-                let (mistakes, texts): (Vec<_>, Vec<_>) = checked.into_iter().unzip();
-                let texts = texts.into_iter().flatten().collect();
+                let (mistakes, texts) = specification::check(&tree);
                 let document = Document { path, text, secret, rendered, tree, texts };
-                self.report(&document, mistakes.into_iter().flatten());
+                self.report(&document, mistakes);
                 Ok(Rc::new(document))
             }
             Err(error) => {

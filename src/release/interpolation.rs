@@ -2,13 +2,15 @@
 //! known becomes a wildcard, so that the result covers every path that the text may mean.
 
 use super::dotenv;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The deepest nesting of variables in the defaults of variables (`${A:-${B:-c}}` has two levels). A deeper text is not
 /// a path.
-const DEEPEST: usize = 32;
+pub const DEEPEST: usize = 32;
 /// The longest text that can name a file (bytes).
 const LONGEST: usize = 16 << 10;
+/// The most problems that are found in one text.
+const MOST: usize = 100;
 
 /// The variables that Compose finds in `.env`. A value that contains other variables is not known.
 #[derive(Default)]
@@ -27,6 +29,16 @@ pub enum Fault<'a> {
     Required(&'a str, &'a str),
     /// This text, which begins with `$`, is not a variable, and Compose would end with an error.
     Syntax(&'a str),
+    /// This text is nested in too many variables.
+    Nested(&'a str),
+}
+
+impl<'a> Fault<'a> {
+    /// Returns the part of the text that the problem is about: the name of the variable, or a whole text.
+    pub const fn part(&self) -> &'a str {
+        let (Self::Unset(part) | Self::Required(part, _) | Self::Syntax(part) | Self::Nested(part)) = *self;
+        part
+    }
 }
 
 /// The possible results of a text.
@@ -107,29 +119,44 @@ impl Values {
         self.known.get(name)?.as_deref()
     }
 
-    /// Returns the problems with the variables of a text, in their order. Compose sets `COMPOSE_PROJECT_NAME` itself.
+    /// Returns the first problems with the variables of a text, in their order and each once.
     pub fn faults<'a>(&self, text: &'a str) -> Vec<Fault<'a>> {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
         // The text itself, then the parts of its variables that Compose interpolates next.
-        let mut waiting = vec![text];
-        while let Some(text) = waiting.pop() {
+        let mut waiting = vec![(text, 0)];
+        while let Some((text, depth)) = waiting.pop() {
             for piece in pieces(text) {
-                let Piece::Variable { name, operator, other, wrong } = piece else { continue };
-                if let Some(wrong) = wrong {
-                    found.push(Fault::Syntax(wrong));
-                    continue;
-                }
-                let is_set = self.open || self.known.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
-                match operator.map(|operator| operator.sign) {
-                    Some('-') => waiting.extend((!is_set).then_some(other)),
-                    Some('+') => waiting.extend(is_set.then_some(other)),
-                    Some(_) if !is_set => found.push(Fault::Required(name, other)),
-                    None if !is_set => found.push(Fault::Unset(name)),
-                    _ => {}
+                let fault = match self.fault(&piece) {
+                    Ok(None) => continue,
+                    Ok(Some(nested)) if depth < DEEPEST => {
+                        waiting.push((nested, depth + 1));
+                        continue;
+                    }
+                    Ok(Some(nested)) => Fault::Nested(nested),
+                    Err(fault) => fault,
+                };
+                found.extend(seen.insert(fault.part()).then_some(fault));
+                if found.len() >= MOST {
+                    return found;
                 }
             }
         }
         found
+    }
+
+    /// Returns the part of a variable that Compose interpolates next, if there is one. Compose sets
+    /// `COMPOSE_PROJECT_NAME` itself.
+    fn fault<'a>(&self, piece: &Piece<'a>) -> Result<Option<&'a str>, Fault<'a>> {
+        let Piece::Variable { name, operator, other, wrong } = *piece else { return Ok(None) };
+        let is_set = self.open || self.known.contains_key(name) || name == "COMPOSE_PROJECT_NAME";
+        match (wrong, operator.map(|operator| operator.sign)) {
+            (Some(wrong), _) => Err(Fault::Syntax(wrong)),
+            (None, Some('-')) => Ok((!is_set).then_some(other)),
+            (None, Some('+')) => Ok(is_set.then_some(other)),
+            _ if is_set => Ok(None),
+            (None, Some(_)) => Err(Fault::Required(name, other)),
+            (None, None) => Err(Fault::Unset(name)),
+        }
     }
 }
 
@@ -257,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_set_and_has_no_default_is_a_fault() {
-        use Fault::{Required, Syntax, Unset};
+        use Fault::{Nested, Required, Syntax, Unset};
         let values = Values::of(Some("SET=1\nEMPTY=\n"), ["SECRET"], false);
         for text in ["$SET${EMPTY}$$NONE", "${NONE:-x}${NONE-}${NONE:+$OTHER}", "${SECRET?}${COMPOSE_PROJECT_NAME}"] {
             assert_eq!(values.faults(text), [], "{text}");
@@ -269,6 +296,8 @@ mod tests {
         assert_eq!(values.faults("costs 5$"), [Syntax("$")]);
         assert_eq!(Values::of(None, [], true).faults("$NONE"), []);
         assert_eq!(values.faults(&"${NONE:-".repeat(20_000)).len(), 1, "no recursion");
+        let nested = "${NONE:-".repeat(1_000_000) + &"}".repeat(1_000_000);
+        assert!(matches!(values.faults(&nested)[..], [Nested(_)]), "no work that grows with the square of the length");
     }
 
     #[test]

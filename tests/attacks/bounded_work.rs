@@ -130,6 +130,43 @@ fn variables_in_each_other_and_long_texts_are_refused() {
     refused(&env_file(&format!("${{X}}{}", "a".repeat(5000))), "is not a pattern: it is longer than 4096 bytes");
 }
 
+/// Returns the failures of a Compose file that has many mistakes, and asserts that they are few and found at once.
+fn few(files: &[(&str, &str)]) -> Vec<Failure> {
+    let begun = std::time::Instant::now();
+    let failures = load(files, &[]).expect_err("refused");
+    assert!(begun.elapsed().as_secs() < 20 && failures.len() <= 20, "{} in {:?}", failures.len(), begun.elapsed());
+    failures
+}
+
+#[test]
+fn variables_that_are_not_set_are_looked_for_in_linear_time() {
+    let nested = format!("services: {{ web: {{ image: \"{}{}\" }} }}\n", "${A:-".repeat(100_000), "}".repeat(100_000));
+    let failures = few(&[("compose.yaml", &nested)]);
+    assert!(failures[0].message().contains("more than 32 nested variables"), "{failures:?}");
+    let deepest = format!("services: {{ web: {{ image: \"{}demo{}\" }} }}\n", "${A:-".repeat(32), "}".repeat(32));
+    load(&[("compose.yaml", &deepest)], &[]).unwrap();
+
+    let of = |text: &dyn Fn(usize) -> String| (0..100_000).map(text).collect::<String>();
+    let used = format!("services: {{ web: {{ image: demo, command: \"{}\" }} }}\n", of(&|at| format!("$name_{at}_a ")));
+    let set = of(&|at| format!("name_{at}_b=1\n"));
+    let failures = few(&[("compose.yaml", &used), (".env", &set)]);
+    assert!(failures[0].message().contains("name_0_a is not set"), "{failures:?}");
+    let long = format!("services: {{ web: {{ image: \"${}\" }} }}\n", "n".repeat(1 << 20));
+    few(&[("compose.yaml", &long), (".env", &format!("{}=1\n", "n".repeat(1 << 20).replacen('n', "m", 1)))]);
+}
+
+#[test]
+fn few_mistakes_of_many_are_reported() {
+    few(&[("compose.yaml", &"---\nunknown: 1\n".repeat(100_000))]);
+    few(&[("compose.yaml", &format!("services:\n  web:\n{}", "    unknown: 1\n".repeat(100_000)))]);
+    let file = |at: usize| (format!("c{at}.yaml"), "services: { web: { image: demo, unknown: 1 } }\n".to_owned());
+    let files: Vec<(String, String)> = (0..900).map(file).collect();
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let env = format!("COMPOSE_FILE={}\n", names.join(":"));
+    let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).chain([(".env", env.as_str())]);
+    few(&files.collect::<Vec<_>>());
+}
+
 #[test]
 fn a_long_pattern_of_the_manifest_is_refused() {
     let compose = "services: { web: { image: demo } }\n";

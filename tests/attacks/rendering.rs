@@ -48,6 +48,34 @@ fn templates_that_include_each_other_are_refused() {
     refused("{% include \"bomb.txt.tera\" %}", "");
 }
 
+/// The engine renders templates in templates on one stack. Each component renders the whole chain, whose end renders the
+/// component again.
+#[test]
+fn chains_of_templates_do_not_exceed_the_stack() {
+    for (count, end, told) in
+        [(100, "end", ""), (98, "{{<again />}}", "recursion depth"), (2000, "end", "More than 100")]
+    {
+        let work = Work::new();
+        let name = |at: usize| format!("t{at:04}.txt.tera");
+        for at in 0..count {
+            work.put(&format!("app/{}", name(at)), &format!("{{% include \"{}\" %}}", name(at + 1)));
+        }
+        work.put(&format!("app/{}", name(count)), end);
+        if end != "end" {
+            let text = "{% component again() %}{% include \"t0000.txt.tera\" %}{% endcomponent again %}";
+            work.put("app/again.txt.tera", text);
+        }
+        work.commit();
+        let run = work.run(&["check"]);
+        assert!(
+            run.code == if told.is_empty() { 0 } else { 64 } && run.err.contains(told),
+            "{}: {}",
+            run.code,
+            run.err
+        );
+    }
+}
+
 #[test]
 fn memory_has_a_limit_in_a_review() {
     let work = Work::new();

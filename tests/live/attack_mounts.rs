@@ -274,3 +274,55 @@ fn mounts_taken_from_a_container_started_by_hand_are_no_links() {
     host.shell("docker rm -f by-hand");
     untouched(&host);
 }
+
+/// Every image names the paths of its volumes, and they may contain any character.
+#[test]
+fn the_paths_of_an_images_volumes_are_no_lines_about_other_mounts() {
+    let host = BedHost::docker();
+    let volumes = "volumes:\n  sub: { driver: local, driver_opts: { type: none, o: bind, device: ./data/sub } }\n";
+    let compose = |image: &str| {
+        let web = sleeping("web", "volumes: [\"./data:/data\"], depends_on: [other]").replace("demo:1", image);
+        format!(
+            "services:\n{web}{}{volumes}",
+            sleeping("other", &format!("volumes: [\"sub:/sub\"], labels: {{ x: \"{image}\" }}"))
+        )
+    };
+    host.shell("mkdir -p /srv/victim; echo precious >/srv/victim/file");
+    let work = Work::demo(&host);
+    work.write("app/compose.yaml", compose("demo:1"));
+    work.write("app/data/sub/keep", "");
+    work.edit("deployment.yaml", "archives:", "seed: [\"data/**\"], archives:");
+    work.edit("deployment.yaml", "    checks: [ { name: page, http: { port: 8080, path: / } } ]\n", "");
+    work.apply().expect(0);
+    // The first line is a volume's place for same_mounts, the second one a mount that a container of others does not have.
+    let lines =
+        format!("shop--production_sub\\t/elsewhere\\n1\\tneighbour\\tweb\\tbind\\t\\t{APP}/data/sub\\t/nowhere");
+    host.script(&format!(
+        "docker run -d --name neighbour demo:1 sleep 10000\nmkdir /root/evil && cd /root/evil\n\
+         printf '%s\\n' 'FROM demo:1' 'VOLUME [\"/x\\n{lines}\"]' >Dockerfile\ndocker build -q -t evil:1 . && docker tag evil:1 evil:2\n"
+    ));
+    work.write("app/compose.yaml", compose("evil:1"));
+    work.apply().expect(0);
+    let running = || host.shell("docker ps --format '{{.Names}}' | sort");
+    assert_eq!(running(), "neighbour\nshop--production-other-1\nshop--production-web-1\n");
+
+    // Simulates a link at the moment at which Docker follows it, as above.
+    let wrapper = format!(
+        "#!/bin/sh\ncase \" $* \" in *' up '*) nsenter -t 1 -m sh -c 'cd {APP}/data && mv sub old && ln -s /srv/victim sub' ;; esac\nexec \"$0.real\" \"$@\"\n"
+    );
+    host.script(&format!(
+        "docker=$(command -v docker) && mv $docker $docker.real && cat >$docker <<'EOF' && chmod 755 $docker\n{wrapper}EOF\n"
+    ));
+    work.write("app/compose.yaml", compose("evil:2"));
+    let stopped = work.apply().expect(1);
+    assert!(stopped.stdout.contains(&format!("Stopped other: it mounts {APP}/data/sub")), "{}", stopped.stdout);
+    assert_eq!(running(), "neighbour\nshop--production-web-1\n");
+    untouched(&host);
+    host.script(&format!(
+        "docker=$(command -v docker) && mv $docker.real $docker && rm {APP}/data/sub && mv {APP}/data/old {APP}/data/sub\n"
+    ));
+    work.run(&["plan"]).expect(0);
+    work.apply().expect(0);
+    host.shell("docker rm -f neighbour");
+    destroyed(&host, &work);
+}

@@ -516,6 +516,34 @@ async fn a_directory_that_another_account_put_in_the_place_of_the_claimed_one_is
     assert!(enter(&wish).await && host.claims(&wish).await);
 }
 
+/// In a subvolume of btrfs, which every account can make, the numbers of inodes begin anew.
+#[tokio::test]
+async fn a_directory_with_the_same_inode_number_is_another_if_it_was_born_at_another_time() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::new();
+    let (wish, app) = (host.wish("one", "home/alice/site/app", "one"), host.root.join("home/alice/site/app"));
+    let stat = format!(
+        "#!/bin/sh\ncase $2 in %i) cut -d : -f 1 {root}/id ;; %i:*) cat {root}/id ;; *) exec /usr/bin/stat \"$@\" ;; esac\n",
+        root = host.root
+    );
+    fs::write(host.root.join("bin/stat"), stat).unwrap();
+    fs::set_permissions(host.root.join("bin/stat"), fs::Permissions::from_mode(0o755)).unwrap();
+    let born = |time: &str| fs::write(host.root.join("id"), format!("257:{time}\n")).unwrap();
+    fs::create_dir_all(app.parent().unwrap()).unwrap();
+    std::os::unix::fs::chown(host.root.join("home/alice"), Some(12345), None).unwrap();
+    let script =
+        [&wish.subject().preamble(), "set -eu\n", WRITE_WHOLE, guard::FUNCTIONS, &guard::claim((0, 0))].concat();
+    let enter = async || host.sh(&script).await.status.success();
+    born("1795832452.668447760");
+    assert!(host.claims(&wish).await && enter().await && enter().await);
+    fs::rename(host.root.join("home/alice/site"), host.root.join("home/alice/old")).unwrap();
+    fs::create_dir_all(&app).unwrap();
+    born("1795832460.000000001");
+    assert!(!enter().await && !host.claims(&wish).await);
+}
+
 #[tokio::test]
 async fn a_removal_that_keeps_the_data_leaves_a_directory_that_root_cannot_enter_and_says_so() {
     let host = Host::new();

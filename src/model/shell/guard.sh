@@ -48,13 +48,19 @@ pin() {
       (umask 022 && mkdir ${rest:+-p} "./$part") || return 1
       cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
     done
-    chown "$2" . && chmod 0700 . && note_inode "$(stat -c %i .)" "$1" || return 1
+    chown "$2" . && chmod 0700 . && note_inode "$(inode)" "$1" || return 1
   elif [ -n "${2-}" ] && [ ! -e "${state:?}/inode" ]; then
-    note_inode "$(stat -c %i .)" "$1" || return 1
+    note_inode "$(inode)" "$1" || return 1
   fi
   original "$1" || return 1
   [ -z "$known" ] || [ "$(cd -P -- "$1" 2>/dev/null && pwd)" = "$PWD" ] || return 1
   top=$PWD
+}
+
+# inode: prints the number of the current directory's inode and its time of birth, if the file system has one. An account
+# can make a subvolume of btrfs, in which it chooses the numbers of inodes, but it cannot choose the time.
+inode() {
+  stat -c %i:%.9W .
 }
 
 # note_inode INODE DIRECTORY: records which directory the environment has at a path. INODE is `none` before the directory
@@ -64,11 +70,11 @@ note_inode() {
 }
 
 # original DIRECTORY: succeeds unless the current directory is another than the one that the environment had at that
-# path, and another account can have put it there. Only root can mount a file system there, so that the inode tells.
-# Former versions recorded none, so the directory of their next release counts.
+# path, and another account can have put it there. Only root can mount a file system there, so that the inode and its birth
+# tell. Former versions recorded none, so the directory of their next release counts.
 original() {
   { IFS= read -r noted <"${state-}/inode"; } 2>/dev/null || return 0
-  [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$(stat -c %i .)" ] || return 0
+  [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$(inode)" ] || return 0
   [ -z "$(printf '%s\n' "$PWD" | of_others)" ]
 }
 

@@ -246,11 +246,18 @@ same_mounts() (
   list_mounts "$1" || list_mounts "$1" || exit 1
   volumes=$(printf '%s\n' "$mounts" | awk -F '\t' '$4 == "volume" { print $5 }' | sort -u)
   # shellcheck disable=SC2086
-  [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{index . "device"}}{{end}}' $volumes </dev/null) || exit 1
+  [ -z "$volumes" ] || volumes=$(docker volume inspect --format '{{.Name}}{{"\t"}}{{with .Options}}{{json (index . "device")}}{{end}}' $volumes </dev/null) || exit 1
   wrong=$(printf '%s\n' "$paths" "$volumes" "$mounts" | named=$2 top=$top awk -F '\t' '
     function plain(text) {
       gsub(/\\040/, " ", text); gsub(/\\011/, "\t", text); gsub(/\\012/, "\n", text); gsub(/\\134/, "\\", text)
       return text
+    }
+    # Returns the text of a JSON string. Control characters stay escaped.
+    function decoded(json) {
+      gsub(/^"|"$/, "", json)
+      gsub(/\\u0026/, "\\&", json); gsub(/\\u003c/, "<", json); gsub(/\\u003e/, ">", json)
+      gsub(/\\"/, "\"", json); gsub(/\\\\/, "\\", json)
+      return json
     }
     function on_device(path, i, best) {
       for (i = 1; i <= count; i++)
@@ -294,13 +301,13 @@ same_mounts() (
         count++; device[count] = part[3]; from[count] = plain(part[4]); at[count] = plain(part[5])
       }
     }
-    NF == 2 { source_of[$1] = $2; next }
+    NF == 2 { source_of[$1] = decoded($2); next }
     NF < 7 { asked[$0] = 1; next }
     {
-      path = below($4 == "volume" ? source_of[$5] : $6)
+      path = below($4 == "volume" ? source_of[$5] : decoded($6))
       if (path == "" || !(path in asked) || $1 == 0) next
       wanted = on_device(ENVIRON["top"] "/" path)
-      if (wanted != "" && !has($1, $7, wanted)) print $2 "\t" $3 "\t" path
+      if (wanted != "" && !has($1, decoded($7), wanted)) print $2 "\t" decoded($3) "\t" path
     }')
   [ -n "$wrong" ] || exit 0
   printf '%s\n' "$wrong" | cut -f 1 | sort -u | while read -r id; do docker kill "$id" </dev/null >&2 || :; done
@@ -310,10 +317,11 @@ same_mounts() (
   exit 1
 )
 
-# list_mounts PROJECT: sets $mounts to the mounts of each running container of the project.
+# list_mounts PROJECT: sets $mounts to the mounts of each running container of the project. Texts that come from an image,
+# such as the path of a volume, may contain any character and are in JSON.
 list_mounts() {
   mounts='' ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" </dev/null) || return 1
   [ -n "$ids" ] || return 0
   # shellcheck disable=SC2086 # one word each
-  mounts=$(docker inspect --format '{{$one := .}}{{range .Mounts}}{{$one.State.Pid}}{{"\t"}}{{$one.Id}}{{"\t"}}{{index $one.Config.Labels "com.docker.compose.service"}}{{"\t"}}{{.Type}}{{"\t"}}{{if eq (print .Type) "volume"}}{{.Name}}{{end}}{{"\t"}}{{.Source}}{{"\t"}}{{.Destination}}{{"\n"}}{{end}}' $ids </dev/null)
+  mounts=$(docker inspect --format '{{$one := .}}{{range .Mounts}}{{$one.State.Pid}}{{"\t"}}{{$one.Id}}{{"\t"}}{{json (index $one.Config.Labels "com.docker.compose.service")}}{{"\t"}}{{.Type}}{{"\t"}}{{if eq (print .Type) "volume"}}{{.Name}}{{end}}{{"\t"}}{{json .Source}}{{"\t"}}{{json .Destination}}{{"\n"}}{{end}}' $ids </dev/null)
 }

@@ -11,7 +11,7 @@ use crate::manifest::{shown, suggest};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The most mistakes that are reported for one file.
+/// The most mistakes that are reported for one application.
 pub const MOST: usize = 20;
 /// The most keys that a hint lists.
 const LISTED: usize = 12;
@@ -103,12 +103,12 @@ impl Form {
     }
 }
 
-/// Returns the mistakes in one document of a Compose file, at most [`MOST`], and the texts in it that contain `$`.
-/// Extensions (`x-…`) contribute only the parts to which an alias leads.
-pub fn check(tree: &Tree, root: Id) -> (Vec<Mistake>, BTreeSet<Id>) {
+/// Returns the mistakes in a Compose file, at most [`MOST`], and the texts in it that contain `$`. Extensions (`x-…`)
+/// contribute only the parts to which an alias leads.
+pub fn check(tree: &Tree) -> (Vec<Mistake>, BTreeSet<Id>) {
     let (seen, texts) = (BTreeSet::new(), BTreeSet::new());
     let mut check = Check { tree, path: Vec::new(), seen, texts, found: Vec::new() };
-    check.node(root, &keys::FILE);
+    tree.documents.iter().for_each(|&root| check.node(root, &keys::FILE));
     let place = |mistake: &Mistake| (tree.node(mistake.id).place.line, tree.node(mistake.id).place.column);
     check.found.sort_by_key(place);
     (check.found, check.texts)
@@ -197,6 +197,9 @@ impl<'a> Check<'a> {
     }
 
     fn unknown(&mut self, name: &str, key: Id, known: &[(&str, Form)]) {
+        if self.found.len() >= MOST {
+            return;
+        }
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
         let hint = match suggest::nearest(name, names.iter().copied()) {
             None if names.len() > LISTED => {

@@ -2,7 +2,7 @@
 
 use super::{MOST, Mistake};
 use crate::manifest::{shown, suggest};
-use crate::release::interpolation::{Fault, Values};
+use crate::release::interpolation::{DEEPEST, Fault, Values};
 use crate::release::yaml::{Id, Tree};
 use std::collections::BTreeSet;
 
@@ -15,9 +15,11 @@ pub fn unset(tree: &Tree, texts: &BTreeSet<Id>, values: &Values, secret: bool) -
     let mut seen = BTreeSet::new();
     for &id in texts {
         for fault in tree.text(id).map(|text| values.faults(text)).unwrap_or_default() {
-            let mistake = if secret { unnamed(id) } else { named(id, &fault, values) };
-            if found.len() < MOST && seen.insert(mistake.part.clone()) {
-                found.push(mistake);
+            if seen.insert(if secret { "" } else { fault.part() }) {
+                found.push(if secret { unnamed(id) } else { named(id, &fault, values) });
+            }
+            if found.len() >= MOST {
+                return found;
             }
         }
     }
@@ -25,10 +27,15 @@ pub fn unset(tree: &Tree, texts: &BTreeSet<Id>, values: &Values, secret: bool) -
 }
 
 fn named(id: Id, fault: &Fault<'_>, values: &Values) -> Mistake {
+    let part = fault.part().to_owned();
     let (name, message) = match *fault {
         Fault::Syntax(text) => {
             let message = format!("`{}` is not a variable of Docker Compose", shown(text));
-            return Mistake { id, part: text.to_owned(), message, hint: DOUBLE.to_owned() };
+            return Mistake { id, part, message, hint: DOUBLE.to_owned() };
+        }
+        Fault::Nested(_) => {
+            let message = format!("A text has more than {DEEPEST} nested variables");
+            return Mistake { id, part, message, hint: "Use fewer defaults within defaults".to_owned() };
         }
         Fault::Unset(name) => (name, format!("The variable {} is not set", shown(name))),
         Fault::Required(name, "") => (name, format!("The variable {} must be set", shown(name))),
@@ -44,7 +51,7 @@ fn named(id: Id, fault: &Fault<'_>, values: &Values) -> Mistake {
             )
         }
     };
-    Mistake { id, part: name.to_owned(), message, hint }
+    Mistake { id, part, message, hint }
 }
 
 fn unnamed(id: Id) -> Mistake {

@@ -14,6 +14,9 @@ pub const TOTAL: usize = 64 << 20;
 /// The time limit for all templates of an application. Ordinary ones take milliseconds.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
+/// The stack of a rendering (bytes). Components, of which the engine nests 20, can each render a chain of all templates.
+pub const STACK: usize = 256 << 20;
+
 /// The most abandoned renderings of all applications that may still run. At this number, no other rendering begins.
 const MOST_LEFT: usize = 3;
 
@@ -61,7 +64,7 @@ fn render_unless(
             left.0.fetch_sub(1, Ordering::Relaxed);
         }
     };
-    let started = std::thread::Builder::new().name("template".to_owned()).spawn(work);
+    let started = std::thread::Builder::new().name("template".to_owned()).stack_size(STACK).spawn(work);
     started.map_err(|error| Trouble::Beyond(format!("no thread can be started for it: {error}")))?;
     match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
         Ok(Ok(bytes)) => String::from_utf8(bytes).map_err(|_| Trouble::Beyond("it produces no text".to_owned())),

@@ -98,15 +98,25 @@ const READ: usize = 1 << 30;
 /// The most bytes that the engine may copy for errors: it copies that text for each unknown template or component.
 const COPIED: usize = 64 << 20;
 
+/// The most templates that include or extend others. The engine has no limit for the depth of templates in templates, so the
+/// stack of a rendering is large enough for all of them: see [`bounds::STACK`].
+const CALLERS: usize = 100;
+
+/// Returns the tags of a text.
+fn tags(text: &str) -> impl Iterator<Item = &str> {
+    text.split("{%").skip(1).chain(text.split("{{").skip(1))
+}
+
+/// Returns true if a tag names another template or a component.
+fn is_call(tag: &&str) -> bool {
+    let words = tag.trim_start_matches(['-', ' ', '\t', '\r', '\n']);
+    ["<", "include", "import", "extends"].iter().any(|call| words.starts_with(call))
+}
+
 /// Returns true if a text has so many tags that errors about them would take excessive time or memory for its size.
 fn is_too_much(text: &str) -> bool {
-    let tags = || text.split("{%").skip(1).chain(text.split("{{").skip(1));
-    let calls = |tag: &&str| {
-        let words = tag.trim_start_matches(['-', ' ', '\t', '\r', '\n']);
-        ["<", "include", "import", "extends"].iter().any(|call| words.starts_with(call))
-    };
     let beyond = |count: usize, most: usize| count.saturating_mul(text.len()) > most;
-    beyond(tags().count(), READ) || beyond(tags().filter(calls).count(), COPIED)
+    beyond(tags(text).count(), READ) || beyond(tags(text).filter(is_call).count(), COPIED)
 }
 
 /// Parsed templates.
@@ -122,6 +132,12 @@ impl<'a> Set<'a> {
         if let Some((name, _)) = origin.sources.iter().find(|(_, text)| is_too_much(text)) {
             let message = format!("{} has too many tags for its size", origin.directory.join(name));
             return Err(vec![Failure::new(Reason::TemplateInvalid, message).hint("Split it into several templates")]);
+        }
+        if origin.sources.values().filter(|text| tags(text).any(|tag| is_call(&tag))).count() > CALLERS {
+            let message = format!("More than {CALLERS} templates of {} include or extend others", origin.directory);
+            return Err(vec![
+                Failure::new(Reason::TemplateInvalid, message).hint("Put their parts into fewer templates"),
+            ]);
         }
         let mut tera = Tera::new();
         tera.autoescape_on(Vec::<&str>::new());

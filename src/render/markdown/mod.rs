@@ -8,7 +8,7 @@ use super::{graph, text};
 use crate::model::defuse;
 use crate::model::event::{EnvironmentView, PlanView, ResultView};
 use crate::model::failure::Failure;
-use inline::{code, cut};
+use inline::{code, count, cut};
 use std::fmt::Write as _;
 use steps::{LEVELS, Level, Omitted, groups, left_out};
 
@@ -83,7 +83,7 @@ fn at(level: Level, page: &Page) -> String {
     let Some(plan) = &page.plan else {
         return out + "## No plan was made\n\n" + &warned(&page.warnings) + &failed(&page.failures);
     };
-    out += &head(plan);
+    out += &head(plan, level);
     out += &warned(&page.warnings);
     out += &failed(&page.failures);
     let mut omitted = Omitted::default();
@@ -124,7 +124,7 @@ fn markers(page: &Page) -> String {
     marker("deployer-plan", project, &['-']) + &marker("deployer-manifest", &page.file, &['-', '_', '.', '/'])
 }
 
-fn head(plan: &PlanView) -> String {
+fn head(plan: &PlanView, level: Level) -> String {
     let s = &plan.summary;
     let counts =
         format!("{} to create, {} to update, {} to replace, {} to remove", s.create, s.update, s.replace, s.remove);
@@ -151,16 +151,20 @@ fn head(plan: &PlanView) -> String {
             let _ = writeln!(out, "No changes in {many} environments\n");
         }
     }
-    out + &uncompared(plan)
+    out + &uncompared(plan, level)
 }
 
-fn uncompared(plan: &PlanView) -> String {
+fn uncompared(plan: &PlanView, level: Level) -> String {
     let mut out = String::new();
     for (name, files) in plan.uncompared.iter().take(FEW) {
-        let named = files.iter().take(FEW).map(|file| code(&cut(file, 80))).collect::<Vec<_>>().join(", ");
-        let more = files.len().saturating_sub(FEW);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let _ = writeln!(out, "**Not compared** in {}, {}: {named}{more}\n", code(&cut(name, 40)), text::UNCOMPARED);
+        let named: Vec<_> = files.iter().take(level.names).map(|file| code(&cut(file, 80))).collect();
+        let more = match files.len() - named.len() {
+            0 => String::new(),
+            more if named.is_empty() => count(more, "file", "files"),
+            more => format!(" and {more} more"),
+        };
+        let (name, named) = (code(&cut(name, 40)), named.join(", "));
+        let _ = writeln!(out, "**Not compared** in {name}, {}: {named}{more}\n", text::UNCOMPARED);
     }
     if plan.uncompared.len() > FEW {
         let _ = writeln!(out, "**Not compared**: files in {} environments more\n", plan.uncompared.len() - FEW);

@@ -18,6 +18,8 @@ pub(super) struct Level {
     pub(super) facts: usize,
     /// The most characters of each value.
     value: usize,
+    /// The most files that are named of those that are not compared.
+    pub(super) names: usize,
     /// True if steps are listed, false if they are counted.
     pub(super) steps: bool,
     pub(super) graph: bool,
@@ -25,14 +27,14 @@ pub(super) struct Level {
 
 const ALL: usize = usize::MAX;
 pub(super) const LEVELS: [Level; 8] = [
-    Level { diff: ALL, facts: ALL, value: ALL, steps: true, graph: true },
-    Level { diff: 60, facts: ALL, value: ALL, steps: true, graph: true },
-    Level { diff: 15, facts: ALL, value: ALL, steps: true, graph: true },
-    Level { diff: 0, facts: ALL, value: ALL, steps: true, graph: true },
-    Level { diff: 0, facts: ALL, value: 160, steps: true, graph: true },
-    Level { diff: 0, facts: 20, value: 160, steps: true, graph: true },
-    Level { diff: 0, facts: 0, value: 0, steps: true, graph: false },
-    Level { diff: 0, facts: 0, value: 0, steps: false, graph: false },
+    Level { diff: ALL, facts: ALL, value: ALL, names: FEW, steps: true, graph: true },
+    Level { diff: 60, facts: ALL, value: ALL, names: FEW, steps: true, graph: true },
+    Level { diff: 15, facts: ALL, value: ALL, names: FEW, steps: true, graph: true },
+    Level { diff: 0, facts: ALL, value: ALL, names: FEW, steps: true, graph: true },
+    Level { diff: 0, facts: ALL, value: 160, names: FEW, steps: true, graph: true },
+    Level { diff: 0, facts: 20, value: 160, names: 1, steps: true, graph: true },
+    Level { diff: 0, facts: 0, value: 0, names: 1, steps: true, graph: false },
+    Level { diff: 0, facts: 0, value: 0, names: 0, steps: false, graph: false },
 ];
 
 /// The amount that a level omits.

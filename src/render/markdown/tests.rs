@@ -217,6 +217,19 @@ fn marks_of_commands_do_not_make_a_page_longer_than_it_may_be() {
 }
 
 #[test]
+fn files_that_are_not_compared_do_not_make_a_page_longer_than_it_may_be() {
+    for (environments, length) in [(1, 10), (10, 80), (100, 300)] {
+        let files: Vec<_> = (10..40).map(|at| format!("{at}{}", "@".repeat(length))).collect();
+        let uncompared = (0..environments).map(|at| (format!("e{at}"), files.clone())).collect();
+        let steps =
+            (0..200).map(|at| step(&format!("e{at}"), StepReason::Differs, false, vec![change("a", "b", None)]));
+        let page = plan(&whole(Some(PlanView { uncompared, steps: steps.collect(), ..PlanView::default() }), vec![]));
+        sound(&page);
+        assert_eq!(page.matches("**Not compared** in").count(), environments.min(FEW));
+    }
+}
+
+#[test]
 fn text_does_not_become_a_link() {
     assert_eq!(code("www.evil.example"), "<code>www&#46;evil.example</code>");
     assert_eq!(code("http://a"), "<code>http&#58;//a</code>");

@@ -140,7 +140,7 @@ claim() {
   [ -n "${2-}" ] || known=$(claimed_as "${app:?}")
   # The full stop keeps line breaks at the end.
   found=$(follow "${known:-$app}" "$known" && { [ -n "${2-}$rest" ] || original "$app"; } &&
-    inode=$([ -n "$rest" ] && echo none || stat -c %i .) && printf %s. "$inode ${PWD%/}${rest:+/${rest%/}}") || cannot_enter
+    inode=$([ -n "$rest" ] && echo none || inode) && printf %s. "$inode ${PWD%/}${rest:+/${rest%/}}") || cannot_enter
   inode=${found%% *} found=${found#* }
   [ -z "$known" ] || [ ! -d "$known" ] || [ "$(cd -P -- "$app" 2>/dev/null && pwd)" = "$known" ] || cannot_enter
   found=${found%.}
