@@ -165,3 +165,42 @@ fn a_container_name_or_a_subnet_of_somebody_else_is_refused_before_anything_stop
     work.edit("app/compose.yaml", "8081", "8082");
     work.apply().expect(0);
 }
+
+#[test]
+fn what_containers_write_into_released_files_is_kept_and_directories_can_be_entered() {
+    let host = BedHost::docker();
+    let work = Work::demo(&host);
+    work.write("app/data/app.db", "shipped\n");
+    let compose = r#"services:
+  web:
+    image: demo:1
+    command: ["httpd", "-f", "-p", "8080", "-h", "/www/html"]
+    user: "33:33"
+    init: true
+    ports: ["8080:8080"]
+    volumes: [".:/www:ro"]
+  writer:
+    image: demo:1
+    command: ["sh", "-c", "echo rows >>/data/app.db; touch /data/own; sleep 1000000"]
+    user: "1000:1000"
+    init: true
+    volumes: ["./data:/data"]
+"#;
+    work.write("app/compose.yaml", compose);
+    work.apply().expect(0);
+    assert_eq!(host.page(8080).as_deref(), Some("page one\n"), "another user can enter the directory");
+    let app = "/opt/deployer/shop--production";
+    assert_eq!(host.shell(&format!("stat -c '%a %U' {app} {app}/data")), "711 deploy\n755 deploy\n");
+    assert_eq!(host.shell(&format!("cat {app}/data/app.db")), "shipped\nrows\n");
+
+    let run = work.apply().expect(0);
+    assert!(run.stdout.contains("data/app.db.deployer-saved-"), "it is named: {}", run.stdout);
+    assert_eq!(host.shell(&format!("cat {app}/data/app.db.deployer-saved-*")), "shipped\nrows\n");
+
+    // A file that the next release does not have is kept too.
+    std::fs::remove_file(work.path("app/data/app.db")).expect("the file");
+    host.shell(&format!("echo more >{app}/data/app.db"));
+    work.apply().expect(0);
+    assert!(host.shell(&format!("cat {app}/data/app.db.deployer-saved-*")).contains("more\n"));
+    assert!(host.holds(&format!("[ ! -e {app}/data/app.db ] && [ -e {app}/data/own ]")));
+}

@@ -33,7 +33,7 @@ follow() {
 }
 
 # pin DIRECTORY [USER:GROUP]: enters an absolute directory and stores its real path as $top. With an owner, creates a
-# missing directory. A claimed directory is entered at its real path from the time of the claim, $known, and must still
+# missing directory with the permissions $directory_mode. A claimed directory is entered at its real path from the time of the claim, $known, and must still
 # be there: a link that was put in its way since then is not followed, and no directory that another account put in its
 # place is entered. Missing directories above it may appear meanwhile, created by another environment's command (mkdir
 # -p). The directory itself must be new.
@@ -48,7 +48,7 @@ pin() {
       (umask 022 && mkdir ${rest:+-p} "./$part") || return 1
       cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
     done
-    chown "$2" . && chmod 0700 . && note_inode "$(inode)" "$1" || return 1
+    chown "$2" . && chmod "${directory_mode:-0700}" . && note_inode "$(inode)" "$1" || return 1
   elif [ -n "${2-}" ] && [ ! -e "${state:?}/inode" ]; then
     note_inode "$(inode)" "$1" || return 1
   fi
@@ -88,17 +88,19 @@ cannot_enter() {
 }
 
 # walk DIRECTORY [make]: enters a directory below the current one. With `make`, creates missing directories and clears
-# the way. On failure, $part is the component that was not entered, and $passed the directory that holds it.
+# the way: these belong to $owner, like the files in them. On failure, $part is the component that was not entered, and $passed the directory that holds it.
 walk() {
   todo=$1/ passed=.
   while [ -n "$todo" ]; do
     part=${todo%%/*} todo=${todo#*/}
     case $part in '' | .) continue ;; ..) return 1 ;; esac
     place=${PWD%/}/$part
+    opened=''
     if [ -n "${2-}" ] && { [ -L "./$part" ] || [ ! -d "./$part" ]; }; then
-      open_way "./$part" || return 1
+      open_way "./$part" && opened=yes || return 1
     fi
     cd -P "./$part" 2>/dev/null && [ "$PWD" = "$place" ] || return 1
+    [ -z "$opened" ] || [ -z "${owner-}" ] || chown "$owner" . || return 1
     passed=$passed/$part
   done
 }
@@ -163,12 +165,22 @@ same_content() {
   dd if="$2" iflag=nofollow,nonblock,fullblock bs=65536 count=$(($3 / 65536 + 1)) status=none 2>/dev/null | cmp -s - "$1"
 }
 
-# set_aside PATH: keeps a regular file below $top that no release placed and whose content differs from the release's.
-# The file gets a second name with a suffix that nobody can predict, and keeps its owner and permissions.
+# set_aside PATH: keeps a regular file below $top whose content no release placed and differs from the release's. The
+# file gets a second name with a suffix that nobody can predict, and keeps its owner and permissions. Of more than 20
+# such names of one file, the oldest is removed.
 set_aside() {
   split "$1"
   enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] || return 0
-  size=$(stat -c %s -- "${tree:?}/$1") && ! same_content "$tree/$1" "$name" "$size" || return 0
+  if [ -e "${tree:?}/$1" ]; then
+    size=$(stat -c %s -- "$tree/$1") && ! same_content "$tree/$1" "$name" "$size" || return 0
+  fi
+  oldest='' copies=0
+  for saved in "$(printf %.200s "$name")".deployer-saved-*; do
+    copies=$((copies + 1))
+    # shellcheck disable=SC3013 # every shell of a supported host knows -ot
+    if [ -z "$oldest" ] || [ "$saved" -ot "$oldest" ]; then oldest=$saved; fi
+  done
+  [ "$copies" -lt 20 ] || rm -f -- "$oldest" 2>/dev/null || :
   saved=$(printf %.200s "$name").deployer-saved-$(nonce)
   ln -P -- "$name" "$saved" 2>/dev/null || why=$(mv -nT -- "$name" "$saved" 2>&1) || { echo "Cannot keep $1, which no release placed: $why" >&2 && return 1; }
   kept_as=$directory/${saved#./}

@@ -1,6 +1,8 @@
 //! Switch from one release to the next, as shell that can be repeated: files are placed, and files that the new release
 //! lacks are removed. Paths that no release of ours contains are not touched.
 
+use super::on_host::{Obstacle, OnHost};
+use super::value::{is_keyed, key};
 use super::{END, SEED, lines};
 use crate::model::shell::{guarded, quote};
 use crate::release::sent::Owner;
@@ -87,8 +89,8 @@ pub fn as_validated(record: &ReleaseRecord, options: &str) -> String {
     )
 }
 
-/// Returns shell, after [`guard::FUNCTIONS`], that keeps the files that no release placed and that a switch to `record`
-/// replaces. The shell must run before the switch is journalled: from then on, these paths count as placed.
+/// Returns shell, after [`guard::FUNCTIONS`], that keeps what no release placed and a switch to `record` replaces or
+/// removes: files of others, and what services wrote into files of ours. The shell must run before the switch is journalled: from then on, these paths count as placed.
 #[must_use]
 pub fn set_aside(
     subject: &Subject<'_>,
@@ -96,10 +98,11 @@ pub fn set_aside(
     host: &HostFacts,
     kept: &BTreeSet<Utf8PathBuf>,
 ) -> String {
-    let foreign = |(path, file): &(&Utf8PathBuf, &FileRecord)| {
-        file.value != SEED && !kept.contains(*path) && host.files.is_foreign(path)
-    };
-    let paths = lines(record.files.iter().filter(foreign).map(|(path, _)| path));
+    let written = |path: &Utf8Path| host.files.is_foreign(path) || is_written(subject, host, path);
+    let replaced = record.files.iter().filter(|(_, file)| file.value != SEED).map(|(path, _)| path);
+    let removed = host.files.removable().into_iter().filter(|path| !record.files.contains_key(*path));
+    let removed = removed.filter(|path| !host.files.is_foreign(path));
+    let paths = lines(replaced.chain(removed).filter(|path| !kept.contains(*path) && written(path)));
     if paths.is_empty() {
         return String::new();
     }
@@ -109,6 +112,24 @@ pub fn set_aside(
         id = quote(&record.id),
         mark = quote(subject.marks().as_str()),
     )
+}
+
+/// Returns true if a service of a release can have written a file of ours: it mounts the file, whose content on the host
+/// is not the one that a release placed.
+fn is_written(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path) -> bool {
+    let services = || host.files.begun().flat_map(|record| record.services.values());
+    let mounted = || services().flat_map(|service| &service.mounts).any(|mount| path.starts_with(mount));
+    let content = |value: &str| value.split_once(' ').map(|(_, content)| content.to_owned());
+    let placed = |live: &OnHost, record: &FileRecord| {
+        content(&record.value) == content(&live.value(is_keyed(record).then(|| key(subject, host))))
+    };
+    let is_placed =
+        |live| host.files.begun().filter_map(|record| record.files.get(path)).any(|record| placed(live, record));
+    match host.files.live.get(path) {
+        Some(live @ OnHost::File { .. }) => mounted() && !is_placed(live),
+        Some(OnHost::Other(Obstacle::OtherSize | Obstacle::Late)) => mounted(),
+        _ => false,
+    }
 }
 
 /// Returns shell, after [`guard::FUNCTIONS`], that places the staged release's files except those in `kept`, and
@@ -147,8 +168,14 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
         format!("{user}:{group} {path}\n")
     };
     let directories: String = record.directories.iter().map(directory).collect();
+    // Containers that mount the directory as another user must be able to enter it.
+    let is_open = |file: &FileRecord| {
+        file.value.contains(" keyed:") && u32::from_str_radix(&file.value[..4], 8).is_ok_and(|mode| mode & 0o044 != 0)
+    };
+    let mode = if record.files.values().any(is_open) { "0700" } else { "0711" };
     format!(
-        r#"{claim}tree="$state/releases/"{id}/tree owner={user}:{group}
+        r#"directory_mode={mode}
+{claim}tree="$state/releases/"{id}/tree owner={user}:{group}
 write_whole "$state/owned" '%s' {owned}
 {first}{directories}while IFS= read -r path; do put "$path"; done <<'{END}'
 {files}{END}

@@ -1,7 +1,7 @@
 //! Networks and volumes of the release's Compose project as facts, and their changes. Compose itself keeps a network or
 //! a volume whose definition changed. A network is made again; a volume is data and never is.
 
-use super::Fact;
+use super::fact::Fact;
 use super::records;
 use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
@@ -9,6 +9,7 @@ use crate::model::shell::quote;
 use crate::model::state::Facts;
 use crate::resource::contract::objects::{Object, ObjectKind, Objects, Settings, differences, is_name};
 use crate::resource::contract::record::ReleaseRecord;
+use crate::resource::files::staged_as_wanted;
 use crate::resource::files::value::key;
 use crate::resource::release_identity::project;
 use crate::resource::{HostFacts, Subject};
@@ -76,11 +77,11 @@ pub(super) const PROBE: &str = r#"  label=com.docker.compose.project=$wanted
   }
 "#;
 
-/// Returns the networks and volumes of the staged release or, if there is none, of the live one. `None` for a release
-/// of a former version, which did not record them.
+/// Returns the networks and volumes of the staged release, unless another one is wanted by now, or else of the live
+/// release. `None` for a release of a former version, which did not record them.
 #[must_use]
 pub fn wanted(subject: &Subject<'_>, host: &HostFacts) -> Option<Objects> {
-    match &host.files.staged {
+    match staged_as_wanted(subject, host) {
         Some(staged) => Some(staged.model.objects(&|digest| key(subject, host).digest(&digest))),
         None => host.files.begun().next()?.objects.clone(),
     }
@@ -155,7 +156,7 @@ fn other_volume(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
 }
 
 fn taken(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
-    let staged = crate::resource::files::staged_as_wanted(subject, host)?;
+    let staged = staged_as_wanted(subject, host)?;
     let engine = &host.services.engine;
     let ours = |name: &str| host.services.containers.iter().any(|one| one.name.trim_start_matches('/') == name);
     let mut names = staged.model.container_names();
