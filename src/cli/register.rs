@@ -26,5 +26,5 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(context: &Context, args: Args) -> Ending {
     let Args { new, host, accept_new_host_keys } = args;
-    register::run(context, Register { new: new.into(), host, accept_new_host_keys }).await
+    Box::pin(register::run(context, Register { new: new.into(), host, accept_new_host_keys })).await
 }

@@ -24,7 +24,7 @@ pub(super) struct Service {
     pub(super) image: String,
     pub(super) container_name: String,
     pub(super) security_opt: Vec<String>,
-    pub(super) networks: BTreeMap<String, serde::de::IgnoredAny>,
+    pub(super) networks: BTreeMap<String, Option<serde_json::Value>>,
     pub(super) volumes: Vec<Mount>,
     pub(super) configs: Vec<Reference>,
     pub(super) secrets: Vec<Reference>,

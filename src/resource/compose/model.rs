@@ -236,10 +236,10 @@ fn profile(option: &str, directory: &Utf8Path) -> Option<Utf8PathBuf> {
 }
 
 /// Returns the objects with these keys, without external ones.
-fn made<'a>(
+fn made(
     keys: impl Iterator<Item = impl AsRef<str>>,
-    all: &'a BTreeMap<String, Option<Object>>,
-) -> impl Iterator<Item = &'a Object> {
+    all: &BTreeMap<String, Option<Object>>,
+) -> impl Iterator<Item = &Object> {
     let found = keys.filter_map(|key| all.get(key.as_ref())?.as_ref());
     found.filter(|object| !object.is_external() && is_name(&object.name))
 }
