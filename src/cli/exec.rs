@@ -3,10 +3,10 @@
 use super::{Ending, Invocation, hand_over};
 use crate::model::event::Outcome;
 use crate::model::failure::Failure;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::reconcile::remote::{self, Remote};
+use crate::reconcile::session::Sessions;
 use crate::render;
 
 /// Run a command in a service's container

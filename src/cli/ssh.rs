@@ -4,10 +4,10 @@ use super::{Ending, Invocation, hand_over};
 use crate::model::event::Outcome;
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::remote::Remote;
+use crate::reconcile::session::Sessions;
 
 /// Open a shell on an environment's host, or run a command there
 #[derive(Debug, clap::Args)]

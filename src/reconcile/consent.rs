@@ -2,15 +2,16 @@
 //! is not consent to destroying.
 
 use crate::model::event::{Event, PlanView, Why};
-use crate::model::failure::{Failure, Reason};
+use crate::model::failure::Failure;
 use crate::model::state::Stage;
 use crate::reconcile::annotate;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::Pass;
 use crate::reconcile::propose::{self, Proposal};
+use crate::reconcile::session::Sessions;
+use crate::reconcile::signals::refused;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Warns of environments that are left alone or pinned to a release, and of drift that is not corrected.
 pub fn say_left(context: &Context, proposal: &Proposal) {
@@ -98,19 +99,6 @@ pub async fn agree(
     Ok(true)
 }
 
-/// Asks for an environment's name as consent. Returns true if the user types it; false without a terminal.
-pub async fn typed(context: &Context, name: &str, to: &str) -> bool {
-    context.ask(format!("Type {name} to {to} it:")).await.is_some_and(|answer| answer.trim() == name)
-}
-
-/// Returns the failure for a question that was not answered with yes.
-fn refused(message: String, stop: &AtomicBool) -> Failure {
-    if stop.load(Ordering::Relaxed) {
-        return Failure::new(Reason::Interrupted, "The run was interrupted before it changed anything");
-    }
-    Failure::new(Reason::ConsentMissing, message)
-}
-
 /// Requires consent for each environment that is destroyed: as its stage in the manifest, as an option, or typed.
 async fn consent(
     context: &Context,
@@ -128,7 +116,7 @@ async fn consent(
             None => false,
         };
         let consented = declared || allowed.contains(name);
-        if !consented && !typed(context, name, "destroy").await {
+        if !consented && !context.typed(format!("Type {name} to destroy it:"), name).await {
             let failure = refused(format!("{name} was not destroyed: consent is missing"), stop);
             return Err(failure.hint(format!("Pass --allow-destroy {name}")).on(name));
         }

@@ -110,6 +110,11 @@ impl Context {
         tokio::task::spawn_blocking(move || front.ask(&question)).await.ok().flatten()
     }
 
+    /// Asks for an environment's name as consent. Returns true if the user types it; false without a terminal.
+    pub async fn typed(&self, question: String, name: &str) -> bool {
+        self.ask(question).await.is_some_and(|answer| answer.trim() == name)
+    }
+
     /// Returns the base directory of relative paths in the manifest.
     #[must_use]
     pub fn manifest_directory(&self) -> Utf8PathBuf {

@@ -1,18 +1,19 @@
 //! One reconcile pass that changes hosts: plan, consent, execution, summary. `apply`, the lifecycle commands,
 //! `register` and `destroy` differ only in their request.
 
-use crate::io::store::{Record, Run, Store};
+use crate::io::store::Record;
 use crate::model::ending::Ending;
-use crate::model::event::{self, Event, Outcome, Sink};
+use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
 use crate::model::state::Stage;
 use crate::plan::saved::SavedFile;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::{self, Execution, Report, Sessions};
+use crate::reconcile::execute::journal::{self, Pace};
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::{Prepared, Resolve};
 use crate::reconcile::propose::Proposal;
 use crate::reconcile::request::{Asked, Goal, Outside, Request};
+use crate::reconcile::session::Sessions;
 use crate::reconcile::signals::{self, Stop};
 use crate::reconcile::status;
 use crate::reconcile::{consent, saved};
@@ -119,7 +120,10 @@ pub async fn carry_on(
         Err(failure) => Err(failure),
     };
     let applied = match agreed {
-        Ok(true) => carry_out(context, pass, sessions, proposal, asked, stop).await,
+        Ok(true) => {
+            let pace = Pace { parallel: asked.parallel, wait: asked.wait, stop };
+            journal::execute(context, pass, sessions, &proposal.plan, &pace).await
+        }
         Ok(false) => 0,
         Err(failure) => {
             pass.fail(failure);
@@ -181,73 +185,6 @@ async fn doubts(context: &Context, pass: &mut Pass, sessions: &Sessions, waits: 
     if let Err(failure) = settled.await {
         pass.fail(failure);
     }
-}
-
-async fn carry_out(
-    context: &Context,
-    pass: &mut Pass,
-    sessions: &Sessions,
-    proposal: &Proposal,
-    asked: &Asked,
-    stop: &AtomicBool,
-) -> usize {
-    let Some(store) = &pass.store else { return 0 };
-    let run = Run {
-        id: uuid::Uuid::now_v7().to_string(),
-        command: asked.command.to_owned(),
-        project: pass.manifest.project.to_string(),
-        started_at: (context.now)(),
-        by: context.by.clone(),
-    };
-    let (report, kept) = journalled(context, store, &run, sessions, proposal, asked, stop).await;
-    if let Err(failure) = kept {
-        pass.fail(failure);
-    }
-    pass.failures.extend(report.failures);
-    report.applied
-}
-
-/// Executes the plan as a run in the store, and records its events.
-async fn journalled(
-    context: &Context,
-    store: &Store,
-    run: &Run,
-    sessions: &Sessions,
-    proposal: &Proposal,
-    asked: &Asked,
-    stop: &AtomicBool,
-) -> (Report, Result<(), Failure>) {
-    if let Err(failure) = store.begin(run).await {
-        return (Report::default(), Err(failure));
-    }
-    let (send, mut said) = tokio::sync::mpsc::unbounded_channel();
-    let (told, now) = (context.sink.clone(), context.now);
-    let sink: Sink = Arc::new(move |event| {
-        if matches!(event, Event::Step(_) | Event::Failure(_)) {
-            // A run continues even if its history cannot be recorded.
-            let _ = send.send((now(), event::line(&event)));
-        }
-        told(event);
-    });
-    let work = async {
-        let release = format!("{}-{}", run.started_at.strftime("%Y%m%dT%H%M%SZ"), &run.id[run.id.len() - 4..]);
-        let (run, parallel) = (run.id.as_str(), asked.parallel);
-        let claim = context.claim(asked.wait);
-        let execution = Execution { store, run, release: &release, sink: &sink, claim: &claim, now, parallel, stop };
-        let report = execute::execute(&proposal.plan, sessions, &execution).await;
-        drop(sink);
-        report
-    };
-    let keep = async {
-        while let Some((at, line)) = said.recv().await {
-            store.log(&run.id, at, &line).await?;
-        }
-        Ok(())
-    };
-    let (report, kept) = tokio::join!(work, keep);
-    let outcome = if report.failures.is_empty() { Outcome::Changed } else { Outcome::Failed };
-    let ended = store.end(&run.id, outcome, now()).await;
-    (report, kept.and(ended))
 }
 
 /// Prints and records the final state of each environment.

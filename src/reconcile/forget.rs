@@ -4,10 +4,9 @@ use crate::manifest::environment::Environment;
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
-use crate::reconcile::consent;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
+use crate::reconcile::session::Sessions;
 
 /// Environments to forget, and the consent.
 #[derive(Clone, Debug)]
@@ -36,7 +35,9 @@ async fn forget(context: &Context, args: &Forget) -> Result<Ending, Vec<Failure>
 }
 
 async fn one(context: &Context, pass: &Pass, args: &Forget, name: &str) -> Result<(), Failure> {
-    if !args.allow_destroy.iter().any(|allowed| allowed == name) && !consent::typed(context, name, "forget").await {
+    if !args.allow_destroy.iter().any(|allowed| allowed == name)
+        && !context.typed(format!("Type {name} to forget it:"), name).await
+    {
         let message = format!("{name} was not forgotten: consent is missing");
         return Err(Failure::new(Reason::ConsentMissing, message).hint(format!("Pass --allow-destroy {name}")));
     }

@@ -5,10 +5,8 @@ use crate::model::ending::Ending;
 use crate::model::event::{Event, FailedStep, Outcome, ReleaseView, RunView, StepState};
 use crate::model::failure::Failure;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
-use crate::reconcile::look;
 use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Sessions;
 use std::collections::BTreeSet;
 
 /// Prints the newest runs, and the releases on the host of a named environment unless `offline`. Failures are already
@@ -47,9 +45,7 @@ async fn history(
 
 /// Prints the releases that the hosts of these environments keep, and those that were rejected.
 async fn releases(context: &Context, pass: &mut Pass, names: &[String]) -> Result<Sessions, Vec<Failure>> {
-    let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    let sessions = pass.look(context, names).await?;
     // An unreachable host is part of the answer, not a failure of the command.
     pass.failures.retain(|failure| !failure.reason.unreachable());
     for (name, session) in &sessions {

@@ -6,8 +6,8 @@ use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::model::shell::quote;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
+use crate::reconcile::session::Sessions;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 

@@ -10,12 +10,12 @@ use crate::model::verdict::Judgement;
 use crate::plan::Plan;
 use crate::reconcile::consent;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::propose::propose;
-use crate::reconcile::request::{Goal, Outside, Request, Trust};
+use crate::reconcile::request::{Outside, Request};
 use crate::reconcile::saved;
+use crate::reconcile::session::Sessions;
 use crate::reconcile::stack;
 use crate::reconcile::status;
 use crate::resource;
@@ -26,21 +26,6 @@ use crate::resource::services::Fact;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Returns the settings for an observation that changes nothing.
-#[must_use]
-pub fn request() -> Request {
-    Request {
-        goal: Goal::Reach(Stage::Running),
-        release: None,
-        parallel: 10,
-        patient: false,
-        resume: false,
-        destructive: true,
-        outside: Outside::LeftAlone,
-        trust: Trust::default(),
-    }
-}
 
 /// Plans from the records to the manifest. Copies each environment only for its turn, and drops it and its record once
 /// its steps are known: there may be ten thousand environments.
@@ -99,7 +84,7 @@ pub async fn plan(context: &Context, args: &Dry) -> Result<Ending, Vec<Failure>>
     let environments = pass.select(&args.environments, true)?;
     let prepared = pass.prepare(environments, Resolve::Everything).await;
     let named = !args.environments.is_empty();
-    let request = Request { resume: named, outside: Outside::Asked, ..request() };
+    let request = Request { resume: named, outside: Outside::Asked, ..Request::look() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     let unreachable: Vec<String> = failed.iter().map(|(prepared, _)| prepared.name().to_owned()).collect();
     if args.out.is_some() {
@@ -165,7 +150,7 @@ pub async fn status(context: &Context, names: &[String], offline: bool, judged: 
         return end(pass, Sessions::new(), Outcome::Ok).await;
     }
     let prepared = pass.prepare(environments, Resolve::Available).await;
-    let request = Request { outside: Outside::Asked, ..request() };
+    let request = Request { outside: Outside::Asked, ..Request::look() };
     let (sessions, failed) = pass.observe(context, prepared, &request).await;
     consent::warn_uncompared(context, &sessions).await;
     let mut views = BTreeMap::new();
@@ -214,9 +199,7 @@ pub fn list(context: &Context, pass: &Pass, environments: &[Environment]) {
 /// Prints each service and each declared check.
 pub async fn test(context: &Context, names: &[String]) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &request()).await;
+    let sessions = pass.look(context, names).await?;
     for (name, session) in &sessions {
         let session = session.lock().await;
         let subject = session.prepared.subject();

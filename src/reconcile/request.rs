@@ -58,6 +58,23 @@ pub struct Request {
     pub trust: Trust,
 }
 
+impl Request {
+    /// Returns the settings for an observation that changes nothing.
+    #[must_use]
+    pub fn look() -> Self {
+        Self {
+            goal: Goal::Reach(Stage::Running),
+            release: None,
+            parallel: 10,
+            patient: false,
+            resume: false,
+            destructive: true,
+            outside: Outside::LeftAlone,
+            trust: Trust::default(),
+        }
+    }
+}
+
 impl Goal {
     /// Returns the stage that this pass brings an environment to, or `None` if the environment is removed from its
     /// host.

@@ -2,6 +2,7 @@
 
 use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
+use crate::model::failure::{Failure, Reason};
 use crate::reconcile::context::Context;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -33,6 +34,14 @@ impl Stop {
         self.told.notify_waiters();
         first
     }
+}
+
+/// Returns the failure for a question that was not answered with yes.
+pub fn refused(message: String, stop: &AtomicBool) -> Failure {
+    if stop.load(Ordering::Relaxed) {
+        return Failure::new(Reason::Interrupted, "The run was interrupted before it changed anything");
+    }
+    Failure::new(Reason::ConsentMissing, message)
 }
 
 /// Runs work until it ends or a second signal comes. After a signal, the exit code is that of the signal.

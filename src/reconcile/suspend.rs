@@ -4,9 +4,7 @@ use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::Failure;
 use crate::reconcile::context::Context;
-use crate::reconcile::look;
 use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;
 use crate::resource::access;
@@ -19,9 +17,7 @@ pub async fn run(context: &Context, names: &[String], suspended: bool) -> Ending
 
 async fn mark(context: &Context, names: &[String], suspended: bool) -> Result<Ending, Vec<Failure>> {
     let mut pass = Pass::open(context, Keep::Always).await?;
-    let environments = pass.select(names, false)?;
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    let sessions = pass.look(context, names).await?;
     let mut outcome = Outcome::Converged;
     for (name, session) in &sessions {
         let mut session = session.lock().await;

@@ -6,9 +6,9 @@ use crate::model::ending::Ending;
 use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::context::Context;
-use crate::reconcile::look;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
+use crate::reconcile::request::Request;
 use crate::reconcile::session::Session;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn unlock(context: &Context, args: &Unlock) -> Result<Ending, Vec<Failure>
     // An entry that left the manifest may have left a lock, and no host to ask.
     let environments = if known || nobody { pass.select(std::slice::from_ref(name), false)? } else { Vec::new() };
     let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    let (sessions, _) = pass.observe(context, prepared, &Request::look()).await;
     for (name, session) in &sessions {
         let mut session = session.lock().await;
         let Some(held) = session.facts().access.lease.clone() else {

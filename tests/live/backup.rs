@@ -4,6 +4,8 @@
 use crate::bed::{BedHost, Run, Work};
 use crate::scene::containers;
 use crate::stack::{run, stack};
+use crate::trouble::Point::Began;
+use crate::trouble::Underway;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -108,6 +110,8 @@ fn lost_data_comes_back_from_an_archive_that_is_made_without_stopping_the_tracke
     refused(&work, &host, &file);
     back_again(&work, &host, file.to_str().expect("a path"));
     broken_off(&work, &host, &name(&made));
+    interrupted(&work, &host, &name(&made));
+    taken_over(&work, &host, &name(&made));
     overdue(&work, &host);
     copy_fails(&work, &host);
 }
@@ -250,6 +254,46 @@ fn broken_off(work: &Work, host: &BedHost, archive: &str) {
     restore(work, host, archive).expect(0);
     assert!(serves(host));
     assert_eq!(deployer(work, host, &["apply", "--json"]).expect(0).outcome(), "converged");
+}
+
+/// Starts a restore, and waits until its step began.
+fn restoring(work: &Work, archive: &str) -> Underway {
+    let mut command = work.command(&["restore", "production", archive, "--json", "--allow-restore", "production"]);
+    let command = command.env("TRACKER_TOKEN", SECRETS[0]).env("TRACKER_DB_PASSWORD", SECRETS[1]);
+    let mut restore = Underway::start(command);
+    assert!(restore.reach(Began("services", 0)));
+    restore
+}
+
+/// Interrupts a restore, which finishes its step, as an apply does.
+fn interrupted(work: &Work, host: &BedHost, archive: &str) {
+    list(host, "DELETE");
+    let restore = restoring(work, archive);
+    restore.signal("-INT");
+    let run = restore.end().expect(130);
+    assert_eq!((run.outcome(), run.reasons()), ("interrupted".to_owned(), Vec::new()));
+    assert_eq!(run.of("step").last().expect("a step")["state"], "applied");
+    assert!(serves(host), "the data is back");
+    let past = deployer(work, host, &["history", "production", "--offline", "--json"]).expect(0).of("run");
+    assert_eq!((&past[0]["command"], &past[0]["outcome"]), (&"restore".into(), &"changed".into()), "{}", past[0]);
+}
+
+/// Takes the lease away from a restore that has changed nothing yet.
+fn taken_over(work: &Work, host: &BedHost, archive: &str) {
+    list(host, "DELETE");
+    let before = containers(host);
+    let first = restoring(work, archive);
+    first.signal("-STOP");
+    deployer(work, host, &["unlock", "production", "--yes", "--state", "sqlite:other.db"]).expect(0);
+    first.signal("-CONT");
+    let late = first.end().expect(4);
+    assert_eq!(late.reasons(), ["lease-lost"], "{}", late.stdout);
+    let error = late.of("error").remove(0);
+    assert!(!error["hint"].to_string().contains("--without-backup"), "{error}");
+    assert!(!serves(host) && containers(host) == before, "nothing was replaced");
+    assert_eq!(late.of("step").last().expect("a step")["state"], "failed");
+    restore(work, host, archive).expect(0);
+    assert!(serves(host));
 }
 
 fn overdue(work: &Work, host: &BedHost) {

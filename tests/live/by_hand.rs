@@ -2,7 +2,9 @@
 //! history.
 
 use crate::bed::{BedHost, Run, Work, bed_value};
-use crate::scene::{containers, duo};
+use crate::scene::{STATE, containers, duo};
+use crate::trouble::Point::Began;
+use crate::trouble::{Underway, in_doubt, running};
 use std::io::Write as _;
 use std::process::Stdio;
 
@@ -93,4 +95,48 @@ fn exec_restart_ssh_and_the_history_of_it() {
         let run = work.run(command).expect(7);
         assert!(run.stderr.contains("not a key pinned"), "{run:?}");
     }
+}
+
+/// The store of another runner.
+const OTHER: &str = "sqlite:other.db";
+
+/// Starts a restart, and waits until its step began.
+fn restarting(work: &Work) -> Underway {
+    let mut restart = Underway::start(&mut work.command(&["restart", "production", "--json"]));
+    assert!(restart.reach(Began("services", 0)));
+    restart
+}
+
+#[test]
+fn a_restart_that_is_interrupted_or_loses_its_lease_ends_as_an_apply_does() {
+    let (host, work) = running();
+    let before = containers(&host);
+    let restart = restarting(&work);
+    restart.signal("-INT");
+    let run = restart.end().expect(130);
+    let states: Vec<_> = run.of("step").iter().map(|step| step["state"].clone()).collect();
+    assert_eq!((states, run.outcome()), (vec!["started".into(), "applied".into()], "interrupted".to_owned()));
+    assert_ne!(containers(&host), before, "the running step was finished");
+    assert_eq!(in_doubt(&work), 0, "the journal is settled");
+    assert!(!host.holds(&format!("[ -e {STATE}/lease ]")), "the lease was given back");
+
+    let restart = restarting(&work);
+    restart.signal("-STOP");
+    work.run(&["unlock", "production", "--yes", "--state", OTHER]).expect(0);
+    restart.signal("-CONT");
+    // The other run may have come after the only command of the restart.
+    let late = restart.end();
+    assert!(late.code == 0 || late.code == 4 && late.reasons() == ["lease-lost"], "{}", late.stdout);
+    assert_eq!(in_doubt(&work), 0, "the journal is settled");
+
+    // A run that does not get the lease is in the history too.
+    let holder = restarting(&work);
+    holder.signal("-STOP");
+    let busy = work.run(&["restart", "production", "--wait", "0s", "--json", "--state", OTHER]).expect(4);
+    assert_eq!((busy.outcome(), busy.reasons()), ("busy".to_owned(), vec!["lease-held".to_owned()]));
+    let past = work.run(&["history", "--offline", "--json", "--state", OTHER]).expect(0).of("run");
+    assert_eq!((&past[0]["command"], &past[0]["outcome"]), (&"restart".into(), &"failed".into()), "{}", past[0]);
+    holder.signal("-CONT");
+    holder.end().expect(0);
+    assert_eq!(work.apply().expect(0).outcome(), "converged");
 }

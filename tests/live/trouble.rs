@@ -5,7 +5,7 @@ use crate::bed::{BedHost, Run, Work, image};
 use deployer::io::store::Store;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 /// Makes the application running on a host with Docker.
@@ -80,7 +80,7 @@ pub fn finished(host: &BedHost, work: &Work, page: &str) {
     assert_eq!(work.apply().expect(0).outcome(), "converged");
 }
 
-/// A running apply, and its output until now.
+/// A running command, and its output until now.
 pub struct Underway {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -101,7 +101,11 @@ pub enum Point {
 impl Underway {
     /// Starts `deployer apply --json`.
     pub fn apply(work: &Work) -> Self {
-        let mut command = work.command(&["apply", "--json"]);
+        Self::start(&mut work.command(&["apply", "--json"]))
+    }
+
+    /// Starts a command that prints JSON lines.
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("deployer starts");
         let lines = BufReader::new(child.stdout.take().expect("piped"));
         Self { child, lines, said: String::new() }

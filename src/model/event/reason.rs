@@ -24,10 +24,12 @@ pub enum StepReason {
     Destroyed,
     /// The user asked for an earlier release.
     Rollback,
+    /// The user asked for the work itself, not for a change of facts.
+    Requested,
 }
 
 impl StepReason {
-    const FIXED: [Self; 7] = [
+    const FIXED: [Self; 8] = [
         Self::Missing,
         Self::Differs,
         Self::Drifted,
@@ -35,6 +37,7 @@ impl StepReason {
         Self::Unprovisioned,
         Self::Destroyed,
         Self::Rollback,
+        Self::Requested,
     ];
 
     /// Returns the reason's name in plans and events.
@@ -49,6 +52,7 @@ impl StepReason {
             Self::Unprovisioned => "known after provision",
             Self::Destroyed => "destroyed",
             Self::Rollback => "rollback",
+            Self::Requested => "requested",
         };
         fixed.to_owned()
     }
@@ -91,6 +95,7 @@ mod tests {
             "known after provision",
             "destroyed",
             "rollback",
+            "requested",
         ] {
             let reason = StepReason::try_from(name.to_owned()).expect(name);
             assert_eq!(serde_json::to_string(&reason).expect("JSON"), format!("\"{name}\""));

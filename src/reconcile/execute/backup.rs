@@ -1,5 +1,6 @@
 //! `deployer backup`: makes an archive of an environment's data now, with the script that its schedule runs. Stops no
-//! service, and does not overwrite a file on the runner.
+//! service, and does not overwrite a file on the runner. Takes no lease and is no step: like the schedule, it may run
+//! during an apply, and a saved plan stays valid after it. The script's own lock keeps backups and restores apart.
 
 use crate::io::directory::Directory;
 use crate::model::disk::by_errno;
@@ -7,9 +8,7 @@ use crate::model::ending::Ending;
 use crate::model::event::{ArchiveView, Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::reconcile::context::Context;
-use crate::reconcile::look;
 use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
 use crate::reconcile::session::Session;
 use crate::reconcile::status;
 use crate::resource::backups::{self, Archive};
@@ -34,9 +33,7 @@ async fn backup(context: &Context, environment: &str, output: Option<&Utf8Path>)
         context.admit_output(directory).map_err(|failure| vec![failure])?;
     }
     let mut pass = Pass::open(context, Keep::IfThere).await?;
-    let environments = pass.select(&[environment.to_owned()], false)?;
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    let sessions = pass.look(context, &[environment.to_owned()]).await?;
     for (name, session) in &sessions {
         let mut session = session.lock().await;
         let made = make(&mut session).await;
@@ -94,22 +91,17 @@ pub(super) fn ready(session: &Session) -> Result<(), Failure> {
 
 async fn make(session: &mut Session) -> Result<Archive, (Option<Archive>, Failure)> {
     ready(session).map_err(|failure| (None, failure))?;
-    session.progress("back up");
-    let script = backups::now(&session.prepared.subject(), false);
-    let output = session.script(&script, backups::LIMIT).await.map_err(|failure| (None, failure))?;
-    let failed =
-        |reason, message: &str| Failure::new(reason, message).details(session.prepared.redactor.redact(&output.stderr));
-    let address = session.prepared.reach.address.clone();
+    let command = backups::now(&session.prepared.subject(), false);
+    session.progress(command.title.clone());
+    let output = session.script(&command.script, command.limit).await.map_err(|failure| (None, failure))?;
+    let failure = session.failed(&command, &output);
     let failed = match output.status {
         0 => None,
-        backups::AFTER_FAILED => Some(failed(Reason::AfterFailed, "The command after the backup failed")),
-        status => {
-            return Err((
-                None,
-                failed(Reason::BackupFailed, &format!("The backup failed: exit {status}"))
-                    .or_disk_of_host(&output.stderr, address),
-            ));
+        backups::AFTER_FAILED => {
+            let what = "The command after the backup failed".to_owned();
+            Some(Failure { reason: Reason::AfterFailed, what, hint: None, ..failure })
         }
+        _ => return Err((None, failure)),
     };
     session.observe().await.map_err(|failure| (None, failure))?;
     let missing = || Failure::new(Reason::BackupFailed, "The backup succeeded, but the host reports no archive");

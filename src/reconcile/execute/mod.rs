@@ -4,6 +4,7 @@
 mod aside;
 pub mod backup;
 mod change;
+pub mod journal;
 mod machine;
 pub mod reachable;
 mod release;
@@ -18,7 +19,7 @@ use crate::model::event::{Event, FailedView, PlannedStep, Sink, StepState, StepV
 use crate::model::failure::Failure;
 use crate::model::state::Kind;
 use crate::plan::Plan;
-use crate::reconcile::session::{Claim, Session};
+use crate::reconcile::session::{Claim, Session, Sessions};
 use crate::reconcile::status;
 use crate::resource::Lane;
 use aside::Aside;
@@ -59,9 +60,6 @@ pub struct Report {
     /// The failures of all steps.
     pub failures: Vec<Failure>,
 }
-
-/// The sessions by environment.
-pub type Sessions = BTreeMap<String, Mutex<Session>>;
 
 /// Executes a plan. Each step starts once the steps that it needs ended well, in parallel to others if their lanes
 /// allow that.
@@ -162,6 +160,10 @@ async fn carry_out(step: &Step, session: &mut Session, context: &Execution<'_>) 
         (Work::Provision(machine), _) => Box::pin(machine::carry_out(session, machine)).await.map(|()| true),
         (Work::Remove { purge }, kind) => change::remove(kind, session, *purge).await.map(|()| true),
         (Work::GoBack(target), _) => release::go_back(session, target, context).await.map(|()| true),
+        (Work::Restart(service), _) => restart::carry_out(session, service.as_deref()).await.map(|()| true),
+        (Work::Restore { archive, without_backup }, _) => {
+            restore::carry_out(session, archive, *without_backup).await.map(|()| true)
+        }
         (Work::Converge, Kind::Services) => release::start(session, context).await,
         (Work::Converge, kind) => change::converge(kind, session, context.release).await,
     }

@@ -6,7 +6,7 @@ use super::change::{apart, due, run_all, run_all_and_observe};
 use crate::model::diff;
 use crate::model::event::Change;
 use crate::model::failure::{Failure, Reason};
-use crate::model::state::{Facts, Kind};
+use crate::model::state::Kind;
 use crate::model::verdict::Judgement;
 use crate::reconcile::execute::reachable;
 use crate::reconcile::session::Session;
@@ -24,7 +24,7 @@ pub(super) async fn start(session: &mut Session, context: &Execution<'_>) -> Res
     }
     let commands = due(Kind::Services, session, context.release)?;
     let ran = run_all_and_observe(session, &commands).await;
-    let proven = match well(session, ran).await {
+    let proven = match well(session, ran, &differing).await {
         Ok(()) => smoke(session, context).await,
         failed => failed,
     };
@@ -53,27 +53,31 @@ async fn smoke(session: &Session, context: &Execution<'_>) -> Result<(), Failure
     }
 }
 
-/// Waits until all services are healthy. If `ran` is a failure, the services are observed first. Returns early if
-/// waiting cannot help.
-async fn well(session: &mut Session, ran: Result<(), Failure>) -> Result<(), Failure> {
+/// Waits until `unwell` names neither a service nor a check. If `ran` is a failure, the services are observed first.
+/// Returns early if waiting cannot help.
+pub(super) async fn well(
+    session: &mut Session,
+    ran: Result<(), Failure>,
+    unwell: &(dyn Fn(&Session) -> Vec<String> + Send + Sync),
+) -> Result<(), Failure> {
     let limit = session.prepared.environment.health.timeout;
     let (started, mut pause) = (Instant::now(), Duration::from_millis(200));
     if ran.is_err() {
         session.observe().await?;
     }
     loop {
-        let (observed, desired) = session.seen().both(Kind::Services);
-        if ran.is_ok() && services::settled(observed, desired) {
+        let bad = unwell(session);
+        if ran.is_ok() && bad.is_empty() {
             return Ok(());
         }
         if let Err(failure) = &ran {
             return Err(failure.clone().details(join(failure.details.as_deref(), &session.last_words().await)));
         }
         if started.elapsed() >= limit || services::hopeless(&session.prepared.subject(), session.facts()) {
-            let failure = unhealthy(observed, desired, started.elapsed());
+            let failure = unhealthy(&bad, started.elapsed());
             return Err(failure.details(session.last_words().await));
         }
-        session.progress(format!("wait: {}", unwell(observed, desired).join(", ")));
+        session.progress(format!("wait: {}", bad.join(", ")));
         let left = limit.saturating_sub(started.elapsed());
         if let Some(script) = services::answers(&session.prepared.subject(), session.facts(), left) {
             session.observe_after(&script).await?;
@@ -156,7 +160,7 @@ async fn restore(session: &mut Session, target: &ReleaseRecord, rejected: &[Reje
     session.prepared.retry = false;
     session.compare_again();
     let ran = run_all_and_observe(session, &commands).await;
-    well(session, ran).await?;
+    well(session, ran, &differing).await?;
     finish(session).await
 }
 
@@ -165,14 +169,14 @@ fn join(first: Option<&str>, second: &str) -> String {
 }
 
 /// Returns a phrase for each fact that differs. Leaves out the record of the release, which is written last.
-fn unwell(observed: &Facts, desired: &Facts) -> Vec<String> {
+fn differing(session: &Session) -> Vec<String> {
+    let (observed, desired) = session.seen().both(Kind::Services);
     let changes = diff::changes(observed, desired).into_iter();
     let phrase = |change: Change| services::phrase(&change.fact, change.from.as_deref().unwrap_or("missing"));
     changes.filter(|change| Fact::of(&change.fact) != Fact::Release).map(phrase).collect()
 }
 
-fn unhealthy(observed: &Facts, desired: &Facts, waited: Duration) -> Failure {
-    let bad = unwell(observed, desired);
+fn unhealthy(bad: &[String], waited: Duration) -> Failure {
     let only_checks = bad.iter().all(|fact| matches!(Fact::of(fact), Fact::Check(_)));
     let reason = if only_checks { Reason::CheckFailed } else { Reason::Unhealthy };
     Failure::new(reason, format!("Not healthy after {} s: {}", waited.as_secs(), bad.join(", ")))

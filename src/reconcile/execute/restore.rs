@@ -1,26 +1,31 @@
 //! `deployer restore`: restores an environment's data from an archive. Changes nothing before the archive is checked
 //! and the environment's name is given, and keeps the previous data until the services are healthy.
 
+use super::Work;
 use super::backup::{ready, say};
-use super::restart::{begin, record, say as step, well};
+use super::change::{run_all, run_all_and_observe};
+use super::journal::{self, Pace};
+use super::release::well;
+use super::restart::unwell;
 use crate::model::checked::ArchiveName;
 use crate::model::ending::Ending;
-use crate::model::event::{Event, Outcome, StepState};
+use crate::model::event::{Event, Outcome};
 use crate::model::failure::{Failure, Reason};
 use crate::model::input::Input;
 use crate::model::state::Kind;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
-use crate::reconcile::look;
 use crate::reconcile::pass::{Keep, Pass, refuse};
-use crate::reconcile::prepare::Resolve;
-use crate::reconcile::session::Session;
+use crate::reconcile::session::{Session, Sessions};
+use crate::reconcile::signals::{self, Stop};
 use crate::release::digest_of;
+use crate::resource;
 use crate::resource::backups::{self, Chosen};
-use crate::resource::{self, Command};
 use camino::Utf8Path;
 use data_encoding::HEXLOWER;
-use std::time::{Duration, Instant};
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// A restoration of an environment's data.
 #[derive(Clone, Debug)]
@@ -41,47 +46,31 @@ pub struct Restore {
 
 /// Restores the data, or lists the archives. Failures are already printed.
 pub async fn run(context: &Context, args: &Restore) -> Ending {
-    restore(context, args).await.unwrap_or_else(|failures| refuse(context, &failures))
+    let work = async |stop: Arc<Stop>| {
+        restore(context, args, &stop.flag).await.unwrap_or_else(|failures| refuse(context, &failures))
+    };
+    signals::interruptible(context, work).await
 }
 
-async fn restore(context: &Context, args: &Restore) -> Result<Ending, Vec<Failure>> {
-    let changes = args.archive.is_some();
+async fn restore(context: &Context, args: &Restore, stop: &AtomicBool) -> Result<Ending, Vec<Failure>> {
     let chosen = args.archive.as_deref().map(|archive| choose(archive, args.other_environment)).transpose();
     let chosen = chosen.map_err(|failure| vec![failure.on(&args.environment)])?;
-    let mut pass = Pass::open(context, if changes { Keep::Always } else { Keep::IfThere }).await?;
-    let environments = pass.select(std::slice::from_ref(&args.environment), false)?;
-    let prepared = pass.prepare(environments, Resolve::Connection).await;
-    let (sessions, _) = pass.observe(context, prepared, &look::request()).await;
+    let mut pass = Pass::open(context, if chosen.is_some() { Keep::Always } else { Keep::IfThere }).await?;
+    let sessions = pass.look(context, slice::from_ref(&args.environment)).await?;
     let Some(chosen) = chosen else {
         list(context, &mut pass, &sessions).await;
         return Ok(pass.close(sessions, Outcome::Ok).await);
     };
+    let pace = Pace { parallel: 1, wait: args.wait, stop };
     for (name, session) in &sessions {
-        let mut session = session.lock().await;
-        let begun = match consent(context, &session, args, &chosen.name).await {
-            Ok(()) => begin(context, &pass, &mut session, args.wait).await,
-            Err(failure) => Err(failure),
-        };
-        let (run, intent) = match begun {
-            Ok(begun) => begun,
-            Err(failure) => {
-                pass.fail(failure.on(name));
-                continue;
-            }
-        };
-        let started = Instant::now();
-        step(context, name, StepState::Started, None);
-        let done = bring_back(&mut session, &chosen, args.without_backup).await.map_err(|failure| failure.on(name));
-        if done.is_err() {
-            // The failure report must describe the current state of the host.
-            let _ = session.observe().await;
+        let agreed = consent(context, &*session.lock().await, args, &chosen.name, stop).await;
+        if let Err(failure) = agreed {
+            pass.fail(failure.on(name));
+            continue;
         }
-        let state = if done.is_ok() { StepState::Applied } else { StepState::Failed };
-        step(context, name, state, Some(started.elapsed()));
-        record(context, &mut pass, &session, (&run, intent), done.as_ref().err()).await;
-        match done {
-            Ok(()) => context.say(Event::Note(format!("Restored the data of {name} from {}", chosen.name))),
-            Err(failure) => pass.fail(failure),
+        let work = Work::Restore { archive: Box::new(chosen.clone()), without_backup: args.without_backup };
+        if journal::by_hand(context, &mut pass, &sessions, (name, work), &pace).await {
+            context.say(Event::Note(format!("Restored the data of {name} from {}", chosen.name)));
         }
     }
     Ok(pass.close(sessions, Outcome::Changed).await)
@@ -129,45 +118,59 @@ fn digest(path: &Utf8Path) -> std::io::Result<String> {
 }
 
 /// Checks everything that must hold before the lease is taken; the environment's name is the consent.
-async fn consent(context: &Context, session: &Session, args: &Restore, archive: &str) -> Result<(), Failure> {
+async fn consent(
+    context: &Context,
+    session: &Session,
+    args: &Restore,
+    archive: &str,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
     let name = session.prepared.name();
-    if let Some(refused) = resource::preflight(Kind::Access, &session.prepared.subject(), session.facts()) {
-        return Err(refused);
-    }
-    ready(session)?;
-    if args.allow_restore.as_deref() == Some(name) {
-        return Ok(());
-    }
+    admit(session)?;
     let question = format!("This replaces the data of {name} with the data in {archive}. Type {name} to restore it:");
-    if context.ask(question).await.is_some_and(|answer| answer.trim() == name) {
+    if args.allow_restore.as_deref() == Some(name) || context.typed(question, name).await {
         return Ok(());
     }
     let message = format!("The data of {name} was not replaced: consent is missing");
-    Err(Failure::new(Reason::ConsentMissing, message).hint(format!("Pass --allow-restore {name}")))
+    Err(signals::refused(message, stop).hint(format!("Pass --allow-restore {name}")))
+}
+
+/// Returns a failure unless the host's data is this environment's and has backups.
+fn admit(session: &Session) -> Result<(), Failure> {
+    let refused = resource::preflight(Kind::Access, &session.prepared.subject(), session.facts());
+    refused.map_or_else(|| ready(session), Err)
+}
+
+/// Restores the data, and observes the host also after a failure: its report must describe the current state.
+pub(super) async fn carry_out(session: &mut Session, chosen: &Chosen, without_backup: bool) -> Result<(), Failure> {
+    admit(session)?;
+    let done = bring_back(session, chosen, without_backup).await;
+    let seen = session.observe().await;
+    done.and(seen)
 }
 
 async fn bring_back(session: &mut Session, chosen: &Chosen, without_backup: bool) -> Result<(), Failure> {
     let environment = session.prepared.environment.clone();
     let Some(backup) = backups::wanted(&environment) else { return Ok(()) };
     let check = backups::check(&session.prepared.subject(), backup, chosen.clone());
-    carry_out(session, &check).await.map_err(|failure| refused(failure, &chosen.name))?;
+    run_all(session, &[check]).await.map_err(|failure| refused(failure, &chosen.name))?;
     if !without_backup {
-        let keep = backups::keep(&session.prepared.subject());
+        let keep = backups::now(&session.prepared.subject(), true);
         let hint = "Nothing was changed. If the current data is already lost, pass --without-backup";
-        carry_out(session, &keep).await.map_err(|failure| failure.hint(hint))?;
+        run_all(session, &[keep]).await.map_err(|failure| advise(failure, hint))?;
     }
     let put = backups::restore(&session.prepared.subject(), &chosen.name);
-    carry_out(session, &put).await?;
+    run_all_and_observe(session, &[put]).await?;
     let kept = "The previous data is kept on the host, also as its newest archive. To go back, restore that archive";
-    well(session, None).await.map_err(|failure| failure.hint(kept))?;
+    let healthy = well(session, Ok(()), &|session| unwell(session, None)).await;
+    healthy.map_err(|failure| advise(failure, kept))?;
     let settle = backups::settle(&session.prepared.subject());
-    carry_out(session, &settle).await?;
-    session.observe().await
+    run_all(session, &[settle]).await
 }
 
-async fn carry_out(session: &mut Session, command: &Command) -> Result<(), Failure> {
-    session.progress(command.title.clone());
-    session.run(command).await.map(|_| ())
+/// Adds a hint to a failure of the data or the services. Another run's work on them needs the reason's own hint.
+fn advise(failure: Failure, hint: &str) -> Failure {
+    if failure.reason == Reason::LeaseLost { failure } else { failure.hint(hint) }
 }
 
 /// Turns the script's refusal of an archive into the failure's message.

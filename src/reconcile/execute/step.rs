@@ -1,9 +1,10 @@
 //! A step with all that its execution needs: the executor obeys the step and makes no choice.
 
-use crate::model::event::PlannedStep;
+use crate::model::event::{Action, PlannedStep, StepReason};
 use crate::model::state::Kind;
 use crate::reconcile::machine::Machine;
 use crate::reconcile::session::Session;
+use crate::resource::backups::Chosen;
 use crate::resource::contract::record::ReleaseRecord;
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -31,6 +32,15 @@ pub enum Work {
     },
     /// Go back to this release.
     GoBack(Box<ReleaseRecord>),
+    /// Restart this service, or all if it is `None`.
+    Restart(Option<String>),
+    /// Restore the data.
+    Restore {
+        /// The archive.
+        archive: Box<Chosen>,
+        /// True if the current data is not backed up first.
+        without_backup: bool,
+    },
 }
 
 impl Step {
@@ -39,6 +49,14 @@ impl Step {
     pub fn of_difference(shown: PlannedStep, session: &Session) -> Self {
         let machine = session.machine.as_ref().filter(|_| shown.kind == Kind::Infrastructure);
         let work = machine.map_or(Work::Converge, |machine| Work::Provision(Arc::clone(machine)));
+        Self { shown, work }
+    }
+
+    /// Returns the step of work on an environment's services that a user asked for by name.
+    pub(super) fn by_hand(name: &str, work: Work) -> Self {
+        let (environment, kind, reason) = (name.to_owned(), Kind::Services, StepReason::Requested);
+        let shown =
+            PlannedStep { environment, kind, action: Action::Update, reason, destructive: false, changes: Vec::new() };
         Self { shown, work }
     }
 }

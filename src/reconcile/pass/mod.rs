@@ -12,12 +12,12 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::front::Front;
 use crate::reconcile::connect::Kept;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::machine::{self, Provisioner};
 use crate::reconcile::observe::{self, Survey};
 use crate::reconcile::prepare::{self, Prepared, Resolve};
 use crate::reconcile::request::Request;
 use crate::reconcile::session::Claim;
+use crate::reconcile::session::Sessions;
 use crate::reconcile::status;
 use camino::Utf8PathBuf;
 use futures::future::BoxFuture;
@@ -267,6 +267,13 @@ impl Pass {
             }
         }
         (sessions, failed)
+    }
+
+    /// Observes the hosts of the named environments, for a command that needs only a connection and the facts.
+    pub async fn look(&mut self, context: &Context, names: &[String]) -> Result<Sessions, Vec<Failure>> {
+        let environments = self.select(names, false)?;
+        let prepared = self.prepare(environments, Resolve::Connection).await;
+        Ok(self.observe(context, prepared, &Request::look()).await.0)
     }
 
     /// Saves a record in memory, and in the store if there is one.

@@ -10,9 +10,9 @@ use crate::model::secret::Redactor;
 use crate::model::shell::quote;
 use crate::reconcile::connect;
 use crate::reconcile::context::Context;
-use crate::reconcile::execute::Sessions;
 use crate::reconcile::pass::{Keep, Pass, refuse};
 use crate::reconcile::prepare::Resolve;
+use crate::reconcile::session::Sessions;
 use std::time::Duration;
 
 /// The logs that are printed.

@@ -166,7 +166,8 @@ impl Session {
         self.renew().await
     }
 
-    fn failed(&self, command: &Command, output: &Output) -> Failure {
+    /// Returns the failure of a command that ended, with the last lines of its output.
+    pub(crate) fn failed(&self, command: &Command, output: &Output) -> Failure {
         let stderr = self.prepared.redactor.redact(&output.stderr);
         let last: Vec<&str> = stderr.trim_end().lines().rev().take(20).collect();
         let details = last.into_iter().rev().collect::<Vec<_>>().join("\n");

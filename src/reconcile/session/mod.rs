@@ -19,8 +19,10 @@ use crate::reconcile::machine::Machine;
 use crate::reconcile::prepare::Prepared;
 use crate::resource::contract::record::{self, ReleaseRecord};
 use crate::resource::{self, HostFacts, Lane, Observation};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// A prepared environment with a connection and an observation.
 pub struct Session {
@@ -47,6 +49,9 @@ pub struct Session {
     /// True if registries are asked about the images that follow them.
     pub asks: bool,
 }
+
+/// The sessions by environment.
+pub type Sessions = BTreeMap<String, Mutex<Session>>;
 
 impl Session {
     /// Returns the session of a prepared environment before its first observation. `host` is `None` if there is no

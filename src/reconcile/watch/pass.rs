@@ -10,7 +10,6 @@ use crate::reconcile::connect::Kept;
 use crate::reconcile::consent;
 use crate::reconcile::context::Context;
 use crate::reconcile::converge;
-use crate::reconcile::look;
 use crate::reconcile::pass::Pass;
 use crate::reconcile::prepare::Resolve;
 use crate::reconcile::request::{Asked, Goal, Outside, Request};
@@ -89,7 +88,7 @@ pub async fn run(job: Job) -> Option<Done> {
 async fn reconcile(context: &Context, mut pass: Pass, job: &Job) -> Option<(End, usize)> {
     let (goal, outside) = (Goal::Reach(Stage::Running), Outside::Asked);
     // A host that does not answer is tried again later, because other environments are waiting.
-    let request = Request { goal, parallel: 1, destructive: false, outside, ..look::request() };
+    let request = Request { goal, parallel: 1, destructive: false, outside, ..Request::look() };
     let asked = Asked { yes: true, wait: Duration::ZERO, ..Asked::new(context.command, Vec::new(), goal) };
     pass.kept = Some(Arc::clone(&job.kept));
     let prepared = pass.prepare(vec![job.environment.clone()], Resolve::Everything).await;

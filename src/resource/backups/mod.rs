@@ -156,11 +156,14 @@ fn overdue(wanted: &Backup, seen: &Seen, now: i64) -> bool {
     seen.since.is_some() && newest.is_some_and(|at| now.saturating_sub(at) > limit)
 }
 
-/// Returns shell that runs the schedule's own script now. With `local`, the command after the backup does not run.
+/// Backs up the present data as one more archive, with the schedule's own script. With `local`, the command after the
+/// backup does not run.
 #[must_use]
-pub fn now(subject: &Subject<'_>, local: bool) -> String {
+pub fn now(subject: &Subject<'_>, local: bool) -> Command {
     let script = format!("{}/schedules/{}", subject.state_directory(), Backup::SCHEDULE);
-    format!("cd /\nsh {} {} </dev/null >&2\n", quote(&script), if local { "local" } else { "" })
+    let script = format!("cd /\nsh {} {} </dev/null >&2\n", quote(&script), if local { "local" } else { "" });
+    let title = "back up the current data".to_owned();
+    Command { title, script, input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
 }
 
 /// Returns shell that lists the archives as `SECONDS BYTES NAME`, the newest last.
@@ -214,13 +217,6 @@ pub fn check(subject: &Subject<'_>, backup: &Backup, chosen: Chosen) -> Command 
         include_str!("check.sh"),
     );
     Command { title: "check the archive".to_owned(), script, input, limit: LIMIT, reason: Reason::BackupInvalid }
-}
-
-/// Backs up the present data as one more archive.
-#[must_use]
-pub fn keep(subject: &Subject<'_>) -> Command {
-    let title = "back up the current data".to_owned();
-    Command { title, script: now(subject, true), input: Input::Empty, limit: LIMIT, reason: Reason::BackupFailed }
 }
 
 /// Puts the checked archive's data in place. A record that the restore began remains until [`settle`].

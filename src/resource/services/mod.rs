@@ -201,13 +201,6 @@ pub fn preflight(subject: &Subject<'_>, host: &HostFacts) -> Option<Failure> {
         .or_else(|| files::live_preflight(subject, host))
 }
 
-/// Returns true if everything except the record, which [`finish`] writes, matches the desired state.
-#[must_use]
-pub fn settled(observed: &Facts, desired: &Facts) -> bool {
-    desired.iter().all(|(fact, value)| Fact::of(fact) == Fact::Release || observed.get(fact) == Some(value))
-        && observed.keys().all(|fact| desired.contains_key(fact))
-}
-
 /// Returns the release that did not become healthy and the last healthy release, if the latter must be restored.
 #[must_use]
 pub fn fallback<'a>(
