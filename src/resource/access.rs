@@ -73,7 +73,9 @@ printf 'owner %s %s\n' "${SUDO_UID:-$(id -u)}" "${SUDO_GID:-$(id -g)}"
 [ ! -d /run/systemd/system ] || echo 'systemd yes'
 printf 'now %s\n' "$(date +%s)"
 there() { place=$1; until [ -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done; }
-there /var/lib/docker; engine=$place
+engine=/var/lib/docker
+[ ! -e /etc/docker/daemon.json ] || root=$(sed -n 's/.*"data-root"[^"]*"\([^"]*\)".*/\1/p' /etc/docker/daemon.json | head -n 1)
+there "${root:-$engine}"; engine=$place
 there "$state"; own=$place
 there "${app:-/}"
 # A place that df cannot read has no line, so that the others would get each other's.

@@ -130,7 +130,8 @@ pub fn commands(kind: Kind, subject: &Subject<'_>, host: &HostFacts, purge: bool
 }
 
 fn services(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String {
-    let (environment, script) = (subject.environment, "command -v docker >/dev/null || exit 0\ncd /\n".to_owned());
+    let environment = subject.environment;
+    let script = if purge { PURGED } else { "" }.to_owned() + "command -v docker >/dev/null || exit 0\ncd /\n";
     let Some(Application { project, .. }) = &environment.application else { return String::new() };
     let script = script + &claims::leave(subject, host, project, purge);
     if claims::own_projects(environment, host).contains(project) {
@@ -166,15 +167,24 @@ fn remove_files(subject: &Subject<'_>, host: &HostFacts, purge: bool) -> String 
     if claims::shares_directory(subject, host) {
         return kept;
     }
-    let owned = files::lines(host.files.removable());
-    let (unmounted, purged) =
-        if purge { (UNMOUNTED, "rm -rf --one-file-system -- \"./${top##*/}\"\n") } else { ("", "") };
+    let live = host.files.begun().next().filter(|_| !purge);
+    let (mounted, owned): (Vec<_>, Vec<_>) =
+        host.files.removable().into_iter().partition(|path| live.is_some_and(|live| live.mounts(path)));
+    let mounted = live.filter(|_| !mounted.is_empty()).map(|live| {
+        let (id, paths) = (quote(&live.id), files::lines(mounted));
+        format!("{WRITTEN}tree=\"$state/releases/\"{id}/tree\n{}", files::remove_unless("written", &paths))
+    });
+    let (unmounted, purged) = if purge {
+        (PURGED.to_owned() + UNMOUNTED, "rm -rf --one-file-system -- \"./${top##*/}\"\n")
+    } else {
+        (String::new(), "")
+    };
     let lost = if purge { "  cannot_enter\n" } else { LEFT };
     let removal = format!(
         r#"mark={mark}
 if [ -d "$app" ] || [ -L "$app" ]; then
 if pin "$app"; then
-{unmounted}{ours}discard {LEGACY_MARKER}
+{unmounted}{mounted}{ours}discard {LEGACY_MARKER}
 cd -P "${{top%/*}}/"
 [ "${{PWD%/}}/${{top##*/}}" = "$top" ] || {{ echo "$top was moved away" >&2; exit 1; }}
 {purged}[ ! -d "./${{top##*/}}" ] || rmdir --ignore-fail-on-non-empty -- "./${{top##*/}}"
@@ -184,10 +194,37 @@ fi
 cd /
 "#,
         mark = quote(subject.marks().as_str()),
-        ours = files::remove(&owned),
+        mounted = mounted.unwrap_or_default(),
+        ours = files::remove(&files::lines(owned)),
     );
     claims::unless_shared(subject, &removal, purge) + &kept
 }
+
+/// Shell function that succeeds for a file that was changed on the host, and says that it stays. Needs $tree, root's copy of
+/// the release.
+const WRITTEN: &str = r#"written() {
+  split "$1"
+  enter "$directory" && [ ! -L "$name" ] && [ -f "$name" ] && [ -f "$tree/$1" ] || return 1
+  ! same_content "$tree/$1" "$name" "$(stat -c %s -- "$tree/$1")" || return 1
+  printf '%s says %s stays: it was changed on the host\n' "$mark" "$1" >&2
+}
+"#;
+
+/// Shell that ends a purge, before it removes anything, if the application's directory is or holds a home directory, or
+/// held files before deployer used it.
+const PURGED: &str = r#"if place=$(cd -P -- "$app" 2>/dev/null && pwd); then
+  why=''
+  held=''
+  { IFS= read -r held <"$state/held"; } 2>/dev/null || :
+  [ "$held" != "$app" ] || why='it held other files before deployer used it'
+  owner=$(awk -F : -v place="$place" 'index($6 "/", place "/") == 1 { print $1; exit }' /etc/passwd)
+  [ -z "$owner" ] || why="it is or holds the home directory of $owner"
+  if [ -n "$why" ]; then
+    echo "Did not purge $app: $why. Run deployer destroy without --purge, and remove what is left by hand" >&2
+    exit 1
+  fi
+fi
+"#;
 
 /// Shell that ends a purge if something is mounted below the directory. A bind mount of the same file system is, for
 /// `rm`, a directory like any other.

@@ -203,4 +203,31 @@ fn what_containers_write_into_released_files_is_kept_and_directories_can_be_ente
     work.apply().expect(0);
     assert!(host.shell(&format!("cat {app}/data/app.db.deployer-saved-*")).contains("more\n"));
     assert!(host.holds(&format!("[ -e {app}/data/own ]")));
+
+    // Removal leaves what a container wrote, and says so.
+    work.write("app/data/app.db", "shipped again\n");
+    work.apply().expect(0);
+    let run = work.run(&["destroy", "production", "--yes", "--allow-destroy", "production", "--json"]).expect(0);
+    assert!(run.stdout.contains("data/app.db stays: it was changed on the host"), "{}", run.stdout);
+    assert!(host.shell(&format!("cat {app}/data/app.db")).ends_with("rows\n"));
+    assert!(host.holds(&format!("[ ! -e {app}/compose.yaml ] && [ ! -e {app}/html/index.html ]")));
+}
+
+#[test]
+fn a_purge_spares_homes_and_directories_that_held_other_files() {
+    let host = BedHost::docker();
+    for (directory, why) in [("/home/deploy", "home directory of deploy"), ("/srv/held", "held other files")] {
+        host.shell(&format!("mkdir -p {directory}; echo photo >{directory}/a.jpg"));
+        let work = Work::demo(&host);
+        work.edit("deployment.yaml", "directory: ./app,", &format!("directory: ./app, host_directory: {directory},"));
+        work.apply().expect(0);
+        let before = containers(&host);
+        let purge = ["destroy", "production", "--purge", "--yes", "--allow-destroy", "production", "--json"];
+        let run = work.run(&purge).expect(1);
+        assert!(run.stdout.contains(why), "{}", run.stdout);
+        assert_eq!(containers(&host), before, "nothing was stopped");
+        work.run(&["destroy", "production", "--yes", "--allow-destroy", "production"]).expect(0);
+        assert!(host.holds(&format!("[ -e {directory}/a.jpg ] && [ ! -e {directory}/compose.yaml ]")));
+        host.shell("rm -rf /var/lib/deployer");
+    }
 }

@@ -411,16 +411,33 @@ async fn a_purge_leaves_what_another_environment_kept() {
     assert!(purged.status.success() && !directory.exists() && host.root.join("srv").exists(), "{purged:?}");
 }
 
+/// Files that were there before the environment's first release are not the environment's data.
+#[tokio::test]
+async fn a_purge_is_refused_of_a_directory_that_held_other_files() {
+    let host = Host::new();
+    let wish = host.wish("one", "srv/one", "one");
+    fs::create_dir_all(host.root.join("srv/one")).unwrap();
+    fs::write(host.root.join("srv/one/photo"), "precious\n").unwrap();
+    assert!(host.claims(&wish).await);
+    let refused = host.purge(&wish).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("held other files before deployer used it"), "{said}");
+    assert!(host.root.join("srv/one/photo").exists());
+    let kept = host.remove_files(&wish, false).await;
+    assert!(kept.status.success() && host.root.join("srv/one/photo").exists(), "{kept:?}");
+}
+
 /// `rm` does not notice a bind mount of the same file system.
 #[tokio::test]
 async fn a_purge_is_refused_while_something_is_mounted_in_the_directory() {
     let host = Host::new();
     let wish = host.wish("one", "srv/one app", "one");
+    fs::create_dir_all(host.root.join("srv/one app")).unwrap();
+    assert!(host.claims(&wish).await);
     for path in ["srv/one app/media", "srv/one app2", "films"] {
         fs::create_dir_all(host.root.join(path)).unwrap();
     }
     fs::write(host.root.join("films/film"), "precious\n").unwrap();
-    assert!(host.claims(&wish).await);
     let (subject, root) = (wish.subject(), host.root.as_str());
     let probe = subject.preamble() + &claims::probe(&subject);
     let purge = &remove::commands(Kind::Files, &subject, &wish.given.facts, true)[0].script;

@@ -120,7 +120,7 @@ impl Container {
             ("running", Some("healthy")) => "healthy".to_owned(),
             ("running", Some("unhealthy")) => "unhealthy".to_owned(),
             ("running", Some("starting")) => "starting".to_owned(),
-            ("running", _) if Duration::from_secs(up) < stable_for && self.restarts > 0 => {
+            ("running", _) if self.restarts > 0 && Duration::from_secs(up) < self.calm().max(stable_for) => {
                 format!("restarting (exit {})", self.exit)
             }
             ("running", _) if Duration::from_secs(up) < stable_for => "starting".to_owned(),
@@ -133,6 +133,12 @@ impl Container {
             ("created", _) => "created".to_owned(),
             (other, _) => other.to_owned(),
         }
+    }
+
+    /// Returns the time that a container must run after its last restart until it counts as running: longer after more
+    /// restarts, so that a service that ends again and again is never taken for healthy between two starts.
+    fn calm(&self) -> Duration {
+        Duration::from_secs(10 * self.restarts.min(6))
     }
 
     /// Returns true if the container failed for good, so that waiting does not help.

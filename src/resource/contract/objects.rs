@@ -119,7 +119,7 @@ pub enum ObjectKind {
 
 /// Names of settings.
 const DRIVER: &str = "driver";
-const SUBNETS: &str = "subnets";
+const SUBNET: &str = "subnet ";
 const OPTION: &str = "option ";
 const LABEL: &str = "label ";
 /// Label with which Compose marks the networks and volumes of a project.
@@ -182,16 +182,13 @@ impl Object {
         settings.extend([flag("internal", self.internal), flag("attachable", self.attachable)]);
         settings.extend(self.ipv6.map(|ipv6| flag("enable_ipv6", ipv6)));
         let pools = self.ipam.config.iter().take(100).filter(|pool| !pool.subnet.is_empty());
-        let mut subnets = BTreeSet::new();
         for pool in pools {
             let subnet = address(&pool.subnet);
             let more = [("gateway", &pool.gateway), ("ip_range", &pool.ip_range)];
             let given = more.into_iter().filter(|(_, value)| !value.is_empty());
             settings.extend(given.map(|(name, value)| (format!("{name} of {subnet}"), address(value))));
-            subnets.insert(subnet);
-        }
-        if !subnets.is_empty() {
-            settings.insert(SUBNETS.to_owned(), subnets.into_iter().collect::<Vec<_>>().join(" "));
+            // The engine adds a subnet of the other family by itself.
+            settings.insert(format!("{SUBNET}{subnet}"), "set".to_owned());
         }
         settings
     }
@@ -252,6 +249,8 @@ mod tests {
         assert_eq!(found.subnets(), ["10.5.0.0/16".parse().unwrap()].into());
         let open = settings(&engine.replace(r#""Internal":true"#, r#""Internal":false"#), ObjectKind::Network);
         assert_eq!(differences(&wanted, None, &open), ["internal is false"]);
+        let both = engine.replace(r#""Config":["#, r#""Config":[{"Subnet":"fd00:5::/64"},"#);
+        assert_eq!(differences(&wanted, None, &settings(&both, ObjectKind::Network)), [""; 0]);
         let moved = settings(&engine.replace("10.5.", "10.6.").replace("br-$x", "br-y"), ObjectKind::Network);
         let found = differences(&wanted, None, &moved);
         assert_eq!(
@@ -259,7 +258,7 @@ mod tests {
             [
                 "gateway of 10.5.0.0/16 is missing",
                 "option com.docker.network.bridge.name differs",
-                "subnets is 10.6.0.0/16"
+                "subnet 10.5.0.0/16 is missing"
             ]
         );
     }
@@ -270,7 +269,7 @@ mod tests {
         let former = settings(r#"{"ipam":{"config":[{"subnet":"10.5.0.0/16"}]}}"#, ObjectKind::Network);
         let seen = settings(r#"{"Driver":"bridge","IPAM":{"Config":[{"Subnet":"10.5.0.0/16"}]}}"#, ObjectKind::Network);
         assert_eq!(differences(&plain, None, &seen), [""; 0], "the engine chose it");
-        assert_eq!(differences(&plain, Some(&former), &seen), ["subnets is still set"]);
+        assert_eq!(differences(&plain, Some(&former), &seen), ["subnet 10.5.0.0/16 is still set"]);
     }
 
     #[test]

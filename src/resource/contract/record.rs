@@ -93,6 +93,12 @@ impl ReleaseRecord {
         identity(&self.digest, &self.pulled)
     }
 
+    /// Returns true if a service mounts this path below the directory, so that its containers may write to it.
+    #[must_use]
+    pub fn mounts(&self, path: &Utf8Path) -> bool {
+        self.services.values().flat_map(|service| &service.mounts).any(|mount| path.starts_with(mount))
+    }
+
     /// Returns the sort key of the release among the releases of a host.
     #[must_use]
     pub fn age(&self) -> (u64, &str) {

@@ -31,6 +31,8 @@ pub struct Seen {
     pub server: Option<String>,
     /// The version of the Compose plugin.
     pub compose: Option<String>,
+    /// The systemd unit of an engine that does not run as `docker.service`.
+    pub unit: Option<String>,
     /// True if systemd starts the engine at boot.
     pub enabled: bool,
     /// True if Docker's own packages (`docker-ce`) are installed.
@@ -61,7 +63,10 @@ pub fn probe(subject: &Subject<'_>) -> String {
   if [ -e /etc/systemd/system/multi-user.target.wants/docker.service ]; then
     echo 'enabled enabled'
   elif [ -d /run/systemd/system ]; then
-    printf 'enabled %s\n' "$(systemctl is-enabled docker.service)"
+    # An engine that runs under another unit, such as that of a snap, stays there.
+    unit=docker.service pid=$(pidof dockerd)
+    { IFS= read -r group <"/proc/${pid%% *}/cgroup"; } && case $group in *.service) unit=${group##*/} ;; esac
+    printf 'unit %s\nenabled %s\n' "$unit" "$(systemctl is-enabled "$unit")"
   fi
   [ ! -e /var/lib/dpkg/info/docker-ce.list ] || echo docker-ce
 fi"#;
@@ -78,6 +83,7 @@ pub fn parse(output: &[u8]) -> Seen {
             "client" => seen.client = true,
             "server" => seen.server = Some(version(value)),
             "compose" => seen.compose = Some(version(value.trim_start_matches('v'))),
+            "unit" => seen.unit = checked::word(value).map(str::to_owned),
             "enabled" => seen.enabled = value == "enabled",
             "docker-ce" => seen.docker_ce = true,
             "daemon" if value.len() <= CONFIGURATION => seen.ipv6.configuration = Some(value.to_owned()),
@@ -240,6 +246,7 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
         }
         Means::Docker => from_docker(subject, host, &along),
     };
+    let unit = host.engine.unit.as_deref().unwrap_or("docker.service");
     let title = match means {
         Means::Start if ipv6.is_empty() => "start Docker",
         Means::Start => "configure Docker for IPv6",
@@ -248,22 +255,22 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts) -> Vec<Command> {
     };
     vec![Command {
         title: title.to_owned(),
-        script: subject.preamble() + &ipv6 + &install + START,
+        script: subject.preamble() + &ipv6 + &install + &format!("unit={}\n", quote(unit)) + START,
         input: Input::Empty,
         limit: LONG,
         reason: Reason::EngineFailed,
     }]
 }
 
-const START: &str = r"systemctl enable --now docker.service </dev/null
+const START: &str = r#"systemctl enable --now "$unit" </dev/null
 n=0
 until timeout 10 docker version >/dev/null 2>&1; do
   n=$((n + 1))
-  [ $n -lt 60 ] || { journalctl -u docker.service -n 20 --no-pager >&2; exit 1; }
+  [ $n -lt 60 ] || { journalctl -u "$unit" -n 20 --no-pager >&2; exit 1; }
   sleep 1
 done
 docker compose version >&2
-";
+"#;
 
 fn from_docker(subject: &Subject<'_>, host: &HostFacts, along: &str) -> String {
     let repository = subject.environment.engine.repository.as_ref();

@@ -11,7 +11,7 @@ pub(super) use facts::left_to_host;
 pub use facts::{desired, observed};
 pub use on_host::{Obstacle, OnHost};
 pub use probe::{LIST, parse, parse_list, probe, whole_records};
-pub use switch::{as_validated, by_name, compose, in_release, remove, set_aside, switch, validate};
+pub use switch::{as_validated, by_name, compose, in_release, remove, remove_unless, set_aside, switch, validate};
 pub use value::key;
 
 use super::contract::record::{FORMAT, FileRecord, Rejected, ReleaseRecord};
@@ -199,6 +199,7 @@ fn put_back(subject: &Subject<'_>, host: &HostFacts, kept: &ReleaseRecord, id: &
         script: subject.preamble()
             + "umask 077\n"
             + guard::FUNCTIONS
+            + &set_aside(subject, &record, host, &BTreeSet::new())
             + &keep("swapping.json", &serde_json::to_string(&record).unwrap_or_default())
             + &switch(&record, host, &BTreeSet::new()),
         input: Input::Empty,

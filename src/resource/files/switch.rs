@@ -117,8 +117,7 @@ pub fn set_aside(
 /// Returns true if a service of a release can have written a file of ours: it mounts the file, whose content on the host
 /// is not the one that a release placed.
 fn is_written(subject: &Subject<'_>, host: &HostFacts, path: &Utf8Path) -> bool {
-    let services = || host.files.begun().flat_map(|record| record.services.values());
-    let mounted = || services().flat_map(|service| &service.mounts).any(|mount| path.starts_with(mount));
+    let mounted = || host.files.begun().any(|record| record.mounts(path));
     let content = |value: &str| value.split_once(' ').map(|(_, content)| content.to_owned());
     let placed = |live: &OnHost, record: &FileRecord| {
         content(&record.value) == content(&live.value(is_keyed(record).then(|| key(subject, host))))
@@ -208,4 +207,10 @@ fn made(directories: &str) -> String {
 #[must_use]
 pub fn remove(paths: &str) -> String {
     format!("while IFS= read -r path; do discard \"$path\"; done <<'{END}'\n{paths}{END}\n")
+}
+
+/// Returns shell like [`remove`] that leaves the files for which the shell function `keeps` succeeds.
+#[must_use]
+pub fn remove_unless(keeps: &str, paths: &str) -> String {
+    format!("while IFS= read -r path; do {keeps} \"$path\" || discard \"$path\"; done <<'{END}'\n{paths}{END}\n")
 }

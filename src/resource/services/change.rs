@@ -98,6 +98,7 @@ fn up(
         &claims::leave(subject, host, &record.project, false),
         &unfinished(&record.project),
         &thaw(&record.project),
+        &without(subject, host, record),
         &start::guarded(record, host, &run),
         "[ \"$code\" = 0 ] || exit \"$code\"\n",
         &objects::remove_others(host, record),
@@ -166,6 +167,16 @@ done
 "#,
         project = quote(project)
     )
+}
+
+/// Stops the services that an earlier release had and `record` does not. Compose itself leaves the services of a
+/// profile that was switched off.
+fn without(subject: &Subject<'_>, host: &HostFacts, record: &ReleaseRecord) -> String {
+    let had = |service: &str| host.files.begun().any(|release| release.services.contains_key(service));
+    let all = super::containers(subject, host).filter(|container| container.is_of(&record.project));
+    let gone = all.filter(|one| had(&one.service) && !record.services.contains_key(&one.service));
+    let ids = gone.fold(String::new(), |text, container| text + " " + &container.id);
+    if ids.is_empty() { ids } else { format!("docker stop{ids} >&2 </dev/null\ndocker rm -f{ids} >&2 </dev/null\n") }
 }
 
 /// Finishes the work of a killed Compose. Compose creates the successor of a container under the name `ID_NAME`,

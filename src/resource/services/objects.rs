@@ -40,11 +40,6 @@ impl Engine {
             _ => {}
         }
     }
-
-    /// Returns the number of objects.
-    pub(super) fn len(&self) -> usize {
-        self.networks.len() + self.volumes.len() + self.names.len()
-    }
 }
 
 /// Reads a list of objects: an array, or the engine's answer with such an array.
@@ -66,12 +61,11 @@ fn all(json: &str) -> BTreeMap<String, Object> {
     objects.into_iter().filter(|object| is_name(&object.name)).map(|object| (object.name.clone(), object)).collect()
 }
 
-/// Shell that prints the networks of the host, the volumes of `$wanted`, and the names of all containers.
-pub(super) const PROBE: &str = r#"  label=com.docker.compose.project=$wanted
-  ask_engine networks /networks volumes "/volumes?filters=%7B%22label%22%3A%5B%22com.docker.compose.project%3D$wanted%22%5D%7D" name '/containers/json?all=1' || {
+/// Shell that prints the networks and volumes of the host, and the names of all containers.
+pub(super) const PROBE: &str = r#"  ask_engine networks /networks volumes /volumes name '/containers/json?all=1' || {
     set -- $(timeout 20 docker network ls -q --no-trunc)
     [ $# = 0 ] || printf 'networks %s\n' "$(timeout 20 docker network inspect "$@" | tr -d '\n')"
-    set -- $(timeout 20 docker volume ls -q --filter "label=$label")
+    set -- $(timeout 20 docker volume ls -q)
     [ $# = 0 ] || printf 'volumes %s\n' "$(timeout 20 docker volume inspect "$@" | tr -d '\n')"
     timeout 20 docker ps -a --format 'name {{.Names}}'
   }

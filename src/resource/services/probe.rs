@@ -99,8 +99,8 @@ pub fn parse(output: &[u8]) -> Result<Seen, String> {
             seen.containers.extend(container::parse(line));
         }
         let volumes = seen.left.values().map(BTreeSet::len).sum::<usize>() + seen.kept.len();
-        if seen.containers.len().max(volumes).max(seen.engine.len()) > MOST {
-            return Err(format!("it has more than {MOST} containers, networks or volumes"));
+        if seen.containers.len() > MOST || volumes > MOST {
+            return Err(format!("its Compose projects have more than {MOST} containers or volumes"));
         }
     }
     if let Some(still) = still {

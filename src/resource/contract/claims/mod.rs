@@ -28,6 +28,13 @@ pub const CLAIMED: &str = guarded::CLAIMED;
 /// Functions of `claims.sh`, which the rest of this module calls after [`guard::FUNCTIONS`].
 const FUNCTIONS: &str = include_str!("claims.sh");
 
+/// Shell that notes that the application's directory held files before its environment had a release there. A purge does
+/// not remove such a directory.
+const HELD: &str = r#"if [ ! -e "$state/claims" ] && [ ! -e "$state/kept" ] && [ ! -e "$state/current.json" ] && [ -n "$(find "$app/" -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null | head -n 1)" ]; then
+  write_whole "$state/held" '%s\n' "$app"
+fi
+"#;
+
 /// Limit of the number of conflicts, and of mounts, that a host reports.
 const MOST: usize = 100;
 
@@ -125,8 +132,9 @@ pub fn commands(subject: &Subject<'_>, host: &HostFacts, project: &str) -> Optio
         return None;
     }
     let (project, over) = (quote(project), if subject.take_over { " over" } else { "" });
+    let held = if subject.take_over { "" } else { HELD };
     let script = format!(
-        "umask 077\nmkdir -p \"$state\" /var/lib/deployer/directories\n{}",
+        "umask 077\nmkdir -p \"$state\" /var/lib/deployer/directories\n{held}{}",
         alone(&format!(
             "{taken}claim {project}{over}\nwrite_whole {file} '%s\\n' {marker}\n",
             taken = taken(subject.environment, application),
