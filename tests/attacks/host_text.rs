@@ -7,8 +7,9 @@ use deployer::model::state::Kind;
 use deployer::resource::compose::container;
 use deployer::resource::contract::frame::Marks;
 use deployer::resource::contract::marker::Marker;
-use deployer::resource::contract::record::{DigestKey, Rejected, ReleaseRecord};
+use deployer::resource::contract::record::{DigestKey, FileRecord, Rejected, ReleaseRecord};
 use deployer::resource::{self, HostFacts, backups, files, images, schedules, scripts, updates};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 const HEX: &str = "961e45afc8ab652505120e4df4b1de391934c0af3f87df85a62dd2e0c1c2e5c5";
@@ -137,6 +138,15 @@ fn numbers_at_their_ends_break_nothing() {
     assert!(resource::compose::model::Model::parse(&model).is_err(), "a model with more ports than there are is none");
     let seen = backups::parse(format!("backup made {} {} {HEX} a--b-1.tar.gz\n", i64::MAX, u64::MAX).as_bytes());
     assert!(seen.made.is_some());
+}
+
+#[test]
+fn a_value_of_a_file_that_is_no_mode_is_not_cut() {
+    let file =
+        FileRecord { value: "aéé keyed:00".to_owned(), placed: "20261128T000000Z-0000".to_owned(), bytes: None };
+    let record = ReleaseRecord { files: [("a".into(), file)].into(), ..ReleaseRecord::default() };
+    let script = files::switch(&record, &HostFacts::default(), &BTreeSet::new());
+    assert!(script.contains("directory_mode=0711"), "{script}");
 }
 
 fn key() -> DigestKey {

@@ -533,7 +533,7 @@ async fn a_directory_that_another_account_put_in_the_place_of_the_claimed_one_is
     assert!(enter(&wish).await && host.claims(&wish).await);
 }
 
-/// In a subvolume of btrfs, which every account can make, the numbers of inodes begin anew.
+/// Any account can create a btrfs subvolume, and inode numbers start over in each one.
 #[tokio::test]
 async fn a_directory_with_the_same_inode_number_is_another_if_it_was_born_at_another_time() {
     if !rustix::process::geteuid().is_root() {
@@ -555,6 +555,14 @@ async fn a_directory_with_the_same_inode_number_is_another_if_it_was_born_at_ano
     let enter = async || host.sh(&script).await.status.success();
     born("1795832452.668447760");
     assert!(host.claims(&wish).await && enter().await && enter().await);
+    // A former version recorded the number alone.
+    let inode = host.root.join("state/shop--one/inode");
+    let noted = fs::read_to_string(&inode).unwrap();
+    fs::write(&inode, noted.replacen(":1795832452.668447760 ", " ", 1)).unwrap();
+    assert!(enter().await, "the directory is still the recorded one");
+    fs::write(&inode, noted.replacen("257:1795832452.668447760 ", "258 ", 1)).unwrap();
+    assert!(!enter().await, "the number is another");
+    fs::write(&inode, noted).unwrap();
     fs::rename(host.root.join("home/alice/site"), host.root.join("home/alice/old")).unwrap();
     fs::create_dir_all(&app).unwrap();
     born("1795832460.000000001");

@@ -33,10 +33,10 @@ follow() {
 }
 
 # pin DIRECTORY [USER:GROUP]: enters an absolute directory and stores its real path as $top. With an owner, creates a
-# missing directory with the permissions $directory_mode. A claimed directory is entered at its real path from the time of the claim, $known, and must still
-# be there: a link that was put in its way since then is not followed, and no directory that another account put in its
-# place is entered. Missing directories above it may appear meanwhile, created by another environment's command (mkdir
-# -p). The directory itself must be new.
+# missing directory with the permissions $directory_mode. A claimed directory is entered at its real path from the time
+# of the claim, $known, and must still be there: a link that was put in its way since then is not followed, and no
+# directory that another account put in its place is entered. Missing directories above it may appear meanwhile, created
+# by another environment's command (mkdir -p). The directory itself must be new.
 pin() {
   known=$(claimed_as "$1")
   follow "${known:-$1}" "$known" || return 1
@@ -71,10 +71,12 @@ note_inode() {
 
 # original DIRECTORY: succeeds unless the current directory is another than the one that the environment had at that
 # path, and another account can have put it there. Only root can mount a file system there, so that the inode and its birth
-# tell. Former versions recorded none, so the directory of their next release counts.
+# tell. Former versions recorded no birth, or nothing at all: then the directory of their next release counts.
 original() {
   { IFS= read -r noted <"${state-}/inode"; } 2>/dev/null || return 0
-  [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$(inode)" ] || return 0
+  now=$(inode)
+  case ${noted%% *} in *:*) ;; *) now=${now%%:*} ;; esac
+  [ "${noted#* }" = "$1" ] && [ "${noted%% *}" != "$now" ] || return 0
   [ -z "$(printf '%s\n' "$PWD" | of_others)" ]
 }
 
@@ -88,7 +90,8 @@ cannot_enter() {
 }
 
 # walk DIRECTORY [make]: enters a directory below the current one. With `make`, creates missing directories and clears
-# the way: these belong to $owner, like the files in them. On failure, $part is the component that was not entered, and $passed the directory that holds it.
+# the way: these belong to $owner, like the files in them. On failure, $part is the component that was not entered, and
+# $passed the directory that holds it.
 walk() {
   todo=$1/ passed=.
   while [ -n "$todo" ]; do

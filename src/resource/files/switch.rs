@@ -168,9 +168,8 @@ pub fn switch(record: &ReleaseRecord, host: &HostFacts, kept: &BTreeSet<Utf8Path
     };
     let directories: String = record.directories.iter().map(directory).collect();
     // Containers that mount the directory as another user must be able to enter it.
-    let is_open = |file: &FileRecord| {
-        file.value.contains(" keyed:") && u32::from_str_radix(&file.value[..4], 8).is_ok_and(|mode| mode & 0o044 != 0)
-    };
+    let mode = |file: &FileRecord| u32::from_str_radix(file.value.split(' ').next()?, 8).ok();
+    let is_open = |file: &FileRecord| is_keyed(file) && mode(file).is_some_and(|mode| mode & 0o044 != 0);
     let mode = if record.files.values().any(is_open) { "0700" } else { "0711" };
     format!(
         r#"directory_mode={mode}
